@@ -1,0 +1,336 @@
+"""The tables. One schema for SQLite and PostgreSQL; how it got here is told by ``migrations``.
+
+Times are seconds since the epoch, UTC. ``id`` is a row's own number and never leaves the server; names
+and 32-digit hex ids are what the outside knows. Bulk rows (files, datums) are not here: they live in
+trees, and these tables hold tree ids.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: Row numbers: SQLite gives automatic numbers only to a column that is called INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+#: Facts about this installation: cluster id, format version.
+setting = Table("setting", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
+
+project = Table(
+    "project",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("description", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("metadata", JSON, nullable=False, default=dict),
+)
+
+repo = Table(
+    "repo",
+    metadata,
+    _id(),
+    Column("project_id", Id, ForeignKey("project.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    #: user, spec or meta
+    Column("type", String(16), nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("metadata", JSON, nullable=False, default=dict),
+    UniqueConstraint("project_id", "name", "type"),
+)
+
+#: A commit. Its number orders commits by creation. ``tree`` is set exactly when ``finished`` is.
+commit = Table(
+    "commit",
+    metadata,
+    _id(),
+    #: The id people see, shared by all commits of one commit set.
+    Column("set_id", String(32), nullable=False),
+    Column("repo_id", Id, ForeignKey("repo.id"), nullable=False),
+    #: Name of the branch it was made on; stays when the branch goes.
+    Column("branch_name", String(128), nullable=False),
+    Column("parent_id", Id, ForeignKey("commit.id")),
+    #: USER, AUTO or FSCK
+    Column("origin", String(8), nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    #: Empty, or why this commit is bad; a bad commit's tree is that of its nearest good ancestor.
+    Column("error", Text, nullable=False, default=""),
+    Column("started", Float, nullable=False),
+    Column("finished", Float),
+    Column("tree", LargeBinary),
+    Column("size", BigInteger, nullable=False, default=0),
+    Column("metadata", JSON, nullable=False, default=dict),
+    UniqueConstraint("set_id", "repo_id"),
+    Index("ix_commit_repo_id_id", "repo_id", "id"),
+    Index("ix_commit_parent_id", "parent_id"),
+    sqlite_autoincrement=True,
+)
+
+commit_provenance = Table(
+    "commit_provenance",
+    metadata,
+    Column("commit_id", Id, ForeignKey("commit.id"), primary_key=True),
+    Column("upstream_id", Id, ForeignKey("commit.id"), primary_key=True),
+    Index("ix_commit_provenance_upstream_id", "upstream_id"),
+)
+
+#: Deltas of an open commit in the order they were written; gone when the commit is finished.
+layer = Table(
+    "layer",
+    metadata,
+    _id(),
+    Column("commit_id", Id, ForeignKey("commit.id"), nullable=False, index=True),
+    Column("delta", LargeBinary, nullable=False),
+)
+
+branch = Table(
+    "branch",
+    metadata,
+    _id(),
+    Column("repo_id", Id, ForeignKey("repo.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("head_id", Id, ForeignKey("commit.id"), index=True),
+    Column("trigger", JSON),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("metadata", JSON, nullable=False, default=dict),
+    UniqueConstraint("repo_id", "name"),
+)
+
+branch_provenance = Table(
+    "branch_provenance",
+    metadata,
+    Column("branch_id", Id, ForeignKey("branch.id"), primary_key=True),
+    Column("upstream_id", Id, ForeignKey("branch.id"), primary_key=True),
+    #: Commits of the upstream branch do not reach this one (``propagation_spec.never``).
+    Column("never", Boolean, nullable=False, default=False),
+    Index("ix_branch_provenance_upstream_id", "upstream_id"),
+)
+
+#: Deltas with a lease, on top of ``tree`` (empty bytes: of nothing).
+fileset = Table(
+    "fileset",
+    metadata,
+    Column("handle", String(32), primary_key=True),
+    Column("tree", LargeBinary, nullable=False),
+    #: Hex tree ids, applied in order.
+    Column("deltas", JSON, nullable=False),
+    Column("expires_at", Float, nullable=False, index=True),
+)
+
+pack = Table(
+    "pack",
+    metadata,
+    _id(),
+    Column("name", String(32), nullable=False, unique=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+#: The chunk index of docs/design/format.md.
+chunk = Table(
+    "chunk",
+    metadata,
+    Column("id", LargeBinary(32), primary_key=True),
+    Column("pack_id", Id, ForeignKey("pack.id"), nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("stored", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("codec", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: One row: sums over the store that are too dear to count.
+storage_total = Table(
+    "storage_total",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("chunks", BigInteger, nullable=False),
+    Column("packs", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("chunk_bytes", BigInteger, nullable=False),
+    Column("written_bytes", BigInteger, nullable=False),
+)
+
+pipeline = Table(
+    "pipeline",
+    metadata,
+    _id(),
+    Column("project_id", Id, ForeignKey("project.id"), nullable=False),
+    Column("name", String(64), nullable=False),
+    #: The current one; earlier ones stay in pipeline_version.
+    Column("version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("stopped", Boolean, nullable=False, default=False),
+    #: The scaling target of the last decision.
+    Column("target", Integer, nullable=False, default=0),
+    Column("output_branch_id", Id, ForeignKey("branch.id")),
+    Column("spec_branch_id", Id, ForeignKey("branch.id")),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("metadata", JSON, nullable=False, default=dict),
+    UniqueConstraint("project_id", "name"),
+)
+
+pipeline_version = Table(
+    "pipeline_version",
+    metadata,
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("user_json", Text, nullable=False),
+    Column("effective_json", Text, nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("spec_set_id", String(32), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+#: A job; its id outside is the set id of its output commit.
+job = Table(
+    "job",
+    metadata,
+    _id(),
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("commit_id", Id, ForeignKey("commit.id"), nullable=False, unique=True),
+    Column("set_id", String(32), nullable=False, index=True),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("restart", Integer, nullable=False, default=0),
+    Column("total", BigInteger, nullable=False, default=0),
+    Column("processed", BigInteger, nullable=False, default=0),
+    Column("skipped", BigInteger, nullable=False, default=0),
+    Column("failed", BigInteger, nullable=False, default=0),
+    Column("recovered", BigInteger, nullable=False, default=0),
+    Column("download_ns", BigInteger, nullable=False, default=0),
+    Column("process_ns", BigInteger, nullable=False, default=0),
+    Column("upload_ns", BigInteger, nullable=False, default=0),
+    Column("download_bytes", BigInteger, nullable=False, default=0),
+    Column("upload_bytes", BigInteger, nullable=False, default=0),
+    #: The last good job, whose datums need not run again. No foreign key: it may be deleted.
+    Column("base_id", Id),
+    #: Datum tree of what must run, addressed by position; set when the job is RUNNING.
+    Column("todo", LargeBinary),
+    Column("todo_count", BigInteger, nullable=False, default=0),
+    #: Positions before this one have been claimed at least once.
+    Column("cursor", BigInteger, nullable=False, default=0),
+    #: Datum tree of what is gone since the base job (rows of the base).
+    Column("gone", LargeBinary),
+    #: Datum tree of the whole job; set on SUCCESS.
+    Column("datums", LargeBinary),
+    Index("ix_job_pipeline_id_id", "pipeline_id", "id"),
+    Index("ix_job_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+#: A run [start, stop) of a job's todo; see docs/design/states.md.
+claim = Table(
+    "claim",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("job_id", Id, ForeignKey("job.id"), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("stop", BigInteger, nullable=False),
+    #: Positions before this one are handed in.
+    Column("done", BigInteger, nullable=False),
+    #: free, claimed or done
+    Column("state", String(8), nullable=False),
+    Column("worker_id", String(32)),
+    Column("lease_until", Float),
+    #: The owner was asked to run its datum again.
+    Column("restart", Boolean, nullable=False, default=False),
+    #: What the owner last said it is running.
+    Column("datum_position", BigInteger),
+    Column("datum_started", Float),
+    Index("ix_claim_job_id_state", "job_id", "state"),
+    Index("ix_claim_worker_id", "worker_id"),
+)
+
+#: What one Complete call handed in: a delta of outputs and a datum tree of results.
+handin = Table(
+    "handin",
+    metadata,
+    _id(),
+    Column("job_id", Id, ForeignKey("job.id"), nullable=False, index=True),
+    Column("delta", LargeBinary, nullable=False),
+    Column("rows", LargeBinary, nullable=False),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    #: BLAKE3 of the token.
+    Column("token_hash", LargeBinary(32), nullable=False),
+    #: pending, starting, idle, busy, retiring
+    Column("state", String(10), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("created", Float, nullable=False),
+    Column("ready", Float),
+    #: When it entered its state.
+    Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    _id(),
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("target", Integer, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("inputs", JSON, nullable=False),
+    Index("ix_decision_pipeline_id_id", "pipeline_id", "id"),
+)
+
+#: A batch of log lines: one zstd frame of JSON lines.
+log_batch = Table(
+    "log_batch",
+    metadata,
+    _id(),
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
+    Column("job_id", Id, ForeignKey("job.id")),
+    Column("worker_id", String(32), nullable=False),
+    Column("first_ts", Float, nullable=False),
+    Column("last_ts", Float, nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("ix_log_batch_pipeline_id_id", "pipeline_id", "id"),
+    Index("ix_log_batch_job_id_id", "job_id", "id"),
+    sqlite_autoincrement=True,
+)
