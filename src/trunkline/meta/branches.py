@@ -1,0 +1,112 @@
+"""Queries and writes on branches and their provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from trunkline.meta.schema import branch, branch_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRow:
+    """A branch."""
+
+    id: int
+    repo_id: int
+    name: str
+    head_id: int | None
+    trigger: dict[str, Any] | None
+    created_at: float
+    updated_at: float
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Direct provenance between two branches."""
+
+    branch_id: int
+    upstream_id: int
+    never: bool
+
+
+_BRANCH = sa.select(*(branch.c[name] for name in BranchRow.__slots__))
+_BY_NAME = _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
+_BY_ID = _BRANCH.where(branch.c.id == sa.bindparam("branch_id"))
+_EDGE = sa.select(*(branch_provenance.c[name] for name in Edge.__slots__))
+_UP = _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(branch_provenance.c.upstream_id)
+_DOWN = _EDGE.where(branch_provenance.c.upstream_id == sa.bindparam("branch_id")).order_by(
+    branch_provenance.c.branch_id
+)
+_MOVE = (
+    branch.update()
+    .where(branch.c.id == sa.bindparam("branch_id"))
+    .values(head_id=sa.bindparam("new_head"), updated_at=sa.bindparam("now"))
+)
+
+
+def find(conn: sa.Connection, repo_id: int, name: str) -> BranchRow | None:
+    """Return the branch of that name."""
+    row = conn.execute(_BY_NAME, {"repo_id": repo_id, "name": name}).first()
+    return BranchRow(*row) if row else None
+
+
+def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
+    """Return a branch that exists."""
+    return BranchRow(*conn.execute(_BY_ID, {"branch_id": branch_id}).one())
+
+
+def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:
+    """Return a repo's branches, newest first."""
+    return [BranchRow(*row) for row in conn.execute(_BRANCH.where(branch.c.repo_id == repo_id).order_by(branch.c.id.desc()))]
+
+
+def with_head(conn: sa.Connection, commit_ids: Iterable[int]) -> list[BranchRow]:
+    """Return the branches whose head is one of the commits."""
+    return [BranchRow(*row) for row in conn.execute(_BRANCH.where(branch.c.head_id.in_(list(commit_ids))))]
+
+
+def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
+    """Insert a branch without a head."""
+    values: dict[str, Any] = {
+        "repo_id": repo_id, "name": name, "head_id": None, "trigger": None,
+        "created_at": now, "updated_at": now, "metadata": {},
+    }  # fmt: skip
+    number = int(conn.execute(branch.insert().values(values)).inserted_primary_key[0])
+    return BranchRow(number, repo_id, name, None, None, now, now, {})
+
+
+def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -> None:
+    """Set a branch's head."""
+    conn.execute(_MOVE, {"branch_id": branch_id, "new_head": head_id, "now": now})
+
+
+def remove(conn: sa.Connection, branch_id: int) -> None:
+    """Delete a branch and its provenance."""
+    conn.execute(branch_provenance.delete().where(branch_provenance.c.branch_id == branch_id))
+    conn.execute(branch_provenance.delete().where(branch_provenance.c.upstream_id == branch_id))
+    conn.execute(branch.delete().where(branch.c.id == branch_id))
+
+
+def upstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
+    """Return the direct provenance of a branch."""
+    return [Edge(*row) for row in conn.execute(_UP, {"branch_id": branch_id})]
+
+
+def downstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
+    """Return the edges to branches whose direct provenance this branch is."""
+    return [Edge(*row) for row in conn.execute(_DOWN, {"branch_id": branch_id})]
+
+
+def set_provenance(conn: sa.Connection, branch_id: int, edges: Iterable[tuple[int, bool]]) -> None:
+    """Replace a branch's direct provenance by ``(upstream branch, never)`` pairs."""
+    conn.execute(branch_provenance.delete().where(branch_provenance.c.branch_id == branch_id))
+    rows = [{"branch_id": branch_id, "upstream_id": up, "never": never} for up, never in edges]
+    if rows:
+        conn.execute(branch_provenance.insert(), rows)

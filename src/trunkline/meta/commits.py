@@ -1,0 +1,189 @@
+"""Queries and writes on commits, their provenance and the layers of open ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from trunkline.meta.schema import commit, commit_provenance, layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRow:
+    """A commit."""
+
+    id: int
+    set_id: str
+    repo_id: int
+    branch_name: str
+    parent_id: int | None
+    origin: str
+    description: str
+    error: str
+    started: float
+    finished: float | None
+    tree: bytes | None
+    size: int
+    metadata: dict[str, str]
+
+
+_COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__))
+_BY_ID = _COMMIT.where(commit.c.id == sa.bindparam("commit_id"))
+_IN_SET = _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
+_UPSTREAM = (
+    _COMMIT.join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
+    .where(commit_provenance.c.commit_id == sa.bindparam("commit_id"))
+    .order_by(commit.c.id)
+)
+_DOWNSTREAM = (
+    _COMMIT.join(commit_provenance, commit_provenance.c.commit_id == commit.c.id)
+    .where(commit_provenance.c.upstream_id == sa.bindparam("commit_id"))
+    .order_by(commit.c.id)
+)
+_CHILDREN = _COMMIT.where(commit.c.parent_id == sa.bindparam("commit_id")).order_by(commit.c.id)
+_LAYERS = sa.select(layer.c.id, layer.c.delta).where(layer.c.commit_id == sa.bindparam("commit_id")).order_by(layer.c.id)
+_FINISH = (
+    commit.update()
+    .where(commit.c.id == sa.bindparam("commit_id"), commit.c.finished.is_(None))
+    .values(
+        finished=sa.bindparam("at"), tree=sa.bindparam("new_tree"), size=sa.bindparam("new_size"),
+        error=sa.bindparam("why"), description=sa.bindparam("text"),
+    )
+)  # fmt: skip
+_ADD_PROVENANCE = commit_provenance.insert()
+
+
+def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
+    """Return a commit that exists."""
+    return CommitRow(*conn.execute(_BY_ID, {"commit_id": commit_id}).one())
+
+
+def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
+    """Return a commit, or None when it was removed."""
+    row = conn.execute(_BY_ID, {"commit_id": commit_id}).first()
+    return CommitRow(*row) if row else None
+
+
+def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
+    """Return the commit of a set in a repo."""
+    row = conn.execute(_IN_SET, {"set_id": set_id, "repo_id": repo_id}).first()
+    return CommitRow(*row) if row else None
+
+
+def of_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
+    """Return the commits of a set, oldest first."""
+    return [CommitRow(*row) for row in conn.execute(_COMMIT.where(commit.c.set_id == set_id).order_by(commit.c.id))]
+
+
+def of_repo(conn: sa.Connection, repo_id: int, *, below: int | None = None, number: int = 0) -> list[CommitRow]:
+    """Return a repo's commits newest first, those with a row number under ``below``, at most ``number`` (0: all)."""
+    query = _COMMIT.where(commit.c.repo_id == repo_id).order_by(commit.c.id.desc())
+    if below is not None:
+        query = query.where(commit.c.id < below)
+    if number:
+        query = query.limit(number)
+    return [CommitRow(*row) for row in conn.execute(query)]
+
+
+def of_repo_after(conn: sa.Connection, repo_id: int, after: int, number: int) -> list[CommitRow]:
+    """Return a repo's commits oldest first, those with a row number over ``after``."""
+    query = _COMMIT.where(commit.c.repo_id == repo_id, commit.c.id > after).order_by(commit.c.id).limit(number)
+    return [CommitRow(*row) for row in conn.execute(query)]
+
+
+def set_ids(conn: sa.Connection, below: int | None, number: int, project_repos: Sequence[int] | None) -> list[tuple[str, int]]:
+    """Return ``(set id, newest row number)`` of commit sets, newest first, a page at a time."""
+    newest = sa.func.max(commit.c.id)
+    query = sa.select(commit.c.set_id, newest).group_by(commit.c.set_id).order_by(newest.desc()).limit(number)
+    if below is not None:
+        query = query.having(newest < below)
+    if project_repos is not None:
+        query = query.where(commit.c.repo_id.in_(project_repos))
+    return [(row[0], row[1]) for row in conn.execute(query)]
+
+
+def upstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
+    """Return the direct provenance of a commit."""
+    return [CommitRow(*row) for row in conn.execute(_UPSTREAM, {"commit_id": commit_id})]
+
+
+def downstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
+    """Return the commits whose direct provenance this commit is."""
+    return [CommitRow(*row) for row in conn.execute(_DOWNSTREAM, {"commit_id": commit_id})]
+
+
+def children(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
+    """Return the commits whose parent this commit is."""
+    return [CommitRow(*row) for row in conn.execute(_CHILDREN, {"commit_id": commit_id})]
+
+
+def add(
+    conn: sa.Connection,
+    *,
+    set_id: str,
+    repo_id: int,
+    branch_name: str,
+    parent_id: int | None,
+    origin: str,
+    description: str,
+    started: float,
+    provenance: Iterable[int] = (),
+) -> CommitRow:
+    """Insert an open commit."""
+    values: dict[str, Any] = {
+        "set_id": set_id, "repo_id": repo_id, "branch_name": branch_name, "parent_id": parent_id, "origin": origin,
+        "description": description, "error": "", "started": started, "finished": None, "tree": None, "size": 0,
+        "metadata": {},
+    }  # fmt: skip
+    number = int(conn.execute(commit.insert().values(values)).inserted_primary_key[0])
+    rows = [{"commit_id": number, "upstream_id": up} for up in dict.fromkeys(provenance)]
+    if rows:
+        conn.execute(_ADD_PROVENANCE, rows)
+    return CommitRow(id=number, **values)
+
+
+def finish(conn: sa.Connection, row: CommitRow, *, tree: bytes, size: int, error: str, description: str, at: float) -> bool:
+    """Finish an open commit and drop its layers; False when it is finished already."""
+    done = conn.execute(
+        _FINISH,
+        {"commit_id": row.id, "at": at, "new_tree": tree, "new_size": size, "why": error, "text": description},
+    )
+    if not done.rowcount:
+        return False
+    clear_layers(conn, row.id)
+    return True
+
+
+def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:
+    """Return ``(number, delta)`` of an open commit's layers in order."""
+    return [(row[0], row[1]) for row in conn.execute(_LAYERS, {"commit_id": commit_id})]
+
+
+def add_layers(conn: sa.Connection, commit_id: int, deltas: Iterable[bytes]) -> None:
+    """Append deltas to an open commit."""
+    rows = [{"commit_id": commit_id, "delta": delta} for delta in deltas]
+    if rows:
+        conn.execute(layer.insert(), rows)
+
+
+def clear_layers(conn: sa.Connection, commit_id: int) -> None:
+    """Drop an open commit's deltas."""
+    conn.execute(layer.delete().where(layer.c.commit_id == commit_id))
+
+
+def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | None) -> None:
+    """Give commits another parent."""
+    conn.execute(commit.update().where(commit.c.id.in_(commit_ids)).values(parent_id=parent_id))
+
+
+def remove(conn: sa.Connection, commit_ids: Sequence[int]) -> None:
+    """Delete commits that are nobody's parent or head, with their provenance and layers."""
+    conn.execute(commit_provenance.delete().where(commit_provenance.c.commit_id.in_(commit_ids)))
+    conn.execute(commit_provenance.delete().where(commit_provenance.c.upstream_id.in_(commit_ids)))
+    conn.execute(layer.delete().where(layer.c.commit_id.in_(commit_ids)))
+    conn.execute(commit.delete().where(commit.c.id.in_(commit_ids)))

@@ -1,0 +1,155 @@
+"""Queries and writes on projects and repos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from trunkline.meta.schema import branch, commit, fileset, project, repo
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """A project."""
+
+    id: int
+    name: str
+    description: str
+    created_at: float
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRow:
+    """A repo, with its project's name."""
+
+    id: int
+    project: str
+    name: str
+    type: str
+    description: str
+    created_at: float
+    metadata: dict[str, str]
+
+    def __str__(self) -> str:
+        """Return the repo as messages write it: ``project/name``, with the type unless it is ``user``."""
+        suffix = "" if self.type == "user" else f".{self.type}"
+        return f"{self.project}/{self.name}{suffix}"
+
+
+_PROJECT = sa.select(*(project.c[name] for name in ProjectRow.__slots__))
+_REPO = sa.select(
+    repo.c.id, project.c.name, repo.c.name, repo.c.type, repo.c.description, repo.c.created_at, repo.c.metadata
+).join_from(repo, project)
+_PROJECT_BY_NAME = _PROJECT.where(project.c.name == sa.bindparam("name"))
+_REPO_BY_NAME = _REPO.where(
+    project.c.name == sa.bindparam("project"),
+    repo.c.name == sa.bindparam("name"),
+    repo.c.type == sa.bindparam("type"),
+)
+_REPO_BY_ID = _REPO.where(repo.c.id == sa.bindparam("repo_id"))
+
+
+def find_project(conn: sa.Connection, name: str) -> ProjectRow | None:
+    """Return the project of that name."""
+    row = conn.execute(_PROJECT_BY_NAME, {"name": name}).first()
+    return ProjectRow(*row) if row else None
+
+
+def list_projects(conn: sa.Connection) -> list[ProjectRow]:
+    """Return all projects by name."""
+    return [ProjectRow(*row) for row in conn.execute(_PROJECT.order_by(project.c.name))]
+
+
+def add_project(conn: sa.Connection, name: str, description: str, now: float) -> None:
+    """Insert a project."""
+    conn.execute(project.insert().values(name=name, description=description, created_at=now, metadata={}))
+
+
+def set_project_description(conn: sa.Connection, project_id: int, description: str) -> None:
+    """Replace a project's description."""
+    conn.execute(project.update().where(project.c.id == project_id).values(description=description))
+
+
+def remove_project(conn: sa.Connection, project_id: int) -> None:
+    """Delete a project that has no repos left."""
+    conn.execute(project.delete().where(project.c.id == project_id))
+
+
+def find_repo(conn: sa.Connection, project_name: str, name: str, type_: str) -> RepoRow | None:
+    """Return the repo of that project, name and type."""
+    row = conn.execute(_REPO_BY_NAME, {"project": project_name, "name": name, "type": type_}).first()
+    return RepoRow(*row) if row else None
+
+
+def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:
+    """Return a repo that exists."""
+    return RepoRow(*conn.execute(_REPO_BY_ID, {"repo_id": repo_id}).one())
+
+
+def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[RepoRow]:
+    """Return repos by project and name; an empty type or list of projects does not filter."""
+    query = _REPO.order_by(project.c.name, repo.c.name, repo.c.type)
+    if type_:
+        query = query.where(repo.c.type == type_)
+    if projects:
+        query = query.where(project.c.name.in_(projects))
+    return [RepoRow(*row) for row in conn.execute(query)]
+
+
+def add_repo(conn: sa.Connection, project_id: int, name: str, type_: str, description: str, now: float) -> int:
+    """Insert a repo and return its number."""
+    values: dict[str, Any] = {
+        "project_id": project_id, "name": name, "type": type_,
+        "description": description, "created_at": now, "metadata": {},
+    }  # fmt: skip
+    return int(conn.execute(repo.insert().values(values)).inserted_primary_key[0])
+
+
+def set_repo_description(conn: sa.Connection, repo_id: int, description: str) -> None:
+    """Replace a repo's description."""
+    conn.execute(repo.update().where(repo.c.id == repo_id).values(description=description))
+
+
+def remove_repo(conn: sa.Connection, repo_id: int) -> None:
+    """Delete a repo that has no branches and commits left."""
+    conn.execute(repo.delete().where(repo.c.id == repo_id))
+
+
+_SIZE = (
+    sa.select(commit.c.size)
+    .join_from(branch, commit, branch.c.head_id == commit.c.id)
+    .where(branch.c.repo_id == sa.bindparam("repo_id"), commit.c.finished.is_not(None))
+    .order_by((branch.c.name == "master").desc(), commit.c.id.desc())
+    .limit(1)
+)
+
+
+def repo_size(conn: sa.Connection, repo_id: int) -> int:
+    """Return the bytes of the repo's master head, or of its newest finished head."""
+    return int(conn.execute(_SIZE, {"repo_id": repo_id}).scalar() or 0)
+
+
+def add_fileset(conn: sa.Connection, handle: str, tree: bytes, deltas: list[str], expires_at: float) -> None:
+    """Insert a file set."""
+    conn.execute(fileset.insert().values(handle=handle, tree=tree, deltas=deltas, expires_at=expires_at))
+
+
+def find_fileset(conn: sa.Connection, handle: str, now: float) -> tuple[bytes, list[str]] | None:
+    """Return tree and deltas of a file set that has not expired."""
+    row = conn.execute(
+        sa.select(fileset.c.tree, fileset.c.deltas).where(fileset.c.handle == handle, fileset.c.expires_at > now)
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+def renew_fileset(conn: sa.Connection, handle: str, expires_at: float) -> None:
+    """Move a file set's expiry."""
+    conn.execute(fileset.update().where(fileset.c.handle == handle).values(expires_at=expires_at))
+
+
+def remove_expired_filesets(conn: sa.Connection, now: float) -> None:
+    """Forget file sets whose lease ran out."""
+    conn.execute(fileset.delete().where(fileset.c.expires_at <= now))
