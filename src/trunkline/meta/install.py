@@ -1,0 +1,94 @@
+"""Opens a database: makes a new one, brings an older one up to date, refuses a newer one.
+
+A new database is made from ``schema`` in one go and marked with the latest revision, because importing
+Alembic costs more than a second; a test holds the migrations and ``schema`` together. Alembic is imported
+only when there is something to migrate.
+"""
+
+from __future__ import annotations
+
+import uuid
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from trunkline import errors
+from trunkline.meta import schema
+
+if TYPE_CHECKING:
+    from trunkline.meta.database import Database, Tx
+
+#: The newest revision in ``migrations/versions``.
+HEAD = "0001"
+#: Version of docs/design/format.md that this code writes.
+FORMAT = "1"
+
+
+def install(db: Database, now: float) -> str:
+    """Bring the database to this version and return the cluster id.
+
+    Raises:
+        FailedPrecondition: the database was written by a newer Trunkline.
+    """
+    found = db.read_blocking(_revision)
+    if found is None:
+        db.run_blocking(_create, now)
+    elif found != HEAD:
+        _migrate(db, found)
+    facts = db.read_blocking(_settings)
+    if facts["format"] != FORMAT:
+        raise errors.FailedPrecondition(
+            f"the store has format {facts['format']}, this Trunkline reads format {FORMAT};"
+            " serve it with the version that wrote it"
+        )
+    return facts["cluster_id"]
+
+
+def _revision(conn: sa.Connection) -> str | None:
+    if not sa.inspect(conn).has_table("alembic_version"):
+        return None
+    revision: str | None = conn.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def _settings(conn: sa.Connection) -> dict[str, str]:
+    return {row.name: row.value for row in conn.execute(sa.select(schema.setting))}
+
+
+def _create(tx: Tx, now: float) -> None:
+    schema.metadata.create_all(tx.conn)
+    tx.conn.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    tx.conn.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+    first_rows(tx.conn, now)
+
+
+def first_rows(conn: sa.Connection, now: float) -> None:
+    """Insert what every database holds from its first day."""
+    conn.execute(
+        schema.setting.insert(),
+        [{"name": "cluster_id", "value": uuid.uuid4().hex}, {"name": "format", "value": FORMAT}],
+    )
+    conn.execute(
+        schema.storage_total.insert().values(
+            id=1, chunks=0, packs=0, stored_bytes=0, chunk_bytes=0, written_bytes=0
+        )
+    )
+    conn.execute(schema.project.insert().values(name="default", description="", created_at=now, metadata={}))
+
+
+def _migrate(db: Database, found: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("trunkline.meta") / "migrations"))
+    config.set_main_option("sqlalchemy.url", db.url.render_as_string(hide_password=False).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found not in known:
+        raise errors.FailedPrecondition(
+            f"the database has schema revision {found}, which is newer than this Trunkline knows (up to {HEAD});"
+            " install the Trunkline version that wrote it, or a later one"
+        )
+    command.upgrade(config, "head")
