@@ -1,0 +1,132 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ListWorkerRequest(_message.Message):
+    __slots__ = ("project", "pipeline")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ...) -> None: ...
+
+class WorkerInfo(_message.Message):
+    __slots__ = ("id", "project", "pipeline", "state", "reason", "created", "ready", "job_id", "datum_id", "pipeline_version")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    DATUM_ID_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    project: str
+    pipeline: str
+    state: str
+    reason: str
+    created: _timestamp_pb2.Timestamp
+    ready: _timestamp_pb2.Timestamp
+    job_id: str
+    datum_id: str
+    pipeline_version: int
+    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job_id: _Optional[str] = ..., datum_id: _Optional[str] = ..., pipeline_version: _Optional[int] = ...) -> None: ...
+
+class ExplainPipelineRequest(_message.Message):
+    __slots__ = ("project", "pipeline", "number")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    number: int
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class Decision(_message.Message):
+    __slots__ = ("at", "target", "sentence", "inputs_json")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_JSON_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    target: int
+    sentence: str
+    inputs_json: str
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., target: _Optional[int] = ..., sentence: _Optional[str] = ..., inputs_json: _Optional[str] = ...) -> None: ...
+
+class CreateImageRequest(_message.Message):
+    __slots__ = ("name", "requirements", "files")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUIREMENTS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    requirements: str
+    files: _containers.RepeatedCompositeFieldContainer[ImageFile]
+    def __init__(self, name: _Optional[str] = ..., requirements: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ImageFile, _Mapping]]] = ...) -> None: ...
+
+class ImageFile(_message.Message):
+    __slots__ = ("path", "data", "mode")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    data: bytes
+    mode: int
+    def __init__(self, path: _Optional[str] = ..., data: _Optional[bytes] = ..., mode: _Optional[int] = ...) -> None: ...
+
+class ImageInfo(_message.Message):
+    __slots__ = ("name", "digest", "created", "state", "reason", "paths")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    created: _timestamp_pb2.Timestamp
+    state: str
+    reason: str
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListImageRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DeleteImageRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteImageResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class InspectStorageRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StorageInfo(_message.Message):
+    __slots__ = ("chunks", "packs", "stored_bytes", "chunk_bytes", "written_bytes")
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    PACKS_FIELD_NUMBER: _ClassVar[int]
+    STORED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_BYTES_FIELD_NUMBER: _ClassVar[int]
+    chunks: int
+    packs: int
+    stored_bytes: int
+    chunk_bytes: int
+    written_bytes: int
+    def __init__(self, chunks: _Optional[int] = ..., packs: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ...) -> None: ...
