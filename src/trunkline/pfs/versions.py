@@ -2,7 +2,7 @@
 
 A **write** is one SQL transaction with one fresh commit-set id. It collects which branches moved and which
 commits were made or finished; at its end, still inside the transaction, the moves are propagated to the
-branches downstream and the layer above is told (``hooks``), so that a job exists as soon as its commit
+branches downstream and the layer above is told (``Above``), so that a job exists as soon as its commit
 does. Nothing here waits, and nothing here knows pipelines.
 
 Functions of this layer are plain and blocking: callers on the event loop run them in a thread.
@@ -12,24 +12,38 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from trunkline.pfs import propagation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.database import Database, Tx
     from trunkline.meta.events import Wakeups
+    from trunkline.meta.repos import RepoRow
     from trunkline.ports import Clock
     from trunkline.storage.chunks import ChunkStore
     from trunkline.storage.trees import Trees
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Above(Protocol):
+    """The layer above, told about writes inside their transaction. It may write more, or raise to refuse."""
+
+    def ending(self, write: Write) -> None:
+        """Everything of the write is done but its commit; its moves are propagated."""
+
+    def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
+        """These commits are about to be removed."""
+
+    def removing_repo(self, write: Write, repo: RepoRow) -> None:
+        """A user asks to remove this repo."""
 
 
 @dataclass(slots=True)
@@ -44,8 +58,7 @@ class Write:
     moved: dict[int, None] = field(default_factory=dict)
     created: list[CommitRow] = field(default_factory=list)
     finished: list[CommitRow] = field(default_factory=list)
-    #: Numbers of commits that this write is about to remove, told to the hooks while they still exist.
-    removed: list[int] = field(default_factory=list)
+    above: Above | None = None
 
     @property
     def conn(self) -> sa.Connection:
@@ -66,8 +79,7 @@ class Versions:
     trees: Trees
     wakeups: Wakeups
     clock: Clock
-    #: Called at the end of every write, inside its transaction.
-    hooks: list[Callable[[Write], None]] = field(default_factory=list)
+    above: Above | None = None
 
     def write(self, fn: Callable[Concatenate[Write, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(write, …)`` as one write and return its value once it is durable. Blocks."""
@@ -82,11 +94,11 @@ class Versions:
         return self.db.read_blocking(fn, *args, **kwargs)
 
     def _write(self, tx: Tx, fn: Callable[Concatenate[Write, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        write = Write(tx=tx, now=self.clock.now(), set_id=uuid.uuid4().hex)
+        write = Write(tx=tx, now=self.clock.now(), set_id=uuid.uuid4().hex, above=self.above)
         value = fn(write, *args, **kwargs)
         propagation.propagate(write)
-        for hook in self.hooks:
-            hook(write)
+        if self.above is not None:
+            self.above.ending(write)
         for row in (*write.created, *write.finished):
             write.wake_repo(row.repo_id)
         return value

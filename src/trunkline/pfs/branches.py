@@ -1,0 +1,146 @@
+"""Branches: made, moved, given provenance, removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import branches as rows
+from trunkline.meta import commits, repos
+from trunkline.model import names
+from trunkline.pfs import refs
+from trunkline.pfs.repos import one_branch_per_repo
+from trunkline.storage.trees import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.meta.branches import BranchRow
+    from trunkline.pfs.versions import Write
+
+
+@dataclass(frozen=True, slots=True)
+class BranchName:
+    """A branch as a request names it."""
+
+    repo: names.RepoName
+    name: str
+
+    def __str__(self) -> str:
+        """Return the name as people write it."""
+        return f"{self.repo}@{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One branch of a direct provenance."""
+
+    branch: BranchName
+    never: bool = False
+
+
+def create_branch(
+    write: Write,
+    name: BranchName,
+    *,
+    head: refs.CommitName | None = None,
+    provenance: Sequence[Upstream] = (),
+) -> BranchRow:
+    """Make a branch, or move one and replace its provenance.
+
+    Upstream branches that do not exist are made with an empty commit. A branch with provenance gets an open
+    AUTO commit when it had no head or its provenance changed.
+
+    Raises:
+        NotFound: a repo or the head commit does not exist.
+        InvalidArgument: a bad name, provenance within the repo, a cycle, or two branches of one repo.
+    """
+    conn = write.conn
+    names.check_branch(name.name)
+    owner = refs.repo(conn, name.repo)
+    edges = [(_upstream(write, owner.id, up), up.never) for up in provenance]
+    found = rows.find(conn, owner.id, name.name)
+    row = found or rows.add(conn, owner.id, name.name, write.now)
+    before = {edge.upstream_id: edge.never for edge in rows.upstream(conn, row.id)}
+    after = dict(edges)
+    changed = before != after
+    if changed:
+        rows.set_provenance(conn, row.id, after.items())
+        one_branch_per_repo(write, row.id)
+    if head is not None:
+        target = refs.commit(conn, head)
+        if target.repo_id != owner.id:
+            raise errors.InvalidArgument(f"branch {name} cannot point to commit {head}, which is in another repo")
+        rows.move(conn, row.id, target.id, write.now)
+        write.moved[row.id] = None
+        row = rows.by_id(conn, row.id)
+    if (after and (changed or row.head_id is None)) or (changed and row.head_id is not None):
+        _new_commit(write, row, closed=not after)
+    write.tx.wake(f"repo:{owner.id}")
+    return rows.by_id(conn, row.id)
+
+
+def delete_branch(write: Write, name: BranchName, *, force: bool) -> None:
+    """Remove a branch; its commits stay.
+
+    Raises:
+        NotFound: there is no such branch.
+        FailedPrecondition: other branches depend on it and ``force`` is not set.
+    """
+    row = refs.branch(write.conn, name.repo, name.name)
+    edges = rows.downstream(write.conn, row.id)
+    if edges and not force:
+        other = rows.by_id(write.conn, edges[0].branch_id)
+        raise errors.FailedPrecondition(
+            f"branch {name} cannot be deleted: branch {other.name!r} of repo"
+            f" {repos.repo_by_id(write.conn, other.repo_id)} depends on it; delete that first, or use force"
+        )
+    rows.remove(write.conn, row.id)
+    write.tx.wake(f"repo:{row.repo_id}")
+
+
+def _upstream(write: Write, owner_id: int, up: Upstream) -> int:
+    """Return the upstream branch's number, making the branch when it is missing."""
+    conn = write.conn
+    repo = refs.repo(conn, up.branch.repo)
+    if repo.id == owner_id:
+        raise errors.InvalidArgument(
+            f"cyclic provenance: a branch of repo {repo} cannot depend on branch {up.branch.name!r} of the same repo"
+        )
+    found = rows.find(conn, repo.id, up.branch.name)
+    if found is None:
+        names.check_branch(up.branch.name)
+        found = rows.add(conn, repo.id, up.branch.name, write.now)
+        _new_commit(write, found, closed=True)
+    elif found.head_id is None:
+        _new_commit(write, found, closed=True)
+    return found.id
+
+
+def _new_commit(write: Write, row: BranchRow, *, closed: bool) -> None:
+    """Give the branch an AUTO commit of this write, finished and with its parent's files when ``closed``."""
+    conn = write.conn
+    if commits.find(conn, write.set_id, row.repo_id) is not None:
+        return  # a repo has one commit in a write; an earlier step of this write made it
+    upstream = [rows.by_id(conn, edge.upstream_id).head_id for edge in rows.upstream(conn, row.id)]
+    made = commits.add(
+        conn,
+        set_id=write.set_id,
+        repo_id=row.repo_id,
+        branch_name=row.name,
+        parent_id=row.head_id,
+        origin="AUTO",
+        description="",
+        started=write.now,
+        provenance=[head for head in upstream if head is not None],
+    )
+    rows.move(conn, row.id, made.id, write.now)
+    write.moved[row.id] = None
+    write.created.append(made)
+    if closed:
+        parent = commits.by_id(conn, row.head_id) if row.head_id is not None else None
+        tree = parent.tree if parent is not None and parent.tree is not None else EMPTY
+        size = parent.size if parent is not None else 0
+        commits.finish(conn, made, tree=tree, size=size, error="", description="", at=write.now)
+        write.finished.append(commits.by_id(conn, made.id))

@@ -1,0 +1,302 @@
+"""Commits: started, finished, described, removed. Waiting for them is in ``watch``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import branches, chunks, repos
+from trunkline.meta import commits as rows
+from trunkline.pfs import files, refs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.pfs.branches import BranchName
+    from trunkline.pfs.versions import Versions, Write
+    from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.trees import TreeId
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """A commit with its neighbours, ready to be told. Neighbours are (repo number, set id) pairs."""
+
+    row: CommitRow
+    parent: CommitRow | None
+    children: list[CommitRow]
+    upstream: list[CommitRow]
+    downstream: list[CommitRow]
+    #: Name of every repo that occurs above, by its number.
+    repos: dict[int, repos.RepoRow]
+
+
+def describe(conn: sa.Connection, row: CommitRow) -> CommitInfo:
+    """Gather what an InspectCommit reply holds."""
+    parent = rows.by_id(conn, row.parent_id) if row.parent_id is not None else None
+    children = rows.children(conn, row.id)
+    upstream = rows.upstream(conn, row.id)
+    downstream = rows.downstream(conn, row.id)
+    numbers = {row.repo_id, *(other.repo_id for other in (*upstream, *downstream))}
+    names = {number: repos.repo_by_id(conn, number) for number in numbers}
+    return CommitInfo(row, parent, children, upstream, downstream, names)
+
+
+def start_commit(
+    write: Write, branch: BranchName, *, parent: refs.CommitName | None = None, description: str = ""
+) -> CommitRow:
+    """Open a commit on a branch, which is made when it is missing.
+
+    Raises:
+        FailedPrecondition: the branch has provenance, so only its pipeline writes to it; or the parent is
+            not finished.
+        NotFound: the repo or the parent does not exist.
+    """
+    conn = write.conn
+    owner = refs.repo(conn, branch.repo)
+    row = branches.find(conn, owner.id, branch.name)
+    if row is None:
+        from trunkline.pfs.branches import create_branch
+
+        row = create_branch(write, branch)
+    refuse_output_branch(conn, row)
+    parent_row = refs.commit(conn, parent) if parent is not None else None
+    if parent_row is None and row.head_id is not None:
+        parent_row = rows.by_id(conn, row.head_id)
+    if parent_row is not None and parent_row.finished is None:
+        raise errors.FailedPrecondition(
+            f"parent commit {refs.text(conn, parent_row)} has not been finished;"
+            " finish it first, or write into it as it is open"
+        )
+    made = rows.add(
+        conn,
+        set_id=write.set_id,
+        repo_id=owner.id,
+        branch_name=branch.name,
+        parent_id=parent_row.id if parent_row is not None else None,
+        origin="USER",
+        description=description,
+        started=write.now,
+    )
+    branches.move(conn, row.id, made.id, write.now)
+    write.moved[row.id] = None
+    write.created.append(made)
+    return made
+
+
+def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
+    """Raise FailedPrecondition when a branch has provenance."""
+    edges = branches.upstream(conn, row.id)
+    if edges:
+        repo = repos.repo_by_id(conn, row.repo_id)
+        up = branches.by_id(conn, edges[0].upstream_id)
+        raise errors.FailedPrecondition(
+            f"cannot start a commit on an output branch: {repo}@{row.name} is made from"
+            f" {repos.repo_by_id(conn, up.repo_id)}@{up.name}; write there instead"
+        )
+
+
+def finish_commit(
+    versions: Versions, name: refs.CommitName, *, error: str = "", description: str = "", force: bool = False
+) -> None:
+    """Finish an open commit: apply its layers to its parent's files. Blocks; costs what was changed.
+
+    A conflict between its files does not raise: the commit is finished with that error, as a commit that
+    is finished with ``error`` by its writer.
+
+    Raises:
+        NotFound: there is no such commit.
+        CommitFinished: it is finished.
+        FailedPrecondition: it is a pipeline's output and ``force`` is not set.
+    """
+
+    def look(conn: sa.Connection) -> tuple[CommitRow, str]:
+        row = refs.commit(conn, name)
+        full = refs.text(conn, row)
+        if row.finished is not None:
+            raise errors.CommitFinished(f"commit {full} has already finished")
+        if row.origin == "AUTO" and not force:
+            owner = branches.find(conn, row.repo_id, row.branch_name)
+            if owner is not None and branches.upstream(conn, owner.id):
+                raise errors.FailedPrecondition(
+                    f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
+                )
+        return row, full
+
+    row, full = versions.read(look)
+    while not _try_to_finish(versions, row, full, error, description):
+        pass  # a stream added a layer meanwhile: apply again, with it
+
+
+def _try_to_finish(versions: Versions, row: CommitRow, full: str, error: str, description: str) -> bool:
+    view = versions.read(files.open_view, row)
+    applied = files.apply_layers(versions, view)
+
+    def finish(write: Write) -> bool:
+        if [number for number, _ in rows.layers(write.conn, row.id)] != view.numbers:
+            if rows.by_id(write.conn, row.id).finished is not None:
+                raise errors.CommitFinished(f"commit {full} has already finished")
+            return False
+        close(
+            write, row, tree=applied.tree, size=applied.size, packs=applied.packs,
+            error=error or applied.problem or "", description=description or row.description,
+        )  # fmt: skip
+        return True
+
+    return versions.write(finish)
+
+
+def close(
+    write: Write,
+    row: CommitRow,
+    *,
+    tree: TreeId,
+    size: int,
+    packs: Sequence[PackRecord],
+    error: str = "",
+    description: str = "",
+) -> None:
+    """Record that an open commit is finished with these files. The packs' bytes are already durable.
+
+    Raises:
+        CommitFinished: somebody else finished it first.
+    """
+    chunks.add(write.conn, packs, 0, write.now)
+    if not rows.finish(write.conn, row, tree=tree, size=size, error=error, description=description, at=write.now):
+        raise errors.CommitFinished(f"commit {refs.text(write.conn, row)} has already finished")
+    write.finished.append(rows.by_id(write.conn, row.id))
+
+
+def clear_commit(write: Write, name: refs.CommitName) -> None:
+    """Drop all that was written to an open commit."""
+    row = refs.commit(write.conn, name)
+    if row.finished is not None:
+        raise errors.CommitFinished(f"commit {refs.text(write.conn, row)} has already finished")
+    rows.clear_layers(write.conn, row.id)
+    write.wake_repo(row.repo_id)
+
+
+def squash(write: Write, set_id: str) -> None:
+    """Remove a commit set; its children keep their files and get its parents as theirs.
+
+    Raises:
+        NotFound: the set has no commits.
+        FailedPrecondition: a commit of it has no children, or an unfinished child.
+    """
+    gone = commit_set(write.conn, set_id)
+    for row in gone:
+        children = rows.children(write.conn, row.id)
+        if not children:
+            raise errors.FailedPrecondition(
+                f"cannot squash a commit that has no children: {refs.text(write.conn, row)};"
+                " its changes would be lost, use drop (delete commit) for that"
+            )
+        unfinished = next((child for child in children if child.finished is None), None)
+        if unfinished is not None:
+            raise errors.FailedPrecondition(
+                f"cannot squash commit {refs.text(write.conn, row)}: its child"
+                f" {refs.text(write.conn, unfinished)} is not finished; finish it first"
+            )
+    _remove(write, gone)
+
+
+def drop(write: Write, set_id: str) -> None:
+    """Remove a commit set with its changes; branches go back to its parents.
+
+    Raises:
+        NotFound: the set has no commits.
+        FailedPrecondition: a commit of it has children, or commits of other sets come from it.
+    """
+    gone = commit_set(write.conn, set_id)
+    later: dict[str, None] = {}
+    for row in gone:
+        if rows.children(write.conn, row.id):
+            raise errors.FailedPrecondition(
+                f"cannot drop a commit that has children: {refs.text(write.conn, row)};"
+                " drop the children first, or squash it"
+            )
+        later.update((down.set_id, None) for down in rows.downstream(write.conn, row.id) if down.set_id != set_id)
+    if later:
+        raise errors.FailedPrecondition(
+            f"commit set {set_id} cannot be dropped because it has subvenant commit sets: {', '.join(later)}"
+        )
+    _remove(write, gone)
+
+
+def commit_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
+    """Return the commits of a set, or raise NotFound."""
+    found = rows.of_set(conn, set_id)
+    if not found:
+        raise errors.NotFound(f"no commits found for commitset {set_id}")
+    return found
+
+
+def with_provenance(conn: sa.Connection, set_id: str) -> list[CommitRow]:
+    """Return a set's commits and all they came from, oldest (most upstream) first.
+
+    Raises:
+        NotFound: the set has no commits.
+    """
+    found = {row.id: row for row in commit_set(conn, set_id)}
+    pending = list(found.values())
+    while pending:
+        for up in rows.upstream(conn, pending.pop().id):
+            if up.id not in found:
+                found[up.id] = up
+                pending.append(up)
+    # Commits are numbered as they are made, and provenance is made first.
+    return [found[number] for number in sorted(found)]
+
+
+def remove_one(write: Write, name: refs.CommitName, *, keep_changes: bool, recursive: bool) -> None:
+    """Squash (``keep_changes``) or drop one commit; with ``recursive`` also the commits that come from it.
+
+    Raises:
+        NotFound: there is no such commit.
+        FailedPrecondition: as ``squash`` and ``drop``; or others come from it and ``recursive`` is not set.
+    """
+    row = refs.commit(write.conn, name)
+    gone = {row.id: row}
+    pending = [row]
+    while pending:
+        for down in rows.downstream(write.conn, pending.pop().id):
+            if not recursive:
+                raise errors.FailedPrecondition(
+                    f"cannot remove commit {refs.text(write.conn, row)}: {refs.text(write.conn, down)}"
+                    " comes from it; use recursive to remove both"
+                )
+            if down.id not in gone:
+                gone[down.id] = down
+                pending.append(down)
+    for one in gone.values():
+        children = rows.children(write.conn, one.id)
+        if keep_changes and not children:
+            raise errors.FailedPrecondition(
+                f"cannot squash a commit that has no children: {refs.text(write.conn, one)}; use drop for that"
+            )
+        if not keep_changes and any(child.id not in gone for child in children):
+            raise errors.FailedPrecondition(
+                f"cannot drop a commit that has children: {refs.text(write.conn, one)}; drop the children first"
+            )
+    _remove(write, [gone[number] for number in sorted(gone)])
+
+
+def _remove(write: Write, gone: list[CommitRow]) -> None:
+    """Take commits out: children are given their parents, heads fall back to them."""
+    conn = write.conn
+    numbers = [row.id for row in gone]
+    if write.above is not None:
+        write.above.removing_commits(write, numbers)
+    for row in reversed(gone):
+        children = rows.children(conn, row.id)
+        if children:
+            rows.set_parent(conn, [child.id for child in children], row.parent_id)
+        for branch in branches.with_head(conn, [row.id]):
+            branches.move(conn, branch.id, row.parent_id, write.now)
+    rows.remove(conn, numbers)
+    for row in gone:
+        write.wake_repo(row.repo_id)

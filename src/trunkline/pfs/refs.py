@@ -1,0 +1,131 @@
+"""From what a request names to the row it means.
+
+A commit is named by repo and id, by repo and branch (its head), or by either with ancestry after it
+(``master^2``, ``<id>~1``, ``master.3``). An id that is a commit set without a commit of its own in the repo
+means the repo's commit in the set's provenance, so ``repo@<job id>`` always works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import branches, commits, repos
+from trunkline.model import names
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.branches import BranchRow
+    from trunkline.meta.commits import CommitRow
+    from trunkline.meta.repos import ProjectRow, RepoRow
+
+
+@dataclass(frozen=True, slots=True)
+class CommitName:
+    """A commit as a request names it: by ``id`` when given, else by the head of ``branch``.
+
+    Either may carry ancestry.
+    """
+
+    repo: names.RepoName
+    id: str = ""
+    branch: str = ""
+
+    def __str__(self) -> str:
+        """Return the name as people write it."""
+        return f"{self.repo}@{self.id or self.branch}"
+
+
+def project(conn: sa.Connection, name: str) -> ProjectRow:
+    """Return the project, or raise NotFound."""
+    found = repos.find_project(conn, name)
+    if found is None:
+        raise errors.NotFound(f'project "{name}" not found')
+    return found
+
+
+def repo(conn: sa.Connection, name: names.RepoName) -> RepoRow:
+    """Return the repo, or raise NotFound."""
+    found = repos.find_repo(conn, name.project, name.name, name.type)
+    if found is None:
+        project(conn, name.project)
+        raise errors.NotFound(f"repo {name} not found")
+    return found
+
+
+def branch(conn: sa.Connection, repo_name: names.RepoName, name: str) -> BranchRow:
+    """Return the branch, or raise NotFound."""
+    owner = repo(conn, repo_name)
+    found = branches.find(conn, owner.id, name)
+    if found is None:
+        raise errors.NotFound(f'branch "{name}" not found in repo {repo_name}')
+    return found
+
+
+def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
+    """Return the commit that a request means.
+
+    Raises:
+        NotFound: the repo, branch or commit does not exist, or the ancestry leads past its beginning.
+        InvalidArgument: neither id nor branch is given, or the ancestry cannot be read.
+    """
+    owner = repo(conn, name.repo)
+    base, steps = names.split_ancestry(name.id or name.branch)
+    if not base:
+        raise errors.InvalidArgument(f"a commit of {name.repo} needs an id or a branch, neither was given")
+    found = None
+    if names.is_id(base):
+        found = commits.find(conn, base, owner.id) or _in_provenance_of_set(conn, base, owner.id)
+        if found is None:
+            raise errors.NotFound(f"commit {name.repo}@{base} not found")
+    else:
+        head_of = branches.find(conn, owner.id, base)
+        if head_of is None:
+            raise errors.NotFound(f'branch "{base}" not found in repo {name.repo}')
+        if head_of.head_id is None:
+            raise errors.NotFound(f'branch "{base}" of repo {name.repo} has no commits yet')
+        found = commits.by_id(conn, head_of.head_id)
+    for step in steps:
+        found = _follow(conn, found, step, name)
+    return found
+
+
+def text(conn: sa.Connection, row: CommitRow) -> str:
+    """Return ``project/repo@id`` of a commit for messages."""
+    return f"{repos.repo_by_id(conn, row.repo_id)}@{row.set_id}"
+
+
+def _follow(conn: sa.Connection, row: CommitRow, step: names.AncestryStep, name: CommitName) -> CommitRow:
+    if step.from_root:
+        line = [row]
+        while line[-1].parent_id is not None:
+            line.append(commits.by_id(conn, line[-1].parent_id))
+        if not 1 <= step.count <= len(line):
+            raise errors.NotFound(
+                f"commit {name} not found: its history has {len(line)} commits, so .{step.count} does not exist"
+            )
+        return line[-step.count]
+    for taken in range(step.count):
+        if row.parent_id is None:
+            raise errors.NotFound(f"commit {name} not found: its history ends after {taken} of {step.count} steps back")
+        row = commits.by_id(conn, row.parent_id)
+    return row
+
+
+def _in_provenance_of_set(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
+    """Return the repo's newest commit among all that the set's commits came from."""
+    seen: set[int] = set()
+    pending = commits.of_set(conn, set_id)
+    best: CommitRow | None = None
+    while pending:
+        row = pending.pop()
+        for up in commits.upstream(conn, row.id):
+            if up.id in seen:
+                continue
+            seen.add(up.id)
+            pending.append(up)
+            if up.repo_id == repo_id and (best is None or up.id > best.id):
+                best = up
+    return best

@@ -1,0 +1,129 @@
+"""Projects and repos: made, found, listed, removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import branches, commits
+from trunkline.meta import repos as rows
+from trunkline.model import names
+from trunkline.pfs import propagation, refs
+
+if TYPE_CHECKING:
+    from trunkline.meta.repos import RepoRow
+    from trunkline.pfs.versions import Write
+
+
+def create_project(write: Write, name: str, description: str, *, update: bool) -> None:
+    """Make a project, or with ``update`` replace the description of one that exists."""
+    names.check_project(name)
+    found = rows.find_project(write.conn, name)
+    if found is None:
+        rows.add_project(write.conn, name, description, write.now)
+    elif update:
+        rows.set_project_description(write.conn, found.id, description)
+    else:
+        raise errors.AlreadyExists(f'project "{name}" already exists')
+
+
+def delete_project(write: Write, name: str, *, force: bool) -> None:
+    """Remove a project; with ``force`` its repos too.
+
+    Raises:
+        FailedPrecondition: it holds repos and ``force`` is not set, or a repo cannot be removed.
+    """
+    found = refs.project(write.conn, name)
+    held = rows.list_repos(write.conn, "", [name])
+    if held and not force:
+        raise errors.FailedPrecondition(
+            f'project "{name}" holds {len(held)} repos, the first is {held[0]}; delete them first, or use force'
+        )
+    for row in held:
+        if write.above is not None:
+            write.above.removing_repo(write, row)
+        remove_repo(write, row, force=True)
+    rows.remove_project(write.conn, found.id)
+
+
+def create_repo(write: Write, name: names.RepoName, description: str, *, update: bool) -> RepoRow:
+    """Make a repo, or with ``update`` replace the description of one that exists."""
+    names.check_repo(name.name)
+    project = refs.project(write.conn, name.project)
+    found = rows.find_repo(write.conn, name.project, name.name, name.type)
+    if found is None:
+        number = rows.add_repo(write.conn, project.id, name.name, name.type, description, write.now)
+        write.tx.wake("repos")
+        return rows.repo_by_id(write.conn, number)
+    if not update:
+        raise errors.AlreadyExists(f"repo {name} already exists")
+    rows.set_repo_description(write.conn, found.id, description)
+    return found
+
+
+def delete_repo(write: Write, name: names.RepoName, *, force: bool) -> bool:
+    """Remove a repo with its branches and commits; False when there is none.
+
+    Raises:
+        FailedPrecondition: it belongs to a pipeline, or branches of other repos depend on it and ``force``
+            is not set.
+    """
+    row = rows.find_repo(write.conn, name.project, name.name, name.type)
+    if row is None:
+        return False
+    if write.above is not None:
+        write.above.removing_repo(write, row)
+    remove_repo(write, row, force=force)
+    return True
+
+
+def remove_repo(write: Write, row: RepoRow, *, force: bool) -> None:
+    """Remove a repo whoever it belongs to."""
+    conn = write.conn
+    for branch in branches.of_repo(conn, row.id):
+        for edge in branches.downstream(conn, branch.id):
+            other = branches.by_id(conn, edge.branch_id)
+            if other.repo_id != row.id and not force:
+                raise errors.FailedPrecondition(
+                    f"repo {row} cannot be deleted: branch {other.name!r} of repo"
+                    f" {rows.repo_by_id(conn, other.repo_id)} depends on its branch {branch.name!r};"
+                    " delete that first, or use force"
+                )
+        branches.move(conn, branch.id, None, write.now)
+        branches.remove(conn, branch.id)
+    gone = [commit.id for commit in commits.of_repo(conn, row.id)]
+    if write.above is not None:
+        write.above.removing_commits(write, gone)
+    for start in range(0, len(gone), 500):
+        batch = gone[start : start + 500]
+        commits.set_parent(conn, batch, None)
+    for start in range(0, len(gone), 500):
+        commits.remove(conn, gone[start : start + 500])
+    rows.remove_repo(conn, row.id)
+    write.tx.wake("repos", f"repo:{row.id}")
+
+
+def one_branch_per_repo(write: Write, branch_id: int) -> None:
+    """Check that nothing joined by provenance with a branch holds two branches of one repo.
+
+    Raises:
+        InvalidArgument: it does, or the branch would come from itself.
+    """
+    conn = write.conn
+    for start in (branch_id, *propagation.closure(conn, branch_id, up=False)):
+        upstream = propagation.closure(conn, start, up=True)
+        if start in upstream:
+            row = branches.by_id(conn, start)
+            raise errors.InvalidArgument(
+                f"cyclic provenance: branch {row.name!r} of repo {rows.repo_by_id(conn, row.repo_id)}"
+                " would depend on itself; leave out the edge that closes the circle"
+            )
+        seen: dict[int, str] = {}
+        for other in (start, *upstream):
+            row = branches.by_id(conn, other)
+            if row.repo_id in seen:
+                raise errors.InvalidArgument(
+                    f"multiple branches from the same repo, {rows.repo_by_id(conn, row.repo_id)},"
+                    f" cannot participate in a DAG: {seen[row.repo_id]!r} and {row.name!r}"
+                )
+            seen[row.repo_id] = row.name
