@@ -1,0 +1,121 @@
+"""Canonical file paths, and which of them may be written.
+
+A path starts with ``/``, has no trailing ``/`` (the root ``/`` apart), no empty element, and is UTF-8
+text. ``clean`` brings what people type into that form and never judges; ``validate`` judges a path that
+is about to be written and never changes it. Characters that mean something in a glob are refused, so
+that any path can be used as a glob of itself; other marks and all scripts are welcome, because real
+files have such names (Pachyderm takes printable ASCII only).
+
+Both run once per file of every upload: the good case is one regular expression. Nothing here looks at
+what exists.
+"""
+
+from __future__ import annotations
+
+import re
+
+from trunkline.errors import InvalidArgument
+
+#: Bytes. What common file systems take as one name, so that inputs can be laid out as files.
+MAX_ELEMENT = 255
+#: Bytes. Just under PATH_MAX (4,096) of Linux, leaving room for the prefix ``/pfs/<input>``.
+MAX_PATH = 4_000
+
+_FORBIDDEN = r"\x00-\x1f\x7f-\x9f*?\[\]{}\\"
+_SURROGATES = r"\ud800-\udfff"  # what Python makes of bytes that are not UTF-8
+_GOOD = re.compile(rf"(?:/(?!\.\.?(?:/|\Z))[^/{_FORBIDDEN}{_SURROGATES}]{{1,{MAX_ELEMENT}}}+)++")
+_BAD_CHARACTER = re.compile(rf"[{_FORBIDDEN}]")
+_BAD_TEXT = re.compile(rf"[{_SURROGATES}]")
+_SLASHES = re.compile(r"//+")
+
+
+def clean(path: str) -> str:
+    """Return ``path`` in canonical form: leading ``/``, single slashes, no trailing ``/``.
+
+    >>> clean("a//b/")
+    '/a/b'
+    >>> clean("")
+    '/'
+    """
+    if not path.startswith("/"):
+        path = "/" + path
+    if "//" in path:
+        path = _SLASHES.sub("/", path)
+    if len(path) > 1 and path.endswith("/"):
+        path = path[:-1]
+    return path
+
+
+def validate(path: str) -> None:
+    """Check that a file may be written at ``path``, which must be in canonical form.
+
+    Raises:
+        InvalidArgument: the path may not be written; the message starts ``path (X) invalid:``.
+    """
+    if _GOOD.fullmatch(path) is None:
+        raise InvalidArgument(f"path ({_shown(path)}) invalid: {_fault(path)}")
+    if path.isascii():
+        if len(path) > MAX_PATH:
+            raise InvalidArgument(f"path ({_shown(path)}) invalid: {_path_too_long(len(path))}")
+        return
+    encoded = path.encode()
+    if len(encoded) > MAX_PATH:
+        raise InvalidArgument(f"path ({_shown(path)}) invalid: {_path_too_long(len(encoded))}")
+    for element in encoded.split(b"/"):
+        if len(element) > MAX_ELEMENT:
+            raise InvalidArgument(f"path ({_shown(path)}) invalid: {_element_too_long(len(element))}")
+
+
+def parents(path: str) -> list[str]:
+    """Return the directories above ``path``, the root first, without trailing slashes.
+
+    >>> parents("/a/b/c")
+    ['/', '/a', '/a/b']
+    """
+    found = ["/"] if path != "/" else []
+    cut = path.find("/", 1)
+    while cut != -1:
+        found.append(path[:cut])
+        cut = path.find("/", cut + 1)
+    return found
+
+
+def _fault(path: str) -> str:
+    """Say what is wrong with a path that the fast check refused, and how to mend it."""
+    if path in ("", "/"):
+        return "it names no file; give a path such as /name"
+    if _BAD_TEXT.search(path):
+        return "it is not UTF-8 text; rename the file to valid UTF-8"
+    if bad := _BAD_CHARACTER.search(path):
+        mark = bad.group()
+        if mark.isprintable():
+            return (
+                f"character {mark!r} has a meaning in globs; rename the file without any of * ? [ ] {{ }} \\"
+            )
+        return f"control character {mark!r} at position {bad.start() + 1} is not allowed; rename the file"
+    if not path.startswith("/"):
+        return "it does not start with /; write it from the root of the repo"
+    if path.endswith("/"):
+        return "it ends with /, which names a directory; directories are made by writing files into them"
+    for element in path[1:].split("/"):
+        if element == "":
+            return "it has an empty element; write one / between names"
+        if element in (".", ".."):
+            return f"element {element!r} is not allowed; write the path from the root of the repo"
+        if len(element.encode()) > MAX_ELEMENT:
+            return _element_too_long(len(element.encode()))
+    raise AssertionError(f"no fault found in {path!r}")
+
+
+def _element_too_long(size: int) -> str:
+    return f"an element has {size} bytes, {MAX_ELEMENT} are allowed; shorten the name"
+
+
+def _path_too_long(size: int) -> str:
+    return f"it has {size:,} bytes, {MAX_PATH:,} are allowed; use fewer or shorter directories"
+
+
+def _shown(path: str) -> str:
+    """Make a hostile path fit for a message: printable and short."""
+    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in path[:200])
+    return printable + ("…" if len(path) > 200 else "")
