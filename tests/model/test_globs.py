@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from trunkline.errors import InvalidArgument
 from trunkline.model.globs import compile_glob
 
@@ -47,7 +48,7 @@ def sequences(parts: st.SearchStrategy[type_of_pattern]) -> st.SearchStrategy[ty
         text, language = "", frozenset([""])
         for part_text, part_language in items:
             # A star before a parenthesis would change its meaning, slashes in a row are one.
-            if text.endswith(("*", "?")) and part_text[0] in "(*" or (text + part_text).count("//"):
+            if (text.endswith(("*", "?")) and part_text[0] in "(*") or (text + part_text).count("//"):
                 continue
             text, language = text + part_text, concatenated(language, part_language)
         return text, language

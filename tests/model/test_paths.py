@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trunkline.errors import InvalidArgument
 from trunkline.model import paths
 
