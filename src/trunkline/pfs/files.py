@@ -1,0 +1,177 @@
+"""The files of a commit: its tree, found for reading; its layers, applied for finishing.
+
+A finished commit has a tree. An open one has the tree of its nearest finished ancestor and layers on top;
+reading it applies them first, which costs what they changed, once (the result is kept).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import chunks, commits, repos
+from trunkline.model import paths
+from trunkline.pfs import refs
+from trunkline.storage import deltas as storage_deltas
+from trunkline.storage import files as storage_files
+from trunkline.storage.trees import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.pfs.versions import Versions, Write
+    from trunkline.storage.chunks import ChunkWriter, PackRecord
+    from trunkline.storage.files import FileEntry
+
+#: Repo name under which file sets can be read; the commit id is the file set's handle.
+FILESETS = "__filesets__"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenView:
+    """An open commit as one snapshot shows it."""
+
+    base: TreeId
+    #: Numbers of the layers, to see later whether there are more.
+    numbers: list[int]
+    deltas: list[TreeId]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLayers:
+    """Files that layers make of a base. The packs are durable but not in the chunk index yet."""
+
+    tree: TreeId
+    size: int
+    #: Why these files cannot be a good commit, or None.
+    problem: str | None
+    packs: list[PackRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The files of a commit (or of a file set) at one moment."""
+
+    versions: Versions
+    #: The commit as messages write it.
+    name: str
+    repo: repos.RepoRow | None
+    row: CommitRow | None
+    tree: TreeId
+
+    def inspect(self, path: str) -> FileEntry:
+        """Return the file or directory at ``path``, or raise NotFound."""
+        entry = storage_files.inspect(self.versions.trees, self.tree, paths.clean(path))
+        if entry is None:
+            raise self.not_found(path)
+        return entry
+
+    def not_found(self, path: str) -> errors.NotFound:
+        """Return the error for a path that is not there."""
+        repo, _, commit = self.name.partition("@")
+        return errors.NotFound(f"file {paths.clean(path)} not found in repo {repo} at commit {commit}")
+
+    def read(self, entry: FileEntry, offset: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of a file from ``offset``."""
+        return storage_files.read(self.versions.chunks, entry.value, offset)
+
+
+def snapshot(versions: Versions, name: refs.CommitName) -> Snapshot:
+    """Return the files of the commit that a request names. Blocks.
+
+    Raises:
+        NotFound: there is no such commit or file set.
+    """
+    if name.repo.name == FILESETS:
+        return Snapshot(versions, str(name), None, None, fileset_tree(versions, name.id))
+
+    def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
+        row = refs.commit(conn, name)
+        view = open_view(conn, row) if row.finished is None else None
+        return row, repos.repo_by_id(conn, row.repo_id), view
+
+    row, repo, view = versions.read(look)
+    return Snapshot(versions, f"{repo}@{row.set_id}", repo, row, _tree(versions, row, view))
+
+
+def tree_of(versions: Versions, row: CommitRow) -> TreeId:
+    """Return the tree of a commit, open or finished. Blocks."""
+    if row.tree is not None:
+        return TreeId(row.tree)
+    return _tree(versions, row, versions.read(open_view, row))
+
+
+def _tree(versions: Versions, row: CommitRow, view: OpenView | None) -> TreeId:
+    if view is None:
+        assert row.tree is not None
+        return TreeId(row.tree)
+    return _composed(versions, view.base, tuple(view.deltas))
+
+
+def open_view(conn: sa.Connection, row: CommitRow) -> OpenView:
+    """Return base and layers of an open commit."""
+    layers = commits.layers(conn, row.id)
+    return OpenView(
+        base_tree(conn, row), [number for number, _ in layers], [TreeId(delta) for _, delta in layers]
+    )
+
+
+def base_tree(conn: sa.Connection, row: CommitRow) -> TreeId:
+    """Return the tree of the nearest finished ancestor."""
+    while row.parent_id is not None:
+        row = commits.by_id(conn, row.parent_id)
+        if row.tree is not None:
+            return TreeId(row.tree)
+    return EMPTY
+
+
+def apply_layers(versions: Versions, view: OpenView) -> AppliedLayers:
+    """Apply an open commit's layers to its base. The result's bytes are durable on return."""
+    return apply(versions, versions.chunks.writer(), view.base, view.deltas)
+
+
+def apply(versions: Versions, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> AppliedLayers:
+    """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again."""
+    applied = storage_deltas.apply_deltas(versions.trees, writer, base, deltas)
+    tree = base if applied.problem else applied.tree
+    size = versions.trees.summary(tree, source=writer).size
+    return AppliedLayers(tree, size, applied.problem, writer.seal())
+
+
+@functools.lru_cache(maxsize=256)
+def _composed(versions: Versions, base: TreeId, deltas: tuple[TreeId, ...]) -> TreeId:
+    """Return base and deltas as one tree that can be read."""
+    if not deltas:
+        return base
+    applied = apply(versions, versions.chunks.writer(), base, deltas)
+    if applied.problem:
+        raise errors.FailedPrecondition(f"the open commit cannot be read: {applied.problem}")
+    if applied.packs:
+        versions.write(lambda write: chunks.add(write.conn, applied.packs, 0, write.now))
+    return applied.tree
+
+
+def fileset_tree(versions: Versions, handle: str) -> TreeId:
+    """Return the files of a file set.
+
+    Raises:
+        NotFound: there is none of that handle, or its lease ran out.
+    """
+    found = versions.read(repos.find_fileset, handle, versions.clock.now())
+    if found is None:
+        raise errors.NotFound(
+            f"file set {handle} not found; it never existed or its time to live ran out: renew file sets in time"
+        )
+    tree, layers = found
+    return _composed(versions, TreeId(tree or EMPTY), tuple(TreeId(bytes.fromhex(layer)) for layer in layers))
+
+
+def add_fileset(write: Write, handle: str, tree: TreeId, deltas: Sequence[TreeId], ttl: float) -> None:
+    """Record a file set."""
+    repos.remove_expired_filesets(write.conn, write.now)
+    repos.add_fileset(write.conn, handle, tree, [delta.hex() for delta in deltas], write.now + ttl)
