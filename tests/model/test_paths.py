@@ -17,7 +17,7 @@ from trunkline.model import paths
         ("", "/"),
         ("/", "/"),
         ("///", "/"),
-        ("/a b/ü", "/a b/ü"),
+        ("/a ü", "/a ü"),
     ],
 )
 def test_a_typed_path_is_brought_into_canonical_form(typed: str, canonical: str) -> None:
@@ -39,7 +39,7 @@ def test_cleaning_twice_changes_nothing_more(typed: str) -> None:
         "/a",
         "/a/b.txt",
         "/photo (1)!@+^.jpg",
-        "/…/Ünïcode 図.png",
+        "/…/Ünï 図.png",
         "/..a/b..",
         "/...",
         "/ ",
