@@ -263,7 +263,7 @@ def test_any_text_either_compiles_or_is_refused_politely(text: str) -> None:
         "/" + "**a*b" * 180 + "c",
         "*(" * 10 + "a*" + ")" * 10 + "b",
         "/" + "{a,aa}" * 150,
-        "/" + "{*a,*b}" * 100 + "b",
+        "/" + "{*a}" * 100 + "b",
         "/*(a|aa|*)" * 90,
         "!(" * 10 + "*a" + ")" * 10 + "b",
     ],
