@@ -70,7 +70,7 @@ class Write:
         self.tx.wake(f"repo:{repo_id}", "commits")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Versions:
     """The versioned store: database, chunks, trees, and who is told about writes."""
 

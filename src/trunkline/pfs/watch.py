@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import branches, commits
+from trunkline.meta import commits
 from trunkline.pfs import refs
 
 if TYPE_CHECKING:
@@ -72,39 +72,19 @@ async def subscribe(
     Each is yielded once it is in ``state``; the order is that of their making.
     """
     owner = await versions.db.read(refs.repo, repo)
-    seen = 0
-    if after is not None:
-        seen = (await versions.db.read(refs.commit, after)).id
-
-    def next_page(conn: sa.Connection) -> list[CommitRow]:
-        refs.repo(conn, repo)
-        page = commits.of_repo_after(conn, owner.id, seen, PAGE)
-        if not branch:
-            return page
-        found = branches.find(conn, owner.id, branch)
-        moved_here = found.head_id if found is not None else None
-        return [row for row in page if row.branch_name == branch or row.id == moved_here]
-
-    def newest(conn: sa.Connection) -> int:
-        page = commits.of_repo(conn, owner.id, number=1)
-        return page[0].id if page else 0
-
+    seen = (await versions.db.read(refs.commit, after)).id if after is not None else 0
     topic = f"repo:{owner.id}"
     while True:
         stamp = versions.wakeups.stamp(topic)
-        last = await versions.db.read(newest)
-        for row in await versions.db.read(next_page):
+        await versions.db.read(refs.repo, repo)  # raises once the repo is gone
+        page = await versions.db.read(commits.of_repo_after, owner.id, seen, PAGE)
+        for row in page:
             seen = row.id
-            if origin is not None and row.origin != origin:
+            if (branch and row.branch_name != branch) or (origin is not None and row.origin != origin):
                 continue
             try:
                 yield await wait_row(versions, row.id, state, f"{repo}@{row.set_id}")
             except errors.NotFound:
                 continue  # removed while it was waited for
-        if seen < last:
-            full_page = await versions.db.read(commits.of_repo_after, owner.id, seen, PAGE)
-            if full_page:
-                # Nothing of this page was wanted: go past it.
-                seen = full_page[-1].id
-                continue
-        await versions.wakeups.changed(stamp, topic)
+        if not page:
+            await versions.wakeups.changed(stamp, topic)

@@ -1,0 +1,295 @@
+"""Queries and writes on jobs, the claims on their datums, and what was handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from trunkline.meta.schema import claim, handin, job, log_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: States that a job does not leave.
+TERMINAL = ("SUCCESS", "FAILURE", "KILLED", "UNRUNNABLE")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job."""
+
+    id: int
+    pipeline_id: int
+    version: int
+    commit_id: int
+    set_id: str
+    state: str
+    reason: str
+    created: float
+    started: float | None
+    finished: float | None
+    restart: int
+    total: int
+    processed: int
+    skipped: int
+    failed: int
+    recovered: int
+    download_ns: int
+    process_ns: int
+    upload_ns: int
+    download_bytes: int
+    upload_bytes: int
+    base_id: int | None
+    todo: bytes | None
+    todo_count: int
+    cursor: int
+    gone: bytes | None
+    datums: bytes | None
+
+    @property
+    def handed_in(self) -> int:
+        """Return how many datums of the todo have a result."""
+        return self.processed + self.failed + self.recovered
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """A run of a job's datums."""
+
+    id: str
+    job_id: int
+    start: int
+    stop: int
+    done: int
+    state: str
+    worker_id: str | None
+    lease_until: float | None
+    restart: bool
+    datum_position: int | None
+    datum_started: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one hand-in adds to its job's counters."""
+
+    processed: int = 0
+    failed: int = 0
+    recovered: int = 0
+    download_ns: int = 0
+    process_ns: int = 0
+    upload_ns: int = 0
+    download_bytes: int = 0
+    upload_bytes: int = 0
+
+
+_JOB = sa.select(*(job.c[name] for name in JobRow.__slots__))
+_BY_ID = _JOB.where(job.c.id == sa.bindparam("job_id"))
+_BY_COMMIT = _JOB.where(job.c.commit_id == sa.bindparam("commit_id"))
+_IN_SET = _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
+_LIVE = _JOB.where(
+    job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.state.not_in(TERMINAL)
+).order_by(job.c.id)
+_CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
+_CLAIM_BY_ID = _CLAIM.where(claim.c.id == sa.bindparam("claim_id"))
+_FREE = (
+    _CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free").order_by(claim.c.start).limit(1)
+)
+_RENEW = (
+    claim.update()
+    .where(claim.c.id == sa.bindparam("claim_id"), claim.c.worker_id == sa.bindparam("worker"), claim.c.state == "claimed")
+    .values(
+        lease_until=sa.bindparam("until"), datum_position=sa.bindparam("position"),
+        datum_started=sa.bindparam("since"), restart=False,
+    )
+)  # fmt: skip
+_TAKE = (
+    claim.update()
+    .where(claim.c.id == sa.bindparam("claim_id"), claim.c.state == "free")
+    .values(state="claimed", worker_id=sa.bindparam("worker"), lease_until=sa.bindparam("until"), restart=False)
+)
+_UNCLAIMED = sa.select(sa.func.coalesce(sa.func.sum(claim.c.stop - claim.c.done), 0)).where(
+    claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free"
+)
+_EXPIRED = _CLAIM.where(claim.c.state == "claimed", claim.c.lease_until < sa.bindparam("now"))
+
+
+def by_id(conn: sa.Connection, job_id: int) -> JobRow | None:
+    """Return a job, or None when it was deleted."""
+    row = conn.execute(_BY_ID, {"job_id": job_id}).first()
+    return JobRow(*row) if row else None
+
+
+def by_commit(conn: sa.Connection, commit_id: int) -> JobRow | None:
+    """Return the job whose output commit this is."""
+    row = conn.execute(_BY_COMMIT, {"commit_id": commit_id}).first()
+    return JobRow(*row) if row else None
+
+
+def find(conn: sa.Connection, pipeline_id: int, set_id: str) -> JobRow | None:
+    """Return a pipeline's job by its id outside."""
+    row = conn.execute(_IN_SET, {"pipeline_id": pipeline_id, "set_id": set_id}).first()
+    return JobRow(*row) if row else None
+
+
+def live(conn: sa.Connection, pipeline_id: int) -> list[JobRow]:
+    """Return the jobs of a pipeline that are not at their end, oldest first."""
+    return [JobRow(*row) for row in conn.execute(_LIVE, {"pipeline_id": pipeline_id})]
+
+
+def page(
+    conn: sa.Connection, *, pipeline_ids: Sequence[int] | None, set_id: str = "", below: int | None = None, number: int
+) -> list[JobRow]:
+    """Return jobs newest first, those with a row number under ``below``."""
+    query = _JOB.order_by(job.c.id.desc()).limit(number)
+    if pipeline_ids is not None:
+        query = query.where(job.c.pipeline_id.in_(pipeline_ids))
+    if set_id:
+        query = query.where(job.c.set_id == set_id)
+    if below is not None:
+        query = query.where(job.c.id < below)
+    return [JobRow(*row) for row in conn.execute(query)]
+
+
+def page_after(conn: sa.Connection, pipeline_id: int | None, after: int, number: int) -> list[JobRow]:
+    """Return jobs oldest first, those with a row number over ``after``."""
+    query = _JOB.where(job.c.id > after).order_by(job.c.id).limit(number)
+    if pipeline_id is not None:
+        query = query.where(job.c.pipeline_id == pipeline_id)
+    return [JobRow(*row) for row in conn.execute(query)]
+
+
+def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
+    """Return a pipeline's newest job."""
+    row = conn.execute(_JOB.where(job.c.pipeline_id == pipeline_id).order_by(job.c.id.desc()).limit(1)).first()
+    return JobRow(*row) if row else None
+
+
+def add(conn: sa.Connection, *, pipeline_id: int, version: int, commit_id: int, set_id: str, now: float) -> int:
+    """Insert a job in state CREATED."""
+    values: dict[str, Any] = {
+        "pipeline_id": pipeline_id, "version": version, "commit_id": commit_id, "set_id": set_id,
+        "state": "CREATED", "created": now,
+    }  # fmt: skip
+    return int(conn.execute(job.insert().values(values)).inserted_primary_key[0])
+
+
+def change(conn: sa.Connection, job_id: int, **values: object) -> None:
+    """Set columns of a job."""
+    conn.execute(job.update().where(job.c.id == job_id).values(values))
+
+
+def end(conn: sa.Connection, job_id: int, state: str, reason: str, now: float) -> bool:
+    """Bring a job to a terminal state; False when it is in one already. Its claims and hand-ins go."""
+    done = conn.execute(
+        job.update()
+        .where(job.c.id == job_id, job.c.state.not_in(TERMINAL))
+        .values(state=state, reason=reason, finished=now)
+    )
+    if not done.rowcount:
+        return False
+    conn.execute(claim.delete().where(claim.c.job_id == job_id))
+    conn.execute(handin.delete().where(handin.c.job_id == job_id))
+    return True
+
+
+def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
+    """Delete jobs with all that hangs on them."""
+    for table in (claim, handin, log_batch):
+        conn.execute(table.delete().where(table.c.job_id.in_(job_ids)))
+    conn.execute(job.delete().where(job.c.id.in_(job_ids)))
+
+
+def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:
+    """Return the jobs whose output commits are given."""
+    found: list[JobRow] = []
+    for start in range(0, len(commit_ids), 500):
+        query = _JOB.where(job.c.commit_id.in_(commit_ids[start : start + 500]))
+        found.extend(JobRow(*row) for row in conn.execute(query))
+    return found
+
+
+def of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[int]:
+    """Return the numbers of all jobs of a pipeline."""
+    return list(conn.execute(sa.select(job.c.id).where(job.c.pipeline_id == pipeline_id)).scalars())
+
+
+def claim_by_id(conn: sa.Connection, claim_id: str) -> ClaimRow | None:
+    """Return a claim."""
+    row = conn.execute(_CLAIM_BY_ID, {"claim_id": claim_id}).first()
+    return ClaimRow(*row) if row else None
+
+
+def free_claim(conn: sa.Connection, job_id: int) -> ClaimRow | None:
+    """Return the first run that was claimed before and is free again."""
+    row = conn.execute(_FREE, {"job_id": job_id}).first()
+    return ClaimRow(*row) if row else None
+
+
+def take_claim(conn: sa.Connection, claim_id: str, worker_id: str, until: float) -> bool:
+    """Give a free run to a worker; False when another has it."""
+    return bool(conn.execute(_TAKE, {"claim_id": claim_id, "worker": worker_id, "until": until}).rowcount)
+
+
+def add_claim(conn: sa.Connection, row: ClaimRow) -> None:
+    """Insert a run."""
+    conn.execute(claim.insert().values({name: getattr(row, name) for name in ClaimRow.__slots__}))
+
+
+def renew_claim(
+    conn: sa.Connection, claim_id: str, worker_id: str, until: float, position: int | None, since: float | None
+) -> bool:
+    """Move a run's lease; False when it is not the worker's any more. A wish to restart is taken off."""
+    given = {"claim_id": claim_id, "worker": worker_id, "until": until, "position": position, "since": since}
+    return bool(conn.execute(_RENEW, given).rowcount)
+
+
+def advance_claim(conn: sa.Connection, claim_id: str, done: int, state: str) -> None:
+    """Record how far a run is handed in, and its state; a run that is not claimed has no owner."""
+    values: dict[str, Any] = {"done": done, "state": state}
+    if state != "claimed":
+        values |= {"worker_id": None, "lease_until": None, "datum_position": None, "datum_started": None}
+    conn.execute(claim.update().where(claim.c.id == claim_id).values(values))
+
+
+def ask_restart(conn: sa.Connection, claim_id: str) -> None:
+    """Ask the owner of a run to run its datum again."""
+    conn.execute(claim.update().where(claim.c.id == claim_id).values(restart=True))
+
+
+def expired_claims(conn: sa.Connection, now: float) -> list[ClaimRow]:
+    """Return the runs whose lease ran out."""
+    return [ClaimRow(*row) for row in conn.execute(_EXPIRED, {"now": now})]
+
+
+def claims_of_worker(conn: sa.Connection, worker_id: str) -> list[ClaimRow]:
+    """Return the runs that a worker owns."""
+    return [ClaimRow(*row) for row in conn.execute(_CLAIM.where(claim.c.worker_id == worker_id))]
+
+
+def owned_claims(conn: sa.Connection, job_id: int) -> list[ClaimRow]:
+    """Return the runs of a job that some worker owns."""
+    return [
+        ClaimRow(*row) for row in conn.execute(_CLAIM.where(claim.c.job_id == job_id, claim.c.state == "claimed"))
+    ]
+
+
+def unclaimed(conn: sa.Connection, row: JobRow) -> int:
+    """Return how many datums of a job nobody has claimed."""
+    returned = int(conn.execute(_UNCLAIMED, {"job_id": row.id}).scalar() or 0)
+    return row.todo_count - row.cursor + returned
+
+
+def add_handin(conn: sa.Connection, job_id: int, delta: bytes, rows: bytes, results: Results) -> None:
+    """Record a hand-in and move its job's counters."""
+    conn.execute(handin.insert().values(job_id=job_id, delta=delta, rows=rows))
+    moved = {job.c[name]: job.c[name] + getattr(results, name) for name in Results.__slots__}
+    conn.execute(job.update().where(job.c.id == job_id).values(moved))
+
+
+def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:
+    """Return (delta, results) of a job's hand-ins in order."""
+    query = sa.select(handin.c.delta, handin.c.rows).where(handin.c.job_id == job_id).order_by(handin.c.id)
+    return [(row[0], row[1]) for row in conn.execute(query)]

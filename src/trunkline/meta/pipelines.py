@@ -1,0 +1,173 @@
+"""Queries and writes on pipelines, their versions and the decisions about their workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from trunkline.meta.schema import decision, pipeline, pipeline_version, project
+
+#: Decisions kept per pipeline.
+DECISIONS_KEPT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRow:
+    """A pipeline, with its project's name."""
+
+    id: int
+    project: str
+    name: str
+    version: int
+    state: str
+    reason: str
+    stopped: bool
+    target: int
+    output_branch_id: int
+    spec_branch_id: int
+    created_at: float
+    updated_at: float
+    metadata: dict[str, str]
+
+    def __str__(self) -> str:
+        """Return ``project/name``."""
+        return f"{self.project}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version of a pipeline's specification."""
+
+    pipeline_id: int
+    version: int
+    user_json: str
+    effective_json: str
+    salt: str
+    spec_set_id: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A scaling decision."""
+
+    at: float
+    target: int
+    sentence: str
+    inputs: dict[str, Any]
+
+
+_P = pipeline.c
+_PIPELINE = sa.select(
+    _P.id, project.c.name, _P.name, _P.version, _P.state, _P.reason, _P.stopped, _P.target, _P.output_branch_id,
+    _P.spec_branch_id, _P.created_at, _P.updated_at, _P.metadata,
+).join_from(pipeline, project)  # fmt: skip
+_BY_NAME = _PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name"))
+_BY_ID = _PIPELINE.where(_P.id == sa.bindparam("pipeline_id"))
+_BY_OUTPUT = _PIPELINE.where(_P.output_branch_id == sa.bindparam("branch_id"))
+_VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__slots__))
+_ONE_VERSION = _VERSION.where(
+    pipeline_version.c.pipeline_id == sa.bindparam("pipeline_id"), pipeline_version.c.version == sa.bindparam("version")
+)
+_STATE = (
+    pipeline.update()
+    .where(_P.id == sa.bindparam("pipeline_id"))
+    .values(state=sa.bindparam("new_state"), reason=sa.bindparam("why"))
+)
+
+
+def find(conn: sa.Connection, project_name: str, name: str) -> PipelineRow | None:
+    """Return the pipeline of that project and name."""
+    row = conn.execute(_BY_NAME, {"project": project_name, "name": name}).first()
+    return PipelineRow(*row) if row else None
+
+
+def by_id(conn: sa.Connection, pipeline_id: int) -> PipelineRow | None:
+    """Return a pipeline, or None when it was deleted."""
+    row = conn.execute(_BY_ID, {"pipeline_id": pipeline_id}).first()
+    return PipelineRow(*row) if row else None
+
+
+def by_output_branch(conn: sa.Connection, branch_id: int) -> PipelineRow | None:
+    """Return the pipeline that writes to a branch."""
+    row = conn.execute(_BY_OUTPUT, {"branch_id": branch_id}).first()
+    return PipelineRow(*row) if row else None
+
+
+def list_all(conn: sa.Connection, projects: list[str]) -> list[PipelineRow]:
+    """Return pipelines, newest first; an empty list of projects does not filter."""
+    query = _PIPELINE.order_by(_P.id.desc())
+    if projects:
+        query = query.where(project.c.name.in_(projects))
+    return [PipelineRow(*row) for row in conn.execute(query)]
+
+
+def add(conn: sa.Connection, *, project_id: int, name: str, output_branch_id: int, spec_branch_id: int, state: str, now: float) -> int:
+    """Insert a pipeline at version 1 and return its number."""
+    values: dict[str, Any] = {
+        "project_id": project_id, "name": name, "version": 1, "state": state, "reason": "", "stopped": False,
+        "target": 0, "output_branch_id": output_branch_id, "spec_branch_id": spec_branch_id, "created_at": now,
+        "updated_at": now, "metadata": {},
+    }  # fmt: skip
+    return int(conn.execute(pipeline.insert().values(values)).inserted_primary_key[0])
+
+
+def add_version(conn: sa.Connection, row: VersionRow) -> None:
+    """Insert a version of a pipeline's specification."""
+    conn.execute(pipeline_version.insert().values({name: getattr(row, name) for name in VersionRow.__slots__}))
+
+
+def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
+    """Return a version that exists."""
+    return VersionRow(*conn.execute(_ONE_VERSION, {"pipeline_id": pipeline_id, "version": number}).one())
+
+
+def versions(conn: sa.Connection, pipeline_id: int) -> list[VersionRow]:
+    """Return all versions, newest first."""
+    query = _VERSION.where(pipeline_version.c.pipeline_id == pipeline_id).order_by(pipeline_version.c.version.desc())
+    return [VersionRow(*row) for row in conn.execute(query)]
+
+
+def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
+    """Set columns of a pipeline."""
+    conn.execute(pipeline.update().where(_P.id == pipeline_id).values(values))
+
+
+def set_state(conn: sa.Connection, pipeline_id: int, state: str, reason: str) -> None:
+    """Set a pipeline's state and reason."""
+    conn.execute(_STATE, {"pipeline_id": pipeline_id, "new_state": state, "why": reason})
+
+
+def remove(conn: sa.Connection, pipeline_id: int) -> None:
+    """Delete a pipeline whose jobs, workers and logs are gone, with its versions and decisions."""
+    conn.execute(decision.delete().where(decision.c.pipeline_id == pipeline_id))
+    conn.execute(pipeline_version.delete().where(pipeline_version.c.pipeline_id == pipeline_id))
+    conn.execute(pipeline.delete().where(_P.id == pipeline_id))
+
+
+def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> None:
+    """Record a decision and forget the oldest beyond what is kept."""
+    number = conn.execute(
+        decision.insert().values(
+            pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
+        )
+    ).inserted_primary_key[0]
+    if number % 50 == 0:
+        kept = (
+            sa.select(decision.c.id)
+            .where(decision.c.pipeline_id == pipeline_id)
+            .order_by(decision.c.id.desc())
+            .offset(DECISIONS_KEPT)
+            .limit(1)
+            .scalar_subquery()
+        )
+        conn.execute(decision.delete().where(decision.c.pipeline_id == pipeline_id, decision.c.id <= kept))
+
+
+def decisions(conn: sa.Connection, pipeline_id: int, number: int) -> list[DecisionRow]:
+    """Return the newest decisions, newest first."""
+    columns = (decision.c.at, decision.c.target, decision.c.sentence, decision.c.inputs)
+    query = sa.select(*columns).where(decision.c.pipeline_id == pipeline_id).order_by(decision.c.id.desc()).limit(number)
+    return [DecisionRow(*row) for row in conn.execute(query)]
