@@ -1,0 +1,204 @@
+"""Which code answers which RPC: a table made from the descriptors of every service in ``protos/``.
+
+A servicer is a plain object with a method named as the RPC, exactly:
+
+- unary: ``async def InspectRepo(self, request, context) -> RepoInfo``
+- server stream: ``async def ListRepo(self, request, context)`` that yields, an async generator
+- client stream: ``request`` is an async iterator of messages; the rest as above
+
+An RPC without such a method answers UNIMPLEMENTED and names itself, so every service of the API is there
+from the first day and a servicer grows one method at a time. A servicer that wants or gives bytes instead
+of messages for some RPCs (to decode by hand what is hot) names them in ``raw_requests`` and
+``raw_responses``, two sets of method names.
+
+What a method raises becomes a status in ``status``. The wrapping is one coroutine per call; per message of
+a stream it costs nothing, because it stands in for grpc's own loop over the generator. Unlike that loop it
+closes the generator as soon as the call ends, however it ends, so ``finally`` blocks run at once.
+
+An iterator of requests only ends when the client said it was done: when the client vanishes, the method
+is cancelled instead.
+
+This module must not know what any RPC means.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.message_factory import GetMessageClass
+
+from trunkline import __version__, errors
+from trunkline.rpc import status
+from trunkline.rpc.gen import (
+    admin_pb2,
+    auth_pb2,
+    control_pb2,
+    debug_pb2,
+    enterprise_pb2,
+    identity_pb2,
+    license_pb2,
+    logs_pb2,
+    metadata_pb2,
+    pfs_pb2,
+    pjs_pb2,
+    pps_pb2,
+    snapshot_pb2,
+    storage_pb2,
+    transaction_pb2,
+    version_pb2,
+    worker_api_pb2,
+    worker_pb2,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+
+    from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Behaviour = Callable[[Any, Context], Awaitable[Any]]
+
+_MODULES = (
+    admin_pb2,
+    auth_pb2,
+    control_pb2,
+    debug_pb2,
+    enterprise_pb2,
+    identity_pb2,
+    license_pb2,
+    logs_pb2,
+    metadata_pb2,
+    pfs_pb2,
+    pjs_pb2,
+    pps_pb2,
+    snapshot_pb2,
+    storage_pb2,
+    transaction_pb2,
+    version_pb2,
+    worker_api_pb2,
+    worker_pb2,
+)
+
+#: Every service of the API by its full name, such as ``pfs_v2.API``.
+SERVICES: Mapping[str, ServiceDescriptor] = {
+    service.full_name: service
+    for module in _MODULES
+    for service in module.DESCRIPTOR.services_by_name.values()
+}
+
+# Pachyderm's clients look for exactly these words to learn that there is no login.
+_AUTH_OFF = "the auth service is not activated"
+
+# By (client streams, server streams).
+_MAKE_HANDLER = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+class Registry(grpc.GenericRpcHandler):
+    """Answers for every RPC of every service, by the given servicers where they have the method.
+
+    Args:
+        servicers: the object that answers for a service, by the service's full name.
+
+    Raises:
+        ValueError: a servicer is for no service, or names raw RPCs it does not have.
+        TypeError: a method is not a coroutine function or async generator function as its RPC asks.
+    """
+
+    def __init__(self, servicers: Mapping[str, object]) -> None:
+        if unknown := servicers.keys() - SERVICES.keys():
+            raise ValueError(f"no such service: {', '.join(sorted(unknown))}")
+        self._handlers = {
+            f"/{name}/{method.name}": _handler(f"{name}/{method.name}", method, servicers.get(name))
+            for name, service in SERVICES.items()
+            for method in service.methods
+        }
+        for name, servicer in servicers.items():
+            raw = _raw(servicer, "raw_requests") | _raw(servicer, "raw_responses")
+            if lost := {rpc for rpc in raw if rpc not in SERVICES[name].methods_by_name}:
+                raise ValueError(f"{name} has no {', '.join(sorted(lost))} to exchange raw bytes with")
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Return the handler of the called method; None lets grpc say that there is no such method."""
+        return self._handlers.get(handler_call_details.method)
+
+
+def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler[Any, Any]:
+    make = _MAKE_HANDLER[method.client_streaming, method.server_streaming]
+    implementation = getattr(servicer, method.name, None)
+    if implementation is None:
+        return make(_missing(rpc))
+    decode = (
+        _as_it_is
+        if method.name in _raw(servicer, "raw_requests")
+        else GetMessageClass(method.input_type).FromString
+    )
+    encode = (
+        None
+        if method.name in _raw(servicer, "raw_responses")
+        else GetMessageClass(method.output_type).SerializeToString
+    )
+    # A single request is decoded inside the wrapper so that bytes which are no message get their sentence;
+    # grpc decodes the requests of a stream while the servicer iterates, which is inside as well.
+    decode_inside, decode_outside = (_as_it_is, decode) if method.client_streaming else (decode, None)
+    if method.server_streaming:
+        if not inspect.isasyncgenfunction(implementation):
+            raise TypeError(f"{rpc} answers with a stream: its method must be an async generator")
+        return make(_streaming(rpc, implementation, decode_inside), decode_outside, encode)
+    if not inspect.iscoroutinefunction(implementation):
+        raise TypeError(f"{rpc} answers once: its method must be a coroutine function")
+    return make(_unary(rpc, implementation, decode_inside), decode_outside, encode)
+
+
+def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any]) -> Behaviour:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await implementation(decode(request), context)
+        except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            await status.refuse(context, rpc, error)
+
+    return call
+
+
+def _streaming(
+    rpc: str, implementation: Callable[[Any, Context], AsyncGenerator[Any]], decode: Callable[[Any], Any]
+) -> Behaviour:
+    async def call(request: Any, context: Context) -> None:
+        try:
+            async with aclosing(implementation(decode(request), context)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
+        except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            await status.refuse(context, rpc, error)
+
+    return call
+
+
+def _missing(rpc: str) -> Behaviour:
+    sentence = (
+        _AUTH_OFF
+        if rpc.startswith("auth_v2.API/")
+        else f"{rpc} is not built yet in Trunkline {__version__}; look for it in a later version"
+    )
+
+    async def call(_request: bytes | AsyncIterator[bytes], context: Context) -> None:
+        await status.refuse(context, rpc, errors.Unimplemented(sentence))
+
+    return call
+
+
+def _raw(servicer: object, which: str) -> frozenset[str]:
+    return frozenset(getattr(servicer, which, ()))
+
+
+def _as_it_is(request: Any) -> Any:
+    return request

@@ -1,0 +1,114 @@
+"""Starts and stops the gRPC server: one ``grpc.aio`` server on the running event loop.
+
+Every service is registered (``registry``), and the standard health service says SERVING for each of them
+and for the server as a whole. The server listens without TLS and asks nobody who he is.
+
+This module must not know any RPC.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from trunkline import errors
+from trunkline.rpc.registry import SERVICES, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Bytes; what Pachyderm's server and SDK allow, so that every message they may send is taken.
+MESSAGE_LIMIT = 20 * 1024 * 1024
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    # A taken port must be refused, not shared: two servers would each get half of the calls.
+    ("grpc.so_reuseport", 0),
+    # Subscriptions and log streams stay silent for hours. Asking the client every minute whether it is
+    # there keeps routers from forgetting the connection and frees the streams of a machine that is gone.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Clients may do the same, with or without calls, as often as they like (0 strikes: never cut off).
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that accepts calls."""
+
+    #: ``HOST:PORT`` with the real port.
+    address: str
+    _server: grpc.aio.Server
+    _health: health_aio.HealthServicer
+
+    async def stop(self, grace: float) -> None:
+        """Take no more calls, let those that run finish for ``grace`` seconds, then cancel them."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+async def start(servicers: Mapping[str, object], listen: str) -> RunningServer:
+    """Start a server for ``servicers`` (by full service name, see ``registry``) on ``HOST:PORT``.
+
+    Port 0 lets the system choose one. A host in brackets is an IPv6 address.
+
+    Raises:
+        InvalidArgument: ``listen`` is not ``HOST:PORT``.
+        Unavailable: the address cannot be listened on, for example because the port is taken.
+    """
+    host, port = _parse(listen)
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers((Registry(servicers),))
+    health = await _add_health(server)
+    try:
+        bound = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        await server.stop(None)
+        raise errors.Unavailable(
+            f"cannot listen on {listen}: {_why_not(host, port)}; "
+            "choose another address with --listen, or port 0 for any free one"
+        ) from error
+    await server.start()
+    return RunningServer(f"{host}:{bound}", server, health)
+
+
+def _parse(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise errors.InvalidArgument(
+            f'cannot listen on "{listen}": write HOST:PORT, for example 127.0.0.1:30650'
+        )
+    return host, int(port)
+
+
+async def _add_health(server: grpc.aio.Server) -> Any:
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for service in SERVICES:
+        await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+    return health
+
+
+def _why_not(host: str, port: int) -> str:
+    """Bind as grpc would to learn the system's reason, which grpc only writes to its own log."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen(1)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "the system refused"

@@ -1,0 +1,67 @@
+"""Turns what a servicer raised into the gRPC status that the client sees. The only place that does.
+
+Ours carry the name of their code; bytes that are no message are the client's fault; everything else is a
+bug of ours, so the client hears INTERNAL and the traceback goes to the log. A cancelled call is not an
+error: ``asyncio.CancelledError`` is no ``Exception`` and never comes here.
+
+This module must not know any RPC or message.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from trunkline import errors
+
+if TYPE_CHECKING:
+    from trunkline.errors import TrunklineError
+
+_log = logging.getLogger("trunkline.rpc")
+
+# Bytes of a message in the trailing metadata. Clients refuse metadata above 8 KiB (grpc core's soft limit)
+# and would show that instead of our sentence; the rest is left for the names of the other entries.
+_MESSAGE_LIMIT = 6 * 1024
+
+
+def code_of(error: TrunklineError) -> grpc.StatusCode:
+    """Return the gRPC status code of one of our errors."""
+    return grpc.StatusCode[error.code]
+
+
+async def refuse(context: grpc.aio.ServicerContext[Any, Any], rpc: str, error: Exception) -> NoReturn:
+    """End the call ``rpc`` (``package.Service/Method``) with the status that ``error`` stands for.
+
+    Raises:
+        grpc.aio.AbortError: always; it tells grpc that the status is sent.
+    """
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, errors.TrunklineError):
+        code, message = code_of(error), error.message
+    elif isinstance(error, DecodeError):
+        code = grpc.StatusCode.INVALID_ARGUMENT
+        message = f"{rpc} got bytes that are not its request message; use a client of the 2.12 API"
+    else:
+        code = grpc.StatusCode.INTERNAL
+        message = (
+            f"{rpc} failed with a {type(error).__name__}, which is a bug in Trunkline; "
+            "please report it with the traceback in the server's log"
+        )
+        _log.error("%s failed", rpc, exc_info=error, extra={"action": "rpc_failed", "rpc": rpc})
+    await context.abort(code, _cut(message))
+
+
+def _cut(message: str) -> str:
+    """Shorten a message to what fits into metadata, where a byte that is not plain ASCII takes three."""
+    message = message.encode(errors="replace").decode()  # a path may hold bytes that are not UTF-8
+    size = 0
+    for position, character in enumerate(message):
+        plain = " " <= character <= "~" and character != "%"
+        size += 1 if plain else 3 * len(character.encode())
+        if size > _MESSAGE_LIMIT:
+            return message[:position] + "…"
+    return message
