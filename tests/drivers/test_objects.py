@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,8 @@ from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import AlreadyExists, DataLoss, NotFound, ResourceExhausted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trunkline.ports import ObjectStore
 
 
@@ -79,7 +80,7 @@ def test_asking_for_more_than_there_is_is_data_loss(
 ) -> None:
     objects.put("short", [b"12345"])
 
-    with pytest.raises(DataLoss, match="'short' .* too short"):
+    with pytest.raises(DataLoss, match=r"'short' .* too short"):
         objects.get("short", start, length)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from obstore.store import LocalStore
 
 from trunkline.drivers.objects.wrapped import WrappedObjects
-from trunkline.errors import DataLoss, NotFound, PermissionDenied
+from trunkline.errors import PermissionDenied
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +31,13 @@ class LocalObjects(WrappedObjects):
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow a user's symlink
+        self._root = Path(os.path.abspath(root))  # resolve() would follow a user's symlink
         try:
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PermissionDenied(
-                f"cannot make the object folder {str(self._root)!r}: {error.strerror}; choose another or mend its rights"
+                f"cannot make the object folder {str(self._root)!r}: {error.strerror}; "
+                "choose another or mend its rights"
             ) from error
         super().__init__(LocalStore(self._root), f"folder {str(self._root)!r}")
         self._flushed: set[Path] = set()
@@ -58,9 +59,7 @@ class LocalObjects(WrappedObjects):
         try:
             handle = os.open(self._root / key, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise NotFound(
-                f"there is no object {key!r} in {self._where}; it was deleted or never stored"
-            ) from error
+            raise self._missing(key) from error
         except OSError as error:
             self._fail("read", key, error)
         try:
@@ -78,10 +77,7 @@ class LocalObjects(WrappedObjects):
         finally:
             os.close(handle)
         if short:
-            raise DataLoss(
-                f"object {key!r} in {self._where} is too short to hold {length} bytes from {start}; "
-                "restore it from a copy"
-            )
+            raise self._too_short(key, start, length)
         return data
 
     def _flush_new_folders(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Objects kept by any store that ``obstore`` knows; the one place where its calls and errors are ours to read.
+"""Objects kept by any store that ``obstore`` knows; only here its calls and errors are turned into ours.
 
 Create-only puts, whole or ranged gets, deletes and listings are the same calls for a folder, memory and
 the clouds' buckets, so the drivers beside this module only build the store and add what theirs lacks
@@ -48,7 +48,8 @@ class WrappedObjects:
             obstore.put(self._store, key, parts, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
             raise AlreadyExists(
-                f"object {key!r} exists already in {self._where}; objects are never replaced, choose another key"
+                f"object {key!r} exists already in {self._where}; "
+                "objects are never replaced, choose another key"
             ) from error
         except (BaseError, OSError) as error:
             self._fail("store", key, error)
@@ -68,16 +69,11 @@ class WrappedObjects:
                 if len(data) == length:
                     return data
         except FileNotFoundError as error:
-            raise NotFound(
-                f"there is no object {key!r} in {self._where}; it was deleted or never stored"
-            ) from error
+            raise self._missing(key) from error
         except (BaseError, OSError) as error:
             if self._size(key) >= start + (length or 0):
                 self._fail("read", key, error)
-        raise DataLoss(
-            f"object {key!r} in {self._where} is too short to hold {length} bytes from {start}; "
-            "restore it from a copy"
-        )
+        raise self._too_short(key, start, length)
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
@@ -106,11 +102,18 @@ class WrappedObjects:
         try:
             return int(obstore.head(self._store, key)["size"])
         except FileNotFoundError as error:
-            raise NotFound(
-                f"there is no object {key!r} in {self._where}; it was deleted or never stored"
-            ) from error
+            raise self._missing(key) from error
         except (BaseError, OSError) as error:
             self._fail("read", key, error)
+
+    def _missing(self, key: str) -> NotFound:
+        return NotFound(f"there is no object {key!r} in {self._where}; it was deleted or never stored")
+
+    def _too_short(self, key: str, start: int, length: int | None) -> DataLoss:
+        return DataLoss(
+            f"object {key!r} in {self._where} is too short for {length or 0} bytes from {start}; "
+            "restore it from a copy"
+        )
 
     def _fail(self, verb: str, key: str, error: Exception) -> NoReturn:
         text = str(error).partition("\n")[0]
@@ -120,7 +123,7 @@ class WrappedObjects:
             ) from error
         if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
             raise PermissionDenied(
-                f"cannot {verb} object {key!r} in {self._where}: {text}; check the rights of the server's account"
+                f"cannot {verb} object {key!r} in {self._where}: {text}; check the rights of the server"
             ) from error
         raise Unavailable(
             f"cannot {verb} object {key!r}: {self._where} did not answer ({text}); try again"
