@@ -182,7 +182,11 @@ def change(conn: sa.Connection, job_id: int, **values: object) -> None:
 
 
 def end(conn: sa.Connection, job_id: int, state: str, reason: str, now: float) -> bool:
-    """Bring a job to a terminal state; False when it is in one already. Its claims and hand-ins go."""
+    """Bring a job to a terminal state; False when it is in one already.
+
+    Its claims go. Its hand-ins stay unless it succeeded (then its datum tree holds them): they tell which
+    datums failed.
+    """
     done = conn.execute(
         job.update()
         .where(job.c.id == job_id, job.c.state.not_in(TERMINAL))
@@ -191,7 +195,8 @@ def end(conn: sa.Connection, job_id: int, state: str, reason: str, now: float) -
     if not done.rowcount:
         return False
     conn.execute(claim.delete().where(claim.c.job_id == job_id))
-    conn.execute(handin.delete().where(handin.c.job_id == job_id))
+    if state == "SUCCESS":
+        conn.execute(handin.delete().where(handin.c.job_id == job_id))
     return True
 
 

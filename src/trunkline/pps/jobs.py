@@ -1,0 +1,139 @@
+"""Jobs: born with their output commit, brought to their end with it.
+
+``JobKeeper`` is what the versioned store tells about its writes (``pfs.versions.Above``): inside the same
+transaction it makes the job of every new output commit, stops the jobs of removed commits, guards the
+repos of pipelines, and wakes the pipelines whose inputs moved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import branches, commits, jobs, pipelines
+from trunkline.pfs import commits as commit_ops
+from trunkline.pfs import files
+from trunkline.storage.trees import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.meta.repos import RepoRow
+    from trunkline.pfs.versions import Write
+
+
+class JobKeeper:
+    """Keeps jobs in step with commits. Stateless; runs inside the store's transactions."""
+
+    def ending(self, write: Write) -> None:
+        """Make jobs for new output commits, and wake who waits for a finished commit."""
+        for row in write.created:
+            if row.origin == "AUTO" and row.finished is None:
+                self._create_job(write, row)
+        for row in write.finished:
+            for down in commits.downstream(write.conn, row.id):
+                waiting = jobs.by_commit(write.conn, down.id)
+                if waiting is not None:
+                    wake(write, waiting.pipeline_id)
+
+    def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
+        """Delete the jobs whose output commits go."""
+        gone = jobs.of_commits(write.conn, numbers)
+        if gone:
+            jobs.remove(write.conn, [row.id for row in gone])
+            for row in gone:
+                wake(write, row.pipeline_id)
+
+    def removing_repo(self, write: Write, repo: RepoRow) -> None:
+        """Refuse to remove the repos of a pipeline."""
+        if pipelines.find(write.conn, repo.project, repo.name) is not None:
+            raise errors.FailedPrecondition(
+                f'repo {repo} belongs to pipeline "{repo.project}/{repo.name}"; delete the pipeline instead'
+            )
+
+    def _create_job(self, write: Write, row: commits.CommitRow) -> None:
+        if commits.by_id(write.conn, row.id).finished is not None:
+            return
+        branch = branches.find(write.conn, row.repo_id, row.branch_name)
+        owner = pipelines.by_output_branch(write.conn, branch.id) if branch is not None else None
+        if owner is None or owner.stopped:
+            return
+        jobs.add(
+            write.conn,
+            pipeline_id=owner.id,
+            version=owner.version,
+            commit_id=row.id,
+            set_id=row.set_id,
+            now=write.now,
+        )
+        wake(write, owner.id)
+
+
+def wake(write: Write, pipeline_id: int) -> None:
+    """Announce that a pipeline should look at its jobs, and that its jobs changed."""
+    write.tx.wake(f"pipeline:{pipeline_id}", f"jobs:{pipeline_id}", "jobs")
+
+
+def end_job(
+    write: Write,
+    job: JobRow,
+    state: str,
+    reason: str = "",
+    *,
+    tree: TreeId | None = None,
+    size: int = 0,
+    packs: Sequence[commit_ops.PackRecord] = (),
+) -> bool:
+    """Bring a job to its end together with its output commit; False when it had ended before.
+
+    A job that is not a success leaves its reason as the commit's error and the files of the last good
+    commit, so that what comes after it still finds something to build on.
+    """
+    if not jobs.end(write.conn, job.id, state, reason, write.now):
+        return False
+    row = commits.find_by_id(write.conn, job.commit_id)
+    if row is not None and row.finished is None:
+        if tree is None:
+            tree = files.base_tree(write.conn, row)
+            size = _size_of_base(write.conn, row)
+        commit_ops.close(write, row, tree=tree, size=size, packs=packs, error="" if state == "SUCCESS" else reason)
+    wake(write, job.pipeline_id)
+    write.tx.wake(f"work:{job.pipeline_id}")
+    return True
+
+
+def stop_live_jobs(write: Write, pipeline_id: int, reason: str) -> None:
+    """Kill every job of a pipeline that is not at its end."""
+    for job in jobs.live(write.conn, pipeline_id):
+        end_job(write, job, "KILLED", reason)
+
+
+def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
+    """Return the last good job before this one: the nearest ancestor of its output commit made by a success."""
+    row = commits.by_id(conn, job.commit_id)
+    while row.parent_id is not None:
+        row = commits.by_id(conn, row.parent_id)
+        made_by = jobs.by_commit(conn, row.id)
+        if made_by is not None and made_by.state == "SUCCESS":
+            return made_by
+    return None
+
+
+def _size_of_base(conn: sa.Connection, row: commits.CommitRow) -> int:
+    while row.parent_id is not None:
+        row = commits.by_id(conn, row.parent_id)
+        if row.tree is not None:
+            return row.size
+    return 0
+
+
+def base_output(conn: sa.Connection, base: JobRow | None) -> TreeId:
+    """Return the output files of a good job; nothing without one."""
+    if base is None:
+        return EMPTY
+    tree = commits.by_id(conn, base.commit_id).tree
+    assert tree is not None
+    return TreeId(tree)
