@@ -14,6 +14,8 @@
     ├── Unauthenticated        the caller did not say who it is
     ├── ResourceExhausted      a disk, quota or limit is full
     ├── Unavailable            a needed server does not answer; try again
+    ├── DeadlineExceeded       the time the caller gave is over; the work may be done or not
+    ├── Cancelled              the caller took the request back
     ├── Unimplemented          part of the API that is not built yet
     └── DataLoss               stored bytes are gone or do not match their address
 
@@ -104,6 +106,18 @@ class Unavailable(TrunklineError):
 
     code = "UNAVAILABLE"
     retryable = True
+
+
+class DeadlineExceeded(TrunklineError):
+    """The time the caller gave is over; whether the work was done is not known."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(TrunklineError):
+    """The request was taken back before it was answered."""
+
+    code = "CANCELLED"
 
 
 class Unimplemented(TrunklineError):

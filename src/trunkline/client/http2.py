@@ -1,0 +1,547 @@
+"""One HTTP/2 connection with one open stream at a time, on a plain socket.
+
+What a gRPC client needs of RFC 9113 and no more: preface, settings, flow control both ways, ping, goaway,
+reset, continuation. It is synchronous and driven by the call in progress: the socket is read only while
+somebody waits for an answer or for room to send, so an answer nobody takes stays with the sender, which is
+all the back-pressure there is. Whatever must be said in between (acknowledgements, window updates) is queued
+and leaves with the next write.
+
+It must not know gRPC: messages, statuses and metadata are ``channel``'s. It must not be used from two
+threads at once; ``channel`` sees to that. Only ``close`` may come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from struct import Struct
+from struct import error as StructError
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from trunkline.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Frame types and flags, RFC 9113 section 6.
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM = ACK = 0x1
+END_HEADERS = 0x4
+PADDED = 0x8
+HAS_PRIORITY = 0x20
+
+# Error codes, RFC 9113 section 7.
+NO_ERROR, PROTOCOL_ERROR = 0, 1
+REFUSED_STREAM = 7
+CANCEL = 8
+
+# Settings, RFC 9113 section 6.5.2.
+HEADER_TABLE_SIZE, ENABLE_PUSH = 1, 2
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DEFAULT_WINDOW = 65_535  # bytes, both directions, until settings say otherwise
+STREAM_WINDOW = 4 << 20  # bytes a server may send ahead on a stream: four frames of GetFile
+CONNECTION_WINDOW = 16 << 20  # bytes; never the limit, as one stream is open at a time
+LARGEST_FRAME = 1 << 20  # bytes we take in one frame; fewer frames cost fewer turns of the loop
+LARGEST_HEADERS = 256 << 10  # bytes of a decoded header list: room for a long error message
+RECEIVE_BUFFER = 64 << 10  # bytes read at once; longer runs of data bypass the buffer
+SEND_BATCH = 1 << 20  # bytes handed to the kernel in one call at most
+LAST_STREAM_ID = 2**31 - 1
+CONNECT_TIMEOUT = 10.0  # seconds
+MOST_BUFFERS = 512  # per sendmsg; Linux takes 1024
+
+_FRAME = Struct(">HBBBL")  # length (two high bytes, one low byte), type, flags, stream id
+_U32 = Struct(">L")
+_SETTING = Struct(">HL")
+_GOAWAY = Struct(">LL")
+
+
+class Sink(Protocol):
+    """Takes the payload of a stream's data frames."""
+
+    #: Bytes still missing of what is being assembled; a hint to receive straight into it.
+    missing: int
+
+    def feed(self, piece: memoryview | bytes) -> None:
+        """Take the next bytes. A memoryview is only valid during the call."""
+
+
+class Stream:
+    """The state of the one open stream."""
+
+    def __init__(self, stream_id: int, send_window: int, sink: Sink) -> None:
+        self.id = stream_id
+        self.sink = sink
+        #: Bytes the server lets us send; may be negative after it shrank its initial window.
+        self.send_window = send_window
+        #: Bytes received since the last window update.
+        self.unacknowledged = 0
+        #: Header blocks as they came: the first is the head, one with END_STREAM the trailers.
+        self.heads: list[list[tuple[str, str]]] = []
+        #: We have said all we will say.
+        self.send_ended = False
+        #: The server has said all it will say.
+        self.ended = False
+        #: The error code with which the server reset the stream.
+        self.reset: int | None = None
+        #: The server never looked at this stream (RFC 9113 section 8.7); it may be sent again.
+        self.refused = False
+
+
+class BrokenConnection(Unavailable):
+    """The connection is gone; whether the server acted on the request is not known."""
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
+    """Return a whole frame."""
+    return frame_header(len(payload), kind, flags, stream_id) + payload
+
+
+def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
+    """Return the nine bytes before a payload of ``length`` bytes."""
+    return _FRAME.pack(length >> 8, length & 0xFF, kind, flags, stream_id)
+
+
+class Connection:
+    """A connected HTTP/2 client. Every method may raise ``BrokenConnection`` or ``DeadlineExceeded``."""
+
+    def __init__(self, host: str, port: int, name: str, timeout: float | None) -> None:
+        """Connect; ``OSError`` passes through. ``name`` is how messages call the server."""
+        from hpack import Decoder  # 10 ms of import that a refused connection need not pay
+
+        self.name = name
+        #: ``monotonic`` time after which waiting is given up, set per call.
+        self.deadline: float | None = None
+        #: No further stream may be opened here.
+        self.retired = False
+        self._socket = socket.create_connection((host, port), min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT))
+        self._set_socket_options()
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._decoder = Decoder(max_header_list_size=LARGEST_HEADERS)
+        self._buffer = bytearray(RECEIVE_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
+        #: Payload of the current data frame still to come, and padding after it.
+        self._data_left = self._padding_left = 0
+        self._data_stream: Stream | None = None
+        self._data_ends_stream = False
+        self._header_block = b""
+        self._headers_end_stream = False
+        self._stream: Stream | None = None
+        self._next_id = 1
+        self._send_window = DEFAULT_WINDOW
+        self._initial_window = DEFAULT_WINDOW
+        self._frame_limit = 16_384
+        self.header_list_limit = LARGEST_HEADERS
+        self._unacknowledged = 0
+        settings = b"".join(
+            _SETTING.pack(*pair)
+            for pair in (
+                # Without a dynamic table equal header blocks mean equal headers: see _decode.
+                (HEADER_TABLE_SIZE, 0),
+                (ENABLE_PUSH, 0),
+                (INITIAL_WINDOW_SIZE, STREAM_WINDOW),
+                (MAX_FRAME_SIZE, LARGEST_FRAME),
+                (MAX_HEADER_LIST_SIZE, LARGEST_HEADERS),
+            )
+        )
+        #: Control frames that leave before anything else.
+        self._queued = bytearray(PREFACE + frame(SETTINGS, 0, 0, settings))
+        self._queued += frame(WINDOW_UPDATE, 0, 0, _U32.pack(CONNECTION_WINDOW - DEFAULT_WINDOW))
+        self._known_blocks: dict[bytes, list[tuple[str, str]]] = {}
+
+    def _set_socket_options(self) -> None:
+        connected = self._socket
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A stream may rightly be silent for hours; the kernel tells a silent server from a dead machine.
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):  # s, s, times
+            if hasattr(socket, option):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    # Streams ------------------------------------------------------------------------------------------
+
+    def open(self, header_block: bytes, sink: Sink) -> Stream:
+        """Begin a stream; its headers leave with the first bytes sent."""
+        stream = Stream(self._next_id, self._initial_window, sink)
+        self._next_id += 2
+        self.retired = self.retired or self._next_id > LAST_STREAM_ID
+        self._stream = stream
+        limit = self._frame_limit
+        first, rest = header_block[:limit], header_block[limit:]
+        self._queued += frame(HEADERS, 0 if rest else END_HEADERS, stream.id, first)
+        while rest:
+            first, rest = rest[:limit], rest[limit:]
+            self._queued += frame(CONTINUATION, 0 if rest else END_HEADERS, stream.id, first)
+        return stream
+
+    def send(self, stream: Stream, head: bytes, body: bytes | memoryview, end: bool) -> None:
+        """Send ``head`` and ``body`` as data frames, as the server makes room.
+
+        Returns early, with bytes unsent, when the server has ended the stream.
+        """
+        view = memoryview(body)
+        while not stream.ended:
+            room = min(self._send_window, stream.send_window, SEND_BATCH)
+            if room <= 0:
+                self._await_frames()
+                continue
+            if room < len(head):  # rare: a server with a tiny window
+                head, view = b"", memoryview(head + view)
+            batch = min(room, len(head) + len(view))
+            last = batch == len(head) + len(view)
+            self._send_window -= batch
+            stream.send_window -= batch
+            taken = batch - len(head)
+            self._write(self._cut(stream.id, head, view[:taken], END_STREAM if end and last else 0))
+            if last:
+                stream.send_ended = end
+                return
+            head, view = b"", view[taken:]
+
+    def _cut(self, stream_id: int, head: bytes, body: memoryview, end_flag: int) -> list[bytes | memoryview]:
+        limit = self._frame_limit
+        size = min(limit, len(head) + len(body))
+        taken = size - len(head)
+        buffers: list[bytes | memoryview] = []
+        header = frame_header(size, DATA, 0 if taken < len(body) else end_flag, stream_id)
+        buffers += (header + head, body[:taken])
+        while taken < len(body):
+            size = min(limit, len(body) - taken)
+            ends = taken + size == len(body)
+            buffers += (
+                frame_header(size, DATA, end_flag if ends else 0, stream_id),
+                body[taken : taken + size],
+            )
+            taken += size
+        return buffers
+
+    def end_sending(self, stream: Stream) -> None:
+        """Say that nothing more will be sent on the stream."""
+        if not stream.ended:
+            self._write([frame_header(0, DATA, END_STREAM, stream.id)])
+            stream.send_ended = True
+
+    def release(self, stream: Stream) -> None:
+        """Forget the stream; unless both sides have ended it, tell the server to stop."""
+        if self._stream is stream:
+            self._stream = None
+        if self._data_stream is stream:  # the rest of a frame under way falls on the floor
+            self._data_stream = None
+        if not (stream.ended and stream.send_ended) and stream.reset is None and not self.closed:
+            self._queued += frame(RST_STREAM, 0, stream.id, _U32.pack(CANCEL))
+            self._write_what_fits()
+
+    def receive(self, stream: Stream) -> None:
+        """Wait until the server has said something more; the caller looks at the stream afterwards."""
+        if not stream.ended:
+            self._await_frames()
+
+    def drain(self) -> None:
+        """Take in what has arrived, without waiting."""
+        while self._fill():
+            self._process()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is closed."""
+        return self._socket.fileno() < 0
+
+    def close(self) -> None:
+        """Close the socket; a call waiting in another thread ends with ``BrokenConnection``."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed before, or by the server
+        self._socket.close()
+
+    # Writing ------------------------------------------------------------------------------------------
+
+    def _write(self, buffers: Sequence[bytes | memoryview]) -> None:
+        """Write queued control frames, then ``buffers``, whole; on any failure the connection is over."""
+        pending: list[bytes | memoryview] = [bytes(self._queued), *buffers]
+        self._queued.clear()
+        try:
+            while pending:
+                try:
+                    sent = self._socket.sendmsg(pending[:MOST_BUFFERS])
+                except BlockingIOError:
+                    # Reading while we wait keeps two full sockets from waiting for each other.
+                    if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN and self._fill():
+                        self._process()
+                    continue
+                pending = _after(pending, sent)
+        except OSError as error:
+            self._drain_last_words()
+            raise self._broken(error) from error
+        except BaseException:
+            self.close()  # half a frame may be out: nothing after it would make sense
+            raise
+
+    def _write_what_fits(self) -> None:
+        try:
+            sent = self._socket.send(self._queued)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        del self._queued[:sent]
+
+    def _drain_last_words(self) -> None:
+        # A server that goes away says why first (a status, a goaway); it may wait in our receive buffer.
+        try:
+            self.drain()
+        except Unavailable:
+            pass
+
+    # Reading ------------------------------------------------------------------------------------------
+
+    def _await_frames(self) -> None:
+        if self._queued:
+            self._write(())
+        while not self._fill():
+            self._wait(select.POLLIN)
+        self._process()
+        if self._queued:
+            self._write_what_fits()
+
+    def _wait(self, events: int) -> int:
+        milliseconds: float | None = None
+        if self.deadline is not None:
+            milliseconds = (self.deadline - monotonic()) * 1000
+            if milliseconds <= 0:
+                raise DeadlineExceeded(f"{self.name} did not answer in the time given; allow more or try again")
+        try:
+            self._poll.modify(self._socket, events)
+            ready = self._poll.poll(milliseconds)
+        except (OSError, ValueError) as error:  # closed by another thread
+            raise self._broken(error) from error
+        return ready[0][1] if ready else 0
+
+    def _fill(self) -> bool:
+        """Receive what is there, True if anything; long data goes to the sink past the buffer."""
+        stream = self._data_stream
+        try:
+            if self._start == self._end and stream and min(self._data_left, stream.sink.missing) >= RECEIVE_BUFFER:
+                piece = self._socket.recv(min(self._data_left, stream.sink.missing))
+                self._data_left -= len(piece)
+                stream.sink.feed(piece)
+                received = len(piece)
+            else:
+                if self._start == self._end:
+                    self._start = self._end = 0
+                elif self._start:
+                    rest = self._buffer[self._start : self._end]
+                    self._buffer[: len(rest)] = rest
+                    self._start, self._end = 0, len(rest)
+                if self._end == len(self._buffer):  # a long frame that must be seen whole
+                    self._view.release()
+                    self._buffer += bytes(len(self._buffer))
+                    self._view = memoryview(self._buffer)
+                received = self._socket.recv_into(self._view[self._end :])
+                self._end += received
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise self._broken(error) from error
+        if not received:
+            raise self._broken(None)
+        return True
+
+    def _process(self) -> None:
+        """Act on every whole frame in the buffer and on as much of a data frame as is there."""
+        while True:
+            if self._data_left or self._padding_left or self._data_stream:
+                self._take_data()
+                if self._data_left or self._padding_left:
+                    return
+            if self._end - self._start < 9:
+                return
+            high, low, kind, flags, stream_id = _FRAME.unpack_from(self._buffer, self._start)
+            length = (high << 8) | low
+            if length > LARGEST_FRAME:
+                raise self._violation(f"a frame of {length} bytes")
+            if kind == DATA:
+                if not self._begin_data(length, flags, stream_id & LAST_STREAM_ID):
+                    return
+                continue
+            if self._end - self._start < 9 + length:
+                return
+            begin = self._start + 9
+            payload = bytes(self._view[begin : begin + length])
+            self._start = begin + length
+            self._on_frame(kind, flags, stream_id & LAST_STREAM_ID, payload)
+
+    def _begin_data(self, length: int, flags: int, stream_id: int) -> bool:
+        skipped, padding = 9, 0
+        if flags & PADDED:
+            if self._end - self._start < 10:
+                return False
+            padding = self._buffer[self._start + 9]
+            skipped = 10
+            if padding >= length:
+                raise self._violation("a data frame with more padding than payload")
+        self._start += skipped
+        self._data_left = length - padding - (skipped - 9)
+        self._padding_left = padding
+        stream = self._stream
+        self._data_stream = stream if stream and stream.id == stream_id else None
+        self._data_ends_stream = bool(flags & END_STREAM)
+        self._count_received(self._data_stream, length)
+        return True
+
+    def _take_data(self) -> None:
+        stream = self._data_stream
+        size = min(self._data_left, self._end - self._start)
+        if size:
+            if stream:
+                stream.sink.feed(self._view[self._start : self._start + size])
+            self._start += size
+            self._data_left -= size
+        if self._data_left:
+            return
+        size = min(self._padding_left, self._end - self._start)
+        self._start += size
+        self._padding_left -= size
+        if self._padding_left:
+            return
+        self._data_stream = None
+        if stream and self._data_ends_stream:
+            stream.ended = True
+
+    def _count_received(self, stream: Stream | None, length: int) -> None:
+        """Give the room back in large steps: half a window at a time."""
+        self._unacknowledged += length
+        if self._unacknowledged > CONNECTION_WINDOW:
+            raise self._violation("more data than the connection's window allows")
+        if self._unacknowledged >= CONNECTION_WINDOW // 2:
+            self._queued += frame(WINDOW_UPDATE, 0, 0, _U32.pack(self._unacknowledged))
+            self._unacknowledged = 0
+        if stream:
+            stream.unacknowledged += length
+            if stream.unacknowledged > STREAM_WINDOW:
+                raise self._violation("more data than the stream's window allows")
+            if stream.unacknowledged >= STREAM_WINDOW // 2:
+                self._queued += frame(WINDOW_UPDATE, 0, stream.id, _U32.pack(stream.unacknowledged))
+                stream.unacknowledged = 0
+
+    def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        stream = self._stream if self._stream and self._stream.id == stream_id else None
+        try:
+            if kind in (HEADERS, CONTINUATION):
+                self._on_headers(kind, flags, stream, payload)
+            elif kind == RST_STREAM:
+                self._on_reset(stream, _U32.unpack(payload)[0])
+            elif kind == SETTINGS and not flags & ACK:
+                self._on_settings(payload)
+            elif kind == PING and not flags & ACK:
+                self._queued += frame(PING, ACK, 0, payload)
+            elif kind == GOAWAY:
+                self._on_goaway(*_GOAWAY.unpack_from(payload))
+            elif kind == WINDOW_UPDATE:
+                self._on_window_update(stream, stream_id, _U32.unpack(payload)[0] & LAST_STREAM_ID)
+            elif kind == PUSH_PROMISE:
+                raise self._violation("a push promise, which was forbidden")
+        except (StructError, IndexError) as error:
+            raise self._violation(f"a frame of kind {kind} with a wrong length") from error
+
+    def _on_headers(self, kind: int, flags: int, stream: Stream | None, payload: bytes) -> None:
+        if kind == HEADERS:
+            padding = 0
+            if flags & PADDED:
+                padding, payload = payload[0], payload[1:]
+            if flags & HAS_PRIORITY:
+                payload = payload[5:]
+            self._header_block = payload[: len(payload) - padding]
+            self._headers_end_stream = bool(flags & END_STREAM)
+        else:
+            self._header_block += payload
+        if len(self._header_block) > LARGEST_HEADERS:
+            self.close()
+            raise ResourceExhausted(f"{self.name} sent more than {LARGEST_HEADERS} bytes of headers")
+        if not flags & END_HEADERS:
+            return
+        # Blocks of abandoned streams are decoded too: the decoder's state is the connection's.
+        headers = self._decode(self._header_block)
+        if stream:
+            stream.heads.append(headers)
+            stream.ended = stream.ended or self._headers_end_stream
+
+    def _decode(self, block: bytes) -> list[tuple[str, str]]:
+        from hpack.exceptions import HPACKError, OversizedHeaderListError
+
+        known = self._known_blocks.get(block)
+        if known is not None:
+            return known
+        try:
+            decoded = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
+        except OversizedHeaderListError as error:
+            self.close()
+            raise ResourceExhausted(f"{self.name} sent more than {LARGEST_HEADERS} bytes of headers") from error
+        except HPACKError as error:
+            raise self._violation("headers that cannot be decoded") from error
+        # Once the server keeps no table, a block has one meaning for good. The count bounds the memory.
+        if self._decoder.header_table_size == 0 and len(block) < 512 and len(self._known_blocks) < 64:
+            self._known_blocks[block] = decoded
+        return decoded
+
+    def _on_reset(self, stream: Stream | None, code: int) -> None:
+        if not stream:
+            return
+        # NO_ERROR after the trailers only says that the rest of the request is not wanted.
+        stream.reset = code
+        stream.refused = code == REFUSED_STREAM
+        stream.ended = True
+
+    def _on_settings(self, payload: bytes) -> None:
+        for identifier, value in _SETTING.iter_unpack(payload):
+            if identifier == INITIAL_WINDOW_SIZE:
+                if self._stream:
+                    self._stream.send_window += value - self._initial_window
+                self._initial_window = value
+            elif identifier == MAX_FRAME_SIZE:
+                self._frame_limit = value
+            elif identifier == MAX_HEADER_LIST_SIZE:
+                self.header_list_limit = value
+        self._queued += frame(SETTINGS, ACK, 0)
+
+    def _on_goaway(self, last_stream_id: int, code: int) -> None:
+        self.retired = True
+        stream = self._stream
+        if stream and stream.id > last_stream_id & LAST_STREAM_ID:
+            stream.refused = code == NO_ERROR
+            stream.reset = REFUSED_STREAM
+            stream.ended = True
+
+    def _on_window_update(self, stream: Stream | None, stream_id: int, increment: int) -> None:
+        if not increment:
+            raise self._violation("an empty window update")
+        if stream_id == 0:
+            self._send_window += increment
+        elif stream:
+            stream.send_window += increment
+
+    def _violation(self, what: str) -> Unavailable:
+        if bytes(self._buffer[:5]) == b"HTTP/":
+            what = "HTTP/1, so it is not a gRPC server"
+        self.close()
+        return Unavailable(f"{self.name} sent {what}; check the address (TLS is not spoken here)")
+
+    def _broken(self, error: Exception | None) -> BrokenConnection:
+        self.close()
+        cause = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        return BrokenConnection(f"{self.name} closed the connection{cause}; see its log, then try again")
+
+
+def _after(buffers: list[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+    """Return what is left of ``buffers`` when their first ``sent`` bytes are gone."""
+    for position, buffer in enumerate(buffers):
+        if sent < len(buffer):
+            return [memoryview(buffer)[sent:], *buffers[position + 1 :]]
+        sent -= len(buffer)
+    return []
