@@ -1,0 +1,98 @@
+"""The worker API as typed calls over one connection.
+
+A connection carries one call at a time; the worker opens one for its main thread and one for the thread
+that renews claims. Knows the messages and the paths of the RPCs, and nothing of when to call them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from trunkline.client.channel import Channel
+from trunkline.errors import TrunklineError
+from trunkline.rpc.gen import worker_api_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from trunkline.worker.interrupts import Interrupts
+
+Answer = TypeVar("Answer")
+
+_SERVICE = "/trunkline.worker.v1.Worker/"
+#: Seconds for calls that the server answers from memory or with one transaction.
+_SHORT = 20.0
+#: Seconds for calls that move data; a server that is gone shows as a broken connection long before.
+_LONG = 3600.0
+
+#: Seconds without an answer after which a worker gives up: a server restarts within a few.
+PATIENCE = 60.0
+_FIRST_PAUSE = 0.1  # seconds
+_LONGEST_PAUSE = 5.0  # seconds
+
+
+class ServerAPI:
+    """One connection of one worker to its server."""
+
+    def __init__(self, address: str, worker_id: str, token: str) -> None:
+        self._channel = Channel(address, (("worker-id", worker_id), ("worker-token", token)))
+
+    def register(self, pid: int) -> None:
+        """Say that the worker stands ready."""
+        self._unary("Register", pb.RegisterRequest(pid=pid))
+
+    def claim(self, wait_seconds: float) -> pb.ClaimResponse:
+        """Wait for work for at most so long."""
+        answer = self._unary("Claim", pb.ClaimRequest(wait_seconds=wait_seconds), wait_seconds + _SHORT)
+        return pb.ClaimResponse.FromString(answer)
+
+    def renew(self, claim_id: str, datum: int, started: float) -> pb.RenewResponse:
+        """Keep the claim alive."""
+        request = pb.RenewRequest(claim_id=claim_id, datum=datum, datum_started=started)
+        return pb.RenewResponse.FromString(self._unary("Renew", request))
+
+    def fetch(self, claim_id: str, items: Sequence[int]) -> Iterator[pb.FilePiece]:
+        """Yield the files of the items, in the order asked for."""
+        request = pb.FetchRequest(claim_id=claim_id, items=items).SerializeToString()
+        with contextlib.closing(self._channel.server_stream(_SERVICE + "Fetch", request, _LONG)) as frames:
+            for frame in frames:
+                yield from pb.FetchResponse.FromString(frame).pieces
+
+    def complete(self, frames: Iterable[pb.CompleteRequest]) -> pb.CompleteResponse:
+        """Hand in outputs and results."""
+        requests = (frame.SerializeToString() for frame in frames)
+        return pb.CompleteResponse.FromString(
+            self._channel.client_stream(_SERVICE + "Complete", requests, _LONG)
+        )
+
+    def log(self, claim_id: str, lines: Sequence[pb.LogLine]) -> None:
+        """Ship log lines."""
+        self._unary("Log", pb.LogRequest(claim_id=claim_id, lines=lines))
+
+    def _unary(
+        self,
+        method: str,
+        request: pb.RegisterRequest | pb.ClaimRequest | pb.RenewRequest | pb.LogRequest,
+        timeout: float = _SHORT,
+    ) -> bytes:
+        return self._channel.unary(_SERVICE + method, request.SerializeToString(), timeout)
+
+
+def patiently(call: Callable[[], Answer], interrupts: Interrupts) -> Answer:
+    """Make the call, again and again while the server does not answer, for ``PATIENCE`` at most.
+
+    Raises:
+        TrunklineError: what the call raised last; at once when trying again cannot help.
+    """
+    deadline = time.monotonic() + PATIENCE
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return call()
+        except TrunklineError as error:
+            if not error.retryable or time.monotonic() + pause > deadline or interrupts.abandon:
+                raise
+        interrupts.wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)

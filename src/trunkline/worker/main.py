@@ -1,0 +1,43 @@
+"""The worker process, in the order that its privileges and its start-up time dictate.
+
+First the private root, which must be made before a second thread exists and before anything heavy is
+imported; only then the client, the messages and the loop. The process ends with the one that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from trunkline.errors import TrunklineError
+from trunkline.worker import libc, settings, world
+
+
+def main() -> int:
+    """Be a worker; return the exit code."""
+    try:
+        given = settings.take(os.environ)
+        here = world.enter(given)
+    except TrunklineError as error:
+        sys.stderr.write(f"worker: {error.message}\n")
+        return 2
+    # After the namespaces are made, because new credentials clear what follows.
+    libc.hide_memory()
+    libc.adopt_orphans()
+    if given.parent:
+        libc.die_with_parent(signal.SIGTERM)
+        if os.getppid() != given.parent:
+            return 1  # it died before it could be watched
+    _leave_name(given.scratch)
+    os.chdir("/")
+
+    from trunkline.worker.loop import Worker
+
+    return Worker(given, here).run()
+
+
+def _leave_name(scratch: str) -> None:
+    """Write down which mount namespace this is, so that the fleet can find what outlives a killed worker."""
+    with open(os.path.join(scratch, "namespace"), "w", encoding="ascii") as file:
+        file.write(os.readlink("/proc/self/ns/mnt"))

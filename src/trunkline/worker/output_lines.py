@@ -1,0 +1,63 @@
+"""Turns what a command prints into log lines, without ever holding more than a line of it.
+
+A line longer than ``MAX_LINE`` is cut into several; after ``MAX_LOG`` bytes of one attempt the rest is
+counted and dropped, so that a command that prints without end costs neither memory nor storage.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    #: Takes the time in nanoseconds since the epoch and the line without its newline.
+    LineTaker = Callable[[int, bytes], None]
+
+#: Bytes. One pipe buffer of Linux; longer lines are rarely meant for reading.
+MAX_LINE = 64 << 10
+#: Bytes per attempt. Enough to search a talkative program's log, too little to fill a store.
+MAX_LOG = 16 << 20
+
+
+class OutputLines:
+    """Cuts the chunks of one attempt's output into lines and hands them on."""
+
+    def __init__(self, take: LineTaker) -> None:
+        self._take = take
+        self._begun = b""
+        self._room = MAX_LOG
+        self._dropped = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of output."""
+        if self._room <= 0:
+            self._dropped += len(chunk)
+            return
+        now = time.time_ns()
+        lines = (self._begun + chunk).split(b"\n")
+        self._begun = lines.pop()
+        for line in lines:
+            self._emit(now, line, 1)
+        while len(self._begun) > MAX_LINE:
+            self._emit(now, self._begun[:MAX_LINE], 0)
+            self._begun = self._begun[MAX_LINE:]
+
+    def finish(self) -> int:
+        """Hand on the unfinished last line; return how many bytes were dropped."""
+        if self._begun:
+            self._emit(time.time_ns(), self._begun, 0)
+            self._begun = b""
+        return self._dropped
+
+    def _emit(self, now: int, line: bytes, newline: int) -> None:
+        if self._room <= 0:
+            self._dropped += len(line) + newline
+            return
+        self._room -= len(line) + newline
+        if len(line) <= MAX_LINE:
+            self._take(now, line)
+            return
+        for start in range(0, len(line), MAX_LINE):
+            self._take(now, line[start : start + MAX_LINE])
