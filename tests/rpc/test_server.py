@@ -1,0 +1,379 @@
+"""A real server on a free port, spoken to by the published SDK and by plain gRPC clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+
+import grpc
+import pachyderm_sdk
+import pytest
+from google.protobuf import empty_pb2
+from grpc_health.v1 import health_pb2
+from pachyderm_sdk.api import pfs
+from pachyderm_sdk.errors import AuthServiceNotActivated
+
+from trunkline import errors
+from trunkline.rpc import registry, server, status
+from trunkline.rpc.gen import pfs_pb2, pps_pb2, version_pb2
+
+LIMIT = 10  # seconds to wait for a state before a test fails
+
+
+class Version:
+    async def GetVersion(self, _request, _context):
+        return version_pb2.Version(major=2, minor=12)
+
+
+class Pfs:
+    """Answers by the name of the repo that is asked for."""
+
+    raw_requests = frozenset({"ModifyFile", "ClearCommit"})
+    raw_responses = frozenset({"GetFile"})
+
+    def __init__(self):
+        self.received = []
+        self.ended = asyncio.Event()
+        self.how = None
+
+    async def InspectRepo(self, request, _context):
+        name = request.repo.name
+        if name == "missing":
+            raise errors.NotFound("repo default/missing not found")
+        if name == "bug":
+            return {}["no such key"]
+        if name == "wordy":
+            raise errors.Aborted("zu groß, 100 % ✗ " * 10_000)
+        if name == "surrogate":
+            raise errors.InvalidArgument("no such path: \udcff")
+        return pfs_pb2.RepoInfo(repo=request.repo)
+
+    async def ListRepo(self, request, _context):
+        for name in ("a", "b"):
+            yield pfs_pb2.RepoInfo(repo=pfs_pb2.Repo(name=name))
+        if request.type == "fails":
+            raise errors.Unavailable("the store does not answer; try again")
+
+    async def SubscribeCommit(self, _request, _context):
+        try:
+            yield pfs_pb2.CommitInfo()
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+    async def CreateFileSet(self, request, _context):
+        async for message in request:
+            self.received.append(message)
+        return pfs_pb2.CreateFileSetResponse(file_set_id=str(len(self.received)))
+
+    async def ClearCommit(self, request, _context):
+        self.received.append(request)
+        return empty_pb2.Empty()
+
+    async def ModifyFile(self, request, _context):
+        try:
+            async for frame in request:
+                self.received.append(frame)
+            self.how = "finished"
+        except asyncio.CancelledError:
+            self.how = "cancelled"
+            raise
+        finally:
+            self.ended.set()
+        return empty_pb2.Empty()
+
+    async def GetFile(self, _request, _context):
+        yield b"\x0a\x02hi"
+
+
+class Pps:
+    async def CreateDatum(self, request, _context):
+        async for message in request:
+            yield pps_pb2.DatumInfo(image_id=str(message.start.number))
+
+
+@pytest.fixture
+def servicer():
+    return Pfs()
+
+
+@pytest.fixture
+async def running(servicer):
+    started = await server.start(
+        {"pfs_v2.API": servicer, "pps_v2.API": Pps(), "versionpb_v2.API": Version()}, "127.0.0.1:0"
+    )
+    yield started
+    await started.stop(grace=0)
+
+
+@pytest.fixture
+async def channel(running):
+    async with grpc.aio.insecure_channel(running.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(running):
+    host, port = running.address.split(":")
+    return pachyderm_sdk.Client(host=host, port=int(port))
+
+
+async def refusal(call):
+    """Run an SDK call in a thread; return the code and the sentence it is refused with."""
+    with pytest.raises(grpc.RpcError) as caught:
+        await asyncio.to_thread(call)
+    return caught.value.code(), caught.value.details()
+
+
+async def test_the_sdk_gets_an_answer(client):
+    version = await asyncio.to_thread(client.get_version)
+
+    assert (version.major, version.minor) == (2, 12)
+
+
+async def test_the_sdk_gets_a_stream(client):
+    infos = await asyncio.to_thread(lambda: list(client.pfs.list_repo()))
+
+    assert [info.repo.name for info in infos] == ["a", "b"]
+
+
+async def test_both_sides_of_a_call_may_be_streams(channel):
+    requests = [pps_pb2.CreateDatumRequest(start={"number": number}) for number in (1, 2)]
+    call = channel.stream_stream(
+        "/pps_v2.API/CreateDatum",
+        request_serializer=pps_pb2.CreateDatumRequest.SerializeToString,
+        response_deserializer=pps_pb2.DatumInfo.FromString,
+    )
+
+    answers = [answer async for answer in call(iter(requests))]
+
+    assert [answer.image_id for answer in answers] == ["1", "2"]
+
+
+async def test_an_error_of_ours_keeps_its_code_and_sentence(client):
+    asked = pfs.Repo(name="missing")
+
+    code, sentence = await refusal(lambda: client.pfs.inspect_repo(repo=asked))
+
+    assert (code, sentence) == (grpc.StatusCode.NOT_FOUND, "repo default/missing not found")
+    assert await asyncio.to_thread(client.pfs.repo_exists, asked) is False
+
+
+async def test_an_error_in_the_middle_of_a_stream_comes_after_the_answers(client):
+    seen = []
+
+    def read():
+        seen.extend(info.repo.name for info in client.pfs.list_repo(type="fails"))
+
+    code, sentence = await refusal(read)
+
+    assert (code, seen) == (grpc.StatusCode.UNAVAILABLE, ["a", "b"])
+    assert sentence == "the store does not answer; try again"
+
+
+async def test_a_bug_is_told_as_such_and_logged_with_its_traceback(client, caplog):
+    with caplog.at_level(logging.ERROR, logger="trunkline.rpc"):
+        code, sentence = await refusal(lambda: client.pfs.inspect_repo(repo=pfs.Repo(name="bug")))
+
+    assert code is grpc.StatusCode.INTERNAL
+    assert "pfs_v2.API/InspectRepo failed with a KeyError" in sentence
+    assert "please report it" in sentence
+    [record] = caplog.records
+    assert record.exc_info[0] is KeyError
+
+
+async def test_a_refusal_of_ours_is_not_logged(client, caplog):
+    await refusal(lambda: client.pfs.inspect_repo(repo=pfs.Repo(name="missing")))
+
+    assert caplog.records == []
+
+
+async def test_a_very_long_sentence_is_cut_so_that_it_arrives(client):
+    code, sentence = await refusal(lambda: client.pfs.inspect_repo(repo=pfs.Repo(name="wordy")))
+
+    assert code is grpc.StatusCode.ABORTED
+    assert sentence.startswith("zu groß, 100 % ✗ zu groß")
+    assert sentence.endswith("…")
+
+
+async def test_a_sentence_with_bytes_that_are_not_text_arrives(client):
+    code, sentence = await refusal(lambda: client.pfs.inspect_repo(repo=pfs.Repo(name="surrogate")))
+
+    assert (code, sentence) == (grpc.StatusCode.INVALID_ARGUMENT, "no such path: ?")
+
+
+async def test_bytes_that_are_no_message_are_the_clients_fault(channel):
+    with pytest.raises(grpc.aio.AioRpcError) as single:
+        await channel.unary_unary("/pfs_v2.API/InspectRepo")(b"\xff")
+    with pytest.raises(grpc.aio.AioRpcError) as streamed:
+        await channel.stream_unary("/pfs_v2.API/CreateFileSet")(iter([b"\xff"]))
+
+    for error in (single.value, streamed.value):
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "bytes that are not its request message" in error.details()
+
+
+async def test_an_rpc_that_is_not_built_names_itself(client):
+    code, sentence = await refusal(client.pps.run_load_test_default)
+
+    assert code is grpc.StatusCode.UNIMPLEMENTED
+    assert sentence.startswith("pps_v2.API/RunLoadTestDefault is not built yet in Trunkline 0.1.0")
+
+
+async def test_a_stream_that_is_not_built_names_itself(client):
+    code, sentence = await refusal(lambda: list(client.storage.read_fileset(fileset_id="x")))
+
+    assert code is grpc.StatusCode.UNIMPLEMENTED
+    assert sentence.startswith("storage.Fileset/ReadFileset is not built yet")
+
+
+async def test_the_sdk_learns_that_there_is_no_login(client):
+    with pytest.raises(AuthServiceNotActivated, match=r"^the auth service is not activated$"):
+        await asyncio.to_thread(client.auth.who_am_i)
+
+
+async def test_a_servicer_may_take_and_give_bytes(channel, servicer):
+    file_set = pfs_pb2.ClearCommitRequest(commit={"id": "c"}).SerializeToString()
+
+    await channel.unary_unary("/pfs_v2.API/ClearCommit")(file_set)
+    await channel.stream_unary("/pfs_v2.API/ModifyFile")(iter([b"one", b"two"]))
+    answers = [answer async for answer in channel.unary_stream("/pfs_v2.API/GetFile")(b"")]
+
+    assert servicer.received == [file_set, b"one", b"two"]
+    assert answers == [b"\x0a\x02hi"]
+
+
+async def test_messages_of_20_mebibytes_are_taken_and_larger_ones_refused(running):
+    frames = {
+        size: pfs_pb2.InspectRepoRequest(repo={"name": "x" * size}).SerializeToString()
+        for size in (server.MESSAGE_LIMIT - 100, server.MESSAGE_LIMIT)
+    }
+    fitting, too_large = frames.values()
+    unlimited = [("grpc.max_receive_message_length", -1)]
+
+    async with grpc.aio.insecure_channel(running.address, unlimited) as channel:
+        call = channel.unary_unary("/pfs_v2.API/InspectRepo")
+        echo = await call(fitting)
+        with pytest.raises(grpc.aio.AioRpcError, match="Received message larger than max"):
+            await call(too_large)
+
+    assert echo == fitting
+
+
+async def test_a_stream_is_closed_as_soon_as_its_reader_goes(channel, servicer):
+    call = channel.unary_stream("/pfs_v2.API/SubscribeCommit")(b"")
+    await call.read()
+
+    call.cancel()
+
+    await asyncio.wait_for(servicer.ended.wait(), LIMIT)
+
+
+@pytest.mark.parametrize("frames", range(8))
+async def test_an_upload_whose_client_goes_never_looks_finished(channel, servicer, frames, caplog):
+    """Taking a broken stream for a finished one would commit half a file."""
+    call = channel.stream_unary("/pfs_v2.API/ModifyFile")()
+    await call.write(b"first")
+    for _ in range(frames):
+        await call.write(b"more")
+
+    call.cancel()
+    await asyncio.wait_for(servicer.ended.wait(), LIMIT)
+
+    assert servicer.how == "cancelled"
+    assert caplog.records == []
+
+
+async def test_every_service_is_healthy(channel):
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+
+    for service in ("", "pfs_v2.API", "pps_v2.API", "auth_v2.API", "trunkline.worker.v1.Worker"):
+        answer = await check(health_pb2.HealthCheckRequest(service=service))
+
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_taken_port_is_refused(running):
+    with pytest.raises(errors.Unavailable, match=f"{running.address}: Address already in use"):
+        await server.start({}, running.address)
+
+
+@pytest.mark.parametrize("listen", ["", "30650", ":30650", "localhost", "localhost:http", "localhost:65536"])
+async def test_an_address_that_is_none_is_refused(listen):
+    with pytest.raises(errors.InvalidArgument, match="write HOST:PORT"):
+        await server.start({}, listen)
+
+
+async def test_stopping_lets_running_calls_finish():
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def GetVersion(self, _request, _context):
+            entered.set()
+            await release.wait()
+            return version_pb2.Version(major=2)
+
+    started = await server.start({"versionpb_v2.API": Slow()}, "127.0.0.1:0")
+    async with grpc.aio.insecure_channel(started.address) as channel:
+        call = channel.unary_unary("/versionpb_v2.API/GetVersion")(b"")
+        await entered.wait()
+        stopping = asyncio.create_task(started.stop(grace=LIMIT))
+        release.set()
+
+        assert version_pb2.Version.FromString(await call).major == 2
+
+        await asyncio.wait_for(stopping, LIMIT)
+
+
+async def test_a_stopped_server_frees_its_port():
+    first = await server.start({}, "127.0.0.1:0")
+    await first.stop(grace=0)
+
+    second = await server.start({}, first.address)
+
+    assert second.address == first.address
+    await second.stop(grace=0)
+
+
+def test_a_servicer_for_no_service_is_refused():
+    with pytest.raises(ValueError, match=r"no such service: pfs\.API"):
+        registry.Registry({"pfs.API": Pfs})
+
+
+def test_raw_bytes_for_an_rpc_that_does_not_exist_are_refused():
+    class Misspelt:
+        raw_requests = frozenset({"ModifyFiles"})
+
+    with pytest.raises(ValueError, match=r"pfs_v2\.API has no ModifyFiles"):
+        registry.Registry({"pfs_v2.API": Misspelt()})
+
+
+def test_a_method_of_the_wrong_shape_is_refused():
+    class Once:
+        async def ListRepo(self, _request, _context):
+            return []
+
+    class Many:
+        async def InspectRepo(self, _request, _context):
+            yield None
+
+    with pytest.raises(TypeError, match=r"pfs_v2\.API/ListRepo answers with a stream"):
+        registry.Registry({"pfs_v2.API": Once()})
+    with pytest.raises(TypeError, match=r"pfs_v2\.API/InspectRepo answers once"):
+        registry.Registry({"pfs_v2.API": Many()})
+
+
+def test_every_error_of_ours_has_its_status_code():
+    kinds = [
+        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__
+    ]
+
+    names = {kind.__name__: status.code_of(kind("what is wrong")).name for kind in kinds}
+
+    assert names == {kind.__name__: kind.code for kind in kinds}
+    assert [name for name, code in names.items() if code == "UNKNOWN"] == ["TrunklineError"]
