@@ -1,0 +1,244 @@
+"""Names, ids and references, parsed once where they enter.
+
+What is written ``project/repo@branch^2:/path`` becomes a ``FileRef`` of a ``CommitRef`` of a ``RepoName``.
+``check_…`` judge a name that is about to be taken into use; looking up a name that breaks the rules is no
+error but finds nothing. Rules and the beginnings of the messages are those of the Pachyderm API, because
+clients match on them. Nothing here knows what exists: whether ``images@x`` is a branch is asked elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.errors import InvalidArgument
+from trunkline.model import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_PROJECT = "default"
+#: A virtual repo whose commits are file sets.
+FILESETS_REPO = "__filesets__"
+USER, META, SPEC = REPO_TYPES = ("user", "meta", "spec")
+
+#: Characters. An input's name is a folder below /pfs and every datum names its repo and branch.
+MAX_NAME = 128
+#: Characters. A Kubernetes label holds 63; the rest is kept for ``-v`` and a version of up to 8 digits.
+MAX_PROJECT = MAX_PIPELINE = 51
+#: Characters. ``<project>-<pipeline>-v99`` names Kubernetes objects.
+MAX_WORKER_NAME = 63
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{12}4[0-9a-f]{19}", re.ASCII)
+_ANCESTRY = re.compile(r"[~^.].*", re.DOTALL)
+_STEP = re.compile(r"([~^.])([0-9]{0,9})", re.ASCII)
+
+
+def check_project(name: str) -> str:
+    """Return ``name`` if a project may have it, else raise InvalidArgument."""
+    return _check_first(_check(name, MAX_PROJECT), "project")
+
+
+def check_repo(name: str) -> str:
+    """Return ``name`` if a repo may have it, else raise InvalidArgument."""
+    if name == FILESETS_REPO:
+        raise InvalidArgument(f"name ({name}) invalid: it is reserved for file sets; choose another")
+    return _check(name, MAX_NAME)
+
+
+def check_branch(name: str) -> str:
+    """Return ``name`` if a branch may have it, else raise InvalidArgument."""
+    if is_id(name):
+        raise InvalidArgument(f"name ({name}) invalid: a branch cannot look like a commit id; choose another")
+    return _check(name, MAX_NAME)
+
+
+def check_pipeline(project: str, name: str) -> str:
+    """Return ``name`` if a pipeline of ``project`` may have it, else raise InvalidArgument."""
+    _check_first(_check(name, MAX_PIPELINE), "pipeline")
+    longest = len(f"{project}-{name}-v99")
+    if longest > MAX_WORKER_NAME:
+        raise InvalidArgument(
+            f"name ({name}) invalid: with its project it must fit {MAX_WORKER_NAME} characters but "
+            f'"{project}-{name}-v99" has {longest}; shorten the name of the pipeline or of the project'
+        )
+    return name
+
+
+def _check(name: str, longest: int) -> str:
+    if len(name) > longest:
+        raise InvalidArgument(
+            f"name ({name[:40]}…) invalid: it has {len(name):,} characters, {longest} are allowed; shorten it"
+        )
+    if not _NAME.fullmatch(name):
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+        raise InvalidArgument(
+            f"name ({shown}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
+        )
+    return name
+
+
+def _check_first(name: str, kind: str) -> str:
+    if not name[0].isalnum():
+        raise InvalidArgument(f"name ({name}) invalid: a {kind}'s name must start with a letter or a digit")
+    return name
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is an id of a commit, commit set, job or transaction: UUIDv4 without dashes."""
+    return _ID.fullmatch(text) is not None
+
+
+def new_id(random: Callable[[int], bytes]) -> str:
+    """Return a new id.
+
+    Args:
+        random: gives that many unpredictable bytes, like ``os.urandom``.
+    """
+    digits = random(16).hex()
+    variant = "89ab"[int(digits[16], 16) % 4]  # RFC 9562, section 4.1
+    return f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RepoName:
+    """A repo. Text: ``default/images``, with ``.spec`` or ``.meta`` behind it unless it is a user's."""
+
+    project: str
+    name: str
+    type: str = USER
+
+    def __str__(self) -> str:
+        suffix = "" if self.type == USER else f".{self.type}"
+        return f"{self.project}/{self.name}{suffix}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PipelineName:
+    """A pipeline. Text: ``default/edges``."""
+
+    project: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AncestryStep:
+    """A step from a commit to a relative of it."""
+
+    #: How many parents back; or, ``from_root``, which commit of its history, the oldest being 1.
+    count: int
+    from_root: bool = False
+
+    def __str__(self) -> str:
+        return f".{self.count}" if self.from_root else f"^{self.count}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRef:
+    """A commit as people name it: by id or by branch (one of them is empty), then steps back."""
+
+    repo: RepoName
+    branch: str = ""
+    id: str = ""
+    ancestry: tuple[AncestryStep, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.id or self.branch}{''.join(map(str, self.ancestry))}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file or directory of a commit."""
+
+    commit: CommitRef
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.commit}:{self.path}"
+
+
+def split_ancestry(text: str) -> tuple[str, tuple[AncestryStep, ...]]:
+    """Split ``master^2`` into the name and its steps. ``^`` and ``~`` go back, ``.n`` counts from the root.
+
+    >>> split_ancestry("master.3^")
+    ('master', (AncestryStep(count=3, from_root=True), AncestryStep(count=1, from_root=False)))
+
+    Raises:
+        InvalidArgument: what follows the name is not made of steps.
+    """
+    suffix = _ANCESTRY.search(text)
+    if suffix is None:
+        return text, ()
+    steps: list[AncestryStep] = []
+    at = suffix.start()
+    while at < len(text):
+        step = _STEP.match(text, at)
+        if step is None:
+            raise InvalidArgument(f'"{text}" invalid: "{text[at:]}" is no ancestry; write ^, ^2, ~2 or .2')
+        mark, digits = step.groups()
+        if mark != ".":
+            steps.append(AncestryStep(int(digits or 1)))
+        elif steps:
+            raise InvalidArgument(
+                f'"{text}" invalid: .{digits} counts from the beginning of the branch; write it first, as in .3^1'
+            )
+        elif not digits or int(digits) == 0:
+            raise InvalidArgument(f'"{text}" invalid: "." needs a number from 1, the oldest commit; write .1')
+        else:
+            steps.append(AncestryStep(int(digits), from_root=True))
+        at = step.end()
+    return text[: suffix.start()], tuple(steps)
+
+
+def parse_repo(text: str, project: str = DEFAULT_PROJECT) -> RepoName:
+    """Parse ``[project/]repo[.type]``.
+
+    Args:
+        text: what was written.
+        project: the project when ``text`` names none.
+
+    Raises:
+        InvalidArgument: it is not of that form.
+    """
+    before, slash, name = text.rpartition("/")
+    name, dot, kind = name.partition(".")
+    if not name or (slash and not before) or "/" in before or (dot and kind not in REPO_TYPES):
+        raise InvalidArgument(f'"{text}" is not a repo; write repo or project/repo')
+    return RepoName(before or project, name, kind or USER)
+
+
+def parse_commit(text: str, project: str = DEFAULT_PROJECT) -> CommitRef:
+    """Parse ``[project/]repo@branch-or-id[ancestry]``; a branch may be followed by ``=id``.
+
+    Raises:
+        InvalidArgument: it is not of that form.
+    """
+    repo, at, revision = text.partition("@")
+    if not at or not revision:
+        raise InvalidArgument(f'"{text}" is not a commit; write repo@branch or repo@id')
+    branch, equals, explicit = revision.partition("=")
+    base, steps = split_ancestry(explicit if equals else revision)
+    if not base:
+        raise InvalidArgument(f'"{text}" is not a commit; write a branch or an id after the @')
+    if is_id(base):
+        return CommitRef(parse_repo(repo, project), branch if equals else "", base, steps)
+    if equals:
+        raise InvalidArgument(
+            f'"{text}" is not a commit: "{base}" is no id; write repo@branch=id or repo@branch'
+        )
+    return CommitRef(parse_repo(repo, project), base, "", steps)
+
+
+def parse_file(text: str, project: str = DEFAULT_PROJECT) -> FileRef:
+    """Parse ``[project/]repo@branch-or-id[ancestry][:path]``; without a path it is the root.
+
+    Raises:
+        InvalidArgument: it is not of that form.
+    """
+    commit, _, path = text.partition(":")
+    return FileRef(parse_commit(commit, project), paths.clean(path))
