@@ -44,12 +44,12 @@ def test_a_legal_move_passes() -> None:
 
 
 def test_an_ended_job_says_so_in_the_words_clients_know() -> None:
-    with pytest.raises(FailedPrecondition, match="^job default/edges@1 has already finished: it is KILLED$"):
+    with pytest.raises(FailedPrecondition, match=r"^job default/edges@1 has already finished: it is KILLED$"):
         states.check_transition(JobState.KILLED, JobState.SUCCESS, "job default/edges@1")
 
 
 def test_a_finished_commit_says_so_in_the_words_clients_know() -> None:
-    with pytest.raises(CommitFinished, match="^commit default/images@1 has already finished$"):
+    with pytest.raises(CommitFinished, match=r"^commit default/images@1 has already finished$"):
         states.check_transition(CommitState.FINISHED, CommitState.FINISHING, "commit default/images@1")
 
 

@@ -185,7 +185,7 @@ def split_ancestry(text: str) -> tuple[str, tuple[AncestryStep, ...]]:
             steps.append(AncestryStep(int(digits or 1)))
         elif steps:
             raise InvalidArgument(
-                f'"{text}" invalid: .{digits} counts from the beginning of the branch; write it first, as in .3^1'
+                f'"{text}" invalid: .{digits} counts from the oldest commit; write it first, as in .3^1'
             )
         elif not digits or int(digits) == 0:
             raise InvalidArgument(f'"{text}" invalid: "." needs a number from 1, the oldest commit; write .1')
