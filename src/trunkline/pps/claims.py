@@ -1,0 +1,214 @@
+"""Claims: which worker runs which datums, and what it hands in (docs/design/states.md, "Claim").
+
+A job's todo is addressed by position. A claim is a run of positions ``[start, stop)`` that one worker owns
+while its lease lasts; ``done`` says how far it has handed in. Runs are cut on demand and shrink towards
+the end of the job (``scaling.sizing.run_length``). A hand-in is accepted only from the owner and only from
+``done`` on, inside the transaction that records it, so no datum is ever recorded twice.
+
+Everything here is one transaction each; waiting for work is the caller's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import chunks, commits, jobs, pipelines, workers
+from trunkline.pps import jobs as job_ops
+from trunkline.pps.specs import worker_count
+from trunkline.scaling import sizing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import ClaimRow, JobRow, Results
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.meta.workers import WorkerRow
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.versions import Write
+    from trunkline.pps.specs import Specs
+    from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.trees import TreeId
+
+#: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
+LEASE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim with all that is needed to tell the worker what to do."""
+
+    claim: ClaimRow
+    job: JobRow
+    pipeline: PipelineRow
+    #: Id of each upstream commit by its repo's number.
+    inputs: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class HandIn:
+    """One Complete call, its bytes durable."""
+
+    claim_id: str
+    #: Datums that have results, from the claim's ``done`` on.
+    count: int
+    delta: TreeId
+    rows: TreeId
+    results: Results
+    #: Reason of the first failed datum, empty when none failed.
+    failure: str
+    #: The worker gives the rest back.
+    release: bool
+    packs: Sequence[PackRecord]
+    written_bytes: int
+
+
+def work_waits(conn: sa.Connection, worker_id: str) -> bool:
+    """Tell whether ``take`` would find something for a worker, or must tell it to go. Cheap, reads only."""
+    worker = workers.by_id(conn, worker_id)
+    if worker is None or worker.state == "retiring":
+        return True
+    return any(job.state == "RUNNING" and jobs.unclaimed(conn, job) > 0 for job in jobs.live(conn, worker.pipeline_id))
+
+
+def take(write: Write, worker_id: str, specs: Specs) -> Claimed | None:
+    """Give a worker the next run of datums of its pipeline; None when there is nothing.
+
+    Raises:
+        Unauthenticated: the worker is not known (any more).
+    """
+    conn = write.conn
+    worker = known(conn, worker_id)
+    if worker.state == "retiring":
+        return None
+    pipeline = pipelines.by_id(conn, worker.pipeline_id)
+    if pipeline is None or pipeline.version != worker.version:
+        return None
+    for job in jobs.live(conn, pipeline.id):
+        if job.state != "RUNNING":
+            continue
+        claim = _next_run(write, job, worker, specs.of(conn, pipeline.id, job.version))
+        if claim is not None:
+            if worker.state != "busy":
+                workers.set_state(conn, worker.id, "busy", "", write.now)
+                write.tx.wake("workers")
+            inputs = {up.repo_id: up.set_id for up in commits.upstream(conn, job.commit_id)}
+            return Claimed(claim, job, pipeline, inputs)
+    return None
+
+
+def renew(
+    write: Write, worker_id: str, claim_id: str, position: int | None, since: float | None
+) -> tuple[bool, bool, bool]:
+    """Extend a claim's lease. Returns (valid, restart the running datum, retire)."""
+    worker = known(write.conn, worker_id)
+    retire = worker.state == "retiring"
+    claim = jobs.claim_by_id(write.conn, claim_id)
+    restart = claim is not None and claim.restart
+    absolute = claim.start + position if claim is not None and position is not None else None
+    valid = jobs.renew_claim(write.conn, claim_id, worker_id, write.now + LEASE, absolute, since)
+    return valid, valid and restart, retire
+
+
+def hand_in(write: Write, worker_id: str, given: HandIn) -> tuple[bool, bool]:
+    """Record results. Returns (accepted, retire); a claim that was lost is refused and nothing is recorded."""
+    conn = write.conn
+    worker = known(conn, worker_id)
+    retire = worker.state == "retiring"
+    claim = jobs.claim_by_id(conn, given.claim_id)
+    if claim is None or claim.state != "claimed" or claim.worker_id != worker_id:
+        return False, retire
+    job = jobs.by_id(conn, claim.job_id)
+    if job is None or job.state != "RUNNING" or claim.done + given.count > claim.stop:
+        return False, retire
+    chunks.add(conn, given.packs, given.written_bytes, write.now)
+    if given.count:
+        jobs.add_handin(conn, job.id, given.delta, given.rows, given.results)
+    _advance(write, job, claim, claim.done + given.count, release=given.release)
+    if given.failure:
+        job_ops.end_job(write, job, "FAILURE", given.failure)
+    elif job.handed_in + given.count == job.todo_count:
+        write.tx.wake(f"pipeline:{job.pipeline_id}")
+    if given.count:
+        write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
+    return True, retire
+
+
+def _advance(write: Write, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:
+    """Move a claim on; at its end, or when the rest is given back, its worker is idle."""
+    if done < claim.stop and not release:
+        jobs.advance_claim(write.conn, claim.id, done, "claimed")
+        return
+    jobs.advance_claim(write.conn, claim.id, done, "done" if done == claim.stop else "free")
+    if claim.worker_id is not None:
+        _now_idle(write, claim.worker_id)
+    if done < claim.stop:
+        write.tx.wake(f"work:{job.pipeline_id}")
+    write.tx.wake(f"pipeline:{job.pipeline_id}")
+
+
+def free_expired(write: Write) -> int:
+    """Take back the runs whose lease ran out; their workers may be gone. Returns how many."""
+    expired = jobs.expired_claims(write.conn, write.now)
+    for claim in expired:
+        _give_back(write, claim)
+    return len(expired)
+
+
+def free_of_worker(write: Write, worker_id: str) -> None:
+    """Take back what a worker that is gone had claimed."""
+    for claim in jobs.claims_of_worker(write.conn, worker_id):
+        _give_back(write, claim)
+
+
+def _give_back(write: Write, claim: ClaimRow) -> None:
+    job = jobs.by_id(write.conn, claim.job_id)
+    assert job is not None
+    _advance(write, job, claim, claim.done, release=True)
+
+
+def _now_idle(write: Write, worker_id: str) -> None:
+    worker = workers.by_id(write.conn, worker_id)
+    if worker is not None and worker.state == "busy":
+        workers.set_state(write.conn, worker_id, "idle", "", write.now)
+        write.tx.wake("workers")
+
+
+def known(conn: sa.Connection, worker_id: str) -> WorkerRow:
+    """Return a worker, or raise Unauthenticated."""
+    worker = workers.by_id(conn, worker_id)
+    if worker is None:
+        raise errors.Unauthenticated(f"worker {worker_id} is not known here (any more); it must exit")
+    return worker
+
+
+def _next_run(write: Write, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow | None:
+    """Return a run for the worker: one that came back, else the next of the todo."""
+    conn = write.conn
+    until = write.now + LEASE
+    returned = jobs.free_claim(conn, job.id)
+    if returned is not None:
+        jobs.take_claim(conn, returned.id, worker.id, until)
+        return jobs.claim_by_id(conn, returned.id)
+    remaining = job.todo_count - job.cursor
+    if remaining <= 0:
+        return None
+    length = sizing.run_length(remaining, worker_count(spec), spec.datum_set_spec, seconds_per_datum(job))
+    stop = min(job.todo_count, job.cursor + length)
+    claim = jobs.ClaimRow(
+        uuid.uuid4().hex, job.id, job.cursor, stop, job.cursor, "claimed", worker.id, until, False, None, None
+    )
+    jobs.add_claim(conn, claim)
+    jobs.change(conn, job.id, cursor=stop)
+    return claim
+
+
+def seconds_per_datum(job: JobRow) -> float | None:
+    """Return the mean seconds that a datum of this job has taken so far; None before the first."""
+    if not job.handed_in:
+        return None
+    return (job.download_ns + job.process_ns + job.upload_ns) / job.handed_in / 1e9

@@ -1,0 +1,110 @@
+"""What a pipeline must do next: one pure function over what was read.
+
+The controller re-reads the truth, asks ``next_step``, does it, and asks again until there is nothing to do.
+A restart at any point changes nothing, because nothing is remembered between two steps. Jobs of one
+pipeline run one after the other, in the order of their commits, so that each builds on the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.model.states import JobState, PipelineState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """The oldest job of a pipeline that is not at its end."""
+
+    id: int
+    state: JobState
+    #: Whether every commit that the job's inputs come from is finished.
+    inputs_finished: bool
+    #: Those of them that are finished with an error, as messages write them.
+    failed_inputs: tuple[str, ...] = ()
+    handed_in: int = 0
+    todo_count: int = 0
+    started: float | None = None
+    #: Seconds from ``started``; None for no limit.
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndUnrunnable:
+    """An input is bad: the job cannot run."""
+
+    job_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Find out which datums the job must run."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Every datum has a result: make the output commit and end the job."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOut:
+    """The job took longer than it may."""
+
+    job_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgainAt:
+    """Nothing to do before this time (seconds since the epoch) unless something changes."""
+
+    at: float
+
+
+Step = EndUnrunnable | Plan | Settle | TimeOut | LookAgainAt
+
+
+def next_step(job: JobView | None, now: float) -> Step | None:
+    """Return what to do now, or None when only a change can give something to do."""
+    if job is None or not job.inputs_finished:
+        return None
+    if job.failed_inputs and job.state in (JobState.CREATED, JobState.STARTING):
+        return EndUnrunnable(job.id, "unrunnable because the following upstream commits failed: " + ", ".join(job.failed_inputs))
+    if job.state in (JobState.CREATED, JobState.STARTING):
+        return Plan(job.id)
+    if job.state is JobState.FINISHING or job.handed_in >= job.todo_count:
+        return Settle(job.id)
+    if job.timeout is not None and job.started is not None:
+        end = job.started + job.timeout
+        if now >= end:
+            return TimeOut(job.id, f"job exceeded its timeout of {job.timeout:g} s; raise job_timeout or run more workers")
+        return LookAgainAt(end)
+    return None
+
+
+def pipeline_state(
+    *, failed: bool, stopped: bool, autoscaling: bool, working: bool, crash: str
+) -> PipelineState:
+    """Return the state that a pipeline shows.
+
+    Args:
+        failed: it was set to FAILURE, which only an update leaves.
+        stopped: its user stopped it.
+        autoscaling: as its specification says.
+        working: a job of it is not at its end and could run.
+        crash: why its workers do not stay up; empty when they do.
+    """
+    if failed:
+        return PipelineState.FAILURE
+    if stopped:
+        return PipelineState.PAUSED
+    if crash:
+        return PipelineState.CRASHING
+    if autoscaling and not working:
+        return PipelineState.STANDBY
+    return PipelineState.RUNNING

@@ -1,0 +1,214 @@
+"""Which datums a job must run: the difference to the last good job, found by a diff of its input trees.
+
+When the inputs are the same but for their commits, only changed files are looked at, so planning costs
+what changed, never what is there. When something else changed (a new glob, a new salt, recovered datums to
+try again), all datums are enumerated and compared with the last good job's, row by row in id order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.meta import commits, jobs, repos
+from trunkline.model.globs import compile_glob
+from trunkline.model.states import DatumState
+from trunkline.pps import datums, rows
+from trunkline.pps.jobs import base_job
+from trunkline.storage import files as storage_files
+from trunkline.storage.trees import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.meta.jobs import JobRow
+    from trunkline.model.spec import PfsInput, PipelineSpec
+    from trunkline.pfs.versions import Versions
+    from trunkline.pps.specs import Specs
+    from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.files import FileEntry
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """What a job must do. The packs are durable but not in the chunk index yet."""
+
+    base: JobRow | None
+    todo: TreeId
+    todo_count: int
+    #: Rows of the base job's datums that are no more or run again: their outputs go.
+    gone: TreeId
+    total: int
+    packs: list[PackRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files that the input leaves of a job mean. Leaves are keyed as ``datums.leaves`` does."""
+
+    trees: dict[datums.LeafKey, TreeId]
+    commits: dict[datums.LeafKey, CommitRow | None]
+
+
+def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
+    """Find the commit and tree of each input leaf: the one of the job's provenance in the leaf's repo."""
+    upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
+    trees: dict[datums.LeafKey, TreeId] = {}
+    rows_: dict[datums.LeafKey, CommitRow | None] = {}
+    for key, leaf in datums.leaves(spec.input):
+        repo = repos.find_repo(conn, leaf.project, leaf.repo, leaf.repo_type)
+        row = upstream.get(repo.id) if repo is not None else None
+        rows_[key] = row
+        trees[key] = TreeId(row.tree) if row is not None and row.tree is not None else EMPTY
+    return Inputs(trees, rows_)
+
+
+def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
+    """Plan a job whose inputs are finished. Blocks; writes nothing but durable, unreferenced packs."""
+    spec = specs.get(job.pipeline_id, job.version)
+    base, old_spec, new, old = versions.read(_look, specs, job, spec)
+    writer = versions.chunks.writer()
+    if base is None:
+        todo = sorted(_rows_of(datums.enumerate_datums(spec.input, lambda leaf: _items(versions, leaf, new))))
+        gone: list[tuple[bytes, bytes]] = []
+        total = len(todo)
+    elif spec.reprocess_spec != "every_job" and base.recovered == 0 and _same_datums(spec, old_spec):
+        todo, gone, total = _difference(versions, spec, base, old, new)
+    else:
+        todo, gone, total = _comparison(versions, spec, base, new)
+    trees = versions.trees
+    todo_tree = trees.build(writer, todo, rows.no_size)
+    gone_tree = trees.build(writer, gone, rows.no_size)
+    return JobPlan(base, todo_tree, len(todo), gone_tree, total, writer.seal())
+
+
+def _look(
+    conn: sa.Connection, specs: Specs, job: JobRow, spec: PipelineSpec
+) -> tuple[JobRow | None, PipelineSpec, Inputs, Inputs]:
+    base = base_job(conn, job)
+    new = inputs_of(conn, spec, job)
+    if base is None:
+        return None, spec, new, new
+    old_spec = specs.of(conn, base.pipeline_id, base.version)
+    return base, old_spec, new, inputs_of(conn, old_spec, base)
+
+
+def _same_datums(new: PipelineSpec, old: PipelineSpec) -> bool:
+    """Tell whether equal files make equal datums under both specifications."""
+    return new is old or (new.input == old.input and new.salt == old.salt)
+
+
+def _difference(
+    versions: Versions, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs
+) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
+    """Return todo, gone and total from the changed items alone."""
+    assert base.datums is not None
+    done = TreeId(base.datums)
+    deltas = {key: _delta(versions, leaf, old.trees[key], new.trees[key]) for key, leaf in datums.leaves(spec.input)}
+    todo: list[tuple[bytes, bytes]] = []
+    gone: list[tuple[bytes, bytes]] = []
+    total = base.total
+    changes = datums.changed(
+        spec.input,
+        deltas,
+        lambda leaf: _items(versions, leaf, old),
+        lambda leaf: _items(versions, leaf, new),
+        spec.salt,
+    )
+    for change in changes:
+        if change.old is not None and change.new is not None and change.old.hash == change.new.hash:
+            continue
+        if change.old is not None:
+            total -= 1
+            value = versions.trees.get(done, change.old.id)
+            if value is not None:
+                gone.append((change.old.id, value))
+        if change.new is not None:
+            total += 1
+            todo.append(_row_of(change.new))
+    return sorted(todo), sorted(gone), total
+
+
+def _comparison(
+    versions: Versions, spec: PipelineSpec, base: JobRow, new: Inputs
+) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
+    """Return todo, gone and total from all datums of both jobs."""
+    assert base.datums is not None
+    wanted = {
+        datum.id: datum
+        for datum in datums.enumerate_datums(spec.input, lambda leaf: _items(versions, leaf, new), spec.salt)
+    }
+    total = len(wanted)
+    gone: list[tuple[bytes, bytes]] = []
+    for key, value in versions.trees.scan(TreeId(base.datums)):
+        datum = wanted.get(key)
+        if datum is not None and spec.reprocess_spec != "every_job" and rows.same_work(value, datum.hash):
+            del wanted[key]
+        else:
+            gone.append((key, value))
+    return sorted(_rows_of(wanted.values())), gone, total
+
+
+def _delta(versions: Versions, leaf: PfsInput, old: TreeId, new: TreeId) -> datums.LeafDelta:
+    """Return the items of a leaf that differ between two trees."""
+    removed: dict[str, datums.ItemRef] = {}
+    added: dict[str, datums.ItemRef] = {}
+    if old != new:
+        glob = compile_glob(leaf.glob)
+        for now, before in storage_files.diff(versions.trees, old, new):
+            entry = now or before
+            assert entry is not None
+            if not glob.matches(entry.path.rstrip("/") or "/"):
+                continue
+            if before is not None:
+                removed[before.path] = _item(leaf, before)
+            if now is not None:
+                added[now.path] = _item(leaf, now)
+    return datums.LeafDelta(removed=removed, added=added)
+
+
+def _items(versions: Versions, leaf: PfsInput, inputs: Inputs) -> Iterator[datums.ItemRef]:
+    """Return all items of a leaf."""
+    tree = inputs.trees[datums.leaf_key(leaf)]
+    for entry in storage_files.glob(versions.trees, tree, compile_glob(leaf.glob)):
+        yield _item(leaf, entry)
+
+
+def _item(leaf: PfsInput, entry: FileEntry) -> datums.ItemRef:
+    return datums.ItemRef(
+        input=leaf.name,
+        repo=leaf.repo,
+        branch=leaf.branch,
+        path=entry.path,
+        hash=entry.hash,
+        size=entry.size,
+        reference=leaf.reference,
+    )
+
+
+def _rows_of(found: Iterable[datums.DatumSpec]) -> Iterator[tuple[bytes, bytes]]:
+    return map(_row_of, found)
+
+
+def _row_of(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
+    items = tuple(rows.RowItem(item.input, item.path, item.hash, item.size) for item in datum.items)
+    return datum.id, rows.encode(rows.DatumRow(datum.id, datum.hash, items, DatumState.UNKNOWN))
+
+
+def record(conn: sa.Connection, job: JobRow, made: JobPlan, now: float) -> None:
+    """Write a plan into its job, which is RUNNING from now on."""
+    jobs.change(
+        conn,
+        job.id,
+        state="RUNNING",
+        started=now,
+        base_id=made.base.id if made.base is not None else None,
+        todo=made.todo,
+        todo_count=made.todo_count,
+        gone=made.gone,
+        total=made.total,
+        skipped=made.total - made.todo_count,
+    )

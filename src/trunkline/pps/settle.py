@@ -1,0 +1,86 @@
+"""The end of a job whose datums all have results: its output commit and its datum tree.
+
+The output is the last good job's files, without what the datums that are gone or ran again had put there,
+plus what was handed in; so it costs what changed. Conflicts between the outputs of datums are found here
+and fail the job with their text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.meta import chunks, commits, jobs
+from trunkline.model.states import JobState
+from trunkline.pps import rows
+from trunkline.pps.jobs import base_output, end_job
+from trunkline.storage.deltas import DeltaWriter, apply_deltas
+from trunkline.storage.trees import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.pfs.versions import Versions, Write
+    from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.trees import Trees
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a job comes to. The packs are durable but not in the chunk index yet."""
+
+    output: TreeId
+    size: int
+    datums: TreeId
+    problem: str | None
+    packs: list[PackRecord]
+
+
+def settle(versions: Versions, job: JobRow) -> Settled:
+    """Work out a job's end. Blocks; writes nothing but durable, unreferenced packs."""
+
+    def look(conn: sa.Connection) -> tuple[JobRow | None, TreeId, list[tuple[bytes, bytes]]]:
+        base = jobs.by_id(conn, job.base_id) if job.base_id is not None else None
+        return base, base_output(conn, base), jobs.handins(conn, job.id)
+
+    base, before, given = versions.read(look)
+    trees = versions.trees
+    writer = versions.chunks.writer()
+    gone = list(trees.scan(TreeId(job.gone or EMPTY)))
+    removal = DeltaWriter(trees, writer)
+    for key, value in gone:
+        for path in rows.decode(key, value).outputs:
+            removal.delete(path, key.hex())
+    deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in given if delta != EMPTY)]
+    applied = apply_deltas(trees, writer, before, deltas)
+    changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in gone)
+    changes.update(results(trees, given))
+    datum_tree = trees.merge(
+        writer, TreeId(base.datums or EMPTY) if base is not None else EMPTY, sorted(changes.items()), rows.no_size
+    )
+    size = 0 if applied.problem else trees.summary(applied.tree, source=writer).size
+    return Settled(applied.tree, size, datum_tree, applied.problem, writer.seal())
+
+
+def results(trees: Trees, given: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the datum rows of hand-ins."""
+    for _, tree in given:
+        yield from trees.scan(TreeId(tree))
+
+
+def record(write: Write, job: JobRow, settled: Settled) -> None:
+    """End the job with its output commit."""
+    if settled.problem:
+        chunks.add(write.conn, settled.packs, 0, write.now)
+        end_job(write, job, JobState.FAILURE, settled.problem)
+        return
+    row = commits.find_by_id(write.conn, job.commit_id)
+    if row is None:
+        return  # removed meanwhile, and the job with it
+    jobs.change(write.conn, job.id, datums=settled.datums)
+    end_job(
+        write, job, JobState.SUCCESS, tree=settled.output, size=settled.size, packs=settled.packs,
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""Specifications by pipeline and version, parsed once: they never change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from trunkline.meta import pipelines
+from trunkline.model import quantities, spec
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.database import Database
+    from trunkline.model.spec import PipelineSpec
+
+#: Bytes that a worker asks for when its specification asks for nothing (Pachyderm: PIPELINE_DEFAULT_MEMORY_REQUEST).
+DEFAULT_MEMORY = 256 << 20
+
+
+class Specs:
+    """Parsed specifications. Threads share it: two that parse the same one waste a moment, no more."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._known: dict[tuple[int, int], PipelineSpec] = {}
+
+    def of(self, conn: sa.Connection, pipeline_id: int, version: int) -> PipelineSpec:
+        """Return the specification of a pipeline's version."""
+        key = (pipeline_id, version)
+        found = self._known.get(key)
+        if found is None:
+            row = pipelines.version(conn, pipeline_id, version)
+            found = spec.with_salt(spec.from_json(json.loads(row.effective_json)), row.salt)
+            self._known[key] = found
+        return found
+
+    def get(self, pipeline_id: int, version: int) -> PipelineSpec:
+        """Like ``of``, in a snapshot of its own. Blocks on the first look."""
+        found = self._known.get((pipeline_id, version))
+        return found if found is not None else self._db.read_blocking(self.of, pipeline_id, version)
+
+
+def worker_count(specification: PipelineSpec) -> int:
+    """Return how many workers a pipeline may have at most."""
+    parallelism = specification.parallelism_spec
+    return max(1, parallelism.constant) if parallelism is not None else 1
+
+
+def memory_request(specification: PipelineSpec) -> int:
+    """Return the bytes of memory that a worker asks its fleet for."""
+    wanted = specification.resource_requests
+    if wanted is None or not wanted.memory:
+        return DEFAULT_MEMORY
+    return quantities.parse_bytes(wanted.memory, "resource_requests.memory")

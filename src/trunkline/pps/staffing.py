@@ -1,0 +1,294 @@
+"""The workers of one pipeline: what the fleet shows, what the policy wants, and the difference done.
+
+Level-triggered: rows in the database say which workers are wanted, the fleet says which exist. A row that
+the fleet does not know is a worker that is gone; a worker without a row is not wanted. Deciding how many is
+``scaling.sizing``; this module only reads, asks, writes the decision down with its sentence, and does it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import statistics
+import uuid
+from collections import defaultdict, deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from trunkline import errors
+from trunkline.meta import jobs, pipelines, workers
+from trunkline.model.workers import WorkerPhase, WorkerSpec
+from trunkline.pps import claims
+from trunkline.pps.specs import memory_request, worker_count
+from trunkline.scaling import sizing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.meta.workers import WorkerRow
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.model.workers import WorkerSighting
+    from trunkline.pfs.versions import Versions, Write
+    from trunkline.ports import Fleet
+
+log = logging.getLogger("trunkline.pps")
+
+#: Seconds that a start is taken to last before one was seen (a process with its private root).
+STARTUP_PRIOR = 0.5
+#: Starts remembered per image; their median is the estimate.
+STARTUPS_KEPT = 20
+#: Seconds that a retiring worker has to hand in its datum before it is ended by force.
+RETIRE_GRACE = 60.0
+#: Seconds to the first try after a worker died unasked; doubles with each, up to the last.
+FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
+
+
+@dataclass(slots=True)
+class Crashes:
+    """How a pipeline's workers have died unasked, one after the other."""
+
+    count: int = 0
+    reason: str = ""
+    #: No worker is started before this time.
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """What was read in one snapshot."""
+
+    rows: list[WorkerRow]
+    unclaimed: int
+    claimed: int
+    seconds_per_datum: float | None
+
+
+class Staffing:
+    """Keeps the workers of all pipelines as the policy wants them. Used by one thread per pipeline at a time."""
+
+    def __init__(self, versions: Versions, fleet: Fleet) -> None:
+        self._versions = versions
+        self._fleet = fleet
+        self._startups: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=STARTUPS_KEPT))
+        self._seen_ready: set[str] = set()
+        self._crashes: defaultdict[int, Crashes] = defaultdict(Crashes)
+        self._last: dict[int, str] = {}
+
+    def crash_reason(self, pipeline_id: int) -> str:
+        """Return why the pipeline's workers do not stay up, or nothing."""
+        crashes = self._crashes.get(pipeline_id)
+        return crashes.reason if crashes is not None and crashes.count else ""
+
+    def startup_seconds(self, image: str) -> float:
+        """Return how long a worker of this image is expected to take from being asked for to being ready."""
+        seen = self._startups.get(image)
+        return statistics.median(seen) if seen else STARTUP_PRIOR
+
+    def step(self, pipeline: PipelineRow, spec: PipelineSpec, job: JobRow | None) -> float | None:
+        """Bring the pipeline's workers nearer to what is wanted. Blocks.
+
+        Returns:
+            When to look again even if nothing changes (seconds since the epoch), or None.
+        """
+        self._reconcile(pipeline, spec)
+        staff = self._versions.read(_read_staff, pipeline.id, job)
+        self._learn(spec, staff.rows)
+        now = self._versions.clock.now()
+        demand = sizing.Demand(
+            unclaimed=staff.unclaimed, claimed=staff.claimed, seconds_per_datum=staff.seconds_per_datum
+        )
+        policy = sizing.Policy(
+            workers=worker_count(spec),
+            autoscaling=spec.autoscaling,
+            stopped=pipeline.stopped or pipeline.state == "FAILURE",
+            startup_seconds=self.startup_seconds(spec.transform.image),
+        )
+        current = [row for row in staff.rows if row.version == pipeline.version]
+        outdated = [row.id for row in staff.rows if row.version != pipeline.version and row.state != "retiring"]
+        observed = sizing.Observed(
+            workers=tuple(sizing.WorkerView(id=row.id, state=row.state, since=row.since) for row in current)
+        )
+        decision = sizing.decide(demand, policy, observed, now)
+        self._record(pipeline, decision, demand, policy, observed)
+        self._retire([*decision.retire, *outdated], {row.id: row for row in staff.rows})
+        crashes = self._crashes[pipeline.id]
+        if decision.start and now < crashes.not_before:
+            return crashes.not_before
+        for _ in range(decision.start):
+            self._start(pipeline, spec)
+        return self._look_again(decision, staff, now)
+
+    def dismiss(self, worker_ids: Sequence[str]) -> None:
+        """End workers that have no row any more."""
+        for worker_id in worker_ids:
+            self._fleet.stop(worker_id, 0.0)
+
+    def forget(self, pipeline_id: int) -> None:
+        """Drop what is remembered of a pipeline that was deleted or updated."""
+        self._crashes.pop(pipeline_id, None)
+        self._last.pop(pipeline_id, None)
+
+    def _reconcile(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
+        """Take over what the fleet shows: reasons, starts, and workers that are gone."""
+        rows = self._versions.read(workers.of_pipeline, pipeline.id)
+        if not rows:
+            return
+        sightings = {sighting.worker_id: sighting for sighting in self._fleet.observe()}
+        for row in rows:
+            sighting = sightings.get(row.id)
+            if sighting is None or sighting.phase is WorkerPhase.GONE:
+                self._lost(pipeline, row, sighting)
+            elif sighting.phase is WorkerPhase.PENDING and sighting.reason != row.reason:
+                self._versions.write(_set_reason, row.id, sighting.reason)
+            elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
+                self._versions.write(_set_state, row.id, "pending", "starting")
+            elif row.state == "retiring" and self._versions.clock.now() - row.since > RETIRE_GRACE:
+                self._fleet.stop(row.id, 1.0)
+
+    def _lost(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting | None) -> None:
+        def forget(write: Write) -> None:
+            claims.free_of_worker(write, row.id)
+            workers.remove(write.conn, row.id)
+            write.tx.wake("workers", f"pipeline:{pipeline.id}")
+
+        self._versions.write(forget)
+        self._fleet.stop(row.id, 0.0)
+        self._seen_ready.discard(row.id)
+        if row.state == "retiring" or sighting is None:
+            return
+        crashes = self._crashes[pipeline.id]
+        crashes.count += 1
+        crashes.reason = f"a worker ended unasked: {sighting.reason or 'no reason is known'}"
+        backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (crashes.count - 1))
+        crashes.not_before = self._versions.clock.now() + backoff
+        log.warning("worker of %s lost: %s; next start in %.0f s", pipeline, sighting.reason, backoff)
+
+    def _learn(self, spec: PipelineSpec, rows: list[WorkerRow]) -> None:
+        """Remember how long starts took; a worker that got ready ends a row of crashes."""
+        for row in rows:
+            if row.ready is not None and row.id not in self._seen_ready:
+                self._seen_ready.add(row.id)
+                self._startups[spec.transform.image].append(row.ready - row.created)
+                self._crashes.pop(row.pipeline_id, None)
+
+    def _record(
+        self,
+        pipeline: PipelineRow,
+        decision: sizing.Decision,
+        demand: sizing.Demand,
+        policy: sizing.Policy,
+        observed: sizing.Observed,
+    ) -> None:
+        """Store the decision when it differs from the last one."""
+        if self._last.get(pipeline.id) == decision.sentence and pipeline.target == decision.target:
+            return
+        self._last[pipeline.id] = decision.sentence
+        inputs = {"demand": asdict(demand), "policy": asdict(policy), "observed": asdict(observed)}
+
+        def write_down(write: Write) -> None:
+            row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
+            pipelines.add_decision(write.conn, pipeline.id, row)
+            pipelines.change(write.conn, pipeline.id, target=decision.target)
+            write.tx.wake("workers")
+
+        self._versions.write(write_down)
+
+    def _start(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
+        worker_id, token = uuid.uuid4().hex, secrets.token_hex(32)
+        wanted = WorkerSpec(
+            worker_id=worker_id,
+            token=token,
+            project=pipeline.project,
+            pipeline=pipeline.name,
+            image=spec.transform.image,
+            memory=memory_request(spec),
+            cpu=spec.resource_requests.cpu if spec.resource_requests is not None else 0.0,
+            user=spec.transform.user,
+            labels=dict(spec.metadata.labels) if spec.metadata is not None else {},
+        )
+
+        def want(write: Write) -> None:
+            workers.add(
+                write.conn,
+                workers.WorkerRow(
+                    worker_id, pipeline.id, pipeline.version, token_hash(token), "pending", "", write.now, None, write.now
+                ),
+            )
+            write.tx.wake("workers")
+
+        self._versions.write(want)
+        try:
+            self._fleet.start(wanted)
+        except errors.TrunklineError as error:
+            crashes = self._crashes[pipeline.id]
+            crashes.count += 1
+            crashes.reason = error.message
+            crashes.not_before = self._versions.clock.now() + LAST_BACKOFF
+            self._versions.write(_remove, worker_id)
+
+    def _retire(self, worker_ids: Sequence[str], rows: dict[str, WorkerRow]) -> None:
+        """Ask workers to go: those that claim are told by their next call, the others are not begun."""
+        for worker_id in worker_ids:
+            row = rows[worker_id]
+            if row.state in ("pending", "starting"):
+                self._versions.write(_remove, worker_id)
+                self._fleet.stop(worker_id, 0.0)
+            else:
+                self._versions.write(_retire_one, worker_id, row.pipeline_id)
+
+    def _look_again(self, decision: sizing.Decision, staff: Staff, now: float) -> float | None:
+        """Return when the fleet must be looked at: it tells nothing by itself."""
+        times = [decision.wake_at] if decision.wake_at is not None else []
+        if decision.start or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
+            times.append(now + 0.2)
+        elif staff.rows:
+            times.append(now + 2.0)
+        return min(times, default=None)
+
+
+def token_hash(token: str) -> bytes:
+    """Return what the database keeps of a worker's token."""
+    return blake3(token.encode()).digest()
+
+
+def _read_staff(conn: sa.Connection, pipeline_id: int, job: JobRow | None) -> Staff:
+    rows = workers.of_pipeline(conn, pipeline_id)
+    running = jobs.by_id(conn, job.id) if job is not None else None
+    if running is None or running.state != "RUNNING":
+        return Staff(rows, 0, 0, None)
+    unclaimed = jobs.unclaimed(conn, running)
+    claimed = running.todo_count - running.handed_in - unclaimed
+    return Staff(rows, unclaimed, max(0, claimed), claims.seconds_per_datum(running))
+
+
+def _set_reason(write: Write, worker_id: str, reason: str) -> None:
+    workers.set_reason(write.conn, worker_id, reason)
+    write.tx.wake("workers")
+
+
+def _set_state(write: Write, worker_id: str, before: str, after: str) -> None:
+    """Move a worker that is still in ``before``."""
+    row = workers.by_id(write.conn, worker_id)
+    if row is not None and row.state == before:
+        workers.set_state(write.conn, worker_id, after, "", write.now)
+        write.tx.wake("workers")
+
+
+def _retire_one(write: Write, worker_id: str, pipeline_id: int) -> None:
+    row = workers.by_id(write.conn, worker_id)
+    if row is not None and row.state != "retiring":
+        workers.set_state(write.conn, worker_id, "retiring", "", write.now)
+        write.tx.wake("workers", f"work:{pipeline_id}")
+
+
+def _remove(write: Write, worker_id: str) -> None:
+    claims.free_of_worker(write, worker_id)
+    workers.remove(write.conn, worker_id)
+    write.tx.wake("workers")
