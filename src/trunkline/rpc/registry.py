@@ -15,14 +15,16 @@ What a method raises becomes a status in ``status``. The wrapping is one corouti
 a stream it costs nothing, because it stands in for grpc's own loop over the generator. Unlike that loop it
 closes the generator as soon as the call ends, however it ends, so ``finally`` blocks run at once.
 
-An iterator of requests only ends when the client said it was done: when the client vanishes, the method
-is cancelled instead.
+The stream of requests of a call with one answer ends only when the client said it was done; when the client
+goes in the middle, the method is cancelled. grpc does not keep these apart (see ``_requests``), and an upload
+taken for finished would commit half a file. Such a method must not send initial metadata itself.
 
 This module must not know what any RPC means.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -147,16 +149,21 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
         if method.name in _raw(servicer, "raw_responses")
         else GetMessageClass(method.output_type).SerializeToString
     )
-    # A single request is decoded inside the wrapper so that bytes which are no message get their sentence;
-    # grpc decodes the requests of a stream while the servicer iterates, which is inside as well.
-    decode_inside, decode_outside = (_as_it_is, decode) if method.client_streaming else (decode, None)
     if method.server_streaming:
         if not inspect.isasyncgenfunction(implementation):
             raise TypeError(f"{rpc} answers with a stream: its method must be an async generator")
-        return make(_streaming(rpc, implementation, decode_inside), decode_outside, encode)
-    if not inspect.iscoroutinefunction(implementation):
-        raise TypeError(f"{rpc} answers once: its method must be a coroutine function")
-    return make(_unary(rpc, implementation, decode_inside), decode_outside, encode)
+        wrapped = _streaming(rpc, implementation, _as_it_is if method.client_streaming else decode)
+    else:
+        if not inspect.iscoroutinefunction(implementation):
+            raise TypeError(f"{rpc} answers once: its method must be a coroutine function")
+        wrapped = (
+            _collecting(rpc, implementation)
+            if method.client_streaming
+            else _unary(rpc, implementation, decode)
+        )
+    # A single request is decoded by the wrapper, so that bytes which are no message get their sentence.
+    # grpc decodes the requests of a stream while the method iterates, which the wrapper encloses anyway.
+    return make(wrapped, decode if method.client_streaming else None, encode)
 
 
 def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any]) -> Behaviour:
@@ -167,6 +174,31 @@ def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any]) ->
             await status.refuse(context, rpc, error)
 
     return call
+
+
+def _collecting(rpc: str, implementation: Behaviour) -> Behaviour:
+    async def call(_their_iterator: AsyncIterator[Any], context: Context) -> Any:
+        try:
+            return await implementation(_requests(context), context)
+        except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            await status.refuse(context, rpc, error)
+
+    return call
+
+
+async def _requests(context: Context) -> AsyncGenerator[Any]:
+    """Yield the requests of a call; end when the client ended its stream, be cancelled when it broke.
+
+    grpc's own iterator ends in both cases and cancels the call a moment later: too late for a method that
+    has gone on to commit what it got (seen in 1 to 10 of 100 calls cancelled on new connections). Sending the
+    headers of the answer tells which it was: on a broken stream that fails, on a whole one it is due anyway.
+    """
+    while (request := await context.read()) is not grpc.aio.EOF:
+        yield request
+    try:
+        await context.send_initial_metadata(())
+    except grpc.aio.InternalError as error:
+        raise asyncio.CancelledError("the client went before the end of its requests") from error
 
 
 def _streaming(
