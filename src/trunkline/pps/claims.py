@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, workers
 from trunkline.pps import jobs as job_ops
-from trunkline.pps.specs import worker_count
 from trunkline.scaling import sizing
 
 if TYPE_CHECKING:
@@ -197,7 +196,7 @@ def _next_run(write: Write, job: JobRow, worker: WorkerRow, spec: PipelineSpec) 
     remaining = job.todo_count - job.cursor
     if remaining <= 0:
         return None
-    length = sizing.run_length(remaining, worker_count(spec), spec.datum_set_spec, seconds_per_datum(job))
+    length = sizing.run_length(remaining, spec.parallelism, spec.datum_set_spec, seconds_per_datum(job))
     stop = min(job.todo_count, job.cursor + length)
     claim = jobs.ClaimRow(
         uuid.uuid4().hex, job.id, job.cursor, stop, job.cursor, "claimed", worker.id, until, False, None, None

@@ -115,7 +115,7 @@ class Controller:
         self, conn: sa.Connection, pipeline_id: int
     ) -> tuple[PipelineRow | None, JobRow | None, decide.JobView | None]:
         pipeline = pipelines.by_id(conn, pipeline_id)
-        if pipeline is None or pipeline.stopped:
+        if pipeline is None or pipeline.stopped or pipeline.state == "FAILURE":
             return pipeline, None, None
         live = jobs.live(conn, pipeline_id)
         if not live:

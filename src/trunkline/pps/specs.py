@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.meta import pipelines
@@ -31,7 +32,7 @@ class Specs:
         found = self._known.get(key)
         if found is None:
             row = pipelines.version(conn, pipeline_id, version)
-            found = spec.with_salt(spec.from_json(json.loads(row.effective_json)), row.salt)
+            found = replace(spec.from_json(json.loads(row.effective_json)), salt=row.salt)
             self._known[key] = found
         return found
 
@@ -41,15 +42,14 @@ class Specs:
         return found if found is not None else self._db.read_blocking(self.of, pipeline_id, version)
 
 
-def worker_count(specification: PipelineSpec) -> int:
-    """Return how many workers a pipeline may have at most."""
-    parallelism = specification.parallelism_spec
-    return max(1, parallelism.constant) if parallelism is not None else 1
-
-
 def memory_request(specification: PipelineSpec) -> int:
     """Return the bytes of memory that a worker asks its fleet for."""
     wanted = specification.resource_requests
     if wanted is None or not wanted.memory:
         return DEFAULT_MEMORY
     return quantities.parse_bytes(wanted.memory, "resource_requests.memory")
+
+
+def image_of(specification: PipelineSpec) -> str:
+    """Return the image that a pipeline's commands run in."""
+    return specification.transform.image if specification.transform is not None else ""

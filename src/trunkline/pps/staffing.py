@@ -22,7 +22,7 @@ from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.workers import WorkerPhase, WorkerSpec
 from trunkline.pps import claims
-from trunkline.pps.specs import memory_request, worker_count
+from trunkline.pps.specs import image_of, memory_request
 from trunkline.scaling import sizing
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ class Staffing:
             unclaimed=staff.unclaimed, claimed=staff.claimed, seconds_per_datum=staff.seconds_per_datum
         )
         policy = sizing.Policy(
-            workers=worker_count(spec),
+            workers=spec.parallelism,
             autoscaling=spec.autoscaling,
             stopped=pipeline.stopped or pipeline.state == "FAILURE",
-            startup_seconds=self.startup_seconds(spec.transform.image),
+            startup_seconds=self.startup_seconds(image_of(spec)),
         )
         current = [row for row in staff.rows if row.version == pipeline.version]
         outdated = [row.id for row in staff.rows if row.version != pipeline.version and row.state != "retiring"]
@@ -175,7 +175,7 @@ class Staffing:
         for row in rows:
             if row.ready is not None and row.id not in self._seen_ready:
                 self._seen_ready.add(row.id)
-                self._startups[spec.transform.image].append(row.ready - row.created)
+                self._startups[image_of(spec)].append(row.ready - row.created)
                 self._crashes.pop(row.pipeline_id, None)
 
     def _record(
@@ -202,15 +202,16 @@ class Staffing:
 
     def _start(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
         worker_id, token = uuid.uuid4().hex, secrets.token_hex(32)
+        cpu = spec.resource_requests.cpu if spec.resource_requests is not None else None
         wanted = WorkerSpec(
             worker_id=worker_id,
             token=token,
             project=pipeline.project,
             pipeline=pipeline.name,
-            image=spec.transform.image,
+            image=image_of(spec),
             memory=memory_request(spec),
-            cpu=spec.resource_requests.cpu if spec.resource_requests is not None else 0.0,
-            user=spec.transform.user,
+            cpu=cpu or 0.0,
+            user=spec.transform.user if spec.transform is not None else "",
             labels=dict(spec.metadata.labels) if spec.metadata is not None else {},
         )
 

@@ -1,0 +1,103 @@
+"""The datums of a job, for people: which there are, what became of each.
+
+A finished job has them in its datum tree. One that runs or failed is told from the last good job's tree,
+the todo and what was handed in; what was never handed in is UNKNOWN, or STARTING while a worker has it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import jobs
+from trunkline.model.states import DatumState
+from trunkline.pps import rows
+from trunkline.pps.settle import results
+from trunkline.storage.trees import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import ClaimRow, JobRow
+    from trunkline.pfs.versions import Versions
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDatum:
+    """A datum of a job."""
+
+    row: rows.DatumRow
+    state: DatumState
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Where the datums of a job that is not a success are told from."""
+
+    base: TreeId
+    given: list[tuple[bytes, bytes]]
+    claims: list[ClaimRow]
+
+
+def list_datums(versions: Versions, job: JobRow, after: bytes = b"") -> Iterator[ListedDatum]:
+    """Yield a job's datums by id, those after the id given. Blocks between rows."""
+    low = after + b"\0" if after else b""
+    if job.datums is not None:
+        for key, value in versions.trees.scan(TreeId(job.datums), low):
+            yield _told(job, rows.decode(key, value))
+        return
+    if job.todo is None:
+        return
+    parts = versions.read(_look, job)
+    trees = versions.trees
+    running = {
+        key
+        for claim in parts.claims
+        for key, _ in trees.rows(TreeId(job.todo), claim.done, claim.stop)
+    }  # fmt: skip
+    done = dict(results(trees, parts.given))
+    gone = {key for key, _ in trees.scan(TreeId(job.gone or EMPTY))}
+    kept = ((key, value) for key, value in trees.scan(parts.base, low) if key not in gone)
+    todo = ((key, done.get(key, value)) for key, value in trees.scan(TreeId(job.todo), low))
+    for key, value in heapq.merge(kept, todo):
+        listed = _told(job, rows.decode(key, value))
+        if listed.state is DatumState.UNKNOWN and key in running:
+            listed = ListedDatum(listed.row, DatumState.STARTING)
+        yield listed
+
+
+def inspect_datum(versions: Versions, job: JobRow, datum_id: str) -> ListedDatum:
+    """Return one datum of a job, or raise NotFound. Blocks."""
+    missing = errors.NotFound(f"datum {datum_id} not found in job {job.set_id}")
+    try:
+        key = bytes.fromhex(datum_id)
+    except ValueError:
+        raise missing from None
+    if job.datums is not None:
+        value = versions.trees.get(TreeId(job.datums), key)
+        if value is None:
+            raise missing
+        return _told(job, rows.decode(key, value))
+    if len(key) == 32:
+        # The predecessor of the key, so that the listing begins with the key itself.
+        before = (int.from_bytes(key) - 1).to_bytes(32) + b"\xff" if any(key) else b""
+        first = next(list_datums(versions, job, before), None)
+        if first is not None and first.row.id == key:
+            return first
+    raise missing
+
+
+def _look(conn: sa.Connection, job: JobRow) -> _Parts:
+    base = jobs.by_id(conn, job.base_id) if job.base_id is not None else None
+    tree = TreeId(base.datums) if base is not None and base.datums is not None else EMPTY
+    return _Parts(tree, jobs.handins(conn, job.id), jobs.owned_claims(conn, job.id))
+
+
+def _told(job: JobRow, row: rows.DatumRow) -> ListedDatum:
+    """Say what became of a datum in this job: what an earlier job did is skipped here."""
+    skipped = bool(row.job_id) and row.job_id != job.set_id
+    return ListedDatum(row, DatumState.SKIPPED if skipped else row.state)

@@ -1,0 +1,288 @@
+"""Pipelines: made, updated, stopped, started, removed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from trunkline import errors
+from trunkline.meta import branches, commits, jobs, logs, pipelines, repos, workers
+from trunkline.model import names, spec, spec_rules
+from trunkline.model.states import PipelineState
+from trunkline.pfs import branches as branch_ops
+from trunkline.pfs import refs
+from trunkline.pfs import repos as repo_ops
+from trunkline.pps import jobs as job_ops
+from trunkline.storage.trees import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.branches import BranchRow
+    from trunkline.meta.pipelines import PipelineRow, VersionRow
+    from trunkline.model.spec import Input, PipelineSpec
+    from trunkline.pfs.versions import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A specification that was read and found good."""
+
+    project: str
+    name: str
+    spec: PipelineSpec
+    user_json: str
+    effective_json: str
+
+
+def read_request(user: Mapping[str, object]) -> Request:
+    """Turn what a user wrote into a complete specification. Pure.
+
+    Raises:
+        InvalidArgument: something is wrong with it; the message says what and where.
+        Unimplemented: it asks for something that is not built yet.
+    """
+    whole = spec.effective(user)
+    wanted = spec.complete(spec.from_json(whole))
+    spec_rules.validate(wanted)
+    missing = spec_rules.unsupported(wanted)
+    if missing:
+        raise errors.Unimplemented("; ".join(missing))
+    assert wanted.pipeline is not None
+    project = wanted.pipeline.project.name if wanted.pipeline.project is not None else ""
+    return Request(
+        project or names.DEFAULT_PROJECT,
+        wanted.pipeline.name,
+        wanted,
+        json.dumps(user, ensure_ascii=False),
+        json.dumps(spec.to_json(wanted), ensure_ascii=False),
+    )
+
+
+def create(write: Write, request: Request, *, update: bool, reprocess: bool) -> int:
+    """Make a pipeline, or with ``update`` a new version of one that exists. Returns its number.
+
+    Raises:
+        AlreadyExists: it exists and ``update`` is not set, or a repo has its name.
+        NotFound: the project or an input repo does not exist.
+        InvalidArgument: its inputs would make a cycle.
+    """
+    conn = write.conn
+    found = pipelines.find(conn, request.project, request.name)
+    if found is None:
+        return _create_new(write, request)
+    if not update:
+        raise errors.AlreadyExists(f'pipeline "{request.name}" already exists; use update to change it')
+    _update(write, found, request, reprocess=reprocess)
+    return found.id
+
+
+def stop(write: Write, project: str, name: str) -> None:
+    """Stop a pipeline: its jobs are killed, and new input makes none until it is started."""
+    row = find(write.conn, project, name)
+    if row.stopped:
+        return
+    branches.set_provenance(write.conn, row.output_branch_id, [])
+    job_ops.stop_live_jobs(write, row.id, "pipeline was stopped")
+    pipelines.change(write.conn, row.id, stopped=True, state=str(PipelineState.PAUSED), reason="", updated_at=write.now)
+    _wake(write, row.id)
+
+
+def start(write: Write, project: str, name: str) -> None:
+    """Start a stopped pipeline; it makes a job for its inputs as they are now."""
+    row = find(write.conn, project, name)
+    if not row.stopped:
+        return
+    pipelines.change(
+        write.conn, row.id, stopped=False, state=str(PipelineState.STARTING), reason="", updated_at=write.now
+    )
+    version = pipelines.version(write.conn, row.id, row.version)
+    _follow_inputs(write, row, spec.from_json(json.loads(version.effective_json)))
+    _wake(write, row.id)
+
+
+def rerun(write: Write, project: str, name: str, *, reprocess: bool) -> None:
+    """Make a new version with the same specification; with ``reprocess`` every datum runs again."""
+    row = find(write.conn, project, name)
+    old = pipelines.version(write.conn, row.id, row.version)
+    request = read_request(json.loads(old.user_json))
+    _update(write, row, request, reprocess=reprocess)
+
+
+def delete(write: Write, project: str, name: str, *, force: bool, keep_repo: bool) -> list[str]:
+    """Remove a pipeline with its jobs, logs and repos. Returns the workers that must be ended."""
+    row = find(write.conn, project, name)
+    conn = write.conn
+    job_ops.stop_live_jobs(write, row.id, "pipeline was deleted")
+    output = branches.by_id(conn, row.output_branch_id)
+    branches.set_provenance(conn, output.id, [])
+    output_repo = repos.repo_by_id(conn, output.repo_id)
+    spec_repo = repos.repo_by_id(conn, branches.by_id(conn, row.spec_branch_id).repo_id)
+    jobs.remove(conn, jobs.of_pipeline(conn, row.id))
+    logs.remove_of_pipeline(conn, row.id)
+    staff = [worker.id for worker in workers.of_pipeline(conn, row.id)]
+    for worker_id in staff:
+        workers.remove(conn, worker_id)
+    pipelines.remove(conn, row.id)
+    if not keep_repo:
+        repo_ops.remove_repo(write, output_repo, force=force)
+    repo_ops.remove_repo(write, spec_repo, force=True)
+    _wake(write, row.id)
+    write.tx.wake("workers", "jobs")
+    return staff
+
+
+def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:
+    """Return the pipeline, or raise NotFound."""
+    found = pipelines.find(conn, project, name)
+    if found is None:
+        raise errors.NotFound(f'pipeline "{project}/{name}" not found')
+    return found
+
+
+def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRow:
+    """Return the version that many steps before the current one."""
+    if row.version - steps < 1:
+        raise errors.NotFound(f'pipeline "{row}" not found {steps} versions back: it has {row.version} versions')
+    return pipelines.version(conn, row.id, row.version - steps)
+
+
+def _create_new(write: Write, request: Request) -> int:
+    conn = write.conn
+    project = refs.project(conn, request.project)
+    if repos.find_repo(conn, request.project, request.name, names.USER) is not None:
+        raise errors.AlreadyExists(
+            f'pipeline "{request.name}" cannot be created: a repo with that name already exists in project'
+            f' "{request.project}"; choose another name or delete the repo'
+        )
+    _check_inputs(conn, request.spec)
+    output = names.RepoName(request.project, request.name, names.USER)
+    own_spec = names.RepoName(request.project, request.name, names.SPEC)
+    about = f"Output repo for pipeline {request.project}/{request.name}."
+    repo_ops.create_repo(write, output, about, update=False)
+    spec_repo = repo_ops.create_repo(write, own_spec, f"Spec repo for pipeline {request.project}/{request.name}.", update=False)
+    spec_branch = branches.add(conn, spec_repo.id, "master", write.now)
+    _spec_commit(write, spec_branch)
+    output_branch = branches.add(
+        conn, refs.repo(conn, output).id, request.spec.output_branch, write.now
+    )
+    number = pipelines.add(
+        conn,
+        project_id=project.id,
+        name=request.name,
+        output_branch_id=output_branch.id,
+        spec_branch_id=spec_branch.id,
+        state=str(PipelineState.STARTING),
+        now=write.now,
+    )
+    _add_version(write, number, 1, request, request.spec.salt or new_salt())
+    row = pipelines.by_id(conn, number)
+    assert row is not None
+    _follow_inputs(write, row, request.spec)
+    _wake(write, number)
+    return number
+
+
+def _update(write: Write, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
+    conn = write.conn
+    _check_inputs(conn, request.spec)
+    old = pipelines.version(conn, row.id, row.version)
+    salt = request.spec.salt or (new_salt() if reprocess else old.salt)
+    job_ops.stop_live_jobs(write, row.id, "all jobs killed because pipeline was updated")
+    pipelines.change(
+        conn,
+        row.id,
+        version=row.version + 1,
+        stopped=False,
+        state=str(PipelineState.RESTARTING),
+        reason="",
+        updated_at=write.now,
+    )
+    _add_version(write, row.id, row.version + 1, request, salt)
+    output = branches.by_id(conn, row.output_branch_id)
+    if output.name != request.spec.output_branch:
+        branches.set_provenance(conn, output.id, [])
+        moved = branches.find(conn, output.repo_id, request.spec.output_branch)
+        output = moved or branches.add(conn, output.repo_id, request.spec.output_branch, write.now)
+        pipelines.change(conn, row.id, output_branch_id=output.id)
+    _spec_commit(write, branches.by_id(conn, row.spec_branch_id))
+    _follow_inputs(write, replace(row, output_branch_id=output.id), request.spec)
+    _wake(write, row.id)
+
+
+def _add_version(write: Write, pipeline_id: int, number: int, request: Request, salt: str) -> None:
+    row = pipelines.VersionRow(
+        pipeline_id, number, request.user_json, request.effective_json, salt, write.set_id, write.now
+    )
+    pipelines.add_version(write.conn, row)
+
+
+def _spec_commit(write: Write, branch: BranchRow) -> None:
+    """Move the spec branch to a new empty commit, which stands for the version in provenance."""
+    conn = write.conn
+    made = commits.add(
+        conn,
+        set_id=write.set_id,
+        repo_id=branch.repo_id,
+        branch_name=branch.name,
+        parent_id=branch.head_id,
+        origin="USER",
+        description="",
+        started=write.now,
+    )
+    commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
+    branches.move(conn, branch.id, made.id, write.now)
+    write.moved[branch.id] = None
+    write.created.append(commits.by_id(conn, made.id))
+
+
+def _follow_inputs(write: Write, row: PipelineRow, specification: PipelineSpec) -> None:
+    """Give the output branch its provenance, and with it a new commit and job."""
+    conn = write.conn
+    output = branches.by_id(conn, row.output_branch_id)
+    own_spec = branches.by_id(conn, row.spec_branch_id)
+    own_repo = repos.repo_by_id(conn, own_spec.repo_id)
+    upstream: dict[branch_ops.BranchName, bool] = {}
+    assert specification.input is not None
+    for leaf in input_leaves(specification.input):
+        name = branch_ops.BranchName(names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]), leaf["branch"])
+        upstream[name] = upstream.get(name, True) and leaf["never"]
+    upstream[branch_ops.BranchName(names.RepoName(own_repo.project, own_repo.name, own_repo.type), own_spec.name)] = False
+    output_repo = repos.repo_by_id(conn, output.repo_id)
+    branch_ops.create_branch(
+        write,
+        branch_ops.BranchName(names.RepoName(output_repo.project, output_repo.name, output_repo.type), output.name),
+        provenance=[branch_ops.Upstream(name, never) for name, never in upstream.items()],
+    )
+
+
+def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
+    """Check that every input repo exists."""
+    assert specification.input is not None
+    for leaf in input_leaves(specification.input):
+        refs.repo(conn, names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]))
+
+
+def input_leaves(node: Input) -> list[dict[str, Any]]:
+    """Return project, repo, type, branch and ``never`` of each pfs leaf, in order."""
+    if node.pfs is not None:
+        leaf = node.pfs
+        never = leaf.propagation_spec is not None and leaf.propagation_spec.never
+        return [
+            {"project": leaf.project, "repo": leaf.repo, "repo_type": leaf.repo_type, "branch": leaf.branch, "never": never}
+        ]
+    below = (*node.cross, *node.union, *node.join, *node.group)
+    return [leaf for one in below for leaf in input_leaves(one)]
+
+
+def new_salt() -> str:
+    """Return a salt that no pipeline had before."""
+    return secrets.token_hex(16)
+
+
+def _wake(write: Write, pipeline_id: int) -> None:
+    write.tx.wake("pipelines", f"pipeline:{pipeline_id}", "pipeline states", f"work:{pipeline_id}")
