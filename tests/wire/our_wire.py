@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import betterproto
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from published_sdk import Field
@@ -70,6 +72,7 @@ def flat(descriptor: Descriptor | EnumDescriptor) -> str:
     return f"{package}.{descriptor.full_name.removeprefix(package).replace('.', '')}"
 
 
+@cache
 def messages() -> dict[str, Descriptor]:
     found: dict[str, Descriptor] = {}
 
@@ -85,6 +88,7 @@ def messages() -> dict[str, Descriptor]:
     return found
 
 
+@cache
 def enums() -> dict[str, EnumDescriptor]:
     top = [enum for file in FILES.values() for enum in file.enum_types_by_name.values()]
     nested = [enum for message in messages().values() for enum in message.enum_types]

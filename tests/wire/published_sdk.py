@@ -14,6 +14,7 @@ import inspect
 import textwrap
 import typing
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import betterproto
@@ -65,11 +66,13 @@ def module(package: str) -> ModuleType:
     return importlib.import_module(f"pachyderm_sdk.api.{PACKAGES[package]}")
 
 
+@cache
 def messages() -> dict[str, type[betterproto.Message]]:
     """Every message class by ``package.FlattenedName``."""
     return _classes(betterproto.Message)
 
 
+@cache
 def enums() -> dict[str, type[betterproto.Enum]]:
     """Every enum class by ``package.FlattenedName``."""
     return _classes(betterproto.Enum)
