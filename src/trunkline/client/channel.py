@@ -12,50 +12,31 @@ who needs two calls at a time opens two channels.
 from __future__ import annotations
 
 import _thread
-from collections import deque
-from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.client.http2 import BrokenConnection, Connection, Stream
+from trunkline.client.frames import literal
+from trunkline.client.framing import (
+    ERRORS,
+    FROM_HTTP,
+    FROM_RESET,
+    INTERNAL,
+    OK,
+    UNKNOWN,
+    Messages,
+    percent_decoded,
+    prefix,
+)
+from trunkline.client.http2 import BrokenConnection, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
 DEFAULT_PORT = 30650
-LARGEST_MESSAGE = 64 << 20  # bytes; the server sends 20 MiB at most, a length beyond this is garbage
 SEND_TOGETHER = 64 << 10  # bytes of small messages that leave in one write
 SEND_AT_LEAST_EVERY = 0.02  # seconds; keeps a slow producer's messages from waiting for company
-
-_PREFIX = Struct(">BL")  # compressed or not, length in bytes
-
-_OK, _UNKNOWN, _INTERNAL = 0, 2, 13
-
-#: gRPC status codes and the errors they become. ``code`` of a class is the way back.
-ERRORS: dict[int, type[errors.TrunklineError]] = {
-    1: errors.Cancelled,
-    2: errors.TrunklineError,
-    3: errors.InvalidArgument,
-    4: errors.DeadlineExceeded,
-    5: errors.NotFound,
-    6: errors.AlreadyExists,
-    7: errors.PermissionDenied,
-    8: errors.ResourceExhausted,
-    9: errors.FailedPrecondition,
-    10: errors.Aborted,
-    11: errors.InvalidArgument,
-    12: errors.Unimplemented,
-    13: errors.TrunklineError,
-    14: errors.Unavailable,
-    15: errors.DataLoss,
-    16: errors.Unauthenticated,
-}
-
-# What an answer without gRPC status means, from gRPC's http-grpc-status-mapping.md and PROTOCOL-HTTP2.md.
-_FROM_HTTP = {"400": 13, "401": 16, "403": 7, "404": 12, "429": 14, "502": 14, "503": 14, "504": 14}
-_FROM_RESET = {7: 14, 8: 1, 11: 8, 12: 7}
 
 
 class Channel:
@@ -77,7 +58,7 @@ class Channel:
         self.host, self.port = parse_address(address)
         self.address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         self._name = f"the server at {self.address}"
-        self._metadata = b"".join(_literal(key, _checked(key, value)) for key, value in metadata)
+        self._metadata = b"".join(literal(key, _checked(key, value)) for key, value in metadata)
         self._connection: Connection | None = None
         self._busy = _thread.allocate_lock()
         self._current = ""  # the path of the call that holds the lock
@@ -135,7 +116,8 @@ class Channel:
 
     def _call(self, path: str, timeout: float | None) -> _Call:
         if not self._busy.acquire(blocking=False):
-            raise RuntimeError(f"cannot call {path}: {self._current} is under way on this channel; open another")
+            message = f"cannot call {path}: {self._current} is under way on this channel; open another"
+            raise RuntimeError(message)
         self._current = path
         try:
             deadline = None if timeout is None else monotonic() + timeout
@@ -147,16 +129,17 @@ class Channel:
     def _head(self, path: str, timeout: float | None) -> bytes:
         parts = [
             b"\x83\x86",  # :method POST and :scheme http, whole entries of the static table
-            _literal(4, path),  # :path
-            _literal(1, self.address),  # :authority
-            _literal("te", "trailers"),
-            _literal(31, "application/grpc"),  # content-type
-            _literal(58, "trunkline"),  # user-agent
+            literal(4, path),  # :path
+            literal(1, self.address),  # :authority
+            literal("te", "trailers"),
+            literal(31, "application/grpc"),  # content-type
+            literal(58, "trunkline"),  # user-agent
         ]
         if timeout is not None:
             # At most eight digits are allowed; longer than a day counts in seconds.
-            text = f"{max(1, int(timeout * 1000))}m" if timeout < 86_400 else f"{min(int(timeout), 99_999_999)}S"
-            parts.append(_literal("grpc-timeout", text))
+            in_seconds = timeout >= 86_400
+            text = f"{min(int(timeout), 99_999_999)}S" if in_seconds else f"{max(1, int(timeout * 1000))}m"
+            parts.append(literal("grpc-timeout", text))
         parts.append(self._metadata)
         return b"".join(parts)
 
@@ -238,13 +221,13 @@ class _Call:
                 f"the metadata takes {len(self._head)} bytes but {self._where} accepts"
                 f" {connection.header_list_limit}; send less"
             )
-        self._messages = _Messages()
+        self._messages = Messages()
         self._stream = connection.open(self._head, self._messages)
 
     def send_only(self, request: bytes) -> None:
         """Send the one request of a call and end our side."""
         self._request = request
-        self._guarded(lambda: self._connection.send(self._stream, _prefix(request), request, end=True))
+        self._guarded(lambda: self._connection.send(self._stream, prefix(request), request, end=True))
 
     def _send_again(self) -> bool:
         """Repeat a request that a server going away has certainly not looked at; True if so."""
@@ -254,7 +237,7 @@ class _Call:
         self._connection.release(self._stream)
         self._connection.close()
         self._begin()
-        self._guarded(lambda: self._connection.send(self._stream, _prefix(request), request, end=True))
+        self._guarded(lambda: self._connection.send(self._stream, prefix(request), request, end=True))
         return True
 
     def send_many(self, requests: Iterable[bytes]) -> None:
@@ -263,7 +246,7 @@ class _Call:
         last_flush = 0.0
         for request in requests:
             if len(request) < SEND_TOGETHER:
-                together += _prefix(request)
+                together += prefix(request)
                 together += request
                 now = monotonic()
                 if len(together) < SEND_TOGETHER and now - last_flush < SEND_AT_LEAST_EVERY:
@@ -275,7 +258,7 @@ class _Call:
                 if together:
                     self._send_batch(b"", bytes(together))
                     together.clear()
-                self._send_batch(_prefix(request), request)
+                self._send_batch(prefix(request), request)
             if self._stream.ended:
                 return
         if together:
@@ -322,13 +305,13 @@ class _Call:
             fields = dict(head)
             if "grpc-status" in fields:
                 code = fields["grpc-status"]
-                number = int(code) if code.isascii() and code.isdigit() else _UNKNOWN
-                return number, _percent_decoded(fields.get("grpc-message", ""))
+                number = int(code) if code.isascii() and code.isdigit() else UNKNOWN
+                return number, percent_decoded(fields.get("grpc-message", ""))
         return None
 
     def _raise_failure(self) -> None:
         code, message = self._status() or self._status_of_other_ends()
-        if code == _OK:
+        if code == OK:
             if self._messages.incomplete:
                 raise errors.DataLoss(f"the answer of {self._where} ends inside a message; try again")
             return
@@ -339,11 +322,12 @@ class _Call:
         reset = self._stream.reset
         if reset is not None:
             message = f"{self._where} broke off the call (HTTP/2 error {reset}); see its log, then try again"
-            return _FROM_RESET.get(reset, _INTERNAL), message
+            return FROM_RESET.get(reset, INTERNAL), message
         http = dict(self._stream.heads[0]).get(":status", "") if self._stream.heads else ""
         if http in ("", "200"):
-            return _UNKNOWN, f"{self._where} ended the call without a status; see its log"
-        return _FROM_HTTP.get(http, _UNKNOWN), f"{self._where} answered HTTP {http}, not gRPC; check the address"
+            return UNKNOWN, f"{self._where} ended the call without a status; see its log"
+        message = f"{self._where} answered HTTP {http}, not gRPC; check the address"
+        return FROM_HTTP.get(http, UNKNOWN), message
 
     def __enter__(self) -> _Call:
         return self
@@ -360,63 +344,6 @@ class _Call:
             self._connection.release(self._stream)
         finally:
             self._channel._busy.release()
-
-
-class _Messages:
-    """Cuts the payload of data frames into messages: five bytes of prefix, then the message."""
-
-    def __init__(self) -> None:
-        self.ready: deque[bytes] = deque()
-        #: Bytes still missing of the message begun; 0 between messages.
-        self.missing = 0
-        self._pieces: list[bytes] = []
-        self._prefix = b""
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether a message has begun and not ended."""
-        return bool(self.missing or self._prefix)
-
-    def feed(self, piece: memoryview | bytes) -> None:
-        """Take the next bytes of the stream."""
-        position, size = 0, len(piece)
-        while position < size:
-            if not self.missing:
-                position = self._begin_message(piece, position)
-                continue
-            part = bytes(piece[position : position + self.missing])
-            position += len(part)
-            self.missing -= len(part)
-            if self._pieces or self.missing:
-                self._pieces.append(part)
-                if self.missing:
-                    return
-                part = b"".join(self._pieces)
-                self._pieces.clear()
-            self.ready.append(part)
-
-    def _begin_message(self, piece: memoryview | bytes, position: int) -> int:
-        if self._prefix or len(piece) - position < _PREFIX.size:
-            part = bytes(piece[position : position + _PREFIX.size - len(self._prefix)])
-            self._prefix += part
-            position += len(part)
-            if len(self._prefix) < _PREFIX.size:
-                return position
-            compressed, length = _PREFIX.unpack(self._prefix)
-            self._prefix = b""
-        else:
-            compressed, length = _PREFIX.unpack_from(piece, position)
-            position += _PREFIX.size
-        if compressed:
-            raise errors.Unimplemented("the server sent a compressed message, which was not asked for")
-        if length > LARGEST_MESSAGE:
-            raise errors.ResourceExhausted(
-                f"the server sent a message of {length} bytes; {LARGEST_MESSAGE} are the most that is accepted"
-            )
-        if not length:
-            self.ready.append(b"")
-        self.missing = length
-        return position
 
 
 def parse_address(address: str) -> tuple[str, int]:
@@ -446,55 +373,15 @@ def parse_address(address: str) -> tuple[str, int]:
     return host, number
 
 
-def _prefix(message: bytes) -> bytes:
-    return _PREFIX.pack(0, len(message))
-
-
-def _literal(name: int | str, value: str) -> bytes:
-    """Encode a header as an HPACK literal without indexing (RFC 7541 section 6.2.2).
-
-    It leaves no state behind, so heads of calls need no encoder; Huffman would save some bytes on loopback.
-    """
-    encoded = value.encode("ascii")
-    if isinstance(name, int):
-        head = _hpack_integer(name, 4)
-    else:
-        head = b"\x00" + _hpack_integer(len(name), 7) + name.encode("ascii")
-    return head + _hpack_integer(len(encoded), 7) + encoded
-
-
-def _hpack_integer(value: int, prefix_bits: int) -> bytes:
-    limit = (1 << prefix_bits) - 1
-    if value < limit:
-        return bytes((value,))
-    encoded = bytearray((limit,))
-    value -= limit
-    while value >= 128:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
 def _checked(key: str, value: str) -> str:
-    known = key.isascii() and key == key.lower() and key.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    plain = key.replace("-", "").replace("_", "").replace(".", "")
+    known = plain.isascii() and plain.isalnum() and key == key.lower()
     if not known or not all(" " <= character <= "~" for character in value):
         raise errors.InvalidArgument(
-            f'the metadata "{key}" cannot be sent; keys are lower-case letters, digits, "-", "_" and ".", values'
-            " printable ASCII"
+            f'the metadata "{key}" cannot be sent; keys are lower-case letters, digits, "-", "_" and ".",'
+            " values printable ASCII"
         )
     return value
-
-
-def _percent_decoded(text: str) -> str:
-    first, *rest = text.encode().split(b"%")
-    decoded = bytearray(first)
-    for part in rest:
-        try:
-            decoded += bytes((int(part[:2], 16),)) + part[2:]
-        except ValueError:  # a lone percent sign means itself
-            decoded += b"%" + part
-    return decoded.decode("utf-8", "replace")
 
 
 def _reason(error: OSError) -> str:

@@ -12,35 +12,49 @@ threads at once; ``channel`` sees to that. Only ``close`` may come from elsewher
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
-from struct import Struct
 from struct import error as StructError
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.client.frames import (
+    ACK,
+    CANCEL,
+    CONTINUATION,
+    DATA,
+    ENABLE_PUSH,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEADER,
+    GOAWAY,
+    GOAWAY_START,
+    HAS_PRIORITY,
+    HEADER_TABLE_SIZE,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    MAX_FRAME_SIZE,
+    MAX_HEADER_LIST_SIZE,
+    NO_ERROR,
+    PADDED,
+    PING,
+    PREFACE,
+    PUSH_PROMISE,
+    REFUSED_STREAM,
+    RST_STREAM,
+    SETTING,
+    SETTINGS,
+    U32,
+    WINDOW_UPDATE,
+    frame,
+    frame_header,
+)
 from trunkline.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Frame types and flags, RFC 9113 section 6.
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-END_STREAM = ACK = 0x1
-END_HEADERS = 0x4
-PADDED = 0x8
-HAS_PRIORITY = 0x20
-
-# Error codes, RFC 9113 section 7.
-NO_ERROR, PROTOCOL_ERROR = 0, 1
-REFUSED_STREAM = 7
-CANCEL = 8
-
-# Settings, RFC 9113 section 6.5.2.
-HEADER_TABLE_SIZE, ENABLE_PUSH = 1, 2
-INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DEFAULT_WINDOW = 65_535  # bytes, both directions, until settings say otherwise
 STREAM_WINDOW = 4 << 20  # bytes a server may send ahead on a stream: four frames of GetFile
 CONNECTION_WINDOW = 16 << 20  # bytes; never the limit, as one stream is open at a time
@@ -51,11 +65,6 @@ SEND_BATCH = 1 << 20  # bytes handed to the kernel in one call at most
 LAST_STREAM_ID = 2**31 - 1
 CONNECT_TIMEOUT = 10.0  # seconds
 MOST_BUFFERS = 512  # per sendmsg; Linux takes 1024
-
-_FRAME = Struct(">HBBBL")  # length (two high bytes, one low byte), type, flags, stream id
-_U32 = Struct(">L")
-_SETTING = Struct(">HL")
-_GOAWAY = Struct(">LL")
 
 
 class Sink(Protocol):
@@ -94,16 +103,6 @@ class BrokenConnection(Unavailable):
     """The connection is gone; whether the server acted on the request is not known."""
 
 
-def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """Return a whole frame."""
-    return frame_header(len(payload), kind, flags, stream_id) + payload
-
-
-def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
-    """Return the nine bytes before a payload of ``length`` bytes."""
-    return _FRAME.pack(length >> 8, length & 0xFF, kind, flags, stream_id)
-
-
 class Connection:
     """A connected HTTP/2 client. Every method may raise ``BrokenConnection`` or ``DeadlineExceeded``."""
 
@@ -116,7 +115,8 @@ class Connection:
         self.deadline: float | None = None
         #: No further stream may be opened here.
         self.retired = False
-        self._socket = socket.create_connection((host, port), min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT))
+        patience = min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT)
+        self._socket = socket.create_connection((host, port), patience)
         self._set_socket_options()
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -138,7 +138,7 @@ class Connection:
         self.header_list_limit = LARGEST_HEADERS
         self._unacknowledged = 0
         settings = b"".join(
-            _SETTING.pack(*pair)
+            SETTING.pack(*pair)
             for pair in (
                 # Without a dynamic table equal header blocks mean equal headers: see _decode.
                 (HEADER_TABLE_SIZE, 0),
@@ -150,7 +150,7 @@ class Connection:
         )
         #: Control frames that leave before anything else.
         self._queued = bytearray(PREFACE + frame(SETTINGS, 0, 0, settings))
-        self._queued += frame(WINDOW_UPDATE, 0, 0, _U32.pack(CONNECTION_WINDOW - DEFAULT_WINDOW))
+        self._queued += frame(WINDOW_UPDATE, 0, 0, U32.pack(CONNECTION_WINDOW - DEFAULT_WINDOW))
         self._known_blocks: dict[bytes, list[tuple[str, str]]] = {}
 
     def _set_socket_options(self) -> None:
@@ -233,7 +233,7 @@ class Connection:
         if self._data_stream is stream:  # the rest of a frame under way falls on the floor
             self._data_stream = None
         if not (stream.ended and stream.send_ended) and stream.reset is None and not self.closed:
-            self._queued += frame(RST_STREAM, 0, stream.id, _U32.pack(CANCEL))
+            self._queued += frame(RST_STREAM, 0, stream.id, U32.pack(CANCEL))
             self._write_what_fits()
 
     def receive(self, stream: Stream) -> None:
@@ -253,10 +253,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket; a call waiting in another thread ends with ``BrokenConnection``."""
-        try:
+        with contextlib.suppress(OSError):  # closed before, or by the server
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # closed before, or by the server
         self._socket.close()
 
     # Writing ------------------------------------------------------------------------------------------
@@ -294,10 +292,8 @@ class Connection:
 
     def _drain_last_words(self) -> None:
         # A server that goes away says why first (a status, a goaway); it may wait in our receive buffer.
-        try:
+        with contextlib.suppress(Unavailable):
             self.drain()
-        except Unavailable:
-            pass
 
     # Reading ------------------------------------------------------------------------------------------
 
@@ -315,7 +311,7 @@ class Connection:
         if self.deadline is not None:
             milliseconds = (self.deadline - monotonic()) * 1000
             if milliseconds <= 0:
-                raise DeadlineExceeded(f"{self.name} did not answer in the time given; allow more or try again")
+                raise DeadlineExceeded(f"{self.name} did not answer in the time given; allow more time")
         try:
             self._poll.modify(self._socket, events)
             ready = self._poll.poll(milliseconds)
@@ -327,8 +323,9 @@ class Connection:
         """Receive what is there, True if anything; long data goes to the sink past the buffer."""
         stream = self._data_stream
         try:
-            if self._start == self._end and stream and min(self._data_left, stream.sink.missing) >= RECEIVE_BUFFER:
-                piece = self._socket.recv(min(self._data_left, stream.sink.missing))
+            direct = min(self._data_left, stream.sink.missing) if stream and self._start == self._end else 0
+            if stream and direct >= RECEIVE_BUFFER:
+                piece = self._socket.recv(direct)
                 self._data_left -= len(piece)
                 stream.sink.feed(piece)
                 received = len(piece)
@@ -362,7 +359,7 @@ class Connection:
                     return
             if self._end - self._start < 9:
                 return
-            high, low, kind, flags, stream_id = _FRAME.unpack_from(self._buffer, self._start)
+            high, low, kind, flags, stream_id = FRAME_HEADER.unpack_from(self._buffer, self._start)
             length = (high << 8) | low
             if length > LARGEST_FRAME:
                 raise self._violation(f"a frame of {length} bytes")
@@ -420,14 +417,14 @@ class Connection:
         if self._unacknowledged > CONNECTION_WINDOW:
             raise self._violation("more data than the connection's window allows")
         if self._unacknowledged >= CONNECTION_WINDOW // 2:
-            self._queued += frame(WINDOW_UPDATE, 0, 0, _U32.pack(self._unacknowledged))
+            self._queued += frame(WINDOW_UPDATE, 0, 0, U32.pack(self._unacknowledged))
             self._unacknowledged = 0
         if stream:
             stream.unacknowledged += length
             if stream.unacknowledged > STREAM_WINDOW:
                 raise self._violation("more data than the stream's window allows")
             if stream.unacknowledged >= STREAM_WINDOW // 2:
-                self._queued += frame(WINDOW_UPDATE, 0, stream.id, _U32.pack(stream.unacknowledged))
+                self._queued += frame(WINDOW_UPDATE, 0, stream.id, U32.pack(stream.unacknowledged))
                 stream.unacknowledged = 0
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -436,15 +433,15 @@ class Connection:
             if kind in (HEADERS, CONTINUATION):
                 self._on_headers(kind, flags, stream, payload)
             elif kind == RST_STREAM:
-                self._on_reset(stream, _U32.unpack(payload)[0])
+                self._on_reset(stream, U32.unpack(payload)[0])
             elif kind == SETTINGS and not flags & ACK:
                 self._on_settings(payload)
             elif kind == PING and not flags & ACK:
                 self._queued += frame(PING, ACK, 0, payload)
             elif kind == GOAWAY:
-                self._on_goaway(*_GOAWAY.unpack_from(payload))
+                self._on_goaway(*GOAWAY_START.unpack_from(payload))
             elif kind == WINDOW_UPDATE:
-                self._on_window_update(stream, stream_id, _U32.unpack(payload)[0] & LAST_STREAM_ID)
+                self._on_window_update(stream, stream_id, U32.unpack(payload)[0] & LAST_STREAM_ID)
             elif kind == PUSH_PROMISE:
                 raise self._violation("a push promise, which was forbidden")
         except (StructError, IndexError) as error:
@@ -462,8 +459,7 @@ class Connection:
         else:
             self._header_block += payload
         if len(self._header_block) > LARGEST_HEADERS:
-            self.close()
-            raise ResourceExhausted(f"{self.name} sent more than {LARGEST_HEADERS} bytes of headers")
+            raise self._too_many_headers()
         if not flags & END_HEADERS:
             return
         # Blocks of abandoned streams are decoded too: the decoder's state is the connection's.
@@ -481,8 +477,7 @@ class Connection:
         try:
             decoded = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
         except OversizedHeaderListError as error:
-            self.close()
-            raise ResourceExhausted(f"{self.name} sent more than {LARGEST_HEADERS} bytes of headers") from error
+            raise self._too_many_headers() from error
         except HPACKError as error:
             raise self._violation("headers that cannot be decoded") from error
         # Once the server keeps no table, a block has one meaning for good. The count bounds the memory.
@@ -499,7 +494,7 @@ class Connection:
         stream.ended = True
 
     def _on_settings(self, payload: bytes) -> None:
-        for identifier, value in _SETTING.iter_unpack(payload):
+        for identifier, value in SETTING.iter_unpack(payload):
             if identifier == INITIAL_WINDOW_SIZE:
                 if self._stream:
                     self._stream.send_window += value - self._initial_window
@@ -525,6 +520,12 @@ class Connection:
             self._send_window += increment
         elif stream:
             stream.send_window += increment
+
+    def _too_many_headers(self) -> ResourceExhausted:
+        self.close()
+        return ResourceExhausted(
+            f"{self.name} sent more than {LARGEST_HEADERS} bytes of headers; see its log instead"
+        )
 
     def _violation(self, what: str) -> Unavailable:
         if bytes(self._buffer[:5]) == b"HTTP/":

@@ -1,0 +1,72 @@
+"""HTTP/2 frames and header fields as bytes: the numbers of RFC 9113 and the encodings of RFC 7541.
+
+Only what a client sends is built here; nothing here keeps state or touches a socket.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+# Frame types and flags, RFC 9113 section 6.
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(5, 10)
+END_STREAM = ACK = 0x1
+END_HEADERS = 0x4
+PADDED = 0x8
+HAS_PRIORITY = 0x20
+
+# Error codes, RFC 9113 section 7.
+NO_ERROR, PROTOCOL_ERROR = 0, 1
+REFUSED_STREAM = 7
+CANCEL = 8
+
+# Settings, RFC 9113 section 6.5.2.
+HEADER_TABLE_SIZE, ENABLE_PUSH = 1, 2
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+FRAME_HEADER = Struct(">HBBBL")  # length (two high bytes, one low byte), type, flags, stream id
+U32 = Struct(">L")
+SETTING = Struct(">HL")  # identifier, value
+GOAWAY_START = Struct(">LL")  # last stream id, error code
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
+    """Return a whole frame."""
+    return frame_header(len(payload), kind, flags, stream_id) + payload
+
+
+def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
+    """Return the nine bytes before a payload of ``length`` bytes."""
+    return FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id)
+
+
+def literal(name: int | str, value: str) -> bytes:
+    """Encode a header field as a literal without indexing (RFC 7541 section 6.2.2).
+
+    It leaves no state behind, so a call's head needs no encoder; Huffman coding would save a few bytes only.
+
+    Args:
+        name: an index of the static table, or a name of its own.
+        value: ASCII.
+    """
+    encoded = value.encode("ascii")
+    if isinstance(name, int):
+        head = _hpack_integer(name, 4)
+    else:
+        head = b"\x00" + _hpack_integer(len(name), 7) + name.encode("ascii")
+    return head + _hpack_integer(len(encoded), 7) + encoded
+
+
+def _hpack_integer(value: int, prefix_bits: int) -> bytes:
+    limit = (1 << prefix_bits) - 1
+    if value < limit:
+        return bytes((value,))
+    encoded = bytearray((limit,))
+    value -= limit
+    while value >= 128:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
