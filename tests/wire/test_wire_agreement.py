@@ -8,6 +8,7 @@ from __future__ import annotations
 import our_wire
 import published_sdk as sdk
 import pytest
+from google.protobuf import json_format
 
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
@@ -58,3 +59,11 @@ def test_the_rpcs_are_the_same():
 def test_fields_whose_names_are_python_keywords_keep_their_wire_names():
     assert "from" in pfs_pb2.ListCommitRequest.DESCRIPTOR.fields_by_name
     assert "continue" in pps_pb2.CreateDatumRequest.DESCRIPTOR.fields_by_name
+
+
+@pytest.mark.parametrize("spelling", ["URL", "url"])
+def test_a_spec_may_spell_the_egress_url_either_way(spelling):
+    egress = json_format.ParseDict({spelling: "s3://bucket"}, pps_pb2.Egress())
+
+    assert egress.url == "s3://bucket"
+    assert json_format.MessageToDict(egress) == {"URL": "s3://bucket"}
