@@ -1,0 +1,1 @@
+"""How many workers: pure decisions, without input or output."""
