@@ -1,0 +1,149 @@
+"""Chunks: runs of bytes stored once and named by their content. The words that the layers above share.
+
+A chunk's bytes lie in a pack; only the chunk index (SQL, known here by its protocol) says where. This
+module holds the types and the two codecs; ``store`` reads chunks and ``packing`` writes them.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NewType, Protocol
+
+import zstandard
+from blake3 import blake3
+
+from trunkline.errors import DataLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+#: The BLAKE3-256 of a chunk's uncompressed bytes, 32 bytes.
+ChunkId = NewType("ChunkId", bytes)
+
+RAW = 0
+ZSTD = 1
+
+#: zstd level 1: over twice the speed of level 3 for 5 % more bytes (docs/benchmarks.md).
+_LEVEL = 1
+#: A chunk is kept raw when zstd leaves more than this share of it: reading it back is then a mere copy.
+_WORTHWHILE = 0.97
+
+#: A chunk in ``PackRecord.columns``: id, offset, stored bytes, bytes, codec.
+ENTRY = struct.Struct("<32sIIIB")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a chunk lies."""
+
+    pack: str
+    #: First byte of the stored chunk in the pack.
+    offset: int
+    #: Bytes in the pack.
+    stored: int
+    #: Bytes of the chunk itself.
+    length: int
+    #: ``RAW`` or ``ZSTD``.
+    codec: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackRecord:
+    """A pack that is durable and must now be made known to the chunk index."""
+
+    pack: str
+    #: Bytes of the whole object, the hash at its end included.
+    size: int
+    #: The chunks in it, packed: a stream of a million small files holds a million of them.
+    columns: bytes
+
+    def __len__(self) -> int:
+        return len(self.columns) // ENTRY.size
+
+    @property
+    def entries(self) -> Iterator[tuple[ChunkId, int, int, int, int]]:
+        """Yield ``(chunk id, offset, stored, length, codec)`` of each chunk, in order of offset."""
+        return ENTRY.iter_unpack(self.columns)
+
+
+class ChunkIndex(Protocol):
+    """Says where chunks lie. ``find`` may be called from any thread."""
+
+    def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
+        """Return the places of those chunks that are known; the others are left out."""
+
+
+class ChunkSource(Protocol):
+    """Anything that chunks can be read from: the store, or a writer that sees its own unsealed chunks."""
+
+    def read(self, id: ChunkId) -> bytes:
+        """Return a chunk's bytes.
+
+        Raises:
+            DataLoss: the chunk is nowhere, or its bytes do not match its id.
+        """
+
+    def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
+        """Yield the bytes of each chunk, in the order asked for."""
+
+
+def chunk_id(data: bytes | memoryview) -> ChunkId:
+    """Return the id of a chunk."""
+    return ChunkId(blake3(data).digest())
+
+
+def encode(pieces: Sequence[bytes | memoryview]) -> list[tuple[int, bytes | memoryview]]:
+    """Compress chunks where it pays; return codec and stored bytes of each.
+
+    Small chunks go through zstd in one call: each call lets other threads run and must then wait for its
+    turn again, which for a kilobyte costs more than the compression.
+    """
+    if len(pieces) == 1:
+        return [_better(pieces[0], _codecs.compressor.compress(pieces[0]))]
+    packed = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
+    return [_better(piece, packed[number]) for number, piece in enumerate(pieces)]
+
+
+def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
+    """Undo ``encode`` and check the bytes against the id.
+
+    Raises:
+        DataLoss: they do not match.
+    """
+    data = stored
+    if location.codec == ZSTD:
+        try:
+            data = _codecs.decompressor.decompress(stored, max_output_size=location.length)
+        except zstandard.ZstdError as error:
+            raise _damaged(id, location) from error
+    if chunk_id(data) != id:
+        raise _damaged(id, location)
+    return data
+
+
+def _better(
+    piece: bytes | memoryview, packed: zstandard.BufferSegment | bytes
+) -> tuple[int, bytes | memoryview]:
+    if len(packed) > len(piece) * _WORTHWHILE:
+        return RAW, piece
+    return ZSTD, packed if isinstance(packed, bytes) else packed.tobytes()
+
+
+def _damaged(id: ChunkId, location: Location) -> DataLoss:
+    return DataLoss(
+        f"chunk {id.hex()} at {location.offset} in pack {location.pack!r} does not match its id; "
+        "its bytes were changed in the object store: restore the pack from a copy"
+    )
+
+
+class _Codecs(threading.local):
+    """A compressor and a decompressor per thread: neither may be used by two at once."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_codecs = _Codecs()

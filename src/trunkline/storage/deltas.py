@@ -1,0 +1,240 @@
+"""Records the changes that one writer makes to a file tree, and stores them as deltas.
+
+A writer never needs to know the tree it changes: it says add, delete and copy in any order, and the delta
+says what that amounts to (``docs/design/format.md``, Deltas). ``applying`` makes it a tree later, once.
+
+Small files wait in memory until there are enough for the chunk writer to take in one go; so do the pieces
+of files that are written by turns. The file written last, when it is long, stays open and is cut as its
+pieces come in. Rows are gathered in memory too, and every ``_SPILL_ROWS`` become a delta of their own, so
+a stream of any length needs bounded memory; deltas are applied in order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.storage import refs
+from trunkline.storage.chunker import MIN_BYTES, Chunker
+from trunkline.storage.segments import TreeKind
+
+if TYPE_CHECKING:
+    from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.segments import TreeId
+    from trunkline.storage.trees import Trees
+
+DELTA = TreeKind()
+
+#: Kinds of rows.
+DELETE = b"D"
+DELETE_TAGGED = b"d"
+APPEND = b"A"
+REPLACE = b"R"
+
+#: Bytes of pieces that wait to be cut and stored together.
+_PENDING_BYTES = 8 << 20
+#: Rows held before they become a delta, some 300 bytes each.
+_SPILL_ROWS = 1 << 17
+#: Deleting a directory looks through all rows held; with more than these, they are stored first.
+_SEARCHED_ROWS = 4096
+
+Data = bytes | memoryview
+
+
+def row_key(path: str, tag: str) -> bytes:
+    """Return the key of a file's row."""
+    return f"{path}\0{tag}".encode()
+
+
+class DeltaWriter:
+    """Takes one stream of changes, in order. Used by one thread at a time.
+
+    Args:
+        trees: the store's trees, of any kind.
+        writer: takes the chunks of files and of the deltas themselves.
+
+    Attributes:
+        bytes_in: bytes added, without copies.
+        files: rows that give content to a file, in the deltas stored so far.
+    """
+
+    def __init__(self, trees: Trees, writer: ChunkWriter) -> None:
+        self._trees = trees.of(DELTA)
+        self._writer = writer
+        self.bytes_in = 0
+        self.files = 0
+        self._deltas: list[TreeId] = []
+        self._rows: dict[bytes, bytes] = {}
+        #: Pieces that were added and are in no row yet.
+        self._pending: dict[bytes, Data | list[Data]] = {}
+        self._pending_bytes = 0
+        self._last = b""
+        self._tag = ""
+        self._tags: set[str] = set()
+        self._open: _OpenFile | None = None
+
+    def add(self, path: str, tag: str, data: Data) -> None:
+        """Append to a file; no bytes at all make an empty file if there is none.
+
+        Args:
+            path: canonical, of a file.
+            tag: the datum that writes it.
+            data: must not change afterwards.
+        """
+        self._last = key = f"{path}\0{tag}".encode()
+        if tag != self._tag:
+            self._tag = tag
+            self._tags.add(tag)
+        pending = self._pending
+        held = pending.get(key)
+        if held is None:
+            pending[key] = data
+        elif isinstance(held, list):
+            held.append(data)
+        else:
+            pending[key] = [held, data]
+        self.bytes_in += len(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= _PENDING_BYTES or len(pending) >= _SPILL_ROWS:
+            self._flush()
+
+    def delete(self, path: str, tag: str = "") -> None:
+        """Delete a file, or with a trailing slash all files of a directory.
+
+        Args:
+            path: canonical; ``/`` is the directory of everything.
+            tag: only what this datum wrote of a file; all tags when empty, and always for a directory.
+        """
+        if path.endswith("/"):
+            self._delete_below(path)
+        elif tag:
+            key = row_key(path, tag)
+            self._forget([key])
+            self._rows[key] = DELETE_TAGGED
+        else:
+            self._forget([row_key(path, known) for known in self._tags])
+            self._rows[row_key(path, "")] = DELETE
+
+    def copy(self, path: str, tag: str, value: bytes, *, append: bool) -> None:
+        """Give a file the content of another, by its chunk list.
+
+        Args:
+            path: the file to write.
+            tag: the datum that writes it.
+            value: ``FileEntry.value`` of the other file.
+            append: put it after what ``path`` holds under ``tag``, instead of in its place.
+        """
+        if append:
+            self._flush()
+            self._close()
+        else:
+            self.delete(path, tag)
+        self._tags.add(tag)
+        self._put(row_key(path, tag), value)
+
+    def finish(self) -> list[TreeId]:
+        """Store what is left; return the deltas, to be applied in this order. None when nothing was said."""
+        self._flush()
+        self._spill()
+        return self._deltas
+
+    def _delete_below(self, path: str) -> None:
+        prefix = path.encode()
+        if len(self._rows) + len(self._pending) > _SEARCHED_ROWS:
+            self._flush()
+            self._spill()
+        self._forget([key for held in (self._rows, self._pending) for key in held if key.startswith(prefix)])
+        if self._open and self._open.key.startswith(prefix):
+            self._open = None
+        self._rows[prefix + b"\0"] = DELETE
+
+    def _forget(self, keys: list[bytes]) -> None:
+        """Drop what was said about files that are deleted now."""
+        for key in keys:
+            self._rows.pop(key, None)
+            self._pending.pop(key, None)
+            if self._open and self._open.key == key:
+                self._open = None
+
+    def _flush(self) -> None:
+        """Turn the pending pieces into rows."""
+        pending, self._pending, self._pending_bytes = self._pending, {}, 0
+        keys: list[bytes] = []
+        contents: list[Data] = []
+        for key, held in pending.items():
+            data = b"".join(held) if isinstance(held, list) else held
+            if self._open and key == self._open.key:
+                self._open.feed(data)
+            elif 0 < len(data) <= MIN_BYTES:
+                keys.append(key)
+                contents.append(data)
+            elif data and key == self._last:
+                self._close()
+                self._open = self._reopen(key)
+                self._open.feed(data)
+            else:
+                self._put(key, refs.cut(self._writer, [data]))
+        rows, pack = self._rows, refs.REF.pack
+        for key, id, data in zip(keys, self._writer.add_many(contents), contents, strict=True):
+            if key in rows:
+                self._put(key, pack(id, len(data)))
+            else:
+                rows[key] = b"A" + pack(id, len(data))
+        if self._open and self._open.key != self._last:
+            self._close()
+        if len(rows) >= _SPILL_ROWS:
+            self._spill()
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        """Append chunks to a file."""
+        old = self._rows.get(key)
+        if old is None:
+            self._rows[key] = APPEND + value
+        elif old == DELETE_TAGGED:
+            self._rows[key] = REPLACE + value
+        else:
+            self._rows[key] = old[:1] + refs.concat(self._writer, old[1:], value)
+
+    def _reopen(self, key: bytes) -> _OpenFile:
+        """Open a file, going on from the start of its last chunk if it was written to before."""
+        old = self._rows.get(key, APPEND)
+        kind = REPLACE if old == DELETE_TAGGED else old[:1]
+        file = _OpenFile(self._writer, key, kind + old[1 : -refs.REF.size])
+        if len(old) > 1:
+            file.feed(self._writer.read(refs.chunks_of(old[-refs.REF.size :])[0][0]))
+        return file
+
+    def _close(self) -> None:
+        if self._open:
+            self._rows[self._open.key] = self._open.finish()
+            self._open = None
+
+    def _spill(self) -> None:
+        """Store the rows as a delta."""
+        self._close()
+        if not self._rows:
+            return
+        self.files += sum(1 for value in self._rows.values() if value[:1] in (APPEND, REPLACE))
+        keys = sorted(self._rows)
+        values = [self._rows[key] for key in keys]
+        self._deltas.append(self._trees.build_runs(self._writer, [(keys, values)]))
+        self._rows.clear()
+        self._tags = {self._tag}
+
+
+class _OpenFile:
+    """A long file being written."""
+
+    def __init__(self, writer: ChunkWriter, key: bytes, row: bytes) -> None:
+        self.key = key
+        self._writer = writer
+        self._chunker = Chunker()
+        #: Kind, then the chunks so far.
+        self._row = [row]
+
+    def feed(self, data: Data) -> None:
+        """Append bytes."""
+        self._row.append(refs.store(self._writer, self._chunker.feed(data)))
+
+    def finish(self) -> bytes:
+        """Return the row."""
+        return b"".join([*self._row, refs.store(self._writer, self._chunker.finish())])
