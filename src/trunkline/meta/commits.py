@@ -56,6 +56,20 @@ _FINISH = (
     )
 )  # fmt: skip
 _ADD_PROVENANCE = commit_provenance.insert()
+_BY_IDS = _COMMIT.where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
+_CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True))).order_by(commit.c.id)
+_UPSTREAM_OF = (
+    _COMMIT.add_columns(commit_provenance.c.commit_id)
+    .join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
+    .where(commit_provenance.c.commit_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(commit.c.id)
+)
+_DOWNSTREAM_OF = (
+    _COMMIT.add_columns(commit_provenance.c.upstream_id)
+    .join(commit_provenance, commit_provenance.c.commit_id == commit.c.id)
+    .where(commit_provenance.c.upstream_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(commit.c.id)
+)
 
 
 def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
@@ -120,6 +134,26 @@ def downstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
 def children(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the commits whose parent this commit is."""
     return [CommitRow(*row) for row in conn.execute(_CHILDREN, {"commit_id": commit_id})]
+
+
+def by_ids(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
+    """Return those of the commits that exist, in no order."""
+    return [CommitRow(*row) for row in conn.execute(_BY_IDS, {"ids": commit_ids})]
+
+
+def children_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
+    """Return the commits whose parent is one of the commits, oldest first."""
+    return [CommitRow(*row) for row in conn.execute(_CHILDREN_OF, {"ids": commit_ids})]
+
+
+def upstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
+    """Return the direct provenance of the commits, each with the number of the commit it is for."""
+    return [(CommitRow(*row[:-1]), row[-1]) for row in conn.execute(_UPSTREAM_OF, {"ids": commit_ids})]
+
+
+def downstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
+    """Return the commits that come directly from the commits, each with the number of the one it comes from."""
+    return [(CommitRow(*row[:-1]), row[-1]) for row in conn.execute(_DOWNSTREAM_OF, {"ids": commit_ids})]
 
 
 def add(

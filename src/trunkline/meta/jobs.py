@@ -108,8 +108,11 @@ _RENEW = (
 _TAKE = (
     claim.update()
     .where(claim.c.id == sa.bindparam("claim_id"), claim.c.state == "free")
-    .values(state="claimed", worker_id=sa.bindparam("worker"), lease_until=sa.bindparam("until"), restart=False)
-)
+    .values(
+        state="claimed", start=claim.c.done, worker_id=sa.bindparam("worker"), lease_until=sa.bindparam("until"),
+        restart=False,
+    )
+)  # fmt: skip
 _UNCLAIMED = sa.select(sa.func.coalesce(sa.func.sum(claim.c.stop - claim.c.done), 0)).where(
     claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free"
 )
@@ -234,7 +237,7 @@ def free_claim(conn: sa.Connection, job_id: int) -> ClaimRow | None:
 
 
 def take_claim(conn: sa.Connection, claim_id: str, worker_id: str, until: float) -> bool:
-    """Give a free run to a worker; False when another has it."""
+    """Give a free run to a worker, from where it is handed in; False when another has it."""
     return bool(conn.execute(_TAKE, {"claim_id": claim_id, "worker": worker_id, "until": until}).rowcount)
 
 

@@ -261,6 +261,7 @@ claim = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("job_id", Id, ForeignKey("job.id"), nullable=False),
+    #: Where its owner took it over: position 0 of what the owner knows.
     Column("start", BigInteger, nullable=False),
     Column("stop", BigInteger, nullable=False),
     #: Positions before this one are handed in.

@@ -139,7 +139,7 @@ def apply(versions: Versions, writer: ChunkWriter, base: TreeId, deltas: Sequenc
     """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again."""
     applied = storage_deltas.apply_deltas(versions.trees, writer, base, deltas)
     tree = base if applied.problem else applied.tree
-    size = versions.trees.summary(tree, source=writer).size
+    size = versions.trees.through(writer).summary(tree).size
     return AppliedLayers(tree, size, applied.problem, writer.seal())
 
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 LEASE = 10.0
 
 
+class ClaimLost(errors.FailedPrecondition):
+    """The claim belongs to another worker now, or is no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A claim with all that is needed to tell the worker what to do."""
@@ -53,7 +57,9 @@ class HandIn:
     """One Complete call, its bytes durable."""
 
     claim_id: str
-    #: Datums that have results, from the claim's ``done`` on.
+    #: Position in the job of the first datum that has a result; None without results.
+    first: int | None
+    #: Datums that have results.
     count: int
     delta: TreeId
     rows: TreeId
@@ -124,6 +130,8 @@ def hand_in(write: Write, worker_id: str, given: HandIn) -> tuple[bool, bool]:
     job = jobs.by_id(conn, claim.job_id)
     if job is None or job.state != "RUNNING" or claim.done + given.count > claim.stop:
         return False, retire
+    if given.first is not None and given.first != claim.done:
+        return False, retire  # sent twice: the first one was recorded, its answer lost
     chunks.add(conn, given.packs, given.written_bytes, write.now)
     if given.count:
         jobs.add_handin(conn, job.id, given.delta, given.rows, given.results)

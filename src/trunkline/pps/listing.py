@@ -47,13 +47,13 @@ def list_datums(versions: Versions, job: JobRow, after: bytes = b"") -> Iterator
     """Yield a job's datums by id, those after the id given. Blocks between rows."""
     low = after + b"\0" if after else b""
     if job.datums is not None:
-        for key, value in versions.trees.scan(TreeId(job.datums), low):
+        for key, value in rows.trees(versions).scan(TreeId(job.datums), low):
             yield _told(job, rows.decode(key, value))
         return
     if job.todo is None:
         return
     parts = versions.read(_look, job)
-    trees = versions.trees
+    trees = rows.trees(versions)
     running = {
         key
         for claim in parts.claims
@@ -78,7 +78,7 @@ def inspect_datum(versions: Versions, job: JobRow, datum_id: str) -> ListedDatum
     except ValueError:
         raise missing from None
     if job.datums is not None:
-        value = versions.trees.get(TreeId(job.datums), key)
+        value = rows.trees(versions).get(TreeId(job.datums), key)
         if value is None:
             raise missing
         return _told(job, rows.decode(key, value))

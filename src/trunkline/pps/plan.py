@@ -72,16 +72,17 @@ def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
     writer = versions.chunks.writer()
     if base is None:
-        todo = sorted(_rows_of(datums.enumerate_datums(spec.input, lambda leaf: _items(versions, leaf, new))))
+        found = datums.enumerate_datums(spec.input, lambda leaf: _items(versions, leaf, new), spec.salt)
+        todo = sorted(_rows_of(found))
         gone: list[tuple[bytes, bytes]] = []
         total = len(todo)
     elif spec.reprocess_spec != "every_job" and base.recovered == 0 and _same_datums(spec, old_spec):
         todo, gone, total = _difference(versions, spec, base, old, new)
     else:
         todo, gone, total = _comparison(versions, spec, base, new)
-    trees = versions.trees
-    todo_tree = trees.build(writer, todo, rows.no_size)
-    gone_tree = trees.build(writer, gone, rows.no_size)
+    trees = rows.trees(versions)
+    todo_tree = trees.build(writer, todo)
+    gone_tree = trees.build(writer, gone)
     return JobPlan(base, todo_tree, len(todo), gone_tree, total, writer.seal())
 
 
@@ -106,7 +107,7 @@ def _difference(
 ) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
     """Return todo, gone and total from the changed items alone."""
     assert base.datums is not None
-    done = TreeId(base.datums)
+    trees, done = rows.trees(versions), TreeId(base.datums)
     deltas = {key: _delta(versions, leaf, old.trees[key], new.trees[key]) for key, leaf in datums.leaves(spec.input)}
     todo: list[tuple[bytes, bytes]] = []
     gone: list[tuple[bytes, bytes]] = []
@@ -123,7 +124,7 @@ def _difference(
             continue
         if change.old is not None:
             total -= 1
-            value = versions.trees.get(done, change.old.id)
+            value = trees.get(done, change.old.id)
             if value is not None:
                 gone.append((change.old.id, value))
         if change.new is not None:
@@ -143,7 +144,7 @@ def _comparison(
     }
     total = len(wanted)
     gone: list[tuple[bytes, bytes]] = []
-    for key, value in versions.trees.scan(TreeId(base.datums)):
+    for key, value in rows.trees(versions).scan(TreeId(base.datums)):
         datum = wanted.get(key)
         if datum is not None and spec.reprocess_spec != "every_job" and rows.same_work(value, datum.hash):
             del wanted[key]

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss
 from trunkline.model.states import DatumState
+from trunkline.storage.segments import TreeKind
 
+if TYPE_CHECKING:
+    from trunkline.pfs.versions import Versions
+    from trunkline.storage.trees import Trees
+
+#: Datums sum up to nothing but their number.
+KIND = TreeKind()
 VERSION = 1
 HASH = slice(2, 34)
 JOB = slice(34, 50)
@@ -105,6 +113,6 @@ def same_work(old: bytes, new_hash: bytes) -> bool:
     return old[HASH] == new_hash and old[1] == _CODES[DatumState.SUCCESS]
 
 
-def no_size(_value: bytes) -> int:
-    """Return what datum trees sum up as size: nothing."""
-    return 0
+def trees(versions: Versions) -> Trees:
+    """Return the datum trees of a store."""
+    return versions.trees.of(KIND)

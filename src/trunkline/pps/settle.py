@@ -48,8 +48,9 @@ def settle(versions: Versions, job: JobRow) -> Settled:
 
     base, before, given = versions.read(look)
     trees = versions.trees
+    datum_trees = rows.trees(versions)
     writer = versions.chunks.writer()
-    gone = list(trees.scan(TreeId(job.gone or EMPTY)))
+    gone = list(datum_trees.scan(TreeId(job.gone or EMPTY)))
     removal = DeltaWriter(trees, writer)
     for key, value in gone:
         for path in rows.decode(key, value).outputs:
@@ -57,18 +58,17 @@ def settle(versions: Versions, job: JobRow) -> Settled:
     deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in given if delta != EMPTY)]
     applied = apply_deltas(trees, writer, before, deltas)
     changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in gone)
-    changes.update(results(trees, given))
-    datum_tree = trees.merge(
-        writer, TreeId(base.datums or EMPTY) if base is not None else EMPTY, sorted(changes.items()), rows.no_size
-    )
-    size = 0 if applied.problem else trees.summary(applied.tree, source=writer).size
+    changes.update(results(datum_trees, given))
+    base_datums = TreeId(base.datums or EMPTY) if base is not None else EMPTY
+    datum_tree = datum_trees.merge(writer, base_datums, sorted(changes.items()))
+    size = 0 if applied.problem else trees.through(writer).summary(applied.tree).size
     return Settled(applied.tree, size, datum_tree, applied.problem, writer.seal())
 
 
-def results(trees: Trees, given: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def results(datum_trees: Trees, given: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the datum rows of hand-ins."""
     for _, tree in given:
-        yield from trees.scan(TreeId(tree))
+        yield from datum_trees.scan(TreeId(tree))
 
 
 def record(write: Write, job: JobRow, settled: Settled) -> None:

@@ -1,0 +1,402 @@
+"""The worker API (``protos/trunkline/worker/worker.proto``): claims, inputs out, outputs in, logs.
+
+Every call names its worker and proves it with the worker's token. An assignment is a pure function of its
+claim, so it can be worked out again after a restart; the last ones are kept at hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trunkline import errors
+from trunkline.meta import jobs, pipelines, workers
+from trunkline.model import paths
+from trunkline.model.states import DatumState
+from trunkline.pfs.modify import Changes
+from trunkline.pps import claims, datums, logs, plan, rows
+from trunkline.pps.staffing import token_hash
+from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.storage import files as storage_files
+from trunkline.storage.trees import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from concurrent.futures import Executor
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import ClaimRow, JobRow
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pps.specs import Specs
+
+T = TypeVar("T")
+
+#: Bytes of file content in one Fetch frame.
+FRAME = 1 << 20
+#: Assignments kept at hand; each is as large as its run of datums.
+ASSIGNMENTS_KEPT = 256
+_STATES = {
+    pb.DatumResult.SUCCESS: DatumState.SUCCESS,
+    pb.DatumResult.FAILED: DatumState.FAILED,
+    pb.DatumResult.RECOVERED: DatumState.RECOVERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """What a claim means."""
+
+    job: JobRow
+    pipeline: PipelineRow
+    spec: PipelineSpec
+    #: Position in the job of the assignment's first datum.
+    first: int
+    datums: list[rows.DatumRow]
+    #: Distinct items, in order of first use.
+    items: list[rows.RowItem]
+    #: Tree and commit id by input name.
+    trees: dict[str, TreeId]
+    commits: dict[str, str]
+
+
+class WorkerServicer:
+    """Answers ``trunkline.worker.v1.Worker``."""
+
+    def __init__(self, versions: Versions, specs: Specs, executor: Executor) -> None:
+        self._versions = versions
+        self._specs = specs
+        self._executor = executor
+        self._tokens: dict[str, bytes] = {}
+        self._assigned: OrderedDict[str, Assigned] = OrderedDict()
+
+    async def Register(self, request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:  # noqa: ARG002, D102, N802
+        worker_id = await self._authenticate(context)
+        await self._versions.write_soon(_register, worker_id)
+        return pb.RegisterResponse()
+
+    async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:  # noqa: D102, N802
+        worker_id = await self._authenticate(context)
+        worker = await self._versions.db.read(claims.known, worker_id)
+        topic = f"work:{worker.pipeline_id}"
+        loop = asyncio.get_running_loop()
+        end = loop.time() + request.wait_seconds
+        while True:
+            stamp = self._versions.wakeups.stamp(topic)
+            if await self._versions.db.read(claims.work_waits, worker_id):
+                claimed = await self._versions.write_soon(claims.take, worker_id, self._specs)
+                if claimed is not None:
+                    assigned = await self._blocking(self._assign, claimed.claim)
+                    return pb.ClaimResponse(assignment=_assignment(claimed.claim, assigned))
+                if (await self._versions.db.read(claims.known, worker_id)).state == "retiring":
+                    return pb.ClaimResponse(retire=True)
+            if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
+                return pb.ClaimResponse()
+
+    async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:  # noqa: D102, N802
+        worker_id = await self._authenticate(context)
+        running = request.datum_started > 0
+        valid, restart, retire = await self._versions.write_soon(
+            claims.renew,
+            worker_id,
+            request.claim_id,
+            request.datum if running else None,
+            request.datum_started if running else None,
+        )
+        return pb.RenewResponse(valid=valid, restart_datum=restart, retire=retire)
+
+    async def Fetch(self, request: pb.FetchRequest, context: Any) -> AsyncIterator[pb.FetchResponse]:  # noqa: D102, N802
+        worker_id = await self._authenticate(context)
+        assigned = await self._blocking(self._owned, worker_id, request.claim_id)
+        pieces = self._pieces(assigned, request.items)
+        while (frame := await self._blocking(next, pieces, None)) is not None:
+            yield frame
+
+    async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], context: Any) -> pb.CompleteResponse:  # noqa: D102, N802
+        worker_id = await self._authenticate(context)
+        receiving: Receiving | None = None
+        try:
+            async for request in requests:
+                if receiving is None:
+                    assigned = await self._blocking(self._owned, worker_id, request.claim_id)
+                    receiving = Receiving(self._versions, request.claim_id, assigned)
+                await self._blocking(receiving.take, request)
+            if receiving is None:
+                raise errors.InvalidArgument("a hand-in needs at least one frame")
+            handed = await self._blocking(receiving.finish)
+        except claims.ClaimLost:
+            return pb.CompleteResponse(accepted=False)
+        except BaseException:
+            if receiving is not None:
+                receiving.abort()
+            raise
+        accepted, retire = await self._versions.write_soon(claims.hand_in, worker_id, handed)
+        return pb.CompleteResponse(accepted=accepted, retire=retire)
+
+    async def Log(self, request: pb.LogRequest, context: Any) -> pb.LogResponse:  # noqa: D102, N802
+        worker_id = await self._authenticate(context)
+        if not request.lines:
+            return pb.LogResponse()
+        try:
+            assigned = await self._blocking(self._owned, worker_id, request.claim_id)
+        except claims.ClaimLost:
+            return pb.LogResponse()  # the job is over; nobody asks for these lines
+        await self._blocking(self._store_lines, worker_id, assigned, list(request.lines))
+        return pb.LogResponse()
+
+    def _store_lines(self, worker_id: str, assigned: Assigned, given: list[pb.LogLine]) -> None:
+        lines = [
+            logs.Line(
+                assigned.datums[line.datum].id.hex() if line.datum < len(assigned.datums) else "",
+                line.ts_ns / 1e9,
+                line.message.decode("utf-8", "replace"),
+                not line.system,
+            )
+            for line in given
+        ]
+        data = logs.pack(lines)
+        self._versions.write(
+            logs.store,
+            pipeline_id=assigned.pipeline.id,
+            job_id=assigned.job.id,
+            worker_id=worker_id,
+            lines=lines,
+            data=data,
+        )
+
+    async def _authenticate(self, context: Any) -> str:
+        """Return the calling worker's id, or raise Unauthenticated."""
+        given = dict(context.invocation_metadata())
+        worker_id, token = str(given.get("worker-id", "")), str(given.get("worker-token", ""))
+        expected = self._tokens.get(worker_id)
+        if expected is None:
+            row = await self._versions.db.read(workers.by_id, worker_id)
+            if row is None:
+                raise errors.Unauthenticated(f"worker {worker_id or '(none)'} is not known here (any more); it must exit")
+            if len(self._tokens) > 10_000:
+                self._tokens.clear()
+            expected = self._tokens[worker_id] = row.token_hash
+        if not hmac.compare_digest(token_hash(token), expected):
+            raise errors.Unauthenticated(f"the token of worker {worker_id} is wrong")
+        return worker_id
+
+    def _owned(self, worker_id: str, claim_id: str) -> Assigned:
+        """Return what a claim of the worker means; raise ClaimLost when it is not the worker's any more."""
+        claim = self._versions.read(jobs.claim_by_id, claim_id)
+        if claim is None or claim.worker_id != worker_id:
+            raise claims.ClaimLost(f"claim {claim_id} is not held by worker {worker_id} (any more)")
+        found = self._assigned.get(claim_id)
+        return found if found is not None and found.first == claim.start else self._assign(claim)
+
+    def _assign(self, claim: ClaimRow) -> Assigned:
+        """Work out what a claim means, and keep it."""
+        job, pipeline, spec, inputs = self._versions.read(self._look, claim.job_id)
+        assert job.todo is not None
+        found = rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
+        datum_rows = [rows.decode(key, value) for key, value in found]
+        items = dict.fromkeys(item for row in datum_rows for item in row.items)
+        leaves = {leaf.name: key for key, leaf in datums.leaves(spec.input)}
+        commits = {name: inputs.commits[key] for name, key in leaves.items()}
+        assigned = Assigned(
+            job,
+            pipeline,
+            spec,
+            claim.start,
+            datum_rows,
+            list(items),
+            {name: inputs.trees[key] for name, key in leaves.items()},
+            {name: row.set_id if row is not None else "" for name, row in commits.items()},
+        )
+        self._assigned[claim.id] = assigned
+        while len(self._assigned) > ASSIGNMENTS_KEPT:
+            self._assigned.popitem(last=False)
+        return assigned
+
+    def _look(self, conn: sa.Connection, job_id: int) -> tuple[JobRow, PipelineRow, PipelineSpec, plan.Inputs]:
+        job = jobs.by_id(conn, job_id)
+        pipeline = pipelines.by_id(conn, job.pipeline_id) if job is not None else None
+        if job is None or pipeline is None:
+            raise claims.ClaimLost("the claim's job was deleted")
+        spec = self._specs.of(conn, pipeline.id, job.version)
+        return job, pipeline, spec, plan.inputs_of(conn, spec, job)
+
+    def _pieces(self, assigned: Assigned, wanted: Iterable[int]) -> Iterator[pb.FetchResponse]:
+        """Yield the files of items in frames of about ``FRAME`` bytes."""
+        frame, size = pb.FetchResponse(), 0
+        for position in wanted:
+            if position >= len(assigned.items):
+                raise errors.InvalidArgument(f"the assignment has {len(assigned.items)} items, item {position} was asked for")
+            item = assigned.items[position]
+            for path, data, last in self._content(assigned.trees[item.input], item):
+                frame.pieces.append(pb.FilePiece(item=position, path=path, data=data, last=last))
+                size += len(data) + len(path) + 16
+                if size >= FRAME:
+                    yield frame
+                    frame, size = pb.FetchResponse(), 0
+        if frame.pieces:
+            yield frame
+
+    def _content(self, tree: TreeId, item: rows.RowItem) -> Iterator[tuple[str, bytes, bool]]:
+        """Yield (path, bytes, whether the file ends) of an item's files."""
+        trees = self._versions.trees
+        if item.path.endswith("/"):
+            entries = storage_files.walk(trees, tree, item.path)
+        else:
+            one = storage_files.inspect(trees, tree, item.path)
+            entries = iter([one] if one is not None else [])
+        for entry in entries:
+            if entry.is_dir:
+                continue
+            before: bytes | None = None
+            for data in storage_files.read(self._versions.chunks, entry.value):
+                if before is not None:
+                    yield entry.path, before, False
+                before = data
+            yield entry.path, before or b"", True
+
+    async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
+
+
+class Receiving:
+    """One hand-in on its way. Used by one thread at a time."""
+
+    def __init__(self, versions: Versions, claim_id: str, assigned: Assigned) -> None:
+        self._versions = versions
+        self._claim_id = claim_id
+        self._assigned = assigned
+        self._changes = Changes(versions)
+        self._outputs: dict[int, dict[str, None]] = {}
+        self._results: list[pb.DatumResult] = []
+        self._release = False
+
+    def take(self, request: pb.CompleteRequest) -> None:
+        """Take a frame."""
+        for piece in request.outputs:
+            paths_of = self._outputs.setdefault(piece.datum, {})
+            if piece.path not in paths_of:
+                paths.validate(piece.path)
+                paths_of[piece.path] = None
+            self._changes.add(piece.path, self._datum(piece.datum).id.hex(), piece.data)
+        self._results.extend(request.results)
+        self._release = self._release or request.release
+
+    def finish(self) -> claims.HandIn:
+        """Make everything durable and say what it was."""
+        positions = [result.datum for result in self._results]
+        if positions != list(range(positions[0], positions[0] + len(positions)) if positions else []):
+            raise errors.InvalidArgument(f"results must follow each other in assignment order, got {positions}")
+        deltas = self._changes.delta.finish()
+        assert len(deltas) <= 1, "a hand-in is bounded by the worker"
+        built = [self._row(result) for result in self._results]
+        tree = rows.trees(self._versions).build(self._changes.writer, sorted((row.id, rows.encode(row)) for row in built))
+        failed = next((row for row in built if row.state is DatumState.FAILED), None)
+        return claims.HandIn(
+            claim_id=self._claim_id,
+            first=self._assigned.first + positions[0] if positions else None,
+            count=len(positions),
+            delta=deltas[0] if deltas else EMPTY,
+            rows=tree,
+            results=_sums(built),
+            failure=f"datum {failed.id.hex()} failed: {failed.reason}" if failed is not None else "",
+            release=self._release,
+            packs=self._changes.writer.seal(),
+            written_bytes=self._changes.delta.bytes_written,
+        )
+
+    def abort(self) -> None:
+        """Drop everything."""
+        self._changes.abort()
+
+    def _datum(self, position: int) -> rows.DatumRow:
+        if position >= len(self._assigned.datums):
+            raise errors.InvalidArgument(
+                f"the assignment has {len(self._assigned.datums)} datums, datum {position} was handed in"
+            )
+        return self._assigned.datums[position]
+
+    def _row(self, result: pb.DatumResult) -> rows.DatumRow:
+        state = _STATES.get(result.state)
+        if state is None:
+            raise errors.InvalidArgument(f"result state {result.state} of datum {result.datum} means nothing")
+        return self._datum(result.datum).finished(
+            state=state,
+            job_id=self._assigned.job.set_id,
+            reason=result.reason,
+            outputs=tuple(self._outputs.get(result.datum, ())),
+            download_ns=result.download_ns,
+            process_ns=result.process_ns,
+            upload_ns=result.upload_ns,
+            download_bytes=result.download_bytes,
+            upload_bytes=result.upload_bytes,
+        )
+
+
+def _sums(built: list[rows.DatumRow]) -> jobs.Results:
+    """Add up what results add to their job's counters."""
+    states = [row.state for row in built]
+    return jobs.Results(
+        processed=states.count(DatumState.SUCCESS),
+        failed=states.count(DatumState.FAILED),
+        recovered=states.count(DatumState.RECOVERED),
+        download_ns=sum(row.download_ns for row in built),
+        process_ns=sum(row.process_ns for row in built),
+        upload_ns=sum(row.upload_ns for row in built),
+        download_bytes=sum(row.download_bytes for row in built),
+        upload_bytes=sum(row.upload_bytes for row in built),
+    )
+
+
+def _register(write: Write, worker_id: str) -> None:
+    worker = claims.known(write.conn, worker_id)
+    if worker.state in ("pending", "starting"):
+        workers.set_ready(write.conn, worker_id, write.now)
+        write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
+
+
+def _assignment(claim: ClaimRow, assigned: Assigned) -> pb.Assignment:
+    """Tell a worker what to do."""
+    spec = assigned.spec
+    transform = spec.transform
+    assert transform is not None
+    position = {item: number for number, item in enumerate(assigned.items)}
+    leaves = {leaf.name: leaf for _, leaf in datums.leaves(spec.input)}
+    return pb.Assignment(
+        claim_id=claim.id,
+        lease_seconds=claims.LEASE,
+        project=assigned.pipeline.project,
+        pipeline=assigned.pipeline.name,
+        job_id=assigned.job.set_id,
+        output_commit_id=assigned.job.set_id,
+        command=pb.Command(
+            cmd=transform.cmd,
+            stdin=transform.stdin,
+            err_cmd=transform.err_cmd,
+            err_stdin=transform.err_stdin,
+            env=dict(transform.env),
+            working_dir=transform.working_dir,
+            accept_return_code=transform.accept_return_code,
+            user=transform.user,
+        ),
+        datum_tries=spec.datum_tries or 1,
+        datum_timeout_seconds=spec.datum_timeout or 0.0,
+        items=[
+            pb.Item(
+                input=item.input,
+                path=item.path,
+                hash=item.hash,
+                commit_id=assigned.commits[item.input],
+                size_bytes=item.size,
+                empty_files=leaves[item.input].empty_files,
+            )
+            for item in assigned.items
+        ],
+        datums=[
+            pb.Datum(id=row.id.hex(), items=[position[item] for item in row.items]) for row in assigned.datums
+        ],
+    )
