@@ -1,0 +1,375 @@
+"""How a class of frozen values is read from JSON and written back, told once per field.
+
+A message class is a dataclass whose fields are declared by the functions below (``text``, ``flag``, …).
+Reading is strict: an unknown field, a wrong type or a field given twice is an error that names the place
+as the user wrote it (``input.pfs.golb``) and the nearest known name. As in protobuf's JSON form, snake
+and camel case are both accepted, 64-bit integers may be strings, and null means not set.
+
+Whether a value makes sense is not judged here but in ``model.spec_rules``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Any, ClassVar, Protocol, TypeVar, cast
+
+from trunkline.errors import InvalidArgument
+from trunkline.model.durations import format_duration, parse_duration
+
+#: Levels of objects within objects; bounds the recursion of readers on hostile input.
+MAX_DEPTH = 50
+
+_INT64 = range(-(2**63), 2**63)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+_WORD = re.compile(r"_([a-z0-9])")
+
+M = TypeVar("M")
+
+
+class _Kind(Protocol):
+    """How values of one field look in JSON."""
+
+    def read(self, value: object, where: str) -> Any: ...
+
+    def write(self, value: Any) -> object: ...
+
+    def keyed(self, value: object, where: str) -> object:
+        """Return ``value`` with snake-case keys, otherwise unchanged."""
+
+
+# --- declaring fields ----------------------------------------------------------------------------------
+
+
+def text(*aliases: str) -> Any:
+    """Declare a string; empty when not set."""
+    return _declare(_Text(), "", aliases)
+
+
+def flag() -> Any:
+    """Declare a boolean; false when not set."""
+    return _declare(_Flag(), False)
+
+
+def whole() -> Any:
+    """Declare a 64-bit integer that may be set to zero; None when not set."""
+    return _declare(_Whole(), None)
+
+
+def count() -> Any:
+    """Declare a 64-bit integer; zero when not set."""
+    return _declare(_Whole(), 0)
+
+
+def number() -> Any:
+    """Declare a floating-point number; None when not set."""
+    return _declare(_Number(), None)
+
+
+def span() -> Any:
+    """Declare a duration in seconds; None when not set."""
+    return _declare(_Span(), None)
+
+
+def choice(*names: str) -> Any:
+    """Declare an enum by its names in wire order; the first when not set."""
+    return _declare(_Choice(names), names[0])
+
+
+def message(cls: Callable[[], type]) -> Any:
+    """Declare a message; None when not set. The class is given late because inputs hold inputs."""
+    return _declare(_Message(cls), None)
+
+
+def texts() -> Any:
+    """Declare a list of strings."""
+    return _declare(_Many(_Text()), ())
+
+
+def wholes() -> Any:
+    """Declare a list of integers."""
+    return _declare(_Many(_Whole()), ())
+
+
+def messages(cls: Callable[[], type]) -> Any:
+    """Declare a list of messages."""
+    return _declare(_Many(_Message(cls)), ())
+
+
+def mapping() -> Any:
+    """Declare a map from strings to strings."""
+    return field(default_factory=dict, metadata={"kind": _Mapping(), "aliases": ()})
+
+
+def ignored() -> Any:
+    """Declare a field that the wire has and whose value the server sets itself."""
+    return _declare(_Ignored(), None)
+
+
+def _declare(kind: _Kind, default: object, aliases: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"kind": kind, "aliases": aliases})
+
+
+# --- reading and writing -------------------------------------------------------------------------------
+
+
+def read(cls: type[M], obj: object, where: str = "") -> M:
+    """Read a message.
+
+    Args:
+        cls: its class.
+        obj: JSON as ``json.loads`` gives it.
+        where: the place of ``obj`` in what the user wrote; empty at the top.
+
+    Raises:
+        InvalidArgument: an unknown field, a field given twice, a wrong type or too deep a nesting.
+    """
+    kinds = _kinds(cast("Any", cls))
+    values: dict[str, Any] = {}
+    for name, value in keyed_shallow(cls, obj, where).items():
+        if value is not None:
+            values[name] = kinds[name].read(value, _join(where, name))
+    return cls(**values)
+
+
+def write(obj: object) -> dict[str, object]:
+    """Return a message as JSON: snake case, fields that have their default left out."""
+    written: dict[str, object] = {}
+    for f in fields(cast("Any", obj)):
+        value = getattr(obj, f.name)
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        if value != default:
+            written[f.name] = cast("_Kind", f.metadata["kind"]).write(value)
+    return {name: value for name, value in written.items() if value is not None}
+
+
+def keyed(cls: type[Any], obj: object, where: str = "") -> dict[str, object]:
+    """Return JSON of a message with all field names in snake case, values as they are, nulls kept.
+
+    Raises:
+        InvalidArgument: an unknown field or a field given twice.
+    """
+    kinds = _kinds(cast("Any", cls))
+    return {
+        name: None if value is None else kinds[name].keyed(value, _join(where, name))
+        for name, value in keyed_shallow(cls, obj, where).items()
+    }
+
+
+def keyed_shallow(cls: type[Any], obj: object, where: str) -> dict[str, object]:
+    """Like ``keyed`` for the message's own fields only."""
+    if not isinstance(obj, Mapping):
+        raise _wrong(where or "the pipeline spec", obj, "an object with fields")
+    if where.count(".") > MAX_DEPTH:
+        raise InvalidArgument(f"{where[:60]}… is nested deeper than {MAX_DEPTH} levels; write it flatter")
+    names = _names(cast("Any", cls))
+    found: dict[str, object] = {}
+    for key, value in obj.items():
+        name = names.get(key)
+        if name is None:
+            raise _unknown(cls, str(key), where)
+        if name in found:
+            raise InvalidArgument(
+                f'"{_join(where, name)}" is given twice, in snake and in camel case; keep one'
+            )
+        found[name] = value
+    return found
+
+
+@cache
+def _kinds(cls: type[Any]) -> dict[str, _Kind]:
+    return {f.name: f.metadata["kind"] for f in fields(cls)}
+
+
+@cache
+def _names(cls: type[Any]) -> dict[str, str]:
+    """Return every accepted spelling of the class's fields."""
+    spellings: dict[str, str] = {}
+    for f in fields(cls):
+        camel = _WORD.sub(lambda m: m[1].upper(), f.name)
+        for spelling in (f.name, camel, *f.metadata["aliases"]):
+            spellings[spelling] = f.name
+    return spellings
+
+
+def _unknown(cls: type, key: str, where: str) -> InvalidArgument:
+    from difflib import get_close_matches  # only a mistake needs it
+
+    known = sorted(_kinds(cast("Any", cls)))
+    near = get_close_matches(key.lower(), known, 1)
+    hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(known)}"
+    return InvalidArgument(f'unknown field "{_join(where, key)}"; {hint}')
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _wrong(where: str, value: object, wanted: str) -> InvalidArgument:
+    return InvalidArgument(f"{where} is {_described(value)}, but {wanted} is wanted")
+
+
+def _described(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'the string "{value}"' if len(value) <= 60 else f'the string "{value[:60]}…"'
+        case int() | float():
+            return f"the number {str(value)[:60]}"
+        case list():
+            return "a list"
+        case Mapping():
+            return "an object"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+# --- kinds ---------------------------------------------------------------------------------------------
+
+
+class _Scalar:
+    """Kinds whose JSON holds no keys."""
+
+    def keyed(self, value: object, where: str) -> object:  # noqa: ARG002
+        return value
+
+    def write(self, value: Any) -> object:
+        return cast("object", value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text(_Scalar):
+    def read(self, value: object, where: str) -> str:
+        if not isinstance(value, str):
+            scalar = isinstance(value, (bool, int, float))
+            raise _wrong(where, value, "a string, in quotes," if scalar else "a string")
+        if "\0" in value:
+            raise InvalidArgument(
+                f"{where} holds a NUL character, which no command or file can take; remove it"
+            )
+        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise InvalidArgument(f"{where} is not valid Unicode text; remove the lone surrogate")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag(_Scalar):
+    def read(self, value: object, where: str) -> bool:
+        if not isinstance(value, bool):
+            raise _wrong(where, value, "true or false")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole(_Scalar):
+    def read(self, value: object, where: str) -> int:
+        if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (
+            isinstance(value, float) and value.is_integer()
+        ):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise _wrong(where, value, "a whole number")
+        if value not in _INT64:
+            raise _wrong(where, value, "a number of at most 63 bits")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Number(_Scalar):
+    def read(self, value: object, where: str) -> float:
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                raise _wrong(where, value, "a number") from None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise _wrong(where, value, "a number")
+        if not abs(value) < 2.0**63:  # also NaN
+            raise _wrong(where, value, "a smaller number")
+        return float(value)
+
+    def write(self, value: float) -> float | int:
+        return int(value) if value.is_integer() else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Span(_Scalar):
+    def read(self, value: object, where: str) -> float:
+        if not isinstance(value, str):
+            raise _wrong(where, value, 'a duration in quotes such as "90s" or "1h30m"')
+        return parse_duration(value, where)
+
+    def write(self, value: float) -> str:
+        return format_duration(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice(_Scalar):
+    names: tuple[str, ...]
+
+    def read(self, value: object, where: str) -> str:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self.names):
+            return self.names[value]
+        if not isinstance(value, str) or value not in self.names:
+            raise _wrong(where, value, f"one of {', '.join(self.names)}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    cls: Callable[[], type]
+
+    def read(self, value: object, where: str) -> object:
+        return read(self.cls(), value, where)
+
+    def write(self, value: object) -> object:
+        return write(value)
+
+    def keyed(self, value: object, where: str) -> object:
+        return keyed(self.cls(), value, where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Many:
+    kind: _Kind
+
+    def read(self, value: object, where: str) -> tuple[object, ...]:
+        return tuple(self.kind.read(v, f"{where}[{i}]") for i, v in self._members(value, where))
+
+    def write(self, value: tuple[object, ...]) -> list[object]:
+        return [self.kind.write(v) for v in value]
+
+    def keyed(self, value: object, where: str) -> object:
+        return [self.kind.keyed(v, f"{where}[{i}]") for i, v in self._members(value, where)]
+
+    def _members(self, value: object, where: str) -> enumerate[object]:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong(where, value, "a list")
+        for position, member in enumerate(value):
+            if member is None:
+                raise _wrong(f"{where}[{position}]", member, "a value")
+        return enumerate(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping(_Scalar):
+    _text: ClassVar[_Text] = _Text()
+
+    def read(self, value: object, where: str) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise _wrong(where, value, "an object of names and strings")
+        return {self._text.read(k, where): self._text.read(v, f"{where}.{k}") for k, v in value.items()}
+
+    def write(self, value: dict[str, str]) -> object:
+        return dict(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignored(_Scalar):
+    def read(self, value: object, where: str) -> None:  # noqa: ARG002
+        return None

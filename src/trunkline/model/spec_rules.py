@@ -1,0 +1,384 @@
+"""Whether a pipeline spec makes sense, and which of its wishes are not built yet.
+
+``validate`` takes a completed spec and knows nothing but the spec: that repos, secrets and commits exist is
+checked where they live. Each rule is one function with its own message; the first that is broken is told.
+A rule that Pachyderm checks only when it makes a pod (a bad quantity, a bad port) is checked here, so that
+a mistake is found when the spec is sent and not by a pipeline that never starts.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from trunkline.errors import InvalidArgument
+from trunkline.model import names
+from trunkline.model.globs import compile_glob
+from trunkline.model.quantities import parse_bytes
+from trunkline.model.spec import EVERY_JOB, UNTIL_SUCCESS, Input, PipelineSpec, complete, effective, from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from trunkline.model.spec import CronInput, PfsInput, ResourceSpec, Service
+
+#: Names below /pfs that are taken.
+_RESERVED_INPUTS = ("out", ".env")
+_SERVICE_TYPES = ("", "NodePort", "ClusterIP", "LoadBalancer")
+_COMBINATIONS = ("join", "group", "cross", "union")
+
+
+def load(user: Mapping[str, object], *defaults: Mapping[str, object]) -> PipelineSpec:
+    """Merge, read, complete and validate a spec as a user wrote it.
+
+    Args:
+        user: its JSON.
+        defaults: those of the cluster, then of the project.
+
+    Raises:
+        InvalidArgument: something is wrong with it; the message says what, where and how to mend it.
+    """
+    spec = complete(from_json(effective(user, *defaults)))
+    validate(spec)
+    return spec
+
+
+def validate(spec: PipelineSpec) -> None:
+    """Check a completed spec.
+
+    Raises:
+        InvalidArgument: a rule is broken.
+    """
+    for rule in _RULES:
+        rule(spec)
+
+
+def unsupported(spec: PipelineSpec) -> list[str]:
+    """Return a sentence for each wish of a valid spec that Trunkline cannot fulfil yet.
+
+    Fields that only Kubernetes knows (``pod_spec``, ``pod_patch``, ``tolerations``, ``scheduling_spec``,
+    ``metadata``, ``image_pull_secrets``, sidecar resources) are not listed: they are kept, and a fleet of
+    processes has no use for them.
+    """
+    transform = spec.transform
+    wishes: list[tuple[object, str]] = [
+        (spec.spout, "spout"),
+        (spec.service, "service"),
+        (spec.egress, "egress"),
+        (spec.s3_out, "s3_out"),
+        (spec.determined, "determined"),
+        (spec.maximum_expected_uptime, "maximum_expected_uptime"),
+        (transform and transform.datum_batching, "transform.datum_batching"),
+        (transform and transform.secrets, "transform.secrets"),
+    ]
+    for where, node in _inputs(spec):
+        wishes += [(node.join, f"{where}.join"), (node.group, f"{where}.group"), (node.cron, f"{where}.cron")]
+        if node.pfs is not None:
+            pfs = f"{where}.pfs"
+            wishes += [
+                (node.pfs.s3, f"{pfs}.s3"),
+                (node.pfs.lazy, f"{pfs}.lazy"),
+                (node.pfs.trigger, f"{pfs}.trigger"),
+            ]
+    return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
+
+
+# --- rules ---------------------------------------------------------------------------------------------
+
+
+def _identity(spec: PipelineSpec) -> None:
+    if not spec.name:
+        raise InvalidArgument('the pipeline has no name; add "pipeline": {"name": "…"}')
+    names.check_project(spec.project)
+    names.check_pipeline(spec.project, spec.name)
+    names.check_branch(spec.output_branch)
+
+
+def _command(spec: PipelineSpec) -> None:
+    transform = spec.transform
+    if transform is None or not transform.cmd:
+        raise InvalidArgument(
+            'nothing to run: no transform.cmd; give the command as a list such as ["python3", "/work.py"]'
+        )
+    for field, command in (("cmd", transform.cmd), ("err_cmd", transform.err_cmd)):
+        if command and not command[0]:
+            raise InvalidArgument(f"transform.{field}[0] is empty; it must name the program to run")
+    for name in transform.env:
+        if not name or "=" in name:
+            raise InvalidArgument(
+                f'transform.env has a variable named "{name}"; give it a name, without "=" in it'
+            )
+    for code in transform.accept_return_code:
+        if not 0 <= code <= 255:
+            raise InvalidArgument(
+                f"transform.accept_return_code has {code}, but commands return 0 to 255; correct or remove it"
+            )
+    for position, secret in enumerate(transform.secrets):
+        where = f"transform.secrets[{position}]"
+        if not secret.name:
+            raise InvalidArgument(f"{where} has no name; name the secret")
+        if not secret.env_var and not secret.mount_path:
+            raise InvalidArgument(
+                f'{where} has neither mount_path nor env_var; say where "{secret.name}" goes'
+            )
+        if secret.env_var and not secret.key:
+            raise InvalidArgument(f'{where} has env_var "{secret.env_var}" but no key; name the key to read')
+
+
+def _presence_of_input(spec: PipelineSpec) -> None:
+    if spec.spout is not None:
+        if spec.autoscaling:
+            raise InvalidArgument("autoscaling cannot be used with spout, which always runs; remove one")
+        if spec.input is not None and spec.spout.service is None:
+            raise InvalidArgument("a spout has no input; remove input or spout")
+        return
+    if spec.input is None:
+        raise InvalidArgument(
+            'no input is set; add for example "input": {"pfs": {"repo": "…", "glob": "/*"}}'
+        )
+
+
+def _shape_of_inputs(spec: PipelineSpec) -> None:
+    for where, node in _inputs(spec):
+        kinds = [kind for kind in ("pfs", "cron", *_COMBINATIONS) if getattr(node, kind)]
+        if len(kinds) != 1:
+            found = f"has {' and '.join(kinds)}" if kinds else "is empty"
+            raise InvalidArgument(
+                f"{where} {found}, but exactly one of pfs, cron, cross, union, join, group is wanted"
+            )
+        if node.pfs is not None:
+            _pfs_input(node.pfs, f"{where}.pfs", spec)
+        if node.cron is not None:
+            _cron_input(node.cron, f"{where}.cron")
+        for kind in ("join", "group"):
+            _keyed_inputs(kind, getattr(node, kind), f"{where}.{kind}")
+
+
+def _pfs_input(pfs: PfsInput, where: str, spec: PipelineSpec) -> None:
+    if not pfs.repo:
+        raise InvalidArgument(f"{where} names no repo; add repo")
+    if not pfs.glob:
+        raise InvalidArgument(
+            f'{where} has no glob; add for example "glob": "/*", one datum per top-level name'
+        )
+    _input_name(pfs.name, where)
+    names.check_project(pfs.project)
+    if pfs.repo_type not in names.REPO_TYPES:
+        raise InvalidArgument(f'{where}.repo_type "{pfs.repo_type}" is unknown; write user, meta or spec')
+    names.check_branch(pfs.branch)
+    if (pfs.project, pfs.repo, pfs.repo_type) == (spec.project, spec.name, names.USER):
+        raise InvalidArgument(f'{where} is the pipeline\'s own output repo "{pfs.repo}"; name another repo')
+    glob = compile_glob(pfs.glob)
+    glob.check_template(pfs.join_on)
+    glob.check_template(pfs.group_by)
+    if pfs.s3:
+        _s3_input(pfs, where)
+    if pfs.trigger is not None:
+        trigger = pfs.trigger
+        if trigger.cron_spec and (trigger.size or trigger.commits or trigger.rate_limit_spec):
+            raise InvalidArgument(f"{where}.trigger has cron_spec beside other conditions; keep one kind")
+        if trigger.commits < 0:
+            raise InvalidArgument(f"{where}.trigger.commits is {trigger.commits}; write 1 or more")
+
+
+def _s3_input(pfs: PfsInput, where: str) -> None:
+    if pfs.glob != "/":
+        raise InvalidArgument(f'{where} is an s3 input with glob "{pfs.glob}"; such an input needs glob "/"')
+    for flag in ("lazy", "empty_files"):
+        if getattr(pfs, flag):
+            raise InvalidArgument(f"{where} is an s3 input and {flag}; remove one, s3 inputs hold no files")
+
+
+def _cron_input(cron: CronInput, where: str) -> None:
+    if not cron.name:
+        raise InvalidArgument(f"{where} has no name; add name, which is also its folder below /pfs")
+    _input_name(cron.name, where)
+    if not cron.spec:
+        raise InvalidArgument(f'{where} has no spec; add for example "spec": "@every 60s"')
+    names.check_repo(cron.repo)
+
+
+def _input_name(name: str, where: str) -> None:
+    if name in _RESERVED_INPUTS:
+        raise InvalidArgument(f'{where} cannot be named "{name}", /pfs/{name} is taken; give it another name')
+    names.check_repo(name)
+
+
+def _keyed_inputs(kind: str, children: tuple[Input, ...], where: str) -> None:
+    key = "join_on" if kind == "join" else "group_by"
+    for position, child in enumerate(children):
+        if child.pfs is None:
+            raise InvalidArgument(f"{where}[{position}] is no pfs input; a {kind} combines pfs inputs only")
+        if not getattr(child.pfs, key):
+            raise InvalidArgument(f'{where}[{position}].pfs has no {key}; add for example "{key}": "$1"')
+
+
+def _names_of_inputs(spec: PipelineSpec) -> None:
+    if spec.input is not None:
+        _names_used(spec.input)
+
+
+def _names_used(node: Input) -> list[str]:
+    """Return the names that a datum of this input may hold."""
+    if not node.children:
+        return [node.name]
+    used: list[str] = []
+    for child in node.children:
+        of_child = _names_used(child)
+        if not node.union:
+            for name in of_child:
+                if name in used:
+                    raise InvalidArgument(
+                        f'name "{name}" was used more than once; give one of these inputs another name'
+                    )
+        used += of_child
+    # A name of several branches of a union is one name: a datum has only one branch.
+    return list(dict.fromkeys(used))
+
+
+def _s3_places(spec: PipelineSpec) -> None:
+    for where, node in _inputs(spec):
+        for kind in ("join", "group", "union"):
+            for child in getattr(node, kind):
+                if any(leaf.pfs and leaf.pfs.s3 for leaf in child.leaves()):
+                    raise InvalidArgument(f"{where}.{kind} holds an s3 input; use s3 alone or within a cross")
+
+
+def _scale(spec: PipelineSpec) -> None:
+    if spec.parallelism < 1:
+        raise InvalidArgument(
+            f"parallelism_spec.constant is {spec.parallelism}, but a pipeline needs at least 1 worker; "
+            "write 1 or more, and autoscaling: true to have none while there is nothing to do"
+        )
+    if spec.maximum_expected_uptime is not None and not spec.autoscaling:
+        raise InvalidArgument("maximum_expected_uptime needs autoscaling: true; add it or remove the uptime")
+    if spec.datum_tries is not None and spec.datum_tries < 1:
+        raise InvalidArgument(
+            f"datum_tries is {spec.datum_tries}, but a datum is tried at least once; write 1 or more"
+        )
+    for field in ("datum_timeout", "job_timeout", "maximum_expected_uptime"):
+        seconds = getattr(spec, field)
+        if seconds is not None and seconds < 0:
+            raise InvalidArgument(
+                f"{field} is negative; write a duration such as 90s, or leave it out for none"
+            )
+    sets = spec.datum_set_spec
+    if sets is not None:
+        sizes = {"number": sets.number, "size_bytes": sets.size_bytes, "per_worker": sets.per_worker}
+        for name, size in sizes.items():
+            if size < 0:
+                raise InvalidArgument(f"datum_set_spec.{name} is {size}; write 1 or more, or leave it out")
+        if not any(sizes.values()):
+            raise InvalidArgument(
+                "datum_set_spec sets nothing; set number, size_bytes or per_worker, or leave it out"
+            )
+    if spec.reprocess_spec not in ("", UNTIL_SUCCESS, EVERY_JOB):
+        raise InvalidArgument(
+            f'reprocess_spec "{spec.reprocess_spec}" is unknown; write {UNTIL_SUCCESS} or {EVERY_JOB}'
+        )
+
+
+def _resources(spec: PipelineSpec) -> None:
+    for field in (
+        "resource_requests",
+        "resource_limits",
+        "sidecar_resource_requests",
+        "sidecar_resource_limits",
+    ):
+        resources: ResourceSpec | None = getattr(spec, field)
+        if resources is None:
+            continue
+        if resources.cpu is not None and resources.cpu < 0:
+            raise InvalidArgument(f"{field}.cpu is {resources.cpu:g}; write a number such as 0.5 or 2")
+        for kind in ("memory", "disk"):
+            if amount := getattr(resources, kind):
+                parse_bytes(amount, f"{field}.{kind}")
+        if resources.gpu is not None:
+            if not resources.gpu.type:
+                raise InvalidArgument(f'{field}.gpu has no type; write for example "nvidia.com/gpu"')
+            if resources.gpu.number < 1:
+                raise InvalidArgument(f"{field}.gpu.number is {resources.gpu.number}; write 1 or more")
+
+
+def _kubernetes(spec: PipelineSpec) -> None:
+    for position, toleration in enumerate(spec.tolerations):
+        if toleration.operator == "EMPTY":
+            raise InvalidArgument(
+                f"toleration {position + 1}/{len(spec.tolerations)} has no operator; write EXISTS or EQUAL"
+            )
+    for field in ("pod_spec", "pod_patch"):
+        if not (written := getattr(spec, field)):
+            continue
+        try:
+            json.loads(written)
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument(f"{field} is not JSON: {error}; write JSON, as a string") from error
+
+
+def _service(spec: PipelineSpec) -> None:
+    services: list[tuple[str, Service | None]] = [
+        ("service", spec.service),
+        ("spout.service", spec.spout.service if spec.spout else None),
+    ]
+    for where, service in services:
+        if service is None:
+            continue
+        for field in ("internal_port", "external_port"):
+            port = getattr(service, field)
+            if not 1 <= port <= 65_535:
+                raise InvalidArgument(f"{where}.{field} is {port}; write a port from 1 to 65535")
+        if service.type not in _SERVICE_TYPES:
+            raise InvalidArgument(
+                f'{where}.type "{service.type}" is unknown; write NodePort, ClusterIP or LoadBalancer'
+            )
+    if spec.service is not None and spec.parallelism != 1:
+        raise InvalidArgument(
+            f"a service runs one worker, but parallelism_spec.constant is {spec.parallelism}; write 1"
+        )
+    if spec.service is not None and spec.spout is not None:
+        raise InvalidArgument("service and spout are both set; keep one, or put the service into the spout")
+
+
+def _egress(spec: PipelineSpec) -> None:
+    if spec.egress is None:
+        return
+    targets = [field for field in ("url", "object_storage", "sql_database") if getattr(spec.egress, field)]
+    if len(targets) != 1:
+        found = " and ".join(targets) or "nothing"
+        raise InvalidArgument(f"egress sets {found}; set exactly one of URL, object_storage and sql_database")
+    if targets[0] != "url" and not getattr(spec.egress, targets[0]).url:
+        raise InvalidArgument(f"egress.{targets[0]} has no url; add it")
+
+
+def _legacy(spec: PipelineSpec) -> None:
+    if spec.tf_job is not None:
+        raise InvalidArgument("tf_job is not supported yet; run the training as a transform instead")
+
+
+_RULES: tuple[Callable[[PipelineSpec], None], ...] = (
+    _identity,
+    _legacy,
+    _command,
+    _presence_of_input,
+    _shape_of_inputs,
+    _names_of_inputs,
+    _s3_places,
+    _scale,
+    _resources,
+    _kubernetes,
+    _service,
+    _egress,
+)
+
+
+def _inputs(spec: PipelineSpec) -> Iterator[tuple[str, Input]]:
+    """Yield every input with its place, outer ones first."""
+    if spec.input is not None:
+        yield from _inputs_below("input", spec.input)
+
+
+def _inputs_below(where: str, node: Input) -> Iterator[tuple[str, Input]]:
+    yield where, node
+    for kind in _COMBINATIONS:
+        for position, child in enumerate(getattr(node, kind)):
+            yield from _inputs_below(f"{where}.{kind}[{position}]", child)

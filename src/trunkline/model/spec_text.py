@@ -1,0 +1,217 @@
+"""Spec files: JSON or YAML text in, one JSON object per pipeline out.
+
+A file may hold one spec, a list of specs, or several documents after each other. What people get wrong in
+such files is told with line, column and the line itself. A key given twice is an error, because both
+formats would silently drop the first. Fields are not looked at here (``model.spec``).
+
+The YAML library is imported when a YAML file comes, because every command pays for imports.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+
+
+def parse_specs(text: str, source: str) -> list[dict[str, Any]]:
+    """Return the specs of a file.
+
+    Args:
+        text: its content.
+        source: its name, for messages; ``.yaml`` or ``.yml`` at its end makes it YAML, ``.json`` JSON,
+            otherwise the first character decides.
+
+    Raises:
+        InvalidArgument: it is broken, has a key twice, or holds something that is not a spec.
+    """
+    text = text.removeprefix("\ufeff")
+    documents = _yaml(text, source) if _is_yaml(text, source) else _json(text, source)
+    specs: list[dict[str, Any]] = []
+    for document in documents:
+        for spec in document if isinstance(document, list) else [document]:
+            if not isinstance(spec, dict):
+                raise InvalidArgument(
+                    f"{source} holds {_kind(spec)} where a pipeline spec is wanted; "
+                    'write an object such as {"pipeline": {"name": "edges"}, …}'
+                )
+            specs.append(spec)
+    if not specs:
+        raise InvalidArgument(f"{source} holds no pipeline spec; write one, in JSON or YAML")
+    return specs
+
+
+def _is_yaml(text: str, source: str) -> bool:
+    if source.endswith((".yaml", ".yml")):
+        return True
+    return not source.endswith(".json") and not text.lstrip().startswith(("{", "["))
+
+
+# --- JSON ----------------------------------------------------------------------------------------------
+
+
+class _DuplicateKey(Exception):
+    """An object gives a key twice."""
+
+
+class _Constant(Exception):
+    """A number that Python reads but JSON does not have."""
+
+
+def _json(text: str, source: str) -> Iterator[object]:
+    decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+    at = _skip_space(text, 0)
+    while at < len(text):
+        try:
+            document, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise _broken(source, "JSON", text, error.pos, error.msg) from error
+        except _DuplicateKey as error:
+            key, position = _first_duplicate(text, at)
+            raise _broken(
+                source, "JSON", text, position, f"key {key} is given twice in one object"
+            ) from error
+        except _Constant as error:
+            position = next(token.start() for token in _CONSTANT.finditer(text, at) if token[1])
+            raise _broken(source, "JSON", text, position, f'"{error}" is no number in JSON') from error
+        except RecursionError as error:
+            raise InvalidArgument(f"{source} is nested too deeply; write it flatter") from error
+        yield document
+        at = _skip_space(text, end)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _DuplicateKey
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise _Constant(name)
+
+
+def _skip_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
+
+
+def _first_duplicate(text: str, at: int) -> tuple[str, int]:
+    """Find the key that an object of valid JSON gives twice; the decoder does not say where it is."""
+    objects: list[set[str] | None] = []  # per open bracket the keys so far; None for a list
+    last = ("", at)
+    for token in _TOKEN.finditer(text, at):
+        mark = token.group()
+        if mark in "{[":
+            objects.append(set() if mark == "{" else None)
+        elif mark in "}]":
+            objects.pop()
+        elif mark == ":":
+            keys = objects[-1]
+            name = json.loads(last[0])
+            if keys is not None:
+                if name in keys:
+                    return last
+                keys.add(name)
+        elif mark != ",":
+            last = (mark, token.start())
+    raise AssertionError("no key is given twice")
+
+
+# --- YAML ----------------------------------------------------------------------------------------------
+
+
+def _yaml(text: str, source: str) -> Iterator[object]:
+    import yaml
+
+    try:
+        for document in yaml.load_all(text, _loader()):  # a safe loader of our own
+            if document is not None:
+                yield document
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = _position(text, mark.line, mark.column) if mark else 0
+        raise _broken(
+            source, "YAML", text, position, error.problem or error.context or "it cannot be read"
+        ) from error
+    except yaml.reader.ReaderError as error:
+        raise InvalidArgument(f"{source} is broken YAML: {error.reason}; save it as UTF-8 text") from error
+    except RecursionError as error:
+        raise InvalidArgument(f"{source} is nested too deeply; write it flatter") from error
+
+
+@cache
+def _loader() -> Any:
+    """Return a loader that knows what JSON knows: no dates, no keys but strings, none of them twice."""
+    import yaml
+
+    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C library is optional in source builds
+
+    class Loader(base):  # type: ignore[misc, valid-type]
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, "a key must be a string", key.start_mark
+                    )
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f'key "{key.value}" is given twice in one object', key.start_mark
+                    )
+                seen.add(key.value)
+                if key.tag != "tag:yaml.org,2002:merge":
+                    # JSON has no other keys: 8080: and yes: mean the strings.
+                    key.tag = "tag:yaml.org,2002:str"
+            return dict(super().construct_mapping(node, deep))
+
+    # A date is a string in JSON, and protobuf reads it as one.
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in base.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+# --- messages ------------------------------------------------------------------------------------------
+
+
+def _position(text: str, line: int, column: int) -> int:
+    start = 0
+    for _ in range(line):
+        start = text.find("\n", start) + 1 or len(text)
+    return min(start + column, len(text))
+
+
+def _broken(source: str, form: str, text: str, position: int, what: str) -> InvalidArgument:
+    position = min(position, len(text))
+    line = text.count("\n", 0, position) + 1
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", start)
+    shown = text[start : end if end >= 0 else len(text)].strip()
+    shown = shown if len(shown) <= 100 else shown[:100] + "…"
+    place = f"line {line}, column {position - start + 1}"
+    what = what[:1].lower() + what[1:]
+    return InvalidArgument(f"{source} is broken {form} at {place}: {what}; mend this line: {shown}")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case str():
+            return f'the string "{value[:60]}"'
+        case list():
+            return "a list within a list"
+        case None:
+            return "null"
+        case _:
+            return f"the value {json.dumps(value)[:60]}"
