@@ -75,12 +75,12 @@ class WorkerServicer:
         self._tokens: dict[str, bytes] = {}
         self._assigned: OrderedDict[str, Assigned] = OrderedDict()
 
-    async def Register(self, request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:  # noqa: ARG002, D102, N802
+    async def Register(self, _request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:
         worker_id = await self._authenticate(context)
         await self._versions.write_soon(_register, worker_id)
         return pb.RegisterResponse()
 
-    async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:  # noqa: D102, N802
+    async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:
         worker_id = await self._authenticate(context)
         worker = await self._versions.db.read(claims.known, worker_id)
         topic = f"work:{worker.pipeline_id}"
@@ -98,7 +98,7 @@ class WorkerServicer:
             if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
                 return pb.ClaimResponse()
 
-    async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:  # noqa: D102, N802
+    async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:
         worker_id = await self._authenticate(context)
         running = request.datum_started > 0
         valid, restart, retire = await self._versions.write_soon(
@@ -110,14 +110,14 @@ class WorkerServicer:
         )
         return pb.RenewResponse(valid=valid, restart_datum=restart, retire=retire)
 
-    async def Fetch(self, request: pb.FetchRequest, context: Any) -> AsyncIterator[pb.FetchResponse]:  # noqa: D102, N802
+    async def Fetch(self, request: pb.FetchRequest, context: Any) -> AsyncIterator[pb.FetchResponse]:
         worker_id = await self._authenticate(context)
         assigned = await self._blocking(self._owned, worker_id, request.claim_id)
         pieces = self._pieces(assigned, request.items)
         while (frame := await self._blocking(next, pieces, None)) is not None:
             yield frame
 
-    async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], context: Any) -> pb.CompleteResponse:  # noqa: D102, N802
+    async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], context: Any) -> pb.CompleteResponse:
         worker_id = await self._authenticate(context)
         receiving: Receiving | None = None
         try:
@@ -138,7 +138,7 @@ class WorkerServicer:
         accepted, retire = await self._versions.write_soon(claims.hand_in, worker_id, handed)
         return pb.CompleteResponse(accepted=accepted, retire=retire)
 
-    async def Log(self, request: pb.LogRequest, context: Any) -> pb.LogResponse:  # noqa: D102, N802
+    async def Log(self, request: pb.LogRequest, context: Any) -> pb.LogResponse:
         worker_id = await self._authenticate(context)
         if not request.lines:
             return pb.LogResponse()
