@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+from storage_world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+settings.register_profile("storage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("storage")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.store.close()

@@ -1,0 +1,116 @@
+"""A store in memory, for the tests of the engine: true objects, and a dict where SQL would be."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.storage.applying import Applied, apply_deltas
+from trunkline.storage.builder import FROZEN, TreeFormat
+from trunkline.storage.chunks import ChunkId, Location, PackRecord
+from trunkline.storage.deltas import DeltaWriter
+from trunkline.storage.files import FILES
+from trunkline.storage.segments import EMPTY, TreeId, TreeKind
+from trunkline.storage.store import ChunkStore
+from trunkline.storage.trees import Trees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from trunkline.ports import ObjectStore
+    from trunkline.storage.packing import ChunkWriter
+
+#: Segments of a few rows, so that small examples have many.
+TINY = TreeFormat(least=3, most=12, modulus=5, unit=256)
+
+
+class MemoryIndex:
+    """A chunk index in a dict."""
+
+    def __init__(self) -> None:
+        self.places: dict[ChunkId, Location] = {}
+        self._lock = threading.Lock()
+
+    def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
+        with self._lock:
+            return {id: self.places[id] for id in ids if id in self.places}
+
+    def record(self, packs: Iterable[PackRecord]) -> None:
+        with self._lock:
+            for pack in packs:
+                for id, offset, stored, length, codec in pack.entries:
+                    self.places.setdefault(id, Location(pack.pack, offset, stored, length, codec))
+
+
+class World:
+    """A store with its trees, and short ways to write to it."""
+
+    def __init__(
+        self, objects: ObjectStore | None = None, format: TreeFormat = FROZEN, kind: TreeKind = FILES
+    ) -> None:
+        self.objects = objects or MemoryObjects()
+        self.index = MemoryIndex()
+        self.store = ChunkStore(self.objects, self.index, threads=2)
+        self.trees = Trees(self.store, kind, format=format)
+
+    def write(self, action: Callable[[ChunkWriter], TreeId]) -> TreeId:
+        """Do something with a writer and seal it."""
+        writer = self.store.writer()
+        result = action(writer)
+        self.index.record(writer.seal())
+        return result
+
+    def build(self, rows: dict[bytes, bytes]) -> TreeId:
+        return self.write(lambda writer: self.trees.build(writer, sorted(rows.items())))
+
+    def merge(self, base: TreeId, changes: dict[bytes, bytes | None]) -> TreeId:
+        return self.write(lambda writer: self.trees.merge(writer, base, sorted(changes.items())))
+
+    def apply(self, base: TreeId, *says: Callable[[DeltaWriter], None]) -> Applied:
+        """Apply what each of ``says`` tells a delta writer, each its own delta."""
+        writer = self.store.writer()
+        deltas: list[TreeId] = []
+        for say in says:
+            delta = DeltaWriter(self.trees, writer)
+            say(delta)
+            deltas += delta.finish()
+        applied = apply_deltas(self.trees, writer, base, deltas)
+        self.index.record(writer.seal())
+        return applied
+
+    def files(self, contents: dict[str, bytes]) -> TreeId:
+        """Store a tree of files."""
+
+        def say(delta: DeltaWriter) -> None:
+            for path, data in contents.items():
+                delta.add(path, "default", data)
+
+        return self.apply(EMPTY, say).tree
+
+    def cold(self) -> Trees:
+        """The same trees with nothing at hand."""
+        return Trees(CountingSource(self.store), self.trees.kind, format=self.trees._format)
+
+
+class CountingSource:
+    """Counts the chunks that are read."""
+
+    def __init__(self, store: ChunkStore) -> None:
+        self._store = store
+        self.reads: Counter[ChunkId] = Counter()
+
+    def read(self, id: ChunkId) -> bytes:
+        self.reads[id] += 1
+        return self._store.read(id)
+
+    def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
+        for id in ids:
+            yield self.read(id)
+
+
+def noise(size: int, seed: int = 0) -> bytes:
+    """Bytes that look random and are always the same."""
+    return random.Random(seed).randbytes(size)
