@@ -60,9 +60,9 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     rows_: dict[datums.LeafKey, CommitRow | None] = {}
     for key, leaf in datums.leaves(spec.input):
         repo = repos.find_repo(conn, leaf.project, leaf.repo, leaf.repo_type)
-        row = upstream.get(repo.id) if repo is not None else None
-        rows_[key] = row
-        trees[key] = TreeId(row.tree) if row is not None and row.tree is not None else EMPTY
+        commit = upstream.get(repo.id) if repo is not None else None
+        rows_[key] = commit
+        trees[key] = TreeId(commit.tree) if commit is not None and commit.tree is not None else EMPTY
     return Inputs(trees, rows_)
 
 
@@ -129,7 +129,7 @@ def _difference(
                 gone.append((change.old.id, value))
         if change.new is not None:
             total += 1
-            todo.append(_row_of(change.new))
+            todo.append(_encoded(change.new))
     return sorted(todo), sorted(gone), total
 
 
@@ -165,9 +165,9 @@ def _delta(versions: Versions, leaf: PfsInput, old: TreeId, new: TreeId) -> datu
             if not glob.matches(entry.path.rstrip("/") or "/"):
                 continue
             if before is not None:
-                removed[before.path] = _item(leaf, before)
+                removed[before.path] = item(leaf, before)
             if now is not None:
-                added[now.path] = _item(leaf, now)
+                added[now.path] = item(leaf, now)
     return datums.LeafDelta(removed=removed, added=added)
 
 
@@ -175,10 +175,11 @@ def _items(versions: Versions, leaf: PfsInput, inputs: Inputs) -> Iterator[datum
     """Return all items of a leaf."""
     tree = inputs.trees[datums.leaf_key(leaf)]
     for entry in storage_files.glob(versions.trees, tree, compile_glob(leaf.glob)):
-        yield _item(leaf, entry)
+        yield item(leaf, entry)
 
 
-def _item(leaf: PfsInput, entry: FileEntry) -> datums.ItemRef:
+def item(leaf: PfsInput, entry: FileEntry) -> datums.ItemRef:
+    """Return an entry as an item of a leaf."""
     return datums.ItemRef(
         input=leaf.name,
         repo=leaf.repo,
@@ -191,12 +192,17 @@ def _item(leaf: PfsInput, entry: FileEntry) -> datums.ItemRef:
 
 
 def _rows_of(found: Iterable[datums.DatumSpec]) -> Iterator[tuple[bytes, bytes]]:
-    return map(_row_of, found)
+    return map(_encoded, found)
 
 
-def _row_of(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
+def _encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
+    return datum.id, rows.encode(row(datum))
+
+
+def row(datum: datums.DatumSpec) -> rows.DatumRow:
+    """Return a datum as the row of a todo."""
     items = tuple(rows.RowItem(item.input, item.path, item.hash, item.size) for item in datum.items)
-    return datum.id, rows.encode(rows.DatumRow(datum.id, datum.hash, items, DatumState.UNKNOWN))
+    return rows.DatumRow(datum.id, datum.hash, items, DatumState.UNKNOWN)
 
 
 def record(conn: sa.Connection, job: JobRow, made: JobPlan, now: float) -> None:

@@ -1,0 +1,239 @@
+"""Between messages of ``pps_v2`` and the values of the layers below.
+
+A specification is JSON all the way: what comes as a message is turned into JSON first, so that V1 and V2 of
+CreatePipeline take the same road, and what goes out is read from the stored JSON by protobuf itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import json_format
+
+from trunkline import errors
+from trunkline.meta import commits, jobs, pipelines, repos, workers
+from trunkline.model import names
+from trunkline.model.states import DatumState, JobState, PipelineState
+from trunkline.rpc import convert
+from trunkline.rpc.gen import pfs_pb2, pps_pb2
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.meta.pipelines import PipelineRow, VersionRow
+    from trunkline.pps.listing import ListedDatum
+    from trunkline.pps.logs import Line
+
+#: Fields of CreatePipelineRequest that steer the request and are no part of the specification.
+_REQUEST_FLAGS = ("update", "reprocess", "dry_run", "spec_commit")
+#: Fields of PipelineInfo.Details that stand in the specification under the same name.
+_SPEC_FIELDS = (
+    "transform", "tf_job", "parallelism_spec", "egress", "output_branch", "resource_requests", "resource_limits",
+    "sidecar_resource_limits", "sidecar_resource_requests", "input", "description", "service", "spout",
+    "datum_set_spec", "datum_timeout", "job_timeout", "datum_tries", "scheduling_spec", "pod_spec", "pod_patch",
+    "s3_out", "metadata", "reprocess_spec", "autoscaling", "tolerations", "determined", "maximum_expected_uptime",
+)  # fmt: skip
+#: Likewise for JobInfo.Details.
+_JOB_SPEC_FIELDS = (
+    "transform", "parallelism_spec", "egress", "service", "spout", "resource_requests", "resource_limits",
+    "sidecar_resource_limits", "sidecar_resource_requests", "input", "datum_set_spec", "datum_timeout",
+    "job_timeout", "datum_tries", "scheduling_spec", "pod_spec", "pod_patch",
+)  # fmt: skip
+_LIVE_WORKERS = ("idle", "busy")
+
+
+def pipeline_name(message: pps_pb2.Pipeline) -> tuple[str, str]:
+    """Return (project, name) of the pipeline that a message names; the name may carry ancestry."""
+    if not message.name:
+        raise errors.InvalidArgument("the request names no pipeline; set the pipeline's name")
+    return message.project.name or names.DEFAULT_PROJECT, message.name
+
+
+def spec_json(request: pps_pb2.CreatePipelineRequest) -> dict[str, Any]:
+    """Return a specification that came as a message as JSON."""
+    found: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    for flag in _REQUEST_FLAGS:
+        found.pop(flag, None)
+    return found
+
+
+def spec_message(effective_json: str) -> pps_pb2.CreatePipelineRequest:
+    """Return a stored specification as a message."""
+    return json_format.Parse(effective_json, pps_pb2.CreatePipelineRequest(), ignore_unknown_fields=True)
+
+
+def _copy(source: Any, target: Any, fields: tuple[str, ...]) -> None:
+    """Copy the fields that are set from one message to another that has them under the same names."""
+    for descriptor, value in source.ListFields():
+        if descriptor.name not in fields:
+            continue
+        if descriptor.is_repeated:
+            getattr(target, descriptor.name).MergeFrom(value)
+        elif descriptor.message_type is not None:
+            getattr(target, descriptor.name).CopyFrom(value)
+        else:
+            setattr(target, descriptor.name, value)
+
+
+def pipeline_message(project: str, name: str) -> pps_pb2.Pipeline:
+    """Return a pipeline's name."""
+    return pps_pb2.Pipeline(project=pfs_pb2.Project(name=project), name=name)
+
+
+def job_message(pipeline: PipelineRow, set_id: str) -> pps_pb2.Job:
+    """Return a job's name."""
+    return pps_pb2.Job(pipeline=pipeline_message(pipeline.project, pipeline.name), id=set_id)
+
+
+def job_state(state: str) -> pps_pb2.JobState:
+    """Return a job state on the wire."""
+    return pps_pb2.JobState.Value(f"JOB_{JobState(state)}")
+
+
+def datum_state(state: DatumState) -> pps_pb2.DatumState:
+    """Return a datum state on the wire."""
+    return pps_pb2.DatumState.Value(str(state))
+
+
+def pipeline_info(
+    conn: sa.Connection, row: PipelineRow, version: VersionRow, notice: str, *, details: bool
+) -> pps_pb2.PipelineInfo:
+    """Return what InspectPipeline tells of a pipeline in one of its versions."""
+    info = pps_pb2.PipelineInfo(
+        pipeline=pipeline_message(row.project, row.name),
+        version=version.version,
+        stopped=row.stopped,
+        state=pps_pb2.PipelineState.Value(f"PIPELINE_{PipelineState(row.state)}"),
+        reason=row.reason,
+        type=pps_pb2.PipelineInfo.PIPELINE_TYPE_TRANSFORM,
+        user_spec_json=version.user_json,
+        effective_spec_json=version.effective_json,
+    )
+    info.metadata.update(row.metadata)
+    info.spec_commit.CopyFrom(
+        convert.commit_message(names.RepoName(row.project, row.name, names.SPEC), version.spec_set_id)
+    )
+    newest = jobs.newest(conn, row.id)
+    if newest is not None:
+        info.last_job_state = job_state(newest.state)
+    spec = spec_message(version.effective_json)
+    info.parallelism = spec.parallelism_spec.constant or 1
+    if details:
+        _copy(spec, info.details, _SPEC_FIELDS)
+        told = info.details
+        told.salt = version.salt
+        told.reason = notice
+        convert.set_time(told.created_at, row.created_at)
+        convert.set_time(told.updated_at, row.updated_at)
+        staff = workers.of_pipeline(conn, row.id)
+        told.workers_requested = row.target
+        told.workers_available = sum(worker.state in _LIVE_WORKERS for worker in staff)
+        ready = [worker.ready for worker in staff if worker.ready is not None]
+        if ready:
+            convert.set_time(told.workers_started_at, min(ready))
+        told.unclaimed_tasks = sum(jobs.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None)
+        if newest is not None and newest.state in (JobState.FAILURE, JobState.UNRUNNABLE):
+            told.recent_error = newest.reason
+    return info
+
+
+def job_info(conn: sa.Connection, job: JobRow, *, details: bool) -> pps_pb2.JobInfo:
+    """Return what InspectJob tells of a job."""
+    pipeline = pipelines.by_id(conn, job.pipeline_id)
+    assert pipeline is not None
+    output = commits.by_id(conn, job.commit_id)
+    info = pps_pb2.JobInfo(
+        job=job_message(pipeline, job.set_id),
+        pipeline_version=job.version,
+        output_commit=convert.commit_message(repos.repo_by_id(conn, output.repo_id), job.set_id),
+        restart=job.restart,
+        data_processed=job.processed,
+        data_skipped=job.skipped,
+        data_total=job.total,
+        data_failed=job.failed,
+        data_recovered=job.recovered,
+        state=job_state(job.state),
+        reason=job.reason,
+    )
+    _stats(info.stats, job)
+    convert.set_time(info.created, job.created)
+    if job.started is not None:
+        convert.set_time(info.started, job.started)
+    if job.finished is not None:
+        convert.set_time(info.finished, job.finished)
+    if details:
+        version = pipelines.version(conn, job.pipeline_id, job.version)
+        _copy(spec_message(version.effective_json), info.details, _JOB_SPEC_FIELDS)
+        info.details.salt = version.salt
+        for claim in jobs.owned_claims(conn, job.id):
+            status = info.details.worker_status.add(worker_id=claim.worker_id or "", job_id=job.set_id)
+            if claim.datum_started is not None:
+                convert.set_time(status.datum_status.started, claim.datum_started)
+    return info
+
+
+def _stats(message: pps_pb2.ProcessStats, given: Any) -> None:
+    """Fill in times and bytes from a job or datum row."""
+    message.download_time.FromNanoseconds(given.download_ns)
+    message.process_time.FromNanoseconds(given.process_ns)
+    message.upload_time.FromNanoseconds(given.upload_ns)
+    message.download_bytes = given.download_bytes
+    message.upload_bytes = given.upload_bytes
+
+
+def datum_info(listed: ListedDatum, job: pps_pb2.Job | None, inputs: dict[str, pfs_pb2.Commit]) -> pps_pb2.DatumInfo:
+    """Return what ListDatum tells of a datum; ``inputs`` are the commits by input name."""
+    info = pps_pb2.DatumInfo(
+        datum=pps_pb2.Datum(id=listed.row.id.hex()),
+        state=datum_state(listed.state),
+    )
+    if job is not None:
+        info.datum.job.CopyFrom(job)
+        if listed.row.job_id:
+            info.datum.job.id = listed.row.job_id
+    _stats(info.stats, listed.row)
+    for item in listed.row.items:
+        is_dir = item.path.endswith("/")
+        data = info.data.add(
+            file_type=pfs_pb2.DIR if is_dir else pfs_pb2.FILE, size_bytes=item.size, hash=item.hash
+        )
+        data.file.path = item.path
+        if item.input in inputs:
+            data.file.commit.CopyFrom(inputs[item.input])
+    return info
+
+
+def log_message(pipeline: PipelineRow, line: Line) -> pps_pb2.LogMessage:
+    """Return a log line on the wire."""
+    message = pps_pb2.LogMessage(
+        project_name=pipeline.project,
+        pipeline_name=pipeline.name,
+        job_id=line.job,
+        worker_id=line.worker,
+        datum_id=line.datum,
+        user=line.user,
+        message=line.message,
+    )
+    convert.set_time(message.ts, line.ts)
+    return message
+
+
+def user_json(text: str) -> dict[str, Any]:
+    """Read the JSON of CreatePipelineV2.
+
+    Raises:
+        InvalidArgument: it is no JSON object; says where.
+    """
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise errors.InvalidArgument(
+            f"the pipeline specification is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    if not isinstance(found, dict):
+        raise errors.InvalidArgument(f"the pipeline specification must be a JSON object, not {type(found).__name__}")
+    for flag in _REQUEST_FLAGS:
+        found.pop(flag, None)
+    return found
