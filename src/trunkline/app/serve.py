@@ -1,0 +1,186 @@
+"""The composition root: settings to drivers to servers, and the order in which they start and stop.
+
+Only this module knows which driver stands behind which port. Start: lock the data folder, open the
+database, listen, then let the controller work. Stop (SIGTERM or SIGINT): no new work is handed out, workers
+finish the datum they run or give it back, calls end, the database closes. Whatever is cut short is taken up
+by the next start, because nothing of it is kept in memory alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trunkline import __version__, errors
+from trunkline.drivers.fleets.images import ImageEnvironments
+from trunkline.drivers.fleets.process import ProcessFleet
+from trunkline.drivers.objects.local import LocalObjects
+from trunkline.meta import install
+from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.events import Wakeups
+from trunkline.pfs.chunk_index import SqlChunkIndex
+from trunkline.pfs.versions import Versions
+from trunkline.pps.controller import Controller
+from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.specs import Specs
+from trunkline.rpc import server as rpc_server
+from trunkline.rpc.control import ControlServicer
+from trunkline.rpc.pfs import PfsServicer
+from trunkline.rpc.pps import PpsServicer
+from trunkline.rpc.small import AdminServicer, VersionServicer
+from trunkline.rpc.worker_api import WorkerServicer
+from trunkline.storage.files import file_trees
+from trunkline.storage.store import ChunkStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+log = logging.getLogger("trunkline.app")
+
+#: Threads for blocking work of requests and pipelines. They mostly wait for the disk or for each other's GIL.
+BLOCKING_THREADS = 32
+#: Seconds that workers have to finish their datum when the server is told to stop.
+DRAIN_GRACE = 10.0
+#: Seconds that calls have to end.
+CALL_GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to serve."""
+
+    data: Path
+    #: HOST:PORT; port 0 for any free one.
+    listen: str = "127.0.0.1:30650"
+    #: Bytes of memory that workers may ask for together; None for the machine's.
+    capacity_memory: int | None = None
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]:
+    """Serve while the context is open.
+
+    Raises:
+        FailedPrecondition: another server has the data folder, or a newer one wrote it.
+        Unavailable: the address or the folder cannot be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_locked(settings.data))
+        clock = SystemClock()
+        wakeups = Wakeups(asyncio.get_running_loop())
+        executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")
+        stack.callback(executor.shutdown, wait=True)
+        db = Database(sqlite_url(settings.data), wakeups.announce)
+        stack.callback(db.close)
+        cluster_id = install.install(db, clock.now())
+        store = ChunkStore(LocalObjects(settings.data / "objects"), SqlChunkIndex(db))
+        stack.callback(store.close)
+        versions = Versions(db, store, file_trees(store), wakeups, clock, above=JobKeeper())
+        specs = Specs(db)
+        images = ImageEnvironments(settings.data / "images")
+        controllers: list[Controller] = []  # made once the address is known, which workers must be told
+
+        def dismiss(worker_ids: list[str]) -> None:
+            for controller in controllers:
+                controller.staffing.dismiss(worker_ids)
+
+        pps = PpsServicer(versions, specs, executor, dismiss, images.notice)
+        server = await rpc_server.start(
+            {
+                "pfs_v2.API": PfsServicer(versions),
+                "pps_v2.API": pps,
+                "versionpb_v2.API": VersionServicer(),
+                "admin_v2.API": AdminServicer(cluster_id),
+                "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor),
+                "trunkline.control.v1.Control": ControlServicer(versions, images, executor),
+            },
+            settings.listen,
+        )
+        stack.push_async_callback(server.stop, CALL_GRACE)
+        fleet = ProcessFleet(
+            server_address=server.address,
+            folder=settings.data / "fleet",
+            capacity=settings.capacity_memory,
+            images=images,
+        )
+        stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
+        controller = Controller(versions, specs, fleet, executor)
+        controllers.append(controller)
+        loops = asyncio.create_task(controller.run(), name="controller")
+        stack.push_async_callback(_cancelled, loops)
+        yield server
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+    """Hold the data folder for this process alone."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"cannot use the data folder {str(data)!r}: {error.strerror}; name another with --data"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode() or "unknown"
+            raise errors.FailedPrecondition(
+                f"the data folder {str(data)!r} is in use by another server (process {owner.strip()});"
+                " stop that one or name another folder with --data"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; one line of JSON on stdout says when it is ready and where."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as server:
+        ready = {"ready": True, "grpc": server.address, "version": __version__, "data": str(settings.data), "pid": os.getpid()}
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+        log.info("stopping")
+
+
+def main(settings: Settings) -> None:
+    """Serve in the foreground; returns after an orderly stop."""
+    logging.basicConfig(
+        level=os.environ.get("TRUNKLINE_LOG", "WARNING").upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    asyncio.run(serve(settings))
