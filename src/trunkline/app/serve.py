@@ -29,7 +29,7 @@ from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.events import Wakeups
-from trunkline.pfs.chunk_index import SqlChunkIndex
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.versions import Versions
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
@@ -92,7 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
         db = Database(sqlite_url(settings.data), wakeups.announce)
         stack.callback(db.close)
         cluster_id = install.install(db, clock.now())
-        store = ChunkStore(LocalObjects(settings.data / "objects"), SqlChunkIndex(db))
+        store = ChunkStore(LocalObjects(settings.data / "objects"), DatabaseChunkIndex(db))
         stack.callback(store.close)
         versions = Versions(db, store, file_trees(store), wakeups, clock, above=JobKeeper())
         specs = Specs(db)
@@ -169,7 +169,13 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as server:
-        ready = {"ready": True, "grpc": server.address, "version": __version__, "data": str(settings.data), "pid": os.getpid()}
+        ready = {
+            "ready": True,
+            "grpc": server.address,
+            "version": __version__,
+            "data": str(settings.data),
+            "pid": os.getpid(),
+        }
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         await stop.wait()

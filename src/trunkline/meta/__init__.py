@@ -1,0 +1,1 @@
+"""State in SQL: schema, migrations, one function per query or write."""

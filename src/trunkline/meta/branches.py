@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.schema import branch, branch_provenance
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ _BRANCH = sa.select(*(branch.c[name] for name in BranchRow.__slots__))
 _BY_NAME = _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
 _BY_ID = _BRANCH.where(branch.c.id == sa.bindparam("branch_id"))
 _EDGE = sa.select(*(branch_provenance.c[name] for name in Edge.__slots__))
-_UP = _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(branch_provenance.c.upstream_id)
+_UP = _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(
+    branch_provenance.c.upstream_id
+)
 _DOWN = _EDGE.where(branch_provenance.c.upstream_id == sa.bindparam("branch_id")).order_by(
     branch_provenance.c.branch_id
 )
@@ -64,7 +67,10 @@ def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
 
 def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:
     """Return a repo's branches, newest first."""
-    return [BranchRow(*row) for row in conn.execute(_BRANCH.where(branch.c.repo_id == repo_id).order_by(branch.c.id.desc()))]
+    return [
+        BranchRow(*row)
+        for row in conn.execute(_BRANCH.where(branch.c.repo_id == repo_id).order_by(branch.c.id.desc()))
+    ]
 
 
 def with_head(conn: sa.Connection, commit_ids: Iterable[int]) -> list[BranchRow]:
@@ -78,7 +84,7 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
         "repo_id": repo_id, "name": name, "head_id": None, "trigger": None,
         "created_at": now, "updated_at": now, "metadata": {},
     }  # fmt: skip
-    number = int(conn.execute(branch.insert().values(values)).inserted_primary_key[0])
+    number = inserted_id(conn.execute(branch.insert().values(values)))
     return BranchRow(number, repo_id, name, None, None, now, now, {})
 
 

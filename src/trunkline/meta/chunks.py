@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.schema import chunk, pack, storage_total
 
 if TYPE_CHECKING:
@@ -30,37 +31,40 @@ class PackEntries(Protocol):
         """Bytes of the pack."""
 
     @property
-    def entries(self) -> Sequence[tuple[bytes, int, int, int, int]]:
+    def entries(self) -> Iterable[tuple[bytes, int, int, int, int]]:
         """(chunk id, offset, stored bytes, length, codec) of each chunk."""
 
 
-_FIND = sa.text(
-    "SELECT chunk.id, pack.name, chunk.\"offset\", chunk.stored, chunk.length, chunk.codec"
-    " FROM chunk JOIN pack ON pack.id = chunk.pack_id WHERE chunk.id IN :ids"
-).bindparams(sa.bindparam("ids", expanding=True))
+_FIND = (
+    'SELECT chunk.id, pack.name, chunk."offset", chunk.stored, chunk.length, chunk.codec'
+    " FROM chunk JOIN pack ON pack.id = chunk.pack_id WHERE chunk.id IN ({})"
+)
 _INSERT = (
-    "INSERT INTO chunk (id, pack_id, \"offset\", stored, length, codec) VALUES ({0}, {0}, {0}, {0}, {0}, {0})"
+    'INSERT INTO chunk (id, pack_id, "offset", stored, length, codec) VALUES ({0}, {0}, {0}, {0}, {0}, {0})'
     " ON CONFLICT DO NOTHING"
 )
 
 
 def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[tuple[bytes, str, int, int, int, int]]:
     """Return (chunk id, pack, offset, stored bytes, length, codec) of those ids that are known."""
+    # Plain driver SQL: a look-up of 256 chunks comes with every 256 KiB written.
+    mark = _mark(conn)
     found: list[tuple[bytes, str, int, int, int, int]] = []
     for at in range(0, len(ids), FIND_BATCH):
-        found.extend(tuple(row) for row in conn.execute(_FIND, {"ids": ids[at : at + FIND_BATCH]}))
+        batch = tuple(ids[at : at + FIND_BATCH])
+        rows = conn.exec_driver_sql(_FIND.format(",".join([mark] * len(batch))), batch)
+        found.extend(rows.tuples())
     return found
 
 
 def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, now: float) -> None:
     """Insert packs and their chunks; a chunk that another pack already holds keeps its older place."""
-    mark = "?" if conn.dialect.paramstyle == "qmark" else "%s"
     chunks = stored = length = count = 0
     for record in packs:
         added = conn.execute(pack.insert().values(name=record.pack, size=record.size, created_at=now))
-        pack_id = added.inserted_primary_key[0]
+        pack_id = inserted_id(added)
         rows = [(key, pack_id, offset, kept, raw, codec) for key, offset, kept, raw, codec in record.entries]
-        conn.exec_driver_sql(_INSERT.format(mark), rows)
+        conn.exec_driver_sql(_INSERT.format(_mark(conn)), rows)
         count += 1
         chunks += len(rows)
         stored += sum(row[3] for row in rows)
@@ -83,3 +87,8 @@ def totals(conn: sa.Connection) -> tuple[int, int, int, int, int]:
     """Return chunks, packs, stored bytes, chunk bytes and bytes ever written."""
     row = conn.execute(sa.select(storage_total)).one()
     return row.chunks, row.packs, row.stored_bytes, row.chunk_bytes, row.written_bytes
+
+
+def _mark(conn: sa.Connection) -> str:
+    """Return how the driver marks a bound value."""
+    return "?" if conn.dialect.paramstyle == "qmark" else "%s"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.schema import commit, commit_provenance, layer
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class CommitRow:
 
 _COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__))
 _BY_ID = _COMMIT.where(commit.c.id == sa.bindparam("commit_id"))
-_IN_SET = _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
+_IN_SET = _COMMIT.where(
+    commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id")
+)
 _UPSTREAM = (
     _COMMIT.join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
     .where(commit_provenance.c.commit_id == sa.bindparam("commit_id"))
@@ -46,7 +49,11 @@ _DOWNSTREAM = (
     .order_by(commit.c.id)
 )
 _CHILDREN = _COMMIT.where(commit.c.parent_id == sa.bindparam("commit_id")).order_by(commit.c.id)
-_LAYERS = sa.select(layer.c.id, layer.c.delta).where(layer.c.commit_id == sa.bindparam("commit_id")).order_by(layer.c.id)
+_LAYERS = (
+    sa.select(layer.c.id, layer.c.delta)
+    .where(layer.c.commit_id == sa.bindparam("commit_id"))
+    .order_by(layer.c.id)
+)
 _FINISH = (
     commit.update()
     .where(commit.c.id == sa.bindparam("commit_id"), commit.c.finished.is_(None))
@@ -57,7 +64,9 @@ _FINISH = (
 )  # fmt: skip
 _ADD_PROVENANCE = commit_provenance.insert()
 _BY_IDS = _COMMIT.where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
-_CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True))).order_by(commit.c.id)
+_CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True))).order_by(
+    commit.c.id
+)
 _UPSTREAM_OF = (
     _COMMIT.add_columns(commit_provenance.c.commit_id)
     .join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
@@ -91,10 +100,15 @@ def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
 
 def of_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     """Return the commits of a set, oldest first."""
-    return [CommitRow(*row) for row in conn.execute(_COMMIT.where(commit.c.set_id == set_id).order_by(commit.c.id))]
+    return [
+        CommitRow(*row)
+        for row in conn.execute(_COMMIT.where(commit.c.set_id == set_id).order_by(commit.c.id))
+    ]
 
 
-def of_repo(conn: sa.Connection, repo_id: int, *, below: int | None = None, number: int = 0) -> list[CommitRow]:
+def of_repo(
+    conn: sa.Connection, repo_id: int, *, below: int | None = None, number: int = 0
+) -> list[CommitRow]:
     """Return a repo's commits newest first, those with a row number under ``below``, at most ``number`` (0: all)."""
     query = _COMMIT.where(commit.c.repo_id == repo_id).order_by(commit.c.id.desc())
     if below is not None:
@@ -106,11 +120,15 @@ def of_repo(conn: sa.Connection, repo_id: int, *, below: int | None = None, numb
 
 def of_repo_after(conn: sa.Connection, repo_id: int, after: int, number: int) -> list[CommitRow]:
     """Return a repo's commits oldest first, those with a row number over ``after``."""
-    query = _COMMIT.where(commit.c.repo_id == repo_id, commit.c.id > after).order_by(commit.c.id).limit(number)
+    query = (
+        _COMMIT.where(commit.c.repo_id == repo_id, commit.c.id > after).order_by(commit.c.id).limit(number)
+    )
     return [CommitRow(*row) for row in conn.execute(query)]
 
 
-def set_ids(conn: sa.Connection, below: int | None, number: int, project_repos: Sequence[int] | None) -> list[tuple[str, int]]:
+def set_ids(
+    conn: sa.Connection, below: int | None, number: int, project_repos: Sequence[int] | None
+) -> list[tuple[str, int]]:
     """Return ``(set id, newest row number)`` of commit sets, newest first, a page at a time."""
     newest = sa.func.max(commit.c.id)
     query = sa.select(commit.c.set_id, newest).group_by(commit.c.set_id).order_by(newest.desc()).limit(number)
@@ -174,18 +192,27 @@ def add(
         "description": description, "error": "", "started": started, "finished": None, "tree": None, "size": 0,
         "metadata": {},
     }  # fmt: skip
-    number = int(conn.execute(commit.insert().values(values)).inserted_primary_key[0])
+    number = inserted_id(conn.execute(commit.insert().values(values)))
     rows = [{"commit_id": number, "upstream_id": up} for up in dict.fromkeys(provenance)]
     if rows:
         conn.execute(_ADD_PROVENANCE, rows)
     return CommitRow(id=number, **values)
 
 
-def finish(conn: sa.Connection, row: CommitRow, *, tree: bytes, size: int, error: str, description: str, at: float) -> bool:
+def finish(
+    conn: sa.Connection, row: CommitRow, *, tree: bytes, size: int, error: str, description: str, at: float
+) -> bool:
     """Finish an open commit and drop its layers; False when it is finished already."""
     done = conn.execute(
         _FINISH,
-        {"commit_id": row.id, "at": at, "new_tree": tree, "new_size": size, "why": error, "text": description},
+        {
+            "commit_id": row.id,
+            "at": at,
+            "new_tree": tree,
+            "new_size": size,
+            "why": error,
+            "text": description,
+        },
     )
     if not done.rowcount:
         return False

@@ -93,7 +93,9 @@ class Database:
         """Like ``run``, for threads. Never from the event loop or inside a transaction function."""
         return self._submit(fn, *args, **kwargs).result()
 
-    async def read(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def read(
+        self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run ``fn(connection, …)`` in a snapshot of the database."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, lambda: self.read_blocking(fn, *args, **kwargs))
@@ -143,7 +145,9 @@ class Database:
                         batch.append(following)
                 self._commit_batch(conn, batch)
 
-    def _commit_batch(self, conn: sa.Connection, batch: list[tuple[Future[Any], Callable[[Tx], Any]]]) -> None:
+    def _commit_batch(
+        self, conn: sa.Connection, batch: list[tuple[Future[Any], Callable[[Tx], Any]]]
+    ) -> None:
         """Run every function of the batch in one commit, then tell each its fate."""
         results: list[tuple[Future[Any], Any]] = []
         topics: set[str] = set()
@@ -184,7 +188,9 @@ class Database:
 
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        raise errors.InvalidArgument(f"database {url.render_as_string()!r} is not supported; use sqlite:///FILE")
+        raise errors.InvalidArgument(
+            f"database {url.render_as_string()!r} is not supported; use sqlite:///FILE"
+        )
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -218,10 +224,21 @@ def translated(error: sa.exc.DBAPIError) -> BaseException:
             f"the database cannot grow ({text}); free space on its disk and send the request again"
         )
     if "unable to open" in text or "readonly" in text or "disk I/O" in text:
-        return errors.Unavailable(f"the database cannot be used ({text}); check its folder's permissions and disk")
+        return errors.Unavailable(
+            f"the database cannot be used ({text}); check its folder's permissions and disk"
+        )
     if "locked" in text:
-        return errors.Unavailable(f"the database is held by another process for more than {BUSY_TIMEOUT:.0f} s ({text})")
+        return errors.Unavailable(
+            f"the database is held by another process for more than {BUSY_TIMEOUT:.0f} s ({text})"
+        )
     return error
+
+
+def inserted_id(result: sa.CursorResult[Any]) -> int:
+    """Return the number of the row that an INSERT made."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def sqlite_url(folder: str | os.PathLike[str]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.schema import claim, handin, job, log_batch
 
 if TYPE_CHECKING:
@@ -89,13 +90,15 @@ _JOB = sa.select(*(job.c[name] for name in JobRow.__slots__))
 _BY_ID = _JOB.where(job.c.id == sa.bindparam("job_id"))
 _BY_COMMIT = _JOB.where(job.c.commit_id == sa.bindparam("commit_id"))
 _IN_SET = _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
-_LIVE = _JOB.where(
-    job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.state.not_in(TERMINAL)
-).order_by(job.c.id)
+_LIVE = _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.state.not_in(TERMINAL)).order_by(
+    job.c.id
+)
 _CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
 _CLAIM_BY_ID = _CLAIM.where(claim.c.id == sa.bindparam("claim_id"))
 _FREE = (
-    _CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free").order_by(claim.c.start).limit(1)
+    _CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free")
+    .order_by(claim.c.start)
+    .limit(1)
 )
 _RENEW = (
     claim.update()
@@ -143,7 +146,12 @@ def live(conn: sa.Connection, pipeline_id: int) -> list[JobRow]:
 
 
 def page(
-    conn: sa.Connection, *, pipeline_ids: Sequence[int] | None, set_id: str = "", below: int | None = None, number: int
+    conn: sa.Connection,
+    *,
+    pipeline_ids: Sequence[int] | None,
+    set_id: str = "",
+    below: int | None = None,
+    number: int,
 ) -> list[JobRow]:
     """Return jobs newest first, those with a row number under ``below``."""
     query = _JOB.order_by(job.c.id.desc()).limit(number)
@@ -166,17 +174,21 @@ def page_after(conn: sa.Connection, pipeline_id: int | None, after: int, number:
 
 def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
     """Return a pipeline's newest job."""
-    row = conn.execute(_JOB.where(job.c.pipeline_id == pipeline_id).order_by(job.c.id.desc()).limit(1)).first()
+    row = conn.execute(
+        _JOB.where(job.c.pipeline_id == pipeline_id).order_by(job.c.id.desc()).limit(1)
+    ).first()
     return JobRow(*row) if row else None
 
 
-def add(conn: sa.Connection, *, pipeline_id: int, version: int, commit_id: int, set_id: str, now: float) -> int:
+def add(
+    conn: sa.Connection, *, pipeline_id: int, version: int, commit_id: int, set_id: str, now: float
+) -> int:
     """Insert a job in state CREATED."""
     values: dict[str, Any] = {
         "pipeline_id": pipeline_id, "version": version, "commit_id": commit_id, "set_id": set_id,
         "state": "CREATED", "created": now,
     }  # fmt: skip
-    return int(conn.execute(job.insert().values(values)).inserted_primary_key[0])
+    return inserted_id(conn.execute(job.insert().values(values)))
 
 
 def change(conn: sa.Connection, job_id: int, **values: object) -> None:
@@ -247,7 +259,12 @@ def add_claim(conn: sa.Connection, row: ClaimRow) -> None:
 
 
 def renew_claim(
-    conn: sa.Connection, claim_id: str, worker_id: str, until: float, position: int | None, since: float | None
+    conn: sa.Connection,
+    claim_id: str,
+    worker_id: str,
+    until: float,
+    position: int | None,
+    since: float | None,
 ) -> bool:
     """Move a run's lease; False when it is not the worker's any more. A wish to restart is taken off."""
     given = {"claim_id": claim_id, "worker": worker_id, "until": until, "position": position, "since": since}
@@ -280,7 +297,8 @@ def claims_of_worker(conn: sa.Connection, worker_id: str) -> list[ClaimRow]:
 def owned_claims(conn: sa.Connection, job_id: int) -> list[ClaimRow]:
     """Return the runs of a job that some worker owns."""
     return [
-        ClaimRow(*row) for row in conn.execute(_CLAIM.where(claim.c.job_id == job_id, claim.c.state == "claimed"))
+        ClaimRow(*row)
+        for row in conn.execute(_CLAIM.where(claim.c.job_id == job_id, claim.c.state == "claimed"))
     ]
 
 

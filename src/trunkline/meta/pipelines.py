@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.schema import decision, pipeline, pipeline_version, project
 
 #: Decisions kept per pipeline.
@@ -60,16 +61,18 @@ class DecisionRow:
 
 
 _P = pipeline.c
-_PIPELINE = sa.select(
+_COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     _P.id, project.c.name, _P.name, _P.version, _P.state, _P.reason, _P.stopped, _P.target, _P.output_branch_id,
     _P.spec_branch_id, _P.created_at, _P.updated_at, _P.metadata,
-).join_from(pipeline, project)  # fmt: skip
+)  # fmt: skip
+_PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
 _BY_NAME = _PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name"))
 _BY_ID = _PIPELINE.where(_P.id == sa.bindparam("pipeline_id"))
 _BY_OUTPUT = _PIPELINE.where(_P.output_branch_id == sa.bindparam("branch_id"))
 _VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__slots__))
 _ONE_VERSION = _VERSION.where(
-    pipeline_version.c.pipeline_id == sa.bindparam("pipeline_id"), pipeline_version.c.version == sa.bindparam("version")
+    pipeline_version.c.pipeline_id == sa.bindparam("pipeline_id"),
+    pipeline_version.c.version == sa.bindparam("version"),
 )
 _STATE = (
     pipeline.update()
@@ -104,19 +107,30 @@ def list_all(conn: sa.Connection, projects: list[str]) -> list[PipelineRow]:
     return [PipelineRow(*row) for row in conn.execute(query)]
 
 
-def add(conn: sa.Connection, *, project_id: int, name: str, output_branch_id: int, spec_branch_id: int, state: str, now: float) -> int:
+def add(
+    conn: sa.Connection,
+    *,
+    project_id: int,
+    name: str,
+    output_branch_id: int,
+    spec_branch_id: int,
+    state: str,
+    now: float,
+) -> int:
     """Insert a pipeline at version 1 and return its number."""
     values: dict[str, Any] = {
         "project_id": project_id, "name": name, "version": 1, "state": state, "reason": "", "stopped": False,
         "target": 0, "output_branch_id": output_branch_id, "spec_branch_id": spec_branch_id, "created_at": now,
         "updated_at": now, "metadata": {},
     }  # fmt: skip
-    return int(conn.execute(pipeline.insert().values(values)).inserted_primary_key[0])
+    return inserted_id(conn.execute(pipeline.insert().values(values)))
 
 
 def add_version(conn: sa.Connection, row: VersionRow) -> None:
     """Insert a version of a pipeline's specification."""
-    conn.execute(pipeline_version.insert().values({name: getattr(row, name) for name in VersionRow.__slots__}))
+    conn.execute(
+        pipeline_version.insert().values({name: getattr(row, name) for name in VersionRow.__slots__})
+    )
 
 
 def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
@@ -126,7 +140,9 @@ def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
 
 def versions(conn: sa.Connection, pipeline_id: int) -> list[VersionRow]:
     """Return all versions, newest first."""
-    query = _VERSION.where(pipeline_version.c.pipeline_id == pipeline_id).order_by(pipeline_version.c.version.desc())
+    query = _VERSION.where(pipeline_version.c.pipeline_id == pipeline_id).order_by(
+        pipeline_version.c.version.desc()
+    )
     return [VersionRow(*row) for row in conn.execute(query)]
 
 
@@ -149,11 +165,17 @@ def remove(conn: sa.Connection, pipeline_id: int) -> None:
 
 def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> None:
     """Record a decision and forget the oldest beyond what is kept."""
-    number = conn.execute(
-        decision.insert().values(
-            pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
+    number = inserted_id(
+        conn.execute(
+            decision.insert().values(
+                pipeline_id=pipeline_id,
+                at=row.at,
+                target=row.target,
+                sentence=row.sentence,
+                inputs=row.inputs,
+            )
         )
-    ).inserted_primary_key[0]
+    )
     if number % 50 == 0:
         kept = (
             sa.select(decision.c.id)
@@ -169,5 +191,10 @@ def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> Non
 def decisions(conn: sa.Connection, pipeline_id: int, number: int) -> list[DecisionRow]:
     """Return the newest decisions, newest first."""
     columns = (decision.c.at, decision.c.target, decision.c.sentence, decision.c.inputs)
-    query = sa.select(*columns).where(decision.c.pipeline_id == pipeline_id).order_by(decision.c.id.desc()).limit(number)
+    query = (
+        sa.select(*columns)
+        .where(decision.c.pipeline_id == pipeline_id)
+        .order_by(decision.c.id.desc())
+        .limit(number)
+    )
     return [DecisionRow(*row) for row in conn.execute(query)]

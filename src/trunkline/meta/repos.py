@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.schema import branch, commit, fileset, project, repo
 
 
@@ -41,7 +42,13 @@ class RepoRow:
 
 _PROJECT = sa.select(*(project.c[name] for name in ProjectRow.__slots__))
 _REPO = sa.select(
-    repo.c.id, project.c.name, repo.c.name, repo.c.type, repo.c.description, repo.c.created_at, repo.c.metadata
+    repo.c.id,
+    project.c.name,
+    repo.c.name,
+    repo.c.type,
+    repo.c.description,
+    repo.c.created_at,
+    repo.c.metadata,
 ).join_from(repo, project)
 _PROJECT_BY_NAME = _PROJECT.where(project.c.name == sa.bindparam("name"))
 _REPO_BY_NAME = _REPO.where(
@@ -99,13 +106,15 @@ def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[Rep
     return [RepoRow(*row) for row in conn.execute(query)]
 
 
-def add_repo(conn: sa.Connection, project_id: int, name: str, type_: str, description: str, now: float) -> int:
+def add_repo(
+    conn: sa.Connection, project_id: int, name: str, type_: str, description: str, now: float
+) -> int:
     """Insert a repo and return its number."""
     values: dict[str, Any] = {
         "project_id": project_id, "name": name, "type": type_,
         "description": description, "created_at": now, "metadata": {},
     }  # fmt: skip
-    return int(conn.execute(repo.insert().values(values)).inserted_primary_key[0])
+    return inserted_id(conn.execute(repo.insert().values(values)))
 
 
 def set_repo_description(conn: sa.Connection, repo_id: int, description: str) -> None:
@@ -140,7 +149,9 @@ def add_fileset(conn: sa.Connection, handle: str, tree: bytes, deltas: list[str]
 def find_fileset(conn: sa.Connection, handle: str, now: float) -> tuple[bytes, list[str]] | None:
     """Return tree and deltas of a file set that has not expired."""
     row = conn.execute(
-        sa.select(fileset.c.tree, fileset.c.deltas).where(fileset.c.handle == handle, fileset.c.expires_at > now)
+        sa.select(fileset.c.tree, fileset.c.deltas).where(
+            fileset.c.handle == handle, fileset.c.expires_at > now
+        )
     ).first()
     return (row[0], row[1]) if row else None
 

@@ -42,7 +42,9 @@ def _id() -> Column[int]:
 
 
 #: Facts about this installation: cluster id, format version.
-setting = Table("setting", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False))
+setting = Table(
+    "setting", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
 
 project = Table(
     "project",
@@ -151,7 +153,7 @@ pack = Table(
     "pack",
     metadata,
     _id(),
-    Column("name", String(32), nullable=False, unique=True),
+    Column("name", String(64), nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
 )

@@ -26,7 +26,9 @@ class WorkerRow:
 
 _WORKER = sa.select(*(worker.c[name] for name in WorkerRow.__slots__))
 _BY_ID = _WORKER.where(worker.c.id == sa.bindparam("worker_id"))
-_OF = _WORKER.where(worker.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(worker.c.created, worker.c.id)
+_OF = _WORKER.where(worker.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(
+    worker.c.created, worker.c.id
+)
 _STATE = (
     worker.update()
     .where(worker.c.id == sa.bindparam("worker_id"))
@@ -67,7 +69,9 @@ def set_reason(conn: sa.Connection, worker_id: str, reason: str) -> None:
 
 def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
     """Record that a worker registered."""
-    conn.execute(worker.update().where(worker.c.id == worker_id).values(state="idle", reason="", ready=now, since=now))
+    conn.execute(
+        worker.update().where(worker.c.id == worker_id).values(state="idle", reason="", ready=now, since=now)
+    )
 
 
 def remove(conn: sa.Connection, worker_id: str) -> None:

@@ -1,0 +1,1 @@
+"""Pipelines: datums from inputs, jobs, claims, workers, the loops that drive them."""

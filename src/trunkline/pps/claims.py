@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.versions import Write
     from trunkline.pps.specs import Specs
     from trunkline.storage.chunks import PackRecord
-    from trunkline.storage.trees import TreeId
+    from trunkline.storage.segments import TreeId
 
 #: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
 LEASE = 10.0
@@ -77,7 +77,10 @@ def work_waits(conn: sa.Connection, worker_id: str) -> bool:
     worker = workers.by_id(conn, worker_id)
     if worker is None or worker.state == "retiring":
         return True
-    return any(job.state == "RUNNING" and jobs.unclaimed(conn, job) > 0 for job in jobs.live(conn, worker.pipeline_id))
+    return any(
+        job.state == "RUNNING" and jobs.unclaimed(conn, job) > 0
+        for job in jobs.live(conn, worker.pipeline_id)
+    )
 
 
 def take(write: Write, worker_id: str, specs: Specs) -> Claimed | None:

@@ -74,7 +74,10 @@ def next_step(job: JobView | None, now: float) -> Step | None:
     if job is None or not job.inputs_finished:
         return None
     if job.failed_inputs and job.state in (JobState.CREATED, JobState.STARTING):
-        return EndUnrunnable(job.id, "unrunnable because the following upstream commits failed: " + ", ".join(job.failed_inputs))
+        return EndUnrunnable(
+            job.id,
+            "unrunnable because the following upstream commits failed: " + ", ".join(job.failed_inputs),
+        )
     if job.state in (JobState.CREATED, JobState.STARTING):
         return Plan(job.id)
     if job.state is JobState.FINISHING or job.handed_in >= job.todo_count:
@@ -82,7 +85,10 @@ def next_step(job: JobView | None, now: float) -> Step | None:
     if job.timeout is not None and job.started is not None:
         end = job.started + job.timeout
         if now >= end:
-            return TimeOut(job.id, f"job exceeded its timeout of {job.timeout:g} s; raise job_timeout or run more workers")
+            return TimeOut(
+                job.id,
+                f"job exceeded its timeout of {job.timeout:g} s; raise job_timeout or run more workers",
+            )
         return LookAgainAt(end)
     return None
 

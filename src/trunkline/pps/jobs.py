@@ -13,7 +13,7 @@ from trunkline import errors
 from trunkline.meta import branches, commits, jobs, pipelines
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.repos import RepoRow
     from trunkline.pfs.versions import Write
+    from trunkline.storage.chunks import PackRecord
 
 
 class JobKeeper:
@@ -85,7 +86,7 @@ def end_job(
     *,
     tree: TreeId | None = None,
     size: int = 0,
-    packs: Sequence[commit_ops.PackRecord] = (),
+    packs: Sequence[PackRecord] = (),
 ) -> bool:
     """Bring a job to its end together with its output commit; False when it had ended before.
 
@@ -99,7 +100,9 @@ def end_job(
         if tree is None:
             tree = files.base_tree(write.conn, row)
             size = _size_of_base(write.conn, row)
-        commit_ops.close(write, row, tree=tree, size=size, packs=packs, error="" if state == "SUCCESS" else reason)
+        commit_ops.close(
+            write, row, tree=tree, size=size, packs=packs, error="" if state == "SUCCESS" else reason
+        )
     wake(write, job.pipeline_id)
     write.tx.wake(f"work:{job.pipeline_id}")
     return True

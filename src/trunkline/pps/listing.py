@@ -15,7 +15,7 @@ from trunkline.meta import jobs
 from trunkline.model.states import DatumState
 from trunkline.pps import rows
 from trunkline.pps.settle import results
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

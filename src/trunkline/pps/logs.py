@@ -55,17 +55,25 @@ class Query:
 
 def pack(lines: Sequence[Line]) -> bytes:
     """Return lines as a batch's data."""
-    text = "\n".join(json.dumps((line.datum, line.ts, line.message, line.user), ensure_ascii=False) for line in lines)
+    text = "\n".join(
+        json.dumps((line.datum, line.ts, line.message, line.user), ensure_ascii=False) for line in lines
+    )
     return zstandard.ZstdCompressor(level=3).compress(text.encode())
 
 
 def unpack(row: batches.BatchRow, job: str) -> list[Line]:
     """Return the lines of a batch."""
     text = zstandard.ZstdDecompressor().decompress(row.data).decode()
-    return [Line(*json.loads(one), worker=row.worker_id, job=job) for one in text.split("\n")]
+    found = []
+    for one in text.split("\n"):
+        datum, ts, message, user = json.loads(one)
+        found.append(Line(datum, ts, message, user, row.worker_id, job))
+    return found
 
 
-def store(write: Write, *, pipeline_id: int, job_id: int | None, worker_id: str, lines: Sequence[Line], data: bytes) -> None:
+def store(
+    write: Write, *, pipeline_id: int, job_id: int | None, worker_id: str, lines: Sequence[Line], data: bytes
+) -> None:
     """Keep a batch that ``pack`` made of ``lines``."""
     times = [line.ts for line in lines]
     batches.add(

@@ -15,7 +15,7 @@ from trunkline.pfs import branches as branch_ops
 from trunkline.pfs import refs
 from trunkline.pfs import repos as repo_ops
 from trunkline.pps import jobs as job_ops
-from trunkline.storage.trees import EMPTY
+from trunkline.storage.segments import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,9 @@ def stop(write: Write, project: str, name: str) -> None:
         return
     branches.set_provenance(write.conn, row.output_branch_id, [])
     job_ops.stop_live_jobs(write, row.id, "pipeline was stopped")
-    pipelines.change(write.conn, row.id, stopped=True, state=str(PipelineState.PAUSED), reason="", updated_at=write.now)
+    pipelines.change(
+        write.conn, row.id, stopped=True, state=str(PipelineState.PAUSED), reason="", updated_at=write.now
+    )
     _wake(write, row.id)
 
 
@@ -147,7 +149,9 @@ def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:
 def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRow:
     """Return the version that many steps before the current one."""
     if row.version - steps < 1:
-        raise errors.NotFound(f'pipeline "{row}" not found {steps} versions back: it has {row.version} versions')
+        raise errors.NotFound(
+            f'pipeline "{row}" not found {steps} versions back: it has {row.version} versions'
+        )
     return pipelines.version(conn, row.id, row.version - steps)
 
 
@@ -164,12 +168,12 @@ def _create_new(write: Write, request: Request) -> int:
     own_spec = names.RepoName(request.project, request.name, names.SPEC)
     about = f"Output repo for pipeline {request.project}/{request.name}."
     repo_ops.create_repo(write, output, about, update=False)
-    spec_repo = repo_ops.create_repo(write, own_spec, f"Spec repo for pipeline {request.project}/{request.name}.", update=False)
+    spec_repo = repo_ops.create_repo(
+        write, own_spec, f"Spec repo for pipeline {request.project}/{request.name}.", update=False
+    )
     spec_branch = branches.add(conn, spec_repo.id, "master", write.now)
     _spec_commit(write, spec_branch)
-    output_branch = branches.add(
-        conn, refs.repo(conn, output).id, request.spec.output_branch, write.now
-    )
+    output_branch = branches.add(conn, refs.repo(conn, output).id, request.spec.output_branch, write.now)
     number = pipelines.add(
         conn,
         project_id=project.id,
@@ -249,13 +253,19 @@ def _follow_inputs(write: Write, row: PipelineRow, specification: PipelineSpec) 
     upstream: dict[branch_ops.BranchName, bool] = {}
     assert specification.input is not None
     for leaf in input_leaves(specification.input):
-        name = branch_ops.BranchName(names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]), leaf["branch"])
+        name = branch_ops.BranchName(
+            names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]), leaf["branch"]
+        )
         upstream[name] = upstream.get(name, True) and leaf["never"]
-    upstream[branch_ops.BranchName(names.RepoName(own_repo.project, own_repo.name, own_repo.type), own_spec.name)] = False
+    upstream[
+        branch_ops.BranchName(names.RepoName(own_repo.project, own_repo.name, own_repo.type), own_spec.name)
+    ] = False
     output_repo = repos.repo_by_id(conn, output.repo_id)
     branch_ops.create_branch(
         write,
-        branch_ops.BranchName(names.RepoName(output_repo.project, output_repo.name, output_repo.type), output.name),
+        branch_ops.BranchName(
+            names.RepoName(output_repo.project, output_repo.name, output_repo.type), output.name
+        ),
         provenance=[branch_ops.Upstream(name, never) for name, never in upstream.items()],
     )
 
@@ -273,7 +283,13 @@ def input_leaves(node: Input) -> list[dict[str, Any]]:
         leaf = node.pfs
         never = leaf.propagation_spec is not None and leaf.propagation_spec.never
         return [
-            {"project": leaf.project, "repo": leaf.repo, "repo_type": leaf.repo_type, "branch": leaf.branch, "never": never}
+            {
+                "project": leaf.project,
+                "repo": leaf.repo,
+                "repo_type": leaf.repo_type,
+                "branch": leaf.branch,
+                "never": never,
+            }
         ]
     below = (*node.cross, *node.union, *node.join, *node.group)
     return [leaf for one in below for leaf in input_leaves(one)]

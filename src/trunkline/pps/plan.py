@@ -15,8 +15,9 @@ from trunkline.model.globs import compile_glob
 from trunkline.model.states import DatumState
 from trunkline.pps import datums, rows
 from trunkline.pps.jobs import base_job
+from trunkline.pps.specs import input_of
 from trunkline.storage import files as storage_files
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +59,7 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
     trees: dict[datums.LeafKey, TreeId] = {}
     rows_: dict[datums.LeafKey, CommitRow | None] = {}
-    for key, leaf in datums.leaves(spec.input):
+    for key, leaf in datums.leaves(input_of(spec)):
         repo = repos.find_repo(conn, leaf.project, leaf.repo, leaf.repo_type)
         commit = upstream.get(repo.id) if repo is not None else None
         rows_[key] = commit
@@ -72,7 +73,7 @@ def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
     writer = versions.chunks.writer()
     if base is None:
-        found = datums.enumerate_datums(spec.input, lambda leaf: _items(versions, leaf, new), spec.salt)
+        found = datums.enumerate_datums(input_of(spec), lambda leaf: _items(versions, leaf, new), spec.salt)
         todo = sorted(_rows_of(found))
         gone: list[tuple[bytes, bytes]] = []
         total = len(todo)
@@ -108,12 +109,15 @@ def _difference(
     """Return todo, gone and total from the changed items alone."""
     assert base.datums is not None
     trees, done = rows.trees(versions), TreeId(base.datums)
-    deltas = {key: _delta(versions, leaf, old.trees[key], new.trees[key]) for key, leaf in datums.leaves(spec.input)}
+    deltas = {
+        key: _delta(versions, leaf, old.trees[key], new.trees[key])
+        for key, leaf in datums.leaves(input_of(spec))
+    }
     todo: list[tuple[bytes, bytes]] = []
     gone: list[tuple[bytes, bytes]] = []
     total = base.total
     changes = datums.changed(
-        spec.input,
+        input_of(spec),
         deltas,
         lambda leaf: _items(versions, leaf, old),
         lambda leaf: _items(versions, leaf, new),
@@ -140,7 +144,9 @@ def _comparison(
     assert base.datums is not None
     wanted = {
         datum.id: datum
-        for datum in datums.enumerate_datums(spec.input, lambda leaf: _items(versions, leaf, new), spec.salt)
+        for datum in datums.enumerate_datums(
+            input_of(spec), lambda leaf: _items(versions, leaf, new), spec.salt
+        )
     }
     total = len(wanted)
     gone: list[tuple[bytes, bytes]] = []

@@ -73,7 +73,9 @@ class DatumRow:
 
 def encode(row: DatumRow) -> bytes:
     """Return the value of a row."""
-    tail: dict[str, object] = {"i": [(item.input, item.path, item.hash.hex(), item.size) for item in row.items]}
+    tail: dict[str, object] = {
+        "i": [(item.input, item.path, item.hash.hex(), item.size) for item in row.items]
+    }
     if row.outputs:
         tail["o"] = row.outputs
     if row.reason:
@@ -93,7 +95,9 @@ def decode(key: bytes, value: bytes) -> DatumRow:
         DataLoss: the value has a version that this code does not read.
     """
     if value[0] != VERSION:
-        raise DataLoss(f"datum {key.hex()} is stored in row version {value[0]}; this Trunkline reads version {VERSION}")
+        raise DataLoss(
+            f"datum {key.hex()} is stored in row version {value[0]}; this Trunkline reads version {VERSION}"
+        )
     tail = json.loads(value[JOB.stop :])
     job = value[JOB]
     return DatumRow(

@@ -14,8 +14,9 @@ from trunkline.meta import chunks, commits, jobs
 from trunkline.model.states import JobState
 from trunkline.pps import rows
 from trunkline.pps.jobs import base_output, end_job
-from trunkline.storage.deltas import DeltaWriter, apply_deltas
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.applying import apply_deltas
+from trunkline.storage.deltas import DeltaWriter
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.database import Database
-    from trunkline.model.spec import PipelineSpec
+    from trunkline.model.spec import Input, PipelineSpec
 
 #: Bytes that a worker asks for when its specification asks for nothing (Pachyderm: PIPELINE_DEFAULT_MEMORY_REQUEST).
 DEFAULT_MEMORY = 256 << 20
@@ -48,6 +48,12 @@ def memory_request(specification: PipelineSpec) -> int:
     if wanted is None or not wanted.memory:
         return DEFAULT_MEMORY
     return quantities.parse_bytes(wanted.memory, "resource_requests.memory")
+
+
+def input_of(specification: PipelineSpec) -> Input:
+    """Return a pipeline's input; every pipeline that was accepted has one."""
+    assert specification.input is not None
+    return specification.input
 
 
 def image_of(specification: PipelineSpec) -> str:

@@ -111,7 +111,9 @@ class Staffing:
             startup_seconds=self.startup_seconds(image_of(spec)),
         )
         current = [row for row in staff.rows if row.version == pipeline.version]
-        outdated = [row.id for row in staff.rows if row.version != pipeline.version and row.state != "retiring"]
+        outdated = [
+            row.id for row in staff.rows if row.version != pipeline.version and row.state != "retiring"
+        ]
         observed = sizing.Observed(
             workers=tuple(sizing.WorkerView(id=row.id, state=row.state, since=row.since) for row in current)
         )
@@ -193,7 +195,9 @@ class Staffing:
         inputs = {"demand": asdict(demand), "policy": asdict(policy), "observed": asdict(observed)}
 
         def write_down(write: Write) -> None:
-            row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
+            row = pipelines.DecisionRow(
+                write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs))
+            )
             pipelines.add_decision(write.conn, pipeline.id, row)
             pipelines.change(write.conn, pipeline.id, target=decision.target)
             write.tx.wake("workers")
@@ -219,7 +223,15 @@ class Staffing:
             workers.add(
                 write.conn,
                 workers.WorkerRow(
-                    worker_id, pipeline.id, pipeline.version, token_hash(token), "pending", "", write.now, None, write.now
+                    worker_id,
+                    pipeline.id,
+                    pipeline.version,
+                    token_hash(token),
+                    "pending",
+                    "",
+                    write.now,
+                    None,
+                    write.now,
                 ),
             )
             write.tx.wake("workers")

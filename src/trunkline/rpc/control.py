@@ -13,7 +13,7 @@ from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps import rows
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
-from trunkline.storage.trees import TreeId
+from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -64,10 +64,14 @@ class ControlServicer:
         self._executor = executor
 
     async def ListWorker(self, request: pb.ListWorkerRequest, _context: Any) -> AsyncIterator[pb.WorkerInfo]:
-        for info in await self._blocking(self._versions.read, self._workers, request.project, request.pipeline):
+        for info in await self._blocking(
+            self._versions.read, self._workers, request.project, request.pipeline
+        ):
             yield info
 
-    async def ExplainPipeline(self, request: pb.ExplainPipelineRequest, _context: Any) -> AsyncIterator[pb.Decision]:
+    async def ExplainPipeline(
+        self, request: pb.ExplainPipelineRequest, _context: Any
+    ) -> AsyncIterator[pb.Decision]:
         project = request.project or names.DEFAULT_PROJECT
 
         def look(conn: sa.Connection) -> list[pipelines.DecisionRow]:
@@ -79,7 +83,9 @@ class ControlServicer:
             convert.set_time(told.at, row.at)
             yield told
 
-    async def CreateImage(self, requests: AsyncIterator[pb.CreateImageRequest], _context: Any) -> pb.ImageInfo:
+    async def CreateImage(
+        self, requests: AsyncIterator[pb.CreateImageRequest], _context: Any
+    ) -> pb.ImageInfo:
         name = requirements = ""
         contents: dict[str, bytearray] = {}
         modes: dict[str, int] = {}
@@ -118,7 +124,11 @@ class ControlServicer:
         infos = []
         for row in workers.list_all(conn):
             owner = pipelines.by_id(conn, row.pipeline_id)
-            if owner is None or (project and owner.project != project) or (pipeline and owner.name != pipeline):
+            if (
+                owner is None
+                or (project and owner.project != project)
+                or (pipeline and owner.name != pipeline)
+            ):
                 continue
             info = pb.WorkerInfo(
                 id=row.id,

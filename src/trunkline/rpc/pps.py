@@ -7,18 +7,19 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors
-from trunkline.meta import jobs, pipelines, repos
+from trunkline.meta import commits, jobs, pipelines, repos
 from trunkline.model import names
 from trunkline.model.globs import compile_glob
-from trunkline.model.states import JobState
-from trunkline.pfs import commits as commit_ops
+from trunkline.model.states import DatumState, JobState
 from trunkline.pfs import files, refs
 from trunkline.pps import datums, listing, logs, plan, rows
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps.specs import input_of
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 from trunkline.storage import files as storage_files
+from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -86,7 +87,9 @@ class PpsServicer:
             )
         return pps_pb2.CreatePipelineV2Response(effective_create_pipeline_request_json=made.effective_json)
 
-    async def InspectPipeline(self, request: pps_pb2.InspectPipelineRequest, _context: Any) -> pps_pb2.PipelineInfo:
+    async def InspectPipeline(
+        self, request: pps_pb2.InspectPipelineRequest, _context: Any
+    ) -> pps_pb2.PipelineInfo:
         project, name = pps_convert.pipeline_name(request.pipeline)
         return await self._versions.db.read(self._pipeline_info, project, name, request.details)
 
@@ -149,7 +152,9 @@ class PpsServicer:
             mine = [row for row in found if row.project == project]
             answer.summaries.add(
                 project=pfs_pb2.Project(name=project),
-                active_pipelines=sum(row.state in ("STARTING", "RUNNING", "STANDBY", "RESTARTING") for row in mine),
+                active_pipelines=sum(
+                    row.state in ("STARTING", "RUNNING", "STANDBY", "RESTARTING") for row in mine
+                ),
                 paused_pipelines=sum(row.state == "PAUSED" for row in mine),
                 failed_pipelines=sum(row.state == "FAILURE" for row in mine),
                 unhealthy_pipelines=sum(row.state == "CRASHING" for row in mine),
@@ -178,7 +183,9 @@ class PpsServicer:
 
         def look(conn: sa.Connection) -> list[tuple[JobRow, pps_pb2.JobInfo]]:
             found = jobs.page(conn, pipeline_ids=None, set_id=set_id, number=100_000)
-            return [(job, pps_convert.job_info(conn, job, details=request.details)) for job in reversed(found)]
+            return [
+                (job, pps_convert.job_info(conn, job, details=request.details)) for job in reversed(found)
+            ]
 
         told: set[int] = set()
         while True:
@@ -218,13 +225,17 @@ class PpsServicer:
         self, request: pps_pb2.SubscribeJobRequest, _context: Any
     ) -> AsyncIterator[pps_pb2.JobInfo]:
         """Yield each state that a live or new job of the pipeline is seen in."""
-        pipeline = await self._versions.db.read(pipeline_ops.find, *pps_convert.pipeline_name(request.pipeline))
+        pipeline = await self._versions.db.read(
+            pipeline_ops.find, *pps_convert.pipeline_name(request.pipeline)
+        )
 
         def look(conn: sa.Connection, known: dict[int, str]) -> list[tuple[JobRow, pps_pb2.JobInfo]]:
             pipeline_ops.find(conn, pipeline.project, pipeline.name)
             found = {job.id: job for job in jobs.live(conn, pipeline.id)}
             for number, state in known.items():
-                ended = jobs.by_id(conn, number) if number not in found and state not in jobs.TERMINAL else None
+                ended = (
+                    jobs.by_id(conn, number) if number not in found and state not in jobs.TERMINAL else None
+                )
                 if ended is not None:
                     found[number] = ended
             return [
@@ -249,7 +260,9 @@ class PpsServicer:
         def stop(write: Write) -> None:
             job = self._find_job(write.conn, *name)
             if not job_ops.end_job(write, job, JobState.KILLED, request.reason or "job stopped"):
-                raise errors.FailedPrecondition(f"job {name[0]}/{name[1]}@{name[2]} has already finished: {job.state}")
+                raise errors.FailedPrecondition(
+                    f"job {name[0]}/{name[1]}@{name[2]} has already finished: {job.state}"
+                )
 
         await self._versions.write_soon(stop)
         return _empty()
@@ -274,22 +287,27 @@ class PpsServicer:
         listed = await self._blocking(listing.inspect_datum, self._versions, job, request.datum.id)
         return pps_convert.datum_info(listed, message, inputs)
 
-    async def ListDatum(self, request: pps_pb2.ListDatumRequest, _context: Any) -> AsyncIterator[pps_pb2.DatumInfo]:
+    async def ListDatum(
+        self, request: pps_pb2.ListDatumRequest, _context: Any
+    ) -> AsyncIterator[pps_pb2.DatumInfo]:
         if request.job.id:
             name = self._job_name(request.job)
             job, message, inputs = await self._versions.db.read(self._datum_context, *name)
             after = bytes.fromhex(request.pagination_marker) if request.pagination_marker else b""
             reverse_marker = request.reverse and after
             found = listing.list_datums(self._versions, job, b"" if request.reverse else after)
-            infos = (pps_convert.datum_info(listed, message, inputs) for listed in found)
+            infos: Iterator[pps_pb2.DatumInfo] = (
+                pps_convert.datum_info(listed, message, inputs) for listed in found
+            )
             if reverse_marker:
                 infos = (info for info in infos if bytes.fromhex(info.datum.id) < after)
         else:
             infos = self._datums_of_input(request.input)
         wanted = set(request.filter.state)
-        chosen = (info for info in infos if not wanted or info.state in wanted)
+        chosen: Iterator[pps_pb2.DatumInfo] = (info for info in infos if not wanted or info.state in wanted)
         if request.reverse:
-            chosen = reversed(await self._blocking(list, chosen))
+            everything = await self._blocking(_take, chosen, -1)
+            chosen = iter(everything[::-1])
         left = request.number or -1
         while batch := await self._blocking(_take, chosen, BATCH if left < 0 else min(BATCH, left)):
             for info in batch:
@@ -310,10 +328,10 @@ class PpsServicer:
             if claim.datum_position is None or job.todo is None:
                 continue
             at = claim.datum_position
-            [(key, value)] = rows.trees(self._versions).rows(plan.TreeId(job.todo), at, at + 1)
+            [(key, value)] = rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
             items = rows.decode(key, value).items
             if all(any(_matches(item, one) for item in items) for one in filters):
-                self._versions.write(lambda write, claim=claim: jobs.ask_restart(write.conn, claim.id))
+                self._versions.write(_ask_restart, claim.id)
                 return
         raise errors.NotFound(
             f"datum matching filter [{' '.join(filters)}] could not be found for job ID {name[2]}"
@@ -321,7 +339,9 @@ class PpsServicer:
 
     # --- logs -------------------------------------------------------------------------------------------
 
-    async def GetLogs(self, request: pps_pb2.GetLogsRequest, _context: Any) -> AsyncIterator[pps_pb2.LogMessage]:
+    async def GetLogs(
+        self, request: pps_pb2.GetLogsRequest, _context: Any
+    ) -> AsyncIterator[pps_pb2.LogMessage]:
         pipeline, query, chosen = await self._blocking(self._log_query, request)
         kept: list[pps_pb2.LogMessage] = []
         async for lines in logs.read(self._versions, query):
@@ -347,7 +367,11 @@ class PpsServicer:
             job = self._versions.read(self._find_job, project, name, set_id)
         else:
             pipeline = self._versions.read(pipeline_ops.find, *pps_convert.pipeline_name(request.pipeline))
-        since = self._versions.clock.now() - request.since.ToTimedelta().total_seconds() if request.HasField("since") else 0.0
+        since = (
+            self._versions.clock.now() - request.since.ToTimedelta().total_seconds()
+            if request.HasField("since")
+            else 0.0
+        )
         query = logs.Query(
             pipeline_id=pipeline.id,
             job_id=job.id if job is not None else None,
@@ -365,13 +389,17 @@ class PpsServicer:
             listed.row.id.hex()
             for one in of_jobs
             for listed in listing.list_datums(self._versions, one)
-            if all(any(_matches(item, wanted) for item in listed.row.items) for wanted in request.data_filters)
+            if all(
+                any(_matches(item, wanted) for item in listed.row.items) for wanted in request.data_filters
+            )
         }
         return pipeline, query, chosen
 
     # --- parts ------------------------------------------------------------------------------------------
 
-    def _pipeline_info(self, conn: sa.Connection, project: str, name: str, details: bool) -> pps_pb2.PipelineInfo:
+    def _pipeline_info(
+        self, conn: sa.Connection, project: str, name: str, details: bool
+    ) -> pps_pb2.PipelineInfo:
         base, steps = names.split_ancestry(name)
         row = pipeline_ops.find(conn, project, base)
         version = pipeline_ops.version_back(conn, row, sum(step.count for step in steps))
@@ -381,24 +409,30 @@ class PpsServicer:
         transform = self._specs.of(conn, row.id, row.version).transform
         return self._image_notice(transform.image) if transform is not None else ""
 
-    def _pipeline_list(self, conn: sa.Connection, request: pps_pb2.ListPipelineRequest) -> list[pps_pb2.PipelineInfo]:
+    def _pipeline_list(
+        self, conn: sa.Connection, request: pps_pb2.ListPipelineRequest
+    ) -> list[pps_pb2.PipelineInfo]:
         if request.pipeline.name:
             found = [pipeline_ops.find(conn, *pps_convert.pipeline_name(request.pipeline))]
         else:
             found = pipelines.list_all(conn, [convert.project_name(project) for project in request.projects])
         if request.commit_set.id:
-            in_set = {job.pipeline_id for job in jobs.page(conn, pipeline_ids=None, set_id=request.commit_set.id, number=100_000)}
+            in_set = {
+                job.pipeline_id
+                for job in jobs.page(conn, pipeline_ids=None, set_id=request.commit_set.id, number=100_000)
+            }
             found = [row for row in found if row.id in in_set]
         if request.page.page_size:
             start = request.page.page_index * request.page.page_size
             found = found[start : start + request.page.page_size]
-        infos = []
+        infos: list[pps_pb2.PipelineInfo] = []
         for row in found:
             history = pipelines.versions(conn, row.id)
             wanted = history if request.history < 0 else history[: request.history + 1]
             notice = self._notice(conn, row)
             infos.extend(
-                pps_convert.pipeline_info(conn, row, version, notice, details=request.details) for version in wanted
+                pps_convert.pipeline_info(conn, row, version, notice, details=request.details)
+                for version in wanted
             )
         return infos
 
@@ -447,16 +481,20 @@ class PpsServicer:
         inputs = [refs.commit(conn, convert.commit_name(one)) for one in request.input_commit]
         infos: list[pps_pb2.JobInfo] = []
         below: int | None = None
-        marker = request.pagination_marker.ToNanoseconds() / 1e9 if request.HasField("pagination_marker") else None
+        marker = (
+            request.pagination_marker.ToNanoseconds() / 1e9 if request.HasField("pagination_marker") else None
+        )
         while page := jobs.page(conn, pipeline_ids=chosen, below=below, number=PAGE):
             below = page[-1].id
             for job in page:
                 if job.version < version_floor.get(job.pipeline_id, 0):
                     continue
-                if marker is not None and not (job.created > marker if request.reverse else job.created < marker):
+                if marker is not None and not (
+                    job.created > marker if request.reverse else job.created < marker
+                ):
                     continue
                 if inputs:
-                    came_from = {row.id for row in commit_ops.rows.upstream(conn, job.commit_id)}
+                    came_from = {row.id for row in commits.upstream(conn, job.commit_id)}
                     if not all(row.id in came_from for row in inputs):
                         continue
                 infos.append(pps_convert.job_info(conn, job, details=request.details))
@@ -476,7 +514,7 @@ class PpsServicer:
         spec = self._specs.of(conn, pipeline.id, job.version)
         inputs = plan.inputs_of(conn, spec, job)
         told: dict[str, pfs_pb2.Commit] = {}
-        for key, leaf in datums.leaves(spec.input):
+        for key, leaf in datums.leaves(input_of(spec)):
             row = inputs.commits[key]
             if row is not None:
                 told[leaf.name] = convert.commit_message(repos.repo_by_id(conn, row.repo_id), row.set_id)
@@ -489,29 +527,40 @@ class PpsServicer:
         wanted.transform.cmd.append("true")
         spec = pipeline_ops.read_request(pps_convert.spec_json(wanted)).spec
         snapshots: dict[datums.LeafKey, files.Snapshot] = {}
-        commits: dict[str, pfs_pb2.Commit] = {}
-        for key, leaf in datums.leaves(spec.input):
-            name = refs.CommitName(names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch)
+        heads: dict[str, pfs_pb2.Commit] = {}
+        for key, leaf in datums.leaves(input_of(spec)):
+            name = refs.CommitName(
+                names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch
+            )
             found = files.snapshot(self._versions, name)
             snapshots[key] = found
             assert found.repo is not None
             assert found.row is not None
-            commits[leaf.name] = convert.commit_message(found.repo, found.row.set_id)
+            heads[leaf.name] = convert.commit_message(found.repo, found.row.set_id)
 
         def items(leaf: PfsInput) -> Iterator[datums.ItemRef]:
             tree = snapshots[datums.leaf_key(leaf)].tree
             for entry in storage_files.glob(self._versions.trees, tree, compile_glob(leaf.glob)):
                 yield plan.item(leaf, entry)
 
-        for datum in sorted(datums.enumerate_datums(spec.input, items, spec.salt), key=lambda one: one.id):
-            yield pps_convert.datum_info(listing.ListedDatum(plan.row(datum), rows.DatumState.UNKNOWN), None, commits)
+        for datum in sorted(
+            datums.enumerate_datums(input_of(spec), items, spec.salt), key=lambda one: one.id
+        ):
+            yield pps_convert.datum_info(
+                listing.ListedDatum(plan.row(datum), DatumState.UNKNOWN), None, heads
+            )
 
     async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
 
 
+def _ask_restart(write: Write, claim_id: str) -> None:
+    jobs.ask_restart(write.conn, claim_id)
+
+
 def _take(found: Iterator[T], number: int) -> list[T]:
-    batch = []
+    """Return the next ``number`` of an iterator; all of it when negative."""
+    batch: list[T] = []
     for one in found:
         batch.append(one)
         if len(batch) == number:

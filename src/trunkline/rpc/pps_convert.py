@@ -133,7 +133,9 @@ def pipeline_info(
         ready = [worker.ready for worker in staff if worker.ready is not None]
         if ready:
             convert.set_time(told.workers_started_at, min(ready))
-        told.unclaimed_tasks = sum(jobs.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None)
+        told.unclaimed_tasks = sum(
+            jobs.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None
+        )
         if newest is not None and newest.state in (JobState.FAILURE, JobState.UNRUNNABLE):
             told.recent_error = newest.reason
     return info
@@ -183,7 +185,9 @@ def _stats(message: pps_pb2.ProcessStats, given: Any) -> None:
     message.upload_bytes = given.upload_bytes
 
 
-def datum_info(listed: ListedDatum, job: pps_pb2.Job | None, inputs: dict[str, pfs_pb2.Commit]) -> pps_pb2.DatumInfo:
+def datum_info(
+    listed: ListedDatum, job: pps_pb2.Job | None, inputs: dict[str, pfs_pb2.Commit]
+) -> pps_pb2.DatumInfo:
     """Return what ListDatum tells of a datum; ``inputs`` are the commits by input name."""
     info = pps_pb2.DatumInfo(
         datum=pps_pb2.Datum(id=listed.row.id.hex()),
@@ -233,7 +237,9 @@ def user_json(text: str) -> dict[str, Any]:
             f"the pipeline specification is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     if not isinstance(found, dict):
-        raise errors.InvalidArgument(f"the pipeline specification must be a JSON object, not {type(found).__name__}")
+        raise errors.InvalidArgument(
+            f"the pipeline specification must be a JSON object, not {type(found).__name__}"
+        )
     for flag in _REQUEST_FLAGS:
         found.pop(flag, None)
     return found

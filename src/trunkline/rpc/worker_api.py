@@ -18,10 +18,11 @@ from trunkline.model import paths
 from trunkline.model.states import DatumState
 from trunkline.pfs.modify import Changes
 from trunkline.pps import claims, datums, logs, plan, rows
+from trunkline.pps.specs import input_of
 from trunkline.pps.staffing import token_hash
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.storage import files as storage_files
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -117,7 +118,9 @@ class WorkerServicer:
         while (frame := await self._blocking(next, pieces, None)) is not None:
             yield frame
 
-    async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], context: Any) -> pb.CompleteResponse:
+    async def Complete(
+        self, requests: AsyncIterator[pb.CompleteRequest], context: Any
+    ) -> pb.CompleteResponse:
         worker_id = await self._authenticate(context)
         receiving: Receiving | None = None
         try:
@@ -177,7 +180,9 @@ class WorkerServicer:
         if expected is None:
             row = await self._versions.db.read(workers.by_id, worker_id)
             if row is None:
-                raise errors.Unauthenticated(f"worker {worker_id or '(none)'} is not known here (any more); it must exit")
+                raise errors.Unauthenticated(
+                    f"worker {worker_id or '(none)'} is not known here (any more); it must exit"
+                )
             if len(self._tokens) > 10_000:
                 self._tokens.clear()
             expected = self._tokens[worker_id] = row.token_hash
@@ -200,7 +205,7 @@ class WorkerServicer:
         found = rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
         datum_rows = [rows.decode(key, value) for key, value in found]
         items = dict.fromkeys(item for row in datum_rows for item in row.items)
-        leaves = {leaf.name: key for key, leaf in datums.leaves(spec.input)}
+        leaves = {leaf.name: key for key, leaf in datums.leaves(input_of(spec))}
         commits = {name: inputs.commits[key] for name, key in leaves.items()}
         assigned = Assigned(
             job,
@@ -217,7 +222,9 @@ class WorkerServicer:
             self._assigned.popitem(last=False)
         return assigned
 
-    def _look(self, conn: sa.Connection, job_id: int) -> tuple[JobRow, PipelineRow, PipelineSpec, plan.Inputs]:
+    def _look(
+        self, conn: sa.Connection, job_id: int
+    ) -> tuple[JobRow, PipelineRow, PipelineSpec, plan.Inputs]:
         job = jobs.by_id(conn, job_id)
         pipeline = pipelines.by_id(conn, job.pipeline_id) if job is not None else None
         if job is None or pipeline is None:
@@ -230,7 +237,9 @@ class WorkerServicer:
         frame, size = pb.FetchResponse(), 0
         for position in wanted:
             if position >= len(assigned.items):
-                raise errors.InvalidArgument(f"the assignment has {len(assigned.items)} items, item {position} was asked for")
+                raise errors.InvalidArgument(
+                    f"the assignment has {len(assigned.items)} items, item {position} was asked for"
+                )
             item = assigned.items[position]
             for path, data, last in self._content(assigned.trees[item.input], item):
                 frame.pieces.append(pb.FilePiece(item=position, path=path, data=data, last=last))
@@ -290,11 +299,15 @@ class Receiving:
         """Make everything durable and say what it was."""
         positions = [result.datum for result in self._results]
         if positions != list(range(positions[0], positions[0] + len(positions)) if positions else []):
-            raise errors.InvalidArgument(f"results must follow each other in assignment order, got {positions}")
+            raise errors.InvalidArgument(
+                f"results must follow each other in assignment order, got {positions}"
+            )
         deltas = self._changes.delta.finish()
         assert len(deltas) <= 1, "a hand-in is bounded by the worker"
         built = [self._row(result) for result in self._results]
-        tree = rows.trees(self._versions).build(self._changes.writer, sorted((row.id, rows.encode(row)) for row in built))
+        tree = rows.trees(self._versions).build(
+            self._changes.writer, sorted((row.id, rows.encode(row)) for row in built)
+        )
         failed = next((row for row in built if row.state is DatumState.FAILED), None)
         return claims.HandIn(
             claim_id=self._claim_id,
@@ -306,7 +319,7 @@ class Receiving:
             failure=f"datum {failed.id.hex()} failed: {failed.reason}" if failed is not None else "",
             release=self._release,
             packs=self._changes.writer.seal(),
-            written_bytes=self._changes.delta.bytes_written,
+            written_bytes=self._changes.delta.bytes_in,
         )
 
     def abort(self) -> None:
@@ -365,7 +378,7 @@ def _assignment(claim: ClaimRow, assigned: Assigned) -> pb.Assignment:
     transform = spec.transform
     assert transform is not None
     position = {item: number for number, item in enumerate(assigned.items)}
-    leaves = {leaf.name: leaf for _, leaf in datums.leaves(spec.input)}
+    leaves = {leaf.name: leaf for _, leaf in datums.leaves(input_of(spec))}
     return pb.Assignment(
         claim_id=claim.id,
         lease_seconds=claims.LEASE,

@@ -1,0 +1,1 @@
+"""How a database got to the schema."""
