@@ -9,6 +9,7 @@ a mistake is found when the spec is sent and not by a pipeline that never starts
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Names below /pfs that are taken.
 _RESERVED_INPUTS = ("out", ".env")
+#: RFC 3339; its fields are not checked against the calendar.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _SERVICE_TYPES = ("", "NodePort", "ClusterIP", "LoadBalancer")
 _COMBINATIONS = ("join", "group", "cross", "union")
 
@@ -195,6 +198,10 @@ def _cron_input(cron: CronInput, where: str) -> None:
     _input_name(cron.name, where)
     if not cron.spec:
         raise InvalidArgument(f'{where} has no spec; add for example "spec": "@every 60s"')
+    if cron.start and not _MOMENT.fullmatch(cron.start):
+        raise InvalidArgument(
+            f'{where}.start "{cron.start}" is no time; write for example 2024-05-17T08:00:00Z'
+        )
     names.check_repo(cron.repo)
 
 
