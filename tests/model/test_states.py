@@ -64,5 +64,5 @@ def test_a_failed_pipeline_waits_for_a_new_spec() -> None:
 def test_an_illegal_move_names_the_legal_ones() -> None:
     with pytest.raises(FailedPrecondition, match="worker 1 is retiring and cannot become idle, only gone"):
         states.check_transition(WorkerState.RETIRING, WorkerState.IDLE, "worker 1")
-    with pytest.raises(FailedPrecondition, match="is STANDBY and cannot become CRASHING"):
-        states.check_transition(PipelineState.STANDBY, PipelineState.CRASHING, 'pipeline "default/edges"')
+    with pytest.raises(FailedPrecondition, match="is PAUSED and cannot become RUNNING, only"):
+        states.check_transition(PipelineState.PAUSED, PipelineState.RUNNING, 'pipeline "default/edges"')

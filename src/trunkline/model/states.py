@@ -106,16 +106,19 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     _J.UNRUNNABLE: frozenset(),
 }
 
-_PIPELINE_ALWAYS = frozenset({_P.PAUSED, _P.RESTARTING, _P.FAILURE})
+# An update restarts a pipeline from anywhere, a stop pauses it, a spec that cannot run fails it.
+_PIPELINE_ALWAYS = frozenset({_P.STARTING, _P.RESTARTING, _P.PAUSED, _P.FAILURE})
+_PIPELINE_LIVE = frozenset({_P.RUNNING, _P.STANDBY, _P.CRASHING})
 PIPELINE_TRANSITIONS: Mapping[PipelineState, frozenset[PipelineState]] = {
-    _P.STARTING: frozenset({_P.RUNNING, _P.STANDBY}) | _PIPELINE_ALWAYS,
-    _P.RUNNING: frozenset({_P.STANDBY, _P.CRASHING}) | _PIPELINE_ALWAYS,
-    _P.STANDBY: frozenset({_P.RUNNING}) | _PIPELINE_ALWAYS,
-    _P.CRASHING: frozenset({_P.RUNNING, _P.STANDBY}) | _PIPELINE_ALWAYS,
-    _P.PAUSED: frozenset({_P.STARTING}) | _PIPELINE_ALWAYS - {_P.PAUSED},
-    _P.RESTARTING: frozenset({_P.STARTING, _P.RUNNING, _P.STANDBY, _P.PAUSED, _P.FAILURE}),
+    _P.STARTING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.STARTING},
+    _P.RESTARTING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.RESTARTING},
+    # Which of the three a live pipeline shows follows from what is there: work, workers, their deaths.
+    _P.RUNNING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.RUNNING},
+    _P.STANDBY: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.STANDBY},
+    _P.CRASHING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.CRASHING},
+    _P.PAUSED: _PIPELINE_ALWAYS - {_P.PAUSED},
     # Only a new version of the spec mends a failed pipeline.
-    _P.FAILURE: frozenset({_P.RESTARTING}),
+    _P.FAILURE: frozenset({_P.STARTING, _P.RESTARTING}),
 }
 
 DATUM_TRANSITIONS: Mapping[DatumState, frozenset[DatumState]] = {
