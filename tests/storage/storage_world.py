@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.storage.applying import Applied, apply_deltas
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from trunkline.ports import ObjectStore
     from trunkline.storage.packing import ChunkWriter
+
+T = TypeVar("T")
 
 #: Segments of a few rows, so that small examples have many.
 TINY = TreeFormat(least=3, most=12, modulus=5, unit=256)
@@ -56,7 +58,7 @@ class World:
         self.store = ChunkStore(self.objects, self.index, threads=2)
         self.trees = Trees(self.store, kind, format=format)
 
-    def write(self, action: Callable[[ChunkWriter], TreeId]) -> TreeId:
+    def write(self, action: Callable[[ChunkWriter], T]) -> T:
         """Do something with a writer and seal it."""
         writer = self.store.writer()
         result = action(writer)
@@ -69,7 +71,7 @@ class World:
     def merge(self, base: TreeId, changes: dict[bytes, bytes | None]) -> TreeId:
         return self.write(lambda writer: self.trees.merge(writer, base, sorted(changes.items())))
 
-    def apply(self, base: TreeId, *says: Callable[[DeltaWriter], None]) -> Applied:
+    def apply(self, base: TreeId, *says: Callable[[DeltaWriter], object]) -> Applied:
         """Apply what each of ``says`` tells a delta writer, each its own delta."""
         writer = self.store.writer()
         deltas: list[TreeId] = []

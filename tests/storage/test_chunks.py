@@ -14,7 +14,7 @@ from storage_world import MemoryIndex, World, noise
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import DataLoss, ResourceExhausted
-from trunkline.storage.chunks import RAW, ZSTD, ChunkId, chunk_id
+from trunkline.storage.chunks import RAW, ZSTD, ChunkId, Location, chunk_id
 from trunkline.storage.packing import PACK_BYTES
 from trunkline.storage.store import ChunkStore
 
@@ -116,7 +116,7 @@ def test_changed_bytes_are_data_loss_and_never_returned(world: World) -> None:
         data = bytearray(world.objects.get(place.pack))
         data[place.offset + place.stored // 2] ^= 1
         world.objects.delete(place.pack)
-        world.objects.put(place.pack, [data])
+        world.objects.put(place.pack, [bytes(data)])
 
     for id in ids:
         with pytest.raises(DataLoss, match=f"chunk {id.hex()} .* does not match its id"):
@@ -217,8 +217,8 @@ def test_abort_after_seal_keeps_what_was_sealed(world: World) -> None:
 
 def test_an_index_that_fails_fails_the_write() -> None:
     class BrokenIndex(MemoryIndex):
-        def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, object]:  # type: ignore[override]
-            raise ResourceExhausted("the database is full; make room")
+        def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
+            raise ResourceExhausted(f"the database is full at {len(ids)} chunks; make room")
 
     objects = MemoryObjects()
     store = ChunkStore(objects, BrokenIndex(), threads=1)

@@ -124,7 +124,7 @@ def test_any_changes_in_any_portions_give_the_tree_of_the_files() -> None:
 
 
 def test_nothing_said_is_no_delta_and_changes_nothing(world: World) -> None:
-    applied = world.apply(EMPTY, lambda delta: None)
+    applied = world.apply(EMPTY, DeltaWriter.finish)
 
     assert applied.tree == EMPTY
     assert applied.problem is None
@@ -170,13 +170,18 @@ def test_two_datums_that_write_one_path_are_named(world: World) -> None:
     assert applied.problem == "duplicate path output by different datums (/out from aaa and /out from bbb)"
 
 
-@pytest.mark.parametrize(("old", "new"), [("/a/b", "/a"), ("/a", "/a/b"), ("/a", "/a/b/c/d"), ("/a/b/c", "/a")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("/a/b", "/a"), ("/a", "/a/b"), ("/a", "/a/b/c/d"), ("/a/b/c", "/a")]
+)
 def test_a_file_in_the_way_of_a_directory_is_named(world: World, old: str, new: str) -> None:
     base = world.files({old: b"1", "/a-": b"2"})
 
-    both = world.apply(base, lambda delta: delta.add(new, "t", b"1"))
-    at_once = world.apply(EMPTY, lambda delta: [delta.add(path, "t", b"1") for path in (old, new)] and None)
-    moved = world.apply(base, lambda delta: [delta.delete(old), delta.add(new, "t", b"1")] and None)
+    def add(delta: DeltaWriter) -> None:
+        delta.add(new, "t", b"1")
+
+    both = world.apply(base, add)
+    at_once = world.apply(EMPTY, lambda delta: delta.add(old, "t", b"1"), add)
+    moved = world.apply(base, lambda delta: delta.delete(old), add)
 
     assert both.problem == at_once.problem == "file / directory path collision (/a)"
     assert moved.problem is None
@@ -204,7 +209,10 @@ def test_a_long_stream_becomes_several_deltas_that_mean_the_same(
 
 
 def test_a_file_that_comes_in_many_small_pieces_by_turns_is_whole(world: World) -> None:
-    pieces = {"/one": [noise(70_000, n) for n in range(80)], "/two": [noise(90_000, n + 99) for n in range(80)]}
+    pieces = {
+        "/one": [noise(70_000, n) for n in range(80)],
+        "/two": [noise(90_000, n + 99) for n in range(80)],
+    }
 
     def say(delta: DeltaWriter) -> None:
         for one, two in zip(*pieces.values(), strict=True):

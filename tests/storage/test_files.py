@@ -15,8 +15,25 @@ from trunkline.storage import files
 from trunkline.storage.files import FileEntry, glob_depth
 
 names = st.sampled_from(["a", "a-b", "b", "b0", "c.txt", "d.png", "é"])
-trees = st.dictionaries(st.lists(names, min_size=1, max_size=4).map(lambda p: "/" + "/".join(p)), st.binary(max_size=9))
-GLOBS = ["/", "/*", "/a", "/a/", "/*/*", "/a*", "/**", "/**.txt", "/*/c.txt", "/b/**", "/(*)/(*)", "/{a,b}/*", "/[ab]*/d.png", "/é/*"]  # fmt: skip
+trees = st.dictionaries(
+    st.lists(names, min_size=1, max_size=4).map(lambda p: "/" + "/".join(p)), st.binary(max_size=9)
+)
+GLOBS = [
+    "/",
+    "/*",
+    "/a",
+    "/a/",
+    "/*/*",
+    "/a*",
+    "/**",
+    "/**.txt",
+    "/*/c.txt",
+    "/b/**",
+    "/(*)/(*)",
+    "/{a,b}/*",
+    "/[ab]*/d.png",
+    "/é/*",
+]
 bounds = st.sampled_from(["", "/", "/a", "/a-b", "/a/", "/a/b", "/b0", "/c", "/zz"])
 
 
@@ -51,7 +68,11 @@ def test_a_walk_gives_everything_in_path_order(tiny: World, contents: dict[str, 
 
     assert [entry.path for entry in entries] == everything(contents)
     for entry in entries:
-        inside = {p: d for p, d in contents.items() if p == entry.path or p.startswith(entry.path) and entry.is_dir}
+        inside = {
+            p: d
+            for p, d in contents.items()
+            if p == entry.path or (entry.is_dir and p.startswith(entry.path))
+        }
         assert entry.size == sum(map(len, inside.values()))
         assert entry.is_dir == entry.path.endswith("/")
         assert files.inspect(tiny.trees, tree, entry.path) == entry
@@ -67,7 +88,9 @@ def test_a_listing_gives_the_children_and_goes_on_anywhere(
     contents = without_conflicts(contents)
     tree = tiny.files(contents)
     folder = data.draw(st.sampled_from([*sorted(folders_of(contents)), "/none/"]))
-    children = [p for p in everything(contents) if posixpath.dirname(p.rstrip("/")) == (folder.rstrip("/") or "/")]
+    children = [
+        p for p in everything(contents) if posixpath.dirname(p.rstrip("/")) == (folder.rstrip("/") or "/")
+    ]
     children = [path for path in children if path != "/"]
 
     def listed(after: str | None = None, *, reverse: bool = False) -> list[str]:
@@ -108,8 +131,8 @@ def test_a_diff_gives_changed_files_and_the_directories_around_them(
     old, new = tiny.files(before), tiny.files(after)
     expected = []
     for name in sorted({*everything(before), *everything(after)}):
-        pair = files.inspect(tiny.trees, new, name), files.inspect(tiny.trees, old, name)
-        pair = tuple(entry if entry and entry.path == name else None for entry in pair)
+        now, then = (files.inspect(tiny.trees, tree, name) for tree in (new, old))
+        pair = now if now and now.path == name else None, then if then and then.path == name else None
         if pair[0] != pair[1] and (name == path or name.startswith(path.rstrip("/") + "/")):
             expected.append(pair)
 
@@ -143,7 +166,9 @@ def test_a_directory_hash_depends_on_paths_and_contents_only(world: World) -> No
 
 
 @given(st.integers(0, 3_200_000), st.none() | st.integers(0, 3_200_000))
-def test_any_range_of_a_file_can_be_read(big_file: tuple[World, bytes, bytes], offset: int, length: int | None) -> None:
+def test_any_range_of_a_file_can_be_read(
+    big_file: tuple[World, bytes, bytes], offset: int, length: int | None
+) -> None:
     world, content, value = big_file
 
     pieces = list(files.read(world.store, value, offset, length))
@@ -187,7 +212,9 @@ def test_many_files_are_read_one_after_the_other(world: World) -> None:
 def test_listing_and_globbing_a_root_do_not_read_what_is_below() -> None:
     """Twenty directories of 2,000 files: their sums are in the manifest and at the segments' edges."""
     world = World()
-    tree = world.files({f"/d{n // 2000:02d}/f{n:06d}": b"%d" % (n % 10) for n in range(40_000)} | {"/top": b"1"})
+    tree = world.files(
+        {f"/d{n // 2000:02d}/f{n:06d}": b"%d" % (n % 10) for n in range(40_000)} | {"/top": b"1"}
+    )
     cold = world.cold()
     source = cold._source
     assert isinstance(source, CountingSource)
@@ -203,7 +230,16 @@ def test_listing_and_globbing_a_root_do_not_read_what_is_below() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "depth"),
-    [("/", 1), ("/*", 1), ("/a/*.x", 2), ("/**", None), ("/{a,b/c}", None), ("/(*)/x", 2), ("/a\\*/b", 2), ("/[a]/b", 2)],
+    [
+        ("/", 1),
+        ("/*", 1),
+        ("/a/*.x", 2),
+        ("/**", None),
+        ("/{a,b/c}", None),
+        ("/(*)/x", 2),
+        ("/a\\*/b", 2),
+        ("/[a]/b", 2),
+    ],
 )
 def test_the_depth_of_a_glob(pattern: str, depth: int | None) -> None:
     assert glob_depth(pattern) == depth

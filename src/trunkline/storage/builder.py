@@ -80,22 +80,19 @@ class TreeBuilder:
             values: one for each key.
             sums: gives the sums of just these rows, if that is cheaper than summing them up again.
         """
-        least, most, modulus, unit = self._bounds()
-        weight = self._weight
-        start = 0
+        if not keys:
+            return
+        stops, self._weight = _cut(self._format, keys, values, self._weight)
         whole = sums if not self._keys else None
-        for stop, (key, value) in enumerate(zip(keys, values, strict=True), 1):
-            own = 1 + (len(key) + len(value)) // unit
-            weight += own
-            if weight >= least and (weight >= most or crc32(key) % modulus < own):
-                if self._keys:
-                    self._end(self._keys + keys[start:stop], self._values + values[start:stop], None)
-                    self._keys, self._values = [], []
-                else:
-                    all_of_them = start == 0 and stop == len(keys)
-                    self._end(keys[start:stop], values[start:stop], whole if all_of_them else None)
-                start, weight = stop, 0
-        self._weight = weight
+        start = 0
+        for stop in stops:
+            if self._keys:
+                self._end(self._keys + keys[start:stop], self._values + values[start:stop], None)
+                self._keys, self._values = [], []
+            else:
+                all_of_them = start == 0 and stop == len(keys)
+                self._end(keys[start:stop], values[start:stop], whole if all_of_them else None)
+            start = stop
         if start < len(keys):
             self._sums = whole if start == 0 else None
             self._keys += keys[start:]
@@ -108,12 +105,46 @@ class TreeBuilder:
             self._keys, self._values = [], []
         return self.segments
 
-    def _bounds(self) -> tuple[int, int, int, int]:
-        return self._format.least, self._format.most, self._format.modulus, self._format.unit
-
     def _end(self, keys: list[bytes], values: list[bytes], sums: Callable[[], Sums] | None) -> None:
         data = encode_segment(keys, values)
         known = sums() if sums else sum_rows(self._kind, keys, values)
         segment = Segment(keys[0], keys[-1], self._writer.add(data), len(data), known)
         self.segments.append(segment)
         self._keep(segment, keys, values)
+
+
+def _cut(format: TreeFormat, keys: list[bytes], values: list[bytes], weight: int) -> tuple[list[int], int]:
+    """Return after how many of the rows segments end, and what the rows since the last end weigh.
+
+    Args:
+        format: the rule.
+        keys: of the rows, not empty.
+        values: of the rows.
+        weight: of the rows since the last end before these.
+    """
+    if max(map(len, keys)) + max(map(len, values)) < format.unit:
+        return _cut_light(format, keys, weight)
+    least, most, modulus, unit = format.least, format.most, format.modulus, format.unit
+    stops = []
+    for stop, (key, value) in enumerate(zip(keys, values, strict=True), 1):
+        own = 1 + (len(key) + len(value)) // unit
+        weight += own
+        if weight >= least and (weight >= most or crc32(key) % modulus < own):
+            stops.append(stop)
+            weight = 0
+    return stops, weight
+
+
+def _cut_light(format: TreeFormat, keys: list[bytes], weight: int) -> tuple[list[int], int]:
+    """Do the same for rows that weigh 1 each, as nearly all do: there is less to look at."""
+    stops: list[int] = []
+    start = -weight  # where the segment would have begun
+    while True:
+        begin = max(start + format.least - 1, 0)
+        limit = max(start + format.most - 1, begin)
+        crcs = map(crc32, keys[begin:limit])
+        end = next((at for at, crc in enumerate(crcs, begin) if crc % format.modulus == 0), limit)
+        if end >= len(keys):
+            return stops, len(keys) - start
+        start = end + 1
+        stops.append(start)

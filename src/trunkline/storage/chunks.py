@@ -101,9 +101,13 @@ def encode(pieces: Sequence[bytes | memoryview]) -> list[tuple[int, bytes | memo
     turn again, which for a kilobyte costs more than the compression.
     """
     if len(pieces) == 1:
-        return [_better(pieces[0], _codecs.compressor.compress(pieces[0]))]
+        packed_one = _codecs.compressor.compress(pieces[0])
+        return [(RAW, pieces[0]) if len(packed_one) > len(pieces[0]) * _WORTHWHILE else (ZSTD, packed_one)]
     packed = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
-    return [_better(piece, packed[number]) for number, piece in enumerate(pieces)]
+    return [
+        (RAW, piece) if len(segment) > len(piece) * _WORTHWHILE else (ZSTD, segment.tobytes())
+        for piece, segment in ((piece, packed[number]) for number, piece in enumerate(pieces))
+    ]
 
 
 def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
@@ -121,14 +125,6 @@ def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
     if chunk_id(data) != id:
         raise _damaged(id, location)
     return data
-
-
-def _better(
-    piece: bytes | memoryview, packed: zstandard.BufferSegment | bytes
-) -> tuple[int, bytes | memoryview]:
-    if len(packed) > len(piece) * _WORTHWHILE:
-        return RAW, piece
-    return ZSTD, packed if isinstance(packed, bytes) else packed.tobytes()
 
 
 def _damaged(id: ChunkId, location: Location) -> DataLoss:

@@ -162,27 +162,36 @@ class DeltaWriter:
         contents: list[Data] = []
         for key, held in pending.items():
             data = b"".join(held) if isinstance(held, list) else held
-            if self._open and key == self._open.key:
-                self._open.feed(data)
-            elif 0 < len(data) <= MIN_BYTES:
+            size = len(data)
+            if 0 < size <= MIN_BYTES and not (self._open and key == self._open.key):
                 keys.append(key)
                 contents.append(data)
-            elif data and key == self._last:
-                self._close()
-                self._open = self._reopen(key)
-                self._open.feed(data)
             else:
-                self._put(key, refs.cut(self._writer, [data]))
-        rows, pack = self._rows, refs.REF.pack
-        for key, id, data in zip(keys, self._writer.add_many(contents), contents, strict=True):
-            if key in rows:
-                self._put(key, pack(id, len(data)))
-            else:
-                rows[key] = b"A" + pack(id, len(data))
+                self._write(key, data)
+        pack = refs.REF.pack
+        ids = self._writer.add_many(contents)
+        values = [b"A" + pack(id, len(data)) for id, data in zip(ids, contents, strict=True)]
+        rows = self._rows
+        if rows.keys().isdisjoint(keys):
+            rows.update(zip(keys, values, strict=True))
+        else:
+            for key, value in zip(keys, values, strict=True):
+                self._put(key, value[1:])
         if self._open and self._open.key != self._last:
             self._close()
         if len(rows) >= _SPILL_ROWS:
             self._spill()
+
+    def _write(self, key: bytes, data: Data) -> None:
+        """Append bytes to a file that is long, open or empty."""
+        if self._open and key == self._open.key:
+            self._open.feed(data)
+        elif data and key == self._last:
+            self._close()
+            self._open = self._reopen(key)
+            self._open.feed(data)
+        else:
+            self._put(key, refs.cut(self._writer, [data]))
 
     def _put(self, key: bytes, value: bytes) -> None:
         """Append chunks to a file."""

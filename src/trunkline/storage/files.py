@@ -14,9 +14,8 @@ root is there when the tree has a file.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
@@ -39,9 +38,8 @@ _AFTER_SLASH = b"0"
 _AFTER_ALL = b"\xff"
 
 
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A file or a directory of a tree."""
+class FileEntry(NamedTuple):
+    """A file or a directory of a tree. A tuple, because listings make them by the hundred thousand."""
 
     #: Directories end with ``/``.
     path: str
@@ -249,6 +247,8 @@ def glob_depth(pattern: str) -> int | None:
             nesting += 1
         elif character in "])}":
             nesting -= 1
+            if nesting < 0:
+                return None
         if character == "/":
             if nesting:
                 return None

@@ -21,7 +21,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -101,21 +102,20 @@ class ChunkWriter:
 
     def add_many(self, pieces: Sequence[bytes | memoryview]) -> list[ChunkId]:
         """Do what ``add`` does for each piece, cheaper by the dozen."""
-        seen = self._seen
+        seen, batch = self._seen, self._batch
         ids = [ChunkId(blake3(piece).digest()) for piece in pieces]
+        self.bytes_in += sum(map(len, pieces))
         for id, piece in zip(ids, pieces, strict=True):
-            size = len(piece)
-            self.bytes_in += size
             if id in seen:
-                self._repeated += size
+                self._repeated += len(piece)
                 continue
             seen[id] = piece
-            batch = self._batch
             batch.ids.append(id)
             batch.pieces.append(piece)
-            batch.size += size
+            batch.size += len(piece)
             if batch.size >= _BATCH_BYTES:
                 self._submit()
+                batch = self._batch
         return ids
 
     def read(self, id: ChunkId) -> bytes:
@@ -230,22 +230,18 @@ class ChunkWriter:
     def _append(self, batch: _Batch, encoded: Sequence[tuple[int, bytes | memoryview]]) -> list[_Pack]:
         """Append a batch to the open pack; return the packs that became full. Needs the lock."""
         full = []
-        pack, number = self._packs[-1], (len(self._packs) - 1) << 32
-        run: list[bytes | memoryview] = []
-        for id, piece, (codec, stored) in zip(batch.ids, batch.pieces, encoded, strict=True):
-            self._seen[id] = number | pack.entries
-            pack.entry(id, len(stored), len(piece), codec)
-            self.bytes_stored += len(stored)
-            run.append(stored)
+        start = 0
+        while start < len(batch.ids):
+            pack, number = self._packs[-1], len(self._packs) - 1
+            first = number << 32 | pack.entries
+            stop = pack.take(batch.ids, batch.pieces, encoded, start)
+            self._seen.update(zip(batch.ids[start:stop], range(first, first + stop - start), strict=True))
+            start = stop
             if pack.size >= PACK_BYTES:
-                pack.append(run)
                 pack.close()
                 full.append(pack)
-                run = []
-                pack, number = _Pack(), len(self._packs) << 32
-                self._packs.append(pack)
-        if run:
-            pack.append(run)
+                self._packs.append(_Pack())
+        self.bytes_stored += sum(len(stored) for _, stored in encoded)
         return full
 
     def _upload(self, pack: _Pack) -> None:
@@ -296,18 +292,31 @@ class _Pack:
         self._starts: list[int] = []
         self._hash = blake3()
 
-    def entry(self, id: ChunkId, stored: int, length: int, codec: int) -> None:
-        """Note a chunk whose bytes come with the next ``append``."""
-        self._columns += ENTRY.pack(id, self.size, stored, length, codec)
-        self.entries += 1
-        self.size += stored
-
-    def append(self, run: list[bytes | memoryview]) -> None:
-        """Take the stored bytes of the chunks noted since the last call."""
-        part = run[0] if len(run) == 1 else b"".join(run)
-        self._starts.append(self.size - len(part))
+    def take(
+        self,
+        ids: Sequence[ChunkId],
+        pieces: Sequence[bytes | memoryview],
+        encoded: Sequence[tuple[int, bytes | memoryview]],
+        start: int,
+    ) -> int:
+        """Append chunks from ``start`` on until the pack is full; return the first that is not in it."""
+        ends = list(accumulate((len(stored) for _, stored in encoded[start:]), initial=self.size))
+        count = min(bisect_left(ends, PACK_BYTES), len(ends) - 1)
+        stop = start + count
+        self._columns += b"".join(
+            ENTRY.pack(id, offset, len(stored), len(piece), codec)
+            for id, offset, piece, (codec, stored) in zip(
+                ids[start:stop], ends, pieces[start:stop], encoded[start:stop], strict=False
+            )
+        )
+        run = [stored for _, stored in encoded[start:stop]]
+        part = run[0] if count == 1 else b"".join(run)
+        self._starts.append(self.size)
         self.parts.append(part)
         self._hash.update(part)
+        self.entries += count
+        self.size = ends[count]
+        return stop
 
     def close(self) -> None:
         """End the pack with its hash."""

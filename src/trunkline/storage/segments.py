@@ -7,6 +7,7 @@ chunk or decides where a segment ends.
 from __future__ import annotations
 
 import struct
+from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NewType
@@ -86,25 +87,30 @@ class Rows:
         values: one for each key.
     """
 
-    __slots__ = ("_prefixes", "keys", "values")
+    __slots__ = ("_asked", "_prefixes", "keys", "values")
 
     def __init__(self, keys: list[bytes], values: list[bytes]) -> None:
         self.keys = keys
         self.values = values
-        self._prefixes: tuple[TreeKind, list[list[int]]] | None = None
+        self._asked = False
+        self._prefixes: tuple[TreeKind, list[array[int]]] | None = None
 
     def sums(self, kind: TreeKind, start: int, stop: int) -> Sums:
         """Sum up the rows from one position to another."""
         if start >= stop:
             return Sums()
-        # Directories are asked for by the hundred, each with two edge segments: sum once, subtract often.
+        # Who asks twice is likely to ask for a hundred directories: sum once, subtract often.
+        if not self._asked:
+            self._asked = True
+            return sum_rows(kind, self.keys[start:stop], self.values[start:stop])
         if self._prefixes is None or self._prefixes[0] is not kind:
             columns = [_sizes(kind, self.values), *_lanes(kind, self.keys, self.values)]
-            self._prefixes = kind, [list(accumulate(column, initial=0)) for column in columns]
-        size, *lanes = (column[stop] - column[start] for column in self._prefixes[1])
-        return Sums(
-            stop - start, size, (lanes[0] & _MASK, lanes[1] & _MASK, lanes[2] & _MASK, lanes[3] & _MASK)
-        )
+            self._prefixes = (
+                kind,
+                [array("Q", [n & _MASK for n in accumulate(column, initial=0)]) for column in columns],
+            )
+        size, a, b, c, d = (column[stop] - column[start] & _MASK for column in self._prefixes[1])
+        return Sums(stop - start, size, (a, b, c, d))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,13 @@ class Manifest:
         object.__setattr__(self, "lasts", [segment.last for segment in self.segments])
         starts = list(accumulate((segment.sums.rows for segment in self.segments), initial=0))
         object.__setattr__(self, "starts", starts)
+
+
+def total(parts: Sequence[Sums]) -> Sums:
+    """Add up many sums."""
+    lanes = [sum(part.content[lane] for part in parts) & _MASK for lane in range(4)]
+    content = (lanes[0], lanes[1], lanes[2], lanes[3])
+    return Sums(sum(part.rows for part in parts), sum(part.size for part in parts), content)
 
 
 def sum_rows(kind: TreeKind, keys: Sequence[bytes], values: Sequence[bytes]) -> Sums:

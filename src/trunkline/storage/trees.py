@@ -27,6 +27,7 @@ from trunkline.storage.segments import (
     decode_manifest,
     decode_segment,
     encode_manifest,
+    total,
 )
 
 if TYPE_CHECKING:
@@ -119,8 +120,13 @@ class Trees:
 
         Costs the segments that are not in both trees.
         """
-        if old != new:
-            yield from compare(self, self.manifest(old), self.manifest(new), lo, hi)
+        if old == new:
+            return
+        if old == EMPTY:
+            for key, value in self.scan(new, lo, hi):
+                yield key, None, value
+            return
+        yield from compare(self, self.manifest(old), self.manifest(new), lo, hi)
 
     # --- reading ---------------------------------------------------------------------------------------
 
@@ -138,24 +144,22 @@ class Trees:
         self, tree: TreeId, lo: bytes = b"", hi: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rows with ``lo <= key < hi`` in key order, or backwards."""
-        for keys, values in self.runs(tree, lo, hi, reverse=reverse):
-            yield from zip(keys, values, strict=True)
-
-    def runs(
-        self, tree: TreeId, lo: bytes = b"", hi: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Yield the rows of a range segment by segment: keys and values. The lists must not be changed."""
         manifest = self.manifest(tree)
         first, stop = _range(manifest, lo, hi)
         order = range(first, stop)
         for number in reversed(order) if reverse else order:
-            segment = manifest.segments[number]
-            rows = self.rows_of(segment)
+            rows = self.rows_of(manifest.segments[number])
             keys, values = rows.keys, rows.values
-            if segment.first < lo or (hi is not None and segment.last >= hi):
-                start, end = _cut(rows, lo, hi)
-                keys, values = keys[start:end], values[start:end]
-            yield (keys[::-1], values[::-1]) if reverse else (keys, values)
+            # Nothing is copied: most scans begin in the middle of a segment and end after a row or two.
+            start, end = _cut(rows, lo, hi) if number in (first, stop - 1) else (0, len(keys))
+            for at in range(end - 1, start - 1, -1) if reverse else range(start, end):
+                yield keys[at], values[at]
+
+    def runs(self, tree: TreeId) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Yield all rows segment by segment: keys and values. The lists must not be changed."""
+        for segment in self.manifest(tree).segments:
+            rows = self.rows_of(segment)
+            yield rows.keys, rows.values
 
     def rows(self, tree: TreeId, start: int, stop: int) -> list[tuple[bytes, bytes]]:
         """Return the rows from one position to another; positions beyond the end hold nothing."""
@@ -176,15 +180,15 @@ class Trees:
         """Sum up a range of rows; reads at most the two segments at its edges."""
         manifest = self.manifest(tree)
         first, stop = _range(manifest, lo, hi)
-        total = Sums()
+        parts = []
         for number in range(first, stop):
             segment = manifest.segments[number]
             if segment.first >= lo and (hi is None or segment.last < hi):
-                total += segment.sums
+                parts.append(segment.sums)
             else:
                 rows = self.rows_of(segment)
-                total += rows.sums(self.kind, *_cut(rows, lo, hi))
-        return total
+                parts.append(rows.sums(self.kind, *_cut(rows, lo, hi)))
+        return parts[0] if len(parts) == 1 else total(parts)
 
     # --- for the modules that share the work -----------------------------------------------------------
 
