@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
-from trunkline.meta.schema import chunk, pack, storage_total
+from trunkline.meta.schema import pack, storage_total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,0 +1,1 @@
+"""Versioned state: projects, repos, branches, commits, provenance, files."""

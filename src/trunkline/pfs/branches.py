@@ -9,14 +9,18 @@ from trunkline import errors
 from trunkline.meta import branches as rows
 from trunkline.meta import commits, repos
 from trunkline.model import names
-from trunkline.pfs import refs
+from trunkline.pfs import propagation, refs
 from trunkline.pfs.repos import one_branch_per_repo
-from trunkline.storage.trees import EMPTY
+from trunkline.storage.segments import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import sqlalchemy as sa
+
     from trunkline.meta.branches import BranchRow
+    from trunkline.meta.commits import CommitRow
+    from trunkline.meta.repos import RepoRow
     from trunkline.pfs.versions import Write
 
 
@@ -40,6 +44,63 @@ class Upstream:
     never: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BranchInfo:
+    """A branch with its relatives, ready to be told. A relative is its repo and its name."""
+
+    row: BranchRow
+    repo: RepoRow
+    head: CommitRow | None
+    #: Everything it depends on and everything that depends on it, directly or not.
+    provenance: list[tuple[RepoRow, str]]
+    subvenance: list[tuple[RepoRow, str]]
+    #: With whether the edge carries no commits.
+    direct_provenance: list[tuple[RepoRow, str, bool]]
+
+
+def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
+    """Gather what an InspectBranch reply holds."""
+
+    def relative(number: int) -> tuple[RepoRow, str]:
+        other = rows.by_id(conn, number)
+        return repos.repo_by_id(conn, other.repo_id), other.name
+
+    return BranchInfo(
+        row,
+        repos.repo_by_id(conn, row.repo_id),
+        commits.by_id(conn, row.head_id) if row.head_id is not None else None,
+        [relative(number) for number in propagation.closure(conn, row.id, up=True)],
+        [relative(number) for number in propagation.closure(conn, row.id, up=False)],
+        [(*relative(edge.upstream_id), edge.never) for edge in rows.upstream(conn, row.id)],
+    )
+
+
+def walk(conn: sa.Connection, starts: Sequence[BranchName], *, up: bool, limit: int, depth: int) -> list[BranchInfo]:
+    """Return the branches reached from ``starts`` (without those), nearest first.
+
+    Args:
+        conn: the transaction.
+        starts: where to begin.
+        up: towards provenance; otherwise towards subvenance.
+        limit: at most so many.
+        depth: at most so many edges away.
+    """
+    found: dict[int, None] = {}
+    edge_of = [refs.branch(conn, start.repo, start.name).id for start in starts]
+    for _ in range(depth):
+        following: dict[int, None] = {}
+        for number in edge_of:
+            if up:
+                following.update((edge.upstream_id, None) for edge in rows.upstream(conn, number))
+            else:
+                following.update((edge.branch_id, None) for edge in rows.downstream(conn, number))
+        edge_of = [number for number in following if number not in found]
+        found.update(dict.fromkeys(edge_of))
+        if not edge_of or len(found) >= limit:
+            break
+    return [describe(conn, rows.by_id(conn, number)) for number in list(found)[:limit]]
+
+
 def create_branch(
     write: Write,
     name: BranchName,
@@ -49,8 +110,9 @@ def create_branch(
 ) -> BranchRow:
     """Make a branch, or move one and replace its provenance.
 
-    Upstream branches that do not exist are made with an empty commit. A branch with provenance gets an open
-    AUTO commit when it had no head or its provenance changed.
+    Upstream branches that do not exist are made with an empty commit, and so is this one when it is given
+    neither head nor provenance. A branch with provenance gets an open AUTO commit when it had no head or
+    its provenance changed.
 
     Raises:
         NotFound: a repo or the head commit does not exist.
@@ -75,7 +137,7 @@ def create_branch(
         rows.move(conn, row.id, target.id, write.now)
         write.moved[row.id] = None
         row = rows.by_id(conn, row.id)
-    if (after and (changed or row.head_id is None)) or (changed and row.head_id is not None):
+    if row.head_id is None or (after and changed):
         _new_commit(write, row, closed=not after)
     write.tx.wake(f"repo:{owner.id}")
     return rows.by_id(conn, row.id)
@@ -119,7 +181,7 @@ def _upstream(write: Write, owner_id: int, up: Upstream) -> int:
 
 
 def _new_commit(write: Write, row: BranchRow, *, closed: bool) -> None:
-    """Give the branch an AUTO commit of this write, finished and with its parent's files when ``closed``."""
+    """Give the branch an AUTO commit of this write; an empty and finished one when ``closed``."""
     conn = write.conn
     if commits.find(conn, write.set_id, row.repo_id) is not None:
         return  # a repo has one commit in a write; an earlier step of this write made it
@@ -139,8 +201,5 @@ def _new_commit(write: Write, row: BranchRow, *, closed: bool) -> None:
     write.moved[row.id] = None
     write.created.append(made)
     if closed:
-        parent = commits.by_id(conn, row.head_id) if row.head_id is not None else None
-        tree = parent.tree if parent is not None and parent.tree is not None else EMPTY
-        size = parent.size if parent is not None else 0
-        commits.finish(conn, made, tree=tree, size=size, error="", description="", at=write.now)
+        commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
         write.finished.append(commits.by_id(conn, made.id))

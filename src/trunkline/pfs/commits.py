@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.branches import BranchName
     from trunkline.pfs.versions import Versions, Write
     from trunkline.storage.chunks import PackRecord
-    from trunkline.storage.trees import TreeId
+    from trunkline.storage.segments import TreeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +155,19 @@ def finish_commit(
 
 def _try_to_finish(versions: Versions, row: CommitRow, full: str, error: str, description: str) -> bool:
     view = versions.read(files.open_view, row)
-    applied = files.apply_layers(versions, view)
+    if error:
+        # What a bad commit changed is not kept: the next one builds on the last good one.
+        applied = files.AppliedLayers(view.base, versions.trees.summary(view.base).size, None, [])
+    else:
+        applied = files.apply_layers(versions, view)
 
     def finish(write: Write) -> bool:
+        now = rows.find_by_id(write.conn, row.id)
+        if now is None:
+            raise errors.NotFound(f"commit {full} was deleted")
+        if now.finished is not None:
+            raise errors.CommitFinished(f"commit {full} has already finished")
         if [number for number, _ in rows.layers(write.conn, row.id)] != view.numbers:
-            if rows.by_id(write.conn, row.id).finished is not None:
-                raise errors.CommitFinished(f"commit {full} has already finished")
             return False
         close(
             write, row, tree=applied.tree, size=applied.size, packs=applied.packs,

@@ -14,9 +14,9 @@ from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import paths
 from trunkline.pfs import refs
-from trunkline.storage import deltas as storage_deltas
 from trunkline.storage import files as storage_files
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.applying import apply_deltas
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,12 +132,16 @@ def base_tree(conn: sa.Connection, row: CommitRow) -> TreeId:
 
 def apply_layers(versions: Versions, view: OpenView) -> AppliedLayers:
     """Apply an open commit's layers to its base. The result's bytes are durable on return."""
-    return apply(versions, versions.chunks.writer(), view.base, view.deltas)
+    writer = versions.chunks.writer()
+    try:
+        return apply(versions, writer, view.base, view.deltas)
+    finally:
+        writer.abort()
 
 
 def apply(versions: Versions, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> AppliedLayers:
     """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again."""
-    applied = storage_deltas.apply_deltas(versions.trees, writer, base, deltas)
+    applied = apply_deltas(versions.trees, writer, base, deltas)
     tree = base if applied.problem else applied.tree
     size = versions.trees.through(writer).summary(tree).size
     return AppliedLayers(tree, size, applied.problem, writer.seal())
@@ -148,7 +152,7 @@ def _composed(versions: Versions, base: TreeId, deltas: tuple[TreeId, ...]) -> T
     """Return base and deltas as one tree that can be read."""
     if not deltas:
         return base
-    applied = apply(versions, versions.chunks.writer(), base, deltas)
+    applied = apply_layers(versions, OpenView(base, [], list(deltas)))
     if applied.problem:
         raise errors.FailedPrecondition(f"the open commit cannot be read: {applied.problem}")
     if applied.packs:

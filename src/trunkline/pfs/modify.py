@@ -15,10 +15,10 @@ from trunkline.meta import branches, chunks, commits
 from trunkline.model import names, paths
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files, refs
-from trunkline.pfs.branches import BranchName, create_branch
+from trunkline.pfs.branches import BranchName
 from trunkline.storage import files as storage_files
 from trunkline.storage.deltas import DeltaWriter
-from trunkline.storage.trees import EMPTY, TreeId
+from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -39,26 +39,41 @@ class Changes:
         self.delta = DeltaWriter(versions.trees, self.writer)
 
     def add(self, path: str, tag: str, data: bytes | memoryview) -> None:
-        """Append ``data`` to a file, making it first when it is not there."""
+        """Append ``data`` to a file, making it first when it is not there. ``path`` is valid."""
         self.delta.add(path, tag or DEFAULT_TAG, data)
 
     def delete(self, path: str, tag: str) -> None:
-        """Delete a file, or with a trailing ``/`` (or where a directory is meant) everything below it."""
-        self.delta.delete(path, tag)
+        """Delete a file, or with a trailing ``/`` everything below a directory; what is not there is no error.
+
+        Raises:
+            InvalidArgument: the path is empty, which would mean everything.
+        """
+        if not path:
+            raise errors.InvalidArgument("path () invalid: it names no file to delete; write / to delete all files")
+        cleaned = paths.clean(path)
+        if path.endswith("/") and cleaned != "/":
+            cleaned += "/"
+        self.delta.delete(cleaned, tag)
 
     def copy(self, source: files.Snapshot, source_path: str, target: str, tag: str, *, append: bool) -> None:
-        """Copy a file, or every file of a directory, without moving bytes."""
+        """Copy a file, or every file of a directory, without moving bytes.
+
+        Raises:
+            NotFound: the source is not there.
+            InvalidArgument: the target is no path for a file.
+        """
         entry = source.inspect(source_path)
         target = paths.clean(target)
+        tag = tag or DEFAULT_TAG
         if not entry.is_dir:
-            self.delta.copy(target, tag or DEFAULT_TAG, entry.value, append)
+            paths.validate(target)
+            self.delta.copy(target, tag, entry.value, append=append)
             return
-        root = entry.path
-        for below in storage_files.walk(self._versions.trees, source.tree, root):
+        for below in storage_files.walk(self._versions.trees, source.tree, entry.path):
             if not below.is_dir:
-                self.delta.copy(
-                    paths.clean(f"{target}/{below.path[len(root) :]}"), tag or DEFAULT_TAG, below.value, append
-                )
+                path = paths.clean(f"{target}/{below.path[len(entry.path) :]}")
+                paths.validate(path)
+                self.delta.copy(path, tag, below.value, append=append)
 
     def abort(self) -> None:
         """Drop everything; the store forgets what was uploaded."""
@@ -74,7 +89,7 @@ class FileSetStream(Changes):
         packs = self.writer.seal()
 
         def record(write: Write) -> None:
-            chunks.add(write.conn, packs, self.delta.bytes_written, write.now)
+            chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
             files.add_fileset(write, handle, EMPTY, deltas, ttl)
 
         self._versions.write(record)
@@ -142,14 +157,14 @@ class CommitStream(Changes):
                     f"commit {self._target.repo}@{row.set_id} has already finished: it was finished or removed while"
                     " this stream was writing, and nothing of the stream was kept; write to a new commit"
                 )
-            chunks.add(write.conn, packs, self.delta.bytes_written, write.now)
+            chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
             commits.add_layers(write.conn, row.id, deltas)
 
         self._versions.write(record)
 
     def _commit(self, deltas: list[TreeId]) -> None:
         writer = self.writer
-        written = self.delta.bytes_written
+        written = self.delta.bytes_in
         while True:
             head = self._versions.read(self._finished_head)
             base = TreeId(head.tree) if head is not None and head.tree is not None else EMPTY
@@ -179,8 +194,6 @@ class CommitStream(Changes):
         now = self._finished_head(write.conn)
         if (now.id if now is not None else None) != (head.id if head is not None else None):
             return False
-        if now is None:
-            create_branch(write, self._branch)
         row = commit_ops.start_commit(write, self._branch)
         commit_ops.close(write, row, tree=applied.tree, size=applied.size, packs=[])
         return True

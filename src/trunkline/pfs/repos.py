@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
@@ -11,8 +12,28 @@ from trunkline.model import names
 from trunkline.pfs import propagation, refs
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    import sqlalchemy as sa
+
     from trunkline.meta.repos import RepoRow
     from trunkline.pfs.versions import Write
+
+
+@dataclass(frozen=True, slots=True)
+class RepoInfo:
+    """A repo, ready to be told."""
+
+    row: RepoRow
+    #: Names, newest first.
+    branches: list[str]
+    #: Bytes of its master branch, or of the newest finished head.
+    size: int
+
+
+def describe(conn: sa.Connection, row: RepoRow) -> RepoInfo:
+    """Gather what an InspectRepo reply holds."""
+    return RepoInfo(row, [branch.name for branch in branches.of_repo(conn, row.id)], rows.repo_size(conn, row.id))
 
 
 def create_project(write: Write, name: str, description: str, *, update: bool) -> None:
@@ -77,13 +98,34 @@ def delete_repo(write: Write, name: names.RepoName, *, force: bool) -> bool:
     return True
 
 
-def remove_repo(write: Write, row: RepoRow, *, force: bool) -> None:
-    """Remove a repo whoever it belongs to."""
+def delete_repos(write: Write, projects: Sequence[str], *, force: bool) -> list[RepoRow]:
+    """Remove all repos of some projects, or of all when none is given; return what was removed.
+
+    What depends on each other inside the selection is no obstacle.
+
+    Raises:
+        NotFound: a project does not exist.
+        FailedPrecondition: as ``delete_repo``, for what depends on them from outside.
+    """
+    for project in projects:
+        refs.project(write.conn, project)
+    gone = rows.list_repos(write.conn, "", list(projects))
+    for row in gone:
+        if write.above is not None:
+            write.above.removing_repo(write, row)
+    doomed = {row.id for row in gone}
+    for row in gone:
+        remove_repo(write, row, force=force, doomed=doomed)
+    return gone
+
+
+def remove_repo(write: Write, row: RepoRow, *, force: bool, doomed: Container[int] = ()) -> None:
+    """Remove a repo whoever it belongs to; what depends on it from the ``doomed`` repos does not count."""
     conn = write.conn
     for branch in branches.of_repo(conn, row.id):
         for edge in branches.downstream(conn, branch.id):
             other = branches.by_id(conn, edge.branch_id)
-            if other.repo_id != row.id and not force:
+            if other.repo_id != row.id and other.repo_id not in doomed and not force:
                 raise errors.FailedPrecondition(
                     f"repo {row} cannot be deleted: branch {other.name!r} of repo"
                     f" {rows.repo_by_id(conn, other.repo_id)} depends on its branch {branch.name!r};"

@@ -1,0 +1,253 @@
+"""Between messages of ``pfs_v2`` and the values of the layers below, in both directions.
+
+Reading: one function per kind of message. An empty sub-message, and one that holds only what the published
+SDK fills into every empty repo (``type: user``, ``project: default``), counts as unset; the functions with
+``optional_`` in their name return None for it, the others say what is missing. An empty project means
+``default``, an empty repo type ``user``. A commit's repo may stand in the commit or in its branch, and its
+ancestry in its id or in its branch's name.
+
+Writing: ``Commit.branch`` is never set, because the API's clients must not rely on it.
+
+Nothing here asks what exists.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.model import names
+from trunkline.model.states import CommitState
+from trunkline.pfs.branches import BranchName, Upstream
+from trunkline.pfs.refs import CommitName
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.meta.repos import ProjectRow, RepoRow
+    from trunkline.pfs.branches import BranchInfo
+    from trunkline.pfs.commits import CommitInfo
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+def project_name(message: pfs_pb2.Project) -> str:
+    """Return the project that a message names."""
+    return message.name or names.DEFAULT_PROJECT
+
+
+def optional_repo(message: pfs_pb2.Repo) -> names.RepoName | None:
+    """Return the repo that a message names, None when it names none."""
+    if not message.name:
+        return None
+    return names.RepoName(project_name(message.project), message.name, message.type or names.USER)
+
+
+def repo_name(message: pfs_pb2.Repo) -> names.RepoName:
+    """Return the repo that a message names.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
+    found = optional_repo(message)
+    if found is None:
+        raise errors.InvalidArgument("the request names no repo; set the repo's name")
+    return found
+
+
+def branch_name(message: pfs_pb2.Branch) -> BranchName:
+    """Return the branch that a message names.
+
+    Raises:
+        InvalidArgument: it lacks the repo or the branch.
+    """
+    repo = optional_repo(message.repo)
+    if repo is None:
+        raise errors.InvalidArgument("the request names no repo for its branch; set branch.repo.name")
+    if not message.name:
+        raise errors.InvalidArgument(f"the request names no branch of repo {repo}; set branch.name")
+    return BranchName(repo, message.name)
+
+
+def optional_commit(message: pfs_pb2.Commit) -> CommitName | None:
+    """Return the commit that a message names, None when it names none.
+
+    Raises:
+        InvalidArgument: it names an id or a branch but no repo.
+    """
+    if not message.id and not message.branch.name:
+        return None
+    repo = optional_repo(message.repo) or optional_repo(message.branch.repo)
+    if repo is None:
+        raise errors.InvalidArgument(
+            f'the request names commit "{message.id or message.branch.name}" but no repo; set commit.repo.name'
+        )
+    if message.id[:1] in ("^", "~", "."):  # the ancestry alone, of the head of the branch
+        return CommitName(repo, branch=message.branch.name + message.id)
+    return CommitName(repo, message.id, message.branch.name)
+
+
+def commit_name(message: pfs_pb2.Commit) -> CommitName:
+    """Return the commit that a message names.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
+    found = optional_commit(message)
+    if found is None:
+        repo = optional_repo(message.repo) or optional_repo(message.branch.repo)
+        where = f" of repo {repo}" if repo else ""
+        raise errors.InvalidArgument(
+            f"the request names no commit{where}; set its id, or its branch for the head"
+        )
+    return found
+
+
+def set_id(message: pfs_pb2.CommitSet) -> str:
+    """Return the id of a commit set.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    if not message.id:
+        raise errors.InvalidArgument("the request names no commit set; set commit_set.id")
+    return message.id
+
+
+def commit_state(number: int) -> CommitState:
+    """Return a state to wait for; the unset one asks for no wait."""
+    if number == pfs_pb2.COMMIT_STATE_UNKNOWN:
+        return CommitState.STARTED
+    return CommitState(pfs_pb2.CommitState.Name(_known(pfs_pb2.CommitState, number, "commit state")))
+
+
+def origin(number: int) -> str | None:
+    """Return the origin to filter by, None for no filter."""
+    if number == pfs_pb2.ORIGIN_KIND_UNKNOWN:
+        return None
+    return pfs_pb2.OriginKind.Name(_known(pfs_pb2.OriginKind, number, "origin kind"))
+
+
+def upstreams(
+    provenance: Iterable[pfs_pb2.Branch], specs: Iterable[pfs_pb2.BranchPropagationSpec]
+) -> list[Upstream]:
+    """Return a branch's provenance, with what is said about single edges."""
+    never = {branch_name(spec.branch) for spec in specs if spec.propagation_spec.never}
+    return [Upstream(name, never=name in never) for name in map(branch_name, provenance)]
+
+
+def _known(kind: Mapping[str, int], number: int, what: str) -> int:
+    if number not in kind.values():
+        raise errors.InvalidArgument(
+            f"{what} {number} is not known; use one of {', '.join(f'{v} ({k})' for k, v in kind.items())}"
+        )
+    return number
+
+
+# --- writing -------------------------------------------------------------------------------------------
+
+
+def set_time(message: Timestamp, seconds: float) -> None:
+    """Set a timestamp from seconds since the epoch, to the microsecond (what a float can hold)."""
+    message.FromMicroseconds(round(seconds * 1e6))
+
+
+def repo_message(repo: RepoRow | names.RepoName) -> pfs_pb2.Repo:
+    """Return the name of a repo."""
+    return pfs_pb2.Repo(name=repo.name, type=repo.type, project=pfs_pb2.Project(name=repo.project))
+
+
+def commit_message(repo: RepoRow | names.RepoName, id: str) -> pfs_pb2.Commit:
+    """Return the name of a commit."""
+    return pfs_pb2.Commit(repo=repo_message(repo), id=id)
+
+
+def branch_message(repo: RepoRow, name: str) -> pfs_pb2.Branch:
+    """Return the name of a branch."""
+    return pfs_pb2.Branch(repo=repo_message(repo), name=name)
+
+
+def project_info(row: ProjectRow) -> pfs_pb2.ProjectInfo:
+    """Return what is known about a project."""
+    info = pfs_pb2.ProjectInfo(
+        project=pfs_pb2.Project(name=row.name), description=row.description, metadata=row.metadata
+    )
+    set_time(info.created_at, row.created_at)
+    return info
+
+
+def repo_info(row: RepoRow, branches: Iterable[str], size: int) -> pfs_pb2.RepoInfo:
+    """Return what is known about a repo.
+
+    Args:
+        row: the repo.
+        branches: names of its branches.
+        size: bytes.
+    """
+    info = pfs_pb2.RepoInfo(
+        repo=repo_message(row),
+        description=row.description,
+        branches=[branch_message(row, name) for name in branches],
+        size_bytes_upper_bound=size,
+        details=pfs_pb2.RepoInfo.Details(size_bytes=size),
+        metadata=row.metadata,
+    )
+    set_time(info.created, row.created_at)
+    return info
+
+
+def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
+    """Return what is known about a commit."""
+
+    def name(row: CommitRow) -> pfs_pb2.Commit:
+        return commit_message(info.repos[row.repo_id], row.set_id)
+
+    row = info.row
+    message = pfs_pb2.CommitInfo(
+        commit=name(row),
+        origin=pfs_pb2.CommitOrigin(kind=pfs_pb2.OriginKind.Value(row.origin)),
+        description=row.description,
+        child_commits=map(name, info.children),
+        direct_provenance=map(name, info.upstream),
+        direct_subvenance=map(name, info.downstream),
+        error=row.error,
+        size_bytes_upper_bound=row.size,
+        metadata=row.metadata,
+    )
+    if info.parent is not None:
+        message.parent_commit.CopyFrom(name(info.parent))
+    set_time(message.started, row.started)
+    set_time(message.created_at, row.started)
+    set_time(message.updated_at, row.finished or row.started)
+    if row.finished is not None:
+        set_time(message.finishing, row.finished)
+        set_time(message.finished, row.finished)
+        message.details.size_bytes = row.size
+    return message
+
+
+def branch_info(info: BranchInfo) -> pfs_pb2.BranchInfo:
+    """Return what is known about a branch."""
+    message = pfs_pb2.BranchInfo(
+        branch=branch_message(info.repo, info.row.name),
+        provenance=[branch_message(repo, name) for repo, name in info.provenance],
+        subvenance=[branch_message(repo, name) for repo, name in info.subvenance],
+        direct_provenance=[branch_message(repo, name) for repo, name, _ in info.direct_provenance],
+        metadata=info.row.metadata,
+        branch_propagation_specs=[
+            pfs_pb2.BranchPropagationSpec(
+                branch=branch_message(repo, name), propagation_spec=pfs_pb2.PropagationSpec(never=True)
+            )
+            for repo, name, never in info.direct_provenance
+            if never
+        ],
+    )
+    if info.head is not None:
+        message.head.CopyFrom(commit_message(info.repo, info.head.set_id))
+    set_time(message.created_at, info.row.created_at)
+    set_time(message.updated_at, info.row.updated_at)
+    return message
