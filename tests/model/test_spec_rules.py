@@ -214,6 +214,7 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
         ({"input": {"cross": [pfs("a"), pfs("b", lazy=True)]}}, "input.cross[1].pfs.lazy"),
         ({"input": pfs("a", glob="/", s3=True)}, "input.pfs.s3"),
         ({"input.pfs.trigger": {}}, "input.pfs.trigger"),
+        ({"input.pfs.commit": "0123456789ab4def0123456789abcdef"}, "input.pfs.commit"),
     ],
 )
 def test_a_wish_that_is_not_built_yet_is_told_and_not_ignored(changes: dict[str, Any], field: str) -> None:

@@ -82,6 +82,7 @@ def unsupported(spec: PipelineSpec) -> list[str]:
                 (node.pfs.s3, f"{pfs}.s3"),
                 (node.pfs.lazy, f"{pfs}.lazy"),
                 (node.pfs.trigger, f"{pfs}.trigger"),
+                (node.pfs.commit, f"{pfs}.commit"),
             ]
     return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
 
