@@ -6,13 +6,12 @@ transaction of the server; and always when the assignment ends, so that a short 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker import command, environment, files
+from trunkline.worker import command
 from trunkline.worker.api import patiently
 from trunkline.worker.datum import DatumRunner, Finished
 from trunkline.worker.inputs import Inputs
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from trunkline.worker.api import ServerAPI
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.keeper import Keeper
+    from trunkline.worker.places import Places
     from trunkline.worker.world import World
 
 #: Seconds. What a worker that dies loses at most, besides the running datum.
@@ -39,18 +39,18 @@ def work(
     keeper: Keeper,
     interrupts: Interrupts,
     world: World,
-    scratch: str,
+    places: Places,
     assignment: pb.Assignment,
     notes: Sequence[str],
 ) -> None:
-    """Run the assignment's datums and hand them in; lower ``interrupts`` tell how it ended.
+    """Run the assignment's datums and hand them in; the flags of ``interrupts`` tell how it ended.
 
     Args:
         api: the main thread's connection.
         keeper: renews the claim meanwhile.
         interrupts: what may call the worker away.
         world: what commands see.
-        scratch: folder for the files of datums.
+        places: folders for the files of datums.
         assignment: what was claimed.
         notes: sentences for the log of the first datum.
     """
@@ -58,16 +58,14 @@ def work(
     keeper.hold(assignment.claim_id, assignment.lease_seconds)
     for note in notes:
         keeper.logs.add(0, time.time_ns(), note.encode(), system=True)
+    run = _Run(api, keeper, interrupts, world, places, assignment)
     try:
-        _Run(api, keeper, interrupts, world, scratch, assignment).to_the_end()
+        run.to_the_end()
     except Interrupted:
         pass  # lost, or abandoned: the server gives the datums to another worker
     finally:
         keeper.let_go()
-        for folder in ("datums", "items"):
-            # What resists has been reported with its datum; it goes with the worker.
-            with contextlib.suppress(OSError):
-                files.remove_tree(f"{scratch}/{folder}")
+        run.close()
 
 
 class _Run:
@@ -77,7 +75,7 @@ class _Run:
         keeper: Keeper,
         interrupts: Interrupts,
         world: World,
-        scratch: str,
+        places: Places,
         assignment: pb.Assignment,
     ) -> None:
         self._api = api
@@ -89,13 +87,16 @@ class _Run:
             owner = command.find_user(assignment.command.user)
         except InvalidArgument as error:
             fault = error.message
-        self._inputs = Inputs(api, interrupts, assignment, scratch, owner)
-        self._runner = DatumRunner(
-            world, keeper, interrupts, assignment, self._inputs, owner, fault, environment.base(world)
-        )
+        self._inputs = Inputs(api, interrupts, assignment, places, owner)
+        self._runner = DatumRunner(world, places, keeper, interrupts, assignment, self._inputs, owner, fault)
         self._waiting: list[Finished] = []
         self._waiting_bytes = 0
         self._handed_in = time.monotonic()
+
+    def close(self) -> None:
+        """Remove everything that this assignment has left."""
+        self._forget_waiting()
+        self._inputs.close()
 
     def to_the_end(self) -> None:
         """Run and hand in everything, or as much as a request to retire leaves time for."""
@@ -131,15 +132,18 @@ class _Run:
         self._keeper.report(0, 0.0)
         patiently(lambda: self._keeper.logs.ship(self._api), self._interrupts)
         answer = patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
-        for finished in self._waiting:
-            if finished.folder:
-                files.remove_tree(finished.folder)
-        self._waiting, self._waiting_bytes = [], 0
+        self._forget_waiting()
         self._handed_in = time.monotonic()
         self._interrupts.retire |= answer.retire
         if not answer.accepted:
             self._interrupts.claim_lost = True
             raise Interrupted
+
+    def _forget_waiting(self) -> None:
+        for finished in self._waiting:
+            if finished.place:
+                self._runner.take_back(finished.result.datum, finished.place)
+        self._waiting, self._waiting_bytes = [], 0
 
     def _frames(self, release: bool) -> Iterator[pb.CompleteRequest]:
         claim = self._assignment.claim_id

@@ -18,8 +18,7 @@ import select
 import signal
 import stat
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import InvalidArgument
 from trunkline.worker import leftovers
@@ -38,8 +37,7 @@ _READ = 64 << 10  # bytes: all that a pipe holds
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(NamedTuple):
     """A command, ready to be started."""
 
     argv: list[str]
@@ -50,8 +48,7 @@ class Program:
     owner: Owner = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a command ended."""
 
     #: Exit code; None when it was ended by a signal, by the worker, or never started.
@@ -260,11 +257,11 @@ def find_executable(name: str, path: str) -> str:
     unusable = ""
     for folder in path.split(":"):
         candidate = f"{folder or '.'}/{name}"
-        if not os.path.exists(candidate):
-            continue
-        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
-            return candidate
-        unusable = unusable or candidate
+        if os.access(candidate, os.X_OK):
+            if not os.path.isdir(candidate):
+                return candidate
+        elif not unusable and os.path.isfile(candidate):
+            unusable = candidate
     if unusable:
         raise _CannotStart(f'command "{_shown(name)}" is at {unusable} but not executable; set its x bit')
     raise _CannotStart(

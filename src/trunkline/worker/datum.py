@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from trunkline.worker.inputs import Inputs
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.keeper import Keeper
+    from trunkline.worker.places import Place, Places
     from trunkline.worker.world import World
 
 #: Bytes of a datum's outputs up to which they are held in memory until they are handed in, which frees
-#: the folder at once; larger ones stay in files.
+#: the place at once; larger ones stay in files.
 MAX_IN_MEMORY = 4 << 20
 #: Bytes. A disk with less is called full when a command has failed.
 _FULL_DISK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(NamedTuple):
     """One output file, in memory or as a file."""
 
     path: str
@@ -42,14 +41,13 @@ class Captured:
     file: str = ""
 
 
-@dataclass(slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A datum that has been run and waits to be handed in."""
 
     result: pb.DatumResult
-    outputs: list[Captured] = field(default_factory=list)
-    #: Folder that holds outputs, to be removed after they are handed in; or empty.
-    folder: str = ""
+    outputs: Sequence[Captured] = ()
+    #: Holds outputs; to be taken back after they are handed in.
+    place: Place | None = None
 
 
 class _AttemptFailed(Exception):
@@ -60,19 +58,34 @@ class _AttemptFailed(Exception):
         self.recovered = recovered
 
 
-@dataclass(slots=True)
+class _MemoryFull(Exception):
+    """An attempt failed, perhaps only because its inputs lay in memory: that one does not count."""
+
+
 class DatumRunner:
     """Runs the datums of one assignment, one at a time."""
 
-    world: World
-    keeper: Keeper
-    interrupts: Interrupts
-    assignment: pb.Assignment
-    inputs: Inputs
-    #: None with ``user_fault`` set when transform.user cannot be honoured.
-    owner: Owner
-    user_fault: str
-    fixed_env: dict[str, str]
+    def __init__(
+        self,
+        world: World,
+        places: Places,
+        keeper: Keeper,
+        interrupts: Interrupts,
+        assignment: pb.Assignment,
+        inputs: Inputs,
+        owner: Owner,
+        user_fault: str,
+    ) -> None:
+        """``user_fault`` says why transform.user cannot be honoured; empty when it can."""
+        self._world = world
+        self._places = places
+        self._keeper = keeper
+        self._interrupts = interrupts
+        self._assignment = assignment
+        self._inputs = inputs
+        self._owner = owner
+        self._user_fault = user_fault
+        self._fixed_env = environment.base(world)
 
     def run(self, position: int) -> Finished:
         """Run the datum to its result.
@@ -80,58 +93,74 @@ class DatumRunner:
         Raises:
             Interrupted: a flag ended it; nothing is left of it.
         """
-        tries = max(1, self.assignment.datum_tries)
+        tries = max(1, self._assignment.datum_tries)
         result = pb.DatumResult(datum=position, started=time.time())
-        result.download_bytes = self.inputs.download_bytes(position)
-        self.keeper.report(position, result.started)
+        result.download_bytes = self._inputs.download_bytes(position)
+        self._keeper.report(position, result.started)
         recovered = False
-        for attempt in range(1, tries + 1):
+        attempt = 1
+        while attempt <= tries:
             try:
                 return self._attempt(position, result)
+            except _MemoryFull:
+                self._inputs.avoid_memory()
+                continue
             except _AttemptFailed as failure:
                 recovered = recovered or failure.recovered
                 result.reason = str(failure) + (f" (attempt {attempt} of {tries})" if tries > 1 else "")
-            if self.user_fault:
+            if self._user_fault:
                 break
+            attempt += 1
         result.state = pb.DatumResult.RECOVERED if recovered else pb.DatumResult.FAILED
         return Finished(result)
 
     def _attempt(self, position: int, result: pb.DatumResult) -> Finished:
         try:
-            folder = self.inputs.take(position)
+            place = self._inputs.take(position)
         except InputsUnavailable as failure:
             raise _AttemptFailed(str(failure)) from failure
         finally:
-            result.download_ns = self.inputs.download_ns(position)
+            result.download_ns = self._inputs.download_ns(position)
         keep = False
         try:
-            self.world.show(folder)
+            self._world.show(place)
             begun = time.monotonic_ns()
             try:
-                self._process(position, folder)
+                self._process(position, place)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
-            captured = self._capture(folder, result)
+            captured = self._capture(place, result)
             keep = any(output.data is None for output in captured)
             result.state, result.reason = pb.DatumResult.SUCCESS, ""
-            return Finished(result, captured, folder if keep else "")
+            return Finished(result, captured, place if keep else None)
         finally:
-            self.world.hide()
+            self._world.hide()
             if not keep:
-                self._remove(position, folder)
+                self.take_back(position, place)
 
-    def _process(self, position: int, folder: str) -> None:
+    def take_back(self, position: int, place: Place) -> None:
+        """Remove a place, or tell the log why that is impossible."""
+        try:
+            self._places.take_back(place)
+        except OSError as error:
+            text = f"the worker could not remove {error.filename}: {error.strerror}; it goes with the worker"
+            self._keeper.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
+
+    def _process(self, position: int, place: Place) -> None:
         """Run the command, and the error command when it fails."""
-        if self.user_fault:
-            raise _AttemptFailed(self.user_fault)
-        given = self.assignment.command
-        env = environment.of_datum(
-            self.fixed_env, self.world, self.assignment, self.assignment.datums[position]
-        )
+        if self._user_fault:
+            raise _AttemptFailed(self._user_fault)
+        given = self._assignment.command
+        datum = self._assignment.datums[position]
+        pfs = self._world.pfs
+        tmp = place.tmp if place.in_memory else place.tmp.replace(place.root, pfs, 1)
+        env = environment.of_datum(self._fixed_env, pfs, tmp, self._assignment, datum)
         ending = self._execute(position, given.cmd, given.stdin, env)
         if ending.succeeded(given.accept_return_code):
             return
-        reason = ending.reason + _disk_note(folder)
+        if place.in_memory and self._world.memory_is_full():
+            raise _MemoryFull
+        reason = ending.reason + _disk_note(place)
         recovered = (
             bool(given.err_cmd) and self._execute(position, given.err_cmd, given.err_stdin, env).succeeded()
         )
@@ -142,27 +171,27 @@ class DatumRunner:
     ) -> command.Ending:
         if not argv:
             return command.Ending(None, "nothing to run: no transform.cmd")
-        real = self.world.real
+        real = self._world.real
         program = command.Program(
             argv=[real(argument) for argument in argv],
             stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
             env=env,
-            working_dir=real("/" + self.assignment.command.working_dir.lstrip("/")),
-            owner=self.owner,
+            working_dir=real("/" + self._assignment.command.working_dir.lstrip("/")),
+            owner=self._owner,
         )
-        logs = self.keeper.logs
+        logs = self._keeper.logs
         return command.run(
             program,
-            timeout=self.assignment.datum_timeout_seconds,
-            interrupts=self.interrupts,
+            timeout=self._assignment.datum_timeout_seconds,
+            interrupts=self._interrupts,
             take=lambda now, line: logs.add(position, now, line),
             note=lambda now, line: logs.add(position, now, line, system=True),
         )
 
-    def _capture(self, folder: str, result: pb.DatumResult) -> list[Captured]:
+    def _capture(self, place: Place, result: pb.DatumResult) -> list[Captured]:
         """Take the outputs; those of small datums into memory."""
         begun = time.monotonic_ns()
-        pfs = self.world.pfs
+        pfs = self._world.pfs
         try:
             found = list(outputs.find(f"{pfs}/out"))
             size = sum(output.size_bytes for output in found)
@@ -170,25 +199,16 @@ class DatumRunner:
                 captured = [Captured(output.path, _read(output.file)) for output in found]
             else:
                 captured = [
-                    Captured(output.path, None, _kept(output.file, pfs, folder, number))
+                    Captured(output.path, None, _lasting(output.file, pfs, place, number))
                     for number, output in enumerate(found)
                 ]
         except InvalidArgument as error:
             raise _AttemptFailed(error.message) from error
         except OSError as error:
-            raise _AttemptFailed(
-                f"the outputs could not be read: {error.strerror} ({error.filename}){_disk_note(folder)}"
-            ) from error
+            raise _AttemptFailed(f"the outputs could not be read: {error}{_disk_note(place)}") from error
         result.upload_bytes = size
         result.upload_ns = time.monotonic_ns() - begun
         return captured
-
-    def _remove(self, position: int, folder: str) -> None:
-        try:
-            files.remove_tree(folder)
-        except OSError as error:
-            text = f"the worker could not remove {folder}: {error.strerror}; it goes with the worker"
-            self.keeper.logs.add(position, time.time_ns(), text.encode(), system=True)
 
 
 def _read(path: str) -> bytes:
@@ -196,18 +216,18 @@ def _read(path: str) -> bytes:
         return file.readall()
 
 
-def _kept(path: str, pfs: str, folder: str, number: int) -> str:
+def _lasting(path: str, pfs: str, place: Place, number: int) -> str:
     """Return where the bytes at ``path`` will still be when /pfs shows another datum."""
-    if path.startswith(pfs + "/"):
-        return folder + path[len(pfs) :]
+    if real := place.real(path, pfs):
+        return real
     # A link out of /pfs: the next datum may write another file there.
-    copy = f"{folder}/{environment.TMP}/trunkline-output-{number}"
+    copy = f"{place.tmp}/trunkline-output-{number}"
     files.copy_file(path, copy)
     return copy
 
 
-def _disk_note(folder: str) -> str:
-    status = os.statvfs(folder)
+def _disk_note(place: Place) -> str:
+    status = os.statvfs(place.out)
     if status.f_bavail * status.f_frsize >= _FULL_DISK:
         return ""
-    return "; the disk that holds /pfs is full: make room, or ask for fewer workers at a time"
+    return "; the disk that holds /pfs/out is full: make room there, or run fewer workers at a time"

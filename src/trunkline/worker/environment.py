@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
     from trunkline.worker.world import World
 
-#: Folder below /pfs that $TMPDIR names; it goes with the datum.
-TMP = ".tmp"
-
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -34,18 +31,18 @@ def base(world: World) -> dict[str, str]:
 
 
 def of_datum(
-    fixed: dict[str, str], world: World, assignment: pb.Assignment, datum: pb.Datum
+    fixed: dict[str, str], pfs: str, tmp: str, assignment: pb.Assignment, datum: pb.Datum
 ) -> dict[str, str]:
-    """Return all variables for one datum; its folder must be shown already.
+    """Return all variables for one datum.
 
     Args:
         fixed: what ``base`` returned.
-        world: where /pfs is.
+        pfs: where the command finds /pfs.
+        tmp: folder for temporary files.
         assignment: the claimed run that the datum belongs to.
         datum: the datum.
     """
-    pfs = world.pfs
-    variables = fixed | {"TMPDIR": f"{pfs}/{TMP}"} | dict(assignment.command.env)
+    variables = fixed | {"TMPDIR": tmp} | dict(assignment.command.env)
     variables |= {
         "PFS_ROOT": pfs,
         "PACH_DATUM_ID": datum.id,

@@ -6,6 +6,7 @@ rivals that cannot exist here, since everything a command started is dead before
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -60,24 +61,22 @@ def remove_tree(path: str) -> None:
     Raises:
         OSError: something resists, for instance a file that was made immutable.
     """
+    with contextlib.suppress(FileNotFoundError):
+        empty(path)
+        os.rmdir(path)
+
+
+def empty(path: str) -> None:
+    """Remove all that is in a folder; like ``remove_tree``, but the folder stays."""
     try:
         entries = list(os.scandir(path))
-    except FileNotFoundError:
-        return
     except PermissionError:
         os.chmod(path, stat.S_IRWXU)  # the command took its own rights away
         entries = list(os.scandir(path))
+    if entries and not os.access(path, os.W_OK):
+        os.chmod(path, stat.S_IRWXU)
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             remove_tree(entry.path)
-            continue
-        try:
+        else:
             os.unlink(entry.path)
-        except PermissionError:
-            os.chmod(path, stat.S_IRWXU)
-            os.unlink(entry.path)
-    try:
-        os.rmdir(path)
-    except PermissionError:
-        os.chmod(os.path.dirname(path), stat.S_IRWXU)
-        os.rmdir(path)

@@ -1,8 +1,8 @@
 """Lays the inputs of datums out as folders, fetching for several datums at once.
 
-Each datum gets a folder that will be shown as /pfs: ``<input>/<path>`` with private copies of its input
-files, so that a command may change them, an empty ``out``, and a folder for temporary files. An item that
-several datums of the assignment use (one side of a cross) is fetched once, kept beside them, and copied.
+Each datum gets a place with ``<input>/<path>``: private copies of its input files, so that a command may
+change them. An item that several datums of the assignment use (one side of a cross) is fetched once, kept
+beside them, and copied into each.
 
 Fetching ahead is bounded in bytes and in datums: a round trip per tiny datum would cost more than its
 command, and more than a batch would only fill the disk.
@@ -10,6 +10,7 @@ command, and more than a batch would only fill the disk.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import Counter
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError, Unauthenticated
 from trunkline.worker import files
 from trunkline.worker.api import patiently
-from trunkline.worker.environment import TMP
 from trunkline.worker.interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trunkline.worker.api import ServerAPI
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
+    from trunkline.worker.places import Place, Places
 
 #: Bytes of inputs fetched in one go.
 MAX_BATCH_BYTES = 16 << 20
@@ -38,28 +39,28 @@ class InputsUnavailable(Exception):
 
 
 class Inputs:
-    """The input folders of one assignment."""
+    """The inputs of one assignment. Used only while nothing is shown as /pfs."""
 
     def __init__(
-        self, api: ServerAPI, interrupts: Interrupts, assignment: pb.Assignment, scratch: str, owner: Owner
+        self, api: ServerAPI, interrupts: Interrupts, assignment: pb.Assignment, places: Places, owner: Owner
     ) -> None:
         self._api = api
         self._interrupts = interrupts
         self._assignment = assignment
+        self._places = places
         self._owner = owner
-        self._datums = files.make_folders(scratch, "datums")
-        self._shared = files.make_folders(scratch, "items")
-        self._made = 0
-        #: Position of a datum -> its folder, filled and not yet taken.
-        self._ready: dict[int, str] = {}
-        #: Item -> how many datums still have to get it; items of a single datum are not kept.
+        self._memory_allowed = True
+        #: Position of a datum -> its place, filled and not yet taken.
+        self._ready: dict[int, Place] = {}
+        #: Item -> how many datums still have to get it.
         self._uses = Counter(item for datum in assignment.datums for item in set(datum.items))
-        self._kept: set[int] = set()
         self._several = {item for item, uses in self._uses.items() if uses > 1}
-        self._nanoseconds: dict[int, int] = {}
+        #: Item of several datums -> the folder it is copied from.
+        self._shared: dict[int, str] = {}
+        self._nanoseconds: Counter[int] = Counter()
 
-    def take(self, position: int) -> str:
-        """Return the folder of a datum, whose owner the caller becomes; a second time: a fresh one.
+    def take(self, position: int) -> Place:
+        """Return the place of a datum, whose owner the caller becomes; a second time: a fresh one.
 
         Raises:
             InputsUnavailable: the server does not give the files, or the disk does not take them.
@@ -69,15 +70,19 @@ class Inputs:
             batch = self._plan(position)
             try:
                 self._fill(batch)
-            except (InputsUnavailable, Interrupted):
-                if len(batch) == 1 or self._interrupts.end_command:
+            except InputsUnavailable:
+                if len(batch) == 1:
                     raise
                 self._fill([position])  # what is wrong may concern another datum of the batch
-        return self._ready.pop(position)
+        return self._places.equip(self._ready.pop(position))
+
+    def avoid_memory(self) -> None:
+        """Lay everything out on disk from now on: the memory is full."""
+        self._memory_allowed = False
 
     def download_ns(self, position: int) -> int:
         """Return the datum's share of the time spent on fetching."""
-        return self._nanoseconds.get(position, 0)
+        return self._nanoseconds[position]
 
     def download_bytes(self, position: int) -> int:
         """Return the size of the datum's inputs."""
@@ -89,19 +94,23 @@ class Inputs:
         """The datum will not be asked for again."""
         for item in set(self._assignment.datums[position].items):
             self._uses[item] -= 1
-            if self._uses[item] == 0 and item in self._kept:
-                self._kept.discard(item)
-                files.remove_tree(f"{self._shared}/{item}")
+            if self._uses[item] == 0 and item in self._shared:
+                files.remove_tree(self._shared.pop(item))
+
+    def close(self) -> None:
+        """Remove what has not been taken."""
+        for place in self._ready.values():
+            self._places.take_back(place)
+        for folder in self._shared.values():
+            files.remove_tree(folder)
 
     def _plan(self, first: int) -> list[int]:
         """Return the datums to fetch for now, beginning with ``first``."""
         size = self.download_bytes(first)
         batch = [first]
         for position in range(first + 1, min(first + MAX_BATCH_DATUMS, len(self._assignment.datums))):
-            if position in self._ready:
-                break
             size += self.download_bytes(position)
-            if size > MAX_BATCH_BYTES:
+            if position in self._ready or size > MAX_BATCH_BYTES:
                 break
             batch.append(position)
         return batch
@@ -109,7 +118,13 @@ class Inputs:
     def _fill(self, batch: list[int]) -> None:
         begun = time.monotonic_ns()
         try:
-            folders = patiently(lambda: self._fill_once(batch), self._interrupts)
+            try:
+                places = self._fill_patiently(batch)
+            except OSError as error:
+                if error.errno != errno.ENOSPC or not self._memory_allowed:
+                    raise
+                self.avoid_memory()
+                places = self._fill_patiently(batch)
         except Unauthenticated:
             raise
         except TrunklineError as error:
@@ -118,73 +133,77 @@ class Inputs:
             raise InputsUnavailable(
                 f"the inputs could not be written to the worker's disk ({error.strerror}); make room there"
             ) from error
-        self._ready.update(folders)
+        self._ready.update(places)
         share = (time.monotonic_ns() - begun) // len(batch)
         for position in batch:
-            self._nanoseconds[position] = self._nanoseconds.get(position, 0) + share
+            self._nanoseconds[position] += share
 
-    def _fill_once(self, batch: list[int]) -> dict[int, str]:
-        folders = {position: self._make_folder(position) for position in batch}
-        complete = False
-        missing: set[int] = set()
+    def _fill_patiently(self, batch: list[int]) -> dict[int, Place]:
+        return patiently(lambda: self._fill_once(batch), self._interrupts)
+
+    def _fill_once(self, batch: list[int]) -> dict[int, Place]:
+        """Fetch and lay out the batch; leave nothing behind when that fails."""
+        places: dict[int, Place] = {}
+        shared: dict[int, str] = {}
         try:
-            places: dict[int, str] = {}  # item to fetch -> folder its path is below
-            for position, folder in folders.items():
-                for item in self._assignment.datums[position].items:
-                    if item not in self._several:
-                        places[item] = f"{folder}/{self._assignment.items[item].input}"
-                    elif item not in self._kept:
-                        missing.add(item)
-            for item in missing:
-                places[item] = files.make_folders(self._shared, str(item))
-            if places:
-                self._fetch(places)
-            self._kept |= missing
-            for position, folder in folders.items():
-                for item in self._assignment.datums[position].items:
-                    if item in self._several:
-                        target = f"{folder}/{self._assignment.items[item].input}"
-                        files.copy_tree(f"{self._shared}/{item}", target, self._owner)
-            complete = True
-        finally:
-            if not complete:
-                self._kept -= missing
-                for folder in (*folders.values(), *(f"{self._shared}/{item}" for item in missing)):
-                    files.remove_tree(folder)
-        return folders
+            for position in batch:
+                places[position] = self._make_place(position)
+            for item in self._missing(batch):
+                size = self._assignment.items[item].size_bytes
+                shared[item] = self._places.make_shared(item, self._may_use_memory(size))
+            targets = dict(shared)
+            for position, item in self._items(batch):
+                if item not in self._several:
+                    targets[item] = f"{places[position].root}/{self._assignment.items[item].input}"
+            if targets:
+                self._fetch(targets)
+            for position, item in self._items(batch):
+                if item in self._several:
+                    source = shared.get(item) or self._shared[item]
+                    target = f"{places[position].root}/{self._assignment.items[item].input}"
+                    files.copy_tree(source, target, self._owner)
+        except BaseException:
+            for place in places.values():
+                self._places.take_back(place)
+            for folder in shared.values():
+                files.remove_tree(folder)
+            raise
+        self._shared |= shared
+        return places
 
-    def _make_folder(self, position: int) -> str:
-        self._made += 1
-        folder = f"{self._datums}/{self._made}"
+    def _items(self, batch: list[int]) -> list[tuple[int, int]]:
+        return [(position, item) for position in batch for item in self._assignment.datums[position].items]
+
+    def _missing(self, batch: list[int]) -> set[int]:
+        """Return the items of several datums that the batch needs and nobody has fetched yet."""
+        return {item for _, item in self._items(batch)} & self._several - self._shared.keys()
+
+    def _may_use_memory(self, size_bytes: int) -> bool:
+        return self._memory_allowed and self._places.fits_in_memory(size_bytes, self._owner)
+
+    def _make_place(self, position: int) -> Place:
         names = {self._assignment.items[item].input for item in self._assignment.datums[position].items}
-        for place in (folder, f"{folder}/out", f"{folder}/{TMP}", *(f"{folder}/{name}" for name in names)):
-            os.mkdir(place)
-            files.give(place, self._owner)
-        return folder
+        return self._places.make(names, self._owner, self._may_use_memory(self.download_bytes(position)))
 
-    def _fetch(self, places: dict[int, str]) -> None:
-        """Write the files of the items, each below its place."""
-        folders: set[str] = set()
-        for item, place in places.items():
+    def _fetch(self, targets: dict[int, str]) -> None:
+        """Write the files of the items, each below its target folder."""
+        made: set[str] = set()
+        for item, target in targets.items():
             path = self._assignment.items[item].path
             if path.endswith("/"):  # a folder exists for the command even when it is empty
-                files.make_folders(place, path, self._owner)
+                files.make_folders(target, path, self._owner)
         descriptor = -1
         try:
-            for piece in self._api.fetch(self._assignment.claim_id, sorted(places)):
+            for piece in self._api.fetch(self._assignment.claim_id, sorted(targets)):
                 if descriptor < 0:
                     if self._interrupts.end_command:
                         raise Interrupted
-                    place = places[piece.item]
-                    parent, _, _ = piece.path.rpartition("/")
-                    if parent and place + parent not in folders:
-                        files.make_folders(place, parent, self._owner)
-                        folders.add(place + parent)
-                    descriptor = os.open(
-                        place + piece.path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666
-                    )
-                    if self._owner is not None:
-                        os.fchown(descriptor, *self._owner)
+                    target = targets[piece.item]
+                    parent = piece.path.rpartition("/")[0]
+                    if parent and target + parent not in made:
+                        files.make_folders(target, parent, self._owner)
+                        made.add(target + parent)
+                    descriptor = _create(target + piece.path, self._owner)
                 _write(descriptor, piece.data)
                 if piece.last:
                     os.close(descriptor)
@@ -192,6 +211,13 @@ class Inputs:
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _create(path: str, owner: Owner) -> int:
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    if owner is not None:
+        os.fchown(descriptor, *owner)
+    return descriptor
 
 
 def _write(descriptor: int, data: bytes) -> None:

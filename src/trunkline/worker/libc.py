@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 
 # <sched.h>
 CLONE_NEWNS = 0x00020000
@@ -32,7 +31,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 # pivot_root has no wrapper in glibc; its number differs by architecture. All architectures that were
 # added to Linux after 2011 share the second number.
 _PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}.get(
-    platform.machine(), 41
+    os.uname().machine, 41
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -55,7 +54,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    """Attach a file system or folder at ``target``, as mount(2) describes."""
+    """Attach a file system or folder at ``target``."""
     encode = os.fsencode
     code = _libc.mount(
         None if source is None else encode(source),

@@ -12,6 +12,7 @@ from trunkline.worker import assignment
 from trunkline.worker.api import ServerAPI, patiently
 from trunkline.worker.interrupts import Interrupts
 from trunkline.worker.keeper import Keeper
+from trunkline.worker.places import Places
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -35,6 +36,7 @@ class Worker:
         self._interrupts = Interrupts()
         self._api = self._connect()
         self._keeper = Keeper(self._connect(), self._interrupts)
+        self._places = Places(settings.scratch, has_memory=not world.lack)
         self._waiting = False
         self._notes = list(_notes(settings, world))
 
@@ -66,7 +68,7 @@ class Worker:
                     self._keeper,
                     self._interrupts,
                     self._world,
-                    self._settings.scratch,
+                    self._places,
                     answer.assignment,
                     self._notes,
                 )

@@ -7,10 +7,8 @@ with the worker. The process fleet sets them (``drivers/fleets/process.py``); a 
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import InvalidArgument
 from trunkline.worker.root import LaidFile
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
 _PREFIX = "TRUNKLINE_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(NamedTuple):
     """The image environment commands run in."""
 
     name: str
@@ -33,8 +30,7 @@ class Image:
     files: tuple[LaidFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """The parameters of one worker process."""
 
     server: str
@@ -45,6 +41,8 @@ class Settings:
     image: Image
     #: Process that started the worker and without which it must not live; 0 for none.
     parent: int = 0
+    #: Bytes of memory the worker has asked for.
+    memory: int = 0
     #: Whether to try for a private root.
     namespaces: bool = True
 
@@ -73,6 +71,7 @@ def take(environ: MutableMapping[str, str]) -> Settings:
         scratch=need("SCRATCH"),
         image=_read_image(given.get(_PREFIX + "IMAGE", ""), given.get(_PREFIX + "IMAGE_DESCRIPTION", "")),
         parent=int(given.get(_PREFIX + "PARENT", "0")),
+        memory=int(given.get(_PREFIX + "MEMORY", "0")),
         namespaces=given.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
     )
 
@@ -80,6 +79,8 @@ def take(environ: MutableMapping[str, str]) -> Settings:
 def _read_image(name: str, description: str) -> Image:
     if not description:
         return Image(name=name)
+    import json  # 5 ms that a worker without an image does not need
+
     with open(description, encoding="utf-8") as file:
         content = json.load(file)
     return Image(

@@ -10,61 +10,65 @@ it is.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trunkline.worker import files, libc, root
 from trunkline.worker.root import PFS
 
 if TYPE_CHECKING:
+    from trunkline.worker.places import Place
     from trunkline.worker.settings import Settings
 
+#: Bytes. Less than this is full.
+_FULL = 1 << 20
 
-@dataclass(slots=True)
+
 class World:
     """Where commands find their data, files and tools."""
 
-    #: Why there is no private root; empty when there is one.
-    lack: str
-    #: Folder of the image's virtual environment, or empty.
-    venv: str
-    #: In the fallback: path in the image -> real path of a file of the image.
-    image_files: dict[str, str] = field(default_factory=dict)
-    #: Folder shown as /pfs now, or empty.
-    shown: str = ""
+    def __init__(self, lack: str, venv: str, image_files: dict[str, str]) -> None:
+        #: Why there is no private root; empty when there is one.
+        self.lack = lack
+        #: Folder of the image's virtual environment, or empty.
+        self.venv = venv
+        #: In the fallback: path in the image -> real path of a file of the image.
+        self._image_files = image_files
+        #: The folder that plays /pfs now, or empty.
+        self._shown = ""
 
     @property
     def pfs(self) -> str:
-        """Where the command finds /pfs; only meaningful while a folder is shown."""
-        return self.shown if self.lack else PFS
+        """Where commands find /pfs; only meaningful while a place is shown."""
+        return self._shown if self.lack else PFS
 
-    def show(self, folder: str) -> None:
-        """Let commands see ``folder`` as /pfs."""
+    def show(self, place: Place) -> None:
+        """Let commands see the place as /pfs."""
         if not self.lack:
-            libc.mount(folder, PFS, None, libc.MS_BIND)
-        self.shown = folder
+            libc.mount(place.root, PFS, None, libc.MS_BIND)
+        self._shown = place.root
+        if place.in_memory:
+            libc.mount(place.out, f"{PFS}/out", None, libc.MS_BIND)
 
     def hide(self) -> None:
-        """Take the folder away again; every process that used it is gone."""
-        if not self.shown:
-            return
-        self.shown = ""
-        if self.lack:
-            return
-        try:
-            libc.umount(PFS)
-        except OSError:
-            # Something still holds it, say a process that the kernel cannot end: it keeps the folder it
-            # had, and the next datum gets its own all the same.
+        """Take it away again; what still uses it, say a process that the kernel cannot end, keeps it."""
+        if self._shown and not self.lack:
             libc.umount(PFS, libc.MNT_DETACH)
+        self._shown = ""
+
+    def memory_is_full(self) -> bool:
+        """Whether the private root's memory, where small inputs lie, is used up."""
+        if self.lack:
+            return False
+        status = os.statvfs("/")
+        return status.f_bavail * status.f_frsize < _FULL
 
     def real(self, argument: str) -> str:
         """Return the argument as the command must be given it in this world."""
         if not self.lack:
             return argument
         if argument == PFS or argument.startswith(PFS + "/"):
-            return self.shown + argument[len(PFS) :]
-        return self.image_files.get(argument, argument)
+            return self._shown + argument[len(PFS) :]
+        return self._image_files.get(argument, argument)
 
 
 def enter(settings: Settings) -> World:
@@ -75,11 +79,11 @@ def enter(settings: Settings) -> World:
         staging = os.path.join(settings.scratch, "root")
         os.makedirs(staging, exist_ok=True)
         try:
-            root.enter(staging, image.files)
+            root.enter(staging, image.files, settings.memory)
         except root.RootUnavailable as error:
             lack = error.reason
         else:
-            return World("", image.venv)
+            return World("", image.venv, {})
     folder = os.path.join(settings.scratch, "image")
     os.makedirs(folder, exist_ok=True)
     real_paths = {}
