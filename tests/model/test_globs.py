@@ -241,7 +241,11 @@ def test_a_wrong_glob_is_refused_with_its_position(pattern: str, message: str) -
     assert caught.value.message.startswith("glob ")
 
 
+@settings(max_examples=500)
 @given(st.text(alphabet="ab/*?[]{}()!@+|,\\-^", max_size=20))
+@example("\\/")
+@example("a/\\//")
+@example("a\\\\/")
 def test_any_text_either_compiles_or_is_refused_politely(text: str) -> None:
     try:
         glob = compile_glob(text)

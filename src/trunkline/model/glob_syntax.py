@@ -95,8 +95,16 @@ def parse(pattern: str) -> Parsed:
     if isinstance(sequence[-1], Literal) and sequence[-1].text.endswith("/"):
         bare = sequence[-1].text[:-1]
         sequence = (*sequence[:-1], Literal(bare)) if bare else sequence[:-1]
-        text = text.rstrip("/") or "/"
+        text = _without_last_slash(text) or "/"
     return Parsed(text, sequence, parser.groups)
+
+
+def _without_last_slash(text: str) -> str:
+    while text.endswith("/"):
+        text = text[:-1]
+        backslashes = len(text) - len(text.rstrip("\\"))
+        text = text[:-1] if backslashes % 2 else text  # the slash was written \/
+    return text
 
 
 def _starts_with_slash(node: Node) -> bool:
