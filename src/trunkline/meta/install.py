@@ -35,7 +35,7 @@ def install(db: Database, now: float) -> str:
     if found is None:
         db.run_blocking(_create, now)
     elif found != HEAD:
-        _migrate(db, found)
+        migrate(db, found)
     facts = db.read_blocking(_settings)
     if facts["format"] != FORMAT:
         raise errors.FailedPrecondition(
@@ -77,7 +77,8 @@ def first_rows(conn: sa.Connection, now: float) -> None:
     conn.execute(schema.project.insert().values(name="default", description="", created_at=now, metadata={}))
 
 
-def _migrate(db: Database, found: str) -> None:
+def migrate(db: Database, found: str) -> None:
+    """Run the migrations from revision ``found`` (empty: from nothing) to the newest."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -86,7 +87,7 @@ def _migrate(db: Database, found: str) -> None:
     config.set_main_option("script_location", str(resources.files("trunkline.meta") / "migrations"))
     config.set_main_option("sqlalchemy.url", db.url.render_as_string(hide_password=False).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found not in known:
+    if found and found not in known:
         raise errors.FailedPrecondition(
             f"the database has schema revision {found}, which is newer than this Trunkline knows (up to {HEAD});"
             " install the Trunkline version that wrote it, or a later one"
