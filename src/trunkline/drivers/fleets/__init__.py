@@ -1,0 +1,1 @@
+"""Drivers of the ``Fleet`` port: one per place where workers can run."""

@@ -1,0 +1,322 @@
+"""Image environments: what an image name means where there are no containers.
+
+A definition is a requirements list and files at absolute paths. It is stored under its content hash, and
+its virtual environment is built once per hash, in the background, beside its final place and then renamed
+into it; so a half-built one is never seen, and two processes that build the same one do it twice and
+agree. Names are small JSON files that point at hashes, replaced atomically.
+
+::
+
+    <folder>/names/<name, percent-encoded>.json   {"name": …, "hash": …}
+    <folder>/by-hash/<hash>/definition.json       what workers read: files, and the venv to use
+    <folder>/by-hash/<hash>/requirements.txt
+    <folder>/by-hash/<hash>/files/<number>
+    <folder>/by-hash/<hash>/venv/                 present when built
+    <folder>/by-hash/<hash>/build.log
+    <folder>/by-hash/<hash>/failed                present when the last build failed: its reason
+
+Must not run anything of the image itself, and must not delete a definition that a worker may use: only
+names are deleted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.parse
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import blake3
+
+from trunkline.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Where an image may not lay files: the kernel's file systems, and the data of datums.
+_RESERVED = ("/proc", "/sys", "/dev", "/pfs")
+#: Lines of a failed build that make up its reason.
+_LAST_LINES = 5
+
+
+class ImageState(StrEnum):
+    """Where the environment of an image stands."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageEnvironment:
+    """An image environment as it is now."""
+
+    name: str
+    #: Hex BLAKE3 of the definition; two names with the same content share it.
+    hash: str
+    state: ImageState
+    #: Why the build failed, for people; empty otherwise.
+    reason: str
+    #: JSON file that workers read.
+    description: str
+    #: Absolute paths of its files.
+    files: tuple[str, ...]
+    requirements: str
+
+
+class ImageEnvironments:
+    """The image environments kept in one folder. Methods may be called from any thread."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._names = Path(folder) / "names"
+        self._by_hash = Path(folder) / "by-hash"
+        for made in (self._names, self._by_hash):
+            made.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()  # guards the two below
+        self._builds: dict[str, threading.Thread] = {}
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def create(
+        self, name: str, requirements: str, files: Sequence[tuple[str, bytes, int]]
+    ) -> ImageEnvironment:
+        """Make ``name`` mean this definition, and start building what is not built yet.
+
+        Args:
+            name: image name as pipelines give it, such as ``pachyderm/opencv``.
+            requirements: as pip reads a requirements file; empty for none.
+            files: absolute path, content and permission bits of each file.
+
+        Raises:
+            InvalidArgument: the name or a path cannot be used.
+        """
+        if not name or "\0" in name:
+            raise InvalidArgument(f'image name "{name}" invalid: it is empty or holds NUL; give it a name')
+        _check_paths([path for path, _, _ in files])
+        files = sorted(files)
+        content_hash = _hash(requirements, files)
+        home = self._by_hash / content_hash
+        if not (home / "definition.json").exists():
+            self._store(home, requirements, files)
+        (home / "failed").unlink(missing_ok=True)
+        self._build_if_needed(content_hash)
+        _write_atomically(self._name_file(name), {"name": name, "hash": content_hash})
+        return self._read(name, content_hash)
+
+    def resolve(self, name: str) -> ImageEnvironment | None:
+        """Return what the name means now; None when nobody has said."""
+        try:
+            named = json.loads(self._name_file(name).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        self._build_if_needed(named["hash"])  # a build that a restart of the server interrupted
+        return self._read(name, named["hash"])
+
+    def list(self) -> list[ImageEnvironment]:
+        """Return all, by name."""
+        names = sorted(urllib.parse.unquote(file.stem) for file in self._names.glob("*.json"))
+        return [image for name in names if (image := self.resolve(name)) is not None]
+
+    def delete(self, name: str) -> None:
+        """Forget the name; pipelines that use it run on the machine's own tools from then on.
+
+        Raises:
+            NotFound: there is no such name.
+        """
+        try:
+            self._name_file(name).unlink()
+        except FileNotFoundError:
+            raise NotFound(f'image "{name}" does not exist; see "trunkline list image"') from None
+
+    def wait(self, name: str, seconds: float) -> ImageEnvironment | None:
+        """Wait until the image is built or its build has failed, at most so long; return it as it is then."""
+        image = self.resolve(name)
+        if image is not None:
+            with self._lock:
+                build = self._builds.get(image.hash)
+            if build is not None:
+                build.join(seconds)
+        return self.resolve(name)
+
+    def close(self) -> None:
+        """Stop builds; they begin anew when the image is next needed."""
+        with self._lock:
+            self._closed = True
+            builds = list(self._builds.values())
+            for process in self._processes:
+                process.kill()
+        for build in builds:
+            build.join()
+
+    def _name_file(self, name: str) -> Path:
+        return self._names / (urllib.parse.quote(name, safe="") + ".json")
+
+    def _read(self, name: str, content_hash: str) -> ImageEnvironment:
+        home = self._by_hash / content_hash
+        requirements = (home / "requirements.txt").read_text("utf-8")
+        definition = json.loads((home / "definition.json").read_text("utf-8"))
+        reason = ""
+        state = ImageState.READY
+        if _needs_venv(requirements) and not (home / "venv").exists():
+            state = ImageState.BUILDING
+            try:
+                reason = (home / "failed").read_text("utf-8")
+                state = ImageState.FAILED
+            except FileNotFoundError:
+                pass
+        return ImageEnvironment(
+            name=name,
+            hash=content_hash,
+            state=state,
+            reason=reason,
+            description=str(home / "definition.json"),
+            files=tuple(entry["path"] for entry in definition["files"]),
+            requirements=requirements,
+        )
+
+    def _store(self, home: Path, requirements: str, files: Sequence[tuple[str, bytes, int]]) -> None:
+        """Write the definition beside its place and rename it there."""
+        draft = self._by_hash / f".draft-{uuid.uuid4().hex}"
+        (draft / "files").mkdir(parents=True)
+        entries = []
+        for number, (path, content, mode) in enumerate(files):
+            (draft / "files" / str(number)).write_bytes(content)
+            entries.append(
+                {"path": path, "source": str(home / "files" / str(number)), "mode": mode & 0o777 or 0o644}
+            )
+        (draft / "requirements.txt").write_text(requirements, "utf-8")
+        venv = str(home / "venv") if _needs_venv(requirements) else None
+        (draft / "definition.json").write_text(json.dumps({"venv": venv, "files": entries}), "utf-8")
+        try:
+            draft.rename(home)
+        except OSError:
+            if not (home / "definition.json").exists():
+                raise
+            shutil.rmtree(draft)  # another process was faster with the same content
+
+    def _build_if_needed(self, content_hash: str) -> None:
+        home = self._by_hash / content_hash
+        with self._lock:
+            if self._closed or (content_hash in self._builds and self._builds[content_hash].is_alive()):
+                return
+            if not _needs_venv((home / "requirements.txt").read_text("utf-8")):
+                return
+            if (home / "venv").exists() or (home / "failed").exists():
+                return
+            build = threading.Thread(
+                target=self._build, args=(home,), name=f"image-{content_hash[:8]}", daemon=True
+            )
+            self._builds[content_hash] = build
+            build.start()
+
+    def _build(self, home: Path) -> None:
+        draft = home / f"venv-draft-{uuid.uuid4().hex}"
+        reason = ""
+        try:
+            with open(home / "build.log", "ab") as log:
+                steps = _steps(draft, home / "requirements.txt")
+                for step in steps:
+                    code = self._run(step, log)
+                    if code != 0:
+                        reason = f"exit code {code} of {' '.join(step[1:3])}: {_tail(home / 'build.log')}"
+                        break
+            if not reason:
+                _relocate(draft, home / "venv")
+                draft.rename(home / "venv")
+        except OSError as error:
+            if not (home / "venv").exists():  # else another process was faster
+                reason = str(error)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        if reason and not self._closed:
+            (home / "failed").write_text(reason, "utf-8")
+
+    def _run(self, step: Sequence[str], log: BinaryIO) -> int:
+        with self._lock:
+            if self._closed:
+                return -1
+            process = subprocess.Popen(step, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._processes.add(process)
+        try:
+            return process.wait()
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+
+
+def _steps(venv: Path, requirements: Path) -> tuple[Sequence[str], ...]:
+    """Return the commands that make the environment."""
+    install = ("install", "--disable-pip-version-check", "--no-input", "-r", str(requirements))
+    python = str(venv / "bin" / "python")
+    if importlib.util.find_spec("pip") is None:  # as in environments that uv makes
+        return ((sys.executable, "-m", "venv", str(venv)), (python, "-m", "pip", *install))
+    # pip of this interpreter installs into the new environment: copying pip into it takes seconds.
+    return (
+        (sys.executable, "-m", "venv", "--without-pip", str(venv)),
+        (sys.executable, "-m", "pip", "--python", python, *install),
+    )
+
+
+def _needs_venv(requirements: str) -> bool:
+    lines = (line.split("#", 1)[0].strip() for line in requirements.splitlines())
+    return any(lines)
+
+
+def _hash(requirements: str, files: Sequence[tuple[str, bytes, int]]) -> str:
+    """Return the content hash; an interpreter that cannot use another's packages makes another environment."""
+    hasher = blake3.blake3()
+    parts = [b"trunkline image 1", sys.version.encode(), requirements.encode()]
+    for path, content, mode in files:
+        parts += [path.encode(), content, f"{mode & 0o777:o}".encode()]
+    for part in parts:
+        hasher.update(len(part).to_bytes(8, "little"))
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    seen = set(paths)
+    if len(seen) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise InvalidArgument(f"image file {twice} is given twice; give each path once")
+    for path in paths:
+        if not path.startswith("/") or os.path.normpath(path) != path or path == "/" or "\0" in path:
+            raise InvalidArgument(
+                f'image file "{path}" must be an absolute path without "." and "..", like /edges.py'
+            )
+        if any(path == reserved or path.startswith(reserved + "/") for reserved in _RESERVED):
+            raise InvalidArgument(
+                f"image file {path} lies below a reserved folder; choose one outside {_RESERVED}"
+            )
+        for parent in Path(path).parents:
+            if str(parent) in seen:
+                raise InvalidArgument(f"image file {path} lies below the file {parent}; rename one of them")
+
+
+def _relocate(draft: Path, final: Path) -> None:
+    """Make the scripts of an environment name the place it will be renamed to."""
+    for script in (draft / "bin").iterdir():
+        if script.is_symlink() or not script.is_file():
+            continue
+        content = script.read_bytes()
+        script.write_bytes(content.replace(os.fsencode(draft), os.fsencode(final)))
+
+
+def _tail(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    return " | ".join(lines[-_LAST_LINES:])
+
+
+def _write_atomically(target: Path, content: object) -> None:
+    draft = target.with_name(f".{uuid.uuid4().hex}")
+    draft.write_text(json.dumps(content), "utf-8")
+    draft.replace(target)

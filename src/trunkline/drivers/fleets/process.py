@@ -1,0 +1,323 @@
+"""The process fleet: workers are processes of this machine.
+
+Memory requests are admitted against a capacity, in the order they were asked for: a small worker does not
+overtake a large one, or the large one might wait for ever. CPU is time-shared and not counted. A worker
+that does not fit, or whose image is being built, is pending and says so.
+
+One thread starts, watches and ends all workers. It must be one and it must live as long as the fleet,
+because a worker dies with the *thread* that started it (``PR_SET_PDEATHSIG``); that is how workers end
+when the server is killed. Everybody else only notes down what is wanted and wakes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trunkline.drivers.fleets import leftovers
+from trunkline.drivers.fleets.images import ImageState
+from trunkline.errors import InvalidArgument, Unavailable
+from trunkline.model.workers import WorkerPhase, WorkerSighting, WorkerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trunkline.drivers.fleets.images import ImageEnvironment, ImageEnvironments
+
+#: What workers, and through them commands, take over from the server's environment; not its credentials.
+_INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
+    *("TRUNKLINE_NO_NAMESPACES", "COVERAGE_PROCESS_START"),
+)
+#: Seconds between looks at an image that is being built.
+_IMAGE_POLL = 0.2
+#: Workers that are gone and not acknowledged by ``stop``; beyond, the oldest are forgotten.
+_GONE_KEPT = 1000
+#: Logs of workers that ended badly.
+_LOGS_KEPT = 100
+
+
+@dataclass(slots=True)
+class _Worker:
+    spec: WorkerSpec
+    phase: WorkerPhase = WorkerPhase.PENDING
+    reason: str = ""
+    #: Set iff running.
+    process: subprocess.Popen[bytes] | None = None
+    pidfd: int = -1
+    #: Monotonic time after which it is killed; set once ``stop`` was called.
+    kill_at: float | None = None
+
+
+class ProcessFleet:
+    """Implements ``ports.Fleet``."""
+
+    def __init__(
+        self,
+        server: str,
+        folder: str | os.PathLike[str],
+        images: ImageEnvironments,
+        capacity: int | None = None,
+    ) -> None:
+        """Remove what an earlier server has left in the folder, and start the fleet's thread.
+
+        Args:
+            server: address that workers call, ``host:port``.
+            folder: for scratch folders and logs; nobody else uses it.
+            images: what image names mean.
+            capacity: bytes of memory to give to workers; the machine's when None.
+        """
+        self._server = server
+        self._images = images
+        self._capacity = _machine_memory() if capacity is None else capacity
+        self._scratch = Path(folder).resolve() / "scratch"
+        self._logs = Path(folder).resolve() / "logs"
+        for made in (self._scratch, self._logs):
+            made.mkdir(parents=True, exist_ok=True)
+        for left in self._scratch.iterdir():
+            self._tidy(left)
+        self._lock = threading.Lock()  # guards the two below and every _Worker
+        self._workers: dict[str, _Worker] = {}
+        self._closed = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name="process-fleet", daemon=True)
+        self._thread.start()
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Ask for a worker; see ``ports.Fleet``."""
+        if spec.memory > self._capacity:
+            raise InvalidArgument(
+                f"a worker of {spec.project}/{spec.pipeline} asks for {_size(spec.memory)} of memory and this "
+                f"server gives {_size(self._capacity)} to all workers together; lower resource_requests.memory "
+                f"or raise --capacity-memory"
+            )
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the server is shutting down and starts no workers; start it again")
+            self._workers.setdefault(spec.worker_id, _Worker(spec, reason="is about to be started"))
+        os.eventfd_write(self._wake, 1)
+
+    def stop(self, worker_id: str, grace: float) -> None:
+        """Ask a worker to go; see ``ports.Fleet``. One that is gone already is forgotten."""
+        with self._lock:
+            worker = self._workers.get(worker_id)
+            if worker is None:
+                return
+            if worker.phase is not WorkerPhase.RUNNING:
+                del self._workers[worker_id]
+            elif worker.kill_at is None:
+                assert worker.process is not None
+                worker.kill_at = time.monotonic() + grace
+                worker.process.terminate()
+            else:
+                worker.kill_at = min(worker.kill_at, time.monotonic() + grace)
+        os.eventfd_write(self._wake, 1)
+
+    def observe(self) -> Sequence[WorkerSighting]:
+        """Return every worker; see ``ports.Fleet``."""
+        with self._lock:
+            return [
+                WorkerSighting(worker_id=worker_id, phase=worker.phase, reason=worker.reason)
+                for worker_id, worker in self._workers.items()
+            ]
+
+    def close(self) -> None:
+        """Kill every worker and end the fleet's thread; see ``ports.Fleet``."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+        os.close(self._wake)
+
+    # the fleet's thread
+
+    def _run(self) -> None:
+        while True:
+            self._bury()
+            if self._closed:
+                if not self._running():
+                    return
+                for worker in self._running():
+                    self._kill(worker)
+            else:
+                self._kill_overdue()
+                self._admit()
+            self._wait()
+
+    def _running(self) -> list[_Worker]:
+        with self._lock:
+            return [worker for worker in self._workers.values() if worker.process is not None]
+
+    def _wait(self) -> None:
+        """Wait until a worker ends, somebody calls, or a moment comes that was waited for."""
+        poller = select.poll()
+        poller.register(self._wake, select.POLLIN)
+        limits = []
+        with self._lock:
+            for worker in self._workers.values():
+                if worker.process is not None:
+                    poller.register(worker.pidfd, select.POLLIN)
+                    if worker.kill_at is not None and not self._closed:
+                        limits.append(max(0.0, worker.kill_at - time.monotonic()))
+                elif worker.phase is WorkerPhase.PENDING:
+                    limits.append(_IMAGE_POLL)
+        poller.poll(min(limits) * 1000 if limits else None)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+
+    def _bury(self) -> None:
+        """Note who has ended, and clean up behind them."""
+        for worker in self._running():
+            assert worker.process is not None
+            code = worker.process.poll()
+            if code is None:
+                continue
+            os.close(worker.pidfd)
+            worker_id = worker.spec.worker_id
+            log = self._logs / f"{worker_id}.log"
+            reason = _how_it_ended(code, log)
+            if code == 0:
+                log.unlink(missing_ok=True)
+            self._tidy(self._scratch / worker_id)
+            with self._lock:
+                worker.phase, worker.reason, worker.process = WorkerPhase.GONE, reason, None
+                gone = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
+                for name in gone[:-_GONE_KEPT]:
+                    del self._workers[name]
+            self._drop_old_logs()
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for worker in self._running():
+            if worker.kill_at is not None and now >= worker.kill_at:
+                self._kill(worker)
+                worker.kill_at = now + 1.0  # until the kernel has done it
+
+    def _kill(self, worker: _Worker) -> None:
+        assert worker.process is not None
+        leftovers.kill_tree(worker.process.pid)
+
+    def _admit(self) -> None:
+        """Start who fits, in the order they were asked for."""
+        with self._lock:
+            pending = [worker for worker in self._workers.values() if worker.phase is WorkerPhase.PENDING]
+        ahead: _Worker | None = None  # waits for memory; nobody overtakes it
+        for worker in pending:
+            image = self._images.resolve(worker.spec.image)
+            with self._lock:
+                if worker.spec.worker_id not in self._workers:
+                    continue  # stopped meanwhile
+                if image is not None and image.state is ImageState.FAILED:
+                    worker.phase = WorkerPhase.GONE
+                    worker.reason = f'image "{image.name}" could not be built: {image.reason}; correct it and create it again'
+                elif image is not None and image.state is ImageState.BUILDING:
+                    worker.reason = f'waits for image "{image.name}" to be built'
+                elif ahead is not None:
+                    worker.reason = f"waits behind worker {ahead.spec.worker_id[:8]}, which {ahead.reason}"
+                elif lack := self._lack(worker.spec.memory):
+                    worker.reason = lack
+                    ahead = worker
+                else:
+                    self._spawn(worker, image)
+
+    def _lack(self, memory: int) -> str:
+        """Say what a worker of this size has to wait for; empty when it fits."""
+        others = [worker.spec.memory for worker in self._workers.values() if worker.process is not None]
+        taken = sum(others)
+        if taken + memory <= self._capacity:
+            return ""
+        workers = "1 worker" if len(others) == 1 else f"{len(others)} workers"
+        return (
+            f"waits for {_size(memory)} of memory: {_size(taken)} of {_size(self._capacity)} "
+            f"{'is' if len(others) == 1 else 'are'} taken by {workers}"
+        )
+
+    def _spawn(self, worker: _Worker, image: ImageEnvironment | None) -> None:
+        spec = worker.spec
+        scratch = self._scratch / spec.worker_id
+        try:
+            scratch.mkdir(mode=0o755, exist_ok=True)
+            with open(self._logs / f"{spec.worker_id}.log", "ab") as log:
+                worker.process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "trunkline.worker"],
+                    cwd="/",
+                    env=_environment(self._server, spec, image, scratch),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            worker.pidfd = os.pidfd_open(worker.process.pid)
+        except OSError as error:
+            worker.phase = WorkerPhase.GONE
+            worker.reason = f"could not be started: {error}"
+            return
+        worker.phase, worker.reason = WorkerPhase.RUNNING, ""
+
+    def _tidy(self, scratch: Path) -> None:
+        leftovers.kill_namespace(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    def _drop_old_logs(self) -> None:
+        logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)
+        for log in logs[:-_LOGS_KEPT]:
+            if log.stem not in self._workers:
+                log.unlink(missing_ok=True)
+
+
+def _environment(
+    server: str, spec: WorkerSpec, image: ImageEnvironment | None, scratch: Path
+) -> Mapping[str, str]:
+    """Return what the worker is told; ``worker/settings.py`` reads it."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    if "PYTHONPATH" in os.environ:
+        parts = os.environ["PYTHONPATH"].split(os.pathsep)
+        inherited["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in parts if part)
+    return inherited | {
+        "TRUNKLINE_SERVER": server,
+        "TRUNKLINE_WORKER_ID": spec.worker_id,
+        "TRUNKLINE_WORKER_TOKEN": spec.token,
+        "TRUNKLINE_SCRATCH": str(scratch),
+        "TRUNKLINE_IMAGE": spec.image,
+        "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
+        "TRUNKLINE_PARENT": str(os.getpid()),
+        "TRUNKLINE_MEMORY": str(spec.memory),
+    }
+
+
+def _how_it_ended(code: int, log: Path) -> str:
+    if code == 0:
+        return "ended as asked"
+    lines = log.read_text("utf-8", "replace").split("\n") if log.exists() else []
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if code > 0:
+        how = f"ended with exit code {code}"
+    else:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        how = f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
+    return how + (f"; its last words: {last}" if last else "")
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1 << 30:
+        return f"{size_bytes / (1 << 20):.0f} MiB"
+    return f"{size_bytes / (1 << 30):.1f} GiB"
