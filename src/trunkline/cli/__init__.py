@@ -1,0 +1,1 @@
+"""The command line: pachctl's verbs and nouns against a Trunkline server."""

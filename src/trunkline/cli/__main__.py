@@ -1,0 +1,7 @@
+"""``python -m trunkline.cli``."""
+
+import sys
+
+from trunkline.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,112 @@
+"""Branches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.commands.repos import repo_name
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+BRANCH = argument("name", metavar="REPO@BRANCH")
+
+
+def create(invocation: Invocation) -> None:
+    """Make a branch, or move it."""
+    options = invocation.options
+    request = pfs_pb2.CreateBranchRequest(
+        branch=invocation.branch(options.name), provenance=map(invocation.branch, options.provenance)
+    )
+    if options.head:
+        # "--head master" and "--head <id>" mean the branch's own repo, as in pachctl.
+        repo = options.name.partition("@")[0]
+        head = options.head if "@" in options.head else f"{repo}@{options.head}"
+        request.head.CopyFrom(invocation.commit(head))
+    invocation.pfs.CreateBranch(request)
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a branch."""
+    branch = invocation.branch(invocation.options.name)
+    info = invocation.pfs.InspectBranch(pfs_pb2.InspectBranchRequest(branch=branch))
+
+    def fields(info: pfs_pb2.BranchInfo) -> Sequence[tuple[str, str]]:
+        return [
+            ("Name", _name(info.branch)),
+            ("Head", info.head.id or "-"),
+            ("Provenance", ", ".join(map(_name, info.provenance))),
+            ("Direct provenance", ", ".join(map(_name, info.direct_provenance))),
+            ("Trigger", _trigger(info.trigger)),
+        ]
+
+    output.show_one(invocation, info, fields, _name(info.branch))
+
+
+def list_(invocation: Invocation) -> None:
+    """List the branches of a repo."""
+    repo = invocation.repo(invocation.options.repo)
+
+    def row(info: pfs_pb2.BranchInfo) -> Sequence[str]:
+        provenance = ", ".join(map(_name, info.direct_provenance))
+        return info.branch.name, info.head.id or "-", _trigger(info.trigger) or "-", provenance or "-"
+
+    found = invocation.pfs.ListBranch(pfs_pb2.ListBranchRequest(repo=repo))
+    columns = ("BRANCH", "HEAD", "TRIGGER", "PROVENANCE")
+    output.show_many(invocation, found, columns, row, lambda info: _name(info.branch))
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a branch; its commits stay."""
+    options = invocation.options
+    request = pfs_pb2.DeleteBranchRequest(branch=invocation.branch(options.name), force=options.force)
+    invocation.pfs.DeleteBranch(request)
+
+
+def _name(branch: pfs_pb2.Branch) -> str:
+    return f"{repo_name(branch.repo)}@{branch.name}"
+
+
+def _trigger(trigger: pfs_pb2.Trigger) -> str:
+    conditions = [
+        f"{label} {value}"
+        for label, value in (
+            ("size", trigger.size),
+            ("commits", trigger.commits),
+            ("rate", trigger.rate_limit_spec),
+            ("cron", trigger.cron_spec),
+        )
+        if value
+    ]
+    return (
+        f"{trigger.branch} when {(' and ' if trigger.all else ' or ').join(conditions)}" if conditions else ""
+    )
+
+
+COMMANDS = {
+    "create branch": Command(
+        create,
+        (
+            BRANCH,
+            argument("--head", metavar="COMMIT", help="where it points; branch or id of the same repo"),
+            argument(
+                "-p",
+                "--provenance",
+                metavar="REPO@BRANCH",
+                action="append",
+                default=[],
+                help="a branch whose commits give it commits; may be repeated",
+            ),
+        ),
+    ),
+    "inspect branch": Command(inspect, (BRANCH, *SHOWING)),
+    "list branch": Command(list_, (argument("repo", metavar="REPO"), *SHOWING)),
+    "delete branch": Command(
+        delete, (BRANCH, argument("-f", "--force", action="store_true", help="also when others depend on it"))
+    ),
+}

@@ -1,0 +1,252 @@
+"""Commits, and the sets of commits that share an id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.commands.repos import repo_name
+from trunkline.cli.exits import JobFailed, UsageError
+from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
+from trunkline.model.names import is_id, parse_commit
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+COMMIT = argument("commit", metavar="REPO@BRANCH-OR-ID")
+COMMIT_OR_ID = argument("commit", metavar="REPO@BRANCH-OR-ID|ID", help="a commit, or all commits of one id")
+RECURSIVE = argument("--recursive", action="store_true", help="together with the commits that depend on it")
+MESSAGE = argument("-m", "--message", "--description", dest="message", default="", help="what it is about")
+COLUMNS = ("PROJECT", "REPO", "COMMIT", "STARTED", "STATE", ">SIZE", "ORIGIN", "DESCRIPTION")
+
+
+def start(invocation: Invocation) -> None:
+    """Open a commit to write to; print its id."""
+    options = invocation.options
+    request = pfs_pb2.StartCommitRequest(
+        branch=invocation.branch(options.branch), description=options.message
+    )
+    if options.parent:
+        repo = options.branch.partition("@")[0]
+        request.parent.CopyFrom(invocation.commit(f"{repo}@{options.parent}"))
+    print(invocation.pfs.StartCommit(request).id)
+
+
+def finish(invocation: Invocation) -> None:
+    """Finish an open commit."""
+    options = invocation.options
+    commit = invocation.commit(options.commit)
+    request = pfs_pb2.FinishCommitRequest(commit=commit, description=options.message, force=options.force)
+    invocation.pfs.FinishCommit(request)
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a commit, or all commits of one id."""
+    options = invocation.options
+    if is_id(options.commit):
+        request = pfs_pb2.InspectCommitSetRequest(commit_set=pfs_pb2.CommitSet(id=options.commit))
+        _show_commits(invocation, invocation.pfs.InspectCommitSet(request))
+        return
+    commit = invocation.commit(options.commit)
+    info = invocation.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=commit))
+    output.show_one(invocation, info, _fields(invocation), commit_name(info.commit))
+
+
+def _fields(invocation: Invocation) -> Callable[[pfs_pb2.CommitInfo], Sequence[tuple[str, str]]]:
+    whole = invocation.options.full_timestamps
+
+    def fields(info: pfs_pb2.CommitInfo) -> Sequence[tuple[str, str]]:
+        return [
+            ("Commit", commit_name(info.commit)),
+            ("Description", info.description),
+            ("State", _state(info)),
+            ("Error", info.error),
+            ("Parent", info.parent_commit.id),
+            ("Children", ", ".join(child.id for child in info.child_commits)),
+            ("Origin", _origin(info)),
+            ("Started", output.when(info.started, whole=whole)),
+            ("Finished", output.when(info.finished, whole=whole)),
+            ("Size", _size(info)),
+            ("Direct provenance", ", ".join(map(commit_name, info.direct_provenance))),
+        ]
+
+    return fields
+
+
+def list_(invocation: Invocation) -> None:
+    """List the commits of a repo or branch, newest first."""
+    options = invocation.options
+    if is_id(options.commit):
+        raise UsageError(
+            f'list commit wants a repo or branch; try "trunkline inspect commit {options.commit}"'
+        )
+    request = pfs_pb2.ListCommitRequest(number=options.number, reverse=options.reverse, all=options.all)
+    if "@" in options.commit:
+        ref = parse_commit(options.commit, invocation.project)
+        request.repo.CopyFrom(invocation.repo_message(ref.repo))
+        request.to.CopyFrom(invocation.commit_message(ref))
+    else:
+        request.repo.CopyFrom(invocation.repo(options.commit))
+    if options.since:
+        repo = options.commit.partition("@")[0]
+        getattr(request, "from").CopyFrom(invocation.commit(f"{repo}@{options.since}"))
+    _show_commits(invocation, invocation.pfs.ListCommit(request))
+
+
+def _show_commits(invocation: Invocation, infos: Iterable[pfs_pb2.CommitInfo]) -> None:
+    whole = invocation.options.full_timestamps
+
+    def row(info: pfs_pb2.CommitInfo) -> Sequence[str]:
+        repo = info.commit.repo
+        return (
+            repo.project.name,
+            repo.name if repo.type in ("", "user") else f"{repo.name}.{repo.type}",
+            info.commit.id,
+            output.when(info.started, whole=whole),
+            _state(info),
+            _size(info),
+            _origin(info),
+            output.one_line(info.description),
+        )
+
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: commit_name(info.commit))
+
+
+def wait(invocation: Invocation) -> None:
+    """Wait until a commit, or all commits of one id, are finished.
+
+    Raises:
+        JobFailed: one was finished with an error.
+    """
+    options = invocation.options
+    infos: Iterable[pfs_pb2.CommitInfo]
+    if is_id(options.commit):
+        wanted = pfs_pb2.CommitSet(id=options.commit)
+        request = pfs_pb2.InspectCommitSetRequest(commit_set=wanted, wait=True)
+        infos = list(invocation.pfs.InspectCommitSet(request, invocation.timeout))
+    else:
+        commit = invocation.commit(options.commit)
+        one = pfs_pb2.InspectCommitRequest(commit=commit, wait=pfs_pb2.CommitState.FINISHED)
+        infos = [invocation.pfs.InspectCommit(one, invocation.timeout)]
+    _show_commits(invocation, infos)
+    for info in infos:
+        if info.error:
+            raise JobFailed(f"commit {commit_name(info.commit)} finished with an error: {info.error}")
+
+
+def subscribe(invocation: Invocation) -> None:
+    """Print commits as they reach a state, the ones there are first."""
+    options = invocation.options
+    repo, _, branch = options.branch.partition("@")
+    request = pfs_pb2.SubscribeCommitRequest(
+        repo=invocation.repo(repo),
+        branch=branch,
+        state=options.state.upper(),
+        all=options.all,
+    )
+    since = branch if options.new else options.since
+    if since:
+        getattr(request, "from").CopyFrom(invocation.commit(f"{repo}@{since}"))
+    for info in invocation.pfs.SubscribeCommit(request, invocation.timeout):
+        if options.output in (None, "table", "name") and not options.raw:
+            print(commit_name(info.commit), flush=True)
+        else:
+            output.documents([info], options.output or "json")
+
+
+def squash(invocation: Invocation) -> None:
+    """Merge commits into their children."""
+    options = invocation.options
+    if is_id(options.commit):
+        wanted = pfs_pb2.CommitSet(id=options.commit)
+        invocation.pfs.SquashCommitSet(pfs_pb2.SquashCommitSetRequest(commit_set=wanted))
+    else:
+        commit = invocation.commit(options.commit)
+        request = pfs_pb2.SquashCommitRequest(commit=commit, recursive=options.recursive)
+        invocation.pfs.SquashCommit(request)
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete commits without children, and their data."""
+    options = invocation.options
+    if is_id(options.commit):
+        wanted = pfs_pb2.CommitSet(id=options.commit)
+        invocation.pfs.DropCommitSet(pfs_pb2.DropCommitSetRequest(commit_set=wanted))
+    else:
+        commit = invocation.commit(options.commit)
+        request = pfs_pb2.DropCommitRequest(commit=commit, recursive=options.recursive)
+        invocation.pfs.DropCommit(request)
+
+
+def commit_name(commit: pfs_pb2.Commit) -> str:
+    """Return a commit as references write it."""
+    return f"{repo_name(commit.repo)}@{commit.id}"
+
+
+def _state(info: pfs_pb2.CommitInfo) -> str:
+    if info.error:
+        return "failed"
+    if info.HasField("finished"):
+        return "finished"
+    return "finishing" if info.HasField("finishing") else "open"
+
+
+def _origin(info: pfs_pb2.CommitInfo) -> str:
+    return pfs_pb2.OriginKind.Name(info.origin.kind).lower()
+
+
+def _size(info: pfs_pb2.CommitInfo) -> str:
+    if info.HasField("details"):
+        return output.size(info.details.size_bytes)
+    return f"≤ {output.size(info.size_bytes_upper_bound)}" if info.size_bytes_upper_bound else "-"
+
+
+COMMANDS = {
+    "start commit": Command(
+        start,
+        (
+            argument("branch", metavar="REPO@BRANCH"),
+            argument("-p", "--parent", metavar="BRANCH-OR-ID", help="instead of the branch's head"),
+            MESSAGE,
+        ),
+    ),
+    "finish commit": Command(
+        finish,
+        (COMMIT, MESSAGE, argument("-f", "--force", action="store_true", help="also a pipeline's output")),
+    ),
+    "inspect commit": Command(inspect, (COMMIT_OR_ID, *SHOWING)),
+    "list commit": Command(
+        list_,
+        (
+            argument("commit", metavar="REPO[@BRANCH-OR-ID]", help="ids count back from there"),
+            argument("-f", "--from", dest="since", metavar="BRANCH-OR-ID", help="stop at this commit"),
+            argument("-n", "--number", type=int, default=0, help="at most that many"),
+            argument("--reverse", action="store_true", help="oldest first"),
+            argument("--all", action="store_true", help="also commits that pipelines made"),
+            *SHOWING,
+        ),
+    ),
+    "wait commit": Command(wait, (COMMIT_OR_ID, TIMEOUT, *SHOWING)),
+    "subscribe commit": Command(
+        subscribe,
+        (
+            argument("branch", metavar="REPO@BRANCH"),
+            argument("--from", dest="since", metavar="ID", help="begin after this commit"),
+            argument("--new", action="store_true", help="only commits made from now on"),
+            argument(
+                "--state",
+                choices=("started", "ready", "finishing", "finished"),
+                default="finished",
+                help="print a commit when it is so far (finished)",
+            ),
+            argument("--all", action="store_true", help="also commits that pipelines made"),
+            TIMEOUT,
+            *SHOWING,
+        ),
+    ),
+    "squash commit": Command(squash, (COMMIT_OR_ID, RECURSIVE)),
+    "delete commit": Command(delete, (COMMIT_OR_ID, RECURSIVE)),
+}

@@ -1,0 +1,72 @@
+"""Contexts: names for servers and projects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import config, output
+from trunkline.cli.exits import UsageError
+from trunkline.cli.parsing import Command, argument
+from trunkline.errors import NotFound
+
+if TYPE_CHECKING:
+    from trunkline.cli.invocation import Invocation
+
+NAME = argument("name", metavar="CONTEXT")
+
+
+def get(invocation: Invocation) -> None:
+    """Show a context, or the server and project in use and where they were said."""
+    name = invocation.options.name
+    target = config.target(context=name) if name else invocation.target
+    print(f"address  {target.address}\nproject  {target.project}\nfrom     {target.source}")
+
+
+def set_(invocation: Invocation) -> None:
+    """Make or change a context and use it."""
+    from trunkline.client.channel import parse_address
+
+    options = invocation.options
+    known = config.load()
+    context = known["contexts"].get(options.name, {})
+    if options.address:
+        parse_address(options.address)
+        context["address"] = options.address
+    if "address" not in context:
+        raise UsageError(f"config set context {options.name} wants --address HOST:PORT")
+    if options.project:
+        context["project"] = options.project
+    known["contexts"][options.name] = context
+    known["active_context"] = options.name
+    config.save(known)
+
+
+def list_(invocation: Invocation) -> None:  # noqa: ARG001 - every command takes it
+    """List contexts."""
+    known = config.load()
+    rows = [
+        ("*" if name == known["active_context"] else "", name, context["address"], context.get("project", ""))
+        for name, context in sorted(known["contexts"].items())
+    ]
+    output.table(("ACTIVE", "NAME", "ADDRESS", "PROJECT"), rows)
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a context."""
+    name = invocation.options.name
+    known = config.load()
+    if known["contexts"].pop(name, None) is None:
+        raise NotFound(
+            f'context "{name}" not found in {config.path()}; "trunkline config list context" lists them'
+        )
+    if known["active_context"] == name:
+        known["active_context"] = ""
+    config.save(known)
+
+
+COMMANDS = {
+    "config get context": Command(get, (argument("name", metavar="CONTEXT", nargs="?"),)),
+    "config set context": Command(set_, (NAME,)),
+    "config list context": Command(list_),
+    "config delete context": Command(delete, (NAME,)),
+}

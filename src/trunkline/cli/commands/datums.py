@@ -1,0 +1,127 @@
+"""Datums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.commands.jobs import JOB, job_name
+from trunkline.cli.exits import UsageError
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import pps_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+COLUMNS = ("ID", "FILES", "STATE", ">TIME", ">DL", ">UL")
+
+
+def list_(invocation: Invocation) -> None:
+    """List the datums of a job, or those that a spec would make now."""
+    options = invocation.options
+    if bool(options.job) == bool(options.file):
+        raise UsageError("list datum wants either PIPELINE@ID or -f SPEC")
+    request = pps_pb2.ListDatumRequest(number=options.number)
+    if options.job:
+        request.job.CopyFrom(invocation.job(options.job))
+    else:
+        _set_input(request, options.file)
+    if options.state:
+        wanted = pps_pb2.ListDatumRequest.Filter(state=[state.upper() for state in options.state])
+        request.filter.CopyFrom(wanted)
+
+    def row(info: pps_pb2.DatumInfo) -> Sequence[str]:
+        stats = info.stats
+        took = (
+            stats.download_time.ToTimedelta()
+            + stats.process_time.ToTimedelta()
+            + stats.upload_time.ToTimedelta()
+        )
+        return (
+            info.datum.id,
+            output.one_line(_files(info), 60),
+            _state(info),
+            output.span(took.total_seconds()) if took else "-",
+            output.size(stats.download_bytes),
+            output.size(stats.upload_bytes),
+        )
+
+    found = invocation.pps.ListDatum(request)
+    output.show_many(invocation, found, COLUMNS, row, lambda info: info.datum.id)
+
+
+def _set_input(request: pps_pb2.ListDatumRequest, source: str) -> None:
+    import json
+
+    from google.protobuf.json_format import Parse, ParseError
+
+    from trunkline.cli.commands.pipelines import read_specs
+    from trunkline.errors import InvalidArgument
+
+    spec = read_specs(source)[0]
+    try:
+        Parse(json.dumps(spec.get("input") or {}), request.input)
+    except ParseError as error:
+        raise InvalidArgument(f"the input in {source} cannot be used: {error}") from error
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a datum of a job."""
+    options = invocation.options
+    datum = pps_pb2.Datum(job=invocation.job(options.job), id=options.datum)
+    info = invocation.pps.InspectDatum(pps_pb2.InspectDatumRequest(datum=datum))
+
+    def fields(info: pps_pb2.DatumInfo) -> Sequence[tuple[str, str]]:
+        stats = info.stats
+        return [
+            ("Datum", info.datum.id),
+            ("Job", job_name(info.datum.job)),
+            ("State", _state(info)),
+            ("Files", _files(info)),
+            ("Download", f"{output.size(stats.download_bytes)} in {output.duration(stats.download_time)}"),
+            ("Process time", output.duration(stats.process_time)),
+            ("Upload", f"{output.size(stats.upload_bytes)} in {output.duration(stats.upload_time)}"),
+        ]
+
+    output.show_one(invocation, info, fields, info.datum.id)
+
+
+def restart(invocation: Invocation) -> None:
+    """Run a datum that is being worked on from its start."""
+    options = invocation.options
+    request = pps_pb2.RestartDatumRequest(job=invocation.job(options.job), data_filters=options.filters)
+    invocation.pps.RestartDatum(request)
+
+
+def _state(info: pps_pb2.DatumInfo) -> str:
+    return pps_pb2.DatumState.Name(info.state).lower()
+
+
+def _files(info: pps_pb2.DatumInfo) -> str:
+    return ", ".join(f"{file.file.commit.repo.name}:{file.file.path}" for file in info.data)
+
+
+COMMANDS = {
+    "list datum": Command(
+        list_,
+        (
+            argument("job", metavar="PIPELINE@ID", nargs="?"),
+            argument("-f", "--file", metavar="SPEC", help="a pipeline spec, instead of a job"),
+            argument(
+                "--state",
+                action="append",
+                choices=("starting", "success", "skipped", "recovered", "failed", "unknown"),
+                help="only datums in this state; may be repeated",
+            ),
+            argument("-n", "--number", type=int, default=0, help="at most that many"),
+            *SHOWING,
+        ),
+    ),
+    "inspect datum": Command(inspect, (JOB, argument("datum", metavar="DATUM"), *SHOWING)),
+    "restart datum": Command(
+        restart,
+        (JOB, argument("filters", metavar="FILTER", nargs="+", help="a path or hash of each wanted datum")),
+    ),
+}

@@ -1,0 +1,238 @@
+"""Files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.commands.commits import commit_name
+from trunkline.cli.exits import UsageError
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.progress import Progress
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+FILE = argument("file", metavar="REPO@BRANCH-OR-ID:/PATH")
+FOLDER = argument("file", metavar="REPO@BRANCH-OR-ID[:/PATH]")
+COLUMNS = ("NAME", "TYPE", ">SIZE", "COMMITTED")
+
+
+def put(invocation: Invocation) -> None:
+    """Write files into a repo, in one stream: all of them or none."""
+    from trunkline.cli import uploads
+
+    options = invocation.options
+    file, _ = invocation.file(options.file)
+    path = options.file.partition(":")[2]  # as it was written: a slash at its end makes it a folder
+    sources = [*options.sources, *(uploads.read_list(options.input) if options.input else ())]
+    if not sources:
+        raise UsageError("put file wants -f FILE (- is standard input), or -i LIST")
+    planned = uploads.plan(sources, path, recursive=options.recursive)
+    known = [upload.size for upload in planned if upload.size is not None]
+    total = sum(known) if len(known) == len(planned) else None
+
+    with Progress(total, quiet=invocation.quiet) as progress:
+
+        def requests() -> Iterator[bytes]:
+            yield pfs_pb2.ModifyFileRequest(set_commit=file.commit).SerializeToString()
+            yield from uploads.messages(planned, append=options.append, count=progress.add)
+
+        invocation.channel.client_stream("/pfs_v2.API/ModifyFile", requests())
+    if len(planned) > 1:
+        invocation.note(f"put {len(planned):,} files, {output.size(progress.done)}")
+
+
+def get(invocation: Invocation) -> None:
+    """Read a file, or a folder with -r."""
+    from trunkline.cli import downloads
+
+    options = invocation.options
+    file, ref = invocation.file(options.file)
+    request = pfs_pb2.GetFileRequest(file=file, offset=options.offset).SerializeToString()
+    to_stdout = options.output in ("-", None)
+    if options.recursive and to_stdout:
+        raise UsageError("get file -r wants -o FOLDER to write to")
+    quiet = invocation.quiet or to_stdout
+    total = None if quiet else invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file)).size_bytes
+    call = "GetFileTAR" if options.recursive else "GetFile"
+    with (
+        Progress(total, quiet=quiet) as progress,
+        invocation.channel.server_stream(f"/pfs_v2.API/{call}", request) as frames,
+    ):
+        if options.recursive:
+            number = downloads.to_folder(frames, ref.path, options.output, progress.add)
+            invocation.note(f"got {number:,} files, {output.size(progress.done)}")
+        elif to_stdout:
+            downloads.to_stdout(frames, progress.add)
+        else:
+            downloads.to_file(frames, options.output, progress.add)
+
+
+def list_(invocation: Invocation) -> None:
+    """List a folder."""
+    file, _ = invocation.file(invocation.options.file)
+    _show_files(invocation, invocation.pfs.ListFile(pfs_pb2.ListFileRequest(file=file)))
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a file."""
+    file, _ = invocation.file(invocation.options.file)
+    info = invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file))
+
+    def fields(info: pfs_pb2.FileInfo) -> Sequence[tuple[str, str]]:
+        return [
+            ("Path", info.file.path),
+            ("Commit", commit_name(info.file.commit)),
+            ("Datum", info.file.datum),
+            ("Type", _type(info)),
+            ("Size", f"{output.size(info.size_bytes)} ({info.size_bytes:,} bytes)"),
+            ("Hash", info.hash.hex()),
+            ("Committed", output.when(info.committed, whole=invocation.options.full_timestamps)),
+        ]
+
+    output.show_one(invocation, info, fields, info.file.path)
+
+
+def glob(invocation: Invocation) -> None:
+    """List the files that match a pattern."""
+    options = invocation.options
+    commit, _, pattern = options.file.partition(":")
+    request = pfs_pb2.GlobFileRequest(commit=invocation.commit(commit), pattern=pattern or "/")
+    _show_files(invocation, invocation.pfs.GlobFile(request))
+
+
+def _show_files(invocation: Invocation, infos: Iterable[pfs_pb2.FileInfo]) -> None:
+    whole = invocation.options.full_timestamps
+
+    def row(info: pfs_pb2.FileInfo) -> Sequence[str]:
+        committed = output.when(info.committed, whole=whole)
+        return info.file.path, _type(info), output.size(info.size_bytes), committed
+
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: info.file.path)
+
+
+def diff(invocation: Invocation) -> None:
+    """Compare a file or folder between two commits; without the second, with the first one's parent."""
+    options = invocation.options
+    request = pfs_pb2.DiffFileRequest(new_file=invocation.file(options.file)[0])
+    if options.old:
+        request.old_file.CopyFrom(invocation.file(options.old)[0])
+
+    def path(change: pfs_pb2.DiffFileResponse) -> str:
+        return change.new_file.file.path or change.old_file.file.path
+
+    def row(change: pfs_pb2.DiffFileResponse) -> Sequence[str]:
+        old, new = change.HasField("old_file"), change.HasField("new_file")
+        what = "changed" if old and new else "added" if new else "deleted"
+        sizes = [
+            output.size(info.size_bytes) if there else "-"
+            for there, info in ((old, change.old_file), (new, change.new_file))
+        ]
+        return what, path(change), *sizes
+
+    found: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
+    if not options.folders:
+        found = (change for change in found if not path(change).endswith("/"))
+    output.show_many(invocation, found, ("CHANGE", "NAME", ">OLD SIZE", ">NEW SIZE"), row, path)
+
+
+def copy(invocation: Invocation) -> None:
+    """Copy files inside the server, without moving their bytes."""
+    options = invocation.options
+    source, _ = invocation.file(options.file)
+    target, _ = invocation.file(options.target)
+    copied = pfs_pb2.CopyFile(src=source, dst=target.path, append=options.append)
+    _modify(invocation, target.commit, lambda request: request.copy_file.CopyFrom(copied))
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a file or folder."""
+    options = invocation.options
+    file, _ = invocation.file(options.file)
+    if file.path == "/" and not options.recursive:
+        raise UsageError("delete file of / would empty the commit; add -r if that is meant")
+    # A folder is named with a slash at its end; without one, only a file is meant.
+    path = f"{file.path.rstrip('/')}/" if options.recursive or options.file.endswith("/") else file.path
+    deleted = pfs_pb2.DeleteFile(path=path)
+    _modify(invocation, file.commit, lambda request: request.delete_file.CopyFrom(deleted))
+
+
+def _modify(
+    invocation: Invocation, commit: pfs_pb2.Commit, fill: Callable[[pfs_pb2.ModifyFileRequest], None]
+) -> None:
+    operation = pfs_pb2.ModifyFileRequest()
+    fill(operation)
+    invocation.pfs.ModifyFile([pfs_pb2.ModifyFileRequest(set_commit=commit), operation])
+
+
+def _type(info: pfs_pb2.FileInfo) -> str:
+    return pfs_pb2.FileType.Name(info.file_type).lower()
+
+
+COMMANDS = {
+    "put file": Command(
+        put,
+        (
+            argument(
+                "file",
+                metavar="REPO@BRANCH[:/PATH]",
+                help="where to; without a path the files keep their names, with a slash at its end it is a folder",
+            ),
+            argument(
+                "-f",
+                "--file",
+                dest="sources",
+                metavar="FILE",
+                action="append",
+                default=[],
+                help="file, folder or URL to put, - for standard input; may be repeated",
+            ),
+            argument(
+                "-i", "--input-file", dest="input", metavar="LIST", help="a file that names one FILE per line"
+            ),
+            argument("-r", "--recursive", action="store_true", help="put folders with everything below"),
+            argument(
+                "-a", "--append", action="store_true", help="add to files that exist; without it, replace"
+            ),
+        ),
+    ),
+    "get file": Command(
+        get,
+        (
+            FILE,
+            argument(
+                "-o", "--output", metavar="PATH", help="where to write; - or nothing is standard output"
+            ),
+            argument("-r", "--recursive", action="store_true", help="a folder with everything below"),
+            argument("--offset", type=int, default=0, metavar="BYTES", help="begin there"),
+        ),
+    ),
+    "list file": Command(list_, (FOLDER, *SHOWING)),
+    "inspect file": Command(inspect, (FILE, *SHOWING)),
+    "glob file": Command(glob, (argument("file", metavar="REPO@BRANCH-OR-ID:PATTERN"), *SHOWING)),
+    "diff file": Command(
+        diff,
+        (
+            argument("file", metavar="NEW", help="repo@branch-or-id[:/path]"),
+            argument("old", metavar="OLD", nargs="?", help="the same; without it, the parent commit"),
+            argument("--folders", action="store_true", help="also the folders that changed"),
+            *SHOWING,
+        ),
+    ),
+    "copy file": Command(
+        copy,
+        (
+            argument("file", metavar="SOURCE", help="repo@branch-or-id:/path"),
+            argument("target", metavar="TARGET", help="repo@branch:/path"),
+            argument("-a", "--append", action="store_true", help="add to what is there"),
+        ),
+    ),
+    "delete file": Command(
+        delete,
+        (FILE, argument("-r", "--recursive", action="store_true", help="a folder with everything below")),
+    ),
+}

@@ -1,0 +1,103 @@
+"""Images without containers: an image name stands for requirements and files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
+from trunkline.errors import NotFound, TrunklineError
+from trunkline.rpc.gen import control_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+PIECE = 1 << 20  # bytes of a file in one message
+NAME = argument("name", metavar="IMAGE", help="as specs name it, such as pachyderm/opencv")
+
+
+def create(invocation: Invocation) -> None:
+    """Say what an image name means: a folder with ``requirements.txt`` and what is below ``files/``."""
+    options = invocation.options
+    requests = frames(options.name, options.folder)
+    info = invocation.control.CreateImage(requests, invocation.timeout)
+    if info.state == "failed":
+        raise TrunklineError(f"image {info.name} could not be built: {info.reason}")
+    invocation.note(f"image {info.name} is {info.state}; it has {', '.join(info.paths) or 'no files'}")
+
+
+def frames(name: str, folder: str) -> Iterator[control_pb2.CreateImageRequest]:
+    """Yield the messages that describe an image.
+
+    Raises:
+        NotFound: the folder holds neither requirements nor files.
+    """
+    requirements = os.path.join(folder, "requirements.txt")
+    root = os.path.join(folder, "files")
+    if not os.path.isfile(requirements) and not os.path.isdir(root):
+        raise NotFound(f"{folder} holds neither requirements.txt nor files/; give the folder of an image")
+    first = control_pb2.CreateImageRequest(name=name)
+    if os.path.isfile(requirements):
+        with open(requirements, encoding="utf-8") as file:
+            first.requirements = file.read()
+    yield first
+    for parent, subfolders, names in os.walk(root):
+        subfolders.sort()
+        for file_name in sorted(names):
+            path = os.path.join(parent, file_name)
+            yield from _file(path, "/" + os.path.relpath(path, root))
+
+
+def _file(source: str, path: str) -> Iterator[control_pb2.CreateImageRequest]:
+    mode = os.stat(source).st_mode & 0o777
+    with open(source, "rb") as file:
+        piece = file.read(PIECE)
+        while True:
+            yield control_pb2.CreateImageRequest(
+                files=[control_pb2.ImageFile(path=path, data=piece, mode=mode)]
+            )
+            piece = file.read(PIECE)
+            if not piece:
+                return
+
+
+def list_(invocation: Invocation) -> None:
+    """List images that mean something here."""
+    whole = invocation.options.full_timestamps
+
+    def row(info: control_pb2.ImageInfo) -> Sequence[str]:
+        state = f"{info.state}: {info.reason}" if info.reason else info.state
+        created = output.when(info.created, whole=whole)
+        return info.name, info.digest[:12], created, state, output.one_line(", ".join(info.paths))
+
+    found = invocation.control.ListImage(control_pb2.ListImageRequest())
+    columns = ("NAME", "DIGEST", "CREATED", "STATE", "FILES")
+    output.show_many(invocation, found, columns, row, lambda info: info.name)
+
+
+def delete(invocation: Invocation) -> None:
+    """Forget what an image name means."""
+    invocation.control.DeleteImage(control_pb2.DeleteImageRequest(name=invocation.options.name))
+
+
+COMMANDS = {
+    "create image": Command(
+        create,
+        (
+            NAME,
+            argument(
+                "--from",
+                dest="folder",
+                metavar="FOLDER",
+                required=True,
+                help="holds requirements.txt, and under files/ what stands at / in the image",
+            ),
+            TIMEOUT,
+        ),
+    ),
+    "list image": Command(list_, SHOWING),
+    "delete image": Command(delete, (NAME,)),
+}

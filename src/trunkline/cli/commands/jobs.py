@@ -1,0 +1,224 @@
+"""Jobs, and the sets of jobs that share an id."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.commands.pipelines import job_state, pipeline_name
+from trunkline.cli.exits import JobFailed
+from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
+from trunkline.model.names import is_id
+from trunkline.rpc.gen import pps_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+JOB = argument("job", metavar="PIPELINE@ID")
+JOB_OR_ID = argument("job", metavar="PIPELINE@ID|ID", help="a job, or all jobs of one id")
+COLUMNS = ("PROJECT", "PIPELINE", "ID", "STARTED", ">DURATION", ">PROGRESS", ">DL", ">UL", "STATE")
+_UNSUCCESSFUL = ("failure", "killed", "unrunnable")
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a job, or all jobs of one id.
+
+    Raises:
+        JobFailed: it was waited for and has failed.
+    """
+    options = invocation.options
+    if is_id(options.job):
+        infos = _job_set(invocation, options.job, wait=options.wait)
+        show_jobs(invocation, infos)
+    else:
+        infos = [_job(invocation, wait=options.wait)]
+        output.show_one(invocation, infos[0], lambda info: _fields(invocation, info), job_name(infos[0].job))
+    if options.wait:
+        _raise_unsuccessful(infos)
+
+
+def wait(invocation: Invocation) -> None:
+    """Wait until a job, or all jobs of one id, have ended.
+
+    Raises:
+        JobFailed: one has failed.
+    """
+    options = invocation.options
+    infos = (
+        _job_set(invocation, options.job, wait=True) if is_id(options.job) else [_job(invocation, wait=True)]
+    )
+    show_jobs(invocation, infos)
+    _raise_unsuccessful(infos)
+
+
+def _job(invocation: Invocation, *, wait: bool) -> pps_pb2.JobInfo:
+    job = invocation.job(invocation.options.job)
+    request = pps_pb2.InspectJobRequest(job=job, wait=wait, details=True)
+    info: pps_pb2.JobInfo = invocation.pps.InspectJob(request, invocation.timeout)
+    return info
+
+
+def _job_set(invocation: Invocation, id: str, *, wait: bool) -> list[pps_pb2.JobInfo]:
+    request = pps_pb2.InspectJobSetRequest(job_set=pps_pb2.JobSet(id=id), wait=wait)
+    return list(invocation.pps.InspectJobSet(request, invocation.timeout))
+
+
+def _raise_unsuccessful(infos: Iterable[pps_pb2.JobInfo]) -> None:
+    for info in infos:
+        state = job_state(info.state)
+        if state in _UNSUCCESSFUL:
+            name = job_name(info.job)
+            reason = info.reason or f'see "trunkline logs --job {name}"'
+            raise JobFailed(f"job {name} ended in {state}: {reason}")
+
+
+def _fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
+    whole = invocation.options.full_timestamps
+    return [
+        ("Job", job_name(info.job)),
+        ("State", job_state(info.state)),
+        ("Reason", info.reason),
+        ("Pipeline version", str(info.pipeline_version)),
+        ("Created", output.when(info.created, whole=whole)),
+        ("Started", output.when(info.started, whole=whole)),
+        ("Finished", output.when(info.finished, whole=whole)),
+        ("Duration", _duration(info)),
+        ("Datums", f"{info.data_total:,}"),
+        ("Processed", f"{info.data_processed:,}"),
+        ("Skipped", f"{info.data_skipped:,}"),
+        ("Failed", f"{info.data_failed:,}"),
+        ("Recovered", f"{info.data_recovered:,}"),
+        (
+            "Download",
+            f"{output.size(info.stats.download_bytes)} in {output.duration(info.stats.download_time)}",
+        ),
+        ("Process time", output.duration(info.stats.process_time)),
+        ("Upload", f"{output.size(info.stats.upload_bytes)} in {output.duration(info.stats.upload_time)}"),
+        ("Restarts", str(info.restart)),
+    ]
+
+
+def list_(invocation: Invocation) -> None:
+    """List jobs, newest first."""
+    options = invocation.options
+    if options.id:
+        show_jobs(invocation, _job_set(invocation, options.id, wait=False))
+        return
+    request = pps_pb2.ListJobRequest(history=options.history, number=options.number)
+    if options.pipeline:
+        request.pipeline.CopyFrom(invocation.pipeline(options.pipeline))
+    elif not options.all_projects:
+        request.projects.add(name=invocation.project)
+    request.input_commit.extend(map(invocation.commit, options.input))
+    infos: Iterator[pps_pb2.JobInfo] = invocation.pps.ListJob(request)
+    if options.state:
+        infos = (info for info in infos if job_state(info.state) in options.state)
+    show_jobs(invocation, infos)
+
+
+def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
+    """Print jobs in the way the options ask for."""
+    whole = invocation.options.full_timestamps
+
+    def row(info: pps_pb2.JobInfo) -> Sequence[str]:
+        return (
+            info.job.pipeline.project.name,
+            info.job.pipeline.name,
+            info.job.id,
+            output.when(info.started, whole=whole),
+            _duration(info),
+            progress(info),
+            output.size(info.stats.download_bytes),
+            output.size(info.stats.upload_bytes),
+            job_state(info.state) + (f": {output.one_line(info.reason)}" if info.reason else ""),
+        )
+
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: job_name(info.job))
+
+
+def stop(invocation: Invocation) -> None:
+    """Stop a job."""
+    options = invocation.options
+    request = pps_pb2.StopJobRequest(job=invocation.job(options.job), reason=options.reason)
+    invocation.pps.StopJob(request)
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a job."""
+    job = invocation.job(invocation.options.job)
+    invocation.pps.DeleteJob(pps_pb2.DeleteJobRequest(job=job))
+
+
+def job_name(job: pps_pb2.Job) -> str:
+    """Return a job as references write it."""
+    return f"{pipeline_name(job.pipeline)}@{job.id}"
+
+
+def progress(info: pps_pb2.JobInfo) -> str:
+    """Return a job's datums in one word: ``3 + 10 / 13`` is processed, skipped, total."""
+    others = f" + {info.data_failed} failed" if info.data_failed else ""
+    recovered = f" + {info.data_recovered} recovered" if info.data_recovered else ""
+    return f"{info.data_processed} + {info.data_skipped}{recovered}{others} / {info.data_total}"
+
+
+def _duration(info: pps_pb2.JobInfo) -> str:
+    if not info.HasField("started"):
+        return "-"
+    end = output.seconds(info.finished) if info.HasField("finished") else time()
+    return output.span(max(end - output.seconds(info.started), 0))
+
+
+COMMANDS = {
+    "inspect job": Command(
+        inspect,
+        (JOB_OR_ID, argument("--wait", action="store_true", help="until it has ended"), TIMEOUT, *SHOWING),
+    ),
+    "wait job": Command(wait, (JOB_OR_ID, TIMEOUT, *SHOWING)),
+    "list job": Command(
+        list_,
+        (
+            argument("id", metavar="ID", nargs="?", help="only jobs of this id"),
+            argument("-p", "--pipeline", metavar="PIPELINE", help="only jobs of this pipeline"),
+            argument(
+                "-i",
+                "--input",
+                metavar="REPO@ID",
+                action="append",
+                default=[],
+                help="only jobs with this input",
+            ),
+            argument(
+                "--state",
+                action="append",
+                choices=(
+                    "created",
+                    "starting",
+                    "running",
+                    "egressing",
+                    "finishing",
+                    "success",
+                    "failure",
+                    "killed",
+                    "unrunnable",
+                ),
+                help="only jobs in this state; may be repeated",
+            ),
+            argument(
+                "--history",
+                type=int,
+                default=0,
+                metavar="N",
+                help="with N older pipeline versions, -1 for all",
+            ),
+            argument("-n", "--number", type=int, default=0, help="at most that many"),
+            argument("-A", "--all-projects", action="store_true", help="of every project"),
+            TIMEOUT,
+            *SHOWING,
+        ),
+    ),
+    "stop job": Command(stop, (JOB, argument("--reason", default="", help="for the record"))),
+    "delete job": Command(delete, (JOB,)),
+}

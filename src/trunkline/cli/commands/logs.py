@@ -1,0 +1,66 @@
+"""What pipelines print."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.exits import UsageError
+from trunkline.cli.parsing import Command, argument
+from trunkline.rpc.gen import pps_pb2
+
+if TYPE_CHECKING:
+    from trunkline.cli.invocation import Invocation
+
+
+def logs(invocation: Invocation) -> None:
+    """Show log lines, oldest first; with -f, go on as they are written."""
+    options = invocation.options
+    if not (options.pipeline or options.job):
+        raise UsageError("logs wants --pipeline PIPELINE or --job PIPELINE@ID")
+    if options.datum and not options.job:
+        raise UsageError("logs --datum wants the --job it belongs to")
+    request = pps_pb2.GetLogsRequest(follow=options.follow, tail=options.tail, master=options.master)
+    if options.pipeline:
+        request.pipeline.CopyFrom(invocation.pipeline(options.pipeline))
+    if options.job:
+        request.job.CopyFrom(invocation.job(options.job))
+    if options.datum:
+        request.datum.job.CopyFrom(request.job)
+        request.datum.id = options.datum
+    since = invocation.duration("since")
+    if since:
+        request.since.FromNanoseconds(round(since * 1e9))
+    for message in invocation.pps.GetLogs(request):
+        if options.raw:
+            output.documents([message], "jsonl")
+        else:
+            print(_line(message, stamps=options.timestamps))
+        if options.follow:
+            sys.stdout.flush()
+
+
+def _line(message: pps_pb2.LogMessage, *, stamps: bool) -> str:
+    text = message.message.rstrip("\n")
+    return f"{output.stamp(output.seconds(message.ts))}  {text}" if stamps else text
+
+
+COMMANDS = {
+    "logs": Command(
+        logs,
+        (
+            argument("-p", "--pipeline", metavar="PIPELINE", help="of all its jobs"),
+            argument("-j", "--job", metavar="PIPELINE@ID", help="of one job"),
+            argument("--datum", metavar="ID", help="of one datum of the job"),
+            argument("-f", "--follow", action="store_true", help="go on with new lines as they are written"),
+            argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m"),
+            argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines"),
+            argument("--master", action="store_true", help="what the system itself said about the pipeline"),
+            argument("--timestamps", action="store_true", help="with the time of each line"),
+            argument(
+                "--raw", action="store_true", help="as JSON, a line each, with everything known about it"
+            ),
+        ),
+    )
+}

@@ -1,0 +1,255 @@
+"""Pipelines and their specs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from trunkline.cli import output
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import pps_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+NAME = argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline")
+SPECS = argument(
+    "-f",
+    "--file",
+    required=True,
+    metavar="FILE",
+    help="specs in JSON or YAML, one or several; - is standard input",
+)
+DRY_RUN = argument(
+    "--dry-run", action="store_true", help="change nothing; print the specs as they would take effect"
+)
+COLUMNS = ("PROJECT", "NAME", "VERSION", "INPUT", "CREATED", "STATE / LAST JOB", ">WORKERS", "DESCRIPTION")
+
+
+def create(invocation: Invocation) -> None:
+    """Make pipelines from a spec file."""
+    _send(invocation, update=False, reprocess=False)
+
+
+def update(invocation: Invocation) -> None:
+    """Change pipelines by a spec file, making those that are missing."""
+    _send(invocation, update=True, reprocess=invocation.options.reprocess)
+
+
+def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
+    import json
+
+    options = invocation.options
+    # All are parsed before the first is sent: a mistake at the end of a file must not leave half of it done.
+    for spec in read_specs(options.file):
+        request = pps_pb2.CreatePipelineV2Request(
+            create_pipeline_request_json=json.dumps(_placed(spec, invocation.project)),
+            dry_run=options.dry_run,
+            update=update,
+            reprocess=reprocess,
+        )
+        effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
+        if options.dry_run:
+            print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
+
+
+def read_specs(source: str) -> list[dict[str, Any]]:
+    """Return the specs in a file, or on standard input for ``-``.
+
+    Raises:
+        InvalidArgument: it is broken; the message says in which line and column.
+    """
+    from trunkline.model.spec_text import parse_specs
+
+    if source == "-":
+        return parse_specs(sys.stdin.read(), "standard input")
+    with open(source, encoding="utf-8") as file:
+        return parse_specs(file.read(), source)
+
+
+def _placed(spec: dict[str, Any], project: str) -> dict[str, Any]:
+    """Put a pipeline that names no project into the one in use; everything else is sent as it is."""
+    pipeline = spec.get("pipeline")
+    if project == "default" or not isinstance(pipeline, dict) or pipeline.get("project"):
+        return spec
+    return {**spec, "pipeline": {**pipeline, "project": {"name": project}}}
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a pipeline."""
+    options = invocation.options
+    pipeline = invocation.pipeline(options.name)
+    info = invocation.pps.InspectPipeline(pps_pb2.InspectPipelineRequest(pipeline=pipeline, details=True))
+    if options.spec:
+        import json
+
+        print(json.dumps(json.loads(info.user_spec_json or "{}"), indent=2, ensure_ascii=False))
+        return
+
+    def fields(info: pps_pb2.PipelineInfo) -> Sequence[tuple[str, str]]:
+        details = info.details
+        return [
+            ("Name", pipeline_name(info.pipeline)),
+            ("Description", details.description),
+            ("Version", str(info.version)),
+            ("Created", output.when(details.created_at, whole=options.full_timestamps)),
+            ("State", pipeline_state(info.state)),
+            ("Reason", info.reason),
+            ("Last job", job_state(info.last_job_state)),
+            ("Workers", f"{details.workers_available} of {details.workers_requested} ready"),
+            ("Parallelism", str(info.parallelism)),
+            ("Autoscaling", "yes" if details.autoscaling else "no"),
+            ("Input", input_text(details.input)),
+            ("Output branch", details.output_branch),
+            ("Image", details.transform.image),
+            ("Command", " ".join(details.transform.cmd)),
+            ("Datum tries", str(details.datum_tries)),
+        ]
+
+    output.show_one(invocation, info, fields, pipeline_name(info.pipeline))
+
+
+def list_(invocation: Invocation) -> None:
+    """List pipelines."""
+    options = invocation.options
+    request = pps_pb2.ListPipelineRequest(details=True)
+    if options.name:
+        request.pipeline.CopyFrom(invocation.pipeline(options.name))
+        request.history = options.history
+    elif not options.all_projects:
+        request.projects.add(name=invocation.project)
+
+    def row(info: pps_pb2.PipelineInfo) -> Sequence[str]:
+        details = info.details
+        return (
+            info.pipeline.project.name,
+            info.pipeline.name,
+            str(info.version),
+            output.one_line(input_text(details.input)),
+            output.when(details.created_at, whole=options.full_timestamps),
+            f"{pipeline_state(info.state)} / {job_state(info.last_job_state)}",
+            f"{details.workers_available}/{details.workers_requested}",
+            output.one_line(details.description),
+        )
+
+    found = invocation.pps.ListPipeline(request)
+    output.show_many(invocation, found, COLUMNS, row, lambda info: pipeline_name(info.pipeline))
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a pipeline, or all of the project, and the output."""
+    from trunkline.cli.exits import UsageError
+    from trunkline.rpc.gen import pfs_pb2
+
+    options = invocation.options
+    if options.name:
+        pipeline = invocation.pipeline(options.name)
+        request = pps_pb2.DeletePipelineRequest(
+            pipeline=pipeline, force=options.force, keep_repo=options.keep_repo, must_exist=True
+        )
+        invocation.pps.DeletePipeline(request)
+        return
+    if not options.all:
+        raise UsageError('delete pipeline wants a name, or --all; see "trunkline delete pipeline --help"')
+    project = pfs_pb2.Project(name=invocation.project)
+    every = pps_pb2.DeletePipelinesRequest(
+        projects=[project], force=options.force, keep_repo=options.keep_repo
+    )
+    answer = invocation.pps.DeletePipelines(every)
+    invocation.note(f"deleted {len(answer.pipelines)} pipelines of project {project.name}")
+
+
+def start(invocation: Invocation) -> None:
+    """Let a stopped pipeline run again."""
+    pipeline = invocation.pipeline(invocation.options.name)
+    invocation.pps.StartPipeline(pps_pb2.StartPipelineRequest(pipeline=pipeline))
+
+
+def stop(invocation: Invocation) -> None:
+    """Keep a pipeline from running; its running jobs are killed."""
+    pipeline = invocation.pipeline(invocation.options.name)
+    invocation.pps.StopPipeline(pps_pb2.StopPipelineRequest(pipeline=pipeline, must_exist=True))
+
+
+def rerun(invocation: Invocation) -> None:
+    """Run a pipeline again on its current input."""
+    options = invocation.options
+    pipeline = invocation.pipeline(options.name)
+    request = pps_pb2.RerunPipelineRequest(pipeline=pipeline, reprocess=options.reprocess)
+    invocation.pps.RerunPipeline(request)
+
+
+def pipeline_name(pipeline: pps_pb2.Pipeline) -> str:
+    """Return a pipeline as references write it."""
+    return f"{pipeline.project.name}/{pipeline.name}"
+
+
+def pipeline_state(state: int) -> str:
+    """Return the word for a pipeline's state."""
+    return _word(pps_pb2.PipelineState, state).removeprefix("pipeline_")
+
+
+def job_state(state: int) -> str:
+    """Return the word for a job's state, ``-`` for none."""
+    return _word(pps_pb2.JobState, state).removeprefix("job_") if state else "-"
+
+
+def _word(enum: Any, number: int) -> str:
+    """A newer server may know states that this client has no name for."""
+    descriptor = enum.DESCRIPTOR.values_by_number.get(number)
+    return descriptor.name.lower() if descriptor else str(number)
+
+
+def input_text(node: pps_pb2.Input) -> str:
+    """Return an input in one line, such as ``images:/*``."""
+    if node.HasField("pfs"):
+        pfs = node.pfs
+        branch = f"@{pfs.branch}" if pfs.branch not in ("", "master") else ""
+        return f"{pfs.repo}{branch}:{pfs.glob}"
+    if node.HasField("cron"):
+        return f"{node.cron.name}:{node.cron.spec}"
+    for children, sign in (
+        (node.cross, "\u2a2f"),
+        (node.union, "\u222a"),
+        (node.join, "\u22c8"),
+        (node.group, "+"),
+    ):
+        if children:
+            return f"({f' {sign} '.join(map(input_text, children))})"
+    return ""
+
+
+REPROCESS = argument("--reprocess", action="store_true", help="also the datums that are done")
+COMMANDS = {
+    "create pipeline": Command(create, (SPECS, DRY_RUN)),
+    "update pipeline": Command(update, (SPECS, REPROCESS, DRY_RUN)),
+    "inspect pipeline": Command(
+        inspect,
+        (NAME, argument("--spec", action="store_true", help="print the spec as it was given"), *SHOWING),
+    ),
+    "list pipeline": Command(
+        list_,
+        (
+            argument("name", metavar="PIPELINE", nargs="?", help="only this one"),
+            argument(
+                "--history", type=int, default=0, metavar="N", help="with N older versions of it, -1 for all"
+            ),
+            argument("-A", "--all-projects", action="store_true", help="of every project"),
+            *SHOWING,
+        ),
+    ),
+    "delete pipeline": Command(
+        delete,
+        (
+            argument("name", metavar="PIPELINE", nargs="?", help="pipeline, or project/pipeline"),
+            argument("--all", action="store_true", help="all pipelines of the project"),
+            argument("--keep-repo", action="store_true", help="keep the output as a repo of its own"),
+            argument("-f", "--force", action="store_true", help="also when others depend on it"),
+        ),
+    ),
+    "start pipeline": Command(start, (NAME,)),
+    "stop pipeline": Command(stop, (NAME,)),
+    "rerun pipeline": Command(rerun, (NAME, REPROCESS)),
+}

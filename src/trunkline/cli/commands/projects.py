@@ -1,0 +1,76 @@
+"""Projects: groups of repos and pipelines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+NAME = argument("name", metavar="PROJECT")
+DESCRIPTION = argument("-d", "--description", default="", help="what it is for")
+
+
+def _project(invocation: Invocation) -> pfs_pb2.Project:
+    return pfs_pb2.Project(name=invocation.options.name)
+
+
+def create(invocation: Invocation) -> None:
+    """Make a project."""
+    project, description = _project(invocation), invocation.options.description
+    invocation.pfs.CreateProject(pfs_pb2.CreateProjectRequest(project=project, description=description))
+
+
+def update(invocation: Invocation) -> None:
+    """Change a project's description."""
+    project, description = _project(invocation), invocation.options.description
+    request = pfs_pb2.CreateProjectRequest(project=project, description=description, update=True)
+    invocation.pfs.CreateProject(request)
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a project."""
+    info = invocation.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=_project(invocation)))
+
+    def fields(info: pfs_pb2.ProjectInfo) -> Sequence[tuple[str, str]]:
+        created = output.when(info.created_at, whole=invocation.options.full_timestamps)
+        return [("Name", info.project.name), ("Description", info.description), ("Created", created)]
+
+    output.show_one(invocation, info, fields, info.project.name)
+
+
+def list_(invocation: Invocation) -> None:
+    """List projects."""
+
+    def row(info: pfs_pb2.ProjectInfo) -> Sequence[str]:
+        created = output.when(info.created_at, whole=invocation.options.full_timestamps)
+        active = "*" if info.project.name == invocation.project else ""
+        return active, info.project.name, created, output.one_line(info.description)
+
+    found = invocation.pfs.ListProject(pfs_pb2.ListProjectRequest())
+    columns = ("ACTIVE", "NAME", "CREATED", "DESCRIPTION")
+    output.show_many(invocation, found, columns, row, lambda info: info.project.name)
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a project."""
+    request = pfs_pb2.DeleteProjectRequest(project=_project(invocation), force=invocation.options.force)
+    invocation.pfs.DeleteProject(request)
+
+
+COMMANDS = {
+    "create project": Command(create, (NAME, DESCRIPTION)),
+    "update project": Command(update, (NAME, DESCRIPTION)),
+    "inspect project": Command(inspect, (NAME, *SHOWING)),
+    "list project": Command(list_, SHOWING),
+    "delete project": Command(
+        delete,
+        (NAME, argument("-f", "--force", action="store_true", help="delete what is inside it, too")),
+    ),
+}

@@ -1,0 +1,120 @@
+"""Repos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.exits import UsageError
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.errors import NotFound
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+NAME = argument("name", metavar="REPO", help="repo, or project/repo")
+DESCRIPTION = argument("-d", "--description", default="", help="what it holds")
+ALL_PROJECTS = argument("-A", "--all-projects", action="store_true", help="of every project")
+
+
+def create(invocation: Invocation) -> None:
+    """Make a repo."""
+    options = invocation.options
+    request = pfs_pb2.CreateRepoRequest(repo=invocation.repo(options.name), description=options.description)
+    invocation.pfs.CreateRepo(request)
+
+
+def update(invocation: Invocation) -> None:
+    """Change a repo's description."""
+    options = invocation.options
+    repo = invocation.repo(options.name)
+    request = pfs_pb2.CreateRepoRequest(repo=repo, description=options.description, update=True)
+    invocation.pfs.CreateRepo(request)
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a repo."""
+    repo = invocation.repo(invocation.options.name)
+    info = invocation.pfs.InspectRepo(pfs_pb2.InspectRepoRequest(repo=repo))
+
+    def fields(info: pfs_pb2.RepoInfo) -> Sequence[tuple[str, str]]:
+        return [
+            ("Name", repo_name(info.repo)),
+            ("Description", info.description),
+            ("Created", output.when(info.created, whole=invocation.options.full_timestamps)),
+            ("Size of HEAD on master", output.size(info.details.size_bytes)),
+            ("Branches", ", ".join(branch.name for branch in info.branches)),
+        ]
+
+    output.show_one(invocation, info, fields, repo_name(info.repo))
+
+
+def list_(invocation: Invocation) -> None:
+    """List repos."""
+    options = invocation.options
+    request = pfs_pb2.ListRepoRequest(type="" if options.all else options.type)
+    if not options.all_projects:
+        request.projects.add(name=invocation.project)
+
+    def row(info: pfs_pb2.RepoInfo) -> Sequence[str]:
+        size = info.details.size_bytes if info.HasField("details") else info.size_bytes_upper_bound
+        return (
+            info.repo.project.name,
+            info.repo.name if info.repo.type == "user" else f"{info.repo.name}.{info.repo.type}",
+            output.when(info.created, whole=options.full_timestamps),
+            output.size(size),
+            output.one_line(info.description),
+        )
+
+    found = invocation.pfs.ListRepo(request)
+    columns = ("PROJECT", "NAME", "CREATED", ">SIZE (MASTER)", "DESCRIPTION")
+    output.show_many(invocation, found, columns, row, lambda info: repo_name(info.repo))
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a repo, or all repos of the project."""
+    options = invocation.options
+    if options.name:
+        request = pfs_pb2.DeleteRepoRequest(repo=invocation.repo(options.name), force=options.force)
+        if not invocation.pfs.DeleteRepo(request).deleted:
+            repo = repo_name(request.repo)
+            raise NotFound(f'repo "{repo}" not found; "trunkline list repo -A" shows what there is')
+        return
+    if not options.all:
+        raise UsageError('delete repo wants a name, or --all; see "trunkline delete repo --help"')
+    project = pfs_pb2.Project(name=invocation.project)
+    answer = invocation.pfs.DeleteRepos(pfs_pb2.DeleteReposRequest(projects=[project], force=options.force))
+    invocation.note(f"deleted {len(answer.repos)} repos of project {project.name}")
+
+
+def repo_name(repo: pfs_pb2.Repo) -> str:
+    """Return a repo as references write it."""
+    suffix = f".{repo.type}" if repo.type not in ("", "user") else ""
+    return f"{repo.project.name}/{repo.name}{suffix}"
+
+
+COMMANDS = {
+    "create repo": Command(create, (NAME, DESCRIPTION)),
+    "update repo": Command(update, (NAME, DESCRIPTION)),
+    "inspect repo": Command(inspect, (NAME, *SHOWING)),
+    "list repo": Command(
+        list_,
+        (
+            argument("--type", default="user", help="user (the default), meta or spec"),
+            argument("--all", action="store_true", help="of every type"),
+            ALL_PROJECTS,
+            *SHOWING,
+        ),
+    ),
+    "delete repo": Command(
+        delete,
+        (
+            argument("name", metavar="REPO", nargs="?", help="repo, or project/repo"),
+            argument("--all", action="store_true", help="all repos of the project"),
+            argument("-f", "--force", action="store_true", help="also when others depend on it"),
+        ),
+    ),
+}

@@ -1,0 +1,272 @@
+"""Watches pipelines, jobs and workers: a live picture on a terminal, a line per change elsewhere."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline.cli.commands.jobs import progress
+from trunkline.cli.commands.pipelines import job_state, pipeline_state
+from trunkline.cli.commands.workers import SHORT_ID
+from trunkline.cli.exits import UsageError
+from trunkline.cli.parsing import TIMEOUT, Command, argument
+from trunkline.errors import DeadlineExceeded, Unimplemented
+from trunkline.rpc.gen import control_pb2, pps_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from trunkline.cli.invocation import Invocation
+
+EVERY = 0.3  # seconds between looks; a look costs the server three small queries
+JOBS = 12  # newest jobs looked at
+#: States of workers in the order in which a worker goes through them.
+WORKER_STATES = ("pending", "starting", "idle", "busy", "retiring")
+_ENDED = ("success", "failure", "killed", "unrunnable")
+
+
+class PipelineSight(NamedTuple):
+    """A pipeline at a moment."""
+
+    name: str
+    state: str
+    reason: str
+    autoscaling: bool
+    wanted: int  # workers
+    ready: int
+
+
+class JobSight(NamedTuple):
+    """A job at a moment."""
+
+    pipeline: str
+    id: str
+    state: str
+    reason: str
+    progress: str
+    done: int
+    total: int
+
+
+class Sight(NamedTuple):
+    """All that is watched at a moment."""
+
+    pipelines: Sequence[PipelineSight]
+    jobs: Sequence[JobSight]
+    #: Workers by pipeline and state.
+    workers: Counter[tuple[str, str]]
+    #: Why workers are pending, by pipeline.
+    waiting: dict[str, str]
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is under way and no worker is there that should go."""
+        lasting = {pipeline.name for pipeline in self.pipelines if not pipeline.autoscaling}
+        leaving = any(name not in lasting for name, _ in self.workers)
+        return not leaving and all(job.state in _ENDED for job in self.jobs)
+
+
+def top(invocation: Invocation) -> None:
+    """Watch until interrupted, or until everything rests."""
+    options = invocation.options
+    if options.every < 0.05:
+        raise UsageError("top --every wants at least 0.05 seconds")
+    live = sys.stdout.isatty() and not options.plain
+    draw = _live if live else _plain
+    draw(invocation, _sights(invocation))
+
+
+def _sights(invocation: Invocation) -> Iterator[Sight]:
+    options = invocation.options
+    left = invocation.timeout
+    while True:
+        sight = look(invocation)
+        yield sight
+        if options.until_idle and sight.idle:
+            return
+        if left is not None:
+            left -= options.every
+            if left <= 0:
+                raise DeadlineExceeded("top was watching for the time given; allow more with --timeout")
+        select.select((), (), (), options.every)
+
+
+def look(invocation: Invocation) -> Sight:
+    """Ask the server how things stand."""
+    projects = [] if invocation.options.all_projects else [{"name": invocation.project}]
+    pipelines = [
+        PipelineSight(
+            _shown(invocation, info.pipeline),
+            pipeline_state(info.state),
+            info.reason,
+            info.details.autoscaling,
+            info.details.workers_requested,
+            info.details.workers_available,
+        )
+        for info in invocation.pps.ListPipeline(pps_pb2.ListPipelineRequest(details=True, projects=projects))
+    ]
+    jobs = [
+        JobSight(
+            _shown(invocation, info.job.pipeline),
+            info.job.id,
+            job_state(info.state),
+            info.reason,
+            progress(info),
+            info.data_processed + info.data_skipped + info.data_failed + info.data_recovered,
+            info.data_total,
+        )
+        for info in invocation.pps.ListJob(pps_pb2.ListJobRequest(number=JOBS, projects=projects))
+    ]
+    workers: Counter[tuple[str, str]] = Counter()
+    waiting: dict[str, str] = {}
+    for worker in _workers(invocation):
+        pipeline = worker.pipeline if projects else f"{worker.project}/{worker.pipeline}"
+        workers[pipeline, worker.state] += 1
+        if worker.state == "pending" and worker.reason:
+            waiting[pipeline] = worker.reason
+    return Sight(pipelines, jobs, workers, waiting)
+
+
+def _workers(invocation: Invocation) -> Sequence[control_pb2.WorkerInfo]:
+    project = "" if invocation.options.all_projects else invocation.project
+    try:
+        return list(invocation.control.ListWorker(control_pb2.ListWorkerRequest(project=project)))
+    except Unimplemented:  # a Pachyderm server has no such call
+        return ()
+
+
+def _shown(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> str:
+    return f"{pipeline.project.name}/{pipeline.name}" if invocation.options.all_projects else pipeline.name
+
+
+def workers_text(sight: Sight, pipeline: str) -> str:
+    """Return a pipeline's workers in words: ``5 workers (2 starting, 3 busy)``."""
+    counts = [(state, sight.workers[pipeline, state]) for state in WORKER_STATES]
+    total = sum(count for _, count in counts)
+    parts = ", ".join(f"{count} {state}" for state, count in counts if count)
+    return f"{total} worker{'s' * (total != 1)}" + (f" ({parts})" if parts else "")
+
+
+# Lines ------------------------------------------------------------------------------------------------------
+
+
+def _plain(invocation: Invocation, sights: Iterator[Sight]) -> None:
+    """Print a line for every pipeline, job or crew that changed; nothing is printed twice."""
+    del invocation
+    known: dict[str, str] = {}
+    for sight in sights:
+        now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
+        for subject, text in lines(sight):
+            if known.get(subject) != text:
+                known[subject] = text
+                print(f"{now}  {text}", flush=True)
+
+
+def lines(sight: Sight) -> Iterator[tuple[str, str]]:
+    """Yield what can change and how it stands now."""
+    for pipeline in sight.pipelines:
+        reason = f" ({pipeline.reason})" if pipeline.reason else ""
+        waiting = sight.waiting.get(pipeline.name)
+        because = f", pending because {waiting}" if waiting else ""
+        yield f"pipeline {pipeline.name}", f"pipeline {pipeline.name}  {pipeline.state}{reason}"
+        yield (
+            f"workers {pipeline.name}",
+            f"pipeline {pipeline.name}  {workers_text(sight, pipeline.name)}{because}",
+        )
+    for job in reversed(sight.jobs):
+        reason = f" ({job.reason})" if job.reason else ""
+        name = f"{job.pipeline}@{job.id}"
+        yield name, f"job {name}  {job.state}  {job.progress}{reason}"
+
+
+# Picture ----------------------------------------------------------------------------------------------------
+
+_STYLES = {
+    "running": "green",
+    "success": "green",
+    "idle": "green",
+    "busy": "cyan",
+    "standby": "dim",
+    "paused": "yellow",
+    "starting": "yellow",
+    "pending": "yellow",
+    "retiring": "magenta",
+    "created": "dim",
+    "finishing": "cyan",
+    "egressing": "cyan",
+    "restarting": "yellow",
+    "failure": "red",
+    "killed": "red",
+    "unrunnable": "red",
+    "crashing": "red",
+}
+BAR = 24  # characters
+
+
+def _live(invocation: Invocation, sights: Iterator[Sight]) -> None:
+    from rich.live import Live
+
+    del invocation
+    with Live(auto_refresh=False) as screen:
+        for sight in sights:
+            screen.update(picture(sight), refresh=True)
+
+
+def picture(sight: Sight) -> RenderableType:
+    """Return what a terminal shows, as something rich can draw."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    pipelines = Table("PIPELINE", "STATE", "WORKERS", "", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for pipeline in sight.pipelines:
+        squares = Text()
+        for state in WORKER_STATES:
+            squares.append("■" * sight.workers[pipeline.name, state], style=_STYLES[state])
+        squares.append("□" * max(pipeline.wanted - len(squares), 0), style="dim")
+        note = sight.waiting.get(pipeline.name) or pipeline.reason
+        words = Text(workers_text(sight, pipeline.name))
+        if note:
+            words.append(f"  {note}", style="dim")
+        pipelines.add_row(pipeline.name, _state(pipeline.state), squares, words)
+
+    jobs = Table("JOB", "ID", "STATE", "DATUMS", "", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for job in sight.jobs:
+        share = job.done / job.total if job.total else float(job.state == "success")
+        filled = round(share * BAR)
+        bar = Text("━" * filled, style=_STYLES.get(job.state, ""))
+        bar.append("╌" * (BAR - filled), style="dim")
+        words = Text(job.progress)
+        if job.reason:
+            words.append(f"  {job.reason}", style="dim")
+        jobs.add_row(job.pipeline, job.id[:SHORT_ID], _state(job.state), bar, words)
+
+    if not sight.pipelines:
+        return Text("no pipelines", style="dim")
+    return Group(pipelines, Text(), jobs) if sight.jobs else pipelines
+
+
+def _state(state: str) -> str:
+    style = _STYLES.get(state)
+    return f"[{style}]{state}[/]" if style else state
+
+
+COMMANDS = {
+    "top": Command(
+        top,
+        (
+            argument("--until-idle", action="store_true", help="end when no job runs and workers are gone"),
+            argument(
+                "--every", type=float, default=EVERY, metavar="SECONDS", help=f"look so often ({EVERY})"
+            ),
+            argument("--plain", action="store_true", help="a line per change, on a terminal too"),
+            argument("-A", "--all-projects", action="store_true", help="every project"),
+            TIMEOUT,
+        ),
+    )
+}

@@ -1,0 +1,96 @@
+"""Workers, the decisions about their number, and the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import control_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+WORKERS = ("PROJECT", "PIPELINE", "WORKER", "STATE", "CREATED", "JOB", "DATUM", "REASON")
+SHORT_ID = 12  # characters; enough to tell ids apart in a table
+
+
+def list_(invocation: Invocation) -> None:
+    """List workers and what they do."""
+    options = invocation.options
+    request = control_pb2.ListWorkerRequest(project="" if options.all_projects else invocation.project)
+    if options.pipeline:
+        pipeline = invocation.pipeline(options.pipeline)
+        request.project, request.pipeline = pipeline.project.name, pipeline.name
+
+    def row(info: control_pb2.WorkerInfo) -> Sequence[str]:
+        return (
+            info.project,
+            info.pipeline,
+            info.id,
+            info.state,
+            output.when(info.created, whole=options.full_timestamps),
+            info.job_id[:SHORT_ID] or "-",
+            info.datum_id[:SHORT_ID] or "-",
+            info.reason,
+        )
+
+    found = invocation.control.ListWorker(request)
+    output.show_many(invocation, found, WORKERS, row, lambda info: info.id)
+
+
+def explain(invocation: Invocation) -> None:
+    """Tell why a pipeline has the workers it has: its latest decisions, newest first."""
+    options = invocation.options
+    pipeline = invocation.pipeline(options.name)
+    request = control_pb2.ExplainPipelineRequest(
+        project=pipeline.project.name, pipeline=pipeline.name, number=options.number
+    )
+
+    def row(decision: control_pb2.Decision) -> Sequence[str]:
+        at = output.when(decision.at, whole=options.full_timestamps)
+        return at, str(decision.target), decision.sentence
+
+    found = invocation.control.ExplainPipeline(request)
+    columns = ("WHEN", ">WORKERS", "WHY")
+    output.show_many(invocation, found, columns, row, lambda decision: decision.sentence)
+
+
+def inspect_storage(invocation: Invocation) -> None:
+    """Show how many bytes are stored."""
+    info = invocation.control.InspectStorage(control_pb2.InspectStorageRequest())
+
+    def fields(info: control_pb2.StorageInfo) -> Sequence[tuple[str, str]]:
+        saved = info.written_bytes - info.stored_bytes
+        share = f" ({saved / info.written_bytes:.0%})" if info.written_bytes else ""
+        return [
+            ("Written", output.size(info.written_bytes)),
+            ("After deduplication", f"{output.size(info.chunk_bytes)} in {info.chunks:,} chunks"),
+            ("Stored", f"{output.size(info.stored_bytes)} in {info.packs:,} packs"),
+            ("Saved", f"{output.size(max(saved, 0))}{share}"),
+        ]
+
+    output.show_one(invocation, info, fields, "storage")
+
+
+COMMANDS = {
+    "list worker": Command(
+        list_,
+        (
+            argument("-p", "--pipeline", metavar="PIPELINE", help="only of this pipeline"),
+            argument("-A", "--all-projects", action="store_true", help="of every project"),
+            *SHOWING,
+        ),
+    ),
+    "explain pipeline": Command(
+        explain,
+        (
+            argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"),
+            argument("-n", "--number", type=int, default=0, help="at most that many decisions (20)"),
+            *SHOWING,
+        ),
+    ),
+    "inspect storage": Command(inspect_storage, SHOWING),
+}

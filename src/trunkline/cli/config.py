@@ -1,0 +1,118 @@
+"""Which server and project are meant: options, environment, contexts.
+
+Contexts live in ``$XDG_CONFIG_HOME/trunkline/config.json``; one of them is active. When there are none, the
+active context of pachctl's configuration is followed, so that a machine set up for pachctl just works. That
+file is never written.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trunkline.errors import FailedPrecondition, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_ADDRESS = "localhost:30650"
+DEFAULT_PROJECT = "default"
+
+
+class Target(NamedTuple):
+    """A server and a project, and where they were said."""
+
+    address: str
+    project: str
+    source: str
+
+
+def path(environ: Mapping[str, str] = os.environ) -> str:
+    """Return where the configuration is kept."""
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")
+    return os.path.join(base, "trunkline", "config.json")
+
+
+def load(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return the configuration: ``{"active_context": name, "contexts": {name: {"address", "project"}}}``.
+
+    Raises:
+        FailedPrecondition: the file is broken.
+    """
+    found = _read(path(environ))
+    return {"active_context": found.get("active_context", ""), "contexts": found.get("contexts") or {}}
+
+
+def save(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
+    """Replace the configuration, whole or not at all."""
+    import json
+
+    target = path(environ)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    partial = f"{target}.{os.getpid()}"
+    with open(partial, "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+    os.replace(partial, target)
+
+
+def target(
+    address: str | None = None,
+    context: str | None = None,
+    project: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Target:
+    """Return the server and project meant; the first that says something wins.
+
+    For the server: ``address``, ``context``, TRUNKLINE_ADDRESS, PACHD_ADDRESS, TRUNKLINE_CONTEXT, the active
+    context, pachctl's active context, localhost. For the project: ``project``, the context, ``default``.
+
+    Raises:
+        NotFound: the context that is named does not exist.
+    """
+    named = context or environ.get("TRUNKLINE_CONTEXT", "")
+    if address:
+        return Target(address, project or DEFAULT_PROJECT, "--address")
+    if not context:
+        for variable in ("TRUNKLINE_ADDRESS", "PACHD_ADDRESS"):
+            if environ.get(variable):
+                return Target(environ[variable], project or DEFAULT_PROJECT, variable)
+    config = load(environ)
+    name = named or config["active_context"]
+    if name:
+        found = config["contexts"].get(name)
+        if found is None:
+            raise NotFound(
+                f'context "{name}" not found in {path(environ)}; make it with'
+                f' "trunkline config set context {name} --address HOST:PORT"'
+            )
+        return Target(found["address"], project or found.get("project") or DEFAULT_PROJECT, f"context {name}")
+    return _pachctls(project, environ) or Target(DEFAULT_ADDRESS, project or DEFAULT_PROJECT, "default")
+
+
+def _pachctls(project: str | None, environ: Mapping[str, str]) -> Target | None:
+    source = environ.get("PACH_CONFIG") or os.path.join(_home(environ), ".pachyderm", "config.json")
+    known = _read(source).get("v2") or {}
+    context = (known.get("contexts") or {}).get(known.get("active_context")) or {}
+    if not context.get("pachd_address"):
+        return None
+    return Target(context["pachd_address"], project or context.get("project") or DEFAULT_PROJECT, source)
+
+
+def _read(source: str) -> dict[str, Any]:
+    try:
+        with open(source, encoding="utf-8") as file:
+            import json
+
+            found = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except ValueError as error:
+        raise FailedPrecondition(f"{source} is broken ({error}); mend or remove it") from error
+    if not isinstance(found, dict):
+        raise FailedPrecondition(f"{source} does not hold a JSON object; mend or remove it")
+    return found
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or os.path.expanduser("~")

@@ -1,0 +1,131 @@
+"""Where "get file" puts what it reads.
+
+A file appears under its name when it is whole; a download that fails leaves nothing under that name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from trunkline.client.wire import bytes_value
+from trunkline.errors import DataLoss
+
+if TYPE_CHECKING:
+    import tarfile
+    from collections.abc import Callable, Iterable, Iterator
+
+COPY = 1 << 20  # bytes copied at once out of a TAR stream
+
+
+def to_stdout(frames: Iterable[bytes], count: Callable[[int], None]) -> None:
+    """Write the content of encoded BytesValue messages to standard output."""
+    out = sys.stdout.buffer
+    for frame in frames:
+        content = bytes_value(frame)
+        out.write(content)
+        count(len(content))
+    out.flush()
+
+
+def to_file(frames: Iterable[bytes], path: str, count: Callable[[int], None]) -> None:
+    """Write the content of encoded BytesValue messages to a file."""
+    with _whole(path) as partial, open(partial, "wb", buffering=0) as file:
+        for frame in frames:
+            content = bytes_value(frame)
+            count(len(content))
+            while content:
+                content = content[file.write(content) :]
+
+
+def to_folder(frames: Iterable[bytes], root: str, folder: str, count: Callable[[int], None]) -> int:
+    """Write the files of a TAR stream below a folder; return their number.
+
+    Args:
+        frames: encoded BytesValue messages, together a TAR archive with absolute names.
+        root: what the names begin with and is left out.
+        folder: where to; made if needed.
+        count: told of each piece of content.
+
+    Raises:
+        DataLoss: the archive is broken or names something outside of ``folder``.
+    """
+    import tarfile
+
+    os.makedirs(folder, exist_ok=True)
+    number = 0
+    try:
+        with tarfile.open(fileobj=_Reader(frames), mode="r|", bufsize=COPY) as archive:  # type: ignore[call-overload]
+            for member in archive:
+                target = _target(member.name, root, folder)
+                if member.isdir():
+                    os.makedirs(target, exist_ok=True)
+                elif member.isfile():
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    _extract(archive, member, target, count)
+                    number += 1
+    except tarfile.ReadError as error:
+        raise DataLoss(f"the server sent a broken archive ({error}); try again") from error
+    return number
+
+
+def _extract(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, target: str, count: Callable[[int], None]
+) -> None:
+    source = archive.extractfile(member)
+    assert source, "a regular file has content"
+    with _whole(target) as partial, open(partial, "wb") as file:
+        while piece := source.read(COPY):
+            file.write(piece)
+            count(len(piece))
+
+
+def _target(name: str, root: str, folder: str) -> str:
+    """Return where an entry goes; a server must not be able to name a place outside of the folder."""
+    relative = ("/" + name.strip("/")).removeprefix(root.rstrip("/")).strip("/")
+    if ".." in relative.split("/"):
+        raise DataLoss(
+            f'the server sent a file called "{name}", which is not below {root}; nothing was written'
+        )
+    return os.path.join(folder, relative) if relative else folder
+
+
+@contextlib.contextmanager
+def _whole(path: str) -> Iterator[str]:
+    """Give a name to write under; rename it to ``path`` at the end, or remove it."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        yield path  # a device or a pipe is written to as it is
+        return
+    partial = f"{path}.part{os.getpid()}"
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+        raise
+
+
+class _Reader:
+    """The content of frames as a file that tarfile can read."""
+
+    def __init__(self, frames: Iterable[bytes]) -> None:
+        self._frames = iter(frames)
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        pieces: list[memoryview] = []
+        while size:
+            if not self._rest:
+                frame = next(self._frames, None)
+                if frame is None:
+                    break
+                self._rest = bytes_value(frame)
+                continue
+            piece = self._rest[:size]
+            pieces.append(piece)
+            size -= len(piece)
+            self._rest = self._rest[len(piece) :]
+        return b"".join(pieces)

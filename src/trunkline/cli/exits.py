@@ -1,0 +1,48 @@
+"""Exit codes: what each means, and which error ends with which. ``docs/cli.md`` shows the same table."""
+
+from __future__ import annotations
+
+from trunkline.errors import TrunklineError
+
+OK = 0
+FAILURE = 1
+USAGE = 2
+NOT_FOUND = 3
+CONFLICT = 4
+DENIED = 5
+UNAVAILABLE = 6
+JOB_FAILED = 7
+TIMEOUT = 124  # as timeout(1) does
+INTERRUPTED = 130  # 128 + SIGINT, as shells do
+
+_BY_CODE = {
+    "NOT_FOUND": NOT_FOUND,
+    "ALREADY_EXISTS": CONFLICT,
+    "FAILED_PRECONDITION": CONFLICT,
+    "ABORTED": CONFLICT,
+    "PERMISSION_DENIED": DENIED,
+    "UNAUTHENTICATED": DENIED,
+    "UNAVAILABLE": UNAVAILABLE,
+    "DEADLINE_EXCEEDED": TIMEOUT,
+}
+
+
+class UsageError(TrunklineError):
+    """The command line itself cannot be understood."""
+
+    code = "USAGE"
+
+
+class JobFailed(TrunklineError):
+    """What was waited for has ended badly."""
+
+    code = "JOB_FAILED"
+
+
+def exit_code(error: TrunklineError) -> int:
+    """Return the code with which ``error`` ends the program."""
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, JobFailed):
+        return JOB_FAILED
+    return _BY_CODE.get(error.code, FAILURE)

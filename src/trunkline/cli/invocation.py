@@ -1,0 +1,179 @@
+"""One run of a command: its options, the server it talks to, and where its words go.
+
+Data goes to standard output, notes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from trunkline.cli import config
+
+if TYPE_CHECKING:
+    import argparse
+    from types import TracebackType
+
+    from trunkline.client.channel import Channel
+    from trunkline.client.stubs import Service
+    from trunkline.model.names import CommitRef, FileRef, PipelineName, RepoName
+    from trunkline.rpc.gen import pfs_pb2, pps_pb2
+
+
+class Invocation:
+    """What a command needs. The connection is made when first used and closed at the end."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        #: The options, as the command's arguments name them.
+        self.options: Any = options
+        self.quiet: bool = options.quiet
+
+    @cached_property
+    def target(self) -> config.Target:
+        """The server and project meant."""
+        return config.target(self.options.address, self.options.context, self.options.project)
+
+    @property
+    def project(self) -> str:
+        """The project of names without one."""
+        return self.target.project
+
+    @cached_property
+    def channel(self) -> Channel:
+        """The channel to the server."""
+        from trunkline.client.channel import Channel
+
+        return Channel(self.target.address)
+
+    @cached_property
+    def _client(self) -> Any:
+        from trunkline.client.stubs import Client
+
+        return Client(self.channel)
+
+    @property
+    def pfs(self) -> Service:
+        """Calls on projects, repos, branches, commits and files."""
+        service: Service = self._client.pfs
+        return service
+
+    @property
+    def pps(self) -> Service:
+        """Calls on pipelines, jobs, datums and logs."""
+        service: Service = self._client.pps
+        return service
+
+    @property
+    def control(self) -> Service:
+        """Calls on workers, images and storage."""
+        service: Service = self._client.control
+        return service
+
+    @cached_property
+    def timeout(self) -> float | None:
+        """Seconds after which a wait is given up."""
+        return self.duration("timeout")
+
+    def duration(self, option: str) -> float | None:
+        """Return the seconds an option says, None when it was not given."""
+        text = getattr(self.options, option)
+        if text is None:
+            return None
+
+        from trunkline.model.durations import parse_duration
+
+        return float(text) if text.isdigit() else parse_duration(text, f"--{option}")
+
+    def note(self, text: str) -> None:
+        """Say something to the person, unless --quiet."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    # References as messages -----------------------------------------------------------------------------
+
+    def repo(self, text: str) -> pfs_pb2.Repo:
+        """Parse ``[project/]repo``."""
+        from trunkline.model.names import parse_repo
+
+        return self.repo_message(parse_repo(text, self.project))
+
+    def repo_message(self, name: RepoName) -> pfs_pb2.Repo:
+        """Return the message that names a repo."""
+        from trunkline.rpc.gen import pfs_pb2
+
+        return pfs_pb2.Repo(name=name.name, type=name.type, project=pfs_pb2.Project(name=name.project))
+
+    def branch(self, text: str) -> pfs_pb2.Branch:
+        """Parse ``[project/]repo@branch``."""
+        from trunkline.errors import InvalidArgument
+        from trunkline.model.names import parse_commit
+        from trunkline.rpc.gen import pfs_pb2
+
+        ref = parse_commit(text, self.project)
+        if ref.id or ref.ancestry:
+            raise InvalidArgument(f'"{text}" is not a branch; write repo@branch')
+        return pfs_pb2.Branch(repo=self.repo_message(ref.repo), name=ref.branch)
+
+    def commit(self, text: str) -> pfs_pb2.Commit:
+        """Parse ``[project/]repo@branch-or-id[ancestry]``."""
+        from trunkline.model.names import parse_commit
+
+        return self.commit_message(parse_commit(text, self.project))
+
+    def commit_message(self, ref: CommitRef) -> pfs_pb2.Commit:
+        """Return the message that names a commit; steps back go where the branch or the id stands."""
+        from trunkline.rpc.gen import pfs_pb2
+
+        steps = "".join(map(str, ref.ancestry))
+        commit = pfs_pb2.Commit(repo=self.repo_message(ref.repo))
+        if ref.id:
+            commit.id = ref.id + steps
+        if ref.branch:
+            commit.branch.repo.CopyFrom(commit.repo)
+            commit.branch.name = ref.branch if ref.id else ref.branch + steps
+        return commit
+
+    def file(self, text: str) -> tuple[pfs_pb2.File, FileRef]:
+        """Parse ``[project/]repo@branch-or-id[ancestry][:path]``."""
+        from trunkline.model.names import parse_file
+        from trunkline.rpc.gen import pfs_pb2
+
+        ref = parse_file(text, self.project)
+        return pfs_pb2.File(commit=self.commit_message(ref.commit), path=ref.path), ref
+
+    def pipeline(self, text: str) -> pps_pb2.Pipeline:
+        """Parse ``[project/]pipeline``."""
+        from trunkline.errors import InvalidArgument
+        from trunkline.model.names import PipelineName
+
+        project, slash, name = text.rpartition("/")
+        if not name or "@" in name or (slash and not project) or "/" in project:
+            raise InvalidArgument(f'"{text}" is not a pipeline; write pipeline or project/pipeline')
+        return self.pipeline_message(PipelineName(project or self.project, name))
+
+    def pipeline_message(self, name: PipelineName) -> pps_pb2.Pipeline:
+        """Return the message that names a pipeline."""
+        from trunkline.rpc.gen import pfs_pb2, pps_pb2
+
+        return pps_pb2.Pipeline(project=pfs_pb2.Project(name=name.project), name=name.name)
+
+    def job(self, text: str) -> pps_pb2.Job:
+        """Parse ``[project/]pipeline@id``."""
+        from trunkline.errors import InvalidArgument
+        from trunkline.model.names import is_id
+        from trunkline.rpc.gen import pps_pb2
+
+        pipeline, at, id = text.partition("@")
+        if not at or not is_id(id):
+            raise InvalidArgument(
+                f'"{text}" is not a job; write pipeline@id, as "trunkline list job" shows it'
+            )
+        return pps_pb2.Job(pipeline=self.pipeline(pipeline), id=id)
+
+    def __enter__(self) -> Invocation:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if "channel" in self.__dict__:
+            self.channel.close()

@@ -1,0 +1,68 @@
+"""Runs one command and turns what went wrong into one line and an exit code.
+
+Everything slow to import stays out of here; a test counts the milliseconds by naming the modules.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from trunkline.cli import exits, parsing
+from trunkline.cli.table import TABLE
+from trunkline.errors import TrunklineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``arguments`` (those of the process if None) and return the exit code."""
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except TrunklineError as error:
+        print(f"trunkline: {error.message}", file=sys.stderr)
+        return exits.exit_code(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as "head" does. Python must not complain at exit either.
+        _discard_output()
+        return exits.OK
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"trunkline: {where}{error.strerror or error}", file=sys.stderr)
+        return exits.FAILURE
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
+    name, rest = parsing.split(words)
+    if name not in TABLE:
+        return _help(name, wanted=not words or "--help" in rest)
+    command = parsing.load(name)
+    try:
+        options = parsing.parser(name, command).parse_args(rest)
+    except SystemExit as done:  # argparse has shown the help
+        return int(done.code or 0)
+
+    from trunkline.cli.invocation import Invocation
+
+    with Invocation(options) as invocation:
+        return command.run(invocation) or exits.OK
+
+
+def _help(beginning: str, *, wanted: bool) -> int:
+    if not wanted:
+        nouns = ", ".join(known[len(beginning) + 1 :] for known in TABLE if known.startswith(f"{beginning} "))
+        raise exits.UsageError(f'"trunkline {beginning}" wants one more word: {nouns}')
+    print(parsing.overview(beginning))
+    return exits.OK
+
+
+def _discard_output() -> None:
+    import os
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())

@@ -1,0 +1,210 @@
+"""How answers are printed: tables for people, JSON and YAML for programs.
+
+A table is aligned by its first rows and then flows, so that a listing of a million files neither waits nor
+fills the memory. Nothing is imported for it: a table library costs more than most commands take.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import chain, islice
+from time import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from trunkline.cli.invocation import Invocation
+
+ALIGNED_BY = 500  # rows looked at before the first is printed
+WIDEST = 60  # characters of a column that others wait for
+
+_GREEN, _YELLOW, _RED, _CYAN = "32", "33", "31", "36"
+#: Colours of state words; others stay plain.
+_COLOURS = {
+    **dict.fromkeys(("success", "finished", "running", "ready", "idle", "recovered", "added"), _GREEN),
+    **dict.fromkeys(
+        ("created", "starting", "pending", "standby", "building", "retiring", "changed"), _YELLOW
+    ),
+    **dict.fromkeys(("finishing", "egressing", "restarting", "open", "paused"), _YELLOW),
+    **dict.fromkeys(("failure", "failed", "killed", "unrunnable", "crashing", "deleted"), _RED),
+    **dict.fromkeys(("busy", "skipped"), _CYAN),
+}
+
+
+def show_many(
+    invocation: Invocation,
+    messages: Iterable[Any],
+    columns: Sequence[str],
+    row: Callable[[Any], Sequence[str]],
+    name: Callable[[Any], str],
+) -> None:
+    """Print messages in the way the options ask for.
+
+    Args:
+        invocation: the run, with the options of ``parsing.SHOWING``.
+        messages: printed as they come.
+        columns: headings of the table; ``>`` before one aligns it to the right.
+        row: gives the cells of a message.
+        name: gives what ``-o name`` prints of it.
+    """
+    form = _form(invocation)
+    if form == "table":
+        table(columns, map(row, messages))
+    elif form == "name":
+        for message in messages:
+            print(name(message))
+    else:
+        documents(messages, form)
+
+
+def show_one(
+    invocation: Invocation, message: Any, fields: Callable[[Any], Sequence[tuple[str, str]]], name: str
+) -> None:
+    """Print one message; ``fields`` gives label and value of each line of the text form, "" leaving it out."""
+    form = _form(invocation)
+    if form == "table":
+        lines = [(label, value) for label, value in fields(message) if value]
+        width = max((len(label) for label, _ in lines), default=0)
+        for label, value in lines:
+            print(f"{label + ':':{width + 1}} {_coloured(value, value)}")
+    elif form == "name":
+        print(name)
+    else:
+        documents([message], form)
+
+
+def _form(invocation: Invocation) -> str:
+    options = invocation.options
+    form: str = options.output or ("json" if options.raw else "table")
+    return form
+
+
+def documents(messages: Iterable[Message], form: str) -> None:
+    """Print messages as JSON (indented, or a line each for ``jsonl``) or YAML documents, one after the other."""
+    from google.protobuf.json_format import MessageToDict
+
+    for position, message in enumerate(messages):
+        value = MessageToDict(message, preserving_proto_field_name=True)
+        if form == "yaml":
+            import yaml
+
+            print("---\n" * bool(position), end="")
+            print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), end="")
+        else:
+            import json
+
+            print(json.dumps(value, indent=2 if form == "json" else None, ensure_ascii=False))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO | None = None) -> None:
+    """Print aligned rows under headings."""
+    out = out or sys.stdout
+    for line in table_lines(columns, rows, colour=_wants_colour(out)):
+        print(line, file=out)
+
+
+def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], *, colour: bool) -> Iterator[str]:
+    """Yield the lines of a table."""
+    rows = iter(rows)
+    first = list(islice(rows, ALIGNED_BY))
+    headings = [column.lstrip(">") for column in columns]
+    widths = [min(WIDEST, max(map(len, cells))) for cells in zip(headings, *first, strict=True)]
+    for position, cells in enumerate(chain([headings], first, rows)):
+        yield "  ".join(
+            _aligned(cell, width, column.startswith(">"), colour and position > 0)
+            for cell, width, column in zip(cells, widths, columns, strict=True)
+        ).rstrip()
+
+
+def _aligned(cell: str, width: int, right: bool, colour: bool) -> str:
+    text = f"{cell:>{width}}" if right else f"{cell:{width}}"
+    return _coloured(text, cell) if colour else text
+
+
+def _coloured(text: str, word: str) -> str:
+    """Colour the state that ``word`` begins with; colours go outside the padding so that columns stay."""
+    state = word.split(" ", 1)[0].split(":", 1)[0]
+    code = _COLOURS.get(state)
+    if code is None or not _wants_colour(sys.stdout):
+        return text
+    return text.replace(state, f"\033[{code}m{state}\033[0m", 1)
+
+
+def _wants_colour(out: TextIO) -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and out.isatty()
+
+
+# Words for values -------------------------------------------------------------------------------------------
+
+
+def size(count: int) -> str:
+    """Return bytes for people: ``1.5 MiB``."""
+    if count < 1024:
+        return f"{count} B"
+    value, units = count / 1024, iter(("KiB", "MiB", "GiB", "TiB", "PiB"))
+    while value >= 999.95:
+        value /= 1024
+        next(units)
+    return f"{value:.1f} {next(units)}"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people: ``0.25s``, ``12s``, ``3m05s``, ``2h01m``."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 9.995:
+        return f"{seconds:.2f}s"
+    if seconds < 59.5:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours < 48 else f"{hours // 24}d{hours % 24:02}h"
+
+
+def duration(value: Duration) -> str:
+    """Return a protobuf duration for people."""
+    return span(value.seconds + value.nanos / 1e9)
+
+
+def seconds(moment: Timestamp) -> float:
+    """Return a protobuf time as seconds since the epoch."""
+    return moment.seconds + moment.nanos / 1e9
+
+
+def when(moment: Timestamp, *, whole: bool, now: float | None = None) -> str:
+    """Return a time as an age (``5 minutes ago``) or, ``whole``, as RFC 3339; ``-`` when unset."""
+    if not moment.seconds and not moment.nanos:
+        return "-"
+    return stamp(seconds(moment)) if whole else age((now or time()) - seconds(moment))
+
+
+def stamp(moment: float) -> str:
+    """Return a time as RFC 3339 in UTC, to the millisecond."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def age(passed: float) -> str:
+    """Return how long ago something was: ``now``, ``5 minutes ago``."""
+    if passed < 1:
+        return "now"
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        if passed >= length:
+            count = int(passed // length)
+            return f"{count} {unit}{'s' * (count != 1)} ago"
+    return "now"
+
+
+def one_line(text: str, longest: int = 50) -> str:
+    """Return the first line of ``text``, shortened."""
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -1,0 +1,158 @@
+"""From the words of a command line to a command and its options.
+
+The words up to the first that belongs to no command choose it from ``table``; argparse reads the rest. It
+is argparse because importing click takes 45 ms, more than asking a server for its version
+(``docs/design/decisions/0002-a-lean-grpc-client.md``).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from trunkline.cli.exits import UsageError
+from trunkline.cli.table import ALIASES, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+#: Options every command takes that have a value; they may also stand before the command's words.
+_WITH_VALUE = ("--address", "--context", "--project")
+_FLAGS = ("-q", "--quiet")
+
+
+class Argument(NamedTuple):
+    """An option or positional argument, as argparse's ``add_argument`` takes it."""
+
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+
+
+def argument(*names: str, **settings: Any) -> Argument:
+    """Return an ``Argument``; the parameters are those of argparse's ``add_argument``."""
+    return Argument(names, settings)
+
+
+class Command(NamedTuple):
+    """What a command does and takes."""
+
+    #: Does it; returns the exit code, None meaning 0.
+    run: Callable[[Invocation], int | None]
+    arguments: Sequence[Argument] = ()
+
+
+#: For commands that show something.
+SHOWING = (
+    argument(
+        "-o",
+        "--output",
+        choices=("table", "json", "yaml", "jsonl", "name"),
+        help="how to print it (table); json and yaml print one document after the other",
+    ),
+    argument("--raw", action="store_true", help="the same as -o json"),
+    argument("--full-timestamps", action="store_true", help="print times whole, not as ages"),
+)
+TIMEOUT = argument("--timeout", metavar="DURATION", help="give up after this long, such as 90s or 5m (never)")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that raises instead of exiting."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``UsageError``."""
+        raise UsageError(f'{message}; see "{self.prog} --help"')
+
+
+def split(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the command's name and the words that are left for its options.
+
+    The name is empty, or only the beginning of one, when the words stop short and help is wanted.
+
+    Raises:
+        UsageError: there is no such command.
+    """
+    leading, words = _leading_options(list(words))
+    name = ""
+    for position, word in enumerate(words):
+        if word in ("-h", "--help"):
+            break
+        longer = f"{name} {ALIASES.get(word, word)}".strip()
+        if not _begins_a_command(longer):
+            if name in TABLE:
+                return name, leading + words[position:]
+            raise _unknown(name, word, longer if name else " ".join(words[position : position + 2]))
+        name = longer
+    else:
+        return name, leading
+    return name, [*leading, "--help"]
+
+
+def _leading_options(words: list[str]) -> tuple[list[str], list[str]]:
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-h", "--help", "--version"):
+        if words[at] in _WITH_VALUE:
+            at += 2
+        elif words[at] in _FLAGS or words[at].startswith(tuple(f"{option}=" for option in _WITH_VALUE)):
+            at += 1
+        else:
+            raise UsageError(
+                f'"{words[at]}" is no option here; write it after the command, see "trunkline --help"'
+            )
+    if words[at : at + 1] == ["--version"]:
+        return words[:at], ["version"]
+    return words[:at], words[at:]
+
+
+def _begins_a_command(name: str) -> bool:
+    return name in TABLE or any(known.startswith(f"{name} ") for known in TABLE)
+
+
+def _unknown(name: str, word: str, whole: str) -> UsageError:
+    """``name`` is what was understood, ``word`` what was not, ``whole`` as much as may be meant."""
+    import difflib  # 5 ms that only a mistake costs
+
+    known = [command for command in TABLE if command.startswith(f"{name} ")] if name else list(TABLE)
+    nexts = sorted({command[len(name) :].split()[0] for command in known})
+    near = difflib.get_close_matches(whole, known, 1) or difflib.get_close_matches(word, nexts, 1)
+    if near:
+        meant = near[0] if near[0] in known else f"{name} {near[0]}".strip()
+        return UsageError(f'"trunkline {whole}" is no command; did you mean "trunkline {meant}"?')
+    if name:
+        return UsageError(f'"{word}" is nothing to {name}; it can be: {", ".join(nexts)}')
+    return UsageError(f'"trunkline {word}" is no command; see "trunkline --help"')
+
+
+def load(name: str) -> Command:
+    """Import and return the command called ``name``."""
+    from importlib import import_module
+
+    command: Command = import_module(f"trunkline.cli.commands.{TABLE[name][0]}").COMMANDS[name]
+    return command
+
+
+def parser(name: str, command: Command) -> Parser:
+    """Return the parser of a command's options."""
+    summary = TABLE[name][1]
+    made = Parser(f"trunkline {name}", description=summary, allow_abbrev=False, add_help=True)
+    for names, settings in command.arguments:
+        made.add_argument(*names, **settings)
+    common = made.add_argument_group("everywhere")
+    common.add_argument("--address", metavar="HOST:PORT", help="the server to talk to")
+    common.add_argument("--context", metavar="NAME", help="the context that names the server")
+    common.add_argument("--project", metavar="NAME", help="the project of names without one")
+    common.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+    return made
+
+
+def overview(beginning: str = "") -> str:
+    """Return the help for all commands, or for those that begin with some words."""
+    names = [name for name in TABLE if not beginning or name.startswith(f"{beginning} ")]
+    width = max(map(len, names))
+    lines = [f"usage: trunkline {beginning or 'COMMAND'} … [OPTIONS]", ""]
+    if not beginning:
+        lines += ["Versioned data and incremental pipelines whose workers come and go with the work.", ""]
+    lines += [f"  {name:{width}}  {TABLE[name][1]}" for name in names]
+    lines += ["", '"trunkline COMMAND --help" tells more about each.']
+    return "\n".join(lines)

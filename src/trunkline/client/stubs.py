@@ -1,0 +1,91 @@
+"""Calls by name with message objects, on top of a channel.
+
+Which message a call takes, which it gives and whether it streams stands in the descriptors of the generated
+modules; repeating it here in a hundred methods would only give it a chance to be wrong. A generated module
+is imported when a service of it is first used.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import ModuleType
+
+    from google.protobuf.descriptor import MethodDescriptor
+    from google.protobuf.message import Message
+
+    from trunkline.client.channel import Channel
+
+
+class Service:
+    """The calls of one service as attributes named like them.
+
+    A call takes the request (or an iterable of requests) and a ``timeout`` in seconds; it returns the
+    answer, or an iterator of answers. Errors are those of ``Channel``.
+    """
+
+    def __init__(self, channel: Channel, module: ModuleType, name: str) -> None:
+        self._channel = channel
+        self._descriptor = module.DESCRIPTOR.services_by_name[name]
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = self._descriptor.methods_by_name.get(name)
+        if method is None:
+            raise AttributeError(f"{self._descriptor.full_name} has no call {name}")
+        call = _bind(self._channel, method)
+        setattr(self, name, call)
+        return call
+
+
+def _bind(channel: Channel, method: MethodDescriptor) -> Callable[..., Any]:
+    from google.protobuf.message_factory import GetMessageClass
+
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    answer = GetMessageClass(method.output_type)
+
+    def unary(request: Message, timeout: float | None = None) -> Message:
+        return answer.FromString(channel.unary(path, request.SerializeToString(), timeout))
+
+    def server_stream(request: Message, timeout: float | None = None) -> Iterator[Message]:
+        with channel.server_stream(path, request.SerializeToString(), timeout) as encoded:
+            for message in encoded:
+                yield answer.FromString(message)
+
+    def client_stream(requests: Iterable[Message], timeout: float | None = None) -> Message:
+        encoded = (request.SerializeToString() for request in requests)
+        return answer.FromString(channel.client_stream(path, encoded, timeout))
+
+    if method.client_streaming:
+        return client_stream
+    return server_stream if method.server_streaming else unary
+
+
+class Client:
+    """The services of a Trunkline server."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    @cached_property
+    def pfs(self) -> Service:
+        """Projects, repos, branches, commits and files."""
+        from trunkline.rpc.gen import pfs_pb2
+
+        return Service(self.channel, pfs_pb2, "API")
+
+    @cached_property
+    def pps(self) -> Service:
+        """Pipelines, jobs, datums and logs."""
+        from trunkline.rpc.gen import pps_pb2
+
+        return Service(self.channel, pps_pb2, "API")
+
+    @cached_property
+    def control(self) -> Service:
+        """Workers, scaling decisions, images and storage."""
+        from trunkline.rpc.gen import control_pb2
+
+        return Service(self.channel, control_pb2, "Control")
