@@ -45,6 +45,7 @@ class JobRow:
     base_id: int | None
     todo: bytes | None
     todo_count: int
+    todo_bytes: int
     cursor: int
     gone: bytes | None
     datums: bytes | None

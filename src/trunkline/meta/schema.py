@@ -246,6 +246,8 @@ job = Table(
     #: Datum tree of what must run, addressed by position; set when the job is RUNNING.
     Column("todo", LargeBinary),
     Column("todo_count", BigInteger, nullable=False, default=0),
+    #: Bytes of the inputs of all datums of the todo.
+    Column("todo_bytes", BigInteger, nullable=False, default=0),
     #: Positions before this one have been claimed at least once.
     Column("cursor", BigInteger, nullable=False, default=0),
     #: Datum tree of what is gone since the base job (rows of the base).

@@ -207,7 +207,13 @@ def _next_run(write: Write, job: JobRow, worker: WorkerRow, spec: PipelineSpec) 
     remaining = job.todo_count - job.cursor
     if remaining <= 0:
         return None
-    length = sizing.run_length(remaining, spec.parallelism, spec.datum_set_spec, seconds_per_datum(job))
+    length = sizing.run_length(
+        remaining,
+        spec.parallelism,
+        spec.datum_set_spec,
+        seconds_per_datum(job),
+        job.todo_bytes / job.todo_count,
+    )
     stop = min(job.todo_count, job.cursor + length)
     claim = jobs.ClaimRow(
         uuid.uuid4().hex, job.id, job.cursor, stop, job.cursor, "claimed", worker.id, until, False, None, None

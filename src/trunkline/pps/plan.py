@@ -40,6 +40,8 @@ class JobPlan:
     base: JobRow | None
     todo: TreeId
     todo_count: int
+    #: Bytes of the inputs of all datums of the todo; 0 when nothing asks for them.
+    todo_bytes: int
     #: Rows of the base job's datums that are no more or run again: their outputs go.
     gone: TreeId
     total: int
@@ -84,7 +86,8 @@ def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
     trees = rows.trees(versions)
     todo_tree = trees.build(writer, todo)
     gone_tree = trees.build(writer, gone)
-    return JobPlan(base, todo_tree, len(todo), gone_tree, total, writer.seal())
+    todo_bytes = sum(rows.decode(key, value).size for key, value in todo) if spec.datum_set_spec is not None else 0
+    return JobPlan(base, todo_tree, len(todo), todo_bytes, gone_tree, total, writer.seal())
 
 
 def _look(
@@ -221,6 +224,7 @@ def record(conn: sa.Connection, job: JobRow, made: JobPlan, now: float) -> None:
         base_id=made.base.id if made.base is not None else None,
         todo=made.todo,
         todo_count=made.todo_count,
+        todo_bytes=made.todo_bytes,
         gone=made.gone,
         total=made.total,
         skipped=made.total - made.todo_count,

@@ -36,6 +36,10 @@ RUNS_PER_WORKER = 4
 #: Seconds that a run of datums should last at most: what is lost and run again when its worker dies.
 RUN_SECONDS = 10.0
 
+#: Datums in a run while the time per datum is unknown: enough to learn it, few enough that a run of datums
+#: that turn out to take minutes does not leave the other workers idle at the end.
+UNKNOWN_RUN = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
@@ -97,11 +101,15 @@ class Decision:
 
 
 class DatumSetSpec(Protocol):
-    """The fields of ``datum_set_spec`` that count datums; 0 and None are unset."""
+    """A user's wish for the size of runs; 0 and None are unset."""
 
     @property
     def number(self) -> int | None:
         """The datums in a run."""
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The bytes of input in a run."""
 
     @property
     def per_worker(self) -> int | None:
@@ -191,28 +199,39 @@ def _worth_starting(demand: Demand, policy: Policy) -> int:
 
 
 def run_length(
-    remaining: int, workers: int, datum_set_spec: DatumSetSpec | None, seconds_per_datum: float | None
+    remaining: int,
+    workers: int,
+    datum_set_spec: DatumSetSpec | None,
+    seconds_per_datum: float | None,
+    bytes_per_datum: float = 0.0,
 ) -> int:
     """Return how many datums a worker takes next.
 
     Guided self-scheduling (Polychronopoulos and Kuck, IEEE Trans. Computers C-36, 1987): runs shrink as the
     work does, so that all workers end together without one call per datum. Two deviations: a run is a
-    quarter of a worker's share, because datums differ, and no longer than ``RUN_SECONDS``.
+    quarter of a worker's share, because datums differ, and no longer than ``RUN_SECONDS``. While the time
+    per datum is unknown a run has ``UNKNOWN_RUN`` datums at most.
 
     Args:
         remaining: datums that were never claimed, at least 1.
         workers: workers that share them.
-        datum_set_spec: the user's wish; ``number`` fixes the length, ``per_worker`` replaces the quarter.
+        datum_set_spec: the user's wish; ``number`` fixes the length, ``size_bytes`` its bytes of input,
+            ``per_worker`` replaces the quarter.
         seconds_per_datum: expected seconds per datum; None before anything is known.
+        bytes_per_datum: mean bytes of input per datum.
 
-    >>> run_length(1000, 5, None, None)
+    >>> run_length(1000, 5, None, 0.01)
     50
     """
     if datum_set_spec is not None and datum_set_spec.number:
         return max(1, min(remaining, datum_set_spec.number))
+    if datum_set_spec is not None and datum_set_spec.size_bytes and bytes_per_datum:
+        return max(1, min(remaining, int(datum_set_spec.size_bytes / bytes_per_datum)))
     runs = (datum_set_spec.per_worker if datum_set_spec is not None else None) or RUNS_PER_WORKER
     length = remaining // (max(1, workers) * runs)
-    if seconds_per_datum:
+    if seconds_per_datum is None:
+        length = min(length, UNKNOWN_RUN)
+    elif seconds_per_datum > 0:
         length = min(length, int(RUN_SECONDS / seconds_per_datum))
     return max(1, length)
 
