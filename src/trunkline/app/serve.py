@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.events import Wakeups
+from trunkline.model.workers import WorkerPhase
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.versions import Versions
 from trunkline.pps.controller import Controller
@@ -44,7 +46,9 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from trunkline.ports import Fleet
 
 log = logging.getLogger("trunkline.app")
 
@@ -97,16 +101,17 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
         versions = Versions(db, store, file_trees(store), wakeups, clock, above=JobKeeper())
         specs = Specs(db)
         images = ImageEnvironments(settings.data / "images")
+        stack.callback(images.close)
         controllers: list[Controller] = []  # made once the address is known, which workers must be told
 
         def dismiss(worker_ids: list[str]) -> None:
             for controller in controllers:
                 controller.staffing.dismiss(worker_ids)
 
-        pps = PpsServicer(versions, specs, executor, dismiss, images.notice)
+        pps = PpsServicer(versions, specs, executor, dismiss, functools.partial(_image_notice, images))
         server = await rpc_server.start(
             {
-                "pfs_v2.API": PfsServicer(versions),
+                "pfs_v2.API": PfsServicer(versions, executor),
                 "pps_v2.API": pps,
                 "versionpb_v2.API": VersionServicer(),
                 "admin_v2.API": AdminServicer(cluster_id),
@@ -116,18 +121,33 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
             settings.listen,
         )
         stack.push_async_callback(server.stop, CALL_GRACE)
-        fleet = ProcessFleet(
-            server_address=server.address,
-            folder=settings.data / "fleet",
-            capacity=settings.capacity_memory,
-            images=images,
-        )
-        stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
+        fleet = ProcessFleet(server.address, settings.data / "fleet", images, settings.capacity_memory)
+        stack.push_async_callback(_drained, fleet)
         controller = Controller(versions, specs, fleet, executor)
         controllers.append(controller)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         yield server
+
+
+def _image_notice(images: ImageEnvironments, name: str) -> str:
+    """Say what an image name means here when it means nothing."""
+    if images.resolve(name) is not None:
+        return ""
+    return (
+        f'image "{name}" is not known here; commands run on this machine\'s own tools'
+        f" (trunkline create image {name} --from FOLDER provides it)"
+    )
+
+
+async def _drained(fleet: Fleet) -> None:
+    """Let workers finish their datum or give it back, then end the fleet."""
+    for sighting in fleet.observe():
+        fleet.stop(sighting.worker_id, DRAIN_GRACE)
+    end = time.monotonic() + DRAIN_GRACE
+    while time.monotonic() < end and any(one.phase is WorkerPhase.RUNNING for one in fleet.observe()):
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(fleet.close)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -137,7 +157,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(data: Path) -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+def _locked(data: Path) -> Iterator[None]:
     """Hold the data folder for this process alone."""
     try:
         data.mkdir(parents=True, exist_ok=True)

@@ -33,19 +33,31 @@ IMAGE_LIMIT = 256 << 20
 class Image(Protocol):
     """An image environment as this door tells it."""
 
-    name: str
-    digest: str
-    created: float
-    #: building, ready or failed
-    state: str
-    reason: str
-    paths: Sequence[str]
+    @property
+    def name(self) -> str:
+        """What pipelines call it."""
+
+    @property
+    def hash(self) -> str:
+        """Hex hash of its definition."""
+
+    @property
+    def state(self) -> str:
+        """building, ready or failed."""
+
+    @property
+    def reason(self) -> str:
+        """Why its build failed."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Absolute paths that it brings."""
 
 
 class Images(Protocol):
     """Where image environments are kept; the fleet's driver has them."""
 
-    def create(self, name: str, requirements: str, files: list[tuple[str, bytes, int]]) -> Image:
+    def create(self, name: str, requirements: str, files: Sequence[tuple[str, bytes, int]]) -> Image:
         """Make ``name`` mean these requirements and files (absolute path, content, mode)."""
 
     def list(self) -> Sequence[Image]:
@@ -161,8 +173,6 @@ class ControlServicer:
 
 
 def _told(image: Image) -> pb.ImageInfo:
-    info = pb.ImageInfo(
-        name=image.name, digest=image.digest, state=image.state, reason=image.reason, paths=image.paths
+    return pb.ImageInfo(
+        name=image.name, digest=image.hash, state=str(image.state), reason=image.reason, paths=image.files
     )
-    convert.set_time(info.created, image.created)
-    return info

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrunkline/rpc/gen/control.proto\x12\x14trunkline.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"6\n\x11ListWorkerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"\xee\x01\n\nWorkerInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12+\n\x07\x63reated\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05ready\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x08 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\t \x01(\t\x12\x18\n\x10pipeline_version\x18\n \x01(\x04\"K\n\x16\x45xplainPipelineRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x03\"i\n\x08\x44\x65\x63ision\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06target\x18\x02 \x01(\x03\x12\x10\n\x08sentence\x18\x03 \x01(\t\x12\x13\n\x0binputs_json\x18\x04 \x01(\t\"h\n\x12\x43reateImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0crequirements\x18\x02 \x01(\t\x12.\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1f.trunkline.control.v1.ImageFile\"5\n\tImageFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04mode\x18\x03 \x01(\r\"\x84\x01\n\tImageInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12+\n\x07\x63reated\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05paths\x18\x06 \x03(\t\"\x12\n\x10ListImageRequest\"\"\n\x12\x44\x65leteImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteImageResponse\"\x17\n\x15InspectStorageRequest\"n\n\x0bStorageInfo\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\r\n\x05packs\x18\x02 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x04 \x01(\x03\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x03\x32\xc1\x04\n\x07\x43ontrol\x12Y\n\nListWorker\x12\'.trunkline.control.v1.ListWorkerRequest\x1a .trunkline.control.v1.WorkerInfo0\x01\x12\x61\n\x0f\x45xplainPipeline\x12,.trunkline.control.v1.ExplainPipelineRequest\x1a\x1e.trunkline.control.v1.Decision0\x01\x12Z\n\x0b\x43reateImage\x12(.trunkline.control.v1.CreateImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo(\x01\x12V\n\tListImage\x12&.trunkline.control.v1.ListImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo0\x01\x12\x62\n\x0b\x44\x65leteImage\x12(.trunkline.control.v1.DeleteImageRequest\x1a).trunkline.control.v1.DeleteImageResponse\x12`\n\x0eInspectStorage\x12+.trunkline.control.v1.InspectStorageRequest\x1a!.trunkline.control.v1.StorageInfob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrunkline/rpc/gen/control.proto\x12\x14trunkline.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"6\n\x11ListWorkerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"\xee\x01\n\nWorkerInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12+\n\x07\x63reated\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05ready\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x08 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\t \x01(\t\x12\x18\n\x10pipeline_version\x18\n \x01(\x04\"K\n\x16\x45xplainPipelineRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x03\"i\n\x08\x44\x65\x63ision\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06target\x18\x02 \x01(\x03\x12\x10\n\x08sentence\x18\x03 \x01(\t\x12\x13\n\x0binputs_json\x18\x04 \x01(\t\"h\n\x12\x43reateImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0crequirements\x18\x02 \x01(\t\x12.\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1f.trunkline.control.v1.ImageFile\"5\n\tImageFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04mode\x18\x03 \x01(\r\"W\n\tImageInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05paths\x18\x05 \x03(\t\"\x12\n\x10ListImageRequest\"\"\n\x12\x44\x65leteImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteImageResponse\"\x17\n\x15InspectStorageRequest\"n\n\x0bStorageInfo\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\r\n\x05packs\x18\x02 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x04 \x01(\x03\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x03\x32\xc1\x04\n\x07\x43ontrol\x12Y\n\nListWorker\x12\'.trunkline.control.v1.ListWorkerRequest\x1a .trunkline.control.v1.WorkerInfo0\x01\x12\x61\n\x0f\x45xplainPipeline\x12,.trunkline.control.v1.ExplainPipelineRequest\x1a\x1e.trunkline.control.v1.Decision0\x01\x12Z\n\x0b\x43reateImage\x12(.trunkline.control.v1.CreateImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo(\x01\x12V\n\tListImage\x12&.trunkline.control.v1.ListImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo0\x01\x12\x62\n\x0b\x44\x65leteImage\x12(.trunkline.control.v1.DeleteImageRequest\x1a).trunkline.control.v1.DeleteImageResponse\x12`\n\x0eInspectStorage\x12+.trunkline.control.v1.InspectStorageRequest\x1a!.trunkline.control.v1.StorageInfob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,18 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEIMAGEREQUEST']._serialized_end=675
   _globals['_IMAGEFILE']._serialized_start=677
   _globals['_IMAGEFILE']._serialized_end=730
-  _globals['_IMAGEINFO']._serialized_start=733
-  _globals['_IMAGEINFO']._serialized_end=865
-  _globals['_LISTIMAGEREQUEST']._serialized_start=867
-  _globals['_LISTIMAGEREQUEST']._serialized_end=885
-  _globals['_DELETEIMAGEREQUEST']._serialized_start=887
-  _globals['_DELETEIMAGEREQUEST']._serialized_end=921
-  _globals['_DELETEIMAGERESPONSE']._serialized_start=923
-  _globals['_DELETEIMAGERESPONSE']._serialized_end=944
-  _globals['_INSPECTSTORAGEREQUEST']._serialized_start=946
-  _globals['_INSPECTSTORAGEREQUEST']._serialized_end=969
-  _globals['_STORAGEINFO']._serialized_start=971
-  _globals['_STORAGEINFO']._serialized_end=1081
-  _globals['_CONTROL']._serialized_start=1084
-  _globals['_CONTROL']._serialized_end=1661
+  _globals['_IMAGEINFO']._serialized_start=732
+  _globals['_IMAGEINFO']._serialized_end=819
+  _globals['_LISTIMAGEREQUEST']._serialized_start=821
+  _globals['_LISTIMAGEREQUEST']._serialized_end=839
+  _globals['_DELETEIMAGEREQUEST']._serialized_start=841
+  _globals['_DELETEIMAGEREQUEST']._serialized_end=875
+  _globals['_DELETEIMAGERESPONSE']._serialized_start=877
+  _globals['_DELETEIMAGERESPONSE']._serialized_end=898
+  _globals['_INSPECTSTORAGEREQUEST']._serialized_start=900
+  _globals['_INSPECTSTORAGEREQUEST']._serialized_end=923
+  _globals['_STORAGEINFO']._serialized_start=925
+  _globals['_STORAGEINFO']._serialized_end=1035
+  _globals['_CONTROL']._serialized_start=1038
+  _globals['_CONTROL']._serialized_end=1615
 # @@protoc_insertion_point(module_scope)
