@@ -38,9 +38,10 @@ from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.specs import Specs
 from trunkline.rpc import server as rpc_server
 from trunkline.rpc.control import ControlServicer
+from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
-from trunkline.rpc.small import AdminServicer, VersionServicer
+from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
 from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
@@ -114,7 +115,10 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
                 "pfs_v2.API": PfsServicer(versions, executor),
                 "pps_v2.API": pps,
                 "versionpb_v2.API": VersionServicer(),
-                "admin_v2.API": AdminServicer(cluster_id),
+                "admin_v2.API": AdminServicer(cluster_id, db),
+                "enterprise_v2.API": EnterpriseServicer(),
+                "license_v2.API": LicenseServicer(),
+                "metadata.API": MetadataServicer(versions),
                 "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor),
                 "trunkline.control.v1.Control": ControlServicer(versions, images, executor),
             },

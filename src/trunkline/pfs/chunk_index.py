@@ -21,4 +21,5 @@ class DatabaseChunkIndex:
 
     def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
         """Return the places of those chunks that are known; the others are left out."""
-        return {ChunkId(id): Location(*place) for id, *place in self._db.read_blocking(chunks.find, ids)}
+        found = self._db.read_blocking(chunks.find, ids)
+        return {ChunkId(row[0]): Location(*row[1:]) for row in found}

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.versions import Versions, Write
-    from trunkline.storage.chunks import ChunkWriter, PackRecord
+    from trunkline.storage.chunks import PackRecord
     from trunkline.storage.files import FileEntry
+    from trunkline.storage.packing import ChunkWriter
 
 #: Repo name under which file sets can be read; the commit id is the file set's handle.
 FILESETS = "__filesets__"
@@ -110,7 +111,7 @@ def _tree(versions: Versions, row: CommitRow, view: OpenView | None) -> TreeId:
     if view is None:
         assert row.tree is not None
         return TreeId(row.tree)
-    return _composed(versions, view.base, tuple(view.deltas))
+    return composed(versions, view.base, view.deltas)
 
 
 def open_view(conn: sa.Connection, row: CommitRow) -> OpenView:
@@ -147,9 +148,17 @@ def apply(versions: Versions, writer: ChunkWriter, base: TreeId, deltas: Sequenc
     return AppliedLayers(tree, size, applied.problem, writer.seal())
 
 
+def composed(versions: Versions, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
+    """Return base and deltas as one tree that can be read. Blocks; cheap when it was asked before.
+
+    Raises:
+        FailedPrecondition: they contradict each other.
+    """
+    return _composed(versions, base, tuple(deltas))
+
+
 @functools.lru_cache(maxsize=256)
 def _composed(versions: Versions, base: TreeId, deltas: tuple[TreeId, ...]) -> TreeId:
-    """Return base and deltas as one tree that can be read."""
     if not deltas:
         return base
     applied = apply_layers(versions, OpenView(base, [], list(deltas)))
@@ -161,18 +170,32 @@ def _composed(versions: Versions, base: TreeId, deltas: tuple[TreeId, ...]) -> T
 
 
 def fileset_tree(versions: Versions, handle: str) -> TreeId:
-    """Return the files of a file set.
+    """Return the files of a file set. Blocks.
+
+    Raises:
+        NotFound: there is none of that handle, or its lease ran out.
+    """
+    return composed(versions, *fileset_parts(versions, handle))
+
+
+def fileset_parts(versions: Versions, handle: str) -> tuple[TreeId, list[TreeId]]:
+    """Return tree and deltas of a file set. Blocks.
 
     Raises:
         NotFound: there is none of that handle, or its lease ran out.
     """
     found = versions.read(repos.find_fileset, handle, versions.clock.now())
     if found is None:
-        raise errors.NotFound(
-            f"file set {handle} not found; it never existed or its time to live ran out: renew file sets in time"
-        )
+        raise no_fileset(handle)
     tree, layers = found
-    return _composed(versions, TreeId(tree or EMPTY), tuple(TreeId(bytes.fromhex(layer)) for layer in layers))
+    return TreeId(tree or EMPTY), [TreeId(bytes.fromhex(layer)) for layer in layers]
+
+
+def no_fileset(handle: str) -> errors.NotFound:
+    """Return the error for a file set that is not there."""
+    return errors.NotFound(
+        f"file set {handle} not found; it never existed or its time to live ran out: renew file sets in time"
+    )
 
 
 def add_fileset(write: Write, handle: str, tree: TreeId, deltas: Sequence[TreeId], ttl: float) -> None:

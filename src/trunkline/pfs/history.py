@@ -19,7 +19,7 @@ from trunkline.pfs.commits import CommitInfo, describe_all, with_provenance
 from trunkline.storage import files as storage_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     import sqlalchemy as sa
 
@@ -69,7 +69,7 @@ class Wanted:
         )
 
 
-def list_commits(versions: Versions, wanted: Wanted) -> Iterator[list[CommitInfo]]:
+def list_commits(versions: Versions, wanted: Wanted) -> Generator[list[CommitInfo]]:
     """Yield pages of the commits that are wanted, newest first unless told otherwise.
 
     Raises:
@@ -123,7 +123,7 @@ def _line(versions: Versions, wanted: Wanted) -> Iterator[list[CommitRow]]:
         row = versions.read(rows.find_by_id, parent) if parent is not None else None
 
 
-def list_commit_sets(versions: Versions, project: str | None) -> Iterator[list[tuple[str, list[CommitInfo]]]]:
+def list_commit_sets(versions: Versions, project: str | None) -> Generator[list[tuple[str, list[CommitInfo]]]]:
     """Yield pages of commit sets, newest first: id, and its commits with all they came from.
 
     Args:
@@ -189,7 +189,7 @@ class Searched:
     changed: bool
 
 
-def find_changes(versions: Versions, start: refs.CommitName, path: str, limit: int) -> Iterator[Searched]:
+def find_changes(versions: Versions, start: refs.CommitName, path: str, limit: int) -> Generator[Searched]:
     """Yield the commits from ``start`` back to the beginning, telling which of them changed a path.
 
     Args:

@@ -189,7 +189,9 @@ class CommitStream(Changes):
             )
         return head
 
-    def _start_and_finish(self, write: Write, head: CommitRow | None, applied: files.AppliedLayers, written: int) -> bool:
+    def _start_and_finish(
+        self, write: Write, head: CommitRow | None, applied: files.AppliedLayers, written: int
+    ) -> bool:
         chunks.add(write.conn, applied.packs, written, write.now)
         now = self._finished_head(write.conn)
         if (now.id if now is not None else None) != (head.id if head is not None else None):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trunkline.meta.events import Wakeups
     from trunkline.meta.repos import RepoRow
     from trunkline.ports import Clock
-    from trunkline.storage.chunks import ChunkStore
+    from trunkline.storage.store import ChunkStore
     from trunkline.storage.trees import Trees
 
 P = ParamSpec("P")
@@ -93,7 +93,7 @@ class Versions:
         """Run ``fn(connection, …)`` in a snapshot. Blocks."""
         return self.db.read_blocking(fn, *args, **kwargs)
 
-    def _write(self, tx: Tx, fn: Callable[Concatenate[Write, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _write(self, tx: Tx, fn: Callable[Concatenate[Write, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         write = Write(tx=tx, now=self.clock.now(), set_id=uuid.uuid4().hex, above=self.above)
         value = fn(write, *args, **kwargs)
         propagation.propagate(write)

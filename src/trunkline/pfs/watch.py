@@ -9,7 +9,7 @@ from trunkline.meta import commits
 from trunkline.pfs import refs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     import sqlalchemy as sa
 
@@ -66,7 +66,7 @@ async def subscribe(
     after: refs.CommitName | None,
     state: CommitState,
     origin: str | None,
-) -> AsyncIterator[CommitRow]:
+) -> AsyncGenerator[CommitRow]:
     """Yield the commits of a branch (or, without one, of the repo), oldest first, for ever.
 
     Each is yielded once it is in ``state``; the order is that of their making.

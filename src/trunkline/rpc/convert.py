@@ -23,7 +23,7 @@ from trunkline.pfs.refs import CommitName
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trunkline.meta.repos import ProjectRow, RepoRow
     from trunkline.pfs.branches import BranchInfo
     from trunkline.pfs.commits import CommitInfo
+    from trunkline.pfs.repos import RepoInfo
 
 # --- reading -------------------------------------------------------------------------------------------
 
@@ -122,14 +123,14 @@ def commit_state(number: int) -> CommitState:
     """Return a state to wait for; the unset one asks for no wait."""
     if number == pfs_pb2.COMMIT_STATE_UNKNOWN:
         return CommitState.STARTED
-    return CommitState(pfs_pb2.CommitState.Name(_known(pfs_pb2.CommitState, number, "commit state")))
+    return CommitState(_known(pfs_pb2.CommitState.items(), number, "commit state"))
 
 
 def origin(number: int) -> str | None:
     """Return the origin to filter by, None for no filter."""
     if number == pfs_pb2.ORIGIN_KIND_UNKNOWN:
         return None
-    return pfs_pb2.OriginKind.Name(_known(pfs_pb2.OriginKind, number, "origin kind"))
+    return _known(pfs_pb2.OriginKind.items(), number, "origin kind")
 
 
 def upstreams(
@@ -140,12 +141,13 @@ def upstreams(
     return [Upstream(name, never=name in never) for name in map(branch_name, provenance)]
 
 
-def _known(kind: Mapping[str, int], number: int, what: str) -> int:
-    if number not in kind.values():
-        raise errors.InvalidArgument(
-            f"{what} {number} is not known; use one of {', '.join(f'{v} ({k})' for k, v in kind.items())}"
-        )
-    return number
+def _known(values: Iterable[tuple[str, int]], number: int, what: str) -> str:
+    """Return the name of an enum's value; the wire lets through numbers that have none."""
+    for name, value in values:
+        if value == number:
+            return name
+    known = ", ".join(f"{value} ({name})" for name, value in values)
+    raise errors.InvalidArgument(f"{what} {number} is not known; use one of {known}")
 
 
 # --- writing -------------------------------------------------------------------------------------------
@@ -180,24 +182,19 @@ def project_info(row: ProjectRow) -> pfs_pb2.ProjectInfo:
     return info
 
 
-def repo_info(row: RepoRow, branches: Iterable[str], size: int) -> pfs_pb2.RepoInfo:
-    """Return what is known about a repo.
-
-    Args:
-        row: the repo.
-        branches: names of its branches.
-        size: bytes.
-    """
-    info = pfs_pb2.RepoInfo(
+def repo_info(info: RepoInfo) -> pfs_pb2.RepoInfo:
+    """Return what is known about a repo."""
+    row = info.row
+    message = pfs_pb2.RepoInfo(
         repo=repo_message(row),
         description=row.description,
-        branches=[branch_message(row, name) for name in branches],
-        size_bytes_upper_bound=size,
-        details=pfs_pb2.RepoInfo.Details(size_bytes=size),
+        branches=[branch_message(row, name) for name in info.branches],
+        size_bytes_upper_bound=info.size,
+        details=pfs_pb2.RepoInfo.Details(size_bytes=info.size),
         metadata=row.metadata,
     )
-    set_time(info.created, row.created_at)
-    return info
+    set_time(message.created, row.created_at)
+    return message
 
 
 def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
@@ -209,7 +206,7 @@ def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
     row = info.row
     message = pfs_pb2.CommitInfo(
         commit=name(row),
-        origin=pfs_pb2.CommitOrigin(kind=pfs_pb2.OriginKind.Value(row.origin)),
+        origin=pfs_pb2.CommitOrigin(kind=row.origin),
         description=row.description,
         child_commits=map(name, info.children),
         direct_provenance=map(name, info.upstream),

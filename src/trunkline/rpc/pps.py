@@ -162,8 +162,12 @@ class PpsServicer:
         return answer
 
     async def DeleteAll(self, _request: Empty, _context: Any) -> Empty:
-        await self._delete_pipelines(None, force=True, keep_repo=False)
+        await self.delete_all()
         return _empty()
+
+    async def delete_all(self) -> None:
+        """Delete every pipeline with its repos."""
+        await self._delete_pipelines(None, force=True, keep_repo=False)
 
     # --- jobs -------------------------------------------------------------------------------------------
 
@@ -273,8 +277,7 @@ class PpsServicer:
         def delete(write: Write) -> None:
             job = self._find_job(write.conn, *name)
             job_ops.end_job(write, job, JobState.KILLED, "job was deleted")
-            jobs.remove(write.conn, [job.id])
-            job_ops.wake(write, job.pipeline_id)
+            job_ops.remove_jobs(write, [job])
 
         await self._versions.write_soon(delete)
         return _empty()

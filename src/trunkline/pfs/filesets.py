@@ -1,0 +1,167 @@
+"""File sets: files without a commit, kept for a time, to be added to commits or read on their own.
+
+A file set is a tree and deltas on top of it. What becomes part of another one must be deltas alone, so a
+tree is turned into appends of all its files; that moves no bytes and costs a row per file.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import chunks, commits, repos
+from trunkline.pfs import files, refs
+from trunkline.pfs.modify import Changes
+from trunkline.storage import files as storage_files
+from trunkline.storage.segments import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.pfs.versions import Versions, Write
+
+#: Seconds that a file set lives unless it is renewed; as in Pachyderm.
+DEFAULT_TTL = 600.0
+#: Seconds that may be asked for; as in Pachyderm.
+MIN_TTL, MAX_TTL = 1, 1800
+
+
+def new_handle() -> str:
+    """Return the handle of a new file set."""
+    return uuid.uuid4().hex
+
+
+def of_commit(versions: Versions, name: refs.CommitName) -> str:
+    """Make a file set of all files of a commit; return its handle. Blocks."""
+    tree = files.snapshot(versions, name).tree
+    return _record(versions, tree, [])
+
+
+def of_changes(versions: Versions, name: refs.CommitName) -> str:
+    """Make a file set of what a commit changes in its parent; return its handle. Blocks."""
+
+    def look(conn: sa.Connection) -> tuple[CommitRow, files.OpenView]:
+        row = refs.commit(conn, name)
+        return row, files.open_view(conn, row)
+
+    row, view = versions.read(look)
+    if row.tree is None:
+        return _record(versions, EMPTY, view.deltas)
+    changes = Changes(versions)
+    try:
+        for new, old in storage_files.diff(versions.trees, view.base, TreeId(row.tree)):
+            if new is not None and not new.is_dir:
+                changes.delta.copy(new.path, new.tag, new.value, append=False)
+            elif new is None and old is not None and not old.is_dir:
+                changes.delta.delete(old.path)
+        return _store(versions, changes)
+    finally:
+        changes.abort()
+
+
+def add_to_commit(versions: Versions, name: refs.CommitName, handle: str) -> None:
+    """Add the changes of a file set to an open commit. Blocks.
+
+    Raises:
+        NotFound: there is no such commit or file set.
+        CommitFinished: the commit is finished.
+    """
+    deltas = _as_deltas(versions, handle)
+
+    def record(write: Write) -> None:
+        row = refs.commit(write.conn, name)
+        if row.finished is not None:
+            raise errors.CommitFinished(
+                f"commit {refs.text(write.conn, row)} has already finished; add the file set to an open commit"
+            )
+        commits.add_layers(write.conn, row.id, deltas)
+
+    versions.write(record)
+
+
+def renew(write: Write, handle: str, ttl: int) -> None:
+    """Let a file set live ``ttl`` seconds from now.
+
+    Raises:
+        NotFound: there is none.
+        InvalidArgument: the time is out of bounds.
+    """
+    _check_ttl(ttl)
+    if repos.find_fileset(write.conn, handle, write.now) is None:
+        raise files.no_fileset(handle)
+    repos.renew_fileset(write.conn, handle, write.now + ttl)
+
+
+def compose(versions: Versions, handles: Sequence[str], ttl: int, *, compact: bool) -> str:
+    """Make one file set of several, applied in order; return its handle. Blocks.
+
+    Args:
+        versions: the store.
+        handles: the file sets.
+        ttl: seconds that the new one lives; 0 for the usual time.
+        compact: apply the changes now instead of with the first reader.
+
+    Raises:
+        NotFound: one of them is not there.
+        InvalidArgument: the time is out of bounds.
+    """
+    if ttl:
+        _check_ttl(ttl)
+    tree = EMPTY
+    deltas: list[TreeId] = []
+    for number, handle in enumerate(handles):
+        if number == 0:
+            tree, deltas = files.fileset_parts(versions, handle)
+        else:
+            deltas += _as_deltas(versions, handle)
+    if compact:
+        tree, deltas = files.composed(versions, tree, deltas), []
+    return _record(versions, tree, deltas, float(ttl or DEFAULT_TTL))
+
+
+def _as_deltas(versions: Versions, handle: str) -> list[TreeId]:
+    """Return a file set as deltas that can be put on top of anything."""
+    tree, deltas = files.fileset_parts(versions, handle)
+    if tree == EMPTY:
+        return deltas
+    changes = Changes(versions)
+    try:
+        for entry in storage_files.walk(versions.trees, tree):
+            if not entry.is_dir:
+                changes.delta.copy(entry.path, entry.tag, entry.value, append=True)
+        made = changes.delta.finish()
+        packs = changes.writer.seal()
+        versions.write(lambda write: chunks.add(write.conn, packs, 0, write.now))
+    finally:
+        changes.abort()
+    return [*made, *deltas]
+
+
+def _store(versions: Versions, changes: Changes) -> str:
+    deltas = changes.delta.finish()
+    packs = changes.writer.seal()
+    handle = new_handle()
+
+    def record(write: Write) -> None:
+        chunks.add(write.conn, packs, 0, write.now)
+        files.add_fileset(write, handle, EMPTY, deltas, DEFAULT_TTL)
+
+    versions.write(record)
+    return handle
+
+
+def _record(versions: Versions, tree: TreeId, deltas: Sequence[TreeId], ttl: float = DEFAULT_TTL) -> str:
+    handle = new_handle()
+    versions.write(files.add_fileset, handle, tree, deltas, ttl)
+    return handle
+
+
+def _check_ttl(ttl: int) -> None:
+    if not MIN_TTL <= ttl <= MAX_TTL:
+        raise errors.InvalidArgument(
+            f"a file set cannot live {ttl} seconds; ask for {MIN_TTL} to {MAX_TTL} and renew it in time"
+        )

@@ -1,0 +1,110 @@
+"""The frames of a stream of file changes, decoded by hand where that pays.
+
+A large frame is nearly always one piece of a file: three nested length-delimited fields around a megabyte.
+Decoding it as a message copies the megabyte twice; here it is cut out of the frame as a view. Everything
+else, and whatever looks unusual, goes through the message class. Both ways give the same operations; a
+test holds them together.
+
+Only the layout of ``ModifyFileRequest`` is known here, not what the operations do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Bytes of a frame from which cutting by hand is cheaper than the message class (measured: about 8 KiB).
+CUT_FROM = 8 * 1024
+
+# Field number << 3 | 2 (length-delimited), in ModifyFileRequest, AddFile and BytesValue.
+_ADD_FILE = 2 << 3 | 2
+_PATH = 1 << 3 | 2
+_DATUM = 2 << 3 | 2
+_RAW = 3 << 3 | 2
+_VALUE = 1 << 3 | 2
+
+
+class Add(NamedTuple):
+    """Append bytes to a file."""
+
+    path: str
+    datum: str
+    data: bytes | memoryview
+
+
+Operation = Add | pfs_pb2.Commit | pfs_pb2.DeleteFile | pfs_pb2.CopyFile | pfs_pb2.AddFile.UrlSource | None
+
+
+def decode(frame: bytes) -> Operation:
+    """Return what a frame says; None when it says nothing.
+
+    Raises:
+        google.protobuf.message.DecodeError: it is no ``ModifyFileRequest``.
+    """
+    if len(frame) >= CUT_FROM:
+        add = _cut(frame)
+        if add is not None:
+            return add
+    message = pfs_pb2.ModifyFileRequest.FromString(frame)
+    if message.HasField("add_file"):
+        add_file = message.add_file
+        if add_file.HasField("url"):
+            return add_file.url
+        return Add(add_file.path, add_file.datum, add_file.raw.value)
+    body = message.WhichOneof("body")
+    found: Operation = getattr(message, body) if body else None
+    return found
+
+
+def _cut(frame: bytes) -> Add | None:
+    """Return the piece of a file that makes up the whole frame, or None when the frame is anything else."""
+    try:
+        (add,) = _fields(memoryview(frame))
+        if add[0] != _ADD_FILE:
+            return None
+        path = datum = ""
+        data: memoryview | None = None
+        for tag, value in _fields(add[1]):
+            if tag == _PATH:
+                path = str(value, "utf-8")
+            elif tag == _DATUM:
+                datum = str(value, "utf-8")
+            elif tag == _RAW and data is None:
+                ((inner, data),) = _fields(value)
+                if inner != _VALUE:
+                    return None
+            else:
+                return None
+    except (ValueError, IndexError):  # the message class will say what is wrong with it, if anything is
+        return None
+    return Add(path, datum, data) if data is not None else None
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield tag and content of each field of a message that has only length-delimited ones.
+
+    Raises:
+        ValueError, IndexError: it has others, or is cut short.
+    """
+    at, end = 0, len(message)
+    while at < end:
+        tag = message[at]
+        if tag & 7 != 2 or tag >= 0x80:
+            raise ValueError(tag)
+        length = shift = 0
+        while True:
+            at += 1
+            byte = message[at]
+            length |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        at += 1
+        if at + length > end:
+            raise ValueError(length)
+        yield tag, message[at : at + length]
+        at += length

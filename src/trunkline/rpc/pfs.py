@@ -1,0 +1,183 @@
+"""The versioned store's API (``pfs_v2.API``): here projects and repos, and the parts put together.
+
+A method reads its request (``convert``), calls the layer below and writes the reply; what it decides by
+itself is nothing but wire. The parts: ``pfs_commits``, ``pfs_branches``, ``pfs_write``, ``pfs_filesets``,
+``pfs_read``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline import errors
+from trunkline.meta import repos as rows
+from trunkline.model import names
+from trunkline.pfs import refs, repos
+from trunkline.rpc import convert, pickers
+from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.pfs_base import EMPTY_REPLY
+from trunkline.rpc.pfs_branches import BranchCalls
+from trunkline.rpc.pfs_commits import CommitCalls
+from trunkline.rpc.pfs_filesets import FileSetCalls
+from trunkline.rpc.pfs_read import ReadCalls
+from trunkline.rpc.pfs_write import WriteCalls
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from concurrent.futures import Executor
+
+    import sqlalchemy as sa
+    from google.protobuf.empty_pb2 import Empty
+
+    from trunkline.pfs.versions import Versions, Write
+
+
+class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls):
+    """Answers ``pfs_v2.API``."""
+
+    raw_requests = WriteCalls.raw_requests | FileSetCalls.raw_requests
+    raw_responses = ReadCalls.raw_responses
+
+    def __init__(
+        self,
+        versions: Versions,
+        executor: Executor,
+        delete_pipelines: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """Make the servicer.
+
+        Args:
+            versions: the store.
+            executor: where blocking work runs.
+            delete_pipelines: called first by DeleteAll, because repos of pipelines go with their pipelines.
+        """
+        super().__init__(versions, executor)
+        self._delete_pipelines = delete_pipelines
+
+    # --- projects ---------------------------------------------------------------------------------------
+
+    async def CreateProject(self, request: pfs_pb2.CreateProjectRequest, _context: Any) -> Empty:
+        await self._versions.write_soon(
+            repos.create_project, request.project.name, request.description, update=request.update
+        )
+        return EMPTY_REPLY
+
+    async def InspectProject(
+        self, request: pfs_pb2.InspectProjectRequest, _context: Any
+    ) -> pfs_pb2.ProjectInfo:
+        row = await self._versions.db.read(refs.project, convert.project_name(request.project))
+        return convert.project_info(row)
+
+    async def InspectProjectV2(
+        self, request: pfs_pb2.InspectProjectV2Request, _context: Any
+    ) -> pfs_pb2.InspectProjectV2Response:
+        row = await self._versions.db.read(refs.project, convert.project_name(request.project))
+        return pfs_pb2.InspectProjectV2Response(info=convert.project_info(row), defaults_json="{}")
+
+    async def ListProject(
+        self, _request: pfs_pb2.ListProjectRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.ProjectInfo]:
+        for row in await self._versions.db.read(rows.list_projects):
+            yield convert.project_info(row)
+
+    async def DeleteProject(self, request: pfs_pb2.DeleteProjectRequest, _context: Any) -> Empty:
+        if not request.project.name:
+            raise errors.InvalidArgument("the request names no project to delete; set project.name")
+        await self._versions.write_soon(repos.delete_project, request.project.name, force=request.force)
+        return EMPTY_REPLY
+
+    # --- repos ------------------------------------------------------------------------------------------
+
+    async def CreateRepo(self, request: pfs_pb2.CreateRepoRequest, _context: Any) -> Empty:
+        name = convert.repo_name(request.repo)
+        if name.type not in names.REPO_TYPES:
+            raise errors.InvalidArgument(
+                f'repo type "{name.type}" is not known; use one of {", ".join(names.REPO_TYPES)}'
+            )
+        await self._versions.write_soon(repos.create_repo, name, request.description, update=request.update)
+        return EMPTY_REPLY
+
+    async def InspectRepo(self, request: pfs_pb2.InspectRepoRequest, _context: Any) -> pfs_pb2.RepoInfo:
+        name = convert.repo_name(request.repo)
+
+        def look(conn: sa.Connection) -> repos.RepoInfo:
+            return repos.describe(conn, refs.repo(conn, name))
+
+        return convert.repo_info(await self._versions.db.read(look))
+
+    async def ListRepo(
+        self, request: pfs_pb2.ListRepoRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.RepoInfo]:
+        projects = [convert.project_name(project) for project in request.projects]
+        first, stop = _page(request.page)
+
+        def look(conn: sa.Connection) -> list[repos.RepoInfo]:
+            return [
+                repos.describe(conn, row) for row in rows.list_repos(conn, request.type, projects)[first:stop]
+            ]
+
+        for info in await self._versions.db.read(look):
+            yield convert.repo_info(info)
+
+    async def ReposSummary(
+        self, request: pfs_pb2.ReposSummaryRequest, _context: Any
+    ) -> pfs_pb2.ReposSummaryResponse:
+        def look(conn: sa.Connection) -> list[pfs_pb2.ReposSummary]:
+            found = []
+            for picker in request.projects:
+                name = refs.project(conn, pickers.project(picker)).name
+                held = rows.list_repos(conn, names.USER, [name])
+                found.append(
+                    pfs_pb2.ReposSummary(
+                        project=pfs_pb2.Project(name=name),
+                        user_repo_count=len(held),
+                        size_bytes=sum(rows.repo_size(conn, row.id) for row in held),
+                    )
+                )
+            return found
+
+        return pfs_pb2.ReposSummaryResponse(summaries=await self._versions.db.read(look))
+
+    async def DeleteRepo(
+        self, request: pfs_pb2.DeleteRepoRequest, _context: Any
+    ) -> pfs_pb2.DeleteRepoResponse:
+        deleted = await self._versions.write_soon(
+            repos.delete_repo, convert.repo_name(request.repo), force=request.force
+        )
+        return pfs_pb2.DeleteRepoResponse(deleted=deleted)
+
+    async def DeleteRepos(
+        self, request: pfs_pb2.DeleteReposRequest, _context: Any
+    ) -> pfs_pb2.DeleteReposResponse:
+        if not request.all and not request.projects:
+            return pfs_pb2.DeleteReposResponse()
+        projects = [] if request.all else [convert.project_name(project) for project in request.projects]
+        gone = await self._versions.write_soon(repos.delete_repos, projects, force=request.force)
+        return pfs_pb2.DeleteReposResponse(repos=[convert.repo_message(row) for row in gone])
+
+    # --- everything -------------------------------------------------------------------------------------
+
+    async def DeleteAll(self, _request: Empty, _context: Any) -> Empty:
+        if self._delete_pipelines is not None:
+            await self._delete_pipelines()
+        await self._versions.write_soon(_delete_all)
+        return EMPTY_REPLY
+
+
+def _delete_all(write: Write) -> None:
+    """Remove all repos and all projects but the default one."""
+    repos.delete_repos(write, [], force=True)
+    for row in rows.list_projects(write.conn):
+        if row.name != names.DEFAULT_PROJECT:
+            rows.remove_project(write.conn, row.id)
+
+
+def _page(page: pfs_pb2.RepoPage) -> tuple[int, int | None]:
+    """Return the range of repos that a page means; pages count from 0, no page size means all."""
+    if page.page_size < 0 or page.page_index < 0:
+        raise errors.InvalidArgument(
+            f"page {page.page_index} of size {page.page_size} cannot be; use numbers from 0 up"
+        )
+    if not page.page_size:
+        return 0, None
+    return page.page_index * page.page_size, (page.page_index + 1) * page.page_size

@@ -1,0 +1,197 @@
+"""Commits and commit sets over ``pfs_v2.API``."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from trunkline.model.states import CommitState
+from trunkline.pfs import commits, history, refs, watch
+from trunkline.rpc import convert, pickers
+from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.pfs_base import EMPTY_REPLY, PfsPart
+from trunkline.rpc.pfs_branches import bounds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import sqlalchemy as sa
+    from google.protobuf.empty_pb2 import Empty
+
+
+class CommitCalls(PfsPart):
+    """Starts, finishes, tells, follows and removes commits."""
+
+    # --- one commit -------------------------------------------------------------------------------------
+
+    async def StartCommit(self, request: pfs_pb2.StartCommitRequest, _context: Any) -> pfs_pb2.Commit:
+        branch = convert.branch_name(request.branch)
+        row = await self._versions.write_soon(
+            commits.start_commit,
+            branch,
+            parent=convert.optional_commit(request.parent),
+            description=request.description,
+        )
+        return convert.commit_message(branch.repo, row.set_id)
+
+    async def FinishCommit(self, request: pfs_pb2.FinishCommitRequest, _context: Any) -> Empty:
+        await self._blocking(
+            commits.finish_commit,
+            self._versions,
+            convert.commit_name(request.commit),
+            error=request.error,
+            description=request.description,
+            force=request.force,
+        )
+        return EMPTY_REPLY
+
+    async def ClearCommit(self, request: pfs_pb2.ClearCommitRequest, _context: Any) -> Empty:
+        await self._versions.write_soon(commits.clear_commit, convert.commit_name(request.commit))
+        return EMPTY_REPLY
+
+    async def InspectCommit(self, request: pfs_pb2.InspectCommitRequest, _context: Any) -> pfs_pb2.CommitInfo:
+        name, state = convert.commit_name(request.commit), convert.commit_state(request.wait)
+
+        def look(conn: sa.Connection) -> commits.CommitInfo:
+            return commits.describe(conn, refs.commit(conn, name))
+
+        if state is CommitState.STARTED:
+            return convert.commit_info(await self._versions.db.read(look))
+        row = await watch.wait_commit(self._versions, name, state)
+        return convert.commit_info(await self._versions.db.read(commits.describe, row))
+
+    async def SquashCommit(
+        self, request: pfs_pb2.SquashCommitRequest, _context: Any
+    ) -> pfs_pb2.SquashCommitResponse:
+        await self._remove(request, keep_changes=True)
+        return pfs_pb2.SquashCommitResponse()
+
+    async def DropCommit(
+        self, request: pfs_pb2.DropCommitRequest, _context: Any
+    ) -> pfs_pb2.DropCommitResponse:
+        await self._remove(request, keep_changes=False)
+        return pfs_pb2.DropCommitResponse()
+
+    async def _remove(
+        self, request: pfs_pb2.SquashCommitRequest | pfs_pb2.DropCommitRequest, *, keep_changes: bool
+    ) -> None:
+        await self._versions.write_soon(
+            commits.remove_one,
+            convert.commit_name(request.commit),
+            keep_changes=keep_changes,
+            recursive=request.recursive,
+        )
+
+    # --- lists ------------------------------------------------------------------------------------------
+
+    async def ListCommit(
+        self, request: pfs_pb2.ListCommitRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.CommitInfo]:
+        newest = convert.optional_commit(request.to)
+        wanted = history.Wanted(
+            repo=newest.repo if newest is not None else convert.repo_name(request.repo),
+            newest=newest,
+            # Not ``from``: that is a word of Python.
+            until=convert.optional_commit(getattr(request, "from")),
+            number=request.number,
+            oldest_first=request.reverse,
+            origin=convert.origin(request.origin_kind),
+            started_before=(
+                request.started_time.ToMicroseconds() / 1e6 if request.HasField("started_time") else None
+            ),
+        )
+        async with aclosing(self._ahead(history.list_commits(self._versions, wanted))) as pages:
+            async for page in pages:
+                for info in page:
+                    yield convert.commit_info(info)
+
+    async def SubscribeCommit(
+        self, request: pfs_pb2.SubscribeCommitRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.CommitInfo]:
+        following = watch.subscribe(
+            self._versions,
+            convert.repo_name(request.repo),
+            request.branch,
+            after=convert.optional_commit(getattr(request, "from")),
+            state=convert.commit_state(request.state),
+            origin=convert.origin(request.origin_kind),
+        )
+        async with aclosing(following) as rows:
+            async for row in rows:
+                yield convert.commit_info(await self._versions.db.read(commits.describe, row))
+
+    async def FindCommits(
+        self, request: pfs_pb2.FindCommitsRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.FindCommitsResponse]:
+        searched = 0
+        last: pfs_pb2.Commit | None = None
+        steps = history.find_changes(
+            self._versions, convert.commit_name(request.start), request.file_path, request.limit
+        )
+        async with aclosing(self._ahead(steps)) as looks:
+            async for look in looks:
+                searched += 1
+                last = convert.commit_message(look.repo, look.row.set_id)
+                if look.changed:
+                    yield pfs_pb2.FindCommitsResponse(found_commit=last, commits_searched=searched)
+        yield pfs_pb2.FindCommitsResponse(last_searched_commit=last, commits_searched=searched)
+
+    async def WalkCommitProvenance(
+        self, request: pfs_pb2.WalkCommitProvenanceRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.CommitInfo]:
+        for info in await self._walk_commits(request, up=True):
+            yield convert.commit_info(info)
+
+    async def WalkCommitSubvenance(
+        self, request: pfs_pb2.WalkCommitSubvenanceRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.CommitInfo]:
+        for info in await self._walk_commits(request, up=False):
+            yield convert.commit_info(info)
+
+    async def _walk_commits(
+        self,
+        request: pfs_pb2.WalkCommitProvenanceRequest | pfs_pb2.WalkCommitSubvenanceRequest,
+        *,
+        up: bool,
+    ) -> list[commits.CommitInfo]:
+        limit, depth = bounds(request.max_commits, request.max_depth)
+        starts = [pickers.commit(picker) for picker in request.start]
+        return await self._versions.db.read(history.walk, starts, up=up, limit=limit, depth=depth)
+
+    # --- commit sets ------------------------------------------------------------------------------------
+
+    async def InspectCommitSet(
+        self, request: pfs_pb2.InspectCommitSetRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.CommitInfo]:
+        set_id = convert.set_id(request.commit_set)
+
+        def look(conn: sa.Connection) -> list[commits.CommitInfo]:
+            return commits.describe_all(conn, commits.with_provenance(conn, set_id))
+
+        for info in await self._versions.db.read(look):
+            if request.wait and info.row.finished is None:
+                text = f"{info.repos[info.row.repo_id]}@{info.row.set_id}"
+                row = await watch.wait_row(self._versions, info.row.id, CommitState.FINISHED, text)
+                yield convert.commit_info(await self._versions.db.read(commits.describe, row))
+            else:
+                yield convert.commit_info(info)
+
+    async def ListCommitSet(
+        self, request: pfs_pb2.ListCommitSetRequest, _context: Any
+    ) -> AsyncIterator[pfs_pb2.CommitSetInfo]:
+        steps = history.list_commit_sets(self._versions, request.project.name or None)
+        async with aclosing(self._ahead(steps)) as pages:
+            async for page in pages:
+                for set_id, infos in page:
+                    yield pfs_pb2.CommitSetInfo(
+                        commit_set=pfs_pb2.CommitSet(id=set_id),
+                        commits=[convert.commit_info(info) for info in infos],
+                    )
+
+    async def SquashCommitSet(self, request: pfs_pb2.SquashCommitSetRequest, _context: Any) -> Empty:
+        await self._versions.write_soon(commits.squash, convert.set_id(request.commit_set))
+        return EMPTY_REPLY
+
+    async def DropCommitSet(self, request: pfs_pb2.DropCommitSetRequest, _context: Any) -> Empty:
+        await self._versions.write_soon(commits.drop, convert.set_id(request.commit_set))
+        return EMPTY_REPLY

@@ -1,0 +1,62 @@
+"""File sets over ``pfs_v2.API``: files without a commit, with a lease."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.pfs import filesets
+from trunkline.pfs.modify import FileSetStream
+from trunkline.rpc import convert
+from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.pfs_base import EMPTY_REPLY, PfsPart
+from trunkline.rpc.pfs_write import Applier, Feed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from google.protobuf.empty_pb2 import Empty
+
+
+class FileSetCalls(PfsPart):
+    """Makes, renews and composes file sets."""
+
+    raw_requests = frozenset({"CreateFileSet"})
+
+    async def CreateFileSet(
+        self, requests: AsyncIterator[bytes], _context: Any
+    ) -> pfs_pb2.CreateFileSetResponse:
+        changes = FileSetStream(self._versions)
+        async with Feed(self._executor, Applier(self._versions, None, changes)) as feed:
+            await feed.receive(requests)
+            handle = filesets.new_handle()
+            await feed.finish(changes.finish, handle, filesets.DEFAULT_TTL)
+        return pfs_pb2.CreateFileSetResponse(file_set_id=handle)
+
+    async def GetFileSet(
+        self, request: pfs_pb2.GetFileSetRequest, _context: Any
+    ) -> pfs_pb2.CreateFileSetResponse:
+        make = filesets.of_changes if request.type == pfs_pb2.GetFileSetRequest.DIFF else filesets.of_commit
+        handle = await self._blocking(make, self._versions, convert.commit_name(request.commit))
+        return pfs_pb2.CreateFileSetResponse(file_set_id=handle)
+
+    async def AddFileSet(self, request: pfs_pb2.AddFileSetRequest, _context: Any) -> Empty:
+        await self._blocking(
+            filesets.add_to_commit, self._versions, convert.commit_name(request.commit), request.file_set_id
+        )
+        return EMPTY_REPLY
+
+    async def RenewFileSet(self, request: pfs_pb2.RenewFileSetRequest, _context: Any) -> Empty:
+        await self._versions.write_soon(filesets.renew, request.file_set_id, request.ttl_seconds)
+        return EMPTY_REPLY
+
+    async def ComposeFileSet(
+        self, request: pfs_pb2.ComposeFileSetRequest, _context: Any
+    ) -> pfs_pb2.CreateFileSetResponse:
+        handle = await self._blocking(
+            filesets.compose,
+            self._versions,
+            list(request.file_set_ids),
+            request.ttl_seconds,
+            compact=request.compact,
+        )
+        return pfs_pb2.CreateFileSetResponse(file_set_id=handle)

@@ -1,0 +1,81 @@
+"""The small services that clients ask before anything else: version, cluster, licence.
+
+There is no licence to have: its services answer that none is there, which is what scripts look at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline import __version__
+from trunkline.meta import metadata
+from trunkline.rpc.gen import admin_pb2, enterprise_pb2, license_pb2, version_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.empty_pb2 import Empty
+
+    from trunkline.meta.database import Database
+
+#: The version of Pachyderm whose API this is; clients compare the first two numbers with their own.
+API_VERSION = (2, 12, 2)
+
+
+class VersionServicer:
+    """Answers ``versionpb_v2.API``."""
+
+    async def GetVersion(self, _request: Empty, _context: Any) -> version_pb2.Version:
+        major, minor, micro = API_VERSION
+        return version_pb2.Version(
+            major=major, minor=minor, micro=micro, additional=f"trunkline-{__version__}"
+        )
+
+
+class AdminServicer:
+    """Answers ``admin_v2.API``.
+
+    Args:
+        cluster_id: what the store says it is.
+        db: holds the cluster's metadata.
+    """
+
+    def __init__(self, cluster_id: str, db: Database) -> None:
+        self._cluster_id = cluster_id
+        self._db = db
+
+    async def InspectCluster(
+        self, _request: admin_pb2.InspectClusterRequest, _context: Any
+    ) -> admin_pb2.ClusterInfo:
+        return admin_pb2.ClusterInfo(
+            id=self._cluster_id,
+            deployment_id=self._cluster_id,
+            warnings_ok=True,
+            metadata=await self._db.read(metadata.of_cluster),
+        )
+
+
+class EnterpriseServicer:
+    """Answers ``enterprise_v2.API`` as a cluster without a licence."""
+
+    async def GetState(
+        self, _request: enterprise_pb2.GetStateRequest, _context: Any
+    ) -> enterprise_pb2.GetStateResponse:
+        return enterprise_pb2.GetStateResponse(state=enterprise_pb2.NONE)
+
+    async def GetActivationCode(
+        self, _request: enterprise_pb2.GetActivationCodeRequest, _context: Any
+    ) -> enterprise_pb2.GetActivationCodeResponse:
+        return enterprise_pb2.GetActivationCodeResponse(state=enterprise_pb2.NONE)
+
+    async def PauseStatus(
+        self, _request: enterprise_pb2.PauseStatusRequest, _context: Any
+    ) -> enterprise_pb2.PauseStatusResponse:
+        return enterprise_pb2.PauseStatusResponse(status=enterprise_pb2.PauseStatusResponse.UNPAUSED)
+
+
+class LicenseServicer:
+    """Answers ``license_v2.API`` as a server without a licence."""
+
+    async def GetActivationCode(
+        self, _request: license_pb2.GetActivationCodeRequest, _context: Any
+    ) -> license_pb2.GetActivationCodeResponse:
+        return license_pb2.GetActivationCodeResponse(state=enterprise_pb2.NONE)
