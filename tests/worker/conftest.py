@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from fake_server import FakeServer
+
+NOBODY = 65534
+#: The worlds a worker can find itself in.
+WORLDS = ["own user", "ordinary user", "no namespaces"]
+
+
+@pytest.fixture
+def server():
+    server = FakeServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that any user may enter, unlike tmp_path."""
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+#: Drops root. Unlike Popen's ``user=`` it keeps the right to read until the interpreter has been executed,
+#: so an interpreter in root's home works too as long as its library lies elsewhere.
+SETPRIV = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+
+
+@pytest.fixture(scope="session")
+def ordinary_user() -> int:
+    """A user that is not root and can import Trunkline."""
+    if os.geteuid() != 0:
+        return os.geteuid()
+    if shutil.which("setpriv") is None:
+        pytest.skip("there is no setpriv to drop root with")
+    command = [*SETPRIV, sys.executable, "-c", "import trunkline.worker.loop"]
+    if subprocess.run(command, check=False, cwd="/", capture_output=True, env=worker_environment()).returncode != 0:
+        pytest.skip("user nobody may not read this checkout or its interpreter")
+    return NOBODY
+
+
+def worker_environment() -> dict[str, str]:
+    paths = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths)}
+
+
+class Workers:
+    """Starts worker processes as a fleet would."""
+
+    def __init__(self, server: FakeServer, folder: Path, world: str, user: int) -> None:
+        self.server = server
+        self.folder = folder
+        self.world = world
+        self.user = user
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.image: dict[str, tuple[bytes, int]] = {}
+        self.extra: dict[str, str] = {}
+        self.wrapper: list[str] = []
+        self.stderr = folder / "stderr"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        scratch = self.folder / f"scratch-{len(self.processes)}"
+        scratch.mkdir()
+        os.chown(scratch, self.user, self.user if self.user != os.geteuid() else os.getegid())
+        variables = worker_environment() | {
+            "TRUNKLINE_SERVER": self.server.address,
+            "TRUNKLINE_WORKER_ID": "a" * 32,
+            "TRUNKLINE_WORKER_TOKEN": "hush-hush",
+            "TRUNKLINE_SCRATCH": str(scratch),
+            "TRUNKLINE_IMAGE": "somebody/image",
+            "TRUNKLINE_PARENT": str(os.getpid()),
+            **({"TRUNKLINE_NO_NAMESPACES": "1"} if self.world == "no namespaces" else {}),
+            **self.extra,
+        }
+        if self.image:
+            variables["TRUNKLINE_IMAGE_DESCRIPTION"] = str(self._describe())
+        become = [] if self.user == os.geteuid() else SETPRIV
+        with self.stderr.open("ab") as stderr:
+            process = subprocess.Popen(
+                [*self.wrapper, *become, sys.executable, "-P", "-m", "trunkline.worker"],
+                env=variables,
+                cwd="/",
+                start_new_session=True,
+                stderr=stderr,
+            )
+        self.processes.append(process)
+        return process
+
+    def run(self) -> int:
+        """Start a worker and wait until it ends by itself."""
+        return self.start().wait(60)
+
+    def _describe(self) -> Path:
+        entries = []
+        for number, (path, (content, mode)) in enumerate(self.image.items()):
+            source = self.folder / f"image-{number}"
+            source.write_bytes(content)
+            entries.append({"path": path, "source": str(source), "mode": mode})
+        description = self.folder / "image.json"
+        description.write_text(json.dumps({"venv": None, "files": entries}))
+        return description
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def make_workers(server, open_folder, request):
+    made: list[Workers] = []
+
+    def make(world: str = "own user") -> Workers:
+        user = request.getfixturevalue("ordinary_user") if world == "ordinary user" else os.geteuid()
+        made.append(Workers(server, open_folder, world, user))
+        return made[-1]
+
+    yield make
+    for workers in made:
+        workers.close()
+
+
+@pytest.fixture
+def workers(make_workers) -> Workers:
+    return make_workers()
+
+
+@pytest.fixture(params=WORLDS)
+def workers_anywhere(make_workers, request) -> Workers:
+    """Workers in each of the worlds, one after the other."""
+    return make_workers(request.param)
