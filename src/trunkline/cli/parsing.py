@@ -115,7 +115,9 @@ def _unknown(name: str, word: str, whole: str) -> UsageError:
 
     known = [command for command in TABLE if command.startswith(f"{name} ")] if name else list(TABLE)
     nexts = sorted({command[len(name) :].split()[0] for command in known})
-    near = difflib.get_close_matches(whole, known, 1) or difflib.get_close_matches(word, nexts, 1)
+    # After an understood word the rest of the whole is common to all and would make everything look near.
+    near = [] if name else difflib.get_close_matches(whole, known, 1)
+    near = near or difflib.get_close_matches(word, nexts, 1)
     if near:
         meant = near[0] if near[0] in known else f"{name} {near[0]}".strip()
         return UsageError(f'"trunkline {whole}" is no command; did you mean "trunkline {meant}"?')

@@ -10,21 +10,26 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 
-def serve(invocation: Invocation) -> int:
+def serve(invocation: Invocation) -> None:
     """Run a server in the foreground until it is told to stop."""
     from importlib import import_module
     from pathlib import Path
 
+    from trunkline.client.channel import parse_address
+    from trunkline.errors import InvalidArgument
+    from trunkline.model.quantities import parse_bytes
+
     options = invocation.options
+    if not options.listen.endswith(":0"):
+        parse_address(options.listen)
     memory = None
     if options.capacity_memory:
-        from trunkline.model.quantities import parse_bytes
-
         memory = parse_bytes(options.capacity_memory, "--capacity-memory")
-    # Only this command knows the application, and by name: the command line is a client everywhere else.
-    run = import_module("trunkline.app.serve").main
-    code: int = run(data=Path(options.data), listen=options.listen, capacity_memory=memory)
-    return code
+        if not memory:
+            raise InvalidArgument("--capacity-memory 0 lets no worker start; leave it out or give more")
+    # Named here only and loaded only now: the command line is a client everywhere else.
+    server = import_module("trunkline.app.serve")
+    server.main(server.Settings(data=Path(options.data), listen=options.listen, capacity_memory=memory))
 
 
 COMMANDS = {

@@ -1,0 +1,190 @@
+"""A real grpc.aio server that answers what a test tells it to, and ways to run the command line against it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from trunkline.cli.main import main
+from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, version_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+    from google.protobuf.message import Message
+
+
+class Refusal(Exception):
+    """An answer that is a status."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class ScriptedServer:
+    """Answers each call with what ``answers`` holds for its name, and keeps what was asked.
+
+    An answer is a message, a list of messages for a stream, a Refusal, or a function of the requests that
+    returns one of these. A call without an answer gets an empty message, or an empty stream.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: dict[str, list[Any]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._server, self.port = self._run(self._start())
+        self.address = f"127.0.0.1:{self.port}"
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    async def _start(self) -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server(options=[("grpc.max_receive_message_length", 20 << 20)])
+        for module, service in (
+            (pfs_pb2, "API"),
+            (pps_pb2, "API"),
+            (version_pb2, "API"),
+            (control_pb2, "Control"),
+        ):
+            server.add_generic_rpc_handlers((self._handlers(module.DESCRIPTOR.services_by_name[service]),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return server, port
+
+    def _handlers(self, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+        methods = {method.name: self._handler(method) for method in service.methods}
+        return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+    def _handler(self, method: MethodDescriptor) -> grpc.RpcMethodHandler:
+        request_class, answer_class = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+
+        async def answer(requests: Any, context: Any) -> Any:
+            asked = [request async for request in requests] if method.client_streaming else requests
+            self.asked.setdefault(method.name, []).append(asked)
+            found = self.answers.get(method.name, [] if method.server_streaming else answer_class())
+            if callable(found):
+                found = found(asked)
+            if isinstance(found, Refusal):
+                await context.abort(found.code, found.message)
+            return found
+
+        async def stream(requests: Any, context: Any) -> Any:
+            for message in await answer(requests, context):
+                yield message
+
+        kind = ("stream" if method.client_streaming else "unary") + (
+            "_stream" if method.server_streaming else "_unary"
+        )
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        return make(
+            stream if method.server_streaming else answer,
+            request_deserializer=request_class.FromString,
+            response_serializer=answer_class.SerializeToString,
+        )
+
+    def only(self, call: str) -> Any:
+        """Return what was asked in the only call of that name."""
+        (request,) = self.asked[call]
+        return request
+
+    def close(self) -> None:
+        self._run(self._server.stop(None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    running = ScriptedServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """An empty home, and no address in the environment."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for variable in (
+        "XDG_CONFIG_HOME",
+        "TRUNKLINE_ADDRESS",
+        "PACHD_ADDRESS",
+        "TRUNKLINE_CONTEXT",
+        "PACH_CONFIG",
+        "NO_COLOR",
+    ):
+        monkeypatch.delenv(variable, raising=False)
+    return folder
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(server, capfd, monkeypatch) -> Callable[..., Outcome]:
+    """Run a command line in this process against the scripted server."""
+    monkeypatch.setenv("TRUNKLINE_ADDRESS", server.address)
+
+    def run(*words: str) -> Outcome:
+        capfd.readouterr()
+        code = main(words)
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def spawn(server) -> Callable[..., subprocess.Popen[bytes]]:
+    """Start a command line as a process of its own against the scripted server."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def spawn(*words: str, **settings: Any) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "TRUNKLINE_ADDRESS": server.address, **settings.pop("env", {})}
+        command = [sys.executable, "-m", "trunkline.cli", *words]
+        streams = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+        processes.append(subprocess.Popen(command, env=environment, **{**streams, **settings}))
+        return processes[-1]
+
+    yield spawn
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.communicate()
+
+
+def repo(name: str, **more: Any) -> pfs_pb2.Repo:
+    return pfs_pb2.Repo(name=name, type="user", project=pfs_pb2.Project(name="default"), **more)
+
+
+def pipeline(name: str) -> pps_pb2.Pipeline:
+    return pps_pb2.Pipeline(name=name, project=pfs_pb2.Project(name="default"))
+
+
+def commit(name: str, id: str) -> pfs_pb2.Commit:
+    return pfs_pb2.Commit(repo=repo(name), id=id)
+
+
+def content(*pieces: bytes) -> list[Message]:
+    from google.protobuf.wrappers_pb2 import BytesValue
+
+    return [BytesValue(value=piece) for piece in pieces]

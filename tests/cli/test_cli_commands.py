@@ -1,0 +1,423 @@
+"""Commands against a real server that answers what each test says: what is asked, what is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import grpc
+import pytest
+import yaml
+from conftest import Refusal, commit, pipeline, repo
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, version_pb2
+
+ID = "0123456789ab4def8123456789abcdef"
+OTHER = "fedcba9876544def8123456789abcdef"
+NOON = Timestamp(seconds=1_700_000_000)
+
+
+def test_create_repo_asks_for_it_in_the_project_in_use(run, server):
+    assert run("create", "repo", "images", "-d", "holiday", "--project", "art") == (0, "", "")
+
+    request = server.only("CreateRepo")
+    assert (request.repo.name, request.repo.type, request.repo.project.name) == ("images", "user", "art")
+    assert (request.description, request.update) == ("holiday", False)
+
+
+def test_a_reference_may_name_its_project(run, server):
+    run("inspect", "repo", "art/images.meta")
+
+    asked = server.only("InspectRepo").repo
+    assert (asked.project.name, asked.name, asked.type) == ("art", "images", "meta")
+
+
+def test_list_repo_prints_an_aligned_table(run, server):
+    details = pfs_pb2.RepoInfo.Details(size_bytes=1_500_000)
+    server.answers["ListRepo"] = [
+        pfs_pb2.RepoInfo(repo=repo("images"), details=details, created=NOON, description="one\ntwo"),
+        pfs_pb2.RepoInfo(repo=repo("a-much-longer-name"), created=NOON),
+    ]
+
+    outcome = run("list", "repo", "--full-timestamps")
+
+    assert outcome.out.splitlines() == [
+        "PROJECT  NAME                CREATED                   SIZE (MASTER)  DESCRIPTION",
+        "default  images              2023-11-14T22:13:20.000Z        1.4 MiB  one",
+        "default  a-much-longer-name  2023-11-14T22:13:20.000Z            0 B",
+    ]
+    assert server.only("ListRepo").type == "user"
+    assert [project.name for project in server.only("ListRepo").projects] == ["default"]
+
+
+@pytest.mark.parametrize("plural", ["repo", "repos"])
+def test_an_empty_list_still_has_its_headings(run, plural):
+    assert run("list", plural).out == "PROJECT  NAME  CREATED  SIZE (MASTER)  DESCRIPTION\n"
+
+
+def test_list_of_every_project_names_none(run, server):
+    run("list", "repo", "-A", "--all")
+
+    assert not server.only("ListRepo").projects
+    assert server.only("ListRepo").type == ""
+
+
+def test_json_comes_as_one_document_after_the_other(run, server):
+    server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo("a")), pfs_pb2.RepoInfo(repo=repo("b"))]
+
+    lines = run("list", "repo", "-o", "jsonl").out.splitlines()
+    pretty = run("list", "repo", "--raw").out
+
+    assert [json.loads(line)["repo"]["name"] for line in lines] == ["a", "b"]
+    first, end = json.JSONDecoder().raw_decode(pretty)
+    assert first["repo"] == {"name": "a", "type": "user", "project": {"name": "default"}}
+    assert json.loads(pretty[end:])["repo"]["name"] == "b"
+
+
+def test_yaml_comes_as_documents(run, server):
+    server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo("a")), pfs_pb2.RepoInfo(repo=repo("b"))]
+
+    documents = list(yaml.safe_load_all(run("list", "repo", "-o", "yaml").out))
+
+    assert [document["repo"]["name"] for document in documents] == ["a", "b"]
+
+
+def test_names_alone_are_ready_for_a_loop(run, server):
+    server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo("a")), pfs_pb2.RepoInfo(repo=repo("b"))]
+
+    assert run("list", "repo", "-o", "name").out == "default/a\ndefault/b\n"
+
+
+def test_delete_repo_that_is_not_there_is_not_found(run, server):
+    server.answers["DeleteRepo"] = pfs_pb2.DeleteRepoResponse(deleted=False)
+
+    assert run("delete", "repo", "x") == (
+        3,
+        "",
+        'trunkline: repo "default/x" not found; "trunkline list repo -A" shows what there is\n',
+    )
+
+
+def test_create_branch_reads_a_bare_head_in_its_own_repo(run, server):
+    run("create", "branch", "images@dev", "--head", "master^", "-p", "raw@master", "-p", "art/x@y")
+
+    request = server.only("CreateBranch")
+    assert (request.head.repo.name, request.head.branch.name) == ("images", "master^1")
+    assert [(b.repo.project.name, b.repo.name, b.name) for b in request.provenance] == [
+        ("default", "raw", "master"),
+        ("art", "x", "y"),
+    ]
+
+
+def test_start_commit_prints_the_id_and_nothing_else(run, server):
+    server.answers["StartCommit"] = commit("images", ID)
+
+    assert run("start", "commit", "images@master", "-m", "first").out == f"{ID}\n"
+    assert server.only("StartCommit").branch.name == "master"
+
+
+def test_list_commit_tells_how_far_each_is(run, server):
+    server.answers["ListCommit"] = [
+        pfs_pb2.CommitInfo(commit=commit("images", ID), started=NOON, origin={"kind": "USER"}),
+        pfs_pb2.CommitInfo(commit=commit("images", OTHER), started=NOON, finished=NOON, error="no room"),
+    ]
+
+    lines = run("list", "commit", "images@master", "-n", "5").out.splitlines()
+
+    assert re.search(f"{ID}  .*  open +- +user", lines[1])
+    assert re.search(f"{OTHER}  .*  failed ", lines[2])
+    request = server.only("ListCommit")
+    assert (request.repo.name, request.to.branch.name, request.number) == ("images", "master", 5)
+
+
+def test_wait_commit_fails_when_the_commit_did(run, server):
+    server.answers["InspectCommit"] = pfs_pb2.CommitInfo(
+        commit=commit("out", ID), finished=NOON, error="no room"
+    )
+
+    outcome = run("wait", "commit", f"out@{ID}")
+
+    assert outcome.code == 7
+    assert outcome.err == f"trunkline: commit default/out@{ID} finished with an error: no room\n"
+    assert server.only("InspectCommit").wait == pfs_pb2.CommitState.FINISHED
+
+
+def test_subscribe_prints_each_commit(run, server):
+    server.answers["SubscribeCommit"] = [pfs_pb2.CommitInfo(commit=commit("images", ID))]
+
+    assert run("subscribe", "commit", "images@master", "--new").out == f"default/images@{ID}\n"
+    request = server.only("SubscribeCommit")
+    assert (request.branch, request.state) == ("master", pfs_pb2.CommitState.FINISHED)
+    assert getattr(request, "from").branch.name == "master"
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "field"),
+    [
+        (("squash", "commit", ID), "SquashCommitSet", "commit_set"),
+        (("squash", "commit", f"images@{ID}"), "SquashCommit", "commit"),
+        (("delete", "commit", ID), "DropCommitSet", "commit_set"),
+        (("drop", "commit", f"images@{ID}", "--recursive"), "DropCommit", "commit"),
+    ],
+)
+def test_a_bare_id_means_all_commits_of_that_id(run, server, words, call, field):
+    assert run(*words).code == 0
+
+    assert getattr(server.only(call), field).id == ID
+
+
+def test_a_pipeline_spec_is_sent_as_it_is(run, server, tmp_path):
+    spec = {"pipeline": {"name": "edges"}, "input": {"pfs": {"repo": "images", "glob": "/*"}}, "x": [1, None]}
+    path = tmp_path / "edges.json"
+    path.write_text(json.dumps(spec) + json.dumps({**spec, "autoscaling": True}))
+
+    assert run("create", "pipeline", "-f", str(path)) == (0, "", "")
+
+    first, second = server.asked["CreatePipelineV2"]
+    assert json.loads(first.create_pipeline_request_json) == spec
+    assert json.loads(second.create_pipeline_request_json) == {**spec, "autoscaling": True}
+    assert not first.update
+
+
+def test_a_spec_goes_to_the_project_in_use_unless_it_names_one(run, server, tmp_path):
+    path = tmp_path / "specs.yaml"
+    path.write_text("pipeline: {name: a}\n---\npipeline: {name: b, project: {name: other}}\n")
+
+    run("update", "pipeline", "-f", str(path), "--project", "art", "--reprocess")
+
+    sent = [json.loads(r.create_pipeline_request_json)["pipeline"] for r in server.asked["CreatePipelineV2"]]
+    assert sent == [{"name": "a", "project": {"name": "art"}}, {"name": "b", "project": {"name": "other"}}]
+    assert all(r.update and r.reprocess for r in server.asked["CreatePipelineV2"])
+
+
+def test_a_broken_spec_is_refused_with_line_and_column_before_anything_is_sent(run, server, tmp_path):
+    path = tmp_path / "edges.json"
+    path.write_text('{"pipeline": {"name": "good"}}\n{\n  "pipeline": {"name": "edges",}\n}')
+
+    outcome = run("create", "pipeline", "-f", str(path))
+
+    assert outcome.code == 1
+    assert re.search(r"edges\.json.*line 3.*column", outcome.err)
+    assert not server.asked
+
+
+def test_a_dry_run_prints_what_would_take_effect(run, server, tmp_path):
+    path = tmp_path / "edges.json"
+    path.write_text('{"pipeline": {"name": "edges"}}')
+    server.answers["CreatePipelineV2"] = pps_pb2.CreatePipelineV2Response(
+        effective_create_pipeline_request_json='{"datumTries": 3}'
+    )
+
+    assert json.loads(run("create", "pipeline", "-f", str(path), "--dry-run").out) == {"datumTries": 3}
+    assert server.only("CreatePipelineV2").dry_run
+
+
+def test_list_pipeline_shows_input_state_and_workers(run, server):
+    details = pps_pb2.PipelineInfo.Details(
+        workers_requested=5, workers_available=2, description="finds edges"
+    )
+    for name in ("images", "masks"):
+        details.input.cross.add(pfs={"repo": name, "glob": "/*"})
+    server.answers["ListPipeline"] = [
+        pps_pb2.PipelineInfo(
+            pipeline=pipeline("edges"),
+            version=2,
+            state="PIPELINE_RUNNING",
+            last_job_state="JOB_SUCCESS",
+            details=details,
+        )
+    ]
+
+    line = run("list", "pipeline").out.splitlines()[1]
+
+    assert re.split(r" {2,}", line) == [
+        "default", "edges", "2", "(images:/* \u2a2f masks:/*)", "-", "running / success", "2/5", "finds edges"
+    ]  # fmt: skip
+
+
+def job_info(state: str, **more: object) -> pps_pb2.JobInfo:
+    return pps_pb2.JobInfo(job=pps_pb2.Job(pipeline=pipeline("edges"), id=ID), state=state, **more)
+
+
+def test_wait_job_exits_0_on_success(run, server):
+    server.answers["InspectJob"] = job_info("JOB_SUCCESS", data_processed=3, data_skipped=10, data_total=13)
+
+    outcome = run("wait", "job", f"edges@{ID}")
+
+    assert outcome.code == 0
+    assert "3 + 10 / 13" in outcome.out
+    assert server.only("InspectJob").wait
+
+
+@pytest.mark.parametrize("words", [("wait", "job"), ("inspect", "job", "--wait")])
+@pytest.mark.parametrize("state", ["JOB_FAILURE", "JOB_KILLED", "JOB_UNRUNNABLE"])
+def test_waiting_for_a_job_that_fails_exits_7_with_the_reason(run, server, words, state):
+    server.answers["InspectJob"] = job_info(state, reason="datum 12 failed")
+
+    outcome = run(*words, f"edges@{ID}")
+
+    assert outcome.code == 7
+    assert outcome.err.endswith(f"ended in {state.removeprefix('JOB_').lower()}: datum 12 failed\n")
+
+
+def test_waiting_for_an_id_waits_for_all_its_jobs(run, server):
+    server.answers["InspectJobSet"] = [job_info("JOB_SUCCESS"), job_info("JOB_FAILURE", reason="r")]
+
+    assert run("wait", "job", ID).code == 7
+    assert server.only("InspectJobSet").wait
+
+
+def test_list_job_filters_by_state(run, server):
+    server.answers["ListJob"] = [job_info("JOB_SUCCESS"), job_info("JOB_FAILURE", reason="bad")]
+
+    lines = run("list", "job", "-p", "edges", "--state", "failure").out.splitlines()
+
+    assert len(lines) == 2
+    assert lines[1].endswith("failure: bad")
+    assert server.only("ListJob").pipeline.name == "edges"
+
+
+@pytest.mark.parametrize("word", ["edges", "edges@master", f"@{ID}", "a/b/c@" + ID])
+def test_what_is_not_a_job_is_refused_before_asking(run, server, word):
+    outcome = run("stop", "job", word)
+
+    assert outcome.code == 1
+    assert "is not a" in outcome.err
+    assert not server.asked
+
+
+def test_list_datum_asks_for_the_states_wanted(run, server):
+    info = pps_pb2.DatumInfo(datum={"id": "d1"}, state="FAILED")
+    info.data.add(file=pfs_pb2.File(commit=commit("images", ID), path="/a.png"))
+    server.answers["ListDatum"] = [info]
+
+    out = run("list", "datum", f"edges@{ID}", "--state", "failed").out
+
+    assert re.search(r"d1  images:/a.png  failed", out)
+    assert list(server.only("ListDatum").filter.state) == [pps_pb2.DatumState.FAILED]
+
+
+def test_list_datum_of_a_spec_sends_its_input(run, server, tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text('{"pipeline": {"name": "e"}, "input": {"pfs": {"repo": "images", "glob": "/*"}}}')
+
+    run("list", "datum", "-f", str(path))
+
+    assert server.only("ListDatum").input.pfs.repo == "images"
+
+
+def test_logs_prints_the_lines_alone(run, server):
+    server.answers["GetLogs"] = [
+        pps_pb2.LogMessage(message="hello\n", ts=NOON),
+        pps_pb2.LogMessage(message="you"),
+    ]
+
+    assert (
+        run("logs", "--job", f"edges@{ID}", "--datum", "d1", "--since", "10m", "--tail", "3").out
+        == "hello\nyou\n"
+    )
+
+    request = server.only("GetLogs")
+    assert (request.datum.id, request.datum.job.id, request.tail) == ("d1", ID, 3)
+    assert request.since.seconds == 600
+    assert run("logs", "-p", "edges", "--timestamps").out.startswith("2023-11-14T22:13:20.000Z  hello\n")
+
+
+def test_list_worker_and_explain_show_the_sentences(run, server):
+    server.answers["ListWorker"] = [
+        control_pb2.WorkerInfo(
+            id="w1", project="default", pipeline="edges", state="pending", reason="no memory left"
+        )
+    ]
+    server.answers["ExplainPipeline"] = [control_pb2.Decision(target=5, sentence="13 datums wait")]
+
+    assert "no memory left" in run("list", "worker").out
+    assert "5  13 datums wait" in run("explain", "pipeline", "edges").out
+
+
+def test_create_image_sends_requirements_and_files_with_their_modes(run, server, tmp_path):
+    (tmp_path / "files" / "opt").mkdir(parents=True)
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+    script = tmp_path / "files" / "opt" / "run.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    (tmp_path / "files" / "edges.py").write_bytes(b"")
+
+    assert run("create", "image", "pachyderm/opencv", "--from", str(tmp_path)).code == 0
+
+    first, *rest = server.only("CreateImage")
+    assert (first.name, first.requirements) == ("pachyderm/opencv", "numpy\n")
+    files = [(file.path, file.data, file.mode & 0o111) for request in rest for file in request.files]
+    assert files == [("/edges.py", b"", 0), ("/opt/run.sh", b"#!/bin/sh\n", 0o111)]
+
+
+def test_an_image_that_cannot_be_built_fails_with_the_reason(run, server, tmp_path):
+    (tmp_path / "requirements.txt").write_text("no-such-thing\n")
+    server.answers["CreateImage"] = control_pb2.ImageInfo(name="x", state="failed", reason="no such thing")
+
+    outcome = run("create", "image", "x", "--from", str(tmp_path))
+
+    assert (outcome.code, outcome.err) == (1, "trunkline: image x could not be built: no such thing\n")
+
+
+def test_version_shows_both_sides(run, server):
+    server.answers["GetVersion"] = version_pb2.Version(major=2, minor=12, micro=3, additional="-t")
+
+    assert run("version").out == f"client  0.1.0\nserver  2.12.3-t  at {server.address}\n"
+    assert json.loads(run("version", "-o", "json").out) == {"client": "0.1.0", "server": "2.12.3-t"}
+    assert run("version", "--client-only").out == "client  0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (grpc.StatusCode.NOT_FOUND, 3),
+        (grpc.StatusCode.ALREADY_EXISTS, 4),
+        (grpc.StatusCode.FAILED_PRECONDITION, 4),
+        (grpc.StatusCode.PERMISSION_DENIED, 5),
+        (grpc.StatusCode.UNAUTHENTICATED, 5),
+        (grpc.StatusCode.UNAVAILABLE, 6),
+        (grpc.StatusCode.INVALID_ARGUMENT, 1),
+        (grpc.StatusCode.INTERNAL, 1),
+    ],
+)
+def test_an_error_of_the_server_is_one_line_and_its_exit_code(run, server, code, expected):
+    server.answers["CreateRepo"] = Refusal(code, 'repo "images" is trouble; mend it')
+
+    assert run("create", "repo", "images") == (expected, "", 'trunkline: repo "images" is trouble; mend it\n')
+
+
+def test_top_prints_a_line_per_change_and_ends_when_all_rests(run, server):
+    looks = iter(
+        [
+            ("JOB_RUNNING", 1, ["busy", "busy", "starting"]),
+            ("JOB_RUNNING", 1, ["busy", "busy", "starting"]),
+            ("JOB_SUCCESS", 3, ["idle"]),
+            ("JOB_SUCCESS", 3, []),
+        ]
+    )
+    now: list[tuple[str, int, list[str]]] = []
+
+    def pipelines(_):
+        now[:] = [next(looks)]
+        details = pps_pb2.PipelineInfo.Details(autoscaling=True)
+        return [pps_pb2.PipelineInfo(pipeline=pipeline("edges"), state="PIPELINE_RUNNING", details=details)]
+
+    server.answers["ListPipeline"] = pipelines
+    server.answers["ListJob"] = lambda _: [job_info(now[0][0], data_processed=now[0][1], data_total=3)]
+    server.answers["ListWorker"] = lambda _: [
+        control_pb2.WorkerInfo(id=str(n), pipeline="edges", state=state) for n, state in enumerate(now[0][2])
+    ]
+
+    outcome = run("top", "--until-idle", "--every", "0.05")
+
+    assert outcome.code == 0
+    assert [line.split("  ", 1)[1] for line in outcome.out.splitlines()] == [
+        "pipeline edges  running",
+        "pipeline edges  3 workers (1 starting, 2 busy)",
+        f"job edges@{ID}  running  1 + 0 / 3",
+        "pipeline edges  1 worker (1 idle)",
+        f"job edges@{ID}  success  3 + 0 / 3",
+        "pipeline edges  0 workers",
+    ]

@@ -1,0 +1,312 @@
+"""Files go up and come down: what is sent for which words, and what lands where."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+import tarfile
+
+import grpc
+import pytest
+from conftest import Refusal, commit, content
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.cli import uploads
+from trunkline.cli.exits import UsageError
+from trunkline.client.wire import add_file, bytes_value, fields
+from trunkline.errors import DataLoss
+from trunkline.rpc.gen import pfs_pb2
+
+ID = "0123456789ab4def8123456789abcdef"
+
+
+def operations(server):
+    """What one put sent, as readable words; the pieces of a file together."""
+    first, *rest = server.only("ModifyFile")
+    assert first.WhichOneof("body") == "set_commit"
+    found: list[tuple[str, str, bytes]] = []
+    for request in rest:
+        kind = request.WhichOneof("body")
+        if kind == "delete_file":
+            found.append(("delete", request.delete_file.path, b""))
+        elif found and found[-1][:2] == ("add", request.add_file.path):
+            found[-1] = ("add", request.add_file.path, found[-1][2] + request.add_file.raw.value)
+        else:
+            found.append(("add", request.add_file.path, request.add_file.raw.value))
+    return first.set_commit, found
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A folder with a few files, made the current one."""
+    for path, data in (("a.txt", b"A"), ("d/b.txt", b"B"), ("d/e/c.txt", b""), ("d/z.txt", b"Z")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_put_replaces_by_deleting_first(run, server, tree):
+    assert run("put", "file", "images@master:/x.txt", "-f", "a.txt") == (0, "", "")
+
+    target, sent = operations(server)
+    assert (target.repo.name, target.branch.name, target.branch.repo.name) == ("images", "master", "images")
+    assert sent == [("delete", "/x.txt", b""), ("add", "/x.txt", b"A")]
+
+
+def test_an_append_only_adds(run, server, tree):
+    run("put", "file", "images@master:/x.txt", "-f", "a.txt", "--append")
+
+    assert operations(server)[1] == [("add", "/x.txt", b"A")]
+
+
+def test_a_large_file_goes_in_pieces_and_arrives_whole(run, server, tree):
+    data = random.Random(0).randbytes((3 << 20) + 17)
+    (tree / "big").write_bytes(data)
+
+    run("put", "file", f"images@{ID}", "-f", "big")
+
+    assert len(server.asked["ModifyFile"][0]) == 6
+    assert operations(server)[1][-1] == ("add", "/big", data)
+
+
+def test_standard_input_is_put_under_the_name_given(spawn, server):
+    process = spawn("put", "file", "images@master:/in.txt", "-f", "-")
+
+    process.communicate(b"typed")
+
+    assert process.returncode == 0
+    assert operations(server)[1] == [("delete", "/in.txt", b""), ("add", "/in.txt", b"typed")]
+
+
+def test_several_files_go_in_one_stream(run, server, tree):
+    outcome = run("put", "file", "images@master", "-f", "a.txt", "-f", "d/b.txt")
+
+    assert [(kind, path) for kind, path, _ in operations(server)[1]] == [
+        ("delete", "/a.txt"),
+        ("add", "/a.txt"),
+        ("delete", "/b.txt"),
+        ("add", "/b.txt"),
+    ]
+    assert outcome.err == "put 2 files, 2 B\n"
+
+
+def test_a_list_of_files_is_read(run, server, tree):
+    (tree / "list").write_text("a.txt\n\n d/b.txt\n")
+
+    run("-q", "put", "file", "images@master", "-i", "list", "-a")
+
+    assert [path for _, path, _ in operations(server)[1]] == ["/a.txt", "/b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "path", "expected"),
+    [
+        (["a.txt"], "", ["/a.txt"]),
+        (["a.txt"], "/in/", ["/in/a.txt"]),
+        (["a.txt"], "/x", ["/x"]),
+        (["a.txt", "d/b.txt"], "/in", ["/in/a.txt", "/in/b.txt"]),
+        (["d"], "", ["/d/b.txt", "/d/z.txt", "/d/e/c.txt"]),
+        (["d/"], "/", ["/b.txt", "/z.txt", "/e/c.txt"]),
+        (["d"], "/in", ["/in/b.txt", "/in/z.txt", "/in/e/c.txt"]),
+        (["."], "", ["/a.txt", "/d/b.txt", "/d/z.txt", "/d/e/c.txt"]),
+        (["d", "a.txt"], "/in", ["/in/d/b.txt", "/in/d/z.txt", "/in/d/e/c.txt", "/in/a.txt"]),
+        (["https://example.org/x/y.csv"], "", ["/y.csv"]),
+    ],
+)
+def test_names_follow_from_source_and_target(tree, sources, path, expected):
+    assert [upload.path for upload in uploads.plan(sources, path, recursive=True)] == expected
+
+
+def test_a_folder_needs_to_be_meant(run, server, tree):
+    outcome = run("put", "file", "images@master", "-f", "d")
+
+    assert (outcome.code, outcome.err) == (2, "trunkline: d is a folder; add -r to put everything below it\n")
+    assert not server.asked
+
+
+def test_a_missing_file_is_noticed_before_anything_is_sent(run, server, tree):
+    outcome = run("put", "file", "images@master", "-f", "a.txt", "-f", "gone.txt")
+
+    assert (outcome.code, outcome.err) == (
+        3,
+        "trunkline: gone.txt: no such file or directory; check the path\n",
+    )
+    assert not server.asked
+
+
+def test_standard_input_wants_a_name(tree):
+    with pytest.raises(UsageError, match="standard input has no name"):
+        uploads.plan(["-"], "", recursive=False)
+
+
+def test_a_refused_put_says_what_the_server_said(run, server, tree):
+    server.answers["ModifyFile"] = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "commit x has already finished"
+    )
+
+    outcome = run("put", "file", f"images@{ID}", "-f", "a.txt")
+
+    assert (outcome.code, outcome.err) == (4, "trunkline: commit x has already finished\n")
+
+
+def test_a_file_comes_to_standard_output_byte_for_byte(spawn, server):
+    data = bytes(range(256)) * 10_000
+    server.answers["GetFile"] = content(data[:1_000_000], data[1_000_000:], b"")
+
+    out, _ = spawn("get", "file", "images@master:/x").communicate()
+
+    assert out == data
+    assert server.only("GetFile").file.path == "/x"
+
+
+def test_a_file_appears_under_its_name_when_it_is_whole(run, server, tree):
+    server.answers["GetFile"] = content(b"new", b" content")
+    server.answers["InspectFile"] = pfs_pb2.FileInfo(size_bytes=11)
+
+    run("get", "file", "images@master:/x", "-o", "a.txt")
+
+    assert (tree / "a.txt").read_bytes() == b"new content"
+    assert sorted(os.listdir(tree)) == ["a.txt", "d", "home"]
+
+
+def test_a_download_that_fails_leaves_the_old_file_and_no_rest(run, server, tree):
+    def broken(_):
+        raise RuntimeError("disk on fire")
+
+    server.answers["GetFile"] = broken
+
+    assert run("get", "file", "images@master:/x", "-o", "a.txt").code == 1
+
+    assert (tree / "a.txt").read_bytes() == b"A"
+    assert sorted(os.listdir(tree)) == ["a.txt", "d", "home"]
+
+
+def archive(*entries: tuple[str, bytes | None]) -> bytes:
+    """A TAR stream; None for a folder."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as made:
+        for name, data in entries:
+            member = tarfile.TarInfo(name)
+            if data is None:
+                member.type = tarfile.DIRTYPE
+                made.addfile(member)
+            else:
+                member.size = len(data)
+                made.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def test_a_folder_comes_as_files_below_the_one_named(run, server, tmp_path):
+    data = archive(("/in/", None), ("/in/a", b"A" * 3000), ("/in/deep/er/b", b""), ("/in/c", b"C"))
+    server.answers["GetFileTAR"] = content(*(data[at : at + 700] for at in range(0, len(data), 700)))
+    target = tmp_path / "out"
+
+    outcome = run("get", "file", "images@master:/in", "-r", "-o", str(target))
+
+    assert outcome == (0, "", "got 3 files, 2.9 KiB\n")
+    found = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    assert found == {"a": b"A" * 3000, "deep/er/b": b"", "c": b"C"}
+
+
+def test_an_archive_cannot_write_outside_of_the_folder(run, server, tmp_path):
+    server.answers["GetFileTAR"] = content(archive(("/in/../../evil", b"x")))
+
+    outcome = run("get", "file", "images@master:/in", "-r", "-o", str(tmp_path / "out" / "deep"))
+
+    assert outcome.code == 1
+    assert "is not below /in" in outcome.err
+    assert not (tmp_path / "evil").exists()
+
+
+def test_an_archive_that_breaks_off_is_data_loss(run, server, tmp_path):
+    server.answers["GetFileTAR"] = content(archive(("/a", b"x" * 5000))[:2000])
+
+    outcome = run("get", "file", "images@master:/", "-r", "-o", str(tmp_path / "out"))
+
+    assert outcome.code == 1
+    assert "broken archive" in outcome.err
+    assert not (tmp_path / "out" / "a").exists()
+
+
+def test_list_file_shows_names_and_kinds(run, server):
+    server.answers["ListFile"] = [
+        pfs_pb2.FileInfo(
+            file=pfs_pb2.File(commit=commit("images", ID), path="/d/"), file_type="DIR", size_bytes=7
+        ),
+        pfs_pb2.FileInfo(
+            file=pfs_pb2.File(commit=commit("images", ID), path="/a"), file_type="FILE", size_bytes=2048
+        ),
+    ]
+
+    assert run("list", "file", "images@master").out.splitlines() == [
+        "NAME  TYPE     SIZE  COMMITTED",
+        "/d/   dir       7 B  -",
+        "/a    file  2.0 KiB  -",
+    ]
+
+
+def test_glob_sends_the_pattern_as_it_is(run, server):
+    run("glob", "file", "images@master:/**/*.{png,jpg}")
+
+    assert server.only("GlobFile").pattern == "/**/*.{png,jpg}"
+
+
+def test_diff_tells_what_changed_and_leaves_folders_out(run, server):
+    def info(path, size):
+        return pfs_pb2.FileInfo(file=pfs_pb2.File(path=path), size_bytes=size)
+
+    server.answers["DiffFile"] = [
+        pfs_pb2.DiffFileResponse(new_file=info("/", 9), old_file=info("/", 8)),
+        pfs_pb2.DiffFileResponse(new_file=info("/a", 1)),
+        pfs_pb2.DiffFileResponse(new_file=info("/b", 1), old_file=info("/b", 2)),
+        pfs_pb2.DiffFileResponse(old_file=info("/c", 3)),
+    ]
+
+    assert run("diff", "file", "images@master", "images@master^").out.splitlines() == [
+        "CHANGE   NAME  OLD SIZE  NEW SIZE",
+        "added    /a           -       1 B",
+        "changed  /b         2 B       1 B",
+        "deleted  /c         3 B         -",
+    ]
+    assert server.only("DiffFile").old_file.commit.branch.name == "master^1"
+
+
+def test_copy_and_delete_are_operations_on_the_target(run, server):
+    run("copy", "file", f"a@{ID}:/x", "b@master:/y", "--append")
+    run("delete", "file", "b@master:/folder", "-r")
+
+    copied, deleted = (asked[1] for asked in server.asked["ModifyFile"])
+    assert (copied.copy_file.src.commit.id, copied.copy_file.src.path) == (ID, "/x")
+    assert (copied.copy_file.dst, copied.copy_file.append) == ("/y", True)
+    assert deleted.delete_file.path == "/folder/"
+
+
+def test_deleting_everything_must_be_meant(run, server):
+    assert run("delete", "file", "b@master").code == 2
+    assert not server.asked
+
+
+@given(st.text(min_size=1), st.binary(max_size=300))
+def test_the_hand_made_add_file_is_what_protobuf_reads(path, data):
+    path = path.encode("utf-8", "ignore").decode()
+
+    read = pfs_pb2.ModifyFileRequest.FromString(add_file(path, data))
+
+    assert read == pfs_pb2.ModifyFileRequest(add_file={"path": path, "raw": {"value": data}})
+
+
+@given(st.binary(max_size=300))
+def test_the_hand_made_reading_gives_what_protobuf_wrote(data):
+    (message,) = content(data)
+
+    assert bytes(bytes_value(message.SerializeToString())) == data
+
+
+@given(st.binary(max_size=40))
+def test_broken_messages_are_data_loss_and_nothing_else(data):
+    with contextlib.suppress(DataLoss):
+        list(fields(data))

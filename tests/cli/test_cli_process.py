@@ -1,0 +1,283 @@
+"""The command line as a person meets it: a process with pipes, signals, an environment and a clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import repo
+
+from trunkline.cli import config, exits
+from trunkline.cli.commands import completion
+from trunkline.cli.parsing import load, parser, split
+from trunkline.cli.table import TABLE
+from trunkline.errors import FailedPrecondition
+from trunkline.rpc.gen import pfs_pb2
+
+#: What the fast commands must not import; each costs more than 10 ms or drags in something that does.
+SLOW = {"asyncio", "click", "grpc", "google.protobuf.message", "rich", "yaml", "dataclasses", "inspect"}
+
+
+def imported_by(spawn, *words):
+    """Return the modules that a run of the command line imports."""
+    probe = (
+        "import sys; from trunkline.cli.main import main; code = main(sys.argv[1:]); "
+        "print('\\n'.join(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    environment = {**os.environ, "TRUNKLINE_ADDRESS": spawn}
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *words], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+def test_version_imports_nothing_slow(server):
+    assert not imported_by(server.address, "version") & SLOW
+
+
+def test_list_repo_imports_protobuf_and_nothing_else_slow(server):
+    imported = imported_by(server.address, "list", "repo")
+
+    assert imported & SLOW == {"google.protobuf.message"}
+    assert "trunkline.rpc.gen.pps_pb2" not in imported
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(spawn, server):
+    server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo(f"repo-{n:05}")) for n in range(20_000)]
+    process = spawn("list", "repo")
+
+    process.stdout.readline()
+    process.stdout.close()
+
+    assert process.wait(30) == 0
+    assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_with_130_and_says_nothing(spawn, server):
+    asked = []
+
+    def never(request):
+        asked.append(request)
+        import threading
+
+        threading.Event().wait(0.5)
+        return []
+
+    server.answers["SubscribeCommit"] = never
+    process = spawn("subscribe", "commit", "images@master")
+    while not asked and process.poll() is None:
+        os.sched_yield()
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    assert process.stderr.read() == b""
+
+
+def test_waiting_too_long_ends_with_124(run, server):
+    def slow(request):
+        import threading
+
+        threading.Event().wait(0.3)
+        return pfs_pb2.CommitInfo()
+
+    server.answers["InspectCommit"] = slow
+
+    outcome = run("wait", "commit", "images@master", "--timeout", "50ms")
+
+    assert outcome.code == 124
+    assert "did not answer in the time given" in outcome.err or "Deadline" in outcome.err
+
+
+def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
+    monkeypatch.setenv("PACHD_ADDRESS", "127.0.0.1:1")
+
+    from trunkline.cli.main import main
+
+    assert main(["list", "repo"]) == 6
+    assert capfd.readouterr().err == (
+        "trunkline: no server answers at 127.0.0.1:1 (connection refused); start one with"
+        ' "trunkline serve --data DIR" or name another with --address or PACHD_ADDRESS\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lst"], 'did you mean "trunkline list"?'),
+        (["lst", "repo"], 'did you mean "trunkline list repo"?'),
+        (["list", "pipelin"], 'did you mean "trunkline list pipeline"?'),
+        (
+            ["create", "zebra"],
+            '"zebra" is nothing to create; it can be: branch, image, pipeline, project, repo',
+        ),
+        (["xyzzy"], '"trunkline xyzzy" is no command; see "trunkline --help"'),
+        (["create"], '"trunkline create" wants one more word: project, repo, branch, pipeline, image'),
+        (
+            ["list", "repo", "--projekt", "x"],
+            'unrecognized arguments: --projekt x; see "trunkline list repo --help"',
+        ),
+        (["--bogus", "list", "repo"], '"--bogus" is no option here'),
+        (["put", "file", "images@master"], "put file wants -f FILE"),
+        (["list", "repo", "-o", "xml"], "invalid choice: 'xml'"),
+        (["get", "file", "a@b:/", "-r"], "wants -o FOLDER"),
+        (["logs"], "logs wants --pipeline PIPELINE or --job PIPELINE@ID"),
+    ],
+)
+def test_a_mistyped_command_line_ends_with_2_and_the_mend(run, server, words, message):
+    outcome = run(*words)
+
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--help"], ["-h"], ["create", "--help"], ["list", "repo", "-h"], ["top", "--help"]]
+)
+def test_help_goes_to_standard_output_and_is_no_error(run, words):
+    outcome = run(*words)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("usage: trunkline")
+
+
+def test_options_for_everything_may_stand_in_front(run, server):
+    assert run("--project", "art", "-q", f"--address={server.address}", "list", "repo").code == 0
+
+    assert server.only("ListRepo").projects[0].name == "art"
+
+
+def test_every_command_is_where_the_table_says():
+    for name in TABLE:
+        assert parser(name, load(name)).format_help().startswith(f"usage: trunkline {name}")
+        assert split([*name.split(), "x"]) == (name, ["x"])
+
+
+def test_the_exit_codes_of_the_documentation_are_the_real_ones():
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+    documented = {
+        int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*?) \|$", text, re.MULTILINE)
+    }
+
+    known = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert set(documented) == known
+
+
+def test_colours_are_for_terminals_that_want_them(spawn, server):
+    server.answers["ListCommit"] = [pfs_pb2.CommitInfo(commit={"repo": {"name": "a"}, "id": "1"}, error="x")]
+
+    def on_terminal(**env):
+        leader, follower = pty.openpty()
+        process = spawn("list", "commit", "a", stdout=follower, env={"TERM": "xterm", **env})
+        process.wait(30)
+        os.close(follower)
+        shown = os.read(leader, 4096).decode()
+        os.close(leader)
+        return shown
+
+    assert "\033[31mfailed\033[0m" in on_terminal()
+    assert "\033[" not in on_terminal(NO_COLOR="1")
+    assert b"\033[" not in spawn("list", "commit", "a").communicate()[0]
+
+
+# Contexts ---------------------------------------------------------------------------------------------------
+
+
+def test_a_context_names_server_and_project(run, home):
+    assert (
+        run("config", "set", "context", "prod", "--address", "grpc://prod:30650", "--project", "art").code
+        == 0
+    )
+    assert run("config", "set", "context", "dev", "--address", "localhost:1").code == 0
+
+    assert run("config", "list", "context").out.splitlines() == [
+        "ACTIVE  NAME  ADDRESS            PROJECT",
+        "*       dev   localhost:1",
+        "        prod  grpc://prod:30650  art",
+    ]
+    assert config.target(context="prod", environ={"HOME": str(home)})[:2] == ("grpc://prod:30650", "art")
+    assert config.target(environ={"HOME": str(home)})[:2] == ("localhost:1", "default")
+
+    assert run("config", "delete", "context", "dev").code == 0
+    assert run("config", "get", "context", "dev").code == 3
+
+
+def write(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        ({}, {}, ("ctx:1", "p")),
+        ({"address": "opt:1"}, {"TRUNKLINE_ADDRESS": "env:1"}, ("opt:1", "default")),
+        ({}, {"TRUNKLINE_ADDRESS": "env:1", "PACHD_ADDRESS": "pachd:1"}, ("env:1", "default")),
+        ({}, {"PACHD_ADDRESS": "pachd:1", "TRUNKLINE_CONTEXT": "other"}, ("pachd:1", "default")),
+        ({}, {"TRUNKLINE_CONTEXT": "other"}, ("other:1", "default")),
+        ({"context": "other", "project": "q"}, {"TRUNKLINE_ADDRESS": "env:1"}, ("other:1", "q")),
+    ],
+)
+def test_the_nearest_word_on_the_server_wins(home, given, environment, expected):
+    contexts = {"here": {"address": "ctx:1", "project": "p"}, "other": {"address": "other:1"}}
+    write(home / ".config/trunkline/config.json", {"active_context": "here", "contexts": contexts})
+
+    assert config.target(**given, environ={"HOME": str(home), **environment})[:2] == expected
+
+
+def test_a_machine_set_up_for_pachctl_just_works(home):
+    context = {"pachd_address": "grpc://pachd:30650", "project": "lab"}
+    write(home / ".pachyderm/config.json", {"v2": {"active_context": "k", "contexts": {"k": context}}})
+
+    assert config.target(environ={"HOME": str(home)})[:2] == ("grpc://pachd:30650", "lab")
+
+
+def test_without_any_word_the_server_is_here(home):
+    assert config.target(environ={"HOME": str(home)})[:2] == ("localhost:30650", "default")
+
+
+def test_a_broken_configuration_is_named(home):
+    path = home / ".config/trunkline/config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+
+    with pytest.raises(FailedPrecondition, match=r"config\.json is broken .* mend or remove it"):
+        config.target(environ={"HOME": str(home)})
+
+
+# Completion -------------------------------------------------------------------------------------------------
+
+
+def complete(*words: str) -> list[str]:
+    """What bash offers after these words, the last being the one under the cursor."""
+    script = (
+        f"{completion.bash()}\nCOMP_WORDS=({' '.join(repr(word) for word in words)}); "
+        f"COMP_CWORD={len(words) - 1}; _trunkline; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_bash_completes_verbs_nouns_and_options():
+    assert complete("trunkline", "li") == ["list"]
+    assert "pipeline" in complete("trunkline", "list", "")
+    assert complete("trunkline", "list", "re") == ["repo"]
+    assert complete("trunkline", "list", "repo", "--all-p") == ["--all-projects"]
+    assert complete("trunkline", "put", "file", "images@master", "--app") == ["--append"]
+    assert complete("trunkline", "config", "set", "") == ["context"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_is_printed_for_each_shell(run, shell):
+    assert f"completion {shell}" in run("completion", shell).out
