@@ -42,7 +42,7 @@ KEPT_ROWS = 100_000
 
 
 class ItemRef(NamedTuple):
-    """A file or directory that a leaf's glob matched. (A named tuple: there may be a million at a time.)"""
+    """A file or directory that a leaf's glob matched; a named tuple, as there may be a million at a time."""
 
     #: Name of the input, which is its folder below /pfs.
     input: str
@@ -119,7 +119,7 @@ def datum_of(items: tuple[ItemRef, ...], salt: str) -> DatumSpec:
     for item in items:
         path = item.path.encode()
         place.update(_repo_of_id(item.input, item.repo, item.branch))
-        place.update(path + len(path).to_bytes(8))
+        place.update(path + len(path).to_bytes(8, "big"))
     content = hashlib.blake2b(place.hexdigest().encode(), digest_size=32)
     for item in items:
         if not item.reference:
@@ -132,7 +132,7 @@ def datum_of(items: tuple[ItemRef, ...], salt: str) -> DatumSpec:
 def _repo_of_id(*names: str) -> bytes:
     """Return the part of an id that all items of a leaf have in common."""
     encoded = [name.encode() for name in names]
-    return b"".join(name + len(name).to_bytes(8) for name in encoded)
+    return b"".join(name + len(name).to_bytes(8, "big") for name in encoded)
 
 
 def enumerate_datums(
@@ -264,8 +264,10 @@ class _Cross:
     sides: tuple[_Part, ...]
 
     def rows(self, items_of: _ItemsOf) -> Iterator[_Row]:
-        first, *others = (partial(side.rows, items_of) for side in self.sides)
-        for combination in _product((first(), *map(_Repeated, others))):
+        first, *others = self.sides
+        sides: list[Iterable[_Row]] = [first.rows(items_of)]
+        sides += (_Repeated(partial(side.rows, items_of)) for side in others)
+        for combination in _product(sides):
             yield tuple(chain.from_iterable(combination))
 
     def changes(self, world: _World) -> Iterator[_Change]:
@@ -279,13 +281,15 @@ class _Cross:
         ]
         whole = [_Joined(*pair) for pair in zip(changes, same, strict=True)]
         for place, own in enumerate(changes):
-            if own:
-                # The changes come first because they are in memory; a side after them may be long.
-                for change, *others in _product((own, *same[:place], *whole[place + 1 :])):
-                    others.insert(place, change)
-                    old, new = _combined([c[0] for c in others]), _combined([c[1] for c in others])
-                    if old is not None or new is not None:
-                        yield old, new
+            if not own:
+                continue
+            # The changes come first because they are in memory; a side after them may be long.
+            sides: list[Iterable[_Change]] = [own, *same[:place], *whole[place + 1 :]]
+            for first, *others in _product(sides):
+                ordered = (*others[:place], first, *others[place:])
+                old, new = _combined([c[0] for c in ordered]), _combined([c[1] for c in ordered])
+                if old is not None or new is not None:
+                    yield old, new
 
     def leaves(self) -> Iterator[PfsInput]:
         return chain.from_iterable(side.leaves() for side in self.sides)
@@ -413,7 +417,7 @@ class _Joined(Generic[_T]):
 
 
 def _product(sides: Sequence[Iterable[_T]]) -> Iterator[tuple[_T, ...]]:
-    """Yield what ``itertools.product`` does without keeping any side; all but the first must be repeatable."""
+    """Yield as ``itertools.product`` does but keep no side; all after the first must be repeatable."""
     if not sides:
         yield ()
         return
