@@ -46,7 +46,12 @@ def ordinary_user() -> int:
     if shutil.which("setpriv") is None:
         pytest.skip("there is no setpriv to drop root with")
     command = [*SETPRIV, sys.executable, "-c", "import trunkline.worker.loop"]
-    if subprocess.run(command, check=False, cwd="/", capture_output=True, env=worker_environment()).returncode != 0:
+    if (
+        subprocess.run(
+            command, check=False, cwd="/", capture_output=True, env=worker_environment()
+        ).returncode
+        != 0
+    ):
         pytest.skip("user nobody may not read this checkout or its interpreter")
     return NOBODY
 

@@ -255,7 +255,7 @@ def find_executable(name: str, path: str) -> str:
     if "/" in name:
         return name
     unusable = ""
-    for folder in path.split(":"):
+    for folder in path.split(":") if "\0" not in name else ():
         candidate = f"{folder or '.'}/{name}"
         if os.access(candidate, os.X_OK):
             if not os.path.isdir(candidate):
