@@ -66,15 +66,13 @@ def _file(source: str, path: str) -> Iterator[control_pb2.CreateImageRequest]:
 
 def list_(invocation: Invocation) -> None:
     """List images that mean something here."""
-    whole = invocation.options.full_timestamps
 
     def row(info: control_pb2.ImageInfo) -> Sequence[str]:
         state = f"{info.state}: {info.reason}" if info.reason else info.state
-        created = output.when(info.created, whole=whole)
-        return info.name, info.digest[:12], created, state, output.one_line(", ".join(info.paths))
+        return info.name, info.digest[:12], state, output.one_line(", ".join(info.paths))
 
     found = invocation.control.ListImage(control_pb2.ListImageRequest())
-    columns = ("NAME", "DIGEST", "CREATED", "STATE", "FILES")
+    columns = ("NAME", "DIGEST", "STATE", "FILES")
     output.show_many(invocation, found, columns, row, lambda info: info.name)
 
 
