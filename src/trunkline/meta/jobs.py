@@ -216,6 +216,15 @@ def end(conn: sa.Connection, job_id: int, state: str, reason: str, now: float) -
     return True
 
 
+def restart(conn: sa.Connection, job_id: int) -> None:
+    """Begin a job that is not at its end anew: what was claimed and handed in goes, ``restart`` counts it."""
+    for table in (claim, handin):
+        conn.execute(table.delete().where(table.c.job_id == job_id))
+    again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
+    again |= {"state": "STARTING", "restart": job.c.restart + 1, "base_id": None, "todo": None, "gone": None}
+    conn.execute(job.update().where(job.c.id == job_id).values(again))
+
+
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
     """Delete jobs with all that hangs on them."""
     for table in (claim, handin, log_batch):

@@ -99,7 +99,8 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     # Back to STARTING when the machinery, not the user's command, failed.
     _J.RUNNING: frozenset({_J.EGRESSING, _J.FINISHING, _J.STARTING}) | _JOB_ENDS,
     _J.EGRESSING: frozenset({_J.FINISHING, _J.STARTING}) | _JOB_ENDS,
-    _J.FINISHING: frozenset({_J.SUCCESS}) | _JOB_ENDS,
+    # Back to STARTING when the job that it builds on was removed.
+    _J.FINISHING: frozenset({_J.SUCCESS, _J.STARTING}) | _JOB_ENDS,
     _J.SUCCESS: frozenset(),
     _J.FAILURE: frozenset(),
     _J.KILLED: frozenset(),

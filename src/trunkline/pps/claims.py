@@ -169,6 +169,15 @@ def free_expired(write: Write) -> int:
     return len(expired)
 
 
+def let_go(write: Write, worker_id: str) -> None:
+    """Note that a worker asks for work, so holds none: its job ended, or the answer to its claim was lost."""
+    free_of_worker(write, worker_id)
+    worker = known(write.conn, worker_id)
+    if worker.state == "busy":
+        _now_idle(write, worker_id)
+        write.tx.wake(f"pipeline:{worker.pipeline_id}")
+
+
 def free_of_worker(write: Write, worker_id: str) -> None:
     """Take back what a worker that is gone had claimed."""
     for claim in jobs.claims_of_worker(write.conn, worker_id):

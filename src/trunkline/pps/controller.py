@@ -185,10 +185,12 @@ def _move(write: Write, job_id: int, before: JobState, after: JobState) -> None:
 
 
 def _begin(write: Write, job_id: int, made: plan.JobPlan) -> None:
-    """Record a plan, unless the job ended meanwhile, and call the workers."""
+    """Record a plan, unless the job ended or lost its base meanwhile, and call the workers."""
     job = jobs.by_id(write.conn, job_id)
     if job is None or job.state != JobState.STARTING:
         return
+    if made.base is not None and jobs.by_id(write.conn, made.base.id) is None:
+        return  # the next round plans on another base
     chunks.add(write.conn, made.packs, 0, write.now)
     plan.record(write.conn, job, made, write.now)
     wake(write, job.pipeline_id)

@@ -42,11 +42,7 @@ class JobKeeper:
 
     def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
         """Delete the jobs whose output commits go."""
-        gone = jobs.of_commits(write.conn, numbers)
-        if gone:
-            jobs.remove(write.conn, [row.id for row in gone])
-            for row in gone:
-                wake(write, row.pipeline_id)
+        remove_jobs(write, jobs.of_commits(write.conn, numbers))
 
     def removing_repo(self, write: Write, repo: RepoRow) -> None:
         """Refuse to remove the repos of a pipeline."""
@@ -106,6 +102,18 @@ def end_job(
     wake(write, job.pipeline_id)
     write.tx.wake(f"work:{job.pipeline_id}")
     return True
+
+
+def remove_jobs(write: Write, gone: Sequence[JobRow]) -> None:
+    """Delete jobs. What was planned as the difference to one of them is planned anew."""
+    numbers = {job.id for job in gone}
+    jobs.remove(write.conn, list(numbers))
+    for pipeline_id in {job.pipeline_id for job in gone}:
+        for job in jobs.live(write.conn, pipeline_id):
+            if job.base_id in numbers:
+                jobs.restart(write.conn, job.id)
+        wake(write, pipeline_id)
+        write.tx.wake(f"work:{pipeline_id}")
 
 
 def stop_live_jobs(write: Write, pipeline_id: int, reason: str) -> None:

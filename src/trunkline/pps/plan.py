@@ -55,6 +55,10 @@ class Inputs:
     trees: dict[datums.LeafKey, TreeId]
     commits: dict[datums.LeafKey, CommitRow | None]
 
+    def covers(self, later: Inputs) -> bool:
+        """Tell whether every leaf that has files later has its commit here; one may have been squashed."""
+        return all(self.commits.get(key) is not None for key, row in later.commits.items() if row is not None)
+
 
 def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     """Find the commit and tree of each input leaf: the one of the job's provenance in the leaf's repo."""
@@ -79,7 +83,12 @@ def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
         todo = sorted(_rows_of(found))
         gone: list[tuple[bytes, bytes]] = []
         total = len(todo)
-    elif spec.reprocess_spec != "every_job" and base.recovered == 0 and _same_datums(spec, old_spec):
+    elif (
+        spec.reprocess_spec != "every_job"
+        and base.recovered == 0
+        and _same_datums(spec, old_spec)
+        and old.covers(new)
+    ):
         todo, gone, total = _difference(versions, spec, base, old, new)
     else:
         todo, gone, total = _comparison(versions, spec, base, new)

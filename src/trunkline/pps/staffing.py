@@ -52,8 +52,10 @@ FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
 
 @dataclass(slots=True)
 class Crashes:
-    """How a pipeline's workers have died unasked, one after the other."""
+    """How the workers of a pipeline's version have died unasked, one start after the other."""
 
+    version: int
+    #: Starts that went wrong, not workers: those that were started together die together.
     count: int = 0
     reason: str = ""
     #: No worker is started before this time.
@@ -78,13 +80,15 @@ class Staffing:
         self._fleet = fleet
         self._startups: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=STARTUPS_KEPT))
         self._seen_ready: set[str] = set()
-        self._crashes: defaultdict[int, Crashes] = defaultdict(Crashes)
+        #: When a worker was last seen waiting for a place: that is no part of how long a start takes.
+        self._waited: dict[str, float] = {}
+        self._crashes: dict[int, Crashes] = {}
         self._last: dict[int, str] = {}
 
     def crash_reason(self, pipeline_id: int) -> str:
         """Return why the pipeline's workers do not stay up, or nothing."""
         crashes = self._crashes.get(pipeline_id)
-        return crashes.reason if crashes is not None and crashes.count else ""
+        return crashes.reason if crashes is not None else ""
 
     def startup_seconds(self, image: str) -> float:
         """Return how long a worker of this image is expected to take from being asked for to being ready."""
@@ -97,7 +101,10 @@ class Staffing:
         Returns:
             When to look again even if nothing changes (seconds since the epoch), or None.
         """
-        self._reconcile(pipeline, spec)
+        self._reconcile(pipeline)
+        crashes = self._crashes.get(pipeline.id)
+        if crashes is not None and crashes.version != pipeline.version:
+            del self._crashes[pipeline.id]
         staff = self._versions.read(_read_staff, pipeline.id, job)
         self._learn(spec, staff.rows)
         now = self._versions.clock.now()
@@ -120,12 +127,12 @@ class Staffing:
         decision = sizing.decide(demand, policy, observed, now)
         self._record(pipeline, decision, demand, policy, observed)
         self._retire([*decision.retire, *outdated], {row.id: row for row in staff.rows})
-        crashes = self._crashes[pipeline.id]
-        if decision.start and now < crashes.not_before:
-            return crashes.not_before
-        for _ in range(decision.start):
-            self._start(pipeline, spec)
-        return self._look_again(decision, staff, now)
+        if not decision.target:
+            self._crashes.pop(pipeline.id, None)
+        blocked_until = self._blocked_until(pipeline, now) if decision.start else None
+        if decision.start and blocked_until is None:
+            blocked_until = self._start_all(pipeline, spec, decision.start)
+        return self._look_again(decision, staff, now, blocked_until)
 
     def dismiss(self, worker_ids: Sequence[str]) -> None:
         """End workers that have no row any more."""
@@ -133,11 +140,11 @@ class Staffing:
             self._fleet.stop(worker_id, 0.0)
 
     def forget(self, pipeline_id: int) -> None:
-        """Drop what is remembered of a pipeline that was deleted or updated."""
+        """Drop what is remembered of a pipeline that was deleted."""
         self._crashes.pop(pipeline_id, None)
         self._last.pop(pipeline_id, None)
 
-    def _reconcile(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
+    def _reconcile(self, pipeline: PipelineRow) -> None:
         """Take over what the fleet shows: reasons, starts, and workers that are gone."""
         rows = self._versions.read(workers.of_pipeline, pipeline.id)
         if not rows:
@@ -147,8 +154,10 @@ class Staffing:
             sighting = sightings.get(row.id)
             if sighting is None or sighting.phase is WorkerPhase.GONE:
                 self._lost(pipeline, row, sighting)
-            elif sighting.phase is WorkerPhase.PENDING and sighting.reason != row.reason:
-                self._versions.write(_set_reason, row.id, sighting.reason)
+            elif sighting.phase is WorkerPhase.PENDING:
+                self._waited[row.id] = self._versions.clock.now()
+                if sighting.reason != row.reason:
+                    self._versions.write(_set_reason, row.id, sighting.reason)
             elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
                 self._versions.write(_set_state, row.id, "pending", "starting")
             elif row.state == "retiring" and self._versions.clock.now() - row.since > RETIRE_GRACE:
@@ -163,21 +172,38 @@ class Staffing:
         self._versions.write(forget)
         self._fleet.stop(row.id, 0.0)
         self._seen_ready.discard(row.id)
+        self._waited.pop(row.id, None)
         if row.state == "retiring" or sighting is None:
             return
-        crashes = self._crashes[pipeline.id]
+        if row.version == pipeline.version:
+            self._crashed(pipeline, f"a worker ended unasked: {sighting.reason or 'no reason is known'}")
+
+    def _crashed(self, pipeline: PipelineRow, reason: str) -> None:
+        """Note why workers do not stay up, and put the next start off; twice as long with every start."""
+        now = self._versions.clock.now()
+        crashes = self._crashes.get(pipeline.id)
+        if crashes is None:
+            crashes = self._crashes[pipeline.id] = Crashes(pipeline.version)
+        crashes.reason = reason
+        if now < crashes.not_before:
+            return
         crashes.count += 1
-        crashes.reason = f"a worker ended unasked: {sighting.reason or 'no reason is known'}"
         backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (crashes.count - 1))
-        crashes.not_before = self._versions.clock.now() + backoff
-        log.warning("worker of %s lost: %s; next start in %.0f s", pipeline, sighting.reason, backoff)
+        crashes.not_before = now + backoff
+        log.warning("workers of %s do not stay up: %s; next start in %.0f s", pipeline, reason, backoff)
+
+    def _blocked_until(self, pipeline: PipelineRow, now: float) -> float | None:
+        """Return before when no worker of the pipeline may be started, or None."""
+        crashes = self._crashes.get(pipeline.id)
+        return crashes.not_before if crashes is not None and now < crashes.not_before else None
 
     def _learn(self, spec: PipelineSpec, rows: list[WorkerRow]) -> None:
         """Remember how long starts took; a worker that got ready ends a row of crashes."""
         for row in rows:
             if row.ready is not None and row.id not in self._seen_ready:
                 self._seen_ready.add(row.id)
-                self._startups[image_of(spec)].append(row.ready - row.created)
+                begun = self._waited.pop(row.id, row.created)
+                self._startups[image_of(spec)].append(max(0.0, row.ready - begun))
                 self._crashes.pop(row.pipeline_id, None)
 
     def _record(
@@ -203,6 +229,16 @@ class Staffing:
             write.tx.wake("workers")
 
         self._versions.write(write_down)
+
+    def _start_all(self, pipeline: PipelineRow, spec: PipelineSpec, number: int) -> float | None:
+        """Ask for workers. Returns when to try again, when the fleet refuses them."""
+        for _ in range(number):
+            try:
+                self._start(pipeline, spec)
+            except errors.TrunklineError as error:
+                self._crashed(pipeline, error.message)
+                return self._crashes[pipeline.id].not_before
+        return None
 
     def _start(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
         worker_id, token = uuid.uuid4().hex, secrets.token_hex(32)
@@ -239,12 +275,9 @@ class Staffing:
         self._versions.write(want)
         try:
             self._fleet.start(wanted)
-        except errors.TrunklineError as error:
-            crashes = self._crashes[pipeline.id]
-            crashes.count += 1
-            crashes.reason = error.message
-            crashes.not_before = self._versions.clock.now() + LAST_BACKOFF
+        except errors.TrunklineError:
             self._versions.write(_remove, worker_id)
+            raise
 
     def _retire(self, worker_ids: Sequence[str], rows: dict[str, WorkerRow]) -> None:
         """Ask workers to go: those that claim are told by their next call, the others are not begun."""
@@ -253,13 +286,17 @@ class Staffing:
             if row.state in ("pending", "starting"):
                 self._versions.write(_remove, worker_id)
                 self._fleet.stop(worker_id, 0.0)
+                self._waited.pop(worker_id, None)
             else:
                 self._versions.write(_retire_one, worker_id, row.pipeline_id)
 
-    def _look_again(self, decision: sizing.Decision, staff: Staff, now: float) -> float | None:
+    def _look_again(
+        self, decision: sizing.Decision, staff: Staff, now: float, blocked_until: float | None
+    ) -> float | None:
         """Return when the fleet must be looked at: it tells nothing by itself."""
-        times = [decision.wake_at] if decision.wake_at is not None else []
-        if decision.start or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
+        times = [at for at in (decision.wake_at, blocked_until) if at is not None]
+        started = decision.start and blocked_until is None
+        if started or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
             times.append(now + 0.2)
         elif staff.rows:
             times.append(now + 2.0)

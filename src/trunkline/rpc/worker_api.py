@@ -84,6 +84,8 @@ class WorkerServicer:
     async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:
         worker_id = await self._authenticate(context)
         worker = await self._versions.db.read(claims.known, worker_id)
+        if worker.state == "busy":
+            await self._versions.write_soon(claims.let_go, worker_id)
         topic = f"work:{worker.pipeline_id}"
         loop = asyncio.get_running_loop()
         end = loop.time() + request.wait_seconds
