@@ -53,7 +53,7 @@ def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[tuple[bytes, str, in
     for at in range(0, len(ids), FIND_BATCH):
         batch = tuple(ids[at : at + FIND_BATCH])
         rows = conn.exec_driver_sql(_FIND.format(",".join([mark] * len(batch))), batch)
-        found.extend(rows.tuples())
+        found.extend((row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows)
     return found
 
 
