@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -231,3 +233,30 @@ def test_an_index_that_fails_fails_the_write() -> None:
 
     assert list(objects.list("")) == []
     store.close()
+
+
+def test_a_pack_of_an_earlier_release_can_be_read(world: World) -> None:
+    """The file holds a pack of format version 1 with both codecs; every later release must read it."""
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "pack.json").read_text())
+    pack = bytes.fromhex(golden["pack"])
+    world.objects.put("packs/00/golden", [pack])
+    for id, offset, stored, length, codec in golden["entries"]:
+        place = Location("packs/00/golden", offset, stored, length, codec)
+        world.index.places[ChunkId(bytes.fromhex(id))] = place
+
+    chunks = list(world.store.read_many(world.index.places))
+
+    assert chunks == [TEXT[: 44 * 50], noise(300, 5), b"short"]
+    assert pack[-32:] == blake3(pack[:-32]).digest()
+    assert [place.codec for place in world.index.places.values()] == [ZSTD, RAW, RAW]
+
+
+def test_packs_are_laid_out_as_frozen(world: World) -> None:
+    """Chunks one after the other, nothing between, and the hash of all at the end."""
+    writer = world.store.writer()
+    writer.add_many([noise(300, 5), b"short", noise(10, 6)])
+    (pack,) = writer.seal()
+    body = noise(300, 5) + b"short" + noise(10, 6)
+
+    assert world.objects.get(pack.pack) == body + blake3(body).digest()
+    assert [entry[1:] for entry in pack.entries] == [(0, 300, 300, RAW), (300, 5, 5, RAW), (305, 10, 10, RAW)]

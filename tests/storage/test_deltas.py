@@ -119,7 +119,7 @@ class ChangesAgainstADict(RuleBasedStateMachine):
 
 def test_any_changes_in_any_portions_give_the_tree_of_the_files() -> None:
     run_state_machine_as_test(
-        ChangesAgainstADict, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
+        ChangesAgainstADict, settings=settings(max_examples=80, stateful_step_count=25, deadline=None)
     )
 
 
@@ -222,3 +222,46 @@ def test_a_file_that_comes_in_many_small_pieces_by_turns_is_whole(world: World) 
     tree = world.apply(EMPTY, say).tree
 
     assert tree == world.files({path: b"".join(data) for path, data in pieces.items()})
+
+
+def test_the_last_of_deletes_within_deletes_counts(world: World) -> None:
+    """A file deleted and written again, then its directory deleted: the later, outer delete wins."""
+    base = world.files({"/a/x": b"old", "/a/y": b"old", "/b": b"kept"})
+
+    def rewrite(delta: DeltaWriter) -> None:
+        delta.delete("/a/x")
+        delta.add("/a/x", "default", b"new")
+
+    swept = world.apply(base, rewrite, lambda delta: delta.delete("/a/"))
+    kept = world.apply(base, lambda delta: delta.delete("/a/"), rewrite)
+
+    assert swept.tree == world.files({"/b": b"kept"})
+    assert kept.tree == world.files({"/a/x": b"new", "/b": b"kept"})
+
+
+@pytest.mark.parametrize("tag", ["", "default"])
+def test_a_long_file_written_after_a_delete_replaces(world: World, tag: str) -> None:
+    pieces = [noise(1 << 20, seed) for seed in range(18)]
+
+    def say(delta: DeltaWriter) -> None:
+        delta.delete("/f", tag)
+        for piece in pieces:
+            delta.add("/f", "default", piece)
+
+    applied = world.apply(world.files({"/f": b"old"}), say)
+
+    assert applied.tree == world.files({"/f": b"".join(pieces)})
+
+
+def test_a_long_file_goes_on_where_it_was_left(world: World) -> None:
+    pieces = [noise(1 << 20, seed) for seed in range(20)]
+
+    def say(delta: DeltaWriter) -> None:
+        for piece in pieces[:2]:
+            delta.add("/f", "default", piece)
+        delta._flush()
+        for piece in pieces[2:]:
+            delta.add("/f", "default", piece)
+            delta.add("/other", "default", b"x")
+
+    assert world.apply(EMPTY, say).tree == world.files({"/f": b"".join(pieces), "/other": b"x" * 18})

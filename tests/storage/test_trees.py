@@ -33,8 +33,8 @@ SIZED = TreeKind(size_of=len, summed=True)
 
 keys = st.binary(min_size=1, max_size=3)
 values = st.binary(max_size=40) | st.binary(min_size=500, max_size=1500)
-rows = st.dictionaries(keys, values, max_size=120)
-changes = st.dictionaries(keys, st.none() | values, max_size=60)
+rows = st.dictionaries(keys, values, max_size=70)
+changes = st.dictionaries(keys, st.none() | values, max_size=40)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_range_holds_the_rows_of_the_range(
     assert tiny.trees.summary(tree) == summed(table)
 
 
-@given(rows, keys, st.integers(0, 130), st.integers(0, 130))
+@given(rows, keys, st.integers(0, 80), st.integers(0, 80))
 def test_rows_are_found_by_key_and_by_position(
     tiny: World, table: dict[bytes, bytes], key: bytes, start: int, stop: int
 ) -> None:
@@ -93,7 +93,7 @@ def test_rows_are_found_by_key_and_by_position(
 
 
 @given(rows, changes)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_merged_tree_is_the_tree_of_its_rows(
     tiny: World, table: dict[bytes, bytes], change: dict[bytes, bytes | None]
 ) -> None:
@@ -115,7 +115,7 @@ def test_changes_may_be_merged_in_any_portions(
 
 
 @given(rows, changes, st.booleans(), keys, st.none() | keys)
-@settings(max_examples=200)
+@settings(max_examples=120)
 def test_a_diff_is_what_differs(
     tiny: World,
     table: dict[bytes, bytes],
