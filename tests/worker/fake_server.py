@@ -155,10 +155,12 @@ class FakeServer:
         return pb.RenewResponse(valid=not self.lose_claims, restart_datum=restart)
 
     async def _log(self, request, context):
+        await self._check(context)
         self._note(lambda: self.lines.extend(request.lines))
         return pb.LogResponse()
 
     async def _fetch(self, request, context):
+        await self._check(context)
         self._note(lambda: self.fetches.append(list(request.items)))
         assignment = self._handed[request.claim_id]
         for number in request.items:
@@ -172,6 +174,7 @@ class FakeServer:
                     )
 
     async def _complete(self, frames, context):
+        await self._check(context)
         outputs: dict[tuple[int, str], bytes] = {}
         async for frame in frames:
             for piece in frame.outputs:

@@ -136,7 +136,10 @@ def test_every_attempt_begins_with_fresh_inputs_and_no_outputs(server, workers_a
     counter = workers_anywhere.folder / "attempts"
     counter.touch()
     counter.chmod(0o666)
-    script = f'echo >> {counter}; ls "$PFS_ROOT/out" > "$PFS_ROOT/out/seen"; cat "$in" >> "$PFS_ROOT/out/seen"; echo spoilt > "$in"; test $(wc -l < {counter}) = 3'
+    script = (
+        f'echo >> {counter}; cd "$PFS_ROOT/out"; ls > seen; cat "$in" >> seen; '
+        f'echo spoilt > "$in"; test $(wc -l < {counter}) = 3'
+    )
     assignment(server, ONE, sh(script)).datum_tries = 5
 
     workers_anywhere.run()
@@ -182,7 +185,10 @@ def test_a_command_that_writes_to_its_input_harms_no_other_datum(server, workers
     """The first input is shared by both datums; the first datum overwrites and removes parts of it."""
     shared = {"/model/a": b"a", "/model/b": b"b"}
     inputs = {"in": {"/1": b"", "/2": b""}, "shared": shared}
-    script = 'cat "$PFS_ROOT"/shared/model/* > "$PFS_ROOT/out/$(basename "$in")"; echo spoilt > "$PFS_ROOT/shared/model/a"; rm "$PFS_ROOT/shared/model/b"'
+    script = (
+        'cd "$PFS_ROOT"; cat shared/model/* > out/$(basename "$in"); '
+        "echo spoilt > shared/model/a; rm shared/model/b"
+    )
     assignment(server, inputs, sh(script))
 
     workers_anywhere.run()

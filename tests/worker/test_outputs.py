@@ -70,7 +70,10 @@ def test_outputs_that_cannot_be_stored_fail_the_datum_with_a_sentence(server, wo
 
 def test_large_outputs_arrive_whole_wherever_they_lie(server, workers_anywhere):
     """Larger than what is held in memory, in a link to elsewhere that the next datum overwrites."""
-    script = "head -c 6000000 /dev/zero | tr '\\0' $(basename $in) > own; cp own /tmp/trunkline-elsewhere-$$; mv -f /tmp/trunkline-elsewhere-$$ $HOST; ln -s $HOST link"
+    script = (
+        "head -c 6000000 /dev/zero | tr '\\0' $(basename $in) > own; "
+        "cp own $HOST-$$; mv -f $HOST-$$ $HOST; ln -s $HOST link"
+    )
     inputs = {"in": {"/1": b"", "/2": b""}}
     folder = workers_anywhere.folder / "elsewhere"
     folder.mkdir()

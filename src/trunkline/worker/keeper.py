@@ -48,7 +48,8 @@ class Keeper:
         with self._changed:
             self._stopped = True
             self._changed.notify()
-        self._thread.join(timeout=1.0)  # it may be inside a call that only the process's end interrupts
+        if self._thread.is_alive():
+            self._thread.join(timeout=1.0)  # it may be inside a call that only the process's end interrupts
 
     def hold(self, claim_id: str, lease_seconds: float) -> None:
         """Renew this claim every third of its lease until ``let_go``."""

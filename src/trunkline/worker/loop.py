@@ -102,7 +102,7 @@ class Worker:
 def _notes(settings: Settings, world: World) -> list[str]:
     """Return what whoever reads the log should know about this worker's world."""
     notes = []
-    if not settings.image.known:
+    if settings.image.name and not settings.image.known:
         notes.append(
             f'image "{settings.image.name}" is not known here; commands run on this machine\'s own tools'
         )

@@ -57,6 +57,8 @@ class _Worker:
     pidfd: int = -1
     #: Monotonic time after which it is killed; set once ``stop`` was called.
     kill_at: float | None = None
+    #: Whether it was killed because it did not go in time.
+    forced: bool = False
 
 
 class ProcessFleet:
@@ -187,7 +189,7 @@ class ProcessFleet:
             os.close(worker.pidfd)
             worker_id = worker.spec.worker_id
             log = self._logs / f"{worker_id}.log"
-            reason = _how_it_ended(code, log)
+            reason = "was ended by force: it did not go in time" if worker.forced else _how_it_ended(code, log)
             if code == 0:
                 log.unlink(missing_ok=True)
             self._tidy(self._scratch / worker_id)
@@ -207,6 +209,7 @@ class ProcessFleet:
 
     def _kill(self, worker: _Worker) -> None:
         assert worker.process is not None
+        worker.forced = True
         leftovers.kill_tree(worker.process.pid)
 
     def _admit(self) -> None:
@@ -221,7 +224,8 @@ class ProcessFleet:
                     continue  # stopped meanwhile
                 if image is not None and image.state is ImageState.FAILED:
                     worker.phase = WorkerPhase.GONE
-                    worker.reason = f'image "{image.name}" could not be built: {image.reason}; correct it and create it again'
+                    fault = f'image "{image.name}" could not be built: {image.reason}'
+                    worker.reason = f"{fault}; correct its definition and create it again"
                 elif image is not None and image.state is ImageState.BUILDING:
                     worker.reason = f'waits for image "{image.name}" to be built'
                 elif ahead is not None:

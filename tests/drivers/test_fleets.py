@@ -1,0 +1,367 @@
+"""The process fleet and image environments, with real worker processes and a real (local) package."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
+from trunkline.drivers.fleets.process import ProcessFleet
+from trunkline.errors import InvalidArgument, NotFound, Unavailable
+from trunkline.model.workers import WorkerPhase, WorkerSpec
+
+sys.path.append(str(Path(__file__).parents[1] / "worker"))
+from fake_server import FakeServer, assignment
+
+PENDING, RUNNING, GONE = WorkerPhase.PENDING, WorkerPhase.RUNNING, WorkerPhase.GONE
+GIB = 1 << 30
+
+
+@pytest.fixture
+def server():
+    server = FakeServer()
+    server.retire_when_empty = False
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def images(tmp_path):
+    images = ImageEnvironments(tmp_path / "images")
+    yield images
+    images.close()
+
+
+@pytest.fixture
+def fleet(server, images, tmp_path):
+    fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+    yield fleet
+    fleet.close()
+
+
+def spec(number: int, memory: int = 0, image: str = "") -> WorkerSpec:
+    return WorkerSpec(
+        worker_id=f"{number:032x}", token="t", project="default", pipeline="edges", image=image, memory=memory
+    )
+
+
+def sighting(fleet: ProcessFleet, number: int) -> tuple[WorkerPhase, str] | None:
+    for each in fleet.observe():
+        if each.worker_id == f"{number:032x}":
+            return each.phase, each.reason
+    return None
+
+
+def wait_until(condition, seconds: float = 30.0) -> None:
+    """Poll: a fleet is observed, it does not call back."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not reached within {seconds} s"
+        threading.Event().wait(0.01)
+
+
+def is_running(mark: str) -> bool:
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark.replace(" ", "\0") in process.read_text("utf-8", "replace"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def make_wheel(folder: Path) -> Path:
+    """A package with a module and a command, made by hand so that no index is needed."""
+    wheel = folder / "hello-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("hello.py", "def main():\n    print('hello from the image')\n")
+        archive.writestr("hello-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: hello\nVersion: 1.0\n")
+        archive.writestr(
+            "hello-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("hello-1.0.dist-info/entry_points.txt", "[console_scripts]\nhello = hello:main\n")
+        archive.writestr("hello-1.0.dist-info/RECORD", "")
+    return wheel
+
+
+# the fleet
+
+
+def test_a_worker_is_pending_then_running_then_gone(server, fleet, tmp_path):
+    server.retire_when_empty = True
+
+    fleet.start(spec(1))
+
+    wait_until(lambda: sighting(fleet, 1) == (GONE, "ended as asked"))
+    assert len(server.registered) == 1
+    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+    assert list((tmp_path / "fleet" / "logs").iterdir()) == []
+
+
+def test_starting_a_worker_twice_starts_it_once(server, fleet):
+    fleet.start(spec(1))
+    fleet.start(spec(1))
+
+    server.wait_until(lambda: server.claims == 1)
+
+    assert [each.phase for each in fleet.observe()] == [RUNNING]
+
+
+def test_a_worker_that_does_not_fit_waits_and_says_for_what(server, fleet):
+    for number in range(4):
+        fleet.start(spec(number, 4 * GIB))
+    server.wait_until(lambda: server.claims == 4)
+
+    fleet.start(spec(4, 5 * GIB))
+    fleet.start(spec(5, GIB))
+
+    wait_until(lambda: sighting(fleet, 5) != (PENDING, "is about to be started"))
+    reason = "waits for 5.0 GiB of memory: 16.0 GiB of 20.0 GiB are taken by 4 workers"
+    assert sighting(fleet, 4) == (PENDING, reason)
+    assert sighting(fleet, 5) == (PENDING, f"waits behind worker 00000000, which {reason}")
+
+
+def test_waiting_workers_start_when_there_is_room_again(server, fleet):
+    fleet.start(spec(1, 20 * GIB))
+    fleet.start(spec(2, 20 * GIB))
+    server.wait_until(lambda: server.claims == 1)
+
+    fleet.stop(f"{1:032x}", grace=10)
+
+    wait_until(lambda: sighting(fleet, 2) == (RUNNING, ""))
+
+
+def test_a_worker_that_can_never_fit_is_refused(fleet):
+    with pytest.raises(
+        InvalidArgument, match=r"asks for 21.0 GiB of memory and this server gives 20.0 GiB to all"
+    ):
+        fleet.start(spec(1, 21 * GIB))
+
+
+def test_an_idle_worker_that_is_stopped_goes_at_once_and_is_then_forgotten(server, fleet):
+    fleet.start(spec(1))
+    server.wait_until(lambda: server.claims == 1)
+
+    fleet.stop(f"{1:032x}", grace=30)
+
+    wait_until(lambda: sighting(fleet, 1) == (GONE, "ended as asked"))
+    fleet.stop(f"{1:032x}", grace=0)
+    assert fleet.observe() == []
+
+
+def test_a_worker_that_does_not_go_in_time_is_ended_with_its_command(server, fleet):
+    mark = f"sleep 1000.{uuid.uuid4().int}"
+    assignment(server, {"in": {"/f": b""}}, ["sh", "-c", f"setsid {mark} & {mark}"])
+    fleet.start(spec(1))
+    wait_until(lambda: is_running(mark))
+
+    fleet.stop(f"{1:032x}", grace=0.1)
+
+    wait_until(lambda: sighting(fleet, 1) == (GONE, "was ended by force: it did not go in time"))
+    assert not is_running(mark)
+
+
+def test_what_a_killed_worker_leaves_running_is_ended(server, fleet, tmp_path):
+    """As the kernel does when memory runs out: the worker has no chance to tidy up."""
+    mark = f"sleep 1000.{uuid.uuid4().int}"
+    assignment(server, {"in": {"/f": b""}}, ["sh", "-c", f"setsid {mark} & {mark}"])
+    fleet.start(spec(1))
+    wait_until(lambda: is_running(mark))
+
+    os.kill(server.registered[0], 9)
+
+    wait_until(lambda: (sighting(fleet, 1) or (None,))[0] is GONE)
+    assert sighting(fleet, 1)[1].startswith("was killed by SIGKILL (out of memory?)")
+    wait_until(lambda: not is_running(mark))
+    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+
+
+def test_a_worker_that_fails_leaves_its_last_words(server, fleet, tmp_path):
+    server.known = False
+
+    fleet.start(spec(1))
+
+    words = "ended with exit code 1; its last words: worker: the server does not know this worker any more"
+    wait_until(lambda: sighting(fleet, 1)[0] is GONE)
+    assert sighting(fleet, 1)[1] == words
+    assert len(list((tmp_path / "fleet" / "logs").iterdir())) == 1
+
+
+def test_a_closed_fleet_has_no_workers_and_takes_none(server, fleet):
+    fleet.start(spec(1))
+    server.wait_until(lambda: server.claims == 1)
+
+    fleet.close()
+
+    assert not os.path.exists(f"/proc/{server.registered[0]}")
+    with pytest.raises(Unavailable, match="shutting down"):
+        fleet.start(spec(2))
+
+
+def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, tmp_path):
+    mark = f"sleep 1000.{uuid.uuid4().int}"
+    assignment(server, {"in": {"/f": b""}}, ["sh", "-c", f"setsid {mark} & {mark}"])
+    script = textwrap.dedent(f"""
+        import sys
+        from trunkline.drivers.fleets.images import ImageEnvironments
+        from trunkline.drivers.fleets.process import ProcessFleet
+        from trunkline.model.workers import WorkerSpec
+        images = ImageEnvironments({str(tmp_path / "i")!r})
+        fleet = ProcessFleet({server.address!r}, {str(tmp_path / "fleet")!r}, images)
+        fleet.start(WorkerSpec(worker_id="1" * 32, token="t", project="p", pipeline="q", image="", memory=0))
+        sys.stdin.read()
+    """)
+    crashing = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    wait_until(lambda: is_running(mark))
+
+    crashing.kill()
+    crashing.communicate()
+    wait_until(lambda: not os.path.exists(f"/proc/{server.registered[0]}") and not is_running(mark))
+    next_fleet = ProcessFleet(server.address, tmp_path / "fleet", images)
+
+    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+    assert next_fleet.observe() == []
+    next_fleet.close()
+
+
+# image environments
+
+
+def test_a_command_runs_with_the_packages_and_files_of_its_image(server, fleet, images, tmp_path):
+    server.retire_when_empty = True
+    wheel = make_wheel(tmp_path)
+    images.create("my/image", f"{wheel}\n", [("/greet.sh", b'hello > "$PFS_ROOT/out/greeting"', 0o644)])
+    script = 'sh /greet.sh && python3 -c "import hello; hello.main()"'
+    assignment(server, {"in": {"/f": b""}}, ["sh", "-c", script])
+
+    fleet.start(spec(1, image="my/image"))
+
+    wait_until(lambda: (sighting(fleet, 1) or (None,))[0] is GONE)
+    assert server.outputs() == {(0, "/greeting"): b"hello from the image\n"}
+    assert server.log() == [b"hello from the image"]
+    assert server.log(system=True) == []
+
+
+def test_a_worker_waits_while_its_image_is_built_and_lets_others_pass(server, fleet, images, tmp_path):
+    """The requirements come through a pipe, so the build waits for the test."""
+    pipe = tmp_path / "more.txt"
+    os.mkfifo(pipe)
+    images.create("slow", f"-r {pipe}\n", [])
+    fleet.start(spec(1, image="slow"))
+    fleet.start(spec(2))
+
+    server.wait_until(lambda: server.claims == 1)
+
+    assert sighting(fleet, 1) == (PENDING, 'waits for image "slow" to be built')
+    assert sighting(fleet, 2) == (RUNNING, "")
+    pipe.write_text("")
+    wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
+
+
+def test_a_failed_build_gives_its_reason_and_can_be_tried_again(server, fleet, images, tmp_path):
+    missing = tmp_path / "hello-1.0-py3-none-any.whl"
+    requirements = f"{missing}\n"
+    images.create("broken", requirements, [])
+    fleet.start(spec(1, image="broken"))
+
+    wait_until(lambda: (sighting(fleet, 1) or (None,))[0] is GONE)
+    image = images.wait("broken", 30)
+
+    assert image.state is ImageState.FAILED
+    assert "No such file" in image.reason
+    assert sighting(fleet, 1)[1].startswith('image "broken" could not be built: exit code 1 of -m pip: ')
+    make_wheel(tmp_path)
+    assert images.create("broken", requirements, []).state is ImageState.BUILDING
+    assert images.wait("broken", 60).state is ImageState.READY
+
+
+def test_without_requirements_an_image_is_ready_at_once(images):
+    image = images.create("files-only", "# nothing but comments\n\n", [("/a", b"1", 0)])
+
+    assert image.state is ImageState.READY
+    description = json.loads(Path(image.description).read_text())
+    assert description["venv"] is None
+    assert [(entry["path"], entry["mode"]) for entry in description["files"]] == [("/a", 0o644)]
+
+
+def test_equal_definitions_share_an_environment_and_unequal_ones_do_not(images):
+    first = images.create("one", "", [("/a", b"1", 0o644), ("/b", b"", 0o755)])
+    same = images.create("two", "", [("/b", b"", 0o755), ("/a", b"1", 0o644)])
+    others = [
+        images.create("three", "", [("/a", b"1", 0o644), ("/b", b"", 0o644)]),
+        images.create("four", "", [("/a", b"2", 0o644), ("/b", b"", 0o755)]),
+        images.create("five", "#", [("/a", b"1", 0o644), ("/b", b"", 0o755)]),
+        images.create("six", "", [("/a", b"1/b", 0o644)]),
+    ]
+
+    assert first.hash == same.hash
+    assert len({first.hash, *(image.hash for image in others)}) == 5
+
+
+def test_names_outlive_the_process_and_can_change_their_meaning(images, tmp_path):
+    images.create("pachyderm/opencv", "", [("/a", b"1", 0o644)])
+    new = images.create("pachyderm/opencv", "", [("/a", b"2", 0o644)])
+    images.create("other:1.0", "", [])
+
+    again = ImageEnvironments(tmp_path / "images")
+
+    assert [image.name for image in again.list()] == ["other:1.0", "pachyderm/opencv"]
+    assert again.resolve("pachyderm/opencv") == new
+    again.delete("pachyderm/opencv")
+    assert again.resolve("pachyderm/opencv") is None
+    with pytest.raises(NotFound, match='image "pachyderm/opencv" does not exist'):
+        again.delete("pachyderm/opencv")
+
+
+def test_two_processes_that_build_the_same_image_agree(images, tmp_path):
+    wheel = make_wheel(tmp_path)
+    other = ImageEnvironments(tmp_path / "images")
+
+    first = images.create("i", f"{wheel}\n", [])
+    second = other.create("i", f"{wheel}\n", [])
+
+    assert first.hash == second.hash
+    assert images.wait("i", 60).state is ImageState.READY
+    assert other.wait("i", 60).state is ImageState.READY
+    home = Path(first.description).parent
+    assert sorted(path.name for path in home.iterdir()) == [
+        "build.log",
+        "definition.json",
+        "files",
+        "requirements.txt",
+        "venv",
+    ]
+    script = (home / "venv" / "bin" / "hello").read_text()
+    assert f"{home}/venv/bin/python" in script
+    assert "draft" not in script
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["relative"], 'image file "relative" must be an absolute path'),
+        (["/a/../b"], 'image file "/a/../b" must be an absolute path without'),
+        (["/"], 'image file "/" must be'),
+        (["/proc/x"], "image file /proc/x lies below a reserved folder"),
+        (["/pfs/in/x"], "reserved"),
+        (["/a", "/a"], "image file /a is given twice"),
+        (["/a", "/a/b"], "image file /a/b lies below the file /a"),
+    ],
+)
+def test_image_files_in_impossible_places_are_refused(images, paths, message):
+    with pytest.raises(InvalidArgument) as refused:
+        images.create("i", "", [(path, b"", 0o644) for path in paths])
+
+    assert message in refused.value.message
+    assert images.list() == []
