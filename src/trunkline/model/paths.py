@@ -66,6 +66,19 @@ def validate(path: str) -> None:
             raise InvalidArgument(f"path ({_shown(path)}) invalid: {_element_too_long(len(element))}")
 
 
+def canonical(path: str) -> str:
+    """Do what ``clean`` and ``validate`` do together, at less cost for a path that is good as it is.
+
+    Raises:
+        InvalidArgument: a file may not be written there.
+    """
+    if len(path) <= MAX_ELEMENT and path.isascii() and _GOOD.fullmatch(path):
+        return path
+    path = clean(path)
+    validate(path)
+    return path
+
+
 def parents(path: str) -> list[str]:
     """Return the directories above ``path``, the root first, without trailing slashes.
 

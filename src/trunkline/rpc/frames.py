@@ -10,7 +10,7 @@ Only the layout of ``ModifyFileRequest`` is known here, not what the operations 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from trunkline.rpc.gen import pfs_pb2
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Bytes of a frame from which cutting by hand is cheaper than the message class (measured: about 8 KiB).
 CUT_FROM = 8 * 1024
 
+_parse = pfs_pb2.ModifyFileRequest.FromString
+
 # Field number << 3 | 2 (length-delimited), in ModifyFileRequest, AddFile and BytesValue.
 _ADD_FILE = 2 << 3 | 2
 _PATH = 1 << 3 | 2
@@ -28,13 +30,8 @@ _RAW = 3 << 3 | 2
 _VALUE = 1 << 3 | 2
 
 
-class Add(NamedTuple):
-    """Append bytes to a file."""
-
-    path: str
-    datum: str
-    data: bytes | memoryview
-
+#: Path, datum and bytes to append. A plain tuple: there is one for each file of an upload.
+Add = tuple[str, str, "bytes | memoryview"]
 
 Operation = Add | pfs_pb2.Commit | pfs_pb2.DeleteFile | pfs_pb2.CopyFile | pfs_pb2.AddFile.UrlSource | None
 
@@ -49,12 +46,12 @@ def decode(frame: bytes) -> Operation:
         add = _cut(frame)
         if add is not None:
             return add
-    message = pfs_pb2.ModifyFileRequest.FromString(frame)
+    message = _parse(frame)
     if message.HasField("add_file"):
         add_file = message.add_file
         if add_file.HasField("url"):
             return add_file.url
-        return Add(add_file.path, add_file.datum, add_file.raw.value)
+        return add_file.path, add_file.datum, add_file.raw.value
     body = message.WhichOneof("body")
     found: Operation = getattr(message, body) if body else None
     return found
@@ -81,7 +78,7 @@ def _cut(frame: bytes) -> Add | None:
                 return None
     except (ValueError, IndexError):  # the message class will say what is wrong with it, if anything is
         return None
-    return Add(path, datum, data) if data is not None else None
+    return (path, datum, data) if data is not None else None
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

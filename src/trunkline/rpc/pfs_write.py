@@ -96,13 +96,12 @@ class Applier:
                 raise errors.InvalidArgument(
                     "the stream of changes holds bytes that are no ModifyFileRequest; use a client of the 2.12 API"
                 ) from error
-            if type(operation) is frames.Add:
+            if type(operation) is tuple:
                 path, datum, data = operation
                 if path != self._written:
-                    self._path = paths.clean(path)
-                    paths.validate(self._path)
+                    self._path = paths.canonical(path)
                     self._written = path
-                self._opened().add(self._path, datum, data)
+                (self.changes or self._opened()).add(self._path, datum, data)
             else:
                 self._apply_other(operation)
 

@@ -70,7 +70,7 @@ def archive(store: ChunkSource, entries: Iterable[FileEntry]) -> Iterator[bytes]
             entry = waiting.popleft()
             entered += 1
             yield padding + _head(entry)
-            padding = bytes(-entry.size % BLOCK)
+            padding = bytes(-_size(entry) % BLOCK)
         yield piece
     yield padding
     for entry in waiting:
@@ -79,4 +79,9 @@ def archive(store: ChunkSource, entries: Iterable[FileEntry]) -> Iterator[bytes]
 
 
 def _head(entry: FileEntry) -> bytes:
-    return header(entry.path, 0 if entry.is_dir else entry.size)
+    return header(entry.path, _size(entry))
+
+
+def _size(entry: FileEntry) -> int:
+    """Return the bytes that follow an entry's header; a directory's size is that of its files."""
+    return 0 if entry.is_dir else entry.size
