@@ -195,7 +195,7 @@ def _worth_starting(demand: Demand, policy: Policy) -> int:
     if not policy.autoscaling or demand.seconds_per_datum is None or threshold <= 0:
         return policy.workers
     seconds = (demand.unclaimed + demand.claimed) * demand.seconds_per_datum
-    return max(1, math.ceil(seconds / threshold))
+    return max(1, math.ceil(min(policy.workers, seconds / threshold)))
 
 
 def run_length(
@@ -226,13 +226,13 @@ def run_length(
     if datum_set_spec is not None and datum_set_spec.number:
         return max(1, min(remaining, datum_set_spec.number))
     if datum_set_spec is not None and datum_set_spec.size_bytes and bytes_per_datum:
-        return max(1, min(remaining, int(datum_set_spec.size_bytes / bytes_per_datum)))
+        return max(1, int(min(remaining, datum_set_spec.size_bytes / bytes_per_datum)))
     runs = (datum_set_spec.per_worker if datum_set_spec is not None else None) or RUNS_PER_WORKER
     length = remaining // (max(1, workers) * runs)
     if seconds_per_datum is None:
         length = min(length, UNKNOWN_RUN)
     elif seconds_per_datum > 0:
-        length = min(length, int(RUN_SECONDS / seconds_per_datum))
+        length = int(min(length, RUN_SECONDS / seconds_per_datum))
     return max(1, length)
 
 

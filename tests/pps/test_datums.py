@@ -1,0 +1,396 @@
+"""Which datums an input makes of files, and which of them a change of files touches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trunkline.errors import Unimplemented
+from trunkline.model.globs import compile_glob
+from trunkline.model.spec import CronInput, Input, PfsInput
+from trunkline.pps import datums
+from trunkline.pps.datums import DatumSpec, ItemRef, LeafDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+#: Content by path, by repo.
+Files = Mapping[str, Mapping[str, str]]
+SALT = "salt"
+
+
+def leaf(repo: str, glob: str = "/*", name: str = "", **fields: object) -> Input:
+    """Return a complete pfs input."""
+    pfs = PfsInput(
+        project="default", name=name or repo, repo=repo, repo_type="user", branch="master", glob=glob
+    )
+    return Input(pfs=replace(pfs, **fields))  # type: ignore[arg-type]
+
+
+def item_of(pfs: PfsInput, path: str, content: str) -> ItemRef:
+    """Return an item; its key is the name up to the first dot."""
+    key = path.strip("/").split(".")[0]
+    return ItemRef(
+        input=pfs.name,
+        repo=pfs.repo,
+        branch=pfs.branch,
+        path=path,
+        hash=hashlib.sha256(content.encode()).digest(),
+        size=len(content),
+        join_on=key if pfs.join_on else "",
+        group_by=key if pfs.group_by else "",
+        reference=pfs.reference,
+    )
+
+
+def lister(files: Files) -> Callable[[PfsInput], Iterator[ItemRef]]:
+    """Return what lists the items of a leaf."""
+
+    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+        glob = compile_glob(pfs.glob)
+        for path, content in sorted(files.get(pfs.repo, {}).items()):
+            if glob.matches(path):
+                yield item_of(pfs, path, content)
+
+    return items_of
+
+
+def paths_of(spec: Input, files: Files) -> list[tuple[str, ...]]:
+    """Return the paths of each datum's items, sorted."""
+    made = list(datums.enumerate_datums(spec, lister(files), SALT))
+    return sorted(tuple(f"{item.input}:{item.path}" for item in datum.items) for datum in made)
+
+
+def deltas_of(spec: Input, old: Files, new: Files) -> dict[datums.LeafKey, LeafDelta]:
+    found = {}
+    for key, pfs in datums.leaves(spec):
+        before = {item.path: item for item in lister(old)(pfs)}
+        after = {item.path: item for item in lister(new)(pfs)}
+        found[key] = LeafDelta(
+            removed={path: item for path, item in before.items() if after.get(path) != item},
+            added={path: item for path, item in after.items() if before.get(path) != item},
+        )
+    return found
+
+
+def changes_of(spec: Input, old: Files, new: Files) -> list[datums.DatumChange]:
+    return list(datums.changed(spec, deltas_of(spec, old, new), lister(old), lister(new), SALT))
+
+
+def never(pfs: PfsInput) -> Iterable[ItemRef]:
+    raise AssertionError(f"{pfs.name} was listed")
+
+
+# --- ids and hashes ------------------------------------------------------------------------------------
+
+
+def test_the_id_is_made_of_names_and_paths_and_the_hash_of_contents_and_salt() -> None:
+    photo = ItemRef("images", "pictures", "master", "/a.png", b"\x01" * 32, 3)
+    parts = ItemRef("é", "edges", "v2", "/dir/", b"\x02" * 32, 3)
+
+    made = datums.datum_of((photo, parts), "pepper")
+
+    # Each text is followed by its length in bytes, 64 bits, highest first.
+    place = (
+        b"images\0\0\0\0\0\0\0\x06pictures\0\0\0\0\0\0\0\x08master\0\0\0\0\0\0\0\x06/a.png\0\0\0\0\0\0\0\x06"
+        b"\xc3\xa9\0\0\0\0\0\0\0\x02edges\0\0\0\0\0\0\0\x05v2\0\0\0\0\0\0\0\x02/dir/\0\0\0\0\0\0\0\x05"
+    )
+    assert made.id == hashlib.blake2b(place, digest_size=32).digest()
+    content = made.id.hex().encode() + b"\x01" * 32 + b"\x02" * 32 + b"pepper"
+    assert made.hash == hashlib.blake2b(content, digest_size=32).digest()
+    assert made.items == (photo, parts)
+
+
+def test_ids_and_hashes_never_change() -> None:
+    """Frozen: other values would make every datum of every pipeline run again."""
+    made = datums.datum_of((ItemRef("images", "images", "master", "/a.png", bytes(32), 0),), "")
+
+    assert made.id.hex() == "c798638147de36991f56b74abcef483095a536a3cee1e395b04cfd6b39a1a6b4"
+    assert made.hash.hex() == "90705e2c66cfad3ba66c501bee5638df842fe1e2cd7bd2e51d3c1c380d8aba4c"
+
+
+def test_the_content_of_a_reference_item_does_not_count() -> None:
+    photo = ItemRef("images", "images", "master", "/a.png", b"\x01" * 32, 3)
+    table = ItemRef("table", "table", "master", "/t", b"\x02" * 32, 3, reference=True)
+
+    before = datums.datum_of((photo, table), SALT)
+    after = datums.datum_of((photo, table._replace(hash=b"\x03" * 32)), SALT)
+
+    assert before.hash == after.hash
+
+
+# --- all datums ----------------------------------------------------------------------------------------
+
+
+def test_a_pfs_input_makes_a_datum_of_each_match() -> None:
+    assert paths_of(leaf("a"), {"a": {"/x": "1", "/y": "2", "/d/z": "3"}}) == [("a:/x",), ("a:/y",)]
+
+
+def test_a_cross_pairs_everything_in_the_order_of_its_inputs() -> None:
+    spec = Input(cross=(leaf("b"), leaf("a")))
+
+    assert paths_of(spec, {"a": {"/x": "1", "/y": "2"}, "b": {"/1": "", "/2": ""}}) == [
+        ("b:/1", "a:/x"),
+        ("b:/1", "a:/y"),
+        ("b:/2", "a:/x"),
+        ("b:/2", "a:/y"),
+    ]
+
+
+def test_a_cross_with_nothing_is_nothing() -> None:
+    assert paths_of(Input(cross=(leaf("a"), leaf("b"))), {"a": {"/x": "1"}}) == []
+
+
+def test_a_union_makes_the_datums_of_its_branches() -> None:
+    spec = Input(union=(leaf("a"), leaf("b")))
+
+    assert paths_of(spec, {"a": {"/x": "1"}, "b": {"/x": "1"}}) == [("a:/x",), ("b:/x",)]
+
+
+def test_a_file_that_two_branches_of_a_union_match_is_one_datum() -> None:
+    spec = Input(union=(leaf("a", "/x*"), leaf("a", "/*y")))
+
+    assert paths_of(spec, {"a": {"/x": "1", "/xy": "2", "/y": "3"}}) == [("a:/x",), ("a:/xy",), ("a:/y",)]
+
+
+def test_a_join_pairs_equal_keys() -> None:
+    spec = Input(join=(leaf("a", join_on="$1"), leaf("b", join_on="$1")))
+
+    assert paths_of(spec, {"a": {"/k.1": "", "/k.2": "", "/only": ""}, "b": {"/k.3": "", "/other": ""}}) == [
+        ("a:/k.1", "b:/k.3"),
+        ("a:/k.2", "b:/k.3"),
+    ]
+
+
+def test_an_outer_side_of_a_join_needs_no_partner() -> None:
+    spec = Input(
+        join=(leaf("a", join_on="$1", outer_join=True), leaf("b", join_on="$1"), leaf("c", join_on="$1"))
+    )
+    files = {
+        "a": {"/k": "", "/half": "", "/alone": ""},
+        "b": {"/k": "", "/half": ""},
+        "c": {"/k": "", "/c": ""},
+    }
+
+    assert paths_of(spec, files) == [("a:/alone",), ("a:/half",), ("a:/k", "b:/k", "c:/k")]
+
+
+def test_a_group_puts_all_items_of_a_key_into_one_datum() -> None:
+    spec = Input(group=(leaf("a", group_by="$1"), leaf("b", group_by="$1")))
+
+    assert paths_of(spec, {"a": {"/k.2": "", "/k.1": "", "/j": ""}, "b": {"/k.0": ""}}) == [
+        ("a:/j",),
+        ("a:/k.1", "a:/k.2", "b:/k.0"),
+    ]
+
+
+def test_the_order_of_listing_does_not_change_a_group() -> None:
+    spec = Input(group=(leaf("a", group_by="$1"),))
+    items = list(lister({"a": {"/k.1": "1", "/k.2": "2"}})(spec.group[0].pfs))  # type: ignore[arg-type]
+
+    forth = list(datums.enumerate_datums(spec, lambda _: items, SALT))
+    back = list(datums.enumerate_datums(spec, lambda _: reversed(items), SALT))
+
+    assert forth == back
+
+
+def test_a_cron_input_is_refused() -> None:
+    spec = Input(cross=(leaf("a"), Input(cron=CronInput(name="tick", spec="@daily"))))
+
+    with pytest.raises(Unimplemented, match='input "tick" is a cron input'):
+        list(datums.enumerate_datums(spec, never, SALT))
+
+
+def test_leaves_of_one_repo_are_told_apart_and_equal_ones_are_one() -> None:
+    spec = Input(union=(leaf("a", "/*"), leaf("a", "/"), leaf("a", "/*")))
+
+    assert [pfs.glob for _, pfs in datums.leaves(spec)] == ["/*", "/"]
+
+
+# --- what a change touches -----------------------------------------------------------------------------
+
+
+def test_new_gone_and_changed_items_change_their_datums_and_no_other() -> None:
+    old = {"a": {"/gone": "1", "/changed": "2", "/same": "3"}}
+    new = {"a": {"/new": "1", "/changed": "x", "/same": "3"}}
+
+    found = {
+        (change.old or change.new).items[0].path: (change.old is not None, change.new is not None)  # type: ignore[union-attr]
+        for change in changes_of(leaf("a"), old, new)
+    }
+
+    assert found == {"/gone": (True, False), "/new": (False, True), "/changed": (True, True)}
+
+
+def test_changes_of_a_single_input_list_nothing() -> None:
+    spec = leaf("a")
+    deltas = deltas_of(spec, {"a": {"/x": "1"}}, {"a": {"/x": "2"}})
+
+    assert len(list(datums.changed(spec, deltas, never, never, SALT))) == 1
+
+
+def test_a_cross_lists_only_the_sides_beside_a_changed_one() -> None:
+    spec = Input(cross=(leaf("a"), leaf("b")))
+    old, new = {"a": {"/x": "1", "/y": "1"}, "b": {"/1": "", "/2": ""}}, {"a": {"/x": "2", "/y": "1"}}
+    new["b"] = old["b"]
+    listed: list[str] = []
+
+    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+        listed.append(pfs.name)
+        return lister(new)(pfs)
+
+    found = list(datums.changed(spec, deltas_of(spec, old, new), never, items_of, SALT))
+
+    assert len(found) == 2
+    assert listed == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["cross", "union", "join", "group"])
+def test_without_a_change_nothing_is_listed(kind: str) -> None:
+    spec = Input(**{kind: (leaf("a", join_on="$1", group_by="$1"), leaf("b", join_on="$1", group_by="$1"))})  # type: ignore[arg-type]
+
+    assert list(datums.changed(spec, {}, never, never, SALT)) == []
+
+
+def test_a_datum_that_another_branch_of_a_union_still_makes_is_not_gone() -> None:
+    """The file leaves one leaf and stays in the other: as when a label in its name is read by one glob."""
+    spec = Input(union=(leaf("a", "/x*"), leaf("a", "/*y")))
+    first, second = datums.leaves(spec)
+    stays = item_of(second[1], "/xy", "1")
+    deltas = {first[0]: LeafDelta(removed={"/xy": stays}, added={})}
+
+    def new_items(pfs: PfsInput) -> list[ItemRef]:
+        return [stays] if pfs.glob == "/*y" else []
+
+    assert list(datums.changed(spec, deltas, lambda _: [stays], new_items, SALT)) == []
+
+
+def test_new_content_of_a_reference_item_runs_nothing_again() -> None:
+    spec = Input(cross=(leaf("a"), leaf("table", reference=True)))
+
+    assert (
+        changes_of(spec, {"a": {"/x": ""}, "table": {"/t": "1"}}, {"a": {"/x": ""}, "table": {"/t": "2"}})
+        == []
+    )
+
+
+# --- the law: changed == difference of both enumerations -----------------------------------------------
+
+REPOS = ("a", "b", "c")
+contents = st.dictionaries(
+    st.sampled_from(("/x", "/y", "/x.1", "/x.2", "/y.1", "/xy")), st.sampled_from(("1", "2")), max_size=4
+)
+states = st.fixed_dictionaries({repo: contents for repo in REPOS})
+pfs_inputs = st.builds(
+    leaf,
+    st.sampled_from(REPOS),
+    st.sampled_from(("/*", "/x*", "/*y", "/*.*")),
+    join_on=st.just("$1"),
+    group_by=st.just("$1"),
+    outer_join=st.booleans(),
+    reference=st.booleans(),
+)
+some_pfs_inputs = st.lists(pfs_inputs, min_size=1, max_size=3).map(tuple)
+
+
+def combined(children: st.SearchStrategy[Input]) -> st.SearchStrategy[Input]:
+    some = st.lists(children, min_size=1, max_size=3).map(tuple)
+    return st.builds(lambda c: Input(cross=c), some) | st.builds(lambda c: Input(union=c), some)
+
+
+def named(node: Input, name: str = "i") -> Input:
+    """Name the leaves as the spec's rules want it: branches of a union may share names, others may not."""
+    if node.pfs is not None:
+        return replace(node, pfs=replace(node.pfs, name=name))
+    kind = next(kind for kind in ("cross", "union", "join", "group") if getattr(node, kind))
+    names = [name if kind == "union" else f"{name}{place}" for place in range(len(node.children))]
+    renamed = tuple(named(child, its) for child, its in zip(node.children, names, strict=True))
+    return Input(**{kind: renamed})  # type: ignore[arg-type]
+
+
+inputs = st.recursive(
+    pfs_inputs
+    | st.builds(lambda c: Input(join=c), some_pfs_inputs)
+    | st.builds(lambda c: Input(group=c), some_pfs_inputs),
+    combined,
+    max_leaves=5,
+).map(named)
+
+
+@settings(max_examples=200, deadline=None)
+@given(inputs, states, states)
+def test_changes_are_the_difference_of_both_enumerations(spec: Input, old: Files, new: Files) -> None:
+    before = {datum.id: datum for datum in datums.enumerate_datums(spec, lister(old), SALT)}
+    after = {datum.id: datum for datum in datums.enumerate_datums(spec, lister(new), SALT)}
+    differ = {key for key in before.keys() | after.keys() if _hash(before.get(key)) != _hash(after.get(key))}
+
+    found = changes_of(spec, old, new)
+
+    assert sorted(change.id for change in found) == sorted(differ)
+    for change in found:
+        assert change.old == before.get(change.id)
+        assert change.new == after.get(change.id)
+
+
+@settings(max_examples=100, deadline=None)
+@given(inputs, states)
+def test_no_datum_is_made_twice(spec: Input, files: Files) -> None:
+    ids = [datum.id for datum in datums.enumerate_datums(spec, lister(files), SALT)]
+
+    assert len(ids) == len(set(ids))
+
+
+def _hash(datum: DatumSpec | None) -> bytes | None:
+    return datum.hash if datum is not None else None
+
+
+# --- memory --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Long:
+    """A leaf with many items that counts how it is listed."""
+
+    size: int
+    listings: int = 0
+    listed: int = 0
+
+    def items(self, pfs: PfsInput) -> Iterator[ItemRef]:
+        self.listings += 1
+        for number in range(self.size):
+            self.listed += 1
+            yield ItemRef(pfs.name, pfs.repo, pfs.branch, f"/{number}", b"", 0)
+
+
+@pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])
+def test_the_first_datums_of_a_long_cross_come_before_it_is_listed(order: tuple[str, str]) -> None:
+    spec, long = Input(cross=tuple(leaf(repo) for repo in order)), Long(10**9)
+
+    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+        return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
+
+    next(datums.enumerate_datums(spec, items_of, SALT))
+
+    assert long.listed == 1
+
+
+@pytest.mark.parametrize(("size", "listings"), [(5, 1), (6, 2)])
+def test_a_side_is_kept_when_short_and_listed_again_when_long(
+    size: int, listings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datums, "KEPT_ROWS", 5)
+    spec, long = Input(cross=(leaf("a"), leaf("long"))), Long(size)
+
+    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+        return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
+
+    made = sum(1 for _ in datums.enumerate_datums(spec, items_of, SALT))
+
+    assert made == 2 * size
+    assert long.listings == listings
