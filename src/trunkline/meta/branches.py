@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
+from trunkline.meta.query import Query, the
 from trunkline.meta.schema import branch, branch_provenance
 
 if TYPE_CHECKING:
@@ -38,16 +39,22 @@ class Edge:
 
 
 _BRANCH = sa.select(*(branch.c[name] for name in BranchRow.__slots__))
-_BY_NAME = _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
-_BY_ID = _BRANCH.where(branch.c.id == sa.bindparam("branch_id"))
+_BY_NAME = Query(
+    _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
+)
+_BY_ID = Query(_BRANCH.where(branch.c.id == sa.bindparam("branch_id")))
 _EDGE = sa.select(*(branch_provenance.c[name] for name in Edge.__slots__))
-_UP = _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(
-    branch_provenance.c.upstream_id
+_UP = Query(
+    _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(
+        branch_provenance.c.upstream_id
+    )
 )
-_DOWN = _EDGE.where(branch_provenance.c.upstream_id == sa.bindparam("branch_id")).order_by(
-    branch_provenance.c.branch_id
+_DOWN = Query(
+    _EDGE.where(branch_provenance.c.upstream_id == sa.bindparam("branch_id")).order_by(
+        branch_provenance.c.branch_id
+    )
 )
-_MOVE = (
+_MOVE = Query(
     branch.update()
     .where(branch.c.id == sa.bindparam("branch_id"))
     .values(head_id=sa.bindparam("new_head"), updated_at=sa.bindparam("now"))
@@ -56,13 +63,13 @@ _MOVE = (
 
 def find(conn: sa.Connection, repo_id: int, name: str) -> BranchRow | None:
     """Return the branch of that name."""
-    row = conn.execute(_BY_NAME, {"repo_id": repo_id, "name": name}).first()
+    row = _BY_NAME.first(conn, repo_id=repo_id, name=name)
     return BranchRow(*row) if row else None
 
 
 def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
     """Return a branch that exists."""
-    return BranchRow(*conn.execute(_BY_ID, {"branch_id": branch_id}).one())
+    return BranchRow(*the(_BY_ID.first(conn, branch_id=branch_id)))
 
 
 def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:
@@ -90,7 +97,7 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
 
 def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -> None:
     """Set a branch's head."""
-    conn.execute(_MOVE, {"branch_id": branch_id, "new_head": head_id, "now": now})
+    _MOVE.run(conn, branch_id=branch_id, new_head=head_id, now=now)
 
 
 def remove(conn: sa.Connection, branch_id: int) -> None:
@@ -102,12 +109,12 @@ def remove(conn: sa.Connection, branch_id: int) -> None:
 
 def upstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
     """Return the direct provenance of a branch."""
-    return [Edge(*row) for row in conn.execute(_UP, {"branch_id": branch_id})]
+    return [Edge(*row) for row in _UP.rows(conn, branch_id=branch_id)]
 
 
 def downstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
     """Return the edges to branches whose direct provenance this branch is."""
-    return [Edge(*row) for row in conn.execute(_DOWN, {"branch_id": branch_id})]
+    return [Edge(*row) for row in _DOWN.rows(conn, branch_id=branch_id)]
 
 
 def set_provenance(conn: sa.Connection, branch_id: int, edges: Iterable[tuple[int, bool]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.database import inserted_id
+from trunkline.meta.query import Query, the
 from trunkline.meta.schema import commit, commit_provenance, layer
 
 if TYPE_CHECKING:
@@ -34,27 +34,27 @@ class CommitRow:
 
 
 _COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__))
-_BY_ID = _COMMIT.where(commit.c.id == sa.bindparam("commit_id"))
-_IN_SET = _COMMIT.where(
-    commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id")
+_BY_ID = Query(_COMMIT.where(commit.c.id == sa.bindparam("commit_id")))
+_IN_SET = Query(
+    _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
 )
-_UPSTREAM = (
+_UPSTREAM = Query(
     _COMMIT.join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
     .where(commit_provenance.c.commit_id == sa.bindparam("commit_id"))
     .order_by(commit.c.id)
 )
-_DOWNSTREAM = (
+_DOWNSTREAM = Query(
     _COMMIT.join(commit_provenance, commit_provenance.c.commit_id == commit.c.id)
     .where(commit_provenance.c.upstream_id == sa.bindparam("commit_id"))
     .order_by(commit.c.id)
 )
-_CHILDREN = _COMMIT.where(commit.c.parent_id == sa.bindparam("commit_id")).order_by(commit.c.id)
-_LAYERS = (
+_CHILDREN = Query(_COMMIT.where(commit.c.parent_id == sa.bindparam("commit_id")).order_by(commit.c.id))
+_LAYERS = Query(
     sa.select(layer.c.id, layer.c.delta)
     .where(layer.c.commit_id == sa.bindparam("commit_id"))
     .order_by(layer.c.id)
 )
-_FINISH = (
+_FINISH = Query(
     commit.update()
     .where(commit.c.id == sa.bindparam("commit_id"), commit.c.finished.is_(None))
     .values(
@@ -62,7 +62,10 @@ _FINISH = (
         error=sa.bindparam("why"), description=sa.bindparam("text"),
     )
 )  # fmt: skip
-_ADD_PROVENANCE = commit_provenance.insert()
+_ADD = Query(commit.insert().returning(commit.c.id))
+_ADD_PROVENANCE = Query(commit_provenance.insert())
+_ADD_LAYER = Query(layer.insert())
+_CLEAR_LAYERS = Query(layer.delete().where(layer.c.commit_id == sa.bindparam("of_commit")))
 _BY_IDS = _COMMIT.where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
 _CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True))).order_by(
     commit.c.id
@@ -83,18 +86,18 @@ _DOWNSTREAM_OF = (
 
 def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
     """Return a commit that exists."""
-    return CommitRow(*conn.execute(_BY_ID, {"commit_id": commit_id}).one())
+    return CommitRow(*the(_BY_ID.first(conn, commit_id=commit_id)))
 
 
 def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
     """Return a commit, or None when it was removed."""
-    row = conn.execute(_BY_ID, {"commit_id": commit_id}).first()
+    row = _BY_ID.first(conn, commit_id=commit_id)
     return CommitRow(*row) if row else None
 
 
 def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
     """Return the commit of a set in a repo."""
-    row = conn.execute(_IN_SET, {"set_id": set_id, "repo_id": repo_id}).first()
+    row = _IN_SET.first(conn, set_id=set_id, repo_id=repo_id)
     return CommitRow(*row) if row else None
 
 
@@ -141,17 +144,17 @@ def set_ids(
 
 def upstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the direct provenance of a commit."""
-    return [CommitRow(*row) for row in conn.execute(_UPSTREAM, {"commit_id": commit_id})]
+    return [CommitRow(*row) for row in _UPSTREAM.rows(conn, commit_id=commit_id)]
 
 
 def downstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the commits whose direct provenance this commit is."""
-    return [CommitRow(*row) for row in conn.execute(_DOWNSTREAM, {"commit_id": commit_id})]
+    return [CommitRow(*row) for row in _DOWNSTREAM.rows(conn, commit_id=commit_id)]
 
 
 def children(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the commits whose parent this commit is."""
-    return [CommitRow(*row) for row in conn.execute(_CHILDREN, {"commit_id": commit_id})]
+    return [CommitRow(*row) for row in _CHILDREN.rows(conn, commit_id=commit_id)]
 
 
 def by_ids(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
@@ -192,10 +195,9 @@ def add(
         "description": description, "error": "", "started": started, "finished": None, "tree": None, "size": 0,
         "metadata": {},
     }  # fmt: skip
-    number = inserted_id(conn.execute(commit.insert().values(values)))
-    rows = [{"commit_id": number, "upstream_id": up} for up in dict.fromkeys(provenance)]
-    if rows:
-        conn.execute(_ADD_PROVENANCE, rows)
+    number = int(_ADD.value(conn, **values))
+    for upstream_id in dict.fromkeys(provenance):
+        _ADD_PROVENANCE.run(conn, commit_id=number, upstream_id=upstream_id)
     return CommitRow(id=number, **values)
 
 
@@ -203,18 +205,10 @@ def finish(
     conn: sa.Connection, row: CommitRow, *, tree: bytes, size: int, error: str, description: str, at: float
 ) -> bool:
     """Finish an open commit and drop its layers; False when it is finished already."""
-    done = conn.execute(
-        _FINISH,
-        {
-            "commit_id": row.id,
-            "at": at,
-            "new_tree": tree,
-            "new_size": size,
-            "why": error,
-            "text": description,
-        },
+    done = _FINISH.run(
+        conn, commit_id=row.id, at=at, new_tree=tree, new_size=size, why=error, text=description
     )
-    if not done.rowcount:
+    if not done:
         return False
     clear_layers(conn, row.id)
     return True
@@ -222,19 +216,18 @@ def finish(
 
 def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:
     """Return ``(number, delta)`` of an open commit's layers in order."""
-    return [(row[0], row[1]) for row in conn.execute(_LAYERS, {"commit_id": commit_id})]
+    return [(row[0], row[1]) for row in _LAYERS.rows(conn, commit_id=commit_id)]
 
 
 def add_layers(conn: sa.Connection, commit_id: int, deltas: Iterable[bytes]) -> None:
     """Append deltas to an open commit."""
-    rows = [{"commit_id": commit_id, "delta": delta} for delta in deltas]
-    if rows:
-        conn.execute(layer.insert(), rows)
+    for delta in deltas:
+        _ADD_LAYER.run(conn, commit_id=commit_id, delta=delta)
 
 
 def clear_layers(conn: sa.Connection, commit_id: int) -> None:
     """Drop an open commit's deltas."""
-    conn.execute(layer.delete().where(layer.c.commit_id == commit_id))
+    _CLEAR_LAYERS.run(conn, of_commit=commit_id)
 
 
 def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | None) -> None:

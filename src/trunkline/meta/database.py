@@ -17,7 +17,6 @@ import asyncio
 import logging
 import os
 import queue
-import sqlite3
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -28,6 +27,7 @@ from sqlalchemy import event
 from trunkline import errors
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable
 
 P = ParamSpec("P")
@@ -108,6 +108,7 @@ class Database:
         if conn is None or conn.closed or conn.invalidated:
             conn = self._local.conn = self._engine.connect()
         try:
+            conn.begin()
             return fn(conn, *args, **kwargs)
         except sa.exc.DBAPIError as error:
             raise translated(error) from error
@@ -149,6 +150,7 @@ class Database:
         self, conn: sa.Connection, batch: list[tuple[Future[Any], Callable[[Tx], Any]]]
     ) -> None:
         """Run every function of the batch in one commit, then tell each its fate."""
+        conn.begin()
         results: list[tuple[Future[Any], Any]] = []
         topics: set[str] = set()
         alone = len(batch) == 1

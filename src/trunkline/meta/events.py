@@ -34,7 +34,7 @@ class Wakeups:
         """Return the latest stamp of any of the topics."""
         return max((self._stamps.get(topic, 0) for topic in topics), default=0)
 
-    async def changed(self, since: int, *topics: str, timeout: float | None = None) -> bool:
+    async def changed(self, since: int, *topics: str, timeout: float | None = None) -> bool:  # noqa: ASYNC109 a wait
         """Wait until one of the topics is newer than ``since``; False when ``timeout`` seconds passed first."""
         if self.stamp(*topics) > since:
             return True

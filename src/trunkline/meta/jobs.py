@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
+from trunkline.meta.query import Query
 from trunkline.meta.schema import claim, handin, job, log_batch
 
 if TYPE_CHECKING:
@@ -88,28 +89,60 @@ class Results:
 
 
 _JOB = sa.select(*(job.c[name] for name in JobRow.__slots__))
-_BY_ID = _JOB.where(job.c.id == sa.bindparam("job_id"))
-_BY_COMMIT = _JOB.where(job.c.commit_id == sa.bindparam("commit_id"))
-_IN_SET = _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
-_LIVE = _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.state.not_in(TERMINAL)).order_by(
-    job.c.id
+_BY_ID = Query(_JOB.where(job.c.id == sa.bindparam("job_id")))
+_BY_COMMIT = Query(_JOB.where(job.c.commit_id == sa.bindparam("commit_id")))
+_IN_SET = Query(
+    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
+)
+_LIVE = Query(
+    _JOB.where(
+        job.c.pipeline_id == sa.bindparam("pipeline_id"), *(job.c.state != state for state in TERMINAL)
+    ).order_by(job.c.id)
 )
 _CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
-_CLAIM_BY_ID = _CLAIM.where(claim.c.id == sa.bindparam("claim_id"))
-_FREE = (
+_OF_WORKER = Query(_CLAIM.where(claim.c.worker_id == sa.bindparam("worker_id")))
+_OWNED = Query(_CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "claimed"))
+_ADD_CLAIM = Query(claim.insert())
+_ADVANCE = Query(
+    claim.update()
+    .where(claim.c.id == sa.bindparam("claim_id"))
+    .values(done=sa.bindparam("handed_in"), state=sa.bindparam("new_state"))
+)
+_LET_GO = Query(
+    claim.update()
+    .where(claim.c.id == sa.bindparam("claim_id"))
+    .values(worker_id=None, lease_until=None, datum_position=None, datum_started=None)
+)
+_ADD_HANDIN = Query(handin.insert())
+_COUNT = Query(
+    job.update()
+    .where(job.c.id == sa.bindparam("job_id"))
+    .values({name: job.c[name] + sa.bindparam(f"more_{name}") for name in Results.__slots__})
+)
+_HANDINS = Query(
+    sa.select(handin.c.delta, handin.c.rows)
+    .where(handin.c.job_id == sa.bindparam("job_id"))
+    .order_by(handin.c.id)
+)
+_CLAIM_BY_ID = Query(_CLAIM.where(claim.c.id == sa.bindparam("claim_id")))
+_FREE = Query(
     _CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free")
     .order_by(claim.c.start)
     .limit(1)
 )
-_RENEW = (
+_RENEW = Query(
     claim.update()
-    .where(claim.c.id == sa.bindparam("claim_id"), claim.c.worker_id == sa.bindparam("worker"), claim.c.state == "claimed")
+    .where(
+        claim.c.id == sa.bindparam("claim_id"),
+        claim.c.worker_id == sa.bindparam("worker"),
+        claim.c.state == "claimed",
+    )
     .values(
         lease_until=sa.bindparam("until"), datum_position=sa.bindparam("position"),
         datum_started=sa.bindparam("since"), restart=False,
     )
 )  # fmt: skip
-_TAKE = (
+_TAKE = Query(
     claim.update()
     .where(claim.c.id == sa.bindparam("claim_id"), claim.c.state == "free")
     .values(
@@ -117,33 +150,35 @@ _TAKE = (
         restart=False,
     )
 )  # fmt: skip
-_UNCLAIMED = sa.select(sa.func.coalesce(sa.func.sum(claim.c.stop - claim.c.done), 0)).where(
-    claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free"
+_UNCLAIMED = Query(
+    sa.select(sa.func.coalesce(sa.func.sum(claim.c.stop - claim.c.done), 0)).where(
+        claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free"
+    )
 )
-_EXPIRED = _CLAIM.where(claim.c.state == "claimed", claim.c.lease_until < sa.bindparam("now"))
+_EXPIRED = Query(_CLAIM.where(claim.c.state == "claimed", claim.c.lease_until < sa.bindparam("now")))
 
 
 def by_id(conn: sa.Connection, job_id: int) -> JobRow | None:
     """Return a job, or None when it was deleted."""
-    row = conn.execute(_BY_ID, {"job_id": job_id}).first()
+    row = _BY_ID.first(conn, job_id=job_id)
     return JobRow(*row) if row else None
 
 
 def by_commit(conn: sa.Connection, commit_id: int) -> JobRow | None:
     """Return the job whose output commit this is."""
-    row = conn.execute(_BY_COMMIT, {"commit_id": commit_id}).first()
+    row = _BY_COMMIT.first(conn, commit_id=commit_id)
     return JobRow(*row) if row else None
 
 
 def find(conn: sa.Connection, pipeline_id: int, set_id: str) -> JobRow | None:
     """Return a pipeline's job by its id outside."""
-    row = conn.execute(_IN_SET, {"pipeline_id": pipeline_id, "set_id": set_id}).first()
+    row = _IN_SET.first(conn, pipeline_id=pipeline_id, set_id=set_id)
     return JobRow(*row) if row else None
 
 
 def live(conn: sa.Connection, pipeline_id: int) -> list[JobRow]:
     """Return the jobs of a pipeline that are not at their end, oldest first."""
-    return [JobRow(*row) for row in conn.execute(_LIVE, {"pipeline_id": pipeline_id})]
+    return [JobRow(*row) for row in _LIVE.rows(conn, pipeline_id=pipeline_id)]
 
 
 def page(
@@ -248,24 +283,24 @@ def of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[int]:
 
 def claim_by_id(conn: sa.Connection, claim_id: str) -> ClaimRow | None:
     """Return a claim."""
-    row = conn.execute(_CLAIM_BY_ID, {"claim_id": claim_id}).first()
+    row = _CLAIM_BY_ID.first(conn, claim_id=claim_id)
     return ClaimRow(*row) if row else None
 
 
 def free_claim(conn: sa.Connection, job_id: int) -> ClaimRow | None:
     """Return the first run that was claimed before and is free again."""
-    row = conn.execute(_FREE, {"job_id": job_id}).first()
+    row = _FREE.first(conn, job_id=job_id)
     return ClaimRow(*row) if row else None
 
 
 def take_claim(conn: sa.Connection, claim_id: str, worker_id: str, until: float) -> bool:
     """Give a free run to a worker, from where it is handed in; False when another has it."""
-    return bool(conn.execute(_TAKE, {"claim_id": claim_id, "worker": worker_id, "until": until}).rowcount)
+    return bool(_TAKE.run(conn, claim_id=claim_id, worker=worker_id, until=until))
 
 
 def add_claim(conn: sa.Connection, row: ClaimRow) -> None:
     """Insert a run."""
-    conn.execute(claim.insert().values({name: getattr(row, name) for name in ClaimRow.__slots__}))
+    _ADD_CLAIM.run(conn, **{name: getattr(row, name) for name in ClaimRow.__slots__})
 
 
 def renew_claim(
@@ -278,15 +313,14 @@ def renew_claim(
 ) -> bool:
     """Move a run's lease; False when it is not the worker's any more. A wish to restart is taken off."""
     given = {"claim_id": claim_id, "worker": worker_id, "until": until, "position": position, "since": since}
-    return bool(conn.execute(_RENEW, given).rowcount)
+    return bool(_RENEW.run(conn, **given))
 
 
 def advance_claim(conn: sa.Connection, claim_id: str, done: int, state: str) -> None:
     """Record how far a run is handed in, and its state; a run that is not claimed has no owner."""
-    values: dict[str, Any] = {"done": done, "state": state}
+    _ADVANCE.run(conn, claim_id=claim_id, handed_in=done, new_state=state)
     if state != "claimed":
-        values |= {"worker_id": None, "lease_until": None, "datum_position": None, "datum_started": None}
-    conn.execute(claim.update().where(claim.c.id == claim_id).values(values))
+        _LET_GO.run(conn, claim_id=claim_id)
 
 
 def ask_restart(conn: sa.Connection, claim_id: str) -> None:
@@ -296,36 +330,31 @@ def ask_restart(conn: sa.Connection, claim_id: str) -> None:
 
 def expired_claims(conn: sa.Connection, now: float) -> list[ClaimRow]:
     """Return the runs whose lease ran out."""
-    return [ClaimRow(*row) for row in conn.execute(_EXPIRED, {"now": now})]
+    return [ClaimRow(*row) for row in _EXPIRED.rows(conn, now=now)]
 
 
 def claims_of_worker(conn: sa.Connection, worker_id: str) -> list[ClaimRow]:
     """Return the runs that a worker owns."""
-    return [ClaimRow(*row) for row in conn.execute(_CLAIM.where(claim.c.worker_id == worker_id))]
+    return [ClaimRow(*row) for row in _OF_WORKER.rows(conn, worker_id=worker_id)]
 
 
 def owned_claims(conn: sa.Connection, job_id: int) -> list[ClaimRow]:
     """Return the runs of a job that some worker owns."""
-    return [
-        ClaimRow(*row)
-        for row in conn.execute(_CLAIM.where(claim.c.job_id == job_id, claim.c.state == "claimed"))
-    ]
+    return [ClaimRow(*row) for row in _OWNED.rows(conn, job_id=job_id)]
 
 
 def unclaimed(conn: sa.Connection, row: JobRow) -> int:
     """Return how many datums of a job nobody has claimed."""
-    returned = int(conn.execute(_UNCLAIMED, {"job_id": row.id}).scalar() or 0)
+    returned = int(_UNCLAIMED.value(conn, job_id=row.id) or 0)
     return row.todo_count - row.cursor + returned
 
 
 def add_handin(conn: sa.Connection, job_id: int, delta: bytes, rows: bytes, results: Results) -> None:
     """Record a hand-in and move its job's counters."""
-    conn.execute(handin.insert().values(job_id=job_id, delta=delta, rows=rows))
-    moved = {job.c[name]: job.c[name] + getattr(results, name) for name in Results.__slots__}
-    conn.execute(job.update().where(job.c.id == job_id).values(moved))
+    _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
+    _COUNT.run(conn, job_id=job_id, **{f"more_{name}": getattr(results, name) for name in Results.__slots__})
 
 
 def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:
     """Return (delta, results) of a job's hand-ins in order."""
-    query = sa.select(handin.c.delta, handin.c.rows).where(handin.c.job_id == job_id).order_by(handin.c.id)
-    return [(row[0], row[1]) for row in conn.execute(query)]
+    return [(row[0], row[1]) for row in _HANDINS.rows(conn, job_id=job_id)]

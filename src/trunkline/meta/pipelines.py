@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
+from trunkline.meta.query import Query, the
 from trunkline.meta.schema import decision, pipeline, pipeline_version, project
 
 #: Decisions kept per pipeline.
@@ -66,15 +67,17 @@ _COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     _P.spec_branch_id, _P.created_at, _P.updated_at, _P.metadata,
 )  # fmt: skip
 _PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
-_BY_NAME = _PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name"))
-_BY_ID = _PIPELINE.where(_P.id == sa.bindparam("pipeline_id"))
-_BY_OUTPUT = _PIPELINE.where(_P.output_branch_id == sa.bindparam("branch_id"))
+_BY_NAME = Query(_PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name")))
+_BY_ID = Query(_PIPELINE.where(_P.id == sa.bindparam("pipeline_id")))
+_BY_OUTPUT = Query(_PIPELINE.where(_P.output_branch_id == sa.bindparam("branch_id")))
 _VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__slots__))
-_ONE_VERSION = _VERSION.where(
-    pipeline_version.c.pipeline_id == sa.bindparam("pipeline_id"),
-    pipeline_version.c.version == sa.bindparam("version"),
+_ONE_VERSION = Query(
+    _VERSION.where(
+        pipeline_version.c.pipeline_id == sa.bindparam("pipeline_id"),
+        pipeline_version.c.version == sa.bindparam("version"),
+    )
 )
-_STATE = (
+_STATE = Query(
     pipeline.update()
     .where(_P.id == sa.bindparam("pipeline_id"))
     .values(state=sa.bindparam("new_state"), reason=sa.bindparam("why"))
@@ -83,19 +86,19 @@ _STATE = (
 
 def find(conn: sa.Connection, project_name: str, name: str) -> PipelineRow | None:
     """Return the pipeline of that project and name."""
-    row = conn.execute(_BY_NAME, {"project": project_name, "name": name}).first()
+    row = _BY_NAME.first(conn, project=project_name, name=name)
     return PipelineRow(*row) if row else None
 
 
 def by_id(conn: sa.Connection, pipeline_id: int) -> PipelineRow | None:
     """Return a pipeline, or None when it was deleted."""
-    row = conn.execute(_BY_ID, {"pipeline_id": pipeline_id}).first()
+    row = _BY_ID.first(conn, pipeline_id=pipeline_id)
     return PipelineRow(*row) if row else None
 
 
 def by_output_branch(conn: sa.Connection, branch_id: int) -> PipelineRow | None:
     """Return the pipeline that writes to a branch."""
-    row = conn.execute(_BY_OUTPUT, {"branch_id": branch_id}).first()
+    row = _BY_OUTPUT.first(conn, branch_id=branch_id)
     return PipelineRow(*row) if row else None
 
 
@@ -135,7 +138,7 @@ def add_version(conn: sa.Connection, row: VersionRow) -> None:
 
 def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
     """Return a version that exists."""
-    return VersionRow(*conn.execute(_ONE_VERSION, {"pipeline_id": pipeline_id, "version": number}).one())
+    return VersionRow(*the(_ONE_VERSION.first(conn, pipeline_id=pipeline_id, version=number)))
 
 
 def versions(conn: sa.Connection, pipeline_id: int) -> list[VersionRow]:
@@ -153,7 +156,7 @@ def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
 
 def set_state(conn: sa.Connection, pipeline_id: int, state: str, reason: str) -> None:
     """Set a pipeline's state and reason."""
-    conn.execute(_STATE, {"pipeline_id": pipeline_id, "new_state": state, "why": reason})
+    _STATE.run(conn, pipeline_id=pipeline_id, new_state=state, why=reason)
 
 
 def remove(conn: sa.Connection, pipeline_id: int) -> None:

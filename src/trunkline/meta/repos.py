@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
+from trunkline.meta.query import Query, the
 from trunkline.meta.schema import branch, commit, fileset, project, repo
 
 
@@ -50,18 +51,20 @@ _REPO = sa.select(
     repo.c.created_at,
     repo.c.metadata,
 ).join_from(repo, project)
-_PROJECT_BY_NAME = _PROJECT.where(project.c.name == sa.bindparam("name"))
-_REPO_BY_NAME = _REPO.where(
-    project.c.name == sa.bindparam("project"),
-    repo.c.name == sa.bindparam("name"),
-    repo.c.type == sa.bindparam("type"),
+_PROJECT_BY_NAME = Query(_PROJECT.where(project.c.name == sa.bindparam("name")))
+_REPO_BY_NAME = Query(
+    _REPO.where(
+        project.c.name == sa.bindparam("project"),
+        repo.c.name == sa.bindparam("name"),
+        repo.c.type == sa.bindparam("type"),
+    )
 )
-_REPO_BY_ID = _REPO.where(repo.c.id == sa.bindparam("repo_id"))
+_REPO_BY_ID = Query(_REPO.where(repo.c.id == sa.bindparam("repo_id")))
 
 
 def find_project(conn: sa.Connection, name: str) -> ProjectRow | None:
     """Return the project of that name."""
-    row = conn.execute(_PROJECT_BY_NAME, {"name": name}).first()
+    row = _PROJECT_BY_NAME.first(conn, name=name)
     return ProjectRow(*row) if row else None
 
 
@@ -87,13 +90,13 @@ def remove_project(conn: sa.Connection, project_id: int) -> None:
 
 def find_repo(conn: sa.Connection, project_name: str, name: str, type_: str) -> RepoRow | None:
     """Return the repo of that project, name and type."""
-    row = conn.execute(_REPO_BY_NAME, {"project": project_name, "name": name, "type": type_}).first()
+    row = _REPO_BY_NAME.first(conn, project=project_name, name=name, type=type_)
     return RepoRow(*row) if row else None
 
 
 def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:
     """Return a repo that exists."""
-    return RepoRow(*conn.execute(_REPO_BY_ID, {"repo_id": repo_id}).one())
+    return RepoRow(*the(_REPO_BY_ID.first(conn, repo_id=repo_id)))
 
 
 def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[RepoRow]:
@@ -127,7 +130,7 @@ def remove_repo(conn: sa.Connection, repo_id: int) -> None:
     conn.execute(repo.delete().where(repo.c.id == repo_id))
 
 
-_SIZE = (
+_SIZE = Query(
     sa.select(commit.c.size)
     .join_from(branch, commit, branch.c.head_id == commit.c.id)
     .where(branch.c.repo_id == sa.bindparam("repo_id"), commit.c.finished.is_not(None))
@@ -138,7 +141,7 @@ _SIZE = (
 
 def repo_size(conn: sa.Connection, repo_id: int) -> int:
     """Return the bytes of the repo's master head, or of its newest finished head."""
-    return int(conn.execute(_SIZE, {"repo_id": repo_id}).scalar() or 0)
+    return int(_SIZE.value(conn, repo_id=repo_id) or 0)
 
 
 def add_fileset(conn: sa.Connection, handle: str, tree: bytes, deltas: list[str], expires_at: float) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from trunkline.meta.query import Query
 from trunkline.meta.schema import worker
 
 
@@ -25,11 +26,11 @@ class WorkerRow:
 
 
 _WORKER = sa.select(*(worker.c[name] for name in WorkerRow.__slots__))
-_BY_ID = _WORKER.where(worker.c.id == sa.bindparam("worker_id"))
-_OF = _WORKER.where(worker.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(
-    worker.c.created, worker.c.id
+_BY_ID = Query(_WORKER.where(worker.c.id == sa.bindparam("worker_id")))
+_OF = Query(
+    _WORKER.where(worker.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(worker.c.created, worker.c.id)
 )
-_STATE = (
+_STATE = Query(
     worker.update()
     .where(worker.c.id == sa.bindparam("worker_id"))
     .values(state=sa.bindparam("new_state"), reason=sa.bindparam("why"), since=sa.bindparam("at"))
@@ -38,13 +39,13 @@ _STATE = (
 
 def by_id(conn: sa.Connection, worker_id: str) -> WorkerRow | None:
     """Return a worker, or None when it is gone."""
-    row = conn.execute(_BY_ID, {"worker_id": worker_id}).first()
+    row = _BY_ID.first(conn, worker_id=worker_id)
     return WorkerRow(*row) if row else None
 
 
 def of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[WorkerRow]:
     """Return a pipeline's workers, oldest first."""
-    return [WorkerRow(*row) for row in conn.execute(_OF, {"pipeline_id": pipeline_id})]
+    return [WorkerRow(*row) for row in _OF.rows(conn, pipeline_id=pipeline_id)]
 
 
 def list_all(conn: sa.Connection) -> list[WorkerRow]:
@@ -59,7 +60,7 @@ def add(conn: sa.Connection, row: WorkerRow) -> None:
 
 def set_state(conn: sa.Connection, worker_id: str, state: str, reason: str, now: float) -> None:
     """Move a worker to a state."""
-    conn.execute(_STATE, {"worker_id": worker_id, "new_state": state, "why": reason, "at": now})
+    _STATE.run(conn, worker_id=worker_id, new_state=state, why=reason, at=now)
 
 
 def set_reason(conn: sa.Connection, worker_id: str, reason: str) -> None:
