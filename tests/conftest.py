@@ -1,0 +1,157 @@
+"""A whole store behind a real gRPC server, in a thread of the test process, for clients of any kind.
+
+What is below the server is real: SQLite in a folder, packs in a folder. Only the disk can be filled at will
+(``LimitedObjects``), because a test cannot fill a true one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pachyderm_sdk
+import pytest
+
+from trunkline.drivers.objects.local import LocalObjects
+from trunkline.errors import ResourceExhausted
+from trunkline.meta import install
+from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.events import Wakeups
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.versions import Versions
+from trunkline.rpc import server as rpc_server
+from trunkline.rpc.metadata import MetadataServicer
+from trunkline.rpc.pfs import PfsServicer
+from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
+from trunkline.storage.files import file_trees
+from trunkline.storage.store import ChunkStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+#: Seconds that a test waits for a state before it fails; a busy machine needs some.
+PATIENCE = 30.0
+
+
+class LimitedObjects(LocalObjects):
+    """A folder on a disk that is full when the test says so, with what such a disk raises."""
+
+    full = False
+
+    def put(self, key: str, parts: Sequence[bytes | memoryview]) -> None:
+        if self.full:
+            raise ResourceExhausted(f"cannot store object {key!r}: the disk of the test is full; make room")
+        super().put(key, parts)
+
+
+class TestClock:
+    """The machine's clock, which a test can put forward."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+
+class Served:
+    """A store and its server. ``address`` is set while it serves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = TestClock()
+        self.objects = LimitedObjects(folder / "objects")
+        self.address = ""
+        self.versions: Versions
+        self.executor: ThreadPoolExecutor
+        self.pipelines_deleted = 0
+
+    def client(self) -> pachyderm_sdk.Client:
+        host, _, port = self.address.rpartition(":")
+        return pachyderm_sdk.Client(host=host, port=int(port))
+
+    async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
+        wakeups = Wakeups(asyncio.get_running_loop())
+        db = Database(sqlite_url(self.folder), wakeups.announce)
+        cluster_id = install.install(db, self.clock.now())
+        store = ChunkStore(self.objects, DatabaseChunkIndex(db))
+        self.versions = Versions(db, store, file_trees(store), wakeups, self.clock)
+        self.executor = ThreadPoolExecutor(8)
+
+        async def delete_pipelines() -> None:
+            self.pipelines_deleted += 1
+
+        running = await rpc_server.start(
+            {
+                "pfs_v2.API": PfsServicer(self.versions, self.executor, delete_pipelines),
+                "versionpb_v2.API": VersionServicer(),
+                "admin_v2.API": AdminServicer(cluster_id, db),
+                "enterprise_v2.API": EnterpriseServicer(),
+                "license_v2.API": LicenseServicer(),
+                "metadata.API": MetadataServicer(self.versions),
+            },
+            "127.0.0.1:0",
+        )
+        self.address = running.address
+        stop = asyncio.Event()
+        ready(stop)
+        await stop.wait()
+        await running.stop(grace=0)
+        self.executor.shutdown()
+        db.close()
+        store.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """Serve the store in ``folder`` while the context is open."""
+    served = Served(folder)
+    started = threading.Event()
+    stops: list[Callable[[], None]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def ready(stop: asyncio.Event) -> None:
+            stops.append(lambda: loop.call_soon_threadsafe(stop.set))
+            started.set()
+
+        await served.serve(ready)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), name="server")
+    thread.start()
+    try:
+        assert started.wait(PATIENCE), "the server did not start"
+        yield served
+    finally:
+        for stop in stops:
+            stop()
+        thread.join()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Served]:
+    """A server with an empty store of its own."""
+    with serving(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def client(server: Served) -> pachyderm_sdk.Client:
+    """The published SDK, unmodified, connected to the server."""
+    return server.client()
+
+
+def eventually(found: Callable[[], object], what: str) -> None:
+    """Wait until ``found()`` is true; fail after ``PATIENCE`` naming ``what`` did not come."""
+    deadline = time.monotonic() + PATIENCE
+    while not found():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
