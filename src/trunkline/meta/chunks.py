@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
 
-from trunkline.meta.database import inserted_id
+from trunkline.meta.query import Query, fetch, run_many
 from trunkline.meta.schema import pack, storage_total
 
 if TYPE_CHECKING:
@@ -47,6 +47,17 @@ _INSERT = (
     " ON CONFLICT DO NOTHING"
 )
 
+_ADD_PACK = Query(pack.insert().returning(pack.c.id))
+_COUNT = Query(
+    storage_total.update().values(
+        {
+            column.name: column + sa.bindparam(f"more_{column.name}")
+            for column in storage_total.c
+            if column.name != "id"
+        }
+    )
+)
+
 
 def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[tuple[bytes, str, int, int, int, int]]:
     """Return (chunk id, pack, offset, stored bytes, length, codec) of those ids that are known."""
@@ -55,8 +66,7 @@ def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[tuple[bytes, str, in
     found: list[tuple[bytes, str, int, int, int, int]] = []
     for at in range(0, len(ids), FIND_BATCH):
         batch = tuple(sorted(ids[at : at + FIND_BATCH]))  # neighbours in the index lie on one page
-        rows = conn.exec_driver_sql(_FIND.format(",".join([f"({mark})"] * len(batch))), batch)
-        found.extend((row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows)
+        found.extend(fetch(conn, _FIND.format(",".join([f"({mark})"] * len(batch))), batch))
     return found
 
 
@@ -64,27 +74,23 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
     """Insert packs and their chunks; a chunk that another pack already holds keeps its older place."""
     chunks = stored = length = count = 0
     for record in packs:
-        added = conn.execute(pack.insert().values(name=record.pack, size=record.size, created_at=now))
-        pack_id = inserted_id(added)
+        pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now)
         rows = [(key, pack_id, offset, kept, raw, codec) for key, offset, kept, raw, codec in record.entries]
         rows.sort(key=itemgetter(0))  # in the order of the index: neighbours lie on one page
-        conn.exec_driver_sql(_INSERT.format(_mark(conn)), rows)
+        run_many(conn, _INSERT.format(_mark(conn)), rows)
         count += 1
         chunks += len(rows)
         stored += sum(row[3] for row in rows)
         length += sum(row[4] for row in rows)
-    if not count and not written_bytes:
-        return
-    total = storage_total.c
-    conn.execute(
-        storage_total.update().values(
-            chunks=total.chunks + chunks,
-            packs=total.packs + count,
-            stored_bytes=total.stored_bytes + stored,
-            chunk_bytes=total.chunk_bytes + length,
-            written_bytes=total.written_bytes + written_bytes,
+    if count or written_bytes:
+        _COUNT.run(
+            conn,
+            more_chunks=chunks,
+            more_packs=count,
+            more_stored_bytes=stored,
+            more_chunk_bytes=length,
+            more_written_bytes=written_bytes,
         )
-    )
 
 
 def totals(conn: sa.Connection) -> tuple[int, int, int, int, int]:

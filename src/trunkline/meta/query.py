@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import exc
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
 Row = tuple[Any, ...]
@@ -54,12 +58,7 @@ class Query:
         plan = self._plans.get(conn.dialect.name)
         if plan is None:
             plan = self._plans[conn.dialect.name] = _Plan(self._statement, conn.dialect, tuple(given))
-        cursor = conn.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
-        try:
-            cursor.execute(plan.text, plan.parameters(given))
-        except conn.dialect.loaded_dbapi.Error as error:
-            raise translated(conn.dialect.loaded_dbapi, plan.text, error) from error
-        return plan, cursor
+        return plan, _run(conn, plan.text, plan.parameters(given))
 
 
 def the(row: Row | None) -> Row:
@@ -69,11 +68,29 @@ def the(row: Row | None) -> Row:
     return row
 
 
-def translated(dbapi: Any, text: str, error: Exception) -> Exception:
-    """Return a driver's error as SQLAlchemy's, so that callers see one kind."""
-    from sqlalchemy import exc
+def fetch(conn: sa.Connection, text: str, values: Sequence[object]) -> list[Row]:
+    """Run the driver's own SQL and return all rows."""
+    found: list[Row] = _run(conn, text, values).fetchall()
+    return found
 
-    return exc.DBAPIError.instance(text, None, error, dbapi.Error)
+
+def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
+    """Run the driver's own SQL once for each row of values."""
+    _run(conn, text, rows, many=True).close()
+
+
+def _run(conn: sa.Connection, text: str, values: Any, *, many: bool = False) -> Any:
+    """Run SQL on a new cursor. A driver's error is raised as SQLAlchemy's, so that callers see one kind."""
+    cursor = conn.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
+    dbapi: Any = conn.dialect.loaded_dbapi
+    try:
+        if many:
+            cursor.executemany(text, values)
+        else:
+            cursor.execute(text, values)
+    except dbapi.Error as error:
+        raise exc.DBAPIError.instance(text, None, error, dbapi.Error) from error
+    return cursor
 
 
 class _Plan:
