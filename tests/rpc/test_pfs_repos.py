@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs
-from sdk_steps import put, refusal
+from sdk_steps import is_finished, put, refusal
 
 IMAGES = pfs.Repo.from_uri("images")
 MASTER = pfs.Branch.from_uri("images@master")
@@ -177,7 +177,7 @@ def test_a_new_branch_has_an_empty_finished_commit(images):
 
     head = images.pfs.inspect_branch(branch=MASTER).head
 
-    assert images.pfs.inspect_commit(commit=head).finished is not None
+    assert is_finished(images.pfs.inspect_commit(commit=head))
     assert list(images.pfs.list_file(file=pfs.File.from_uri("images@master:/"))) == []
 
 
