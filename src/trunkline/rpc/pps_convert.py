@@ -7,7 +7,7 @@ CreatePipeline take the same road, and what goes out is read from the stored JSO
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
 
@@ -89,12 +89,12 @@ def job_message(pipeline: PipelineRow, set_id: str) -> pps_pb2.Job:
 
 def job_state(state: str) -> pps_pb2.JobState:
     """Return a job state on the wire."""
-    return pps_pb2.JobState.Value(f"JOB_{JobState(state)}")
+    return cast("pps_pb2.JobState", pps_pb2.JobState.Value(f"JOB_{JobState(state)}"))
 
 
 def datum_state(state: DatumState) -> pps_pb2.DatumState:
     """Return a datum state on the wire."""
-    return pps_pb2.DatumState.Value(str(state))
+    return cast("pps_pb2.DatumState", pps_pb2.DatumState.Value(str(state)))
 
 
 def pipeline_info(
@@ -105,7 +105,7 @@ def pipeline_info(
         pipeline=pipeline_message(row.project, row.name),
         version=version.version,
         stopped=row.stopped,
-        state=pps_pb2.PipelineState.Value(f"PIPELINE_{PipelineState(row.state)}"),
+        state=f"PIPELINE_{PipelineState(row.state)}",
         reason=row.reason,
         type=pps_pb2.PipelineInfo.PIPELINE_TYPE_TRANSFORM,
         user_spec_json=version.user_json,
