@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from trunkline.worker.output_lines import LineTaker
 
 _READ = 64 << 10  # bytes: all that a pipe holds
+#: (command, PATH) -> where it was found; saves a look into every folder of a long PATH per datum.
+_found: dict[tuple[str, str], str] = {}
 #: Signals that Python ignores and programs expect to find as the kernel sets them.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -254,14 +256,15 @@ def find_executable(name: str, path: str) -> str:
     """
     if "/" in name:
         return name
-    unusable = ""
-    for folder in path.split(":") if "\0" not in name else ():
-        candidate = f"{folder or '.'}/{name}"
-        if os.access(candidate, os.X_OK):
-            if not os.path.isdir(candidate):
-                return candidate
-        elif not unusable and os.path.isfile(candidate):
-            unusable = candidate
+    known = _found.get((name, path))
+    if known and os.access(known, os.X_OK):
+        return known
+    candidates = [f"{folder or '.'}/{name}" for folder in path.split(":") if "\0" not in name]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+            _found[name, path] = candidate
+            return candidate
+    unusable = next(filter(os.path.isfile, candidates), None)
     if unusable:
         raise _CannotStart(f'command "{_shown(name)}" is at {unusable} but not executable; set its x bit')
     raise _CannotStart(

@@ -69,12 +69,15 @@ def remove_tree(path: str) -> None:
 def empty(path: str) -> None:
     """Remove all that is in a folder; like ``remove_tree``, but the folder stays."""
     try:
-        entries = list(os.scandir(path))
+        _empty(path)
     except PermissionError:
         os.chmod(path, stat.S_IRWXU)  # the command took its own rights away
-        entries = list(os.scandir(path))
-    if entries and not os.access(path, os.W_OK):
-        os.chmod(path, stat.S_IRWXU)
+        _empty(path)
+
+
+def _empty(path: str) -> None:
+    with os.scandir(path) as listing:
+        entries = list(listing)  # not every file system lists on reliably while entries go
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             remove_tree(entry.path)
