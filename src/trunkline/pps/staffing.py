@@ -295,8 +295,8 @@ class Staffing:
     ) -> float | None:
         """Return when the fleet must be looked at: it tells nothing by itself."""
         times = [at for at in (decision.wake_at, blocked_until) if at is not None]
-        started = decision.start and blocked_until is None
-        if started or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
+        changed = decision.retire or (decision.start and blocked_until is None)
+        if changed or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
             times.append(now + 0.2)
         elif staff.rows:
             times.append(now + 2.0)

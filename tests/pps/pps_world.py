@@ -1,0 +1,462 @@
+"""Pipelines without processes: the true store and controller, and workers that are functions.
+
+Everything below the worker API is real (SQLite, trees, claims, the controller's loops); only objects live in
+memory. ``HeldFleet`` implements the ``Fleet`` port in memory: a test decides when a worker gets ready and how
+it ends. ``Hand`` is a worker: it claims, runs a Python function per datum, and hands in, all in the
+test's thread, so that who does what when is the test's choice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.meta import install, jobs, pipelines, workers
+from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.events import Wakeups
+from trunkline.model import names
+from trunkline.model.states import DatumState
+from trunkline.model.workers import WorkerPhase, WorkerSighting
+from trunkline.pfs import commits as commit_ops
+from trunkline.pfs import files, modify, refs
+from trunkline.pfs import repos as repo_ops
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.versions import Versions
+from trunkline.pps import claims, listing, rows
+from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps.controller import Controller
+from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.plan import inputs_of
+from trunkline.pps.specs import Specs
+from trunkline.storage import files as storage_files
+from trunkline.storage.files import file_trees
+from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.store import ChunkStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.meta.workers import WorkerRow
+    from trunkline.model.workers import WorkerSpec
+
+T = TypeVar("T")
+#: Seconds that a test waits for a state before it fails; a busy machine needs some.
+PATIENCE = 30.0
+#: Files that a datum sees, by input name and path in the repo.
+Seen = dict[str, dict[str, bytes]]
+
+
+class Failed(Exception):
+    """A datum's command fails with this reason."""
+
+
+class TestClock:
+    """The machine's clock, which a test can put forward."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+
+class HeldFleet:
+    """A fleet in memory. Workers stay pending until the test lets them come."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.specs: dict[str, WorkerSpec] = {}
+        self._sightings: dict[str, WorkerSighting] = {}
+        #: Ids of all workers ever asked for, and the number asked for so far at each call of ``observe``.
+        self.asked: list[str] = []
+        #: Raised by ``start`` when set.
+        self.refusal: Exception | None = None
+
+    def start(self, spec: WorkerSpec) -> None:
+        with self._lock:
+            if self.refusal is not None:
+                raise self.refusal
+            self.asked.append(spec.worker_id)
+            self.specs[spec.worker_id] = spec
+            self._sightings[spec.worker_id] = WorkerSighting(
+                worker_id=spec.worker_id, phase=WorkerPhase.PENDING, reason="held by the test"
+            )
+
+    def stop(self, worker_id: str, grace: float) -> None:
+        with self._lock:
+            self.specs.pop(worker_id, None)
+            self._sightings.pop(worker_id, None)
+
+    def observe(self) -> Sequence[WorkerSighting]:
+        with self._lock:
+            return list(self._sightings.values())
+
+    def close(self) -> None:
+        with self._lock:
+            self._sightings.clear()
+
+    def show(self, worker_id: str, phase: WorkerPhase, reason: str = "") -> None:
+        """Let a worker be seen in a phase."""
+        with self._lock:
+            if worker_id in self.specs:
+                self._sightings[worker_id] = WorkerSighting(worker_id=worker_id, phase=phase, reason=reason)
+
+    def present(self, pipeline: str) -> list[str]:
+        """Return the ids of a pipeline's workers, oldest first."""
+        with self._lock:
+            return [number for number, spec in self.specs.items() if spec.pipeline == pipeline]
+
+
+class PpsWorld:
+    """A store with a controller on a loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="trunkline-test-"))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._executor = ThreadPoolExecutor(8)
+        self.clock = TestClock()
+        wakeups = Wakeups(self._loop)
+        self._db = Database(sqlite_url(self._folder), wakeups.announce)
+        install.install(self._db, self.clock.now())
+        self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db), threads=2)
+        self.versions = Versions(
+            self._db, self._store, file_trees(self._store), wakeups, self.clock, above=JobKeeper()
+        )
+        self.specs = Specs(self._db)
+        self.fleet = HeldFleet()
+        self._controller: Controller | None = None
+        self.start_controller()
+
+    def start_controller(self) -> None:
+        """Begin as a new server would: with nothing but what is stored."""
+        self._controller = Controller(self.versions, self.specs, self.fleet, self._executor)
+        self._running = asyncio.run_coroutine_threadsafe(self._controller.run(), self._loop)
+
+    def stop_controller(self) -> None:
+        self._running.cancel()
+        asyncio.run_coroutine_threadsafe(_all_others(), self._loop).result(PATIENCE)
+
+    def close(self) -> None:
+        self.stop_controller()
+        self._executor.shutdown()
+        self._store.close()
+        self._db.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        shutil.rmtree(self._folder)
+
+    # --- acts -------------------------------------------------------------------------------------------
+
+    def repo(self, name: str) -> names.RepoName:
+        found = names.RepoName("default", name, names.USER)
+        self.versions.write(repo_ops.create_repo, found, "", update=False)
+        return found
+
+    def put(
+        self, repo: str, added: Mapping[str, bytes], deleted: Sequence[str] = (), branch: str = "master"
+    ) -> None:
+        """Make one commit that overwrites and deletes files."""
+        target = refs.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+        stream = modify.CommitStream(self.versions, target)
+        for path in (*deleted, *added):
+            stream.delete(path, "")
+        for path, data in added.items():
+            stream.add(path, "", data)
+        stream.finish()
+
+    def pipeline(self, name: str, given: Mapping[str, Any], *, update: bool = False, **spec: Any) -> int:
+        """Create a pipeline; one worker at all times unless the specification says otherwise."""
+        wanted: dict[str, Any] = {
+            "pipeline": {"name": name},
+            "transform": {"cmd": ["true"]},
+            "input": given,
+            "parallelism_spec": {"constant": 1},
+            **spec,
+        }
+        reprocess = wanted.pop("reprocess", False)
+        request = pipeline_ops.read_request(wanted)
+        return self.versions.write(pipeline_ops.create, request, update=update, reprocess=reprocess)
+
+    def squash(self, set_id: str) -> None:
+        self.versions.write(commit_ops.squash, set_id)
+
+    def drop(self, set_id: str) -> None:
+        self.versions.write(commit_ops.drop, set_id)
+
+    # --- looks ------------------------------------------------------------------------------------------
+
+    def pipeline_row(self, name: str) -> pipelines.PipelineRow:
+        return self.versions.read(pipeline_ops.find, "default", name)
+
+    def jobs(self, name: str) -> list[JobRow]:
+        """Return a pipeline's jobs, newest first."""
+        number = self.pipeline_row(name).id
+        return self.versions.read(lambda conn: jobs.page(conn, pipeline_ids=[number], number=1000))
+
+    def workers(self, name: str) -> list[WorkerRow]:
+        return self.versions.read(workers.of_pipeline, self.pipeline_row(name).id)
+
+    def files(self, repo: str, at: str = "master") -> dict[str, bytes]:
+        """Return the files of a branch's head, or of a commit."""
+        name = refs.CommitName(names.RepoName("default", repo, names.USER), id=at)
+        found = files.snapshot(self.versions, name)
+        return {
+            entry.path: b"".join(found.read(entry))
+            for entry in storage_files.walk(self.versions.trees, found.tree)
+            if not entry.is_dir
+        }
+
+    def head(self, repo: str, branch: str = "master") -> str:
+        """Return the id of a branch's head."""
+        name = refs.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+        return self.versions.read(refs.commit, name).set_id
+
+    def datums(self, job: JobRow) -> list[listing.ListedDatum]:
+        return list(listing.list_datums(self.versions, job))
+
+    def until(self, look: Callable[[], T | None], what: str) -> T:
+        """Wait until ``look`` finds something; woken by every write."""
+        return asyncio.run_coroutine_threadsafe(self._until(look, what), self._loop).result()
+
+    async def _until(self, look: Callable[[], T | None], what: str) -> T:
+        topics = ("jobs", "workers", "pipeline states", "pipelines", "commits")
+        end = self._loop.time() + PATIENCE
+        while True:
+            stamp = self.versions.wakeups.stamp(*topics)
+            found = await self._loop.run_in_executor(self._executor, look)
+            if found:
+                return found
+            # The fleet of a test is not announced: look again now and then.
+            await self.versions.wakeups.changed(stamp, *topics, timeout=0.1)
+            if self._loop.time() > end:
+                raise TimeoutError(f"waited {PATIENCE:.0f} s for {what}")
+
+    def until_state(self, name: str, *states: str) -> JobRow:
+        """Wait until the newest job of a pipeline is in one of these states."""
+
+        def look() -> JobRow | None:
+            found = self.jobs(name)
+            return found[0] if found and found[0].state in states else None
+
+        return self.until(look, f"the newest job of {name} to be {' or '.join(states)}")
+
+    def until_ended(self, name: str) -> JobRow:
+        return self.until_state(name, *jobs.TERMINAL)
+
+    def until_workers(self, name: str, number: int) -> list[str]:
+        """Wait until the fleet has exactly this many workers of a pipeline; return their ids."""
+        self.until(lambda: len(self.fleet.present(name)) == number, f"{number} workers of {name}")
+        return self.fleet.present(name)
+
+    # --- workers ----------------------------------------------------------------------------------------
+
+    def hands(self, name: str, number: int, command: Callable[[Seen], Mapping[str, bytes]]) -> list[Hand]:
+        """Let the workers that a pipeline asked for come, all of them at once."""
+        return [self.hand(worker_id, command) for worker_id in self.until_workers(name, number)]
+
+    def until_empty(self, name: str) -> None:
+        """Let the workers that must go go, until a pipeline has none."""
+
+        def look() -> bool:
+            for row in self.workers(name):
+                if row.state == "retiring":
+                    self.fleet.show(row.id, WorkerPhase.GONE, "ended as asked")
+            return not self.workers(name)
+
+        self.until(look, f"no workers of {name}")
+
+    def staffed(self, name: str, command: Callable[[Seen], Mapping[str, bytes]]) -> Hand:
+        """Return the only worker of a pipeline's current version, once those that must go have gone."""
+
+        def look() -> str | None:
+            current = self.pipeline_row(name).version
+            rows = self.workers(name)
+            for row in rows:
+                if row.state == "retiring":
+                    self.fleet.show(row.id, WorkerPhase.GONE, "ended as asked")
+            [row, *others] = rows or [None]
+            ready = row is not None and not others and row.version == current and row.state != "retiring"
+            return row.id if ready and row.id in self.fleet.specs else None
+
+        worker_id = self.until(look, f"one worker of {name}")
+        row = self.versions.read(workers.by_id, worker_id)
+        assert row is not None
+        return self.hand(worker_id, command) if row.ready is None else Hand(self, worker_id, command)
+
+    def hand(self, worker_id: str, command: Callable[[Seen], Mapping[str, bytes]]) -> Hand:
+        self.fleet.show(worker_id, WorkerPhase.RUNNING)
+        pipeline_id = self.versions.write(_register, worker_id)
+        self.until(
+            lambda: any(
+                row.id == worker_id and row.state == "idle"
+                for row in self.versions.read(workers.of_pipeline, pipeline_id)
+            ),
+            "the worker to be idle",
+        )
+        return Hand(self, worker_id, command)
+
+
+class Hand:
+    """A worker in the test's thread."""
+
+    def __init__(
+        self, world: PpsWorld, worker_id: str, command: Callable[[Seen], Mapping[str, bytes]]
+    ) -> None:
+        self.world = world
+        self.id = worker_id
+        self.command = command
+        #: Hex ids of the datums that were run, in order; a list, so that running twice shows.
+        self.ran: list[str] = []
+
+    def take(self) -> claims.Claimed | None:
+        return self.world.versions.write(claims.take, self.id, self.world.specs)
+
+    def let_go(self) -> None:
+        """Say that nothing is held, as asking for work does."""
+        self.world.versions.write(claims.let_go, self.id)
+
+    def renew(self, claimed: claims.Claimed) -> tuple[bool, bool, bool]:
+        return self.world.versions.write(claims.renew, self.id, claimed.claim.id, 0, 1.0)
+
+    def todo(self, claimed: claims.Claimed) -> list[rows.DatumRow]:
+        """Return the datums of a claim that are not handed in."""
+        found = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        assert found is not None
+        assert claimed.job.todo is not None
+        trees = rows.trees(self.world.versions)
+        return [
+            rows.decode(key, value)
+            for key, value in trees.rows(TreeId(claimed.job.todo), found.done, found.stop)
+        ]
+
+    def todo_is_there(self, claimed: claims.Claimed) -> bool:
+        """Tell whether the claim is still this worker's and has datums left."""
+        found = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        return found is not None and found.worker_id == self.id and found.done < found.stop
+
+    def results(
+        self, claimed: claims.Claimed, number: int | None = None, *, release: bool = False
+    ) -> claims.HandIn:
+        """Run the next datums of a claim, make their outputs durable, and return what to hand in."""
+        current = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        assert current is not None
+        first = current.done
+        changes = modify.Changes(self.world.versions)
+        built = []
+        failure = ""
+        for row in self.todo(claimed)[:number]:
+            built.append(self._run(claimed, row, changes))
+            if built[-1].state is DatumState.FAILED:
+                failure = f"datum {row.id.hex()} failed: {built[-1].reason}"
+                break
+        deltas = changes.delta.finish()
+        tree = rows.trees(self.world.versions).build(
+            changes.writer, sorted((row.id, rows.encode(row)) for row in built)
+        )
+        states = [row.state for row in built]
+        return claims.HandIn(
+            claim_id=claimed.claim.id,
+            first=first if built else None,
+            count=len(built),
+            delta=deltas[0] if deltas else EMPTY,
+            rows=tree,
+            results=jobs.Results(
+                processed=states.count(DatumState.SUCCESS),
+                failed=states.count(DatumState.FAILED),
+                recovered=states.count(DatumState.RECOVERED),
+            ),
+            failure=failure,
+            release=release,
+            packs=changes.writer.seal(),
+            written_bytes=changes.delta.bytes_in,
+        )
+
+    def hand_in(self, given: claims.HandIn) -> tuple[bool, bool]:
+        return self.world.versions.write(claims.hand_in, self.id, given)
+
+    def work(self) -> int:
+        """Claim and run until there is nothing to do; return how many runs it were."""
+        runs = 0
+        while (claimed := self.take()) is not None:
+            runs += 1
+            self.hand_in(self.results(claimed))
+        return runs
+
+    def work_until_ended(self, name: str) -> JobRow:
+        """Work whenever there is something to do until the newest job of a pipeline has ended."""
+
+        def look() -> JobRow | None:
+            self.work()
+            newest = self.world.jobs(name)[0]
+            return newest if newest.state in jobs.TERMINAL else None
+
+        return self.world.until(look, f"the newest job of {name} to end")
+
+    def _run(self, claimed: claims.Claimed, row: rows.DatumRow, changes: modify.Changes) -> rows.DatumRow:
+        self.ran.append(row.id.hex())
+        facts: dict[str, object] = {"job_id": claimed.job.set_id}
+        try:
+            outputs = self.command(self._inputs(claimed, row))
+        except Recovered:
+            return row.finished(state=DatumState.RECOVERED, **facts)
+        except Failed as error:
+            return row.finished(state=DatumState.FAILED, reason=str(error), **facts)
+        for path, data in outputs.items():
+            changes.add(path, row.id.hex(), data)
+        return row.finished(state=DatumState.SUCCESS, outputs=tuple(outputs), **facts)
+
+    def _inputs(self, claimed: claims.Claimed, row: rows.DatumRow) -> Seen:
+        versions, specs = self.world.versions, self.world.specs
+        spec = specs.get(claimed.job.pipeline_id, claimed.job.version)
+        given = versions.read(inputs_of, spec, claimed.job)
+        trees = {key[6]: tree for key, tree in given.trees.items()}
+        seen: Seen = {}
+        for item in row.items:
+            seen[item.input] = {
+                entry.path: b"".join(storage_files.read(versions.chunks, entry.value))
+                for entry in _files(versions, trees[item.input], item.path)
+            }
+        return seen
+
+
+class Recovered(Exception):
+    """A datum's command fails and its error command succeeds."""
+
+
+def _files(versions: Versions, tree: TreeId, path: str) -> list[storage_files.FileEntry]:
+    if path.endswith("/"):
+        return [entry for entry in storage_files.walk(versions.trees, tree, path) if not entry.is_dir]
+    found = storage_files.inspect(versions.trees, tree, path)
+    assert found is not None
+    return [found]
+
+
+def _register(write: Any, worker_id: str) -> int:
+    row = claims.known(write.conn, worker_id)
+    workers.set_ready(write.conn, worker_id, write.now)
+    write.tx.wake("workers", f"pipeline:{row.pipeline_id}")
+    return row.pipeline_id
+
+
+async def _all_others() -> None:
+    """Wait until everything else on this loop has ended."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    await asyncio.wait(others) if others else None
+
+
+def pfs(repo: str, glob: str = "/*", **more: Any) -> dict[str, Any]:
+    """Return a pfs input."""
+    return {"pfs": {"repo": repo, "glob": glob, **more}}
