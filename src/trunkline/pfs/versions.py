@@ -94,7 +94,8 @@ class Versions:
         return self.db.read_blocking(fn, *args, **kwargs)
 
     def _write(self, tx: Tx, fn: Callable[Concatenate[Write, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        write = Write(tx=tx, now=self.clock.now(), set_id=uuid.uuid4().hex, above=self.above)
+        # Whole microseconds, as the wire tells them: what a client hands back equals what is stored.
+        write = Write(tx=tx, now=round(self.clock.now(), 6), set_id=uuid.uuid4().hex, above=self.above)
         value = fn(write, *args, **kwargs)
         propagation.propagate(write)
         if self.above is not None:
