@@ -251,6 +251,21 @@ def test_a_cross_lists_only_the_sides_beside_a_changed_one() -> None:
     assert listed == ["b"]
 
 
+def test_a_change_on_both_sides_of_a_cross_makes_each_datum_once_and_in_order() -> None:
+    spec = Input(cross=(leaf("a"), leaf("b")))
+    old, new = (
+        {"a": {"/x": "1", "/y": "1"}, "b": {"/1": "1"}},
+        {"a": {"/x": "1"}, "b": {"/1": "2", "/2": "1"}},
+    )
+
+    found = [
+        tuple(datum and "".join(item.path for item in datum.items) for datum in (change.old, change.new))
+        for change in changes_of(spec, old, new)
+    ]
+
+    assert sorted(found, key=str) == [("/x/1", "/x/1"), ("/y/1", None), (None, "/x/2")]
+
+
 @pytest.mark.parametrize("kind", ["cross", "union", "join", "group"])
 def test_without_a_change_nothing_is_listed(kind: str) -> None:
     spec = Input(**{kind: (leaf("a", join_on="$1", group_by="$1"), leaf("b", join_on="$1", group_by="$1"))})  # type: ignore[arg-type]
