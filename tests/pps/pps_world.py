@@ -30,6 +30,7 @@ from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.versions import Versions
 from trunkline.pps import claims, listing, rows
+from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
@@ -189,6 +190,14 @@ class PpsWorld:
         reprocess = wanted.pop("reprocess", False)
         request = pipeline_ops.read_request(wanted)
         return self.versions.write(pipeline_ops.create, request, update=update, reprocess=reprocess)
+
+    def wake(self, name: str) -> None:
+        """Let the controller look at a pipeline now."""
+        number = self.pipeline_row(name).id
+        self.versions.write(lambda write: write.tx.wake(f"pipeline:{number}"))
+
+    def end(self, job: JobRow, state: str, reason: str) -> None:
+        self.versions.write(job_ops.end_job, job, state, reason)
 
     def squash(self, set_id: str) -> None:
         self.versions.write(commit_ops.squash, set_id)

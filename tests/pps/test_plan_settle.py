@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,10 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pps_world import Failed, Hand, PpsWorld, Recovered, Seen, pfs
 
 from trunkline import errors
-from trunkline.meta.jobs import JobRow
 from trunkline.model.states import DatumState
 from trunkline.pps import pipelines
 from trunkline.pps.jobs import remove_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.meta.jobs import JobRow
 
 
 def upper(seen: Seen) -> Mapping[str, bytes]:

@@ -1,0 +1,261 @@
+"""Claims: one owner for each datum at a time, and each result recorded once."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from pps_world import Hand, PpsWorld, Seen, pfs
+
+from trunkline import errors
+from trunkline.meta import jobs, workers
+from trunkline.model.states import DatumState
+from trunkline.pps import claims
+from trunkline.pps.jobs import end_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def copy(seen: Seen) -> dict[str, bytes]:
+    return dict(seen["images"])
+
+
+class Staffed:
+    """A job of some datums with some workers, all ready and none at work."""
+
+    def __init__(self, world: PpsWorld, datums: int, hands: int) -> None:
+        self.world = world
+        world.repo("images")
+        world.put("images", {f"/{number:03}": b"%d" % number for number in range(datums)})
+        world.pipeline("edges", pfs("images"), parallelism_spec={"constant": hands})
+        self.hands = world.hands("edges", hands, copy)
+        self.job = world.until_state("edges", "RUNNING")
+
+    def expire(self) -> int:
+        """Let every lease run out that was not renewed."""
+        self.world.clock.ahead += claims.LEASE + 0.1
+        return self.world.versions.write(claims.free_expired)
+
+    def state(self, hand: Hand) -> str:
+        row = self.world.versions.read(workers.by_id, hand.id)
+        return row.state if row is not None else "gone"
+
+
+@pytest.fixture
+def pair(world: PpsWorld) -> Staffed:
+    return Staffed(world, datums=40, hands=2)
+
+
+def test_two_workers_share_a_job_and_never_run_the_same_datum(pair: Staffed) -> None:
+    threads = [threading.Thread(target=hand.work) for hand in pair.hands]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    job = pair.world.until_ended("edges")
+
+    ran = [datum for hand in pair.hands for datum in hand.ran]
+    assert (job.state, job.processed) == ("SUCCESS", 40)
+    assert len(ran) == len(set(ran)) == 40
+
+
+def test_runs_get_shorter_so_that_workers_end_together(pair: Staffed) -> None:
+    lengths = []
+    while (claimed := pair.hands[len(lengths) % 2].take()) is not None:
+        lengths.append(claimed.claim.stop - claimed.claim.start)
+        hand = pair.hands[(len(lengths) - 1) % 2]
+        hand.hand_in(hand.results(claimed))
+
+    assert sum(lengths) == 40
+    assert lengths[-1] == 1
+
+
+def test_what_a_silent_worker_held_goes_to_another_from_where_it_was_handed_in(pair: Staffed) -> None:
+    silent, other = pair.hands
+    claimed = silent.take()
+    assert claimed is not None
+    silent.hand_in(silent.results(claimed, 1))
+    left = [row.id for row in silent.todo(claimed)]
+
+    freed = pair.expire()
+    taken = other.take()
+
+    assert freed == 1
+    assert taken is not None
+    assert [row.id for row in other.todo(taken)] == left
+
+
+def test_a_worker_that_renews_keeps_its_claim(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+
+    pair.world.clock.ahead += claims.LEASE - 1
+    answer = hand.renew(claimed)
+    pair.world.clock.ahead += claims.LEASE - 1
+    freed = pair.world.versions.write(claims.free_expired)
+
+    assert answer == (True, False, False)
+    assert freed == 0
+    assert hand.hand_in(hand.results(claimed)) == (True, False)
+
+
+def test_a_late_hand_in_is_refused_and_leaves_no_trace(pair: Staffed) -> None:
+    late, other = pair.hands
+    claimed = late.take()
+    assert claimed is not None
+    given = late.results(claimed)
+    pair.expire()
+    taken = other.take()
+    assert taken is not None
+
+    answer = late.hand_in(given)
+
+    job = pair.world.jobs("edges")[0]
+    assert answer == (False, False)
+    assert job.handed_in == 0
+    assert late.renew(claimed) == (False, False, False)
+    assert other.hand_in(other.results(taken)) == (True, False)
+
+
+def test_a_hand_in_that_is_sent_twice_is_recorded_once(pair: Staffed) -> None:
+    """The first one was recorded and its answer lost: sending it again must not count it again."""
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    given = hand.results(claimed, 2)
+
+    first, second = hand.hand_in(given), hand.hand_in(given)
+
+    assert (first, second) == ((True, False), (False, False))
+    assert pair.world.jobs("edges")[0].processed == 2
+
+
+def test_a_worker_gets_nothing_new_once_it_is_to_retire(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    pair.world.versions.write(lambda write: workers.set_state(write.conn, hand.id, "retiring", "", write.now))
+
+    assert hand.take() is None
+
+
+def test_a_retiring_worker_hands_in_what_is_done_and_gives_the_rest_back(pair: Staffed) -> None:
+    hand, other = pair.hands
+    claimed = hand.take()
+    assert claimed is not None
+    left = [row.id for row in hand.todo(claimed)][1:]
+    pair.world.versions.write(lambda write: workers.set_state(write.conn, hand.id, "retiring", "", write.now))
+
+    told = hand.renew(claimed)
+    answer = hand.hand_in(hand.results(claimed, 1, release=True))
+    taken = other.take()
+
+    assert told == (True, False, True)
+    assert answer == (True, True)
+    assert taken is not None
+    assert [row.id for row in other.todo(taken)] == left
+
+
+def test_a_worker_that_asks_for_work_holds_none_even_if_an_answer_was_lost(pair: Staffed) -> None:
+    hand, other = pair.hands
+    claimed = hand.take()
+    assert claimed is not None
+
+    hand.let_go()
+    taken = other.take()
+
+    assert pair.state(hand) == "idle"
+    assert taken is not None
+    assert taken.claim.id == claimed.claim.id
+
+
+def test_a_worker_whose_job_was_killed_is_idle_when_it_asks_again(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    given = hand.results(claimed)
+
+    pair.world.versions.write(end_job, pair.job, "KILLED", "job stopped")
+    late = hand.hand_in(given)
+    hand.let_go()
+
+    assert late == (False, False)
+    assert pair.state(hand) == "idle"
+
+
+def test_a_worker_that_nobody_knows_is_told_to_exit(pair: Staffed) -> None:
+    stranger = Hand(pair.world, "0" * 32, copy)
+
+    with pytest.raises(errors.Unauthenticated, match=f"worker {'0' * 32} is not known here"):
+        stranger.take()
+
+
+def test_a_datum_that_a_worker_holds_is_starting_and_the_rest_is_unknown(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    hand.hand_in(hand.results(claimed, 1))
+
+    told = [listed.state for listed in pair.world.datums(pair.world.jobs("edges")[0])]
+
+    held = claimed.claim.stop - claimed.claim.start - 1
+    assert told.count(DatumState.SUCCESS) == 1
+    assert told.count(DatumState.STARTING) == held
+    assert told.count(DatumState.UNKNOWN) == 39 - held
+
+
+def test_a_restart_of_a_datum_is_told_once_with_the_next_renewal(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+
+    pair.world.versions.write(lambda write: jobs.ask_restart(write.conn, claimed.claim.id))
+
+    assert hand.renew(claimed) == (True, True, False)
+    assert hand.renew(claimed) == (True, False, False)
+
+
+def test_a_job_goes_on_where_it_was_after_the_server_was_started_anew(pair: Staffed) -> None:
+    hand, other = pair.hands
+    claimed = hand.take()
+    assert claimed is not None
+    hand.hand_in(hand.results(claimed, 1))
+    before = hand.ran.copy()
+
+    pair.world.stop_controller()
+    pair.world.start_controller()
+    hand.hand_in(hand.results(claimed))
+    other.work()
+    job = pair.world.until_ended("edges")
+
+    ran = hand.ran + other.ran
+    assert before == ran[:1]
+    assert (job.state, job.processed) == ("SUCCESS", 40)
+    assert len(ran) == len(set(ran)) == 40
+
+
+def test_every_moment_of_death_leaves_each_datum_recorded_once(world: PpsWorld) -> None:
+    """Workers die in turn before, between and after their hand-ins; the job is right all the same."""
+    staffed = Staffed(world, datums=12, hands=2)
+    deaths: Iterator[str] = iter(["claimed", "ran", "handed in", "ran", "claimed", "handed in"])
+    alive, spare = staffed.hands
+    while (claimed := alive.take()) is not None:
+        match next(deaths, "never"):
+            case "claimed":
+                pass
+            case "ran":
+                alive.results(claimed, 1)
+            case "handed in":
+                alive.hand_in(alive.results(claimed, 1))
+            case _:
+                alive.hand_in(alive.results(claimed))
+                continue
+        staffed.expire()
+        alive, spare = spare, alive
+
+    job = world.until_ended("edges")
+
+    assert (job.state, job.processed, job.failed) == ("SUCCESS", 12, 0)
+    assert world.files("edges") == {f"/{number:03}": b"%d" % number for number in range(12)}
