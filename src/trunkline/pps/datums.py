@@ -430,7 +430,7 @@ def _unchanged(part: _Part, changes: Iterable[_Change], world: _World) -> Iterat
     """Yield the rows of a part that are the same in both states."""
     added = {_key_of(new) for _, new in changes if new is not None}
     for row in part.rows(world.new_items):
-        if _key_of(row) not in added:
+        if not added or _key_of(row) not in added:
             yield row, row
 
 
