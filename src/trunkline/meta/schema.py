@@ -202,6 +202,8 @@ pipeline = Table(
     Column("updated_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
     UniqueConstraint("project_id", "name"),
+    # Numbers are not given again: loops, workers and parsed specifications are remembered by them.
+    sqlite_autoincrement=True,
 )
 
 pipeline_version = Table(
