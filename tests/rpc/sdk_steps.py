@@ -17,6 +17,18 @@ def put(client, branch, files, *, delete=()):
     return pfs.Commit(repo=branch.repo, id=commit.id)
 
 
+def adds(branch, files):
+    """Return the messages of one stream that writes files (path to bytes) to a branch."""
+    yield pfs.ModifyFileRequest(set_commit=pfs.Commit(repo=branch.repo, branch=branch))
+    for path, data in files.items():
+        yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=path, raw=data))
+
+
+def put_many(client, branch, files):
+    """Append to files (path to bytes) in one stream; a commit of its own unless one is open."""
+    client.pfs.modify_file(adds(branch, files))
+
+
 def content(client, uri):
     """Return all files of a commit: path to bytes."""
     return {
@@ -39,7 +51,11 @@ def is_finished(info):
 def refusal(call, *args, **kwargs):
     """Return the code and the sentence that a call is refused with."""
     with pytest.raises(grpc.RpcError) as caught:
-        result = call(*args, **kwargs)
-        if hasattr(result, "__next__"):
-            list(result)
+        _whole(call(*args, **kwargs))
     return caught.value.code(), caught.value.details()
+
+
+def _whole(result):
+    """Read a stream to its end."""
+    if hasattr(result, "__next__"):
+        list(result)

@@ -130,7 +130,11 @@ def test_ancestry_names_earlier_commits(images, uri, position):
         ("images@master.9", grpc.StatusCode.NOT_FOUND, "does not exist"),
         ("images@master^x", grpc.StatusCode.INVALID_ARGUMENT, "no ancestry"),
         ("images@other", grpc.StatusCode.NOT_FOUND, 'branch "other" not found in repo default/images'),
-        ("images@0123456789ab40123456789012345678", grpc.StatusCode.NOT_FOUND, "commit default/images@0123.* not found"),
+        (
+            "images@0123456789ab40123456789012345678",
+            grpc.StatusCode.NOT_FOUND,
+            "commit default/images@0123.* not found",
+        ),
         ("nothing@master", grpc.StatusCode.NOT_FOUND, "repo default/nothing not found"),
     ],
 )

@@ -186,7 +186,9 @@ def test_a_branch_can_be_moved_to_any_commit_of_its_repo(images):
     put(images, MASTER, {"/b": b"2"})
 
     images.pfs.create_branch(branch=pfs.Branch.from_uri("images@old"), head=first)
-    images.pfs.create_branch(branch=pfs.Branch.from_uri("images@older"), head=pfs.Commit.from_uri("images@master^"))
+    images.pfs.create_branch(
+        branch=pfs.Branch.from_uri("images@older"), head=pfs.Commit.from_uri("images@master^")
+    )
 
     for name in ("old", "older"):
         assert images.pfs.inspect_branch(branch=pfs.Branch.from_uri(f"images@{name}")).head.id == first.id
