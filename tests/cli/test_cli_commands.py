@@ -362,10 +362,10 @@ def test_an_image_that_cannot_be_built_fails_with_the_reason(run, server, tmp_pa
 
 
 def test_version_shows_both_sides(run, server):
-    server.answers["GetVersion"] = version_pb2.Version(major=2, minor=12, micro=3, additional="-t")
+    server.answers["GetVersion"] = version_pb2.Version(major=2, minor=12, micro=3, additional="t-1")
 
-    assert run("version").out == f"client  0.1.0\nserver  2.12.3-t  at {server.address}\n"
-    assert json.loads(run("version", "-o", "json").out) == {"client": "0.1.0", "server": "2.12.3-t"}
+    assert run("version").out == f"client  0.1.0\nserver  2.12.3 (t-1)  at {server.address}\n"
+    assert json.loads(run("version", "-o", "json").out) == {"client": "0.1.0", "server": "2.12.3 (t-1)"}
     assert run("version", "--client-only").out == "client  0.1.0\n"
 
 

@@ -12,6 +12,7 @@ import pytest
 from hpack import Decoder, Encoder
 
 from trunkline import errors
+from trunkline.client import http2
 from trunkline.client.channel import Channel
 from trunkline.client.framing import Messages
 
@@ -256,6 +257,29 @@ def test_an_answer_followed_by_a_closed_connection_counts(scripted):
         peer.connection.shutdown(socket.SHUT_WR)
 
     assert scripted(script).unary("/t.T/M", b"") == b"answer"
+
+
+def test_what_a_server_said_before_it_went_is_heard_to_the_end(scripted, monkeypatch):
+    """Acknowledging a ping fails once the server is gone; its answers are still there to be read."""
+    monkeypatch.setattr(http2, "RECEIVE_BUFFER", 1024)
+    gone = threading.Event()
+
+    def script(peer: Peer) -> None:
+        stream = peer.request()
+        peer.send(HEADERS, 4, stream, peer.encoder.encode(HEAD))
+        for number in range(20):
+            peer.send(PING, 0, 0, b"12345678")
+            peer.send(DATA, 0, stream, b"\0" + (1000).to_bytes(4, "big") + bytes([number]) * 1000)
+        peer.send(HEADERS, 5, stream, peer.encoder.encode(OK))
+        peer.connection.shutdown(socket.SHUT_RDWR)
+        peer.connection.close()
+        gone.set()
+
+    channel = scripted(script)
+    answers = channel.server_stream("/t.T/M", b"")
+    assert gone.wait(10)
+
+    assert [answer[0] for answer in answers] == list(range(20))
 
 
 def test_frames_of_a_cancelled_stream_are_skipped_and_their_room_given_back(scripted):

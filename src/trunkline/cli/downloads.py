@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 COPY = 1 << 20  # bytes copied at once out of a TAR stream
+TAR_BUFFER = 32 << 10  # bytes; tarfile copies the whole buffer for every header it reads
 
 
 def to_stdout(frames: Iterable[bytes], count: Callable[[int], None]) -> None:
@@ -55,15 +56,19 @@ def to_folder(frames: Iterable[bytes], root: str, folder: str, count: Callable[[
     import tarfile
 
     os.makedirs(folder, exist_ok=True)
+    made = {folder}
     number = 0
     try:
-        with tarfile.open(fileobj=_Reader(frames), mode="r|", bufsize=COPY) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=_Reader(frames), mode="r|", bufsize=TAR_BUFFER) as archive:  # type: ignore[call-overload]
             for member in archive:
                 target = _target(member.name, root, folder)
                 if member.isdir():
                     os.makedirs(target, exist_ok=True)
                 elif member.isfile():
-                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    parent = os.path.dirname(target)
+                    if parent not in made:
+                        os.makedirs(parent, exist_ok=True)
+                        made.add(parent)
                     _extract(archive, member, target, count)
                     number += 1
     except tarfile.ReadError as error:

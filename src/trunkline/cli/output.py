@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 ALIGNED_BY = 500  # rows looked at before the first is printed
-WIDEST = 60  # characters of a column that others wait for
+WIDEST = 64  # characters of a column that others wait for: a datum id
 
 _GREEN, _YELLOW, _RED, _CYAN = "32", "33", "31", "36"
 #: Colours of state words; others stay plain.

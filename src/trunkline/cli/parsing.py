@@ -8,6 +8,7 @@ is argparse because importing click takes 45 ms, more than asking a server for i
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from trunkline.cli.exits import UsageError
@@ -63,6 +64,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ``UsageError``."""
         raise UsageError(f'{message}; see "{self.prog} --help"')
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse's own, with a width that does not cost an import of shutil for every option."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        super().__init__(
+            prog, max_help_position=32, width=min(int(columns) - 2 if columns.isdigit() else 98, 98)
+        )
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -137,7 +148,7 @@ def load(name: str) -> Command:
 def parser(name: str, command: Command) -> Parser:
     """Return the parser of a command's options."""
     summary = TABLE[name][1]
-    made = Parser(f"trunkline {name}", description=summary, allow_abbrev=False, add_help=True)
+    made = Parser(f"trunkline {name}", description=summary, formatter_class=_Help, allow_abbrev=False)
     for names, settings in command.arguments:
         made.add_argument(*names, **settings)
     common = made.add_argument_group("everywhere")

@@ -16,7 +16,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.client.frames import literal
 from trunkline.client.framing import (
     ERRORS,
     FROM_HTTP,
@@ -28,6 +27,7 @@ from trunkline.client.framing import (
     percent_decoded,
     prefix,
 )
+from trunkline.client.headers import literal
 from trunkline.client.http2 import BrokenConnection, Connection
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""HTTP/2 frames and header fields as bytes: the numbers of RFC 9113 and the encodings of RFC 7541.
+"""HTTP/2 frames as bytes: the numbers of RFC 9113.
 
 Only what a client sends is built here; nothing here keeps state or touches a socket.
 """
@@ -40,33 +40,3 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
     """Return the nine bytes before a payload of ``length`` bytes."""
     return FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id)
-
-
-def literal(name: int | str, value: str) -> bytes:
-    """Encode a header field as a literal without indexing (RFC 7541 section 6.2.2).
-
-    It leaves no state behind, so a call's head needs no encoder; Huffman coding would save a few bytes only.
-
-    Args:
-        name: an index of the static table, or a name of its own.
-        value: ASCII.
-    """
-    encoded = value.encode("ascii")
-    if isinstance(name, int):
-        head = _hpack_integer(name, 4)
-    else:
-        head = b"\x00" + _hpack_integer(len(name), 7) + name.encode("ascii")
-    return head + _hpack_integer(len(encoded), 7) + encoded
-
-
-def _hpack_integer(value: int, prefix_bits: int) -> bytes:
-    limit = (1 << prefix_bits) - 1
-    if value < limit:
-        return bytes((value,))
-    encoded = bytearray((limit,))
-    value -= limit
-    while value >= 128:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)

@@ -17,7 +17,7 @@ import select
 import socket
 from struct import error as StructError
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from trunkline.client.frames import (
     ACK,
@@ -50,10 +50,14 @@ from trunkline.client.frames import (
     frame,
     frame_header,
 )
+from trunkline.client.headers import HeaderDecoder
+from trunkline.client.streams import Stream
 from trunkline.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trunkline.client.streams import Sink
 
 DEFAULT_WINDOW = 65_535  # bytes, both directions, until settings say otherwise
 STREAM_WINDOW = 4 << 20  # bytes a server may send ahead on a stream: four frames of GetFile
@@ -67,38 +71,6 @@ CONNECT_TIMEOUT = 10.0  # seconds
 MOST_BUFFERS = 512  # per sendmsg; Linux takes 1024
 
 
-class Sink(Protocol):
-    """Takes the payload of a stream's data frames."""
-
-    #: Bytes still missing of what is being assembled; a hint to receive straight into it.
-    missing: int
-
-    def feed(self, piece: memoryview | bytes) -> None:
-        """Take the next bytes. A memoryview is only valid during the call."""
-
-
-class Stream:
-    """The state of the one open stream."""
-
-    def __init__(self, stream_id: int, send_window: int, sink: Sink) -> None:
-        self.id = stream_id
-        self.sink = sink
-        #: Bytes the server lets us send; may be negative after it shrank its initial window.
-        self.send_window = send_window
-        #: Bytes received since the last window update.
-        self.unacknowledged = 0
-        #: Header blocks as they came: the first is the head, one with END_STREAM the trailers.
-        self.heads: list[list[tuple[str, str]]] = []
-        #: We have said all we will say.
-        self.send_ended = False
-        #: The server has said all it will say.
-        self.ended = False
-        #: The error code with which the server reset the stream.
-        self.reset: int | None = None
-        #: The server never looked at this stream (RFC 9113 section 8.7); it may be sent again.
-        self.refused = False
-
-
 class BrokenConnection(Unavailable):
     """The connection is gone; whether the server acted on the request is not known."""
 
@@ -108,19 +80,19 @@ class Connection:
 
     def __init__(self, host: str, port: int, name: str, timeout: float | None) -> None:
         """Connect; ``OSError`` passes through. ``name`` is how messages call the server."""
-        from hpack import Decoder  # 10 ms of import that a refused connection need not pay
-
         self.name = name
         #: ``monotonic`` time after which waiting is given up, set per call.
         self.deadline: float | None = None
         #: No further stream may be opened here.
         self.retired = False
         patience = min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT)
-        self._socket = socket.create_connection((host, port), patience)
+        # As bytes, because a text would import the codec for international names, 3 ms.
+        name_bytes = host.encode() if host.isascii() else host.encode("idna")
+        self._socket = socket.create_connection((name_bytes, port), patience)  # type: ignore[arg-type]
         self._set_socket_options()
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        self._decoder = Decoder(max_header_list_size=LARGEST_HEADERS)
+        self._headers = HeaderDecoder(LARGEST_HEADERS)
         self._buffer = bytearray(RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
@@ -140,7 +112,6 @@ class Connection:
         settings = b"".join(
             SETTING.pack(*pair)
             for pair in (
-                # Without a dynamic table equal header blocks mean equal headers: see _decode.
                 (HEADER_TABLE_SIZE, 0),
                 (ENABLE_PUSH, 0),
                 (INITIAL_WINDOW_SIZE, STREAM_WINDOW),
@@ -151,7 +122,6 @@ class Connection:
         #: Control frames that leave before anything else.
         self._queued = bytearray(PREFACE + frame(SETTINGS, 0, 0, settings))
         self._queued += frame(WINDOW_UPDATE, 0, 0, U32.pack(CONNECTION_WINDOW - DEFAULT_WINDOW))
-        self._known_blocks: dict[bytes, list[tuple[str, str]]] = {}
 
     def _set_socket_options(self) -> None:
         connected = self._socket
@@ -281,14 +251,10 @@ class Connection:
             raise
 
     def _write_what_fits(self) -> None:
-        try:
+        # A server that is gone is noticed by the next read, after all that it said before.
+        with contextlib.suppress(OSError):
             sent = self._socket.send(self._queued)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.close()
-            return
-        del self._queued[:sent]
+            del self._queued[:sent]
 
     def _drain_last_words(self) -> None:
         # A server that goes away says why first (a status, a goaway); it may wait in our receive buffer.
@@ -299,9 +265,12 @@ class Connection:
 
     def _await_frames(self) -> None:
         if self._queued:
-            self._write(())
+            self._write_what_fits()
         while not self._fill():
-            self._wait(select.POLLIN)
+            # What could not be sent may be the very room that the server waits for.
+            ready = self._wait(select.POLLIN | (select.POLLOUT if self._queued else 0))
+            if ready & select.POLLOUT:
+                self._write_what_fits()
         self._process()
         if self._queued:
             self._write_what_fits()
@@ -463,27 +432,15 @@ class Connection:
         if not flags & END_HEADERS:
             return
         # Blocks of abandoned streams are decoded too: the decoder's state is the connection's.
-        headers = self._decode(self._header_block)
+        try:
+            headers = self._headers.decode(self._header_block)
+        except OverflowError as error:
+            raise self._too_many_headers() from error
+        except ValueError as error:
+            raise self._violation("headers that cannot be decoded") from error
         if stream:
             stream.heads.append(headers)
             stream.ended = stream.ended or self._headers_end_stream
-
-    def _decode(self, block: bytes) -> list[tuple[str, str]]:
-        from hpack.exceptions import HPACKError, OversizedHeaderListError
-
-        known = self._known_blocks.get(block)
-        if known is not None:
-            return known
-        try:
-            decoded = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
-        except OversizedHeaderListError as error:
-            raise self._too_many_headers() from error
-        except HPACKError as error:
-            raise self._violation("headers that cannot be decoded") from error
-        # Once the server keeps no table, a block has one meaning for good. The count bounds the memory.
-        if self._decoder.header_table_size == 0 and len(block) < 512 and len(self._known_blocks) < 64:
-            self._known_blocks[block] = decoded
-        return decoded
 
     def _on_reset(self, stream: Stream | None, code: int) -> None:
         if not stream:

@@ -235,7 +235,9 @@ def picture(sight: Sight) -> RenderableType:
             words.append(f"  {note}", style="dim")
         pipelines.add_row(pipeline.name, _state(pipeline.state), squares, words)
 
-    jobs = Table("JOB", "ID", "STATE", "DATUMS", "", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    jobs = Table(
+        "JOB", "ID", "STATE", "DATUMS", "DONE + SKIPPED / ALL", box=None, pad_edge=False, padding=(0, 3, 0, 0)
+    )
     for job in sight.jobs:
         share = job.done / job.total if job.total else float(job.state == "success")
         filled = round(share * BAR)

@@ -36,8 +36,9 @@ def _server_version(invocation: Invocation) -> str:
     answer = invocation.channel.unary("/versionpb_v2.API/GetVersion", b"", invocation.timeout)
     parts = dict(fields(answer))
     additional = parts.get(_ADDITIONAL, b"")
-    suffix = bytes(additional).decode() if not isinstance(additional, int) else ""
-    return ".".join(str(parts.get(number, 0)) for number in (_MAJOR, _MINOR, _MICRO)) + suffix
+    build = bytes(additional).decode() if not isinstance(additional, int) else ""
+    number = ".".join(str(parts.get(field, 0)) for field in (_MAJOR, _MINOR, _MICRO))
+    return f"{number} ({build})" if build else number
 
 
 COMMANDS = {
