@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.drivers.fleets import leftovers
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, NotFound, Unavailable
@@ -169,6 +170,24 @@ def test_a_worker_that_does_not_go_in_time_is_ended_with_its_command(server, fle
 
     wait_until(lambda: sighting(fleet, 1) == (GONE, "was ended by force: it did not go in time"))
     assert not is_running(mark)
+
+
+def test_a_stranger_in_a_namespace_of_the_same_number_is_left_alone(tmp_path):
+    """The kernel gives the number of a namespace that is gone to the next one."""
+    scratch = tmp_path / f"{1:032x}"
+    scratch.mkdir()
+    become_other = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    with subprocess.Popen([*become_other, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+        stranger.stdin.write(b"ready\n")
+        stranger.stdin.flush()
+        if stranger.stdout.readline() != b"ready\n":
+            pytest.skip("namespaces are forbidden here")
+        (scratch / "namespace").write_text(os.readlink(f"/proc/{stranger.pid}/ns/mnt"))
+
+        leftovers.kill_namespace(scratch)
+
+        answer, _ = stranger.communicate(b"alive\n", timeout=30)
+    assert answer == b"alive\n"
 
 
 def test_what_a_killed_worker_leaves_running_is_ended(server, fleet, tmp_path):

@@ -64,13 +64,14 @@ class LaidFile(NamedTuple):
     mode: int
 
 
-def enter(staging: str, files: Iterable[LaidFile], memory: int = 0) -> None:
+def enter(staging: str, files: Iterable[LaidFile], memory: int = 0, name: str = "trunkline") -> None:
     """Move this process into a private root; the current directory becomes ``/``.
 
     Args:
         staging: an empty folder of the host to build on; it stays empty.
         files: what to lay over the host's files; they are copied.
         memory: bytes that the worker has asked for; what is written to the root counts against them.
+        name: what the root is called in the list of mounts, by which the fleet knows whose it is.
 
     Raises:
         RootUnavailable: namespaces or mounts are forbidden here; the process sees the host as before.
@@ -80,7 +81,7 @@ def enter(staging: str, files: Iterable[LaidFile], memory: int = 0) -> None:
         _unshare()
         libc.mount(None, "/", None, libc.MS_REC | libc.MS_SLAVE)
         size = max(_LEAST_MEMORY, memory) + sum(os.stat(file.source).st_size for file in files)
-        libc.mount("trunkline", staging, "tmpfs", 0, f"mode=755,size={size}")
+        libc.mount(name, staging, "tmpfs", 0, f"mode=755,size={size}")
         # Otherwise the recursive bind of the folder that holds `staging` would bring the tmpfs into itself.
         libc.mount(None, staging, None, libc.MS_UNBINDABLE)
     except OSError as error:

@@ -79,7 +79,7 @@ def enter(settings: Settings) -> World:
         staging = os.path.join(settings.scratch, "root")
         os.makedirs(staging, exist_ok=True)
         try:
-            root.enter(staging, image.files, settings.memory)
+            root.enter(staging, image.files, settings.memory, settings.worker_id)
         except root.RootUnavailable as error:
             lack = error.reason
         else:
