@@ -88,20 +88,21 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
         FailedPrecondition: another server has the data folder, or a newer one wrote it.
         Unavailable: the address or the folder cannot be used.
     """
+    data = settings.data.absolute()  # workers run elsewhere and must find what is in it
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_locked(settings.data))
+        stack.enter_context(_locked(data))
         clock = SystemClock()
         wakeups = Wakeups(asyncio.get_running_loop())
         executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")
         stack.callback(executor.shutdown, wait=True)
-        db = Database(sqlite_url(settings.data), wakeups.announce)
+        db = Database(sqlite_url(data), wakeups.announce)
         stack.callback(db.close)
         cluster_id = install.install(db, clock.now())
-        store = ChunkStore(LocalObjects(settings.data / "objects"), DatabaseChunkIndex(db))
+        store = ChunkStore(LocalObjects(data / "objects"), DatabaseChunkIndex(db))
         stack.callback(store.close)
         versions = Versions(db, store, file_trees(store), wakeups, clock, above=JobKeeper())
         specs = Specs(db)
-        images = ImageEnvironments(settings.data / "images")
+        images = ImageEnvironments(data / "images")
         stack.callback(images.close)
         controllers: list[Controller] = []  # made once the address is known, which workers must be told
 
@@ -125,7 +126,7 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
             settings.listen,
         )
         stack.push_async_callback(server.stop, CALL_GRACE)
-        fleet = ProcessFleet(server.address, settings.data / "fleet", images, settings.capacity_memory)
+        fleet = ProcessFleet(server.address, data / "fleet", images, settings.capacity_memory)
         stack.push_async_callback(_drained, fleet)
         controller = Controller(versions, specs, fleet, executor)
         controllers.append(controller)

@@ -1,0 +1,180 @@
+"""The opencv story, live: photographs go in, five workers come, pictures come out, the workers go.
+
+Run it with ``scripts/demo``. It starts a server of its own on a free port, with everything below ``demo-data/``
+of the checkout, and uses the commands that it shows, as a person would; only the watching in between asks the
+server directly. Each part checks what it claims, and the program fails when the story is not true. At the end
+the server is stopped and its data removed, except for ``demo-data/montage.png``; with ``--keep`` it stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import photographs
+import stage
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FOLDER = ROOT / "demo-data"
+IMAGE = "pachyderm/opencv"
+WORKERS = 5  # parallelism_spec.constant of edges.json
+
+
+class Untrue(Exception):
+    """The story did not go as it is told."""
+
+
+def check(fact: bool, claim: str) -> None:
+    """Print a claim that was found true, or fail."""
+    if not fact:
+        raise Untrue(claim)
+    console.print(Text("  ✓ ", style="green") + Text(claim))
+
+
+console = Console(highlight=False)
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description="Show what Trunkline is for.")
+    parser.add_argument("--keep", action="store_true", help="leave the server up at the end")
+    keep = parser.parse_args().keep
+    server = stage.Server(FOLDER / "server", console)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the demo ends its server too
+    try:
+        server.check_that_none_is_up()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        story(server)
+    except (Untrue, stage.Broken) as error:
+        console.print(f"\nThe demo failed: {error}", style="red", markup=False)
+        keep = False
+        return 1
+    except KeyboardInterrupt:
+        console.print("\ninterrupted")
+        keep = False
+        return 130
+    finally:
+        if keep:
+            farewell(server)
+        else:
+            server.end()
+    return 0
+
+
+def story(server: stage.Server) -> None:
+    """Tell it from beginning to end."""
+    title("A server, and two pipelines without workers")
+    server.start()
+    sets = photographs.prepare(FOLDER / "pictures")
+    server.run("create", "image", IMAGE, "--from", str((HERE / "image").relative_to(ROOT)))
+    server.until_image_is_ready(IMAGE)
+    server.run("create", "repo", "images")
+    for name in ("edges", "montage"):
+        server.run("create", "pipeline", "-f", str((HERE / f"{name}.json").relative_to(ROOT)))
+    server.until_idle()
+    check(not server.workers_seen, "nobody has put anything in, and nobody waits for work: zero workers")
+
+    title(f"{len(sets.first)} photographs go in")
+    first = server.put("images", sets.first_folder)
+    part = server.watch(first)
+    edges = part.job("edges")
+    check(edges.processed == edges.total == len(sets.first), f"all {edges.total} were run")
+    check(
+        f"start {WORKERS} at once" in part.decision,
+        f"{WORKERS} workers were asked for in one step: “{part.decision}”",
+    )
+    check(part.peak == WORKERS, f"up to {part.peak} workers were there, and now there are none: 0 → 5 → 0")
+
+    title(f"{len(sets.second)} more go in")
+    second = server.put("images", sets.second_folder)
+    later = server.watch(second)
+    edges = later.job("edges")
+    check(edges.processed == len(sets.second), f"only the {edges.processed} new ones were run")
+    check(edges.skipped == len(sets.first), f"the {edges.skipped} old ones were skipped")
+    check(later.job("montage").processed == 1, "and the montage was made again, because its input changed")
+
+    title(f"{sets.replaced} is replaced by its mirror image, {sets.deleted} is deleted")
+    before = server.hashes("edges@master")
+    server.run("start", "commit", "images@master")
+    server.run("put", "file", f"images@master:/{sets.replaced}", "-f", str(sets.mirrored.relative_to(ROOT)))
+    server.run("delete", "file", f"images@master:/{sets.deleted}")
+    third = server.head("images")
+    server.run("finish", "commit", "images@master")
+    last = server.watch(third)
+    edges = last.job("edges")
+    after = server.hashes("edges@master")
+    check(edges.processed == 1, "only the replaced one was run")
+    check(edges.skipped == edges.total - 1 == len(before) - 2, f"the other {edges.skipped} were skipped")
+    changed = {path for path in before if after.get(path) != before[path]} | (after.keys() - before.keys())
+    check(
+        changed == {f"/{sets.replaced}", f"/{sets.deleted}"} and f"/{sets.deleted}" not in after,
+        "downstream exactly these two changed",
+    )
+
+    title("What came of it")
+    picture = FOLDER / "montage.png"
+    server.run("get", "file", "montage@master:/montage.png", "-o", str(picture.relative_to(ROOT)))
+    size = stage.png_size(picture)
+    check(size is not None, f"the montage is a picture of {size[0]} × {size[1]} pixels" if size else "a picture")
+    summary([("first batch", part), ("second batch", later), ("replaced, deleted", last)])
+    stored = server.storage()
+    console.print(
+        f"Stored: {mib(stored.stored_bytes)} for {mib(stored.written_bytes)} written by people and workers;"
+        f" {mib(stored.written_bytes - stored.chunk_bytes)} were there already,"
+        f" compression saved {mib(stored.chunk_bytes - stored.stored_bytes)}."
+    )
+    console.print(Text("Look at it: ") + Text(str(picture), style="bold"))
+
+
+def title(text: str) -> None:
+    """Begin a part."""
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def mib(size: int) -> str:
+    """Return bytes for people."""
+    return f"{size / (1 << 20):.1f} MiB"
+
+
+def summary(parts: list[tuple[str, stage.Part]]) -> None:
+    """Print what the three commits cost."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in ("COMMIT", "FINISHED AFTER", "PEAK WORKERS", "DATUMS RUN", "SKIPPED"):
+        table.add_column(heading, justify="left" if heading == "COMMIT" else "right")
+    for name, part in parts:
+        table.add_row(
+            name, f"{part.seconds:.1f} s", str(part.peak), str(part.processed), str(part.skipped)
+        )
+    console.print()
+    console.print(table)
+
+
+def farewell(server: stage.Server) -> None:
+    """Say how to go on with a server that stays."""
+    host, _, port = server.address.rpartition(":")
+    trunkline = Path(sys.prefix, "bin", "trunkline").relative_to(ROOT)
+    script = f"from pachyderm_sdk import Client; print(Client({json.dumps(host)}, {port}).get_version())"
+    console.print(
+        f"\nThe server stays up: process {server.pid} on {server.address}. Talk to it:\n\n"
+        f"  export PACHD_ADDRESS={server.address}\n"
+        f"  {trunkline} list job\n"
+        f"  {trunkline} explain pipeline edges\n"
+        f"  pip install pachyderm-sdk && python -c '{script}'\n\n"
+        f"Stop it with: kill {server.pid}    (its data: {os.path.relpath(FOLDER)})",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,397 @@
+"""What the demo stands on: a server in a process of its own, commands that are shown as they run, a watcher.
+
+The watcher asks the server ten times a second how things stand, from the start to the end, so that the figures
+do not depend on what is drawn. On a terminal its picture is that of ``trunkline top``; elsewhere each change is
+a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from trunkline.cli.commands import top
+from trunkline.cli.invocation import Invocation
+from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2
+
+LOOK_EVERY = 0.1  # seconds
+READY_WITHIN = 30.0  # seconds
+BUILT_WITHIN = 600.0  # seconds; a slow package index
+DONE_WITHIN = 300.0  # seconds
+#: Seconds that workers may fail to stay up; a few starts.
+CRASHING_WITHIN = 10.0
+#: Five workers ask for 4 GiB each, and the one of the montage for the default of a quarter.
+MEMORY_NEEDED = 21 << 30
+
+
+class Broken(Exception):
+    """Something that the demo needs does not work."""
+
+
+@dataclass
+class Job:
+    """What a job came to."""
+
+    total: int
+    processed: int
+    skipped: int
+
+
+@dataclass
+class Part:
+    """What one commit caused."""
+
+    jobs: dict[str, Job]
+    #: Seconds from the commit to the end of its last job.
+    seconds: float
+    #: Most workers of the edges pipeline that existed at a time.
+    peak: int
+    #: The first scaling decision, as the server explains it.
+    decision: str
+
+    def job(self, pipeline: str) -> Job:
+        """Return what a pipeline's job came to."""
+        return self.jobs[pipeline]
+
+    @property
+    def processed(self) -> int:
+        """Datums that ran, in all jobs."""
+        return sum(job.processed for job in self.jobs.values())
+
+    @property
+    def skipped(self) -> int:
+        """Datums that did not need to run."""
+        return sum(job.skipped for job in self.jobs.values())
+
+
+@dataclass
+class Seen:
+    """Workers of a pipeline at a moment."""
+
+    at: float
+    number: int
+
+
+@dataclass
+class Watcher:
+    """Looks at the server all the time, in a thread."""
+
+    address: str
+    sights: queue.SimpleQueue[top.Sight] = field(default_factory=queue.SimpleQueue)
+    seen: list[Seen] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        with asking(self.address) as invocation:
+            while not self._stop.wait(LOOK_EVERY):
+                sight = top.look(invocation)
+                there = sum(
+                    count
+                    for (name, state), count in sight.workers.items()
+                    if name == "edges" and state in ("starting", "idle", "busy")
+                )
+                self.seen.append(Seen(time.monotonic(), there))
+                self.sights.put(sight)
+
+
+@contextlib.contextmanager
+def asking(address: str) -> Any:
+    """Give what commands get: calls to a server."""
+    options = argparse.Namespace(
+        address=address, context=None, project="default", quiet=True, all_projects=False, timeout=None
+    )
+    with Invocation(options) as invocation:
+        yield invocation
+
+
+class Server:
+    """The demo's server."""
+
+    def __init__(self, data: Path, console: Console) -> None:
+        self._data = data
+        self._console = console
+        self._process: subprocess.Popen[str] | None = None
+        self._watcher: Watcher | None = None
+        self._known: dict[str, str] = {}
+        self.address = ""
+
+    def check_that_none_is_up(self) -> None:
+        """Fail when the server of an earlier demo has the data folder."""
+        lock = self._data / "lock"
+        if not lock.exists():
+            return
+        with open(lock) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = handle.read().strip()
+                raise Broken(f"the server of an earlier demo is still up; stop it with: kill {owner}") from None
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def workers_seen(self) -> int:
+        """Most workers that were there at a time since the start."""
+        assert self._watcher is not None
+        return max((seen.number for seen in self._watcher.seen), default=0)
+
+    def start(self) -> None:
+        """Start it on a free port and wait until it is ready."""
+        begun = time.monotonic()
+        command = ["serve", "--data", shown(self._data), "--listen", "127.0.0.1:0"]
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if memory < MEMORY_NEEDED:
+            command += ["--capacity-memory", f"{MEMORY_NEEDED >> 30}Gi"]
+            self._console.print(
+                f"This machine has {memory / (1 << 30):.0f} GiB of memory and five workers ask for 4 GiB each. They"
+                " only ask, so the server is told that it may give more than there is."
+            )
+        self._show(command)
+        self._data.mkdir(parents=True)
+        with open(self._data.parent / "server.log", "w") as log:
+            self._process = subprocess.Popen(
+                [trunkline(), *command],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the demo, which then stops the server in order
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise Broken(f"the server did not start: {(self._data.parent / 'server.log').read_text().strip()}")
+        self.address = json.loads(line)["grpc"]
+        self._say(f"ready on {self.address} after {time.monotonic() - begun:.1f} s")
+        self._watcher = Watcher(self.address)
+        self._watcher.start()
+
+    def end(self) -> None:
+        """Stop it, see that nothing is left running, and remove its data."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        if self._process is None:
+            return
+        children = descendants(self._process.pid)
+        self._process.terminate()
+        try:
+            code = self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise Broken("the server did not stop within 30 s and was killed") from None
+        left = [pid for pid in children if Path(f"/proc/{pid}").exists()]
+        if code or left:
+            raise Broken(f"the server ended with exit code {code} and left {len(left)} processes")
+        for rest in (self._data, self._data.parent / "pictures", self._data.parent / "server.log"):
+            shutil.rmtree(rest) if rest.is_dir() else rest.unlink(missing_ok=True)
+        self._say("the server has stopped, nothing is left running, and its data is removed")
+
+    # --- commands ---------------------------------------------------------------------------------------
+
+    def run(self, *arguments: str) -> str:
+        """Show a command, run it, and show what it says."""
+        self._show(arguments)
+        done = subprocess.run(
+            [trunkline(), *arguments],
+            env=os.environ | {"PACHD_ADDRESS": self.address},
+            text=True,
+            capture_output=True,
+        )
+        said = (done.stdout + done.stderr).strip()
+        if done.returncode:
+            raise Broken(f"trunkline {' '.join(arguments)} ended with exit code {done.returncode}: {said}")
+        for line in said.splitlines():
+            self._say(line)
+        return done.stdout.strip()
+
+    def put(self, repo: str, folder: Path) -> str:
+        """Put what is in a folder into a repo as one commit; return its id."""
+        self.run("put", "file", "-r", f"{repo}@master:/", "-f", shown(folder))
+        return self.head(repo)
+
+    def until_image_is_ready(self, name: str) -> None:
+        """Wait until an image is built, and show that it is."""
+        begun = time.monotonic()
+        with asking(self.address) as server, self._waiting(f"pip builds {name} …"):
+            while True:
+                images = {image.name: image for image in server.control.ListImage(control_pb2.ListImageRequest())}
+                image = images[name]
+                if image.state == "ready":
+                    break
+                if image.state == "failed":
+                    raise Broken(f"image {name} could not be built: {image.reason}")
+                if time.monotonic() - begun > BUILT_WITHIN:
+                    raise Broken(f"image {name} was not built within {BUILT_WITHIN:.0f} s")
+                time.sleep(0.2)
+        self._say(f"image {name} is ready after {time.monotonic() - begun:.1f} s")
+
+    # --- watching ---------------------------------------------------------------------------------------
+
+    def watch(self, commit: str) -> Part:
+        """Show what happens until the jobs of a commit have ended and all workers are gone."""
+        begun = time.monotonic()
+        self.until_idle()
+        assert self._watcher is not None
+        with asking(self.address) as server:
+            request = pps_pb2.InspectJobSetRequest(job_set=pps_pb2.JobSet(id=commit), wait=True)
+            infos = {info.job.pipeline.name: info for info in server.pps.InspectJobSet(request, 10.0)}
+            finished = self._finished(server, commit)
+            explained = server.control.ExplainPipeline(
+                control_pb2.ExplainPipelineRequest(project="default", pipeline="edges", number=100)
+            )
+            decisions = [decision for decision in explained if decision.at.ToNanoseconds() / 1e9 >= finished]
+        for name, info in infos.items():
+            if info.state != pps_pb2.JOB_SUCCESS:
+                state = pps_pb2.JobState.Name(info.state).removeprefix("JOB_").lower()
+                raise Broken(f"the job of {name} ended as {state}: {info.reason}")
+        jobs = {
+            name: Job(info.data_total, info.data_processed, info.data_skipped) for name, info in infos.items()
+        }
+        end = max(info.finished.ToNanoseconds() for info in infos.values()) / 1e9
+        return Part(
+            jobs,
+            end - finished,
+            max((seen.number for seen in self._watcher.seen if seen.at >= begun), default=0),
+            decisions[-1].sentence if decisions else "",
+        )
+
+    def until_idle(self) -> None:
+        """Show what happens until nothing does."""
+        assert self._watcher is not None
+        end = time.monotonic() + DONE_WITHIN
+        well = time.monotonic()
+        while not self._watcher.sights.empty():
+            self._watcher.sights.get()  # how things stood before
+        with self._picture() as show:
+            while True:
+                try:
+                    sight = self._watcher.sights.get(timeout=READY_WITHIN)
+                except queue.Empty:
+                    raise Broken("the server does not answer any more") from None
+                show(sight)
+                if sight.idle and all(pipeline.state == "standby" for pipeline in sight.pipelines):
+                    return
+                crashing = [pipeline for pipeline in sight.pipelines if pipeline.state == "crashing"]
+                if not crashing:
+                    well = time.monotonic()
+                elif time.monotonic() - well > CRASHING_WITHIN:
+                    raise Broken(f"pipeline {crashing[0].name} does not run: {crashing[0].reason}")
+                if time.monotonic() > end:
+                    raise Broken(f"not done within {DONE_WITHIN:.0f} s")
+
+    @contextlib.contextmanager
+    def _picture(self) -> Any:
+        if not self._console.is_terminal:
+            yield self._lines
+            return
+        with Live(console=self._console, auto_refresh=False) as screen:
+            yield lambda sight: screen.update(top.picture(sight), refresh=True)
+
+    def _lines(self, sight: top.Sight) -> None:
+        for subject, text in top.lines(sight):
+            if self._known.get(subject) != text:
+                self._known[subject] = text
+                self._say(text)
+
+    # --- looks ------------------------------------------------------------------------------------------
+
+    def head(self, repo: str) -> str:
+        """Return the id of the newest commit on master."""
+        with asking(self.address) as server:
+            info = server.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=server.commit(f"{repo}@master")))
+        return str(info.commit.id)
+
+    def hashes(self, commit: str) -> dict[str, bytes]:
+        """Return the files of a commit with the hashes of what is in them."""
+        with asking(self.address) as server:
+            file, _ = server.file(f"{commit}:/")
+            infos = list(server.pfs.WalkFile(pfs_pb2.WalkFileRequest(file=file)))
+        return {info.file.path: info.hash for info in infos if info.file_type == pfs_pb2.FILE}
+
+    def storage(self) -> Any:
+        """Return what the store holds."""
+        with asking(self.address) as server:
+            return server.control.InspectStorage(control_pb2.InspectStorageRequest())
+
+    def _finished(self, server: Any, commit: str) -> float:
+        info = server.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=server.commit(f"images@{commit}")))
+        return float(info.finished.ToNanoseconds() / 1e9)
+
+    def _show(self, arguments: Any) -> None:
+        self._console.print(Text("$ ", style="dim") + Text(f"trunkline {' '.join(arguments)}", style="cyan"))
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"  {text}", markup=False, soft_wrap=True)
+
+    def _waiting(self, text: str) -> Any:
+        if self._console.is_terminal:
+            return self._console.status(text)
+        self._say(text)
+        return contextlib.nullcontext()
+
+
+def trunkline() -> str:
+    """Return the command of the environment that the demo runs in."""
+    return str(Path(sys.prefix, "bin", "trunkline"))
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is typed in the checkout."""
+    return os.path.relpath(path)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return all processes below one."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        children = parents.get(pending.pop(), [])
+        found += children
+        pending += children
+    return found
+
+
+def png_size(file: Path) -> tuple[int, int] | None:
+    """Return width and height of a PNG picture; None when it is none."""
+    head = file.read_bytes()[:24]
+    if head[:8] != b"\x89PNG\r\n\x1a\n":
+        return None
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
