@@ -44,18 +44,23 @@ class MemoryIndex:
         with self._lock:
             for pack in packs:
                 for id, offset, stored, length, codec in pack.entries:
-                    self.places.setdefault(id, Location(pack.pack, offset, stored, length, codec))
+                    inline = None if pack.body is None else pack.body[offset : offset + stored]
+                    self.places.setdefault(id, Location(pack.pack, offset, stored, length, codec, inline))
 
 
 class World:
     """A store with its trees, and short ways to write to it."""
 
     def __init__(
-        self, objects: ObjectStore | None = None, format: TreeFormat = FROZEN, kind: TreeKind = FILES
+        self,
+        objects: ObjectStore | None = None,
+        format: TreeFormat = FROZEN,
+        kind: TreeKind = FILES,
+        inline_bytes: int = 0,  # most tests look at packs as objects
     ) -> None:
         self.objects = objects or MemoryObjects()
         self.index = MemoryIndex()
-        self.store = ChunkStore(self.objects, self.index, threads=2)
+        self.store = ChunkStore(self.objects, self.index, threads=2, inline_bytes=inline_bytes)
         self.trees = Trees(self.store, kind, format=format)
 
     def write(self, action: Callable[[ChunkWriter], T]) -> T:

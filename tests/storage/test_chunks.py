@@ -260,3 +260,29 @@ def test_packs_are_laid_out_as_frozen(world: World) -> None:
 
     assert world.objects.get(pack.pack) == body + blake3(body).digest()
     assert [entry[1:] for entry in pack.entries] == [(0, 300, 300, RAW), (300, 5, 5, RAW), (305, 10, 10, RAW)]
+
+
+def test_a_small_write_goes_into_the_index_and_makes_no_object() -> None:
+    world = World(inline_bytes=1000)
+    writer = world.store.writer()
+    ids = [writer.add(noise(300, seed=seed)) for seed in range(3)]
+
+    packs = writer.seal()
+    world.index.record(packs)
+
+    assert list(world.objects.list("")) == []
+    assert [len(pack.body or b"") for pack in packs] == [900]
+    assert [world.store.read(id) for id in ids] == [noise(300, seed=seed) for seed in range(3)]
+    assert list(world.store.read_many(ids * 2)) == [noise(300, seed=seed) for seed in range(3)] * 2
+    assert writer.read(ids[1]) == noise(300, seed=1)
+
+
+def test_a_write_over_the_inline_size_is_an_object() -> None:
+    world = World(inline_bytes=1000)
+    writer = world.store.writer()
+    writer.add(noise(1001, seed=1))
+
+    packs = writer.seal()
+
+    assert [pack.body for pack in packs] == [None]
+    assert [key for key, _ in world.objects.list("")] == [packs[0].pack]

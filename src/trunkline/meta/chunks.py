@@ -16,6 +16,8 @@ from trunkline.meta.schema import pack, storage_total
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from trunkline.meta.query import Row
+
 #: Ids per look-up statement; SQLite's default limit is 32,766 bound values.
 FIND_BATCH = 512
 
@@ -32,6 +34,10 @@ class PackEntries(Protocol):
         """Bytes of the pack."""
 
     @property
+    def body(self) -> bytes | None:
+        """The pack itself when the index is to keep it."""
+
+    @property
     def entries(self) -> Iterable[tuple[bytes, int, int, int, int]]:
         """(chunk id, offset, stored bytes, length, codec) of each chunk."""
 
@@ -39,7 +45,8 @@ class PackEntries(Protocol):
 # The ids are joined as rows instead of IN (…): SQLite then takes the index entry by entry (40 % less time).
 _FIND = (
     "WITH wanted (id) AS (VALUES {})"
-    ' SELECT chunk.id, pack.name, chunk."offset", chunk.stored, chunk.length, chunk.codec'
+    ' SELECT chunk.id, pack.name, chunk."offset", chunk.stored, chunk.length, chunk.codec,'
+    ' substr(pack.body, CAST(chunk."offset" + 1 AS INTEGER), chunk.stored)'
     " FROM wanted JOIN chunk ON chunk.id = wanted.id JOIN pack ON pack.id = chunk.pack_id"
 )
 _INSERT = (
@@ -59,11 +66,14 @@ _COUNT = Query(
 )
 
 
-def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[tuple[bytes, str, int, int, int, int]]:
-    """Return (chunk id, pack, offset, stored bytes, length, codec) of those ids that are known."""
+def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[Row]:
+    """Return what is known of chunks.
+
+    Rows of (chunk id, pack, offset, stored bytes, length, codec, the stored bytes of a pack kept here or None).
+    """
     # Plain driver SQL: a look-up of 256 chunks comes with every 256 KiB written.
     mark = _mark(conn)
-    found: list[tuple[bytes, str, int, int, int, int]] = []
+    found: list[Row] = []
     for at in range(0, len(ids), FIND_BATCH):
         batch = tuple(sorted(ids[at : at + FIND_BATCH]))  # neighbours in the index lie on one page
         found.extend(fetch(conn, _FIND.format(",".join([f"({mark})"] * len(batch))), batch))
@@ -74,7 +84,7 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
     """Insert packs and their chunks; a chunk that another pack already holds keeps its older place."""
     chunks = stored = length = count = 0
     for record in packs:
-        pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now)
+        pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=record.body)
         rows = [(key, pack_id, offset, kept, raw, codec) for key, offset, kept, raw, codec in record.entries]
         rows.sort(key=itemgetter(0))  # in the order of the index: neighbours lie on one page
         run_many(conn, _INSERT.format(_mark(conn)), rows)

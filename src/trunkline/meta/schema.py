@@ -156,6 +156,8 @@ pack = Table(
     Column("name", String(64), nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
+    #: A small pack itself; null when it is an object.
+    Column("body", LargeBinary),
 )
 
 #: The chunk index of docs/design/format.md.

@@ -47,17 +47,21 @@ class Location:
     length: int
     #: ``RAW`` or ``ZSTD``.
     codec: int
+    #: The stored bytes themselves when the index keeps the pack; None when it is an object.
+    inline: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PackRecord:
-    """A pack that is durable and must now be made known to the chunk index."""
+    """A pack that must now be made known to the chunk index; its bytes are durable or come with it."""
 
     pack: str
     #: Bytes of the whole object, the hash at its end included.
     size: int
     #: The chunks in it, packed: a stream of a million small files holds a million of them.
     columns: bytes
+    #: The pack itself when it is small: the index keeps it. None when it is in the object store.
+    body: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.columns) // ENTRY.size

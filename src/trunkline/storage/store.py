@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import DataLoss
 from trunkline.storage.chunks import ChunkId, Location, decode
 from trunkline.storage.lru import ByteCache
-from trunkline.storage.packing import UPLOADS, ChunkWriter
+from trunkline.storage.packing import INLINE_BYTES, UPLOADS, ChunkWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,6 +41,8 @@ class ChunkStore:
         index: where the chunks are in them.
         threads: threads that compress and decompress; by default one per processor.
         cache_bytes: how many bytes of chunks to keep at hand.
+        inline_bytes: a write's only pack goes into the chunk index instead of the object store up to this
+            size: one durable write in place of two, and no swarm of tiny objects.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class ChunkStore:
         *,
         threads: int | None = None,
         cache_bytes: int = 64 << 20,
+        inline_bytes: int = INLINE_BYTES,
     ) -> None:
         self._objects = objects
         self._index = index
+        self._inline_bytes = inline_bytes
         self._cache: ByteCache[ChunkId, bytes] = ByteCache(cache_bytes)
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "chunks")
         self._uploads = ThreadPoolExecutor(UPLOADS, "packs")
@@ -64,7 +68,7 @@ class ChunkStore:
 
     def writer(self) -> ChunkWriter:
         """Begin a write."""
-        return ChunkWriter(self._objects, self._index, self, self._pool, self._uploads)
+        return ChunkWriter(self._objects, self._index, self, self._pool, self._uploads, self._inline_bytes)
 
     def read(self, id: ChunkId) -> bytes:
         """Return a chunk's bytes.
@@ -75,7 +79,10 @@ class ChunkStore:
         data = self._cache.get(id)
         if data is None:
             place = self._find([id])[id]
-            data = decode(id, place, self._objects.get(place.pack, place.offset, place.stored))
+            stored = place.inline
+            if stored is None:
+                stored = self._objects.get(place.pack, place.offset, place.stored)
+            data = decode(id, place, stored)
             self._cache.put(id, data, len(data))
         return data
 
@@ -128,6 +135,8 @@ class ChunkStore:
         return _Step(ids, [self._pool.submit(self._read_run, run) for run in runs])
 
     def _read_run(self, run: list[tuple[ChunkId, Location]]) -> dict[ChunkId, bytes]:
+        if run[0][1].inline is not None:
+            return {id: decode(id, place, place.inline) for id, place in run if place.inline is not None}
         start, last = run[0][1].offset, run[-1][1]
         data = memoryview(self._objects.get(last.pack, start, last.offset + last.stored - start))
         return {
