@@ -135,7 +135,7 @@ def finish_commit(
         FailedPrecondition: it is a pipeline's output and ``force`` is not set.
     """
 
-    def look(conn: sa.Connection) -> tuple[CommitRow, str]:
+    def look(conn: sa.Connection) -> tuple[CommitRow, str, files.OpenView]:
         row = refs.commit(conn, name)
         full = refs.text(conn, row)
         if row.finished is not None:
@@ -146,15 +146,17 @@ def finish_commit(
                 raise errors.FailedPrecondition(
                     f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
                 )
-        return row, full
+        return row, full, files.open_view(conn, row)
 
-    row, full = versions.read(look)
-    while not _try_to_finish(versions, row, full, error, description):
-        pass  # a stream added a layer meanwhile: apply again, with it
+    row, full, view = versions.read(look)
+    while not _try_to_finish(versions, row, full, view, error, description):
+        # A stream added a layer meanwhile: apply again, with it.
+        view = versions.read(files.open_view, row)
 
 
-def _try_to_finish(versions: Versions, row: CommitRow, full: str, error: str, description: str) -> bool:
-    view = versions.read(files.open_view, row)
+def _try_to_finish(
+    versions: Versions, row: CommitRow, full: str, view: files.OpenView, error: str, description: str
+) -> bool:
     if error:
         # What a bad commit changed is not kept: the next one builds on the last good one.
         applied = files.AppliedLayers(view.base, versions.trees.summary(view.base).size, None, [])
