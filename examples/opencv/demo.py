@@ -40,7 +40,7 @@ def check(fact: bool, claim: str) -> None:
     console.print(Text("  ✓ ", style="green") + Text(claim))
 
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> int:
@@ -94,12 +94,12 @@ def story(server: stage.Server) -> None:
     )
     check(part.peak == WORKERS, f"up to {part.peak} workers were there, and now there are none: 0 → 5 → 0")
 
-    title(f"{len(sets.second)} more go in")
-    second = server.put("images", sets.second_folder)
+    title(f"The same folder goes in again, with {len(sets.second)} more in it")
+    second = server.put("images", sets.all_folder)
     later = server.watch(second)
     edges = later.job("edges")
     check(edges.processed == len(sets.second), f"only the {edges.processed} new ones were run")
-    check(edges.skipped == len(sets.first), f"the {edges.skipped} old ones were skipped")
+    check(edges.skipped == len(sets.first), f"the {edges.skipped} that had not changed were skipped")
     check(later.job("montage").processed == 1, "and the montage was made again, because its input changed")
 
     title(f"{sets.replaced} is replaced by its mirror image, {sets.deleted} is deleted")
@@ -124,13 +124,15 @@ def story(server: stage.Server) -> None:
     picture = FOLDER / "montage.png"
     server.run("get", "file", "montage@master:/montage.png", "-o", str(picture.relative_to(ROOT)))
     size = stage.png_size(picture)
-    check(size is not None, f"the montage is a picture of {size[0]} × {size[1]} pixels" if size else "a picture")
+    check(
+        size is not None, f"the montage is a picture of {size[0]} × {size[1]} pixels" if size else "a picture"
+    )
     summary([("first batch", part), ("second batch", later), ("replaced, deleted", last)])
     stored = server.storage()
     console.print(
-        f"Stored: {mib(stored.stored_bytes)} for {mib(stored.written_bytes)} written by people and workers;"
-        f" {mib(stored.written_bytes - stored.chunk_bytes)} were there already,"
-        f" compression saved {mib(stored.chunk_bytes - stored.stored_bytes)}."
+        f"\nStored: {mib(stored.stored_bytes)} for {mib(stored.written_bytes)} written by people and workers"
+        f" ({mib(stored.written_bytes - stored.chunk_bytes)} were there already, compression saved"
+        f" {mib(stored.chunk_bytes - stored.stored_bytes)})."
     )
     console.print(Text("Look at it: ") + Text(str(picture), style="bold"))
 
@@ -152,9 +154,7 @@ def summary(parts: list[tuple[str, stage.Part]]) -> None:
     for heading in ("COMMIT", "FINISHED AFTER", "PEAK WORKERS", "DATUMS RUN", "SKIPPED"):
         table.add_column(heading, justify="left" if heading == "COMMIT" else "right")
     for name, part in parts:
-        table.add_row(
-            name, f"{part.seconds:.1f} s", str(part.peak), str(part.processed), str(part.skipped)
-        )
+        table.add_row(name, f"{part.seconds:.1f} s", str(part.peak), str(part.processed), str(part.skipped))
     console.print()
     console.print(table)
 

@@ -31,8 +31,9 @@ class Sets:
 
     first: tuple[str, ...]
     first_folder: Path
+    #: What comes later; its folder holds the first ones too.
     second: tuple[str, ...]
-    second_folder: Path
+    all_folder: Path
     replaced: str
     #: The file that replaces it.
     mirrored: Path
@@ -42,14 +43,14 @@ class Sets:
 def prepare(folder: Path) -> Sets:
     """Lay the pictures out below a folder."""
     sources = [_beside("skimage", "data"), _beside("sklearn", "datasets/images")]
-    for name, files in (("first", FIRST), ("second", SECOND)):
+    for name, files in (("first", FIRST), ("all", FIRST + SECOND)):
         target = folder / name
         target.mkdir(parents=True)
         for file in files:
             shutil.copy(next(place / file for place in sources if (place / file).exists()), target / file)
     mirrored = folder / f"mirrored-{REPLACED}"
     _mirror(folder / "first" / REPLACED, mirrored)
-    return Sets(FIRST, folder / "first", SECOND, folder / "second", REPLACED, mirrored, DELETED)
+    return Sets(FIRST, folder / "first", SECOND, folder / "all", REPLACED, mirrored, DELETED)
 
 
 def _beside(package: str, path: str) -> Path:

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,7 +153,9 @@ class Server:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = handle.read().strip()
-                raise Broken(f"the server of an earlier demo is still up; stop it with: kill {owner}") from None
+                raise Broken(
+                    f"the server of an earlier demo is still up; stop it with: kill {owner}"
+                ) from None
 
     @property
     def pid(self) -> int:
@@ -192,7 +193,9 @@ class Server:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise Broken(f"the server did not start: {(self._data.parent / 'server.log').read_text().strip()}")
+            raise Broken(
+                f"the server did not start: {(self._data.parent / 'server.log').read_text().strip()}"
+            )
         self.address = json.loads(line)["grpc"]
         self._say(f"ready on {self.address} after {time.monotonic() - begun:.1f} s")
         self._watcher = Watcher(self.address)
@@ -246,7 +249,9 @@ class Server:
         begun = time.monotonic()
         with asking(self.address) as server, self._waiting(f"pip builds {name} …"):
             while True:
-                images = {image.name: image for image in server.control.ListImage(control_pb2.ListImageRequest())}
+                images = {
+                    image.name: image for image in server.control.ListImage(control_pb2.ListImageRequest())
+                }
                 image = images[name]
                 if image.state == "ready":
                     break
@@ -330,7 +335,9 @@ class Server:
     def head(self, repo: str) -> str:
         """Return the id of the newest commit on master."""
         with asking(self.address) as server:
-            info = server.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=server.commit(f"{repo}@master")))
+            info = server.pfs.InspectCommit(
+                pfs_pb2.InspectCommitRequest(commit=server.commit(f"{repo}@master"))
+            )
         return str(info.commit.id)
 
     def hashes(self, commit: str) -> dict[str, bytes]:
@@ -346,14 +353,16 @@ class Server:
             return server.control.InspectStorage(control_pb2.InspectStorageRequest())
 
     def _finished(self, server: Any, commit: str) -> float:
-        info = server.pfs.InspectCommit(pfs_pb2.InspectCommitRequest(commit=server.commit(f"images@{commit}")))
+        info = server.pfs.InspectCommit(
+            pfs_pb2.InspectCommitRequest(commit=server.commit(f"images@{commit}"))
+        )
         return float(info.finished.ToNanoseconds() / 1e9)
 
     def _show(self, arguments: Any) -> None:
         self._console.print(Text("$ ", style="dim") + Text(f"trunkline {' '.join(arguments)}", style="cyan"))
 
     def _say(self, text: str) -> None:
-        self._console.print(f"  {text}", markup=False, soft_wrap=True)
+        self._console.print(f"  {text}", markup=False)
 
     def _waiting(self, text: str) -> Any:
         if self._console.is_terminal:
