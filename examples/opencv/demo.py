@@ -37,7 +37,7 @@ def check(fact: bool, claim: str) -> None:
     """Print a claim that was found true, or fail."""
     if not fact:
         raise Untrue(claim)
-    console.print(Text("  ✓ ", style="green") + Text(claim))
+    console.print(Text.assemble(("  ✓ ", "green"), claim))
 
 
 console = Console(highlight=False, soft_wrap=True)
@@ -125,7 +125,8 @@ def story(server: stage.Server) -> None:
     server.run("get", "file", "montage@master:/montage.png", "-o", str(picture.relative_to(ROOT)))
     size = stage.png_size(picture)
     check(
-        size is not None, f"the montage is a picture of {size[0]} × {size[1]} pixels" if size else "a picture"
+        size is not None,
+        f"the montage is a picture of {size[0]} by {size[1]} pixels" if size else "a picture",
     )
     summary([("first batch", part), ("second batch", later), ("replaced, deleted", last)])
     stored = server.storage()
@@ -134,7 +135,7 @@ def story(server: stage.Server) -> None:
         f" ({mib(stored.written_bytes - stored.chunk_bytes)} were there already, compression saved"
         f" {mib(stored.chunk_bytes - stored.stored_bytes)})."
     )
-    console.print(Text("Look at it: ") + Text(str(picture), style="bold"))
+    console.print(Text.assemble("Look at it: ", (str(picture), "bold")))
 
 
 def title(text: str) -> None:

@@ -56,7 +56,8 @@ def prepare(folder: Path) -> Sets:
 def _beside(package: str, path: str) -> Path:
     """Return a folder inside an installed package, without the price of importing it."""
     found = importlib.util.find_spec(package)
-    assert found is not None and found.origin is not None, f"{package} is part of the demo extra"
+    assert found is not None, f"{package} is part of the demo extra"
+    assert found.origin is not None
     return Path(found.origin).parent / path
 
 

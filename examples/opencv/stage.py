@@ -20,15 +20,17 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from trunkline.cli.commands import top
 from trunkline.cli.invocation import Invocation
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LOOK_EVERY = 0.1  # seconds
 READY_WITHIN = 30.0  # seconds
@@ -359,7 +361,7 @@ class Server:
         return float(info.finished.ToNanoseconds() / 1e9)
 
     def _show(self, arguments: Any) -> None:
-        self._console.print(Text("$ ", style="dim") + Text(f"trunkline {' '.join(arguments)}", style="cyan"))
+        self._console.print(Text.assemble(("$ ", "dim"), (f"trunkline {' '.join(arguments)}", "cyan")))
 
     def _say(self, text: str) -> None:
         self._console.print(f"  {text}", markup=False)
