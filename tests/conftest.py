@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pachyderm_sdk
 import pytest
+from patience import PATIENCE
 
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.errors import ResourceExhausted
@@ -33,9 +34,6 @@ from trunkline.storage.store import ChunkStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-#: Seconds that a test waits for a state before it fails; a busy machine needs some.
-PATIENCE = 30.0
 
 
 class LimitedObjects(LocalObjects):
@@ -147,11 +145,3 @@ def server(tmp_path: Path) -> Iterator[Served]:
 def client(server: Served) -> pachyderm_sdk.Client:
     """The published SDK, unmodified, connected to the server."""
     return server.client()
-
-
-def eventually(found: Callable[[], object], what: str) -> None:
-    """Wait until ``found()`` is true; fail after ``PATIENCE`` naming ``what`` did not come."""
-    deadline = time.monotonic() + PATIENCE
-    while not found():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import pytest
+from cli_messages import Refusal
 from google.protobuf.message_factory import GetMessageClass
 
 from trunkline.cli.main import main
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-    from google.protobuf.message import Message
-
-
-class Refusal(Exception):
-    """An answer that is a status."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class ScriptedServer:
@@ -170,21 +161,3 @@ def spawn(server) -> Callable[..., subprocess.Popen[bytes]]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         process.communicate()
-
-
-def repo(name: str, **more: Any) -> pfs_pb2.Repo:
-    return pfs_pb2.Repo(name=name, type="user", project=pfs_pb2.Project(name="default"), **more)
-
-
-def pipeline(name: str) -> pps_pb2.Pipeline:
-    return pps_pb2.Pipeline(name=name, project=pfs_pb2.Project(name="default"))
-
-
-def commit(name: str, id: str) -> pfs_pb2.Commit:
-    return pfs_pb2.Commit(repo=repo(name), id=id)
-
-
-def content(*pieces: bytes) -> list[Message]:
-    from google.protobuf.wrappers_pb2 import BytesValue
-
-    return [BytesValue(value=piece) for piece in pieces]

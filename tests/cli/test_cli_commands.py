@@ -8,7 +8,7 @@ import re
 import grpc
 import pytest
 import yaml
-from conftest import Refusal, commit, pipeline, repo
+from cli_messages import Refusal, commit, pipeline, repo
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, version_pb2

@@ -10,7 +10,7 @@ import tarfile
 
 import grpc
 import pytest
-from conftest import Refusal, commit, content
+from cli_messages import Refusal, commit, content
 from hypothesis import given
 from hypothesis import strategies as st
 

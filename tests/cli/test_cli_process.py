@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import repo
+from cli_messages import repo
 
 from trunkline.cli import config, exits
 from trunkline.cli.commands import completion

@@ -104,3 +104,19 @@ def test_no_source_file_is_too_long_to_read() -> None:
     }
 
     assert [f"{path.relative_to(ROOT)}: {count}" for path, count in lines.items() if count > 600] == []
+
+
+def test_names_of_test_modules_are_unique_because_their_folders_are_no_packages() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
+def test_no_test_imports_from_a_conftest_because_there_are_several() -> None:
+    importing = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("*.py")
+        if re.search(r"^(?:from|import) conftest\b", path.read_text(), re.MULTILINE)
+    ]
+
+    assert importing == []

@@ -8,8 +8,8 @@ import threading
 
 import grpc
 import pytest
-from conftest import PATIENCE, eventually
 from pachyderm_sdk.api import pfs
+from patience import PATIENCE, eventually
 from sdk_steps import content, is_finished, paths_of, put, refusal
 
 IMAGES = pfs.Repo.from_uri("images")

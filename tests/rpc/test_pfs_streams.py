@@ -8,12 +8,12 @@ import threading
 
 import grpc
 import pytest
-from conftest import PATIENCE, eventually
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import BytesValue
 from hypothesis import given
 from hypothesis import strategies as st
 from pachyderm_sdk.api import pfs
+from patience import PATIENCE, eventually
 from sdk_steps import adds, content, is_finished, paths_of, put, put_many, refusal
 
 from trunkline.rpc import frames

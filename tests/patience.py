@@ -1,0 +1,23 @@
+"""How tests wait: for a state, with a limit.
+
+Not in a conftest: there are several of that name, and which one an import finds depends on what runs.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds that a test waits for a state before it fails; a busy machine needs some.
+PATIENCE = 30.0
+
+
+def eventually(found: Callable[[], object], what: str) -> None:
+    """Wait until ``found()`` is true; fail after ``PATIENCE`` naming ``what`` did not come."""
+    deadline = time.monotonic() + PATIENCE
+    while not found():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
