@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from trunkline.storage import refs
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from trunkline.storage.segments import TreeId
     from trunkline.storage.trees import Trees
 
+#: Changes whose ends are read together.
+_JOINED_TOGETHER = 256
+#: Bytes up to which an end is read together with others; all of a step stay well below the store's cache.
+_SMALL_END = 64 << 10
 #: The "delta" that a row of the base comes from.
 _BASE = -1
 
@@ -49,7 +54,7 @@ def apply_deltas(trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequen
     if base == EMPTY and len(deltas) == 1:
         tree = trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
     else:
-        tree = trees.merge(writer, base, _changes(trees, writer, base, deltas))
+        tree = trees.merge(writer, base, _joined(writer, _changes(trees, base, deltas)))
     return Applied(tree, find_problem(trees, base, tree))
 
 
@@ -114,9 +119,9 @@ def _added(deltas: Trees, delta: TreeId) -> Iterator[tuple[list[bytes], list[byt
 
 
 def _changes(
-    trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]
-) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield key and new value (None: delete) of each row that deltas change, in key order."""
+    trees: Trees, base: TreeId, deltas: Sequence[TreeId]
+) -> Iterator[tuple[bytes, list[bytes] | None]]:
+    """Yield key and the parts of the new value (None: delete) of each row that deltas change, in key order."""
     stream = _Stream()
     for number, delta in enumerate(deltas):
         stream.join(number, trees.of(DELTA).scan(delta))
@@ -135,13 +140,40 @@ def _changes(
                 stream.join(_BASE, trees.scan(base, low, high))
             ranges.append((high, max(deleter, said[-1][0])))
             continue
-        yield key, _fold(trees, writer, base, key, [(n, v) for n, v in said if n >= deleter], deleter)
+        yield key, _parts(trees, base, key, [(n, v) for n, v in said if n >= deleter], deleter)
 
 
-def _fold(
-    trees: Trees, writer: ChunkWriter, base: TreeId, key: bytes, said: list[tuple[int, bytes]], deleter: int
-) -> bytes | None:
-    """Return a row's new value from what the deltas since its last delete say."""
+def _joined(
+    writer: ChunkWriter, changes: Iterator[tuple[bytes, list[bytes] | None]]
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Join the parts of each file that changes; None stays None.
+
+    Appending reads the end of what is there. Small ends are read many at a time: one by one, each would
+    cost a look-up and a read of its own.
+    """
+    while batch := list(islice(changes, _JOINED_TOGETHER)):
+        ends = [
+            ref
+            for _, parts in batch
+            if parts is not None and len(parts) > 1
+            for part in parts
+            for ref in refs.edges_of(part)
+        ]
+        writer.prefetch([id for id, size in ends if size <= _SMALL_END])
+        for key, parts in batch:
+            if parts is None:
+                yield key, None
+                continue
+            content = b""
+            for part in parts:
+                content = refs.concat(writer, content, part)
+            yield key, content
+
+
+def _parts(
+    trees: Trees, base: TreeId, key: bytes, said: list[tuple[int, bytes]], deleter: int
+) -> list[bytes] | None:
+    """Return the chunk lists that make up a row's new value, None when there is none any more."""
     removed = deleter != _BASE
     parts: list[bytes] | None = None
     for number, value in said:
@@ -156,10 +188,8 @@ def _fold(
             parts = [*(parts or []), value[1:]]
     if parts is None:
         return None
-    content = b"" if removed else trees.get(base, key) or b""
-    for part in parts:
-        content = refs.concat(writer, content, part)
-    return content
+    before = b"" if removed else trees.get(base, key) or b""
+    return [before, *parts] if before else parts
 
 
 class _Stream:

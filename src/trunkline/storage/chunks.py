@@ -92,6 +92,9 @@ class ChunkSource(Protocol):
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         """Yield the bytes of each chunk, in the order asked for."""
 
+    def prefetch(self, ids: Iterable[ChunkId]) -> None:
+        """Bring chunks close that will be read soon, in any order."""
+
 
 def chunk_id(data: bytes | memoryview) -> ChunkId:
     """Return the id of a chunk."""

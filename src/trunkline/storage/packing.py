@@ -146,6 +146,12 @@ class ChunkWriter:
             stored = self._objects.get(pack.key, location.offset, location.stored)
         return decode(id, location, stored)
 
+    def prefetch(self, ids: Iterable[ChunkId]) -> None:
+        """Bring chunks close that will be read soon, in any order. Only small ones are worth it."""
+        with self._changed:
+            elsewhere = [id for id in ids if self._seen.get(id, _STORED_BEFORE) == _STORED_BEFORE]
+        self._store.prefetch(elsewhere)
+
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         """Yield chunks one by one; a write reads few."""
         return (self.read(id) for id in ids)

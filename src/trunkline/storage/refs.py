@@ -42,6 +42,13 @@ def hash_of(value: bytes) -> bytes:
     return blake3(b"".join(id for id, _ in REF.iter_unpack(value))).digest()
 
 
+def edges_of(value: bytes) -> list[tuple[ChunkId, int]]:
+    """Return the first and the last chunk of a file: those that joining it to another reads."""
+    if len(value) <= REF.size:
+        return chunks_of(value)
+    return [REF.unpack_from(value), REF.unpack_from(value, len(value) - REF.size)]
+
+
 def store(writer: ChunkWriter, chunks: Sequence[bytes | memoryview]) -> bytes:
     """Store chunks; return the list that names them."""
     ids = writer.add_many(chunks)

@@ -86,6 +86,12 @@ class ChunkStore:
             self._cache.put(id, data, len(data))
         return data
 
+    def prefetch(self, ids: Iterable[ChunkId]) -> None:
+        """Read chunks into the cache, many together."""
+        wanted = [id for id in dict.fromkeys(ids) if self._cache.get(id) is None]
+        for id, data in zip(wanted, self.read_many(wanted), strict=True):
+            self._cache.put(id, data, len(data))
+
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         """Yield the bytes of each chunk, in the order asked for, reading one step ahead of the caller.
 
