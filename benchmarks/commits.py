@@ -39,11 +39,29 @@ def main() -> None:
     base = common.median(limit)
     common.table(
         "Small commits",
-        ["what", "ms, median (min - max)", "times an fsynced write", "promise, ms", "Pachyderm, ms, recorded"],
+        [
+            "what",
+            "ms, median (min - max)",
+            "times an fsynced write",
+            "promise, ms",
+            "Pachyderm, ms, recorded",
+        ],
         [
             ["write and fsync 4 KiB", common.spread(limit, digits=2), "1", "", ""],
-            ["empty commit: start -> FINISHED", common.spread(empty), f"{common.median(empty) / base:.0f}", "5", "180"],
-            ["one small file: start -> FINISHED", common.spread(one), f"{common.median(one) / base:.0f}", "8", "414"],
+            [
+                "empty commit: start -> FINISHED",
+                common.spread(empty),
+                f"{common.median(empty) / base:.0f}",
+                "5",
+                "180",
+            ],
+            [
+                "one small file: start -> FINISHED",
+                common.spread(one),
+                f"{common.median(one) / base:.0f}",
+                "8",
+                "414",
+            ],
         ],
     )
 

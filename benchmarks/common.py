@@ -53,14 +53,19 @@ class Server:
     def create_repo(self, name: str) -> None:
         self.call("CreateRepo", pfs_pb2.CreateRepoRequest(repo=repo(name)))
 
-    def create_pipeline(self, name: str, cmd: list[str], source: str, *, glob: str = "/*", **spec: object) -> None:
+    def create_pipeline(
+        self, name: str, cmd: list[str], source: str, *, glob: str = "/*", **spec: object
+    ) -> None:
         whole = {
             "pipeline": {"name": name},
             "transform": {"cmd": cmd, "image": spec.pop("image", "")},
             "input": {"pfs": {"repo": source, "glob": glob}},
             **spec,
         }
-        self.call("CreatePipelineV2", pps_pb2.CreatePipelineV2Request(create_pipeline_request_json=json.dumps(whole)))
+        self.call(
+            "CreatePipelineV2",
+            pps_pb2.CreatePipelineV2Request(create_pipeline_request_json=json.dumps(whole)),
+        )
 
     def start_commit(self, name: str, branch: str = "master") -> pfs_pb2.Commit:
         request = pfs_pb2.StartCommitRequest(branch=pfs_pb2.Branch(repo=repo(name), name=branch))
@@ -74,7 +79,9 @@ class Server:
         self.channel.client_stream("/pfs_v2.API/ModifyFile", modify_frames(commit, files), 600)
 
     def wait_job(self, pipeline: str, job_id: str) -> pps_pb2.JobInfo:
-        request = pps_pb2.InspectJobRequest(job=pps_pb2.Job(pipeline=pps_pb2.Pipeline(name=pipeline), id=job_id), wait=True)
+        request = pps_pb2.InspectJobRequest(
+            job=pps_pb2.Job(pipeline=pps_pb2.Pipeline(name=pipeline), id=job_id), wait=True
+        )
         info = self.call("InspectJob", request, pps_pb2.JobInfo, 600)
         if info.state != pps_pb2.JOB_SUCCESS:
             raise SystemExit(f"job {pipeline}@{job_id}: {pps_pb2.JobState.Name(info.state)} {info.reason}")
@@ -150,7 +157,11 @@ def spread(values: list[float], scale: float = 1000.0, digits: int = 1) -> str:
 def table(title: str, head: list[str], rows: list[list[str]]) -> None:
     """Print a result as Markdown, with date and machine, ready for docs/benchmarks.md."""
     cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.machine(),
     )
     print(f"\n### {title}\n")

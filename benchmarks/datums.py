@@ -33,7 +33,14 @@ def main() -> None:
         ["what", "s, median (min - max)", "datums/s", "of xargs", "promise", "Pachyderm, recorded"],
         [
             ["xargs -P2 -n1 true", common.spread(peer, 1, 2), f"{bare:.0f}", "1", "", ""],
-            ["FinishCommit -> job SUCCESS", common.spread(ours, 1, 2), f"{rate:.0f}", f"{rate / bare:.2f}", "0.3 (aim 0.6)", "24 datums/s"],
+            [
+                "FinishCommit -> job SUCCESS",
+                common.spread(ours, 1, 2),
+                f"{rate:.0f}",
+                f"{rate / bare:.2f}",
+                "0.3 (aim 0.6)",
+                "24 datums/s",
+            ],
         ],
     )
 

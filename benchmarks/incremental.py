@@ -26,8 +26,13 @@ def main() -> None:
             first = 0.0
             if size:
                 commit = server.start_commit("data")
-                server.put(commit, ((f"/{number // 1000:03d}-{number:06d}", b"%d" % number) for number in range(size)))
-                first = common.timed(lambda: (server.finish_commit(commit), server.wait_job("each", commit.id)))  # noqa: B023
+                server.put(
+                    commit,
+                    ((f"/{number // 1000:03d}-{number:06d}", b"%d" % number) for number in range(size)),
+                )
+                first = common.timed(
+                    lambda: (server.finish_commit(commit), server.wait_job("each", commit.id))
+                )  # noqa: B023
             times = []
             for number in range(RUNS + 2):
                 commit = server.start_commit("data")
@@ -41,13 +46,25 @@ def main() -> None:
         base = base or common.median(times)
         recorded = {0: "2760", 10_000: "9000"}.get(size, "")
         rows.append(
-            [f"{size:,}", common.spread(times, digits=0), f"{common.median(times) / base:.2f}", "150" if size else "", recorded,
-             f"{first:.1f}" if size else ""]
+            [
+                f"{size:,}",
+                common.spread(times, digits=0),
+                f"{common.median(times) / base:.2f}",
+                "150" if size else "",
+                recorded,
+                f"{first:.1f}" if size else "",
+            ]
         )
     common.table(
         "One file more: FinishCommit -> SUCCESS",
-        ["datums done before", "ms, median (min - max)", "times the empty repo's", "promise, ms", "Pachyderm, ms, recorded",
-         "s for the first job"],
+        [
+            "datums done before",
+            "ms, median (min - max)",
+            "times the empty repo's",
+            "promise, ms",
+            "Pachyderm, ms, recorded",
+            "s for the first job",
+        ],
         rows,
     )
 

@@ -60,13 +60,19 @@ def change(folder: Path) -> None:
 
 def run(*command: str, **environment: str) -> float:
     env = {**os.environ, **environment}
-    return common.timed(lambda: subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    return common.timed(
+        lambda: subprocess.run(
+            command, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    )
 
 
 def main() -> None:
     missing = [name for name in ("borg", "restic") if shutil.which(name) is None]
     if missing:
-        sys.exit(f"the peers {', '.join(missing)} are missing; install the Debian packages borgbackup and restic")
+        sys.exit(
+            f"the peers {', '.join(missing)} are missing; install the Debian packages borgbackup and restic"
+        )
     files, size = (FILES, FILE_BYTES) if len(sys.argv) < 2 else (int(sys.argv[1]), FILE_BYTES)
     total = files * size
     times: dict[str, dict[str, list[float]]] = {
@@ -77,8 +83,16 @@ def main() -> None:
         try:
             source = root / "source"
             make(source, files, size)
-            borg = {"BORG_REPO": str(root / "borg"), "BORG_BASE_DIR": str(root / "borg-home"), "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
-            restic = {"RESTIC_REPOSITORY": str(root / "restic"), "RESTIC_PASSWORD": "x", "RESTIC_CACHE_DIR": str(root / "restic-cache")}
+            borg = {
+                "BORG_REPO": str(root / "borg"),
+                "BORG_BASE_DIR": str(root / "borg-home"),
+                "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+            }
+            restic = {
+                "RESTIC_REPOSITORY": str(root / "restic"),
+                "RESTIC_PASSWORD": "x",
+                "RESTIC_CACHE_DIR": str(root / "restic-cache"),
+            }
             run("borg", "init", "--encryption", "none", **borg)
             run("restic", "init", **restic)
             with common.server() as server:
@@ -90,9 +104,21 @@ def main() -> None:
                     run("cat", *map(str, sorted(source.iterdir())))  # warm for everybody
                     took = times[phase]
                     took["trunkline"].append(
-                        run(common.TRUNKLINE, "--address", server.address, "put", "file", "data@master:/", "-r", "-f", str(source))
+                        run(
+                            common.TRUNKLINE,
+                            "--address",
+                            server.address,
+                            "put",
+                            "file",
+                            "data@master:/",
+                            "-r",
+                            "-f",
+                            str(source),
+                        )
                     )
-                    took["borg"].append(run("borg", "create", "--compression", "zstd,1", f"::{phase}", str(source), **borg))
+                    took["borg"].append(
+                        run("borg", "create", "--compression", "zstd,1", f"::{phase}", str(source), **borg)
+                    )
                     took["restic"].append(run("restic", "backup", str(source), **restic))
                     copy = root / f"copy-{phase}"
                     took["cp"].append(run("sh", "-c", f"cp -r {source} {copy} && sync {copy}/*"))
@@ -100,13 +126,25 @@ def main() -> None:
         finally:
             shutil.rmtree(root, ignore_errors=True)
     rows = []
-    promises = {("unique", "borg"): "1.5", ("unique", "restic"): "2", ("changed", "borg"): "3", ("changed", "restic"): "3"}
+    promises = {
+        ("unique", "borg"): "1.5",
+        ("unique", "restic"): "2",
+        ("changed", "borg"): "3",
+        ("changed", "restic"): "3",
+    }
     for phase, took in times.items():
         ours = common.median(took["trunkline"])
         for name, values in took.items():
             ratio = common.median(values) / ours
             rows.append(
-                [phase, name, common.spread(values, 1, 2), f"{total / common.median(values) / 1e6:.0f}", f"{ratio:.2f}", promises.get((phase, name), "")]
+                [
+                    phase,
+                    name,
+                    common.spread(values, 1, 2),
+                    f"{total / common.median(values) / 1e6:.0f}",
+                    f"{ratio:.2f}",
+                    promises.get((phase, name), ""),
+                ]
             )
     common.table(
         f"Ingest of {total / 1e9:.2f} GB",

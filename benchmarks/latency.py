@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import common
+
 from trunkline.rpc.gen import pfs_pb2
 
 RUNS = 15
@@ -19,7 +20,9 @@ CLOCK = ["sh", "-c", "date +%s.%N > /pfs/out/at"]
 
 def read(server: common.Server, name: str, commit_id: str, path: str) -> bytes:
     file = pfs_pb2.File(commit=pfs_pb2.Commit(repo=common.repo(name), id=commit_id), path=path)
-    frames = server.channel.server_stream("/pfs_v2.API/GetFile", pfs_pb2.GetFileRequest(file=file).SerializeToString())
+    frames = server.channel.server_stream(
+        "/pfs_v2.API/GetFile", pfs_pb2.GetFileRequest(file=file).SerializeToString()
+    )
     from google.protobuf.wrappers_pb2 import BytesValue
 
     return b"".join(BytesValue.FromString(frame).value for frame in frames)
@@ -54,7 +57,10 @@ def fresh(*pipelines: tuple[str, str], autoscaling: bool):
 
 
 def main() -> None:
-    alone = [common.timed(lambda: subprocess.run(["sh", "-c", "date +%s.%N"], stdout=subprocess.DEVNULL)) for _ in range(20)]
+    alone = [
+        common.timed(lambda: subprocess.run(["sh", "-c", "date +%s.%N"], stdout=subprocess.DEVNULL))
+        for _ in range(20)
+    ]
     with common.server() as server:
         fresh(("first", "data"), autoscaling=False)(server)
         server.await_workers("first", 1)
@@ -78,16 +84,33 @@ def main() -> None:
     limit = common.median(alone)
 
     def row(what: str, values: list[float], promise: str, recorded: str) -> list[str]:
-        return [what, common.spread(values, digits=0), f"{common.median(values) / limit:.0f}", promise, recorded]
+        return [
+            what,
+            common.spread(values, digits=0),
+            f"{common.median(values) / limit:.0f}",
+            promise,
+            recorded,
+        ]
 
     common.table(
         "Latency of a job of one small file",
-        ["what", "ms, median (min - max)", "times the command alone", "promise, ms", "Pachyderm, ms, recorded"],
+        [
+            "what",
+            "ms, median (min - max)",
+            "times the command alone",
+            "promise, ms",
+            "Pachyderm, ms, recorded",
+        ],
         [
             ["the command alone (`sh -c date`)", common.spread(alone), "1", "", ""],
             row("FinishCommit called -> command runs, warm worker", [run[0] for run in warm], "60", "1400"),
             row("command ran -> job SUCCESS, warm", [run[1] for run in warm], "100", "1360"),
-            row("FinishCommit called -> command runs, from zero workers", [run[0] for run in cold], "600", "5000 - 15000"),
+            row(
+                "FinishCommit called -> command runs, from zero workers",
+                [run[0] for run in cold],
+                "600",
+                "5000 - 15000",
+            ),
             row("unchanged commit -> SUCCESS, worker idle", unchanged, "50", "1650 - 1900"),
             row("unchanged commit -> SUCCESS, zero workers (stays zero)", idle, "50", "1650 - 1900"),
             row("chain of three, warm: FinishCommit -> last SUCCESS", chain, "300", "7000"),

@@ -12,6 +12,7 @@ import os
 import sys
 
 import common
+
 from trunkline.client.channel import Channel
 from trunkline.rpc.gen import pfs_pb2
 
@@ -44,7 +45,10 @@ def drain(ready) -> None:
 
 def main() -> None:
     data = os.urandom(1024 * 1000)
-    files = [(f"/{number // 1000:03d}/{number:06d}", data[number % 1000 * 1024 :][:1016] + number.to_bytes(8)) for number in range(FILES)]
+    files = [
+        (f"/{number // 1000:03d}/{number:06d}", data[number % 1000 * 1024 :][:1016] + number.to_bytes(8))
+        for number in range(FILES)
+    ]
     here, there = multiprocessing.Pipe()
     bare = multiprocessing.get_context("spawn").Process(target=drain, args=(there,), daemon=True)
     bare.start()
@@ -65,11 +69,39 @@ def main() -> None:
     base = common.median(limit)
     common.table(
         f"{FILES:,} files of 1 KiB in one stream",
-        ["what", "s, median (min - max)", "files/s", "of the bare server", "promise", "Pachyderm, files/s, recorded"],
         [
-            ["bare grpc.aio server drains the stream", common.spread(limit, 1, 2), f"{FILES / base:.0f}", "1", "", ""],
-            ["to the end of the stream (durable)", common.spread(stream, 1, 2), f"{FILES / common.median(stream):.0f}", f"{base / common.median(stream):.2f}", "0.75", "10,160"],
-            ["to FINISHED", common.spread(whole, 1, 2), f"{FILES / common.median(whole):.0f}", f"{base / common.median(whole):.2f}", "", "8,620"],
+            "what",
+            "s, median (min - max)",
+            "files/s",
+            "of the bare server",
+            "promise",
+            "Pachyderm, files/s, recorded",
+        ],
+        [
+            [
+                "bare grpc.aio server drains the stream",
+                common.spread(limit, 1, 2),
+                f"{FILES / base:.0f}",
+                "1",
+                "",
+                "",
+            ],
+            [
+                "to the end of the stream (durable)",
+                common.spread(stream, 1, 2),
+                f"{FILES / common.median(stream):.0f}",
+                f"{base / common.median(stream):.2f}",
+                "0.75",
+                "10,160",
+            ],
+            [
+                "to FINISHED",
+                common.spread(whole, 1, 2),
+                f"{FILES / common.median(whole):.0f}",
+                f"{base / common.median(whole):.2f}",
+                "",
+                "8,620",
+            ],
         ],
     )
 

@@ -38,18 +38,44 @@ def main() -> None:
                 if turn >= 2:
                     times[name].append(took)
     bare = common.median(times["python -c pass"])
-    wanted = {"trunkline version --client-only": "80", "trunkline version": "80", "trunkline list repo": "130"}
-    recorded = {"trunkline version --client-only": "59", "trunkline version": "65", "trunkline list repo": "83"}
+    wanted = {
+        "trunkline version --client-only": "80",
+        "trunkline version": "80",
+        "trunkline list repo": "130",
+    }
+    recorded = {
+        "trunkline version --client-only": "59",
+        "trunkline version": "65",
+        "trunkline list repo": "83",
+    }
     rows = [
-        [name, common.spread(took), f"{common.median(took) / bare:.1f}", wanted.get(name, ""), recorded.get(name, "")]
+        [
+            name,
+            common.spread(took),
+            f"{common.median(took) / bare:.1f}",
+            wanted.get(name, ""),
+            recorded.get(name, ""),
+        ]
         for name, took in times.items()
     ]
     rows.append(
-        ["server: process start to ready", common.spread(ready), f"{common.median(ready) / bare:.1f}", "1500", "2600"]
+        [
+            "server: process start to ready",
+            common.spread(ready),
+            f"{common.median(ready) / bare:.1f}",
+            "1500",
+            "2600",
+        ]
     )
     common.table(
         "Start-up",
-        ["what", "ms, median (min - max)", "times a bare interpreter", "promise, ms", "pachctl/pachd, ms, recorded"],
+        [
+            "what",
+            "ms, median (min - max)",
+            "times a bare interpreter",
+            "promise, ms",
+            "pachctl/pachd, ms, recorded",
+        ],
         rows,
     )
 

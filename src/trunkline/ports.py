@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trunkline.model.workers import WorkerSpec, WorkerSighting
+    from trunkline.model.workers import WorkerSighting, WorkerSpec
 
 
 class ObjectStore(Protocol):

@@ -20,7 +20,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 a field of Settings
 from typing import TYPE_CHECKING
 
 from trunkline import __version__, errors
@@ -152,10 +152,15 @@ async def _drained(fleet: Fleet) -> None:
     """Let workers finish their datum or give it back, then end the fleet."""
     for sighting in fleet.observe():
         fleet.stop(sighting.worker_id, DRAIN_GRACE)
+    await asyncio.to_thread(_await_end, fleet)
+
+
+def _await_end(fleet: Fleet) -> None:
+    """Close a fleet whose workers were told to go, once they have gone or their grace is over."""
     end = time.monotonic() + DRAIN_GRACE
     while time.monotonic() < end and any(one.phase is WorkerPhase.RUNNING for one in fleet.observe()):
-        await asyncio.sleep(0.05)
-    await asyncio.to_thread(fleet.close)
+        time.sleep(0.05)
+    fleet.close()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.pfs.versions import Versions, Write
-    from trunkline.pps.specs import Specs
     from trunkline.ports import Fleet
+    from trunkline.pps.specs import Specs
 
 log = logging.getLogger("trunkline.pps")
 T = TypeVar("T")
