@@ -24,7 +24,7 @@ def main() -> None:
             commit = server.start_commit("data")
             server.put(commit, ((f"/{number:06d}", b"%d" % number) for number in range(DATUMS)))
             ours.append(
-                common.timed(lambda: (server.finish_commit(commit), server.wait_job("each", commit.id)))  # noqa: B023
+                common.timed(lambda: (server.finish_commit(commit), server.wait_job("each", commit.id)))
             )
         peer.append(xargs(DATUMS))
     rate, bare = DATUMS / common.median(ours), DATUMS / common.median(peer)

@@ -32,7 +32,7 @@ def main() -> None:
                 )
                 first = common.timed(
                     lambda: (server.finish_commit(commit), server.wait_job("each", commit.id))
-                )  # noqa: B023
+                )
             times = []
             for number in range(RUNS + 2):
                 commit = server.start_commit("data")

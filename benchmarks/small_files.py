@@ -59,9 +59,9 @@ def main() -> None:
             server.create_repo("data")
             commit = server.start_commit("data")
             frames = list(common.modify_frames(commit, files))
-            limit.append(common.timed(lambda: bare_channel.client_stream(PATH, frames, 600)))  # noqa: B023
-            stream.append(common.timed(lambda: server.channel.client_stream(PATH, frames, 600)))  # noqa: B023
-            whole.append(stream[-1] + common.timed(lambda: server.finish_commit(commit)))  # noqa: B023
+            limit.append(common.timed(lambda: bare_channel.client_stream(PATH, frames, 600)))
+            stream.append(common.timed(lambda: server.channel.client_stream(PATH, frames, 600)))
+            whole.append(stream[-1] + common.timed(lambda: server.finish_commit(commit)))
             request = pfs_pb2.InspectFileRequest(file=pfs_pb2.File(commit=commit, path="/"))
             info = server.call("InspectFile", request, pfs_pb2.FileInfo)
             assert info.size_bytes == FILES * 1024, info

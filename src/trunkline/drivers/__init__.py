@@ -1,0 +1,1 @@
+"""Drivers of the ports, one file each."""

@@ -75,7 +75,9 @@ def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
     )
 
 
-def walk(conn: sa.Connection, starts: Sequence[BranchName], *, up: bool, limit: int, depth: int) -> list[BranchInfo]:
+def walk(
+    conn: sa.Connection, starts: Sequence[BranchName], *, up: bool, limit: int, depth: int
+) -> list[BranchInfo]:
     """Return the branches reached from ``starts`` (without those), nearest first.
 
     Args:
@@ -133,7 +135,9 @@ def create_branch(
     if head is not None:
         target = refs.commit(conn, head)
         if target.repo_id != owner.id:
-            raise errors.InvalidArgument(f"branch {name} cannot point to commit {head}, which is in another repo")
+            raise errors.InvalidArgument(
+                f"branch {name} cannot point to commit {head}, which is in another repo"
+            )
         rows.move(conn, row.id, target.id, write.now)
         write.moved[row.id] = None
         row = rows.by_id(conn, row.id)

@@ -57,9 +57,7 @@ def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[Co
         upstream[number].append(up)
     for down, number in rows.downstream_of(conn, numbers):
         downstream[number].append(down)
-    owners = {
-        row.repo_id for row in chain(described, *upstream.values(), *downstream.values())
-    }
+    owners = {row.repo_id for row in chain(described, *upstream.values(), *downstream.values())}
     names = {number: repos.repo_by_id(conn, number) for number in owners}
     return [
         CommitInfo(
@@ -196,7 +194,9 @@ def close(
         CommitFinished: somebody else finished it first.
     """
     chunks.add(write.conn, packs, 0, write.now)
-    if not rows.finish(write.conn, row, tree=tree, size=size, error=error, description=description, at=write.now):
+    if not rows.finish(
+        write.conn, row, tree=tree, size=size, error=error, description=description, at=write.now
+    ):
         raise errors.CommitFinished(f"commit {refs.text(write.conn, row)} has already finished")
     write.finished.append(rows.by_id(write.conn, row.id))
 
@@ -249,7 +249,9 @@ def drop(write: Write, set_id: str) -> None:
                 f"cannot drop a commit that has children: {refs.text(write.conn, row)};"
                 " drop the children first, or squash it"
             )
-        later.update((down.set_id, None) for down in rows.downstream(write.conn, row.id) if down.set_id != set_id)
+        later.update(
+            (down.set_id, None) for down in rows.downstream(write.conn, row.id) if down.set_id != set_id
+        )
     if later:
         raise errors.FailedPrecondition(
             f"commit set {set_id} cannot be dropped because it has subvenant commit sets: {', '.join(later)}"

@@ -123,7 +123,9 @@ def _line(versions: Versions, wanted: Wanted) -> Iterator[list[CommitRow]]:
         row = versions.read(rows.find_by_id, parent) if parent is not None else None
 
 
-def list_commit_sets(versions: Versions, project: str | None) -> Generator[list[tuple[str, list[CommitInfo]]]]:
+def list_commit_sets(
+    versions: Versions, project: str | None
+) -> Generator[list[tuple[str, list[CommitInfo]]]]:
     """Yield pages of commit sets, newest first: id, and its commits with all they came from.
 
     Args:

@@ -49,7 +49,9 @@ class Changes:
             InvalidArgument: the path is empty, which would mean everything.
         """
         if not path:
-            raise errors.InvalidArgument("path () invalid: it names no file to delete; write / to delete all files")
+            raise errors.InvalidArgument(
+                "path () invalid: it names no file to delete; write / to delete all files"
+            )
         cleaned = paths.clean(path)
         if path.endswith("/") and cleaned != "/":
             cleaned += "/"
@@ -199,4 +201,3 @@ class CommitStream(Changes):
         row = commit_ops.start_commit(write, self._branch)
         commit_ops.close(write, row, tree=applied.tree, size=applied.size, packs=[])
         return True
-

@@ -109,7 +109,9 @@ def _follow(conn: sa.Connection, row: CommitRow, step: names.AncestryStep, name:
         return line[-step.count]
     for taken in range(step.count):
         if row.parent_id is None:
-            raise errors.NotFound(f"commit {name} not found: its history ends after {taken} of {step.count} steps back")
+            raise errors.NotFound(
+                f"commit {name} not found: its history ends after {taken} of {step.count} steps back"
+            )
         row = commits.by_id(conn, row.parent_id)
     return row
 

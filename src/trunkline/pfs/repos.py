@@ -33,7 +33,9 @@ class RepoInfo:
 
 def describe(conn: sa.Connection, row: RepoRow) -> RepoInfo:
     """Gather what an InspectRepo reply holds."""
-    return RepoInfo(row, [branch.name for branch in branches.of_repo(conn, row.id)], rows.repo_size(conn, row.id))
+    return RepoInfo(
+        row, [branch.name for branch in branches.of_repo(conn, row.id)], rows.repo_size(conn, row.id)
+    )
 
 
 def create_project(write: Write, name: str, description: str, *, update: bool) -> None:

@@ -85,7 +85,9 @@ class Versions:
         """Run ``fn(write, …)`` as one write and return its value once it is durable. Blocks."""
         return self.db.run_blocking(self._write, fn, *args, **kwargs)
 
-    async def write_soon(self, fn: Callable[Concatenate[Write, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def write_soon(
+        self, fn: Callable[Concatenate[Write, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Like ``write``, for the event loop."""
         return await self.db.run(self._write, fn, *args, **kwargs)
 
@@ -93,7 +95,9 @@ class Versions:
         """Run ``fn(connection, …)`` in a snapshot. Blocks."""
         return self.db.read_blocking(fn, *args, **kwargs)
 
-    def _write(self, tx: Tx, fn: Callable[Concatenate[Write, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def _write(
+        self, tx: Tx, fn: Callable[Concatenate[Write, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         # Whole microseconds, as the wire tells them: what a client hands back equals what is stored.
         write = Write(tx=tx, now=round(self.clock.now(), 6), set_id=uuid.uuid4().hex, above=self.above)
         value = fn(write, *args, **kwargs)

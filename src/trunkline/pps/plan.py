@@ -95,7 +95,9 @@ def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
     trees = rows.trees(versions)
     todo_tree = trees.build(writer, todo)
     gone_tree = trees.build(writer, gone)
-    todo_bytes = sum(rows.decode(key, value).size for key, value in todo) if spec.datum_set_spec is not None else 0
+    todo_bytes = (
+        sum(rows.decode(key, value).size for key, value in todo) if spec.datum_set_spec is not None else 0
+    )
     return JobPlan(base, todo_tree, len(todo), todo_bytes, gone_tree, total, writer.seal())
 
 

@@ -189,7 +189,9 @@ class ProcessFleet:
             os.close(worker.pidfd)
             worker_id = worker.spec.worker_id
             log = self._logs / f"{worker_id}.log"
-            reason = "was ended by force: it did not go in time" if worker.forced else _how_it_ended(code, log)
+            reason = (
+                "was ended by force: it did not go in time" if worker.forced else _how_it_ended(code, log)
+            )
             if code == 0:
                 log.unlink(missing_ok=True)
             self._tidy(self._scratch / worker_id)
