@@ -203,6 +203,22 @@ class Stories(RuleBasedStateMachine):
         new = self.made(branch, finished=True)
         new.files = after
 
+    @rule(
+        branch=user_branches,
+        said=st.lists(changes, min_size=1, max_size=3),
+        error=st.sampled_from(["", "broken"]),
+    )
+    def commit(self, branch, said, error):
+        """What most users do: all of it in a row. Random steps alone rarely come to it."""
+        head = self.heads.get(branch)
+        if head is None or head.finished:
+            self.start(branch)
+        for one in said:
+            self.write(branch, one)
+        commit = self.heads[branch]
+        commits.finish_commit(self.versions, self.name(commit), error=error, force=True)
+        self.finish(commit, error)
+
     @precondition(lambda self: any(not commit.finished for commit in self.commits))
     @rule(data=st.data(), error=st.sampled_from(["", "", "broken"]))
     def finish_one(self, data, error):
@@ -308,7 +324,7 @@ class Stories(RuleBasedStateMachine):
 
 TestStories = Stories.TestCase
 TestStories.settings = settings(
-    max_examples=25,
+    max_examples=30,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
