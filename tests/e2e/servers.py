@@ -28,16 +28,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Seconds that a test waits for a state. Two cores that others use too need some.
 PATIENCE = 60.0
+ENDS = (
+    pps.JobState.JOB_SUCCESS,
+    pps.JobState.JOB_FAILURE,
+    pps.JobState.JOB_KILLED,
+    pps.JobState.JOB_UNRUNNABLE,
+)
 
 
 class Server:
     """``trunkline serve`` on a free port."""
 
     def __init__(
-        self, data: Path, *, prefix: Sequence[str] = (), environment: dict[str, str] | None = None
+        self,
+        data: Path,
+        *,
+        python: Sequence[str] = (sys.executable,),
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.data = data
-        self._prefix = tuple(prefix)
+        self._python = tuple(python)
         self._environment = environment or {}
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.process: subprocess.Popen[str] | None = None
@@ -48,11 +58,11 @@ class Server:
 
     def start(self) -> Server:
         """Start it and wait until it says that it is ready. A second start keeps the address."""
-        command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(self.data)]
+        command = [*self._python, "-m", "trunkline.cli", "serve", "--data", str(self.data)]
         command += ["--listen", self._listen, "--capacity-memory", "64Gi"]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                [*self._prefix, *command],
+                command,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -195,8 +205,19 @@ def job_of(pipeline: pps.Pipeline, commit_id: str) -> pps.Job:
 
 
 def ended(client: Client, pipeline: pps.Pipeline, commit_id: str) -> pps.JobInfo:
-    """Wait until a job has ended."""
-    return client.pps.inspect_job(job=job_of(pipeline, commit_id), wait=True, details=True)
+    """Wait until a job has ended; when it does not, say what its pipeline says."""
+    job = job_of(pipeline, commit_id)
+
+    def look() -> pps.JobInfo | None:
+        info = client.pps.inspect_job(job=job, details=True)
+        return info if info.state in ENDS else None
+
+    try:
+        return until(look, f"job {pipeline.name}@{commit_id} to end")
+    except AssertionError as error:
+        found = client.pps.inspect_pipeline(pipeline=pipeline)
+        state = pps.PipelineState(found.state).name
+        raise AssertionError(f"{error}; the pipeline is {state}: {found.reason}") from None
 
 
 def files_of(client: Client, uri: str) -> dict[str, bytes]:

@@ -53,7 +53,7 @@ def test_pictures_go_in_and_edges_come_out(client: Client) -> None:
     edges = make_pipeline(client, "edges", COPY_IN_CAPITALS, "images")
 
     commit = put(client, images, {"/a": b"one", "/b": b"two"})
-    job = ended(client, edges, commit)
+    job = client.pps.inspect_job(job=job_of(edges, commit), wait=True)
 
     assert job.state == pps.JobState.JOB_SUCCESS
     assert (job.data_total, job.data_processed, job.data_skipped) == (2, 2, 0)

@@ -1,0 +1,255 @@
+"""Whatever is killed, whenever: what was committed stays readable, and every job comes to its right end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import psutil
+import pytest
+from blake3 import blake3
+from pachyderm_sdk.api import pfs, pps
+from servers import Server, ended, files_of, make_pipeline, make_repo, put, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pachyderm_sdk import Client
+
+NUMBERS = [f"/{number:02}" for number in range(12)]
+
+
+def noting(place: Path, seconds: float = 0.2) -> str:
+    """Return a script that notes each run outside of everything versioned, then copies its input slowly."""
+    return f"""
+for file in /pfs/images/*; do
+    echo "$(basename "$file")" >>{place}
+    sleep {seconds}
+    cat "$file" >>/pfs/out/"$(basename "$file")"
+done
+"""
+
+
+def runs(place: Path) -> list[str]:
+    return place.read_text().split() if place.exists() else []
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    return tmp_path / "notes"
+
+
+def test_a_server_killed_during_ingest_keeps_what_was_acknowledged_and_nothing_else(server: Server) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    put(client, images, {"/before": b"1"})
+    commit = client.pfs.start_commit(branch=images)
+    client.pfs.put_file_from_bytes(commit=commit, path="/acknowledged", data=b"2")
+    sent, killed = threading.Event(), threading.Event()
+
+    def stream() -> Iterator[pfs.ModifyFileRequest]:
+        yield pfs.ModifyFileRequest(set_commit=commit)
+        for number in range(20):
+            yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=f"/lost{number}", raw=os.urandom(1 << 20)))
+        sent.set()
+        killed.wait(60)
+
+    def write() -> None:
+        with pytest.raises(grpc.RpcError):
+            client.pfs.modify_file(stream())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert sent.wait(60)
+    server.kill()
+    killed.set()
+    writer.join()
+    server.start()
+    client = server.client()
+
+    during = files_of(client, "images@master^")
+    client.pfs.put_file_from_bytes(commit=commit, path="/later", data=b"3")
+    client.pfs.finish_commit(commit=commit)
+
+    assert during == {"/before": b"1"}
+    assert files_of(client, "images@master") == {"/before": b"1", "/acknowledged": b"2", "/later": b"3"}
+
+
+def test_a_server_killed_again_and_again_during_a_job_still_ends_it_right(
+    server: Server, notes: Path
+) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    edges = make_pipeline(
+        client, "edges", noting(notes), "images", parallelism_spec=pps.ParallelismSpec(constant=2)
+    )
+    commit = put(client, images, {path: path.encode() for path in NUMBERS})
+
+    for so_many in (1, 4, 8):
+        until(lambda: len(runs(notes)) >= so_many, f"{so_many} runs")  # noqa: B023 - called at once
+        server.kill()
+        server.start()
+    job = ended(server.client(), edges, commit)
+
+    assert job.state == pps.JobState.JOB_SUCCESS
+    assert (job.data_total, job.data_processed, job.data_failed) == (12, 12, 0)
+    assert files_of(server.client(), "edges@master") == {path: path.encode() for path in NUMBERS}
+    assert set(runs(notes)) == {path[1:] for path in NUMBERS}
+
+
+def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(server: Server) -> None:
+    images = make_repo(server.client(), "images")
+    expected: dict[str, bytes] = {}
+    for attempt, delay in enumerate((0.0, 0.01, 0.03, 0.06, 0.12)):
+        client = server.client()
+        added = {f"/{attempt}/{number:03}": b"%d" % number for number in range(100)}
+        commit = client.pfs.start_commit(branch=images)
+        requests = [
+            pfs.ModifyFileRequest(add_file=pfs.AddFile(path=p, raw=data)) for p, data in added.items()
+        ]
+        client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), *requests]))
+        finishing = threading.Thread(target=_finish, args=(client, commit))
+        finishing.start()
+        finishing.join(delay)
+        server.kill()
+        finishing.join()
+        server.start()
+
+        client = server.client()
+        if client.pfs.inspect_commit(commit=commit).finished.timestamp() <= 0:
+            client.pfs.finish_commit(commit=commit)
+        expected |= {path: blake3(data).digest() for path, data in added.items()}
+        assert hashes_of(client, "images@master") == expected
+
+
+def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: Server, notes: Path) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    edges = make_pipeline(client, "edges", noting(notes, 1.0), "images")
+    commit = put(client, images, {"/a": b"1", "/b": b"2", "/c": b"3"})
+    until(lambda: runs(notes), "the first run")
+    children = server.descendants()
+
+    code = server.terminate()
+    left = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    server.start()
+    job = ended(server.client(), edges, commit)
+
+    assert code == 0
+    assert left == []
+    assert job.state == pps.JobState.JOB_SUCCESS
+    assert sorted(runs(notes)) == ["a", "b", "c"], (
+        "what was running was finished and handed in, not run again"
+    )
+    assert files_of(server.client(), "edges@master") == {"/a": b"1", "/b": b"2", "/c": b"3"}
+
+
+def test_an_idle_server_stops_at_once_on_either_signal(server: Server) -> None:
+    assert server.process is not None
+    server.process.send_signal(signal.SIGINT)
+    first = server.wait()
+    server.start()
+    second = server.terminate()
+
+    assert (first, second) == (0, 0)
+
+
+def test_a_second_server_on_the_same_folder_is_refused_with_a_sentence(server: Server) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "trunkline.cli",
+        "serve",
+        "--data",
+        str(server.data),
+        "--listen",
+        "127.0.0.1:0",
+    ]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode not in (0, 2)
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"trunkline: the data folder '{server.data}' is in use by another server (process {server.pid});"
+        " stop that one or name another folder with --data\n"
+    )
+
+
+def test_a_worker_killed_in_the_middle_of_a_datum_costs_time_and_nothing_else(
+    server: Server, notes: Path
+) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    edges = make_pipeline(client, "edges", noting(notes, 0.5), "images")
+    commit = put(client, images, {"/a": b"1", "/b": b"2", "/c": b"3"})
+    until(lambda: runs(notes), "the first run")
+
+    [worker, *_] = server.worker_processes()
+    worker.kill()
+    job = ended(client, edges, commit)
+
+    assert job.state == pps.JobState.JOB_SUCCESS
+    assert job.data_processed == 3
+    assert files_of(client, "edges@master") == {"/a": b"1", "/b": b"2", "/c": b"3"}
+
+
+def python_of_nobody() -> tuple[list[str], dict[str, str]] | None:
+    """Return how to run Python as nobody and with which variables; None when nobody may run none."""
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    # An interpreter below root's home is no use to others; that of the system can use the same packages.
+    variables = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if os.path.isdir(path))}
+    twice = "import subprocess, sys, trunkline; sys.exit(subprocess.call([sys.executable, '-c', '']))"
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        with contextlib.suppress(OSError):
+            command = [*become, python]
+            done = subprocess.run(
+                [*command, "-c", twice], env=os.environ | variables, cwd="/", capture_output=True, check=False
+            )
+            if done.returncode == 0:
+                return command, variables
+    return None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_everything_works_for_a_user_who_is_not_root() -> None:
+    found = python_of_nobody()
+    if found is None:
+        pytest.skip("no Python that user nobody may run has what this one has")
+    python, variables = found
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-nobody-"))
+    os.chown(folder, 65534, 65534)
+    server = Server(folder / "data", python=python, environment={"HOME": str(folder), **variables})
+    try:
+        client = server.start().client()
+        images = make_repo(client, "images")
+        edges = make_pipeline(client, "edges", "ls /pfs >/pfs/out/folders", "images", "/")
+
+        job = ended(client, edges, put(client, images, {"/a": b"1"}))
+
+        assert (job.state, job.reason) == (pps.JobState.JOB_SUCCESS, "")
+        assert files_of(client, "edges@master") == {"/folders": b"images\nout\n"}
+        assert (folder / "data").stat().st_uid == 65534
+    finally:
+        server.close()
+        shutil.rmtree(folder)
+
+
+def hashes_of(client: Client, uri: str) -> dict[str, bytes]:
+    """Return the hash of each file; that of a small file is the BLAKE3 of its content."""
+    walked = client.pfs.walk_file(file=pfs.File.from_uri(f"{uri}:/"))
+    return {info.file.path: info.hash for info in walked if info.file_type == pfs.FileType.FILE}
+
+
+def _finish(client: Client, commit: pfs.Commit) -> None:
+    with contextlib.suppress(grpc.RpcError):  # the server goes meanwhile
+        client.pfs.finish_commit(commit=commit)
