@@ -111,11 +111,13 @@ def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
     """Raise FailedPrecondition when a branch has provenance."""
     edges = branches.upstream(conn, row.id)
     if edges:
-        repo = repos.repo_by_id(conn, row.repo_id)
-        up = branches.by_id(conn, edges[0].upstream_id)
+        upstream = [branches.by_id(conn, edge.upstream_id) for edge in edges]
+        sources = [f"{repos.repo_by_id(conn, up.repo_id)}@{up.name}" for up in upstream]
+        # A pipeline's own specification is provenance too, but nobody writes there.
+        shown = [source for source in sources if ".spec@" not in source] or sources
         raise errors.FailedPrecondition(
-            f"cannot start a commit on an output branch: {repo}@{row.name} is made from"
-            f" {repos.repo_by_id(conn, up.repo_id)}@{up.name}; write there instead"
+            f"cannot start a commit on an output branch: {repos.repo_by_id(conn, row.repo_id)}@{row.name} is made"
+            f" from {' and '.join(shown)}; write there instead"
         )
 
 
