@@ -16,7 +16,7 @@ from pachyderm_sdk.api import pfs
 from patience import PATIENCE, eventually
 from sdk_steps import adds, content, is_finished, paths_of, put, put_many, refusal
 
-from trunkline.rpc import frames
+from trunkline.rpc import frames, pfs_write
 from trunkline.rpc.gen import pfs_pb2
 
 IMAGES = pfs.Repo.from_uri("images")
@@ -369,3 +369,15 @@ def test_file_lists_of_a_large_commit_come_whole(images):
     put_many(images, MASTER, {f"/{n:05}": b"" for n in range(600)})
 
     assert paths_of(images.pfs.list_file(file=ROOT)) == [f"/{n:05}" for n in range(600)]
+
+
+def test_an_error_that_meets_the_end_of_its_stream_is_told_like_any_other(images, monkeypatch):
+    """The refusal must not collide with the headers that answer the end of the stream.
+
+    Batches of one message make the two meet about once in ten streams.
+    """
+    monkeypatch.setattr(pfs_write, "BATCH_FRAMES", 1)
+    for _ in range(100):
+        code, message = refusal(put_many, images, MASTER, {"/bad*": b"2"})
+
+        assert code == grpc.StatusCode.INVALID_ARGUMENT, message

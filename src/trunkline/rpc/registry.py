@@ -195,10 +195,15 @@ async def _requests(context: Context) -> AsyncGenerator[Any]:
     """
     while (request := await context.read()) is not grpc.aio.EOF:
         yield request
+    sending = asyncio.ensure_future(context.send_initial_metadata(()))
     try:
-        await context.send_initial_metadata(())
+        await asyncio.shield(sending)
     except grpc.aio.InternalError as error:
         raise asyncio.CancelledError("the client went before the end of its requests") from error
+    finally:
+        # A method that stops reading now, because of an error, is about to end the call; grpc would refuse
+        # that as long as the headers are on their way.
+        await asyncio.wait({sending})
 
 
 def _streaming(
