@@ -112,9 +112,10 @@ def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
     edges = branches.upstream(conn, row.id)
     if edges:
         upstream = [branches.by_id(conn, edge.upstream_id) for edge in edges]
-        sources = [f"{repos.repo_by_id(conn, up.repo_id)}@{up.name}" for up in upstream]
+        sources = [(repos.repo_by_id(conn, up.repo_id), up.name) for up in upstream]
         # A pipeline's own specification is provenance too, but nobody writes there.
-        shown = [source for source in sources if ".spec@" not in source] or sources
+        writable = [source for source in sources if source[0].type != "spec"] or sources
+        shown = [f"{repo}@{name}" for repo, name in writable]
         raise errors.FailedPrecondition(
             f"cannot start a commit on an output branch: {repos.repo_by_id(conn, row.repo_id)}@{row.name} is made"
             f" from {' and '.join(shown)}; write there instead"
