@@ -93,7 +93,7 @@ class HeldFleet:
                 worker_id=spec.worker_id, phase=WorkerPhase.PENDING, reason="held by the test"
             )
 
-    def stop(self, worker_id: str, grace: float) -> None:
+    def stop(self, worker_id: str, grace: float) -> None:  # noqa: ARG002 - nothing here needs time to go
         with self._lock:
             self.specs.pop(worker_id, None)
             self._sightings.pop(worker_id, None)
