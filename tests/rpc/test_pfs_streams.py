@@ -18,6 +18,7 @@ from sdk_steps import adds, content, is_finished, paths_of, put, put_many, refus
 
 from trunkline.rpc import frames, pfs_write
 from trunkline.rpc.gen import pfs_pb2
+from trunkline.storage.packing import INLINE_BYTES
 
 IMAGES = pfs.Repo.from_uri("images")
 MASTER = pfs.Branch.from_uri("images@master")
@@ -280,21 +281,22 @@ def test_a_client_that_vanishes_leaves_an_open_commit_as_it_was(images, stream):
 
 def test_a_full_disk_is_said_so_and_work_goes_on_when_there_is_room(server, images):
     put(images, MASTER, {"/before": b"1"})
+    large = random.Random(1).randbytes(INLINE_BYTES + 1)
     server.objects.full = True
 
-    whole = refusal(put_many, images, MASTER, {"/a": b"2"})
+    whole = refusal(put_many, images, MASTER, {"/a": large})
     server.objects.full = False
-    put_many(images, MASTER, {"/a": b"2"})
+    put_many(images, MASTER, {"/a": large})
 
     assert whole[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "full" in whole[1]
-    assert content(images, "images@master") == {"/a": b"2", "/before": b"1"}
+    assert content(images, "images@master") == {"/a": large, "/before": b"1"}
 
 
 def test_a_commit_that_found_the_disk_full_can_be_finished_later(server, images):
-    put(images, MASTER, {f"/{n}": b"1" for n in range(3)})
     commit = images.pfs.start_commit(branch=MASTER)
-    images.pfs.put_file_from_bytes(commit=commit, path="/a", data=b"2")
+    # So many that the tree of the finished commit is too large to stay in the chunk index.
+    put_many(images, MASTER, {f"/{n}": b"%d" % n for n in range(2000)})
     server.objects.full = True
 
     code, _ = refusal(images.pfs.finish_commit, commit=commit)
@@ -302,7 +304,7 @@ def test_a_commit_that_found_the_disk_full_can_be_finished_later(server, images)
     images.pfs.finish_commit(commit=commit)
 
     assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert len(content(images, "images@master")) == 4
+    assert len(paths_of(images.pfs.list_file(file=ROOT))) == 2000
 
 
 def test_a_disk_that_is_full_in_the_middle_of_a_long_stream_ends_it(server, images, stream):
