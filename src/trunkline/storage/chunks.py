@@ -29,6 +29,9 @@ ZSTD = 1
 _LEVEL = 1
 #: A chunk is kept raw when zstd leaves more than this share of it: reading it back is then a mere copy.
 _WORTHWHILE = 0.97
+#: From so many chunks on, every eighth is tried before all are: enough to meet any kind that is frequent.
+_SAMPLED = 32
+_SAMPLE_STEP = 8
 
 #: A chunk in ``PackRecord.columns``: id, offset, stored bytes, bytes, codec.
 ENTRY = struct.Struct("<32sIIIB")
@@ -105,16 +108,24 @@ def encode(pieces: Sequence[bytes | memoryview]) -> list[tuple[int, bytes | memo
     """Compress chunks where it pays; return codec and stored bytes of each.
 
     Small chunks go through zstd in one call: each call lets other threads run and must then wait for its
-    turn again, which for a kilobyte costs more than the compression.
+    turn again, which for a kilobyte costs more than the compression. Of many, a sample is tried first, in one
+    frame: on pictures and the like zstd gives up at once (30 µs for 256 KiB), but not on a kilobyte (5 µs each).
     """
     if len(pieces) == 1:
         packed_one = _codecs.compressor.compress(pieces[0])
         return [(RAW, pieces[0]) if len(packed_one) > len(pieces[0]) * _WORTHWHILE else (ZSTD, packed_one)]
+    if len(pieces) >= _SAMPLED and not _is_worthwhile(b"".join(pieces[::_SAMPLE_STEP])):
+        return [(RAW, piece) for piece in pieces]
     packed = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
     return [
         (RAW, piece) if len(segment) > len(piece) * _WORTHWHILE else (ZSTD, segment.tobytes())
         for piece, segment in ((piece, packed[number]) for number, piece in enumerate(pieces))
     ]
+
+
+def _is_worthwhile(data: bytes) -> bool:
+    """Whether zstd makes something noticeably smaller."""
+    return len(_codecs.compressor.compress(data)) <= len(data) * _WORTHWHILE
 
 
 def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
