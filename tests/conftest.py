@@ -28,6 +28,7 @@ from trunkline.rpc import server as rpc_server
 from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
+from trunkline.rpc.store_api import StoreServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
@@ -94,6 +95,7 @@ class Served:
                 "enterprise_v2.API": EnterpriseServicer(),
                 "license_v2.API": LicenseServicer(),
                 "metadata.API": MetadataServicer(self.versions),
+                "trunkline.store.v1.Store": StoreServicer(self.versions, self.executor),
             },
             "127.0.0.1:0",
         )

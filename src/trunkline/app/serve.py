@@ -42,6 +42,7 @@ from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
 from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
+from trunkline.rpc.store_api import StoreServicer
 from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
@@ -124,6 +125,7 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
                 "license_v2.API": LicenseServicer(),
                 "metadata.API": MetadataServicer(versions),
                 "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor),
+                "trunkline.store.v1.Store": StoreServicer(versions, executor),
                 "trunkline.control.v1.Control": ControlServicer(versions, images, executor),
             },
             settings.listen,

@@ -1,24 +1,31 @@
 """What "put file" sends: which local files go to which paths, and their bytes as ready-made messages.
 
-All files of a command go in one stream, so they arrive together or not at all.
+All files of a command go in one stream, so they arrive together or not at all. Local files that are worth
+it go by their chunks (``sending``); whatever cannot be read twice, and what is small, goes as it is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.cli.exits import UsageError
 from trunkline.client.wire import add_file
-from trunkline.errors import InvalidArgument, NotFound
+from trunkline.errors import InvalidArgument, NotFound, Unimplemented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO
 
+    from trunkline.client.channel import Channel
+    from trunkline.rpc.gen import pfs_pb2
+
 #: Bytes of a file in one message: large enough to be cheap, small enough to show progress and to flow.
 PIECE = 1 << 20
+#: Bytes of all files from which it pays to ask what the server lacks: less is sent in the time of asking.
+WORTH_ASKING = 1 << 20
 STDIN = "-"
 _SCHEMES = ("http://", "https://", "s3://", "gs://", "gcs://", "as://", "wasb://")
 
@@ -94,6 +101,41 @@ def _size(source: str) -> int | None:
         return os.path.getsize(source)
     except OSError as error:
         raise NotFound(f"{source}: {(error.strerror or 'cannot be read').lower()}; check the path") from error
+
+
+def send(
+    channel: Channel,
+    commit: pfs_pb2.Commit,
+    uploads: Sequence[Upload],
+    *,
+    append: bool,
+    count: Callable[[int], None],
+) -> None:
+    """Put everything into a commit, in one stream.
+
+    Args:
+        channel: to the server.
+        commit: where to.
+        uploads: what goes where.
+        append: add to files that exist; otherwise they are replaced.
+        count: told how many bytes of content got to the server, as they do.
+    """
+    if not append and sum(upload.size or 0 for upload in uploads) >= WORTH_ASKING:
+        from trunkline.cli import sending
+
+        if sending.possible(uploads):
+            # A server that takes no chunks says so before anything is counted.
+            with contextlib.suppress(Unimplemented):
+                sending.put(channel, commit, uploads, count)
+                return
+
+    from trunkline.rpc.gen import pfs_pb2
+
+    def requests() -> Iterator[bytes]:
+        yield pfs_pb2.ModifyFileRequest(set_commit=commit).SerializeToString()
+        yield from messages(uploads, append=append, count=count)
+
+    channel.client_stream("/pfs_v2.API/ModifyFile", requests())
 
 
 def messages(uploads: Sequence[Upload], *, append: bool, count: Callable[[int], None]) -> Iterator[bytes]:

@@ -89,3 +89,10 @@ class Client:
         from trunkline.rpc.gen import control_pb2
 
         return Service(self.channel, control_pb2, "Control")
+
+    @cached_property
+    def store(self) -> Service:
+        """Chunks, for who cuts files itself."""
+        from trunkline.rpc.gen import store_pb2
+
+        return Service(self.channel, store_pb2, "Store")

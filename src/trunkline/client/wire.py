@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from trunkline.errors import DataLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Field numbers of pfs_v2.ModifyFileRequest.add_file, AddFile.path, AddFile.raw and BytesValue.value.
 _ADD_FILE, _PATH, _RAW, _VALUE = 2, 1, 3, 1
+# Field number of trunkline.store.v1.PutFilesRequest.chunks.
+_CHUNKS = 2
 
 
 def varint(value: int) -> bytes:
@@ -37,6 +39,11 @@ def add_file(path: str, content: bytes) -> bytes:
     named = _head(_PATH, len(name)) + name
     file = _head(_ADD_FILE, len(named) + len(raw) + len(value) + len(content))
     return b"".join((file, named, raw, value, content))
+
+
+def put_chunks(chunks: Iterable[bytes]) -> bytes:
+    """Encode the PutFilesRequest that brings ``chunks``."""
+    return b"".join(part for chunk in chunks for part in (_head(_CHUNKS, len(chunk)), chunk))
 
 
 def bytes_value(message: bytes) -> memoryview:

@@ -77,6 +77,22 @@ class Changes:
                 paths.validate(path)
                 self.delta.copy(path, tag, below.value, append=append)
 
+    def put(self, path: str, tag: str, value: bytes, *, size: int, append: bool) -> None:
+        """Give a file the content that a chunk list names. Every chunk is stored or was given to ``writer``.
+
+        Args:
+            path: valid.
+            tag: the datum that writes it; empty for what users put.
+            value: the chunk list.
+            size: bytes of the content, counted as written.
+            append: put it after what is there. Without it, what the datum wrote is replaced; with no datum
+                named, what any of them wrote.
+        """
+        if not append:
+            self.delta.delete(path, tag)
+        self.delta.copy(path, tag or DEFAULT_TAG, value, append=True)
+        self.delta.bytes_in += size
+
     def abort(self) -> None:
         """Drop everything; the store forgets what was uploaded."""
         self.writer.abort()

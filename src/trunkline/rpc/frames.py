@@ -60,18 +60,18 @@ def decode(frame: bytes) -> Operation:
 def _cut(frame: bytes) -> Add | None:
     """Return the piece of a file that makes up the whole frame, or None when the frame is anything else."""
     try:
-        (add,) = _fields(memoryview(frame))
+        (add,) = fields(memoryview(frame))
         if add[0] != _ADD_FILE:
             return None
         path = datum = ""
         data: memoryview | None = None
-        for tag, value in _fields(add[1]):
+        for tag, value in fields(add[1]):
             if tag == _PATH:
                 path = str(value, "utf-8")
             elif tag == _DATUM:
                 datum = str(value, "utf-8")
             elif tag == _RAW and data is None:
-                ((inner, data),) = _fields(value)
+                ((inner, data),) = fields(value)
                 if inner != _VALUE:
                     return None
             else:
@@ -81,7 +81,7 @@ def _cut(frame: bytes) -> Add | None:
     return (path, datum, data) if data is not None else None
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield tag and content of each field of a message that has only length-delimited ones.
 
     Raises:

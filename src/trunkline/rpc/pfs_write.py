@@ -9,7 +9,7 @@ that its errors come at once, and an error of a batch ends the call without wait
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -140,13 +140,23 @@ class Applier:
                 )
 
 
+class Applies(Protocol):
+    """What a feed feeds. Blocks; used by one thread at a time."""
+
+    def apply(self, batch: Sequence[bytes]) -> None:
+        """Apply frames in order, or raise."""
+
+    def abort(self) -> None:
+        """Drop what was applied, unless it is finished."""
+
+
 class Feed:
     """Feeds the frames of one call to its applier. Belongs to the event loop's thread.
 
     A context: on leaving it, what the applier holds is dropped unless ``finish`` went well.
     """
 
-    def __init__(self, executor: Executor, applier: Applier) -> None:
+    def __init__(self, executor: Executor, applier: Applies) -> None:
         self._executor = executor
         self._applier = applier
         self._frames: list[bytes] = []

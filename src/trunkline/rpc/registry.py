@@ -49,6 +49,7 @@ from trunkline.rpc.gen import (
     pps_pb2,
     snapshot_pb2,
     storage_pb2,
+    store_pb2,
     transaction_pb2,
     version_pb2,
     worker_api_pb2,
@@ -78,6 +79,7 @@ _MODULES = (
     pps_pb2,
     snapshot_pb2,
     storage_pb2,
+    store_pb2,
     transaction_pb2,
     version_pb2,
     worker_api_pb2,
@@ -204,6 +206,8 @@ async def _requests(context: Context) -> AsyncGenerator[Any]:
         # A method that stops reading now, because of an error, is about to end the call; grpc would refuse
         # that as long as the headers are on their way.
         await asyncio.wait({sending})
+        if not sending.cancelled():
+            sending.exception()  # told above, unless this was cancelled first; unread, asyncio would log it
 
 
 def _streaming(

@@ -2,7 +2,6 @@
 
 Each module stands on those before it::
 
-    chunker   cuts files where their content says so
     chunks    the words: ids, places, codecs; packing writes chunks into packs, store reads them
     segments  rows to bytes and back; builder cuts rows into segments
     trees     content-addressed trees; merging and comparing cost what differs

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline.cutting import MIN_BYTES, REF, Chunker
 from trunkline.storage import refs
-from trunkline.storage.chunker import MIN_BYTES, Chunker
 from trunkline.storage.segments import TreeKind
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class DeltaWriter:
                 contents.append(data)
             else:
                 self._write(key, data)
-        pack = refs.REF.pack
+        pack = REF.pack
         ids = self._writer.add_many(contents)
         values = [b"A" + pack(id, len(data)) for id, data in zip(ids, contents, strict=True)]
         rows = self._rows
@@ -207,9 +207,9 @@ class DeltaWriter:
         """Open a file, going on from the start of its last chunk if it was written to before."""
         old = self._rows.get(key, APPEND)
         kind = REPLACE if old == DELETE_TAGGED else old[:1]
-        file = _OpenFile(self._writer, key, kind + old[1 : -refs.REF.size])
+        file = _OpenFile(self._writer, key, kind + old[1 : -REF.size])
         if len(old) > 1:
-            file.feed(self._writer.read(refs.chunks_of(old[-refs.REF.size :])[0][0]))
+            file.feed(self._writer.read(refs.chunks_of(old[-REF.size :])[0][0]))
         return file
 
     def _close(self) -> None:

@@ -6,21 +6,18 @@ chunk, since that one may have ended only because the file did.
 
 from __future__ import annotations
 
-import struct
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from trunkline.storage.chunker import Chunker
+from trunkline.cutting import REF, Chunker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trunkline.storage.chunks import ChunkId
     from trunkline.storage.packing import ChunkWriter
-
-REF = struct.Struct("<32sI")
 
 
 def chunks_of(value: bytes) -> list[tuple[ChunkId, int]]:

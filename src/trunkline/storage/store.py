@@ -19,7 +19,7 @@ from trunkline.storage.lru import ByteCache
 from trunkline.storage.packing import INLINE_BYTES, UPLOADS, ChunkWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
     from trunkline.ports import ObjectStore
@@ -69,6 +69,10 @@ class ChunkStore:
     def writer(self) -> ChunkWriter:
         """Begin a write."""
         return ChunkWriter(self._objects, self._index, self, self._pool, self._uploads, self._inline_bytes)
+
+    def lengths(self, ids: Sequence[ChunkId]) -> dict[ChunkId, int]:
+        """Return the bytes of those chunks that are stored; the others are left out."""
+        return {id: place.length for id, place in self._index.find(ids).items()}
 
     def read(self, id: ChunkId) -> bytes:
         """Return a chunk's bytes.

@@ -12,7 +12,7 @@ from trunkline.cli.progress import Progress
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from trunkline.cli.invocation import Invocation
 
@@ -36,12 +36,7 @@ def put(invocation: Invocation) -> None:
     total = sum(known) if len(known) == len(planned) else None
 
     with Progress(total, quiet=invocation.quiet) as progress:
-
-        def requests() -> Iterator[bytes]:
-            yield pfs_pb2.ModifyFileRequest(set_commit=file.commit).SerializeToString()
-            yield from uploads.messages(planned, append=options.append, count=progress.add)
-
-        invocation.channel.client_stream("/pfs_v2.API/ModifyFile", requests())
+        uploads.send(invocation.channel, file.commit, planned, append=options.append, count=progress.add)
     if len(planned) > 1:
         invocation.note(f"put {len(planned):,} files, {output.size(progress.done)}")
 

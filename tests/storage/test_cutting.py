@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pyfastcdc
@@ -11,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from storage_world import World, noise
 
+from trunkline.cutting import AVERAGE_BYTES, MAX_BYTES, MIN_BYTES, REF, Chunker, chunk_name, chunk_names
 from trunkline.storage import refs
-from trunkline.storage.chunker import AVERAGE_BYTES, MAX_BYTES, MIN_BYTES, Chunker
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "cuts.json").read_text())
 
@@ -48,6 +50,21 @@ def test_cut_points_are_frozen(case: dict[str, object]) -> None:
     data = (pattern * (int(case["size"]) // len(pattern) + 1))[: case["size"]]  # type: ignore[call-overload]
 
     assert pushed_cuts(data, 1 << 20) == case["cuts"]
+
+
+@given(st.integers(0, 12 << 20), st.integers(2 << 20, 9 << 20), st.integers(0, 3))
+@settings(max_examples=15)
+def test_naming_the_chunks_of_a_file_gives_the_cuts_of_the_whole(size: int, room: int, seed: int) -> None:
+    """What a client says a file consists of is what the store would have made of it."""
+    data = noise(size, seed)
+    file = io.BytesIO(data)
+
+    named = list(chunk_names(lambda view: file.readinto(view[: 1 << 20]), bytearray(room + 1)))
+
+    lengths = [length for _, length in named]
+    ends = list(accumulate(lengths, initial=0))
+    assert lengths == whole_cuts(data)
+    assert [id for id, _ in named] == [chunk_name(data[a:b]) for a, b in pairwise(ends)]
 
 
 def test_an_empty_file_has_no_chunk_and_a_short_one_has_one() -> None:
@@ -89,6 +106,6 @@ def test_appending_to_a_long_file_reads_only_around_the_seam() -> None:
     joined = refs.concat(Spy(), head, tail)  # type: ignore[arg-type]
 
     assert len(read) < 20
-    assert joined.endswith(tail[-refs.REF.size * 20 :])
+    assert joined.endswith(tail[-REF.size * 20 :])
     writer.abort()
     world.store.close()

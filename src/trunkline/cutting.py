@@ -1,17 +1,26 @@
-"""Cuts files into chunks where their content says so, as the bytes come in.
+"""Cuts files into chunks where their content says so, and names the chunks.
 
 FastCDC 2020 (Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
 Systems", IEEE TPDS 2020) as ``pyfastcdc`` does it. The parameters are part of the store's format: other
 ones would store everything anew. A cut depends only on the bytes since the last cut, which gives the two
 laws that the rest of the engine stands on: however the bytes arrive, the cuts are the same; and cutting may
 start again at any earlier cut.
+
+The store cuts what is sent to it whole; the command line cuts before it sends, to send only what the store
+lacks. Both must come to the same chunks, so both use this module, which knows neither of them.
 """
 
 from __future__ import annotations
 
 import logging
+import struct
+from typing import TYPE_CHECKING
 
 import pyfastcdc
+from blake3 import blake3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 #: Bytes. A file shorter than the first is one chunk; chunks of about the average make a terabyte a million
 #: index rows; the last bounds what a reader must hold.
@@ -19,9 +28,12 @@ MIN_BYTES = 512 << 10
 AVERAGE_BYTES = 1 << 20
 MAX_BYTES = 2 << 20
 
+#: A chunk in the chunk list of a file: its id and its bytes (docs/design/format.md, File trees).
+REF = struct.Struct("<32sI")
+
 #: Bytes gathered before they are scanned: what is left after the last sure cut is scanned twice, so the
 #: more the better; it is also what every open stream may hold.
-_WINDOW_BYTES = 8 << 20
+WINDOW_BYTES = 8 << 20
 
 if not pyfastcdc.FastCDC.__module__.startswith("pyfastcdc.cy"):
     logging.getLogger(__name__).warning(
@@ -38,9 +50,7 @@ class Chunker:
     """
 
     def __init__(self) -> None:
-        self._cutter = pyfastcdc.FastCDC(
-            AVERAGE_BYTES, min_size=MIN_BYTES, max_size=MAX_BYTES, normalized_chunking=2, seed=0
-        )
+        self._cutter = _cutter()
         self._parts: list[bytes | memoryview] = []
         self._held = 0
 
@@ -48,7 +58,7 @@ class Chunker:
         """Take the next bytes; return the chunks that nothing later can change."""
         self._parts.append(data)
         self._held += len(data)
-        if self._held < _WINDOW_BYTES:
+        if self._held < WINDOW_BYTES:
             return []
         return self._cut(sure_only=True)
 
@@ -69,3 +79,45 @@ class Chunker:
 
     def _join(self) -> bytes | memoryview:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def chunk_names(read_into: Callable[[memoryview], int], window: bytearray) -> Iterator[tuple[bytes, int]]:
+    """Yield id and bytes of each chunk of a file, and keep none of its content.
+
+    Reading, cutting and hashing let other threads run.
+
+    Args:
+        read_into: fills a buffer with the next bytes of the file and tells how many; 0 at its end.
+        window: room to work in, ``WINDOW_BYTES`` or so, overwritten.
+    """
+    cutter = _cutter()
+    view = memoryview(window)
+    held, ended = 0, False
+    while not ended:
+        while held < len(view) and not ended:
+            count = read_into(view[held:])
+            held += count
+            ended = not count
+        if held <= MIN_BYTES:
+            sizes = [held] if held else []
+        else:
+            sizes = [chunk.length for chunk in cutter.cut_buf(view[:held])]
+        if not ended:
+            sizes.pop()  # the end of the window made this cut
+        position = 0
+        for size in sizes:
+            yield chunk_name(view[position : position + size]), size
+            position += size
+        view[: held - position] = view[position:held]
+        held -= position
+
+
+def chunk_name(data: bytes | memoryview) -> bytes:
+    """Return the id of a chunk: the BLAKE3-256 of its bytes."""
+    return blake3(data).digest()
+
+
+def _cutter() -> pyfastcdc.FastCDC:
+    return pyfastcdc.FastCDC(
+        AVERAGE_BYTES, min_size=MIN_BYTES, max_size=MAX_BYTES, normalized_chunking=2, seed=0
+    )
