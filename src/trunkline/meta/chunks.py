@@ -5,7 +5,7 @@ The hottest table. A pack's entries arrive together in one ``executemany``; look
 
 from __future__ import annotations
 
-from operator import itemgetter
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
@@ -49,10 +49,9 @@ _FIND = (
     ' substr(pack.body, CAST(chunk."offset" + 1 AS INTEGER), chunk.stored)'
     " FROM wanted JOIN chunk ON chunk.id = wanted.id JOIN pack ON pack.id = chunk.pack_id"
 )
-_INSERT = (
-    'INSERT INTO chunk (id, pack_id, "offset", stored, length, codec) VALUES ({0}, {0}, {0}, {0}, {0}, {0})'
-    " ON CONFLICT DO NOTHING"
-)
+_INSERT = 'INSERT INTO chunk (id, pack_id, "offset", stored, length, codec) VALUES {} ON CONFLICT DO NOTHING'
+#: Rows inserted by one statement: 50 at once take 60 % of the time of 50 statements.
+INSERT_BATCH = 50
 
 _ADD_PACK = Query(pack.insert().returning(pack.c.id))
 _COUNT = Query(
@@ -85,13 +84,12 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
     chunks = stored = length = count = 0
     for record in packs:
         pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=record.body)
-        rows = [(key, pack_id, offset, kept, raw, codec) for key, offset, kept, raw, codec in record.entries]
-        rows.sort(key=itemgetter(0))  # in the order of the index: neighbours lie on one page
-        run_many(conn, _INSERT.format(_mark(conn)), rows)
+        rows = sorted(record.entries)  # in the order of the index: neighbours lie on one page
+        _add_chunks(conn, pack_id, rows)
         count += 1
         chunks += len(rows)
-        stored += sum(row[3] for row in rows)
-        length += sum(row[4] for row in rows)
+        stored += sum(row[2] for row in rows)
+        length += sum(row[3] for row in rows)
     if count or written_bytes:
         _COUNT.run(
             conn,
@@ -101,6 +99,19 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
             more_chunk_bytes=length,
             more_written_bytes=written_bytes,
         )
+
+
+def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> None:
+    mark = _mark(conn)
+    one = f"({mark}, {pack_id}, {mark}, {mark}, {mark}, {mark})"
+    whole = len(rows) - len(rows) % INSERT_BATCH
+    many = _INSERT.format(", ".join([one] * INSERT_BATCH))
+    run_many(
+        conn,
+        many,
+        [tuple(chain.from_iterable(rows[at : at + INSERT_BATCH])) for at in range(0, whole, INSERT_BATCH)],
+    )
+    run_many(conn, _INSERT.format(one), rows[whole:])
 
 
 def totals(conn: sa.Connection) -> tuple[int, int, int, int, int]:
