@@ -98,18 +98,23 @@ def chunk_names(read_into: Callable[[memoryview], int], window: bytearray) -> It
             count = read_into(view[held:])
             held += count
             ended = not count
-        if held <= MIN_BYTES:
-            sizes = [held] if held else []
-        else:
-            sizes = [chunk.length for chunk in cutter.cut_buf(view[:held])]
-        if not ended:
-            sizes.pop()  # the end of the window made this cut
         position = 0
-        for size in sizes:
+        for size in _sizes(cutter, view[:held]):
+            if position + size == held and not ended:
+                break  # the end of the window made this cut
             yield chunk_name(view[position : position + size]), size
             position += size
         view[: held - position] = view[position:held]
         held -= position
+
+
+def _sizes(cutter: pyfastcdc.FastCDC, window: memoryview) -> Iterator[int]:
+    """Yield the bytes of each chunk, one by one: hashed at once, a chunk is still in the processor's cache."""
+    if len(window) > MIN_BYTES:
+        for chunk in cutter.cut_buf(window):
+            yield chunk.length
+    elif window:
+        yield len(window)
 
 
 def chunk_name(data: bytes | memoryview) -> bytes:

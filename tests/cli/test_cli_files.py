@@ -14,11 +14,11 @@ from cli_messages import Refusal, commit, content
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.cli import uploads
+from trunkline.cli import sending, uploads
 from trunkline.cli.exits import UsageError
-from trunkline.client.wire import add_file, bytes_value, fields
+from trunkline.client.wire import add_file, bytes_value, fields, put_chunks
 from trunkline.errors import DataLoss
-from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.gen import pfs_pb2, store_pb2
 
 ID = "0123456789ab4def8123456789abcdef"
 
@@ -71,6 +71,26 @@ def test_a_large_file_goes_in_pieces_and_arrives_whole(run, server, tree):
 
     assert len(server.asked["ModifyFile"][0]) == 6
     assert operations(server)[1][-1] == ("add", "/big", data)
+
+
+def test_a_server_that_takes_no_chunks_is_sent_the_bytes(run, server, tree):
+    """As an older server or pachd: the scripted one has no Store, and refuses its calls as unknown."""
+    data = random.Random(0).randbytes(5 << 20)
+    (tree / "d" / "big").write_bytes(data)
+
+    outcome = run("put", "file", "images@master", "-r", "-f", "d")
+
+    assert outcome == (0, "", "put 4 files, 5.0 MiB\n")
+    assert ("add", "/d/big", data) in operations(server)[1]
+
+
+def test_only_regular_files_are_read_twice(tree):
+    os.mkfifo(tree / "pipe")
+    planned = uploads.plan(["a.txt", "d/b.txt"], "/in", recursive=False)
+
+    assert sending.possible(planned)
+    for other in ("pipe", "-", "https://example.org/x"):
+        assert not sending.possible([*planned, *uploads.plan([other], "/x", recursive=False)])
 
 
 def test_standard_input_is_put_under_the_name_given(spawn, server):
@@ -297,6 +317,13 @@ def test_the_hand_made_add_file_is_what_protobuf_reads(path, data):
     read = pfs_pb2.ModifyFileRequest.FromString(add_file(path, data))
 
     assert read == pfs_pb2.ModifyFileRequest(add_file={"path": path, "raw": {"value": data}})
+
+
+@given(st.lists(st.binary(max_size=300)))
+def test_the_hand_made_chunks_are_what_protobuf_reads(chunks):
+    assert store_pb2.PutFilesRequest.FromString(put_chunks(chunks)) == store_pb2.PutFilesRequest(
+        chunks=chunks
+    )
 
 
 @given(st.binary(max_size=300))
