@@ -72,6 +72,8 @@ class Database:
         self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[Tx], Any]] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="meta-read")
         self._local = threading.local()
+        #: Every thread's connection for reads, to be closed with the database.
+        self._reading: list[sa.Connection] = []
         self._writer = threading.Thread(target=self._write_loop, name="meta-write", daemon=True)
         self._writer.start()
 
@@ -107,6 +109,7 @@ class Database:
         conn: sa.Connection | None = getattr(self._local, "conn", None)
         if conn is None or conn.closed or conn.invalidated:
             conn = self._local.conn = self._engine.connect()
+            self._reading.append(conn)
         try:
             conn.begin()
             return fn(conn, *args, **kwargs)
@@ -120,6 +123,8 @@ class Database:
         self._queue.put(None)
         self._writer.join()
         self._readers.shutdown()
+        for conn in self._reading:
+            conn.close()
         self._engine.dispose()
 
     def _submit(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
