@@ -77,7 +77,10 @@ def test_writes_that_queue_up_share_a_commit_and_one_that_fails_takes_nothing_wi
     async def scenario() -> list[object]:
         first = asyncio.ensure_future(db.run(hold))
         await asyncio.to_thread(entered.wait, 30)
-        rest = [asyncio.ensure_future(one) for one in (db.run(put, "a", "two"), db.run(fail), db.run(put, "b", "two"))]
+        rest = [
+            asyncio.ensure_future(one)
+            for one in (db.run(put, "a", "two"), db.run(fail), db.run(put, "b", "two"))
+        ]
         await asyncio.sleep(0)  # let them queue up behind the first
         go.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)
@@ -134,7 +137,9 @@ def test_the_migrations_make_the_schema_that_the_code_says(tmp_path: Path) -> No
     database = Database(sqlite_url(tmp_path), lambda _topics: None)
     try:
         database.run_blocking(
-            lambda tx: tx.conn.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+            lambda tx: tx.conn.exec_driver_sql(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+            )
         )
         install.migrate(database, "")
         with database.engine.connect() as conn:
