@@ -7,8 +7,7 @@
     ├── NotFound               a named thing does not exist
     ├── AlreadyExists          a name is taken
     ├── FailedPrecondition     right request, wrong moment or state
-    │   ├── CommitFinished     a write to a commit that is finished
-    │   └── CommitNotFinished  a read that needs a finished commit
+    │   └── CommitFinished     a write to a commit that is finished
     ├── Aborted                another writer won; try again
     ├── PermissionDenied       the caller may not do this
     ├── Unauthenticated        the caller did not say who it is
@@ -69,10 +68,6 @@ class FailedPrecondition(TrunklineError):
 
 class CommitFinished(FailedPrecondition):
     """A finished commit cannot be changed."""
-
-
-class CommitNotFinished(FailedPrecondition):
-    """The operation needs a finished commit."""
 
 
 class Aborted(TrunklineError):

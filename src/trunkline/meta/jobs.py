@@ -200,14 +200,6 @@ def page(
     return [JobRow(*row) for row in conn.execute(query)]
 
 
-def page_after(conn: sa.Connection, pipeline_id: int | None, after: int, number: int) -> list[JobRow]:
-    """Return jobs oldest first, those with a row number over ``after``."""
-    query = _JOB.where(job.c.id > after).order_by(job.c.id).limit(number)
-    if pipeline_id is not None:
-        query = query.where(job.c.pipeline_id == pipeline_id)
-    return [JobRow(*row) for row in conn.execute(query)]
-
-
 def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
     """Return a pipeline's newest job."""
     row = conn.execute(

@@ -46,17 +46,13 @@ def read_request(user: Mapping[str, object]) -> Request:
         InvalidArgument: something is wrong with it; the message says what and where.
         Unimplemented: it asks for something that is not built yet.
     """
-    whole = spec.effective(user)
-    wanted = spec.complete(spec.from_json(whole))
-    spec_rules.validate(wanted)
+    wanted = spec_rules.load(user)
     missing = spec_rules.unsupported(wanted)
     if missing:
         raise errors.Unimplemented("; ".join(missing))
-    assert wanted.pipeline is not None
-    project = wanted.pipeline.project.name if wanted.pipeline.project is not None else ""
     return Request(
-        project or names.DEFAULT_PROJECT,
-        wanted.pipeline.name,
+        wanted.project,
+        wanted.name,
         wanted,
         json.dumps(user, ensure_ascii=False),
         json.dumps(spec.to_json(wanted), ensure_ascii=False),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
 from trunkline.meta import chunks, jobs, pipelines, workers
@@ -13,17 +12,17 @@ from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps import rows
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
+from trunkline.rpc.parts import Part
 from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from concurrent.futures import Executor
 
     import sqlalchemy as sa
 
     from trunkline.pfs.versions import Versions
 
-T = TypeVar("T")
 #: Decisions told when the request does not say how many.
 DECISIONS = 20
 #: Bytes of files that an image may bring; data belongs in repos.
@@ -67,13 +66,12 @@ class Images(Protocol):
         """Forget a name, or raise NotFound."""
 
 
-class ControlServicer:
+class ControlServicer(Part):
     """Answers ``trunkline.control.v1.Control``."""
 
     def __init__(self, versions: Versions, images: Images, executor: Executor) -> None:
-        self._versions = versions
+        super().__init__(versions, executor)
         self._images = images
-        self._executor = executor
 
     async def ListWorker(self, request: pb.ListWorkerRequest, _context: Any) -> AsyncIterator[pb.WorkerInfo]:
         for info in await self._blocking(
@@ -167,9 +165,6 @@ class ControlServicer:
         found = rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
         if found:
             info.datum_id = found[0][0].hex()
-
-    async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
 
 
 def _told(image: Image) -> pb.ImageInfo:

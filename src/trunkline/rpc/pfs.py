@@ -15,7 +15,7 @@ from trunkline.model import names
 from trunkline.pfs import refs, repos
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_base import EMPTY_REPLY
+from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pfs_branches import BranchCalls
 from trunkline.rpc.pfs_commits import CommitCalls
 from trunkline.rpc.pfs_filesets import FileSetCalls

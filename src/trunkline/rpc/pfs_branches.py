@@ -8,7 +8,7 @@ from trunkline import errors
 from trunkline.meta import branches as rows
 from trunkline.pfs import branches, refs
 from trunkline.rpc import convert, pickers
-from trunkline.rpc.pfs_base import EMPTY_REPLY, PfsPart
+from trunkline.rpc.parts import EMPTY_REPLY, Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ def bounds(wanted: int, depth: int) -> tuple[int, int]:
     return min(wanted or MAX_WALKED, MAX_WALKED), min(depth or MAX_DEPTH, MAX_DEPTH)
 
 
-class BranchCalls(PfsPart):
+class BranchCalls(Part):
     """Makes, tells and removes branches."""
 
     async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, _context: Any) -> Empty:

@@ -9,7 +9,7 @@ from trunkline.model.states import CommitState
 from trunkline.pfs import commits, history, refs, watch
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_base import EMPTY_REPLY, PfsPart
+from trunkline.rpc.parts import EMPTY_REPLY, Part
 from trunkline.rpc.pfs_branches import bounds
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
 
-class CommitCalls(PfsPart):
+class CommitCalls(Part):
     """Starts, finishes, tells, follows and removes commits."""
 
     # --- one commit -------------------------------------------------------------------------------------

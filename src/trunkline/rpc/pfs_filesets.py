@@ -8,7 +8,7 @@ from trunkline.pfs import filesets
 from trunkline.pfs.modify import FileSetStream
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_base import EMPTY_REPLY, PfsPart
+from trunkline.rpc.parts import EMPTY_REPLY, Part
 from trunkline.rpc.pfs_write import Applier, Feed
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
 
-class FileSetCalls(PfsPart):
+class FileSetCalls(Part):
     """Makes, renews and composes file sets."""
 
     raw_requests = frozenset({"CreateFileSet"})

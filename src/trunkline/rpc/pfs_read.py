@@ -19,7 +19,7 @@ from trunkline.model.globs import compile_glob
 from trunkline.pfs import files
 from trunkline.rpc import convert, tar
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_base import PfsPart, in_batches
+from trunkline.rpc.parts import Part, in_batches
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY
 
@@ -37,7 +37,7 @@ MAX_NUMBER = 100_000
 _BYTES_VALUE = b"\x0a"  # field 1, length-delimited
 
 
-class ReadCalls(PfsPart):
+class ReadCalls(Part):
     """Tells about files and sends their content."""
 
     raw_responses = frozenset({"GetFile", "GetFileTAR", "ListFile", "WalkFile", "GlobFile", "DiffFile"})

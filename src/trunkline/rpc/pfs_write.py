@@ -19,7 +19,7 @@ from trunkline.pfs import files
 from trunkline.pfs.modify import Changes, CommitStream
 from trunkline.rpc import convert, frames
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_base import EMPTY_REPLY, PfsPart
+from trunkline.rpc.parts import EMPTY_REPLY, Part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -40,7 +40,7 @@ BATCH_FRAMES = 256
 PAUSE = 0.01
 
 
-class WriteCalls(PfsPart):
+class WriteCalls(Part):
     """Changes files of commits."""
 
     raw_requests = frozenset({"ModifyFile"})

@@ -13,7 +13,7 @@ from trunkline.model import names
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
-from trunkline.rpc.pfs_base import EMPTY_REPLY
+from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pps_base import refuse_jq
 from trunkline.rpc.pps_datums import DatumCalls
 from trunkline.rpc.pps_jobs import JobCalls

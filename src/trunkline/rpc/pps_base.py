@@ -9,7 +9,7 @@ from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import pps_convert
-from trunkline.rpc.pfs_base import PfsPart
+from trunkline.rpc.parts import Part
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trunkline.rpc.gen import pps_pb2
 
 
-class PpsPart(PfsPart):
+class PpsPart(Part):
     """A part of the servicer of ``pps_v2.API``."""
 
     def __init__(self, versions: Versions, specs: Specs, executor: Executor) -> None:

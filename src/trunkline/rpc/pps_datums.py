@@ -15,7 +15,7 @@ from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.specs import input_of
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
-from trunkline.rpc.pfs_base import BATCH, EMPTY_REPLY
+from trunkline.rpc.parts import BATCH, EMPTY_REPLY
 from trunkline.rpc.pps_base import PpsPart, matches
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import TreeId

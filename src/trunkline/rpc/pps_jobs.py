@@ -12,7 +12,7 @@ from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
-from trunkline.rpc.pfs_base import EMPTY_REPLY
+from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pps_base import PpsPart, refuse_jq
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from trunkline.pfs.modify import CommitStream
 from trunkline.rpc import convert, frames
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.gen import store_pb2 as pb
-from trunkline.rpc.pfs_base import PfsPart
+from trunkline.rpc.parts import Part
 from trunkline.rpc.pfs_write import Feed
 from trunkline.storage.chunks import ChunkId
 
@@ -40,7 +40,7 @@ _CHUNKS = 2 << 3 | 2
 _FILES = 3 << 3 | 2
 
 
-class StoreServicer(PfsPart):
+class StoreServicer(Part):
     """Answers ``trunkline.store.v1.Store``."""
 
     raw_requests = frozenset({"PutFiles"})

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
@@ -21,11 +21,12 @@ from trunkline.pps import claims, datums, logs, plan, rows
 from trunkline.pps.specs import input_of
 from trunkline.pps.staffing import token_hash
 from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.rpc.parts import Part
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from concurrent.futures import Executor
 
     import sqlalchemy as sa
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from trunkline.pfs.versions import Versions, Write
     from trunkline.pps.specs import Specs
 
-T = TypeVar("T")
 
 #: Bytes of file content in one Fetch frame.
 FRAME = 1 << 20
@@ -66,13 +66,12 @@ class Assigned:
     commits: dict[str, str]
 
 
-class WorkerServicer:
+class WorkerServicer(Part):
     """Answers ``trunkline.worker.v1.Worker``."""
 
     def __init__(self, versions: Versions, specs: Specs, executor: Executor) -> None:
-        self._versions = versions
+        super().__init__(versions, executor)
         self._specs = specs
-        self._executor = executor
         self._tokens: dict[str, bytes] = {}
         self._assigned: OrderedDict[str, Assigned] = OrderedDict()
 
@@ -269,9 +268,6 @@ class WorkerServicer:
                     yield entry.path, before, False
                 before = data
             yield entry.path, before or b"", True
-
-    async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
 
 
 class Receiving:

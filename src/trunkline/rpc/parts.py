@@ -1,4 +1,4 @@
-"""What the parts of the PFS servicer share: the store, and the way into threads and back.
+"""What servicers and their parts share: the store, and the way into threads and back.
 
 Blocking work (storage, anything that writes bytes) runs in the executor; plain transactions run in the
 database's own threads. Answers of a stream are made in a thread some hundred at a time, because a hop
@@ -29,8 +29,8 @@ BATCH = 256
 EMPTY_REPLY = Empty()
 
 
-class PfsPart:
-    """A part of the servicer of ``pfs_v2.API``."""
+class Part:
+    """A servicer, or a part of one."""
 
     def __init__(self, versions: Versions, executor: Executor) -> None:
         self._versions = versions
