@@ -6,12 +6,12 @@ may be called from several threads at once. Errors of a driver's library surface
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from trunkline.model.workers import WorkerSighting, WorkerSpec
+    from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
 
 
 class ObjectStore(Protocol):
@@ -41,6 +41,13 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield ``(key, size in bytes)`` of every object whose key starts with ``prefix``, in key order."""
 
+    def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:
+        """Return a URL that lets whoever has it do one thing to one object for so long.
+
+        None when the store cannot be reached by URLs; the bytes go through the server then. A PUT through such
+        a URL may replace an object, so keys given out for it must be fresh.
+        """
+
 
 class Fleet(Protocol):
     """Starts and stops workers; knows nothing of pipelines, jobs or datums.
@@ -59,11 +66,45 @@ class Fleet(Protocol):
     def stop(self, worker_id: str, grace: float) -> None:
         """Ask the worker to finish and go; end it by force after ``grace`` seconds. Unknown ids are ignored."""
 
+    def mark(self, worker_id: str, *, busy: bool) -> None:
+        """Note whether a worker holds work, so that whoever owns its machine spares the busy ones.
+
+        Returns at once; a mark that is there already and unknown ids are ignored. A new worker counts as busy.
+        """
+
     def observe(self) -> Sequence[WorkerSighting]:
         """Return every worker that exists now: pending with its reason, running, or gone with its cause."""
 
-    def close(self) -> None:
-        """Stop every worker of this fleet and release what the driver holds."""
+    def machines(self) -> Sequence[Machine]:
+        """Return the machines that workers run on or that are being made for them."""
+
+    def close(self, grace: float) -> None:
+        """Release what the driver holds.
+
+        Workers that cannot live without this server are asked to finish and are ended after ``grace`` seconds;
+        workers elsewhere run on and wait for the next server.
+        """
+
+
+class Secrets(Protocol):
+    """Where secrets for commands are kept: named sets of keys and values. Values never come back."""
+
+    def create(self, name: str, kind: str, data: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
+        """Store a secret, replacing one of that name that was made here.
+
+        Raises:
+            AlreadyExists: somebody else made a secret of that name.
+            PermissionDenied: the server may not.
+        """
+
+    def inspect(self, name: str) -> tuple[str, float, Sequence[str]] | None:
+        """Return ``(kind, created in seconds since the epoch, keys)``, or None."""
+
+    def list(self) -> Sequence[tuple[str, str, float]]:
+        """Return ``(name, kind, created)`` of those that were made here, by name."""
+
+    def delete(self, name: str) -> None:
+        """Remove a secret that was made here; removing what is not there succeeds."""
 
 
 class Clock(Protocol):

@@ -19,6 +19,7 @@ from trunkline.drivers.fleets import leftovers
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, NotFound, Unavailable
+from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerPhase, WorkerSpec
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
@@ -47,12 +48,18 @@ def images(tmp_path):
 def fleet(server, images, tmp_path):
     fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
     yield fleet
-    fleet.close()
+    fleet.close(0.0)
 
 
 def spec(number: int, memory: int = 0, image: str = "") -> WorkerSpec:
     return WorkerSpec(
-        worker_id=f"{number:032x}", token="t", project="default", pipeline="edges", image=image, memory=memory
+        worker_id=f"{number:032x}",
+        token="t",
+        project="default",
+        pipeline="edges",
+        version=1,
+        wanted=PipelineSpec(transform=Transform(image=image)),
+        memory=memory,
     )
 
 
@@ -220,7 +227,7 @@ def test_a_closed_fleet_has_no_workers_and_takes_none(server, fleet):
     fleet.start(spec(1))
     server.wait_until(lambda: server.claims == 1)
 
-    fleet.close()
+    fleet.close(0.0)
 
     assert not os.path.exists(f"/proc/{server.registered[0]}")
     with pytest.raises(Unavailable, match="shutting down"):
@@ -234,10 +241,12 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
         import sys
         from trunkline.drivers.fleets.images import ImageEnvironments
         from trunkline.drivers.fleets.process import ProcessFleet
+        from trunkline.model.spec import PipelineSpec
         from trunkline.model.workers import WorkerSpec
         images = ImageEnvironments({str(tmp_path / "i")!r})
         fleet = ProcessFleet({server.address!r}, {str(tmp_path / "fleet")!r}, images)
-        fleet.start(WorkerSpec(worker_id="1" * 32, token="t", project="p", pipeline="q", image="", memory=0))
+        fleet.start(WorkerSpec(worker_id="1" * 32, token="t", project="p", pipeline="q", version=1,
+            wanted=PipelineSpec(), memory=0))
         sys.stdin.read()
     """)
     crashing = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
@@ -250,7 +259,7 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
 
     assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
     assert next_fleet.observe() == []
-    next_fleet.close()
+    next_fleet.close(0.0)
 
 
 # image environments

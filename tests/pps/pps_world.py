@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
-    from trunkline.model.workers import WorkerSpec
+    from trunkline.model.workers import Machine, WorkerSpec
 
 T = TypeVar("T")
 #: Seconds that a test waits for a state before it fails; a busy machine needs some.
@@ -80,6 +80,8 @@ class HeldFleet:
         self._sightings: dict[str, WorkerSighting] = {}
         #: Ids of all workers ever asked for, and the number asked for so far at each call of ``observe``.
         self.asked: list[str] = []
+        #: What ``mark`` was last told of each worker.
+        self.marks: dict[str, bool] = {}
         #: Raised by ``start`` when set.
         self.refusal: Exception | None = None
 
@@ -102,7 +104,14 @@ class HeldFleet:
         with self._lock:
             return list(self._sightings.values())
 
-    def close(self) -> None:
+    def mark(self, worker_id: str, *, busy: bool) -> None:
+        with self._lock:
+            self.marks[worker_id] = busy
+
+    def machines(self) -> Sequence[Machine]:
+        return []
+
+    def close(self, grace: float) -> None:  # noqa: ARG002
         with self._lock:
             self._sightings.clear()
 

@@ -254,7 +254,7 @@ def test_rows_of_workers_that_an_earlier_server_had_are_forgotten_without_a_cras
     [left] = world.until_workers("edges", 1)
 
     world.stop_controller()
-    world.fleet.close()
+    world.fleet.close(0.0)
     world.start_controller()
     world.until(lambda: len(world.fleet.asked) == 2, "a new worker")
 

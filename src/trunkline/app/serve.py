@@ -19,18 +19,14 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 a field of Settings
 from typing import TYPE_CHECKING
 
 from trunkline import __version__, errors
+from trunkline.app import drivers
 from trunkline.drivers.fleets.images import ImageEnvironments
-from trunkline.drivers.fleets.process import ProcessFleet
-from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta import install
-from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.database import Database
 from trunkline.meta.events import Wakeups
-from trunkline.model.workers import WorkerPhase
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.versions import Versions
 from trunkline.pps.controller import Controller
@@ -49,8 +45,9 @@ from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
-    from trunkline.ports import Fleet
+    from trunkline.app.settings import Settings
 
 log = logging.getLogger("trunkline.app")
 
@@ -63,17 +60,6 @@ DRAIN_GRACE = 10.0
 SWITCH_INTERVAL = 0.0005
 #: Seconds that calls have to end.
 CALL_GRACE = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How to serve."""
-
-    data: Path
-    #: HOST:PORT; port 0 for any free one.
-    listen: str = "127.0.0.1:30650"
-    #: Bytes of memory that workers may ask for together; None for the machine's.
-    capacity_memory: int | None = None
 
 
 class SystemClock:
@@ -97,10 +83,10 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
         stack.enter_context(_locked(data))
         clock = SystemClock()
         wakeups = Wakeups(asyncio.get_running_loop())
-        db = Database(sqlite_url(data), wakeups.announce)
+        db = Database(drivers.database_url(settings), wakeups.announce)
         stack.callback(db.close)
         cluster_id = install.install(db, clock.now())
-        store = ChunkStore(LocalObjects(data / "objects"), DatabaseChunkIndex(db))
+        store = ChunkStore(drivers.objects(settings), DatabaseChunkIndex(db))
         stack.callback(store.close)
         # Ends before what its threads use.
         executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")
@@ -132,8 +118,8 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
             settings.listen,
         )
         stack.push_async_callback(server.stop, CALL_GRACE)
-        fleet = ProcessFleet(server.address, data / "fleet", images, settings.capacity_memory)
-        stack.push_async_callback(_drained, fleet)
+        fleet = drivers.fleet(settings, server.address, images)
+        stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
         controller = Controller(versions, specs, fleet, executor)
         controllers.append(controller)
         loops = asyncio.create_task(controller.run(), name="controller")
@@ -149,21 +135,6 @@ def _image_notice(images: ImageEnvironments, name: str) -> str:
         f'image "{name}" is not known here; commands run on this machine\'s own tools'
         f" (trunkline create image {name} --from FOLDER provides it)"
     )
-
-
-async def _drained(fleet: Fleet) -> None:
-    """Let workers finish their datum or give it back, then end the fleet."""
-    for sighting in fleet.observe():
-        fleet.stop(sighting.worker_id, DRAIN_GRACE)
-    await asyncio.to_thread(_await_end, fleet)
-
-
-def _await_end(fleet: Fleet) -> None:
-    """Close a fleet whose workers were told to go, once they have gone or their grace is over."""
-    end = time.monotonic() + DRAIN_GRACE
-    while time.monotonic() < end and any(one.phase is WorkerPhase.RUNNING for one in fleet.observe()):
-        time.sleep(0.05)
-    fleet.close()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

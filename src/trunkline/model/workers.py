@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trunkline.model.spec import PipelineSpec
 
 
 class WorkerPhase(StrEnum):
@@ -24,15 +28,19 @@ class WorkerSpec:
     token: str
     project: str
     pipeline: str
-    #: Image name as the pipeline spec gives it.
-    image: str
-    #: Requested memory in bytes; the fleet admits against it.
+    #: Version of the pipeline, from 1.
+    version: int
+    #: The pipeline's spec. A fleet takes from it what it can honour: image, resources, labels, placement.
+    wanted: PipelineSpec
+    #: Requested memory in bytes, the default included; the fleet admits against it.
     memory: int
-    #: Requested CPUs; the process fleet time-shares and ignores it.
-    cpu: float = 0.0
-    #: User to run commands as (``transform.user``); empty for the fleet's own.
-    user: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
+    #: Seconds that the worker is given to hand in its datum when its machine goes.
+    grace: float = 60.0
+
+    @property
+    def image(self) -> str:
+        """Image name as the pipeline spec gives it."""
+        return self.wanted.transform.image if self.wanted.transform is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +51,31 @@ class WorkerSighting:
     phase: WorkerPhase
     #: One sentence for people: why it is pending or how it ended. Empty when running.
     reason: str = ""
+    #: Pending for a reason that waiting does not mend, such as an image that does not exist.
+    hopeless: bool = False
+    #: Name of the machine it is on or will be on; empty while it has none.
+    machine: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine that workers run on, as its fleet sees it."""
+
+    name: str
+    #: local, node, node group, karpenter or fargate.
+    kind: str
+    #: Node group, pool or Fargate profile that it belongs to; empty when there is none.
+    group: str = ""
+    #: What the provider calls its size, such as ``m5.xlarge`` or ``0.25vCPU 0.5GB``; empty when unknown.
+    instance_type: str = ""
+    region: str = ""
+    #: Rented at the spot price, and may be taken away.
+    spot: bool = False
+    #: CPUs and bytes of memory that it has for workers.
+    cpu: float = 0.0
+    memory: int = 0
+    #: Seconds since the epoch.
+    created: float = 0.0
+    ready: bool = True
+    #: Only acted, by a rehearsal: nobody pays for it.
+    pretended: bool = False

@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 #: Seconds between looks for leases that ran out.
 LEASE_TICK = 1.0
+#: Seconds between looks for workers that nobody wants.
+SWEEP_TICK = 30.0
 #: Seconds until a round that failed is tried again.
 PAUSE_AFTER_ERROR = 1.0
 
@@ -51,7 +53,10 @@ class Controller:
 
     async def run(self) -> None:
         """Keep every pipeline going until cancelled."""
-        ticker = asyncio.create_task(self._free_expired_claims(), name="leases")
+        tickers = [
+            asyncio.create_task(self._free_expired_claims(), name="leases"),
+            asyncio.create_task(self._end_unwanted_workers(), name="sweep"),
+        ]
         try:
             while True:
                 stamp = self._versions.wakeups.stamp("pipelines")
@@ -60,7 +65,7 @@ class Controller:
                         self._loops[row.id] = asyncio.create_task(self._keep(row.id), name=f"pipeline {row}")
                 await self._versions.wakeups.changed(stamp, "pipelines")
         finally:
-            tasks = [ticker, *self._loops.values()]
+            tasks = [*tickers, *self._loops.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -166,6 +171,15 @@ class Controller:
                     await self._versions.write_soon(claims.free_expired)
             except Exception:
                 log.exception("looking for leases that ran out failed and will be tried again")
+
+    async def _end_unwanted_workers(self) -> None:
+        """End what an earlier server has asked for and no row speaks of."""
+        while True:
+            try:
+                await self._blocking(self.staffing.sweep)
+            except Exception:
+                log.exception("looking for workers that nobody wants failed and will be tried again")
+            await asyncio.sleep(SWEEP_TICK)
 
     async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)

@@ -126,6 +126,9 @@ class Staffing:
         )
         decision = sizing.decide(demand, policy, observed, now)
         self._record(pipeline, decision, demand, policy, observed)
+        for row in staff.rows:
+            if row.state in ("idle", "busy"):
+                self._fleet.mark(row.id, busy=row.state == "busy")
         self._retire([*decision.retire, *outdated], {row.id: row for row in staff.rows})
         if not decision.target:
             self._crashes.pop(pipeline.id, None)
@@ -138,6 +141,12 @@ class Staffing:
         """End workers that have no row any more."""
         for worker_id in worker_ids:
             self._fleet.stop(worker_id, 0.0)
+
+    def sweep(self) -> None:
+        """End workers that nobody wants: those that a server which died meanwhile had asked for. Blocks."""
+        present = [one.worker_id for one in self._fleet.observe()]  # before the rows: these are written first
+        known = {row.id for row in self._versions.read(workers.list_all)} if present else set()
+        self.dismiss([worker_id for worker_id in present if worker_id not in known])
 
     def forget(self, pipeline_id: int) -> None:
         """Drop what is remembered of a pipeline that was deleted."""
@@ -242,17 +251,14 @@ class Staffing:
 
     def _start(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
         worker_id, token = uuid.uuid4().hex, secrets.token_hex(32)
-        cpu = spec.resource_requests.cpu if spec.resource_requests is not None else None
         wanted = WorkerSpec(
             worker_id=worker_id,
             token=token,
             project=pipeline.project,
             pipeline=pipeline.name,
-            image=image_of(spec),
+            version=pipeline.version,
+            wanted=spec,
             memory=memory_request(spec),
-            cpu=cpu or 0.0,
-            user=spec.transform.user if spec.transform is not None else "",
-            labels=dict(spec.metadata.labels) if spec.metadata is not None else {},
         )
 
         def want(write: Write) -> None:

@@ -28,8 +28,18 @@ def serve(invocation: Invocation) -> None:
         if not memory:
             raise InvalidArgument("--capacity-memory 0 lets no worker start; leave it out or give more")
     # Named here only and loaded only now: the command line is a client everywhere else.
-    server = import_module("trunkline.app.serve")
-    server.main(server.Settings(data=Path(options.data), listen=options.listen, capacity_memory=memory))
+    settings = import_module("trunkline.app.settings").Settings(
+        data=Path(options.data),
+        listen=options.listen,
+        database=options.database,
+        store=options.store,
+        fleet=options.fleet,
+        advertise=options.advertise,
+        capacity_memory=memory,
+        worker_image=options.worker_image,
+        namespace=options.namespace,
+    )
+    import_module("trunkline.app.serve").main(settings)
 
 
 COMMANDS = {
@@ -44,6 +54,42 @@ COMMANDS = {
                 default="127.0.0.1:30650",
                 metavar="HOST:PORT",
                 help="where to answer (127.0.0.1:30650); port 0 picks one",
+            ),
+            argument(
+                "--database",
+                default="",
+                metavar="URL",
+                help="where metadata is kept, such as postgresql://user:password@host/name (SQLite in FOLDER)",
+            ),
+            argument(
+                "--store",
+                default="",
+                metavar="URL",
+                help="where bytes are kept, such as s3://bucket/prefix (a folder in FOLDER)",
+            ),
+            argument(
+                "--fleet",
+                default="processes",
+                choices=("processes", "kubernetes"),
+                help="where workers run (processes)",
+            ),
+            argument(
+                "--advertise",
+                default="",
+                metavar="HOST:PORT",
+                help="where workers elsewhere reach this server (where it listens)",
+            ),
+            argument(
+                "--worker-image",
+                default="",
+                metavar="IMAGE",
+                help="image of Trunkline's own containers in worker pods",
+            ),
+            argument(
+                "--namespace",
+                default="",
+                metavar="NAME",
+                help="Kubernetes namespace of workers (the server's)",
             ),
             argument(
                 "--capacity-memory",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import select
 import shutil
 import signal
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 from trunkline.drivers.fleets import leftovers
 from trunkline.drivers.fleets.images import ImageState
 from trunkline.errors import InvalidArgument, Unavailable
-from trunkline.model.workers import WorkerPhase, WorkerSighting, WorkerSpec
+from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +83,13 @@ class ProcessFleet:
         self._server = server
         self._images = images
         self._capacity = _machine_memory() if capacity is None else capacity
+        self._machine = Machine(
+            name=platform.node() or "localhost",
+            kind="local",
+            cpu=float(os.cpu_count() or 1),
+            memory=self._capacity,
+            created=time.time(),
+        )
         self._scratch = Path(folder).resolve() / "scratch"
         self._logs = Path(folder).resolve() / "logs"
         for made in (self._scratch, self._logs):
@@ -125,16 +133,35 @@ class ProcessFleet:
                 worker.kill_at = min(worker.kill_at, time.monotonic() + grace)
         os.eventfd_write(self._wake, 1)
 
+    def mark(self, worker_id: str, *, busy: bool) -> None:
+        """Nobody takes this machine away; see ``ports.Fleet``."""
+
     def observe(self) -> Sequence[WorkerSighting]:
         """Return every worker; see ``ports.Fleet``."""
         with self._lock:
             return [
-                WorkerSighting(worker_id=worker_id, phase=worker.phase, reason=worker.reason)
+                WorkerSighting(
+                    worker_id=worker_id,
+                    phase=worker.phase,
+                    reason=worker.reason,
+                    machine=self._machine.name if worker.phase is WorkerPhase.RUNNING else "",
+                )
                 for worker_id, worker in self._workers.items()
             ]
 
-    def close(self) -> None:
-        """Kill every worker and end the fleet's thread; see ``ports.Fleet``."""
+    def machines(self) -> Sequence[Machine]:
+        """Return this machine; see ``ports.Fleet``."""
+        return [self._machine]
+
+    def close(self, grace: float) -> None:
+        """Let workers finish, kill those that do not, and end the fleet's thread; see ``ports.Fleet``."""
+        if self._closed:
+            return
+        for sighting in self.observe():
+            self.stop(sighting.worker_id, grace)
+        end = time.monotonic() + grace
+        while time.monotonic() < end and self._running():
+            time.sleep(0.05)
         with self._lock:
             if self._closed:
                 return

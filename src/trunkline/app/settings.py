@@ -1,0 +1,30 @@
+"""What a server is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 a field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to serve."""
+
+    #: Folder for everything that has no other place; nobody else uses it.
+    data: Path
+    #: HOST:PORT; port 0 for any free one.
+    listen: str = "127.0.0.1:30650"
+    #: URL of the database; empty for SQLite in the data folder.
+    database: str = ""
+    #: URL of the object store; empty for a folder in the data folder.
+    store: str = ""
+    #: Where workers run: processes or kubernetes.
+    fleet: str = "processes"
+    #: HOST:PORT under which workers elsewhere reach this server; empty for where it listens.
+    advertise: str = ""
+    #: Bytes of memory that workers may ask for together; None for the machine's. Processes only.
+    capacity_memory: int | None = None
+    #: Image of the worker and the launcher. Kubernetes only.
+    worker_image: str = ""
+    #: Namespace for workers; empty for the server's own. Kubernetes only.
+    namespace: str = ""
