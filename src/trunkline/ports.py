@@ -56,6 +56,14 @@ class Fleet(Protocol):
     ``stop``; both are idempotent by worker id, so repeating them after a restart changes nothing.
     """
 
+    @property
+    def name(self) -> str:
+        """What records call this fleet, such as ``processes``."""
+
+    @property
+    def startup_prior(self) -> float:
+        """Seconds that a start is taken to last before one was seen."""
+
     def start(self, spec: WorkerSpec) -> None:
         """Ask for a worker. Returns at once; it is pending until ``observe`` says otherwise.
 

@@ -74,6 +74,9 @@ class TestClock:
 class HeldFleet:
     """A fleet in memory. Workers stay pending until the test lets them come."""
 
+    name = "held"
+    startup_prior = 0.5
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.specs: dict[str, WorkerSpec] = {}
@@ -82,6 +85,7 @@ class HeldFleet:
         self.asked: list[str] = []
         #: What ``mark`` was last told of each worker.
         self.marks: dict[str, bool] = {}
+        self.rented: list[Machine] = []
         #: Raised by ``start`` when set.
         self.refusal: Exception | None = None
 
@@ -109,17 +113,24 @@ class HeldFleet:
             self.marks[worker_id] = busy
 
     def machines(self) -> Sequence[Machine]:
-        return []
+        return list(self.rented)
 
     def close(self, grace: float) -> None:  # noqa: ARG002
         with self._lock:
             self._sightings.clear()
 
-    def show(self, worker_id: str, phase: WorkerPhase, reason: str = "") -> None:
+    def show(self, worker_id: str, phase: WorkerPhase, reason: str = "", **facts: Any) -> None:
         """Let a worker be seen in a phase."""
         with self._lock:
             if worker_id in self.specs:
-                self._sightings[worker_id] = WorkerSighting(worker_id=worker_id, phase=phase, reason=reason)
+                self._sightings[worker_id] = WorkerSighting(
+                    worker_id=worker_id, phase=phase, reason=reason, **facts
+                )
+
+    def leave_behind(self, worker_id: str) -> None:
+        """Let a worker be seen that nobody asked for: an earlier server did."""
+        with self._lock:
+            self._sightings[worker_id] = WorkerSighting(worker_id=worker_id, phase=WorkerPhase.RUNNING)
 
     def present(self, pipeline: str) -> list[str]:
         """Return the ids of a pipeline's workers, oldest first."""

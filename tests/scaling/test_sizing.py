@@ -24,7 +24,13 @@ def demand(unclaimed: int = 0, claimed: int = 0, seconds: float | None = None) -
 
 
 def policy(workers: int = 5, *, autoscaling: bool = True, stopped: bool = False) -> Policy:
-    return Policy(workers=workers, autoscaling=autoscaling, stopped=stopped, startup_seconds=STARTUP)
+    return Policy(
+        workers=workers,
+        autoscaling=autoscaling,
+        stopped=stopped,
+        startup_seconds=STARTUP,
+        keep_seconds=STARTUP,
+    )
 
 
 def workers(*states: str, ago: float = 0.0) -> Observed:
@@ -98,12 +104,12 @@ def test_a_pipeline_without_autoscaling_has_its_workers_always() -> None:
 # --- shrinking -----------------------------------------------------------------------------------------
 
 
-def test_an_idle_worker_is_kept_as_long_as_a_start_takes() -> None:
+def test_an_idle_worker_is_kept_as_long_as_the_policy_says() -> None:
     decision = decide(demand(), policy(), workers("idle", "idle", ago=0.1), NOW)
 
     assert (decision.target, decision.retire) == (2, ())
     assert decision.wake_at == pytest.approx(NOW + 0.3)
-    assert decision.sentence == "nothing waits: keep 2 idle for 0.4 s, as long as a start takes"
+    assert decision.sentence == "nothing waits: keep 2 idle for 0.4 s"
 
 
 def test_an_idle_worker_retires_at_the_moment_it_was_told_to() -> None:
@@ -114,7 +120,7 @@ def test_an_idle_worker_retires_at_the_moment_it_was_told_to() -> None:
     decision = decide(demand(), policy(), observed, wake_at)
 
     assert (decision.target, decision.retire, decision.wake_at) == (0, ("w0",), None)
-    assert decision.sentence == "nothing waits: retire 1 idle for as long as a start takes"
+    assert decision.sentence == "nothing waits: retire 1 idle for 0.4 s"
 
 
 def test_the_longest_idle_worker_retires_first() -> None:
@@ -442,3 +448,47 @@ def test_a_run_is_never_empty_and_never_more_than_is_left(
     remaining: int, fleet: int, wish: Wish | None, seconds: float | None, size: float
 ) -> None:
     assert 1 <= run_length(remaining, fleet, wish, seconds, size) <= remaining
+
+
+# --- how long to keep, and what is foreseen ------------------------------------------------------------
+
+
+def test_without_a_habit_an_idle_worker_is_kept_for_a_tenth_of_a_start_and_two_seconds_at_most() -> None:
+    assert sizing.keep_seconds(0.5, []) == 0.5
+    assert sizing.keep_seconds(10.0, []) == 1.0
+    assert sizing.keep_seconds(50.0, [10.0]) == 2.0
+    assert sizing.keep_seconds(50.0, [10.0, 3600.0, 3600.0]) == 2.0
+
+
+def test_a_pipeline_whose_work_mostly_comes_back_within_a_start_keeps_its_workers_that_long() -> None:
+    assert sizing.keep_seconds(50.0, [20.0, 3600.0, 45.0]) == 50.0
+
+
+def foreseen(datums: int, seconds: float) -> Demand:
+    return Demand(unclaimed=0, claimed=0, seconds_per_datum=None, foreseen=datums, foreseen_in=seconds)
+
+
+def test_workers_are_started_one_start_ahead_of_foreseen_work() -> None:
+    early = decide(foreseen(3, 5.0), policy(5), workers(), NOW)
+    in_time = decide(foreseen(3, STARTUP), policy(5), workers(), NOW)
+
+    assert (early.start, early.wake_at) == (0, pytest.approx(NOW + 4.6))
+    assert in_time.start == 3
+    assert (
+        in_time.sentence
+        == "3 datums are foreseen in 0.4 s, 0.4 s for a start; 5 workers at most: start 3 at once"
+    )
+
+
+def test_workers_that_wait_for_foreseen_work_are_kept_when_it_slips_a_little_and_cancelled_when_it_slips_far() -> (
+    None
+):
+    slipped_a_little = decide(foreseen(2, 0.7), policy(5), workers("idle", "pending", ago=9.0), NOW)
+    slipped_far = decide(foreseen(2, 60.0), policy(5), workers("idle", "pending", ago=9.0), NOW)
+
+    assert slipped_a_little.retire == ()
+    assert set(slipped_far.retire) == {"w0", "w1"}
+
+
+def test_nothing_is_started_ahead_for_a_stopped_pipeline() -> None:
+    assert decide(foreseen(3, 0.0), policy(5, stopped=True), workers(), NOW).start == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -98,6 +99,27 @@ _LIVE = Query(
     _JOB.where(
         job.c.pipeline_id == sa.bindparam("pipeline_id"), *(job.c.state != state for state in TERMINAL)
     ).order_by(job.c.id)
+)
+_LAST_WITH_RESULTS = Query(
+    _JOB.where(
+        job.c.pipeline_id == sa.bindparam("pipeline_id"),
+        job.c.version == sa.bindparam("version"),
+        job.c.state == "SUCCESS",
+        job.c.processed > 0,
+    )
+    .order_by(job.c.id.desc())
+    .limit(1)
+)
+_SPANS = Query(
+    sa.select(job.c.started, job.c.finished)
+    .where(
+        job.c.pipeline_id == sa.bindparam("pipeline_id"),
+        job.c.started.is_not(None),
+        job.c.finished.is_not(None),
+        job.c.todo_count > 0,
+    )
+    .order_by(job.c.id.desc())
+    .limit(sa.bindparam("number"))
 )
 _CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
 _OF_WORKER = Query(_CLAIM.where(claim.c.worker_id == sa.bindparam("worker_id")))
@@ -206,6 +228,18 @@ def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
         _JOB.where(job.c.pipeline_id == pipeline_id).order_by(job.c.id.desc()).limit(1)
     ).first()
     return JobRow(*row) if row else None
+
+
+def last_with_results(conn: sa.Connection, pipeline_id: int, version: int) -> JobRow | None:
+    """Return the newest good job of a pipeline's version that had something to run."""
+    row = _LAST_WITH_RESULTS.first(conn, pipeline_id=pipeline_id, version=version)
+    return JobRow(*row) if row else None
+
+
+def gaps(conn: sa.Connection, pipeline_id: int, number: int) -> list[float]:
+    """Return the seconds between the end of each of the last jobs that ran something and the next one."""
+    rows = _SPANS.rows(conn, pipeline_id=pipeline_id, number=number + 1)[::-1]
+    return [max(0.0, after[0] - before[1]) for before, after in pairwise(rows)]
 
 
 def add(

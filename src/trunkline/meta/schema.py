@@ -312,7 +312,50 @@ worker = Table(
     Column("ready", Float),
     #: When it entered its state.
     Column("since", Float, nullable=False),
+    #: The machine it is on: the fields of model.workers.Machine; null while it has none.
+    Column("machine", JSON(none_as_null=True)),
     sqlite_with_rowid=False,
+)
+
+#: Workers that are gone: what is needed to say what a job has cost.
+worker_past = Table(
+    "worker_past",
+    metadata,
+    _id(),
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
+    Column("created", Float, nullable=False),
+    Column("ready", Float),
+    Column("ended", Float, nullable=False),
+    Column("machine", JSON(none_as_null=True)),
+    Index("ix_worker_past_pipeline_id_ended", "pipeline_id", "ended"),
+)
+
+#: What happened to workers, in words.
+worker_event = Table(
+    "worker_event",
+    metadata,
+    _id(),
+    Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
+    Column("worker_id", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("text", Text, nullable=False),
+    Index("ix_worker_event_pipeline_id_id", "pipeline_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+#: How long starts of workers took, newest last.
+startup = Table(
+    "startup",
+    metadata,
+    _id(),
+    #: The fleet's name, the image, and the kind of machine.
+    Column("fleet", String(32), nullable=False),
+    Column("image", Text, nullable=False),
+    Column("machine_kind", String(32), nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("ix_startup_fleet_image_id", "fleet", "image", "id"),
 )
 
 decision = Table(

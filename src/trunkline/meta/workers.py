@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
+from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query
-from trunkline.meta.schema import worker
+from trunkline.meta.schema import startup, worker, worker_event, worker_past
+
+#: Events and past workers kept per pipeline, and starts kept of a fleet and image.
+EVENTS_KEPT, PAST_KEPT, STARTUPS_KEPT = 2_000, 10_000, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,29 @@ class WorkerRow:
     created: float
     ready: float | None
     since: float
+    machine: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastRow:
+    """A worker that is gone."""
+
+    created: float
+    ready: float | None
+    ended: float
+    machine: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Something that happened to a worker."""
+
+    id: int
+    pipeline_id: int
+    worker_id: str
+    at: float
+    state: str
+    text: str
 
 
 _WORKER = sa.select(*(worker.c[name] for name in WorkerRow.__slots__))
@@ -75,6 +103,103 @@ def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
     )
 
 
-def remove(conn: sa.Connection, worker_id: str) -> None:
-    """Forget a worker."""
+def set_machine(conn: sa.Connection, worker_id: str, machine: dict[str, Any]) -> None:
+    """Say which machine a worker is on."""
+    conn.execute(worker.update().where(worker.c.id == worker_id).values(machine=machine))
+
+
+def remove(conn: sa.Connection, worker_id: str, now: float) -> None:
+    """Move a worker to those that are gone."""
+    row = by_id(conn, worker_id)
+    if row is None:
+        return
     conn.execute(worker.delete().where(worker.c.id == worker_id))
+    number = inserted_id(
+        conn.execute(
+            worker_past.insert().values(
+                pipeline_id=row.pipeline_id,
+                created=row.created,
+                ready=row.ready,
+                ended=now,
+                machine=row.machine,
+            )
+        )
+    )
+    _forget_oldest(conn, worker_past, row.pipeline_id, number, PAST_KEPT)
+
+
+def past(conn: sa.Connection, pipeline_id: int, since: float) -> list[PastRow]:
+    """Return the workers of a pipeline that ended after ``since``."""
+    columns = (worker_past.c[name] for name in PastRow.__slots__)
+    query = sa.select(*columns).where(worker_past.c.pipeline_id == pipeline_id, worker_past.c.ended > since)
+    return [PastRow(*row) for row in conn.execute(query)]
+
+
+def add_event(
+    conn: sa.Connection, pipeline_id: int, worker_id: str, at: float, state: str, text: str
+) -> None:
+    """Record what happened to a worker."""
+    values = {"pipeline_id": pipeline_id, "worker_id": worker_id, "at": at, "state": state, "text": text}
+    number = inserted_id(conn.execute(worker_event.insert().values(values)))
+    _forget_oldest(conn, worker_event, pipeline_id, number, EVENTS_KEPT)
+
+
+def events(conn: sa.Connection, since: float, number: int) -> list[EventRow]:
+    """Return the last events after ``since``, oldest first."""
+    columns = (worker_event.c[name] for name in EventRow.__slots__)
+    query = (
+        sa.select(*columns).where(worker_event.c.at >= since).order_by(worker_event.c.id.desc()).limit(number)
+    )
+    return [EventRow(*row) for row in conn.execute(query)][::-1]
+
+
+def add_startup(
+    conn: sa.Connection, fleet: str, image: str, machine_kind: str, seconds: float, now: float
+) -> None:
+    """Record how long a start took."""
+    values = {"fleet": fleet, "image": image, "machine_kind": machine_kind, "seconds": seconds, "at": now}
+    number = inserted_id(conn.execute(startup.insert().values(values)))
+    if number % STARTUPS_KEPT == 0:
+        kept = (
+            sa.select(startup.c.id)
+            .where(startup.c.fleet == fleet, startup.c.image == image)
+            .order_by(startup.c.id.desc())
+            .offset(STARTUPS_KEPT)
+            .limit(1)
+            .scalar_subquery()
+        )
+        conn.execute(
+            startup.delete().where(startup.c.fleet == fleet, startup.c.image == image, startup.c.id <= kept)
+        )
+
+
+def startups(conn: sa.Connection, fleet: str, image: str) -> list[tuple[str, float]]:
+    """Return ``(kind of machine, seconds)`` of the last starts of an image, newest first."""
+    query = (
+        sa.select(startup.c.machine_kind, startup.c.seconds)
+        .where(startup.c.fleet == fleet, startup.c.image == image)
+        .order_by(startup.c.id.desc())
+        .limit(STARTUPS_KEPT)
+    )
+    return [(row.machine_kind, row.seconds) for row in conn.execute(query)]
+
+
+def forget_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
+    """Delete what is remembered of the workers of a pipeline that goes."""
+    for table in (worker_past, worker_event):
+        conn.execute(table.delete().where(table.c.pipeline_id == pipeline_id))
+
+
+def _forget_oldest(conn: sa.Connection, table: sa.Table, pipeline_id: int, number: int, keep: int) -> None:
+    """Delete the oldest rows of a pipeline beyond ``keep``, now and then."""
+    if number % 100:
+        return
+    kept = (
+        sa.select(table.c.id)
+        .where(table.c.pipeline_id == pipeline_id)
+        .order_by(table.c.id.desc())
+        .offset(keep)
+        .limit(1)
+        .scalar_subquery()
+    )
+    conn.execute(table.delete().where(table.c.pipeline_id == pipeline_id, table.c.id <= kept))

@@ -53,6 +53,8 @@ class WorkerSighting:
     reason: str = ""
     #: Pending for a reason that waiting does not mend, such as an image that does not exist.
     hopeless: bool = False
+    #: Pending until others of the fleet go, which is no part of how long a start takes.
+    queued: bool = False
     #: Name of the machine it is on or will be on; empty while it has none.
     machine: str = ""
 

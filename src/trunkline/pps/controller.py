@@ -48,7 +48,7 @@ class Controller:
         self._versions = versions
         self._specs = specs
         self._executor = executor
-        self.staffing = Staffing(versions, fleet)
+        self.staffing = Staffing(versions, specs, fleet)
         self._loops: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -110,7 +110,10 @@ class Controller:
             working=view is not None and view.inputs_finished,
             crash=self.staffing.crash_reason(pipeline.id),
         )
-        reason = pipeline.reason if state == "FAILURE" else self.staffing.crash_reason(pipeline.id)
+        reason = pipeline.reason
+        if state != "FAILURE":
+            staffing = self.staffing
+            reason = staffing.crash_reason(pipeline.id) or staffing.waiting_reason(pipeline.id)
         if (state, reason) != (pipeline.state, pipeline.reason):
             await self._versions.write_soon(_set_pipeline_state, pipeline.id, str(state), reason)
         times = [at for at in (again, staff_again) if at is not None]
@@ -209,6 +212,19 @@ def _begin(write: Write, job_id: int, made: plan.JobPlan) -> None:
     plan.record(write.conn, job, made, write.now)
     wake(write, job.pipeline_id)
     write.tx.wake(f"work:{job.pipeline_id}")
+    _wake_downstream(write, job)
+
+
+def _wake_downstream(write: Write, job: JobRow) -> None:
+    """Let the pipelines that come after a job see what is on its way to them."""
+    front = [job.commit_id]
+    while front:
+        after = {row.id for commit_id in front for row in commits.downstream(write.conn, commit_id)}
+        for commit_id in after:
+            waiting = jobs.by_commit(write.conn, commit_id)
+            if waiting is not None and waiting.state == "CREATED":
+                write.tx.wake(f"pipeline:{waiting.pipeline_id}")
+        front = sorted(after)
 
 
 def _end(write: Write, job_id: int, settled: settle.Settled) -> None:

@@ -124,7 +124,8 @@ def delete(write: Write, project: str, name: str, *, force: bool, keep_repo: boo
     logs.remove_of_pipeline(conn, row.id)
     staff = [worker.id for worker in workers.of_pipeline(conn, row.id)]
     for worker_id in staff:
-        workers.remove(conn, worker_id)
+        workers.remove(conn, worker_id, write.now)
+    workers.forget_pipeline(conn, row.id)
     pipelines.remove(conn, row.id)
     if not keep_repo:
         repo_ops.remove_repo(write, output_repo, force=force)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import statistics
 import uuid
-from collections import defaultdict, deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +19,10 @@ from blake3 import blake3
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.workers import WorkerPhase, WorkerSpec
-from trunkline.pps import claims
+from trunkline.pps import claims, foreseeing
+from trunkline.pps import jobs as job_ops
 from trunkline.pps.specs import image_of, memory_request
+from trunkline.pps.starts import Starts
 from trunkline.scaling import sizing
 
 if TYPE_CHECKING:
@@ -34,20 +34,22 @@ if TYPE_CHECKING:
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.model.workers import WorkerSighting
+    from trunkline.model.workers import Machine, WorkerSighting
     from trunkline.pfs.versions import Versions, Write
     from trunkline.ports import Fleet
+    from trunkline.pps.specs import Specs
 
 log = logging.getLogger("trunkline.pps")
 
-#: Seconds that a start is taken to last before one was seen (a process with its private root).
-STARTUP_PRIOR = 0.5
-#: Starts remembered per image; their median is the estimate.
-STARTUPS_KEPT = 20
 #: Seconds that a retiring worker has to hand in its datum before it is ended by force.
 RETIRE_GRACE = 60.0
 #: Seconds to the first try after a worker died unasked; doubles with each, up to the last.
 FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
+#: Seconds that workers wait for what waiting does not mend (an image that does not exist) before the pipeline is
+#: given up: somebody may be pushing the image just now.
+HOPELESS_PATIENCE = 300.0
+#: Gaps between jobs that are remembered: enough to see a habit, few enough to follow a new one.
+GAPS = 20
 
 
 @dataclass(slots=True)
@@ -67,33 +69,36 @@ class Staff:
     """What was read in one snapshot."""
 
     rows: list[WorkerRow]
-    unclaimed: int
-    claimed: int
-    seconds_per_datum: float | None
+    demand: sizing.Demand
+    #: Seconds from the end of each of the last jobs to the next one.
+    gaps: list[float]
 
 
 class Staffing:
     """Keeps the workers of all pipelines as the policy wants them. Used by one thread per pipeline at a time."""
 
-    def __init__(self, versions: Versions, fleet: Fleet) -> None:
+    def __init__(self, versions: Versions, specs: Specs, fleet: Fleet) -> None:
         self._versions = versions
+        self._specs = specs
         self._fleet = fleet
-        self._startups: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=STARTUPS_KEPT))
+        self.starts = Starts(versions, fleet)
         self._seen_ready: set[str] = set()
-        #: When a worker was last seen waiting for a place: that is no part of how long a start takes.
+        #: When a worker was last seen waiting for others to go: that is no part of how long a start takes.
         self._waited: dict[str, float] = {}
+        #: Since when a worker waits for what waiting does not mend.
+        self._hopeless: dict[str, float] = {}
         self._crashes: dict[int, Crashes] = {}
         self._last: dict[int, str] = {}
+        self._waiting: dict[int, str] = {}
 
     def crash_reason(self, pipeline_id: int) -> str:
         """Return why the pipeline's workers do not stay up, or nothing."""
         crashes = self._crashes.get(pipeline_id)
         return crashes.reason if crashes is not None else ""
 
-    def startup_seconds(self, image: str) -> float:
-        """Return how long a worker of this image is expected to take from being asked for to being ready."""
-        seen = self._startups.get(image)
-        return statistics.median(seen) if seen else STARTUP_PRIOR
+    def waiting_reason(self, pipeline_id: int) -> str:
+        """Say how many workers of a pipeline wait and what for, as of the last step; nothing when none does."""
+        return self._waiting.get(pipeline_id, "")
 
     def step(self, pipeline: PipelineRow, spec: PipelineSpec, job: JobRow | None) -> float | None:
         """Bring the pipeline's workers nearer to what is wanted. Blocks.
@@ -101,21 +106,21 @@ class Staffing:
         Returns:
             When to look again even if nothing changes (seconds since the epoch), or None.
         """
-        self._reconcile(pipeline)
+        self._reconcile(pipeline, spec)
         crashes = self._crashes.get(pipeline.id)
         if crashes is not None and crashes.version != pipeline.version:
             del self._crashes[pipeline.id]
-        staff = self._versions.read(_read_staff, pipeline.id, job)
-        self._learn(spec, staff.rows)
         now = self._versions.clock.now()
-        demand = sizing.Demand(
-            unclaimed=staff.unclaimed, claimed=staff.claimed, seconds_per_datum=staff.seconds_per_datum
-        )
+        staff = self._versions.read(self._read_staff, pipeline.id, job, now)
+        self._learn(spec, staff.rows)
+        self._waiting[pipeline.id] = _waiting_sentence(staff.rows)
+        demand, startup = staff.demand, self.starts.seconds(image_of(spec))
         policy = sizing.Policy(
             workers=spec.parallelism,
             autoscaling=spec.autoscaling,
             stopped=pipeline.stopped or pipeline.state == "FAILURE",
-            startup_seconds=self.startup_seconds(image_of(spec)),
+            startup_seconds=startup,
+            keep_seconds=sizing.keep_seconds(startup, staff.gaps),
         )
         current = [row for row in staff.rows if row.version == pipeline.version]
         outdated = [
@@ -152,40 +157,71 @@ class Staffing:
         """Drop what is remembered of a pipeline that was deleted."""
         self._crashes.pop(pipeline_id, None)
         self._last.pop(pipeline_id, None)
+        self._waiting.pop(pipeline_id, None)
 
-    def _reconcile(self, pipeline: PipelineRow) -> None:
-        """Take over what the fleet shows: reasons, starts, and workers that are gone."""
+    def _reconcile(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
+        """Take over what the fleet shows: reasons, machines, starts, and workers that are gone."""
         rows = self._versions.read(workers.of_pipeline, pipeline.id)
         if not rows:
             return
+        now = self._versions.clock.now()
         sightings = {sighting.worker_id: sighting for sighting in self._fleet.observe()}
+        machines = {machine.name: machine for machine in self._fleet.machines()}
         for row in rows:
             sighting = sightings.get(row.id)
             if sighting is None or sighting.phase is WorkerPhase.GONE:
                 self._lost(pipeline, row, sighting)
-            elif sighting.phase is WorkerPhase.PENDING:
-                self._waited[row.id] = self._versions.clock.now()
-                if sighting.reason != row.reason:
-                    self._versions.write(_set_reason, row.id, sighting.reason)
+                continue
+            machine = machines.get(sighting.machine)
+            if machine is not None and (row.machine is None or row.machine["name"] != machine.name):
+                self._versions.write(_set_machine, row.id, machine)
+            if sighting.phase is WorkerPhase.PENDING:
+                self._waits(pipeline, row, sighting, self.starts.usual(image_of(spec), now - row.created))
             elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
                 self._versions.write(_set_state, row.id, "pending", "starting")
-            elif row.state == "retiring" and self._versions.clock.now() - row.since > RETIRE_GRACE:
+            elif row.state == "retiring" and now - row.since > RETIRE_GRACE:
                 self._fleet.stop(row.id, 1.0)
 
+    def _waits(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, usual: str) -> None:
+        """Write down what a worker waits for; give the pipeline up when waiting is hopeless for too long."""
+        now = self._versions.clock.now()
+        if sighting.queued:
+            self._waited[row.id] = now
+            usual = ""
+        reason = f"{sighting.reason} ({usual})" if usual and not sighting.hopeless else sighting.reason
+        if reason != row.reason:
+            self._versions.write(_set_reason, row, reason)
+        if not sighting.hopeless:
+            self._hopeless.pop(row.id, None)
+            return
+        since = self._hopeless.setdefault(row.id, now)
+        if row.version != pipeline.version:
+            return
+        self._crashes.setdefault(pipeline.id, Crashes(pipeline.version)).reason = sighting.reason
+        if now - since > HOPELESS_PATIENCE:
+            self._versions.write(_give_up, pipeline.id, sighting.reason)
+
     def _lost(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting | None) -> None:
+        why = sighting.reason if sighting is not None else ""
+
         def forget(write: Write) -> None:
             claims.free_of_worker(write, row.id)
-            workers.remove(write.conn, row.id)
+            workers.remove(write.conn, row.id, write.now)
+            workers.add_event(write.conn, pipeline.id, row.id, write.now, "gone", why or "is gone")
             write.tx.wake("workers", f"pipeline:{pipeline.id}")
 
         self._versions.write(forget)
         self._fleet.stop(row.id, 0.0)
-        self._seen_ready.discard(row.id)
-        self._waited.pop(row.id, None)
+        self._forget_worker(row.id)
         if row.state == "retiring" or sighting is None:
             return
         if row.version == pipeline.version:
-            self._crashed(pipeline, f"a worker ended unasked: {sighting.reason or 'no reason is known'}")
+            self._crashed(pipeline, f"a worker ended unasked: {why or 'no reason is known'}")
+
+    def _forget_worker(self, worker_id: str) -> None:
+        self._seen_ready.discard(worker_id)
+        self._waited.pop(worker_id, None)
+        self._hopeless.pop(worker_id, None)
 
     def _crashed(self, pipeline: PipelineRow, reason: str) -> None:
         """Note why workers do not stay up, and put the next start off; twice as long with every start."""
@@ -209,11 +245,14 @@ class Staffing:
     def _learn(self, spec: PipelineSpec, rows: list[WorkerRow]) -> None:
         """Remember how long starts took; a worker that got ready ends a row of crashes."""
         for row in rows:
-            if row.ready is not None and row.id not in self._seen_ready:
-                self._seen_ready.add(row.id)
-                begun = self._waited.pop(row.id, row.created)
-                self._startups[image_of(spec)].append(max(0.0, row.ready - begun))
-                self._crashes.pop(row.pipeline_id, None)
+            if row.ready is None or row.id in self._seen_ready:
+                continue
+            self._seen_ready.add(row.id)
+            self._hopeless.pop(row.id, None)
+            self._crashes.pop(row.pipeline_id, None)
+            seconds = max(0.0, row.ready - self._waited.pop(row.id, row.created))
+            kind = row.machine["kind"] if row.machine is not None else ""
+            self._versions.write(self.starts.learn, image_of(spec), kind, seconds)
 
     def _record(
         self,
@@ -276,6 +315,7 @@ class Staffing:
                     write.now,
                 ),
             )
+            workers.add_event(write.conn, pipeline.id, worker_id, write.now, "pending", "was asked for")
             write.tx.wake("workers")
 
         self._versions.write(want)
@@ -292,9 +332,30 @@ class Staffing:
             if row.state in ("pending", "starting"):
                 self._versions.write(_remove, worker_id)
                 self._fleet.stop(worker_id, 0.0)
-                self._waited.pop(worker_id, None)
+                self._forget_worker(worker_id)
             else:
                 self._versions.write(_retire_one, worker_id, row.pipeline_id)
+
+    def _read_staff(self, conn: sa.Connection, pipeline_id: int, job: JobRow | None, now: float) -> Staff:
+        rows = workers.of_pipeline(conn, pipeline_id)
+        gaps = jobs.gaps(conn, pipeline_id, GAPS) if any(row.state == "idle" for row in rows) else []
+        running = jobs.by_id(conn, job.id) if job is not None else None
+        if running is None:
+            return Staff(rows, sizing.Demand(unclaimed=0, claimed=0, seconds_per_datum=None), gaps)
+        if running.state == "CREATED":
+            datums, seconds = foreseeing.foreseen(conn, self._specs, self.starts, running, now)
+            demand = sizing.Demand(
+                unclaimed=0, claimed=0, seconds_per_datum=None, foreseen=datums, foreseen_in=seconds
+            )
+            return Staff(rows, demand, gaps)
+        unclaimed = jobs.unclaimed(conn, running) if running.state == "RUNNING" else 0
+        claimed = running.todo_count - running.handed_in - unclaimed if running.state == "RUNNING" else 0
+        demand = sizing.Demand(
+            unclaimed=unclaimed,
+            claimed=max(0, claimed),
+            seconds_per_datum=foreseeing.seconds_per_datum(conn, running) if unclaimed else None,
+        )
+        return Staff(rows, demand, gaps)
 
     def _look_again(
         self, decision: sizing.Decision, staff: Staff, now: float, blocked_until: float | None
@@ -314,19 +375,32 @@ def token_hash(token: str) -> bytes:
     return blake3(token.encode()).digest()
 
 
-def _read_staff(conn: sa.Connection, pipeline_id: int, job: JobRow | None) -> Staff:
-    rows = workers.of_pipeline(conn, pipeline_id)
-    running = jobs.by_id(conn, job.id) if job is not None else None
-    if running is None or running.state != "RUNNING":
-        return Staff(rows, 0, 0, None)
-    unclaimed = jobs.unclaimed(conn, running)
-    claimed = running.todo_count - running.handed_in - unclaimed
-    return Staff(rows, unclaimed, max(0, claimed), claims.seconds_per_datum(running))
+def _waiting_sentence(rows: list[WorkerRow]) -> str:
+    waiting = [row for row in rows if row.state == "pending" and row.reason]
+    if not waiting:
+        return ""
+    return f"{len(waiting):,} worker{'s wait' if len(waiting) > 1 else ' waits'}: {waiting[0].reason}"
 
 
-def _set_reason(write: Write, worker_id: str, reason: str) -> None:
-    workers.set_reason(write.conn, worker_id, reason)
+def _set_reason(write: Write, row: WorkerRow, reason: str) -> None:
+    workers.set_reason(write.conn, row.id, reason)
+    workers.add_event(write.conn, row.pipeline_id, row.id, write.now, row.state, reason)
     write.tx.wake("workers")
+
+
+def _set_machine(write: Write, worker_id: str, machine: Machine) -> None:
+    workers.set_machine(write.conn, worker_id, asdict(machine))
+    write.tx.wake("workers")
+
+
+def _give_up(write: Write, pipeline_id: int, reason: str) -> None:
+    """Fail a pipeline that cannot run; only an update of its specification lets it try again."""
+    row = pipelines.by_id(write.conn, pipeline_id)
+    if row is None or row.state == "FAILURE":
+        return
+    pipelines.set_state(write.conn, pipeline_id, "FAILURE", reason)
+    job_ops.stop_live_jobs(write, pipeline_id, f"the pipeline cannot run: {reason}")
+    write.tx.wake("pipeline states", f"pipeline:{pipeline_id}")
 
 
 def _set_state(write: Write, worker_id: str, before: str, after: str) -> None:
@@ -346,5 +420,5 @@ def _retire_one(write: Write, worker_id: str, pipeline_id: int) -> None:
 
 def _remove(write: Write, worker_id: str) -> None:
     claims.free_of_worker(write, worker_id)
-    workers.remove(write.conn, worker_id)
+    workers.remove(write.conn, worker_id, write.now)
     write.tx.wake("workers")

@@ -6,8 +6,10 @@ preview call it with the same values and get the same answer. It starts on expec
 - The demand is counted before any worker exists, so the whole fleet is asked for in one step.
 - The time per datum, when it is known, limits how many workers are *started*; it is an estimate, so it
   never ends a worker. What ends one is that no unclaimed datum is left for it.
+- Work that is foreseen to come within a start is counted like work that waits, so that the start is over
+  when it comes.
 - A worker that is not ready yet and has nothing to come for is cancelled at once. An idle one is kept as
-  long as a start takes, then retired. A busy one is never touched.
+  long as work has been seen to come back (``keep_seconds``), then retired. A busy one is never touched.
 
 Deciding again after the decision was carried out changes nothing. There is no clock and no state here:
 ``now`` is an argument and ``wake_at`` says when time alone would change the answer.
@@ -17,17 +19,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Least time a new worker's share of the work must last, in start-ups: the knob between fast (0) and cheap
 #: (large). At 1 a job never pays more for starts than for work, and a job that keeps the fleet busy for
 #: longer than it takes to start still gets all of it. An unknown time per datum counts as long.
 WORTHWHILE_STARTS = 1.0
 
-#: How long an idle worker without prospects is kept, in start-ups. One is the break-even of the ski rental
-#: problem (Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988): without knowing when work
-#: comes, waiting costs at most twice what the best choice in hindsight would.
-KEEP_ALIVE_STARTS = 1.0
+#: How long an idle worker is kept when nothing says that work comes back soon, in start-ups, and the least and
+#: most seconds of it: long enough for the commit that somebody sends right behind the last one, short enough that
+#: what is paid for it stays small beside the start itself.
+SHORT_KEEP_STARTS, SHORT_KEEP_LEAST, SHORT_KEEP_MOST = 0.1, 0.5, 2.0
+
+#: How long an idle worker is kept when work has mostly come back within that time, in start-ups. One is the
+#: break-even of the ski rental problem (Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988): waiting
+#: costs at most twice what the best choice in hindsight would. It is taken on advice only (Purohit et al.,
+#: "Improving Online Algorithms via ML Predictions", NeurIPS 2018), because an idle machine costs what a busy one does.
+LONG_KEEP_STARTS = 1.0
+
+#: How far foreseen work may slip, in start-ups, before workers that were started for it are given up.
+FORESIGHT_SLACK = 2.0
 
 #: Runs that a worker takes of what is left, as Pachyderm cuts datum sets. More runs mean smaller stragglers
 #: at the end, fewer mean less talk with the server.
@@ -51,6 +65,10 @@ class Demand:
     claimed: int
     #: Expected seconds to run one datum; None before anything is known.
     seconds_per_datum: float | None
+    #: Datums that are foreseen to come when the jobs before this one are done; 0 for none.
+    foreseen: int = 0
+    #: Seconds until they come.
+    foreseen_in: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +82,8 @@ class Policy:
     stopped: bool
     #: Expected seconds from asking for a worker until it is idle.
     startup_seconds: float
+    #: Seconds that an idle worker without prospects is kept.
+    keep_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +151,8 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
     busy = len(fleet) - len(coming) - len(idle)
 
     limit = 0 if policy.stopped else policy.workers
-    useful = _useful(demand, policy, busy)
+    foreseen = _foreseen(demand, policy, started=bool(fleet))
+    useful = _useful(demand, policy, busy, foreseen)
     wanted = min(useful, _worth_starting(demand, policy))
     start = max(0, wanted - len(fleet))
     surplus = max(0, len(fleet) - useful)
@@ -139,7 +160,7 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
     cancelled = coming[:surplus]
     spare = idle[: surplus - len(cancelled)]
     forbidden = len(fleet) - len(cancelled) - limit
-    keep = KEEP_ALIVE_STARTS * policy.startup_seconds
+    keep = policy.keep_seconds
     retired = [w for place, w in enumerate(spare) if place < forbidden or now >= w.since + keep]
     kept = spare[len(retired) :]
     target = len(fleet) + start - len(cancelled) - len(retired)
@@ -151,24 +172,59 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
             (len(cancelled), f"cancel {len(cancelled):,} not ready yet"),
             (
                 len(retired),
-                f"retire {len(retired):,} idle{'' if forbidden > 0 else ' for as long as a start takes'}",
+                f"retire {len(retired):,} idle{'' if forbidden > 0 else f' for {_seconds(keep)}'}",
             ),
-            (len(kept), f"keep {len(kept):,} idle for {_seconds(keep)}, as long as a start takes"),
+            (len(kept), f"keep {len(kept):,} idle for {_seconds(keep)}"),
             (busy if target > limit else 0, f"let {busy:,} busy finish"),
         )
         if count
     ]
     if actions:
-        sentence = f"{_situation(demand, policy, timed=wanted < useful)}: {', '.join(actions)}"
+        situation = _situation(demand, policy, foreseen, timed=wanted < useful)
+        sentence = f"{situation}: {', '.join(actions)}"
     else:
-        sentence = _rest(demand, policy, target)
+        sentence = _rest(demand, policy, foreseen, target)
     return Decision(
         target=target,
         start=start,
         retire=tuple(worker.id for worker in (*cancelled, *retired)),
         sentence=sentence,
-        wake_at=kept[0].since + keep if kept else None,
+        wake_at=_wake_at(demand, policy, kept[0].since + keep if kept else None, foreseen, now),
     )
+
+
+def keep_seconds(startup_seconds: float, gaps: Sequence[float]) -> float:
+    """Return how long to keep an idle worker of a pipeline.
+
+    Args:
+        startup_seconds: expected seconds from asking for a worker until it is idle.
+        gaps: seconds from the end of each of the pipeline's last jobs until the next work came.
+
+    >>> keep_seconds(50.0, [])
+    2.0
+    >>> keep_seconds(50.0, [20.0, 3600.0, 45.0])
+    50.0
+    """
+    long = LONG_KEEP_STARTS * startup_seconds
+    if len(gaps) >= 2 and sum(gap <= long for gap in gaps) * 2 >= len(gaps):
+        return max(long, SHORT_KEEP_LEAST)
+    return min(max(SHORT_KEEP_STARTS * startup_seconds, SHORT_KEEP_LEAST), SHORT_KEEP_MOST)
+
+
+def _foreseen(demand: Demand, policy: Policy, *, started: bool) -> int:
+    """Return how many datums that are still to come count already."""
+    horizon = policy.startup_seconds * (FORESIGHT_SLACK if started else 1.0)
+    return demand.foreseen if policy.autoscaling and demand.foreseen_in <= horizon else 0
+
+
+def _wake_at(
+    demand: Demand, policy: Policy, retire_at: float | None, foreseen: int, now: float
+) -> float | None:
+    """Return when time alone changes the answer."""
+    times = [] if retire_at is None else [retire_at]
+    if demand.foreseen and not foreseen and policy.autoscaling and not policy.stopped:
+        times.append(now + max(0.0, demand.foreseen_in - policy.startup_seconds))
+    return min(times, default=None)
 
 
 def _least_far_first(worker: WorkerView) -> tuple[bool, float, str]:
@@ -176,17 +232,17 @@ def _least_far_first(worker: WorkerView) -> tuple[bool, float, str]:
     return worker.state == "starting", -worker.since, worker.id
 
 
-def _useful(demand: Demand, policy: Policy, busy: int) -> int:
+def _useful(demand: Demand, policy: Policy, busy: int, foreseen: int) -> int:
     """Return how many workers can have something to do; the rest is surplus."""
     if policy.stopped:
         return 0
     if not policy.autoscaling:
         return policy.workers
-    if not demand.unclaimed and not demand.claimed:
+    if not demand.unclaimed and not demand.claimed and not foreseen:
         return 0
     # A run is not shared, so claimed datums occupy the workers that hold them and no more. One worker
     # stays even if those have vanished: their datums come back when their leases end.
-    return min(policy.workers, max(1, busy + demand.unclaimed))
+    return min(policy.workers, max(1, busy + demand.unclaimed + foreseen))
 
 
 def _worth_starting(demand: Demand, policy: Policy) -> int:
@@ -194,7 +250,7 @@ def _worth_starting(demand: Demand, policy: Policy) -> int:
     threshold = WORTHWHILE_STARTS * policy.startup_seconds
     if not policy.autoscaling or demand.seconds_per_datum is None or threshold <= 0:
         return policy.workers
-    seconds = (demand.unclaimed + demand.claimed) * demand.seconds_per_datum
+    seconds = (demand.unclaimed + demand.claimed + demand.foreseen) * demand.seconds_per_datum
     return max(1, math.ceil(min(policy.workers, seconds / threshold)))
 
 
@@ -236,14 +292,20 @@ def run_length(
     return max(1, length)
 
 
-def _situation(demand: Demand, policy: Policy, *, timed: bool) -> str:
+def _situation(demand: Demand, policy: Policy, foreseen: int, *, timed: bool) -> str:
     """Say what the decision comes from, with the numbers."""
     if policy.stopped:
         return "the pipeline is stopped"
     if not policy.autoscaling:
         return f"{_count(policy.workers, 'worker')} wanted at all times"
     if not demand.unclaimed and not demand.claimed:
-        return "nothing waits"
+        if not foreseen:
+            return "nothing waits"
+        coming = "1 datum is" if foreseen == 1 else f"{foreseen:,} datums are"
+        return (
+            f"{coming} foreseen in {_seconds(demand.foreseen_in)}, {_seconds(policy.startup_seconds)} for a start;"
+            f" {_count(policy.workers, 'worker')} at most"
+        )
     waiting = "1 datum waits" if demand.unclaimed == 1 else f"{demand.unclaimed:,} datums wait"
     times = ""
     if timed and demand.seconds_per_datum is not None:
@@ -253,12 +315,12 @@ def _situation(demand: Demand, policy: Policy, *, timed: bool) -> str:
     return f"{waiting} and {demand.claimed:,} run{times}; {_count(policy.workers, 'worker')} at most"
 
 
-def _rest(demand: Demand, policy: Policy, target: int) -> str:
+def _rest(demand: Demand, policy: Policy, foreseen: int, target: int) -> str:
     """Say that nothing is to be done. What changes with every datum is left out: such decisions are one."""
     if not target:
-        return f"{_situation(demand, policy, timed=False)}: no workers"
+        return f"{_situation(demand, policy, foreseen, timed=False)}: no workers"
     if not policy.autoscaling:
-        return f"{_situation(demand, policy, timed=False)}: all are there"
+        return f"{_situation(demand, policy, foreseen, timed=False)}: all are there"
     return f"{_count(target, 'worker')} for the work that is left, {policy.workers:,} at most: no change"
 
 

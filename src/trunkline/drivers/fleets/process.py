@@ -53,6 +53,8 @@ class _Worker:
     spec: WorkerSpec
     phase: WorkerPhase = WorkerPhase.PENDING
     reason: str = ""
+    #: Waits for the memory of others.
+    queued: bool = False
     #: Set iff running.
     process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
@@ -64,6 +66,9 @@ class _Worker:
 
 class ProcessFleet:
     """Implements ``ports.Fleet``."""
+
+    name = "processes"
+    startup_prior = 0.5  # a process with its private root
 
     def __init__(
         self,
@@ -144,6 +149,7 @@ class ProcessFleet:
                     worker_id=worker_id,
                     phase=worker.phase,
                     reason=worker.reason,
+                    queued=worker.queued,
                     machine=self._machine.name if worker.phase is WorkerPhase.RUNNING else "",
                 )
                 for worker_id, worker in self._workers.items()
@@ -251,6 +257,7 @@ class ProcessFleet:
             with self._lock:
                 if worker.spec.worker_id not in self._workers:
                     continue  # stopped meanwhile
+                worker.queued = False
                 if image is not None and image.state is ImageState.FAILED:
                     worker.phase = WorkerPhase.GONE
                     fault = f'image "{image.name}" could not be built: {image.reason}'
@@ -259,8 +266,9 @@ class ProcessFleet:
                     worker.reason = f'waits for image "{image.name}" to be built'
                 elif ahead is not None:
                     worker.reason = f"waits behind worker {ahead.spec.worker_id[:8]}, which {ahead.reason}"
+                    worker.queued = True
                 elif lack := self._lack(worker.spec.memory):
-                    worker.reason = lack
+                    worker.reason, worker.queued = lack, True
                     ahead = worker
                 else:
                     self._spawn(worker, image)

@@ -1,0 +1,63 @@
+"""How long starts of workers take here: measured per fleet, image and kind of machine, and kept.
+
+The estimate is the median of the last starts of an image; before there is one, of nothing better than the
+fleet's prior. It also says when a start has taken so long that somebody should look.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from trunkline.meta import workers
+
+if TYPE_CHECKING:
+    from trunkline.pfs.versions import Versions, Write
+    from trunkline.ports import Fleet
+
+#: A start is worrying when it takes longer than this many usual ones, and never before ``WORRY_LEAST`` seconds:
+#: image pulls and machines vary by a factor of two from day to day.
+WORRY_STARTS, WORRY_LEAST = 3.0, 60.0
+
+
+class Starts:
+    """The starts seen so far. Threads share it: two that read the same estimate waste a moment, no more."""
+
+    def __init__(self, versions: Versions, fleet: Fleet) -> None:
+        self._versions = versions
+        self._fleet = fleet
+        self._seen: dict[str, list[float]] = {}
+
+    def seconds(self, image: str) -> float:
+        """Return how long a worker of this image is expected to take from being asked for to being ready."""
+        seen = self._of(image)
+        return statistics.median(seen) if seen else self._fleet.startup_prior
+
+    def usual(self, image: str, waited: float) -> str:
+        """Say what to think of a worker that has waited for so many seconds."""
+        seen = self._of(image)
+        if not seen:
+            return ""
+        usual = statistics.median(seen)
+        worrying = max(WORRY_STARTS * usual, WORRY_LEAST)
+        if waited > worrying:
+            return f"longer than usual: starts take about {usual:.3g} s here"
+        return f"starts take about {usual:.3g} s here; worry after {worrying:.0f} s"
+
+    def learn(self, write: Write, image: str, machine_kind: str, seconds: float) -> None:
+        """Remember a start."""
+        workers.add_startup(write.conn, self._fleet.name, image, machine_kind, seconds, write.now)
+        self._seen[image] = [seconds, *self._of_snapshot(write, image)][: workers.STARTUPS_KEPT]
+
+    def _of(self, image: str) -> list[float]:
+        found = self._seen.get(image)
+        if found is None:
+            rows = self._versions.read(workers.startups, self._fleet.name, image)
+            found = self._seen[image] = [seconds for _, seconds in rows]
+        return found
+
+    def _of_snapshot(self, write: Write, image: str) -> list[float]:
+        known = self._seen.get(image)
+        if known is not None:
+            return known
+        return [seconds for _, seconds in workers.startups(write.conn, self._fleet.name, image)][1:]
