@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pachyderm_sdk
 import pytest
 from patience import PATIENCE
+from s3_server import S3Server, s3_server
 
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.errors import ResourceExhausted
@@ -134,6 +135,13 @@ def serving(folder: Path) -> Iterator[Served]:
         for stop in stops:
             stop()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server; each test makes a bucket or a prefix of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
 
 
 @pytest.fixture

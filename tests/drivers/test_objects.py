@@ -7,11 +7,13 @@ import resource
 import signal
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import AlreadyExists, DataLoss, NotFound, ResourceExhausted
@@ -19,12 +21,21 @@ from trunkline.errors import AlreadyExists, DataLoss, NotFound, ResourceExhauste
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from s3_server import S3Server
+
     from trunkline.ports import ObjectStore
 
 
-@pytest.fixture(params=["memory", "local"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return MemoryObjects() if request.param == "memory" else LocalObjects(tmp_path / "objects")
+@pytest.fixture(params=["memory", "local", "s3"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    if request.param == "memory":
+        return MemoryObjects()
+    if request.param == "local":
+        return LocalObjects(tmp_path / "objects")
+    server: S3Server = request.getfixturevalue("s3")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    return BucketObjects(f"s3://ready/{uuid.uuid4().hex}/objects")
 
 
 def test_what_was_put_is_read_back_whole_and_in_ranges(objects: ObjectStore) -> None:

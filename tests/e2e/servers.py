@@ -45,8 +45,10 @@ class Server:
         *,
         python: Sequence[str] = (sys.executable,),
         environment: dict[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.data = data
+        self._options = tuple(options)
         self._python = tuple(python)
         self._environment = environment or {}
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -59,7 +61,7 @@ class Server:
     def start(self) -> Server:
         """Start it and wait until it says that it is ready. A second start keeps the address."""
         command = [*self._python, "-m", "trunkline.cli", "serve", "--data", str(self.data)]
-        command += ["--listen", self._listen, "--capacity-memory", "64Gi"]
+        command += ["--listen", self._listen, "--capacity-memory", "64Gi", *self._options]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
                 command,

@@ -5,7 +5,9 @@ Libraries that only some servers need are imported when they are chosen.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from trunkline import errors
 from trunkline.drivers.fleets.process import ProcessFleet
@@ -28,10 +30,29 @@ def objects(settings: Settings) -> ObjectStore:
 
     Raises:
         InvalidArgument: the URL means no store that can be used.
+        PermissionDenied: the server may not do in it what it must.
+        FailedPrecondition: there is no such bucket, or it cannot hold what is never replaced.
+        Unavailable: it does not answer.
     """
-    if not settings.store:
+    url = settings.store
+    if not url:
         return LocalObjects(settings.data.absolute() / "objects")
-    raise errors.InvalidArgument(f"--store {settings.store!r} is not supported; leave it out for a folder")
+    if url in ("memory:", "memory://"):
+        from trunkline.drivers.objects.memory import MemoryObjects
+
+        return MemoryObjects()
+    if url.startswith("file:///"):
+        return LocalObjects(Path(unquote(url.removeprefix("file://"))))
+    scheme = url.partition("://")[0]
+    if scheme not in ("s3", "gs", "az"):
+        raise errors.InvalidArgument(
+            f"--store {url!r} is not supported; use s3://bucket/prefix, gs://bucket/prefix,"
+            " az://container/prefix, file:///folder or memory:, or leave it out for a folder in --data"
+        )
+    from trunkline.drivers.objects import buckets
+
+    buckets.BucketObjects(url, patience=buckets.PATIENCE_AT_START).check()
+    return buckets.BucketObjects(url)
 
 
 def fleet(settings: Settings, address: str, images: ImageEnvironments) -> Fleet:

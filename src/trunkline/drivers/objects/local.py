@@ -59,7 +59,7 @@ class LocalObjects(WrappedObjects):
         try:
             handle = os.open(self._root / key, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise self._missing(key) from error
+            raise self._missing(key, error) from error
         except OSError as error:
             self._fail("read", key, error)
         try:

@@ -1,8 +1,8 @@
 """Objects kept by any store that ``obstore`` knows; only here its calls and errors are turned into ours.
 
 Create-only puts, whole or ranged gets, deletes and listings are the same calls for a folder, memory and
-the clouds' buckets, so the drivers beside this module only build the store and add what theirs lacks
-(the local folder: durability). Nothing here knows what the bytes mean.
+the clouds' buckets, so the drivers beside this module only build the store and add what theirs lacks (the
+local folder: durability; buckets: patience and what their refusals mean). Nothing here knows what the bytes mean.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trunkline.errors import (
     NotFound,
     PermissionDenied,
     ResourceExhausted,
+    TrunklineError,
     Unavailable,
 )
 
@@ -69,9 +70,9 @@ class WrappedObjects:
                 if len(data) == length:
                     return data
         except FileNotFoundError as error:
-            raise self._missing(key) from error
+            raise self._missing(key, error) from error
         except (BaseError, OSError) as error:
-            if self._size(key) >= start + (length or 0):
+            if not self._may_be_range(error) or self._size(key) >= start + (length or 0):
                 self._fail("read", key, error)
         raise self._too_short(key, start, length)
 
@@ -102,15 +103,19 @@ class WrappedObjects:
         """Return None: nothing but this process reaches the store; drivers of remote ones say otherwise."""
         return None
 
+    def _may_be_range(self, error: Exception) -> bool:  # noqa: ARG002
+        """Tell whether an error may mean that the object is too short; then its size is asked for."""
+        return True
+
     def _size(self, key: str) -> int:
         try:
             return int(obstore.head(self._store, key)["size"])
         except FileNotFoundError as error:
-            raise self._missing(key) from error
+            raise self._missing(key, error) from error
         except (BaseError, OSError) as error:
             self._fail("read", key, error)
 
-    def _missing(self, key: str) -> NotFound:
+    def _missing(self, key: str, _error: Exception) -> TrunklineError:
         return NotFound(f"there is no object {key!r} in {self._where}; it was deleted or never stored")
 
     def _too_short(self, key: str, start: int, length: int | None) -> DataLoss:
@@ -120,15 +125,17 @@ class WrappedObjects:
         )
 
     def _fail(self, verb: str, key: str, error: Exception) -> NoReturn:
+        raise self._ours(verb, key, error) from error
+
+    def _ours(self, verb: str, key: str, error: Exception) -> TrunklineError:
+        """Return what an error of ``obstore`` or the system means here."""
         text = str(error).partition("\n")[0]
         if any(sign in text for sign in NO_ROOM):
-            raise ResourceExhausted(
+            return ResourceExhausted(
                 f"cannot {verb} object {key!r}: {self._where} is full ({text}); make room and try again"
-            ) from error
+            )
         if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
-            raise PermissionDenied(
+            return PermissionDenied(
                 f"cannot {verb} object {key!r} in {self._where}: {text}; check the rights of the server"
-            ) from error
-        raise Unavailable(
-            f"cannot {verb} object {key!r}: {self._where} did not answer ({text}); try again"
-        ) from error
+            )
+        return Unavailable(f"cannot {verb} object {key!r}: {self._where} did not answer ({text}); try again")

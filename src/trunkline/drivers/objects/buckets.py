@@ -1,0 +1,218 @@
+"""Objects in a bucket of S3, Google Cloud Storage or Azure, or of a server that speaks S3.
+
+``obstore`` finds the credentials and repeats what may be repeated without a thought: reads, listings and
+deletes. Puts are repeated here. A put whose answer was lost has perhaps been stored, and then the second
+try finds the key taken, by itself: so after a try that may have gone through, the stored bytes are compared.
+
+What a bucket refuses is said in the words of who can mend it (``refusals``). A bucket is durable when it
+acknowledges; nothing is flushed here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from trunkline.drivers.objects import refusals
+from trunkline.drivers.objects.wrapped import WrappedObjects
+from trunkline.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    TrunklineError,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from obstore.store import ClientConfig, RetryConfig
+
+log = logging.getLogger("trunkline.drivers.objects")
+
+#: Seconds during which a bucket that does not answer is asked again: what a deployment or a failover of the
+#: store takes, and as long as a worker waits for the server.
+PATIENCE = 60.0
+#: Seconds of patience at the start of the server, where somebody waits for the sentence.
+PATIENCE_AT_START = 10.0
+_FIRST_PAUSE = 0.1  # seconds
+_LONGEST_PAUSE = 5.0  # seconds
+#: Seconds for one try. A pack of 64 MiB takes as long at 4.5 Mbit/s; what is slower should not be a server's store.
+_TRY = 120.0
+#: Seconds without a byte after which a read is begun anew.
+_SILENCE = 20.0
+#: Seconds to make a connection.
+_CONNECT = 5.0
+
+_STORES: dict[str, type[S3Store | GCSStore | AzureStore]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+
+
+class BucketObjects(WrappedObjects):
+    """An ``ObjectStore`` over the keys of a bucket that begin with a prefix.
+
+    Args:
+        url: ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``az://container/prefix``. Everything else
+            (credentials, region, endpoint) comes from the cloud's usual environment variables.
+        patience: seconds during which a bucket that does not answer is asked again.
+
+    Raises:
+        InvalidArgument: the URL names no bucket, or a variable has a value that means nothing.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _STORES or not parts.netloc or parts.query or parts.fragment:
+            raise InvalidArgument(
+                f"--store {url!r} names no bucket; write it as {parts.scheme or 's3'}://bucket/prefix"
+            )
+        self._place = refusals.Place(parts.scheme, parts.netloc, parts.path.strip("/"))
+        self._patience = patience
+        client: ClientConfig = {
+            "allow_http": _endpoint().startswith("http://"),  # whoever names such an address wants it
+            "connect_timeout": timedelta(seconds=_CONNECT),
+            "timeout": timedelta(seconds=_TRY),
+        }
+        self._writes = self._build(client, {"max_retries": 0})
+        again: RetryConfig = {
+            "max_retries": 100,  # the time decides
+            "retry_timeout": timedelta(seconds=patience),
+            "backoff": {
+                "init_backoff": timedelta(seconds=_FIRST_PAUSE),
+                "max_backoff": timedelta(seconds=_LONGEST_PAUSE),
+                "base": 2,
+            },
+        }
+        reads = self._build({**client, "read_timeout": timedelta(seconds=min(_SILENCE, patience / 3))}, again)
+        super().__init__(reads, str(self._place))
+        self._signs = True
+
+    def _build(self, client: ClientConfig, retry: RetryConfig) -> S3Store | GCSStore | AzureStore:
+        try:
+            return _STORES[self._place.scheme](
+                self._place.bucket,
+                prefix=self._place.prefix or None,
+                client_options=client,
+                retry_config=retry,
+            )
+        except (BaseError, ValueError) as error:
+            text = str(error).partition("\n")[0]
+            raise InvalidArgument(
+                f"--store {self._place} cannot be used: {text}; correct the environment variables of the server"
+            ) from error
+
+    def put(self, key: str, parts: Sequence[bytes | memoryview]) -> None:
+        """Store the concatenation of ``parts`` under a key that is not taken."""
+        deadline = time.monotonic() + self._patience
+        pause = _FIRST_PAUSE
+        tried = False
+        while True:
+            try:
+                obstore.put(self._writes, key, parts, mode="create", use_multipart=False)
+                return
+            except AlreadyExistsError as error:
+                if not refusals.is_race(error):
+                    if tried and self._holds(key, parts):
+                        return
+                    raise AlreadyExists(
+                        f"object {key!r} exists already in {self._where}; "
+                        "objects are never replaced, choose another key"
+                    ) from error
+            except (BaseError, OSError) as error:
+                ours = self._ours("store", key, error)
+                if not isinstance(ours, Unavailable) or time.monotonic() + pause > deadline:
+                    raise ours from error
+            tried = True
+            time.sleep(pause * random.uniform(0.5, 1.0))  # many packs were refused at the same moment
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:
+        """Return a URL that lets whoever has it read or write one object for so long.
+
+        It ends earlier when the server's own credentials do. None when these cannot sign.
+        """
+        if not self._signs:
+            return None
+        try:
+            return obstore.sign(self._writes, method, key, timedelta(seconds=seconds))
+        except (BaseError, OSError) as error:
+            ours = self._ours("sign", key, error)
+            if not ours.retryable:
+                self._signs = False  # asking a cloud in vain for each pack would cost more than it saves
+                log.warning(
+                    "URLs cannot be signed, workers' bytes go through the server: %s",
+                    ours.message,
+                    extra={"action": "cannot_sign"},
+                )
+            return None
+
+    def check(self) -> None:
+        """Make sure that objects can be put, read, listed and deleted, before anything depends on it.
+
+        Raises:
+            PermissionDenied: the server may not do all of that; names what it lacks.
+            FailedPrecondition: there is no such bucket, or it replaces objects.
+            Unavailable: it does not answer.
+        """
+        key = f"checks/{uuid.uuid4().hex}"
+        lacking = []
+        tries: list[tuple[str, Callable[[], object]]] = [
+            ("store", lambda: self.put(key, [b"trunkline"])),
+            ("read", lambda: self.get(key)),
+            ("list", lambda: list(self.list("checks/"))),
+            ("delete", lambda: self.delete(key)),
+        ]
+        for verb, attempt in tries:
+            try:
+                attempt()
+                if verb == "store":
+                    self._check_replacing(key)
+            except NotFound:
+                continue  # it could not be stored, which is said already
+            except PermissionDenied as error:
+                if not refusals.is_about_rights(error.__cause__):
+                    raise  # who the server is, not what it may
+                lacking.append(verb)
+        if lacking:
+            raise PermissionDenied(self._place.lacks(lacking))
+
+    def _check_replacing(self, key: str) -> None:
+        try:
+            self.put(key, [b"another"])
+        except AlreadyExists:
+            return
+        raise FailedPrecondition(
+            f"{self._place} replaces objects that exist, although told not to (If-None-Match); "
+            "use a store with conditional writes"
+        )
+
+    def _holds(self, key: str, parts: Sequence[bytes | memoryview]) -> bool:
+        """Tell whether an object is what an earlier try of a put has stored."""
+        return self.get(key) == b"".join(parts)
+
+    def _may_be_range(self, error: Exception) -> bool:
+        return refusals.status_of(error) == 416
+
+    def _missing(self, key: str, error: Exception) -> TrunklineError:
+        if refusals.code_of(error) == "NoSuchBucket":
+            return self._ours("read", key, error)
+        return super()._missing(key, error)
+
+    def _ours(self, verb: str, key: str, error: Exception) -> TrunklineError:
+        return refusals.translate(self._place, verb, key, error) or super()._ours(verb, key, error)
+
+
+def _endpoint() -> str:
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    return next((os.environ[name] for name in names if os.environ.get(name)), "")

@@ -1,0 +1,150 @@
+"""Whole servers whose bytes are in a real S3 bucket, on good days and bad ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from pachyderm_sdk.api import pps
+from s3_server import SECRET_OF_USERS, BadWay
+from servers import Server, ended, files_of, make_pipeline, make_repo, put, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from s3_server import S3Server
+
+    Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def way(s3: S3Server) -> Iterator[BadWay]:
+    way = BadWay(s3.address)
+    yield way
+    way.close()
+
+
+@pytest.fixture
+def serve(s3: S3Server, tmp_path: Path) -> Iterator[Serve]:
+    """Start a server on a prefix of its own, perhaps by another way."""
+    started: list[Server] = []
+
+    def start(way: str = "") -> Server:
+        environment = s3.environment(address=way)
+        url = f"s3://ready/{uuid.uuid4().hex}"
+        server = Server(tmp_path / "data", environment=environment, options=["--store", url])
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.close()
+
+
+COPY = "cp /pfs/images/* /pfs/out/"
+
+
+def test_the_story_runs_on_a_bucket_and_outlives_a_kill(serve: Serve) -> None:
+    server = serve()
+    client = server.client()
+    images = make_repo(client, "images")
+    pipeline = make_pipeline(client, "copies", COPY, "images")
+    pictures = {f"/{number}": os.urandom(300_000) for number in range(4)}
+    first = put(client, images, pictures)
+    assert ended(client, pipeline, first).state == pps.JobState.JOB_SUCCESS
+
+    server.kill()
+    server.start()
+    client = server.client()
+
+    assert not (server.data / "objects").exists()
+    assert files_of(client, "images@master") == pictures
+    assert files_of(client, "copies@master") == pictures
+    more = {"/9": os.urandom(3 << 20)}
+    second = put(client, images, more)
+    assert ended(client, pipeline, second).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "copies@master") == pictures | more
+
+
+def test_a_store_that_is_busy_and_hangs_up_delays_the_story_and_loses_nothing(
+    serve: Serve, way: BadWay
+) -> None:
+    server = serve(way.address)
+    client = server.client()
+    images = make_repo(client, "images")
+    pipeline = make_pipeline(client, "copies", COPY, "images")
+    for how in ("503", "refuse", "cut request", "lose answer"):
+        way.go_wrong(how, "PUT", times=2)
+    for how in ("503", "cut answer"):
+        way.go_wrong(how, "GET", times=2)
+    pictures = {f"/{number}": os.urandom(700_000) for number in range(6)}
+
+    commit = put(client, images, pictures)
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "copies@master") == pictures
+    assert files_of(client, "images@master") == pictures
+
+
+def test_a_server_killed_while_its_pack_is_on_the_way_keeps_what_was_finished(
+    serve: Serve, way: BadWay
+) -> None:
+    server = serve(way.address)
+    client = server.client()
+    images = make_repo(client, "images")
+    before = {"/before": os.urandom(400_000)}
+    put(client, images, before)
+    commit = client.pfs.start_commit(branch=images)
+    way.go_wrong("stall", "PUT")
+
+    def write() -> None:
+        with pytest.raises(grpc.RpcError):
+            client.pfs.put_file_from_bytes(commit=commit, path="/lost", data=os.urandom(400_000))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    until(lambda: not way.left, "the pack to be on its way")
+    server.kill()
+    writer.join()
+    server.start()
+
+    client = server.client()
+    client.pfs.put_file_from_bytes(commit=commit, path="/after", data=b"after")
+    client.pfs.finish_commit(commit=commit)
+    assert files_of(client, "images@master") == before | {"/after": b"after"}
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "said"),
+    [
+        ("s3://nowhere-at-all/x", "", "there is no such bucket; make it or name another with --store"),
+        ("s3://ready/x", "reader", "allow s3:PutObject and s3:DeleteObject on arn:aws:s3:::ready/x/*"),
+        ("ftp://ready/x", "", "use s3://bucket/prefix"),
+    ],
+)
+def test_a_server_that_cannot_use_its_store_says_why_and_does_not_start(
+    s3: S3Server, tmp_path: Path, url: str, key: str, said: str
+) -> None:
+    environment = s3.environment(key=key, secret=SECRET_OF_USERS) if key else s3.environment()
+    command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(tmp_path), "--store", url]
+
+    done = subprocess.run(
+        [*command, "--listen", "127.0.0.1:0"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
