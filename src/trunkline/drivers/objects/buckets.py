@@ -48,7 +48,7 @@ PATIENCE = 60.0
 #: Seconds of patience at the start of the server, where somebody waits for the sentence.
 PATIENCE_AT_START = 10.0
 _FIRST_PAUSE = 0.1  # seconds
-_LONGEST_PAUSE = 5.0  # seconds
+_LONGEST_PAUSE = 2.0  # seconds
 #: Seconds for one try. A pack of 64 MiB takes as long at 4.5 Mbit/s; what is slower should not be a server's store.
 _TRY = 120.0
 #: Seconds without a byte after which a read is begun anew.

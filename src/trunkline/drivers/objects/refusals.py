@@ -24,6 +24,8 @@ _REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'")
 #: What the addresses have in common that are asked for credentials when the environment names none: those of
 #: the machine, in EC2, then Google's and Azure's.
 _MACHINE = ("/latest/api/token", "/latest/meta-data/", "metadata.google.internal", "/metadata/identity")
+#: How ``obstore`` names the one request whose URL it hides: to STS, for the role of a service account.
+_ASSUMING = "POST REDACTED"
 
 #: Codes that mean: the server is not whom it says it is.
 _IDENTITY = {
@@ -109,7 +111,7 @@ def translate(place: Place, verb: str, key: str, error: Exception) -> TrunklineE
             f"{doing}: no credentials were found, neither in the environment nor from the machine;"
             f" {_CREDENTIALS[place.scheme]}"
         )
-    if "AssumeRoleWithWebIdentity" in text:
+    if _ASSUMING in text:
         kind = Unavailable if status is None or status >= 500 else PermissionDenied
         return kind(
             f"{doing}: the role of the server's service account could not be assumed ({brief(text)});"
@@ -139,9 +141,7 @@ def translate(place: Place, verb: str, key: str, error: Exception) -> TrunklineE
 
 def is_about_rights(error: BaseException | None) -> bool:
     """Tell whether a refusal is one that a policy for the bucket can mend."""
-    return code_of(error) in ("", "AccessDenied", "AllAccessDisabled") and (
-        "AssumeRoleWithWebIdentity" not in str(error)
-    )
+    return code_of(error) in ("", "AccessDenied", "AllAccessDisabled") and _ASSUMING not in str(error)
 
 
 def is_race(error: Exception) -> bool:
