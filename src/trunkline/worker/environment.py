@@ -1,7 +1,8 @@
 """The environment variables of a command: a small base, the pipeline's own, and those of the contract.
 
 Built anew rather than inherited, so that neither the worker's token nor the server's cloud credentials
-reach user code. The contract's variables win over the pipeline's, which win over the base.
+reach user code. The contract's variables win over the pipeline's, which win over the base: what commands get
+of this machine, or, where a launcher starts them, the environment of the container it lives in.
 """
 
 from __future__ import annotations
@@ -16,34 +17,32 @@ if TYPE_CHECKING:
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def base(world: World) -> dict[str, str]:
-    """Return the variables that do not depend on the datum or the pipeline."""
+def of_machine(venv: str) -> dict[str, str]:
+    """Return what commands get of this machine's environment; ``venv`` is the image's folder or empty."""
     path = os.environ.get("PATH") or _PATH
     variables = {
-        "PATH": f"{world.venv}/bin:{path}" if world.venv else path,
+        "PATH": f"{venv}/bin:{path}" if venv else path,
         "HOME": os.environ.get("HOME", "/"),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "PACH_IN_WORKER": "true",
     }
-    if world.venv:
-        variables["VIRTUAL_ENV"] = world.venv
+    if venv:
+        variables["VIRTUAL_ENV"] = venv
     return variables
 
 
-def of_datum(
-    fixed: dict[str, str], pfs: str, tmp: str, assignment: pb.Assignment, datum: pb.Datum
-) -> dict[str, str]:
+def of_datum(world: World, tmp: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
     """Return all variables for one datum.
 
     Args:
-        fixed: what ``base`` returned.
-        pfs: where the command finds /pfs.
+        world: what the command sees, with the datum shown.
         tmp: folder for temporary files.
         assignment: the claimed run that the datum belongs to.
         datum: the datum.
     """
-    variables = fixed | {"TMPDIR": tmp} | dict(assignment.command.env)
+    pfs = world.pfs
+    variables = world.variables | {"TMPDIR": tmp} | dict(assignment.command.env)
     variables |= {
+        "PACH_IN_WORKER": "true",
         "PFS_ROOT": pfs,
         "PACH_DATUM_ID": datum.id,
         "PACH_JOB_ID": assignment.job_id,

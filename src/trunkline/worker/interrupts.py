@@ -28,6 +28,8 @@ class Interrupts:
         self.restart_datum = False
         #: Finish the running datum, hand in and go. Does not end a command.
         self.retire = False
+        #: No time or no means are left: end the command, hand in what is finished, give the rest back and go.
+        self.give_back = False
         #: Nobody is left to work for: end now.
         self.abandon = False
 
@@ -37,12 +39,14 @@ class Interrupts:
         claim_lost: bool = False,
         restart_datum: bool = False,
         retire: bool = False,
+        give_back: bool = False,
         abandon: bool = False,
     ) -> None:
         """Raise flags and wake the main thread. Safe in a signal handler."""
         self.claim_lost |= claim_lost
         self.restart_datum |= restart_datum
-        self.retire |= retire
+        self.retire |= retire or give_back
+        self.give_back |= give_back
         self.abandon |= abandon
         os.eventfd_write(self.descriptor, 1)
 
@@ -54,7 +58,7 @@ class Interrupts:
     @property
     def end_command(self) -> bool:
         """Whether a running command must be ended at once."""
-        return self.claim_lost or self.restart_datum or self.abandon
+        return self.claim_lost or self.restart_datum or self.give_back or self.abandon
 
     def quiet(self) -> None:
         """Make the descriptor unreadable until the next flag."""

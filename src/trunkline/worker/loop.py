@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError, Unauthenticated
@@ -12,7 +13,6 @@ from trunkline.worker import assignment
 from trunkline.worker.api import ServerAPI, patiently
 from trunkline.worker.interrupts import Interrupts
 from trunkline.worker.keeper import Keeper
-from trunkline.worker.places import Places
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 #: Seconds that one claim waits at the server for work.
 _CLAIM_WAIT = 30.0
+#: Seconds in which the server must answer a new worker. More than for one that works: on Kubernetes both may
+#: start together, and a server that moves to a new node is away for minutes.
+_REGISTER_PATIENCE = 600.0
+#: Of the grace after SIGTERM, what is kept for handing in and giving back: a quarter, 5 s at most.
+_HAND_IN_SHARE, _HAND_IN_MOST = 0.25, 5.0
 
 
 class _Stop(BaseException):
@@ -36,15 +41,18 @@ class Worker:
         self._interrupts = Interrupts()
         self._api = self._connect()
         self._keeper = Keeper(self._connect(), self._interrupts)
-        self._places = Places(settings.scratch, has_memory=not world.lack)
         self._waiting = False
-        self._notes = list(_notes(settings, world))
+        self._told_to_go = False
+        self._notes = world.notes
+        for note in self._notes:
+            say(note)
 
     def run(self) -> int:
         """Live; return the exit code: 0 when the work is done, 1 when the server is gone or strange."""
+        signal.signal(signal.SIGALRM, self._on_time_up)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
-            patiently(lambda: self._api.register(os.getpid()), self._interrupts)
+            self._register()
             self._keeper.start()
             self._claim_until_retired()
         except _Stop:
@@ -59,6 +67,19 @@ class Worker:
             self._keeper.stop()
         return 1 if self._interrupts.abandon else 0
 
+    def _register(self) -> None:
+        deadline = time.monotonic() + _REGISTER_PATIENCE
+        self._waiting = True
+        try:
+            while True:
+                try:
+                    return patiently(lambda: self._api.register(os.getpid()), self._interrupts)
+                except TrunklineError as error:
+                    if not error.retryable or time.monotonic() > deadline:
+                        raise
+        finally:
+            self._waiting = False
+
     def _claim_until_retired(self) -> None:
         while not (self._interrupts.retire or self._interrupts.abandon):
             answer = patiently(self._claim, self._interrupts)
@@ -68,7 +89,7 @@ class Worker:
                     self._keeper,
                     self._interrupts,
                     self._world,
-                    self._places,
+                    self._world.places,
                     answer.assignment,
                     self._notes,
                 )
@@ -91,29 +112,22 @@ class Worker:
         parent = self._settings.parent
         orphaned = bool(parent) and os.getppid() != parent
         self._interrupts.raise_flag(retire=True, abandon=orphaned)
+        if not self._told_to_go:
+            self._told_to_go = True
+            grace = self._settings.grace
+            # The kernel's clock rather than a thread: a timer that is set nearly never, and only here.
+            left = grace - min(grace * _HAND_IN_SHARE, _HAND_IN_MOST)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
         if self._waiting:
             self._waiting = False
             raise _Stop
 
+    def _on_time_up(self, number: int, frame: object) -> None:
+        del number, frame
+        self._interrupts.raise_flag(give_back=True)
+
     def _connect(self) -> ServerAPI:
         return ServerAPI(self._settings.server, self._settings.worker_id, self._settings.token)
-
-
-def _notes(settings: Settings, world: World) -> list[str]:
-    """Return what whoever reads the log should know about this worker's world."""
-    notes = []
-    if settings.image.name and not settings.image.known:
-        notes.append(
-            f'image "{settings.image.name}" is not known here; commands run on this machine\'s own tools'
-        )
-    if world.lack:
-        notes.append(
-            f"this machine does not let workers have a private root ({world.lack}); "
-            f"commands find /pfs in the folder that $PFS_ROOT names"
-        )
-    for note in notes:
-        say(note)
-    return notes
 
 
 def say(text: str) -> None:

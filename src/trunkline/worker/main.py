@@ -1,7 +1,8 @@
 """The worker process, in the order that its privileges and its start-up time dictate.
 
-First the private root, which must be made before a second thread exists and before anything heavy is
-imported; only then the client, the messages and the loop. The process ends with the one that started it.
+First the world its commands will see: a private root must be made before a second thread exists and before
+anything heavy is imported. Only then the client, the messages and the loop. The process ends with the one
+that started it.
 """
 
 from __future__ import annotations
@@ -29,15 +30,8 @@ def main() -> int:
         libc.die_with_parent(signal.SIGTERM)
         if os.getppid() != given.parent:
             return 1  # it died before it could be watched
-    _leave_name(given.scratch)
     os.chdir("/")
 
     from trunkline.worker.loop import Worker
 
     return Worker(given, here).run()
-
-
-def _leave_name(scratch: str) -> None:
-    """Write down which mount namespace this is, so that the fleet can find what outlives a killed worker."""
-    with open(os.path.join(scratch, "namespace"), "w", encoding="ascii") as file:
-        file.write(os.readlink("/proc/self/ns/mnt"))

@@ -1,7 +1,8 @@
 """Finds what a command has written to /pfs/out, as the files that will be uploaded.
 
-Links count as what they lead to, as seen inside the private root, where the worker lives too: a link into
-an input or anywhere else is a file with that content, a link to a folder is that folder. What is not
+Links count as what they lead to, as commands see it: a link into an input or anywhere else is a file with that
+content, a link to a folder is that folder. (The worker lives in the private root too; in a pod the launcher has
+replaced the links that lead out of /pfs.) What is not
 content (pipes, sockets, devices, empty folders) is left out without a word, as Pachyderm does.
 
 Must not change anything below /pfs/out.
@@ -9,6 +10,7 @@ Must not change anything below /pfs/out.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,16 +32,23 @@ class OutputFile(NamedTuple):
     size_bytes: int
 
 
-def find(out: str) -> Iterator[OutputFile]:
+def find(out: str, links_within: str = "") -> Iterator[OutputFile]:
     """Yield every output file below the folder ``out``.
+
+    Args:
+        out: the folder.
+        links_within: folder that links must not lead out of, because commands see other files outside of it than
+            the worker does; empty when both see the same.
 
     Raises:
         InvalidArgument: a name cannot be stored, or a link leads nowhere or in a circle.
     """
-    return _walk(out, "", ())
+    return _walk(out, "", (), links_within)
 
 
-def _walk(folder: str, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[OutputFile]:
+def _walk(
+    folder: str, below: str, above: tuple[tuple[int, int], ...], links_within: str
+) -> Iterator[OutputFile]:
     """Walk ``folder``, known to the user as ``below``; ``above`` identifies the folders that led here."""
     status = os.stat(folder)
     this = (status.st_dev, status.st_ino)
@@ -55,7 +64,12 @@ def _walk(folder: str, below: str, above: tuple[tuple[int, int], ...]) -> Iterat
         ) from None
     for entry in entries:
         path = f"{below}/{entry.name}"
+        real = entry.path
         try:
+            if entry.is_symlink():
+                real = os.path.realpath(entry.path, strict=True)
+                if links_within and not real.startswith(links_within + "/"):
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             status = entry.stat()
         except OSError as error:
             raise InvalidArgument(
@@ -64,11 +78,9 @@ def _walk(folder: str, below: str, above: tuple[tuple[int, int], ...]) -> Iterat
             ) from error
         if stat.S_ISREG(status.st_mode):
             paths.validate(path)
-            yield OutputFile(
-                path, os.path.realpath(entry.path) if entry.is_symlink() else entry.path, status.st_size
-            )
+            yield OutputFile(path, real, status.st_size)
         elif stat.S_ISDIR(status.st_mode):
-            yield from _walk(entry.path, path, (*above, this))
+            yield from _walk(entry.path, path, (*above, this), links_within)
 
 
 def _shown(path: str) -> str:

@@ -42,6 +42,8 @@ class Place:
 
     def real(self, path: str, pfs: str) -> str | None:
         """Return where the file that commands see at ``path`` really is; None when it is not below ``pfs``."""
+        if path.startswith(self.tmp + "/"):
+            return path
         if not path.startswith(pfs + "/"):
             return None
         below = path[len(pfs) :]
@@ -54,7 +56,8 @@ class Places:
     """All places of one worker. Used only while nothing is shown as /pfs."""
 
     def __init__(self, scratch: str, has_memory: bool) -> None:
-        self._disk = scratch
+        #: The folder for what lies on disk.
+        self.disk = scratch
         self._has_memory = has_memory
         self._made = 0
         #: Emptied pairs of out and temporary folders.
@@ -67,7 +70,7 @@ class Places:
     def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> Place:
         """Make a place with an empty folder per input."""
         self._made += 1
-        root = f"{PFS}/{self._made}" if in_memory else f"{self._disk}/datum-{self._made}"
+        root = f"{PFS}/{self._made}" if in_memory else f"{self.disk}/datum-{self._made}"
         place = Place(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
         for folder in (root, place.out, *(f"{root}/{name}" for name in inputs)):
             os.mkdir(folder)
@@ -86,7 +89,7 @@ class Places:
     def make_shared(self, number: int, in_memory: bool) -> str:
         """Make a folder for something that is copied into several places."""
         self._made += 1
-        folder = f"{PFS if in_memory else self._disk}/item-{number}-{self._made}"
+        folder = f"{PFS if in_memory else self.disk}/item-{number}-{self._made}"
         os.mkdir(folder)
         return folder
 
@@ -107,7 +110,7 @@ class Places:
         if self._spare:
             return self._spare.pop()
         self._made += 1
-        out, tmp = f"{self._disk}/out-{self._made}", f"{self._disk}/tmp-{self._made}"
+        out, tmp = f"{self.disk}/out-{self._made}", f"{self.disk}/tmp-{self._made}"
         for folder in (out, tmp):
             os.mkdir(folder)
         return out, tmp

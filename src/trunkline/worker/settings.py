@@ -2,7 +2,8 @@
 
 Not by arguments, because everyone on the machine can read those. The variables are taken out of the
 environment here, and commands are given one that is built anew (``environment.py``), so the token stays
-with the worker. The process fleet sets them (``drivers/fleets/process.py``); a test keeps both in step.
+with the worker. The process fleet sets them (``drivers/fleets/process.py``), and the pod of a worker; a test
+keeps both in step.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class Settings(NamedTuple):
     memory: int = 0
     #: Whether to try for a private root.
     namespaces: bool = True
+    #: Socket of the launcher that starts commands; empty when the worker starts them itself.
+    launcher: str = ""
+    #: Seconds after SIGTERM in which the worker must be gone.
+    grace: float = 60.0
 
 
 def take(environ: MutableMapping[str, str]) -> Settings:
@@ -73,6 +78,8 @@ def take(environ: MutableMapping[str, str]) -> Settings:
         parent=int(given.get(_PREFIX + "PARENT", "0")),
         memory=int(given.get(_PREFIX + "MEMORY", "0")),
         namespaces=given.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
+        launcher=given.get(_PREFIX + "LAUNCHER", ""),
+        grace=float(given.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
     )
 
 

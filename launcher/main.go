@@ -1,0 +1,67 @@
+// The launcher starts commands for a worker that lives in another container of the same pod.
+//
+// A Python worker cannot live in an arbitrary image, and starting a command there through an engine or the
+// API server costs 50 to 100 ms each time. So this one static binary is copied into a shared volume, runs as
+// the first process of the user's container, and starts what the worker asks for over a Unix socket. It needs
+// no privilege, no shell and no file of the image.
+//
+// It decides nothing: which command, how long, how often and what its end means are the worker's business.
+// docs/design/launcher.md has the protocol.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// How long a launcher waits for its worker. The worker's image is on the machine by then, since its copy of
+// the launcher came from it; a worker that has not come after so long will not.
+const workerPatience = 10 * time.Minute
+
+const usage = `usage: launcher install PATH    copy this program to PATH
+       launcher serve SOCKET    start commands for the worker that connects to SOCKET`
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "launcher: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(arguments []string) error {
+	if len(arguments) == 2 && arguments[0] == "install" {
+		return install(arguments[1])
+	}
+	if len(arguments) == 2 && arguments[0] == "serve" {
+		return serve(arguments[1], workerPatience)
+	}
+	return errors.New("it is started by the pod of a worker, not by hand\n" + usage)
+}
+
+// install copies the running program to path, whole or not at all.
+func install(path string) error {
+	source, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return fmt.Errorf("cannot read its own program: %w", err)
+	}
+	defer source.Close()
+	half, err := os.CreateTemp(filepath.Dir(path), ".launcher-*")
+	if err != nil {
+		return fmt.Errorf("cannot install itself as %s: %w; mount a writable volume there", path, err)
+	}
+	defer os.Remove(half.Name())
+	_, err = io.Copy(half, source)
+	// The temporary file is its owner's alone; the user's container may run as anybody.
+	err = errors.Join(err, half.Chmod(0o755), half.Close())
+	if err == nil {
+		err = os.Rename(half.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot install itself as %s: %w", path, err)
+	}
+	return nil
+}
