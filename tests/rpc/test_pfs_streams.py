@@ -320,8 +320,10 @@ def test_a_disk_that_is_full_in_the_middle_of_a_long_stream_ends_it(server, imag
 
 texts = st.text(max_size=20)
 large = st.integers(frames.CUT_FROM, frames.CUT_FROM * 20).map(lambda size: bytes(size))
+small = st.integers(0, frames.CUT_FROM).map(lambda size: bytes(size))
 messages = st.one_of(
     st.builds(pfs_pb2.AddFile, path=texts, datum=texts, raw=st.builds(BytesValue, value=large | st.binary())),
+    st.builds(pfs_pb2.AddFile, path=texts | st.just("p" * 130), raw=st.builds(BytesValue, value=small)),
     st.builds(pfs_pb2.AddFile, path=texts, url=st.builds(pfs_pb2.AddFile.UrlSource, url=texts)),
     st.builds(pfs_pb2.AddFile, path=texts | st.just("p" * 9000)),
 ).map(lambda add: pfs_pb2.ModifyFileRequest(add_file=add)) | st.one_of(
@@ -333,7 +335,34 @@ messages = st.one_of(
 @given(messages, st.binary(max_size=4))
 def test_frames_cut_by_hand_say_what_the_message_says(message, unknown):
     """Also with what an unknown field may look like behind them, or half of one."""
-    frame = message.SerializeToString() + unknown
+    same_by_hand(message.SerializeToString() + unknown)
+
+
+@given(
+    st.integers(130, 4000),
+    st.lists(st.tuples(st.integers(0, 24), st.binary(min_size=1, max_size=1)), max_size=3),
+)
+def test_a_small_file_with_other_bytes_in_its_head_is_what_the_message_says(size, changes):
+    """Tags, lengths and path of a frame that would be cut, some of them overwritten."""
+    message = pfs_pb2.ModifyFileRequest(
+        add_file=pfs_pb2.AddFile(path="/some/path", raw=BytesValue(value=bytes(size)))
+    )
+    frame = bytearray(message.SerializeToString())
+    for at, byte in changes:
+        frame[at : at + 1] = byte
+
+    same_by_hand(bytes(frame))
+
+
+def test_a_small_file_is_cut_by_hand():
+    frame = pfs_pb2.ModifyFileRequest(
+        add_file=pfs_pb2.AddFile(path="/a", raw=BytesValue(value=bytes(range(256))))
+    ).SerializeToString()
+
+    assert frames.cut_small(frame) == ("/a", "", bytes(range(256)))
+
+
+def same_by_hand(frame):
     try:
         decoded = pfs_pb2.ModifyFileRequest.FromString(frame)
     except DecodeError:

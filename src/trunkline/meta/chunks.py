@@ -6,6 +6,7 @@ The hottest table. A pack's entries arrive together in one ``executemany``; look
 from __future__ import annotations
 
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
@@ -32,6 +33,14 @@ class PackEntries(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the pack."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of its chunks as stored."""
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of its chunks."""
 
     @property
     def body(self) -> bytes | None:
@@ -84,12 +93,13 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
     chunks = stored = length = count = 0
     for record in packs:
         pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=record.body)
-        rows = sorted(record.entries)  # in the order of the index: neighbours lie on one page
+        # In the order of the index: neighbours lie on one page.
+        rows = sorted(record.entries, key=itemgetter(0))
         _add_chunks(conn, pack_id, rows)
         count += 1
         chunks += len(rows)
-        stored += sum(row[2] for row in rows)
-        length += sum(row[3] for row in rows)
+        stored += record.stored_bytes
+        length += record.chunk_bytes
     if count or written_bytes:
         _COUNT.run(
             conn,

@@ -1,15 +1,17 @@
 """The frames of a stream of file changes, decoded by hand where that pays.
 
 A large frame is nearly always one piece of a file: three nested length-delimited fields around a megabyte.
-Decoding it as a message copies the megabyte twice; here it is cut out of the frame as a view. Everything
-else, and whatever looks unusual, goes through the message class. Both ways give the same operations; a
-test holds them together.
+Decoding it as a message copies the megabyte twice; here it is cut out of the frame as a view. A frame of a
+kilobyte is nearly always a whole small file, laid out so regularly that two looks at fixed places tell
+(0.7 µs instead of 1.6, of the 10 that such a file costs). Everything else, and whatever looks unusual, goes
+through the message class. All ways give the same operations; a test holds them together.
 
 Only the layout of ``ModifyFileRequest`` is known here, not what the operations do.
 """
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 from trunkline.rpc.gen import pfs_pb2
@@ -29,6 +31,16 @@ _DATUM = 2 << 3 | 2
 _RAW = 3 << 3 | 2
 _VALUE = 1 << 3 | 2
 
+#: How a length is written, as a little-endian number, when it takes two bytes; else one that no two bytes are.
+_TWO_BYTES = [
+    1 << 16 if length < 0x80 else length & 0x7F | 0x80 | length >> 7 << 8 for length in range(CUT_FROM)
+]
+#: The start of a small file: AddFile and its length, path and its length of one byte.
+_START = struct.Struct("<BHBB")
+#: What stands between its path and its content: raw and its length, value and its length.
+_BETWEEN = struct.Struct("<BHBH")
+#: Bytes of the frames that can look so, at least: AddFile must be 128 bytes long or more.
+_SMALL_FROM = 3 + 128
 
 #: Path, datum and bytes to append. A plain tuple: there is one for each file of an upload.
 Add = tuple[str, str, "bytes | memoryview"]
@@ -44,6 +56,10 @@ def decode(frame: bytes) -> Operation:
     """
     if len(frame) >= CUT_FROM:
         add = _cut(frame)
+        if add is not None:
+            return add
+    elif len(frame) >= _SMALL_FROM:
+        add = cut_small(frame)
         if add is not None:
             return add
     message = _parse(frame)
@@ -79,6 +95,31 @@ def _cut(frame: bytes) -> Add | None:
     except (ValueError, IndexError):  # the message class will say what is wrong with it, if anything is
         return None
     return (path, datum, data) if data is not None else None
+
+
+def cut_small(frame: bytes) -> Add | None:
+    """Return the small file that makes up the whole frame, or None when the frame is anything else."""
+    tag, length, path_tag, path_length = _START.unpack_from(frame)
+    at = _START.size + path_length
+    content = at + _BETWEEN.size
+    if content > len(frame):
+        return None
+    raw_tag, raw_length, value_tag, value_length = _BETWEEN.unpack_from(frame, at)
+    if (
+        tag == _ADD_FILE
+        and path_tag == _PATH
+        and path_length < 0x80
+        and raw_tag == _RAW
+        and value_tag == _VALUE
+        and length == _TWO_BYTES[len(frame) - 3]
+        and raw_length == _TWO_BYTES[len(frame) - at - 3]
+        and value_length == _TWO_BYTES[len(frame) - content]
+    ):
+        try:
+            return frame[_START.size : at].decode(), "", frame[content:]
+        except UnicodeDecodeError:  # the message class will say so
+            return None
+    return None
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -2,8 +2,9 @@
 
 The event loop's thread does nothing with a frame but put it on a list. A batch of frames goes to the
 executor, one batch at a time per stream so that their order is kept, and is decoded and applied there while
-the next one is gathered; so a stream holds at most two batches. A stream that pauses sends what it has, so
-that its errors come at once, and an error of a batch ends the call without waiting for more frames.
+the next one is gathered; so a stream holds at most two batches. The last batch and what ends the stream go
+over together. A stream that pauses sends what it has, so that its errors come at once, and an error of a batch
+ends the call without waiting for more frames.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Bytes of frames that make a batch. Two batches of the largest frames (20 MiB) stay under 48 MiB.
-BATCH_BYTES = 256 << 10
+#: Bytes of frames that make a batch. Two batches with the largest frames (20 MiB) stay under 48 MiB.
+BATCH_BYTES = 1 << 20
 #: Frames that make a batch: handing one over costs as much as some twenty small files.
-BATCH_FRAMES = 256
+BATCH_FRAMES = 1024
 #: Seconds after which frames that are too few for a batch are applied all the same.
 PAUSE = 0.01
 
@@ -52,13 +53,21 @@ class WriteCalls(Part):
         applier = Applier(self._versions, begin)
         async with Feed(self._executor, applier) as feed:
             await feed.receive(requests)
-            changes = applier.changes
-            if not isinstance(changes, CommitStream):
-                raise errors.InvalidArgument(
-                    "the stream of changes names no commit; its first message must be set_commit"
-                )
-            await feed.finish(changes.finish)
+            await feed.finish(lambda: _commit_stream(applier).finish())
         return EMPTY_REPLY
+
+
+def _commit_stream(applier: Applier) -> CommitStream:
+    """Return the changes of a whole stream.
+
+    Raises:
+        InvalidArgument: it never said what they are for.
+    """
+    if not isinstance(applier.changes, CommitStream):
+        raise errors.InvalidArgument(
+            "the stream of changes names no commit; its first message must be set_commit"
+        )
+    return applier.changes
 
 
 class Applier:
@@ -181,7 +190,7 @@ class Feed:
             self._running.add_done_callback(lambda _: self._executor.submit(self._applier.abort))
 
     async def receive(self, requests: AsyncIterator[bytes]) -> None:
-        """Take frames until the client has sent all, and apply them.
+        """Take frames until the client has sent all, and apply all but the last batch, which ``finish`` does.
 
         Raises:
             TrunklineError: what the applier raised, as soon as it did.
@@ -198,8 +207,20 @@ class Feed:
         reading.result()
 
     async def finish(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the last step in the executor; if it succeeds there is nothing to drop any more."""
-        value: T = await self._start(fn, *args, **kwargs)
+        """Apply the last batch and run the last step; if both succeed there is nothing to drop any more.
+
+        Raises:
+            TrunklineError: what the applier or the step raised.
+        """
+        batch = self._gathered()
+        await self._idle()
+
+        def last() -> T:
+            if batch:
+                self._applier.apply(batch)
+            return fn(*args, **kwargs)
+
+        value = await self._start(last)
         self._finished = True
         return value
 
@@ -213,10 +234,6 @@ class Feed:
                 self._apply()
             elif self._timer is None:
                 self._timer = loop.call_later(PAUSE, self._paused)
-        await self._idle()
-        if self._frames:
-            self._apply()
-            await self._idle()
 
     async def _idle(self) -> None:
         """Wait until no batch is being applied."""
@@ -225,12 +242,16 @@ class Feed:
 
     def _apply(self) -> None:
         """Give the gathered frames to the executor."""
+        self._job = self._start(self._applier.apply, self._gathered())
+        self._job.add_done_callback(self._applied)
+
+    def _gathered(self) -> list[bytes]:
+        """Take the gathered frames."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         batch, self._frames, self._size = self._frames, [], 0
-        self._job = self._start(self._applier.apply, batch)
-        self._job.add_done_callback(self._applied)
+        return batch
 
     def _start(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         self._running = running = self._executor.submit(fn, *args, **kwargs)

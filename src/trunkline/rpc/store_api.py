@@ -59,7 +59,7 @@ class StoreServicer(Part):
         applier = PutApplier(self._versions)
         async with Feed(self._executor, applier) as feed:
             await feed.receive(requests)
-            await feed.finish(applier.opened().finish)
+            await feed.finish(lambda: applier.opened().finish())
         return pb.PutFilesResponse()
 
 

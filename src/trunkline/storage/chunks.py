@@ -63,6 +63,9 @@ class PackRecord:
     size: int
     #: The chunks in it, packed: a stream of a million small files holds a million of them.
     columns: bytes
+    #: Bytes of its chunks, as stored and uncompressed.
+    stored_bytes: int
+    chunk_bytes: int
     #: The pack itself when it is small: the index keeps it. None when it is in the object store.
     body: bytes | None = None
 
@@ -104,28 +107,32 @@ def chunk_id(data: bytes | memoryview) -> ChunkId:
     return ChunkId(blake3(data).digest())
 
 
-def encode(pieces: Sequence[bytes | memoryview]) -> list[tuple[int, bytes | memoryview]]:
-    """Compress chunks where it pays; return codec and stored bytes of each.
+def encode(pieces: Sequence[bytes | memoryview]) -> tuple[list[int], list[bytes | memoryview]]:
+    """Compress chunks where it pays; return the codec of each, and the stored bytes of each.
 
     Small chunks go through zstd in one call: each call lets other threads run and must then wait for its
     turn again, which for a kilobyte costs more than the compression. Of many, a sample is tried first, in one
     frame: on pictures and the like zstd gives up at once (30 µs for 256 KiB), but not on a kilobyte (5 µs each).
     """
+    codecs, stored = [RAW] * len(pieces), list(pieces)
+    if len(pieces) >= _SAMPLED:
+        sample = b"".join(pieces[::_SAMPLE_STEP])
+        if not _is_worthwhile(_codecs.compressor.compress(sample), sample):
+            return codecs, stored
     if len(pieces) == 1:
-        packed_one = _codecs.compressor.compress(pieces[0])
-        return [(RAW, pieces[0]) if len(packed_one) > len(pieces[0]) * _WORTHWHILE else (ZSTD, packed_one)]
-    if len(pieces) >= _SAMPLED and not _is_worthwhile(b"".join(pieces[::_SAMPLE_STEP])):
-        return [(RAW, piece) for piece in pieces]
-    packed = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
-    return [
-        (RAW, piece) if len(segment) > len(piece) * _WORTHWHILE else (ZSTD, segment.tobytes())
-        for piece, segment in ((piece, packed[number]) for number, piece in enumerate(pieces))
-    ]
+        packed = [_codecs.compressor.compress(pieces[0])]
+    else:
+        segments = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
+        packed = [segments[at].tobytes() for at in range(len(pieces))]
+    for at, smaller in enumerate(packed):
+        if _is_worthwhile(smaller, pieces[at]):
+            codecs[at], stored[at] = ZSTD, smaller
+    return codecs, stored
 
 
-def _is_worthwhile(data: bytes) -> bool:
-    """Whether zstd makes something noticeably smaller."""
-    return len(_codecs.compressor.compress(data)) <= len(data) * _WORTHWHILE
+def _is_worthwhile(packed: bytes, data: bytes | memoryview) -> bool:
+    """Whether zstd made something noticeably smaller."""
+    return len(packed) <= len(data) * _WORTHWHILE
 
 
 def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
