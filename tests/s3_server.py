@@ -149,6 +149,9 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+_ANSWERS = {"503": b"SlowDown", "403": b"AccessDenied"}
+
+
 class BadWay:
     """An HTTP proxy to one address that misbehaves as told. Connections carry one request each.
 
@@ -173,7 +176,7 @@ class BadWay:
     def go_wrong(self, how: str, method: str, times: int = 1, path: str = "") -> None:
         """Let the next requests of a method, whose path holds ``path``, go wrong.
 
-        ``503`` answers so. ``cut request`` passes half of the body and hangs up. ``cut answer`` passes half
+        ``503`` and ``403`` answer so. ``cut request`` passes half of the body and hangs up. ``cut answer`` passes half
         of the answer and hangs up. ``lose answer`` passes the request, waits for the answer and hangs up.
         ``stall`` never answers. ``refuse`` hangs up at once.
         """
@@ -237,11 +240,11 @@ class BadWay:
         if how == "stall":
             self._closed.wait()
             return
-        if how == "503":
+        if how in _ANSWERS:
             reader.read(length)
-            body = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+            body = b"<Error><Code>%b</Code><Message>So it is told.</Message></Error>" % _ANSWERS[how]
             connection.sendall(
-                b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Type: application/xml\r\n"
+                b"HTTP/1.1 %b So\r\nConnection: close\r\nContent-Type: application/xml\r\n" % how.encode()
                 + b"Content-Length: %d\r\n\r\n" % len(body)
                 + body
             )
@@ -279,6 +282,48 @@ class BadWay:
     def _count(self, size: int) -> None:
         with self._lock:
             self.bytes += size
+
+
+class Relay:
+    """Passes TCP through to an address that may be told later, and counts the bytes of both directions."""
+
+    def __init__(self) -> None:
+        self.target = ""
+        self.bytes = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                here, _ = self._listener.accept()
+            except OSError:
+                return
+            host, _, port = self.target.rpartition(":")
+            try:
+                there = socket.create_connection((host, int(port)))
+            except OSError:
+                here.close()
+                continue
+            for ends in ((here, there), (there, here)):
+                threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+                with self._lock:
+                    self.bytes += len(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+        source.close()
 
 
 def _head(reader: BinaryIO) -> list[bytes]:

@@ -20,6 +20,7 @@ from trunkline.pfs.modify import Changes
 from trunkline.pps import claims, datums, logs, plan, rows
 from trunkline.pps.specs import input_of
 from trunkline.pps.staffing import token_hash
+from trunkline.rpc.direct import LARGE_BYTES, DirectReads
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.parts import Part
 from trunkline.storage import files as storage_files
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Bytes of file content in one Fetch frame.
 FRAME = 1 << 20
+#: Bytes of one place in it.
+PLACE_BYTES = 64
 #: Assignments kept at hand; each is as large as its run of datums.
 ASSIGNMENTS_KEPT = 256
 _STATES = {
@@ -115,7 +118,7 @@ class WorkerServicer(Part):
     async def Fetch(self, request: pb.FetchRequest, context: Any) -> AsyncIterator[pb.FetchResponse]:
         worker_id = await self._authenticate(context)
         assigned = await self._blocking(self._owned, worker_id, request.claim_id)
-        pieces = self._pieces(assigned, request.items)
+        pieces = self._pieces(assigned, request.items, direct=request.direct)
         while (frame := await self._blocking(next, pieces, None)) is not None:
             yield frame
 
@@ -233,8 +236,11 @@ class WorkerServicer(Part):
         spec = self._specs.of(conn, pipeline.id, job.version)
         return job, pipeline, spec, plan.inputs_of(conn, spec, job)
 
-    def _pieces(self, assigned: Assigned, wanted: Iterable[int]) -> Iterator[pb.FetchResponse]:
+    def _pieces(
+        self, assigned: Assigned, wanted: Iterable[int], *, direct: bool
+    ) -> Iterator[pb.FetchResponse]:
         """Yield the files of items in frames of about ``FRAME`` bytes."""
+        reads = DirectReads(self._versions.chunks) if direct else None
         frame, size = pb.FetchResponse(), 0
         for position in wanted:
             if position >= len(assigned.items):
@@ -242,17 +248,21 @@ class WorkerServicer(Part):
                     f"the assignment has {len(assigned.items)} items, item {position} was asked for"
                 )
             item = assigned.items[position]
-            for path, data, last in self._content(assigned.trees[item.input], item):
-                frame.pieces.append(pb.FilePiece(item=position, path=path, data=data, last=last))
-                size += len(data) + len(path) + 16
+            for piece in self._content(assigned.trees[item.input], item, reads):
+                piece.item = position
+                frame.pieces.append(piece)
+                size += len(piece.data) + len(piece.path) + 16 + PLACE_BYTES * len(piece.places)
+                if reads is not None and reads.fresh:
+                    frame.packs.extend(reads.fresh)
+                    reads.fresh.clear()
                 if size >= FRAME:
                     yield frame
                     frame, size = pb.FetchResponse(), 0
         if frame.pieces:
             yield frame
 
-    def _content(self, tree: TreeId, item: rows.RowItem) -> Iterator[tuple[str, bytes, bool]]:
-        """Yield (path, bytes, whether the file ends) of an item's files."""
+    def _content(self, tree: TreeId, item: rows.RowItem, reads: DirectReads | None) -> Iterator[pb.FilePiece]:
+        """Yield the pieces of an item's files."""
         trees = self._versions.trees
         if item.path.endswith("/"):
             entries = storage_files.walk(trees, tree, item.path)
@@ -262,12 +272,28 @@ class WorkerServicer(Part):
         for entry in entries:
             if entry.is_dir:
                 continue
-            before: bytes | None = None
-            for data in storage_files.read(self._versions.chunks, entry.value):
-                if before is not None:
-                    yield entry.path, before, False
-                before = data
-            yield entry.path, before or b"", True
+            before = pb.FilePiece(path=entry.path)
+            large = reads is not None and entry.size >= LARGE_BYTES
+            pieces = self._large(entry, reads) if large and reads is not None else self._read(entry)
+            first = True
+            for piece in pieces:
+                if not first:
+                    yield before
+                before, first = piece, False
+            before.last = True
+            yield before
+
+    def _read(self, entry: storage_files.FileEntry) -> Iterator[pb.FilePiece]:
+        for data in storage_files.read(self._versions.chunks, entry.value):
+            yield pb.FilePiece(path=entry.path, data=data)
+
+    def _large(self, entry: storage_files.FileEntry, reads: DirectReads) -> Iterator[pb.FilePiece]:
+        for run in reads.pieces(entry.value):
+            if run.places:
+                yield pb.FilePiece(path=entry.path, places=run.places)
+            else:
+                for data in self._versions.chunks.read_many(run.others):
+                    yield pb.FilePiece(path=entry.path, data=data)
 
 
 class Receiving:

@@ -74,6 +74,15 @@ class ChunkStore:
         """Return the bytes of those chunks that are stored; the others are left out."""
         return {id: place.length for id, place in self._index.find(ids).items()}
 
+    def places(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
+        """Return where those chunks lie that are stored; for who reads them without this store."""
+        return self._index.find(ids)
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Return where the packs are; for who moves whole packs without this store."""
+        return self._objects
+
     def read(self, id: ChunkId) -> bytes:
         """Return a chunk's bytes.
 

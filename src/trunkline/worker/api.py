@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from trunkline.client.channel import Channel
 from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.worker.store_way import StoreWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +39,8 @@ class ServerAPI:
 
     def __init__(self, address: str, worker_id: str, token: str) -> None:
         self._channel = Channel(address, (("worker-id", worker_id), ("worker-token", token)))
+        #: The way to the object store past the server.
+        self.store = StoreWay()
 
     def register(self, pid: int) -> None:
         """Say that the worker stands ready."""
@@ -53,12 +56,24 @@ class ServerAPI:
         request = pb.RenewRequest(claim_id=claim_id, datum=datum, datum_started=started)
         return pb.RenewResponse.FromString(self._unary("Renew", request))
 
-    def fetch(self, claim_id: str, items: Sequence[int]) -> Iterator[pb.FilePiece]:
-        """Yield the files of the items, in the order asked for."""
-        request = pb.FetchRequest(claim_id=claim_id, items=items).SerializeToString()
+    def fetch(
+        self, claim_id: str, items: Sequence[int], *, direct: bool
+    ) -> Iterator[tuple[pb.FilePiece, Sequence[str]]]:
+        """Yield the files of the items, in the order asked for, each piece with the URLs that its places count.
+
+        Args:
+            claim_id: the claim.
+            items: positions of the items.
+            direct: whether pieces may be places in the object store instead of bytes.
+        """
+        request = pb.FetchRequest(claim_id=claim_id, items=items, direct=direct).SerializeToString()
+        urls: list[str] = []
         with contextlib.closing(self._channel.server_stream(_SERVICE + "Fetch", request, _LONG)) as frames:
             for frame in frames:
-                yield from pb.FetchResponse.FromString(frame).pieces
+                response = pb.FetchResponse.FromString(frame)
+                urls += response.packs
+                for piece in response.pieces:
+                    yield piece, urls
 
     def complete(self, frames: Iterable[pb.CompleteRequest]) -> pb.CompleteResponse:
         """Hand in outputs and results."""

@@ -108,6 +108,7 @@ class _Run:
                     self._hand_in(release=True)
                     return
                 raise
+            self._log_note(position)
             self._inputs.done_with(position)
             self._waiting.append(finished)
             self._waiting_bytes += finished.result.upload_bytes
@@ -121,6 +122,11 @@ class _Run:
             if self._interrupts.retire and not last:
                 self._hand_in(release=True)  # the server asked for it with its answer just now
                 return
+
+    def _log_note(self, position: int) -> None:
+        note = self._api.store.take_note()
+        if note:
+            self._keeper.logs.add(position, time.time_ns(), note.encode(), system=True)
 
     def _run_datum(self, position: int) -> Finished:
         while True:

@@ -6,6 +6,9 @@ beside them, and copied into each.
 
 Fetching ahead is bounded in bytes and in datums: a round trip per tiny datum would cost more than its
 command, and more than a batch would only fill the disk.
+
+Of large files the server may say where they lie in the object store instead of sending them. They are read
+from there, and through the server after all when the store cannot be reached from here.
 """
 
 from __future__ import annotations
@@ -20,8 +23,11 @@ from trunkline.errors import TrunklineError, Unauthenticated
 from trunkline.worker import files
 from trunkline.worker.api import patiently
 from trunkline.worker.interrupts import Interrupted
+from trunkline.worker.store_way import StoreUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trunkline.rpc.gen import worker_api_pb2 as pb
     from trunkline.worker.api import ServerAPI
     from trunkline.worker.files import Owner
@@ -139,7 +145,11 @@ class Inputs:
             self._nanoseconds[position] += share
 
     def _fill_patiently(self, batch: list[int]) -> dict[int, Place]:
-        return patiently(lambda: self._fill_once(batch), self._interrupts)
+        try:
+            return patiently(lambda: self._fill_once(batch), self._interrupts)
+        except StoreUnreachable as error:
+            self._api.store.close(str(error))
+            return patiently(lambda: self._fill_once(batch), self._interrupts)
 
     def _fill_once(self, batch: list[int]) -> dict[int, Place]:
         """Fetch and lay out the batch; leave nothing behind when that fails."""
@@ -194,7 +204,8 @@ class Inputs:
                 files.make_folders(target, path, self._owner)
         descriptor = -1
         try:
-            for piece in self._api.fetch(self._assignment.claim_id, sorted(targets)):
+            direct = self._api.store.open
+            for piece, urls in self._api.fetch(self._assignment.claim_id, sorted(targets), direct=direct):
                 if descriptor < 0:
                     if self._interrupts.end_command:
                         raise Interrupted
@@ -205,12 +216,22 @@ class Inputs:
                         made.add(target + parent)
                     descriptor = _create(target + piece.path, self._owner)
                 _write(descriptor, piece.data)
+                if piece.places:
+                    self._read_from_store(descriptor, piece.places, urls)
                 if piece.last:
                     os.close(descriptor)
                     descriptor = -1
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def _read_from_store(self, descriptor: int, places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> None:
+        from trunkline.worker import store_reads  # what it loads costs 25 ms that few workers need
+
+        for data in store_reads.read(self._api.store.connections, places, urls):
+            if self._interrupts.end_command:
+                raise Interrupted
+            _write(descriptor, data)
 
 
 def _create(path: str, owner: Owner) -> int:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"trunkline/rpc/gen/worker_api.proto\x12\x13trunkline.worker.v1\"\x1e\n\x0fRegisterRequest\x12\x0b\n\x03pid\x18\x01 \x01(\x03\"\x12\n\x10RegisterResponse\"$\n\x0c\x43laimRequest\x12\x14\n\x0cwait_seconds\x18\x01 \x01(\x01\"T\n\rClaimResponse\x12\x0e\n\x06retire\x18\x01 \x01(\x08\x12\x33\n\nassignment\x18\x02 \x01(\x0b\x32\x1f.trunkline.worker.v1.Assignment\"\xbb\x02\n\nAssignment\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\x15\n\rlease_seconds\x18\x02 \x01(\x01\x12\x0f\n\x07project\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\x18\n\x10output_commit_id\x18\x06 \x01(\t\x12-\n\x07\x63ommand\x18\x07 \x01(\x0b\x32\x1c.trunkline.worker.v1.Command\x12\x13\n\x0b\x64\x61tum_tries\x18\x08 \x01(\x03\x12\x1d\n\x15\x64\x61tum_timeout_seconds\x18\t \x01(\x01\x12(\n\x05items\x18\n \x03(\x0b\x32\x19.trunkline.worker.v1.Item\x12*\n\x06\x64\x61tums\x18\x0b \x03(\x0b\x32\x1a.trunkline.worker.v1.Datum\"\xe8\x01\n\x07\x43ommand\x12\x0b\n\x03\x63md\x18\x01 \x03(\t\x12\r\n\x05stdin\x18\x02 \x03(\t\x12\x0f\n\x07\x65rr_cmd\x18\x03 \x03(\t\x12\x11\n\terr_stdin\x18\x04 \x03(\t\x12\x32\n\x03\x65nv\x18\x05 \x03(\x0b\x32%.trunkline.worker.v1.Command.EnvEntry\x12\x13\n\x0bworking_dir\x18\x06 \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65pt_return_code\x18\x07 \x03(\x03\x12\x0c\n\x04user\x18\x08 \x01(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x04Item\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x11\n\tcommit_id\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x13\n\x0b\x65mpty_files\x18\x06 \x01(\x08\x12\x0f\n\x07join_on\x18\x07 \x01(\t\x12\x10\n\x08group_by\x18\x08 \x01(\t\"\"\n\x05\x44\x61tum\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x03(\r\"F\n\x0cRenewRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\r\n\x05\x64\x61tum\x18\x02 \x01(\r\x12\x15\n\rdatum_started\x18\x03 \x01(\x01\"E\n\rRenewResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x15\n\rrestart_datum\x18\x02 \x01(\x08\x12\x0e\n\x06retire\x18\x03 \x01(\x08\"/\n\x0c\x46\x65tchRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x03(\r\"?\n\rFetchResponse\x12.\n\x06pieces\x18\x01 \x03(\x0b\x32\x1e.trunkline.worker.v1.FilePiece\"C\n\tFilePiece\x12\x0c\n\x04item\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\"\x9a\x01\n\x0f\x43ompleteRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\x31\n\x07outputs\x18\x02 \x03(\x0b\x32 .trunkline.worker.v1.OutputPiece\x12\x31\n\x07results\x18\x03 \x03(\x0b\x32 .trunkline.worker.v1.DatumResult\x12\x0f\n\x07release\x18\x04 \x01(\x08\"8\n\x0bOutputPiece\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\xa6\x02\n\x0b\x44\x61tumResult\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.trunkline.worker.v1.DatumResult.State\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64ownload_ns\x18\x04 \x01(\x03\x12\x12\n\nprocess_ns\x18\x05 \x01(\x03\x12\x11\n\tupload_ns\x18\x06 \x01(\x03\x12\x16\n\x0e\x64ownload_bytes\x18\x07 \x01(\x03\x12\x14\n\x0cupload_bytes\x18\x08 \x01(\x03\x12\x0f\n\x07started\x18\t \x01(\x01\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07SUCCESS\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\r\n\tRECOVERED\x10\x03\"4\n\x10\x43ompleteResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06retire\x18\x02 \x01(\x08\"K\n\nLogRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12+\n\x05lines\x18\x02 \x03(\x0b\x32\x1c.trunkline.worker.v1.LogLine\"H\n\x07LogLine\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\r\n\x05ts_ns\x18\x02 \x01(\x03\x12\x0f\n\x07message\x18\x03 \x01(\x0c\x12\x0e\n\x06system\x18\x04 \x01(\x08\"\r\n\x0bLogResponse2\xf8\x03\n\x06Worker\x12W\n\x08Register\x12$.trunkline.worker.v1.RegisterRequest\x1a%.trunkline.worker.v1.RegisterResponse\x12N\n\x05\x43laim\x12!.trunkline.worker.v1.ClaimRequest\x1a\".trunkline.worker.v1.ClaimResponse\x12N\n\x05Renew\x12!.trunkline.worker.v1.RenewRequest\x1a\".trunkline.worker.v1.RenewResponse\x12P\n\x05\x46\x65tch\x12!.trunkline.worker.v1.FetchRequest\x1a\".trunkline.worker.v1.FetchResponse0\x01\x12Y\n\x08\x43omplete\x12$.trunkline.worker.v1.CompleteRequest\x1a%.trunkline.worker.v1.CompleteResponse(\x01\x12H\n\x03Log\x12\x1f.trunkline.worker.v1.LogRequest\x1a .trunkline.worker.v1.LogResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"trunkline/rpc/gen/worker_api.proto\x12\x13trunkline.worker.v1\"\x1e\n\x0fRegisterRequest\x12\x0b\n\x03pid\x18\x01 \x01(\x03\"\x12\n\x10RegisterResponse\"$\n\x0c\x43laimRequest\x12\x14\n\x0cwait_seconds\x18\x01 \x01(\x01\"T\n\rClaimResponse\x12\x0e\n\x06retire\x18\x01 \x01(\x08\x12\x33\n\nassignment\x18\x02 \x01(\x0b\x32\x1f.trunkline.worker.v1.Assignment\"\xbb\x02\n\nAssignment\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\x15\n\rlease_seconds\x18\x02 \x01(\x01\x12\x0f\n\x07project\x18\x03 \x01(\t\x12\x10\n\x08pipeline\x18\x04 \x01(\t\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\x18\n\x10output_commit_id\x18\x06 \x01(\t\x12-\n\x07\x63ommand\x18\x07 \x01(\x0b\x32\x1c.trunkline.worker.v1.Command\x12\x13\n\x0b\x64\x61tum_tries\x18\x08 \x01(\x03\x12\x1d\n\x15\x64\x61tum_timeout_seconds\x18\t \x01(\x01\x12(\n\x05items\x18\n \x03(\x0b\x32\x19.trunkline.worker.v1.Item\x12*\n\x06\x64\x61tums\x18\x0b \x03(\x0b\x32\x1a.trunkline.worker.v1.Datum\"\xe8\x01\n\x07\x43ommand\x12\x0b\n\x03\x63md\x18\x01 \x03(\t\x12\r\n\x05stdin\x18\x02 \x03(\t\x12\x0f\n\x07\x65rr_cmd\x18\x03 \x03(\t\x12\x11\n\terr_stdin\x18\x04 \x03(\t\x12\x32\n\x03\x65nv\x18\x05 \x03(\x0b\x32%.trunkline.worker.v1.Command.EnvEntry\x12\x13\n\x0bworking_dir\x18\x06 \x01(\t\x12\x1a\n\x12\x61\x63\x63\x65pt_return_code\x18\x07 \x03(\x03\x12\x0c\n\x04user\x18\x08 \x01(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x04Item\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x11\n\tcommit_id\x18\x04 \x01(\t\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x13\n\x0b\x65mpty_files\x18\x06 \x01(\x08\x12\x0f\n\x07join_on\x18\x07 \x01(\t\x12\x10\n\x08group_by\x18\x08 \x01(\t\"\"\n\x05\x44\x61tum\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x03(\r\"F\n\x0cRenewRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\r\n\x05\x64\x61tum\x18\x02 \x01(\r\x12\x15\n\rdatum_started\x18\x03 \x01(\x01\"E\n\rRenewResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x15\n\rrestart_datum\x18\x02 \x01(\x08\x12\x0e\n\x06retire\x18\x03 \x01(\x08\"?\n\x0c\x46\x65tchRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x03(\r\x12\x0e\n\x06\x64irect\x18\x03 \x01(\x08\"N\n\rFetchResponse\x12.\n\x06pieces\x18\x01 \x03(\x0b\x32\x1e.trunkline.worker.v1.FilePiece\x12\r\n\x05packs\x18\x02 \x03(\t\"t\n\tFilePiece\x12\x0c\n\x04item\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12/\n\x06places\x18\x05 \x03(\x0b\x32\x1f.trunkline.worker.v1.ChunkPlace\"e\n\nChunkPlace\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04pack\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06stored\x18\x04 \x01(\r\x12\x0e\n\x06length\x18\x05 \x01(\r\x12\r\n\x05\x63odec\x18\x06 \x01(\r\"-\n\x0cOfferRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\x0b\n\x03ids\x18\x02 \x01(\x0c\";\n\rOfferResponse\x12\x0f\n\x07missing\x18\x01 \x03(\r\x12\x0c\n\x04pack\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\"\xfa\x01\n\x0f\x43ompleteRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12\x31\n\x07outputs\x18\x02 \x03(\x0b\x32 .trunkline.worker.v1.OutputPiece\x12\x31\n\x07results\x18\x03 \x03(\x0b\x32 .trunkline.worker.v1.DatumResult\x12\x0f\n\x07release\x18\x04 \x01(\x08\x12.\n\x05packs\x18\x05 \x03(\x0b\x32\x1f.trunkline.worker.v1.StoredPack\x12.\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x1f.trunkline.worker.v1.StoredFile\"9\n\nStoredPack\x12\x0c\n\x04pack\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\x0c\"9\n\nStoredFile\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x0c\"8\n\x0bOutputPiece\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\xa6\x02\n\x0b\x44\x61tumResult\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.trunkline.worker.v1.DatumResult.State\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x64ownload_ns\x18\x04 \x01(\x03\x12\x12\n\nprocess_ns\x18\x05 \x01(\x03\x12\x11\n\tupload_ns\x18\x06 \x01(\x03\x12\x16\n\x0e\x64ownload_bytes\x18\x07 \x01(\x03\x12\x14\n\x0cupload_bytes\x18\x08 \x01(\x03\x12\x0f\n\x07started\x18\t \x01(\x01\"F\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07SUCCESS\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\r\n\tRECOVERED\x10\x03\"4\n\x10\x43ompleteResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06retire\x18\x02 \x01(\x08\"K\n\nLogRequest\x12\x10\n\x08\x63laim_id\x18\x01 \x01(\t\x12+\n\x05lines\x18\x02 \x03(\x0b\x32\x1c.trunkline.worker.v1.LogLine\"H\n\x07LogLine\x12\r\n\x05\x64\x61tum\x18\x01 \x01(\r\x12\r\n\x05ts_ns\x18\x02 \x01(\x03\x12\x0f\n\x07message\x18\x03 \x01(\x0c\x12\x0e\n\x06system\x18\x04 \x01(\x08\"\r\n\x0bLogResponse2\xc8\x04\n\x06Worker\x12W\n\x08Register\x12$.trunkline.worker.v1.RegisterRequest\x1a%.trunkline.worker.v1.RegisterResponse\x12N\n\x05\x43laim\x12!.trunkline.worker.v1.ClaimRequest\x1a\".trunkline.worker.v1.ClaimResponse\x12N\n\x05Renew\x12!.trunkline.worker.v1.RenewRequest\x1a\".trunkline.worker.v1.RenewResponse\x12P\n\x05\x46\x65tch\x12!.trunkline.worker.v1.FetchRequest\x1a\".trunkline.worker.v1.FetchResponse0\x01\x12N\n\x05Offer\x12!.trunkline.worker.v1.OfferRequest\x1a\".trunkline.worker.v1.OfferResponse\x12Y\n\x08\x43omplete\x12$.trunkline.worker.v1.CompleteRequest\x1a%.trunkline.worker.v1.CompleteResponse(\x01\x12H\n\x03Log\x12\x1f.trunkline.worker.v1.LogRequest\x1a .trunkline.worker.v1.LogResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,27 +56,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENEWRESPONSE']._serialized_start=1043
   _globals['_RENEWRESPONSE']._serialized_end=1112
   _globals['_FETCHREQUEST']._serialized_start=1114
-  _globals['_FETCHREQUEST']._serialized_end=1161
-  _globals['_FETCHRESPONSE']._serialized_start=1163
-  _globals['_FETCHRESPONSE']._serialized_end=1226
-  _globals['_FILEPIECE']._serialized_start=1228
-  _globals['_FILEPIECE']._serialized_end=1295
-  _globals['_COMPLETEREQUEST']._serialized_start=1298
-  _globals['_COMPLETEREQUEST']._serialized_end=1452
-  _globals['_OUTPUTPIECE']._serialized_start=1454
-  _globals['_OUTPUTPIECE']._serialized_end=1510
-  _globals['_DATUMRESULT']._serialized_start=1513
-  _globals['_DATUMRESULT']._serialized_end=1807
-  _globals['_DATUMRESULT_STATE']._serialized_start=1737
-  _globals['_DATUMRESULT_STATE']._serialized_end=1807
-  _globals['_COMPLETERESPONSE']._serialized_start=1809
-  _globals['_COMPLETERESPONSE']._serialized_end=1861
-  _globals['_LOGREQUEST']._serialized_start=1863
-  _globals['_LOGREQUEST']._serialized_end=1938
-  _globals['_LOGLINE']._serialized_start=1940
-  _globals['_LOGLINE']._serialized_end=2012
-  _globals['_LOGRESPONSE']._serialized_start=2014
-  _globals['_LOGRESPONSE']._serialized_end=2027
-  _globals['_WORKER']._serialized_start=2030
-  _globals['_WORKER']._serialized_end=2534
+  _globals['_FETCHREQUEST']._serialized_end=1177
+  _globals['_FETCHRESPONSE']._serialized_start=1179
+  _globals['_FETCHRESPONSE']._serialized_end=1257
+  _globals['_FILEPIECE']._serialized_start=1259
+  _globals['_FILEPIECE']._serialized_end=1375
+  _globals['_CHUNKPLACE']._serialized_start=1377
+  _globals['_CHUNKPLACE']._serialized_end=1478
+  _globals['_OFFERREQUEST']._serialized_start=1480
+  _globals['_OFFERREQUEST']._serialized_end=1525
+  _globals['_OFFERRESPONSE']._serialized_start=1527
+  _globals['_OFFERRESPONSE']._serialized_end=1586
+  _globals['_COMPLETEREQUEST']._serialized_start=1589
+  _globals['_COMPLETEREQUEST']._serialized_end=1839
+  _globals['_STOREDPACK']._serialized_start=1841
+  _globals['_STOREDPACK']._serialized_end=1898
+  _globals['_STOREDFILE']._serialized_start=1900
+  _globals['_STOREDFILE']._serialized_end=1957
+  _globals['_OUTPUTPIECE']._serialized_start=1959
+  _globals['_OUTPUTPIECE']._serialized_end=2015
+  _globals['_DATUMRESULT']._serialized_start=2018
+  _globals['_DATUMRESULT']._serialized_end=2312
+  _globals['_DATUMRESULT_STATE']._serialized_start=2242
+  _globals['_DATUMRESULT_STATE']._serialized_end=2312
+  _globals['_COMPLETERESPONSE']._serialized_start=2314
+  _globals['_COMPLETERESPONSE']._serialized_end=2366
+  _globals['_LOGREQUEST']._serialized_start=2368
+  _globals['_LOGREQUEST']._serialized_end=2443
+  _globals['_LOGLINE']._serialized_start=2445
+  _globals['_LOGLINE']._serialized_end=2517
+  _globals['_LOGRESPONSE']._serialized_start=2519
+  _globals['_LOGRESPONSE']._serialized_end=2532
+  _globals['_WORKER']._serialized_start=2535
+  _globals['_WORKER']._serialized_end=3119
 # @@protoc_insertion_point(module_scope)

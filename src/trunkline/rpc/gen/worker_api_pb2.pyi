@@ -133,42 +133,106 @@ class RenewResponse(_message.Message):
     def __init__(self, valid: _Optional[bool] = ..., restart_datum: _Optional[bool] = ..., retire: _Optional[bool] = ...) -> None: ...
 
 class FetchRequest(_message.Message):
-    __slots__ = ("claim_id", "items")
+    __slots__ = ("claim_id", "items", "direct")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     items: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, claim_id: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ...) -> None: ...
+    direct: bool
+    def __init__(self, claim_id: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ..., direct: _Optional[bool] = ...) -> None: ...
 
 class FetchResponse(_message.Message):
-    __slots__ = ("pieces",)
+    __slots__ = ("pieces", "packs")
     PIECES_FIELD_NUMBER: _ClassVar[int]
+    PACKS_FIELD_NUMBER: _ClassVar[int]
     pieces: _containers.RepeatedCompositeFieldContainer[FilePiece]
-    def __init__(self, pieces: _Optional[_Iterable[_Union[FilePiece, _Mapping]]] = ...) -> None: ...
+    packs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, pieces: _Optional[_Iterable[_Union[FilePiece, _Mapping]]] = ..., packs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FilePiece(_message.Message):
-    __slots__ = ("item", "path", "data", "last")
+    __slots__ = ("item", "path", "data", "last", "places")
     ITEM_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
     item: int
     path: str
     data: bytes
     last: bool
-    def __init__(self, item: _Optional[int] = ..., path: _Optional[str] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
+    places: _containers.RepeatedCompositeFieldContainer[ChunkPlace]
+    def __init__(self, item: _Optional[int] = ..., path: _Optional[str] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ..., places: _Optional[_Iterable[_Union[ChunkPlace, _Mapping]]] = ...) -> None: ...
+
+class ChunkPlace(_message.Message):
+    __slots__ = ("id", "pack", "offset", "stored", "length", "codec")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    pack: int
+    offset: int
+    stored: int
+    length: int
+    codec: int
+    def __init__(self, id: _Optional[bytes] = ..., pack: _Optional[int] = ..., offset: _Optional[int] = ..., stored: _Optional[int] = ..., length: _Optional[int] = ..., codec: _Optional[int] = ...) -> None: ...
+
+class OfferRequest(_message.Message):
+    __slots__ = ("claim_id", "ids")
+    CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    claim_id: str
+    ids: bytes
+    def __init__(self, claim_id: _Optional[str] = ..., ids: _Optional[bytes] = ...) -> None: ...
+
+class OfferResponse(_message.Message):
+    __slots__ = ("missing", "pack", "url")
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    missing: _containers.RepeatedScalarFieldContainer[int]
+    pack: str
+    url: str
+    def __init__(self, missing: _Optional[_Iterable[int]] = ..., pack: _Optional[str] = ..., url: _Optional[str] = ...) -> None: ...
 
 class CompleteRequest(_message.Message):
-    __slots__ = ("claim_id", "outputs", "results", "release")
+    __slots__ = ("claim_id", "outputs", "results", "release", "packs", "files")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    PACKS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     outputs: _containers.RepeatedCompositeFieldContainer[OutputPiece]
     results: _containers.RepeatedCompositeFieldContainer[DatumResult]
     release: bool
-    def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ...) -> None: ...
+    packs: _containers.RepeatedCompositeFieldContainer[StoredPack]
+    files: _containers.RepeatedCompositeFieldContainer[StoredFile]
+    def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ...) -> None: ...
+
+class StoredPack(_message.Message):
+    __slots__ = ("pack", "size", "columns")
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    pack: str
+    size: int
+    columns: bytes
+    def __init__(self, pack: _Optional[str] = ..., size: _Optional[int] = ..., columns: _Optional[bytes] = ...) -> None: ...
+
+class StoredFile(_message.Message):
+    __slots__ = ("datum", "path", "chunks")
+    DATUM_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    datum: int
+    path: str
+    chunks: bytes
+    def __init__(self, datum: _Optional[int] = ..., path: _Optional[str] = ..., chunks: _Optional[bytes] = ...) -> None: ...
 
 class OutputPiece(_message.Message):
     __slots__ = ("datum", "path", "data")

@@ -1,0 +1,109 @@
+"""Large files go between workers and a real S3 server past ours; when they cannot, they go through it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from pachyderm_sdk.api import pps
+from s3_server import BadWay, Relay
+from servers import Server, ended, files_of, make_pipeline, make_repo, put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pachyderm_sdk import Client
+    from s3_server import S3Server
+
+#: Bytes of what is large here, twice a batch of the worker's.
+LARGE = 33 << 20
+#: A tenth of it: what "almost nothing" is, calls and claims included.
+LITTLE = LARGE // 10
+#: What the URLs of workers have, and the server's own requests do not.
+BY_URL = "X-Amz-Signature="
+
+
+class Setting:
+    """A server on a bucket, with a counted line from its workers and a way to the store that can go bad."""
+
+    def __init__(self, s3: S3Server, data: Path) -> None:
+        self.way = BadWay(s3.address)
+        self.line = Relay()
+        environment = s3.environment(address=self.way.address)
+        store = f"s3://ready/{uuid.uuid4().hex}"
+        options = ["--store", store, "--advertise", self.line.address]
+        self.server = Server(data, environment=environment, options=options).start()
+        self.line.target = self.server.address
+
+    def close(self) -> None:
+        self.server.close()
+        self.line.close()
+        self.way.close()
+
+    def asked_by_url(self, method: str) -> int:
+        return sum(1 for line in self.way.requests if line.startswith(method) and BY_URL in line)
+
+
+@pytest.fixture
+def setting(s3: S3Server, tmp_path: Path) -> Iterator[Setting]:
+    setting = Setting(s3, tmp_path / "data")
+    yield setting
+    setting.close()
+
+
+def summing(client: Client) -> pps.Pipeline:
+    """A pipeline whose output says what its input was, in a few bytes."""
+    return make_pipeline(client, "sums", "cd /pfs/big; sha256sum * > /pfs/out/sums", "big", glob="/")
+
+
+def sums(files: dict[str, bytes]) -> bytes:
+    lines = [f"{sha256(data).hexdigest()}  {path[1:]}\n" for path, data in sorted(files.items())]
+    return "".join(lines).encode()
+
+
+def test_a_large_input_does_not_pass_through_the_server(setting: Setting) -> None:
+    client = setting.server.client()
+    big = make_repo(client, "big")
+    pipeline = summing(client)
+    files = {"/one": os.urandom(LARGE), "/text": b"the same again " * 200_000, "/small": b"small"}
+
+    commit = put(client, big, files)
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "sums@master") == {"/sums": sums(files)}
+    assert setting.line.bytes < LITTLE
+    assert setting.asked_by_url("GET") > 0
+
+
+def test_an_input_comes_through_the_server_when_the_store_is_out_of_reach(setting: Setting) -> None:
+    client = setting.server.client()
+    big = make_repo(client, "big")
+    pipeline = summing(client)
+    files = {"/one": os.urandom(LARGE)}
+    setting.way.go_wrong("403", "GET", times=1000, path=BY_URL)
+
+    commit = put(client, big, files)
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "sums@master") == {"/sums": sums(files)}
+    assert setting.line.bytes > LARGE
+    assert setting.asked_by_url("GET") == 1  # once is enough to know
+
+
+def test_a_read_that_is_cut_short_goes_on_where_it_was(setting: Setting) -> None:
+    client = setting.server.client()
+    big = make_repo(client, "big")
+    pipeline = summing(client)
+    files = {"/one": os.urandom(LARGE)}
+    for how in ("cut answer", "503", "refuse"):
+        setting.way.go_wrong(how, "GET", path=BY_URL)
+
+    commit = put(client, big, files)
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "sums@master") == {"/sums": sums(files)}
+    assert setting.line.bytes < LITTLE
