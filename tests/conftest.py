@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pachyderm_sdk
+import postgres_server
 import pytest
 from patience import PATIENCE
 from s3_server import S3Server, s3_server
@@ -36,6 +37,24 @@ from trunkline.storage.store import ChunkStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+
+def pytest_sessionfinish() -> None:
+    """End what tests started for the whole session."""
+    postgres_server.close_shared()
+
+
+@pytest.fixture
+def postgres() -> postgres_server.PostgresServer:
+    """A real PostgreSQL, shared by the tests of this process."""
+    return postgres_server.shared()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new, empty database; the test runs once with each kind."""
+    with postgres_server.database_url(request.param, tmp_path) as url:
+        yield url
 
 
 class LimitedObjects(LocalObjects):

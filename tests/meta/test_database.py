@@ -11,12 +11,11 @@ import sqlalchemy as sa
 
 from trunkline import errors
 from trunkline.meta import install, schema
-from trunkline.meta.database import Database, Tx, sqlite_url
+from trunkline.meta.database import Database, Tx
 from trunkline.meta.events import Wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -25,8 +24,8 @@ def announced() -> list[set[str]]:
 
 
 @pytest.fixture
-def db(tmp_path: Path, announced: list[set[str]]) -> Iterator[Database]:
-    database = Database(sqlite_url(tmp_path), lambda topics: announced.append(set(topics)))
+def db(database_url: str, announced: list[set[str]]) -> Iterator[Database]:
+    database = Database(database_url, lambda topics: announced.append(set(topics)))
     install.install(database, 1.0)
     announced.clear()
     yield database
@@ -40,7 +39,8 @@ def put(tx: Tx, name: str, *topics: str) -> str:
 
 
 def names(conn: sa.Connection) -> set[str]:
-    return set(conn.execute(sa.select(schema.setting.c.name)).scalars()) - {"cluster_id", "format"}
+    own = {"cluster_id", "format", "active_server", "last_write"}
+    return set(conn.execute(sa.select(schema.setting.c.name)).scalars()) - own
 
 
 def test_a_write_is_visible_to_the_next_read(db: Database) -> None:
@@ -114,6 +114,7 @@ def test_a_write_that_was_cancelled_in_the_queue_is_not_done(db: Database) -> No
     assert db.read_blocking(names) == set()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL's is in test_postgres
 def test_a_full_disk_is_said_and_the_database_goes_on(db: Database) -> None:
     pages = db.run_blocking(lambda tx: tx.conn.exec_driver_sql("PRAGMA page_count").scalar())
     db.run_blocking(lambda tx: tx.conn.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
@@ -130,11 +131,11 @@ def test_a_full_disk_is_said_and_the_database_goes_on(db: Database) -> None:
     assert db.read_blocking(names) == {"after"}
 
 
-def test_the_migrations_make_the_schema_that_the_code_says(tmp_path: Path) -> None:
+def test_the_migrations_make_the_schema_that_the_code_says(database_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    database = Database(sqlite_url(tmp_path), lambda _topics: None)
+    database = Database(database_url, lambda _topics: None)
     try:
         database.run_blocking(
             lambda tx: tx.conn.exec_driver_sql(

@@ -7,6 +7,7 @@ parent, provenance and error, and on every refusal.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
@@ -16,13 +17,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from postgres_server import database_url
 
 from trunkline import errors
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import branches as branch_rows
 from trunkline.meta import commits as commit_rows
 from trunkline.meta import install
-from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.database import Database
 from trunkline.model.names import RepoName
 from trunkline.pfs import branches, commits, files, modify, refs, repos
 from trunkline.pfs.branches import BranchName, Upstream
@@ -87,10 +89,16 @@ def collision(found):
 
 
 class Stories(RuleBasedStateMachine):
+    #: The kind of database.
+    database = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp()
-        self.db = Database(sqlite_url(self.folder), lambda _: None)
+        self.databases = contextlib.ExitStack()
+        self.db = Database(
+            self.databases.enter_context(database_url(self.database, self.folder)), lambda _: None
+        )
         install.install(self.db, 0.0)
         self.store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self.db), threads=1)
         clock = SystemClock()
@@ -106,6 +114,7 @@ class Stories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.db.close()
+        self.databases.close()
         self.store.close()
         shutil.rmtree(self.folder)
 
@@ -329,3 +338,11 @@ TestStories.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+class PostgresStories(Stories):
+    database = "postgres"
+
+
+TestPostgresStories = PostgresStories.TestCase
+TestPostgresStories.settings = settings(TestStories.settings, max_examples=5)

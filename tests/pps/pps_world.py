@@ -1,7 +1,7 @@
 """Pipelines without processes: the true store and controller, and workers that are functions.
 
-Everything below the worker API is real (SQLite, trees, claims, the controller's loops); only objects live in
-memory. ``HeldFleet`` implements the ``Fleet`` port in memory: a test decides when a worker gets ready and how
+Everything below the worker API is real (the database, trees, claims, the controller's loops); only objects live
+in memory. ``HeldFleet`` implements the ``Fleet`` port in memory: a test decides when a worker gets ready and how
 it ends. ``Hand`` is a worker: it claims, runs a Python function per datum, and hands in, all in the
 test's thread, so that who does what when is the test's choice.
 """
@@ -141,7 +141,8 @@ class HeldFleet:
 class PpsWorld:
     """A store with a controller on a loop in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str = "") -> None:
+        """Begin with an empty store; ``database`` is the URL of an empty one, SQLite unless it is given."""
         self._folder = Path(tempfile.mkdtemp(prefix="trunkline-test-"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -149,7 +150,7 @@ class PpsWorld:
         self._executor = ThreadPoolExecutor(8)
         self.clock = TestClock()
         wakeups = Wakeups(self._loop)
-        self._db = Database(sqlite_url(self._folder), wakeups.announce)
+        self._db = Database(database or sqlite_url(self._folder), wakeups.announce)
         install.install(self._db, self.clock.now())
         self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db), threads=2)
         self.versions = Versions(

@@ -17,6 +17,8 @@ from trunkline.pps.jobs import end_job
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
+
 
 def copy(seen: Seen) -> dict[str, bytes]:
     return dict(seen["images"])

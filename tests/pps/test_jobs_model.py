@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from postgres_server import database_url
 from pps_world import Failed, PpsWorld, Seen, pfs
 
 from trunkline import errors
@@ -73,9 +76,14 @@ def output_of(key: Key, seen: object) -> tuple[str, bytes]:
 class Jobs(RuleBasedStateMachine):
     """Two repos, a pipeline over one and a pipeline over the cross of both, and what people do to them."""
 
+    #: The kind of database.
+    database = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = PpsWorld()
+        self.resources = contextlib.ExitStack()
+        folder = self.resources.enter_context(tempfile.TemporaryDirectory())
+        self.world = PpsWorld(self.resources.enter_context(database_url(self.database, folder)))
         self.models = {"single": Model(("a",)), "pairs": Model(("a", "b"))}
         self.ran: dict[str, list[Key]] = {"single": [], "pairs": []}
         #: Set id and files of each repo's commits, oldest first.
@@ -95,6 +103,7 @@ class Jobs(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.world.close()
+        self.resources.close()
 
     @rule(
         repo=st.sampled_from(["a", "b"]),
@@ -218,3 +227,12 @@ TestJobs.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestJobs.pytestmark = [pytest.mark.timeout(120)]
+
+
+class PostgresJobs(Jobs):
+    database = "postgres"
+
+
+TestPostgresJobs = PostgresJobs.TestCase
+TestPostgresJobs.settings = settings(TestJobs.settings, max_examples=3)
+TestPostgresJobs.pytestmark = [pytest.mark.timeout(120)]

@@ -13,6 +13,7 @@ from trunkline import errors
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
+from trunkline.meta.dialects import checked_url
 
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the URL of the database."""
-    return settings.database or sqlite_url(settings.data.absolute())
+    """Return the URL of the database, with the driver that is used for it.
+
+    Raises:
+        InvalidArgument: the URL means no database that can be used.
+        FailedPrecondition: the driver for it is not installed.
+    """
+    return checked_url(settings.database) if settings.database else sqlite_url(settings.data.absolute())
 
 
 def objects(settings: Settings) -> ObjectStore:

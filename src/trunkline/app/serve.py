@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline import __version__, errors
 from trunkline.app import drivers
@@ -44,7 +44,7 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from trunkline.app.settings import Settings
@@ -58,6 +58,8 @@ DRAIN_GRACE = 10.0
 #: Seconds after which a thread that computes lets another have the interpreter. Python's 5 ms would be added
 #: to a request at each of its hops while, say, a large upload is cut up beside it.
 SWITCH_INTERVAL = 0.0005
+#: Seconds between two looks whether the active server is gone.
+LEASE_POLL = 0.3
 #: Seconds that calls have to end.
 CALL_GRACE = 1.0
 
@@ -71,8 +73,15 @@ class SystemClock:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]:
-    """Serve while the context is open.
+async def running(
+    settings: Settings, superseded: Callable[[str], None] = log.error
+) -> AsyncIterator[rpc_server.RunningServer]:
+    """Serve while the context is open. Waits while another server is active on the same database.
+
+    Args:
+        settings: how.
+        superseded: called from a thread, with a sentence, when another server has taken over; from then on
+            nothing can be written and the context is to be left.
 
     Raises:
         FailedPrecondition: another server has the data folder, or a newer one wrote it.
@@ -83,8 +92,9 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
         stack.enter_context(_locked(data))
         clock = SystemClock()
         wakeups = Wakeups(asyncio.get_running_loop())
-        db = Database(drivers.database_url(settings), wakeups.announce)
+        db = Database(drivers.database_url(settings), wakeups.announce, superseded)
         stack.callback(db.close)
+        await _turn(db)
         cluster_id = install.install(db, clock.now())
         store = ChunkStore(drivers.objects(settings), DatabaseChunkIndex(db))
         stack.callback(store.close)
@@ -127,6 +137,18 @@ async def running(settings: Settings) -> AsyncIterator[rpc_server.RunningServer]
         yield server
 
 
+async def _turn(db: Database) -> None:
+    """Wait until no other server writes to the database."""
+    told = ""
+    while holder := await asyncio.to_thread(db.open):
+        if holder != told:
+            log.warning("waiting: %s; this one takes over when that one ends", holder)
+            told = holder
+        await asyncio.sleep(LEASE_POLL)
+    if told:
+        log.warning("taking over: no other server is active any more")
+
+
 def _image_notice(images: ImageEnvironments, name: str) -> str:
     """Say what an image name means here when it means nothing."""
     if images.resolve(name) is not None:
@@ -137,7 +159,7 @@ def _image_notice(images: ImageEnvironments, name: str) -> str:
     )
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
+async def _cancelled(task: asyncio.Future[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -175,7 +197,20 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings) as server:
+    taken_over: list[str] = []
+
+    def superseded(sentence: str) -> None:
+        taken_over.append(sentence)
+        loop.call_soon_threadsafe(stop.set)
+
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.ensure_future(stack.enter_async_context(running(settings, superseded)))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # it waits for another server, and need not any more
+            await _cancelled(starting)
+            return
+        server = await starting
         ready = {
             "ready": True,
             "grpc": server.address,
@@ -185,8 +220,10 @@ async def serve(settings: Settings) -> None:
         }
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        await stop.wait()
+        await stopping
         log.info("stopping")
+    if taken_over:
+        raise errors.Unavailable(taken_over[0])
 
 
 def main(settings: Settings) -> None:

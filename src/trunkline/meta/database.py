@@ -2,8 +2,12 @@
 
 ``await db.run(fn, …)`` runs ``fn(tx, …)`` in a write transaction, ``await db.read(fn, …)`` in a read
 snapshot. A transaction function waits for nothing but the database, so holding it open costs nobody.
-On SQLite there is one writer thread; functions that queue up while one commits share the next commit
-(group commit), each in its own savepoint, so that one that fails takes nothing else with it.
+There is one writer thread; functions that queue up while one commits share the next commit (group commit),
+each in its own savepoint, so that one that fails takes nothing else with it.
+
+A connection to PostgreSQL can be lost at any moment. Connections are made anew, and what ran on the lost
+one runs again, unless it is committed; so a transaction function may run more than once and must leave
+nothing behind but what it writes and returns. After ``PATIENCE`` the callers get UNAVAILABLE.
 
 What a transaction changed is announced after its commit: ``tx.wake(topic)`` collects topics, and loops
 that wait on them (``events.Wakeups``) look again. A lost announcement costs latency, never correctness.
@@ -14,21 +18,24 @@ This module knows no table.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import queue
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from trunkline import errors
+from trunkline.meta import dialects
+from trunkline.meta.writer import LeaseHeld, writer
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,8 +46,12 @@ log = logging.getLogger("trunkline.meta")
 READERS = 4
 #: Most functions that share one commit: bounds how long the first one waits.
 GROUP = 64
-#: Seconds a second process's transaction is waited for. There is only ours; backups may hold the file.
-BUSY_TIMEOUT = 10.0
+#: Seconds that a lost database is waited for before callers are told. A restart of PostgreSQL takes 1 to 5.
+PATIENCE = 15.0
+#: Seconds between two looks whether an idle connection still holds the lease.
+CHECK = 1.0
+#: Seconds before the first new attempt to connect; each wait is twice the last, up to the second figure.
+PAUSES = (0.05, 0.5)
 
 
 class Tx:
@@ -57,30 +68,88 @@ class Tx:
         self.topics.update(topics)
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A function that waits to be run in a transaction, and who waits for it."""
+
+    future: Future[Any]
+    fn: Callable[[Tx], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a function came to, to be told once its transaction is durable."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class _ConnectionLost(Exception):
+    """The connection went while a transaction ran on it."""
+
+    def __init__(self, message: str, *, committing: bool = False) -> None:
+        super().__init__(message)
+        #: COMMIT may have been sent.
+        self.committing = committing
+
+
 class Database:
     """A database and the threads that use it."""
 
-    def __init__(self, url: str, announce: Callable[[Iterable[str]], None]) -> None:
-        """Open ``url``; ``announce`` is called from the writer thread with the topics of each commit.
+    def __init__(
+        self,
+        url: str,
+        announce: Callable[[Iterable[str]], None],
+        superseded: Callable[[str], None] = log.error,
+    ) -> None:
+        """Say which database; it is opened with the first use.
+
+        Args:
+            url: of SQLAlchemy's form.
+            announce: called from the writer thread with the topics of each commit.
+            superseded: called from the writer thread, once, with a sentence, when another server has taken
+                over the database; nothing can be written any more.
 
         Raises:
-            Unavailable: the database cannot be opened.
+            InvalidArgument: no such database is supported.
         """
         self.url = sa.make_url(url)
         self._announce = announce
-        self._engine = _engine(self.url)
-        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[Tx], Any]] | None] = queue.SimpleQueue()
+        self._superseded: Callable[[str], None] | None = superseded
+        self._engine = dialects.engine(self.url)
+        self._writer = writer(self._engine)
+        #: Held while the writer is used: by the writer thread, and by whoever takes the lease at the start.
+        self._writing = threading.Lock()
+        self._closing = threading.Event()
+        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="meta-read")
         self._local = threading.local()
         #: Every thread's connection for reads, to be closed with the database.
         self._reading: list[sa.Connection] = []
-        self._writer = threading.Thread(target=self._write_loop, name="meta-write", daemon=True)
-        self._writer.start()
+        self._thread = threading.Thread(target=self._write_loop, name="meta-write", daemon=True)
+        self._thread.start()
 
     @property
     def engine(self) -> sa.Engine:
         """The engine, for migrations."""
         return self._engine
+
+    def open(self) -> str:
+        """Connect, and become the one that writes. Blocks for one attempt.
+
+        Returns:
+            Nothing, or a sentence: which server is active and must be waited for.
+
+        Raises:
+            Unavailable: the database cannot be reached; the sentence says what to do.
+            FailedPrecondition: it is of a kind that cannot be used.
+        """
+        with self._writing:
+            try:
+                self._writer.connection()
+            except LeaseHeld as held:
+                return held.message
+        return ""
 
     async def run(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(tx, …)`` in a write transaction and return its value once it is durable.
@@ -106,139 +175,201 @@ class Database:
         self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like ``read``, for threads."""
+        pauses: Iterator[float] | None = None
+        while True:
+            conn = None
+            try:
+                conn = self._reading_connection()
+                conn.begin()
+                return fn(conn, *args, **kwargs)
+            except Exception as error:
+                gone = isinstance(error, sa.exc.DBAPIError) if conn is None else dialects.lost(conn, error)
+                pauses = pauses or self._pauses()
+                pause = next(pauses, None) if gone else None
+                if gone and conn is not None:
+                    dialects.drop(conn)
+                if pause is None:
+                    if isinstance(error, sa.exc.DBAPIError):
+                        raise dialects.translated(error, self.url) from error
+                    raise
+                self._closing.wait(pause)
+            finally:
+                if conn is not None and not conn.closed:
+                    with contextlib.suppress(sa.exc.DBAPIError):
+                        conn.rollback()
+
+    def _reading_connection(self) -> sa.Connection:
+        """Return the thread's own connection."""
         conn: sa.Connection | None = getattr(self._local, "conn", None)
         if conn is None or conn.closed or conn.invalidated:
+            if conn is not None:
+                self._reading.remove(conn)
+                self._local.conn = None
             conn = self._local.conn = self._engine.connect()
             self._reading.append(conn)
-        try:
-            conn.begin()
-            return fn(conn, *args, **kwargs)
-        except sa.exc.DBAPIError as error:
-            raise translated(error) from error
-        finally:
-            conn.rollback()
+        return conn
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield how long to wait before each new attempt, until patience ends; a file is not waited for."""
+        pause, longest = PAUSES
+        end = time.monotonic() + PATIENCE
+        while self._writer.leased and time.monotonic() < end and not self._closing.is_set():
+            yield pause
+            pause = min(2 * pause, longest)
 
     def close(self) -> None:
         """Finish what is queued and close."""
+        self._closing.set()  # a lost database is not waited for any more
         self._queue.put(None)
-        self._writer.join()
+        self._thread.join()
+        self._writer.close()
         self._readers.shutdown()
         for conn in self._reading:
-            conn.close()
+            dialects.drop(conn)
         self._engine.dispose()
 
     def _submit(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
-        self._queue.put((future, lambda tx: fn(tx, *args, **kwargs)))
+        self._queue.put(_Call(future, lambda tx: fn(tx, *args, **kwargs)))
         return future
 
     def _write_loop(self) -> None:
         closing = False
-        with self._engine.connect() as conn:
-            while not closing:
-                first = self._queue.get()
-                if first is None:
-                    return
-                batch = [first]
-                while len(batch) < GROUP and not closing:
-                    try:
-                        following = self._queue.get_nowait()
-                    except queue.Empty:
-                        break
-                    if following is None:
-                        closing = True
-                    else:
-                        batch.append(following)
-                self._commit_batch(conn, batch)
-
-    def _commit_batch(
-        self, conn: sa.Connection, batch: list[tuple[Future[Any], Callable[[Tx], Any]]]
-    ) -> None:
-        """Run every function of the batch in one commit, then tell each its fate."""
-        conn.begin()
-        results: list[tuple[Future[Any], Any]] = []
-        topics: set[str] = set()
-        alone = len(batch) == 1
-        for future, fn in batch:
-            if not future.set_running_or_notify_cancel():
-                continue
-            tx = Tx(conn)
+        while not closing:
             try:
-                if alone:
-                    value = fn(tx)
+                first = self._queue.get(timeout=CHECK if self._writer.leased else None)
+            except queue.Empty:
+                self._check()
+                continue
+            if first is None:
+                return
+            batch = [first]
+            while len(batch) < GROUP and not closing:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    closing = True
                 else:
-                    with conn.begin_nested():
-                        value = fn(tx)
+                    batch.append(following)
+            calls = [call for call in batch if call.future.set_running_or_notify_cancel()]
+            if calls:
+                with self._writing:
+                    self._commit(calls)
+
+    def _check(self) -> None:
+        """Notice while nothing is written that the lease is lost, and take it again."""
+        with self._writing:
+            try:
+                self._writer.check()
             except sa.exc.DBAPIError as error:
-                future.set_exception(translated(error))
-            except BaseException as error:  # noqa: BLE001 - the caller gets it
-                future.set_exception(error)
-            else:
-                results.append((future, value))
-                topics |= tx.topics
-        try:
-            if results:
-                conn.commit()
-            else:
-                conn.rollback()
-        except sa.exc.DBAPIError as error:
-            conn.rollback()
-            for future, _ in results:
-                future.set_exception(translated(error))
-            return
+                log.warning("lost the database: %s", dialects.translated(error, self.url))
+                if self._writer.lost(error):
+                    with contextlib.suppress(errors.TrunklineError):  # the next write says it
+                        self._writer.connection()
+        self._tell_superseded()
+
+    def _tell_superseded(self) -> None:
+        if self._writer.superseded and self._superseded is not None:
+            tell, self._superseded = self._superseded, None
+            tell(self._writer.superseded)
+
+    def _commit(self, calls: list[_Call]) -> None:
+        """Run every function in one commit, again on a new connection if need be, and tell each its fate."""
+        topics: set[str] = set()
+        outcomes: list[_Outcome] = []
+        pauses: Iterator[float] | None = None
+        unanswered = False
+        while True:
+            try:
+                self._writer.connection()
+                if unanswered and self._writer.landed():
+                    break
+                unanswered = False
+                topics.clear()
+                outcomes.clear()
+                self._attempt(calls, topics, outcomes)
+                break
+            except (_ConnectionLost, errors.Unavailable) as error:
+                if isinstance(error, _ConnectionLost):
+                    unanswered = error.committing
+                    log.warning("lost the database while writing: %s", error)
+                pauses = pauses or self._pauses()
+                pause = None if self._writer.superseded else next(pauses, None)
+                if pause is None:
+                    outcomes = [_Outcome(error=self._gave_up(error, unanswered))] * len(calls)
+                    topics.clear()
+                    break
+                self._closing.wait(pause)
+            except BaseException as error:  # noqa: BLE001 - the callers get it
+                with contextlib.suppress(Exception):
+                    self._writer.rollback()
+                outcomes = [_Outcome(error=self._ours(error))] * len(calls)
+                topics.clear()
+                break
         # Announced before the callers resume, so that their own later waits see a newer stamp at most once.
         if topics:
             self._announce(topics)
-        for future, value in results:
-            future.set_result(value)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if outcome.error is not None:
+                call.future.set_exception(outcome.error)
+            else:
+                call.future.set_result(outcome.value)
+        self._tell_superseded()
 
+    def _attempt(self, calls: list[_Call], topics: set[str], outcomes: list[_Outcome]) -> None:
+        """Run the functions in one transaction; fills ``topics`` and ``outcomes`` in the order of ``calls``."""
+        with self._losing():
+            self._writer.begin()
+        conn = self._writer.connection()
+        for call in calls:
+            tx = Tx(conn)
+            try:
+                if len(calls) == 1:
+                    value = call.fn(tx)
+                else:
+                    with conn.begin_nested():
+                        value = call.fn(tx)
+            except BaseException as error:
+                if self._writer.lost(error):
+                    raise _ConnectionLost(self._said(error)) from error
+                outcomes.append(_Outcome(error=self._ours(error)))
+            else:
+                outcomes.append(_Outcome(value=value))
+                topics |= tx.topics
+        try:
+            with self._losing(committing=True):
+                if any(outcome.error is None for outcome in outcomes):
+                    self._writer.commit()
+                else:
+                    self._writer.rollback()
+        except (sa.exc.DBAPIError, RuntimeError) as error:
+            self._writer.rollback()
+            ours = self._ours(error)
+            outcomes[:] = [outcome if outcome.error else _Outcome(error=ours) for outcome in outcomes]
+            topics.clear()
 
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        raise errors.InvalidArgument(
-            f"database {url.render_as_string()!r} is not supported; use sqlite:///FILE"
-        )
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"check_same_thread": False})
+    @contextlib.contextmanager
+    def _losing(self, *, committing: bool = False) -> Iterator[None]:
+        """Tell a lost connection from a failed statement."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            if self._writer.lost(error):
+                raise _ConnectionLost(self._said(error), committing=committing) from error
+            raise
 
-    @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _record: object) -> None:
-        # sqlite3's own transaction handling starts them too late (before the first write, not the first
-        # read): switch it off and begin explicitly below.
-        connection.isolation_level = None
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",  # an acknowledged commit survives a power cut
-            "foreign_keys=ON",
-            f"busy_timeout={int(BUSY_TIMEOUT * 1000)}",
-            "cache_size=-65536",  # KiB: keeps the chunk index's upper levels in memory
-            "temp_store=MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+    def _ours(self, error: BaseException) -> BaseException:
+        return dialects.translated(error, self.url) if isinstance(error, sa.exc.DBAPIError) else error
 
-    @event.listens_for(engine, "begin")
-    def begin(conn: sa.Connection) -> None:
-        writer = threading.current_thread().name == "meta-write"
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+    def _said(self, error: BaseException) -> str:
+        return str(self._ours(error))
 
-    return engine
-
-
-def translated(error: sa.exc.DBAPIError) -> BaseException:
-    """Turn a driver's error into ours where the user can do something about it."""
-    text = str(error.orig)
-    if "full" in text or "No space" in text:
-        return errors.ResourceExhausted(
-            f"the database cannot grow ({text}); free space on its disk and send the request again"
-        )
-    if "unable to open" in text or "readonly" in text or "disk I/O" in text:
-        return errors.Unavailable(
-            f"the database cannot be used ({text}); check its folder's permissions and disk"
-        )
-    if "locked" in text:
-        return errors.Unavailable(
-            f"the database is held by another process for more than {BUSY_TIMEOUT:.0f} s ({text})"
-        )
-    return error
+    def _gave_up(self, error: _ConnectionLost | errors.Unavailable, unanswered: bool) -> errors.Unavailable:
+        """Say why a write is given up, and what is known of it."""
+        fate = "whether this was written is not known" if unanswered else "nothing was written"
+        return errors.Unavailable(f"{self._writer.superseded or error}; {fate}")
 
 
 def inserted_id(result: sa.CursorResult[Any]) -> int:

@@ -58,7 +58,10 @@ class Query:
         plan = self._plans.get(conn.dialect.name)
         if plan is None:
             plan = self._plans[conn.dialect.name] = _Plan(self._statement, conn.dialect, tuple(given))
-        return plan, _run(conn, plan.text, plan.parameters(given))
+        cursor = _run(conn, plan.text, plan.parameters(given))
+        if not plan.described and cursor.description is not None:
+            plan.describe(conn.dialect, [column[1] for column in cursor.description])
+        return plan, cursor
 
 
 def the(row: Row | None) -> Row:
@@ -79,12 +82,28 @@ def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -
     _run(conn, text, rows, many=True).close()
 
 
+def command(conn: sa.Connection, text: str) -> int:
+    """Run the driver's own SQL without values; return how many rows its last statement changed.
+
+    PostgreSQL takes several statements at once, for the price of one trip.
+    """
+    cursor = _run(conn, text, None)
+    if ";" in text:
+        while cursor.nextset():
+            pass
+    count: int = cursor.rowcount
+    cursor.close()
+    return count
+
+
 def _run(conn: sa.Connection, text: str, values: Any, *, many: bool = False) -> Any:
     """Run SQL on a new cursor. A driver's error is raised as SQLAlchemy's, so that callers see one kind."""
     cursor = conn.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
     dbapi: Any = conn.dialect.loaded_dbapi
     try:
-        if many:
+        if values is None:
+            cursor.execute(text)
+        elif many:
             cursor.executemany(text, values)
         else:
             cursor.execute(text, values)
@@ -96,10 +115,14 @@ def _run(conn: sa.Connection, text: str, values: Any, *, many: bool = False) -> 
 class _Plan:
     """A statement as one dialect runs it."""
 
-    __slots__ = ("_bind", "_constants", "_positions", "_results", "converts", "text")
+    __slots__ = (
+        "_bind", "_columns", "_constants", "_positions", "_results", "converts", "described", "text",
+    )  # fmt: skip
 
     def __init__(self, statement: Any, dialect: sa.Dialect, names: tuple[str, ...]) -> None:
         insert = getattr(statement, "is_insert", False)
+        if insert and not statement._returning:
+            statement = statement.inline()  # or PostgreSQL is asked for the row's number, which nobody wants
         compiled = statement.compile(dialect=dialect, column_keys=list(names) if insert else None)
         self.text: str = compiled.string
         self._positions: tuple[str, ...] | None = tuple(compiled.positiontup) if compiled.positional else None
@@ -112,12 +135,19 @@ class _Plan:
             name: self._converted(name, value) for name, value in compiled.params.items() if name not in names
         }
         columns = [] if not hasattr(statement, "selected_columns") else list(statement.selected_columns)
-        if not columns:
-            columns = list(getattr(statement, "_returning", ()))
+        self._columns = columns or list(getattr(statement, "_returning", ()))
+        self._results: list[Any] = []
+        #: Whether any column of the result is converted; known once it is described.
+        self.converts = self.described = False
+
+    def describe(self, dialect: sa.Dialect, codes: Sequence[object]) -> None:
+        """Learn from the first result which types the driver returns, and so what is to be converted."""
         self._results = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+            column.type.dialect_impl(dialect).result_processor(dialect, code)
+            for column, code in zip(self._columns, codes, strict=True)
         ]
         self.converts = any(self._results)
+        self.described = True
 
     def parameters(self, given: dict[str, object]) -> Any:
         """Return the driver's parameters."""

@@ -33,6 +33,15 @@ metadata = MetaData(
     }
 )
 
+
+def _text(length: int) -> String:
+    """Return the type of names and ids: compared and sorted by their bytes in every database and locale.
+
+    The length is for readers. What may be how long is decided at the door, and no database refuses more.
+    """
+    return String(length).with_variant(Text(collation="C"), "postgresql")
+
+
 #: Row numbers: SQLite gives automatic numbers only to a column that is called INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -43,14 +52,14 @@ def _id() -> Column[int]:
 
 #: Facts about this installation: cluster id, format version.
 setting = Table(
-    "setting", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+    "setting", metadata, Column("name", _text(64), primary_key=True), Column("value", Text, nullable=False)
 )
 
 project = Table(
     "project",
     metadata,
     _id(),
-    Column("name", String(64), nullable=False, unique=True),
+    Column("name", _text(64), nullable=False, unique=True),
     Column("description", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
@@ -61,9 +70,9 @@ repo = Table(
     metadata,
     _id(),
     Column("project_id", Id, ForeignKey("project.id"), nullable=False),
-    Column("name", String(128), nullable=False),
+    Column("name", _text(128), nullable=False),
     #: user, spec or meta
-    Column("type", String(16), nullable=False),
+    Column("type", _text(16), nullable=False),
     Column("description", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
@@ -76,13 +85,13 @@ commit = Table(
     metadata,
     _id(),
     #: The id people see, shared by all commits of one commit set.
-    Column("set_id", String(32), nullable=False),
+    Column("set_id", _text(32), nullable=False),
     Column("repo_id", Id, ForeignKey("repo.id"), nullable=False),
     #: Name of the branch it was made on; stays when the branch goes.
-    Column("branch_name", String(128), nullable=False),
+    Column("branch_name", _text(128), nullable=False),
     Column("parent_id", Id, ForeignKey("commit.id")),
     #: USER, AUTO or FSCK
-    Column("origin", String(8), nullable=False),
+    Column("origin", _text(8), nullable=False),
     Column("description", Text, nullable=False, default=""),
     #: Empty, or why this commit is bad; a bad commit's tree is that of its nearest good ancestor.
     Column("error", Text, nullable=False, default=""),
@@ -119,7 +128,7 @@ branch = Table(
     metadata,
     _id(),
     Column("repo_id", Id, ForeignKey("repo.id"), nullable=False),
-    Column("name", String(128), nullable=False),
+    Column("name", _text(128), nullable=False),
     Column("head_id", Id, ForeignKey("commit.id"), index=True),
     Column("trigger", JSON),
     Column("created_at", Float, nullable=False),
@@ -142,7 +151,7 @@ branch_provenance = Table(
 fileset = Table(
     "fileset",
     metadata,
-    Column("handle", String(32), primary_key=True),
+    Column("handle", _text(32), primary_key=True),
     Column("tree", LargeBinary, nullable=False),
     #: Hex tree ids, applied in order.
     Column("deltas", JSON, nullable=False),
@@ -153,7 +162,7 @@ pack = Table(
     "pack",
     metadata,
     _id(),
-    Column("name", String(64), nullable=False, unique=True),
+    Column("name", _text(64), nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     #: A small pack itself; null when it is an object.
@@ -190,10 +199,10 @@ pipeline = Table(
     metadata,
     _id(),
     Column("project_id", Id, ForeignKey("project.id"), nullable=False),
-    Column("name", String(64), nullable=False),
+    Column("name", _text(64), nullable=False),
     #: The current one; earlier ones stay in pipeline_version.
     Column("version", Integer, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", _text(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("stopped", Boolean, nullable=False, default=False),
     #: The scaling target of the last decision.
@@ -215,8 +224,8 @@ pipeline_version = Table(
     Column("version", Integer, primary_key=True),
     Column("user_json", Text, nullable=False),
     Column("effective_json", Text, nullable=False),
-    Column("salt", String(64), nullable=False),
-    Column("spec_set_id", String(32), nullable=False),
+    Column("salt", _text(64), nullable=False),
+    Column("spec_set_id", _text(32), nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
@@ -228,8 +237,8 @@ job = Table(
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("commit_id", Id, ForeignKey("commit.id"), nullable=False, unique=True),
-    Column("set_id", String(32), nullable=False, index=True),
-    Column("state", String(12), nullable=False),
+    Column("set_id", _text(32), nullable=False, index=True),
+    Column("state", _text(12), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("created", Float, nullable=False),
     Column("started", Float),
@@ -267,7 +276,7 @@ job = Table(
 claim = Table(
     "claim",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("id", _text(32), primary_key=True),
     Column("job_id", Id, ForeignKey("job.id"), nullable=False),
     #: Where its owner took it over: position 0 of what the owner knows.
     Column("start", BigInteger, nullable=False),
@@ -275,8 +284,8 @@ claim = Table(
     #: Positions before this one are handed in.
     Column("done", BigInteger, nullable=False),
     #: free, claimed or done
-    Column("state", String(8), nullable=False),
-    Column("worker_id", String(32)),
+    Column("state", _text(8), nullable=False),
+    Column("worker_id", _text(32)),
     Column("lease_until", Float),
     #: The owner was asked to run its datum again.
     Column("restart", Boolean, nullable=False, default=False),
@@ -300,13 +309,13 @@ handin = Table(
 worker = Table(
     "worker",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("id", _text(32), primary_key=True),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False, index=True),
     Column("version", Integer, nullable=False),
     #: BLAKE3 of the token.
     Column("token_hash", LargeBinary(32), nullable=False),
     #: pending, starting, idle, busy, retiring
-    Column("state", String(10), nullable=False),
+    Column("state", _text(10), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("created", Float, nullable=False),
     Column("ready", Float),
@@ -336,9 +345,9 @@ worker_event = Table(
     metadata,
     _id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
-    Column("worker_id", String(32), nullable=False),
+    Column("worker_id", _text(32), nullable=False),
     Column("at", Float, nullable=False),
-    Column("state", String(10), nullable=False),
+    Column("state", _text(10), nullable=False),
     Column("text", Text, nullable=False),
     Index("ix_worker_event_pipeline_id_id", "pipeline_id", "id"),
     sqlite_autoincrement=True,
@@ -350,9 +359,9 @@ startup = Table(
     metadata,
     _id(),
     #: The fleet's name, the image, and the kind of machine.
-    Column("fleet", String(32), nullable=False),
+    Column("fleet", _text(32), nullable=False),
     Column("image", Text, nullable=False),
-    Column("machine_kind", String(32), nullable=False),
+    Column("machine_kind", _text(32), nullable=False),
     Column("seconds", Float, nullable=False),
     Column("at", Float, nullable=False),
     Index("ix_startup_fleet_image_id", "fleet", "image", "id"),
@@ -377,7 +386,7 @@ log_batch = Table(
     _id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("job_id", Id, ForeignKey("job.id")),
-    Column("worker_id", String(32), nullable=False),
+    Column("worker_id", _text(32), nullable=False),
     Column("first_ts", Float, nullable=False),
     Column("last_ts", Float, nullable=False),
     Column("lines", Integer, nullable=False),

