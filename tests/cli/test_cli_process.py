@@ -281,3 +281,14 @@ def test_bash_completes_verbs_nouns_and_options():
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_script_is_printed_for_each_shell(run, shell):
     assert f"completion {shell}" in run("completion", shell).out
+
+
+def test_urls_with_passwords_come_from_the_environment_and_an_option_wins(tmp_path):
+    def said(*words, **variables):
+        command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(tmp_path), *words]
+        environment = {**os.environ, **variables}
+        return subprocess.run(command, env=environment, capture_output=True, text=True).stderr
+
+    assert "'mysql://a/b' is not supported" in said(TRUNKLINE_DATABASE="mysql://a/b")
+    assert "'ftp://a' is not supported" in said(TRUNKLINE_STORE="ftp://a")
+    assert "'ftp://b' is not supported" in said("--store", "ftp://b", TRUNKLINE_STORE="ftp://a")

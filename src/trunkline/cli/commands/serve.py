@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def serve(invocation: Invocation) -> None:
     """Run a server in the foreground until it is told to stop."""
+    import os
     from importlib import import_module
     from pathlib import Path
 
@@ -31,8 +32,9 @@ def serve(invocation: Invocation) -> None:
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
         listen=options.listen,
-        database=options.database,
-        store=options.store,
+        # Their URLs may hold passwords, and everybody on the machine can read arguments.
+        database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
+        store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
         fleet=options.fleet,
         advertise=options.advertise,
         capacity_memory=memory,
@@ -59,13 +61,14 @@ COMMANDS = {
                 "--database",
                 default="",
                 metavar="URL",
-                help="where metadata is kept, such as postgresql://user:password@host/name (SQLite in FOLDER)",
+                help="where metadata is kept, such as postgresql://user@host/name ($TRUNKLINE_DATABASE, else SQLite"
+                " in FOLDER)",
             ),
             argument(
                 "--store",
                 default="",
                 metavar="URL",
-                help="where bytes are kept, such as s3://bucket/prefix (a folder in FOLDER)",
+                help="where bytes are kept, such as s3://bucket/prefix ($TRUNKLINE_STORE, else a folder in FOLDER)",
             ),
             argument(
                 "--fleet",

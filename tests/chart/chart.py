@@ -1,0 +1,148 @@
+"""The chart under test, and the tools that judge it where they are installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts/trunkline"
+
+#: Values that people install with, by what they want.
+INSTALLATIONS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "throw-away": {"persistence": {"enabled": False}},
+    "node port": {"service": {"type": "NodePort", "nodePort": 30650}},
+    "eks": {
+        "database": {
+            "url": "postgresql://trunkline@db.example.org:5432/trunkline?sslmode=require",
+            "passwordSecret": {"name": "trunkline-database"},
+        },
+        "store": {"url": "s3://trunkline-example/main", "region": "eu-central-1"},
+        "serviceAccount": {
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/trunkline"}
+        },
+        "networkPolicy": {"enabled": True},
+    },
+    "minio": {
+        "store": {
+            "url": "s3://trunkline/main",
+            "endpoint": "http://minio.minio.svc:9000",
+            "credentialsSecret": "minio",
+        },
+        "networkPolicy": {"enabled": True, "objectStore": {"cidrs": ["10.0.0.0/8"], "ports": [9000]}},
+    },
+    "workers elsewhere": {
+        "workers": {
+            "namespace": "work",
+            "imagePullSecrets": ["registry"],
+            "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/work"}},
+        },
+        "networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 443}]}]},
+    },
+    "url in a secret": {
+        "database": {"urlSecret": {"name": "database"}},
+        "store": {"url": "gs://bucket"},
+    },
+    "accounts of others": {
+        "serviceAccount": {"create": False, "name": "given"},
+        "workers": {"serviceAccount": {"create": False}},
+        "rbac": {"create": False},
+    },
+    "few rights": {"rbac": {"nodes": False, "secrets": False}},
+    "all of it": {
+        "fullnameOverride": "pachd",
+        "imagePullSecrets": ["registry"],
+        "image": {"repository": "registry.example.org/trunkline/server", "digest": "sha256:" + "0" * 64},
+        "ingress": {
+            "enabled": True,
+            "host": "trunkline.example.org",
+            "className": "nginx",
+            "tlsSecret": "tls",
+            "annotations": {"nginx.ingress.kubernetes.io/backend-protocol": "GRPC"},
+        },
+        "podDisruptionBudget": {"enabled": True},
+        "persistence": {
+            "storageClass": "gp3",
+            "size": "100Gi",
+            "keep": False,
+            "annotations": {"team": "data"},
+        },
+        "service": {
+            "type": "LoadBalancer",
+            "annotations": {"a": "b"},
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        },
+        "server": {
+            "log": "DEBUG",
+            "extraArgs": ["--capacity-memory=1Ti"],
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+            "extraVolumes": [{"name": "certificates", "configMap": {"name": "certificates"}}],
+            "extraVolumeMounts": [{"name": "certificates", "mountPath": "/certificates"}],
+            "podAnnotations": {"a": "b"},
+            "podLabels": {"team": "data"},
+            "nodeSelector": {"kubernetes.io/arch": "amd64"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "priorityClassName": "important",
+        },
+    },
+    "as for pachyderm": {
+        "deployTarget": "AMAZON",
+        "pachd": {
+            "storage": {"backend": "AMAZON", "amazon": {"bucket": "b", "region": "us-east-1"}},
+            "resources": {"requests": {"cpu": 1, "memory": "2Gi"}},
+        },
+        "global": {
+            "imagePullSecrets": ["registry"],
+            "postgresql": {
+                "postgresqlHost": "db.example.org",
+                "postgresqlExistingSecretName": "pg",
+                "ssl": "require",
+            },
+        },
+    },
+}
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of Kubernetes' people, or skip the test."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS", "")
+    found = shutil.which(name, path=os.pathsep.join([assets, os.environ.get("PATH", "")]))
+    if found is None:
+        pytest.skip(f"there is no {name} in KUBEBUILDER_ASSETS or PATH")
+    return found
+
+
+def helm(*arguments: str | Path, values: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm; the values are those of a file."""
+    given = ["--values", "-"] if values is not None else []
+    return subprocess.run(
+        [tool("helm"), *map(str, arguments), *given],
+        input=yaml.safe_dump(values) if values is not None else None,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the manifests that these values give, for the release "line" in the namespace "data"."""
+    done = helm("template", "line", CHART, "--namespace", "data", values=values)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def only(manifests: list[dict[str, Any]], kind: str, ending: str = "") -> dict[str, Any]:
+    """Return the one manifest of a kind whose name ends so."""
+    (found,) = (
+        each for each in manifests if each["kind"] == kind and each["metadata"]["name"].endswith(ending)
+    )
+    return found

@@ -1,0 +1,114 @@
+"""The chart's values: what the schema lets in and what it refuses. Needs no tool of Kubernetes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+import yaml
+from chart import CHART, INSTALLATIONS
+
+from trunkline import __version__
+from trunkline.cli.parsing import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+TEMPLATES = "".join(path.read_text() for path in sorted(CHART.rglob("templates/**/*")) if path.is_file())
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+
+
+def test_the_defaults_pass_the_schema() -> None:
+    jsonschema.Draft7Validator(SCHEMA).validate(VALUES)
+
+
+@pytest.mark.parametrize("values", INSTALLATIONS.values(), ids=INSTALLATIONS)
+def test_what_people_install_with_passes_the_schema(values: dict[str, Any]) -> None:
+    jsonschema.Draft7Validator(SCHEMA).validate(values)
+
+
+def test_each_default_is_in_the_schema_and_each_value_of_the_schema_has_a_default() -> None:
+    assert sorted(paths_of_values(VALUES, SCHEMA)) == sorted(paths_of_schema(SCHEMA))
+
+
+def paths_of_values(values: dict[str, Any], schema: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        below = schema.get("properties", {}).get(name, {})
+        if isinstance(value, dict) and below.get("additionalProperties") is False and name != "resources":
+            yield from paths_of_values(value, below, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def paths_of_schema(schema: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, below in schema["properties"].items():
+        if below.get("additionalProperties") is False and name != "resources":
+            yield from paths_of_schema(below, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def test_each_value_has_an_effect() -> None:
+    unused = [
+        path
+        for path in paths_of_schema(SCHEMA)
+        # The last name, with what a template may have bound to a variable before it.
+        if not re.search(rf"\.{re.escape(path.split('.')[-1])}\b", TEMPLATES)
+    ]
+
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image": {"tagg": "1"}},
+        {"imagePullSecrets": [{"name": "registry"}]},
+        {"replicas": 2},
+        {"store": {"url": "http://bucket"}},
+        {"store": {"endpoint": "minio:9000"}},
+        {"database": {"url": "mysql://host/name"}},
+        {"persistence": {"size": "20 GB"}},
+        {"persistence": {"enabled": "yes"}},
+        {"service": {"type": "Nodeport"}},
+        {"service": {"port": 0}},
+        {"service": {"nodePort": "30650"}},
+        {"server": {"log": "info"}},
+        {"server": {"resources": {"request": {"cpu": 1}}}},
+        {"server": {"extraEnv": {"NAME": "value"}}},
+        {"workers": {"namespace": "Work"}},
+        {"networkPolicy": {"objectStore": {"cidrs": ["everywhere"]}}},
+        {"deployTarget": "AZURE"},
+        {"pachd": {"storage": {"amazon": {"id": "AKIA", "secret": "x"}}}},
+        {"pachd": {"enterpriseLicenseKey": "x"}},
+    ],
+    ids=json.dumps,
+)
+def test_a_value_that_means_nothing_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(SCHEMA).validate(values)
+
+
+def test_the_versions_of_chart_and_package_are_the_same() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_the_server_understands_every_argument_that_the_chart_gives() -> None:
+    known = {name for each in load("serve").arguments for name in each.names}
+
+    given = set(
+        re.findall(r"^ +- (--[a-z-]+)=", (CHART / "templates/deployment.yaml").read_text(), re.MULTILINE)
+    )
+
+    assert given
+    assert given <= known
