@@ -5,6 +5,7 @@ Libraries that only some servers need are imported when they are chosen.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from trunkline.meta.dialects import checked_url
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.drivers.fleets.images import ImageEnvironments
-    from trunkline.ports import Fleet, ObjectStore
+    from trunkline.ports import Fleet, ObjectStore, Secrets
 
 
 def database_url(settings: Settings) -> str:
@@ -61,13 +62,59 @@ def objects(settings: Settings) -> ObjectStore:
     return buckets.BucketObjects(url)
 
 
-def fleet(settings: Settings, address: str, images: ImageEnvironments) -> Fleet:
-    """Return the fleet; ``address`` is where the server listens.
+def fleet(settings: Settings, address: str, images: ImageEnvironments, cluster_id: str) -> Fleet:
+    """Return the fleet.
+
+    Args:
+        settings: which one.
+        address: where the server listens.
+        images: what image names mean to processes; a fleet of pods has images of its own.
+        cluster_id: identity of this installation, by which it knows its workers again.
 
     Raises:
-        InvalidArgument: there is no such fleet.
+        InvalidArgument: there is no such fleet, or it lacks a setting.
+        FailedPrecondition: the cluster is not ready for workers.
+        Unavailable: the cluster does not answer.
     """
     if settings.fleet == "processes":
         folder = settings.data.absolute() / "fleet"
         return ProcessFleet(settings.advertise or address, folder, images, settings.capacity_memory)
-    raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes")
+    if settings.fleet == "kubernetes":
+        return _kubernetes(settings, address, cluster_id)
+    raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes or kubernetes")
+
+
+def secrets(fleet: Fleet) -> Secrets | None:
+    """Return where secrets are kept for the workers of a fleet; None when it has no place for them."""
+    connection = getattr(fleet, "connection", None)
+    if connection is None:
+        return None
+    from trunkline.drivers.fleets.kubernetes.secrets import KubernetesSecrets
+
+    return KubernetesSecrets(connection)
+
+
+def _kubernetes(settings: Settings, address: str, cluster_id: str) -> Fleet:
+    if not settings.worker_image:
+        raise errors.InvalidArgument(
+            "--fleet kubernetes needs --worker-image IMAGE, the image of Trunkline's own containers in pods"
+        )
+    host = (settings.advertise or address).rpartition(":")[0].strip("[]")
+    if not settings.advertise and (host in ("", "0.0.0.0", "::", "localhost") or host.startswith("127.")):
+        raise errors.InvalidArgument(
+            f"workers in pods cannot reach {address}; name with --advertise HOST:PORT where they find the server"
+        )
+    from trunkline.drivers.fleets.kubernetes.client import Connection
+    from trunkline.drivers.fleets.kubernetes.fleet import KubernetesFleet
+    from trunkline.drivers.fleets.kubernetes.pods import PodSettings
+
+    connection = Connection(settings.namespace)
+    pods = PodSettings(
+        cluster=cluster_id,
+        namespace=connection.namespace,
+        server=settings.advertise or address,
+        worker_image=settings.worker_image,
+        service_account=os.environ.get("TRUNKLINE_WORKER_SERVICE_ACCOUNT", ""),
+        pull_secrets=tuple(os.environ.get("TRUNKLINE_WORKER_PULL_SECRETS", "").split()),
+    )
+    return KubernetesFleet(connection, pods)

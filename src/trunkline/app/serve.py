@@ -128,7 +128,7 @@ async def running(
             settings.listen,
         )
         stack.push_async_callback(server.stop, CALL_GRACE)
-        fleet = drivers.fleet(settings, server.address, images)
+        fleet = await asyncio.to_thread(drivers.fleet, settings, server.address, images, cluster_id)
         stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
         controller = Controller(versions, specs, fleet, executor)
         controllers.append(controller)

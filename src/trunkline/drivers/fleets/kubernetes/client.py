@@ -1,0 +1,303 @@
+"""The connection to the Kubernetes API: one client, in one event loop, in one thread.
+
+One thread, because lightkube 1.0.1 crashes the interpreter when two threads decode a type for the first time
+at once; ``_warm`` decodes each type once before the thread exists, for those who build values elsewhere. What
+the library raises becomes one of our errors here, with the RBAC rule that is missing where one is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx2
+import msgspec
+from lightkube import ApiError, AsyncClient, KubeConfig
+from lightkube.config.client_adapter import verify_cluster
+from lightkube.config.models import User
+from lightkube.core import decoders
+from lightkube.core.exceptions import ConfigError
+from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
+from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
+from lightkube.resources.core_v1 import Event, Node, Pod, Secret
+
+from trunkline import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from lightkube.config.kubeconfig import SingleConfig
+
+T = TypeVar("T")
+
+#: Seconds that a call may take, as Kubernetes' own clients give it.
+CALL_SECONDS = 10.0
+#: Calls that change something and are under way together.
+CALLS_IN_FLIGHT = 32
+#: Seconds at least between two connects of one watch: the library opens it again at once when it ends.
+_WATCH_PACE = 0.5
+#: What a call may meet that is no bug of ours.
+FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError, ConfigError, OSError, TimeoutError)
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """Asks for bookmarks, which the library does not, paces watches, and counts calls."""
+
+    def __init__(self, calls: list[int], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._calls = calls
+        self._opened: dict[str, float] = {}
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._calls[0] += 1
+        if request.url.params.get("watch") == "true":
+            request.url = request.url.copy_merge_params({"allowWatchBookmarks": "true"})
+            pause = self._opened.get(request.url.path, 0.0) + _WATCH_PACE - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            self._opened[request.url.path] = time.monotonic()
+        return await super().handle_async_request(request)
+
+
+class Connection:
+    """An API server and the thread that speaks with it. Methods may be called from any thread but that one."""
+
+    def __init__(self, namespace: str = "", config: SingleConfig | None = None) -> None:
+        """Find the API server; no call is made yet.
+
+        Args:
+            namespace: where workers live; empty for the one that the configuration names.
+            config: how to reach the server; None looks in the pod, then at KUBECONFIG.
+
+        Raises:
+            FailedPrecondition: there is no configuration, or it cannot be used.
+        """
+        self._calls = [0]
+        config = _configuration() if config is None else config
+        if config.user is None:
+            config = config._replace(user=User())
+        self.server = config.cluster.server
+        self.namespace = namespace or config.namespace
+        _warm()
+        try:
+            assert config.user is not None
+            transport = _Transport(
+                self._calls,
+                verify=verify_cluster(config.cluster, config.user, config.abs_file),
+                limits=httpx2.Limits(
+                    max_connections=100, max_keepalive_connections=CALLS_IN_FLIGHT, keepalive_expiry=60.0
+                ),
+            )
+        except (OSError, ConfigError, ValueError) as error:
+            raise errors.FailedPrecondition(
+                f"the Kubernetes configuration for {self.server} cannot be used: {error}; "
+                "correct its certificates"
+            ) from error
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="kubernetes", daemon=True)
+        self._thread.start()
+
+        async def connect() -> AsyncClient:
+            return AsyncClient(
+                config,
+                namespace=self.namespace,
+                timeout=httpx2.Timeout(CALL_SECONDS),
+                field_manager="trunkline",
+                transport=transport,
+            )
+
+        try:
+            self.client = self.run(connect())
+        except FAILURES as error:
+            self._end_thread()
+            raise errors.FailedPrecondition(
+                f"the Kubernetes configuration for {self.server} cannot be used: {error}; correct it"
+            ) from error
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made."""
+        return self._calls[0]
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the connection's thread and wait for it."""
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Have a function called in the connection's thread; after the end nothing is."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def close(self) -> None:
+        """End the calls under way and the thread."""
+        if self._thread.is_alive():
+            self.run(self._end())
+            self._end_thread()
+
+    async def _end(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.client.close()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def may(self, verb: str, resource: str, *, everywhere: bool = False) -> bool:
+        """Return whether the server lets us do something; True when it does not say."""
+        attributes = ResourceAttributes(
+            verb=verb, resource=resource, namespace=None if everywhere else self.namespace
+        )
+        try:
+            answer = await self.client.create(
+                SelfSubjectAccessReview(spec=SelfSubjectAccessReviewSpec(resourceAttributes=attributes))
+            )
+        except FAILURES:
+            return True
+        return answer.status is None or answer.status.allowed
+
+
+def _configuration() -> SingleConfig:
+    try:
+        config = KubeConfig.from_env().get()
+    except (
+        ConfigError,
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        msgspec.MsgspecError,
+    ) as error:
+        raise errors.FailedPrecondition(
+            f"no usable Kubernetes configuration was found: {error}; run the server in a pod with a service "
+            "account, or set KUBECONFIG to a file whose current context names the cluster"
+        ) from error
+    except Exception as error:
+        if type(error).__module__.startswith("yaml"):
+            raise errors.FailedPrecondition(
+                f"the file named by KUBECONFIG is not YAML: {' '.join(str(error).split())}; correct it"
+            ) from error
+        raise
+    assert config is not None
+    return config
+
+
+_warmed = threading.Lock()
+
+
+def _warm() -> None:
+    """Decode each type once, alone."""
+    with _warmed:
+        for kind in (Pod, Event, Node, Secret):
+            decoders.decode_object(b'{"metadata":{"name":"x"},"involvedObject":{}}', kind)
+            decoders.decode_list(b'{"items":[],"metadata":{}}', kind)
+        decoders.decode_object(b'{"spec":{}}', SelfSubjectAccessReview)
+        Pod.from_dict({"metadata": {"name": "x"}}).to_dict()
+        decoders.decode_watch_event(b'{"type":"BOOKMARK","object":{}}')
+        decoders.decode_status(b'{"code":410}')
+
+
+# --- errors --------------------------------------------------------------------------------------------
+
+
+def code(error: BaseException) -> int:
+    """Return the HTTP status that an error carries, or 0."""
+    if isinstance(error, ApiError) and error.status is not None and error.status.code:
+        return error.status.code
+    if isinstance(error, httpx2.HTTPStatusError) and error.response is not None:
+        return error.response.status_code
+    return 0
+
+
+def reason(error: BaseException) -> str:
+    """Return Kubernetes' name of what went wrong, such as ``AlreadyExists``, or nothing."""
+    return (error.status.reason or "") if isinstance(error, ApiError) and error.status is not None else ""
+
+
+def message(error: BaseException) -> str:
+    """Return what went wrong, in the words of who found it."""
+    if isinstance(error, ApiError) and error.status is not None and error.status.message:
+        return " ".join(error.status.message.split())
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def retry_after(error: BaseException) -> float:
+    """Return the seconds that the server asks to be left alone."""
+    if isinstance(error, ApiError) and error.status is not None and error.status.details is not None:
+        return float(error.status.details.retryAfterSeconds or 0)
+    if isinstance(error, httpx2.HTTPStatusError) and error.response is not None:
+        told = error.response.headers.get("Retry-After", "")
+        return float(told) if told.isdigit() else 0.0
+    return 0.0
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Return whether only the connection broke, and nothing was said that makes no sense."""
+    return isinstance(error, httpx2.TransportError | OSError | TimeoutError)
+
+
+def is_rbac(error: BaseException) -> bool:
+    """Return whether a right is missing, and not an admission rule broken."""
+    return code(error) == 403 and " cannot " in message(error) and "exceeded quota" not in message(error)
+
+
+def rbac_rule(verb: str, resource: str) -> str:
+    """Return the rule of a Role that grants a verb."""
+    return f'{{apiGroups: [""], resources: ["{resource}"], verbs: ["{verb}"]}}'
+
+
+def translated(
+    error: BaseException, server: str, namespace: str, verb: str, resource: str
+) -> errors.TrunklineError:
+    """Return our error for one of a call's.
+
+    Args:
+        error: one of ``FAILURES``.
+        server: URL of the API server.
+        namespace: where the call was for; empty for calls about the whole cluster.
+        verb: what was tried.
+        resource: with what, such as ``pods``.
+    """
+    told, status = message(error), code(error)
+    if is_rbac(error):
+        kind = "Role" if namespace else "ClusterRole"
+        return errors.PermissionDenied(
+            f"Kubernetes forbids to {verb} {resource}{f' in namespace {namespace}' if namespace else ''} "
+            f"({told}); add to the server's {kind}: {rbac_rule(verb, resource)}"
+        )
+    if status == 401:
+        return errors.FailedPrecondition(
+            f"the Kubernetes API at {server} does not accept the server's credentials ({told}); "
+            "renew the token or certificate of its configuration"
+        )
+    if status == 404 and "namespaces" in told:
+        return errors.FailedPrecondition(
+            f'namespace "{namespace}" does not exist in the cluster at {server}; create it or name another '
+            "with --namespace"
+        )
+    if status == 429:
+        return errors.ResourceExhausted(f"the Kubernetes API at {server} is overloaded ({told}); try again")
+    if status == 409:
+        return errors.Aborted(f"somebody else changed {resource} at the same time ({told}); try again")
+    if status == 404:
+        return errors.NotFound(f"Kubernetes does not know it: {told}")
+    if status in (400, 422):
+        return errors.InvalidArgument(f"Kubernetes finds it invalid: {told}; correct it")
+    if 400 <= status < 500:
+        return errors.FailedPrecondition(f"Kubernetes refuses to {verb} {resource}: {told}")
+    if status >= 500:
+        return errors.Unavailable(f"the Kubernetes API at {server} is in trouble ({told}); try again")
+    if isinstance(error, ConfigError):
+        return errors.FailedPrecondition(f"the Kubernetes configuration cannot be used: {told}; correct it")
+    return errors.Unavailable(
+        f"the Kubernetes API at {server} does not answer ({told}); check the address in the configuration "
+        "and that the server may reach it"
+    )

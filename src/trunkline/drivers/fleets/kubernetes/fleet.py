@@ -1,0 +1,375 @@
+"""The Kubernetes fleet: workers are plain pods that are created and deleted by name.
+
+Level-triggered: the cluster is the only memory. Pods are found by their labels, a list and a watch keep a copy
+of them (``known``), and ``observe`` answers from the copy, so it is quick and tells the last known truth while
+the API is away. What is wanted (a pod, no pod, a mark) is noted down at once and done by the connection's
+thread, one call after the other for each worker and some dozens at a time for all, until it is so. Whatever a
+restart loses the controller asks for again, because it compares what it wants with what is there.
+
+A worker's life costs three calls: created (marked as busy), unmarked if it idles for a while, deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lightkube.resources.core_v1 import Event, Node, Pod
+from lightkube.types import PatchType
+
+from trunkline.drivers.fleets.kubernetes import client as kube
+from trunkline.drivers.fleets.kubernetes import pods, reasons
+from trunkline.drivers.fleets.kubernetes.known import Known
+from trunkline.drivers.fleets.kubernetes.typed import as_pod
+from trunkline.drivers.fleets.kubernetes.watching import Following
+from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
+from trunkline.errors import FailedPrecondition, Unavailable
+from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from trunkline.drivers.fleets.kubernetes.pods import PodSettings
+    from trunkline.drivers.fleets.kubernetes.workers import Action, Worker
+
+log = logging.getLogger("trunkline.kubernetes")
+
+#: Seconds between looks at what only time changes.
+TICK = 1.0
+#: Seconds to the next try of a call that failed; doubles up to the last.
+FIRST_PAUSE, LAST_PAUSE = 0.2, 10.0
+#: Seconds to the next try of what waiting hardly mends.
+HOPELESS_PAUSE = 30.0
+#: What the server must be allowed to do with pods.
+_NEEDED = ("create", "delete", "get", "list", "patch", "watch")
+
+
+class KubernetesFleet:
+    """Implements ``ports.Fleet``."""
+
+    def __init__(self, connection: kube.Connection, settings: PodSettings) -> None:
+        """Read which workers exist, and begin to follow them.
+
+        Args:
+            connection: to the API server; closed with the fleet.
+            settings: what all pods have in common.
+
+        Raises:
+            FailedPrecondition: the namespace or a right is missing, or the credentials are not accepted.
+            Unavailable: the API server does not answer.
+        """
+        self.connection = connection
+        self._settings = settings
+        self._known = known = Known(self._wake)
+        self._dirty: set[str] = set()  # guarded by the lock of what is known
+        self._closed = False
+        self._complaints: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(kube.CALLS_IN_FLIGHT)
+        namespace = settings.namespace
+        self._pods = Following(
+            connection,
+            Pod,
+            namespace=namespace,
+            labels=pods.selector(settings),
+            listed=known.pods_listed,
+            changed=known.pod_changed,
+            failed=lambda error: self._trouble("watch", "pods", error),
+        )
+        self._events = Following(
+            connection,
+            Event,
+            namespace=namespace,
+            fields={"involvedObject.kind": "Pod"},
+            listed=known.events_listed,
+            changed=known.event_changed,
+            failed=lambda error: self._trouble("watch", "events", error),
+        )
+        self._nodes = Following(
+            connection,
+            Node,
+            namespace=None,
+            listed=known.nodes_listed,
+            changed=known.node_changed,
+            failed=lambda error: self._trouble("watch", "nodes", error),
+        )
+        try:
+            connection.run(self._begin())
+        except BaseException:
+            connection.close()
+            raise
+
+    # the port
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Ask for a worker; see ``ports.Fleet``."""
+        wanted = as_pod(pods.render(spec, self._settings))
+        with self._known.lock:
+            if self._closed:
+                raise Unavailable("the server is shutting down and starts no workers; start it again")
+            new = self._known.want(spec.worker_id, pods.pod_name(spec), wanted)
+        if new:
+            self._wake(spec.worker_id)
+
+    def stop(self, worker_id: str, grace: float) -> None:
+        """Ask a worker to go; see ``ports.Fleet``. One that is gone already is forgotten."""
+        with self._known.lock:
+            act = self._known.want_gone(worker_id, time.monotonic() + max(0.0, grace))
+        if act:
+            self._wake(worker_id)
+
+    def mark(self, worker_id: str, *, busy: bool) -> None:
+        """Note whether a worker holds work; see ``ports.Fleet``. Idleness of seconds is not passed on."""
+        with self._known.lock:
+            worker = self._known.workers.get(worker_id)
+            if worker is None or worker.busy == busy:
+                return
+            worker.busy = busy
+            worker.idle_since = time.monotonic()
+        if busy:
+            self._wake(worker_id)
+
+    def observe(self) -> Sequence[WorkerSighting]:
+        """Return every worker; see ``ports.Fleet``."""
+        return self._known.sightings()
+
+    def machines(self) -> Sequence[Machine]:
+        """Return the nodes that workers are on or are promised; see ``ports.Fleet``."""
+        return self._known.machines()
+
+    def close(self, grace: float) -> None:
+        """Finish the calls that are under way and let go of the connection; see ``ports.Fleet``. Pods run on."""
+        with self._known.lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.connection.run(self._finish(min(grace, kube.CALL_SECONDS)))
+        self.connection.close()
+
+    # beginning and ending
+
+    async def _begin(self) -> None:
+        """Look around once, and say in one sentence what is missing."""
+        namespace = self._settings.namespace
+        try:
+            await self._pods.list()
+        except kube.FAILURES as error:
+            raise self._at_start(error, "list") from error
+        allowed = await asyncio.gather(*(self.connection.may(verb, "pods") for verb in _NEEDED))
+        missing = [verb for verb, may in zip(_NEEDED, allowed, strict=True) if not may]
+        if missing:
+            raise FailedPrecondition(
+                f"the server may not {', '.join(missing)} pods in namespace {namespace}; add to its Role: "
+                f"{kube.rbac_rule(', '.join(missing), 'pods')}"
+            )
+        await self._check_namespace()
+        self._go(self._pods.follow(), "pods")
+        self._go(self._tick(), "tick")
+        for following, resource, kind, loss in (
+            (self._events, "events", "Role", "say less about why workers wait"),
+            (self._nodes, "nodes", "ClusterRole", "know little of the machines"),
+        ):
+            assert isinstance(following, Following)
+            try:
+                await following.list()
+            except kube.FAILURES as error:
+                if not kube.is_rbac(error):
+                    raise self._at_start(error, "list") from error
+                rule = kube.rbac_rule("list, watch", resource)
+                told = "the server may not list %s and will %s; to mend it, add to its %s: %s"
+                log.warning(told, resource, loss, kind, rule)
+            else:
+                self._go(following.follow(), resource)
+
+    async def _check_namespace(self) -> None:
+        """A list of a namespace that does not exist is empty; only a create tells."""
+        probe = as_pod(
+            {
+                "metadata": {"generateName": "trunkline-probe-", "namespace": self._settings.namespace},
+                "spec": {"containers": [{"name": "probe", "image": "probe"}]},
+            }
+        )
+        try:
+            await self.connection.client.create(probe, dry_run=True)
+        except kube.FAILURES as error:
+            # What else speaks against this pod need not speak against others.
+            if kube.code(error) == 404:
+                raise self._at_start(error, "create") from error
+
+    def _at_start(self, error: Exception, verb: str) -> Exception:
+        ours = kube.translated(error, self.connection.server, self._settings.namespace, verb, "pods")
+        return (
+            ours if isinstance(ours, Unavailable | FailedPrecondition) else FailedPrecondition(ours.message)
+        )
+
+    def _go(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the Kubernetes fleet lost its task %s", task.get_name(), exc_info=task.exception())
+
+    async def _finish(self, grace: float) -> None:
+        acting = [task for task in self._tasks if task.get_name() == "act"]
+        if acting:
+            await asyncio.wait(acting, timeout=grace)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            for worker_id in self._known.overdue(time.monotonic()):
+                self._wake(worker_id)
+
+    # what is wanted becomes so
+
+    def _wake(self, worker_id: str) -> None:
+        """Have the connection's thread look at a worker."""
+        with self._known.lock:
+            first = not self._dirty
+            self._dirty.add(worker_id)
+        if first:
+            self.connection.soon(self._look)
+
+    def _look(self) -> None:
+        with self._known.lock:
+            dirty, self._dirty = self._dirty, set()
+            workers = self._known.workers
+            found = [workers[worker_id] for worker_id in dirty if worker_id in workers]
+            idle = [worker for worker in found if not worker.acting]
+            for worker in found:
+                if worker.acting and worker.poke is not None and worker.stop_by is not None:
+                    worker.poke.set()
+            for worker in idle:
+                worker.acting = True
+        for worker in idle:
+            self._go(self._act(worker), "act")
+
+    async def _act(self, worker: Worker) -> None:
+        """Make calls for a worker until nothing is left to do."""
+        failures = 0
+        while True:
+            async with self._slots:
+                with self._known.lock:
+                    known = self._known.is_known(worker)
+                    action = worker.next_action(time.monotonic()) if known else None
+                    if action is None:
+                        worker.acting = False
+                        return
+                try:
+                    await self._do(worker, action)
+                    failures = 0
+                    continue
+                except kube.FAILURES as error:
+                    failures += 1
+                    pause = self._failed(worker, action, error, failures)
+            await self._pause(worker, action, pause)
+
+    async def _pause(self, worker: Worker, action: Action, seconds: float) -> None:
+        """Wait for the next try; a worker that is to go does not wait."""
+        with self._known.lock:
+            if worker.stop_by is not None and action != "delete":
+                return
+            worker.poke = poke = asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await poke.wait()
+        except TimeoutError:
+            pass
+        finally:
+            worker.poke = None
+
+    async def _do(self, worker: Worker, action: Action) -> None:
+        match action:
+            case "create":
+                await self._create(worker)
+            case "delete":
+                await self._delete(worker)
+            case "mark":
+                await self._mark(worker)
+
+    async def _create(self, worker: Worker) -> None:
+        wanted = worker.wanted
+        if wanted is None:
+            return
+        worker.attempted = True
+        try:
+            await self.connection.client.create(wanted)
+        except kube.FAILURES as error:
+            if kube.reason(error) != "AlreadyExists":
+                raise
+            found = await self.connection.client.get(Pod, worker.name)
+            if labels_of(found).get(pods.WORKER) != worker.worker_id:
+                raise
+        with self._known.lock:
+            worker.wanted = None
+            worker.done_at = time.monotonic()
+            if worker.pod is None:
+                told = "was created and waits to be placed on a node"
+                worker.sighting = replace(worker.sighting, reason=told, hopeless=False)
+
+    async def _delete(self, worker: Worker) -> None:
+        with self._known.lock:
+            by = worker.stop_by
+            assert by is not None
+            # A pod without a process needs no time; 0 for one that has would not wait for its node's word.
+            runs = worker.sighting.phase is WorkerPhase.RUNNING and not worker.force
+            grace = max(1, math.ceil(by - time.monotonic())) if runs else 0
+        try:
+            await self.connection.client.delete(Pod, worker.name, grace_period=grace)
+        except kube.FAILURES as error:
+            if kube.code(error) != 404:
+                raise
+            with self._known.lock:
+                self._known.forget(worker)  # should a create be answered yet, the watch will tell
+        with self._known.lock:
+            worker.told_stop_by = by
+            worker.done_at = time.monotonic()
+
+    async def _mark(self, worker: Worker) -> None:
+        busy = worker.busy
+        annotations = {name: value if busy else None for name, value in pods.PROTECTION.items()}
+        change = {"metadata": {"annotations": annotations}}
+        try:
+            pod = await self.connection.client.patch(Pod, worker.name, change, patch_type=PatchType.MERGE)
+        except kube.FAILURES as error:
+            if kube.code(error) != 404:
+                raise
+            with self._known.lock:  # the watch will tell that it is gone
+                worker.leaving_since = worker.leaving_since or time.monotonic()
+            return
+        with self._known.lock:
+            worker.marks += 1
+            if worker.pod is not None and not is_newer(worker.pod, pod):
+                worker.pod = pod
+
+    def _failed(self, worker: Worker, action: Action, error: Exception, failures: int) -> float:
+        """Note why a call failed; returns the seconds to the next try."""
+        pause: float = min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+        if action == "create":
+            why = reasons.not_created(
+                kube.code(error), kube.reason(error), kube.message(error), self._settings.namespace
+            )
+            with self._known.lock:
+                worker.sighting = replace(worker.sighting, reason=why.sentence, hopeless=why.hopeless)
+            if why.hopeless:
+                pause = HOPELESS_PAUSE
+        if action != "create" or kube.code(error) == 0:
+            self._trouble("patch" if action == "mark" else action, "pods", error)
+        return max(pause, kube.retry_after(error))
+
+    def _trouble(self, verb: str, resource: str, error: Exception) -> None:
+        """Log what goes wrong, loudly the first time of each kind."""
+        namespace = "" if resource == "nodes" else self._settings.namespace
+        told = kube.translated(error, self.connection.server, namespace, verb, resource).message
+        kind = f"{verb} {resource} {kube.code(error)}"
+        level = logging.INFO if kind in self._complaints else logging.WARNING
+        self._complaints.add(kind)
+        log.log(level, "%s; it will be tried again, and workers run on meanwhile", told)

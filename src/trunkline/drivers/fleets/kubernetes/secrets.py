@@ -1,0 +1,123 @@
+"""Secrets for commands are Secrets of the workers' namespace, labelled as Pachyderm labels them.
+
+Nothing of them is kept here, and values are never read back: the kubelet gives them to the containers.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.core_v1 import Secret
+
+from trunkline.drivers.fleets.kubernetes import client as kube
+from trunkline.errors import AlreadyExists, InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+#: What marks a secret as made here; Pachyderm's names, so that its users' tools find them.
+MADE_HERE = {"suite": "pachyderm", "secret-source": "pachyderm-user"}
+
+
+class KubernetesSecrets:
+    """Implements ``ports.Secrets``. Blocks while the API server is asked; lives no longer than its connection."""
+
+    def __init__(self, connection: kube.Connection) -> None:
+        self._connection = connection
+
+    def create(self, name: str, kind: str, data: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
+        """Store a secret; see ``ports.Secrets``."""
+        for label, value in MADE_HERE.items():
+            if labels.get(label, value) != value:
+                raise InvalidArgument(
+                    f'secret "{name}" has the label {label}={labels[label]}, but secrets made here have '
+                    f"{label}={value}; leave the label out"
+                )
+        secret = Secret(
+            metadata=ObjectMeta(name=name, labels={**labels, **MADE_HERE}),
+            type=kind or "Opaque",
+            data={key: base64.b64encode(value).decode() for key, value in data.items()},
+        )
+        self._run("create", self._store(name, secret))
+
+    def inspect(self, name: str) -> tuple[str, float, Sequence[str]] | None:
+        """Return what may be known of a secret; see ``ports.Secrets``."""
+        secret = self._run("get", self._get(name))
+        return None if secret is None else (*_outside(secret)[1:], sorted(secret.data or {}))
+
+    def list(self) -> Sequence[tuple[str, str, float]]:
+        """Return the secrets that were made here; see ``ports.Secrets``."""
+        return self._run("list", self._list())
+
+    def delete(self, name: str) -> None:
+        """Remove a secret that was made here; see ``ports.Secrets``."""
+        self._run("delete", self._delete(name))
+
+    async def _store(self, name: str, secret: Secret) -> None:
+        client = self._connection.client
+        try:
+            await client.create(secret)
+        except kube.FAILURES as error:
+            if kube.reason(error) != "AlreadyExists":
+                raise
+        else:
+            return
+        old = await client.get(Secret, name)
+        if not _is_ours(old):
+            raise AlreadyExists(
+                f'secret "{name}" exists in namespace {self._connection.namespace} and was not made by '
+                "Trunkline; choose another name"
+            )
+        if old.type == secret.type and not old.immutable:
+            await client.replace(secret)
+            return
+        # The type of a secret cannot be changed.
+        await client.delete(Secret, name)
+        await client.create(secret)
+
+    async def _get(self, name: str) -> Secret | None:
+        try:
+            secret = await self._connection.client.get(Secret, name)
+        except kube.FAILURES as error:
+            if kube.code(error) == 404:
+                return None
+            raise
+        return secret if _is_ours(secret) else None
+
+    async def _list(self) -> Sequence[tuple[str, str, float]]:
+        found = self._connection.client.list(Secret, labels=dict(MADE_HERE))
+        return sorted([_outside(secret) async for secret in found])
+
+    async def _delete(self, name: str) -> None:
+        if await self._get(name) is None:
+            return
+        try:
+            await self._connection.client.delete(Secret, name)
+        except kube.FAILURES as error:
+            if kube.code(error) != 404:
+                raise
+
+    def _run(self, verb: str, call: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._connection.run(call)
+        except kube.FAILURES as error:
+            raise kube.translated(
+                error, self._connection.server, self._connection.namespace, verb, "secrets"
+            ) from error
+
+
+def _is_ours(secret: Secret) -> bool:
+    labels = (secret.metadata.labels if secret.metadata else None) or {}
+    return all(labels.get(label) == value for label, value in MADE_HERE.items())
+
+
+def _outside(secret: Secret) -> tuple[str, str, float]:
+    metadata = secret.metadata
+    assert metadata is not None
+    created = metadata.creationTimestamp
+    return metadata.name or "", secret.type or "Opaque", created.timestamp() if created is not None else 0.0

@@ -1,0 +1,183 @@
+"""One worker: what is wanted of it and what is known of its pod, and what follows from the two.
+
+Nothing here makes calls or looks at a clock; times are monotonic seconds that the caller gives. Whoever holds
+the lock of ``known`` may read and change a worker.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from trunkline.drivers.fleets.kubernetes import pods, reasons
+from trunkline.model.workers import WorkerPhase, WorkerSighting
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from lightkube.resources.core_v1 import Pod
+
+    from trunkline.drivers.fleets.kubernetes.reasons import Note
+    from trunkline.model.workers import Machine
+
+#: Seconds that a worker must be idle before its pod is unmarked; doubles with each mark of a pod, so that a
+#: worker that gets a datum every so often costs no call for each.
+IDLE_SECONDS, LONGEST_IDLE_SECONDS = 5.0, 320.0
+#: Seconds after its time until a pod is removed without its node's word, and until it counts as lost.
+FORCE_AFTER = 60.0
+#: Seconds that a worker has to hand in and go after the container for commands ended.
+COMMAND_GRACE = 30.0
+#: Events about one pod that are remembered, the newest of each reason.
+NOTES_KEPT = 12
+DELETED = "its pod was deleted by somebody else"
+
+Action = Literal["create", "delete", "mark"]
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker as wanted and as known."""
+
+    worker_id: str
+    #: The pod's.
+    name: str
+    #: What is to be created; None once the pod exists.
+    wanted: Pod | None
+    sighting: WorkerSighting
+    #: As it was told last.
+    pod: Pod | None = None
+    #: A create was sent, and may have succeeded whatever the answer was.
+    attempted: bool = False
+    #: When a call last succeeded: a list begun later shows what it did.
+    done_at: float = 0.0
+    #: By when it is to be gone; None: it is to stay.
+    stop_by: float | None = None
+    #: What the cluster was told of that.
+    told_stop_by: float | None = None
+    #: To be removed without its node's word.
+    force: bool = False
+    #: Whether it holds work, and since when it does not.
+    busy: bool = True
+    idle_since: float = 0.0
+    #: Marks that were set and removed.
+    marks: int = 0
+    #: A task is at work for it.
+    acting: bool = False
+    #: Ends a pause between two tries.
+    poke: asyncio.Event | None = None
+    #: Since when its pod is being deleted, and its container for commands ended; 0 for not.
+    leaving_since: float = 0.0
+    command_ended_at: float = 0.0
+    #: The newest event of each reason.
+    notes: OrderedDict[str, Note] = field(default_factory=OrderedDict)
+
+    def next_action(self, now: float) -> Action | None:
+        """Return the call that is to be made for it now."""
+        if self.stop_by is not None:
+            told = self.told_stop_by
+            return "delete" if told is None or self.stop_by < told else None
+        if self.pod is None:
+            return "create" if self.wanted is not None else None
+        if self.leaving_since or self.sighting.phase is WorkerPhase.GONE or self.busy == is_marked(self.pod):
+            return None
+        return "mark" if self.busy or now >= self._idle_until() else None
+
+    def _idle_until(self) -> float:
+        return self.idle_since + min(LONGEST_IDLE_SECONDS, IDLE_SECONDS * 2.0 ** min(self.marks, 10))
+
+    def take(self, pod: Pod, now: float, machines: Mapping[str, Machine]) -> None:
+        """Take over what was told of its pod."""
+        self.pod = pod
+        self.wanted = None
+        if pod.metadata is not None and pod.metadata.deletionTimestamp is not None and not self.leaving_since:
+            self.leaving_since = now
+        if reasons.command_ended(pod) and not self.command_ended_at:
+            self.command_ended_at = now
+        self.see(machines)
+
+    def hear(self, reason: str, note: Note, machines: Mapping[str, Machine]) -> None:
+        """Take over what an event says."""
+        known = self.notes.get(reason)
+        if known is not None and known.at > note.at:
+            return
+        self.notes[reason] = note
+        self.notes.move_to_end(reason)
+        while len(self.notes) > NOTES_KEPT:
+            self.notes.popitem(last=False)
+        if self.pod is not None and self.sighting.phase is WorkerPhase.PENDING:
+            self.see(machines)
+
+    def see(self, machines: Mapping[str, Machine]) -> None:
+        """Work out what to tell of it, once its pod is known."""
+        pod = self.pod
+        assert pod is not None
+        phase, reason, hopeless = WorkerPhase.RUNNING, "", False
+        if reasons.ended(pod):
+            phase, reason = WorkerPhase.GONE, self.ending(machines)
+        elif pod.status is None or pod.status.phase in (None, "", "Pending"):
+            phase = WorkerPhase.PENDING
+            if self.leaving_since:
+                reason = "is being removed"
+            else:
+                reason, hopeless = reasons.waiting(pod, self.notes)
+        self.sighting = WorkerSighting(
+            worker_id=self.worker_id,
+            phase=phase,
+            reason=reason,
+            hopeless=hopeless,
+            machine=node_of(pod) or reasons.nominated(pod, self.notes),
+        )
+
+    def ending(self, machines: Mapping[str, Machine]) -> str:
+        """Say how it ended."""
+        if self.pod is None:
+            return DELETED
+        node = machines.get(node_of(self.pod))
+        if told := reasons.disruption(self.pod, node):
+            return told
+        if self.leaving_since and self.stop_by is None:
+            return DELETED
+        return reasons.ending(self.pod, node)
+
+    def overdue(self, now: float) -> None:
+        """Draw conclusions from what should have happened by now."""
+        told = self.told_stop_by
+        if told is not None and now > max(told, self.done_at) + FORCE_AFTER and self.pod is not None:
+            self.force, self.told_stop_by, self.stop_by = True, None, now
+        if self.sighting.phase is not WorkerPhase.RUNNING or self.pod is None:
+            return
+        metadata = self.pod.metadata
+        grace = (metadata.deletionGracePeriodSeconds if metadata is not None else 0) or 0
+        gone = ""
+        if self.leaving_since and now > self.leaving_since + grace + FORCE_AFTER:
+            gone = f"was lost with its node {self.sighting.machine}, which does not answer"
+        elif self.command_ended_at and now > self.command_ended_at + COMMAND_GRACE:
+            gone = reasons.ending(self.pod)
+        if gone:
+            self.sighting = replace(self.sighting, phase=WorkerPhase.GONE, reason=gone)
+
+
+def labels_of(pod: Pod) -> Mapping[str, str]:
+    """Return a pod's labels."""
+    return (pod.metadata.labels if pod.metadata else None) or {}
+
+
+def node_of(pod: Pod) -> str:
+    """Return the name of the node that a pod is on, or nothing."""
+    return (pod.spec.nodeName if pod.spec else "") or ""
+
+
+def is_marked(pod: Pod) -> bool:
+    """Return whether a pod is marked as busy."""
+    annotations = (pod.metadata.annotations if pod.metadata else None) or {}
+    return any(annotations.get(name) == value for name, value in pods.PROTECTION.items())
+
+
+def is_newer(pod: Pod, other: Pod) -> bool:
+    """Return whether ``pod`` is a later version than ``other``. Versions count upwards in every API server."""
+    if pod.metadata is None or other.metadata is None or pod.metadata.uid != other.metadata.uid:
+        return False
+    one, two = pod.metadata.resourceVersion or "", other.metadata.resourceVersion or ""
+    return one.isdigit() and two.isdigit() and int(one) > int(two)

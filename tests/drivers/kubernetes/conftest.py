@@ -1,0 +1,59 @@
+"""Both API servers, the fake always and the real one when its binaries are there, and fleets on them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from fake_api import FakeApi
+from kubernetes_world import make_fleet
+from real_api import RealApi, binaries
+
+
+@pytest.fixture(scope="session")
+def real_api():
+    folder = binaries()
+    if folder is None:
+        pytest.skip("KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver")
+    api = RealApi(folder)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def fake_api():
+    api = FakeApi()
+    yield api
+    api.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def api(request):
+    if request.param == "fake":
+        yield request.getfixturevalue("fake_api")
+    else:
+        api = request.getfixturevalue("real_api")
+        yield api
+        api.clear()
+
+
+@pytest.fixture
+def fleets(api):
+    """Makes fleets and closes them."""
+    made = []
+
+    def make(**arguments):
+        made.append(make_fleet(api, **arguments))
+        return made[-1]
+
+    yield make
+    for fleet in made:
+        fleet.close(0.0)
+
+
+@pytest.fixture
+def fleet(fleets):
+    return fleets()
