@@ -68,10 +68,3 @@ def test_deleting_a_secret_twice_succeeds(secrets):
 def test_a_label_that_claims_another_suite_is_refused(secrets):
     with pytest.raises(InvalidArgument, match="label suite=other"):
         secrets.create("token", "", {"key": b"v"}, {"suite": "other"})
-
-
-def test_a_secret_that_kubernetes_finds_invalid_is_refused(api, secrets):
-    if not api.real:
-        pytest.skip("the fake judges no names")
-    with pytest.raises(InvalidArgument, match="invalid"):
-        secrets.create("Not A Name", "", {"key": b"v"}, {})

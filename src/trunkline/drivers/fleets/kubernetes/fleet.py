@@ -52,6 +52,10 @@ _NEEDED = ("create", "delete", "get", "list", "patch", "watch")
 class KubernetesFleet:
     """Implements ``ports.Fleet``."""
 
+    name = "kubernetes"
+    #: Seconds: a pod whose image is there starts in 3, one that needs a node in 50 to 100.
+    startup_prior = 10.0
+
     def __init__(self, connection: kube.Connection, settings: PodSettings) -> None:
         """Read which workers exist, and begin to follow them.
 
@@ -313,7 +317,7 @@ class KubernetesFleet:
             worker.done_at = time.monotonic()
             if worker.pod is None:
                 told = "was created and waits to be placed on a node"
-                worker.sighting = replace(worker.sighting, reason=told, hopeless=False)
+                worker.sighting = replace(worker.sighting, reason=told, hopeless=False, queued=False)
 
     async def _delete(self, worker: Worker) -> None:
         with self._known.lock:
@@ -358,7 +362,9 @@ class KubernetesFleet:
                 kube.code(error), kube.reason(error), kube.message(error), self._settings.namespace
             )
             with self._known.lock:
-                worker.sighting = replace(worker.sighting, reason=why.sentence, hopeless=why.hopeless)
+                worker.sighting = replace(
+                    worker.sighting, reason=why.sentence, hopeless=why.hopeless, queued=why.queued
+                )
             if why.hopeless:
                 pause = HOPELESS_PAUSE
         if action != "create" or kube.code(error) == 0:

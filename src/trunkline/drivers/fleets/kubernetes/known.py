@@ -214,7 +214,7 @@ class Known:
             worker.leaving_since = worker.leaving_since or time.monotonic()
             reason = worker.ending(self._machines) or DELETED
         self._gone[worker.worker_id] = replace(
-            worker.sighting, phase=WorkerPhase.GONE, reason=reason, hopeless=False
+            worker.sighting, phase=WorkerPhase.GONE, reason=reason, hopeless=False, queued=False
         )
         while len(self._gone) > GONE_KEPT:
             self._gone.popitem(last=False)

@@ -30,7 +30,10 @@ class Waiting(NamedTuple):
     """Why a pod does not run yet."""
 
     sentence: str
+    #: Waiting does not mend it.
     hopeless: bool = False
+    #: It waits for others to go, and for nothing that is on its way.
+    queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def waiting(pod: Pod, notes: Mapping[str, Note]) -> Waiting:
         return _on_fargate(message, notes)
     if status != "False":
         return Waiting("was created and waits to be placed on a node")
-    return Waiting(_unplaced(pod, message, notes))
+    return _unplaced(pod, message, notes)
 
 
 def _on_fargate(message: str, notes: Mapping[str, Note]) -> Waiting:
@@ -90,7 +93,7 @@ def _on_fargate(message: str, notes: Mapping[str, Note]) -> Waiting:
     return Waiting("Fargate is starting a node for it, which takes about a minute")
 
 
-def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note]) -> str:
+def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note]) -> Waiting:
     """Say why no node was found, and whether one is on its way."""
     lack = f"no node fits: {_lacking(pod, message)}"
     answers = [
@@ -100,15 +103,16 @@ def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note]) -> str:
         or (reason == "FailedScheduling" and "karpenter" in each.source)
     ]
     if not answers:
-        return lack
+        return Waiting(lack, queued=True)
     _, reason, answer = max(answers, key=lambda each: each[0])
-    why = answer.message.partition(": ")[2] or answer.message
+    why = _short(answer.message.partition(": ")[2] or answer.message)
     if reason == "TriggeredScaleUp":
-        return f"no node fits yet; Cluster Autoscaler is adding nodes: {_short(why)}"
+        return Waiting(f"no node fits yet; Cluster Autoscaler is adding nodes: {why}")
     if reason == "Nominated":
-        return f"no node fits yet; Karpenter is starting {', '.join(_NOMINATED.findall(answer.message)) or 'one'}"
+        machines = ", ".join(_NOMINATED.findall(answer.message)) or "one"
+        return Waiting(f"no node fits yet; Karpenter is starting {machines}")
     who = "Cluster Autoscaler" if reason == "NotTriggerScaleUp" else "Karpenter"
-    return f"{lack}; {who} cannot add one: {_short(why)}"
+    return Waiting(f"{lack}; {who} cannot add one: {why}", queued=True)
 
 
 def nominated(pod: Pod, notes: Mapping[str, Note]) -> str:
@@ -235,7 +239,7 @@ def not_created(code: int, reason: str, message: str, namespace: str) -> Waiting
     # Its own name, which the reader does not need.
     told = re.sub(r'^(?:admission webhook )?pods "[^"]*" is forbidden: ', "", told)
     if code == 403 and "exceeded quota" in told:
-        return Waiting(f"waits for the quota of namespace {namespace}: {told}")
+        return Waiting(f"waits for the quota of namespace {namespace}: {told}", queued=True)
     if code == 403 and " cannot create " in told:
         rule = '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}'
         return Waiting(f"the server may not create pods ({told}); add to its Role: {rule}", True)

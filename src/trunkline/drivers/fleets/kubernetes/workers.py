@@ -113,20 +113,22 @@ class Worker:
         """Work out what to tell of it, once its pod is known."""
         pod = self.pod
         assert pod is not None
-        phase, reason, hopeless = WorkerPhase.RUNNING, "", False
+        phase, told = WorkerPhase.RUNNING, reasons.Waiting("")
         if reasons.ended(pod):
-            phase, reason = WorkerPhase.GONE, self.ending(machines)
+            phase, told = WorkerPhase.GONE, reasons.Waiting(self.ending(machines))
         elif pod.status is None or pod.status.phase in (None, "", "Pending"):
             phase = WorkerPhase.PENDING
-            if self.leaving_since:
-                reason = "is being removed"
-            else:
-                reason, hopeless = reasons.waiting(pod, self.notes)
+            told = (
+                reasons.Waiting("is being removed")
+                if self.leaving_since
+                else reasons.waiting(pod, self.notes)
+            )
         self.sighting = WorkerSighting(
             worker_id=self.worker_id,
             phase=phase,
-            reason=reason,
-            hopeless=hopeless,
+            reason=told.sentence,
+            hopeless=told.hopeless,
+            queued=told.queued,
             machine=node_of(pod) or reasons.nominated(pod, self.notes),
         )
 
