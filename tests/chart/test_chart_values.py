@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 import yaml
-from chart import CHART, INSTALLATIONS
+from chart import CHART, INSTALLATIONS, ROOT
 
 from trunkline import __version__
 from trunkline.cli.parsing import load
+from trunkline.drivers.fleets.kubernetes import fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,3 +113,19 @@ def test_the_server_understands_every_argument_that_the_chart_gives() -> None:
 
     assert given
     assert given <= known
+
+
+def test_the_server_reads_every_variable_that_the_chart_sets() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+
+    names = set(re.findall(r"name: (TRUNKLINE_\w+)", TEMPLATES))
+
+    assert {name for name in names if f'"{name}"' not in code} == set()
+
+
+def test_the_server_is_given_the_rights_that_the_fleet_needs() -> None:
+    rules = (CHART / "templates/rbac.yaml").read_text()
+
+    (verbs,) = re.findall(r"resources: \[pods\]\n +verbs: \[(.*)\]", rules)
+
+    assert tuple(verbs.split(", ")) == fleet._NEEDED
