@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 import uuid
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pachyderm_sdk.api import pps
 from s3_server import BadWay, Relay
-from servers import Server, ended, files_of, make_pipeline, make_repo, put
+from servers import Server, ended, files_of, job_of, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,3 +109,93 @@ def test_a_read_that_is_cut_short_goes_on_where_it_was(setting: Setting) -> None
     assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
     assert files_of(client, "sums@master") == {"/sums": sums(files)}
     assert setting.line.bytes < LITTLE
+
+
+def making(client: Client) -> pps.Pipeline:
+    """A pipeline whose output is as large as its input says, and is what a test can work out again."""
+    script = (
+        f"{sys.executable} -c 'import random, sys; n = int(open(sys.argv[1]).read());"
+        ' open("/pfs/out/made-" + sys.argv[2], "wb").write(random.Random(n).randbytes(n))\''
+        " /pfs/seeds/* $(basename /pfs/seeds/*)"
+    )
+    return make_pipeline(client, "makes", script, "seeds")
+
+
+def made(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+def test_a_large_output_does_not_pass_through_the_server(setting: Setting) -> None:
+    client = setting.server.client()
+    seeds = make_repo(client, "seeds")
+    pipeline = making(client)
+
+    commit = put(client, seeds, {"/one": str(LARGE).encode(), "/small": b"1000"})
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "makes@master") == {"/made-one": made(LARGE), "/made-small": made(1000)}
+    assert setting.line.bytes < LITTLE
+    assert setting.asked_by_url("PUT") == 1
+
+
+def test_an_output_that_the_store_has_already_is_not_put_again(setting: Setting) -> None:
+    client = setting.server.client()
+    seeds = make_repo(client, "seeds")
+    pipeline = making(client)
+    first = put(client, seeds, {"/one": str(LARGE).encode()})
+    assert ended(client, pipeline, first).state == pps.JobState.JOB_SUCCESS
+    puts, line = setting.asked_by_url("PUT"), setting.line.bytes
+
+    second = put(client, seeds, {"/two": str(LARGE).encode()})
+
+    assert ended(client, pipeline, second).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "makes@master") == {"/made-one": made(LARGE), "/made-two": made(LARGE)}
+    assert setting.asked_by_url("PUT") == puts
+    assert setting.line.bytes - line < LITTLE
+
+
+def test_an_output_goes_through_the_server_when_the_store_is_out_of_reach(setting: Setting) -> None:
+    client = setting.server.client()
+    seeds = make_repo(client, "seeds")
+    pipeline = making(client)
+    setting.way.go_wrong("403", "PUT", times=1000, path=BY_URL)
+
+    commit = put(client, seeds, {"/one": str(LARGE).encode(), "/two": str(LARGE - 1).encode()})
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "makes@master") == {"/made-one": made(LARGE), "/made-two": made(LARGE - 1)}
+    assert setting.line.bytes > 2 * LARGE
+    logs = [message.message for message in client.pps.get_logs(job=job_of(pipeline, commit))]
+    assert any("the object store cannot be used from here" in line for line in logs)
+
+
+def test_a_pack_whose_way_is_bad_is_put_again(setting: Setting) -> None:
+    client = setting.server.client()
+    seeds = make_repo(client, "seeds")
+    pipeline = making(client)
+    for how in ("503", "lose answer"):
+        setting.way.go_wrong(how, "PUT", path=BY_URL)
+
+    commit = put(client, seeds, {"/one": str(LARGE).encode()})
+
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "makes@master") == {"/made-one": made(LARGE)}
+    assert setting.line.bytes < LITTLE
+    assert setting.asked_by_url("PUT") == 3
+
+
+def test_an_output_is_handed_in_to_the_next_server_when_the_first_was_killed(setting: Setting) -> None:
+    """The pack is on its way when the server goes; its workers go too, and the datum is run again."""
+    client = setting.server.client()
+    seeds = make_repo(client, "seeds")
+    pipeline = making(client)
+    setting.way.go_wrong("stall", "PUT", path=BY_URL)
+    commit = put(client, seeds, {"/one": str(LARGE).encode()})
+    until(lambda: not setting.way.left, "the pack to be on its way")
+
+    setting.server.kill()
+    setting.server.start()
+
+    client = setting.server.client()
+    assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
+    assert files_of(client, "makes@master") == {"/made-one": made(LARGE)}

@@ -44,6 +44,11 @@ _END = 32
 MAX_PACK_BYTES = 1 << 30
 
 
+def signs(objects: ObjectStore) -> bool:
+    """Tell whether the store signs URLs now."""
+    return objects.sign("packs/00/none", "GET", URL_SECONDS) is not None
+
+
 class Run(NamedTuple):
     """Chunks of a file that follow each other, all of one kind."""
 
@@ -140,10 +145,16 @@ class GivenPacks:
             raise errors.FailedPrecondition(
                 f"pack {pack.pack!r} was not given to claim {claim_id} by this server; send the bytes"
             )
-        record = PackRecord(pack.pack, pack.size, pack.columns)
-        entries = _entries(record)
+        entries = _entries(pack)
+        record = PackRecord(
+            pack.pack,
+            pack.size,
+            pack.columns,
+            stored_bytes=pack.size - _END,
+            chunk_bytes=sum(length for _, _, _, length, _ in entries),
+        )
         try:
-            self._check(record, random.choice(entries))
+            self._look(record, random.choice(entries))
         except (errors.NotFound, errors.DataLoss) as error:
             raise errors.FailedPrecondition(
                 f"pack {pack.pack!r} is not in the store as its worker says ({error.message}); send the bytes"
@@ -155,7 +166,7 @@ class GivenPacks:
         for pack in packs:
             self._given.pop(pack.pack, None)
 
-    def _check(self, record: PackRecord, entry: tuple[ChunkId, int, int, int, int]) -> None:
+    def _look(self, record: PackRecord, entry: tuple[ChunkId, int, int, int, int]) -> None:
         id, offset, stored, length, codec = entry
         found = dict(self._objects.list(record.pack)).get(record.pack)
         if found != record.size:
@@ -165,20 +176,22 @@ class GivenPacks:
             raise errors.DataLoss(f"chunk {id.hex()} does not have {length} bytes")
 
 
-def _entries(record: PackRecord) -> list[tuple[ChunkId, int, int, int, int]]:
+def _entries(pack: pb.StoredPack) -> list[tuple[ChunkId, int, int, int, int]]:
     """Return the table of a pack.
 
     Raises:
         FailedPrecondition: it does not describe a pack.
     """
     wrong = ""
-    if len(record.columns) % ENTRY.size or not record.columns:
-        wrong = f"it has {len(record.columns)} bytes, which is no number of rows"
-    elif record.size > MAX_PACK_BYTES:
-        wrong = f"the pack has {record.size} bytes, more than {MAX_PACK_BYTES}"
+    entries: list[tuple[ChunkId, int, int, int, int]] = []
+    if len(pack.columns) % ENTRY.size or not pack.columns:
+        wrong = f"it has {len(pack.columns)} bytes, which is no number of rows"
+    elif pack.size > MAX_PACK_BYTES:
+        wrong = f"the pack has {pack.size} bytes, more than {MAX_PACK_BYTES}"
     else:
+        entries = list(ENTRY.iter_unpack(pack.columns))
         end = 0
-        for _, offset, stored, length, codec in record.entries:
+        for _, offset, stored, length, codec in entries:
             if offset != end or not 0 < stored <= MAX_BYTES or not 0 < length <= MAX_BYTES:
                 wrong = f"a chunk of {stored} bytes for {length} lies at {offset} instead of {end}"
                 break
@@ -186,10 +199,10 @@ def _entries(record: PackRecord) -> list[tuple[ChunkId, int, int, int, int]]:
                 wrong = f"a chunk at {offset} has codec {codec}"
                 break
             end = offset + stored
-        if not wrong and end + _END != record.size:
-            wrong = f"its chunks end at {end}, but the pack has {record.size} bytes"
+        if not wrong and end + _END != pack.size:
+            wrong = f"its chunks end at {end}, but the pack has {pack.size} bytes"
     if wrong:
         raise errors.FailedPrecondition(
-            f"the table of pack {record.pack!r} does not fit: {wrong}; send the bytes"
+            f"the table of pack {pack.pack!r} does not fit: {wrong}; send the bytes"
         )
-    return list(record.entries)
+    return entries

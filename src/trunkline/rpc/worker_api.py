@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
-from trunkline.model import paths
-from trunkline.model.states import DatumState
-from trunkline.pfs.modify import Changes
 from trunkline.pps import claims, datums, logs, plan, rows
 from trunkline.pps.specs import input_of
 from trunkline.pps.staffing import token_hash
-from trunkline.rpc.direct import LARGE_BYTES, DirectReads
+from trunkline.rpc.direct import LARGE_BYTES, DirectReads, GivenPacks, signs
 from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.rpc.hand_in import Receiving
 from trunkline.rpc.parts import Part
+from trunkline.rpc.store_api import ID_BYTES, MOST_IDS
 from trunkline.storage import files as storage_files
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.chunks import ChunkId
+from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -45,11 +45,6 @@ FRAME = 1 << 20
 PLACE_BYTES = 64
 #: Assignments kept at hand; each is as large as its run of datums.
 ASSIGNMENTS_KEPT = 256
-_STATES = {
-    pb.DatumResult.SUCCESS: DatumState.SUCCESS,
-    pb.DatumResult.FAILED: DatumState.FAILED,
-    pb.DatumResult.RECOVERED: DatumState.RECOVERED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +62,8 @@ class Assigned:
     #: Tree and commit id by input name.
     trees: dict[str, TreeId]
     commits: dict[str, str]
+    #: Whether bytes can go between the worker and the object store.
+    direct: bool
 
 
 class WorkerServicer(Part):
@@ -75,6 +72,7 @@ class WorkerServicer(Part):
     def __init__(self, versions: Versions, specs: Specs, executor: Executor) -> None:
         super().__init__(versions, executor)
         self._specs = specs
+        self._given = GivenPacks(versions.chunks.objects)
         self._tokens: dict[str, bytes] = {}
         self._assigned: OrderedDict[str, Assigned] = OrderedDict()
 
@@ -122,6 +120,23 @@ class WorkerServicer(Part):
         while (frame := await self._blocking(next, pieces, None)) is not None:
             yield frame
 
+    async def Offer(self, request: pb.OfferRequest, context: Any) -> pb.OfferResponse:
+        worker_id = await self._authenticate(context)
+        await self._blocking(self._owned, worker_id, request.claim_id)
+        return await self._blocking(self._offer, request)
+
+    def _offer(self, request: pb.OfferRequest) -> pb.OfferResponse:
+        ids = [ChunkId(request.ids[at : at + ID_BYTES]) for at in range(0, len(request.ids), ID_BYTES)]
+        if len(request.ids) % ID_BYTES or len(ids) > MOST_IDS:
+            raise errors.InvalidArgument(
+                f"the question for {len(request.ids)} bytes of chunk ids cannot be answered; ask for at most"
+                f" {MOST_IDS} ids of {ID_BYTES} bytes each"
+            )
+        known = self._versions.chunks.lengths(ids)
+        missing = [at for at, id in enumerate(ids) if id not in known]
+        pack, url = self._given.give(request.claim_id) if missing else ("", "")
+        return pb.OfferResponse(missing=missing, pack=pack, url=url)
+
     async def Complete(
         self, requests: AsyncIterator[pb.CompleteRequest], context: Any
     ) -> pb.CompleteResponse:
@@ -131,7 +146,7 @@ class WorkerServicer(Part):
             async for request in requests:
                 if receiving is None:
                     assigned = await self._blocking(self._owned, worker_id, request.claim_id)
-                    receiving = Receiving(self._versions, request.claim_id, assigned)
+                    receiving = Receiving(self._versions, request.claim_id, assigned, self._given)
                 await self._blocking(receiving.take, request)
             if receiving is None:
                 raise errors.InvalidArgument("a hand-in needs at least one frame")
@@ -143,6 +158,7 @@ class WorkerServicer(Part):
                 receiving.abort()
             raise
         accepted, retire = await self._versions.write_soon(claims.hand_in, worker_id, handed)
+        self._given.forget(handed.packs)
         return pb.CompleteResponse(accepted=accepted, retire=retire)
 
     async def Log(self, request: pb.LogRequest, context: Any) -> pb.LogResponse:
@@ -220,6 +236,7 @@ class WorkerServicer(Part):
             list(items),
             {name: inputs.trees[key] for name, key in leaves.items()},
             {name: row.set_id if row is not None else "" for name, row in commits.items()},
+            signs(self._versions.chunks.objects),
         )
         self._assigned[claim.id] = assigned
         while len(self._assigned) > ASSIGNMENTS_KEPT:
@@ -296,99 +313,6 @@ class WorkerServicer(Part):
                     yield pb.FilePiece(path=entry.path, data=data)
 
 
-class Receiving:
-    """One hand-in on its way. Used by one thread at a time."""
-
-    def __init__(self, versions: Versions, claim_id: str, assigned: Assigned) -> None:
-        self._versions = versions
-        self._claim_id = claim_id
-        self._assigned = assigned
-        self._changes = Changes(versions)
-        self._outputs: dict[int, dict[str, None]] = {}
-        self._results: list[pb.DatumResult] = []
-        self._release = False
-
-    def take(self, request: pb.CompleteRequest) -> None:
-        """Take a frame."""
-        for piece in request.outputs:
-            paths_of = self._outputs.setdefault(piece.datum, {})
-            if piece.path not in paths_of:
-                paths.validate(piece.path)
-                paths_of[piece.path] = None
-            self._changes.add(piece.path, self._datum(piece.datum).id.hex(), piece.data)
-        self._results.extend(request.results)
-        self._release = self._release or request.release
-
-    def finish(self) -> claims.HandIn:
-        """Make everything durable and say what it was."""
-        positions = [result.datum for result in self._results]
-        if positions != list(range(positions[0], positions[0] + len(positions)) if positions else []):
-            raise errors.InvalidArgument(
-                f"results must follow each other in assignment order, got {positions}"
-            )
-        deltas = self._changes.delta.finish()
-        assert len(deltas) <= 1, "a hand-in is bounded by the worker"
-        built = [self._row(result) for result in self._results]
-        tree = rows.trees(self._versions).build(
-            self._changes.writer, sorted((row.id, rows.encode(row)) for row in built)
-        )
-        failed = next((row for row in built if row.state is DatumState.FAILED), None)
-        return claims.HandIn(
-            claim_id=self._claim_id,
-            first=self._assigned.first + positions[0] if positions else None,
-            count=len(positions),
-            delta=deltas[0] if deltas else EMPTY,
-            rows=tree,
-            results=_sums(built),
-            failure=f"datum {failed.id.hex()} failed: {failed.reason}" if failed is not None else "",
-            release=self._release,
-            packs=self._changes.writer.seal(),
-            written_bytes=self._changes.delta.bytes_in,
-        )
-
-    def abort(self) -> None:
-        """Drop everything."""
-        self._changes.abort()
-
-    def _datum(self, position: int) -> rows.DatumRow:
-        if position >= len(self._assigned.datums):
-            raise errors.InvalidArgument(
-                f"the assignment has {len(self._assigned.datums)} datums, datum {position} was handed in"
-            )
-        return self._assigned.datums[position]
-
-    def _row(self, result: pb.DatumResult) -> rows.DatumRow:
-        state = _STATES.get(result.state)
-        if state is None:
-            raise errors.InvalidArgument(f"result state {result.state} of datum {result.datum} means nothing")
-        return self._datum(result.datum).finished(
-            state=state,
-            job_id=self._assigned.job.set_id,
-            reason=result.reason,
-            outputs=tuple(self._outputs.get(result.datum, ())),
-            download_ns=result.download_ns,
-            process_ns=result.process_ns,
-            upload_ns=result.upload_ns,
-            download_bytes=result.download_bytes,
-            upload_bytes=result.upload_bytes,
-        )
-
-
-def _sums(built: list[rows.DatumRow]) -> jobs.Results:
-    """Add up what results add to their job's counters."""
-    states = [row.state for row in built]
-    return jobs.Results(
-        processed=states.count(DatumState.SUCCESS),
-        failed=states.count(DatumState.FAILED),
-        recovered=states.count(DatumState.RECOVERED),
-        download_ns=sum(row.download_ns for row in built),
-        process_ns=sum(row.process_ns for row in built),
-        upload_ns=sum(row.upload_ns for row in built),
-        download_bytes=sum(row.download_bytes for row in built),
-        upload_bytes=sum(row.upload_bytes for row in built),
-    )
-
-
 def _register(write: Write, worker_id: str) -> None:
     worker = claims.known(write.conn, worker_id)
     if worker.state in ("pending", "starting"):
@@ -406,6 +330,7 @@ def _assignment(claim: ClaimRow, assigned: Assigned) -> pb.Assignment:
     return pb.Assignment(
         claim_id=claim.id,
         lease_seconds=claims.LEASE,
+        direct=assigned.direct,
         project=assigned.pipeline.project,
         pipeline=assigned.pipeline.name,
         job_id=assigned.job.set_id,

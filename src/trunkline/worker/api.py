@@ -75,6 +75,10 @@ class ServerAPI:
                 for piece in response.pieces:
                     yield piece, urls
 
+    def offer(self, claim_id: str, ids: bytes) -> pb.OfferResponse:
+        """Ask which chunks the store lacks and where they may be put."""
+        return pb.OfferResponse.FromString(self._unary("Offer", pb.OfferRequest(claim_id=claim_id, ids=ids)))
+
     def complete(self, frames: Iterable[pb.CompleteRequest]) -> pb.CompleteResponse:
         """Hand in outputs and results."""
         requests = (frame.SerializeToString() for frame in frames)
@@ -89,7 +93,7 @@ class ServerAPI:
     def _unary(
         self,
         method: str,
-        request: pb.RegisterRequest | pb.ClaimRequest | pb.RenewRequest | pb.LogRequest,
+        request: pb.RegisterRequest | pb.ClaimRequest | pb.RenewRequest | pb.OfferRequest | pb.LogRequest,
         timeout: float = _SHORT,
     ) -> bytes:
         return self._channel.unary(_SERVICE + method, request.SerializeToString(), timeout)

@@ -6,23 +6,27 @@ transaction of the server; and always when the assignment ends, so that a short 
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
-from trunkline.errors import InvalidArgument
+from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.api import patiently
 from trunkline.worker.datum import DatumRunner, Finished
 from trunkline.worker.inputs import Inputs
 from trunkline.worker.interrupts import Interrupted
+from trunkline.worker.store_way import StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trunkline.worker.api import ServerAPI
+    from trunkline.worker.datum import Captured
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.keeper import Keeper
     from trunkline.worker.places import Places
+    from trunkline.worker.store_writes import Stored
     from trunkline.worker.world import World
 
 #: Seconds. What a worker that dies loses at most, besides the running datum.
@@ -31,6 +35,11 @@ MAX_AGE = 1.0
 MAX_WAITING = 32 << 20
 #: Bytes of outputs in one frame: the size at which the connection moves most.
 _FRAME = 1 << 20
+#: Bytes from which on an output is put into the store by the worker itself, where that is possible: below, a
+#: question and a request to the store cost more than the bytes.
+LARGE_BYTES = 1 << 20
+#: Bytes up to which the chunk list of an output fits a message; 7 MB of it at the usual cuts.
+LARGEST_BYTES = 200 << 30
 
 
 def work(
@@ -81,6 +90,7 @@ class _Run:
         self._keeper = keeper
         self._interrupts = interrupts
         self._assignment = assignment
+        self._places = places
         owner, fault = None, ""
         try:
             owner = world.find_user(assignment.command.user)
@@ -145,7 +155,7 @@ class _Run:
     def _hand_in(self, release: bool) -> None:
         self._keeper.report(0, 0.0)
         patiently(lambda: self._keeper.logs.ship(self._api), self._interrupts)
-        answer = patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
+        answer = self._complete(release)
         self._forget_waiting()
         self._handed_in = time.monotonic()
         self._interrupts.retire |= answer.retire
@@ -153,19 +163,68 @@ class _Run:
             self._interrupts.claim_lost = True
             raise Interrupted
 
+    def _complete(self, release: bool) -> pb.CompleteResponse:
+        """Hand in what waits, large outputs by way of the store when that works."""
+        large = [
+            (finished, output)
+            for finished in self._waiting
+            for output in finished.outputs
+            if output.data is None and LARGE_BYTES <= os.stat(output.file).st_size <= LARGEST_BYTES
+        ]
+        if large and self._assignment.direct and self._api.store.open:
+            try:
+                stored = self._store(large)
+                return patiently(lambda: self._api.complete(self._frames(release, stored)), self._interrupts)
+            except StoreUnreachable as error:
+                self._api.store.close(str(error))
+                self._log_note(self._waiting[0].result.datum)
+            except FailedPrecondition:
+                pass  # a server that was started meanwhile does not know what the other one has offered
+        return patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
+
+    def _store(self, large: Sequence[tuple[Finished, Captured]]) -> Stored:
+        from trunkline.worker import store_writes  # what it loads costs 25 ms that few workers need
+
+        def offer(ids: bytes) -> pb.OfferResponse:
+            return patiently(lambda: self._api.offer(self._assignment.claim_id, ids), self._interrupts)
+
+        def check() -> None:
+            if self._is_worthless():
+                raise Interrupted
+
+        begun = time.monotonic_ns()
+        outputs = [
+            store_writes.Output(finished.result.datum, output.path, output.file) for finished, output in large
+        ]
+        stored = store_writes.store(self._api.store.connections, offer, outputs, self._places.disk, check)
+        share = (time.monotonic_ns() - begun) // len(large)
+        for finished, _ in large:
+            finished.result.upload_ns += share
+        return stored
+
     def _forget_waiting(self) -> None:
         for finished in self._waiting:
             if finished.place:
                 self._runner.take_back(finished.result.datum, finished.place)
         self._waiting, self._waiting_bytes = [], 0
 
-    def _frames(self, release: bool) -> Iterator[pb.CompleteRequest]:
+    def _frames(self, release: bool, stored: Stored | None = None) -> Iterator[pb.CompleteRequest]:
+        """Yield the frames of a hand-in; the files that are ``stored`` by their chunks."""
         claim = self._assignment.claim_id
         frame = pb.CompleteRequest(claim_id=claim)
         size = 0
+        apart: set[tuple[int, str]] = set()
+        if stored is not None:
+            for pack in stored.packs:
+                yield pb.CompleteRequest(claim_id=claim, packs=[pack])
+            for file in stored.files:
+                apart.add((file.datum, file.path))
+                yield pb.CompleteRequest(claim_id=claim, files=[file])
         for finished in self._waiting:
             begun = time.monotonic_ns()
             for output in finished.outputs:
+                if (finished.result.datum, output.path) in apart:
+                    continue
                 for data in _pieces(output.data, output.file):
                     frame.outputs.add(datum=finished.result.datum, path=output.path, data=data)
                     size += len(data) + len(output.path)

@@ -204,7 +204,7 @@ class Inputs:
                 files.make_folders(target, path, self._owner)
         descriptor = -1
         try:
-            direct = self._api.store.open
+            direct = self._assignment.direct and self._api.store.open
             for piece, urls in self._api.fetch(self._assignment.claim_id, sorted(targets), direct=direct):
                 if descriptor < 0:
                     if self._interrupts.end_command:

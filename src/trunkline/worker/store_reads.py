@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 _CONNECT = 5.0
 #: Seconds without a byte.
 _SILENCE = 20.0
+#: Bytes of a file that are sent at a time.
+_BLOCK = 1 << 20
 #: Times that a range is asked for; the server is the better address after that.
-_TRIES = 4
-_PAUSE = 0.25  # seconds before the second try; doubled for each after that
+TRIES = 4
+PAUSE = 0.25  # seconds before the second try; doubled for each after that
 #: Bytes between two chunks that are cheaper read than skipped.
 _GAP_BYTES = 64 << 10
 _ZSTD = 1
 #: Statuses that pass: too many requests, and what the store says of itself.
-_PASSING = (429, 500, 502, 503, 504)
+PASSING = (429, 500, 502, 503, 504)
 
 
 class Connections:
@@ -60,7 +62,7 @@ class Connections:
         connection = self._kept.get(where)
         if connection is None:
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            connection = kind(parts.netloc, timeout=_CONNECT)
+            connection = kind(parts.netloc, timeout=_CONNECT, blocksize=_BLOCK)
             connection.connect()
             connection.sock.settimeout(_SILENCE)
             self._kept[where] = connection
@@ -99,9 +101,9 @@ def read(connections: Connections, places: Sequence[pb.ChunkPlace], urls: Sequen
     """
     for run in runs(places, urls):
         done = 0
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             if attempt:
-                time.sleep(_PAUSE * 2 ** (attempt - 1))
+                time.sleep(PAUSE * 2 ** (attempt - 1))
             try:
                 for data in _read_once(connections, run.url, run.places[done:]):
                     done += 1
@@ -109,11 +111,11 @@ def read(connections: Connections, places: Sequence[pb.ChunkPlace], urls: Sequen
                 break
             except (ConnectionRefusedError, TimeoutError) as error:
                 connections.drop(run.url)
-                raise StoreUnreachable(f"{_host(run.url)} does not answer ({_said(error)})") from error
+                raise StoreUnreachable(f"{host_of(run.url)} does not answer ({said(error)})") from error
             except (OSError, http.client.HTTPException) as error:
                 connections.drop(run.url)
-                if attempt + 1 == _TRIES:
-                    raise StoreUnreachable(f"{_host(run.url)} breaks off ({_said(error)})") from error
+                if attempt + 1 == TRIES:
+                    raise StoreUnreachable(f"{host_of(run.url)} breaks off ({said(error)})") from error
 
 
 def runs(places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> Iterator[Run]:
@@ -134,11 +136,11 @@ def _read_once(connections: Connections, url: str, places: Sequence[pb.ChunkPlac
     start, last = places[0].offset, places[-1]
     end = last.offset + last.stored
     answer = connections.request("GET", url, {"Range": f"bytes={start}-{end - 1}"})
-    if answer.status in _PASSING:
+    if answer.status in PASSING:
         raise http.client.HTTPException(f"{answer.status} {answer.reason}")
     if answer.status != 206:
         connections.drop(url)
-        raise StoreUnreachable(f"{_host(url)} refuses ({answer.status} {answer.reason})")
+        raise StoreUnreachable(f"{host_of(url)} refuses ({answer.status} {answer.reason})")
     try:
         position = start
         for place in places:
@@ -170,9 +172,11 @@ def _decode(place: pb.ChunkPlace, stored: bytes) -> bytes:
     return data
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Return the host of a URL; the rest of it is a secret."""
     return urlsplit(url).netloc
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """Return what an error says of itself."""
     return str(error) or type(error).__name__

@@ -32,7 +32,7 @@ class ClaimResponse(_message.Message):
     def __init__(self, retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums")
+    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "direct")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class Assignment(_message.Message):
     DATUM_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     DATUMS_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     lease_seconds: float
     project: str
@@ -55,7 +56,8 @@ class Assignment(_message.Message):
     datum_timeout_seconds: float
     items: _containers.RepeatedCompositeFieldContainer[Item]
     datums: _containers.RepeatedCompositeFieldContainer[Datum]
-    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ...) -> None: ...
+    direct: bool
+    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., direct: _Optional[bool] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("cmd", "stdin", "err_cmd", "err_stdin", "env", "working_dir", "accept_return_code", "user")
