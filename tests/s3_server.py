@@ -215,13 +215,12 @@ class BadWay:
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
             self._open.add(connection)
-        with connection, contextlib.suppress(OSError, ValueError):
-            self._one(connection)
+        with connection, contextlib.suppress(OSError, ValueError), connection.makefile("rb") as reader:
+            self._one(connection, reader)
         with self._lock:
             self._open.discard(connection)
 
-    def _one(self, connection: socket.socket) -> None:
-        reader = connection.makefile("rb")
+    def _one(self, connection: socket.socket, reader: BinaryIO) -> None:
         head = _head(reader)
         if not head:
             return
@@ -250,7 +249,7 @@ class BadWay:
             )
             return
         host, _, port = self._target.rpartition(":")
-        with socket.create_connection((host, int(port))) as beyond:
+        with socket.create_connection((host, int(port))) as beyond, beyond.makefile("rb") as answer:
             kept = [line for line in head if not line.lower().startswith((b"connection:", b"expect:"))]
             beyond.sendall(b"\r\n".join([*kept, b"Connection: close", b"", b""]))
             if b"100-continue" in b"\r\n".join(head).lower():
@@ -265,7 +264,6 @@ class BadWay:
                 self._count(len(data))
             if how == "cut request":
                 return
-            answer = beyond.makefile("rb")
             if how == "lose answer":
                 answer.read()
                 return

@@ -80,6 +80,12 @@ class Connections:
         if connection is not None:
             connection.close()
 
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._kept.values():
+            connection.close()
+        self._kept.clear()
+
 
 class Run(NamedTuple):
     """Chunks of one pack that are read with one request."""
@@ -135,23 +141,22 @@ def runs(places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> Iterator[Run]:
 def _read_once(connections: Connections, url: str, places: Sequence[pb.ChunkPlace]) -> Iterator[bytes]:
     start, last = places[0].offset, places[-1]
     end = last.offset + last.stored
-    answer = connections.request("GET", url, {"Range": f"bytes={start}-{end - 1}"})
-    if answer.status in PASSING:
-        raise http.client.HTTPException(f"{answer.status} {answer.reason}")
-    if answer.status != 206:
-        connections.drop(url)
-        raise StoreUnreachable(f"{host_of(url)} refuses ({answer.status} {answer.reason})")
-    try:
-        position = start
-        for place in places:
-            if place.offset > position:
-                _exactly(answer, place.offset - position)
-            yield _decode(place, _exactly(answer, place.stored))
-            position = place.offset + place.stored
-        answer.read()  # ends the answer, so that the connection can be used again
-    except BaseException:
-        connections.drop(url)
-        raise
+    with connections.request("GET", url, {"Range": f"bytes={start}-{end - 1}"}) as answer:
+        try:
+            if answer.status in PASSING:
+                raise http.client.HTTPException(f"{answer.status} {answer.reason}")
+            if answer.status != 206:
+                raise StoreUnreachable(f"{host_of(url)} refuses ({answer.status} {answer.reason})")
+            position = start
+            for place in places:
+                if place.offset > position:
+                    _exactly(answer, place.offset - position)
+                yield _decode(place, _exactly(answer, place.stored))
+                position = place.offset + place.stored
+            answer.read()  # ends the answer, so that the connection can be used again
+        except BaseException:
+            connections.drop(url)
+            raise
 
 
 def _exactly(answer: http.client.HTTPResponse, size: int) -> bytes:
