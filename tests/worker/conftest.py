@@ -102,6 +102,11 @@ class Workers:
         #: Pods alone: the image's own environment, and a folder to be /pfs instead of memory.
         self.image_env: dict[str, str] = {"PATH": os.environ["PATH"], "HOME": "/home-of-image"}
         self.disk = ""
+        #: Pods alone: a file without which the launcher does not start, the image's folder, and how often its
+        #: container is started again.
+        self.pull = ""
+        self.cwd = "/"
+        self.restarts = 0
         self.launcher: Path | None = None
         self.stderr = folder / "stderr"
 
@@ -155,7 +160,9 @@ class Workers:
             "launcher": [
                 *own_processes, *(SETPRIV if two_users else []), str(self.launcher), "serve", socket
             ],
-            "launcher_pid": str(shared / "pid"),
+            "pull": self.pull,
+            "cwd": self.cwd,
+            "restarts": self.restarts,
             "image_env": self.image_env,
             "worker": [
                 *self.wrapper,
@@ -173,7 +180,6 @@ class Workers:
                 **self.extra,
             },
         }  # fmt: skip
-        self.launcher_pid = shared / "pid"
         (self.folder / f"pod-{number}.json").write_text(json.dumps(config))
         with self.stderr.open("ab") as stderr:
             process = subprocess.Popen(
@@ -226,12 +232,20 @@ def make_workers(server, open_folder, request):
 
     yield make
     for workers in made:
+        if workers.stderr.exists():
+            print(workers.stderr.read_text())  # shown when the test fails
         workers.close()
 
 
 @pytest.fixture
 def workers(make_workers) -> Workers:
     return make_workers()
+
+
+@pytest.fixture(params=["own user", "pod"])
+def workers_both(make_workers, request) -> Workers:
+    """Workers that start their commands themselves, and such that have a launcher do it."""
+    return make_workers(request.param)
 
 
 @pytest.fixture(params=WORLDS)

@@ -57,25 +57,27 @@ def is_running(mark: str) -> bool:
         (sh("kill -40 $$"), "killed by signal 40"),
     ],
 )
-def test_a_command_that_cannot_run_or_fails_gives_its_reason_in_plain_words(server, workers, cmd, reason):
-    workers.image = {
+def test_a_command_that_cannot_run_or_fails_gives_its_reason_in_plain_words(
+    server, workers_both, cmd, reason
+):
+    workers_both.image = {
         "/not-a-program": (b"just text", 0o755),
         "/lost-interpreter": (b"#!/no/such/interpreter\n", 0o755),
         "/usr/local/bin/tool-without-x": (b"", 0o644),
     }
     assignment(server, ONE, cmd)
 
-    code = workers.run()
+    code = workers_both.run()
 
     assert code == 0
     assert only_result(server).state == FAILED
     assert reason in only_result(server).reason
 
 
-def test_a_working_directory_that_does_not_exist_is_named(server, workers):
+def test_a_working_directory_that_does_not_exist_is_named(server, workers_both):
     assignment(server, ONE, ["true"], working_dir="/no/such/folder")
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).reason.startswith(
         'working_dir "/no/such/folder" cannot be entered: No such file'
@@ -90,43 +92,43 @@ def test_a_command_runs_in_its_working_directory(server, workers_anywhere):
     assert server.outputs() == {(0, "/g"): b"content"}
 
 
-def test_a_command_that_writes_nothing_succeeds(server, workers):
+def test_a_command_that_writes_nothing_succeeds(server, workers_both):
     assignment(server, ONE, ["true"])
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).state == SUCCESS
     assert server.outputs() == {}
 
 
-def test_standard_input_is_the_lines_of_the_spec(server, workers):
+def test_standard_input_is_the_lines_of_the_spec(server, workers_both):
     assignment(server, ONE, sh("cat > /pfs/out/lines"), stdin=["one", "", "three"])
 
-    workers.run()
+    workers_both.run()
 
     assert server.outputs() == {(0, "/lines"): b"one\n\nthree\n"}
 
 
-def test_standard_input_can_be_a_script(server, workers):
+def test_standard_input_can_be_a_script(server, workers_both):
     assignment(server, ONE, ["sh"], stdin=["for file in /pfs/in/*; do", "cp $file /pfs/out/", "done"])
 
-    workers.run()
+    workers_both.run()
 
     assert server.outputs() == {(0, "/f"): b"content"}
 
 
-def test_a_command_need_not_read_its_standard_input(server, workers):
+def test_a_command_need_not_read_its_standard_input(server, workers_both):
     assignment(server, ONE, ["true"], stdin=["x" * 1000] * 1000)
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).state == SUCCESS
 
 
-def test_return_codes_can_be_accepted(server, workers):
+def test_return_codes_can_be_accepted(server, workers_both):
     assignment(server, ONE, sh("exit 3"), accept_return_code=[3])
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).state == SUCCESS
 
@@ -149,33 +151,33 @@ def test_every_attempt_begins_with_fresh_inputs_and_no_outputs(server, workers_a
     assert counter.read_text() == "\n\n\n"
 
 
-def test_a_failure_says_which_attempt_it_was(server, workers):
+def test_a_failure_says_which_attempt_it_was(server, workers_both):
     assignment(server, ONE, sh("exit 1")).datum_tries = 2
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).reason == "exit code 1 (attempt 2 of 2)"
 
 
 @pytest.mark.parametrize(("err_cmd", "state"), [("exit 0", RECOVERED), ("exit 1", FAILED)])
-def test_the_error_command_decides_whether_a_failed_datum_is_recovered(server, workers, err_cmd, state):
+def test_the_error_command_decides_whether_a_failed_datum_is_recovered(server, workers_both, err_cmd, state):
     script = f"echo tidying up after $in $(ls /pfs/out); {err_cmd}"
     assignment(
         server, ONE, sh("touch /pfs/out/half; exit 1"), err_cmd=["sh"], err_stdin=[script]
     ).datum_tries = 2
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).state == state
     assert server.outputs() == {}
     assert server.log() == [b"tidying up after /pfs/in/f half"] * 2
 
 
-def test_a_command_that_runs_too_long_is_killed(server, workers):
+def test_a_command_that_runs_too_long_is_killed(server, workers_both):
     mark = f"sleep {1000 + uuid.uuid4().int % 1000}.{uuid.uuid4().int}"
     assignment(server, ONE, sh(f"{mark} & {mark}")).datum_timeout_seconds = 0.2
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).reason == "killed because it ran longer than datum_timeout, 0.2 s"
     assert not is_running(mark.replace(" ", "\0"))
@@ -200,20 +202,22 @@ def test_a_command_that_writes_to_its_input_harms_no_other_datum(server, workers
     "leave",
     ["{} &", "setsid {} &", "setsid sh -c 'setsid {} & {} & {}' &", "(setsid nohup {} > /dev/null 2>&1 &) &"],
 )
-def test_children_that_a_command_leaves_behind_are_gone_before_its_outputs_are_taken(server, workers, leave):
+def test_children_that_a_command_leaves_behind_are_gone_before_its_outputs_are_taken(
+    server, workers_both, leave
+):
     mark = f"sleep 1000.{uuid.uuid4().int}"
     assignment(server, {"in": {"/1": b"", "/2": b""}}, sh(leave.replace("{}", mark)))
 
-    workers.run()
+    workers_both.run()
 
     assert [result.state for result in server.results()] == [SUCCESS, SUCCESS]
     assert not is_running(mark.replace(" ", "\0"))
 
 
-def test_a_command_that_prints_100_mb_has_16_of_them_logged(server, workers):
+def test_a_command_that_prints_100_mb_has_16_of_them_logged(server, workers_both):
     assignment(server, ONE, sh("yes 'a line of some forty characters, or so ' | head -c 100000000; echo >&2"))
 
-    workers.run()
+    workers_both.run()
 
     assert only_result(server).state == SUCCESS
     logged = sum(len(line) + 1 for line in server.log())
@@ -225,11 +229,44 @@ def test_a_command_that_prints_100_mb_has_16_of_them_logged(server, workers):
     )
 
 
-def test_lines_carry_their_time_and_datum_and_endless_ones_are_cut(server, workers):
+def test_bytes_that_are_not_text_are_logged_as_they_are(server, workers_both):
+    assignment(server, ONE, sh("printf 'a\\377\\000b\\nc\\200'"))
+
+    workers_both.run()
+
+    assert server.log() == [b"a\xff\x00b", b"c\x80"]
+
+
+def test_an_environment_may_be_large(server, workers_both):
+    env = {f"VARIABLE_{number}": "x" * 1000 for number in range(1000)}
+    assignment(server, ONE, sh("env | grep -c ^VARIABLE_"), env=env)
+
+    workers_both.run()
+
+    assert server.log() == [b"1000"]
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ({"BIG": "x" * 200_000}, 'command "true" cannot be started: Argument list too long'),
+        ({"A=B": "c"}, 'command "true" cannot be started: illegal environment variable name; arguments and'),
+        ({"A": "b\0c"}, 'command "true" cannot be started: embedded null byte; arguments and variables must'),
+    ],
+)
+def test_an_environment_that_no_kernel_takes_is_explained(server, workers_both, env, reason):
+    assignment(server, ONE, ["true"], env=env)
+
+    workers_both.run()
+
+    assert only_result(server).reason.startswith(reason)
+
+
+def test_lines_carry_their_time_and_datum_and_endless_ones_are_cut(server, workers_both):
     before = time.time_ns()
     assignment(server, {"in": {"/1": b"", "/2": b""}}, sh('echo $in; head -c 70000 /dev/zero | tr "\\0" x'))
 
-    workers.run()
+    workers_both.run()
 
     lines = [line for line in server.lines if not line.system]
     assert [(line.datum, len(line.message)) for line in lines] == [

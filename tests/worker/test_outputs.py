@@ -57,10 +57,10 @@ def test_files_and_what_links_lead_to_are_handed_in(server, workers_anywhere, sc
         ("mkdir d; echo 1 > d/$(printf '\\377')", "path (/d/\\"),
     ],
 )
-def test_outputs_that_cannot_be_stored_fail_the_datum_with_a_sentence(server, workers, script, reason):
+def test_outputs_that_cannot_be_stored_fail_the_datum_with_a_sentence(server, workers_both, script, reason):
     assignment(server, INPUTS, sh(script))
 
-    workers.run()
+    workers_both.run()
 
     (result,) = server.results()
     assert result.state == pb.DatumResult.FAILED

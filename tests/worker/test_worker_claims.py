@@ -183,6 +183,24 @@ def test_sigterm_lets_the_running_datum_finish_and_gives_the_rest_back(server, w
     assert release
 
 
+def test_a_datum_that_outlasts_the_grace_is_killed_and_given_back_with_the_rest(server, workers_both):
+    """The first datum is done and must not be lost with the second, which ignores all that can be ignored."""
+    mark = f"sleep 1000.{uuid.uuid4().int}"
+    workers_both.extra = {"TRUNKLINE_GRACE": "1"}
+    script = f"test $in = /pfs/in/1 || {{ trap '' TERM INT HUP; while :; do {mark}; done; }}"
+    assignment(server, {"in": {f"/{number}": b"" for number in (1, 2, 3)}}, sh(script))
+    process = workers_both.start()
+    wait_until_running(mark)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) == 0
+    ((results, _, release),) = server.completions
+    assert [(result.datum, result.state) for result in results] == [(0, SUCCESS)]
+    assert release
+    assert not is_running(mark.replace(" ", "\0"))
+
+
 def test_a_request_to_retire_in_answer_to_a_hand_in_gives_the_rest_back(server, workers):
     assignment(
         server,

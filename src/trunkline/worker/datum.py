@@ -131,7 +131,7 @@ class DatumRunner:
             result.download_ns = self._inputs.download_ns(position)
         keep = False
         try:
-            self._world.show(place)
+            self._world.show(place, self._interrupts)
             begun = time.monotonic_ns()
             try:
                 self._process(position, place)

@@ -79,7 +79,9 @@ class _Connection:
         rights = [descriptor] if descriptor >= 0 else []
         try:
             sent = socket.send_fds(self._socket, [frame], rights)
-            self._socket.sendall(frame[sent:])
+            # Not even nothing may be sent to a launcher that has answered and gone: its answer would be lost.
+            if sent < len(frame):
+                self._socket.sendall(frame[sent:])
         except OSError as error:
             raise _Gone from error
 
@@ -156,19 +158,33 @@ class Launcher:
         try:
             connection.send(self._hello)
             answer, _ = connection.receive()
+            version = answer["ready"]["version"]
+            if version != VERSION:
+                raise FailedPrecondition(
+                    f"the launcher speaks version {version} of its protocol and this worker version "
+                    f"{VERSION}; take both from the same image"
+                )
         except BaseException:
             connection.close()
             raise
-        version = answer["ready"]["version"]
-        if version != VERSION:
-            raise FailedPrecondition(
-                f"the launcher speaks version {version} of its protocol and this worker version {VERSION}; "
-                f"take both from the same image"
-            )
         return connection
 
     def start(self, program: Program, interrupts: Interrupts) -> Launched:
         """Have the program started; see ``command.Starter``."""
+        while True:
+            connection = self.await_return(interrupts)
+            try:
+                return self._start(connection, program)
+            except _Gone:
+                self.drop()
+
+    def await_return(self, interrupts: Interrupts) -> _Connection:
+        """Return the connection; when it is lost, wait for a new launcher.
+
+        Raises:
+            StarterGone: none came.
+            Interrupted: a flag was raised meanwhile.
+        """
 
         def wait(seconds: float) -> None:
             interrupts.wait(seconds)
@@ -176,14 +192,10 @@ class Launcher:
                 interrupts.raise_flag(give_back=interrupts.retire)
                 raise Interrupted
 
-        while True:
-            if self._connection is None:
-                self.connect(_RETURN_PATIENCE, wait)
-            assert self._connection is not None
-            try:
-                return self._start(self._connection, program)
-            except _Gone:
-                self.drop()
+        if self._connection is None:
+            self.connect(_RETURN_PATIENCE, wait)
+        assert self._connection is not None
+        return self._connection
 
     def _start(self, connection: _Connection, program: Program) -> Launched:
         wanted = {
@@ -339,6 +351,7 @@ class LaunchedWorld(World):
             fixed: entries of ``pfs`` that were there before: mounts, for instance.
         """
         super().__init__(launcher, LaunchedPlaces(hidden), {}, [])
+        self._launcher = launcher
         self._pfs = pfs
         self._fixed = {os.path.basename(hidden), *fixed}
         self._shown: Place | None = None
@@ -352,9 +365,10 @@ class LaunchedWorld(World):
         """Where commands find /pfs."""
         return self._pfs
 
-    def show(self, place: Place) -> None:
+    def show(self, place: Place, interrupts: Interrupts) -> None:
         """Rename the place's folders into /pfs."""
         if self._stuck:
+            self._launcher.await_return(interrupts)
             self._clear_away()
         self._shown = place
         for name in os.listdir(place.root):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from trunkline.worker.command import Starter
     from trunkline.worker.files import Owner
+    from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.places import Place
     from trunkline.worker.settings import Settings
 
@@ -53,8 +54,13 @@ class World:
         """Where commands find /pfs; only meaningful while a place is shown."""
         return PFS
 
-    def show(self, place: Place) -> None:
-        """Let commands see the place as /pfs."""
+    def show(self, place: Place, interrupts: Interrupts) -> None:
+        """Let commands see the place as /pfs.
+
+        Raises:
+            StarterGone: what runs commands is gone with a part of /pfs, and did not come back.
+            Interrupted: a flag was raised while it was waited for.
+        """
         raise NotImplementedError
 
     def hide(self) -> None:
@@ -96,8 +102,9 @@ class PrivateRoot(World):
         )
         self._shown = False
 
-    def show(self, place: Place) -> None:
+    def show(self, place: Place, interrupts: Interrupts) -> None:
         """Let commands see the place as /pfs."""
+        del interrupts
         libc.mount(place.root, PFS, None, libc.MS_BIND)
         self._shown = True
         if place.in_memory:
@@ -134,8 +141,9 @@ class Fallback(World):
         """The folder of the datum that is shown."""
         return self._shown
 
-    def show(self, place: Place) -> None:
+    def show(self, place: Place, interrupts: Interrupts) -> None:
         """Let the place play /pfs."""
+        del interrupts
         self._shown = place.root
 
     def hide(self) -> None:
