@@ -17,8 +17,8 @@ from pathlib import Path
 import common
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/worker"))
-import conftest
 from fake_server import FakeServer, assignment
+from worker_processes import Workers
 
 DATUMS = 1000
 TURNS = 5
@@ -35,7 +35,7 @@ def worker(world: str, launcher: Path) -> float:
     server = FakeServer()
     folder = Path(tempfile.mkdtemp(prefix="trunkline-bench-", dir=common.SCRATCH))
     folder.chmod(0o755)
-    workers = conftest.Workers(server, folder, world, os.geteuid())
+    workers = Workers(server, folder, world, os.geteuid())
     if world.startswith("pod"):
         workers.launcher = launcher
         (folder / "disk").mkdir()

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import ROOT, find_go
+from worker_processes import ROOT, find_go
 
 
 def go(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
