@@ -1,0 +1,237 @@
+"""What one run takes and costs on Fargate, on a node group and on Karpenter's nodes, side by side.
+
+Arithmetic over start-up, datum times and the price table, with the workers that ``sizing.decide`` would
+start: the same policy that runs. A forecast is a value, so that what happened can be held against it.
+
+The model: all workers are asked for at once and come after one start-up; datums are dealt out evenly; a
+worker whose work is done stays idle as long as the policy keeps it and goes. On Fargate every worker pays for
+itself from its image download on. On nodes the machine is what is paid, from its boot until its autoscaler
+lets it go: that tail is most of the price of a short burst.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.scaling import fargate, sizing
+from trunkline.scaling.nodes import TYPES, tilings
+from trunkline.scaling.prices import billed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trunkline.scaling.fargate import Quota
+    from trunkline.scaling.nodes import DaemonSets, InstanceType, Tiling
+    from trunkline.scaling.pods import Pod
+    from trunkline.scaling.prices import Prices
+
+#: Seconds of a start-up while nothing is measured: until a machine is there, and the image on it. Fargate:
+#: 30 to 45 s for the node (aws/containers-roadmap 649), about 50 in all with a small image. EC2: 45 to 100 s
+#: from pending to ready (aws/karpenter-provider-aws 3102 and 6128), the scan or the batch included.
+FARGATE_MACHINE = 38.0
+NODE_BOOT = 65.0
+PULL = 12.0
+PULL_PER_GB = 12.0  # of compressed image, nothing being cached on a new machine
+
+#: Cluster Autoscaler: seconds between its looks, and that a node must be unneeded before it goes
+#: (``--scan-interval``, ``--scale-down-unneeded-time``, its defaults).
+SCAN = 10.0
+UNNEEDED = 600.0
+#: The unneeded time that ``nodes render`` writes for a group of workers: long enough for the next stage of a
+#: chain of pipelines to find the nodes, a tenth of the default's price.
+UNNEEDED_WORKERS = 60.0
+#: Karpenter: its batching window (1 s idle, 10 s at most), and the ``consolidateAfter`` that ``nodes render``
+#: writes.
+BATCH = 5.0
+CONSOLIDATE_AFTER = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One job of a pipeline, as far as time and money go."""
+
+    pod: Pod
+    #: The most workers, ``parallelism_spec.constant``.
+    workers: int
+    autoscaling: bool = True
+    datums: int
+    seconds_per_datum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartUp:
+    """The way of a worker from asked for to idle, in seconds."""
+
+    #: Until somebody decides to get a machine.
+    decision: float = 0.0
+    #: Until it is there.
+    machine: float
+    #: Until the image is on it and the worker runs; paid in any case.
+    pull: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.decision + self.machine + self.pull
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a run is expected to take and cost in one place."""
+
+    #: fargate, node group or karpenter.
+    place: str
+    #: The size of the machines, as the provider names it.
+    machine: str
+    workers: int
+    machines: int
+    #: Seconds from the commit until the job is done.
+    seconds: float
+    #: Seconds that all machines together are paid for, and how many of them after the last datum.
+    paid_seconds: float
+    tail_seconds: float
+    #: US dollars, None without a price.
+    dollars: float | None
+    #: Seconds of work per worker from which on nodes are cheaper than Fargate for these workers; None when
+    #: they never are, or for Fargate itself.
+    break_even: float | None = None
+
+
+def pull_seconds(image_gb: float) -> float:
+    """Return the seconds that an image takes to a new machine."""
+    return PULL + PULL_PER_GB * image_gb
+
+
+def fargate_start_up(image_gb: float = 0.0, measured: float | None = None) -> StartUp:
+    """Return Fargate's start-up; of a measured one, the machine's usual part is not paid for."""
+    if measured is None:
+        return StartUp(machine=FARGATE_MACHINE, pull=pull_seconds(image_gb))
+    machine = min(FARGATE_MACHINE, measured)
+    return StartUp(machine=machine, pull=measured - machine)
+
+
+def started(run: Run, start_up: StartUp) -> int:
+    """Return how many workers the policy starts for a run."""
+    demand = sizing.Demand(unclaimed=run.datums, claimed=0, seconds_per_datum=run.seconds_per_datum)
+    policy = sizing.Policy(
+        workers=run.workers,
+        autoscaling=run.autoscaling,
+        stopped=False,
+        startup_seconds=start_up.seconds,
+    )
+    return sizing.decide(demand, policy, sizing.Observed(workers=()), 0.0).start
+
+
+def on_fargate(
+    run: Run, prices: Prices | None, start_up: StartUp | None = None, quota: Quota | None = None
+) -> Forecast | None:
+    """Return what a run takes on Fargate, None when its pods do not fit there."""
+    fitting = fargate.fit(run.pod, prices)
+    if fitting is None:
+        return None
+    start_up, quota = start_up or fargate_start_up(), quota or fargate.Quota()
+    workers = started(run, start_up)
+    limit = fargate.at_once(fitting.size, quota)
+    workers = workers if limit is None else min(workers, limit)
+    if not workers:
+        return None
+    share, more = divmod(run.datums, workers)
+    linger = sizing.KEEP_ALIVE_STARTS * start_up.seconds if run.autoscaling else 0.0
+    size = fitting.size
+    hour = prices.fargate_hour(size.vcpu, size.gb, fitting.storage) if prices else None
+    paid = dollars = 0.0
+    for number, datums in ((more, share + 1), (workers - more, share)):
+        alive = start_up.pull + datums * run.seconds_per_datum + linger
+        paid += number * alive
+        dollars += number * billed(alive, hour) if hour is not None else 0.0
+    work = math.ceil(run.datums / workers) * run.seconds_per_datum
+    return Forecast(
+        place="fargate",
+        machine=str(fitting.size),
+        workers=workers,
+        machines=workers,
+        seconds=start_up.seconds + fargate.ramp_seconds(workers, quota) + work,
+        paid_seconds=paid,
+        tail_seconds=workers * linger,
+        dollars=dollars if hour is not None else None,
+    )
+
+
+def on_nodes(
+    run: Run,
+    prices: Prices | None,
+    *,
+    karpenter: bool,
+    image_gb: float = 0.0,
+    unneeded: float = UNNEEDED,
+    spot: bool = False,
+    daemon_sets: DaemonSets | None = None,
+    types: Iterable[InstanceType] = TYPES,
+) -> Forecast | None:
+    """Return what a run takes on the nodes that are cheapest for it, None when it fits none.
+
+    Args:
+        run: the run.
+        prices: those of the region; the tightest fit is taken when None.
+        karpenter: whose nodes they are: Karpenter's, or a group of Cluster Autoscaler's.
+        image_gb: compressed size of the image.
+        unneeded: seconds that Cluster Autoscaler lets a node stand idle; Karpenter's are ``CONSOLIDATE_AFTER``.
+        spot: on Spot machines.
+        daemon_sets: what runs on every node.
+        types: those that may be used.
+    """
+    decision = BATCH if karpenter else SCAN
+    start_up = StartUp(decision=decision, machine=NODE_BOOT, pull=pull_seconds(image_gb))
+    workers = started(run, start_up)
+    if not workers:
+        return None
+    work = math.ceil(run.datums / workers) * run.seconds_per_datum
+    linger = sizing.KEEP_ALIVE_STARTS * start_up.seconds if run.autoscaling else 0.0
+    tail = linger + (CONSOLIDATE_AFTER + BATCH if karpenter else unneeded + SCAN)
+    alive = start_up.machine + start_up.pull + work + tail
+
+    def forecast(tiling: Tiling) -> Forecast:
+        machines = math.ceil(workers / tiling.workers)
+        hour = prices.machine_hour(tiling.type.family, tiling.type.vcpu, spot=spot) if prices else None
+        return Forecast(
+            place="karpenter" if karpenter else "node group",
+            machine=tiling.type.name,
+            workers=workers,
+            machines=machines,
+            seconds=start_up.seconds + work,
+            paid_seconds=machines * alive,
+            tail_seconds=machines * tail,
+            dollars=None if hour is None else machines * billed(alive, hour),
+            break_even=None
+            if prices is None or hour is None
+            else _break_even(run.pod, prices, workers, machines * hour, alive - work, linger),
+        )
+
+    found = [forecast(tiling) for tiling in tilings(run.pod, prices, daemon_sets, types)]
+    if prices is None:
+        return found[0] if found else None
+    return min(found, key=lambda one: (one.dollars or 0.0, one.machines, one.machine), default=None)
+
+
+def _break_even(
+    pod: Pod, prices: Prices, workers: int, nodes_hour: float, around: float, linger: float
+) -> float | None:
+    """Return from how many seconds of work on nodes are the cheaper ones.
+
+    Args:
+        pod: the worker.
+        prices: those of the region.
+        workers: how many there are.
+        nodes_hour: what all their nodes cost.
+        around: seconds that a node is paid for without work.
+        linger: seconds that an idle worker is kept.
+    """
+    fitting = fargate.fit(pod, prices)
+    if fitting is None:
+        return 0.0
+    pods_hour = workers * prices.fargate_hour(fitting.size.vcpu, fitting.size.gb, fitting.storage)
+    if pods_hour <= nodes_hour:
+        return None
+    return max(0.0, (nodes_hour * around - pods_hour * (PULL + linger)) / (pods_hour - nodes_hour))
