@@ -92,12 +92,12 @@ class Account:
 
     # Reading ----------------------------------------------------------------------------------------------
 
-    def find(self, cluster: str, role_name: str, subnets: Sequence[str] = ()) -> Found:
+    def find(self, cluster: str, role_name: str = "", subnets: Sequence[str] = ()) -> Found:
         """Return what is there.
 
         Args:
             cluster: name of the cluster.
-            role_name: name of the pod execution role.
+            role_name: name of the pod execution role; empty when it does not matter.
             subnets: those to look at beside the cluster's own.
 
         Raises:
@@ -124,7 +124,7 @@ class Account:
             vpc=vpc,
             subnets=found_subnets,
             cluster_subnets=own,
-            role=self._role(role_name),
+            role=self.role(role_name) if role_name else None,
             profiles=self.profiles(cluster),
         )
 
@@ -145,7 +145,16 @@ class Account:
     def _subnets(self, ids: Sequence[str]) -> tuple[Subnet, ...]:
         if not ids:
             return ()
-        found = self.call("ec2", "describe_subnets", SubnetIds=list(ids))["Subnets"]
+        # By a filter: asked for by their ids, one that is missing hides the others.
+        wanted = {"Name": "subnet-id", "Values": list(ids)}
+        found = [
+            subnet
+            for page in self._pages("ec2", "describe_subnets", Filters=[wanted])
+            for subnet in page["Subnets"]
+        ]
+        missing = sorted(set(ids) - {one["SubnetId"] for one in found})
+        if missing:
+            raise NotFound(f"no subnet {', '.join(missing)} in {self.region}; check the id and the region")
         vpcs = sorted({one["VpcId"] for one in found})
         tables = [
             table
@@ -165,7 +174,8 @@ class Account:
             for one in found
         )
 
-    def _role(self, name: str) -> Role | None:
+    def role(self, name: str) -> Role | None:
+        """Return a role, None when there is none of that name."""
         try:
             role = self.call("iam", "get_role", RoleName=name)["Role"]
         except NotFound:
@@ -237,7 +247,7 @@ class Account:
                     raise
             time.sleep(_LOOK_EVERY)
 
-    def wait(self, cluster: str, name: str, *, gone: bool, timeout: float) -> FoundProfile | None:
+    def wait(self, cluster: str, name: str, *, timeout: float) -> FoundProfile | None:
         """Wait until a profile is made, or gone; return it as it is then.
 
         Raises:
@@ -297,12 +307,25 @@ class Account:
             raise _ours(error, action, self.region) from error
         except known.ParamValidationError as error:
             raise InvalidArgument(f"{action} cannot be asked: {str(error).splitlines()[-1]}") from error
-        except known.HTTPClientError as error:  # also when no connection can be made
+        except (known.HTTPClientError, known.ConnectionError) as error:
             raise Unavailable(
                 f"{service} of AWS in {self.region} does not answer ({error}); check the region and the network"
             ) from error
         except known.BotoCoreError as error:
             raise Unavailable(f"{action} failed: {error}") from error
+
+
+def configured_region() -> str:
+    """Return the region that the AWS CLI's files say; empty when they say none, or boto3 is missing."""
+    try:
+        import boto3
+        import botocore.exceptions
+    except ImportError:
+        return ""
+    try:
+        return boto3.Session().region_name or ""
+    except botocore.exceptions.BotoCoreError:
+        return ""  # a broken profile is told when it is used
 
 
 def _ours(error: Any, action: str, region: str) -> TrunklineError:

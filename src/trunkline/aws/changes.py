@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.aws.wanted import (
     OURS,
     PRINCIPAL,
+    Wanted,
     policy_arn,
     profile_parameters,
     role_tags,
@@ -25,8 +26,6 @@ from trunkline.scaling.profiles import Limits, Profile, matches_glob, takes_too_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from trunkline.aws.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +275,21 @@ def judge_trust(trust: Mapping[str, Any], wanted: Wanted, found: Found) -> tuple
             f"{source_arn(wanted, found.account, found.partition)}"
         ), ""
     return "", ""
+
+
+def judge_role(role: Role | None, profile: FoundProfile, region: str, found: Found) -> list[str]:
+    """Return what is wrong with the role of a profile that exists."""
+    name = profile.role_arn.rpartition("/")[2]
+    if role is None:
+        return [
+            f'its role "{name}" does not exist any more, so that no pod starts; delete and apply the profile'
+        ]
+    wanted = Wanted(cluster=found.cluster, region=region, profile=profile.profile, role_arn=role.arn)
+    wrong = [f'its role "{name}" {one}' for one in judge_trust(role.trust, wanted, found) if one]
+    policy = policy_arn(found.partition)
+    if policy not in role.policies:
+        wrong.append(f'its role "{name}" lacks the policy {policy}, so that no image can be pulled from ECR')
+    return wrong
 
 
 def _several(value: Any) -> list[Any]:

@@ -159,9 +159,7 @@ def _terraform(wanted: Wanted) -> str:
 def _aws_cli(wanted: Wanted) -> str:
     lines = ["#!/bin/sh", "set -eu"]
     if not wanted.subnets:
-        lines.append(
-            ': "${SUBNETS:?set SUBNETS to the cluster\'s private subnets: export SUBNETS="subnet-a subnet-b"}"'
-        )
+        lines.append(': "${SUBNETS:?set SUBNETS to the cluster\'s private subnets, separated by spaces}"')
     if not wanted.role_arn:
         # The account goes in by the shell; nothing else in the document is for it to read.
         trust = quote(json.dumps(trust_policy(source_arn(wanted, "@ACCOUNT@"))))

@@ -262,11 +262,7 @@ def _profile(written: Mapping[str, Any], where: str) -> Profile:
         selectors=tuple(_selector(one, f"{where}: selectors[{at}]") for at, one in enumerate(selectors)),
     )
     # Its name may begin with eks-, EKS makes such ones itself.
-    wrong = [
-        one
-        for one in mistakes(replace(profile, name="any"), Limits(selectors=1000, labels=1000))
-        if "no name" not in one
-    ]
+    wrong = mistakes(replace(profile, name="any"), Limits(selectors=1000, labels=1000))
     if wrong:
         raise InvalidArgument(
             f"{where}: " + "; and ".join(one.replace('"any"', f'"{name}"') for one in wrong)

@@ -53,7 +53,7 @@ def show_many(
         row: gives the cells of a message.
         name: gives what ``-o name`` prints of it.
     """
-    form = _form(invocation)
+    form = form_of(invocation)
     if form == "table":
         table(columns, map(row, messages))
     elif form == "name":
@@ -67,7 +67,7 @@ def show_one(
     invocation: Invocation, message: Any, fields: Callable[[Any], Sequence[tuple[str, str]]], name: str
 ) -> None:
     """Print one message; ``fields`` gives label and value of each line of the text form, "" leaving it out."""
-    form = _form(invocation)
+    form = form_of(invocation)
     if form == "table":
         lines = [(label, value) for label, value in fields(message) if value]
         width = max((len(label) for label, _ in lines), default=0)
@@ -79,7 +79,8 @@ def show_one(
         documents([message], form)
 
 
-def _form(invocation: Invocation) -> str:
+def form_of(invocation: Invocation) -> str:
+    """Return how the options ask for it to be printed."""
     options = invocation.options
     form: str = options.output or ("json" if options.raw else "table")
     return form
@@ -89,8 +90,12 @@ def documents(messages: Iterable[Message], form: str) -> None:
     """Print messages as JSON (indented, or a line each for ``jsonl``) or YAML documents, one after the other."""
     from google.protobuf.json_format import MessageToDict
 
-    for position, message in enumerate(messages):
-        value = MessageToDict(message, preserving_proto_field_name=True)
+    values((MessageToDict(message, preserving_proto_field_name=True) for message in messages), form)
+
+
+def values(plain: Iterable[Any], form: str) -> None:
+    """Print plain values as ``documents`` does messages."""
+    for position, value in enumerate(plain):
         if form == "yaml":
             import yaml
 

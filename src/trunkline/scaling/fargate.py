@@ -138,29 +138,36 @@ def fit(pod: Pod, prices: Prices | None = None) -> Fit | None:
 
 
 def _cliff(size: Size, cpu: int, memory: int, prices: Prices | None) -> Cliff | None:
-    """Return the nearby size that saves most, asking for less of one thing only."""
+    """Return the nearest size that is worth it, asking for less of one thing only."""
 
     def price(size: Size) -> float:
         if prices is None:
             return size.vcpu * _VCPU_RATE + size.gb * _GB_RATE
         return prices.fargate_hour(size.vcpu, size.gb)
 
+    requested = memory - OVERHEAD
     found = []
     for row, choices in GRID:
         for gb in choices:
             less_cpu, less_memory = max(0, cpu - row), max(0, memory - int(gb * GIB))
             near_cpu = less_cpu <= _NEAR_SHARE * cpu
-            near_memory = less_memory <= max(_NEAR_MEMORY, _NEAR_SHARE * (memory - OVERHEAD))
-            # What is left to the pod must be a request still, not nothing.
-            left = memory - OVERHEAD - less_memory
+            near_memory = less_memory <= max(_NEAR_MEMORY, _NEAR_SHARE * requested)
             saving = 1 - price(Size(row, gb)) / price(size)
-            if bool(less_cpu) != bool(less_memory) and near_cpu and near_memory and left > 0:
-                found.append((saving, -less_memory, -less_cpu, Size(row, gb)))
-    worth = [one for one in found if one[0] >= _WORTH_SAVING]
-    if not worth:
-        return None
-    saving, memory_change, cpu_change, smaller = max(worth)
-    return Cliff(size=smaller, less_cpu_millis=-cpu_change, less_memory=-memory_change, saving=saving)
+            # What is left to the pod must be a request still, not nothing.
+            if (
+                bool(less_cpu) != bool(less_memory)
+                and near_cpu
+                and near_memory
+                and less_memory < requested
+                and saving >= _WORTH_SAVING
+            ):
+                given_up = less_memory / requested if less_memory else less_cpu / cpu
+                cliff = Cliff(
+                    size=Size(row, gb), less_cpu_millis=less_cpu, less_memory=less_memory, saving=saving
+                )
+                found.append((given_up, -saving, cliff))
+    # The one that takes least: whoever can give up more finds the next one by asking again.
+    return min(found, key=lambda one: one[:2])[2] if found else None
 
 
 # Launching many ---------------------------------------------------------------------------------------------

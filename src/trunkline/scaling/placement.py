@@ -120,6 +120,7 @@ def started(run: Run, start_up: StartUp) -> int:
         autoscaling=run.autoscaling,
         stopped=False,
         startup_seconds=start_up.seconds,
+        keep_seconds=sizing.keep_seconds(start_up.seconds, ()),
     )
     return sizing.decide(demand, policy, sizing.Observed(workers=()), 0.0).start
 
@@ -138,7 +139,7 @@ def on_fargate(
     if not workers:
         return None
     share, more = divmod(run.datums, workers)
-    linger = sizing.KEEP_ALIVE_STARTS * start_up.seconds if run.autoscaling else 0.0
+    linger = sizing.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
     size = fitting.size
     hour = prices.fargate_hour(size.vcpu, size.gb, fitting.storage) if prices else None
     paid = dollars = 0.0
@@ -188,7 +189,7 @@ def on_nodes(
     if not workers:
         return None
     work = math.ceil(run.datums / workers) * run.seconds_per_datum
-    linger = sizing.KEEP_ALIVE_STARTS * start_up.seconds if run.autoscaling else 0.0
+    linger = sizing.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
     tail = linger + (CONSOLIDATE_AFTER + BATCH if karpenter else unneeded + SCAN)
     alive = start_up.machine + start_up.pull + work + tail
 

@@ -123,6 +123,9 @@ def _checked(overlay: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     unknown = sorted(set(overlay) - set(TABLE))
     if unknown:
         raise InvalidArgument(f'{where} has the unknown field "{unknown[0]}"; {shape}')
+    for name in ("as_of", "source", "currency"):
+        if not isinstance(overlay.get(name, ""), str):
+            raise InvalidArgument(f"{where}: {name} is {overlay[name]!r}; write a text, in quotes")
     share = overlay.get("spot_share", 1.0)
     if not _is_price(share) or share > 1:
         raise InvalidArgument(f"{where}: spot_share is {share!r}; write a number from 0 to 1")

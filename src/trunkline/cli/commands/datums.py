@@ -57,7 +57,7 @@ def _set_input(request: pps_pb2.ListDatumRequest, source: str) -> None:
 
     from google.protobuf.json_format import Parse, ParseError
 
-    from trunkline.cli.commands.pipelines import read_specs
+    from trunkline.cli.specs import read_specs
     from trunkline.errors import InvalidArgument
 
     spec = read_specs(source)[0]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
 from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.specs import read_specs
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -53,20 +53,6 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
         effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
         if options.dry_run:
             print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
-
-
-def read_specs(source: str) -> list[dict[str, Any]]:
-    """Return the specs in a file, or on standard input for ``-``.
-
-    Raises:
-        InvalidArgument: it is broken; the message says in which line and column.
-    """
-    from trunkline.model.spec_text import parse_specs
-
-    if source == "-":
-        return parse_specs(sys.stdin.read(), "standard input")
-    with open(source, encoding="utf-8") as file:
-        return parse_specs(file.read(), source)
 
 
 def _placed(spec: dict[str, Any], project: str) -> dict[str, Any]:

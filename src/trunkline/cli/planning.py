@@ -1,0 +1,203 @@
+"""What ``fargate plan`` and ``nodes plan`` share: specs as pods, price files, numbers, sentences on a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trunkline.cli.parsing import argument
+from trunkline.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trunkline.cli.invocation import Invocation
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.scaling.pods import Pod
+    from trunkline.scaling.prices import Prices
+
+#: Region whose prices are shown when none is named; every line with a price says which region it is for.
+USUAL_REGION = "us-east-1"
+
+
+class Planned(NamedTuple):
+    """A pipeline and the pod of one of its workers."""
+
+    spec: PipelineSpec
+    pod: Pod
+
+
+def positive(text: str) -> float:
+    """Read a number above 0, as argparse's ``type``."""
+    return _number(text, least=0.0, strict=True)
+
+
+def natural(text: str) -> float:
+    """Read a number of 0 or more, as argparse's ``type``."""
+    return _number(text, least=0.0, strict=False)
+
+
+def count(text: str) -> int:
+    """Read a whole number of 1 or more, as argparse's ``type``."""
+    number = _number(text, least=1.0, strict=False)
+    if number != int(number):
+        raise argparse.ArgumentTypeError(f'"{text}" is no whole number')
+    return int(number)
+
+
+def _number(text: str, *, least: float, strict: bool) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not (number > least if strict else number >= least) or number == float("inf"):
+        bound = "above 0" if strict else f"of {least:g} or more"
+        raise argparse.ArgumentTypeError(f'"{text}" is no number {bound}')
+    return number
+
+
+SPECS = argument(
+    "-f", "--file", required=True, metavar="FILE", help="pipeline specs in JSON or YAML; - is standard input"
+)
+NAMESPACE = argument(
+    "--namespace", default="default", metavar="NAMESPACE", help="namespace of the workers (default)"
+)
+PRICES = (
+    argument("--region", metavar="REGION", help=f"AWS region, for prices (AWS_REGION, else {USUAL_REGION})"),
+    argument("--prices", metavar="FILE", help="prices in JSON, over those that come with Trunkline"),
+)
+JOB = (
+    argument("--datums", type=count, metavar="N", help="datums of a job, to tell its time and price"),
+    argument("--seconds-per-datum", type=positive, metavar="SECONDS", help="how long one takes"),
+    argument(
+        "--image-gb", type=natural, default=0.0, metavar="GB", help="compressed size of the image (small)"
+    ),
+)
+
+
+def planned(invocation: Invocation) -> list[Planned]:
+    """Return the pipelines of the spec file, with the pods that the Kubernetes fleet would make of them."""
+    from trunkline.app.worker_pods import manifest
+    from trunkline.aws.pods import read_pod
+    from trunkline.cli.specs import read_specs
+    from trunkline.model import spec_rules
+
+    options = invocation.options
+    specs = [spec_rules.load(one) for one in read_specs(options.file)]
+    return [Planned(spec, read_pod(manifest(spec, options.namespace))) for spec in specs]
+
+
+def prices_of(invocation: Invocation) -> Prices:
+    """Return the prices of the region that is meant.
+
+    Raises:
+        NotFound: there are none for it.
+        InvalidArgument: the price file is broken.
+    """
+    from trunkline.aws.wanted import check_region
+    from trunkline.scaling.prices import prices
+
+    options = invocation.options
+    region = (
+        options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or USUAL_REGION
+    )
+    check_region(region)
+    overlay = read_json_or_yaml(options.prices) if options.prices else None
+    return prices(region, overlay, options.prices or "")
+
+
+def read_json_or_yaml(path: str) -> Any:
+    """Return what a file holds; several YAML documents are a list."""
+    import json
+
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    import yaml
+
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InvalidArgument(f"{path} is neither JSON nor YAML{where}; correct it") from error
+    return documents[0] if len(documents) == 1 else documents
+
+
+def both_or_none(invocation: Invocation) -> bool:
+    """Tell whether a job is described.
+
+    Raises:
+        UsageError: it is half described.
+    """
+    from trunkline.cli.exits import UsageError
+
+    options = invocation.options
+    if (options.datums is None) != (options.seconds_per_datum is None):
+        raise UsageError("a job's time needs both --datums and --seconds-per-datum; give the other too")
+    return options.datums is not None
+
+
+# On the terminal --------------------------------------------------------------------------------------------
+
+
+def say(lines: Iterable[tuple[str, str]], label_width: int = 10) -> None:
+    """Print labelled sentences, folded at the terminal's edge; into a pipe, one line each."""
+    import textwrap
+
+    width = _columns()
+    for label, text in lines:
+        head = f"  {label:{label_width}}  "
+        if width is None:
+            print(f"{head}{text}".rstrip())
+        else:
+            print(
+                textwrap.fill(
+                    text,
+                    width,
+                    initial_indent=head,
+                    subsequent_indent=" " * len(head),
+                    break_on_hyphens=False,
+                    break_long_words=False,
+                )
+            )
+
+
+def _columns() -> int | None:
+    if not sys.stdout.isatty():
+        return None
+    return max(40, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
+
+
+def money(dollars: float) -> str:
+    """Return US dollars with three digits that matter, and never fewer than cents.
+
+    >>> money(0.23304), money(12.5), money(0.00012)
+    ('0.233', '12.50', '0.00012')
+    """
+    if dollars >= 1:
+        return f"{dollars:,.2f}"
+    return f"{float(f'{dollars:.3g}'):.10f}".rstrip("0").rstrip(".") or "0"
+
+
+def span(seconds: float) -> str:
+    """Return seconds for people: ``50 s``, ``4 min 10 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.3g} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+
+
+def amounts(cpu_millis: int, memory: int) -> str:
+    """Return processors and memory for people: ``1.05 CPU, 4.125 GiB``."""
+    from trunkline.scaling.fargate_rules import gib
+
+    return f"{cpu_millis / 1000:g} CPU, {gib(memory)} GiB"

@@ -1,0 +1,210 @@
+"""Rules of AWS that its stand-in does not enforce, so that only we can: decided on what was found, by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from trunkline.aws.changes import (
+    Changes,
+    Found,
+    FoundProfile,
+    Role,
+    Subnet,
+    explain_issue,
+    judge_role,
+    to_apply,
+    to_delete,
+)
+from trunkline.aws.wanted import OURS, policy_arn, source_arn, trust_policy, wanted
+from trunkline.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
+from trunkline.scaling.profiles import Limits, Profile, Selector
+
+ACCOUNT = "123456789012"
+WANTED = wanted(
+    cluster="demo",
+    region="us-east-1",
+    name="trunkline",
+    selectors=[Selector(namespace="default", labels=(("node", "fargate"),))],
+)
+ROLE = Role(
+    name="trunkline-fargate-demo",
+    arn=f"arn:aws:iam::{ACCOUNT}:role/trunkline-fargate-demo",
+    trust=trust_policy(source_arn(WANTED, ACCOUNT)),
+    policies=(policy_arn("aws"),),
+    tags={OURS[0]: OURS[1]},
+)
+SUBNET = Subnet(id="subnet-0000000a", vpc="vpc-1", zone="us-east-1a", free_addresses=250, public=False)
+FOUND = Found(
+    account=ACCOUNT,
+    partition="aws",
+    cluster="demo",
+    cluster_status="ACTIVE",
+    vpc="vpc-1",
+    subnets=(SUBNET,),
+    cluster_subnets=(SUBNET.id,),
+    role=ROLE,
+    profiles=(),
+)
+
+
+def there(name="other", status="ACTIVE", **changes) -> FoundProfile:
+    selectors = changes.pop("selectors", (Selector(namespace="elsewhere"),))
+    settings = {"role_arn": ROLE.arn, "subnets": (SUBNET.id,), **changes}
+    return FoundProfile(profile=Profile(name=name, selectors=selectors), status=status, **settings)
+
+
+def after(found: Found, changes: Changes) -> Found:
+    """What AWS would hold when the steps are done."""
+    for step in changes.steps:
+        parameters = step.parameters
+        if step.operation == "create_role":
+            tags = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
+            trust = json.loads(parameters["AssumeRolePolicyDocument"])
+            found = replace(found, role=replace(ROLE, policies=(), trust=trust, tags=tags))
+        elif step.operation == "attach_role_policy":
+            assert found.role is not None
+            found = replace(found, role=replace(found.role, policies=(parameters["PolicyArn"],)))
+        elif step.operation == "create_fargate_profile":
+            made = there(WANTED.profile.name, selectors=WANTED.profile.selectors)
+            found = replace(found, profiles=(*found.profiles, made))
+    return found
+
+
+@pytest.mark.parametrize("role", [None, ROLE, replace(ROLE, policies=())], ids=["none", "whole", "bare"])
+def test_deciding_again_after_the_steps_gives_no_steps(role):
+    found = replace(FOUND, role=role)
+
+    changes = to_apply(WANTED, found)
+
+    assert changes.steps
+    assert to_apply(WANTED, after(found, changes)).steps == ()
+
+
+def test_more_profiles_than_the_quota_are_refused():
+    full = replace(FOUND, profiles=tuple(there(f"p{n}") for n in range(10)))
+
+    with pytest.raises(ResourceExhausted, match="has 10 Fargate profiles, the quota is 10"):
+        to_apply(WANTED, full)
+    assert to_apply(WANTED, full, Limits(profiles=11)).steps
+
+
+def test_while_one_profile_is_being_deleted_no_other_is_made_or_deleted():
+    found = replace(FOUND, profiles=(there(status="DELETING"), there("mine")))
+
+    with pytest.raises(Aborted, match='profile "other" of cluster "demo" is being deleted'):
+        to_apply(WANTED, found)
+    with pytest.raises(Aborted, match='profile "other" is being deleted'):
+        to_delete("mine", ROLE.name, found)
+
+
+def test_the_same_profile_being_deleted_is_waited_for():
+    found = replace(FOUND, profiles=(there("trunkline", "DELETING", selectors=WANTED.profile.selectors),))
+
+    with pytest.raises(Aborted, match="wait until it is gone"):
+        to_apply(WANTED, found)
+    assert [step.service for step in to_delete("trunkline", ROLE.name, found).steps] == ["iam", "iam"]
+
+
+def test_a_profile_that_failed_says_what_eks_says_and_what_to_do():
+    issues = (("PodExecutionRoleAlreadyInUse", "role x is used by a node group"),)
+    found = replace(FOUND, profiles=(there("trunkline", "CREATE_FAILED", issues=issues),))
+
+    with pytest.raises(FailedPrecondition) as refusal:
+        to_apply(WANTED, found)
+
+    assert (
+        "is CREATE_FAILED: PodExecutionRoleAlreadyInUse: role x is used by a node group"
+        in refusal.value.message
+    )
+    assert "give the profile one of its own" in refusal.value.message
+
+
+def test_an_unknown_issue_is_told_as_it_is():
+    assert explain_issue("Strange", "odd") == "Strange: odd"
+
+
+def test_a_profile_that_is_being_made_is_as_wanted():
+    found = replace(FOUND, profiles=(there("trunkline", "CREATING", selectors=WANTED.profile.selectors),))
+
+    changes = to_apply(WANTED, found)
+
+    assert changes.steps == ()
+    assert "exists as wanted and is CREATING" in changes.kept[-1]
+
+
+def test_a_cluster_that_is_not_ready_is_told():
+    with pytest.raises(FailedPrecondition, match='cluster "demo" is CREATING'):
+        to_apply(WANTED, replace(FOUND, cluster_status="CREATING"))
+
+
+def test_few_free_addresses_are_warned_of():
+    few = replace(FOUND, subnets=(replace(SUBNET, free_addresses=7),))
+
+    assert "have 7 free addresses together" in to_apply(WANTED, few).warnings[0]
+
+
+def test_a_role_named_by_the_user_must_exist():
+    named = replace(WANTED, role_arn=f"arn:aws:iam::{ACCOUNT}:role/mine")
+
+    with pytest.raises(NotFound, match='role "mine" .* does not exist'):
+        to_apply(named, replace(FOUND, role=None))
+
+
+@pytest.mark.parametrize(
+    ("arn", "allowed"),
+    [
+        ("arn:aws:eks:us-east-1:123456789012:fargateprofile/demo/*", True),
+        ("arn:aws:eks:*:123456789012:fargateprofile/*", True),
+        ("arn:aws:eks:us-east-1:123456789012:fargateprofile/demo/trunkline/*", True),
+        ("arn:aws:eks:us-east-1:123456789012:fargateprofile/demo/trunkline", False),
+        ("arn:aws:eks:us-east-1:123456789012:fargateprofile/prod/*", False),
+        ("arn:aws:eks:eu-west-1:123456789012:fargateprofile/demo/*", False),
+        ("arn:aws:eks:us-east-1:210987654321:fargateprofile/demo/*", False),
+    ],
+)
+def test_the_condition_of_a_role_must_allow_this_profile(arn, allowed):
+    found = replace(FOUND, role=replace(ROLE, trust=trust_policy(arn)))
+
+    if allowed:
+        assert to_apply(WANTED, found).steps
+    else:
+        with pytest.raises(FailedPrecondition, match="widen its condition aws:SourceArn"):
+            to_apply(WANTED, found)
+
+
+def test_a_trust_policy_may_be_written_in_every_way_that_iam_allows():
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["ec2.amazonaws.com", "eks-fargate-pods.amazonaws.com"]},
+        "Action": ["sts:TagSession", "sts:*"],
+        "Condition": {"StringLike": {"AWS:SourceArn": [source_arn(WANTED, ACCOUNT)]}},
+    }
+    found = replace(FOUND, role=replace(ROLE, trust={"Statement": statement}))
+
+    assert [step.operation for step in to_apply(WANTED, found).steps] == ["create_fargate_profile"]
+
+
+@pytest.mark.parametrize("effect", ["Deny"])
+def test_a_statement_that_denies_gives_no_trust(effect):
+    trust = json.loads(json.dumps(ROLE.trust).replace("Allow", effect))
+
+    with pytest.raises(FailedPrecondition, match="trusts no service"):
+        to_apply(WANTED, replace(FOUND, role=replace(ROLE, trust=trust)))
+
+
+def test_a_role_that_is_gone_under_a_living_profile_is_told():
+    (trouble,) = judge_role(None, there(), "us-east-1", FOUND)
+
+    assert "does not exist any more" in trouble
+
+
+def test_a_profile_without_labels_is_warned_of_and_made():
+    wide = wanted(cluster="demo", region="us-east-1", name="a", selectors=[Selector(namespace="default")])
+
+    changes = to_apply(wide, FOUND)
+
+    assert 'takes every pod of namespace "default"' in changes.warnings[0]
+    assert changes.steps
