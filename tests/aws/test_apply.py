@@ -6,13 +6,13 @@ import json
 import os
 
 import pytest
-from conftest import REGION
 
 from trunkline.aws.wanted import policy_arn, source_arn, trust_policy, wanted
 from trunkline.cli import exits
 from trunkline.cli.main import main
 from trunkline.scaling.profiles import Selector
 
+REGION = "us-east-1"
 POLICY = policy_arn("aws")
 SPEC = {
     "pipeline": {"name": "edges"},

@@ -149,7 +149,7 @@ def test_few_free_addresses_are_warned_of():
 def test_a_role_named_by_the_user_must_exist():
     named = replace(WANTED, role_arn=f"arn:aws:iam::{ACCOUNT}:role/mine")
 
-    with pytest.raises(NotFound, match='role "mine" .* does not exist'):
+    with pytest.raises(NotFound, match=r'role "mine" .* does not exist'):
         to_apply(named, replace(FOUND, role=None))
 
 
