@@ -110,7 +110,7 @@ def test_by_default_everything_is_on_one_volume_that_outlives_the_release() -> N
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
     assert only(manifests, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
     assert environment({}) == {
-        "TRUNKLINE_LOG": "INFO",
+        "TRUNKLINE_LOG": "WARNING",
         "TRUNKLINE_WORKER_SERVICE_ACCOUNT": "line-trunkline-worker",
     }
     assert container({})["args"][1:] == [
