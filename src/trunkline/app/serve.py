@@ -1,9 +1,9 @@
 """The composition root: settings to drivers to servers, and the order in which they start and stop.
 
-Only this module knows which driver stands behind which port. Start: lock the data folder, open the
-database, listen, then let the controller work. Stop (SIGTERM or SIGINT): no new work is handed out, workers
-finish the datum they run or give it back, calls end, the database closes. Whatever is cut short is taken up
-by the next start, because nothing of it is kept in memory alone.
+Only this module knows which driver stands behind which port. Start: lock the data folder, wait until no other
+server writes to the database, listen, then let the controller work. Stop (SIGTERM or SIGINT): no new work is
+handed out, workers finish the datum they run or give it back, calls end, the database closes. Whatever is cut
+short is taken up by the next start, because nothing of it is kept in memory alone.
 """
 
 from __future__ import annotations

@@ -140,9 +140,10 @@ class LeasedWriter(Writer):
     def _take(self, conn: sa.Connection) -> None:
         [(taken,)] = query.fetch(conn, _TAKE, ())
         if self._epoch:
-            self._stored = self._read(conn, LAST_WRITE)
-            if not self._stored.startswith(self._epoch + ":"):
+            stored = self._read(conn, LAST_WRITE)
+            if stored not in (self._stored, self._attempted):
                 self._give_way(conn)
+            self._stored = stored
         if not taken:
             # Another server, or our own last session that PostgreSQL has not buried yet.
             raise LeaseHeld(f"{dialects.place(self._engine.url)} is in use by {self._holder(conn)}")
@@ -160,13 +161,16 @@ class LeasedWriter(Writer):
             conn.execute(
                 schema.setting.insert(), [{"name": name, "value": value} for name, value in rows.items()]
             )
-        self._epoch, self._stored = epoch, rows[LAST_WRITE]
+        self._epoch = epoch
+        self._stored = self._attempted = rows[LAST_WRITE]
 
     def _give_way(self, conn: sa.Connection) -> None:
-        self.superseded = (
-            f"{self._holder(conn)} has taken over {dialects.place(self._engine.url)}; this one stops: it had lost"
-            " its connection"
-        )
+        place = dialects.place(self._engine.url)
+        if self._read(conn, LAST_WRITE).startswith(f"{self._epoch}:"):
+            what = f"{place} does not hold what this server wrote last: it was replaced, by a backup perhaps"
+        else:
+            what = f"{self._holder(conn)} has taken over {place}, to which this one had lost its connection"
+        self.superseded = f"{what}; this server stops, start it again to go on with what is there"
         raise errors.Unavailable(self.superseded)
 
     def _holder(self, conn: sa.Connection) -> str:
