@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import common
@@ -19,6 +20,11 @@ import common
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/worker"))
 from fake_server import FakeServer, assignment
 from worker_processes import Workers
+
+from trunkline.worker import command
+from trunkline.worker.interrupts import Interrupts
+from trunkline.worker.launched import Launcher
+from trunkline.worker.spawned import Spawner
 
 DATUMS = 1000
 TURNS = 5
@@ -57,7 +63,38 @@ def worker(world: str, launcher: Path) -> float:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def starts(socket: str) -> float:
+    """Return the seconds that a start and the end of `true` take; by the launcher at the socket if there is one."""
+    interrupts = Interrupts()
+    starter: command.Starter = Spawner()
+    if socket:
+        launcher = Launcher(socket, str(Path(socket).parent), ".trunkline")
+        launcher.connect(10, time.sleep)
+        starter = launcher
+    program = command.Program(["true"], b"", {"PATH": os.environ["PATH"]}, "/", "/tmp")
+
+    def once() -> None:
+        ending = command.run(starter, program, timeout=0, interrupts=interrupts, take=print, note=print)
+        assert ending.code == 0, ending.reason
+
+    return common.median([common.timed(once) for _ in range(DATUMS)])
+
+
+def starts_elsewhere(launcher: Path | None) -> float:
+    """The same in a process of its own, whose only children are those commands."""
+    with tempfile.TemporaryDirectory() as folder:
+        socket = f"{folder}/run.sock" if launcher else ""
+        process = subprocess.Popen([launcher, "serve", socket]) if launcher else None
+        said = subprocess.run([sys.executable, __file__, "starts", socket], check=True, capture_output=True)
+        if process:
+            process.wait(30)
+    return float(said.stdout)
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["starts"]:
+        print(starts(sys.argv[2]))
+        return
     root = Path(__file__).resolve().parents[1]
     home = Path(tempfile.mkdtemp(prefix="trunkline-bench-"))
     home.chmod(0o755)
@@ -65,10 +102,13 @@ def main() -> None:
     subprocess.run([root / "scripts/launcher", launcher], check=True)
     bare: list[float] = []
     ours: dict[str, list[float]] = {name: [] for name in WORLDS}
+    single: dict[str, list[float]] = {"spawned": [], "launched": []}
     for _ in range(TURNS):
         bare.append(xargs())
         for name, world in WORLDS.items():
             ours[name].append(worker(world, launcher))
+        single["spawned"].append(starts_elsewhere(None))
+        single["launched"].append(starts_elsewhere(launcher))
     shutil.rmtree(home)
     rows = [["xargs -n1 true", common.spread([each / DATUMS for each in bare], 1000, 3), "1", ""]]
     for name in WORLDS:
@@ -85,6 +125,15 @@ def main() -> None:
         f"{DATUMS} datums of `true`, one worker",
         ["what", "ms per datum, median (min - max)", "of xargs", "of the process fleet's (to reach: 1.3)"],
         rows,
+    )
+    more = common.median(single["launched"]) - common.median(single["spawned"])
+    common.table(
+        "Start and end of one `true`",
+        ["what", "ms, median of medians (min - max)", "more, ms (to reach: below 1)"],
+        [
+            ["by the worker itself", common.spread(single["spawned"], 1000, 3), ""],
+            ["by the launcher", common.spread(single["launched"], 1000, 3), f"{1000 * more:.3f}"],
+        ],
     )
 
 

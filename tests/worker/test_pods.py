@@ -15,6 +15,7 @@ import pytest
 from fake_server import assignment
 from test_commands import is_running
 from test_worker_claims import until, wait_for_file, wait_until_running, wait_while
+from worker_processes import SOMEBODY
 
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -180,6 +181,23 @@ def test_a_link_out_of_pfs_means_what_it_means_to_the_command(server, pod):
     assert outputs[0, "/edges"] == b"of the image"
     assert b"OF_THE_IMAGE=1" in outputs[0, "/environ"]
     assert b"TOKEN" not in outputs[0, "/environ"]
+
+
+def test_a_link_to_what_only_the_worker_may_read_fails_the_datum(server, pod):
+    if os.geteuid() != 0:
+        pytest.skip("only root can play two users")
+    secret = pod.folder / "secret"
+    secret.write_text("the worker's")
+    secret.chmod(0o600)
+    os.chown(secret, SOMEBODY, SOMEBODY)
+    assignment(server, ONE, sh(f"ln -s {secret} /pfs/out/f"))
+
+    pod.run()
+
+    assert only_result(server).reason.startswith(
+        f'output /f is a link to "{secret}", which cannot be followed'
+    )
+    assert server.outputs() == {}
 
 
 # two containers that live and die
