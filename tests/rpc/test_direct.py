@@ -70,7 +70,7 @@ class World:
         """Store a file as a worker does."""
         (self.folder / name).write_bytes(content)
         output = store_writes.Output(0, f"/{name}", str(self.folder / name))
-        return store_writes.store(self.connections, self.offer, [output], str(self.folder), lambda: None)
+        return store_writes.store(self.offer, [output], str(self.folder), lambda: None)
 
     def get(self, value: bytes) -> bytes:
         """Read a file as a worker does, and what must come through the server from it."""

@@ -196,7 +196,7 @@ class _Run:
         outputs = [
             store_writes.Output(finished.result.datum, output.path, output.file) for finished, output in large
         ]
-        stored = store_writes.store(self._api.store.connections, offer, outputs, self._places.disk, check)
+        stored = store_writes.store(offer, outputs, self._places.disk, check)
         share = (time.monotonic_ns() - begun) // len(large)
         for finished, _ in large:
             finished.result.upload_ns += share

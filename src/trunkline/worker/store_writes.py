@@ -11,11 +11,14 @@ the bytes to the server. Packs that were put for nothing are swept by the server
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import struct
 import tempfile
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import zstandard
@@ -24,16 +27,17 @@ from blake3 import blake3
 from trunkline.cutting import REF, WINDOW_BYTES, chunk_names
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker.store_reads import PASSING, PAUSE, TRIES, host_of, said
+from trunkline.worker.store_reads import PASSING, PAUSE, TRIES, Connections, host_of, said
 from trunkline.worker.store_way import StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from trunkline.worker.store_reads import Connections
+    from concurrent.futures import Executor, Future
 
 #: Bytes of a pack before its hash, as the server's own.
 PACK_BYTES = 64 << 20
+#: Packs on their way while the next is cut.
+UPLOADS = 2
 #: Chunks that are asked for together: 64 MB or so, read a second time soon enough to be in the system's cache.
 _ASKED = 64
 #: A row of a pack's table: id, offset, stored bytes, bytes, codec.
@@ -62,7 +66,6 @@ class Stored(NamedTuple):
 
 
 def store(
-    connections: Connections,
     offer: Callable[[bytes], pb.OfferResponse],
     outputs: Sequence[Output],
     folder: str,
@@ -71,10 +74,9 @@ def store(
     """Store files; when it returns, every chunk of theirs is in the store.
 
     Args:
-        connections: kept ones.
         offer: asks the server about chunk ids.
         outputs: the files; they must not change meanwhile.
-        folder: on a disk with room for a pack.
+        folder: on a disk with room for three packs.
         check: called now and then; what it raises ends the work.
 
     Raises:
@@ -82,25 +84,29 @@ def store(
         OSError: a file cannot be read, or the disk is full.
         TrunklineError: what the server answered.
     """
-    sending = _Sending(connections, offer, folder, check)
     window = bytearray(WINDOW_BYTES)
-    files = [
-        pb.StoredFile(datum=output.datum, path=output.path, chunks=sending.file(output.file, window))
-        for output in outputs
-    ]
-    sending.flush()
+    with ThreadPoolExecutor(UPLOADS, "packs") as uploads:
+        sending = _Sending(uploads, offer, folder, check)
+        with contextlib.closing(sending):
+            files = [
+                pb.StoredFile(datum=output.datum, path=output.path, chunks=sending.file(output.file, window))
+                for output in outputs
+            ]
+            sending.finish()
     return Stored(sending.packs, files)
 
 
 class _Sending:
     def __init__(
         self,
-        connections: Connections,
+        uploads: Executor,
         offer: Callable[[bytes], pb.OfferResponse],
         folder: str,
         check: Callable[[], None],
     ) -> None:
-        self._connections = connections
+        self._uploads = uploads
+        #: Packs on their way.
+        self._coming: deque[Future[None]] = deque()
         self._offer = offer
         self._folder = folder
         self._check = check
@@ -155,30 +161,52 @@ class _Sending:
                 )
             self._append(id, data)
         if self._size >= PACK_BYTES:
-            self.flush()
+            self._flush()
 
     def _append(self, id: bytes, data: bytes) -> None:
         stored, codec = self._compressor.compress(data), _ZSTD
         if len(stored) > len(data) * _WORTHWHILE:
             stored, codec = data, _RAW
         if self._spool is None:
-            self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed by flush
+            self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed when it is put
         self._spool.write(stored)
         self._hash.update(stored)
         self._columns += _ENTRY.pack(id, self._size, len(stored), len(data), codec)
         self._size += len(stored)
 
-    def flush(self) -> None:
-        """Put the pack, if there is one."""
+    def _flush(self) -> None:
+        """Send the open pack on its way; wait when too many are."""
         if self._spool is None:
             return
-        with self._spool as spool:
-            spool.write(self._hash.digest())
-            size = self._size + 32
-            put(self._connections, self._url, spool, size)
+        self._spool.write(self._hash.digest())
+        size = self._size + 32
+        self._coming.append(self._uploads.submit(_put_and_close, self._url, self._spool, size))
         self.packs.append(pb.StoredPack(pack=self._name, size=size, columns=bytes(self._columns)))
         self._spool, self._name, self._url = None, "", ""
         self._columns, self._size, self._hash = bytearray(), 0, blake3()
+        while len(self._coming) > UPLOADS:
+            self._coming.popleft().result()
+
+    def finish(self) -> None:
+        """Return when every pack is in the store."""
+        self._flush()
+        while self._coming:
+            self._check()
+            self._coming.popleft().result()
+
+    def close(self) -> None:
+        """Let the open pack go."""
+        if self._spool is not None:
+            self._spool.close()
+
+
+def _put_and_close(url: str, spool: IO[bytes], size: int) -> None:
+    connections = Connections()  # a thread's own; one connection for a whole pack costs nothing
+    try:
+        with spool:
+            put(connections, url, spool, size)
+    finally:
+        connections.close()
 
 
 def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
