@@ -29,6 +29,8 @@ class FakeServer:
     lose_claims: bool = False
     restart_once: bool = False
     known: bool = True
+    #: What Offer answers; packs that are handed in are refused, as by a server that was started meanwhile.
+    pack_url: str = ""
 
     registered: list[int] = field(default_factory=list)
     claims: int = 0
@@ -38,6 +40,7 @@ class FakeServer:
     completions: list[tuple[list[pb.DatumResult], dict[tuple[int, str], bytes], bool]] = field(
         default_factory=list
     )
+    packs: list[pb.StoredPack] = field(default_factory=list)
     lines: list[pb.LogLine] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
     address: str = ""
@@ -109,6 +112,7 @@ class FakeServer:
                 "Claim": unary(self._claim, pb.ClaimRequest, pb.ClaimResponse),
                 "Renew": unary(self._renew, pb.RenewRequest, pb.RenewResponse),
                 "Log": unary(self._log, pb.LogRequest, pb.LogResponse),
+                "Offer": unary(self._offer, pb.OfferRequest, pb.OfferResponse),
                 "Fetch": grpc.unary_stream_rpc_method_handler(
                     self._fetch,
                     request_deserializer=pb.FetchRequest.FromString,
@@ -159,6 +163,11 @@ class FakeServer:
         self._note(lambda: self.lines.extend(request.lines))
         return pb.LogResponse()
 
+    async def _offer(self, request, context):
+        await self._check(context)
+        missing = range(len(request.ids) // 32)
+        return pb.OfferResponse(missing=missing, pack="packs/aa/given", url=self.pack_url)
+
     async def _fetch(self, request, context):
         await self._check(context)
         self._note(lambda: self.fetches.append(list(request.items)))
@@ -177,6 +186,9 @@ class FakeServer:
         await self._check(context)
         outputs: dict[tuple[int, str], bytes] = {}
         async for frame in frames:
+            if frame.packs:
+                self._note(lambda frame=frame: self.packs.extend(frame.packs))
+                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not given by this server")
             for piece in frame.outputs:
                 key = (piece.datum, piece.path)
                 outputs[key] = outputs.get(key, b"") + piece.data

@@ -178,6 +178,7 @@ class _Run:
             except StoreUnreachable as error:
                 self._api.store.close(str(error))
                 self._log_note(self._waiting[0].result.datum)
+                patiently(lambda: self._keeper.logs.ship(self._api), self._interrupts)
             except FailedPrecondition:
                 pass  # a server that was started meanwhile does not know what the other one has offered
         return patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
