@@ -16,7 +16,7 @@ from pathlib import Path
 
 import common
 
-RUNS = 60
+RUNS = 200
 
 
 def synced_write(folder: str, number: int) -> None:
@@ -72,10 +72,13 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
     with common.server(*options) as server:
         server.create_repo("data")
         empty, one, limit = [], [], []
+        empty_cpu, one_cpu = [], []
         for number in range(RUNS + 5):
+            idle = common.cpu_seconds(server.process.pid)
             begun = time.perf_counter()
             server.finish_commit(server.start_commit("data"))
             middle = time.perf_counter()
+            between = common.cpu_seconds(server.process.pid)
             commit = server.start_commit("data")
             server.put(commit, [(f"/f{number}", b"small")])
             server.finish_commit(commit)
@@ -85,6 +88,8 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
                 empty.append(middle - begun)
                 one.append(end - middle)
                 limit.append(time.perf_counter() - end)
+                empty_cpu.append(between - idle)
+                one_cpu.append(common.cpu_seconds(server.process.pid) - between)
     base = common.median(limit)
     common.table(
         "Small commits on PostgreSQL" if options else "Small commits",
@@ -92,15 +97,17 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
             "what",
             "ms, median (min - max)",
             f"times {limit_name}",
+            "server's CPU, ms",
             "promise, ms",
             "Pachyderm, ms, recorded",
         ],
         [
-            [limit_name, common.spread(limit, digits=2), "1", "", ""],
+            [limit_name, common.spread(limit, digits=2), "1", "", "", ""],
             [
                 "empty commit: start -> FINISHED",
                 common.spread(empty),
                 f"{common.median(empty) / base:.0f}",
+                f"{sum(empty_cpu) / RUNS * 1000:.1f}",
                 "5",
                 "180",
             ],
@@ -108,6 +115,7 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
                 "one small file: start -> FINISHED",
                 common.spread(one),
                 f"{common.median(one) / base:.0f}",
+                f"{sum(one_cpu) / RUNS * 1000:.1f}",
                 "8",
                 "414",
             ],

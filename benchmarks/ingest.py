@@ -8,6 +8,7 @@ when the commit is FINISHED.
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import shutil
@@ -78,11 +79,16 @@ def main() -> None:
     times: dict[str, dict[str, list[float]]] = {
         phase: {name: [] for name in ("trunkline", "borg", "restic", "cp")} for phase in ("unique", "changed")
     }
+    sources = Path(tempfile.mkdtemp(prefix="trunkline-ingest-files-", dir=common.SCRATCH))
+    atexit.register(shutil.rmtree, sources, ignore_errors=True)
+    make(sources / "unique", files, size)
+    shutil.copytree(sources / "unique", sources / "changed")
+    change(sources / "changed")
     for _ in range(ROUNDS):
         root = Path(tempfile.mkdtemp(prefix="trunkline-ingest-", dir=common.SCRATCH))
+        # All know the files by one path, as if they had changed in place.
+        source = root / "source"
         try:
-            source = root / "source"
-            make(source, files, size)
             borg = {
                 "BORG_REPO": str(root / "borg"),
                 "BORG_BASE_DIR": str(root / "borg-home"),
@@ -98,8 +104,7 @@ def main() -> None:
             with common.server() as server:
                 server.create_repo("data")
                 for phase in ("unique", "changed"):
-                    if phase == "changed":
-                        change(source)
+                    (sources / phase).rename(source)
                     subprocess.run(["sync"], check=True)
                     run("cat", *map(str, sorted(source.iterdir())))  # warm for everybody
                     took = times[phase]
@@ -123,6 +128,7 @@ def main() -> None:
                     copy = root / f"copy-{phase}"
                     took["cp"].append(run("sh", "-c", f"cp -r {source} {copy} && sync {copy}/*"))
                     shutil.rmtree(copy)
+                    source.rename(sources / phase)
         finally:
             shutil.rmtree(root, ignore_errors=True)
     rows = []
