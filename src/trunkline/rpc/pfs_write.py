@@ -10,6 +10,7 @@ ends the call without waiting for more frames.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -187,7 +188,7 @@ class Feed:
             self._timer.cancel()
         if not self._finished and self._running is not None:
             # Not awaited: the call may be cancelled, and nobody waits for the clearing up.
-            self._running.add_done_callback(lambda _: self._executor.submit(self._applier.abort))
+            self._running.add_done_callback(self._clear_up)
 
     async def receive(self, requests: AsyncIterator[bytes]) -> None:
         """Take frames until the client has sent all, and apply all but the last batch, which ``finish`` does.
@@ -223,6 +224,11 @@ class Feed:
         value = await self._start(last)
         self._finished = True
         return value
+
+    def _clear_up(self, _: Future[Any]) -> None:
+        # A server that stops takes no more work; what stays behind is bytes that nothing names.
+        with contextlib.suppress(RuntimeError):
+            self._executor.submit(self._applier.abort)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
