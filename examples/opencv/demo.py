@@ -1,7 +1,7 @@
 """The opencv story, live: photographs go in, five workers come, pictures come out, the workers go.
 
-Run it with ``scripts/demo``. It starts a server of its own on a free port, with everything below ``demo-data/``
-of the checkout, and uses the commands that it shows, as a person would; only the watching in between asks the
+Run it with ``scripts/demo``. It starts a server of its own on a free port, with everything below ``demo-data/``,
+and uses the commands that it shows, as a person would; only the watching in between asks the
 server directly. Each part checks what it claims, and the program fails when the story is not true. At the end
 the server is stopped and its data removed, except for ``demo-data/montage.png``; with ``--keep`` it stays.
 """
@@ -23,8 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-FOLDER = ROOT / "demo-data"
+FOLDER = Path.cwd() / "demo-data"
 IMAGE = "pachyderm/opencv"
 WORKERS = 5  # parallelism_spec.constant of edges.json
 
@@ -75,11 +74,11 @@ def story(server: stage.Server) -> None:
     title("A server, and two pipelines without workers")
     server.start()
     sets = photographs.prepare(FOLDER / "pictures")
-    server.run("create", "image", IMAGE, "--from", str((HERE / "image").relative_to(ROOT)))
+    server.run("create", "image", IMAGE, "--from", stage.shown(HERE / "image"))
     server.until_image_is_ready(IMAGE)
     server.run("create", "repo", "images")
     for name in ("edges", "montage"):
-        server.run("create", "pipeline", "-f", str((HERE / f"{name}.json").relative_to(ROOT)))
+        server.run("create", "pipeline", "-f", stage.shown(HERE / f"{name}.json"))
     server.until_idle()
     check(not server.workers_seen, "nobody has put anything in, and nobody waits for work: zero workers")
 
@@ -105,7 +104,7 @@ def story(server: stage.Server) -> None:
     title(f"{sets.replaced} is replaced by its mirror image, {sets.deleted} is deleted")
     before = server.hashes("edges@master")
     server.run("start", "commit", "images@master")
-    server.run("put", "file", f"images@master:/{sets.replaced}", "-f", str(sets.mirrored.relative_to(ROOT)))
+    server.run("put", "file", f"images@master:/{sets.replaced}", "-f", stage.shown(sets.mirrored))
     server.run("delete", "file", f"images@master:/{sets.deleted}")
     third = server.head("images")
     server.run("finish", "commit", "images@master")
@@ -122,7 +121,7 @@ def story(server: stage.Server) -> None:
 
     title("What came of it")
     picture = FOLDER / "montage.png"
-    server.run("get", "file", "montage@master:/montage.png", "-o", str(picture.relative_to(ROOT)))
+    server.run("get", "file", "montage@master:/montage.png", "-o", stage.shown(picture))
     size = stage.png_size(picture)
     check(
         size is not None,
@@ -163,7 +162,7 @@ def summary(parts: list[tuple[str, stage.Part]]) -> None:
 def farewell(server: stage.Server) -> None:
     """Say how to go on with a server that stays."""
     host, _, port = server.address.rpartition(":")
-    trunkline = Path(sys.prefix, "bin", "trunkline").relative_to(ROOT)
+    trunkline = stage.shown(Path(stage.trunkline()))
     script = f"from pachyderm_sdk import Client; print(Client({json.dumps(host)}, {port}).get_version())"
     console.print(
         f"\nThe server stays up: process {server.pid} on {server.address}. Talk to it:\n\n"

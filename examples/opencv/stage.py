@@ -137,8 +137,10 @@ def asking(address: str) -> Any:
 class Server:
     """The demo's server."""
 
-    def __init__(self, data: Path, console: Console) -> None:
+    def __init__(self, data: Path, console: Console, *options: str) -> None:
+        """``options`` go to the server's command line."""
         self._data = data
+        self._options = options
         self._console = console
         self._process: subprocess.Popen[str] | None = None
         self._watcher: Watcher | None = None
@@ -174,7 +176,7 @@ class Server:
     def start(self) -> None:
         """Start it on a free port and wait until it is ready."""
         begun = time.monotonic()
-        command = ["serve", "--data", shown(self._data), "--listen", "127.0.0.1:0"]
+        command = ["serve", "--data", shown(self._data), "--listen", "127.0.0.1:0", *self._options]
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if memory < MEMORY_NEEDED:
             command += ["--capacity-memory", f"{MEMORY_NEEDED >> 30}Gi"]

@@ -133,7 +133,7 @@ def test_a_worker_that_does_not_fit_waits_and_says_for_what(server, fleet):
     fleet.start(spec(4, 5 * GIB))
     fleet.start(spec(5, GIB))
 
-    wait_until(lambda: sighting(fleet, 5) != (PENDING, "is about to be started"))
+    wait_until(lambda: sighting(fleet, 5) != (PENDING, "its process is about to be started"))
     reason = "waits for 5.0 GiB of memory: 16.0 GiB of 20.0 GiB are taken by 4 workers"
     assert sighting(fleet, 4) == (PENDING, reason)
     assert sighting(fleet, 5) == (PENDING, f"waits behind worker 00000000, which {reason}")

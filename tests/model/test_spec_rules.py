@@ -207,7 +207,6 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
         ({"determined": {}}, "determined"),
         ({"autoscaling": True, "maximum_expected_uptime": "1h"}, "maximum_expected_uptime"),
         ({"transform.datum_batching": True}, "transform.datum_batching"),
-        ({"transform.secrets": [{"name": "s", "mount_path": "/s"}]}, "transform.secrets"),
         ({"input": {"join": [pfs("a", join_on="$1")]}}, "input.join"),
         ({"input": {"group": [pfs("a", group_by="$1")]}}, "input.group"),
         ({"input": {"cron": {"name": "t", "spec": "@daily"}}}, "input.cron"),

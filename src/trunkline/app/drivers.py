@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from trunkline import errors
+from trunkline.app.clock import SystemClock
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
@@ -78,10 +79,23 @@ def fleet(settings: Settings, address: str, images: ImageEnvironments, cluster_i
     """
     if settings.fleet == "processes":
         folder = settings.data.absolute() / "fleet"
-        return ProcessFleet(settings.advertise or address, folder, images, settings.capacity_memory)
+        processes = ProcessFleet(settings.advertise or address, folder, images, settings.capacity_memory)
+        return _rehearsed(processes, settings) if settings.rehearse else processes
+    if settings.rehearse:
+        raise errors.InvalidArgument("--rehearse acts machines for processes; leave --fleet kubernetes out")
     if settings.fleet == "kubernetes":
         return _kubernetes(settings, address, cluster_id)
     raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes or kubernetes")
+
+
+def _rehearsed(fleet: Fleet, settings: Settings) -> Fleet:
+    from trunkline.app.rehearsal import rehearsed
+
+    try:
+        return rehearsed(fleet, settings.rehearse, settings.speed, SystemClock())
+    except BaseException:
+        fleet.close(0.0)
+        raise
 
 
 def secrets(fleet: Fleet) -> Secrets | None:

@@ -17,12 +17,12 @@ import logging
 import os
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from trunkline import __version__, errors
 from trunkline.app import drivers
+from trunkline.app.clock import SystemClock
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.meta import install
 from trunkline.meta.database import Database
@@ -64,18 +64,10 @@ LEASE_POLL = 0.3
 CALL_GRACE = 1.0
 
 
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
-
-
 @contextlib.asynccontextmanager
 async def running(
     settings: Settings, superseded: Callable[[str], None] = log.error
-) -> AsyncIterator[rpc_server.RunningServer]:
+) -> AsyncIterator[rpc_server.Server]:
     """Serve while the context is open. Waits while another server is active on the same database.
 
     Args:
@@ -105,14 +97,21 @@ async def running(
         specs = Specs(db)
         images = ImageEnvironments(data / "images")
         stack.callback(images.close)
-        controllers: list[Controller] = []  # made once the address is known, which workers must be told
-
-        def dismiss(worker_ids: list[str]) -> None:
-            for controller in controllers:
-                controller.staffing.dismiss(worker_ids)
-
-        pps = PpsServicer(versions, specs, executor, dismiss, functools.partial(_image_notice, images))
-        server = await rpc_server.start(
+        server = await rpc_server.bind(settings.listen)  # workers must be told its address
+        stack.push_async_callback(server.stop, CALL_GRACE)
+        fleet = await asyncio.to_thread(drivers.fleet, settings, server.address, images, cluster_id)
+        stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
+        controller = Controller(versions, specs, fleet, executor)
+        pps = PpsServicer(
+            versions,
+            specs,
+            executor,
+            controller.staffing.dismiss,
+            functools.partial(_image_notice, images if settings.fleet == "processes" else None),
+            drivers.secrets(fleet),
+        )
+        control = ControlServicer(versions, specs, images, fleet.machines, executor)
+        await server.serve(
             {
                 "pfs_v2.API": PfsServicer(versions, executor),
                 "pps_v2.API": pps,
@@ -123,15 +122,9 @@ async def running(
                 "metadata.API": MetadataServicer(versions),
                 "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor),
                 "trunkline.store.v1.Store": StoreServicer(versions, executor),
-                "trunkline.control.v1.Control": ControlServicer(versions, images, executor),
-            },
-            settings.listen,
+                "trunkline.control.v1.Control": control,
+            }
         )
-        stack.push_async_callback(server.stop, CALL_GRACE)
-        fleet = await asyncio.to_thread(drivers.fleet, settings, server.address, images, cluster_id)
-        stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
-        controller = Controller(versions, specs, fleet, executor)
-        controllers.append(controller)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         yield server
@@ -149,9 +142,9 @@ async def _turn(db: Database) -> None:
         log.warning("taking over: no other server is active any more")
 
 
-def _image_notice(images: ImageEnvironments, name: str) -> str:
-    """Say what an image name means here when it means nothing."""
-    if images.resolve(name) is not None:
+def _image_notice(images: ImageEnvironments | None, name: str) -> str:
+    """Say what an image name means here when it means nothing; without ``images`` all are what they say."""
+    if images is None or images.resolve(name) is not None:
         return ""
     return (
         f'image "{name}" is not known here; commands run on this machine\'s own tools'

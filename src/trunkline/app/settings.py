@@ -20,6 +20,10 @@ class Settings:
     store: str = ""
     #: Where workers run: processes or kubernetes.
     fleet: str = "processes"
+    #: What machines are acted for workers: fargate, or empty for none. Processes only.
+    rehearse: str = ""
+    #: Seconds of the act that pass in a second.
+    speed: float = 1.0
     #: HOST:PORT under which workers elsewhere reach this server; empty for where it listens.
     advertise: str = ""
     #: Bytes of memory that workers may ask for together; None for the machine's. Processes only.

@@ -236,6 +236,13 @@ def last_with_results(conn: sa.Connection, pipeline_id: int, version: int) -> Jo
     return JobRow(*row) if row else None
 
 
+def next_created(conn: sa.Connection, pipeline_id: int, job_id: int) -> float | None:
+    """Return when the job after this one was made."""
+    query = sa.select(sa.func.min(job.c.created)).where(job.c.pipeline_id == pipeline_id, job.c.id > job_id)
+    found: float | None = conn.execute(query).scalar()
+    return found
+
+
 def gaps(conn: sa.Connection, pipeline_id: int, number: int) -> list[float]:
     """Return the seconds between the end of each of the last jobs that ran something and the next one."""
     rows = _SPANS.rows(conn, pipeline_id=pipeline_id, number=number + 1)[::-1]

@@ -72,7 +72,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (spec.determined, "determined"),
         (spec.maximum_expected_uptime, "maximum_expected_uptime"),
         (transform and transform.datum_batching, "transform.datum_batching"),
-        (transform and transform.secrets, "transform.secrets"),
     ]
     for where, node in _inputs(spec):
         wishes += [(node.join, f"{where}.join"), (node.group, f"{where}.group"), (node.cron, f"{where}.cron")]

@@ -81,3 +81,5 @@ class Machine:
     ready: bool = True
     #: Only acted, by a rehearsal: nobody pays for it.
     pretended: bool = False
+    #: Seconds of its life that pass in a second; a rehearsal may run faster.
+    speed: float = 1.0

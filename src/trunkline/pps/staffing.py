@@ -22,7 +22,7 @@ from trunkline.model.workers import WorkerPhase, WorkerSpec
 from trunkline.pps import claims, foreseeing
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.specs import image_of, memory_request
-from trunkline.pps.starts import Starts
+from trunkline.pps.starts import Starts, opinion
 from trunkline.scaling import sizing
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Staffing:
         self._waited: dict[str, float] = {}
         #: Since when a worker waits for what waiting does not mend.
         self._hopeless: dict[str, float] = {}
+        #: How long starts usually took when a worker was asked for.
+        self._usual: dict[str, float | None] = {}
         self._crashes: dict[int, Crashes] = {}
         self._last: dict[int, str] = {}
         self._waiting: dict[int, str] = {}
@@ -176,19 +178,22 @@ class Staffing:
             if machine is not None and (row.machine is None or row.machine["name"] != machine.name):
                 self._versions.write(_set_machine, row.id, machine)
             if sighting.phase is WorkerPhase.PENDING:
-                self._waits(pipeline, row, sighting, self.starts.usual(image_of(spec), now - row.created))
+                self._waits(pipeline, row, sighting, image_of(spec))
             elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
                 self._versions.write(_set_state, row.id, "pending", "starting")
             elif row.state == "retiring" and now - row.since > RETIRE_GRACE:
                 self._fleet.stop(row.id, 1.0)
 
-    def _waits(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, usual: str) -> None:
+    def _waits(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, image: str) -> None:
         """Write down what a worker waits for; give the pipeline up when waiting is hopeless for too long."""
         now = self._versions.clock.now()
+        reason = sighting.reason
         if sighting.queued:
             self._waited[row.id] = now
-            usual = ""
-        reason = f"{sighting.reason} ({usual})" if usual and not sighting.hopeless else sighting.reason
+        elif not sighting.hopeless:
+            # What was usual when it was asked for: a sentence that changes with every start is noise.
+            usual = self._usual.setdefault(row.id, self.starts.usual(image))
+            reason += opinion(usual, now - row.created)
         if reason != row.reason:
             self._versions.write(_set_reason, row, reason)
         if not sighting.hopeless:
@@ -222,6 +227,7 @@ class Staffing:
         self._seen_ready.discard(worker_id)
         self._waited.pop(worker_id, None)
         self._hopeless.pop(worker_id, None)
+        self._usual.pop(worker_id, None)
 
     def _crashed(self, pipeline: PipelineRow, reason: str) -> None:
         """Note why workers do not stay up, and put the next start off; twice as long with every start."""

@@ -33,16 +33,10 @@ class Starts:
         seen = self._of(image)
         return statistics.median(seen) if seen else self._fleet.startup_prior
 
-    def usual(self, image: str, waited: float) -> str:
-        """Say what to think of a worker that has waited for so many seconds."""
+    def usual(self, image: str) -> float | None:
+        """Return the seconds that starts of this image have usually taken; None before there was one."""
         seen = self._of(image)
-        if not seen:
-            return ""
-        usual = statistics.median(seen)
-        worrying = max(WORRY_STARTS * usual, WORRY_LEAST)
-        if waited > worrying:
-            return f"longer than usual: starts take about {usual:.3g} s here"
-        return f"starts take about {usual:.3g} s here; worry after {worrying:.0f} s"
+        return statistics.median(seen) if seen else None
 
     def learn(self, write: Write, image: str, machine_kind: str, seconds: float) -> None:
         """Remember a start."""
@@ -61,3 +55,17 @@ class Starts:
         if known is not None:
             return known
         return [seconds for _, seconds in workers.startups(write.conn, self._fleet.name, image)][1:]
+
+
+def opinion(usual: float | None, waited: float) -> str:
+    """Say what to think of a worker that has waited for so many seconds, in brackets; nothing without experience."""
+    if usual is None:
+        return ""
+    worrying = max(WORRY_STARTS * usual, WORRY_LEAST)
+    if waited > worrying:
+        return f" (for longer than usual: starts take about {_about(usual)} s here)"
+    return f" (starts take about {_about(usual)} s here; worry after {worrying:.0f} s)"
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

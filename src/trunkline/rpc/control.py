@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trunkline import errors
 from trunkline.meta import chunks, jobs, pipelines, workers
 from trunkline.model import names
+from trunkline.pps import costs, rows
 from trunkline.pps import pipelines as pipeline_ops
-from trunkline.pps import rows
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
 from trunkline.rpc.parts import Part
+from trunkline.scaling import rates
 from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from concurrent.futures import Executor
 
     import sqlalchemy as sa
 
+    from trunkline.model.workers import Machine
     from trunkline.pfs.versions import Versions
+    from trunkline.pps.specs import Specs
 
+#: Jobs whose costs are told when the request does not say how many.
+COSTS = 20
 #: Decisions told when the request does not say how many.
 DECISIONS = 20
 #: Bytes of files that an image may bring; data belongs in repos.
@@ -69,15 +74,87 @@ class Images(Protocol):
 class ControlServicer(Part):
     """Answers ``trunkline.control.v1.Control``."""
 
-    def __init__(self, versions: Versions, images: Images, executor: Executor) -> None:
+    def __init__(
+        self,
+        versions: Versions,
+        specs: Specs,
+        images: Images,
+        machines: Callable[[], Sequence[Machine]],
+        executor: Executor,
+    ) -> None:
+        """Make the servicer.
+
+        Args:
+            versions: the store.
+            specs: the parsed specifications.
+            images: where image environments are kept.
+            machines: returns what the fleet says of its machines.
+            executor: where blocking work runs.
+        """
         super().__init__(versions, executor)
+        self._specs = specs
         self._images = images
+        self._machines = machines
 
     async def ListWorker(self, request: pb.ListWorkerRequest, _context: Any) -> AsyncIterator[pb.WorkerInfo]:
         for info in await self._blocking(
             self._versions.read, self._workers, request.project, request.pipeline
         ):
             yield info
+
+    async def ListMachine(
+        self, _request: pb.ListMachineRequest, _context: Any
+    ) -> AsyncIterator[pb.MachineInfo]:
+        machines = await self._blocking(self._machines)
+        on = await self._versions.db.read(_workers_by_machine)
+        for machine in machines:
+            there = on.get(machine.name, ())
+            info = pb.MachineInfo(
+                name=machine.name,
+                kind=machine.kind,
+                group=machine.group,
+                instance_type=machine.instance_type,
+                region=machine.region,
+                spot=machine.spot,
+                cpu=machine.cpu,
+                memory_bytes=machine.memory,
+                ready=machine.ready,
+                pretended=machine.pretended,
+                workers=[worker_id for worker_id, _ in there],
+                pipelines=[pipeline for _, pipeline in there],
+                dollars_per_hour=rates.per_hour(machine) or 0.0,
+            )
+            convert.set_time(info.created, machine.created)
+            yield info
+
+    async def ListCost(self, request: pb.ListCostRequest, _context: Any) -> AsyncIterator[pb.CostInfo]:
+        project = request.project or names.DEFAULT_PROJECT
+
+        def look(conn: sa.Connection) -> list[costs.Cost]:
+            if request.pipeline:
+                found = [pipeline_ops.find(conn, project, request.pipeline)]
+            else:
+                found = pipelines.list_all(conn, [project])
+            return costs.costs(
+                conn,
+                self._specs,
+                pipeline_ids=[row.id for row in found],
+                set_id=request.job_id,
+                number=request.number or COSTS,
+                now=self._versions.clock.now(),
+            )
+
+        for cost in await self._versions.db.read(look):
+            yield pb.CostInfo(
+                project=cost.pipeline.project,
+                pipeline=cost.pipeline.name,
+                job_id=cost.job.set_id,
+                worker_seconds=cost.worker_seconds,
+                work_seconds=cost.work_seconds,
+                dollars=cost.dollars,
+                unpriced_seconds=cost.unpriced_seconds,
+                pretended=cost.pretended,
+            )
 
     async def ExplainPipeline(
         self, request: pb.ExplainPipelineRequest, _context: Any
@@ -147,6 +224,7 @@ class ControlServicer(Part):
                 pipeline_version=row.version,
                 state=row.state,
                 reason=row.reason,
+                machine=row.machine["name"] if row.machine is not None else "",
             )
             convert.set_time(info.created, row.created)
             if row.ready is not None:
@@ -165,6 +243,16 @@ class ControlServicer(Part):
         found = rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
         if found:
             info.datum_id = found[0][0].hex()
+
+
+def _workers_by_machine(conn: sa.Connection) -> dict[str, list[tuple[str, str]]]:
+    """Return the id and the pipeline of the workers on each machine."""
+    owners = {row.id: str(row) for row in pipelines.list_all(conn, [])}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in workers.list_all(conn):
+        if row.machine is not None:
+            found.setdefault(row.machine["name"], []).append((row.id, owners[row.pipeline_id]))
+    return found
 
 
 def _told(image: Image) -> pb.ImageInfo:

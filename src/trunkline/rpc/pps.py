@@ -1,6 +1,6 @@
 """The pipeline API (``pps_v2.API``): here pipelines, and the parts put together.
 
-The parts: ``pps_jobs``, ``pps_datums``, ``pps_logs``.
+The parts: ``pps_jobs``, ``pps_datums``, ``pps_logs``, ``pps_secrets``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trunkline.rpc.pps_base import refuse_jq
 from trunkline.rpc.pps_datums import DatumCalls
 from trunkline.rpc.pps_jobs import JobCalls
 from trunkline.rpc.pps_logs import LogCalls
+from trunkline.rpc.pps_secrets import SecretCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.versions import Versions
+    from trunkline.ports import Secrets
     from trunkline.pps.specs import Specs
 
 
-class PpsServicer(JobCalls, DatumCalls, LogCalls):
+class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
     """Answers ``pps_v2.API``."""
 
     def __init__(
@@ -41,6 +44,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls):
         executor: Executor,
         dismiss: Callable[[list[str]], None],
         image_notice: Callable[[str], str],
+        secrets: Secrets | None,
     ) -> None:
         """Make the servicer.
 
@@ -50,13 +54,15 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls):
             executor: where blocking work runs.
             dismiss: ends workers whose pipeline was deleted.
             image_notice: says what an image name means on this fleet when that needs saying.
+            secrets: where secrets are kept; None when this fleet has no place for them.
         """
-        super().__init__(versions, specs, executor)
+        super().__init__(versions, specs, executor, secrets)
         self._dismiss = dismiss
         self._image_notice = image_notice
 
     async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, _context: Any) -> Empty:
         made = pipeline_ops.read_request(pps_convert.spec_json(request))
+        await self._check(made.spec)
         if not request.dry_run:
             await self._versions.write_soon(
                 pipeline_ops.create, made, update=request.update, reprocess=request.reprocess
@@ -67,6 +73,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls):
         self, request: pps_pb2.CreatePipelineV2Request, _context: Any
     ) -> pps_pb2.CreatePipelineV2Response:
         made = pipeline_ops.read_request(pps_convert.user_json(request.create_pipeline_request_json))
+        await self._check(made.spec)
         if not request.dry_run:
             await self._versions.write_soon(
                 pipeline_ops.create, made, update=request.update, reprocess=request.reprocess
@@ -154,6 +161,11 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls):
     async def delete_all(self) -> None:
         """Delete every pipeline with its repos."""
         await self._delete_pipelines(None, force=True, keep_repo=False)
+
+    async def _check(self, spec: PipelineSpec) -> None:
+        """Refuse a specification that this server's fleet cannot serve."""
+        if spec.transform is not None and spec.transform.secrets:
+            await self._blocking(self.check_secrets, spec)
 
     def _pipeline_info(
         self, conn: sa.Connection, project: str, name: str, details: bool

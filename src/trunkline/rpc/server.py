@@ -43,13 +43,18 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True)
-class RunningServer:
-    """A server that accepts calls."""
+class Server:
+    """A server that has its address, and accepts calls once it serves."""
 
     #: ``HOST:PORT`` with the real port.
     address: str
     _server: grpc.aio.Server
     _health: health_aio.HealthServicer
+
+    async def serve(self, servicers: Mapping[str, object]) -> None:
+        """Accept calls for ``servicers``, by full service name (see ``registry``)."""
+        self._server.add_generic_rpc_handlers((Registry(servicers),))
+        await self._server.start()
 
     async def stop(self, grace: float) -> None:
         """Take no more calls, let those that run finish for ``grace`` seconds, then cancel them."""
@@ -57,8 +62,8 @@ class RunningServer:
         await self._server.stop(grace)
 
 
-async def start(servicers: Mapping[str, object], listen: str) -> RunningServer:
-    """Start a server for ``servicers`` (by full service name, see ``registry``) on ``HOST:PORT``.
+async def bind(listen: str) -> Server:
+    """Take an address, ``HOST:PORT``, so that it can be told to others before anything is served.
 
     Port 0 lets the system choose one. A host in brackets is an IPv6 address.
 
@@ -68,7 +73,6 @@ async def start(servicers: Mapping[str, object], listen: str) -> RunningServer:
     """
     host, port = _parse(listen)
     server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((Registry(servicers),))
     health = await _add_health(server)
     try:
         bound = server.add_insecure_port(listen)
@@ -78,8 +82,14 @@ async def start(servicers: Mapping[str, object], listen: str) -> RunningServer:
             f"cannot listen on {listen}: {_why_not(host, port)}; "
             "choose another address with --listen, or port 0 for any free one"
         ) from error
-    await server.start()
-    return RunningServer(f"{host}:{bound}", server, health)
+    return Server(f"{host}:{bound}", server, health)
+
+
+async def start(servicers: Mapping[str, object], listen: str) -> Server:
+    """Bind and serve in one."""
+    server = await bind(listen)
+    await server.serve(servicers)
+    return server
 
 
 def _parse(listen: str) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
+from trunkline.cli.commands import machines
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.specs import read_specs
 from trunkline.rpc.gen import pps_pb2
@@ -92,6 +93,7 @@ def inspect(invocation: Invocation) -> None:
             ("Image", details.transform.image),
             ("Command", " ".join(details.transform.cmd)),
             ("Datum tries", str(details.datum_tries)),
+            *machines.bill(invocation, info.pipeline),
         ]
 
     output.show_one(invocation, info, fields, pipeline_name(info.pipeline))

@@ -36,6 +36,8 @@ def serve(invocation: Invocation) -> None:
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
         fleet=options.fleet,
+        rehearse=options.rehearse,
+        speed=options.speed,
         advertise=options.advertise,
         capacity_memory=memory,
         worker_image=options.worker_image,
@@ -75,6 +77,19 @@ COMMANDS = {
                 default="processes",
                 choices=("processes", "kubernetes"),
                 help="where workers run (processes)",
+            ),
+            argument(
+                "--rehearse",
+                default="",
+                choices=("fargate",),
+                help="let workers wait for machines that are only acted, to see what Fargate would do",
+            ),
+            argument(
+                "--speed",
+                type=float,
+                default=1.0,
+                metavar="N",
+                help="of the rehearsal: 10 is ten times faster",
             ),
             argument(
                 "--advertise",

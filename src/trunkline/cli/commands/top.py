@@ -6,9 +6,12 @@ import select
 import sys
 from collections import Counter
 from datetime import datetime
+from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from trunkline.cli import output
 from trunkline.cli.commands.jobs import progress
+from trunkline.cli.commands.machines import money
 from trunkline.cli.commands.pipelines import job_state, pipeline_state
 from trunkline.cli.commands.workers import SHORT_ID
 from trunkline.cli.exits import UsageError
@@ -53,6 +56,19 @@ class JobSight(NamedTuple):
     total: int
 
 
+class MachineSight(NamedTuple):
+    """A machine that workers need, other than the server's own."""
+
+    name: str
+    kind: str
+    type: str
+    age: float  # seconds
+    ready: bool
+    workers: int
+    dollars_per_hour: float
+    pretended: bool
+
+
 class Sight(NamedTuple):
     """All that is watched at a moment."""
 
@@ -62,13 +78,14 @@ class Sight(NamedTuple):
     workers: Counter[tuple[str, str]]
     #: Why workers are pending, by pipeline.
     waiting: dict[str, str]
+    machines: Sequence[MachineSight] = ()
 
     @property
     def idle(self) -> bool:
         """Whether no job is under way and no worker is there that should go."""
         lasting = {pipeline.name for pipeline in self.pipelines if not pipeline.autoscaling}
         leaving = any(name not in lasting for name, _ in self.workers)
-        return not leaving and all(job.state in _ENDED for job in self.jobs)
+        return not leaving and not self.machines and all(job.state in _ENDED for job in self.jobs)
 
 
 def top(invocation: Invocation) -> None:
@@ -129,7 +146,29 @@ def look(invocation: Invocation) -> Sight:
         workers[pipeline, worker.state] += 1
         if worker.state == "pending" and worker.reason:
             waiting[pipeline] = worker.reason
-    return Sight(pipelines, jobs, workers, waiting)
+    return Sight(pipelines, jobs, workers, waiting, _machines(invocation))
+
+
+def _machines(invocation: Invocation) -> Sequence[MachineSight]:
+    try:
+        found = list(invocation.control.ListMachine(control_pb2.ListMachineRequest()))
+    except Unimplemented:  # a Pachyderm server has no such call
+        return ()
+    now = time()
+    return [
+        MachineSight(
+            info.name,
+            info.kind,
+            info.instance_type,
+            max(0.0, now - output.seconds(info.created)),
+            info.ready,
+            len(info.workers),
+            info.dollars_per_hour,
+            info.pretended,
+        )
+        for info in found
+        if info.kind != "local"
+    ]
 
 
 def _workers(invocation: Invocation) -> Sequence[control_pb2.WorkerInfo]:
@@ -152,13 +191,25 @@ def workers_text(sight: Sight, pipeline: str) -> str:
     return f"{total} worker{'s' * (total != 1)}" + (f" ({parts})" if parts else "")
 
 
+def machines_text(sight: Sight) -> str:
+    """Return the machines in words: ``5 machines (3 ready), 0.2331 USD per hour``; nothing without any."""
+    count = len(sight.machines)
+    if not count:
+        return "no machines"
+    ready = sum(machine.ready for machine in sight.machines)
+    hour = sum(machine.dollars_per_hour for machine in sight.machines)
+    price = f", {money(hour)} USD per hour" if hour else ""
+    pretended = ", pretended" if any(machine.pretended for machine in sight.machines) else ""
+    return f"{count} machine{'s' * (count != 1)} ({ready} ready){price}{pretended}"
+
+
 # Lines ------------------------------------------------------------------------------------------------------
 
 
 def _plain(invocation: Invocation, sights: Iterator[Sight]) -> None:
     """Print a line for every pipeline, job or crew that changed; nothing is printed twice."""
     del invocation
-    known: dict[str, str] = {}
+    known = {"machines": "no machines"}  # a server of processes never has any to tell of
     for sight in sights:
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
         for subject, text in lines(sight):
@@ -170,7 +221,8 @@ def _plain(invocation: Invocation, sights: Iterator[Sight]) -> None:
 def lines(sight: Sight) -> Iterator[tuple[str, str]]:
     """Yield what can change and how it stands now."""
     for pipeline in sight.pipelines:
-        reason = f" ({pipeline.reason})" if pipeline.reason else ""
+        troubled = pipeline.state in ("crashing", "failure")  # what workers wait for stands with the workers
+        reason = f" ({pipeline.reason})" if pipeline.reason and troubled else ""
         waiting = sight.waiting.get(pipeline.name)
         because = f", pending because {waiting}" if waiting else ""
         yield f"pipeline {pipeline.name}", f"pipeline {pipeline.name}  {pipeline.state}{reason}"
@@ -178,6 +230,7 @@ def lines(sight: Sight) -> Iterator[tuple[str, str]]:
             f"workers {pipeline.name}",
             f"pipeline {pipeline.name}  {workers_text(sight, pipeline.name)}{because}",
         )
+    yield "machines", machines_text(sight)
     for job in reversed(sight.jobs):
         reason = f" ({job.reason})" if job.reason else ""
         name = f"{job.pipeline}@{job.id}"
@@ -250,7 +303,40 @@ def picture(sight: Sight) -> RenderableType:
 
     if not sight.pipelines:
         return Text("no pipelines", style="dim")
-    return Group(pipelines, Text(), jobs) if sight.jobs else pipelines
+    parts: list[RenderableType] = [pipelines]
+    if sight.jobs:
+        parts += [Text(), jobs]
+    if sight.machines:
+        parts += [Text(), _machine_table(sight)]
+    return Group(*parts)
+
+
+def _machine_table(sight: Sight) -> RenderableType:
+    from rich.table import Table
+
+    machines = Table(
+        "MACHINE",
+        "KIND",
+        "TYPE",
+        "AGE",
+        "STATE",
+        "WORKERS",
+        "USD/HOUR",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+    )
+    for machine in sight.machines:
+        machines.add_row(
+            machine.name,
+            f"{machine.kind} (pretended)" if machine.pretended else machine.kind,
+            machine.type,
+            output.span(machine.age),
+            _state("running" if machine.ready else "starting"),
+            str(machine.workers),
+            money(machine.dollars_per_hour),
+        )
+    return machines
 
 
 def _state(state: str) -> str:

@@ -119,7 +119,9 @@ class ProcessFleet:
         with self._lock:
             if self._closed:
                 raise Unavailable("the server is shutting down and starts no workers; start it again")
-            self._workers.setdefault(spec.worker_id, _Worker(spec, reason="is about to be started"))
+            self._workers.setdefault(
+                spec.worker_id, _Worker(spec, reason="its process is about to be started")
+            )
         os.eventfd_write(self._wake, 1)
 
     def stop(self, worker_id: str, grace: float) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrunkline/rpc/gen/control.proto\x12\x14trunkline.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"6\n\x11ListWorkerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"\xee\x01\n\nWorkerInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12+\n\x07\x63reated\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05ready\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x08 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\t \x01(\t\x12\x18\n\x10pipeline_version\x18\n \x01(\x04\"K\n\x16\x45xplainPipelineRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x03\"i\n\x08\x44\x65\x63ision\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06target\x18\x02 \x01(\x03\x12\x10\n\x08sentence\x18\x03 \x01(\t\x12\x13\n\x0binputs_json\x18\x04 \x01(\t\"h\n\x12\x43reateImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0crequirements\x18\x02 \x01(\t\x12.\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1f.trunkline.control.v1.ImageFile\"5\n\tImageFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04mode\x18\x03 \x01(\r\"W\n\tImageInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05paths\x18\x05 \x03(\t\"\x12\n\x10ListImageRequest\"\"\n\x12\x44\x65leteImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteImageResponse\"\x17\n\x15InspectStorageRequest\"n\n\x0bStorageInfo\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\r\n\x05packs\x18\x02 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x04 \x01(\x03\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x03\x32\xc1\x04\n\x07\x43ontrol\x12Y\n\nListWorker\x12\'.trunkline.control.v1.ListWorkerRequest\x1a .trunkline.control.v1.WorkerInfo0\x01\x12\x61\n\x0f\x45xplainPipeline\x12,.trunkline.control.v1.ExplainPipelineRequest\x1a\x1e.trunkline.control.v1.Decision0\x01\x12Z\n\x0b\x43reateImage\x12(.trunkline.control.v1.CreateImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo(\x01\x12V\n\tListImage\x12&.trunkline.control.v1.ListImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo0\x01\x12\x62\n\x0b\x44\x65leteImage\x12(.trunkline.control.v1.DeleteImageRequest\x1a).trunkline.control.v1.DeleteImageResponse\x12`\n\x0eInspectStorage\x12+.trunkline.control.v1.InspectStorageRequest\x1a!.trunkline.control.v1.StorageInfob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrunkline/rpc/gen/control.proto\x12\x14trunkline.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"6\n\x11ListWorkerRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"\xff\x01\n\nWorkerInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12+\n\x07\x63reated\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05ready\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x08 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\t \x01(\t\x12\x18\n\x10pipeline_version\x18\n \x01(\x04\x12\x0f\n\x07machine\x18\x0b \x01(\t\"\x14\n\x12ListMachineRequest\"\x9d\x02\n\x0bMachineInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05group\x18\x03 \x01(\t\x12\x15\n\rinstance_type\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\x0c\n\x04spot\x18\x06 \x01(\x08\x12\x0b\n\x03\x63pu\x18\x07 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x08 \x01(\x03\x12+\n\x07\x63reated\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05ready\x18\n \x01(\x08\x12\x11\n\tpretended\x18\x0b \x01(\x08\x12\x0f\n\x07workers\x18\x0c \x03(\t\x12\x18\n\x10\x64ollars_per_hour\x18\r \x01(\x01\x12\x11\n\tpipelines\x18\x0e \x03(\t\"T\n\x0fListCostRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x0e\n\x06number\x18\x04 \x01(\x03\"\xa9\x01\n\x08\x43ostInfo\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x16\n\x0eworker_seconds\x18\x04 \x01(\x01\x12\x14\n\x0cwork_seconds\x18\x05 \x01(\x01\x12\x0f\n\x07\x64ollars\x18\x06 \x01(\x01\x12\x18\n\x10unpriced_seconds\x18\x07 \x01(\x01\x12\x11\n\tpretended\x18\x08 \x01(\x08\"K\n\x16\x45xplainPipelineRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x03\"i\n\x08\x44\x65\x63ision\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06target\x18\x02 \x01(\x03\x12\x10\n\x08sentence\x18\x03 \x01(\t\x12\x13\n\x0binputs_json\x18\x04 \x01(\t\"h\n\x12\x43reateImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0crequirements\x18\x02 \x01(\t\x12.\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x1f.trunkline.control.v1.ImageFile\"5\n\tImageFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04mode\x18\x03 \x01(\r\"W\n\tImageInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05paths\x18\x05 \x03(\t\"\x12\n\x10ListImageRequest\"\"\n\x12\x44\x65leteImageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteImageResponse\"\x17\n\x15InspectStorageRequest\"n\n\x0bStorageInfo\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\r\n\x05packs\x18\x02 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x03\x12\x13\n\x0b\x63hunk_bytes\x18\x04 \x01(\x03\x12\x15\n\rwritten_bytes\x18\x05 \x01(\x03\x32\xf4\x05\n\x07\x43ontrol\x12Y\n\nListWorker\x12\'.trunkline.control.v1.ListWorkerRequest\x1a .trunkline.control.v1.WorkerInfo0\x01\x12\\\n\x0bListMachine\x12(.trunkline.control.v1.ListMachineRequest\x1a!.trunkline.control.v1.MachineInfo0\x01\x12S\n\x08ListCost\x12%.trunkline.control.v1.ListCostRequest\x1a\x1e.trunkline.control.v1.CostInfo0\x01\x12\x61\n\x0f\x45xplainPipeline\x12,.trunkline.control.v1.ExplainPipelineRequest\x1a\x1e.trunkline.control.v1.Decision0\x01\x12Z\n\x0b\x43reateImage\x12(.trunkline.control.v1.CreateImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo(\x01\x12V\n\tListImage\x12&.trunkline.control.v1.ListImageRequest\x1a\x1f.trunkline.control.v1.ImageInfo0\x01\x12\x62\n\x0b\x44\x65leteImage\x12(.trunkline.control.v1.DeleteImageRequest\x1a).trunkline.control.v1.DeleteImageResponse\x12`\n\x0eInspectStorage\x12+.trunkline.control.v1.InspectStorageRequest\x1a!.trunkline.control.v1.StorageInfob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,27 +35,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTWORKERREQUEST']._serialized_start=90
   _globals['_LISTWORKERREQUEST']._serialized_end=144
   _globals['_WORKERINFO']._serialized_start=147
-  _globals['_WORKERINFO']._serialized_end=385
-  _globals['_EXPLAINPIPELINEREQUEST']._serialized_start=387
-  _globals['_EXPLAINPIPELINEREQUEST']._serialized_end=462
-  _globals['_DECISION']._serialized_start=464
-  _globals['_DECISION']._serialized_end=569
-  _globals['_CREATEIMAGEREQUEST']._serialized_start=571
-  _globals['_CREATEIMAGEREQUEST']._serialized_end=675
-  _globals['_IMAGEFILE']._serialized_start=677
-  _globals['_IMAGEFILE']._serialized_end=730
-  _globals['_IMAGEINFO']._serialized_start=732
-  _globals['_IMAGEINFO']._serialized_end=819
-  _globals['_LISTIMAGEREQUEST']._serialized_start=821
-  _globals['_LISTIMAGEREQUEST']._serialized_end=839
-  _globals['_DELETEIMAGEREQUEST']._serialized_start=841
-  _globals['_DELETEIMAGEREQUEST']._serialized_end=875
-  _globals['_DELETEIMAGERESPONSE']._serialized_start=877
-  _globals['_DELETEIMAGERESPONSE']._serialized_end=898
-  _globals['_INSPECTSTORAGEREQUEST']._serialized_start=900
-  _globals['_INSPECTSTORAGEREQUEST']._serialized_end=923
-  _globals['_STORAGEINFO']._serialized_start=925
-  _globals['_STORAGEINFO']._serialized_end=1035
-  _globals['_CONTROL']._serialized_start=1038
-  _globals['_CONTROL']._serialized_end=1615
+  _globals['_WORKERINFO']._serialized_end=402
+  _globals['_LISTMACHINEREQUEST']._serialized_start=404
+  _globals['_LISTMACHINEREQUEST']._serialized_end=424
+  _globals['_MACHINEINFO']._serialized_start=427
+  _globals['_MACHINEINFO']._serialized_end=712
+  _globals['_LISTCOSTREQUEST']._serialized_start=714
+  _globals['_LISTCOSTREQUEST']._serialized_end=798
+  _globals['_COSTINFO']._serialized_start=801
+  _globals['_COSTINFO']._serialized_end=970
+  _globals['_EXPLAINPIPELINEREQUEST']._serialized_start=972
+  _globals['_EXPLAINPIPELINEREQUEST']._serialized_end=1047
+  _globals['_DECISION']._serialized_start=1049
+  _globals['_DECISION']._serialized_end=1154
+  _globals['_CREATEIMAGEREQUEST']._serialized_start=1156
+  _globals['_CREATEIMAGEREQUEST']._serialized_end=1260
+  _globals['_IMAGEFILE']._serialized_start=1262
+  _globals['_IMAGEFILE']._serialized_end=1315
+  _globals['_IMAGEINFO']._serialized_start=1317
+  _globals['_IMAGEINFO']._serialized_end=1404
+  _globals['_LISTIMAGEREQUEST']._serialized_start=1406
+  _globals['_LISTIMAGEREQUEST']._serialized_end=1424
+  _globals['_DELETEIMAGEREQUEST']._serialized_start=1426
+  _globals['_DELETEIMAGEREQUEST']._serialized_end=1460
+  _globals['_DELETEIMAGERESPONSE']._serialized_start=1462
+  _globals['_DELETEIMAGERESPONSE']._serialized_end=1483
+  _globals['_INSPECTSTORAGEREQUEST']._serialized_start=1485
+  _globals['_INSPECTSTORAGEREQUEST']._serialized_end=1508
+  _globals['_STORAGEINFO']._serialized_start=1510
+  _globals['_STORAGEINFO']._serialized_end=1620
+  _globals['_CONTROL']._serialized_start=1623
+  _globals['_CONTROL']._serialized_end=2379
 # @@protoc_insertion_point(module_scope)

@@ -18,7 +18,7 @@ class ListWorkerRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ...) -> None: ...
 
 class WorkerInfo(_message.Message):
-    __slots__ = ("id", "project", "pipeline", "state", "reason", "created", "ready", "job_id", "datum_id", "pipeline_version")
+    __slots__ = ("id", "project", "pipeline", "state", "reason", "created", "ready", "job_id", "datum_id", "pipeline_version", "machine")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class WorkerInfo(_message.Message):
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     DATUM_ID_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_FIELD_NUMBER: _ClassVar[int]
     id: str
     project: str
     pipeline: str
@@ -39,7 +40,76 @@ class WorkerInfo(_message.Message):
     job_id: str
     datum_id: str
     pipeline_version: int
-    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job_id: _Optional[str] = ..., datum_id: _Optional[str] = ..., pipeline_version: _Optional[int] = ...) -> None: ...
+    machine: str
+    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job_id: _Optional[str] = ..., datum_id: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., machine: _Optional[str] = ...) -> None: ...
+
+class ListMachineRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MachineInfo(_message.Message):
+    __slots__ = ("name", "kind", "group", "instance_type", "region", "spot", "cpu", "memory_bytes", "created", "ready", "pretended", "workers", "dollars_per_hour", "pipelines")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    SPOT_FIELD_NUMBER: _ClassVar[int]
+    CPU_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    PRETENDED_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    DOLLARS_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    PIPELINES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    group: str
+    instance_type: str
+    region: str
+    spot: bool
+    cpu: float
+    memory_bytes: int
+    created: _timestamp_pb2.Timestamp
+    ready: bool
+    pretended: bool
+    workers: _containers.RepeatedScalarFieldContainer[str]
+    dollars_per_hour: float
+    pipelines: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., group: _Optional[str] = ..., instance_type: _Optional[str] = ..., region: _Optional[str] = ..., spot: _Optional[bool] = ..., cpu: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[bool] = ..., pretended: _Optional[bool] = ..., workers: _Optional[_Iterable[str]] = ..., dollars_per_hour: _Optional[float] = ..., pipelines: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListCostRequest(_message.Message):
+    __slots__ = ("project", "pipeline", "job_id", "number")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    job_id: str
+    number: int
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class CostInfo(_message.Message):
+    __slots__ = ("project", "pipeline", "job_id", "worker_seconds", "work_seconds", "dollars", "unpriced_seconds", "pretended")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WORK_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    UNPRICED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PRETENDED_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    job_id: str
+    worker_seconds: float
+    work_seconds: float
+    dollars: float
+    unpriced_seconds: float
+    pretended: bool
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., worker_seconds: _Optional[float] = ..., work_seconds: _Optional[float] = ..., dollars: _Optional[float] = ..., unpriced_seconds: _Optional[float] = ..., pretended: _Optional[bool] = ...) -> None: ...
 
 class ExplainPipelineRequest(_message.Message):
     __slots__ = ("project", "pipeline", "number")

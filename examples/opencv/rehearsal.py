@@ -1,0 +1,134 @@
+"""The story on AWS Fargate, rehearsed: the pipeline and its workers are real, the machines are only acted.
+
+Run it with ``trunkline demo fargate [--speed 10]``. Each worker waits for a machine as long as Fargate's usually
+take (divided by the speed), the machines are listed as pretended, and their price is counted from the dated
+price table. What was planned beforehand is held against what happened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import demo
+import photographs
+import stage
+from rich.table import Table
+from rich.text import Text
+
+from trunkline.cli.output import span
+from trunkline.rpc.gen import control_pb2
+
+HERE = Path(__file__).resolve().parent
+FOLDER = Path.cwd() / "demo-data"
+SPEED = 10.0
+console = demo.console
+
+
+def main() -> int:
+    """Run the rehearsal; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="trunkline demo fargate", description="Rehearse the story on Fargate."
+    )
+    parser.add_argument("--speed", type=float, default=SPEED, help="times faster than Fargate (10)")
+    parser.add_argument("--keep", action="store_true", help="leave the server up at the end")
+    options = parser.parse_args()
+    server = stage.Server(
+        FOLDER / "server", console, "--rehearse", "fargate", "--speed", f"{options.speed:g}"
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server.check_that_none_is_up()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        story(server, options.speed)
+    except (demo.Untrue, stage.Broken) as error:
+        console.print(f"\nThe rehearsal failed: {error}", style="red", markup=False)
+        options.keep = False
+        return 1
+    except KeyboardInterrupt:
+        console.print("\ninterrupted")
+        options.keep = False
+        return 130
+    finally:
+        if options.keep:
+            demo.farewell(server)
+        else:
+            server.end()
+    return 0
+
+
+def story(server: stage.Server, speed: float) -> None:
+    """Tell it from beginning to end."""
+    demo.title("Before: what a worker would get and cost on Fargate")
+    server.run("fargate", "plan", "-f", stage.shown(HERE / "edges.json"), "--region", "us-east-1")
+
+    demo.title("A server, two pipelines, no machines")
+    server.start()
+    sets = photographs.prepare(FOLDER / "pictures")
+    server.run("create", "image", demo.IMAGE, "--from", stage.shown(HERE / "image"))
+    server.until_image_is_ready(demo.IMAGE)
+    server.run("create", "repo", "images")
+    for name in ("edges", "montage"):
+        server.run("create", "pipeline", "-f", stage.shown(HERE / f"{name}.json"))
+    server.until_idle()
+    demo.check(not machines(server), "nothing to do: no workers, no machines, nothing to pay")
+
+    demo.title(f"{len(sets.first)} photographs go in; pods wait for machines, machines come, work, and go")
+    first = server.watch(server.put("images", sets.first_folder))
+    edges = first.job("edges")
+    demo.check(edges.processed == edges.total == len(sets.first), f"all {edges.total} were run")
+    demo.check(
+        f"start {demo.WORKERS} at once" in first.decision,
+        f"{demo.WORKERS} machines were asked for in one step: “{first.decision}”",
+    )
+    demo.check(
+        2 <= first.peak <= demo.WORKERS,
+        f"{first.peak} of them came in time to work; who would have come too late was called off",
+    )
+    demo.check(not machines(server), "and now there is none: nothing to pay")
+    server.run("explain", "pipeline", "edges", "-n", "4")
+    server.run("explain", "pipeline", "montage", "-n", "4")
+
+    demo.title("What it would have cost")
+    server.run("list", "cost")
+    bill(server, first, speed)
+
+
+def machines(server: stage.Server) -> list[Any]:
+    """Return the machines that there are now."""
+    with stage.asking(server.address) as asked:
+        found = asked.control.ListMachine(control_pb2.ListMachineRequest())
+        return [machine for machine in found if machine.kind != "local"]
+
+
+def bill(server: stage.Server, part: stage.Part, speed: float) -> None:
+    """Print what was acted, in the time of the act."""
+    with stage.asking(server.address) as asked:
+        costs = list(asked.control.ListCost(control_pb2.ListCostRequest(project="default")))
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in ("PIPELINE", "WORKER TIME", "OF IT WORK", "USD (PRETENDED)"):
+        table.add_column(heading, justify="left" if heading == "PIPELINE" else "right")
+    for cost in costs:
+        if cost.worker_seconds:
+            table.add_row(
+                cost.pipeline,
+                span(cost.worker_seconds * speed),
+                span(cost.work_seconds * speed),
+                f"{cost.dollars:.4f}",
+            )
+    console.print()
+    console.print(table)
+    console.print(
+        Text(
+            f"\nCommit to finished: {part.seconds:.1f} s here, {part.seconds * speed:.0f} s at Fargate's pace"
+            f" (the work is real and counts {speed:g} times, as all time does in the rehearsal)."
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

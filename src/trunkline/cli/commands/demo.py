@@ -1,0 +1,63 @@
+"""Runs the stories that come with the package; they are programs of their own, in ``examples``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from trunkline.cli.parsing import Command, argument
+from trunkline.errors import FailedPrecondition
+
+if TYPE_CHECKING:
+    from trunkline.cli.invocation import Invocation
+
+
+def fargate(invocation: Invocation) -> None:
+    """Rehearse the pipeline of pictures on AWS Fargate: real workers, pretended machines."""
+    options = invocation.options
+    _become("rehearsal.py", "--speed", f"{options.speed:g}", *(["--keep"] if options.keep else []))
+
+
+def opencv(invocation: Invocation) -> None:
+    """Run the pipeline of pictures here."""
+    _become("demo.py", *(["--keep"] if invocation.options.keep else []))
+
+
+def _become(program: str, *arguments: str) -> None:
+    """Go on as a program of the example."""
+    from importlib.util import find_spec
+
+    if find_spec("skimage") is None or find_spec("sklearn") is None:
+        raise FailedPrecondition(
+            "the photographs of the demo are in scikit-image and scikit-learn; pip install 'trunkline[demo]'"
+        )
+    path = os.path.join(_folder(), program)
+    os.execv(sys.executable, [sys.executable, path, *arguments])
+
+
+def _folder() -> str:
+    """Return where the example is: in the installed package, or beside its source."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    for folder in (
+        os.path.join(package, "examples", "opencv"),
+        os.path.join(package, "..", "..", "examples", "opencv"),
+    ):
+        if os.path.isdir(folder):
+            return os.path.normpath(folder)
+    raise FailedPrecondition(
+        "the examples are not installed beside the package; install trunkline from a wheel or run it in a clone"
+    )
+
+
+KEEP = argument("--keep", action="store_true", help="leave the server up at the end")
+COMMANDS = {
+    "demo fargate": Command(
+        fargate,
+        (
+            argument("--speed", type=float, default=10.0, metavar="N", help="times faster than Fargate (10)"),
+            KEEP,
+        ),
+    ),
+    "demo opencv": Command(opencv, (KEEP,)),
+}

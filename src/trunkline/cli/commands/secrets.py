@@ -1,0 +1,93 @@
+"""Secrets for commands. Values go to the server and never come back."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import pps_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+NAME = argument("name", metavar="SECRET", help="as specs name it")
+COLUMNS = ("NAME", "TYPE", "CREATED")
+
+
+def create(invocation: Invocation) -> None:
+    """Store a Kubernetes Secret, given in JSON or YAML; replaces one of that name that was made here."""
+    import json
+
+    source = invocation.options.file
+    if source == "-":
+        text = sys.stdin.read()
+    else:
+        with open(source, encoding="utf-8") as file:
+            text = file.read()
+    if not text.lstrip().startswith("{"):
+        text = json.dumps(_from_yaml(text, source))
+    invocation.pps.CreateSecret(pps_pb2.CreateSecretRequest(file=text.encode()))
+
+
+def _from_yaml(text: str, source: str) -> object:
+    import yaml
+
+    from trunkline.errors import InvalidArgument
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidArgument(
+            f"{source} is neither JSON nor YAML: {output.one_line(str(error), 120)}"
+        ) from error
+
+
+def list_(invocation: Invocation) -> None:
+    """List secrets that were made here."""
+    from google.protobuf.empty_pb2 import Empty
+
+    whole = invocation.options.full_timestamps
+
+    def row(info: pps_pb2.SecretInfo) -> Sequence[str]:
+        return info.secret.name, info.type, output.when(info.creation_timestamp, whole=whole)
+
+    found = invocation.pps.ListSecret(Empty()).secret_info
+    output.show_many(invocation, found, COLUMNS, row, lambda info: info.secret.name)
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show a secret, without its values."""
+    options = invocation.options
+    request = pps_pb2.InspectSecretRequest(secret=pps_pb2.Secret(name=options.name))
+    info = invocation.pps.InspectSecret(request)
+
+    def fields(info: pps_pb2.SecretInfo) -> Sequence[tuple[str, str]]:
+        created = output.when(info.creation_timestamp, whole=options.full_timestamps)
+        return [("Name", info.secret.name), ("Type", info.type), ("Created", created)]
+
+    output.show_one(invocation, info, fields, info.secret.name)
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a secret that was made here."""
+    secret = pps_pb2.Secret(name=invocation.options.name)
+    invocation.pps.DeleteSecret(pps_pb2.DeleteSecretRequest(secret=secret))
+
+
+COMMANDS = {
+    "create secret": Command(
+        create,
+        (
+            argument(
+                "-f", "--file", required=True, metavar="FILE", help="a Kubernetes Secret; - is standard input"
+            ),
+        ),
+    ),
+    "list secret": Command(list_, SHOWING),
+    "inspect secret": Command(inspect, (NAME, *SHOWING)),
+    "delete secret": Command(delete, (NAME,)),
+}

@@ -1,0 +1,42 @@
+"""Queries for log lines, as far as they are understood."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.errors import InvalidArgument
+from trunkline.model import logql
+
+
+def test_a_selector_chooses_by_labels_and_says_nothing_about_labels_that_are_not_there() -> None:
+    query = logql.parse('{suite="pachyderm", pipelineName=~"ed.*", pipelineProject!="art"}')
+
+    assert query.selects({"pipelineName": "edges", "pipelineProject": "default"})
+    assert not query.selects({"pipelineName": "montage", "pipelineProject": "default"})
+    assert not query.selects({"pipelineName": "edges", "pipelineProject": "art"})
+
+
+def test_line_filters_all_have_to_hold() -> None:
+    query = logql.parse('{pipelineName="edges"} |= "err\\"or" != "debug" |~ `code \\d+`')
+
+    assert query.keeps('err"or with code 7')
+    assert not query.keeps('err"or with code 7, debug')
+    assert not query.keeps('err"or without')
+
+
+def test_an_empty_query_asks_for_everything() -> None:
+    assert logql.parse(" ").keeps("anything")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("edges", "has no selector"),
+        ("{pipelineName=edges}", "is broken at 'pipelineName=edges'"),
+        ('{pipelineName="edges"} | json', "goes on with '| json'"),
+        ('{pipelineName=~"("}', "broken expression '\\('"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_its_place(query: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        logql.parse(query)

@@ -1,0 +1,108 @@
+"""What jobs cost: seconds of workers, and the price of the machines they were on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pps_world import PpsWorld, Seen, pfs
+
+from trunkline.model.workers import Machine, WorkerPhase
+from trunkline.pps import costs
+
+if TYPE_CHECKING:
+    from trunkline.pps.costs import Cost
+
+#: 1 vCPU and 5 GB in us-east-1: 0.04048 + 5 * 0.004445 USD per hour.
+HOUR = 0.062705
+
+
+def copy(seen: Seen) -> dict[str, bytes]:
+    return dict(seen["images"])
+
+
+def machine(world: PpsWorld, **facts: object) -> Machine:
+    made = {
+        "name": "fargate-1", "kind": "fargate", "instance_type": "1vCPU 5GB", "region": "us-east-1",
+        "created": world.clock.now(), **facts,
+    }  # fmt: skip
+    return Machine(**made)
+
+
+def run(world: PpsWorld, on: Machine | None, seconds: float) -> None:
+    """Run a job whose one worker is on a machine for so long."""
+    world.repo("images")
+    world.pipeline("edges", pfs("images"), autoscaling=True, resource_requests={"memory": "4Gi", "cpu": 1})
+    world.until_ended("edges")
+    world.put("images", {"/a": b"a"})
+    [worker_id] = world.until_workers("edges", 1)
+    if on is not None:
+        world.fleet.rented.append(on)
+        world.fleet.show(worker_id, WorkerPhase.RUNNING, machine=on.name)
+        world.until(lambda: world.workers("edges")[0].machine, "its machine")
+    hand = world.hand(worker_id, copy)
+    world.clock.ahead += seconds
+    hand.work_until_ended("edges")
+    world.until_empty("edges")
+
+
+def cost(world: PpsWorld) -> Cost:
+    [newest, *_] = world.versions.read(
+        costs.costs,
+        world.specs,
+        pipeline_ids=[world.pipeline_row("edges").id],
+        set_id="",
+        number=5,
+        now=world.clock.now(),
+    )
+    return newest
+
+
+def test_a_worker_on_fargate_costs_the_price_of_its_pod_for_as_long_as_it_lives(world: PpsWorld) -> None:
+    run(world, machine(world), 3600.0)
+
+    found = cost(world)
+
+    assert found.worker_seconds == pytest.approx(3600.0, abs=60.0)
+    assert found.dollars == pytest.approx(HOUR, rel=0.02)
+    assert (found.unpriced_seconds, found.pretended) == (0.0, False)
+
+
+def test_a_short_life_is_paid_for_a_minute(world: PpsWorld) -> None:
+    run(world, machine(world), 1.0)
+
+    assert cost(world).dollars == pytest.approx(HOUR / 60, rel=0.5)
+
+
+def test_a_worker_takes_its_share_of_a_machine_that_others_use_too(world: PpsWorld) -> None:
+    node = machine(world, name="ip-1", kind="node group", instance_type="m5.xlarge", cpu=4.0, memory=16 << 30)
+    run(world, node, 3600.0)
+
+    assert cost(world).dollars == pytest.approx(0.192 / 4, rel=0.05)
+
+
+def test_time_without_a_price_is_told_and_not_left_out(world: PpsWorld) -> None:
+    run(world, machine(world, region="moon-1"), 100.0)
+
+    found = cost(world)
+
+    assert found.dollars == 0.0
+    assert found.unpriced_seconds == pytest.approx(100.0, abs=60.0)
+
+
+def test_workers_on_the_servers_own_machine_cost_nothing(world: PpsWorld) -> None:
+    run(world, machine(world, kind="local"), 100.0)
+
+    found = cost(world)
+
+    assert (found.dollars, found.unpriced_seconds) == (0.0, 0.0)
+    assert found.worker_seconds > 99.0
+
+
+def test_what_is_only_acted_says_so_and_its_time_runs_as_fast_as_the_act(world: PpsWorld) -> None:
+    run(world, machine(world, pretended=True, speed=10.0), 360.0)
+
+    found = cost(world)
+
+    assert found.pretended
+    assert found.dollars == pytest.approx(HOUR, rel=0.1)
