@@ -321,6 +321,30 @@ def test_a_role_without_rights_is_told_which_one_it_lacks(postgres: PostgresServ
         postgres.execute("DROP ROLE reader")
 
 
+@pytest.mark.parametrize(
+    ("condition", "kind", "sentence"),
+    [
+        ("disk_full", errors.ResourceExhausted, "free space on PostgreSQL's disk"),
+        ("too_many_connections", errors.Unavailable, "raise max_connections"),
+        ("read_only_sql_transaction", errors.Unavailable, "name the primary"),
+    ],
+)
+def test_what_postgres_refuses_is_said_with_its_remedy_and_the_database_goes_on(
+    db: Database, condition: str, kind: type[errors.TrunklineError], sentence: str
+) -> None:
+    """The server itself raises it, as it would; a test cannot fill its disk."""
+
+    def refused(tx: Tx) -> None:
+        put(tx, "lost")
+        tx.conn.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{condition}'; END $$")
+
+    with pytest.raises(kind, match=sentence):
+        db.run_blocking(refused)
+    db.run_blocking(put, "after")
+
+    assert db.read_blocking(names) == ["after"]
+
+
 def test_a_value_that_postgres_cannot_hold_is_the_callers_to_change(db: Database) -> None:
     with pytest.raises(errors.InvalidArgument, match="cannot be stored"):
         db.run_blocking(put, "a\0b")
