@@ -8,12 +8,11 @@ a mistake is found when the spec is sent and not by a pipeline that never starts
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import names
+from trunkline.model import names, pod_rules
 from trunkline.model.globs import compile_glob
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.spec import EVERY_JOB, UNTIL_SUCCESS, Input, PipelineSpec, complete, effective, from_json
@@ -307,21 +306,6 @@ def _resources(spec: PipelineSpec) -> None:
                 raise InvalidArgument(f"{field}.gpu.number is {resources.gpu.number}; write 1 or more")
 
 
-def _kubernetes(spec: PipelineSpec) -> None:
-    for position, toleration in enumerate(spec.tolerations):
-        if toleration.operator == "EMPTY":
-            raise InvalidArgument(
-                f"toleration {position + 1}/{len(spec.tolerations)} has no operator; write EXISTS or EQUAL"
-            )
-    for field in ("pod_spec", "pod_patch"):
-        if not (written := getattr(spec, field)):
-            continue
-        try:
-            json.loads(written)
-        except (ValueError, RecursionError) as error:
-            raise InvalidArgument(f"{field} is not JSON: {error}; write JSON, as a string") from error
-
-
 def _service(spec: PipelineSpec) -> None:
     services: list[tuple[str, Service | None]] = [
         ("service", spec.service),
@@ -372,7 +356,7 @@ _RULES: tuple[Callable[[PipelineSpec], None], ...] = (
     _s3_places,
     _scale,
     _resources,
-    _kubernetes,
+    pod_rules.check,
     _service,
     _egress,
 )

@@ -19,6 +19,18 @@ from aiohttp import web
 
 #: What happens to a call: an HTTP status, "drop" (not done, connection cut) or "lose" (done, connection cut).
 Fault = int | str
+#: What the real server puts into bookmarks beside the version.
+_EMPTY: dict[str, dict] = {
+    "pods": {"kind": "Pod", "apiVersion": "v1", "spec": {"containers": None}, "status": {}},
+    "events": {
+        "kind": "Event",
+        "apiVersion": "v1",
+        "involvedObject": {},
+        "source": {},
+        "lastTimestamp": None,
+    },
+    "nodes": {"kind": "Node", "apiVersion": "v1", "spec": {}, "status": {}},
+}
 
 
 class FakeApi:
@@ -30,6 +42,7 @@ class FakeApi:
         self.refusal: tuple[int, str, str] | None = None  # what creates of pods meet: code, reason, message
         self.faults: list[Fault] = []  # what the next calls that change something meet, one each
         self.away = False
+        self.tokens: set[str] = set()  # who is let in; empty for everybody
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.RLock()
         self._objects: dict[tuple[str, str, str], dict] = {}  # (resource, namespace, name)
@@ -135,10 +148,10 @@ class FakeApi:
     def bookmark(self) -> None:
         """Tell all watches that asked for it the newest version."""
         with self._lock:
-            for queue, _, _, query in self._watches:
+            for queue, resource, _, query in self._watches:
                 if query.get("allowWatchBookmarks") == "true":
-                    thing = {"metadata": {"resourceVersion": str(self._version), "creationTimestamp": None}}
-                    line = json.dumps({"type": "BOOKMARK", "object": thing}).encode() + b"\n"
+                    thing = {"metadata": {"resourceVersion": str(self._version)}} | _EMPTY[resource]
+                    line = _line("BOOKMARK", thing)
                     self._loop.call_soon_threadsafe(queue.put_nowait, line)
 
     def watching(self) -> int:
@@ -154,7 +167,7 @@ class FakeApi:
             metadata["name"] = metadata.get("generateName", "") + uuid.uuid4().hex[:5]
         key = (resource, namespace, metadata["name"])
         if key in self._objects:
-            raise _Refused(409, "AlreadyExists", f'{resource} "{metadata["name"]}" already exists')
+            raise Refused(409, "AlreadyExists", f'{resource} "{metadata["name"]}" already exists')
         metadata |= {"namespace": namespace, "uid": str(uuid.uuid4()), "creationTimestamp": _now()}
         if resource == "pods":
             obj.setdefault("status", {"phase": "Pending"})
@@ -179,10 +192,10 @@ class FakeApi:
             key = (resource, namespace, name)
             old = self._objects.get(key)
             if old is None:
-                raise _Refused(404, "NotFound", f'{resource} "{name}" not found')
+                raise Refused(404, "NotFound", f'{resource} "{name}" not found')
             version = patch.get("metadata", {}).get("resourceVersion")
             if version is not None and version != old["metadata"]["resourceVersion"]:
-                raise _Refused(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}"')
+                raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}"')
             new = _merge(copy.deepcopy(old), patch)
             self._put(key, new, "MODIFIED")
             return new
@@ -190,7 +203,7 @@ class FakeApi:
     def _delete(self, resource: str, namespace: str, name: str, grace: int) -> None:
         old = self._objects.get((resource, namespace, name))
         if old is None:
-            raise _Refused(404, "NotFound", f'{resource} "{name}" not found')
+            raise Refused(404, "NotFound", f'{resource} "{name}" not found')
         finished = old.get("status", {}).get("phase") in ("Succeeded", "Failed")
         if resource == "pods" and grace and old["spec"].get("nodeName") and not finished:
             was = old["metadata"].get("deletionGracePeriodSeconds")
@@ -227,18 +240,23 @@ class FakeApi:
         if self.away:
             request.transport.close()
             return web.Response()
+        if (
+            self.tokens
+            and request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens
+        ):
+            return _refused(Refused(401, "Unauthorized", "Unauthorized"))
         fault: Fault = ""
         if verb not in ("get", "list", "watch") and "dryRun" not in request.query and self.faults:
             fault = self.faults.pop(0)
         if isinstance(fault, int):
-            return _refused(_Refused(fault, "InternalError", f"acted trouble {fault}"))
+            return _refused(Refused(fault, "InternalError", f"acted trouble {fault}"))
         if fault == "drop":
             request.transport.close()
             return web.Response()
         try:
             if (verb, resource) in self.forbidden:
                 where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-                raise _Refused(
+                raise Refused(
                     403,
                     "Forbidden",
                     f'{resource} is forbidden: User "server" cannot {verb} resource "{resource}" in API group '
@@ -248,7 +266,7 @@ class FakeApi:
                 return await self._watch(request, resource, namespace)
             with self._lock:
                 answer = self._do(verb, resource, namespace, name, obj, request.query)
-        except _Refused as refused:
+        except Refused as refused:
             return _refused(refused)
         if fault == "lose":
             request.transport.close()
@@ -267,24 +285,24 @@ class FakeApi:
             case "get":
                 found = self._objects.get((resource, namespace, name))
                 if found is None:
-                    raise _Refused(404, "NotFound", f'{resource} "{name}" not found')
+                    raise Refused(404, "NotFound", f'{resource} "{name}" not found')
                 return copy.deepcopy(found)
             case "create":
                 if namespace not in self.namespaces:
-                    raise _Refused(404, "NotFound", f'namespaces "{namespace}" not found')
+                    raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')
                 if "dryRun" in query:
                     return obj
                 if self.refusal is not None and resource == "pods":
-                    raise _Refused(*self.refusal)
+                    raise Refused(*self.refusal)
                 return copy.deepcopy(self._create(resource, namespace, obj))
             case "patch":
                 return copy.deepcopy(self._change(resource, namespace, name, obj))
             case "update":
                 old = self._objects.get((resource, namespace, name))
                 if old is None:
-                    raise _Refused(404, "NotFound", f'{resource} "{name}" not found')
+                    raise Refused(404, "NotFound", f'{resource} "{name}" not found')
                 if old.get("type") != obj.get("type"):
-                    raise _Refused(422, "Invalid", f'Secret "{name}" is invalid: type: field is immutable')
+                    raise Refused(422, "Invalid", f'Secret "{name}" is invalid: type: field is immutable')
                 obj["metadata"] = {**old["metadata"], **obj["metadata"]}
                 self._put((resource, namespace, name), obj, "MODIFIED")
                 return copy.deepcopy(obj)
@@ -297,7 +315,7 @@ class FakeApi:
         queue: asyncio.Queue = asyncio.Queue()
         with self._lock:
             if since < self._oldest:
-                raise _Refused(410, "Expired", f"too old resource version: {since} ({self._oldest})")
+                raise Refused(410, "Expired", f"too old resource version: {since} ({self._oldest})")
             missed = [
                 _line(change, obj)
                 for version, change, r, n, obj in self._history
@@ -313,7 +331,8 @@ class FakeApi:
                 await response.write(line)
             while (line := await queue.get()) is not None:
                 await response.write(line)
-            request.transport.close()
+            if request.transport is not None:
+                request.transport.close()
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -323,13 +342,13 @@ class FakeApi:
         return response
 
 
-class _Refused(Exception):
+class Refused(Exception):
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
         self.status = _status(code, reason, message)
 
 
-def _refused(refused: _Refused) -> web.Response:
+def _refused(refused: Refused) -> web.Response:
     # The library looks at the exact type.
     body = json.dumps(refused.status).encode()
     return web.Response(
@@ -342,7 +361,8 @@ def _status(code: int, reason: str, message: str) -> dict:
 
 
 def _line(change: str, obj: dict) -> bytes:
-    return json.dumps({"type": change, "object": obj}).encode() + b"\n"
+    # Without blanks, as the real one writes it.
+    return json.dumps({"type": change, "object": obj}, separators=(",", ":")).encode() + b"\n"
 
 
 def _now() -> str:

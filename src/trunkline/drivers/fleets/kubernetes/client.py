@@ -27,7 +27,7 @@ from lightkube.resources.core_v1 import Event, Node, Pod, Secret
 from trunkline import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from lightkube.config.kubeconfig import SingleConfig
 
@@ -59,7 +59,39 @@ class _Transport(httpx2.AsyncHTTPTransport):
             if pause > 0:
                 await asyncio.sleep(pause)
             self._opened[request.url.path] = time.monotonic()
+            response = await super().handle_async_request(request)
+            if "Content-Encoding" not in response.headers:
+                assert isinstance(response.stream, httpx2.AsyncByteStream)
+                response.stream = _Bookmarks(response.stream)
+            return response
         return await super().handle_async_request(request)
+
+
+class _Bookmarks(httpx2.AsyncByteStream):
+    """Makes bookmarks digestible: those of pods have null for the containers, which the library refuses."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        rest = b""
+        async for part in self._stream:
+            whole, newline, rest = (rest + part).rpartition(b"\n")
+            if newline and b'"BOOKMARK"' in whole:
+                lines = whole.split(b"\n")
+                whole = b"\n".join(
+                    line.replace(b'"containers":null', b'"containers":[]')
+                    if line.startswith(b'{"type":"BOOKMARK"')
+                    else line
+                    for line in lines
+                )
+            if newline:
+                yield whole + newline
+        if rest:
+            yield rest
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class Connection:

@@ -11,6 +11,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import InvalidArgument
+from trunkline.model.pod_rules import check_operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,14 +27,6 @@ _MERGE_KEYS = {
     "ports": "containerPort",
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
-}
-_NEEDS = {
-    "add": ("path", "value"),
-    "replace": ("path", "value"),
-    "test": ("path", "value"),
-    "remove": ("path",),
-    "move": ("path", "from"),
-    "copy": ("path", "from"),
 }
 
 
@@ -92,7 +85,7 @@ def apply(document: Any, operations: Sequence[Mapping[str, Any]], where: str) ->
     result = copy.deepcopy(document)
     for number, operation in enumerate(operations):
         place = f"{where}[{number}]"
-        check(operation, place)
+        check_operation(operation, place)
         try:
             result = _one(result, operation)
         except _Misfit as misfit:
@@ -101,25 +94,6 @@ def apply(document: Any, operations: Sequence[Mapping[str, Any]], where: str) ->
                 f'{place} ({operation["op"]}) does not fit: "{path}" {misfit}; correct its path'
             ) from None
     return result
-
-
-def check(operation: object, place: str) -> None:
-    """Check the form of one operation.
-
-    Raises:
-        InvalidArgument: it is no operation of RFC 6902.
-    """
-    if not isinstance(operation, dict):
-        raise InvalidArgument(f"{place} is no object; an operation has op, path and mostly value")
-    op = operation.get("op")
-    if not isinstance(op, str) or op not in _NEEDS:
-        raise InvalidArgument(f"{place}.op is {op!r}; write add, remove, replace, move, copy or test")
-    for field in _NEEDS[op]:
-        if field not in operation:
-            raise InvalidArgument(f'{place} has no "{field}", which "{op}" needs; add it')
-        value = operation[field]
-        if field != "value" and (not isinstance(value, str) or (value and not value.startswith("/"))):
-            raise InvalidArgument(f'{place}.{field} is {value!r}; a path starts with "/"')
 
 
 class _Misfit(Exception):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.drivers.fleets.kubernetes import patches
 from trunkline.errors import InvalidArgument
+from trunkline.model.pod_rules import check_operation
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.spec import ResourceSpec, Transform
 
@@ -413,7 +414,7 @@ def _patched(pod: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
     """Apply a ``pod_patch``, whose paths start at the pod or, as in Pachyderm, at its spec."""
     rooted = []
     for number, operation in enumerate(operations):
-        patches.check(operation, f"pod_patch[{number}]")
+        check_operation(operation, f"pod_patch[{number}]")
         rooted.append({**operation, **{f: _rooted(operation[f]) for f in ("path", "from") if f in operation}})
     patched = patches.apply(pod, rooted, "pod_patch")
     assert isinstance(patched, dict)

@@ -1,0 +1,207 @@
+"""The pod of a worker, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kubernetes_world import worker
+
+from trunkline.drivers.fleets.kubernetes import pods
+from trunkline.errors import InvalidArgument
+from trunkline.model.spec import GpuSpec, ResourceSpec, SecretMount, Toleration, Transform
+
+SETTINGS = pods.PodSettings(cluster="c1", namespace="work", server="trunkline:30650", worker_image="own:1")
+
+
+def render(**wanted) -> dict:
+    return pods.render(worker(**wanted), SETTINGS)
+
+
+def container(pod: dict, name: str) -> dict:
+    spec = pod["spec"]
+    return next(each for each in (*spec["initContainers"], *spec["containers"]) if each["name"] == name)
+
+
+def test_the_command_runs_in_its_image_beside_the_worker():
+    pod = render()
+
+    assert [each["name"] for each in pod["spec"]["containers"]] == ["user", "worker"]
+    assert container(pod, "user")["image"] == "pachyderm/opencv"
+    assert container(pod, "user")["command"] == ["/launcher/launcher", "serve", "/launcher/run.sock"]
+    assert container(pod, "launcher")["command"] == ["/trunkline/launcher", "install", "/launcher/launcher"]
+    assert container(pod, "worker")["image"] == container(pod, "launcher")["image"] == "own:1"
+    for name in ("user", "worker"):
+        mounts = {each["mountPath"] for each in container(pod, name)["volumeMounts"]}
+        assert mounts >= {"/launcher", "/pfs"}
+    assert pod["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_worker_is_told_what_it_must_know_and_the_command_is_not():
+    spec = replace(worker(), grace=90.5)
+
+    pod = pods.render(spec, SETTINGS)
+
+    told = {each["name"]: each["value"] for each in container(pod, "worker")["env"]}
+    assert told == {
+        "TRUNKLINE_SERVER": "trunkline:30650",
+        "TRUNKLINE_WORKER_ID": spec.worker_id,
+        "TRUNKLINE_WORKER_TOKEN": "secret",
+        "TRUNKLINE_SCRATCH": "/pfs/.trunkline",
+        "TRUNKLINE_LAUNCHER": "/launcher/run.sock",
+        "TRUNKLINE_MEMORY": str(256 << 20),
+        "TRUNKLINE_IMAGE": "pachyderm/opencv",
+        "TRUNKLINE_GRACE": "90.5",
+    }
+    assert container(pod, "user")["env"] == []
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 91
+
+
+def test_grace_is_never_longer_than_who_drains_nodes_waits():
+    pod = pods.render(replace(worker(), grace=5000.0), SETTINGS)
+
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 600
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "resources"),
+    [
+        (None, None, {"requests": {"cpu": "200m", "memory": "268435456"}}),
+        (ResourceSpec(cpu=0.0005), None, {"requests": {"cpu": "1m", "memory": "268435456"}}),
+        (
+            ResourceSpec(cpu=1, memory="4Gi", disk="10Gi"),
+            ResourceSpec(cpu=1.5, memory="5Gi"),
+            {
+                "requests": {"cpu": "1000m", "memory": "4Gi", "ephemeral-storage": "10Gi"},
+                "limits": {"cpu": "1500m", "memory": "5Gi"},
+            },
+        ),
+        # Kubernetes takes the limit for the request; a default above it would be refused.
+        (None, ResourceSpec(memory="64Mi"), {"requests": {"cpu": "200m"}, "limits": {"memory": "64Mi"}}),
+        (
+            ResourceSpec(memory="1.5Gi", gpu=GpuSpec(type="nvidia.com/gpu", number=2)),
+            None,
+            {
+                "requests": {"memory": "1610612736", "nvidia.com/gpu": "2", "cpu": "200m"},
+                "limits": {"nvidia.com/gpu": "2"},
+            },
+        ),
+    ],
+)
+def test_resources_are_those_of_the_spec(requests, limits, resources):
+    pod = render(resource_requests=requests, resource_limits=limits)
+
+    assert container(pod, "user")["resources"] == resources
+    assert container(pod, "worker")["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
+
+
+def test_secrets_become_variables_and_files():
+    secrets = (
+        SecretMount(name="token", key="k", env_var="TOKEN"),
+        SecretMount(name="certs", mount_path="/certs"),
+        SecretMount(name="certs", mount_path="/again"),
+        SecretMount(name="pfs", mount_path="/taken-name"),
+        SecretMount(name="dots.in.name", mount_path="/dots"),
+    )
+
+    pod = render(transform=Transform(image="a", secrets=secrets))
+
+    user = container(pod, "user")
+    assert user["env"] == [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "k"}}}]
+    volumes = {
+        each["name"]: each["secret"]["secretName"] for each in pod["spec"]["volumes"] if "secret" in each
+    }
+    assert volumes == {"certs": "certs", "secret-1": "pfs", "secret-2": "dots.in.name"}
+    mounted = {each["mountPath"]: each["name"] for each in user["volumeMounts"] if each.get("readOnly")}
+    assert mounted == {"/certs": "certs", "/again": "certs", "/taken-name": "secret-1", "/dots": "secret-2"}
+    assert len(container(pod, "worker")["volumeMounts"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("user", "uid", "gid"),
+    [("", 1000, 1000), ("1234", 1234, 1234), ("1234:5", 1234, 5), ("root", 0, 0), ("0", 0, 0)],
+)
+def test_all_containers_run_as_the_user_of_the_spec(user, uid, gid):
+    pod = render(transform=Transform(image="a", user=user))
+
+    security = pod["spec"]["securityContext"]
+    assert (security["runAsUser"], security["runAsGroup"], security["fsGroup"]) == (uid, gid, gid)
+    assert security["runAsNonRoot"] == (uid != 0)
+    assert container(pod, "worker")["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_name_of_a_user_is_refused():
+    with pytest.raises(InvalidArgument, match=r'transform.user "jovyan" is a name.*write the number'):
+        render(transform=Transform(image="a", user="jovyan"))
+
+
+def test_a_toleration_without_operator_is_refused_by_its_number():
+    tolerations = (Toleration(key="a", operator="EXISTS"), Toleration(key="b"))
+
+    with pytest.raises(InvalidArgument, match=r"^toleration 2/2 has no operator"):
+        render(tolerations=tolerations)
+
+
+def test_patches_for_pachyderm_reach_the_users_container():
+    for path in ("/spec/containers/0/tty", "/containers/0/tty"):
+        pod = render(pod_patch=f'[{{"op": "add", "path": "{path}", "value": true}}]')
+
+        assert container(pod, "user")["tty"] is True
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"pod_patch": '[{"op": "remove", "path": "/containers/1"}]'}, 'removes the container "worker"'),
+        ({"pod_patch": '[{"op": "replace", "path": "/spec", "value": 3}]'}, "spec or metadata"),
+        ({"pod_patch": '[{"op": "add", "path": "/metadata/labels", "value": 3}]'}, "labels no object"),
+        ({"pod_spec": '{"initContainers": null}'}, 'removes the container "launcher"'),
+        ({"pod_spec": '{"restartPolicy": "Always"}'}, "sets restartPolicy"),
+        ({"pod_spec": "[]"}, "pod_spec is no object"),
+        ({"pod_patch": "{}"}, "pod_patch is no list"),
+        ({"pod_patch": "[1]"}, r"pod_patch\[0\] is no object"),
+        ({"pod_spec": "{"}, "pod_spec is not JSON"),
+    ],
+)
+def test_a_patch_that_no_worker_survives_is_refused(wanted, sentence):
+    with pytest.raises(InvalidArgument, match=sentence):
+        render(**wanted)
+
+
+def test_patches_do_not_hide_the_pod_from_its_fleet():
+    patch = """[{"op": "remove", "path": "/metadata/labels"},
+        {"op": "replace", "path": "/metadata/name", "value": "x"},
+        {"op": "add", "path": "/metadata/namespace", "value": "elsewhere"}]"""
+    spec = worker(pod_patch=patch)
+
+    metadata = pods.render(spec, SETTINGS)["metadata"]
+
+    assert metadata["name"] == pods.pod_name(spec)
+    assert metadata["namespace"] == "work"
+    assert metadata["labels"].items() >= {**pods.selector(SETTINGS), pods.WORKER: spec.worker_id}.items()
+
+
+def test_who_asks_for_an_account_gets_its_token():
+    assert render()["spec"]["automountServiceAccountToken"] is False
+    assert render(pod_spec='{"serviceAccountName": "mine"}')["spec"]["automountServiceAccountToken"] is True
+    for_all = pods.render(worker(), replace(SETTINGS, service_account="workers"))["spec"]
+    assert (for_all["serviceAccountName"], for_all["automountServiceAccountToken"]) == ("workers", False)
+
+
+names = st.text(st.sampled_from("abzAZ09-_"), min_size=1, max_size=60)
+
+
+@given(names, names)
+def test_every_pipeline_has_names_that_kubernetes_takes(project, pipeline):
+    spec = replace(worker(), project=project, pipeline=pipeline)
+
+    pod = pods.render(spec, SETTINGS)
+
+    import re
+
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", pod["metadata"]["name"])
+    assert pod["metadata"]["name"].endswith(spec.worker_id[:12])
+    for value in pod["metadata"]["labels"].values():
+        assert re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value)

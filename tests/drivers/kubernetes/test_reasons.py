@@ -1,0 +1,348 @@
+"""Why pods wait and how they ended, in words. The messages are those that real components gave."""
+
+from __future__ import annotations
+
+import pytest
+from lightkube.resources.core_v1 import Node, Pod
+
+from trunkline.drivers.fleets.kubernetes import reasons
+from trunkline.drivers.fleets.kubernetes.machines import machine
+from trunkline.drivers.fleets.kubernetes.reasons import Note
+
+
+def pod(status: dict | None = None, **spec) -> Pod:
+    containers = [
+        {
+            "name": "user",
+            "image": "edges:1",
+            "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}},
+        },
+        {"name": "worker", "image": "own:1", "resources": {"requests": {"cpu": "50m"}}},
+    ]
+    return Pod.from_dict(
+        {
+            "metadata": {"name": "p"},
+            "spec": {"containers": containers, **spec},
+            "status": {"phase": "Pending", **(status or {})},
+        }
+    )
+
+
+def unschedulable(message: str, **spec) -> Pod:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return pod({"conditions": [condition]}, **spec)
+
+
+def state(name: str, **state) -> dict:
+    return {"name": name, "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+def on_node(*statuses: dict, phase: str = "Pending", **status) -> Pod:
+    return pod({"phase": phase, "containerStatuses": list(statuses), **status}, nodeName="node-1")
+
+
+def note(message: str, at: float = 100.0, source: str = "") -> Note:
+    return Note(message, at, source)
+
+
+LACK = (
+    "0/4 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector, "
+    "2 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/4 nodes are available: "
+    "4 Preemption is not helpful for scheduling."
+)
+LACK_IN_WORDS = (
+    "no node fits: 1 of 4 lack cpu (asked for: 2 + 50m), 1 of 4 do not match scheduling_spec.node_selector or "
+    "the affinity, 2 of 4 have a taint that tolerations do not name"
+)
+
+
+@pytest.mark.parametrize(
+    ("waits", "notes", "sentence", "queued"),
+    [
+        (pod(), {}, "was created and waits to be placed on a node", False),
+        (unschedulable(LACK), {}, LACK_IN_WORDS, True),
+        (
+            unschedulable("no nodes available to schedule pods"),
+            {},
+            "no node fits: the cluster has no node that could take pods",
+            True,
+        ),
+        (
+            unschedulable("no nodes available to schedule pods"),
+            {"TriggeredScaleUp": note("pod triggered scale-up: [{workers 0->3 (max: 4)}]")},
+            "no node fits yet; Cluster Autoscaler is adding nodes: [{workers 0->3 (max: 4)}]",
+            False,
+        ),
+        (
+            unschedulable(LACK),
+            {
+                "TriggeredScaleUp": note("pod triggered scale-up: [{workers 0->3 (max: 4)}]", 50),
+                "NotTriggerScaleUp": note(
+                    "pod didn't trigger scale-up: 1 max node group size reached", 60, "cluster-autoscaler"
+                ),
+            },
+            f"{LACK_IN_WORDS}; Cluster Autoscaler cannot add one: 1 max node group size reached",
+            True,
+        ),
+        (
+            unschedulable(LACK),
+            {"Nominated": note("Pod should schedule on: nodeclaim/default-8wkqf", 60, "karpenter")},
+            "no node fits yet; Karpenter is starting nodeclaim/default-8wkqf",
+            False,
+        ),
+        (
+            unschedulable(LACK),
+            {"FailedScheduling": note("Failed to schedule pod, incompatible with nodepool", 60, "karpenter")},
+            f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, incompatible with nodepool",
+            True,
+        ),
+        (
+            pod(schedulerName="fargate-scheduler"),
+            {},
+            "Fargate is starting a node for it, which takes about a minute",
+            False,
+        ),
+        (
+            pod(schedulerName="fargate-scheduler"),
+            {"FailedScheduling": note("Pod not supported on Fargate: fields not supported: Privileged")},
+            "Fargate does not take this pod: Pod not supported on Fargate: fields not supported: Privileged",
+            False,
+        ),
+        (on_node(), {}, "is placed on node-1, which has not begun with it", False),
+        (
+            on_node(state("user", waiting={"reason": "PodInitializing"})),
+            {"Pulling": note('Pulling image "edges:1"', 3661.0)},
+            'image "edges:1" is being pulled on node-1 since 01:01:01 UTC',
+            False,
+        ),
+        (
+            on_node(state("user", waiting={"reason": "ContainerCreating"})),
+            {"Pulling": note('Pulling image "edges:1"', 10), "Pulled": note("Successfully pulled", 20)},
+            "its containers are being made on node-1",
+            False,
+        ),
+        (
+            on_node(state("user", waiting={"reason": "ContainerCreating"})),
+            {"FailedCreatePodSandBox": note("no IP addresses available")},
+            "node-1 cannot make its sandbox: no IP addresses available",
+            False,
+        ),
+    ],
+)
+def test_waiting_that_may_end_is_told_and_not_hopeless(waits, notes, sentence, queued):
+    assert reasons.waiting(waits, notes) == (sentence, False, queued)
+
+
+@pytest.mark.parametrize(
+    ("waits", "notes", "sentence"),
+    [
+        (
+            on_node(
+                state("user", waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling image"})
+            ),
+            {"Failed": note('Failed to pull image "edges:1": not found')},
+            'image "edges:1" cannot be pulled: Failed to pull image "edges:1": not found; '
+            "correct transform.image or name image_pull_secrets that may",
+        ),
+        (
+            on_node(state("worker", waiting={"reason": "ErrImagePull", "message": "denied"})),
+            {},
+            'image "own:1" cannot be pulled: denied; correct the server\'s --worker-image '
+            "or name image_pull_secrets that may",
+        ),
+        (
+            on_node(state("user", waiting={"reason": "InvalidImageName", "message": "x"})),
+            {},
+            '"edges:1" is no name of an image; correct transform.image',
+        ),
+        (
+            on_node(state("user", waiting={"reason": "ErrImageNeverPull", "message": "x"})),
+            {},
+            'image "edges:1" is not on the node, and it may not be pulled; provide it there',
+        ),
+        (
+            on_node(
+                state(
+                    "user",
+                    waiting={"reason": "CreateContainerConfigError", "message": 'secret "s" not found'},
+                )
+            ),
+            {},
+            'container user cannot be set up: secret "s" not found',
+        ),
+        (
+            on_node(state("user", waiting={"reason": "ContainerCreating"})),
+            {"FailedMount": note('MountVolume.SetUp failed for volume "s" : secret "s" not found')},
+            'a volume cannot be mounted: MountVolume.SetUp failed for volume "s" : secret "s" not found',
+        ),
+    ],
+)
+def test_waiting_that_nothing_mends_is_hopeless(waits, notes, sentence):
+    assert reasons.waiting(waits, notes) == (sentence, True, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "message", "sentence", "hopeless"),
+    [
+        (
+            403,
+            "Forbidden",
+            'pods "p" is forbidden: exceeded quota: q, requested: pods=1, limited: pods=5',
+            "waits for the quota of namespace work: exceeded quota: q, requested: pods=1, limited: pods=5",
+            False,
+        ),
+        (
+            403,
+            "Forbidden",
+            'pods is forbidden: User "u" cannot create resource "pods" in API group "" in the namespace "work"',
+            'add to its Role: {apiGroups: [""], resources: ["pods"], verbs: ["create"]}',
+            True,
+        ),
+        (
+            403,
+            "Forbidden",
+            'pods "p" is forbidden: violates PodSecurity "restricted:latest"',
+            "forbids such a pod",
+            True,
+        ),
+        (
+            403,
+            "Forbidden",
+            'pods "p" is forbidden: error looking up service account work/x: serviceaccount "x" not found',
+            "create the service account in namespace work",
+            True,
+        ),
+        (404, "NotFound", 'namespaces "work" not found', "namespace work does not exist; create it", True),
+        (
+            422,
+            "Invalid",
+            'Pod "p" is invalid: spec.x: bad',
+            "finds the pod invalid: spec.x: bad; correct",
+            True,
+        ),
+        (
+            400,
+            "BadRequest",
+            "admission webhook denied",
+            "Kubernetes refuses the pod: admission webhook denied",
+            True,
+        ),
+        (429, "TooManyRequests", "slow down", "waits for the Kubernetes API, which is overloaded", False),
+        (500, "InternalError", "etcd", "waits for the Kubernetes API, which answers: etcd", False),
+        (
+            0,
+            "",
+            "connection refused",
+            "waits for the Kubernetes API, which does not answer: connection refused",
+            False,
+        ),
+    ],
+)
+def test_a_pod_that_is_not_made_says_why(code, reason, message, sentence, hopeless):
+    told = reasons.not_created(code, reason, message, "work")
+
+    assert sentence in told.sentence
+    assert told.hopeless == hopeless
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> dict:
+    return {"exitCode": code, "reason": reason, "message": message}
+
+
+def disrupted(reason: str, message: str = "") -> Pod:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+    return on_node(phase="Failed", conditions=[condition])
+
+
+@pytest.mark.parametrize(
+    ("last", "sentence"),
+    [
+        (
+            on_node(
+                state("user", terminated=ended(0)), state("worker", terminated=ended(0)), phase="Succeeded"
+            ),
+            "ended as asked",
+        ),
+        (
+            on_node(
+                state("worker", terminated=ended(1)),
+                state("user", terminated=ended(137, "OOMKilled")),
+                phase="Failed",
+            ),
+            "container user ran out of memory (limit 1Gi); raise resource_limits.memory",
+        ),
+        (
+            on_node(state("worker", terminated=ended(137, "OOMKilled")), phase="Failed"),
+            "container worker ran out of memory, for its node had no more; raise sidecar_resource_requests.memory",
+        ),
+        (
+            on_node(
+                state("user", terminated=ended(143)),
+                state("worker", terminated=ended(3, message="line\ncannot reach the server\n")),
+                phase="Failed",
+            ),
+            "container worker ended with exit code 3; its last words: cannot reach the server",
+        ),
+        (
+            on_node(state("user", terminated=ended(128, "StartError", "exec format error")), phase="Failed"),
+            "container user ended with exit code 128 (StartError); its last words: exec format error",
+        ),
+        (
+            on_node(phase="Failed", reason="Evicted", message="The node was low on resource: memory. "),
+            "was evicted from node-1: The node was low on resource: memory",
+        ),
+        (disrupted("PreemptionByScheduler"), "had to make room for a pod of higher priority"),
+        (disrupted("EvictionByEvictionAPI"), "was evicted from node-1, which is being emptied"),
+        (disrupted("DeletionByPodGC"), "was lost with its node node-1"),
+        (
+            disrupted("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"),
+            "was removed because its node node-1 is not well: Taint manager: deleting due to NoExecute taint",
+        ),
+        (
+            on_node(phase="Failed", reason="UnexpectedAdmissionError", message="no device"),
+            "failed: UnexpectedAdmissionError: no device",
+        ),
+    ],
+)
+def test_how_a_worker_ended_is_told(last, sentence):
+    assert reasons.ended(last)
+    assert reasons.ending(last) == sentence
+
+
+def test_an_eviction_from_a_spot_machine_says_so():
+    labels = {"karpenter.sh/capacity-type": "spot", "karpenter.sh/nodepool": "batch"}
+    node = machine(Node.from_dict({"metadata": {"name": "node-1", "labels": labels}}))
+    assert (node.kind, node.group, node.spot) == ("karpenter", "batch", True)
+
+    told = reasons.ending(disrupted("EvictionByEvictionAPI"), node)
+
+    assert told.endswith("(a spot machine: its owner may have taken it back)")
+
+
+def test_a_worker_has_ended_when_its_container_has_though_the_launcher_waits_on():
+    running = {"startedAt": "2026-01-01T00:00:00Z"}
+    last = on_node(
+        state("user", running=running), state("worker", terminated=ended(0, "Completed")), phase="Running"
+    )
+
+    assert reasons.ended(last)
+    assert reasons.ending(last) == "ended as asked"
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "group"),
+    [
+        ({}, "node", ""),
+        ({"eks.amazonaws.com/compute-type": "fargate"}, "fargate", ""),
+        ({"karpenter.sh/nodepool": "default"}, "karpenter", "default"),
+        ({"eks.amazonaws.com/nodegroup": "batch"}, "node group", "batch"),
+        ({"cloud.google.com/gke-nodepool": "pool-1"}, "node group", "pool-1"),
+        ({"alpha.eksctl.io/nodegroup-name": "ng"}, "node group", "ng"),
+    ],
+)
+def test_the_kind_of_a_machine_is_read_from_its_labels(labels, kind, group):
+    acted = {"kwok.x-k8s.io/node": "fake"}
+
+    read = machine(Node.from_dict({"metadata": {"name": "n", "labels": labels, "annotations": acted}}))
+
+    assert (read.kind, read.group, read.pretended) == (kind, group, True)
