@@ -362,9 +362,10 @@ class KubernetesFleet:
                 kube.code(error), kube.reason(error), kube.message(error), self._settings.namespace
             )
             with self._known.lock:
-                worker.sighting = replace(
-                    worker.sighting, reason=why.sentence, hopeless=why.hopeless, queued=why.queued
-                )
+                if worker.pod is None:  # else the watch has told meanwhile that it was created all the same
+                    worker.sighting = replace(
+                        worker.sighting, reason=why.sentence, hopeless=why.hopeless, queued=why.queued
+                    )
             if why.hopeless:
                 pause = HOPELESS_PAUSE
         if action != "create" or kube.code(error) == 0:
