@@ -132,10 +132,12 @@ def test_a_server_without_credentials_is_told_where_they_come_from(
     [port] = free_ports(1)
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{port}")
 
-    message = refused(BucketObjects("s3://ready/x", patience=0.5).check, Unavailable)
+    objects = BucketObjects("s3://ready/x", patience=0.5)
+    message = refused(objects.check, Unavailable)
 
     assert "no credentials were found" in message
     assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run the server with a role" in message
+    assert objects.sign("packs/p", "GET", 60) is None
 
 
 def test_a_bucket_in_another_region_is_said_with_the_region() -> None:
