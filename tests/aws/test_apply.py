@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 
@@ -92,6 +93,24 @@ def test_the_plan_is_shown_and_nothing_is_done_without_a_yes(run, cloud):
     assert '+ create Fargate profile "trunkline" of cluster "demo" for default: node=fargate' in err
     assert "3 changes to account 123456789012 are shown and not made; say --yes" in err
     assert cloud.client("eks").list_fargate_profiles(clusterName="demo")["fargateProfileNames"] == []
+
+
+class Person(io.StringIO):
+    """Somebody at a terminal who types one line."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("typed", "made"), [("n", []), ("", []), ("yes", ["trunkline"])])
+def test_somebody_at_a_terminal_is_asked(run, cloud, monkeypatch, typed, made):
+    monkeypatch.setattr("sys.stdin", Person(f"{typed}\n"))
+
+    code, _, err = run("fargate", "apply", *WHERE, "-f", "edges.json")
+
+    assert "Make these 3 changes to account 123456789012? [y/N]" in err
+    assert code == (0 if made else exits.CONFLICT)
+    assert cloud.client("eks").list_fargate_profiles(clusterName="demo")["fargateProfileNames"] == made
 
 
 def test_a_second_profile_uses_the_same_role(run, cloud):

@@ -73,13 +73,20 @@ def test_tiny_workers_are_bound_by_addresses():
     assert (tiling.workers, tiling.bound) == (27, "pods")
 
 
-def test_machines_that_hold_no_worker_are_left_out_and_the_cheapest_per_worker_comes_first():
+def test_machines_that_hold_no_worker_are_left_out_and_the_cheapest_comes_first():
     found = tilings(pod(6000, 8 * GIB), prices("us-east-1"))
 
     assert all(one.type.vcpu >= 8 for one in found)
-    per_worker = [one.per_worker_hour for one in found]
-    assert per_worker == sorted(per_worker)
-    assert found[0].type.family in ("c5", "c6i")
+    hours = [one.hour for one in found]
+    assert hours == sorted(hours)
+    assert found[0].type.name in ("c5.2xlarge", "c6i.2xlarge")
+
+
+def test_a_machine_that_many_would_fill_is_no_bargain_for_a_few():
+    few, many = (tilings(pod(1000, 4 * GIB), prices("us-east-1"), workers=n)[0] for n in (5, 500))
+
+    assert few.type.vcpu < many.type.vcpu
+    assert few.machines(5) * (few.hour or 0) == few.hour_of(5)
 
 
 def test_a_worker_larger_than_every_machine_fits_none():

@@ -79,12 +79,12 @@ class Account:
             ) from error
         self._exceptions = botocore.exceptions
         self.region = region
-        # Throttled calls are repeated by botocore, with its backoff; the fifth failure is told.
+        # Throttled calls are repeated by botocore, with its backoff and as often as AWS_MAX_ATTEMPTS says (3).
         self._config = botocore.config.Config(
             region_name=region,
             connect_timeout=10,
             read_timeout=30,
-            retries={"mode": "standard", "total_max_attempts": 5},
+            retries={"mode": "standard"},
         )
         with self._told("sts", "session"):
             self._session = boto3.Session(region_name=region)
@@ -337,7 +337,7 @@ def _ours(error: Any, action: str, region: str) -> TrunklineError:
         return PermissionDenied(f"AWS denies {action} ({said}); have the IAM action {action}{also} allowed")
     if code in _THROTTLED:
         return Unavailable(
-            f"AWS throttles {action} in {region} after five tries ({said}); try again in a minute"
+            f"AWS throttles {action} in {region} again and again ({said}); try again in a minute"
         )
     if code in _NOBODY:
         return Unauthenticated(f"AWS does not accept the credentials ({code}: {said}); log in again")

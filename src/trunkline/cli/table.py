@@ -74,6 +74,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "fargate apply": ("fargate_account", "Make a Fargate profile and its role in an AWS account."),
     "fargate status": ("fargate_account", "Show the Fargate profiles of a cluster."),
     "fargate delete": ("fargate_account", "Delete a Fargate profile."),
+    "nodes plan": ("nodes", "Tell which machines workers fill, and compare prices with Fargate."),
+    "nodes render": ("nodes", "Print a node group for Cluster Autoscaler, or Karpenter's node pool."),
     "top": ("top", "Watch pipelines, jobs and workers."),
     "serve": ("serve", "Run a server in the foreground."),
     "demo fargate": ("demo", "Rehearse a pipeline on AWS Fargate, with pretended machines."),

@@ -9,6 +9,7 @@ and ``get_cpu_millicores_to_reserve``); the hypervisor's share of memory is Karp
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -80,10 +81,13 @@ class Tiling:
     #: US dollars per hour on demand, None when the table has no price for it.
     hour: float | None
 
-    @property
-    def per_worker_hour(self) -> float | None:
-        """What a worker costs on a full machine."""
-        return None if self.hour is None or not self.workers else self.hour / self.workers
+    def machines(self, workers: int) -> int:
+        """Return how many machines so many workers need."""
+        return math.ceil(workers / self.workers)
+
+    def hour_of(self, workers: int) -> float | None:
+        """Return what an hour of so many workers costs, the empty places on the last machine included."""
+        return None if self.hour is None else self.machines(workers) * self.hour
 
     @property
     def waste(self) -> float:
@@ -185,16 +189,19 @@ def tilings(
     prices: Prices | None = None,
     daemon_sets: DaemonSets | None = None,
     types: Iterable[InstanceType] = TYPES,
+    workers: int = 1,
 ) -> list[Tiling]:
-    """Return the machines that hold at least one pod, the cheapest per worker first.
+    """Return the machines that hold at least one pod, the cheapest for so many workers first.
 
-    Without prices, those that leave least come first.
+    A machine that many workers would fill is no bargain for a few. Without prices, those that leave least come
+    first.
     """
     found = [tile(pod, type, prices, daemon_sets) for type in types]
     fitting = [tiling for tiling in found if tiling.workers and (prices is None or tiling.hour is not None)]
 
     def key(tiling: Tiling) -> tuple[float, float, int, str]:
-        price = tiling.per_worker_hour
-        return (0.0 if price is None else round(price, 6), tiling.waste, tiling.type.vcpu, tiling.type.name)
+        # To the cent in ten thousand, so that families of one price are told apart by what they leave.
+        price = round(tiling.hour_of(workers) or 0.0, 4)
+        return (price, tiling.waste, tiling.type.vcpu, tiling.type.name)
 
     return sorted(fitting, key=key)

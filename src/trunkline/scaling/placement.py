@@ -194,7 +194,7 @@ def on_nodes(
     alive = start_up.machine + start_up.pull + work + tail
 
     def forecast(tiling: Tiling) -> Forecast:
-        machines = math.ceil(workers / tiling.workers)
+        machines = tiling.machines(workers)
         hour = prices.machine_hour(tiling.type.family, tiling.type.vcpu, spot=spot) if prices else None
         return Forecast(
             place="karpenter" if karpenter else "node group",
@@ -207,17 +207,17 @@ def on_nodes(
             dollars=None if hour is None else machines * billed(alive, hour),
             break_even=None
             if prices is None or hour is None
-            else _break_even(run.pod, prices, workers, machines * hour, alive - work, linger),
+            else _break_even(run.pod, prices, workers, machines * hour, alive - work, start_up.pull + linger),
         )
 
-    found = [forecast(tiling) for tiling in tilings(run.pod, prices, daemon_sets, types)]
+    found = [forecast(tiling) for tiling in tilings(run.pod, prices, daemon_sets, types, workers)]
     if prices is None:
         return found[0] if found else None
     return min(found, key=lambda one: (one.dollars or 0.0, one.machines, one.machine), default=None)
 
 
 def _break_even(
-    pod: Pod, prices: Prices, workers: int, nodes_hour: float, around: float, linger: float
+    pod: Pod, prices: Prices, workers: int, nodes_hour: float, around: float, around_pod: float
 ) -> float | None:
     """Return from how many seconds of work on nodes are the cheaper ones.
 
@@ -227,7 +227,7 @@ def _break_even(
         workers: how many there are.
         nodes_hour: what all their nodes cost.
         around: seconds that a node is paid for without work.
-        linger: seconds that an idle worker is kept.
+        around_pod: seconds that a pod is paid for without work.
     """
     fitting = fargate.fit(pod, prices)
     if fitting is None:
@@ -235,4 +235,4 @@ def _break_even(
     pods_hour = workers * prices.fargate_hour(fitting.size.vcpu, fitting.size.gb, fitting.storage)
     if pods_hour <= nodes_hour:
         return None
-    return max(0.0, (nodes_hour * around - pods_hour * (PULL + linger)) / (pods_hour - nodes_hour))
+    return max(0.0, (nodes_hour * around - pods_hour * around_pod) / (pods_hour - nodes_hour))

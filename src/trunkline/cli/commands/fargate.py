@@ -151,7 +151,8 @@ class _View:
         )
         profile = self.choice.sentence
         if self.choice.profile is not None and not self.options.profiles:
-            profile += ' (the one that "trunkline fargate apply" makes; --profiles FILE for those you have)'
+            where = f" --cluster {self.options.cluster}" if self.options.cluster else ""
+            profile += f' (it is not there yet, "trunkline fargate apply{where}" makes it; --profiles FILE for others)'
         lines = [("profile", profile), ("asks for", f"{amounts(pod.cpu_millis, pod.memory)} ({containers})")]
         if self.fit is not None:
             lines += self._machine(self.fit)
@@ -254,6 +255,7 @@ COMMANDS = {
         (
             SPECS,
             NAMESPACE,
+            argument("--cluster", metavar="NAME", help="the EKS cluster, for the command that is proposed"),
             argument(
                 "--profiles",
                 metavar="FILE",

@@ -88,7 +88,7 @@ def wanted_of(invocation: Invocation) -> Wanted:
 
     options = invocation.options
     if options.label:
-        labels = tuple(sorted(_pairs(options.label, "--label").items()))
+        labels = tuple(sorted(pairs_of(options.label, "--label").items()))
         selectors = [Selector(namespace=options.namespace, labels=labels)]
     elif options.file:
         selectors = selectors_for(options.namespace, [_labels(spec) for spec in _specs(options.file)])
@@ -103,7 +103,7 @@ def wanted_of(invocation: Invocation) -> Wanted:
         selectors=selectors,
         role_arn=options.role,
         subnets=options.subnet,
-        tags=_pairs(options.tag, "--tag"),
+        tags=pairs_of(options.tag, "--tag"),
     )
 
 
@@ -118,7 +118,12 @@ def _labels(spec: Any) -> dict[str, str]:
     return dict(spec.metadata.labels) if spec.metadata is not None else {}
 
 
-def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+def pairs_of(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Return repeated KEY=VALUE options as a mapping.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
     pairs = {}
     for text in texts:
         key, equals, value = text.partition("=")

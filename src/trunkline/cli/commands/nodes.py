@@ -1,0 +1,363 @@
+"""Machines of EC2 for workers: which ones they fill, what a run costs on them, and the group as a file. Offline."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from trunkline.cli import output
+from trunkline.cli.commands.fargate_account import pairs_of, region_of
+from trunkline.cli.exits import FAILURE
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.planning import (
+    JOB,
+    NAMESPACE,
+    PRICES,
+    SPECS,
+    amounts,
+    both_or_none,
+    count,
+    money,
+    natural,
+    planned,
+    prices_of,
+    say,
+    span,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+    from trunkline.cli.planning import Planned
+    from trunkline.scaling.nodes import Tiling
+    from trunkline.scaling.placement import Forecast
+    from trunkline.scaling.pods import Pod
+    from trunkline.scaling.prices import Prices
+
+SHOWN = 6  # machines of the table; the first is the one to take
+#: Types that cost all workers at most this much more than the cheapest are offered to Karpenter beside it: the
+#: more there are, the likelier one is to be had.
+_NEARLY_AS_CHEAP = 1.25
+_POOL = "trunkline.dev/pool"  # label and taint of machines for workers
+
+
+def plan(invocation: Invocation) -> int | None:
+    """Tell which machines workers fill, and what a run costs in each place."""
+    from trunkline.scaling.nodes import tilings
+
+    pipelines = planned(invocation)
+    prices = prices_of(invocation)
+    job = both_or_none(invocation)
+    form = output.form_of(invocation)
+    found = [
+        (
+            one,
+            tilings(one.pod, prices, workers=one.spec.parallelism),
+            _forecasts(invocation, one, prices) if job else [],
+        )
+        for one in pipelines
+    ]
+    if form == "table":
+        for position, (one, machines, forecasts) in enumerate(found):
+            print("\n" * bool(position), end="")
+            _show(one, machines, forecasts, prices)
+    elif form == "name":
+        for one, machines, _ in found:
+            print(machines[0].type.name if machines else f"{one.spec.name}: none")
+    else:
+        output.values((_plain(one, machines, forecasts, prices) for one, machines, forecasts in found), form)
+    return None if all(machines for _, machines, _ in found) else FAILURE
+
+
+def _forecasts(invocation: Invocation, one: Planned, prices: Prices) -> list[tuple[str, Forecast]]:
+    """Return a run in each place, with the place's name."""
+    from trunkline.scaling import placement
+
+    options = invocation.options
+    run = placement.Run(
+        pod=one.pod,
+        workers=one.spec.parallelism,
+        autoscaling=one.spec.autoscaling,
+        datums=options.datums,
+        seconds_per_datum=options.seconds_per_datum,
+    )
+    start_up = placement.fargate_start_up(options.image_gb)
+    settings = {"image_gb": options.image_gb}
+    short = placement.UNNEEDED_WORKERS
+    places = [
+        ("fargate", placement.on_fargate(run, prices, start_up)),
+        ("node group", placement.on_nodes(run, prices, karpenter=False, **settings)),
+        (
+            f"node group, {short:g} s",
+            placement.on_nodes(run, prices, karpenter=False, unneeded=short, **settings),
+        ),
+        ("karpenter", placement.on_nodes(run, prices, karpenter=True, **settings)),
+        ("karpenter, spot", placement.on_nodes(run, prices, karpenter=True, spot=True, **settings)),
+    ]
+    return [(name, forecast) for name, forecast in places if forecast is not None]
+
+
+def _show(
+    one: Planned, machines: Sequence[Tiling], forecasts: list[tuple[str, Forecast]], prices: Prices
+) -> None:
+    from trunkline.scaling.fargate_rules import gib
+
+    workers = one.spec.parallelism
+    print(
+        f"{one.spec.name}: {workers} worker{'s' * (workers != 1)} of {amounts(one.pod.cpu_millis, one.pod.memory)} "
+        f"({prices.region}, list prices of {prices.as_of})"
+    )
+    if not machines:
+        say([("machines", "no machine of the table holds one worker; ask for less")])
+        return
+    output.table(
+        ("MACHINE", ">HOLDS", ">UNUSED CPU", ">UNUSED GIB", ">MACHINES", ">USD/HOUR"),
+        (
+            (
+                tiling.type.name,
+                str(tiling.workers),
+                f"{tiling.unused_cpu_millis / 1000:g}",
+                gib(tiling.unused_memory),
+                str(tiling.machines(workers)),
+                money(tiling.hour_of(workers) or 0.0),
+            )
+            for tiling in machines[:SHOWN]
+        ),
+    )
+    say(_advice(machines, workers))
+    if not forecasts:
+        return
+    print()
+    output.table(
+        ("PLACE", "MACHINES", ">WORKERS", ">DONE AFTER", ">IDLE TAIL", ">USD"),
+        (
+            (
+                name,
+                f"{forecast.machines} x {forecast.machine}",
+                str(forecast.workers),
+                span(forecast.seconds),
+                span(forecast.tail_seconds / forecast.machines),
+                "-" if forecast.dollars is None else money(forecast.dollars),
+            )
+            for name, forecast in forecasts
+        ),
+    )
+    say(_break_evens(forecasts))
+
+
+def _advice(machines: Sequence[Tiling], workers: int) -> list[tuple[str, str]]:
+    """Say which slightly smaller request would need cheaper machines than the best as it is."""
+    from math import ceil
+
+    from trunkline.scaling.fargate_rules import gib
+
+    found = []
+    best = machines[0].hour_of(workers) or 0.0
+    for tiling in machines:
+        asks = [
+            *([f"{tiling.smaller_cpu_millis / 1000:g} CPU"] if tiling.smaller_cpu_millis is not None else []),
+            *([f"{gib(tiling.smaller_memory)} GiB"] if tiling.smaller_memory is not None else []),
+        ]
+        fewer = ceil(workers / (tiling.workers + 1))
+        if asks and fewer * (tiling.hour or 0.0) < 0.99 * best:
+            hour = fewer * (tiling.hour or 0.0)
+            sentence = (
+                f"with {' and '.join(asks)} for all containers of a worker, {tiling.type.name} holds "
+                f"{tiling.workers + 1} instead of {tiling.workers}: {fewer} of them cost {money(hour)} USD per hour, "
+                f"{1 - hour / best:.0%} less"
+            )
+            found.append((fewer * (tiling.hour or 0.0), sentence))
+    return [("advice", sentence) for _, sentence in sorted(found)[:1]]
+
+
+def _break_evens(forecasts: list[tuple[str, Forecast]]) -> list[tuple[str, str]]:
+    if forecasts[0][0] != "fargate":
+        return []
+    lines = []
+    for name, forecast in forecasts[1:4]:
+        if forecast.break_even is None:
+            sentence = f"{name} is never cheaper than Fargate for these workers, however long they run"
+        elif not forecast.break_even:
+            sentence = f"{name} is cheaper than Fargate from the start"
+        else:
+            sentence = f"{name} is cheaper than Fargate when each worker has over {span(forecast.break_even)} of work"
+        lines.append(("break-even", sentence))
+    return lines
+
+
+def _plain(
+    one: Planned, machines: Sequence[Tiling], forecasts: list[tuple[str, Forecast]], prices: Prices
+) -> dict[str, Any]:
+    return {
+        "pipeline": one.spec.name,
+        "project": one.spec.project,
+        "workers": one.spec.parallelism,
+        "asks_for": {"vcpu": one.pod.cpu_millis / 1000, "memory_bytes": one.pod.memory},
+        "region": prices.region,
+        "as_of": prices.as_of,
+        "machines": [
+            {
+                "type": tiling.type.name,
+                "workers": tiling.workers,
+                "bound": tiling.bound,
+                "unused_vcpu": tiling.unused_cpu_millis / 1000,
+                "unused_memory_bytes": tiling.unused_memory,
+                "hour": tiling.hour,
+                "machines": tiling.machines(one.spec.parallelism),
+                "all_workers_hour": tiling.hour_of(one.spec.parallelism),
+                "smaller_vcpu": None
+                if tiling.smaller_cpu_millis is None
+                else tiling.smaller_cpu_millis / 1000,
+                "smaller_memory_bytes": tiling.smaller_memory,
+            }
+            for tiling in machines
+        ],
+        "runs": [{**asdict(forecast), "place": name} for name, forecast in forecasts],
+    }
+
+
+def render(invocation: Invocation) -> int | None:
+    """Print a node group or node pool for the workers of some pipelines."""
+    from trunkline.aws.node_documents import cluster_autoscaler, karpenter
+    from trunkline.errors import InvalidArgument
+    from trunkline.scaling.nodes import tilings
+
+    options = invocation.options
+    pipelines = planned(invocation)
+    largest = _largest([one.pod for one in pipelines])
+    wanted = sum(one.spec.parallelism for one in pipelines)
+    machines = tilings(largest, prices_of(invocation), workers=wanted)
+    if not machines:
+        raise InvalidArgument(
+            f"no machine of the table holds a worker of {amounts(largest.cpu_millis, largest.memory)}; ask for less"
+        )
+    group = _group(invocation, pipelines, machines, wanted)
+    print((karpenter if options.autoscaler == "karpenter" else cluster_autoscaler)(group), end="")
+    for sentence in _missing(pipelines, group.labels, group.taint):
+        invocation.note(f"trunkline: {sentence}")
+    return None
+
+
+def _largest(pods: Sequence[Pod]) -> Pod:
+    """Return a pod as large as the largest in each of what it asks for."""
+    from dataclasses import replace
+
+    from trunkline.scaling.pods import Amounts, Container
+
+    both = Amounts(cpu_millis=max(pod.cpu_millis for pod in pods), memory=max(pod.memory for pod in pods))
+    return replace(pods[0], containers=(Container(name="largest", requests=both),), init_containers=())
+
+
+def _group(
+    invocation: Invocation, pipelines: Sequence[Planned], machines: Sequence[Tiling], wanted: int
+) -> Any:
+    from trunkline.aws.node_documents import Group
+    from trunkline.cli.exits import UsageError
+    from trunkline.scaling.nodes import TYPES
+    from trunkline.scaling.placement import UNNEEDED_WORKERS
+
+    options = invocation.options
+    best = machines[0]
+    if options.type:
+        known = {one.type.name: one for one in machines}
+        for name in options.type:
+            if name not in {type.name for type in TYPES}:
+                raise UsageError(f'--type "{name}" is not in the table; it has for example {best.type.name}')
+            if name not in known:
+                raise UsageError(f'--type "{name}" does not hold one worker; {best.type.name} does')
+        chosen = [known[name] for name in options.type]
+    elif options.autoscaler == "karpenter":
+        price = best.hour_of(wanted) or 0.0
+        chosen = [one for one in machines if (one.hour_of(wanted) or 0.0) <= _NEARLY_AS_CHEAP * price]
+    else:
+        # Cluster Autoscaler plans with the first type of a group: the others must be like it.
+        chosen = [
+            one for one in machines if (one.type.vcpu, one.type.memory) == (best.type.vcpu, best.type.memory)
+        ]
+    fewest = min(chosen, key=lambda one: one.workers)
+    most = options.max_machines or fewest.machines(wanted)
+    labels: dict[str, str] = {}
+    for one in pipelines:
+        labels.update(one.pod.node_selector)
+    taint = next(iter(pairs_of([options.taint], "--taint").items())) if options.taint else ()
+    if not options.taint and not options.no_taint:
+        taint = (_POOL, options.name)
+    return Group(
+        cluster=options.cluster,
+        region=region_of(invocation),
+        name=options.name,
+        types=tuple(one.type.name for one in chosen),
+        most=most,
+        most_vcpus=max((options.max_machines or one.machines(wanted)) * one.type.vcpu for one in chosen),
+        spot=options.spot,
+        labels=labels or {_POOL: options.name},
+        taint=taint,
+        unneeded=UNNEEDED_WORKERS if options.unneeded is None else options.unneeded,
+    )
+
+
+def _missing(pipelines: Sequence[Planned], labels: Any, taint: tuple[str, ...]) -> list[str]:
+    """Say what the specs need so that their workers come to these machines."""
+    import json
+
+    sentences = []
+    for one in pipelines:
+        if dict(one.pod.node_selector) != dict(labels):
+            wanted = json.dumps({"scheduling_spec": {"node_selector": dict(labels)}})
+            sentences.append(
+                f"{one.spec.name} does not ask for these machines; add {wanted[1:-1]} to its spec"
+            )
+        if taint and not any(_tolerates(toleration, taint) for toleration in one.pod.tolerations):
+            tolerations = [{"key": taint[0], "operator": "EQUAL", "value": taint[1], "effect": "NO_SCHEDULE"}]
+            wanted = json.dumps({"tolerations": tolerations})
+            sentences.append(
+                f"{one.spec.name} does not tolerate the taint of these machines; add {wanted[1:-1]} to its spec"
+            )
+    return sentences
+
+
+def _tolerates(toleration: Any, taint: tuple[str, ...]) -> bool:
+    if toleration.effect not in ("", "NoSchedule"):
+        return False
+    if toleration.operator == "Exists":
+        return toleration.key in ("", taint[0])
+    return (toleration.key, toleration.value) == taint
+
+
+COMMANDS = {
+    "nodes plan": Command(plan, (SPECS, NAMESPACE, *PRICES, *JOB, *SHOWING)),
+    "nodes render": Command(
+        render,
+        (
+            SPECS,
+            argument(
+                "--autoscaler",
+                choices=("cluster-autoscaler", "karpenter"),
+                default="cluster-autoscaler",
+                help="who starts machines (cluster-autoscaler)",
+            ),
+            argument("--cluster", required=True, metavar="NAME", help="the EKS cluster"),
+            argument("--name", default="workers", metavar="NAME", help="name of the group or pool (workers)"),
+            *PRICES,
+            NAMESPACE,
+            argument(
+                "--type",
+                action="append",
+                default=[],
+                metavar="TYPE",
+                help="instance type; may be repeated (the cheapest for all workers)",
+            ),
+            argument("--max-machines", type=count, metavar="N", help="at most (as many as all workers need)"),
+            argument("--spot", action="store_true", help="on Spot machines, which may be taken away"),
+            argument(
+                "--unneeded",
+                type=natural,
+                metavar="SECONDS",
+                help="how long an empty machine of a group stays (60)",
+            ),
+            argument("--taint", metavar="KEY=VALUE", help=f"taint of the machines ({_POOL}=NAME)"),
+            argument("--no-taint", action="store_true", help="let other pods come too"),
+        ),
+    ),
+}

@@ -1,0 +1,96 @@
+"""What AWS answers on bad days, as a small server on loopback says it, and what people read then."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from trunkline.cli import exits
+from trunkline.cli.main import main
+
+
+@pytest.fixture
+def refuse(credentials, monkeypatch, capfd, tmp_path):
+    """Have every call answered by an error; returns what "fargate status" makes of it."""
+    answer = {}
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"message": answer["message"]}).encode()
+            self.send_response(answer["status"])
+            self.send_header("x-amzn-errortype", answer["code"])
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def refuse(status, code, message):
+        answer.update(status=status, code=code, message=message)
+        capfd.readouterr()
+        done = main(("fargate", "status", "--cluster", "demo", "--region", "us-east-1"))
+        return done, capfd.readouterr().err
+
+    yield refuse
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_denied_call_names_the_action_to_allow(refuse):
+    code, err = refuse(
+        403, "AccessDeniedException", "User: x is not authorized to perform: eks:DescribeCluster"
+    )
+
+    assert code == exits.DENIED
+    assert "AWS denies eks:DescribeCluster" in err
+    assert err.endswith("have the IAM action eks:DescribeCluster allowed\n")
+
+
+def test_a_throttled_call_says_to_wait(refuse):
+    code, err = refuse(429, "TooManyRequestsException", "Rate exceeded")
+
+    assert code == exits.UNAVAILABLE
+    assert "AWS throttles eks:DescribeCluster in us-east-1 again and again (Rate exceeded); try again" in err
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException"])
+def test_credentials_that_are_no_longer_good_say_to_log_in(refuse, code):
+    done, err = refuse(403, code, "The security token included in the request is invalid.")
+
+    assert done == exits.DENIED
+    assert f"AWS does not accept the credentials ({code}: " in err
+
+
+def test_a_quota_of_the_account_is_named(refuse):
+    code, err = refuse(400, "ResourceLimitExceededException", "You've reached your quota")
+
+    assert code == exits.FAILURE
+    assert "an AWS quota is reached (You've reached your quota); have it raised" in err
+
+
+def test_trouble_at_aws_says_to_try_again(refuse):
+    code, err = refuse(503, "ServiceUnavailableException", "down")
+
+    assert code == exits.UNAVAILABLE
+    assert "AWS fails at eks:DescribeCluster (down); try again" in err
+
+
+def test_a_refusal_that_nobody_knows_is_told_as_it_is(refuse):
+    code, err = refuse(400, "ClientException", "odd")
+
+    assert code == exits.CONFLICT
+    assert "AWS refuses eks:DescribeCluster (ClientException: odd)" in err
+    assert err.count("\n") == 1
