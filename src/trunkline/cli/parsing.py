@@ -89,7 +89,9 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
     for position, word in enumerate(words):
         if word in ("-h", "--help"):
             break
-        longer = f"{name} {ALIASES.get(word, word)}".strip()
+        longer = f"{name} {word}".strip()
+        if not _begins_a_command(longer):  # "nodes" begins commands of its own, after "list" it is a plural
+            longer = f"{name} {ALIASES.get(word, word)}".strip()
         if not _begins_a_command(longer):
             if name in TABLE:
                 return name, leading + words[position:]
