@@ -226,5 +226,7 @@ def main(settings: Settings) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    for chatty in ("httpx", "httpx2"):  # a line for every call to the Kubernetes API
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_INTERVAL)
     asyncio.run(serve(settings))

@@ -43,6 +43,10 @@ LONG_KEEP_STARTS = 1.0
 #: How far foreseen work may slip, in start-ups, before workers that were started for it are given up.
 FORESIGHT_SLACK = 2.0
 
+#: How long a worker may go on when its machine is taken away: in mean datums, and in seconds the least, the most
+#: (Cluster Autoscaler waits no longer), and that of a pipeline whose datums nobody has timed.
+GRACE_DATUMS, LEAST_GRACE, MOST_GRACE, UNKNOWN_GRACE = 3.0, 30.0, 600.0, 60.0
+
 #: Runs that a worker takes of what is left, as Pachyderm cuts datum sets. More runs mean smaller stragglers
 #: at the end, fewer mean less talk with the server.
 RUNS_PER_WORKER = 4
@@ -209,6 +213,19 @@ def keep_seconds(startup_seconds: float, gaps: Sequence[float]) -> float:
     if len(gaps) >= 2 and sum(gap <= long for gap in gaps) * 2 >= len(gaps):
         return max(long, SHORT_KEEP_LEAST)
     return min(max(SHORT_KEEP_STARTS * startup_seconds, SHORT_KEEP_LEAST), SHORT_KEEP_MOST)
+
+
+def grace_seconds(seconds_per_datum: float | None) -> float:
+    """Return how long a worker may go on when its machine is taken away.
+
+    Enough for a datum that takes three times the mean, within what those who remove machines wait for.
+
+    >>> grace_seconds(40.0), grace_seconds(0.1), grace_seconds(3600.0)
+    (120.0, 30.0, 600.0)
+    """
+    if seconds_per_datum is None:
+        return UNKNOWN_GRACE
+    return min(max(GRACE_DATUMS * seconds_per_datum, LEAST_GRACE), MOST_GRACE)
 
 
 def _foreseen(demand: Demand, policy: Policy, *, started: bool) -> int:

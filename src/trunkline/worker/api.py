@@ -28,8 +28,9 @@ _SHORT = 20.0
 #: Seconds for calls that move data; a server that is gone shows as a broken connection long before.
 _LONG = 3600.0
 
-#: Seconds without an answer after which a worker gives up: a server restarts within a few.
-PATIENCE = 60.0
+#: Seconds without an answer after which a worker gives up. A server restarts within a few; one that has to find
+#: another machine, and its disk with it, takes minutes. (A worker of processes ends with its server anyway.)
+PATIENCE = 600.0
 _FIRST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0  # seconds
 
