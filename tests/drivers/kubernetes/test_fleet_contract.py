@@ -101,6 +101,14 @@ def test_a_pod_bears_the_labels_of_its_pipeline_and_ours_win(api, fleet):
     assert metadata["annotations"][SAFE] == "false"
 
 
+def test_an_image_without_a_tag_is_not_asked_for_where_a_node_has_it(api, fleet):
+    fleet.start(worker())
+    wait_until(lambda: len(api.pods()) == 1)
+
+    [user] = [each for each in api.pods()[0]["spec"]["containers"] if each["name"] == "user"]
+    assert (user["image"], user["imagePullPolicy"]) == ("pachyderm/opencv", "IfNotPresent")
+
+
 def test_a_new_pod_is_protected_and_an_idle_one_is_not(api, fleet):
     spec = worker()
     fleet.start(spec)

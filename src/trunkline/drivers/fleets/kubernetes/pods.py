@@ -193,6 +193,9 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
             {
                 "name": "user",
                 "image": transform.image,
+                # As in Pachyderm: a new name brings a new image. Kubernetes alone would ask the registry at each
+                # start for an image without a tag or called "latest".
+                "imagePullPolicy": "IfNotPresent",
                 "command": ["/launcher/launcher", "serve", "/launcher/run.sock"],
                 "env": [
                     {
