@@ -7,6 +7,7 @@ from pps_world import PpsWorld, Seen, pfs
 from trunkline.meta import workers as worker_rows
 from trunkline.model.workers import Machine, WorkerPhase
 from trunkline.pps.staffing import HOPELESS_PATIENCE
+from trunkline.pps.starts import Starts
 
 NODE = Machine(name="ip-10-0-0-1", kind="node group", group="batch", instance_type="m5.xlarge")
 
@@ -151,6 +152,15 @@ def test_the_workers_of_the_next_pipeline_are_started_while_the_one_before_still
     assert world.jobs("montage")[0].state == "CREATED"
 
 
+def test_how_long_starts_take_can_be_asked_within_a_snapshot(world: PpsWorld) -> None:
+    """What is foreseen depends on the starts of other pipelines' images, which may not be known yet."""
+    starts = Starts(world.versions, world.fleet)
+
+    asked = world.versions.read(lambda conn: [starts.seconds(f"image{number}", conn) for number in range(2)])
+
+    assert asked == [world.fleet.startup_prior] * 2
+
+
 def test_an_unchanged_commit_starts_no_worker_downstream(world: PpsWorld) -> None:
     autoscaling(world, 1)
     world.pipeline("montage", pfs("edges", "/"), autoscaling=True)
@@ -161,25 +171,3 @@ def test_an_unchanged_commit_starts_no_worker_downstream(world: PpsWorld) -> Non
     world.until_ended("montage")
 
     assert len(world.fleet.asked) == asked
-
-
-def test_a_worker_that_has_registered_waits_for_nothing_whatever_the_fleet_still_shows(
-    world: PpsWorld,
-) -> None:
-    world.repo("images")
-    world.pipeline("edges", pfs("images"))
-    [hand] = world.hands("edges", 1, copy)
-    world.fleet.show(hand.id, WorkerPhase.PENDING, "its containers are being made")
-
-    world.wake("edges")
-    world.until(lambda: world.fleet.marks.get(hand.id) is False, "a look at the fleet")
-
-    assert world.workers("edges")[0].reason == ""
-
-
-def test_the_grace_of_a_worker_comes_from_the_time_that_datums_take(world: PpsWorld) -> None:
-    autoscaling(world, 1)
-    put(world, 1)
-    [worker_id] = world.until_workers("edges", 1)
-
-    assert world.fleet.specs[worker_id].grace == 60.0

@@ -64,7 +64,7 @@ def _stages_before(
 
 def _stage(conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now: float) -> Stage | None:
     spec = specs.of(conn, job.pipeline_id, job.version)
-    startup = starts.seconds(image_of(spec))
+    startup = starts.seconds(image_of(spec), conn)
     staff = [row for row in workers.of_pipeline(conn, job.pipeline_id) if row.state != "retiring"]
     ready = any(row.ready is not None for row in staff)
     first = min((row.created for row in staff), default=now)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from trunkline.meta import workers
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from trunkline.pfs.versions import Versions, Write
     from trunkline.ports import Fleet
 
@@ -28,9 +30,14 @@ class Starts:
         self._fleet = fleet
         self._seen: dict[str, list[float]] = {}
 
-    def seconds(self, image: str) -> float:
-        """Return how long a worker of this image is expected to take from being asked for to being ready."""
-        seen = self._of(image)
+    def seconds(self, image: str, conn: sa.Connection | None = None) -> float:
+        """Return how long a worker of this image is expected to take from being asked for to being ready.
+
+        Args:
+            image: as the spec gives it.
+            conn: the snapshot that the caller reads in; a thread cannot read in two at a time.
+        """
+        seen = self._of(image, conn)
         return statistics.median(seen) if seen else self._fleet.startup_prior
 
     def usual(self, image: str) -> float | None:
@@ -43,10 +50,13 @@ class Starts:
         workers.add_startup(write.conn, self._fleet.name, image, machine_kind, seconds, write.now)
         self._seen[image] = [seconds, *self._of_snapshot(write, image)][: workers.STARTUPS_KEPT]
 
-    def _of(self, image: str) -> list[float]:
+    def _of(self, image: str, conn: sa.Connection | None = None) -> list[float]:
         found = self._seen.get(image)
         if found is None:
-            rows = self._versions.read(workers.startups, self._fleet.name, image)
+            if conn is None:
+                rows = self._versions.read(workers.startups, self._fleet.name, image)
+            else:
+                rows = workers.startups(conn, self._fleet.name, image)
             found = self._seen[image] = [seconds for _, seconds in rows]
         return found
 
