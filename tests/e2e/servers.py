@@ -46,6 +46,7 @@ class Server:
         python: Sequence[str] = (sys.executable,),
         environment: dict[str, str] | None = None,
         options: Sequence[str] = (),
+        listen: str = "127.0.0.1:0",
     ) -> None:
         self.data = data
         self._options = tuple(options)
@@ -54,7 +55,7 @@ class Server:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.process: subprocess.Popen[str] | None = None
         self.address = ""
-        self._listen = "127.0.0.1:0"
+        self._listen = listen
         self._clients: list[Client] = []
         self._channels: list[Channel] = []
 

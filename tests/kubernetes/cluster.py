@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from images import IMAGE_TOOLS, pause
 from machine import MACHINE_TOOLS, START_UP, Machine, missing_tools
@@ -79,6 +79,12 @@ class Kubernetes:
         self.kubectl(
             "apply", "-f", "-", feed=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         )
+
+    def watch(self, into: IO[str] | int, *what: str) -> subprocess.Popen[str]:
+        """Write a line ``change name phase`` for each change of objects, until the process is ended."""
+        line = 'jsonpath={.type}{" "}{.object.metadata.name}{" "}{.object.status.phase}{"\\n"}'
+        command = [self._kubectl, "--kubeconfig", str(self.kubeconfig), "get", *what, "--watch"]
+        return subprocess.Popen([*command, "--output-watch-events", "-o", line], stdout=into, text=True)
 
     def close(self) -> None:
         """Leave it as it is."""
@@ -276,8 +282,8 @@ class Cluster(Kubernetes):
 
     # --- what was asked ------------------------------------------------------------------------------------------
 
-    def asked(self, user: str, since: float = 0.0) -> Counter[tuple[str, str]]:
-        """Count the requests of a user by verb and resource, from those that began at ``since`` or later.
+    def audited(self, user: str) -> list[dict[str, Any]]:
+        """Return the audit log's entries about the requests of a user so far.
 
         A user is a name or the start of one, such as ``system:serviceaccount:trunkline``. The API server writes its
         log in batches: a request of its own marks the place up to which the log has to be read.
@@ -285,18 +291,13 @@ class Cluster(Kubernetes):
         mark = f"mark-{secrets.token_hex(8)}"
         self.kubectl("get", "configmap", mark, check=False)
         log = self.machine.root / "audit.log"
-        deadline = time.monotonic() + START_UP
-        while mark not in (text := log.read_text()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"the audit log did not come up to {mark} in {START_UP:.0f} s")
-            time.sleep(0.2)
-        entries = (json.loads(line) for line in text.splitlines() if f'"{user}' in line)
-        return Counter(
-            (entry["verb"], resource_of(entry))
-            for entry in entries
-            if entry["user"]["username"].startswith(user)
-            and stamp(entry["requestReceivedTimestamp"]) >= since
-        )
+        until(lambda: mark in log.read_text(), f"the audit log to come up to {mark}")
+        entries = (json.loads(line) for line in log.read_text().splitlines() if f'"{user}' in line)
+        return [entry for entry in entries if entry["user"]["username"].startswith(user)]
+
+    def asked(self, user: str) -> Counter[tuple[str, str]]:
+        """Count the requests of a user so far by verb and resource."""
+        return Counter((entry["verb"], resource_of(entry)) for entry in self.audited(user))
 
     def close(self) -> None:
         """End everything."""

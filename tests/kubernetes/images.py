@@ -112,11 +112,11 @@ def pause(folder: Path) -> Path:
 
 
 def debian_layer() -> Path:
-    """Return a layer with a small Debian and its Python, made once."""
-    made = cache() / f"{SUITE}-python3.tar"
+    """Return a layer with a small Debian and its Python, made once; ``scripts/build-images`` uses the same."""
+    made = cache() / f"debian-{SUITE}-{ARCHITECTURES[platform.machine()]}.tar"
     if made.exists():
         return made
-    root = cache() / f"{SUITE}-python3.{os.getpid()}"
+    root = cache() / f"debian-{os.getpid()}"
     try:
         _run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITE, root)
         for waste in (
@@ -139,7 +139,7 @@ def packages_layer(requirements: Sequence[str]) -> Path:
     made = cache() / f"packages-{key}.tar"
     if made.exists():
         return made
-    root = cache() / f"packages-{key}.{os.getpid()}"
+    root = cache() / f"packages-{os.getpid()}"
     target = root / "usr/local/lib/python3.11/dist-packages"
     pip: list[str | Path] = [
         sys.executable,
@@ -161,7 +161,7 @@ def packages_layer(requirements: Sequence[str]) -> Path:
 
 
 def _tarred(root: Path, made: Path) -> Path:
-    part = made.with_suffix(f".{os.getpid()}")
+    part = made.with_suffix(f".new-{os.getpid()}")
     _run("tar", "--create", "--numeric-owner", "--sort=name", "--file", part, "--directory", root, "./")
     part.replace(made)
     return made

@@ -111,14 +111,12 @@ class Machine:
         self._lock = open(self.root / "lock", "w")  # noqa: SIM115 held while the machine is there
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.name = self.root.name
-        self.cgroup = f"/{self.name}"
         self.logs = self.root / "logs"
         self.logs.mkdir()
         self.processes: list[Process] = []
         self._first = self._power_on()
         try:
             self._connect()
-            make_cgroup(self.name)
         except BaseException:
             self.close()
             raise
@@ -255,14 +253,17 @@ def cgroup_hierarchies() -> list[Path]:
     return [folder for folder in CGROUPS.iterdir() if folder.is_dir() and not folder.is_symlink()]
 
 
-def make_cgroup(name: str) -> None:
-    """Make a cgroup for the nodes' pods below the root of every hierarchy."""
+def make_cgroup(path: str) -> None:
+    """Make a cgroup below the root of every hierarchy, such as ``machine/node-1``."""
     for hierarchy in cgroup_hierarchies():
-        (hierarchy / name).mkdir(exist_ok=True)
-        available = hierarchy / "cgroup.controllers"
-        if available.exists() and hierarchy == CGROUPS:
-            enable = " ".join("+" + controller for controller in available.read_text().split())
-            (hierarchy / "cgroup.subtree_control").write_text(enable)
+        folder = hierarchy
+        for part in path.split("/"):
+            if hierarchy == CGROUPS:  # version 2: children have those controllers that the parent hands on
+                available = (folder / "cgroup.controllers").read_text().split()
+                enable = " ".join("+" + controller for controller in available)
+                (folder / "cgroup.subtree_control").write_text(enable)
+            folder /= part
+            folder.mkdir(exist_ok=True)
 
 
 def remove_cgroup(name: str) -> None:

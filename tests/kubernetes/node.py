@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from images import PAUSE
-from machine import KERNEL_SETTINGS
+from machine import KERNEL_SETTINGS, make_cgroup
 
 if TYPE_CHECKING:
     from machine import Machine, Process
@@ -42,6 +42,9 @@ class Node:
         self.root = machine.root / name
         self.root.mkdir()
         self.socket = self.root / "containerd.sock"
+        # Its own: a kubelet ends what it finds in its cgroup and does not know.
+        self.cgroup = f"{machine.name}/{name}"
+        make_cgroup(self.cgroup)
         self.kubelet: Process
         self._holder = machine.start(f"{name}-mounts", "unshare", "--mount", "sleep", "infinity")
         self._mount()
@@ -167,7 +170,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
             "cgroupDriver": "cgroupfs",
-            "cgroupRoot": self.machine.cgroup,
+            "cgroupRoot": f"/{self.cgroup}",
             "enforceNodeAllocatable": [],
             "failSwapOn": False,
             "failCgroupV1": False,

@@ -84,12 +84,16 @@ def test_requests_are_counted_by_who_made_them(cluster: Cluster) -> None:
 
 def test_a_killed_run_leaves_nothing_after_the_next(tmp_path: Path) -> None:
     """The processes go with the run; folder and cgroups with the next machine."""
-    code = "import machine, signal; m = machine.Machine(); print(m.name, m.pid, flush=True); signal.pause()"
+    code = (
+        "import machine, signal; m = machine.Machine(); machine.make_cgroup(m.name + '/node'); "
+        "print(m.name, m.pid, flush=True); signal.pause()"
+    )
     command = [sys.executable, "-c", code]
     variables = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as run:
         assert run.stdout is not None
         name, pid = run.stdout.readline().split()
+        assert any((hierarchy / name / "node").exists() for hierarchy in cgroup_hierarchies())
         link = "tlk" + name[-8:]
         links = ["ip", "-o", "link", "show"]
         assert link in subprocess.run(links, capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,202 @@
+"""The chart on a real cluster: the server as a pod, workers as pods, PostgreSQL and a bucket outside of it.
+
+What the published SDK tells here is the whole story of the example, with the server taken away in the middle.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import installation
+import pytest
+from cluster import until
+from images import BUSYBOX
+from installation import EXAMPLE, Forwarder, Ledger, PodHistory, pods_of
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pps
+from postgres_server import PostgresServer
+from s3_server import KEY, SECRET, s3_server
+from servers import files_of, make_repo, put
+
+sys.path.append(str(EXAMPLE))
+import story_sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cluster import Cluster
+    from node import Node
+    from s3_server import S3Server
+
+PORT = 30650
+
+
+class Release:
+    """The chart, installed in a namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str, values: dict[str, Any]) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self._clients: list[Client] = []
+        chart = installation.ROOT / "charts" / "trunkline"
+        self.helm(
+            "install", "trunkline", str(chart), "--values", "-", "--wait", "--timeout", "3m", feed=values
+        )
+
+    def helm(self, *arguments: str, feed: dict[str, Any] | None = None) -> str:
+        command = [str(self.cluster.binaries / "helm"), "--kubeconfig", str(self.cluster.kubeconfig)]
+        done = subprocess.run(
+            [*command, "--namespace", self.namespace, *arguments],
+            input=json.dumps(feed) if feed is not None else None,
+            env={"HOME": str(self.cluster.machine.root), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            told = [
+                self.cluster.kubectl("-n", self.namespace, "get", "pods,events", check=False),
+                self.cluster.kubectl(
+                    "-n", self.namespace, "logs", "deploy/trunkline", "--tail=30", check=False
+                ),
+            ]
+            raise AssertionError(f"helm {arguments[0]}: {done.stderr}\n" + "\n".join(told))
+        return done.stdout
+
+    def client(self) -> Client:
+        """Return a client of the published SDK, by the service's address."""
+        address = self.cluster.get("-n", self.namespace, "service", "trunkline")["spec"]["clusterIP"]
+        client = Client(address, PORT)
+        self._clients.append(client)
+        return client
+
+    def server_pods(self) -> list[str]:
+        labels = "app.kubernetes.io/component=server"
+        return [
+            pod["metadata"]["name"]
+            for pod in self.cluster.items("-n", self.namespace, "pods", "-l", labels)
+            if any(
+                c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", [])
+            )
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def close(self) -> None:
+        for client in self._clients:
+            client._channel.close()
+        print(
+            self.cluster.kubectl("-n", self.namespace, "logs", "deploy/trunkline", "--tail=60", check=False)
+        )
+        self.helm("uninstall", "trunkline", "--wait")
+
+
+@pytest.fixture(scope="module")
+def bucket(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3"), cluster.host) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres(cluster: Cluster) -> Iterator[tuple[PostgresServer, Forwarder]]:
+    """A PostgreSQL and the port under which pods reach it."""
+    server = PostgresServer()
+    [(folder,)] = server.execute("SHOW unix_socket_directories")
+    forwarder = Forwarder(cluster.host, f"{folder}/.s.PGSQL.5432")
+    yield server, forwarder
+    forwarder.close()
+    server.close()
+
+
+@pytest.fixture
+def release(
+    cluster: Cluster,
+    worker_node: Node,
+    namespace: str,
+    bucket: S3Server,
+    postgres: tuple[PostgresServer, Forwarder],
+) -> Iterator[Release]:
+    """The chart with everything that lasts outside of the cluster, in a namespace of the strictest security."""
+    server, forwarder = postgres
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    with server.database() as database:
+        credentials = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "bucket", "namespace": namespace},
+            "stringData": credentials,
+        }
+        cluster.apply(secret)
+        release = Release(
+            cluster,
+            namespace,
+            {
+                "image": {"tag": installation.TAG},
+                "workers": {"image": {"tag": installation.TAG}},
+                "database": {"url": f"postgresql://postgres@{cluster.host}:{forwarder.port}/{database}"},
+                "store": {
+                    "url": f"s3://ready/{database}",
+                    "region": "us-east-1",
+                    "endpoint": bucket.url,
+                    "credentialsSecret": "bucket",
+                },
+            },
+        )
+        yield release
+        release.close()
+
+
+def test_the_installed_server_tells_the_whole_story(
+    release: Release, opencv: str, photographs: dict[str, bytes]
+) -> None:
+    history = PodHistory(release.cluster, release.namespace)
+    pictures = {Path(name).name: data for name, data in photographs.items()}
+
+    reached = release.helm("test", "trunkline")
+    sheet = story_sdk.tell(release.client(), pictures)
+    until(lambda: not pods_of(release.cluster, release.namespace), "all workers to be gone")
+
+    assert "Succeeded" in reached
+    assert sheet[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(sheet[16:20], "big") > 600
+    edges = {name for _, name, phase in history.phases() if "-edges-" in name and phase == "Running"}
+    assert len(edges) >= 5
+    history.close()
+
+
+def test_a_server_pod_that_is_deleted_during_a_job_is_replaced_and_nothing_runs_twice(
+    release: Release,
+) -> None:
+    ledger = Ledger(release.cluster.host)
+    client = release.client()
+    images = make_repo(client, "images")
+    numbers = {f"/{number:02}": b"%d" % number for number in range(9)}
+    client.pps.create_pipeline(
+        pipeline=pps.Pipeline(name="copies"),
+        input=pps.Input(pfs=pps.PfsInput(repo="images", glob="/*")),
+        transform=pps.Transform(cmd=["sh", "-e", "-c", ledger.script("images")], image=BUSYBOX),
+        parallelism_spec=pps.ParallelismSpec(constant=3),
+        autoscaling=True,
+        datum_set_spec=pps.DatumSetSpec(number=1),
+    )
+    commit = put(client, images, numbers)
+    until(lambda: len(ledger.runs) == 3, "three commands to run")
+    [before] = release.server_pods()
+
+    release.cluster.kubectl("-n", release.namespace, "delete", "pod", before, "--force", "--grace-period=0")
+    [after] = until(lambda: [name for name in release.server_pods() if name != before], "another server")
+    ledger.let_go()
+    client = release.client()
+    job = client.pps.inspect_job(job=pps.Job(pipeline=pps.Pipeline(name="copies"), id=commit), wait=True)
+    until(lambda: not pods_of(release.cluster, release.namespace), "all workers to be gone")
+
+    assert after != before
+    assert job.state == pps.JobState.JOB_SUCCESS, job.reason
+    assert (job.data_processed, job.data_failed) == (9, 0)
+    assert files_of(client, "copies@master") == numbers
+    assert ledger.runs == dict.fromkeys((name[1:] for name in numbers), 1)
+    ledger.close()
