@@ -8,10 +8,12 @@ signatures hold because they name the proxy's address.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from patience import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PR_SET_PDEATHSIG = 1
 KEY, SECRET = "trunkline", "trunkline-secret"
 #: Users of the server beside the first: what each may do.
 USERS = {"reader": ["Read", "List"], "writer": ["Write"]}
@@ -95,7 +98,7 @@ def s3_server(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
     command += ["-s3.autoCreateBucket=false", "-master.telemetry=false", "-volume.max=64"]
     command += ["-master.volumeSizeLimitMB=256", "-volume.preStopSeconds=0"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
     try:
         server = S3Server(f"{host}:{s3}")
         _wait(server, process, folder / "log")
@@ -106,6 +109,11 @@ def s3_server(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
             process.wait(0.5)
         process.kill()  # it takes minutes to end by itself
         process.wait()
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when the tests are killed; nobody else would."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-IMAGE_TOOLS = ("busybox", "debootstrap", "tar")
+IMAGE_TOOLS = ("busybox", "debootstrap", "buildah", "tar")
 PAUSE = "trunkline.test/pause:1"
 BUSYBOX = "trunkline.test/busybox:1"
 #: The base that images with Python stand on.

@@ -171,3 +171,25 @@ def test_an_unchanged_commit_starts_no_worker_downstream(world: PpsWorld) -> Non
     world.until_ended("montage")
 
     assert len(world.fleet.asked) == asked
+
+
+def test_a_worker_that_has_registered_waits_for_nothing_whatever_the_fleet_still_shows(
+    world: PpsWorld,
+) -> None:
+    world.repo("images")
+    world.pipeline("edges", pfs("images"))
+    [hand] = world.hands("edges", 1, copy)
+    world.fleet.show(hand.id, WorkerPhase.PENDING, "its containers are being made")
+
+    world.wake("edges")
+    world.until(lambda: world.fleet.marks.get(hand.id) is False, "a look at the fleet")
+
+    assert world.workers("edges")[0].reason == ""
+
+
+def test_the_grace_of_a_worker_comes_from_the_time_that_datums_take(world: PpsWorld) -> None:
+    autoscaling(world, 1)
+    put(world, 1)
+    [worker_id] = world.until_workers("edges", 1)
+
+    assert world.fleet.specs[worker_id].grace == 60.0

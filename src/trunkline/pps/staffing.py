@@ -141,7 +141,8 @@ class Staffing:
             self._crashes.pop(pipeline.id, None)
         blocked_until = self._blocked_until(pipeline, now) if decision.start else None
         if decision.start and blocked_until is None:
-            blocked_until = self._start_all(pipeline, spec, decision.start)
+            grace = sizing.grace_seconds(demand.seconds_per_datum)
+            blocked_until = self._start_all(pipeline, spec, decision.start, grace)
         return self._look_again(decision, staff, now, blocked_until)
 
     def dismiss(self, worker_ids: Sequence[str]) -> None:
@@ -178,6 +179,8 @@ class Staffing:
             if machine is not None and (row.machine is None or row.machine["name"] != machine.name):
                 self._versions.write(_set_machine, row.id, machine)
             if sighting.phase is WorkerPhase.PENDING:
+                if row.state not in ("pending", "starting"):
+                    continue  # it has registered already; the fleet has yet to see it
                 self._waits(pipeline, row, sighting, image_of(spec))
             elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
                 self._versions.write(_set_state, row.id, "pending", "starting")
@@ -284,17 +287,19 @@ class Staffing:
 
         self._versions.write(write_down)
 
-    def _start_all(self, pipeline: PipelineRow, spec: PipelineSpec, number: int) -> float | None:
+    def _start_all(
+        self, pipeline: PipelineRow, spec: PipelineSpec, number: int, grace: float
+    ) -> float | None:
         """Ask for workers. Returns when to try again, when the fleet refuses them."""
         for _ in range(number):
             try:
-                self._start(pipeline, spec)
+                self._start(pipeline, spec, grace)
             except errors.TrunklineError as error:
                 self._crashed(pipeline, error.message)
                 return self._crashes[pipeline.id].not_before
         return None
 
-    def _start(self, pipeline: PipelineRow, spec: PipelineSpec) -> None:
+    def _start(self, pipeline: PipelineRow, spec: PipelineSpec, grace: float) -> None:
         worker_id, token = uuid.uuid4().hex, secrets.token_hex(32)
         wanted = WorkerSpec(
             worker_id=worker_id,
@@ -304,6 +309,7 @@ class Staffing:
             version=pipeline.version,
             wanted=spec,
             memory=memory_request(spec),
+            grace=grace,
         )
 
         def want(write: Write) -> None:

@@ -337,6 +337,7 @@ def _environment(
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),
+        "TRUNKLINE_GRACE": f"{spec.grace:g}",
     }
 
 
