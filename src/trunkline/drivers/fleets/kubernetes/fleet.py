@@ -112,7 +112,8 @@ class KubernetesFleet:
 
     def start(self, spec: WorkerSpec) -> None:
         """Ask for a worker; see ``ports.Fleet``."""
-        wanted = as_pod(pods.render(spec, self._settings))
+        by_hand = bool(spec.wanted.pod_spec or spec.wanted.pod_patch)
+        wanted = as_pod(pods.render(spec, self._settings), strictly=by_hand)
         with self._known.lock:
             if self._closed:
                 raise Unavailable("the server is shutting down and starts no workers; start it again")

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def as_pod(rendered: dict[str, Any]) -> Pod:
+def as_pod(rendered: dict[str, Any], *, strictly: bool = True) -> Pod:
     """Return a rendered pod as the library's value.
+
+    Args:
+        rendered: the pod as JSON.
+        strictly: whether to look for fields that no pod has, which the library drops.
 
     Raises:
         InvalidArgument: something in it is not as pods are.
@@ -25,8 +29,7 @@ def as_pod(rendered: dict[str, Any]) -> Pod:
         raise InvalidArgument(
             f"pod_spec or pod_patch makes a pod that Kubernetes does not know: {error}; correct it"
         ) from error
-    unknown = _unknown(rendered, pod.to_dict(), "")
-    if unknown:
+    if strictly and (unknown := _unknown(rendered, pod.to_dict(), "")):
         raise InvalidArgument(
             f'pod_spec or pod_patch sets "{unknown}", which no pod has; correct its name or remove it'
         )
