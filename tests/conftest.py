@@ -7,6 +7,7 @@ What is below the server is real: SQLite in a folder, packs in a folder. Only th
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,9 @@ from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServic
 from trunkline.rpc.store_api import StoreServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
+
+# moto reads it when it is imported, which any test of this process may do first.
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

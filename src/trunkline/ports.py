@@ -64,6 +64,13 @@ class Fleet(Protocol):
     def startup_prior(self) -> float:
         """Seconds that a start is taken to last before one was seen."""
 
+    def check(self, spec: WorkerSpec) -> None:
+        """Refuse a worker that this fleet can never run, whatever its capacity becomes.
+
+        Raises:
+            InvalidArgument: the message says why.
+        """
+
     def start(self, spec: WorkerSpec) -> None:
         """Ask for a worker. Returns at once; it is pending until ``observe`` says otherwise.
 

@@ -65,12 +65,20 @@ def test_the_plan_of_the_article_says_profile_size_price_and_how_to_pay_less(run
     lines = out.splitlines()
     assert lines[0] == "edges: 5 workers at most; runs on Fargate"
     assert 'profile "trunkline" takes it' in lines[1]
-    assert "asks for    1.05 CPU, 4.125 GiB (user 1 CPU, 4 GiB; worker 0.05 CPU, 0.125 GiB)" in lines[2]
-    assert "2vCPU 5GB with 20 GB of storage; 0.95 vCPU and 0.625 GB of it unused" in lines[3]
-    assert "0.103 USD per hour and worker, 0.516 with all 5 (us-east-1, list prices of 2026-03)" in lines[4]
+    assert "asks for    1 CPU, 4.125 GiB (user 1 CPU, 4 GiB; worker 0 CPU, 0.125 GiB)" in lines[2]
+    assert "1vCPU 5GB with 20 GB of storage; 0 vCPU and 0.625 GB of it unused" in lines[3]
+    assert "0.0627 USD per hour and worker, 0.314 with all 5 (us-east-1, list prices of 2026-03)" in lines[4]
     assert "50 s (expected, not measured)" in lines[5]
-    assert "500 datums of 4 s: 7 min 30 s and 0.0593 USD with 5 workers" in lines[6]
-    assert "ask for 0.05 CPU less and pay 39% less" in lines[7]
+    assert "500 datums of 4 s: 7 min 30 s and 0.036 USD with 5 workers" in lines[6]
+    assert len(lines) == 7
+
+
+def test_a_request_just_above_a_size_is_told_what_a_little_less_would_save(run):
+    code, out, _ = run("fargate", "plan", "-f", "spec.json", resource_requests={"cpu": 1.05, "memory": "4Gi"})
+
+    assert code == 0
+    assert "2vCPU 5GB" in out
+    assert "ask for 0.05 CPU less and pay 39% less" in out
 
 
 def test_the_plan_for_programs_has_the_same_numbers(run):
@@ -79,8 +87,8 @@ def test_the_plan_for_programs_has_the_same_numbers(run):
     assert code == 0
     assert planned["runs"] is True
     assert planned["profile"]["name"] == "trunkline"
-    assert planned["machine"]["capacity_provisioned"] == "2vCPU 5GB"
-    assert planned["price"]["worker_hour"] == pytest.approx(2 * 0.04048 + 5 * 0.004445)
+    assert planned["machine"]["capacity_provisioned"] == "1vCPU 5GB"
+    assert planned["price"]["worker_hour"] == pytest.approx(0.04048 + 5 * 0.004445)
     assert planned["startup_seconds"] == 80
     assert planned["job"]["seconds"] == 80 + 400
     assert planned["job"]["dollars"] > 0
@@ -151,11 +159,11 @@ def test_a_pipeline_without_labels_is_taken_by_no_profile_of_ours(run):
 
 
 def test_a_quota_that_is_too_small_is_told_before_it_is_reached(run):
-    code, out, _ = run("fargate", "plan", "-f", "spec.json", "--vcpu-quota", "6")
+    code, out, _ = run("fargate", "plan", "-f", "spec.json", "--vcpu-quota", "3")
     assert code == 0
     assert "only 3 of 5 workers can run at once" in out
 
-    code, planned = plan(run, "--vcpu-quota", "1")
+    code, planned = plan(run, "--vcpu-quota", "0.5")
     assert (code, planned["runs"], planned["at_once"]) == (exits.FAILURE, False, 0)
 
 
@@ -179,7 +187,7 @@ def test_a_region_without_prices_is_told_and_a_price_file_mends_it(run, tmp_path
         "fargate", "plan", "-f", "spec.json", "--region", "af-south-1", "--prices", "prices.json"
     )
     assert code == 0
-    assert "2 USD per hour and worker" in out.replace("2.00", "2")
+    assert "1 USD per hour and worker" in out.replace("1.00", "1")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +289,7 @@ def test_sentences_are_folded_at_the_edge_of_the_terminal(tmp_path, columns):
 
     assert process.returncode == 0
     lines = said.decode().splitlines()
-    assert len(lines) > 7
+    assert len(lines) > 6
     assert max(map(len, lines)) <= columns
 
 
@@ -292,9 +300,17 @@ def test_nodes_plan_shows_machines_and_every_place_side_by_side(run):
     code, out, _ = run("nodes", "plan", "-f", "spec.json", "--datums", "500", "--seconds-per-datum", "4")
 
     assert code == 0
-    assert "edges: 5 workers of 1.05 CPU, 4.125 GiB (us-east-1" in out
+    assert "edges: 5 workers of 1 CPU, 4.125 GiB (us-east-1" in out
     for place in ("fargate ", "node group ", "node group, 60 s", "karpenter ", "karpenter, spot"):
         assert f"\n{place}" in out
+    assert "node group is never cheaper than Fargate for these workers" in out
+
+
+def test_workers_that_fill_their_machine_are_told_from_when_on_it_is_cheaper(run):
+    words = ("--datums", "500", "--seconds-per-datum", "4")
+
+    _, out, _ = run("nodes", "plan", "-f", "spec.json", *words, parallelism_spec={"constant": 6})
+
     assert "node group is cheaper than Fargate when each worker has over" in out
 
 
@@ -310,7 +326,7 @@ def test_nodes_plan_for_programs_orders_the_places_by_their_tails(run):
 
 
 def test_a_smaller_request_that_saves_a_machine_is_told(run):
-    requests = {"cpu": 1.24, "memory": "2Gi"}
+    requests = {"cpu": 1.31, "memory": "2Gi"}
 
     _, out, _ = run(
         "nodes", "plan", "-f", "spec.json", resource_requests=requests, parallelism_spec={"constant": 3}

@@ -35,7 +35,7 @@ def test_a_worker_is_the_command_and_trunklines_own_container_together():
     assert [one.name for one in pod.containers] == ["user", "worker"]
     assert [one.name for one in pod.init_containers] == ["launcher"]
     assert (pod.namespace, pod.labels["node"]) == ("jobs", "fargate")
-    assert pod.cpu_millis == 1050
+    assert pod.cpu_millis == 1000
     assert pod.memory == 4 * GIB + 128 * MIB
 
 

@@ -32,6 +32,8 @@ class Inner:
     stopped: list[str] = field(default_factory=list)
     closed: float | None = None
 
+    def check(self, spec: WorkerSpec) -> None: ...
+
     def start(self, spec: WorkerSpec) -> None:
         self.running[spec.worker_id] = WorkerSighting(worker_id=spec.worker_id, phase=WorkerPhase.RUNNING)
 
@@ -165,8 +167,9 @@ def test_a_worker_for_which_there_is_no_machine_is_refused(inner: Inner, clock: 
 
     fleet = RehearsedFleet(inner, "rehearsal", 50.0, refuse, clock)
 
-    with pytest.raises(InvalidArgument, match="no machine is that large"):
-        fleet.start(spec())
+    for ask in (fleet.check, fleet.start):
+        with pytest.raises(InvalidArgument, match="no machine is that large"):
+            ask(spec())
     assert fleet.observe() == []
 
 

@@ -89,6 +89,10 @@ class HeldFleet:
         #: Raised by ``start`` when set.
         self.refusal: Exception | None = None
 
+    def check(self, spec: WorkerSpec) -> None:  # noqa: ARG002
+        if self.refusal is not None:
+            raise self.refusal
+
     def start(self, spec: WorkerSpec) -> None:
         with self._lock:
             if self.refusal is not None:

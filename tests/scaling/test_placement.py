@@ -38,9 +38,9 @@ def test_a_run_on_fargate_takes_a_start_up_and_its_share_and_pays_from_the_image
     assert forecast is not None
     assert (forecast.place, forecast.machine, forecast.workers) == ("fargate", "1vCPU 5GB", 5)
     assert forecast.seconds == 60 + 1000
-    # Each is kept two seconds when its work is done, as long as the policy keeps one without prospects.
-    assert forecast.paid_seconds == 5 * (20 + 1000 + 2)
-    assert forecast.dollars == pytest.approx(5 * 1022 / 3600 * (0.04048 + 5 * 0.004445))
+    # Each is kept a second when its work is done, as long as the policy keeps one without prospects.
+    assert forecast.paid_seconds == 5 * (20 + 1000 + 1)
+    assert forecast.dollars == pytest.approx(5 * 1021 / 3600 * (0.04048 + 5 * 0.004445))
 
 
 def test_datums_that_do_not_divide_make_some_workers_longer():
@@ -48,7 +48,7 @@ def test_datums_that_do_not_divide_make_some_workers_longer():
 
     assert forecast is not None
     assert forecast.seconds == 60 + 1010
-    assert forecast.paid_seconds == 2 * (22 + 1010) + 3 * (22 + 1000)
+    assert forecast.paid_seconds == 2 * (21 + 1010) + 3 * (21 + 1000)
 
 
 def test_a_worker_that_lives_shorter_than_a_minute_pays_a_minute():
@@ -85,11 +85,11 @@ def test_a_node_group_pays_for_boot_work_and_its_idle_tail():
     forecast = on_nodes(RUN, EAST, karpenter=False, unneeded=600, types=only)
 
     assert forecast is not None
-    # Three workers of 1 CPU fit a machine of 4; 65 s boot, 12 s pull, 2 s kept, 600 s unneeded, 10 s scan.
+    # Three workers of 1 CPU fit a machine of 4; 65 s boot, 12 s pull, 1 s kept, 600 s unneeded, 10 s scan.
     assert (forecast.machines, forecast.workers) == (2, 5)
     assert forecast.seconds == 10 + 65 + 12 + 1000
-    assert forecast.paid_seconds == 2 * (65 + 12 + 1000 + 2 + 610)
-    assert forecast.dollars == pytest.approx(2 * 1689 / 3600 * 0.192)
+    assert forecast.paid_seconds == 2 * (65 + 12 + 1000 + 1 + 610)
+    assert forecast.dollars == pytest.approx(2 * 1688 / 3600 * 0.192)
 
 
 def test_the_shorter_the_tail_the_cheaper_and_spot_is_cheaper_still():

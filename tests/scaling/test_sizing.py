@@ -453,11 +453,11 @@ def test_a_run_is_never_empty_and_never_more_than_is_left(
 # --- how long to keep, and what is foreseen ------------------------------------------------------------
 
 
-def test_without_a_habit_an_idle_worker_is_kept_for_a_tenth_of_a_start_and_two_seconds_at_most() -> None:
+def test_without_a_habit_an_idle_worker_is_kept_for_a_tenth_of_a_start_and_a_second_at_most() -> None:
     assert sizing.keep_seconds(0.5, []) == 0.5
-    assert sizing.keep_seconds(10.0, []) == 1.0
-    assert sizing.keep_seconds(50.0, [10.0]) == 2.0
-    assert sizing.keep_seconds(50.0, [10.0, 3600.0, 3600.0]) == 2.0
+    assert sizing.keep_seconds(8.0, []) == 0.8
+    assert sizing.keep_seconds(50.0, [10.0]) == 1.0
+    assert sizing.keep_seconds(50.0, [10.0, 3600.0, 3600.0]) == 1.0
 
 
 def test_a_pipeline_whose_work_mostly_comes_back_within_a_start_keeps_its_workers_that_long() -> None:

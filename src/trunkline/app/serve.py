@@ -109,6 +109,7 @@ async def running(
             controller.staffing.dismiss,
             functools.partial(_image_notice, images if settings.fleet == "processes" else None),
             drivers.secrets(fleet),
+            controller.staffing.check,
         )
         control = ControlServicer(versions, specs, images, fleet.machines, executor)
         await server.serve(

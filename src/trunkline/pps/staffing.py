@@ -145,6 +145,24 @@ class Staffing:
             blocked_until = self._start_all(pipeline, spec, decision.start, grace)
         return self._look_again(decision, staff, now, blocked_until)
 
+    def check(self, spec: PipelineSpec) -> None:
+        """Refuse a specification whose workers this fleet can never run. Blocks.
+
+        Raises:
+            InvalidArgument: the message says why.
+        """
+        self._fleet.check(
+            WorkerSpec(
+                worker_id="0" * 32,
+                token="",
+                project=spec.project,
+                pipeline=spec.name,
+                version=1,
+                wanted=spec,
+                memory=memory_request(spec),
+            )
+        )
+
     def dismiss(self, worker_ids: Sequence[str]) -> None:
         """End workers that have no row any more."""
         for worker_id in worker_ids:

@@ -45,6 +45,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         dismiss: Callable[[list[str]], None],
         image_notice: Callable[[str], str],
         secrets: Secrets | None,
+        check: Callable[[PipelineSpec], None],
     ) -> None:
         """Make the servicer.
 
@@ -55,10 +56,12 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
             dismiss: ends workers whose pipeline was deleted.
             image_notice: says what an image name means on this fleet when that needs saying.
             secrets: where secrets are kept; None when this fleet has no place for them.
+            check: refuses a specification whose workers the fleet can never run.
         """
         super().__init__(versions, specs, executor, secrets)
         self._dismiss = dismiss
         self._image_notice = image_notice
+        self._check_workers = check
 
     async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, _context: Any) -> Empty:
         made = pipeline_ops.read_request(pps_convert.spec_json(request))
@@ -164,6 +167,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
 
     async def _check(self, spec: PipelineSpec) -> None:
         """Refuse a specification that this server's fleet cannot serve."""
+        await self._blocking(self._check_workers, spec)
         if spec.transform is not None and spec.transform.secrets:
             await self._blocking(self.check_secrets, spec)
 

@@ -32,7 +32,7 @@ WORTHWHILE_STARTS = 1.0
 #: How long an idle worker is kept when nothing says that work comes back soon, in start-ups, and the least and
 #: most seconds of it: long enough for the commit that somebody sends right behind the last one, short enough that
 #: what is paid for it stays small beside the start itself.
-SHORT_KEEP_STARTS, SHORT_KEEP_LEAST, SHORT_KEEP_MOST = 0.1, 0.5, 2.0
+SHORT_KEEP_STARTS, SHORT_KEEP_LEAST, SHORT_KEEP_MOST = 0.1, 0.5, 1.0
 
 #: How long an idle worker is kept when work has mostly come back within that time, in start-ups. One is the
 #: break-even of the ski rental problem (Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988): waiting
@@ -205,7 +205,7 @@ def keep_seconds(startup_seconds: float, gaps: Sequence[float]) -> float:
         gaps: seconds from the end of each of the pipeline's last jobs until the next work came.
 
     >>> keep_seconds(50.0, [])
-    2.0
+    1.0
     >>> keep_seconds(50.0, [20.0, 3600.0, 45.0])
     50.0
     """

@@ -68,7 +68,7 @@ def test_grace_is_never_longer_than_who_drains_nodes_waits():
 @pytest.mark.parametrize(
     ("requests", "limits", "resources"),
     [
-        (None, None, {"requests": {"cpu": "200m", "memory": "268435456"}}),
+        (None, None, {"requests": {"cpu": "250m", "memory": "268435456"}}),
         (ResourceSpec(cpu=0.0005), None, {"requests": {"cpu": "1m", "memory": "268435456"}}),
         (
             ResourceSpec(cpu=1, memory="4Gi", disk="10Gi"),
@@ -79,12 +79,12 @@ def test_grace_is_never_longer_than_who_drains_nodes_waits():
             },
         ),
         # Kubernetes takes the limit for the request; a default above it would be refused.
-        (None, ResourceSpec(memory="64Mi"), {"requests": {"cpu": "200m"}, "limits": {"memory": "64Mi"}}),
+        (None, ResourceSpec(memory="64Mi"), {"requests": {"cpu": "250m"}, "limits": {"memory": "64Mi"}}),
         (
             ResourceSpec(memory="1.5Gi", gpu=GpuSpec(type="nvidia.com/gpu", number=2)),
             None,
             {
-                "requests": {"memory": "1610612736", "nvidia.com/gpu": "2", "cpu": "200m"},
+                "requests": {"memory": "1610612736", "nvidia.com/gpu": "2", "cpu": "250m"},
                 "limits": {"nvidia.com/gpu": "2"},
             },
         ),
@@ -94,7 +94,7 @@ def test_resources_are_those_of_the_spec(requests, limits, resources):
     pod = render(resource_requests=requests, resource_limits=limits)
 
     assert container(pod, "user")["resources"] == resources
-    assert container(pod, "worker")["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}}
+    assert container(pod, "worker")["resources"] == {"requests": {"cpu": "0", "memory": "128Mi"}}
 
 
 def test_secrets_become_variables_and_files():

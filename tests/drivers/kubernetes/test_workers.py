@@ -18,7 +18,7 @@ def a_pod(phase: str = "Running", marked: bool = True, user: dict | None = None,
     if user is not None:
         common = {"image": "i", "imageID": "", "ready": False, "restartCount": 0}
         status["containerStatuses"] = [{"name": "user", "state": user, **common}]
-    annotations = dict(pods.PROTECTION) if marked else {}
+    annotations = dict(pods.BUSY) if marked else {}
     return Pod.from_dict(
         {
             "metadata": {"name": "p", "annotations": annotations, **metadata},

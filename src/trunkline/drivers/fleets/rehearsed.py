@@ -75,6 +75,11 @@ class RehearsedFleet:
         self._lock = threading.Lock()
         self._workers: dict[str, _Waiting] = {}
 
+    def check(self, spec: WorkerSpec) -> None:
+        """Refuse a worker that has no act, or no place below; see ``ports.Fleet``."""
+        self._inner.check(spec)
+        self._acting(spec)
+
     def start(self, spec: WorkerSpec) -> None:
         """Ask for a machine, and later for the worker; see ``ports.Fleet``."""
         act = self._acting(spec)

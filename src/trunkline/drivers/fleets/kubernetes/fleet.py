@@ -121,6 +121,10 @@ class KubernetesFleet:
         if new:
             self._wake(spec.worker_id)
 
+    def check(self, spec: WorkerSpec) -> None:
+        """Refuse a worker that no pod can be; see ``ports.Fleet``."""
+        as_pod(pods.render(spec, self._settings))
+
     def stop(self, worker_id: str, grace: float) -> None:
         """Ask a worker to go; see ``ports.Fleet``. One that is gone already is forgotten."""
         with self._known.lock:
@@ -339,9 +343,7 @@ class KubernetesFleet:
             worker.done_at = time.monotonic()
 
     async def _mark(self, worker: Worker) -> None:
-        busy = worker.busy
-        annotations = {name: value if busy else None for name, value in pods.PROTECTION.items()}
-        change = {"metadata": {"annotations": annotations}}
+        change = {"metadata": {"annotations": pods.BUSY if worker.busy else pods.IDLE}}
         try:
             pod = await self.connection.client.patch(Pod, worker.name, change, patch_type=PatchType.MERGE)
         except kube.FAILURES as error:

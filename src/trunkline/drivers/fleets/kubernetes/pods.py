@@ -31,18 +31,21 @@ if TYPE_CHECKING:
 MANAGED_BY = "app.kubernetes.io/managed-by"
 CLUSTER = "trunkline.dev/cluster"
 WORKER = "trunkline.dev/worker"
-#: On a pod whose worker holds work: those who remove machines leave it alone.
-PROTECTION = {
+#: What those who remove machines read on the pod of a worker that holds work, and of one that idles. The second
+#: needs words too: Cluster Autoscaler leaves a pod alone that no controller owns or that has an emptyDir.
+BUSY = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
+IDLE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true", "karpenter.sh/do-not-disrupt": None}
 #: Seconds; Cluster Autoscaler does not wait longer for a pod that it drains.
 LONGEST_GRACE = 600
-#: CPUs that a command asks for when its spec asks for nothing. With the worker's own it makes a quarter of a
-#: CPU, which is the smallest Fargate pod. (Pachyderm: 1 CPU and 1 GiB of disk.)
-DEFAULT_CPU = "200m"
-#: What Trunkline's own container asks for: Python with its buffers takes about 60 MB.
-SIDECAR_CPU, SIDECAR_MEMORY = "50m", "128Mi"
+#: CPUs that a command asks for when its spec asks for nothing: the smallest Fargate pod. (Pachyderm: 1 CPU and
+#: 1 GiB of disk.)
+DEFAULT_CPU = "250m"
+#: What Trunkline's own container asks for. Python with its buffers takes about 60 MB. No CPU, as in Pachyderm: a
+#: few hundredths more than the round number that a spec asks for would make Fargate give, and bill, twice that.
+SIDECAR_CPU, SIDECAR_MEMORY = "0", "128Mi"
 #: User and group of all containers unless ``transform.user`` says otherwise. Any but 0 will do.
 DEFAULT_UID = 1000
 _NAME_LENGTH = 63  # of a DNS label, which is also the pod's host name
@@ -143,7 +146,7 @@ def _own(field: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
         "pipelineVersion": str(spec.version),
     }
     if field == "annotations":
-        return {**names, **PROTECTION}
+        return {**names, **BUSY}
     return {
         **selector(settings),
         WORKER: spec.worker_id,
@@ -183,7 +186,7 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                 "name": "launcher",
                 "image": settings.worker_image,
                 "command": ["/trunkline/launcher", "install", "/launcher/launcher"],
-                "resources": _resources(_sidecar(wanted.sidecar_resource_requests), None),
+                "resources": _sidecar(wanted.sidecar_resource_requests, None),
                 "securityContext": own_user,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [{"name": "launcher", "mountPath": "/launcher"}],
@@ -219,9 +222,7 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                 "image": settings.worker_image,
                 "command": ["python3", "-P", "-m", "trunkline.worker"],
                 "env": _worker_environment(spec, settings),
-                "resources": _resources(
-                    _sidecar(wanted.sidecar_resource_requests), wanted.sidecar_resource_limits
-                ),
+                "resources": _sidecar(wanted.sidecar_resource_requests, wanted.sidecar_resource_limits),
                 "securityContext": own_user,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [
@@ -346,9 +347,13 @@ def _user_resources(spec: WorkerSpec) -> dict[str, Any]:
     return resources
 
 
-def _sidecar(requests: ResourceSpec | None) -> ResourceSpec:
+def _sidecar(requests: ResourceSpec | None, limits: ResourceSpec | None) -> dict[str, Any]:
     """Return what our own container asks for; what the spec says replaces the defaults, as in Pachyderm."""
-    return requests if requests is not None else ResourceSpec(cpu=0.05, memory=SIDECAR_MEMORY)
+    resources = _resources(requests or ResourceSpec(), limits)
+    if requests is None:
+        # Said, not left out: a namespace may have defaults for who says nothing.
+        resources["requests"] = {"cpu": SIDECAR_CPU, "memory": SIDECAR_MEMORY}
+    return resources
 
 
 def _resources(requests: ResourceSpec, limits: ResourceSpec | None) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def node_of(pod: Pod) -> str:
 def is_marked(pod: Pod) -> bool:
     """Return whether a pod is marked as busy."""
     annotations = (pod.metadata.annotations if pod.metadata else None) or {}
-    return any(annotations.get(name) == value for name, value in pods.PROTECTION.items())
+    return any(annotations.get(name) == value for name, value in pods.BUSY.items())
 
 
 def is_newer(pod: Pod, other: Pod) -> bool:
