@@ -117,7 +117,7 @@ def test_a_new_pod_is_protected_and_an_idle_one_is_not(api, fleet):
     assert api.pods()[0]["metadata"]["annotations"].keys() >= {SAFE, KARPENTER}
 
     fleet.mark(spec.worker_id, busy=False)
-    wait_until(lambda: SAFE not in api.pods()[0]["metadata"]["annotations"])
+    wait_until(lambda: api.pods()[0]["metadata"]["annotations"][SAFE] == "true")
     assert KARPENTER not in api.pods()[0]["metadata"]["annotations"]
     fleet.mark(spec.worker_id, busy=True)
 
@@ -153,7 +153,7 @@ def test_a_life_costs_three_calls(api, fleet):
     wait_until(lambda: {each.phase for each in fleet.observe()} == {RUNNING})
     for spec in specs:
         fleet.mark(spec.worker_id, busy=False)
-    wait_until(lambda: not any(SAFE in pod["metadata"]["annotations"] for pod in api.pods()))
+    wait_until(lambda: all(pod["metadata"]["annotations"][SAFE] == "true" for pod in api.pods()))
 
     for spec in specs:
         fleet.stop(spec.worker_id, 5)
