@@ -1,0 +1,123 @@
+"""Fargate rehearsed: real pipelines and workers, acted machines; what people see while they wait, and the bill."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pachyderm_sdk.api import pps
+from servers import Server, ended, make_repo, put, until
+
+from trunkline.rpc.gen import control_pb2
+from trunkline.scaling.prices import billed, prices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Slow enough that a look at waiting workers surely comes before their machines: these take about 3 to 8 s.
+SPEED = 10
+WORKERS = 5
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    options = ("--rehearse", "fargate", "--speed", str(SPEED))
+    server = Server(tmp_path / "data", options=options).start()
+    yield server
+    server.close()
+
+
+def trunkline(server: Server, *words: str) -> str:
+    """Run the command line; return what it printed."""
+    command = [sys.executable, "-m", "trunkline.cli", *words, "--address", server.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(printed: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def edges(gate: Path) -> dict[str, Any]:
+    """The article's pipeline, with a command that waits until a file exists."""
+    return {
+        "pipeline": {"name": "edges"},
+        "metadata": {"labels": {"node": "fargate"}},
+        "resource_requests": {"memory": "4Gi", "cpu": 1},
+        "parallelism_spec": {"constant": WORKERS},
+        "autoscaling": True,
+        "input": {"pfs": {"repo": "images", "glob": "/*"}},
+        "transform": {
+            "cmd": ["sh", "-e", "-c", f"until [ -e {gate} ]; do sleep 0.05; done; cp /pfs/images/* /pfs/out/"]
+        },
+    }
+
+
+def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, tmp_path: Path) -> None:
+    client, control, gate = server.client(), server.control(), tmp_path / "gate"
+    (tmp_path / "edges.json").write_text(json.dumps(edges(gate)))
+    images = make_repo(client, "images")
+    trunkline(server, "create", "pipeline", "-f", str(tmp_path / "edges.json"))
+    pipeline = pps.Pipeline(name="edges")
+
+    def machines() -> list[control_pb2.MachineInfo]:
+        found = control.ListMachine(control_pb2.ListMachineRequest())
+        return [machine for machine in found if machine.kind == "fargate"]
+
+    def waiting() -> pps.PipelineInfo | None:
+        info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
+        return info if info.reason.startswith(f"{WORKERS} workers wait: ") else None
+
+    assert machines() == []
+    commit = put(client, images, {f"/{number}": b"%d" % number for number in range(2 * WORKERS)})
+    # Pending, with a sentence: in the pipeline and at each worker.
+    info = until(waiting, "all workers waiting")
+    workers = rows(trunkline(server, "list", "worker", "-o", "jsonl"))
+    asked = rows(trunkline(server, "list", "node", "-o", "jsonl"))
+    assert (info.details.workers_available, info.state) == (0, pps.PipelineState.PIPELINE_RUNNING)
+    assert [worker["state"] for worker in workers] == ["pending"] * WORKERS
+    assert all("machine" in worker["reason"] for worker in workers)
+    # Five machines were asked for in one step, and are marked as pretended.
+    assert [(one["kind"], one["pretended"]) for one in asked] == [("fargate", True)] * WORKERS
+    assert "start 5 at once" in trunkline(server, "explain", "pipeline", "edges")
+    # They come, and what runs on each is told.
+    at_work = until(lambda: [one for one in machines() if one.ready and one.pipelines], "a machine at work")
+    assert at_work[0].pipelines == ["default/edges"]
+    assert at_work[0].dollars_per_hour == pytest.approx(prices("us-east-1").fargate_hour(2, 5))
+    gate.touch()
+    job = ended(client, pipeline, commit)
+    assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 2 * WORKERS)
+    # They go, and nothing is left.
+    until(lambda: not machines(), "no machine")
+    assert trunkline(server, "list", "node", "-o", "name") == ""
+    assert trunkline(server, "list", "worker", "-o", "name") == ""
+    # What they have cost: by the second of the act, for a minute at least.
+    (cost,) = (
+        one
+        for one in rows(trunkline(server, "list", "cost", "-p", "edges", "-o", "jsonl"))
+        if one["job_id"] == commit
+    )
+    assert cost["pretended"] is True
+    assert cost["dollars"] >= billed(0, prices("us-east-1").fargate_hour(2, 5)) * 0.99
+
+
+def test_what_fargate_has_no_machine_for_waits_with_the_reason(server: Server) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    spec = edges(server.data) | {"resource_requests": {"cpu": 32, "memory": "1Gi"}}
+    client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spec))
+    put(client, images, {"/a": b""})
+
+    def refused() -> str | None:
+        info = client.pps.inspect_pipeline(pipeline=pps.Pipeline(name="edges"), details=True)
+        return info.reason if "16 vCPU" in info.reason else None
+
+    reason = until(refused, "the refusal")
+
+    assert "lower resource_requests" in reason
+    assert client.pps.inspect_pipeline(pipeline=pps.Pipeline(name="edges")).details.workers_available == 0
