@@ -90,8 +90,8 @@ def story(server: stage.Server, speed: float) -> None:
         f"{first.peak} of them came in time to work; who would have come too late was called off",
     )
     demo.check(not machines(server), "and now there is none: nothing to pay")
-    server.run("explain", "pipeline", "edges", "-n", "4")
-    server.run("explain", "pipeline", "montage", "-n", "4")
+    server.run("explain", "pipeline", "edges")
+    server.run("explain", "pipeline", "montage")
 
     demo.title("What it would have cost")
     server.run("list", "cost")
@@ -126,7 +126,8 @@ def bill(server: stage.Server, part: stage.Part, speed: float) -> None:
         Text(
             f"\nCommit to finished: {part.seconds:.1f} s here, {part.seconds * speed:.0f} s at Fargate's pace"
             f" (the work is real and counts {speed:g} times, as all time does in the rehearsal)."
-        )
+        ),
+        soft_wrap=False,
     )
 
 

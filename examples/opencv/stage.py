@@ -13,9 +13,11 @@ import fcntl
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from dataclasses import dataclass, field
@@ -366,7 +368,17 @@ class Server:
         self._console.print(Text.assemble(("$ ", "dim"), (f"trunkline {' '.join(arguments)}", "cyan")))
 
     def _say(self, text: str) -> None:
-        self._console.print(f"  {text}", markup=False)
+        """Print a line, folded between words below where its text begins."""
+        begins = max((gap.end() + 2 for gap in re.finditer(r"\S {2,}", text)), default=2)
+        folded = textwrap.wrap(
+            f"  {text}",
+            self._console.width,
+            subsequent_indent=" " * (begins if begins < self._console.width / 2 else 2),
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        for line in folded if self._console.is_terminal and folded else [f"  {text}"]:
+            self._console.print(line, markup=False, soft_wrap=True)
 
     def _waiting(self, text: str) -> Any:
         if self._console.is_terminal:

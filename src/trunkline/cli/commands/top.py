@@ -259,6 +259,7 @@ _STYLES = {
     "crashing": "red",
 }
 BAR = 24  # characters
+_GAP = (0, 2, 0, 0)  # between columns; with more the tables would not fit 80 characters
 
 
 def _live(invocation: Invocation, sights: Iterator[Sight]) -> None:
@@ -276,7 +277,7 @@ def picture(sight: Sight) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    pipelines = Table("PIPELINE", "STATE", "WORKERS", "", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    pipelines = Table("PIPELINE", "STATE", "WORKERS", "", box=None, pad_edge=False, padding=_GAP)
     for pipeline in sight.pipelines:
         squares = Text()
         for state in WORKER_STATES:
@@ -289,7 +290,7 @@ def picture(sight: Sight) -> RenderableType:
         pipelines.add_row(pipeline.name, _state(pipeline.state), squares, words)
 
     jobs = Table(
-        "JOB", "ID", "STATE", "DATUMS", "DONE + SKIPPED / ALL", box=None, pad_edge=False, padding=(0, 3, 0, 0)
+        "JOB", "ID", "STATE", "DATUMS", "DONE + SKIPPED / ALL", box=None, pad_edge=False, padding=_GAP
     )
     for job in sight.jobs:
         share = job.done / job.total if job.total else float(job.state == "success")
@@ -307,7 +308,7 @@ def picture(sight: Sight) -> RenderableType:
     if sight.jobs:
         parts += [Text(), jobs]
     if sight.machines:
-        parts += [Text(), _machine_table(sight)]
+        parts += [Text(), _machine_table(sight), Text(machines_text(sight), style="dim")]
     return Group(*parts)
 
 
@@ -324,12 +325,12 @@ def _machine_table(sight: Sight) -> RenderableType:
         "USD/HOUR",
         box=None,
         pad_edge=False,
-        padding=(0, 3, 0, 0),
+        padding=_GAP,
     )
     for machine in sight.machines:
         machines.add_row(
-            machine.name,
-            f"{machine.kind} (pretended)" if machine.pretended else machine.kind,
+            machine.name.partition(".")[0],  # without the domain, which all share
+            machine.kind,
             machine.type,
             output.span(machine.age),
             _state("running" if machine.ready else "starting"),
