@@ -1,0 +1,181 @@
+"""Draws the plots of docs/eks.md from the same functions that plan: ``python docs/plots/draw.py``.
+
+A test compares what it writes with what is kept, so that no plot can differ from what the commands say.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from svg import BOTTOM, COLOURS, FAINT, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, Scale, apart
+
+from trunkline.app.worker_pods import manifest
+from trunkline.aws.pods import read_pod
+from trunkline.model import spec_rules
+from trunkline.scaling import fargate, placement
+from trunkline.scaling.placement import Run
+from trunkline.scaling.pods import GIB
+from trunkline.scaling.prices import prices
+
+HERE = Path(__file__).resolve().parent
+SPEC = spec_rules.load(json.loads((HERE.parents[1] / "examples/opencv/edges.json").read_text()))
+POD = read_pod(manifest(SPEC, "trunkline"))
+PRICES = prices("us-east-1")
+MINUTE = 60.0
+#: Seconds per datum in the plot of prices: a job has as many of them as its work needs.
+DATUM = 5.0
+
+
+def start_up() -> str:
+    """From asked for to at work, by what it is spent on."""
+    decided = {"Cluster Autoscaler": placement.SCAN, "Karpenter": placement.BATCH, "Fargate": 0.0}
+    boots = {"Fargate": placement.FARGATE_MACHINE}
+    images = ((0.0, "small image"), (2.0, "2 GB image"))
+    drawing = Drawing(
+        "From asked for to at work",
+        "Seconds that plans count with until they are measured; 12 s for every compressed GB of the image",
+        height=330,
+    )
+    left, top, row = 176, 84, 30
+    scale = (WIDTH - left - 120) / 120.0
+    for second in range(0, 121, 20):
+        x = left + second * scale
+        drawing.line(x, top - 8, x, top + 6 * row + 22)
+        drawing.text(x, top + 6 * row + 40, f"{second} s", anchor="middle", size=12, colour=FAINT)
+    legend = ("until somebody decides", "until the machine is there", "until the image is on it")
+    colours = (COLOURS[4], COLOURS[0], COLOURS[2])
+    place = 20.0
+    for words, colour in zip(legend, colours, strict=True):
+        drawing.box(place, 56, 12, 12, colour)
+        drawing.text(place + 18, 66, words, size=12)
+        place += 190
+    y = float(top)
+    for name in ("Fargate", "Karpenter", "Cluster Autoscaler"):
+        drawing.text(20, y + row, name, bold=True)
+        for gigabytes, words in images:
+            parts = (decided[name], boots.get(name, placement.NODE_BOOT), placement.pull_seconds(gigabytes))
+            x = float(left)
+            for seconds, colour in zip(parts, colours, strict=True):
+                drawing.box(x, y + 4, seconds * scale, row - 10, colour)
+                x += seconds * scale
+            drawing.text(x + 6, y + 18, f"{sum(parts):.0f} s, {words}", size=12)
+            y += row
+        y += 8
+    return drawing.whole()
+
+
+def price() -> str:
+    """What a job costs in each place, against its work."""
+    width, height = WIDTH - LEFT - RIGHT - 150, HEIGHT - TOP - BOTTOM
+    works = [10.0 ** (step / 20) for step in range(0, 67)]  # minutes
+    works = [work for work in works if work <= 1500]
+    x = Scale(1, 1500, LEFT, LEFT + width)
+    y = Scale(0.003, 6, TOP + height, TOP)
+    drawing = Drawing(
+        "Price of one job, with the idle tail behind it",
+        f"edges.json: 1 CPU and 4 GiB, up to {SPEC.parallelism} workers, datums of {DATUM:g} s, small image; "
+        f"{PRICES.region}, list prices of {PRICES.as_of}",
+    )
+    for dollars in (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3):
+        drawing.line(LEFT, y.at(dollars), LEFT + width, y.at(dollars))
+        drawing.text(LEFT - 8, y.at(dollars) + 4, f"{dollars:g}", anchor="end", size=12, colour=FAINT)
+    for work, words in (
+        (1, "1 min"),
+        (5, "5 min"),
+        (20, "20 min"),
+        (60, "1 h"),
+        (300, "5 h"),
+        (1440, "24 h"),
+    ):
+        drawing.line(x.at(work), TOP, x.at(work), TOP + height)
+        drawing.text(x.at(work), TOP + height + 18, words, anchor="middle", size=12, colour=FAINT)
+    drawing.text(LEFT + width / 2, HEIGHT - 14, "work of the job, all datums together", anchor="middle")
+    drawing.text(22, TOP + height / 2, "USD per job", anchor="middle", turn=True)
+    ends = []
+    for (name, forecast), colour in zip(PLACES.items(), COLOURS, strict=False):
+        costs = [(work, forecast(run(work))) for work in works]
+        drawing.path([(x.at(work), y.at(cost)) for work, cost in costs], colour)
+        ends.append((name, y.at(costs[-1][1]), colour))
+    for (name, at, colour), place in zip(ends, apart([at for _, at, _ in ends], 16), strict=True):
+        drawing.line(LEFT + width, at, LEFT + width + 10, place, colour)
+        drawing.text(LEFT + width + 14, place + 4, name, colour=colour, size=12, bold=True)
+    return drawing.whole()
+
+
+def run(minutes: float) -> Run:
+    """Return a job of so many minutes of work."""
+    return Run(
+        pod=POD,
+        workers=SPEC.parallelism,
+        autoscaling=SPEC.autoscaling,
+        datums=max(1, round(minutes * MINUTE / DATUM)),
+        seconds_per_datum=DATUM,
+    )
+
+
+def _dollars(forecast: placement.Forecast | None) -> float:
+    assert forecast is not None
+    assert forecast.dollars is not None
+    return forecast.dollars
+
+
+PLACES = {
+    "Fargate": lambda one: _dollars(placement.on_fargate(one, PRICES)),
+    "node group, 10 min": lambda one: _dollars(placement.on_nodes(one, PRICES, karpenter=False)),
+    "node group, 60 s": lambda one: _dollars(
+        placement.on_nodes(one, PRICES, karpenter=False, unneeded=placement.UNNEEDED_WORKERS)
+    ),
+    "Karpenter": lambda one: _dollars(placement.on_nodes(one, PRICES, karpenter=True)),
+}
+
+
+def limits() -> str:
+    """The machines that Fargate has, and what becomes of the article's pods."""
+    width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    x = Scale(0.4, 160, LEFT, LEFT + width)
+    y = Scale(0.18, 24, TOP + height, TOP)
+    drawing = Drawing(
+        "The machines that Fargate has",
+        "A pod gets the next one to the right and above; beyond 16 vCPU and 120 GB there is none, and never a GPU",
+    )
+    for gigabytes in (0.5, 1, 2, 4, 8, 16, 30, 60, 120):
+        drawing.line(x.at(gigabytes), TOP, x.at(gigabytes), TOP + height)
+        drawing.text(
+            x.at(gigabytes), TOP + height + 18, f"{gigabytes:g}", anchor="middle", size=12, colour=FAINT
+        )
+    for millis, memories in fargate.GRID:
+        vcpu = millis / 1000
+        drawing.line(LEFT, y.at(vcpu), LEFT + width, y.at(vcpu))
+        drawing.text(LEFT - 8, y.at(vcpu) + 4, f"{vcpu:g}", anchor="end", size=12, colour=FAINT)
+        drawing.line(x.at(min(memories)), y.at(vcpu), x.at(max(memories)), y.at(vcpu), "#9fc5de", 5)
+        for gigabytes in memories:
+            drawing.dot(x.at(gigabytes), y.at(vcpu), COLOURS[0], 4)
+    drawing.text(LEFT + width / 2, HEIGHT - 14, "memory, GB", anchor="middle")
+    drawing.text(30, TOP + height / 2, "vCPU", anchor="middle", turn=True)
+    fit = fargate.fit(POD, PRICES)
+    assert fit is not None
+    asked = (x.at(POD.memory / GIB + 0.25), y.at(POD.cpu_millis / 1000))
+    given = (x.at(fit.size.gb), y.at(fit.size.vcpu))
+    drawing.line(*asked, *given, COLOURS[1], 2)
+    drawing.dot(*asked, COLOURS[1], 5)
+    drawing.dot(*given, COLOURS[1], 7)
+    drawing.line(given[0] - 6, given[1] - 6, given[0] - 70, given[1] - 62, COLOURS[1])
+    words = f"edges.json: {POD.cpu_millis / 1000:g} CPU and {POD.memory / GIB:g} + 0.25 GB become {fit.size}"
+    drawing.text(given[0] - 76, given[1] - 69, words, anchor="middle", size=12, colour=COLOURS[1], bold=True)
+    return drawing.whole()
+
+
+PLOTS = {"start-up.svg": start_up, "price.svg": price, "limits.svg": limits}
+
+
+def main() -> None:
+    """Write every plot beside this file, or into the folder that is named."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    for name, draw in PLOTS.items():
+        (folder / name).write_text(draw())
+
+
+if __name__ == "__main__":
+    main()

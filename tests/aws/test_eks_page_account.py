@@ -1,0 +1,41 @@
+"""docs/eks.md: what it does to an AWS account, in the page's order, against moto's server."""
+
+from __future__ import annotations
+
+import re
+
+from eks_page import clone, commands, run, said_to
+
+SUBNET = re.compile(r"subnet-\w+")
+
+
+def masked(lines: list[str]) -> list[str]:
+    """Return lines with one word for every subnet's name."""
+    return [SUBNET.sub("subnet", line) for line in lines]
+
+
+def test_profiles_are_made_shown_and_deleted_as_the_page_says(cloud, tmp_path):
+    folder, eks = clone(tmp_path / "clone"), cloud.client("eks")
+
+    def profiles() -> list[str]:
+        return sorted(eks.list_fargate_profiles(clusterName="demo")["fargateProfileNames"])
+
+    there = []
+    for command in commands("account"):
+        done = run(command, folder)
+
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        said = masked((done.stderr + done.stdout).splitlines())
+        assert [line for line in masked(said_to(command)) if line not in said] == []
+        there.append(profiles())
+
+    assert there == [
+        ["trunkline"],
+        ["trunkline"],
+        ["trunkline", "trunkline-server"],
+        ["trunkline-server"],
+    ]
+    server = eks.describe_fargate_profile(clusterName="demo", fargateProfileName="trunkline-server")
+    assert server["fargateProfile"]["selectors"] == [
+        {"namespace": "trunkline", "labels": {"app.kubernetes.io/component": "server"}}
+    ]
