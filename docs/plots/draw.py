@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from svg import BOTTOM, COLOURS, FAINT, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, Scale, apart
@@ -16,7 +17,7 @@ from trunkline.aws.pods import read_pod
 from trunkline.model import spec_rules
 from trunkline.scaling import fargate, placement
 from trunkline.scaling.placement import Run
-from trunkline.scaling.pods import GIB
+from trunkline.scaling.pods import GIB, Amounts, Container, Pod
 from trunkline.scaling.prices import prices
 
 HERE = Path(__file__).resolve().parent
@@ -67,18 +68,31 @@ def start_up() -> str:
 
 
 def price() -> str:
-    """What a job costs in each place, against its work."""
+    """What a job of the article's pipeline costs in each place, against its work."""
+    return _prices(POD, "edges.json, 1 CPU and 4 GiB: an exact fit on Fargate")
+
+
+def price_uneven() -> str:
+    """The same for a pipeline whose request is no size of Fargate's."""
+    uneven = Amounts(cpu_millis=3000, memory=8 * GIB)
+    pod = replace(POD, containers=(Container(name="user", requests=uneven),), init_containers=())
+    fit = fargate.fit(pod, PRICES)
+    assert fit is not None
+    return _prices(pod, f"3 CPU and 8 GiB: {fit.size} on Fargate")
+
+
+def _prices(pod: Pod, what: str) -> str:
     width, height = WIDTH - LEFT - RIGHT - 150, HEIGHT - TOP - BOTTOM
     works = [10.0 ** (step / 20) for step in range(0, 67)]  # minutes
     works = [work for work in works if work <= 1500]
     x = Scale(1, 1500, LEFT, LEFT + width)
-    y = Scale(0.003, 6, TOP + height, TOP)
+    y = Scale(0.001, 10, TOP + height, TOP)
     drawing = Drawing(
-        "Price of one job, with the idle tail behind it",
-        f"edges.json: 1 CPU and 4 GiB, up to {SPEC.parallelism} workers, datums of {DATUM:g} s, small image; "
+        f"Price of one job: {what}",
+        f"Up to {SPEC.parallelism} workers, datums of {DATUM:g} s, a small image, the idle tail counted; "
         f"{PRICES.region}, list prices of {PRICES.as_of}",
     )
-    for dollars in (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3):
+    for dollars in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10):
         drawing.line(LEFT, y.at(dollars), LEFT + width, y.at(dollars))
         drawing.text(LEFT - 8, y.at(dollars) + 4, f"{dollars:g}", anchor="end", size=12, colour=FAINT)
     for work, words in (
@@ -94,8 +108,8 @@ def price() -> str:
     drawing.text(LEFT + width / 2, HEIGHT - 14, "work of the job, all datums together", anchor="middle")
     drawing.text(22, TOP + height / 2, "USD per job", anchor="middle", turn=True)
     ends = []
-    for (name, forecast), colour in zip(PLACES.items(), COLOURS, strict=False):
-        costs = [(work, forecast(run(work))) for work in works]
+    for (name, forecast), colour in zip(PLACES.items(), COLOURS, strict=True):
+        costs = [(work, _dollars(forecast(run(pod, work)))) for work in works]
         drawing.path([(x.at(work), y.at(cost)) for work, cost in costs], colour)
         ends.append((name, y.at(costs[-1][1]), colour))
     for (name, at, colour), place in zip(ends, apart([at for _, at, _ in ends], 16), strict=True):
@@ -104,10 +118,10 @@ def price() -> str:
     return drawing.whole()
 
 
-def run(minutes: float) -> Run:
+def run(pod: Pod, minutes: float) -> Run:
     """Return a job of so many minutes of work."""
     return Run(
-        pod=POD,
+        pod=pod,
         workers=SPEC.parallelism,
         autoscaling=SPEC.autoscaling,
         datums=max(1, round(minutes * MINUTE / DATUM)),
@@ -122,12 +136,13 @@ def _dollars(forecast: placement.Forecast | None) -> float:
 
 
 PLACES = {
-    "Fargate": lambda one: _dollars(placement.on_fargate(one, PRICES)),
-    "node group, 10 min": lambda one: _dollars(placement.on_nodes(one, PRICES, karpenter=False)),
-    "node group, 60 s": lambda one: _dollars(
-        placement.on_nodes(one, PRICES, karpenter=False, unneeded=placement.UNNEEDED_WORKERS)
+    "Fargate": lambda one: placement.on_fargate(one, PRICES),
+    "node group, 10 min": lambda one: placement.on_nodes(one, PRICES, karpenter=False),
+    "node group, 60 s": lambda one: placement.on_nodes(
+        one, PRICES, karpenter=False, unneeded=placement.UNNEEDED_WORKERS
     ),
-    "Karpenter": lambda one: _dollars(placement.on_nodes(one, PRICES, karpenter=True)),
+    "Karpenter": lambda one: placement.on_nodes(one, PRICES, karpenter=True),
+    "Karpenter, Spot": lambda one: placement.on_nodes(one, PRICES, karpenter=True, spot=True),
 }
 
 
@@ -161,13 +176,13 @@ def limits() -> str:
     drawing.line(*asked, *given, COLOURS[1], 2)
     drawing.dot(*asked, COLOURS[1], 5)
     drawing.dot(*given, COLOURS[1], 7)
-    drawing.line(given[0] - 6, given[1] - 6, given[0] - 70, given[1] - 62, COLOURS[1])
     words = f"edges.json: {POD.cpu_millis / 1000:g} CPU and {POD.memory / GIB:g} + 0.25 GB become {fit.size}"
-    drawing.text(given[0] - 76, given[1] - 69, words, anchor="middle", size=12, colour=COLOURS[1], bold=True)
+    drawing.text(LEFT + 12, given[1] - 69, words, size=12, colour=COLOURS[1], bold=True)
+    drawing.line(given[0] - 6, given[1] - 6, given[0] - 70, given[1] - 62, COLOURS[1])
     return drawing.whole()
 
 
-PLOTS = {"start-up.svg": start_up, "price.svg": price, "limits.svg": limits}
+PLOTS = {"start-up.svg": start_up, "price.svg": price, "price-uneven.svg": price_uneven, "limits.svg": limits}
 
 
 def main() -> None:

@@ -6,12 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from eks_page import PAGE, ROOT, blocks, clone, commands, place, run, said_to
 
 from trunkline.model import spec_rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PLOTS = ROOT / "docs/plots"
 
@@ -79,26 +83,37 @@ def test_the_pipeline_of_the_page_is_that_of_the_example():
     assert spec_rules.load(shown).autoscaling
 
 
-def test_the_smaller_request_that_the_page_proposes_gets_the_smaller_machine(folder):
-    spec = json.loads((ROOT / "examples/opencv/edges.json").read_text())
-    assert '`"cpu": 0.95`' in PAGE
-    spec["resource_requests"]["cpu"] = 0.95
-    (folder / "smaller.json").write_text(json.dumps(spec))
+@pytest.mark.parametrize(("memory", "machine"), [("8Gi", "2vCPU 9GB"), ("7.6Gi", "1vCPU 8GB")])
+def test_the_requests_that_the_page_warns_of_get_these_machines(folder, memory, machine):
+    assert f'"{memory}"' in PAGE
+    plan = json.loads(run(f"trunkline fargate plan -f {asking(folder, 1, memory)} -o json", folder).stdout)
 
-    done = run("trunkline fargate plan -f smaller.json -o json", folder)
-
-    assert json.loads(done.stdout)["machine"]["capacity_provisioned"] == "1vCPU 5GB"
+    assert plan["machine"]["capacity_provisioned"] == machine
+    assert any("less" in one["sentence"] for one in plan["findings"]) == (memory == "8Gi")
 
 
 def test_the_break_evens_that_the_page_tells_are_those_of_the_plan(folder):
-    (command,) = (one for one in commands("offline") if one.startswith("trunkline nodes plan"))
-    runs = json.loads(run(f"{command} -o json", folder).stdout)["runs"]
-    minutes = {one["place"]: one["break_even"] * one["workers"] / 60 for one in runs if one["break_even"]}
+    def minutes(file: str) -> dict[str, float | None]:
+        command = f"trunkline nodes plan -f {file} --datums 500 --seconds-per-datum 4 -o json"
+        runs = json.loads(run(command, folder).stdout)["runs"]
+        return {one["place"]: one["break_even"] and one["break_even"] * one["workers"] / 60 for one in runs}
 
+    fitting, uneven = minutes("examples/opencv/edges.json"), minutes(asking(folder, 3, "8Gi"))
+
+    assert "no node on demand is cheaper, however long the job" in PAGE
+    assert (fitting["node group, 60 s"], fitting["karpenter"]) == (None, None)
     assert "up to about a quarter of an hour of work" in PAGE
-    assert minutes["karpenter"] == pytest.approx(15, rel=0.2)
+    assert uneven["karpenter"] == pytest.approx(15, rel=0.2)
     assert "up to about two hours" in PAGE
-    assert minutes["node group"] == pytest.approx(120, rel=0.2)
+    assert uneven["node group"] == pytest.approx(120, rel=0.2)
+
+
+def asking(folder: Path, cpu: float, memory: str) -> str:
+    """Write the page's pipeline with another request; return the file's name."""
+    spec = json.loads((ROOT / "examples/opencv/edges.json").read_text())
+    spec["resource_requests"] = {"cpu": cpu, "memory": memory}
+    (folder / "asking.json").write_text(json.dumps(spec))
+    return "asking.json"
 
 
 def test_the_plots_are_those_that_the_program_draws(tmp_path):
