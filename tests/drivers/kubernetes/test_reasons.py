@@ -6,7 +6,7 @@ import pytest
 from lightkube.resources.core_v1 import Node, Pod
 
 from trunkline.drivers.fleets.kubernetes import reasons
-from trunkline.drivers.fleets.kubernetes.machines import machine
+from trunkline.drivers.fleets.kubernetes.machines import machine, with_pod
 from trunkline.drivers.fleets.kubernetes.reasons import Note
 
 
@@ -106,7 +106,19 @@ LACK_IN_WORDS = (
             pod(schedulerName="fargate-scheduler"),
             {"FailedScheduling": note("Pod not supported on Fargate: fields not supported: Privileged")},
             "Fargate does not take this pod: Pod not supported on Fargate: fields not supported: Privileged",
-            False,
+            True,
+        ),
+        (
+            pod(schedulerName="fargate-scheduler"),
+            {"FailedScheduling": note("Pod cpu/memory requirement exceeds max Fargate configuration")},
+            "Fargate does not take this pod: Pod cpu/memory requirement exceeds max Fargate configuration",
+            True,
+        ),
+        (
+            pod(schedulerName="fargate-scheduler"),
+            {"FailedScheduling": note("Fargate capacity is unavailable at this time.")},
+            "Fargate does not start a node for it yet: Fargate capacity is unavailable at this time",
+            True,
         ),
         (on_node(), {}, "is placed on node-1, which has not begun with it", False),
         (
@@ -346,3 +358,23 @@ def test_the_kind_of_a_machine_is_read_from_its_labels(labels, kind, group):
     read = machine(Node.from_dict({"metadata": {"name": "n", "labels": labels, "annotations": acted}}))
 
     assert (read.kind, read.group, read.pretended) == (kind, group, True)
+
+
+def test_a_machine_of_fargate_is_of_the_profile_and_the_size_that_its_pod_tells():
+    node = machine(
+        Node.from_dict(
+            {"metadata": {"name": "fargate-ip-1", "labels": {"eks.amazonaws.com/compute-type": "fargate"}}}
+        )
+    )
+    taken = Pod.from_dict(
+        {
+            "metadata": {
+                "labels": {"eks.amazonaws.com/fargate-profile": "batch"},
+                "annotations": {"CapacityProvisioned": "2vCPU 5GB"},
+            }
+        }
+    )
+
+    read = with_pod(node, taken)
+
+    assert (read.kind, read.group, read.instance_type) == ("fargate", "batch", "2vCPU 5GB")

@@ -109,7 +109,6 @@ class Known:
 
     def _machine_of(self, name: str, worker: Worker) -> Machine:
         pod = worker.pod
-        annotations = (pod.metadata.annotations if pod is not None and pod.metadata else None) or {}
         known = self._machines.get(name)
         if known is None:
             kind = "node"
@@ -118,10 +117,7 @@ class Known:
             elif name.startswith("fargate-"):
                 kind = "fargate"
             known = Machine(name=name, kind=kind, ready=worker.sighting.phase is WorkerPhase.RUNNING)
-        if known.kind == "fargate" and "CapacityProvisioned" in annotations:
-            # What is billed; the node itself shows the machine behind it.
-            return replace(known, instance_type=annotations["CapacityProvisioned"])
-        return known
+        return known if pod is None else machines.with_pod(known, pod)
 
     # what the cluster tells
 

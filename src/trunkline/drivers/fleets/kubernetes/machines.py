@@ -7,6 +7,7 @@ for node pools, eksctl for its own groups, Karpenter for its pools.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
@@ -14,7 +15,7 @@ from trunkline.model.quantities import parse_bytes, parse_cpus
 from trunkline.model.workers import Machine
 
 if TYPE_CHECKING:
-    from lightkube.resources.core_v1 import Node
+    from lightkube.resources.core_v1 import Node, Pod
 
 #: Labels that name the group of a node, the surest first.
 _GROUPS = (
@@ -29,6 +30,8 @@ _SPOT = (
     ("cloud.google.com/gke-spot", "true"),
     ("kubernetes.azure.com/scalesetpriority", "spot"),
 )
+#: On pods that Fargate has taken: the profile's name, and the size that is billed.
+_PROFILE, _CAPACITY = "eks.amazonaws.com/fargate-profile", "CapacityProvisioned"
 #: On nodes that kwok acts.
 _ACTED = ("kwok.x-k8s.io/node", "fake")
 
@@ -61,9 +64,20 @@ def machine(node: Node) -> Machine:
     )
 
 
+def with_pod(machine: Machine, pod: Pod) -> Machine:
+    """Add what only a pod on it tells: a node of Fargate shows the machine behind it, and not whose it is."""
+    if machine.kind != "fargate" or pod.metadata is None:
+        return machine
+    return replace(
+        machine,
+        group=(pod.metadata.labels or {}).get(_PROFILE, machine.group),
+        instance_type=(pod.metadata.annotations or {}).get(_CAPACITY, machine.instance_type),
+    )
+
+
 def _kind(labels: dict[str, str]) -> tuple[str, str]:
     if labels.get("eks.amazonaws.com/compute-type") == "fargate":
-        return "fargate", labels.get("eks.amazonaws.com/fargate-profile", "")
+        return "fargate", labels.get(_PROFILE, "")
     if pool := labels.get("karpenter.sh/nodepool"):
         return "karpenter", pool
     for label in _GROUPS:

@@ -86,11 +86,15 @@ def waiting(pod: Pod, notes: Mapping[str, Note]) -> Waiting:
 def _on_fargate(message: str, notes: Mapping[str, Note]) -> Waiting:
     failed = notes.get("FailedScheduling")
     told = message or (failed.message if failed else "")
-    if "not supported on Fargate" in told:
-        return Waiting(f"Fargate does not take this pod: {_short(told)}")
-    if told and "profile" in told:
-        return Waiting(f"Fargate has no profile for this pod: {_short(told)}")
-    return Waiting("Fargate is starting a node for it, which takes about a minute")
+    if not told:
+        return Waiting("Fargate is starting a node for it, which takes about a minute")
+    # Whatever it is, a node is not on its way: that is no part of how long a start takes. It may pass by itself
+    # (a claim that gets bound, a quota that grows), so none of it is hopeless.
+    if "not supported on Fargate" in told or "exceed" in told:
+        return Waiting(f"Fargate does not take this pod: {_short(told)}", queued=True)
+    if "profile" in told:
+        return Waiting(f"Fargate has no profile for this pod: {_short(told)}", queued=True)
+    return Waiting(f"Fargate does not start a node for it yet: {_short(told)}", queued=True)
 
 
 def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note]) -> Waiting:
