@@ -219,6 +219,8 @@ demands = st.builds(
     unclaimed=st.integers(0, 12),
     claimed=st.integers(0, 12),
     seconds_per_datum=st.none() | st.floats(0, 10),
+    foreseen=st.integers(0, 3),
+    foreseen_in=st.floats(0, 20),
 )
 policies = st.builds(
     Policy,
@@ -226,6 +228,7 @@ policies = st.builds(
     autoscaling=st.booleans(),
     stopped=st.booleans(),
     startup_seconds=st.floats(0, 4),
+    keep_seconds=st.floats(0, 4),
 )
 
 
@@ -327,11 +330,26 @@ def test_nothing_happens_before_the_decision_wakes(
     first = decide(wanted, allowed, observed, NOW)
     there = carried_out(observed, first, NOW)
     if first.wake_at is None:
-        later = decide(wanted, allowed, there, NOW + 1e6)
-        assert (later.start, later.retire) == (0, ())
+        # What is foreseen comes nearer, and is worked out anew.
+        later = decide(replace(wanted, foreseen=0), allowed, there, NOW + 1e6)
+        assert wanted.foreseen or (later.start, later.retire) == (0, ())
     else:
-        assert decide(wanted, allowed, there, first.wake_at).retire
-        assert not decide(wanted, allowed, there, (NOW + first.wake_at) / 2 - 1e-6).retire
+        half = (first.wake_at - NOW) / 2 - 1e-6
+        nearer = replace(wanted, foreseen_in=max(0.0, wanted.foreseen_in - half))
+        between = decide(nearer, allowed, there, NOW + half)
+        assert (between.start, between.retire) == (0, ())
+
+
+@given(st.integers(1, 3), st.floats(0, 20), st.floats(0, 4))
+def test_a_pipeline_at_rest_wakes_in_time_for_what_is_foreseen(
+    datums: int, seconds: float, startup: float
+) -> None:
+    allowed = replace(policy(5), startup_seconds=startup)
+
+    decision = decide(foreseen(datums, seconds), allowed, workers(), NOW)
+
+    if not decision.start:
+        assert decision.wake_at == pytest.approx(NOW + seconds - startup)
 
 
 # --- a job from nothing to nothing ---------------------------------------------------------------------

@@ -155,9 +155,11 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
     busy = len(fleet) - len(coming) - len(idle)
 
     limit = 0 if policy.stopped else policy.workers
-    foreseen = _foreseen(demand, policy, started=bool(fleet))
+    # What is foreseen starts workers one start ahead, and keeps those that are there if it slips a little.
+    near = _foreseen(demand, policy, starts=1.0)
+    foreseen = near or (_foreseen(demand, policy, starts=FORESIGHT_SLACK) if fleet else 0)
     useful = _useful(demand, policy, busy, foreseen)
-    wanted = min(useful, _worth_starting(demand, policy))
+    wanted = min(_useful(demand, policy, busy, near), _worth_starting(demand, policy))
     start = max(0, wanted - len(fleet))
     surplus = max(0, len(fleet) - useful)
 
@@ -193,7 +195,7 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
         start=start,
         retire=tuple(worker.id for worker in (*cancelled, *retired)),
         sentence=sentence,
-        wake_at=_wake_at(demand, policy, kept[0].since + keep if kept else None, foreseen, now),
+        wake_at=_wake_at(demand, policy, kept[0].since + keep if kept else None, near, now),
     )
 
 
@@ -228,18 +230,16 @@ def grace_seconds(seconds_per_datum: float | None) -> float:
     return min(max(GRACE_DATUMS * seconds_per_datum, LEAST_GRACE), MOST_GRACE)
 
 
-def _foreseen(demand: Demand, policy: Policy, *, started: bool) -> int:
-    """Return how many datums that are still to come count already."""
-    horizon = policy.startup_seconds * (FORESIGHT_SLACK if started else 1.0)
-    return demand.foreseen if policy.autoscaling and demand.foreseen_in <= horizon else 0
+def _foreseen(demand: Demand, policy: Policy, *, starts: float) -> int:
+    """Return how many datums come within so many starts."""
+    near = demand.foreseen_in <= starts * policy.startup_seconds
+    return demand.foreseen if policy.autoscaling and near else 0
 
 
-def _wake_at(
-    demand: Demand, policy: Policy, retire_at: float | None, foreseen: int, now: float
-) -> float | None:
+def _wake_at(demand: Demand, policy: Policy, retire_at: float | None, near: int, now: float) -> float | None:
     """Return when time alone changes the answer."""
     times = [] if retire_at is None else [retire_at]
-    if demand.foreseen and not foreseen and policy.autoscaling and not policy.stopped:
+    if demand.foreseen and not near and policy.autoscaling and not policy.stopped:
         times.append(now + max(0.0, demand.foreseen_in - policy.startup_seconds))
     return min(times, default=None)
 
