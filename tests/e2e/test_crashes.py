@@ -131,6 +131,31 @@ def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(server:
         assert hashes_of(client, "images@master") == expected
 
 
+def test_a_server_killed_around_the_end_of_a_job_settles_it_once(server: Server, notes: Path) -> None:
+    """The kills sweep over hand-in, settling and the transaction that ends the job."""
+    client = server.client()
+    images = make_repo(client, "images")
+    edges = make_pipeline(client, "edges", noting(notes, 0.0), "images")
+
+    for number, delay in enumerate(
+        (0.0, 0.003, 0.006, 0.01, 0.015, 0.025, 0.05)
+    ):  # seconds after the command
+        path = f"/{number}"
+        commit = put(client, images, {path: b"%d" % number})
+        until(lambda: path[1:] in runs(notes), f"the command of {path}")  # noqa: B023 - called at once
+        threading.Event().wait(delay)
+        server.kill()
+        server.start()
+        client = server.client()
+
+        info = ended(client, edges, commit)
+
+        assert info.state == pps.JobState.JOB_SUCCESS
+        assert (info.data_total, info.data_processed, info.data_skipped) == (number + 1, 1, number)
+    whole = {f"/{number}": b"%d" % number for number in range(7)}
+    assert files_of(client, "edges@master") == whole
+
+
 def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: Server, notes: Path) -> None:
     client = server.client()
     images = make_repo(client, "images")
