@@ -1,0 +1,505 @@
+"""Workers as pods on a real Kubernetes, and 1,000 of them on pretended nodes.
+
+Beside our figures stand, from the same run on the same cluster: bare creates of the same pod by the same client
+library with as many calls at a time, the start of bare pods of the same image, and the process fleet. Times of
+calls are the API server's own, from its audit log; phases of pods are stamped when a watch tells them; commands
+tell when they run over the network.
+
+Needs root and the folder named by KUBEBUILDER_ASSETS, as ``scripts/test-kubernetes`` does; says so otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import common
+import grpc
+import grpc.aio
+import psutil
+from lightkube import AsyncClient, KubeConfig
+from lightkube.resources.core_v1 import Pod
+
+from trunkline.rpc.gen import worker_api_pb2
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "kubernetes"))
+import cluster as clusters
+import images
+import installation
+
+#: Seconds that a command works where the length of a job is measured.
+WORK = 3.0
+MANY = 1000
+DATUMS = 500
+#: Calls under way together, of the fleet and of the bare creates.
+IN_FLIGHT = 32
+SMALL = {"cpu": 0.01, "memory": "16Mi"}
+FAKE = {
+    "nodeSelector": {"type": clusters.FAKE_LABEL},
+    "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
+}
+USER = {"kind": "User", "name": "trunkline", "apiGroup": "rbac.authorization.k8s.io"}
+
+
+class Watch:
+    """When what happened to the pods of a namespace, by this machine's clock as the watch told it."""
+
+    def __init__(self, cluster: clusters.Cluster, namespace: str) -> None:
+        self.told: list[tuple[float, str, str, str]] = []
+        self._watch = lambda: cluster.watch_pods(subprocess.PIPE, namespace)
+        self._process, self._closed = self._watch(), False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            for line in self._process.stdout:
+                self.told.append((time.time(), *clusters.pod_change(line)))
+            self._process.wait()
+            if self._closed:
+                return
+            # The API server ends the watches of those who read slowly; the next one begins with all there is.
+            self._process = self._watch()
+
+    def first(self, phase: str) -> dict[str, float]:
+        """When each pod was first seen in a phase."""
+        found: dict[str, float] = {}
+        for at, change, pod, seen in list(self.told):
+            if seen == phase and change != "DELETED":
+                found.setdefault(pod, at)
+        return found
+
+    def close(self) -> None:
+        self._closed = True
+        self._process.kill()
+        self._thread.join()
+
+
+class IdleWorkers:
+    """What the workers in pretended pods would say if they were there: they register and wait for work."""
+
+    #: Seconds that a worker lets the server wait, and workers on one connection: a thousand would do nothing else.
+    WAIT, ON_ONE = 30.0, 20
+
+    def __init__(self, address: str, pods: list[dict[str, Any]]) -> None:
+        self._credentials = [credentials(pod) for pod in pods]
+        self._address = address
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._run(),), daemon=True
+        )
+        self._thread.start()
+
+    async def _run(self) -> None:
+        parts = [self._credentials[at :: self.ON_ONE] for at in range(self.ON_ONE)]
+        await asyncio.gather(*(self._some(part) for part in parts))
+
+    async def _some(self, credentials: list[tuple[tuple[str, str], ...]]) -> None:
+        async with grpc.aio.insecure_channel(self._address) as channel:
+            register = channel.unary_unary("/trunkline.worker.v1.Worker/Register")
+            claim = channel.unary_unary("/trunkline.worker.v1.Worker/Claim")
+            wait = worker_api_pb2.ClaimRequest(wait_seconds=self.WAIT).SerializeToString()
+
+            async def live(metadata: tuple[tuple[str, str], ...]) -> None:
+                await register(b"", metadata=metadata)
+                while not worker_api_pb2.ClaimResponse.FromString(
+                    await claim(wait, metadata=metadata)
+                ).retire:
+                    pass
+
+            await asyncio.gather(*map(live, credentials))
+
+    def join(self) -> None:
+        self._thread.join()
+
+
+def credentials(pod: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return what the worker of a pod shows to the server."""
+    [worker] = [each for each in pod["spec"]["containers"] if each["name"] == "worker"]
+    given = {each["name"]: each.get("value", "") for each in worker["env"]}
+    return ("worker-id", given["TRUNKLINE_WORKER_ID"]), ("worker-token", given["TRUNKLINE_WORKER_TOKEN"])
+
+
+class Bench:
+    """The cluster with everything on it."""
+
+    def __init__(self, cluster: clusters.Cluster, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        node = cluster.add_node([images.pause(folder), images.busybox(folder, images.BUSYBOX)])
+        for archive in installation.build_images(folder / "trunkline"):
+            node.load(archive)
+        cluster.start_kwok()
+        cluster.add_fake_nodes(10)
+        self._namespaces = 0
+
+    def namespace(self) -> str:
+        """Make a namespace in which the server has its rights."""
+        self._namespaces += 1
+        name = f"bench-{self._namespaces}"
+        self.cluster.kubectl("create", "namespace", name)
+        self.cluster.apply(*installation.rights(name, USER))
+        clusters.until(
+            lambda: self.cluster.kubectl("-n", name, "get", "sa", "default", check=False), "its account"
+        )
+        return name
+
+    @contextlib.contextmanager
+    def server(self, namespace: str) -> Iterator[common.Server]:
+        """Run a server whose workers are pods of a namespace."""
+        os.environ["KUBECONFIG"] = str(self.cluster.kubeconfig_of("trunkline"))
+        options = ["--fleet", "kubernetes", "--namespace", namespace, "--listen", f"{self.cluster.host}:0"]
+        with common.server(*options, "--worker-image", installation.WORKER_IMAGE) as server:
+            yield server
+
+    def creates(self, user: str, namespace: str) -> list[float]:
+        """When the API server had answered the pod creates of a user."""
+        return sorted(
+            clusters.stamp(entry["stageTimestamp"])
+            for entry in self.cluster.audited(user)
+            if entry["verb"] == "create"
+            and clusters.resource_of(entry) == "pods"
+            and entry["objectRef"].get("namespace") == namespace
+        )
+
+
+def bare_creates(bench: Bench, namespace: str, pod: dict[str, Any], count: int) -> None:
+    """Create so many pods like this one with the client library, nothing else."""
+
+    async def create_all() -> None:
+        config = KubeConfig.from_file(bench.cluster.kubeconfig_of("bare")).get()
+        client = AsyncClient(config, namespace=namespace)
+        slots = asyncio.Semaphore(IN_FLIGHT)
+
+        async def create(number: int) -> None:
+            async with slots:
+                await client.create(Pod.from_dict(numbered(pod, namespace, number)))
+
+        await asyncio.gather(*(create(number) for number in range(count)))
+        await client.close()
+
+    asyncio.run(create_all())
+
+
+def numbered(pod: dict[str, Any], namespace: str, number: int) -> dict[str, Any]:
+    """Return a pod like another one, without what the API server has added."""
+    like = copy.deepcopy(pod)
+    like["metadata"] = {
+        "name": f"bare-{number}",
+        "namespace": namespace,
+        "labels": {**pod["metadata"]["labels"], "app.kubernetes.io/managed-by": "bench"},
+        "annotations": pod["metadata"].get("annotations", {}),
+    }
+    like.pop("status", None)
+    for field in ("nodeName", "serviceAccount", "serviceAccountName", "priority", "preemptionPolicy"):
+        like["spec"].pop(field, None)
+    return like
+
+
+def script(work: float, url: str = "") -> list[str]:
+    """Return a command that tells that it runs, works, and copies its input."""
+    tell = f"wget -q -O /dev/null {url}/$(basename /pfs/data/*); " if url else ""
+    return ["sh", "-ec", f"{tell}sleep {work:g}; cp /pfs/data/* /pfs/out/"]
+
+
+def files(count: int) -> Iterator[tuple[str, bytes]]:
+    return ((f"/{number:06d}", b"%d" % number) for number in range(count))
+
+
+def settled(bench: Bench, namespace: str) -> None:
+    """Wait until no worker is left."""
+    clusters.until(lambda: not installation.pods_of(bench.cluster, namespace), "the workers to be gone")
+
+
+# --- five workers from zero ----------------------------------------------------------------------------------
+
+
+def five(bench: Bench, turns: int = 5) -> list[list[str]]:
+    """Ten pictures' worth of datums on five pods from zero."""
+    created, commanded, whole, calls = [], [], [], []
+    namespace = bench.namespace()
+    ledger = installation.Ledger(bench.cluster.host)
+    ledger.let_go()
+    with bench.server(namespace) as server:
+        server.create_repo("data")
+        spec: dict[str, Any] = {
+            "image": images.BUSYBOX,
+            "autoscaling": True,
+            "parallelism_spec": {"constant": 5},
+            "resource_requests": SMALL,
+            "datum_set_spec": {"number": 1},
+        }
+        server.create_pipeline("each", script(WORK, ledger.url), "data", **spec)
+        pod = None
+        for turn in range(turns):
+            watch = Watch(bench.cluster, namespace)
+            counted = len(bench.creates("trunkline", namespace))
+            asked = sum(bench.cluster.asked("trunkline").values())
+            ledger.forget()
+            commit = server.start_commit("data")
+            server.put(commit, ((f"/{turn}-{path[1:]}", data) for path, data in files(10)))
+            begun = time.time()
+            server.finish_commit(commit)
+            server.wait_job("each", commit.id)
+            whole.append(time.time() - begun)
+            pod = pod or installation.pods_of(bench.cluster, namespace)[0]
+            settled(bench, namespace)
+            stamps = bench.creates("trunkline", namespace)[counted:]
+            created.append(stamps[4] - begun)
+            running = sorted(watch.first("Running").values())
+            commanded += [
+                told - ran for told, ran in zip(ledger.times()[: len(running)], running, strict=True)
+            ]
+            calls.append((sum(bench.cluster.asked("trunkline").values()) - asked) / len(stamps))
+            watch.close()
+    bare = [bare_start(bench, pod) for _ in range(turns)]
+    ledger.close()
+    limit = common.median(bare) + 2 * WORK + 2
+    head = common.median(whole)
+    return [
+        ["commit -> five worker pods created", common.spread(created, 1000, 0) + " ms", "", "300 ms"],
+        ["pod Running -> its command starts", common.spread(commanded, 1000, 0) + " ms", "", "1000 ms"],
+        ["five bare pods of that kind: created -> all Running", common.spread(bare, 1, 2) + " s", "1", ""],
+        [
+            f"commit of ten files -> job done, five pods from zero, {WORK:g} s of work each",
+            common.spread(whole, 1, 2) + " s",
+            f"{head / common.median(bare):.1f}",
+            f"{limit:.1f} s",
+        ],
+        ["API calls per worker life, watches included", common.spread(calls, 1, 1), "", "6"],
+    ]
+
+
+def bare_start(bench: Bench, pod: dict[str, Any]) -> float:
+    """Return how long five pods of a kind take from their creates to Running."""
+    namespace = bench.namespace()
+    watch = Watch(bench.cluster, namespace)
+    begun = time.time()
+    bare_creates(bench, namespace, pod, 5)
+    clusters.until(lambda: len(watch.first("Running")) == 5, "five bare pods to run")
+    took = max(watch.first("Running").values()) - begun
+    watch.close()
+    bench.cluster.kubectl("delete", "namespace", namespace)
+    return took
+
+
+# --- datums --------------------------------------------------------------------------------------------------
+
+
+def datums(bench: Bench, turns: int = 3) -> list[list[str]]:
+    """What a datum costs in a pod and in a process, both with two warm workers."""
+    spec: dict[str, Any] = {"parallelism_spec": {"constant": 2}, "resource_requests": SMALL}
+    pods, processes, calls = [], [], 0
+    for _ in range(turns):
+        namespace = bench.namespace()
+        with bench.server(namespace) as server:
+            server.create_repo("data")
+            server.create_pipeline("each", ["true"], "data", image=images.BUSYBOX, **spec)
+            server.await_workers("each", 2)
+            before = bench.cluster.asked("trunkline")
+            pods.append(one_job(server))
+            made = bench.cluster.asked("trunkline") - before
+            calls += sum(number for (verb, _), number in made.items() if verb not in ("list", "watch"))
+        bench.cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+        with common.server() as server:
+            server.create_repo("data")
+            server.create_pipeline("each", ["true"], "data", **spec)
+            server.await_workers("each", 2)
+            processes.append(one_job(server))
+    ratio = common.median(pods) / common.median(processes)
+    each = 1000.0 / DATUMS
+    return [
+        [
+            f"process fleet: a datum of `true`, of {DATUMS}",
+            common.spread(processes, each, 2) + " ms",
+            "1",
+            "",
+        ],
+        ["pods: the same", common.spread(pods, each, 2) + " ms", f"{ratio:.2f}", "1.3"],
+        [f"API calls for {turns * DATUMS} datums on warm workers", str(calls), "", "0"],
+    ]
+
+
+def one_job(server: common.Server) -> float:
+    commit = server.start_commit("data")
+    server.put(commit, files(DATUMS))
+    return common.timed(lambda: (server.finish_commit(commit), server.wait_job("each", commit.id)))
+
+
+# --- many ----------------------------------------------------------------------------------------------------
+
+
+def many(bench: Bench) -> list[list[str]]:
+    """A thousand workers in one step, on nodes that pretend."""
+    namespace, other = bench.namespace(), bench.namespace()
+    with bench.server(namespace) as server:
+        process = psutil.Process(server.process.pid)
+        server.create_repo("data")
+        watch = Watch(bench.cluster, namespace)
+        busy = cpu(process)
+        begun = time.time()
+        server.create_pipeline(
+            "each",
+            ["true"],
+            "data",
+            image=images.BUSYBOX,
+            parallelism_spec={"constant": MANY},
+            resource_requests=SMALL,
+            pod_spec=json.dumps(FAKE),
+        )
+        clusters.until(lambda: len(watch.first("Running")) >= MANY, f"{MANY} pods to run", 600)
+        all_running = max(watch.first("Running").values()) - begun
+        worked = cpu(process) - busy
+        stamps = bench.creates("trunkline", namespace)
+        rate = (len(stamps) - 1) / (stamps[-1] - stamps[0])
+        pods = installation.pods_of(bench.cluster, namespace)
+        workers = IdleWorkers(server.address, pods)
+        server.await_workers("each", MANY, 300)
+        marked = {"patch": 0}
+        while marked["patch"] < MANY:  # idle ones are free to go: one call each
+            asked = bench.cluster.asked("trunkline")
+            marked = {"patch": sum(number for (verb, _), number in asked.items() if verb == "patch")}
+            time.sleep(1)
+        steady(process)
+        before, at = cpu(process), time.monotonic()
+        calls = sum(bench.cluster.asked("trunkline").values())
+        time.sleep(30)
+        idle = (cpu(process) - before) / (time.monotonic() - at)
+        idle_calls = sum(bench.cluster.asked("trunkline").values()) - calls
+        memory = process.memory_info().rss / (1 << 20)
+        began = time.time()
+        server.channel.unary("/pps_v2.API/StopPipeline", stop_request("each"), 120.0)
+        clusters.until(lambda: not installation.pods_of(bench.cluster, namespace), "all to be gone", 600)
+        gone = time.time() - began
+        workers.join()
+        total = bench.cluster.asked("trunkline")
+        watch.close()
+    bare_creates(bench, other, pods[0], MANY)
+    bare = bench.creates("bare", other)[-MANY:]
+    bare_rate = (len(bare) - 1) / (bare[-1] - bare[0])
+    writes = sum(number for (verb, _), number in total.items() if verb in ("create", "delete", "patch"))
+    return [
+        [f"bare creates of {MANY} such pods, {IN_FLIGHT} at a time", f"{bare_rate:.0f}/s", "1", ""],
+        [f"{MANY} workers created in one step", f"{rate:.0f}/s", f"{rate / bare_rate:.2f}", "0.8"],
+        ["first to last: create pipeline -> all pods Running", f"{all_running:.1f} s", "", ""],
+        ["processor time of the server until then", f"{worked:.1f} s", "", ""],
+        [
+            f"processor of the server with {MANY} idle workers, 30 s",
+            f"{100 * idle:.1f} % of a core",
+            "",
+            "2 %",
+        ],
+        ["API calls in these 30 s", str(idle_calls), "", "0"],
+        ["memory of the server beside them", f"{memory:.0f} MiB", "", ""],
+        [f"stop pipeline -> all {MANY} pods gone", f"{gone:.1f} s", "", ""],
+        ["API calls that change something, per worker", f"{writes / MANY:.2f}", "", ""],
+    ]
+
+
+def cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def steady(process: psutil.Process) -> None:
+    """Wait until the server has caught up: two equal seconds in a row, a minute at most."""
+    last = None
+    for _ in range(60):
+        before = cpu(process)
+        time.sleep(1)
+        spent = cpu(process) - before
+        if last is not None and abs(spent - last) < 0.02:
+            return
+        last = spent
+
+
+def stop_request(name: str) -> bytes:
+    from trunkline.rpc.gen import pps_pb2
+
+    return pps_pb2.StopPipelineRequest(pipeline=pps_pb2.Pipeline(name=name)).SerializeToString()
+
+
+# --- a server that is replaced -------------------------------------------------------------------------------
+
+
+def replaced(bench: Bench, turns: int = 3) -> list[list[str]]:
+    """Kill the server during a job, start another; when does the work go on?"""
+    waits, twice = [], 0
+    for _ in range(turns):
+        namespace = bench.namespace()
+        ledger = installation.Ledger(bench.cluster.host)
+        server = installation.local_server(bench.cluster, namespace, bench.folder / namespace).start()
+        lean = common.Server(server.address, bench.folder, server.process, 0.0)
+        lean.create_repo("data")
+        lean.create_pipeline(
+            "each",
+            script(0.2, ledger.url),
+            "data",
+            image=images.BUSYBOX,
+            autoscaling=True,
+            parallelism_spec={"constant": 3},
+            resource_requests=SMALL,
+            datum_set_spec={"number": 1},
+        )
+        commit = lean.start_commit("data")
+        lean.put(commit, files(30))
+        lean.finish_commit(commit)
+        clusters.until(lambda: len(ledger.runs) == 3, "three commands to run")
+        server.kill()
+        ledger.let_go()
+        server.start()
+        ready, known = time.time(), len(ledger.times())
+        clusters.until(lambda: len(ledger.times()) > known, "the work to go on")
+        waits.append(ledger.times()[known] - ready)
+        again = common.Server(server.address, bench.folder, server.process, 0.0)
+        again.wait_job("each", commit.id)
+        twice += sum(ledger.runs.values()) - len(ledger.runs)
+        server.close()
+        ledger.close()
+        bench.cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    return [
+        ["new server ready -> the next datum begins", common.spread(waits, 1, 2) + " s", "", "5 s"],
+        [f"datums run twice in {turns} jobs of 30", str(twice), "", "0"],
+    ]
+
+
+TABLES = {
+    "five": ("Five workers as pods", five),
+    "datums": ("Datums in pods", datums),
+    "replaced": ("A server that is replaced", replaced),
+    "many": (f"{MANY} workers", many),
+}
+
+
+def main() -> None:
+    if os.environ.pop("KUBECONFIG", None) and not os.environ.get("KUBEBUILDER_ASSETS"):
+        print("kubernetes: skipped: it counts what the API server is asked, which needs one of its own")
+        return
+    if lacking := clusters.missing():
+        print(f"kubernetes: skipped: {lacking}")
+        return
+    head = ["what", "median (min - max)", "times the bare", "promise"]
+    with tempfile.TemporaryDirectory(dir=common.SCRATCH) as folder:
+        cluster = clusters.Cluster(Path(os.environ["KUBEBUILDER_ASSETS"]))
+        try:
+            bench = Bench(cluster, Path(folder))
+            for name in sys.argv[1:] or TABLES:
+                title, measure = TABLES[name]
+                common.table(title, head, measure(bench))
+        finally:
+            cluster.close()
+
+
+if __name__ == "__main__":
+    main()
