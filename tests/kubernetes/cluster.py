@@ -29,7 +29,7 @@ from machine import MACHINE_TOOLS, START_UP, Machine, missing_tools
 from node import CNI_FOLDERS, NODE_TOOLS, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from machine import Process
 
@@ -80,11 +80,26 @@ class Kubernetes:
             "apply", "-f", "-", feed=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         )
 
-    def watch(self, into: IO[str] | int, *what: str) -> subprocess.Popen[str]:
-        """Write a line ``change name phase`` for each change of objects, until the process is ended."""
-        line = 'jsonpath={.type}{" "}{.object.metadata.name}{" "}{.object.status.phase}{"\\n"}'
-        command = [self._kubectl, "--kubeconfig", str(self.kubeconfig), "get", *what, "--watch"]
-        return subprocess.Popen([*command, "--output-watch-events", "-o", line], stdout=into, text=True)
+    def watch_pods(self, into: IO[str] | int, namespace: str) -> subprocess.Popen[str]:
+        """Write a line for each change of a pod, those that are there first, until the process is ended.
+
+        Lines are as the API server sends them; ``pod_change`` reads them.
+        """
+        path = f"/api/v1/namespaces/{namespace}/pods?watch=true"
+        command = [self._kubectl, "--kubeconfig", str(self.kubeconfig), "get", "--raw", path]
+        return subprocess.Popen(command, stdout=into, text=True)
+
+    @contextlib.contextmanager
+    def forward(self, *what: str) -> Iterator[int]:
+        """Reach something in the cluster by a port of this machine while the context is open."""
+        command = [self._kubectl, "--kubeconfig", str(self.kubeconfig), "port-forward", *what]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            told = process.stdout.readline()  # Forwarding from 127.0.0.1:PORT -> …
+            try:
+                yield int(told.split(" -> ")[0].rpartition(":")[2])
+            finally:
+                process.kill()
 
     def close(self) -> None:
         """Leave it as it is."""
@@ -314,6 +329,12 @@ AUDIT_POLICY = {
         {"level": "Metadata", "omitStages": ["RequestReceived", "ResponseStarted"]},
     ],
 }
+
+
+def pod_change(line: str) -> tuple[str, str, str]:
+    """Return what a line of a watch tells: (ADDED, MODIFIED or DELETED, name of the pod, phase)."""
+    told = json.loads(line)
+    return told["type"], told["object"]["metadata"]["name"], told["object"]["status"].get("phase", "")
 
 
 def groups_of(user: str) -> str:

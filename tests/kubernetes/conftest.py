@@ -69,6 +69,19 @@ def worker_node(node: Node, trunkline_images: list[Path]) -> Node:
 
 
 @pytest.fixture(scope="session")
+def trunkline_loaded(kubernetes: clusters.Kubernetes, request: pytest.FixtureRequest) -> str:
+    """What stands before the names of Trunkline's images; nodes have them, or find them there.
+
+    Our own nodes are given them; for another cluster ``TRUNKLINE_TEST_REGISTRY`` names where they were pushed.
+    """
+    if kubernetes.ours:
+        request.getfixturevalue("worker_node")
+        return ""
+    registry = os.environ.get("TRUNKLINE_TEST_REGISTRY", "")
+    return registry and registry.rstrip("/") + "/"
+
+
+@pytest.fixture(scope="session")
 def second_node(
     cluster: clusters.Cluster, worker_node: Node, small_images: list[Path], trunkline_images: list[Path]
 ) -> Node:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import images
+from cluster import pod_change
 
 sys.path += [str(Path(__file__).parents[1] / "e2e"), str(Path(__file__).parents[1])]
 from servers import Server
@@ -224,13 +225,12 @@ class PodHistory:
 
     def __init__(self, cluster: Kubernetes, namespace: str) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 closed with the history
-        self._watch = cluster.watch(self._log, "-n", namespace, "pods")
+        self._watch = cluster.watch_pods(self._log, namespace)
 
     def phases(self) -> list[tuple[str, str, str]]:
         """Return what happened, in order: (ADDED, MODIFIED or DELETED, pod, phase)."""
         self._log.seek(0)
-        found = (line.split() for line in self._log.read().splitlines())
-        return [(words[0], words[1], words[2]) for words in found if len(words) == 3]
+        return [pod_change(line) for line in self._log if line.endswith("\n")]
 
     def most_running(self) -> int:
         """Return how many pods ran at the same time at most."""

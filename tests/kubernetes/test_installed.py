@@ -5,7 +5,10 @@ What the published SDK tells here is the whole story of the example, with the se
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,17 +31,26 @@ import story_sdk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cluster import Cluster
+    from cluster import Cluster, Kubernetes
     from node import Node
     from s3_server import S3Server
 
 PORT = 30650
 
 
+def helm_program() -> str:
+    """Return helm, from the folder of binaries or from the path."""
+    beside = Path(os.environ.get("KUBEBUILDER_ASSETS", "")) / "helm"
+    found = str(beside) if beside.is_file() else shutil.which("helm")
+    if found is None:
+        pytest.skip("helm is neither in KUBEBUILDER_ASSETS nor on the path")
+    return found
+
+
 class Release:
     """The chart, installed in a namespace."""
 
-    def __init__(self, cluster: Cluster, namespace: str, values: dict[str, Any]) -> None:
+    def __init__(self, cluster: Kubernetes, namespace: str, values: dict[str, Any]) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self._clients: list[Client] = []
@@ -48,11 +60,10 @@ class Release:
         )
 
     def helm(self, *arguments: str, feed: dict[str, Any] | None = None) -> str:
-        command = [str(self.cluster.binaries / "helm"), "--kubeconfig", str(self.cluster.kubeconfig)]
+        command = [helm_program(), "--kubeconfig", str(self.cluster.kubeconfig)]
         done = subprocess.run(
             [*command, "--namespace", self.namespace, *arguments],
             input=json.dumps(feed) if feed is not None else None,
-            env={"HOME": str(self.cluster.machine.root), "PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,
             check=False,
@@ -73,6 +84,14 @@ class Release:
         client = Client(address, PORT)
         self._clients.append(client)
         return client
+
+    @contextlib.contextmanager
+    def forwarded(self) -> Iterator[Client]:
+        """Yield a client that reaches the server through the API server, as from anywhere."""
+        with self.cluster.forward("-n", self.namespace, "service/trunkline", f":{PORT}") as port:
+            client = Client("127.0.0.1", port)
+            yield client
+            client._channel.close()
 
     def server_pods(self) -> list[str]:
         labels = "app.kubernetes.io/component=server"
@@ -112,6 +131,23 @@ def postgres(cluster: Cluster) -> Iterator[tuple[PostgresServer, Forwarder]]:
 
 
 @pytest.fixture
+def simplest(kubernetes: Kubernetes, trunkline_loaded: str, namespace: str) -> Iterator[Release]:
+    """The chart with its defaults, but for a volume: not every cluster has a storage class."""
+    server, worker = (f"{trunkline_loaded}trunkline/{name}" for name in ("server", "worker"))
+    release = Release(
+        kubernetes,
+        namespace,
+        {
+            "image": {"repository": server, "tag": installation.TAG},
+            "workers": {"image": {"repository": worker, "tag": installation.TAG}},
+            "persistence": {"enabled": False},
+        },
+    )
+    yield release
+    release.close()
+
+
+@pytest.fixture
 def release(
     cluster: Cluster,
     worker_node: Node,
@@ -148,6 +184,35 @@ def release(
         )
         yield release
         release.close()
+
+
+def test_a_job_runs_on_any_cluster(simplest: Release, trunkline_loaded: str) -> None:
+    """Pods come and go and make what they should, on a cluster of which nothing is known."""
+    history = PodHistory(simplest.cluster, simplest.namespace)
+    copies = pps.Pipeline(name="copies")
+    with simplest.forwarded() as client:
+        images = make_repo(client, "images")
+        client.pps.create_pipeline(
+            pipeline=copies,
+            input=pps.Input(pfs=pps.PfsInput(repo="images", glob="/*")),
+            transform=pps.Transform(
+                cmd=["sh", "-e", "-c", "cp /pfs/images/* /pfs/out/"],
+                image=f"{trunkline_loaded}trunkline/worker:{installation.TAG}",
+            ),
+            parallelism_spec=pps.ParallelismSpec(constant=2),
+            autoscaling=True,
+        )
+        pictures = {f"/{number}": b"%d" % number for number in range(4)}
+
+        commit = put(client, images, pictures)
+        job = client.pps.inspect_job(job=pps.Job(pipeline=copies, id=commit), wait=True)
+        made = files_of(client, "copies@master")
+    until(lambda: not pods_of(simplest.cluster, simplest.namespace), "all workers to be gone")
+
+    assert job.state == pps.JobState.JOB_SUCCESS, job.reason
+    assert made == pictures
+    assert history.most_running() >= 1
+    history.close()
 
 
 def test_the_installed_server_tells_the_whole_story(
