@@ -1,6 +1,7 @@
 """Workers on nodes that autoscalers make and take away: pods bring nodes, idle ones let them go, busy ones do not.
 
-The scheduler is the real one. Cluster Autoscaler is a stand-in (standins/autoscaler.py).
+The scheduler is the real one. Cluster Autoscaler is a stand-in (standins/autoscaler.py). Karpenter is the real one with
+its own provider of machines that do not exist, where its command is (standins/karpenter.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from cluster import until
 from installation import command_line, local_server, pods_of, rights
 from pachyderm_sdk.api import pps
 from servers import ended, files_of, make_repo, put
+from standins import karpenter as karpenters
 from standins.autoscaler import GROUP, M5_XLARGE, ClusterAutoscaler, Group
 from standins.scene import PATIENCE, USER, Gate, no_pods_left, numbers, reason_of, running
 from standins.stage import Stage
@@ -245,3 +247,123 @@ def test_a_group_whose_machines_no_worker_fits_is_told_with_what_is_missing(
     told = reason_of(client, copies, "Cluster Autoscaler cannot add one")
 
     assert "1 Insufficient cpu" in told
+
+
+# --- Karpenter -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def karpenter(cluster: Cluster, stage: Stage) -> Iterator[karpenters.Karpenter]:
+    if lacking := karpenters.missing(cluster.binaries):
+        pytest.skip(lacking)
+    found = karpenters.Karpenter(cluster)
+    yield found
+    print(found.tail())
+    found.close()
+
+
+def disruptions_blocked(cluster: Cluster) -> list[str]:
+    """Return why Karpenter has left machines alone so far."""
+    blocked = cluster.items("-A", "events", "--field-selector", "reason=DisruptionBlocked")
+    return [event["message"] for event in blocked]
+
+
+@pytest.fixture
+def pool(karpenter: karpenters.Karpenter, namespace: str, labels: dict[str, str]) -> Iterator[str]:
+    """A node pool for the test's pods, of four machines at most."""
+    karpenter.add_pool(namespace, labels, cpu=16)
+    yield namespace
+    karpenter.remove_pool(namespace)
+
+
+@pytest.mark.timeout(400)
+def test_karpenter_makes_machines_for_pods_and_takes_them_away_when_they_are_empty(
+    cluster: Cluster,
+    server: Server,
+    namespace: str,
+    labels: dict[str, str],
+    karpenter: karpenters.Karpenter,
+    pool: str,
+    gate: Gate,
+) -> None:
+    client = server.client()
+    data = make_repo(client, "data")
+    copies = make_pipeline(client, gate.script("data"), labels, workers=5)
+
+    commit = put(client, data, numbers(10))
+    told = reason_of(client, copies, "Karpenter")
+    until(lambda: len(gate.begun) == 5, "five commands to run")
+    nodes = karpenter.nodes(pool)
+    listed = command_line(server, "list", "node")
+    gate.let_go()
+    job = ended(client, copies, commit)
+    until(lambda: not karpenter.nodes(pool), "all machines to be gone", PATIENCE)
+
+    assert "no node fits yet; Karpenter is starting nodeclaim/" in told
+    assert len(nodes) == 3
+    assert "karpenter (pretended)" in listed
+    assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 10)
+    assert files_of(client, "copies@master") == numbers(10)
+    assert len(gate.begun) == 10
+
+
+@pytest.mark.timeout(400)
+def test_karpenter_leaves_a_busy_worker_alone_and_consolidates_when_it_is_done(
+    cluster: Cluster,
+    stage: Stage,
+    server: Server,
+    namespace: str,
+    labels: dict[str, str],
+    karpenter: karpenters.Karpenter,
+    pool: str,
+    gate: Gate,
+) -> None:
+    """Its pod would fit on a node that is there and free: only its mark protects it."""
+    client = server.client()
+    data = make_repo(client, "data")
+    copies = make_pipeline(client, gate.script("data"), labels, workers=1, cpu=0.5)
+    commit = put(client, data, numbers(2))
+    until(lambda: gate.begun, "the command to run")
+    [home] = places(cluster, namespace).values()
+    spare = f"spare-{namespace}"
+    stage.add_node(spare, "4", "16Gi", labels)
+
+    until(lambda: disruptions_blocked(cluster), "Karpenter to think of taking the machine", PATIENCE)
+    taints = taints_of(cluster, home)
+    gate.let_go()
+    job = ended(client, copies, commit)
+    until(lambda: not karpenter.nodes(pool), "the machine to go", PATIENCE)
+
+    assert taints == set()
+    assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 2)
+    assert gate.begun == ["00", "01"]
+    cluster.kubectl("delete", "node", spare)
+
+
+@pytest.mark.timeout(400)
+def test_a_pool_that_is_at_its_limit_is_told_and_the_job_goes_on_with_what_there_is(
+    cluster: Cluster,
+    stage: Stage,
+    server: Server,
+    namespace: str,
+    labels: dict[str, str],
+    karpenter: karpenters.Karpenter,
+    gate: Gate,
+) -> None:
+    karpenter.add_pool(namespace, labels, cpu=4)
+    client = server.client()
+    data = make_repo(client, "data")
+    copies = make_pipeline(client, gate.script("data"), labels, workers=4)
+    try:
+        commit = put(client, data, numbers(6))
+        until(lambda: len(gate.begun) == 2, "two commands to run")
+        told = reason_of(client, copies, "Karpenter cannot add one", "limit")
+        gate.let_go()
+        job = ended(client, copies, commit)
+    finally:
+        gate.let_go()  # Karpenter waits for busy workers even when its pool is removed
+        karpenter.remove_pool(namespace)
+
+    assert "2 workers wait" in told
+    assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 6)
+    assert len([life for life in stage.kubelet.lives_in(namespace) if life.running]) == 2

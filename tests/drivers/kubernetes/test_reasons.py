@@ -92,7 +92,12 @@ LACK_IN_WORDS = (
         ),
         (
             unschedulable(LACK),
-            {"FailedScheduling": note("Failed to schedule pod, incompatible with nodepool", 60, "karpenter")},
+            {
+                "FailedScheduling": note(LACK, 70, "default-scheduler"),
+                "FailedScheduling of Karpenter": note(
+                    "Failed to schedule pod, incompatible with nodepool", 60, "karpenter"
+                ),
+            },
             f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, incompatible with nodepool",
             True,
         ),
@@ -358,6 +363,25 @@ def test_the_kind_of_a_machine_is_read_from_its_labels(labels, kind, group):
     read = machine(Node.from_dict({"metadata": {"name": "n", "labels": labels, "annotations": acted}}))
 
     assert (read.kind, read.group, read.pretended) == (kind, group, True)
+
+
+def test_what_karpenter_says_is_kept_beside_what_the_scheduler_repeats():
+    one = reasons.key("FailedScheduling", note("Failed to schedule pod", 60, "karpenter"))
+    other = reasons.key("FailedScheduling", note(LACK, 70, "default-scheduler"))
+
+    assert one != other
+    assert reasons.key("Nominated", note("Pod should schedule on", 60, "karpenter")) == "Nominated"
+
+
+def test_of_two_answers_of_the_same_second_the_one_heard_last_counts():
+    notes = {
+        "Nominated": note("Pod should schedule on: nodeclaim/default-8wkqf", 60, "karpenter"),
+        "FailedScheduling of Karpenter": note("Failed to schedule pod, limits", 60, "karpenter"),
+    }
+
+    told = reasons.waiting(unschedulable(LACK), notes)
+
+    assert told.sentence == f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, limits"
 
 
 def test_a_machine_of_fargate_is_of_the_profile_and_the_size_that_its_pod_tells():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LONGEST = 400
 _NODES = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _INSUFFICIENT = re.compile(r"(\d+) Insufficient ([\w./-]+)")
+#: What autoscalers say about a pod that no node fits.
+_ANSWERS = ("TriggeredScaleUp", "NotTriggerScaleUp", "Nominated", "FailedScheduling of Karpenter")
 _NOMINATED = re.compile(r"(?:nodeclaim|node)/[\w.-]+")
 
 
@@ -60,6 +62,15 @@ def note(event: Event) -> Note:
     return Note(event.message or "", next((_seconds(at) for at in times if at is not None), 0.0), source)
 
 
+def key(reason: str, said: Note) -> str:
+    """Return under which key a note is kept.
+
+    The scheduler and Karpenter both say FailedScheduling: the one that it found no node, over and over, the other
+    that it will not make one.
+    """
+    return f"{reason} of Karpenter" if reason == "FailedScheduling" and "karpenter" in said.source else reason
+
+
 # --- waiting -------------------------------------------------------------------------------------------
 
 
@@ -68,7 +79,7 @@ def waiting(pod: Pod, notes: Mapping[str, Note]) -> Waiting:
 
     Args:
         pod: as the cluster has it.
-        notes: the newest event of each reason about it.
+        notes: the newest event of each ``key`` about it, the one heard last at the end.
     """
     if pod.spec is not None and pod.spec.nodeName:
         return _starting(pod, notes)
@@ -101,14 +112,13 @@ def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note]) -> Waiting:
     """Say why no node was found, and whether one is on its way."""
     lack = f"no node fits: {_lacking(pod, message)}"
     answers = [
-        (each.at, reason, each)
-        for reason, each in notes.items()
-        if reason in ("TriggeredScaleUp", "NotTriggerScaleUp", "Nominated")
-        or (reason == "FailedScheduling" and "karpenter" in each.source)
+        (each.at, place, reason, each)
+        for place, (reason, each) in enumerate(notes.items())
+        if reason in _ANSWERS
     ]
     if not answers:
         return Waiting(lack, queued=True)
-    _, reason, answer = max(answers, key=lambda each: each[0])
+    _, _, reason, answer = max(answers, key=lambda each: each[:2])
     why = _short(answer.message.partition(": ")[2] or answer.message)
     if reason == "TriggeredScaleUp":
         return Waiting(f"no node fits yet; Cluster Autoscaler is adding nodes: {why}")

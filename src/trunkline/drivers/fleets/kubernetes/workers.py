@@ -99,11 +99,12 @@ class Worker:
 
     def hear(self, reason: str, note: Note, machines: Mapping[str, Machine]) -> None:
         """Take over what an event says."""
-        known = self.notes.get(reason)
+        key = reasons.key(reason, note)
+        known = self.notes.get(key)
         if known is not None and known.at > note.at:
             return
-        self.notes[reason] = note
-        self.notes.move_to_end(reason)
+        self.notes[key] = note
+        self.notes.move_to_end(key)
         while len(self.notes) > NOTES_KEPT:
             self.notes.popitem(last=False)
         if self.pod is not None and self.sighting.phase is WorkerPhase.PENDING:
