@@ -82,7 +82,7 @@ def test_requests_are_counted_by_who_made_them(cluster: Cluster) -> None:
     assert cluster.asked("admin")["get", "namespaces"] == before + 3
 
 
-def test_a_killed_run_leaves_nothing_after_the_next(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_nothing_after_the_next(cluster: Cluster) -> None:
     """The processes go with the run; folder and cgroups with the next machine."""
     code = (
         "import machine, signal; m = machine.Machine(); machine.make_cgroup(m.name + '/node'); "
