@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -11,8 +11,13 @@ from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query
 from trunkline.meta.schema import startup, worker, worker_event, worker_past
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: Events and past workers kept per pipeline, and starts kept of a fleet and image.
 EVENTS_KEPT, PAST_KEPT, STARTUPS_KEPT = 2_000, 10_000, 20
+#: Rows after which the oldest are looked for.
+FORGET_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,11 @@ def list_all(conn: sa.Connection) -> list[WorkerRow]:
     return [WorkerRow(*row) for row in conn.execute(_WORKER.order_by(worker.c.created, worker.c.id))]
 
 
-def add(conn: sa.Connection, row: WorkerRow) -> None:
-    """Insert a worker."""
-    conn.execute(worker.insert().values({name: getattr(row, name) for name in WorkerRow.__slots__}))
+def add(conn: sa.Connection, rows: Sequence[WorkerRow]) -> None:
+    """Insert workers."""
+    conn.execute(
+        worker.insert(), [{name: getattr(row, name) for name in WorkerRow.__slots__} for row in rows]
+    )
 
 
 def set_state(conn: sa.Connection, worker_id: str, state: str, reason: str, now: float) -> None:
@@ -125,7 +132,8 @@ def remove(conn: sa.Connection, worker_id: str, now: float) -> None:
             )
         )
     )
-    _forget_oldest(conn, worker_past, row.pipeline_id, number, PAST_KEPT)
+    if number % FORGET_EVERY == 0:
+        _forget_oldest(conn, worker_past, row.pipeline_id, PAST_KEPT)
 
 
 def past(conn: sa.Connection, pipeline_id: int, since: float) -> list[PastRow]:
@@ -135,13 +143,19 @@ def past(conn: sa.Connection, pipeline_id: int, since: float) -> list[PastRow]:
     return [PastRow(*row) for row in conn.execute(query)]
 
 
-def add_event(
-    conn: sa.Connection, pipeline_id: int, worker_id: str, at: float, state: str, text: str
+def add_events(
+    conn: sa.Connection, pipeline_id: int, at: float, happened: Sequence[tuple[str, str, str]]
 ) -> None:
-    """Record what happened to a worker."""
-    values = {"pipeline_id": pipeline_id, "worker_id": worker_id, "at": at, "state": state, "text": text}
-    number = inserted_id(conn.execute(worker_event.insert().values(values)))
-    _forget_oldest(conn, worker_event, pipeline_id, number, EVENTS_KEPT)
+    """Record what happened to workers of a pipeline: (worker, its state, words)."""
+    values = [
+        {"pipeline_id": pipeline_id, "worker_id": worker_id, "at": at, "state": state, "text": text}
+        for worker_id, state, text in happened
+    ]
+    number = inserted_id(conn.execute(worker_event.insert().values(values[0])))
+    if values[1:]:
+        conn.execute(worker_event.insert(), values[1:])
+    if number // FORGET_EVERY != (number + len(values)) // FORGET_EVERY:
+        _forget_oldest(conn, worker_event, pipeline_id, EVENTS_KEPT)
 
 
 def events(conn: sa.Connection, since: float, number: int) -> list[EventRow]:
@@ -190,10 +204,8 @@ def forget_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
         conn.execute(table.delete().where(table.c.pipeline_id == pipeline_id))
 
 
-def _forget_oldest(conn: sa.Connection, table: sa.Table, pipeline_id: int, number: int, keep: int) -> None:
-    """Delete the oldest rows of a pipeline beyond ``keep``, now and then."""
-    if number % 100:
-        return
+def _forget_oldest(conn: sa.Connection, table: sa.Table, pipeline_id: int, keep: int) -> None:
+    """Delete the oldest rows of a pipeline beyond ``keep``."""
     kept = (
         sa.select(table.c.id)
         .where(table.c.pipeline_id == pipeline_id)

@@ -12,6 +12,7 @@ import logging
 import secrets
 import uuid
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -26,7 +27,7 @@ from trunkline.pps.starts import Starts, opinion
 from trunkline.scaling import sizing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
 
@@ -39,10 +40,15 @@ if TYPE_CHECKING:
     from trunkline.ports import Fleet
     from trunkline.pps.specs import Specs
 
+    Change = Callable[[Write], None]
+
 log = logging.getLogger("trunkline.pps")
 
 #: Seconds that a retiring worker has to hand in its datum before it is ended by force.
 RETIRE_GRACE = 60.0
+#: Seconds between looks at a fleet that should be as it was, because workers may be lost: while datums wait for
+#: them, and while nothing does.
+LOOK_WORKING, LOOK_RESTING = 2.0, 10.0
 #: Seconds to the first try after a worker died unasked; doubles with each, up to the last.
 FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
 #: Seconds that workers wait for what waiting does not mend (an image that does not exist) before the pipeline is
@@ -188,6 +194,7 @@ class Staffing:
         now = self._versions.clock.now()
         sightings = {sighting.worker_id: sighting for sighting in self._fleet.observe()}
         machines = {machine.name: machine for machine in self._fleet.machines()}
+        changes: list[Change] = []  # one write for all: a thousand workers may get ready at once
         for row in rows:
             sighting = sightings.get(row.id)
             if sighting is None or sighting.phase is WorkerPhase.GONE:
@@ -195,18 +202,25 @@ class Staffing:
                 continue
             machine = machines.get(sighting.machine)
             if machine is not None and (row.machine is None or row.machine["name"] != machine.name):
-                self._versions.write(_set_machine, row.id, machine)
+                changes.append(partial(_set_machine, worker_id=row.id, machine=machine))
             if sighting.phase is WorkerPhase.PENDING:
                 if row.state not in ("pending", "starting"):
                     continue  # it has registered already; the fleet has yet to see it
-                self._waits(pipeline, row, sighting, image_of(spec))
+                changes += self._waits(pipeline, row, sighting, image_of(spec))
             elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
-                self._versions.write(_set_state, row.id, "pending", "starting")
+                changes.append(partial(_set_state, worker_id=row.id, before="pending", after="starting"))
             elif row.state == "retiring" and now - row.since > RETIRE_GRACE:
                 self._fleet.stop(row.id, 1.0)
+        self._write_all(changes)
 
-    def _waits(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, image: str) -> None:
-        """Write down what a worker waits for; give the pipeline up when waiting is hopeless for too long."""
+    def _write_all(self, changes: Sequence[Change]) -> None:
+        if changes:
+            self._versions.write(_all, changes)
+
+    def _waits(
+        self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, image: str
+    ) -> list[Change]:
+        """Note what a worker waits for; give the pipeline up when waiting is hopeless for too long."""
         now = self._versions.clock.now()
         reason = sighting.reason
         if sighting.queued:
@@ -215,17 +229,16 @@ class Staffing:
             # What was usual when it was asked for: a sentence that changes with every start is noise.
             usual = self._usual.setdefault(row.id, self.starts.usual(image))
             reason += opinion(usual, now - row.created)
-        if reason != row.reason:
-            self._versions.write(_set_reason, row, reason)
+        changes: list[Change] = [] if reason == row.reason else [partial(_set_reason, row=row, reason=reason)]
         if not sighting.hopeless:
             self._hopeless.pop(row.id, None)
-            return
+            return changes
         since = self._hopeless.setdefault(row.id, now)
-        if row.version != pipeline.version:
-            return
-        self._crashes.setdefault(pipeline.id, Crashes(pipeline.version)).reason = sighting.reason
-        if now - since > HOPELESS_PATIENCE:
-            self._versions.write(_give_up, pipeline.id, sighting.reason)
+        if row.version == pipeline.version:
+            self._crashes.setdefault(pipeline.id, Crashes(pipeline.version)).reason = sighting.reason
+            if now - since > HOPELESS_PATIENCE:
+                changes.append(partial(_give_up, pipeline_id=pipeline.id, reason=sighting.reason))
+        return changes
 
     def _lost(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting | None) -> None:
         why = sighting.reason if sighting is not None else ""
@@ -233,7 +246,7 @@ class Staffing:
         def forget(write: Write) -> None:
             claims.free_of_worker(write, row.id)
             workers.remove(write.conn, row.id, write.now)
-            workers.add_event(write.conn, pipeline.id, row.id, write.now, "gone", why or "is gone")
+            workers.add_events(write.conn, pipeline.id, write.now, [(row.id, "gone", why or "is gone")])
             write.tx.wake("workers", f"pipeline:{pipeline.id}")
 
         self._versions.write(forget)
@@ -271,6 +284,7 @@ class Staffing:
 
     def _learn(self, spec: PipelineSpec, rows: list[WorkerRow]) -> None:
         """Remember how long starts took; a worker that got ready ends a row of crashes."""
+        changes: list[Change] = []
         for row in rows:
             if row.ready is None or row.id in self._seen_ready:
                 continue
@@ -279,7 +293,10 @@ class Staffing:
             self._crashes.pop(row.pipeline_id, None)
             seconds = max(0.0, row.ready - self._waited.pop(row.id, row.created))
             kind = row.machine["kind"] if row.machine is not None else ""
-            self._versions.write(self.starts.learn, image_of(spec), kind, seconds)
+            changes.append(
+                partial(self.starts.learn, image=image_of(spec), machine_kind=kind, seconds=seconds)
+            )
+        self._write_all(changes)
 
     def _record(
         self,
@@ -309,62 +326,39 @@ class Staffing:
         self, pipeline: PipelineRow, spec: PipelineSpec, number: int, grace: float
     ) -> float | None:
         """Ask for workers. Returns when to try again, when the fleet refuses them."""
-        for _ in range(number):
+        wanted = [
+            WorkerSpec(
+                worker_id=uuid.uuid4().hex,
+                token=secrets.token_hex(32),
+                project=pipeline.project,
+                pipeline=pipeline.name,
+                version=pipeline.version,
+                wanted=spec,
+                memory=memory_request(spec),
+                grace=grace,
+            )
+            for _ in range(number)
+        ]
+        self._versions.write(_want, pipeline.id, wanted)
+        for position, one in enumerate(wanted):
             try:
-                self._start(pipeline, spec, grace)
+                self._fleet.start(one)
             except errors.TrunklineError as error:
+                self._versions.write(_remove, [each.worker_id for each in wanted[position:]])
                 self._crashed(pipeline, error.message)
                 return self._crashes[pipeline.id].not_before
         return None
 
-    def _start(self, pipeline: PipelineRow, spec: PipelineSpec, grace: float) -> None:
-        worker_id, token = uuid.uuid4().hex, secrets.token_hex(32)
-        wanted = WorkerSpec(
-            worker_id=worker_id,
-            token=token,
-            project=pipeline.project,
-            pipeline=pipeline.name,
-            version=pipeline.version,
-            wanted=spec,
-            memory=memory_request(spec),
-            grace=grace,
-        )
-
-        def want(write: Write) -> None:
-            workers.add(
-                write.conn,
-                workers.WorkerRow(
-                    worker_id,
-                    pipeline.id,
-                    pipeline.version,
-                    token_hash(token),
-                    "pending",
-                    "",
-                    write.now,
-                    None,
-                    write.now,
-                ),
-            )
-            workers.add_event(write.conn, pipeline.id, worker_id, write.now, "pending", "was asked for")
-            write.tx.wake("workers")
-
-        self._versions.write(want)
-        try:
-            self._fleet.start(wanted)
-        except errors.TrunklineError:
-            self._versions.write(_remove, worker_id)
-            raise
-
     def _retire(self, worker_ids: Sequence[str], rows: dict[str, WorkerRow]) -> None:
         """Ask workers to go: those that claim are told by their next call, the others are not begun."""
-        for worker_id in worker_ids:
-            row = rows[worker_id]
-            if row.state in ("pending", "starting"):
-                self._versions.write(_remove, worker_id)
-                self._fleet.stop(worker_id, 0.0)
-                self._forget_worker(worker_id)
-            else:
-                self._versions.write(_retire_one, worker_id, row.pipeline_id)
+        if not worker_ids:
+            return
+        cancelled = [one for one in worker_ids if rows[one].state in ("pending", "starting")]
+        told = [rows[one] for one in worker_ids if rows[one].state not in ("pending", "starting")]
+        self._versions.write(_remove_and_retire, cancelled, told)
+        for worker_id in cancelled:
+            self._fleet.stop(worker_id, 0.0)
+            self._forget_worker(worker_id)
 
     def _read_staff(self, conn: sa.Connection, pipeline_id: int, job: JobRow | None, now: float) -> Staff:
         rows = workers.of_pipeline(conn, pipeline_id)
@@ -396,7 +390,8 @@ class Staffing:
         if changed or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
             times.append(now + 0.2)
         elif staff.rows:
-            times.append(now + 2.0)
+            working = staff.demand.unclaimed or staff.demand.claimed
+            times.append(now + (LOOK_WORKING if working else LOOK_RESTING))
         return min(times, default=None)
 
 
@@ -414,7 +409,7 @@ def _waiting_sentence(rows: list[WorkerRow]) -> str:
 
 def _set_reason(write: Write, row: WorkerRow, reason: str) -> None:
     workers.set_reason(write.conn, row.id, reason)
-    workers.add_event(write.conn, row.pipeline_id, row.id, write.now, row.state, reason)
+    workers.add_events(write.conn, row.pipeline_id, write.now, [(row.id, row.state, reason)])
     write.tx.wake("workers")
 
 
@@ -441,14 +436,44 @@ def _set_state(write: Write, worker_id: str, before: str, after: str) -> None:
         write.tx.wake("workers")
 
 
-def _retire_one(write: Write, worker_id: str, pipeline_id: int) -> None:
-    row = workers.by_id(write.conn, worker_id)
-    if row is not None and row.state != "retiring":
-        workers.set_state(write.conn, worker_id, "retiring", "", write.now)
-        write.tx.wake("workers", f"work:{pipeline_id}")
-
-
-def _remove(write: Write, worker_id: str) -> None:
-    claims.free_of_worker(write, worker_id)
-    workers.remove(write.conn, worker_id, write.now)
+def _want(write: Write, pipeline_id: int, wanted: Sequence[WorkerSpec]) -> None:
+    """Record that workers are wanted, before anybody asks for them."""
+    rows = [
+        workers.WorkerRow(
+            one.worker_id,
+            pipeline_id,
+            one.version,
+            token_hash(one.token),
+            "pending",
+            "",
+            write.now,
+            None,
+            write.now,
+        )
+        for one in wanted
+    ]
+    workers.add(write.conn, rows)
+    events = [(row.id, "pending", "was asked for") for row in rows]
+    workers.add_events(write.conn, pipeline_id, write.now, events)
     write.tx.wake("workers")
+
+
+def _remove_and_retire(write: Write, cancelled: Sequence[str], told: Sequence[WorkerRow]) -> None:
+    _remove(write, cancelled)
+    for known in told:
+        row = workers.by_id(write.conn, known.id)
+        if row is not None and row.state != "retiring":
+            workers.set_state(write.conn, row.id, "retiring", "", write.now)
+            write.tx.wake("workers", f"work:{row.pipeline_id}")
+
+
+def _remove(write: Write, worker_ids: Sequence[str]) -> None:
+    for worker_id in worker_ids:
+        claims.free_of_worker(write, worker_id)
+        workers.remove(write.conn, worker_id, write.now)
+    write.tx.wake("workers")
+
+
+def _all(write: Write, changes: Sequence[Change]) -> None:
+    for change in changes:
+        change(write)
