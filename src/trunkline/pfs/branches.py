@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
 
 
 @dataclass(frozen=True, slots=True)

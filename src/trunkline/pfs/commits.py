@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.branches import BranchName
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.segments import TreeId
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
 
 #: Seconds that a file set lives unless it is renewed; as in Pachyderm.
 DEFAULT_TTL = 600.0

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
 
 #: The datum tag of what users put.
 DEFAULT_TAG = "default"

@@ -16,7 +16,7 @@ from trunkline.meta import branches, commits, repos
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
 
 
 def propagate(write: Write) -> None:

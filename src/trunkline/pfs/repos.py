@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
-"""The versioned store as a whole: what every operation of this layer needs, and what one write is.
+"""The versioned store as a whole: what every operation of this layer needs, and how a write runs.
 
-A **write** is one SQL transaction with one fresh commit-set id. It collects which branches moved and which
-commits were made or finished; at its end, still inside the transaction, the moves are propagated to the
-branches downstream and the layer above is told (``Above``), so that a job exists as soon as its commit
-does. Nothing here waits, and nothing here knows pipelines.
+At the end of a write, still inside its transaction, the moves of branches are propagated downstream and the
+layer above is told (``writes.Above``), so that a job exists as soon as its commit does. Nothing here waits, and
+nothing here knows pipelines.
 
 Functions of this layer are plain and blocking: callers on the event loop run them in a thread.
 """
@@ -11,63 +10,26 @@ Functions of this layer are plain and blocking: callers on the event loop run th
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from trunkline.pfs import propagation
+from trunkline.pfs.writes import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import sqlalchemy as sa
 
-    from trunkline.meta.commits import CommitRow
     from trunkline.meta.database import Database, Tx
     from trunkline.meta.events import Wakeups
-    from trunkline.meta.repos import RepoRow
+    from trunkline.pfs.writes import Above
     from trunkline.ports import Clock
     from trunkline.storage.store import ChunkStore
     from trunkline.storage.trees import Trees
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Above(Protocol):
-    """The layer above, told about writes inside their transaction. It may write more, or raise to refuse."""
-
-    def ending(self, write: Write) -> None:
-        """Everything of the write is done but its commit; its moves are propagated."""
-
-    def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
-        """These commits are about to be removed."""
-
-    def removing_repo(self, write: Write, repo: RepoRow) -> None:
-        """A user asks to remove this repo."""
-
-
-@dataclass(slots=True)
-class Write:
-    """One write in progress; lives as long as its transaction."""
-
-    tx: Tx
-    now: float
-    #: Id of every commit this write makes.
-    set_id: str
-    #: Branches whose head or provenance changed, in order of the change.
-    moved: dict[int, None] = field(default_factory=dict)
-    created: list[CommitRow] = field(default_factory=list)
-    finished: list[CommitRow] = field(default_factory=list)
-    above: Above | None = None
-
-    @property
-    def conn(self) -> sa.Connection:
-        """The connection of the transaction."""
-        return self.tx.conn
-
-    def wake_repo(self, repo_id: int) -> None:
-        """Announce that commits or branches of a repo changed."""
-        self.tx.wake(f"repo:{repo_id}", "commits")
 
 
 @dataclass(slots=True, eq=False)

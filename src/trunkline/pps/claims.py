@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
     from trunkline.pps.specs import Specs
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.segments import TreeId

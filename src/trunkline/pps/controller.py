@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
     from trunkline.ports import Fleet
     from trunkline.pps.specs import Specs
 

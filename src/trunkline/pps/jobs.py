@@ -1,6 +1,6 @@
 """Jobs: born with their output commit, brought to their end with it.
 
-``JobKeeper`` is what the versioned store tells about its writes (``pfs.versions.Above``): inside the same
+``JobKeeper`` is what the versioned store tells about its writes (``pfs.writes.Above``): inside the same
 transaction it makes the job of every new output commit, stops the jobs of removed commits, guards the
 repos of pipelines, and wakes the pipelines whose inputs moved.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
     from trunkline.storage.chunks import PackRecord
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.pipelines import PipelineRow, VersionRow
     from trunkline.model.spec import Input, PipelineSpec
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
 
 
 @dataclass(frozen=True, slots=True)

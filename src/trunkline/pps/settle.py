@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.trees import Trees
 

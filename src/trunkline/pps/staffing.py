@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import Machine, WorkerSighting
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
     from trunkline.ports import Fleet
     from trunkline.pps.specs import Specs
 

@@ -14,7 +14,8 @@ from trunkline.meta import workers
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
     from trunkline.ports import Fleet
 
 #: A start is worrying when it takes longer than this many usual ones, and never before ``WORRY_LEAST`` seconds:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
 
 
 class MetadataServicer:

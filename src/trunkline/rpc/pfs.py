@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from google.protobuf.empty_pb2 import Empty
 
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
 
 
 class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.model.spec import PfsInput
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.pfs.versions import Write
+    from trunkline.pfs.writes import Write
 
 #: Rows read at a time by lists.
 PAGE = 100

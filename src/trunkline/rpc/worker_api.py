@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import ClaimRow, JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pfs.versions import Versions, Write
+    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.writes import Write
     from trunkline.pps.specs import Specs
 
 

@@ -1,0 +1,56 @@
+"""What one write is: a single SQL transaction with one fresh commit-set id.
+
+It collects which branches moved and which commits were made or finished. Who runs it is ``versions``; what
+follows from it is ``propagation`` and the layer above.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.meta.database import Tx
+    from trunkline.meta.repos import RepoRow
+
+
+class Above(Protocol):
+    """The layer above, told about writes inside their transaction. It may write more, or raise to refuse."""
+
+    def ending(self, write: Write) -> None:
+        """Everything of the write is done but its commit; its moves are propagated."""
+
+    def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
+        """These commits are about to be removed."""
+
+    def removing_repo(self, write: Write, repo: RepoRow) -> None:
+        """A user asks to remove this repo."""
+
+
+@dataclass(slots=True)
+class Write:
+    """One write in progress; lives as long as its transaction."""
+
+    tx: Tx
+    now: float
+    #: Id of every commit this write makes.
+    set_id: str
+    #: Branches whose head or provenance changed, in order of the change.
+    moved: dict[int, None] = field(default_factory=dict)
+    created: list[CommitRow] = field(default_factory=list)
+    finished: list[CommitRow] = field(default_factory=list)
+    above: Above | None = None
+
+    @property
+    def conn(self) -> sa.Connection:
+        """The connection of the transaction."""
+        return self.tx.conn
+
+    def wake_repo(self, repo_id: int) -> None:
+        """Announce that commits or branches of a repo changed."""
+        self.tx.wake(f"repo:{repo_id}", "commits")
