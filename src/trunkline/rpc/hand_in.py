@@ -20,8 +20,8 @@ from trunkline.storage.segments import EMPTY
 
 if TYPE_CHECKING:
     from trunkline.pfs.versions import Versions
+    from trunkline.rpc.assignments import Assigned
     from trunkline.rpc.direct import GivenPacks
-    from trunkline.rpc.worker_api import Assigned
     from trunkline.storage.chunks import PackRecord
 
 _STATES = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
@@ -17,6 +16,8 @@ from trunkline.meta import jobs, pipelines, workers
 from trunkline.pps import claims, datums, logs, plan, rows
 from trunkline.pps.specs import input_of
 from trunkline.pps.staffing import token_hash
+from trunkline.rpc import assignments
+from trunkline.rpc.assignments import Assigned
 from trunkline.rpc.direct import LARGE_BYTES, DirectReads, GivenPacks, signs
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.hand_in import Receiving
@@ -48,25 +49,6 @@ PLACE_BYTES = 64
 ASSIGNMENTS_KEPT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """What a claim means."""
-
-    job: JobRow
-    pipeline: PipelineRow
-    spec: PipelineSpec
-    #: Position in the job of the assignment's first datum.
-    first: int
-    datums: list[rows.DatumRow]
-    #: Distinct items, in order of first use.
-    items: list[rows.RowItem]
-    #: Tree and commit id by input name.
-    trees: dict[str, TreeId]
-    commits: dict[str, str]
-    #: Whether bytes can go between the worker and the object store.
-    direct: bool
-
-
 class WorkerServicer(Part):
     """Answers ``trunkline.worker.v1.Worker``."""
 
@@ -96,7 +78,7 @@ class WorkerServicer(Part):
                 claimed = await self._versions.write_soon(claims.take, worker_id, self._specs)
                 if claimed is not None:
                     assigned = await self._blocking(self._assign, claimed.claim)
-                    return pb.ClaimResponse(assignment=_assignment(claimed.claim, assigned))
+                    return pb.ClaimResponse(assignment=assignments.message(claimed.claim, assigned))
                 if (await self._versions.db.read(claims.known, worker_id)).state == "retiring":
                     return pb.ClaimResponse(retire=True)
             if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
@@ -319,47 +301,3 @@ def _register(write: Write, worker_id: str) -> None:
     if worker.state in ("pending", "starting"):
         workers.set_ready(write.conn, worker_id, write.now)
         write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
-
-
-def _assignment(claim: ClaimRow, assigned: Assigned) -> pb.Assignment:
-    """Tell a worker what to do."""
-    spec = assigned.spec
-    transform = spec.transform
-    assert transform is not None
-    position = {item: number for number, item in enumerate(assigned.items)}
-    leaves = {leaf.name: leaf for _, leaf in datums.leaves(input_of(spec))}
-    return pb.Assignment(
-        claim_id=claim.id,
-        lease_seconds=claims.LEASE,
-        direct=assigned.direct,
-        project=assigned.pipeline.project,
-        pipeline=assigned.pipeline.name,
-        job_id=assigned.job.set_id,
-        output_commit_id=assigned.job.set_id,
-        command=pb.Command(
-            cmd=transform.cmd,
-            stdin=transform.stdin,
-            err_cmd=transform.err_cmd,
-            err_stdin=transform.err_stdin,
-            env=dict(transform.env),
-            working_dir=transform.working_dir,
-            accept_return_code=transform.accept_return_code,
-            user=transform.user,
-        ),
-        datum_tries=spec.datum_tries or 1,
-        datum_timeout_seconds=spec.datum_timeout or 0.0,
-        items=[
-            pb.Item(
-                input=item.input,
-                path=item.path,
-                hash=item.hash,
-                commit_id=assigned.commits[item.input],
-                size_bytes=item.size,
-                empty_files=leaves[item.input].empty_files,
-            )
-            for item in assigned.items
-        ],
-        datums=[
-            pb.Datum(id=row.id.hex(), items=[position[item] for item in row.items]) for row in assigned.datums
-        ],
-    )
