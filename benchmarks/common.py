@@ -102,12 +102,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(*options: str) -> Iterator[Server]:
-    """Run a server on a free port with its data in a folder of its own."""
+def server(*options: str, program: Iterable[str] = (TRUNKLINE,)) -> Iterator[Server]:
+    """Run a server on a free port with its data in a folder of its own; ``program`` is what takes ``serve``."""
     data = Path(tempfile.mkdtemp(prefix="trunkline-bench-", dir=SCRATCH))
     begun = time.perf_counter()
     process = subprocess.Popen(
-        [TRUNKLINE, "serve", "--data", str(data / "data"), "--listen", "127.0.0.1:0", *options],
+        [*program, "serve", "--data", str(data / "data"), "--listen", "127.0.0.1:0", *options],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from svg import BOTTOM, COLOURS, FAINT, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, Scale, apart
@@ -182,7 +182,89 @@ def limits() -> str:
     return drawing.whole()
 
 
-PLOTS = {"start-up.svg": start_up, "price.svg": price, "price-uneven.svg": price_uneven, "limits.svg": limits}
+@dataclass
+class Life:
+    """One worker: when it was asked for, was ready, and what it did; all in seconds."""
+
+    pipeline: str
+    asked: float
+    ready: float
+    worked: list[tuple[float, float]] = field(default_factory=list)
+    gone: float = 0.0
+
+
+def lives(pipeline: str, asked: list[float], begun: float, datums: int, seconds: float) -> list[Life]:
+    """Return what workers do when each takes the next datum as soon as it can; they go when all is done."""
+    found = [Life(pipeline, at, at + START) for at in asked]
+    for _ in range(datums):
+        first = min(found, key=lambda life: (_free(life, begun), life.asked))
+        at = _free(first, begun)
+        first.worked.append((at, at + seconds))
+    end = max(_free(life, begun) for life in found if life.worked)
+    for life in found:
+        life.gone = end
+    return found
+
+
+def _free(life: Life, begun: float) -> float:
+    return life.worked[-1][1] if life.worked else max(life.ready, begun)
+
+
+#: The chain of the benchmark: datums of edges and their seconds, and the one of montage.
+START, DATUMS, SECONDS, MONTAGE = placement.fargate_start_up().seconds, 10, 20.0, 10.0
+LOOKS = 30.0  # seconds between the looks of Pachyderm's controller
+
+
+def chain() -> str:
+    """What the workers of two pipelines do, asked for at once and as Pachyderm asks for them."""
+    workers = SPEC.parallelism
+    ours = lives("edges", [0.0] * workers, 0.0, DATUMS, SECONDS)
+    ours += lives("montage", [0.0], ours[0].gone, 1, MONTAGE)
+    second = (START // LOOKS + 1) * LOOKS  # the first look at which the first worker has made the tasks
+    theirs = lives("edges", [0.0] + [second] * (workers - 1), 0.0, DATUMS, SECONDS)
+    theirs += lives("montage", [theirs[0].gone], 0.0, 1, MONTAGE)
+    left, row = 92, 19
+    drawing = Drawing(
+        "Two pipelines in a row, from nothing",
+        f"{DATUMS} datums of {SECONDS:g} s on {workers} workers, then one of {MONTAGE:g} s; "
+        f"every machine takes {START:g} s. Pachyderm starts one worker and looks every {LOOKS:g} s",
+        height=400,
+    )
+    scale = (WIDTH - left - 40) / 220.0
+    for second in range(0, 221, 20):
+        drawing.line(left + second * scale, 82, left + second * scale, 368)
+        drawing.text(left + second * scale, 386, f"{second} s", anchor="middle", size=12, colour=FAINT)
+    place = 20.0
+    for words, colour in zip(("waits for its machine", "works", "idle"), LIFE, strict=True):
+        drawing.box(place, 56, 12, 12, colour)
+        drawing.text(place + 18, 66, words, size=12)
+        place += 170
+    y = 84.0
+    for title, staff in (("Trunkline", ours), ("Pachyderm's rule", theirs)):
+        end = max(life.gone for life in staff)
+        paid = sum(life.gone - life.asked for life in staff if life.pipeline == "edges")
+        words = f"{title}: done after {end:g} s; workers of edges existed for {paid:g} s in all"
+        drawing.text(left, y + 14, words, bold=True)
+        y += 22
+        for life in staff:
+            drawing.text(20, y + 12, life.pipeline, size=12)
+            drawing.box(left + life.ready * scale, y + 2, (life.gone - life.ready) * scale, row - 5, LIFE[2])
+            drawing.box(left + life.asked * scale, y + 2, (life.ready - life.asked) * scale, row - 5, LIFE[0])
+            for begin, until in life.worked:
+                drawing.box(left + begin * scale, y + 2, (until - begin) * scale - 1, row - 5, LIFE[1])
+            y += row
+        y += 8
+    return drawing.whole()
+
+
+LIFE = ("#e6c27a", COLOURS[2], "#cfd6dd")
+PLOTS = {
+    "chain.svg": chain,
+    "start-up.svg": start_up,
+    "price.svg": price,
+    "price-uneven.svg": price_uneven,
+    "limits.svg": limits,
+}
 
 
 def main() -> None:
