@@ -226,8 +226,8 @@ def chain() -> str:
     left, row = 92, 19
     drawing = Drawing(
         "Two pipelines in a row, from nothing",
-        f"{DATUMS} datums of {SECONDS:g} s on {workers} workers, then one of {MONTAGE:g} s; "
-        f"every machine takes {START:g} s. Pachyderm starts one worker and looks every {LOOKS:g} s",
+        f"{DATUMS} datums of {SECONDS:g} s on {workers} workers, then one of {MONTAGE:g} s; a machine takes "
+        f"{START:g} s; Pachyderm looks every {LOOKS:g} s",
         height=400,
     )
     scale = (WIDTH - left - 40) / 220.0
