@@ -114,7 +114,7 @@ class Api:
 
 @contextlib.contextmanager
 def gone_is_fine() -> Any:
-    """Pass over what is not there any more."""
+    """Pass over what is not there any more, or was done already: copies are a moment late."""
     try:
         yield
     except Refused as refused:

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from standins.api import NODES, Loop, Recorder, Refused, is_ready, node, path_of
+from standins.api import NODES, Loop, Recorder, gone_is_fine, is_ready, node, path_of
 from trunkline.aws.pods import read_pod
 from trunkline.scaling.pods import GIB, MIB
 
@@ -229,11 +229,8 @@ class ClusterAutoscaler:
             if name in present:
                 del self._boots[name]
             elif time.time() >= due:
-                try:
+                with gone_is_fine():
                     self._api.create(NODES, group.template(name))
-                except Refused as refused:
-                    if refused.code != 409:
-                        raise
 
     # --- down ----------------------------------------------------------------------------------------------------
 
@@ -297,7 +294,8 @@ class ClusterAutoscaler:
             metadata = pod["metadata"]
             names = {"name": metadata["name"], "namespace": metadata["namespace"]}
             eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": names}
-            self._api.create(f"{path_of(pod)}/eviction", eviction)
+            with gone_is_fine():
+                self._api.create(f"{path_of(pod)}/eviction", eviction)
         if not here:
             self._recorder.event(found, "ScaleDown", "node removed by cluster autoscaler")
             self._api.delete(path_of(found))

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from standins.api import NODES, Loop, Recorder, condition, is_ready, node, path_of
+from standins.api import NODES, Loop, Recorder, condition, gone_is_fine, is_ready, node, path_of
 from trunkline.aws.pods import read_pod
 from trunkline.scaling import fargate, fargate_rules, profiles
 from trunkline.scaling.placement import FARGATE_MACHINE, pull_seconds
@@ -164,7 +164,8 @@ class Fargate:
             return admitted
         name = self._name_of(pod)
         if name not in nodes:
-            self._api.create(NODES, self._node(name))
+            with gone_is_fine():  # or there already, which the copy does not show yet
+                self._api.create(NODES, self._node(name))
         elif is_ready(nodes[name]):
             self._bind(pod, name)
         return admitted
@@ -178,10 +179,13 @@ class Fargate:
             "metadata": {"name": metadata["name"]},
             "target": target,
         }
-        self._api.create(f"{path_of(pod)}/binding", binding)
-        self._recorder.event(
-            pod, "Scheduled", f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {name}"
-        )
+        with gone_is_fine():
+            self._api.create(f"{path_of(pod)}/binding", binding)
+            self._recorder.event(
+                pod,
+                "Scheduled",
+                f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {name}",
+            )
 
     def _say(self, pod: Object, message: str) -> None:
         uid = pod["metadata"]["uid"]
