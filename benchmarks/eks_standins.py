@@ -5,9 +5,8 @@ AWS and the rule of the peer wait for passes ``SPEED`` times as fast as it would
 30 seconds between Pachyderm's looks take 6. What is ours (processes that start, datums that are handed in) is not
 sped up, so that our overheads weigh five times as much here as they would.
 
-The peer's rule is written from its description in public (one pod when work comes, a look every 30 seconds that raises
-the number to the datums that wait, everything to zero when the job is done) and replaces ``sizing.decide`` in the very
-same server: whatever else differs between the two systems is not measured.
+The peer is the rule that ``rehearsal`` describes, in the very same server in the place of ``sizing.decide``: whatever
+else differs between the two systems is not measured.
 
 Needs root and the folder named by KUBEBUILDER_ASSETS, as ``scripts/test-kubernetes`` does; says so otherwise.
 """
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import common
+from rehearsal import PachydermRule
 
 from trunkline.rpc.gen import pps_pb2
 from trunkline.scaling import sizing
@@ -41,7 +41,6 @@ from trunkline.scaling.profiles import Profile, Selector
 
 SPEED = 5.0
 START = 50.0 / SPEED  # seconds: the model's median of Fargate
-RECHECK = 30.0 / SPEED  # seconds between the looks of Pachyderm's rule
 DATUMS, SECONDS, WORKERS = 60, 1.0, 5
 WORK = DATUMS * SECONDS
 LONG = 30.0  # seconds of the one datum that outlasts all others, whenever it is begun
@@ -49,47 +48,6 @@ USER = {"kind": "User", "name": "trunkline", "apiGroup": "rbac.authorization.k8s
 #: Asks the same file to serve by the other rule.
 OTHER_RULE = "--by-pachyderms-rule"
 OURS, PACHYDERM = "Trunkline", "Pachyderm's rule"
-
-
-# --- the peer's rule -----------------------------------------------------------------------------------------
-
-_ours = sizing.decide
-_begun: dict[str, float] = {}  # worker -> when it was first seen
-_looks: dict[str, int] = {}  # first worker -> looks so far
-
-
-def pachyderms_rule(
-    demand: sizing.Demand, policy: sizing.Policy, observed: sizing.Observed, now: float
-) -> sizing.Decision:
-    """Decide as Pachyderm's controller does with ``autoscaling: true``."""
-    if policy.stopped or not policy.autoscaling:
-        return _ours(demand, policy, observed, now)
-    fleet = [worker for worker in observed.workers if worker.state != "retiring"]
-    tasks = demand.unclaimed + demand.claimed
-    if not tasks:
-        return _decision(0, fleet, None)
-    if not fleet:
-        return _decision(1, fleet, now + RECHECK)
-    first = min(fleet, key=lambda worker: _begun.setdefault(worker.id, now)).id
-    looks = int((now - _begun[first]) / RECHECK)
-    wake_at = _begun[first] + (looks + 1) * RECHECK
-    if looks <= _looks.get(first, 0):
-        return _decision(len(fleet), fleet, wake_at)
-    _looks[first] = looks
-    # The first pod makes the tasks: before it is ready nobody knows how many there are.
-    known = any(worker.state in ("idle", "busy") for worker in fleet)
-    return _decision(max(len(fleet), min(tasks, policy.workers)) if known else len(fleet), fleet, wake_at)
-
-
-def _decision(target: int, fleet: list[sizing.WorkerView], wake_at: float | None) -> sizing.Decision:
-    retire = tuple(worker.id for worker in fleet) if not target else ()
-    return sizing.Decision(
-        target=target,
-        start=max(0, target - len(fleet)),
-        retire=retire,
-        sentence=f"{target} by Pachyderm's rule",
-        wake_at=wake_at,
-    )
 
 
 # --- the stage -----------------------------------------------------------------------------------------------
@@ -391,7 +349,7 @@ def serve_by_pachyderms_rule() -> int:
     """Be the command line, with the other rule."""
     from trunkline.cli.main import main as command_line
 
-    sizing.decide = pachyderms_rule
+    sizing.decide = PachydermRule(SPEED)
     return command_line(sys.argv[2:])
 
 

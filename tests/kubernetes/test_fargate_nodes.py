@@ -167,9 +167,9 @@ def test_the_article_is_told_with_machines_that_come_and_go(
     assert "Fargate is starting a node" in waiting
     assert machine.group == "workers"
     assert machine.name.startswith("fargate-ip-")
-    # 1 CPU and 4 GiB, the worker's own 0.05 and 128 MiB, and 256 MiB of Fargate's.
-    assert machine.instance_type == "2vCPU 5GB"
-    assert machine.dollars_per_hour == pytest.approx(2 * 0.04048 + 5 * 0.004445, rel=1e-6)
+    # 1 CPU and 4 GiB for the whole pod, and 256 MiB of Fargate's.
+    assert machine.instance_type == "1vCPU 5GB"
+    assert machine.dollars_per_hour == pytest.approx(1 * 0.04048 + 5 * 0.004445, rel=1e-6)
     assert "fargate (pretended)" in listed
     assert job.state == pps.JobState.JOB_SUCCESS, job.reason
     assert len(files_of(client, "edges@master")) == len(photographs)
