@@ -214,7 +214,7 @@ class Inputs:
                     if parent and target + parent not in made:
                         files.make_folders(target, parent, self._owner)
                         made.add(target + parent)
-                    descriptor = _create(target + piece.path, self._owner)
+                    descriptor = self._places.create(target + piece.path, self._owner)
                 _write(descriptor, piece.data)
                 if piece.places:
                     self._read_from_store(descriptor, piece.places, urls)
@@ -232,13 +232,6 @@ class Inputs:
             if self._interrupts.end_command:
                 raise Interrupted
             _write(descriptor, data)
-
-
-def _create(path: str, owner: Owner) -> int:
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    if owner is not None:
-        os.fchown(descriptor, *owner)
-    return descriptor
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -93,6 +93,13 @@ class Places:
         os.mkdir(folder)
         return folder
 
+    def create(self, path: str, owner: Owner) -> int:
+        """Make a file for an input, and return a descriptor to write it by."""
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        return descriptor
+
     def take_back(self, place: Place) -> None:
         """Remove a place with all that is in it.
 
