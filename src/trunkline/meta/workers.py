@@ -69,6 +69,13 @@ _STATE = Query(
     .values(state=sa.bindparam("new_state"), reason=sa.bindparam("why"), since=sa.bindparam("at"))
 )
 
+_THIS = worker.update().where(worker.c.id == sa.bindparam("worker_id"))
+_REASON = _THIS.values(reason=sa.bindparam("why"))
+_MACHINE = _THIS.values(machine=sa.bindparam("on"))
+_BEGIN = _THIS.where(worker.c.state == "pending").values(
+    state="starting", reason="", since=sa.bindparam("at")
+)
+
 
 def by_id(conn: sa.Connection, worker_id: str) -> WorkerRow | None:
     """Return a worker, or None when it is gone."""
@@ -98,9 +105,16 @@ def set_state(conn: sa.Connection, worker_id: str, state: str, reason: str, now:
     _STATE.run(conn, worker_id=worker_id, new_state=state, why=reason, at=now)
 
 
-def set_reason(conn: sa.Connection, worker_id: str, reason: str) -> None:
-    """Say why a worker is in its state."""
-    conn.execute(worker.update().where(worker.c.id == worker_id).values(reason=reason))
+def set_reasons(conn: sa.Connection, told: Sequence[tuple[str, str]]) -> None:
+    """Say why workers are in their state: (worker, reason)."""
+    if told:
+        conn.execute(_REASON, [{"worker_id": worker_id, "why": why} for worker_id, why in told])
+
+
+def begin(conn: sa.Connection, worker_ids: Sequence[str], now: float) -> None:
+    """Move workers that are pending still to starting."""
+    if worker_ids:
+        conn.execute(_BEGIN, [{"worker_id": worker_id, "at": now} for worker_id in worker_ids])
 
 
 def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
@@ -110,9 +124,10 @@ def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
     )
 
 
-def set_machine(conn: sa.Connection, worker_id: str, machine: dict[str, Any]) -> None:
-    """Say which machine a worker is on."""
-    conn.execute(worker.update().where(worker.c.id == worker_id).values(machine=machine))
+def set_machines(conn: sa.Connection, found: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Say which machines workers are on: (worker, the machine's fields)."""
+    if found:
+        conn.execute(_MACHINE, [{"worker_id": worker_id, "on": machine} for worker_id, machine in found])
 
 
 def remove(conn: sa.Connection, worker_id: str, now: float) -> None:
@@ -147,6 +162,8 @@ def add_events(
     conn: sa.Connection, pipeline_id: int, at: float, happened: Sequence[tuple[str, str, str]]
 ) -> None:
     """Record what happened to workers of a pipeline: (worker, its state, words)."""
+    if not happened:
+        return
     values = [
         {"pipeline_id": pipeline_id, "worker_id": worker_id, "at": at, "state": state, "text": text}
         for worker_id, state, text in happened

@@ -12,8 +12,7 @@ import logging
 import secrets
 import uuid
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
@@ -27,7 +26,7 @@ from trunkline.pps.starts import Starts, opinion
 from trunkline.scaling import sizing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import sqlalchemy as sa
 
@@ -35,13 +34,11 @@ if TYPE_CHECKING:
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.model.workers import Machine, WorkerSighting
+    from trunkline.model.workers import WorkerSighting
     from trunkline.pfs.versions import Versions
     from trunkline.pfs.writes import Write
     from trunkline.ports import Fleet
     from trunkline.pps.specs import Specs
-
-    Change = Callable[[Write], None]
 
 log = logging.getLogger("trunkline.pps")
 
@@ -79,6 +76,20 @@ class Staff:
     demand: sizing.Demand
     #: Seconds from the end of each of the last jobs to the next one.
     gaps: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a look at the fleet has brought."""
+
+    #: (worker, the fields of its machine)
+    machines: list[tuple[str, dict[str, Any]]]
+    #: (worker, its state, what it waits for)
+    reasons: list[tuple[str, str, str]]
+    #: Workers whose process exists now.
+    begun: list[str]
+    #: Why the pipeline cannot run.
+    hopeless: list[str]
 
 
 class Staffing:
@@ -195,7 +206,7 @@ class Staffing:
         now = self._versions.clock.now()
         sightings = {sighting.worker_id: sighting for sighting in self._fleet.observe()}
         machines = {machine.name: machine for machine in self._fleet.machines()}
-        changes: list[Change] = []  # one write for all: a thousand workers may get ready at once
+        seen = _Seen([], [], [], [])
         for row in rows:
             sighting = sightings.get(row.id)
             if sighting is None or sighting.phase is WorkerPhase.GONE:
@@ -203,24 +214,21 @@ class Staffing:
                 continue
             machine = machines.get(sighting.machine)
             if machine is not None and (row.machine is None or row.machine["name"] != machine.name):
-                changes.append(partial(_set_machine, worker_id=row.id, machine=machine))
+                seen.machines.append((row.id, asdict(machine)))
             if sighting.phase is WorkerPhase.PENDING:
                 if row.state not in ("pending", "starting"):
                     continue  # it has registered already; the fleet has yet to see it
-                changes += self._waits(pipeline, row, sighting, image_of(spec))
+                self._waits(pipeline, row, sighting, image_of(spec), seen)
             elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
-                changes.append(partial(_set_state, worker_id=row.id, before="pending", after="starting"))
+                seen.begun.append(row.id)
             elif row.state == "retiring" and now - row.since > RETIRE_GRACE:
                 self._fleet.stop(row.id, 1.0)
-        self._write_all(changes)
-
-    def _write_all(self, changes: Sequence[Change]) -> None:
-        if changes:
-            self._versions.write(_all, changes)
+        if any((seen.machines, seen.reasons, seen.begun, seen.hopeless)):
+            self._versions.write(_take_over, pipeline.id, seen)
 
     def _waits(
-        self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, image: str
-    ) -> list[Change]:
+        self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, image: str, seen: _Seen
+    ) -> None:
         """Note what a worker waits for; give the pipeline up when waiting is hopeless for too long."""
         now = self._versions.clock.now()
         reason = sighting.reason
@@ -230,16 +238,16 @@ class Staffing:
             # What was usual when it was asked for: a sentence that changes with every start is noise.
             usual = self._usual.setdefault(row.id, self.starts.usual(image))
             reason += opinion(usual, now - row.created)
-        changes: list[Change] = [] if reason == row.reason else [partial(_set_reason, row=row, reason=reason)]
+        if reason != row.reason:
+            seen.reasons.append((row.id, row.state, reason))
         if not sighting.hopeless:
             self._hopeless.pop(row.id, None)
-            return changes
+            return
         since = self._hopeless.setdefault(row.id, now)
         if row.version == pipeline.version:
             self._crashes.setdefault(pipeline.id, Crashes(pipeline.version)).reason = sighting.reason
             if now - since > HOPELESS_PATIENCE:
-                changes.append(partial(_give_up, pipeline_id=pipeline.id, reason=sighting.reason))
-        return changes
+                seen.hopeless.append(sighting.reason)
 
     def _lost(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting | None) -> None:
         why = sighting.reason if sighting is not None else ""
@@ -285,7 +293,7 @@ class Staffing:
 
     def _learn(self, spec: PipelineSpec, rows: list[WorkerRow]) -> None:
         """Remember how long starts took; a worker that got ready ends a row of crashes."""
-        changes: list[Change] = []
+        learnt: list[tuple[str, float]] = []
         for row in rows:
             if row.ready is None or row.id in self._seen_ready:
                 continue
@@ -294,10 +302,9 @@ class Staffing:
             self._crashes.pop(row.pipeline_id, None)
             seconds = max(0.0, row.ready - self._waited.pop(row.id, row.created))
             kind = row.machine["kind"] if row.machine is not None else ""
-            changes.append(
-                partial(self.starts.learn, image=image_of(spec), machine_kind=kind, seconds=seconds)
-            )
-        self._write_all(changes)
+            learnt.append((kind, seconds))
+        if learnt:
+            self.starts.learn(image_of(spec), learnt)
 
     def _record(
         self,
@@ -408,15 +415,16 @@ def _waiting_sentence(rows: list[WorkerRow]) -> str:
     return f"{len(waiting):,} worker{'s wait' if len(waiting) > 1 else ' waits'}: {waiting[0].reason}"
 
 
-def _set_reason(write: Write, row: WorkerRow, reason: str) -> None:
-    workers.set_reason(write.conn, row.id, reason)
-    workers.add_events(write.conn, row.pipeline_id, write.now, [(row.id, row.state, reason)])
+def _take_over(write: Write, pipeline_id: int, seen: _Seen) -> None:
+    """Write down what the fleet shows, in one go: a thousand workers may get ready at once."""
+    conn = write.conn
+    workers.set_machines(conn, seen.machines)
+    workers.set_reasons(conn, [(worker_id, reason) for worker_id, _, reason in seen.reasons])
+    workers.add_events(conn, pipeline_id, write.now, seen.reasons)
+    workers.begin(conn, seen.begun, write.now)
     write.tx.wake("workers")
-
-
-def _set_machine(write: Write, worker_id: str, machine: Machine) -> None:
-    workers.set_machine(write.conn, worker_id, asdict(machine))
-    write.tx.wake("workers")
+    if seen.hopeless:
+        _give_up(write, pipeline_id, seen.hopeless[0])
 
 
 def _give_up(write: Write, pipeline_id: int, reason: str) -> None:
@@ -427,14 +435,6 @@ def _give_up(write: Write, pipeline_id: int, reason: str) -> None:
     pipelines.set_state(write.conn, pipeline_id, "FAILURE", reason)
     job_ops.stop_live_jobs(write, pipeline_id, f"the pipeline cannot run: {reason}")
     write.tx.wake("pipeline states", f"pipeline:{pipeline_id}")
-
-
-def _set_state(write: Write, worker_id: str, before: str, after: str) -> None:
-    """Move a worker that is still in ``before``."""
-    row = workers.by_id(write.conn, worker_id)
-    if row is not None and row.state == before:
-        workers.set_state(write.conn, worker_id, after, "", write.now)
-        write.tx.wake("workers")
 
 
 def _want(write: Write, pipeline_id: int, wanted: Sequence[WorkerSpec]) -> None:
@@ -473,8 +473,3 @@ def _remove(write: Write, worker_ids: Sequence[str]) -> None:
         claims.free_of_worker(write, worker_id)
         workers.remove(write.conn, worker_id, write.now)
     write.tx.wake("workers")
-
-
-def _all(write: Write, changes: Sequence[Change]) -> None:
-    for change in changes:
-        change(write)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from trunkline.meta import workers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
     from trunkline.pfs.versions import Versions
@@ -46,10 +48,12 @@ class Starts:
         seen = self._of(image)
         return statistics.median(seen) if seen else None
 
-    def learn(self, write: Write, image: str, machine_kind: str, seconds: float) -> None:
-        """Remember a start."""
-        workers.add_startup(write.conn, self._fleet.name, image, machine_kind, seconds, write.now)
-        self._seen[image] = [seconds, *self._of_snapshot(write, image)][: workers.STARTUPS_KEPT]
+    def learn(self, image: str, found: Sequence[tuple[str, float]]) -> None:
+        """Remember starts of an image: (kind of machine, seconds). Blocks."""
+        before = self._of(image)
+        kept = found[-workers.STARTUPS_KEPT :]
+        self._versions.write(_remember, self._fleet.name, image, kept)
+        self._seen[image] = [*(seconds for _, seconds in reversed(kept)), *before][: workers.STARTUPS_KEPT]
 
     def _of(self, image: str, conn: sa.Connection | None = None) -> list[float]:
         found = self._seen.get(image)
@@ -61,11 +65,10 @@ class Starts:
             found = self._seen[image] = [seconds for _, seconds in rows]
         return found
 
-    def _of_snapshot(self, write: Write, image: str) -> list[float]:
-        known = self._seen.get(image)
-        if known is not None:
-            return known
-        return [seconds for _, seconds in workers.startups(write.conn, self._fleet.name, image)][1:]
+
+def _remember(write: Write, fleet: str, image: str, found: Sequence[tuple[str, float]]) -> None:
+    for kind, seconds in found:
+        workers.add_startup(write.conn, fleet, image, kind, seconds, write.now)
 
 
 def opinion(usual: float | None, waited: float) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from trunkline.worker.settings import Settings
     from trunkline.worker.world import World
 
-#: Seconds that one claim waits at the server for work. A thousand idle workers ask eight times a second.
-_CLAIM_WAIT = 120.0
+#: Seconds that one claim waits at the server for work. A thousand idle workers ask three times a second.
+_CLAIM_WAIT = 300.0
 #: Seconds in which the server must answer a new worker. More than for one that works: on Kubernetes both may
 #: start together, and a server that moves to a new node is away for minutes.
 _REGISTER_PATIENCE = 600.0
