@@ -90,7 +90,7 @@ class IdleWorkers:
     """What the workers in pretended pods would say if they were there: they register and wait for work."""
 
     #: Seconds that a worker lets the server wait, and workers on one connection: a thousand would do nothing else.
-    WAIT, ON_ONE = 30.0, 20
+    WAIT, ON_ONE = 300.0, 20
 
     def __init__(self, address: str, pods: list[dict[str, Any]]) -> None:
         self._credentials = [credentials(pod) for pod in pods]

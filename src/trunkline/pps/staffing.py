@@ -47,6 +47,8 @@ RETIRE_GRACE = 60.0
 #: Seconds between looks at a fleet that should be as it was, because workers may be lost: while datums wait for
 #: them, and while nothing does.
 LOOK_WORKING, LOOK_RESTING = 2.0, 10.0
+#: The same while workers come and go, and what each worker adds: a look at a thousand takes 50 ms.
+LOOK_CHANGING, LOOK_EACH = 0.2, 0.001
 #: Seconds to the first try after a worker died unasked; doubles with each, up to the last.
 FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
 #: Seconds that workers wait for what waiting does not mend (an image that does not exist) before the pipeline is
@@ -396,7 +398,7 @@ class Staffing:
         times = [at for at in (decision.wake_at, blocked_until) if at is not None]
         changed = decision.retire or (decision.start and blocked_until is None)
         if changed or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
-            times.append(now + 0.2)
+            times.append(now + LOOK_CHANGING + len(staff.rows) * LOOK_EACH)
         elif staff.rows:
             working = staff.demand.unclaimed or staff.demand.claimed
             times.append(now + (LOOK_WORKING if working else LOOK_RESTING))
