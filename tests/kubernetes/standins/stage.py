@@ -52,6 +52,14 @@ class Stage:
         self.pods = Mirror(self.api, PODS)
         self.nodes = Mirror(self.api, NODES)
         self.kubelet = Kubelet(self.api, self.pods, self.nodes, self.folder, images=images, pull=pull)
+        # Real nodes that other tests have left are not on this stage.
+        self._cordoned = [
+            name
+            for name, found in self.nodes.named().items()
+            if not is_acted(found) and not found["spec"].get("unschedulable")
+        ]
+        for name in self._cordoned:
+            cluster.kubectl("cordon", name)
 
     def add_node(self, name: str, cpu: str, memory: str, labels: dict[str, str] | None = None) -> None:
         """Add a machine that is there from the beginning."""
@@ -70,6 +78,8 @@ class Stage:
     def close(self) -> None:
         """Remove the machines with all that runs on them."""
         self.kubelet.close()
+        for name in self._cordoned:
+            self.cluster.kubectl("uncordon", name)
         for name, found in self.nodes.named().items():
             if is_acted(found):
                 self.api.delete(f"{NODES}/{name}")
