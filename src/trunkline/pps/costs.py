@@ -14,6 +14,7 @@ from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.workers import Machine
 from trunkline.pps.specs import memory_request
 from trunkline.scaling import rates
+from trunkline.scaling.prices import billed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
-    from trunkline.meta.workers import PastRow
     from trunkline.model.spec import PipelineSpec
     from trunkline.pps.specs import Specs
 
@@ -72,7 +72,7 @@ def _cost(conn: sa.Connection, specs: Specs, job: JobRow, now: float) -> Cost:
     seconds = dollars = unpriced = 0.0
     pretended = False
     for worker in (*there, *workers.past(conn, job.pipeline_id, job.created)):
-        lasted = _overlap(worker, job.created, end)
+        lasted = _overlap(worker.created, worker.ended, job.created, end)
         if not lasted:
             continue
         seconds += lasted
@@ -85,11 +85,11 @@ def _cost(conn: sa.Connection, specs: Specs, job: JobRow, now: float) -> Cost:
             unpriced += lasted
             continue
         paid_from = max(worker.created, machine.created)
-        paid = max(0.0, min(worker.ended, end) - max(paid_from, job.created))
-        share = _share(machine, spec)
-        whole = (worker.ended - paid_from) * machine.speed
-        stretch = rates.MINIMUM_SECONDS / whole if 0 < whole < rates.MINIMUM_SECONDS else 1.0
-        dollars += paid * machine.speed * stretch * share * rate / 3600.0
+        paid = _overlap(paid_from, worker.ended, job.created, end)
+        if paid:
+            whole = worker.ended - paid_from
+            bill = billed(whole * machine.speed, rate) * _share(machine, spec)
+            dollars += bill * paid / whole  # what falls to this job
     return Cost(
         pipeline=pipeline,
         job=job,
@@ -101,17 +101,14 @@ def _cost(conn: sa.Connection, specs: Specs, job: JobRow, now: float) -> Cost:
     )
 
 
-def _overlap(worker: PastRow, start: float, end: float) -> float:
-    return max(0.0, min(worker.ended, end) - max(worker.created, start))
+def _overlap(begun: float, ended: float, start: float, end: float) -> float:
+    return max(0.0, min(ended, end) - max(begun, start))
 
 
 def _share(machine: Machine, spec: PipelineSpec) -> float:
     """Return the part of a machine that a worker takes: of whatever it takes most."""
-    if machine.kind == "fargate":
+    if machine.kind == "fargate" or not (machine.cpu and machine.memory):
         return 1.0
     wanted = spec.resource_requests
     cpu = (wanted.cpu or 0.0) if wanted is not None else 0.0
-    shares = [1.0] if not (machine.cpu and machine.memory) else []
-    if not shares:
-        shares = [cpu / machine.cpu, memory_request(spec) / machine.memory]
-    return min(1.0, max(shares))
+    return min(1.0, max(cpu / machine.cpu, memory_request(spec) / machine.memory))

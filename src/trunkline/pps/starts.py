@@ -40,12 +40,12 @@ class Starts:
             image: as the spec gives it.
             conn: the snapshot that the caller reads in; a thread cannot read in two at a time.
         """
-        seen = self._of(image, conn)
-        return statistics.median(seen) if seen else self._fleet.startup_prior
+        found = self.usual(image, conn)
+        return self._fleet.startup_prior if found is None else found
 
-    def usual(self, image: str) -> float | None:
+    def usual(self, image: str, conn: sa.Connection | None = None) -> float | None:
         """Return the seconds that starts of this image have usually taken; None before there was one."""
-        seen = self._of(image)
+        seen = self._of(image, conn)
         return statistics.median(seen) if seen else None
 
     def learn(self, image: str, found: Sequence[tuple[str, float]]) -> None:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import NotFound
 from trunkline.scaling.nodes import TYPES
-from trunkline.scaling.prices import MINIMUM_SECONDS, Prices, prices
+from trunkline.scaling.prices import Prices, prices
 
 if TYPE_CHECKING:
     from trunkline.model.workers import Machine
-
-__all__ = ["MINIMUM_SECONDS", "per_hour"]
 
 #: How Fargate tells what it provisioned: ``0.25vCPU 0.5GB``.
 _PROVISIONED = re.compile(r"([\d.]+)vCPU ([\d.]+)GB")
