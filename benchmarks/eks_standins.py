@@ -5,7 +5,7 @@ AWS and the rule of the peer wait for passes ``SPEED`` times as fast as it would
 30 seconds between Pachyderm's looks take 6. What is ours (processes that start, datums that are handed in) is not
 sped up, so that our overheads weigh five times as much here as they would.
 
-The peer is the rule that ``rehearsal`` describes, in the very same server in the place of ``sizing.decide``: whatever
+The peer is the rule that ``rehearsal`` describes, in the very same server in the place of ``policy.decide``: whatever
 else differs between the two systems is not measured.
 
 Needs root and the folder named by KUBEBUILDER_ASSETS, as ``scripts/test-kubernetes`` does; says so otherwise.
@@ -28,7 +28,7 @@ import common
 from rehearsal import PachydermRule
 
 from trunkline.rpc.gen import pps_pb2
-from trunkline.scaling import sizing
+from trunkline.scaling import policy
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "kubernetes"))
 import cluster as clusters
@@ -349,7 +349,7 @@ def serve_by_pachyderms_rule() -> int:
     """Be the command line, with the other rule."""
     from trunkline.cli.main import main as command_line
 
-    sizing.decide = PachydermRule(SPEED)
+    policy.decide = PachydermRule(SPEED)
     return command_line(sys.argv[2:])
 
 

@@ -23,8 +23,8 @@ from worker_processes import Workers
 
 from trunkline.worker import command
 from trunkline.worker.interrupts import Interrupts
-from trunkline.worker.launched import Launcher
-from trunkline.worker.spawned import Spawner
+from trunkline.worker.pod_sandbox import Launcher
+from trunkline.worker.subprocesses import SpawnExecutor
 
 DATUMS = 1000
 TURNS = 5
@@ -66,7 +66,7 @@ def worker(world: str, launcher: Path) -> float:
 def starts(socket: str) -> float:
     """Return the seconds that a start and the end of `true` take; by the launcher at the socket if there is one."""
     interrupts = Interrupts()
-    starter: command.Starter = Spawner()
+    starter: command.Executor = SpawnExecutor()
     if socket:
         launcher = Launcher(socket, str(Path(socket).parent), ".trunkline")
         launcher.connect(10, time.sleep)

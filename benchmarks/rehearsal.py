@@ -5,7 +5,7 @@ are Fargate's: what was measured here times the speed, so that an overhead of 0.
 The datums sleep, and so take the time that is said.
 
 The peer is Pachyderm's rule, described below, in the same server on the same acted machines: only
-``scaling.sizing.decide`` is another function. Starts are all alike there (``SIGMA`` 0), so that one start-up s can
+``scaling.policy.decide`` is another function. Starts are all alike there (``SIGMA`` 0), so that one start-up s can
 be compared with; the plans are held against starts that are spread as the rehearsal spreads them.
 """
 
@@ -24,7 +24,7 @@ import common
 
 from trunkline.client.stubs import Client
 from trunkline.rpc.gen import control_pb2, pps_pb2
-from trunkline.scaling import placement, sizing
+from trunkline.scaling import placement, policy
 
 WORKERS = 5
 START_UP = placement.fargate_start_up().seconds
@@ -38,7 +38,7 @@ RUNS = 3  # of the chain with each rule, in turns; each takes 20 to 45 s
 
 
 class PachydermRule:
-    """Pachyderm's autoscaling, with the signature of ``sizing.decide``.
+    """Pachyderm's autoscaling, with the signature of ``policy.decide``.
 
     One worker first, for it makes the tasks; every 30 s a look at how many tasks there are, and as many workers,
     the limit at most; never fewer until the job is done, then none at once (its pps controller, 2.12).
@@ -50,17 +50,17 @@ class PachydermRule:
         self._looked: dict[str, int] = {}
 
     def __call__(
-        self, demand: sizing.Demand, policy: sizing.Policy, observed: sizing.Observed, now: float
-    ) -> sizing.Decision:
+        self, demand: policy.Demand, policy: policy.Policy, observed: policy.Observed, now: float
+    ) -> policy.Decision:
         fleet = [worker for worker in observed.workers if worker.state != "retiring"]
         tasks = demand.unclaimed + demand.claimed
         if not tasks:
             gone = tuple(worker.id for worker in fleet if worker.state != "busy")
-            return sizing.Decision(
+            return policy.Decision(
                 target=len(fleet) - len(gone), start=0, retire=gone, sentence="nothing to do", wake_at=None
             )
         if not fleet:
-            return sizing.Decision(target=1, start=1, retire=(), sentence="one worker first", wake_at=None)
+            return policy.Decision(target=1, start=1, retire=(), sentence="one worker first", wake_at=None)
         first = min(fleet, key=lambda worker: self._begun.setdefault(worker.id, now)).id
         looks = int((now - self._begun[first]) / self._every)
         start = 0
@@ -68,7 +68,7 @@ class PachydermRule:
             self._looked[first] = looks
             if any(worker.state in ("idle", "busy") for worker in fleet):  # else no tasks were made yet
                 start = max(0, min(policy.workers, tasks) - len(fleet))
-        return sizing.Decision(
+        return policy.Decision(
             target=len(fleet) + start,
             start=start,
             retire=(),
@@ -79,12 +79,12 @@ class PachydermRule:
 
 def serve(rule: str, sigma: str, *arguments: str) -> int:
     """Be the server, with another policy or other starts."""
-    from trunkline.app import rehearsal
+    from trunkline.app import simulation
     from trunkline.cli.main import main as command_line
 
-    rehearsal.SIGMA = float(sigma)
+    simulation.SIGMA = float(sigma)
     if rule == "pachyderm":
-        sizing.decide = PachydermRule(float(arguments[arguments.index("--speed") + 1]))
+        policy.decide = PachydermRule(float(arguments[arguments.index("--speed") + 1]))
     return command_line(arguments)
 
 

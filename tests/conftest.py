@@ -24,13 +24,13 @@ from trunkline.drivers.objects.local import LocalObjects
 from trunkline.errors import ResourceExhausted
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
-from trunkline.meta.events import Wakeups
+from trunkline.meta.wakeups import Wakeups
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.versions import Versions
+from trunkline.pfs.repository import VersionedStore
 from trunkline.rpc import server as rpc_server
+from trunkline.rpc.admin import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
 from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
-from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
 from trunkline.rpc.store_api import StoreServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
@@ -92,7 +92,7 @@ class Served:
         self.clock = TestClock()
         self.objects = LimitedObjects(folder / "objects")
         self.address = ""
-        self.versions: Versions
+        self.versions: VersionedStore
         self.executor: ThreadPoolExecutor
         self.pipelines_deleted = 0
 
@@ -105,7 +105,7 @@ class Served:
         db = Database(sqlite_url(self.folder), wakeups.announce)
         cluster_id = install.install(db, self.clock.now())
         store = ChunkStore(self.objects, DatabaseChunkIndex(db))
-        self.versions = Versions(db, store, file_trees(store), wakeups, self.clock)
+        self.versions = VersionedStore(db, store, file_trees(store), wakeups, self.clock)
         self.executor = ThreadPoolExecutor(8)
 
         async def delete_pipelines() -> None:

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from trunkline.aws.wanted import policy_arn, source_arn, trust_policy, wanted
-from trunkline.cli import exits
+from trunkline.aws.desired import policy_arn, source_arn, trust_policy, wanted
+from trunkline.cli import exit_codes
 from trunkline.cli.main import main
 from trunkline.scaling.profiles import Selector
 
@@ -88,7 +88,7 @@ def test_apply_again_changes_nothing_and_says_what_exists(run):
 def test_the_plan_is_shown_and_nothing_is_done_without_a_yes(run, cloud):
     code, _, err = run("fargate", "apply", *WHERE, "-f", "edges.json")
 
-    assert code == exits.USAGE
+    assert code == exit_codes.USAGE
     assert '+ create role "trunkline-fargate-demo"' in err
     assert '+ create Fargate profile "trunkline" of cluster "demo" for default: node=fargate' in err
     assert "3 changes to account 123456789012 are shown and not made; say --yes" in err
@@ -109,7 +109,7 @@ def test_somebody_at_a_terminal_is_asked(run, cloud, monkeypatch, typed, made):
     code, _, err = run("fargate", "apply", *WHERE, "-f", "edges.json")
 
     assert "Make these 3 changes to account 123456789012? [y/N]" in err
-    assert code == (0 if made else exits.CONFLICT)
+    assert code == (0 if made else exit_codes.CONFLICT)
     assert cloud.client("eks").list_fargate_profiles(clusterName="demo")["fargateProfileNames"] == made
 
 
@@ -145,7 +145,7 @@ def test_another_selector_under_the_same_name_is_refused_because_profiles_cannot
 
     code, _, err = apply(run, "--label", "node=other")
 
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert "exists with other selectors (default: node=fargate instead of default: node=other)" in err
     assert "profiles cannot be changed" in err
 
@@ -156,7 +156,7 @@ def test_a_role_that_trusts_another_service_is_refused(run, cloud):
 
     code, _, err = apply(run, "--role", arn)
 
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert 'role "nodes" trusts ec2.amazonaws.com and not eks-fargate-pods.amazonaws.com' in err
 
 
@@ -165,7 +165,7 @@ def test_a_role_without_the_policy_is_refused_unless_we_made_it(run, cloud):
 
     code, _, err = apply(run, "--role", arn)
 
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert f'role "bare" lacks the policy {POLICY}' in err
     assert "aws iam attach-role-policy --role-name bare" in err
 
@@ -179,7 +179,7 @@ def test_a_role_for_another_cluster_is_refused_and_one_for_any_is_warned_of(run,
     refused = apply(run, "--role", other)
     warned = apply(run, "--role", careless)
 
-    assert refused[0] == exits.CONFLICT
+    assert refused[0] == exit_codes.CONFLICT
     assert "leaves out profile trunkline of cluster demo" in refused[2]
     assert warned[0] == 0
     assert "may be taken on behalf of any cluster of any account" in warned[2]
@@ -188,14 +188,14 @@ def test_a_role_for_another_cluster_is_refused_and_one_for_any_is_warned_of(run,
 def test_a_role_that_does_not_exist_is_told(run):
     code, _, err = apply(run, "--role", "arn:aws:iam::123456789012:role/nobody")
 
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert 'role "nobody"' in err
 
 
 def test_a_public_subnet_is_refused_and_all_of_them_being_public_too(run, cloud):
     code, _, err = apply(run, "--subnet", cloud.public[0])
 
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert f"subnet {cloud.public[0]} is public (it has a route to an internet gateway)" in err
 
     cloud.client("eks").create_cluster(
@@ -204,7 +204,7 @@ def test_a_public_subnet_is_refused_and_all_of_them_being_public_too(run, cloud)
         resourcesVpcConfig={"subnetIds": list(cloud.public)},
     )
     code, _, err = run("fargate", "apply", "--cluster", "open", "--region", REGION, "--label", "a=b", "--yes")
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert 'all subnets of cluster "open" are public' in err
 
 
@@ -214,25 +214,25 @@ def test_a_subnet_of_another_network_or_of_none_is_told(run, cloud):
     elsewhere = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
 
     code, _, err = apply(run, "--subnet", elsewhere)
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert f"subnet {elsewhere} is in {vpc}" in err
 
     code, _, err = apply(run, "--subnet", "subnet-00000000")
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert f"no subnet subnet-00000000 in {REGION}; check the id" in err
 
 
 def test_a_cluster_name_with_a_typo_is_told_with_the_near_ones(run):
     code, _, err = run("fargate", "apply", "--cluster", "dmeo", "--region", REGION, "--label", "a=b", "--yes")
 
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert err == f'trunkline: no EKS cluster "dmeo" in {REGION}; did you mean demo?\n'
 
 
 def test_a_wrong_region_is_told_with_what_is_there(run):
     code, _, err = run("fargate", "status", "--cluster", "demo", "--region", "eu-west-1")
 
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert 'no EKS cluster "demo" in eu-west-1; there is: none. Check --cluster and --region' in err
 
 
@@ -242,7 +242,7 @@ def test_no_credentials_are_told_with_how_to_get_some(run, monkeypatch):
 
     code, _, err = apply(run)
 
-    assert code == exits.DENIED
+    assert code == exit_codes.DENIED
     assert "no AWS credentials" in err
     assert "aws sso login" in err
 
@@ -252,7 +252,7 @@ def test_a_profile_of_the_aws_cli_that_does_not_exist_is_told(run, monkeypatch):
 
     code, _, err = apply(run)
 
-    assert code == exits.DENIED
+    assert code == exit_codes.DENIED
     assert "nobody" in err
     assert "AWS_PROFILE" in err
 
@@ -260,7 +260,7 @@ def test_a_profile_of_the_aws_cli_that_does_not_exist_is_told(run, monkeypatch):
 def test_no_region_is_told(run):
     code, _, err = run("fargate", "apply", "--cluster", "demo", "--label", "a=b")
 
-    assert code == exits.USAGE
+    assert code == exit_codes.USAGE
     assert "no AWS region is known; say --region" in err
 
 
@@ -278,7 +278,7 @@ def test_nobody_answering_is_told(run, monkeypatch):
 
     code, _, err = apply(run)
 
-    assert code == exits.UNAVAILABLE
+    assert code == exit_codes.UNAVAILABLE
     assert f"eks of AWS in {REGION} does not answer" in err
 
 
@@ -300,7 +300,7 @@ def test_status_of_a_profile_that_does_not_exist_names_those_that_do(run):
 
     code, _, err = run("fargate", "status", *WHERE, "--name", "trunklin")
 
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert 'has no Fargate profile "trunklin"; there is: trunkline' in err
 
 
@@ -334,7 +334,7 @@ def test_delete_of_what_is_not_there_names_what_is(run):
 
     code, _, err = run("fargate", "delete", *WHERE, "--name", "nobody", "--yes")
 
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert 'has no Fargate profile "nobody"; there is: trunkline' in err
 
 

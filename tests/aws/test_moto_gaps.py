@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from trunkline.aws.changes import (
+from trunkline.aws.desired import OURS, policy_arn, source_arn, trust_policy, wanted
+from trunkline.aws.diff import (
     Changes,
-    Found,
     FoundProfile,
+    Observed,
     Role,
     Subnet,
     explain_issue,
@@ -18,7 +19,6 @@ from trunkline.aws.changes import (
     to_apply,
     to_delete,
 )
-from trunkline.aws.wanted import OURS, policy_arn, source_arn, trust_policy, wanted
 from trunkline.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
 from trunkline.scaling.profiles import Limits, Profile, Selector
 
@@ -37,7 +37,7 @@ ROLE = Role(
     tags={OURS[0]: OURS[1]},
 )
 SUBNET = Subnet(id="subnet-0000000a", vpc="vpc-1", zone="us-east-1a", free_addresses=250, public=False)
-FOUND = Found(
+FOUND = Observed(
     account=ACCOUNT,
     partition="aws",
     cluster="demo",
@@ -56,7 +56,7 @@ def there(name="other", status="ACTIVE", **changes) -> FoundProfile:
     return FoundProfile(profile=Profile(name=name, selectors=selectors), status=status, **settings)
 
 
-def after(found: Found, changes: Changes) -> Found:
+def after(found: Observed, changes: Changes) -> Observed:
     """What AWS would hold when the steps are done."""
     for step in changes.steps:
         parameters = step.parameters

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from trunkline.cli import exits
+from trunkline.cli import exit_codes
 from trunkline.cli.main import main
 
 EDGES = {
@@ -131,7 +131,7 @@ def test_a_spec_that_asks_for_nothing_is_sized_as_the_fleet_will(run):
 def test_what_cannot_run_on_fargate_ends_with_1_and_the_broken_rule(run, changes, rule):
     code, planned = plan(run, **changes)
 
-    assert code == exits.FAILURE
+    assert code == exit_codes.FAILURE
     assert planned["runs"] is False
     assert rule in refused(planned)
 
@@ -147,14 +147,14 @@ def test_profiles_of_the_cluster_decide_when_they_are_given(run, tmp_path):
     assert (code, planned["profile"]["name"], planned["profile"]["ambiguous"]) == (0, "a", True)
 
     code, planned = plan(run, "--profiles", "p.yaml", metadata={"labels": {"node": "ec2"}})
-    assert code == exits.FAILURE
+    assert code == exit_codes.FAILURE
     assert 'which wants label node="f*" where the pod has node="ec2"' in planned["profile"]["sentence"]
 
 
 def test_a_pipeline_without_labels_is_taken_by_no_profile_of_ours(run):
     code, planned = plan(run, metadata={"labels": {}})
 
-    assert code == exits.FAILURE
+    assert code == exit_codes.FAILURE
     assert "make one with: trunkline fargate apply" in planned["profile"]["sentence"]
 
 
@@ -164,7 +164,7 @@ def test_a_quota_that_is_too_small_is_told_before_it_is_reached(run):
     assert "only 3 of 5 workers can run at once" in out
 
     code, planned = plan(run, "--vcpu-quota", "0.5")
-    assert (code, planned["runs"], planned["at_once"]) == (exits.FAILURE, False, 0)
+    assert (code, planned["runs"], planned["at_once"]) == (exit_codes.FAILURE, False, 0)
 
 
 def test_many_workers_are_told_how_long_they_take_to_launch(run):
@@ -176,7 +176,7 @@ def test_many_workers_are_told_how_long_they_take_to_launch(run):
 
 def test_a_region_without_prices_is_told_and_a_price_file_mends_it(run, tmp_path):
     code, _, err = run("fargate", "plan", "-f", "spec.json", "--region", "af-south-1")
-    assert code == exits.NOT_FOUND
+    assert code == exit_codes.NOT_FOUND
     assert 'no prices for region "af-south-1" in the table of 2026-03' in err
     assert "--prices FILE" in err
 
@@ -193,14 +193,14 @@ def test_a_region_without_prices_is_told_and_a_price_file_mends_it(run, tmp_path
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--datums", "5"), exits.USAGE, "needs both --datums and --seconds-per-datum"),
-        (("--datums", "0", "--seconds-per-datum", "1"), exits.USAGE, '"0" is no number of 1 or more'),
-        (("--datums", "1.5", "--seconds-per-datum", "1"), exits.USAGE, '"1.5" is no whole number'),
-        (("--startup", "-3"), exits.USAGE, "startup"),
-        (("--startup", "nan"), exits.USAGE, '"nan" is no number above 0'),
-        (("--region", "mars"), exits.FAILURE, '"mars" is no AWS region'),
-        (("--prices", "nowhere.json"), exits.FAILURE, "nowhere.json: No such file"),
-        (("--profiles", "spec.json"), exits.FAILURE, "holds no Fargate profile"),
+        (("--datums", "5"), exit_codes.USAGE, "needs both --datums and --seconds-per-datum"),
+        (("--datums", "0", "--seconds-per-datum", "1"), exit_codes.USAGE, '"0" is no number of 1 or more'),
+        (("--datums", "1.5", "--seconds-per-datum", "1"), exit_codes.USAGE, '"1.5" is no whole number'),
+        (("--startup", "-3"), exit_codes.USAGE, "startup"),
+        (("--startup", "nan"), exit_codes.USAGE, '"nan" is no number above 0'),
+        (("--region", "mars"), exit_codes.FAILURE, '"mars" is no AWS region'),
+        (("--prices", "nowhere.json"), exit_codes.FAILURE, "nowhere.json: No such file"),
+        (("--profiles", "spec.json"), exit_codes.FAILURE, "holds no Fargate profile"),
     ],
 )
 def test_what_cannot_be_understood_is_told_in_one_line(run, words, code, said):
@@ -232,7 +232,7 @@ def test_render_without_a_region_or_without_pods_says_what_is_missing(run):
     no_pods = run("fargate", "render", "--cluster", "demo", "--region", "us-east-1")
     bad_label = run("fargate", "render", "--cluster", "demo", "--region", "us-east-1", "--label", "node")
 
-    assert no_region[0] == no_pods[0] == bad_label[0] == exits.USAGE
+    assert no_region[0] == no_pods[0] == bad_label[0] == exit_codes.USAGE
     assert "say --region" in no_region[2]
     assert "give the specs with -f FILE, or --label node=fargate" in no_pods[2]
     assert '--label "node" is no KEY=VALUE' in bad_label[2]
@@ -338,7 +338,7 @@ def test_a_smaller_request_that_saves_a_machine_is_told(run):
 def test_what_no_machine_holds_ends_with_1(run):
     code, out, _ = run("nodes", "plan", "-f", "spec.json", resource_requests={"cpu": 100, "memory": "1Gi"})
 
-    assert code == exits.FAILURE
+    assert code == exit_codes.FAILURE
     assert "no machine of the table holds one worker" in out
 
 
@@ -476,6 +476,6 @@ def test_a_machine_that_is_unknown_or_too_small_is_told(run):
 
     unknown, small = run(*words, "p9.huge"), run(*words, "c6i.large")
 
-    assert unknown[0] == small[0] == exits.USAGE
+    assert unknown[0] == small[0] == exit_codes.USAGE
     assert '--type "p9.huge" is not in the table' in unknown[2]
     assert '--type "c6i.large" does not hold one worker' in small[2]

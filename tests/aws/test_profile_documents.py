@@ -13,8 +13,7 @@ import pytest
 import yaml
 from cfnlint.api import lint
 
-from trunkline.aws.documents import FORMATS, render
-from trunkline.aws.wanted import (
+from trunkline.aws.desired import (
     api_selectors,
     policy_arn,
     read_profiles,
@@ -24,6 +23,7 @@ from trunkline.aws.wanted import (
     trust_policy,
     wanted,
 )
+from trunkline.aws.documents import FORMATS, render
 from trunkline.errors import InvalidArgument
 from trunkline.scaling.profiles import Profile, Selector
 

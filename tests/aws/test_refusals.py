@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from trunkline.cli import exits
+from trunkline.cli import exit_codes
 from trunkline.cli.main import main
 
 
@@ -54,7 +54,7 @@ def test_a_denied_call_names_the_action_to_allow(refuse):
         403, "AccessDeniedException", "User: x is not authorized to perform: eks:DescribeCluster"
     )
 
-    assert code == exits.DENIED
+    assert code == exit_codes.DENIED
     assert "AWS denies eks:DescribeCluster" in err
     assert err.endswith("have the IAM action eks:DescribeCluster allowed\n")
 
@@ -62,7 +62,7 @@ def test_a_denied_call_names_the_action_to_allow(refuse):
 def test_a_throttled_call_says_to_wait(refuse):
     code, err = refuse(429, "TooManyRequestsException", "Rate exceeded")
 
-    assert code == exits.UNAVAILABLE
+    assert code == exit_codes.UNAVAILABLE
     assert "AWS throttles eks:DescribeCluster in us-east-1 again and again (Rate exceeded); try again" in err
 
 
@@ -70,27 +70,27 @@ def test_a_throttled_call_says_to_wait(refuse):
 def test_credentials_that_are_no_longer_good_say_to_log_in(refuse, code):
     done, err = refuse(403, code, "The security token included in the request is invalid.")
 
-    assert done == exits.DENIED
+    assert done == exit_codes.DENIED
     assert f"AWS does not accept the credentials ({code}: " in err
 
 
 def test_a_quota_of_the_account_is_named(refuse):
     code, err = refuse(400, "ResourceLimitExceededException", "You've reached your quota")
 
-    assert code == exits.FAILURE
+    assert code == exit_codes.FAILURE
     assert "an AWS quota is reached (You've reached your quota); have it raised" in err
 
 
 def test_trouble_at_aws_says_to_try_again(refuse):
     code, err = refuse(503, "ServiceUnavailableException", "down")
 
-    assert code == exits.UNAVAILABLE
+    assert code == exit_codes.UNAVAILABLE
     assert "AWS fails at eks:DescribeCluster (down); try again" in err
 
 
 def test_a_refusal_that_nobody_knows_is_told_as_it_is(refuse):
     code, err = refuse(400, "ClientException", "odd")
 
-    assert code == exits.CONFLICT
+    assert code == exit_codes.CONFLICT
     assert "AWS refuses eks:DescribeCluster (ClientException: odd)" in err
     assert err.count("\n") == 1

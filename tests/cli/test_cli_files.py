@@ -14,9 +14,9 @@ from cli_messages import Refusal, commit, content
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.cli import sending, uploads
-from trunkline.cli.exits import UsageError
-from trunkline.client.wire import add_file, bytes_value, fields, put_chunks
+from trunkline.cli import chunked_upload, uploads
+from trunkline.cli.exit_codes import UsageError
+from trunkline.client.protowire import add_file, bytes_value, fields, put_chunks
 from trunkline.errors import DataLoss
 from trunkline.rpc.gen import pfs_pb2, store_pb2
 
@@ -88,9 +88,9 @@ def test_only_regular_files_are_read_twice(tree):
     os.mkfifo(tree / "pipe")
     planned = uploads.plan(["a.txt", "d/b.txt"], "/in", recursive=False)
 
-    assert sending.possible(planned)
+    assert chunked_upload.possible(planned)
     for other in ("pipe", "-", "https://example.org/x"):
-        assert not sending.possible([*planned, *uploads.plan([other], "/x", recursive=False)])
+        assert not chunked_upload.possible([*planned, *uploads.plan([other], "/x", recursive=False)])
 
 
 def test_standard_input_is_put_under_the_name_given(spawn, server):

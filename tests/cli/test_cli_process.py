@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from cli_messages import repo
 
-from trunkline.cli import config, exits
+from trunkline.cli import config, exit_codes
+from trunkline.cli.command_table import TABLE
 from trunkline.cli.commands import completion
 from trunkline.cli.parsing import load, parser, split
-from trunkline.cli.table import TABLE
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import pfs_pb2
 
@@ -170,7 +170,7 @@ def test_the_exit_codes_of_the_documentation_are_the_real_ones():
         int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*?) \|$", text, re.MULTILINE)
     }
 
-    known = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    known = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
     assert set(documented) == known
 
 

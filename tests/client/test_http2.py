@@ -14,7 +14,7 @@ from hpack import Decoder, Encoder
 from trunkline import errors
 from trunkline.client import http2
 from trunkline.client.channel import Channel
-from trunkline.client.framing import Messages
+from trunkline.client.grpc_messages import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable

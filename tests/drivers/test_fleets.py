@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.drivers.fleets import leftovers
+from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, NotFound, Unavailable
@@ -191,7 +191,7 @@ def test_a_stranger_in_a_namespace_of_the_same_number_is_left_alone(tmp_path):
             pytest.skip("namespaces are forbidden here")
         (scratch / "namespace").write_text(os.readlink(f"/proc/{stranger.pid}/ns/mnt"))
 
-        leftovers.kill_namespace(scratch)
+        process_reaper.kill_namespace(scratch)
 
         answer, _ = stranger.communicate(b"alive\n", timeout=30)
     assert answer == b"alive\n"

@@ -12,7 +12,7 @@ from s3_server import SECRET_OF_USERS, BadWay, free_ports, get
 
 from trunkline.app import drivers
 from trunkline.app.settings import Settings
-from trunkline.drivers.objects import refusals
+from trunkline.drivers.objects import bucket_errors
 from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.memory import MemoryObjects
@@ -142,7 +142,7 @@ def test_a_server_without_credentials_is_told_where_they_come_from(
 
 def test_a_bucket_in_another_region_is_said_with_the_region() -> None:
     """SeaweedFS has no regions; these are the answers of Amazon, as obstore passes them on."""
-    place = refusals.Place("s3", "far", "")
+    place = bucket_errors.Bucket("s3", "far", "")
     texts = {
         "Server returned non-2xx status code: 400 Bad Request: <Error><Code>AuthorizationHeaderMalformed</Code>"
         "<Message>The region 'us-east-1' is wrong; expecting 'eu-west-1'</Message>"
@@ -152,7 +152,7 @@ def test_a_bucket_in_another_region_is_said_with_the_region() -> None:
         ),
     }
     for text, said in texts.items():
-        error = refusals.translate(place, "store", "k", OSError(text))
+        error = bucket_errors.translate(place, "store", "k", OSError(text))
         assert isinstance(error, FailedPrecondition)
         assert said in error.message
 

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from trunkline.drivers.objects import refusals
+from trunkline.drivers.objects import bucket_errors
 from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.errors import PermissionDenied
 
@@ -68,14 +68,14 @@ def test_a_role_that_may_not_be_assumed_is_named() -> None:
         "403 Forbidden: <ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
     )
 
-    error = refusals.translate(refusals.Place("s3", "packs", ""), "store", "k", OSError(text))
+    error = bucket_errors.translate(bucket_errors.Bucket("s3", "packs", ""), "store", "k", OSError(text))
 
     assert isinstance(error, PermissionDenied)
     assert "the role of the server's service account could not be assumed (403 Forbidden, AccessDenied)" in (
         error.message
     )
     assert "AWS_ROLE_ARN or the role's trust policy" in error.message
-    assert not refusals.is_about_rights(OSError(text))
+    assert not bucket_errors.is_about_rights(OSError(text))
 
 
 class stand_in:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from trunkline import errors
 from trunkline.meta import install, schema
 from trunkline.meta.database import Database, Tx
-from trunkline.meta.events import Wakeups
+from trunkline.meta.wakeups import Wakeups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

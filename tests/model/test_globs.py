@@ -123,8 +123,8 @@ def test_matching_prefixes_are_the_matching_ancestors(pattern: type_of_pattern) 
     glob = compile_glob(pattern[0] or "/")
 
     for path in PATHS:
-        above = [path[:i] for i, c in enumerate(path) if c == "/" and i]
-        expected = [*(["/"] if glob.matches("/") else []), *(p + "/" for p in above if glob.matches(p))]
+        hooks = [path[:i] for i, c in enumerate(path) if c == "/" and i]
+        expected = [*(["/"] if glob.matches("/") else []), *(p + "/" for p in hooks if glob.matches(p))]
         expected += [path] if glob.matches(path) else []
         assert glob.matching_prefixes(path) == expected
 

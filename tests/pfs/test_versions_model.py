@@ -26,10 +26,10 @@ from trunkline.meta import commits as commit_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.model.names import RepoName
-from trunkline.pfs import branches, commits, files, modify, refs, repos
+from trunkline.pfs import branches, commits, files, repos, resolve, write_streams
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.versions import Versions
+from trunkline.pfs.repository import VersionedStore
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
@@ -102,7 +102,7 @@ class Stories(RuleBasedStateMachine):
         install.install(self.db, 0.0)
         self.store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self.db), threads=1)
         clock = SystemClock()
-        self.versions = Versions(self.db, self.store, file_trees(self.store), None, clock)  # type: ignore[arg-type]
+        self.versions = VersionedStore(self.db, self.store, file_trees(self.store), None, clock)  # type: ignore[arg-type]
         self.commits: list[ModelCommit] = []
         self.heads: dict[BranchName, ModelCommit | None] = {}
         for repo in (IN, OUT):
@@ -122,7 +122,7 @@ class Stories(RuleBasedStateMachine):
 
     def set_id_of_head(self, branch):
         def look(conn):
-            row = refs.branch(conn, branch.repo, branch.name)
+            row = resolve.branch(conn, branch.repo, branch.name)
             return commit_rows.by_id(conn, row.head_id).set_id
 
         return self.versions.read(look)
@@ -173,7 +173,7 @@ class Stories(RuleBasedStateMachine):
             commit.provenance = [up for up in commit.provenance if up not in gone]
 
     def name(self, commit):
-        return refs.CommitName(commit.repo, commit.set_id)
+        return resolve.CommitName(commit.repo, commit.set_id)
 
     def pick(self, data, found):
         return found[data.draw(st.integers(0, len(found) - 1))]
@@ -192,7 +192,9 @@ class Stories(RuleBasedStateMachine):
 
     @rule(branch=user_branches, said=changes)
     def write(self, branch, said):
-        stream = modify.CommitStream(self.versions, refs.CommitName(branch.repo, branch=branch.name))
+        stream = write_streams.CommitStream(
+            self.versions, resolve.CommitName(branch.repo, branch=branch.name)
+        )
         for verb, path, data in said:
             if verb == "add":
                 stream.add(path, "", data)
@@ -284,7 +286,9 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def every_commit_is_as_the_model_says(self):
         def look(conn):
-            rows = [row for repo in (IN, OUT) for row in commit_rows.of_repo(conn, refs.repo(conn, repo).id)]
+            rows = [
+                row for repo in (IN, OUT) for row in commit_rows.of_repo(conn, resolve.repo(conn, repo).id)
+            ]
             return commits.describe_all(conn, rows)
 
         found = {
@@ -306,7 +310,7 @@ class Stories(RuleBasedStateMachine):
         def look(conn):
             found = {}
             for repo in (IN, OUT):
-                for row in branch_rows.of_repo(conn, refs.repo(conn, repo).id):
+                for row in branch_rows.of_repo(conn, resolve.repo(conn, repo).id):
                     head = commit_rows.by_id(conn, row.head_id).set_id if row.head_id is not None else None
                     found[BranchName(repo, row.name)] = head
             return found

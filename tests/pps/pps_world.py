@@ -20,22 +20,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import install, jobs, pipelines, workers
 from trunkline.meta.database import Database, sqlite_url
-from trunkline.meta.events import Wakeups
+from trunkline.meta.wakeups import Wakeups
 from trunkline.model import names
 from trunkline.model.states import DatumState
 from trunkline.model.workers import WorkerPhase, WorkerSighting
 from trunkline.pfs import commits as commit_ops
-from trunkline.pfs import files, modify, refs
+from trunkline.pfs import files, resolve, write_streams
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.versions import Versions
-from trunkline.pps import claims, listing, rows
+from trunkline.pfs.repository import VersionedStore
+from trunkline.pps import claims, datum_rows, listing
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.plan import inputs_of
-from trunkline.pps.specs import Specs
+from trunkline.pps.spec_cache import Specs
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import file_trees
 from trunkline.storage.segments import EMPTY, TreeId
@@ -157,8 +157,8 @@ class PpsWorld:
         self._db = Database(database or sqlite_url(self._folder), wakeups.announce)
         install.install(self._db, self.clock.now())
         self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db), threads=2)
-        self.versions = Versions(
-            self._db, self._store, file_trees(self._store), wakeups, self.clock, above=JobKeeper()
+        self.versions = VersionedStore(
+            self._db, self._store, file_trees(self._store), wakeups, self.clock, hooks=JobKeeper()
         )
         self.specs = Specs(self._db)
         self.fleet = HeldFleet()
@@ -195,8 +195,8 @@ class PpsWorld:
         self, repo: str, added: Mapping[str, bytes], deleted: Sequence[str] = (), branch: str = "master"
     ) -> None:
         """Make one commit that overwrites and deletes files."""
-        target = refs.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
-        stream = modify.CommitStream(self.versions, target)
+        target = resolve.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+        stream = write_streams.CommitStream(self.versions, target)
         for path in (*deleted, *added):
             stream.delete(path, "")
         for path, data in added.items():
@@ -245,7 +245,7 @@ class PpsWorld:
 
     def files(self, repo: str, at: str = "master") -> dict[str, bytes]:
         """Return the files of a branch's head, or of a commit."""
-        name = refs.CommitName(names.RepoName("default", repo, names.USER), id=at)
+        name = resolve.CommitName(names.RepoName("default", repo, names.USER), id=at)
         found = files.snapshot(self.versions, name)
         return {
             entry.path: b"".join(found.read(entry))
@@ -255,8 +255,8 @@ class PpsWorld:
 
     def head(self, repo: str, branch: str = "master") -> str:
         """Return the id of a branch's head."""
-        name = refs.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
-        return self.versions.read(refs.commit, name).set_id
+        name = resolve.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+        return self.versions.read(resolve.commit, name).set_id
 
     def datums(self, job: JobRow) -> list[listing.ListedDatum]:
         return list(listing.list_datums(self.versions, job))
@@ -365,14 +365,14 @@ class Hand:
     def renew(self, claimed: claims.Claimed) -> tuple[bool, bool, bool]:
         return self.world.versions.write(claims.renew, self.id, claimed.claim.id, 0, 1.0)
 
-    def todo(self, claimed: claims.Claimed) -> list[rows.DatumRow]:
+    def todo(self, claimed: claims.Claimed) -> list[datum_rows.DatumRow]:
         """Return the datums of a claim that are not handed in."""
         found = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
         assert found is not None
         assert claimed.job.todo is not None
-        trees = rows.trees(self.world.versions)
+        trees = datum_rows.trees(self.world.versions)
         return [
-            rows.decode(key, value)
+            datum_rows.decode(key, value)
             for key, value in trees.rows(TreeId(claimed.job.todo), found.done, found.stop)
         ]
 
@@ -388,7 +388,7 @@ class Hand:
         current = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
         assert current is not None
         first = current.done
-        changes = modify.Changes(self.world.versions)
+        changes = write_streams.Changes(self.world.versions)
         built = []
         failure = ""
         for row in self.todo(claimed)[:number]:
@@ -397,8 +397,8 @@ class Hand:
                 failure = f"datum {row.id.hex()} failed: {built[-1].reason}"
                 break
         deltas = changes.delta.finish()
-        tree = rows.trees(self.world.versions).build(
-            changes.writer, sorted((row.id, rows.encode(row)) for row in built)
+        tree = datum_rows.trees(self.world.versions).build(
+            changes.writer, sorted((row.id, datum_rows.encode(row)) for row in built)
         )
         states = [row.state for row in built]
         return claims.HandIn(
@@ -439,7 +439,9 @@ class Hand:
 
         return self.world.until(look, f"the newest job of {name} to end")
 
-    def _run(self, claimed: claims.Claimed, row: rows.DatumRow, changes: modify.Changes) -> rows.DatumRow:
+    def _run(
+        self, claimed: claims.Claimed, row: datum_rows.DatumRow, changes: write_streams.Changes
+    ) -> datum_rows.DatumRow:
         self.ran.append(row.id.hex())
         facts: dict[str, object] = {"job_id": claimed.job.set_id}
         try:
@@ -452,7 +454,7 @@ class Hand:
             changes.add(path, row.id.hex(), data)
         return row.finished(state=DatumState.SUCCESS, outputs=tuple(outputs), **facts)
 
-    def _inputs(self, claimed: claims.Claimed, row: rows.DatumRow) -> Seen:
+    def _inputs(self, claimed: claims.Claimed, row: datum_rows.DatumRow) -> Seen:
         versions, specs = self.world.versions, self.world.specs
         spec = specs.get(claimed.job.pipeline_id, claimed.job.version)
         given = versions.read(inputs_of, spec, claimed.job)
@@ -470,7 +472,7 @@ class Recovered(Exception):
     """A datum's command fails and its error command succeeds."""
 
 
-def _files(versions: Versions, tree: TreeId, path: str) -> list[storage_files.FileEntry]:
+def _files(versions: VersionedStore, tree: TreeId, path: str) -> list[storage_files.FileEntry]:
     if path.endswith("/"):
         return [entry for entry in storage_files.walk(versions.trees, tree, path) if not entry.is_dir]
     found = storage_files.inspect(versions.trees, tree, path)

@@ -267,8 +267,8 @@ def test_a_new_input_commit_brings_one_downstream_under_the_same_id(edges):
     assert output.origin.kind == pfs.OriginKind.AUTO
     assert not is_finished(output)
     assert [c.repo.name for c in output.direct_provenance] == ["images"]
-    above = edges.pfs.inspect_commit(commit=commit)
-    assert [c.repo.name for c in above.direct_subvenance] == ["edges"]
+    hooks = edges.pfs.inspect_commit(commit=commit)
+    assert [c.repo.name for c in hooks.direct_subvenance] == ["edges"]
 
 
 def test_an_edge_that_never_propagates_brings_no_commit(images):

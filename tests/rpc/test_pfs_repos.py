@@ -213,8 +213,8 @@ def test_a_branch_tells_its_provenance_and_subvenance(images):
     info = images.pfs.inspect_branch(branch=montage)
     assert [b.repo.name for b in info.direct_provenance] == ["edges"]
     assert {b.repo.name for b in info.provenance} == {"edges", "images"}
-    above = images.pfs.inspect_branch(branch=MASTER)
-    assert {b.repo.name for b in above.subvenance} == {"edges", "montage"}
+    hooks = images.pfs.inspect_branch(branch=MASTER)
+    assert {b.repo.name for b in hooks.subvenance} == {"edges", "montage"}
     walked = images.pfs.walk_branch_provenance(start=[montage.as_picker()])
     assert [b.branch.repo.name for b in walked] == ["edges", "images"]
     near = images.pfs.walk_branch_subvenance(start=[MASTER.as_picker()], max_depth=1)

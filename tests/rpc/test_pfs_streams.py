@@ -16,7 +16,7 @@ from pachyderm_sdk.api import pfs
 from patience import PATIENCE, eventually
 from sdk_steps import adds, content, is_finished, paths_of, put, put_many, refusal
 
-from trunkline.rpc import frames, pfs_write
+from trunkline.rpc import modify_decoder, pfs_write
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.storage.packing import INLINE_BYTES
 
@@ -319,8 +319,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_long_stream_ends_it(server, imag
 # --- frames ----------------------------------------------------------------------------------------------
 
 texts = st.text(max_size=20)
-large = st.integers(frames.CUT_FROM, frames.CUT_FROM * 20).map(lambda size: bytes(size))
-small = st.integers(0, frames.CUT_FROM).map(lambda size: bytes(size))
+large = st.integers(modify_decoder.CUT_FROM, modify_decoder.CUT_FROM * 20).map(lambda size: bytes(size))
+small = st.integers(0, modify_decoder.CUT_FROM).map(lambda size: bytes(size))
 messages = st.one_of(
     st.builds(pfs_pb2.AddFile, path=texts, datum=texts, raw=st.builds(BytesValue, value=large | st.binary())),
     st.builds(pfs_pb2.AddFile, path=texts | st.just("p" * 130), raw=st.builds(BytesValue, value=small)),
@@ -359,7 +359,7 @@ def test_a_small_file_is_cut_by_hand():
         add_file=pfs_pb2.AddFile(path="/a", raw=BytesValue(value=bytes(range(256))))
     ).SerializeToString()
 
-    assert frames.cut_small(frame) == ("/a", "", bytes(range(256)))
+    assert modify_decoder.cut_small(frame) == ("/a", "", bytes(range(256)))
 
 
 def same_by_hand(frame):
@@ -367,10 +367,10 @@ def same_by_hand(frame):
         decoded = pfs_pb2.ModifyFileRequest.FromString(frame)
     except DecodeError:
         with pytest.raises(DecodeError):
-            frames.decode(frame)
+            modify_decoder.decode(frame)
         return
 
-    operation = frames.decode(frame)
+    operation = modify_decoder.decode(frame)
 
     add = decoded.add_file
     if decoded.WhichOneof("body") == "add_file" and add.WhichOneof("source") != "url":
@@ -389,7 +389,7 @@ def test_large_content_is_a_view_of_its_frame():
         add_file=pfs_pb2.AddFile(path="/a", datum="d", raw={"value": bytes(1 << 20)})
     ).SerializeToString()
 
-    path, datum, data = frames.decode(frame)
+    path, datum, data = modify_decoder.decode(frame)
 
     assert (path, datum) == ("/a", "d")
     assert isinstance(data, memoryview)

@@ -11,10 +11,10 @@ from pachyderm_sdk.api import pfs
 from sdk_steps import content, put
 
 from trunkline import errors
-from trunkline.cli import cutting_ahead, sending, uploads
+from trunkline.chunking import MAX_BYTES, MIN_BYTES, REF, chunk_name
+from trunkline.cli import chunked_upload, parallel_chunker, uploads
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client
-from trunkline.cutting import MAX_BYTES, MIN_BYTES, REF, chunk_name
 from trunkline.meta import chunks as chunk_rows
 from trunkline.pfs import files
 from trunkline.rpc import convert
@@ -103,7 +103,7 @@ def test_a_commit_is_the_same_however_its_files_are_sent(server, images, channel
                 *uploads.messages(plan, append=False, count=lambda _: None),
             ],
         )
-        sending.put(channel, branch(chunked), plan, lambda _: None)
+        chunked_upload.put(channel, branch(chunked), plan, lambda _: None)
 
         assert tree_of(server, whole) == tree_of(server, chunked)
 
@@ -240,8 +240,8 @@ def test_a_second_put_of_a_folder_sends_no_chunk(server, images, folder):
     counts = []
 
     with CountingChannel(server.address) as first, CountingChannel(server.address) as second:
-        sending.put(first, branch(), plan, lambda _: None)
-        sending.put(second, branch(), plan, counts.append)
+        chunked_upload.put(first, branch(), plan, lambda _: None)
+        chunked_upload.put(second, branch(), plan, counts.append)
 
     assert first.sent > total
     assert second.sent < total / 1000
@@ -253,11 +253,11 @@ def test_a_part_that_was_inserted_is_all_that_is_sent(server, images, folder):
     (folder / "a").write_bytes(data)
     plan = uploads.plan([str(folder / "a")], "/a", recursive=False)
     with CountingChannel(server.address) as first, CountingChannel(server.address) as second:
-        sending.put(first, branch(), plan, lambda _: None)
+        chunked_upload.put(first, branch(), plan, lambda _: None)
         (folder / "a").write_bytes(data[: 20 << 20] + b"inserted" + data[20 << 20 :])
         plan = uploads.plan([str(folder / "a")], "/a", recursive=False)
 
-        sending.put(second, branch(), plan, lambda _: None)
+        chunked_upload.put(second, branch(), plan, lambda _: None)
 
     assert second.sent < 3 * MAX_BYTES
     assert content(images, "images@master")["/a"] == (folder / "a").read_bytes()
@@ -270,7 +270,7 @@ def test_a_file_that_vanishes_before_its_turn_ends_the_put(server, images, chann
     (folder / "b").unlink()
 
     with pytest.raises(errors.NotFound, match="vanished before it was read, and nothing was put"):
-        sending.put(channel, branch(), plan, lambda _: None)
+        chunked_upload.put(channel, branch(), plan, lambda _: None)
 
     with pytest.raises(errors.NotFound):
         tree_of(server, "master")
@@ -291,7 +291,7 @@ def test_a_file_that_changes_while_it_is_sent_ends_the_put(server, images, chann
             changed.append(change(source))
 
     with pytest.raises(errors.FailedPrecondition, match="changed while it was read"):
-        sending.put(channel, branch(), plan, change_once)
+        chunked_upload.put(channel, branch(), plan, change_once)
 
     with pytest.raises(errors.NotFound):
         tree_of(server, "master")
@@ -299,13 +299,13 @@ def test_a_file_that_changes_while_it_is_sent_ends_the_put(server, images, chann
 
 def test_a_long_file_waits_for_who_takes_it(folder, monkeypatch):
     """With hardly any room ahead everything still comes, in order."""
-    monkeypatch.setattr(cutting_ahead, "AHEAD_BYTES", 1)
-    monkeypatch.setattr(cutting_ahead, "PART_BYTES", 1 << 20)
+    monkeypatch.setattr(parallel_chunker, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(parallel_chunker, "PART_BYTES", 1 << 20)
     for name in "abc":
         (folder / name).write_bytes(noise(12 << 20))
     plan = uploads.plan([str(folder)], "/in", recursive=True)
 
-    with cutting_ahead.CuttingAhead(plan) as cutting:
+    with parallel_chunker.CuttingAhead(plan) as cutting:
         parts = list(cutting.parts())
 
     assert [part.upload.path for part in parts if part.last] == ["/in/a", "/in/b", "/in/c"]
@@ -313,12 +313,12 @@ def test_a_long_file_waits_for_who_takes_it(folder, monkeypatch):
 
 
 def test_leaving_early_ends_the_threads(folder, monkeypatch):
-    monkeypatch.setattr(cutting_ahead, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(parallel_chunker, "AHEAD_BYTES", 1)
     for name in "abc":
         (folder / name).write_bytes(noise(3 << 20))
     plan = uploads.plan([str(folder)], "/in", recursive=True)
 
-    with cutting_ahead.CuttingAhead(plan) as cutting:
+    with parallel_chunker.CuttingAhead(plan) as cutting:
         next(cutting.parts())
 
     assert not any(thread.is_alive() for thread in cutting._threads)

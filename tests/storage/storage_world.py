@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.drivers.objects.memory import MemoryObjects
-from trunkline.storage.applying import Applied, apply_deltas
+from trunkline.storage.apply_deltas import Applied, apply_deltas
 from trunkline.storage.builder import FROZEN, TreeFormat
 from trunkline.storage.chunks import ChunkId, Location, PackRecord
 from trunkline.storage.deltas import DeltaWriter

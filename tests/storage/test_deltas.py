@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from storage_world import TINY, World, noise
 
+from trunkline.storage import chunk_lists, files
 from trunkline.storage import deltas as deltas_module
-from trunkline.storage import files, refs
-from trunkline.storage.applying import apply_deltas
+from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DELTA, DeltaWriter, row_key
 from trunkline.storage.segments import EMPTY, TreeId
 
@@ -96,7 +96,7 @@ class ChangesAgainstADict(RuleBasedStateMachine):
         self.world.index.record(self.writer.seal())
 
         writer = self.world.store.writer()
-        rows = {row_key(*key): refs.cut(writer, [data]) for key, data in self.parts.items()}
+        rows = {row_key(*key): chunk_lists.cut(writer, [data]) for key, data in self.parts.items()}
         assert applied.tree == self.world.trees.build(writer, sorted(rows.items()))
         writer.abort()
         assert (applied.problem is not None) == expected_problem(self.parts)

@@ -19,8 +19,8 @@ from worker_processes import SOMEBODY
 
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker.command import StarterGone
-from trunkline.worker.launched import Launcher
+from trunkline.worker.command import ExecutorLost
+from trunkline.worker.pod_sandbox import Launcher
 
 SUCCESS, FAILED = pb.DatumResult.SUCCESS, pb.DatumResult.FAILED
 ONE = {"in": {"/f": b"content"}}
@@ -364,7 +364,7 @@ def test_a_launcher_of_another_version_is_refused(tmp_path):
 
 
 def test_a_launcher_that_does_not_come_is_missed_in_a_sentence(tmp_path):
-    with pytest.raises(StarterGone, match="see why the container of the image does not run"):
+    with pytest.raises(ExecutorLost, match="see why the container of the image does not run"):
         Launcher(str(tmp_path / "none"), "/pfs", ".trunkline").connect(0, time.sleep)
 
 

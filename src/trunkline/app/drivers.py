@@ -89,7 +89,7 @@ def fleet(settings: Settings, address: str, images: ImageEnvironments, cluster_i
 
 
 def _rehearsed(fleet: Fleet, settings: Settings) -> Fleet:
-    from trunkline.app.rehearsal import rehearsed
+    from trunkline.app.simulation import rehearsed
 
     try:
         return rehearsed(fleet, settings.rehearse, settings.speed, SystemClock())

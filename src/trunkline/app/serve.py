@@ -26,18 +26,18 @@ from trunkline.app.clock import SystemClock
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.meta import install
 from trunkline.meta.database import Database
-from trunkline.meta.events import Wakeups
+from trunkline.meta.wakeups import Wakeups
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.versions import Versions
+from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
-from trunkline.pps.specs import Specs
+from trunkline.pps.spec_cache import Specs
 from trunkline.rpc import server as rpc_server
+from trunkline.rpc.admin import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
 from trunkline.rpc.control import ControlServicer
 from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
-from trunkline.rpc.small import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
 from trunkline.rpc.store_api import StoreServicer
 from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
@@ -93,7 +93,7 @@ async def running(
         # Ends before what its threads use.
         executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")
         stack.callback(executor.shutdown, wait=True)
-        versions = Versions(db, store, file_trees(store), wakeups, clock, above=JobKeeper())
+        versions = VersionedStore(db, store, file_trees(store), wakeups, clock, hooks=JobKeeper())
         specs = Specs(db)
         images = ImageEnvironments(data / "images")
         stack.callback(images.close)
@@ -106,10 +106,10 @@ async def running(
             versions,
             specs,
             executor,
-            controller.staffing.dismiss,
+            controller.autoscaler.dismiss,
             functools.partial(_image_notice, images if settings.fleet == "processes" else None),
             drivers.secrets(fleet),
-            controller.staffing.check,
+            controller.autoscaler.check,
         )
         control = ControlServicer(versions, specs, images, fleet.machines, executor)
         await server.serve(

@@ -15,7 +15,7 @@ from trunkline.model.workers import WorkerSpec
 if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
 
-#: What the controller says for a pipeline that asks for no memory. It is ``pps.specs.DEFAULT_MEMORY``, which
+#: What the controller says for a pipeline that asks for no memory. It is ``pps.spec_cache.DEFAULT_MEMORY``, which
 #: cannot be imported without the database's library, a fifth of a second; a test holds the two together.
 DEFAULT_MEMORY = 256 << 20  # bytes
 

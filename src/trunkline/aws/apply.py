@@ -11,8 +11,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from trunkline.aws.changes import Found, FoundProfile, Role, Subnet
-from trunkline.aws.wanted import check_region
+from trunkline.aws.desired import check_region
+from trunkline.aws.diff import FoundProfile, Observed, Role, Subnet
 from trunkline.errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -30,7 +30,7 @@ from trunkline.scaling.profiles import Profile, Selector
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trunkline.aws.changes import Step
+    from trunkline.aws.diff import Step
 
 #: Seconds: between looks at a profile that is being made (which takes one to five minutes), and that a role
 #: takes at most until EKS knows it (IAM is "eventually consistent"; seconds, as a rule).
@@ -92,7 +92,7 @@ class Account:
 
     # Reading ----------------------------------------------------------------------------------------------
 
-    def find(self, cluster: str, role_name: str = "", subnets: Sequence[str] = ()) -> Found:
+    def find(self, cluster: str, role_name: str = "", subnets: Sequence[str] = ()) -> Observed:
         """Return what is there.
 
         Args:
@@ -116,7 +116,7 @@ class Account:
         found_subnets = self._subnets(looked_at)
         if not vpc and own:
             vpc = next(one.vpc for one in found_subnets if one.id == own[0])
-        return Found(
+        return Observed(
             account=account,
             partition=partition,
             cluster=cluster,

@@ -11,7 +11,7 @@ import json
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from trunkline.aws.wanted import (
+from trunkline.aws.desired import (
     POLICY,
     api_selectors,
     profile_parameters,
@@ -23,7 +23,7 @@ from trunkline.aws.wanted import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trunkline.aws.wanted import Wanted
+    from trunkline.aws.desired import Wanted
 
 
 def render(wanted: Wanted, format: str) -> str:

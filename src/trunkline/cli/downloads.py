@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.client.wire import bytes_value
+from trunkline.client.protowire import bytes_value
 from trunkline.errors import DataLoss
 
 if TYPE_CHECKING:

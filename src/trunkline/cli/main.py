@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import exits, parsing
-from trunkline.cli.table import TABLE
+from trunkline.cli import exit_codes, parsing
+from trunkline.cli.command_table import TABLE
 from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except TrunklineError as error:
         print(f"trunkline: {error.message}", file=sys.stderr)
-        return exits.exit_code(error)
+        return exit_codes.exit_code(error)
     except BrokenPipeError:
         # Whoever read our output has seen enough, as "head" does. Python must not complain at exit either.
         _discard_output()
-        return exits.OK
+        return exit_codes.OK
     except KeyboardInterrupt:
-        return exits.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"trunkline: {where}{error.strerror or error}", file=sys.stderr)
-        return exits.FAILURE
+        return exit_codes.FAILURE
     return code
 
 
@@ -50,15 +50,15 @@ def _run(words: Sequence[str]) -> int:
     from trunkline.cli.invocation import Invocation
 
     with Invocation(options) as invocation:
-        return command.run(invocation) or exits.OK
+        return command.run(invocation) or exit_codes.OK
 
 
 def _help(beginning: str, *, wanted: bool) -> int:
     if not wanted:
         nouns = ", ".join(known[len(beginning) + 1 :] for known in TABLE if known.startswith(f"{beginning} "))
-        raise exits.UsageError(f'"trunkline {beginning}" wants one more word: {nouns}')
+        raise exit_codes.UsageError(f'"trunkline {beginning}" wants one more word: {nouns}')
     print(parsing.overview(beginning))
-    return exits.OK
+    return exit_codes.OK
 
 
 def _discard_output() -> None:

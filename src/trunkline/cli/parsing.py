@@ -11,8 +11,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from trunkline.cli.exits import UsageError
-from trunkline.cli.table import ALIASES, TABLE
+from trunkline.cli.command_table import ALIASES, TABLE
+from trunkline.cli.exit_codes import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

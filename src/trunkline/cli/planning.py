@@ -96,7 +96,7 @@ def prices_of(invocation: Invocation) -> Prices:
         NotFound: there are none for it.
         InvalidArgument: the price file is broken.
     """
-    from trunkline.aws.wanted import check_region
+    from trunkline.aws.desired import check_region
     from trunkline.scaling.prices import prices
 
     options = invocation.options
@@ -135,7 +135,7 @@ def both_or_none(invocation: Invocation) -> bool:
     Raises:
         UsageError: it is half described.
     """
-    from trunkline.cli.exits import UsageError
+    from trunkline.cli.exit_codes import UsageError
 
     options = invocation.options
     if (options.datums is None) != (options.seconds_per_datum is None):

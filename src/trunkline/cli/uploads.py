@@ -11,8 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from trunkline.cli.exits import UsageError
-from trunkline.client.wire import add_file
+from trunkline.cli.exit_codes import UsageError
+from trunkline.client.protowire import add_file
 from trunkline.errors import InvalidArgument, NotFound, Unimplemented
 
 if TYPE_CHECKING:
@@ -121,12 +121,12 @@ def send(
         count: told how many bytes of content got to the server, as they do.
     """
     if not append and sum(upload.size or 0 for upload in uploads) >= WORTH_ASKING:
-        from trunkline.cli import sending
+        from trunkline.cli import chunked_upload
 
-        if sending.possible(uploads):
+        if chunked_upload.possible(uploads):
             # A server that takes no chunks says so before anything is counted.
             with contextlib.suppress(Unimplemented):
-                sending.put(channel, commit, uploads, count)
+                chunked_upload.put(channel, commit, uploads, count)
                 return
 
     from trunkline.rpc.gen import pfs_pb2

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.client.framing import (
+from trunkline.client.grpc_messages import (
     ERRORS,
     FROM_HTTP,
     FROM_RESET,

@@ -19,7 +19,8 @@ from struct import error as StructError
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from trunkline.client.frames import (
+from trunkline.client.headers import HeaderDecoder
+from trunkline.client.http2_frames import (
     ACK,
     CANCEL,
     CONTINUATION,
@@ -50,14 +51,13 @@ from trunkline.client.frames import (
     frame,
     frame_header,
 )
-from trunkline.client.headers import HeaderDecoder
-from trunkline.client.streams import Stream
+from trunkline.client.http2_streams import Stream
 from trunkline.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trunkline.client.streams import Sink
+    from trunkline.client.http2_streams import Sink
 
 DEFAULT_WINDOW = 65_535  # bytes, both directions, until settings say otherwise
 STREAM_WINDOW = 4 << 20  # bytes a server may send ahead on a stream: four frames of GetFile

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query, the
+from trunkline.meta.query import Query, require
 from trunkline.meta.schema import branch, branch_provenance
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def find(conn: sa.Connection, repo_id: int, name: str) -> BranchRow | None:
 
 def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
     """Return a branch that exists."""
-    return BranchRow(*the(_BY_ID.first(conn, branch_id=branch_id)))
+    return BranchRow(*require(_BY_ID.first(conn, branch_id=branch_id)))
 
 
 def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:

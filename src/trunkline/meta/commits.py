@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query, the
+from trunkline.meta.query import Query, require
 from trunkline.meta.schema import commit, commit_provenance, layer
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ _DOWNSTREAM_OF = (
 
 def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
     """Return a commit that exists."""
-    return CommitRow(*the(_BY_ID.first(conn, commit_id=commit_id)))
+    return CommitRow(*require(_BY_ID.first(conn, commit_id=commit_id)))
 
 
 def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:

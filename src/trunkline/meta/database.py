@@ -32,7 +32,7 @@ import sqlalchemy as sa
 
 from trunkline import errors
 from trunkline.meta import dialects
-from trunkline.meta.writer import LeaseHeld, writer
+from trunkline.meta.leader import LeaseHeld, writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

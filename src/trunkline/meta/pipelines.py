@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query, the
+from trunkline.meta.query import Query, require
 from trunkline.meta.schema import decision, pipeline, pipeline_version, project
 
 #: Decisions kept per pipeline.
@@ -138,7 +138,7 @@ def add_version(conn: sa.Connection, row: VersionRow) -> None:
 
 def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
     """Return a version that exists."""
-    return VersionRow(*the(_ONE_VERSION.first(conn, pipeline_id=pipeline_id, version=number)))
+    return VersionRow(*require(_ONE_VERSION.first(conn, pipeline_id=pipeline_id, version=number)))
 
 
 def versions(conn: sa.Connection, pipeline_id: int) -> list[VersionRow]:

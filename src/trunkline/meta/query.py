@@ -64,7 +64,7 @@ class Query:
         return plan, cursor
 
 
-def the(row: Row | None) -> Row:
+def require(row: Row | None) -> Row:
     """Return a row that must be there."""
     if row is None:
         raise LookupError("a row that the database holds by its own rules is missing")

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query, the
+from trunkline.meta.query import Query, require
 from trunkline.meta.schema import branch, commit, fileset, project, repo
 
 
@@ -96,7 +96,7 @@ def find_repo(conn: sa.Connection, project_name: str, name: str, type_: str) -> 
 
 def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:
     """Return a repo that exists."""
-    return RepoRow(*the(_REPO_BY_ID.first(conn, repo_id=repo_id)))
+    return RepoRow(*require(_REPO_BY_ID.first(conn, repo_id=repo_id)))
 
 
 def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[RepoRow]:

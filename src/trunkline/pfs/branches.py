@@ -9,7 +9,7 @@ from trunkline import errors
 from trunkline.meta import branches as rows
 from trunkline.meta import commits, repos
 from trunkline.model import names
-from trunkline.pfs import propagation, refs
+from trunkline.pfs import propagation, resolve
 from trunkline.pfs.repos import one_branch_per_repo
 from trunkline.storage.segments import EMPTY
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def walk(
         depth: at most so many edges away.
     """
     found: dict[int, None] = {}
-    edge_of = [refs.branch(conn, start.repo, start.name).id for start in starts]
+    edge_of = [resolve.branch(conn, start.repo, start.name).id for start in starts]
     for _ in range(depth):
         following: dict[int, None] = {}
         for number in edge_of:
@@ -104,10 +104,10 @@ def walk(
 
 
 def create_branch(
-    write: Write,
+    write: WriteTransaction,
     name: BranchName,
     *,
-    head: refs.CommitName | None = None,
+    head: resolve.CommitName | None = None,
     provenance: Sequence[Upstream] = (),
 ) -> BranchRow:
     """Make a branch, or move one and replace its provenance.
@@ -122,7 +122,7 @@ def create_branch(
     """
     conn = write.conn
     names.check_branch(name.name)
-    owner = refs.repo(conn, name.repo)
+    owner = resolve.repo(conn, name.repo)
     edges = [(_upstream(write, owner.id, up), up.never) for up in provenance]
     found = rows.find(conn, owner.id, name.name)
     row = found or rows.add(conn, owner.id, name.name, write.now)
@@ -133,7 +133,7 @@ def create_branch(
         rows.set_provenance(conn, row.id, after.items())
         one_branch_per_repo(write, row.id)
     if head is not None:
-        target = refs.commit(conn, head)
+        target = resolve.commit(conn, head)
         if target.repo_id != owner.id:
             raise errors.InvalidArgument(
                 f"branch {name} cannot point to commit {head}, which is in another repo"
@@ -147,14 +147,14 @@ def create_branch(
     return rows.by_id(conn, row.id)
 
 
-def delete_branch(write: Write, name: BranchName, *, force: bool) -> None:
+def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> None:
     """Remove a branch; its commits stay.
 
     Raises:
         NotFound: there is no such branch.
         FailedPrecondition: other branches depend on it and ``force`` is not set.
     """
-    row = refs.branch(write.conn, name.repo, name.name)
+    row = resolve.branch(write.conn, name.repo, name.name)
     edges = rows.downstream(write.conn, row.id)
     if edges and not force:
         other = rows.by_id(write.conn, edges[0].branch_id)
@@ -166,10 +166,10 @@ def delete_branch(write: Write, name: BranchName, *, force: bool) -> None:
     write.tx.wake(f"repo:{row.repo_id}")
 
 
-def _upstream(write: Write, owner_id: int, up: Upstream) -> int:
+def _upstream(write: WriteTransaction, owner_id: int, up: Upstream) -> int:
     """Return the upstream branch's number, making the branch when it is missing."""
     conn = write.conn
-    repo = refs.repo(conn, up.branch.repo)
+    repo = resolve.repo(conn, up.branch.repo)
     if repo.id == owner_id:
         raise errors.InvalidArgument(
             f"cyclic provenance: a branch of repo {repo} cannot depend on branch {up.branch.name!r} of the same repo"
@@ -184,7 +184,7 @@ def _upstream(write: Write, owner_id: int, up: Upstream) -> int:
     return found.id
 
 
-def _new_commit(write: Write, row: BranchRow, *, closed: bool) -> None:
+def _new_commit(write: WriteTransaction, row: BranchRow, *, closed: bool) -> None:
     """Give the branch an AUTO commit of this write; an empty and finished one when ``closed``."""
     conn = write.conn
     if commits.find(conn, write.set_id, row.repo_id) is not None:

@@ -11,7 +11,7 @@ from trunkline import errors
 from trunkline.meta import branches, chunks, repos
 from trunkline.meta import commits as rows
 from trunkline.model.names import check_branch
-from trunkline.pfs import files, refs
+from trunkline.pfs import files, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.branches import BranchName
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.segments import TreeId
 
@@ -69,7 +69,11 @@ def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[Co
 
 
 def start_commit(
-    write: Write, branch: BranchName, *, parent: refs.CommitName | None = None, description: str = ""
+    write: WriteTransaction,
+    branch: BranchName,
+    *,
+    parent: resolve.CommitName | None = None,
+    description: str = "",
 ) -> CommitRow:
     """Open a commit on a branch, which is made when it is missing.
 
@@ -79,17 +83,17 @@ def start_commit(
         NotFound: the repo or the parent does not exist.
     """
     conn = write.conn
-    owner = refs.repo(conn, branch.repo)
+    owner = resolve.repo(conn, branch.repo)
     row = branches.find(conn, owner.id, branch.name)
     if row is None:
         row = branches.add(conn, owner.id, check_branch(branch.name), write.now)
     refuse_output_branch(conn, row)
-    parent_row = refs.commit(conn, parent) if parent is not None else None
+    parent_row = resolve.commit(conn, parent) if parent is not None else None
     if parent_row is None and row.head_id is not None:
         parent_row = rows.by_id(conn, row.head_id)
     if parent_row is not None and parent_row.finished is None:
         raise errors.FailedPrecondition(
-            f"parent commit {refs.text(conn, parent_row)} has not been finished;"
+            f"parent commit {resolve.text(conn, parent_row)} has not been finished;"
             " finish it first, or write into it as it is open"
         )
     made = rows.add(
@@ -124,7 +128,12 @@ def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
 
 
 def finish_commit(
-    versions: Versions, name: refs.CommitName, *, error: str = "", description: str = "", force: bool = False
+    versions: VersionedStore,
+    name: resolve.CommitName,
+    *,
+    error: str = "",
+    description: str = "",
+    force: bool = False,
 ) -> None:
     """Finish an open commit: apply its layers to its parent's files. Blocks; costs what was changed.
 
@@ -138,8 +147,8 @@ def finish_commit(
     """
 
     def look(conn: sa.Connection) -> tuple[CommitRow, str, files.OpenView]:
-        row = refs.commit(conn, name)
-        full = refs.text(conn, row)
+        row = resolve.commit(conn, name)
+        full = resolve.text(conn, row)
         if row.finished is not None:
             raise errors.CommitFinished(f"commit {full} has already finished")
         if row.origin == "AUTO" and not force:
@@ -157,7 +166,7 @@ def finish_commit(
 
 
 def _try_to_finish(
-    versions: Versions, row: CommitRow, full: str, view: files.OpenView, error: str, description: str
+    versions: VersionedStore, row: CommitRow, full: str, view: files.OpenView, error: str, description: str
 ) -> bool:
     if error:
         # What a bad commit changed is not kept: the next one builds on the last good one.
@@ -165,7 +174,7 @@ def _try_to_finish(
     else:
         applied = files.apply_layers(versions, view)
 
-    def finish(write: Write) -> bool:
+    def finish(write: WriteTransaction) -> bool:
         now = rows.find_by_id(write.conn, row.id)
         if now is None:
             raise errors.NotFound(f"commit {full} was deleted")
@@ -183,7 +192,7 @@ def _try_to_finish(
 
 
 def close(
-    write: Write,
+    write: WriteTransaction,
     row: CommitRow,
     *,
     tree: TreeId,
@@ -201,20 +210,20 @@ def close(
     if not rows.finish(
         write.conn, row, tree=tree, size=size, error=error, description=description, at=write.now
     ):
-        raise errors.CommitFinished(f"commit {refs.text(write.conn, row)} has already finished")
+        raise errors.CommitFinished(f"commit {resolve.text(write.conn, row)} has already finished")
     write.finished.append(rows.by_id(write.conn, row.id))
 
 
-def clear_commit(write: Write, name: refs.CommitName) -> None:
+def clear_commit(write: WriteTransaction, name: resolve.CommitName) -> None:
     """Drop all that was written to an open commit."""
-    row = refs.commit(write.conn, name)
+    row = resolve.commit(write.conn, name)
     if row.finished is not None:
-        raise errors.CommitFinished(f"commit {refs.text(write.conn, row)} has already finished")
+        raise errors.CommitFinished(f"commit {resolve.text(write.conn, row)} has already finished")
     rows.clear_layers(write.conn, row.id)
     write.wake_repo(row.repo_id)
 
 
-def squash(write: Write, set_id: str) -> None:
+def squash(write: WriteTransaction, set_id: str) -> None:
     """Remove a commit set; its children keep their files and get its parents as theirs.
 
     Raises:
@@ -226,19 +235,19 @@ def squash(write: Write, set_id: str) -> None:
         children = rows.children(write.conn, row.id)
         if not children:
             raise errors.FailedPrecondition(
-                f"cannot squash a commit that has no children: {refs.text(write.conn, row)};"
+                f"cannot squash a commit that has no children: {resolve.text(write.conn, row)};"
                 " its changes would be lost, use drop (delete commit) for that"
             )
         unfinished = next((child for child in children if child.finished is None), None)
         if unfinished is not None:
             raise errors.FailedPrecondition(
-                f"cannot squash commit {refs.text(write.conn, row)}: its child"
-                f" {refs.text(write.conn, unfinished)} is not finished; finish it first"
+                f"cannot squash commit {resolve.text(write.conn, row)}: its child"
+                f" {resolve.text(write.conn, unfinished)} is not finished; finish it first"
             )
     _remove(write, gone)
 
 
-def drop(write: Write, set_id: str) -> None:
+def drop(write: WriteTransaction, set_id: str) -> None:
     """Remove a commit set with its changes; branches go back to its parents.
 
     Raises:
@@ -250,7 +259,7 @@ def drop(write: Write, set_id: str) -> None:
     for row in gone:
         if rows.children(write.conn, row.id):
             raise errors.FailedPrecondition(
-                f"cannot drop a commit that has children: {refs.text(write.conn, row)};"
+                f"cannot drop a commit that has children: {resolve.text(write.conn, row)};"
                 " drop the children first, or squash it"
             )
         later.update(
@@ -288,21 +297,23 @@ def with_provenance(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     return [found[number] for number in sorted(found)]
 
 
-def remove_one(write: Write, name: refs.CommitName, *, keep_changes: bool, recursive: bool) -> None:
+def remove_one(
+    write: WriteTransaction, name: resolve.CommitName, *, keep_changes: bool, recursive: bool
+) -> None:
     """Squash (``keep_changes``) or drop one commit; with ``recursive`` also the commits that come from it.
 
     Raises:
         NotFound: there is no such commit.
         FailedPrecondition: as ``squash`` and ``drop``; or others come from it and ``recursive`` is not set.
     """
-    row = refs.commit(write.conn, name)
+    row = resolve.commit(write.conn, name)
     gone = {row.id: row}
     pending = [row]
     while pending:
         for down in rows.downstream(write.conn, pending.pop().id):
             if not recursive:
                 raise errors.FailedPrecondition(
-                    f"cannot remove commit {refs.text(write.conn, row)}: {refs.text(write.conn, down)}"
+                    f"cannot remove commit {resolve.text(write.conn, row)}: {resolve.text(write.conn, down)}"
                     " comes from it; use recursive to remove both"
                 )
             if down.id not in gone:
@@ -312,21 +323,21 @@ def remove_one(write: Write, name: refs.CommitName, *, keep_changes: bool, recur
         children = rows.children(write.conn, one.id)
         if keep_changes and not children:
             raise errors.FailedPrecondition(
-                f"cannot squash a commit that has no children: {refs.text(write.conn, one)}; use drop for that"
+                f"cannot squash a commit that has no children: {resolve.text(write.conn, one)}; use drop for that"
             )
         if not keep_changes and any(child.id not in gone for child in children):
             raise errors.FailedPrecondition(
-                f"cannot drop a commit that has children: {refs.text(write.conn, one)}; drop the children first"
+                f"cannot drop a commit that has children: {resolve.text(write.conn, one)}; drop the children first"
             )
     _remove(write, [gone[number] for number in sorted(gone)])
 
 
-def _remove(write: Write, gone: list[CommitRow]) -> None:
+def _remove(write: WriteTransaction, gone: list[CommitRow]) -> None:
     """Take commits out: children are given their parents, heads fall back to them."""
     conn = write.conn
     numbers = [row.id for row in gone]
-    if write.above is not None:
-        write.above.removing_commits(write, numbers)
+    if write.hooks is not None:
+        write.hooks.removing_commits(write, numbers)
     for row in reversed(gone):
         children = rows.children(conn, row.id)
         if children:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import paths
-from trunkline.pfs import refs
+from trunkline.pfs import resolve
 from trunkline.storage import files as storage_files
-from trunkline.storage.applying import apply_deltas
+from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.files import FileEntry
     from trunkline.storage.packing import ChunkWriter
@@ -59,7 +59,7 @@ class AppliedLayers:
 class Snapshot:
     """The files of a commit (or of a file set) at one moment."""
 
-    versions: Versions
+    versions: VersionedStore
     #: The commit as messages write it.
     name: str
     repo: repos.RepoRow | None
@@ -83,7 +83,7 @@ class Snapshot:
         return storage_files.read(self.versions.chunks, entry.value, offset)
 
 
-def snapshot(versions: Versions, name: refs.CommitName) -> Snapshot:
+def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
     """Return the files of the commit that a request names. Blocks.
 
     Raises:
@@ -93,7 +93,7 @@ def snapshot(versions: Versions, name: refs.CommitName) -> Snapshot:
         return Snapshot(versions, str(name), None, None, fileset_tree(versions, name.id))
 
     def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
-        row = refs.commit(conn, name)
+        row = resolve.commit(conn, name)
         view = open_view(conn, row) if row.finished is None else None
         return row, repos.repo_by_id(conn, row.repo_id), view
 
@@ -101,14 +101,14 @@ def snapshot(versions: Versions, name: refs.CommitName) -> Snapshot:
     return Snapshot(versions, f"{repo}@{row.set_id}", repo, row, _tree(versions, row, view))
 
 
-def tree_of(versions: Versions, row: CommitRow) -> TreeId:
+def tree_of(versions: VersionedStore, row: CommitRow) -> TreeId:
     """Return the tree of a commit, open or finished. Blocks."""
     if row.tree is not None:
         return TreeId(row.tree)
     return _tree(versions, row, versions.read(open_view, row))
 
 
-def _tree(versions: Versions, row: CommitRow, view: OpenView | None) -> TreeId:
+def _tree(versions: VersionedStore, row: CommitRow, view: OpenView | None) -> TreeId:
     if view is None:
         assert row.tree is not None
         return TreeId(row.tree)
@@ -132,7 +132,7 @@ def base_tree(conn: sa.Connection, row: CommitRow) -> TreeId:
     return EMPTY
 
 
-def apply_layers(versions: Versions, view: OpenView) -> AppliedLayers:
+def apply_layers(versions: VersionedStore, view: OpenView) -> AppliedLayers:
     """Apply an open commit's layers to its base. The result's bytes are durable on return."""
     writer = versions.chunks.writer()
     try:
@@ -141,7 +141,9 @@ def apply_layers(versions: Versions, view: OpenView) -> AppliedLayers:
         writer.abort()
 
 
-def apply(versions: Versions, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> AppliedLayers:
+def apply(
+    versions: VersionedStore, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]
+) -> AppliedLayers:
     """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again."""
     applied = apply_deltas(versions.trees, writer, base, deltas)
     tree = base if applied.problem else applied.tree
@@ -149,7 +151,7 @@ def apply(versions: Versions, writer: ChunkWriter, base: TreeId, deltas: Sequenc
     return AppliedLayers(tree, size, applied.problem, writer.seal())
 
 
-def composed(versions: Versions, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
+def composed(versions: VersionedStore, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
     """Return base and deltas as one tree that can be read. Blocks; cheap when it was asked before.
 
     Raises:
@@ -159,7 +161,7 @@ def composed(versions: Versions, base: TreeId, deltas: Sequence[TreeId]) -> Tree
 
 
 @functools.lru_cache(maxsize=256)
-def _composed(versions: Versions, base: TreeId, deltas: tuple[TreeId, ...]) -> TreeId:
+def _composed(versions: VersionedStore, base: TreeId, deltas: tuple[TreeId, ...]) -> TreeId:
     if not deltas:
         return base
     applied = apply_layers(versions, OpenView(base, [], list(deltas)))
@@ -170,7 +172,7 @@ def _composed(versions: Versions, base: TreeId, deltas: tuple[TreeId, ...]) -> T
     return applied.tree
 
 
-def fileset_tree(versions: Versions, handle: str) -> TreeId:
+def fileset_tree(versions: VersionedStore, handle: str) -> TreeId:
     """Return the files of a file set. Blocks.
 
     Raises:
@@ -179,7 +181,7 @@ def fileset_tree(versions: Versions, handle: str) -> TreeId:
     return composed(versions, *fileset_parts(versions, handle))
 
 
-def fileset_parts(versions: Versions, handle: str) -> tuple[TreeId, list[TreeId]]:
+def fileset_parts(versions: VersionedStore, handle: str) -> tuple[TreeId, list[TreeId]]:
     """Return tree and deltas of a file set. Blocks.
 
     Raises:
@@ -199,7 +201,9 @@ def no_fileset(handle: str) -> errors.NotFound:
     )
 
 
-def add_fileset(write: Write, handle: str, tree: TreeId, deltas: Sequence[TreeId], ttl: float) -> None:
+def add_fileset(
+    write: WriteTransaction, handle: str, tree: TreeId, deltas: Sequence[TreeId], ttl: float
+) -> None:
     """Record a file set."""
     repos.remove_expired_filesets(write.conn, write.now)
     repos.add_fileset(write.conn, handle, tree, [delta.hex() for delta in deltas], write.now + ttl)

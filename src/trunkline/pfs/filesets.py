@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
-from trunkline.pfs import files, refs
-from trunkline.pfs.modify import Changes
+from trunkline.pfs import files, resolve
+from trunkline.pfs.write_streams import Changes
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
 
 #: Seconds that a file set lives unless it is renewed; as in Pachyderm.
 DEFAULT_TTL = 600.0
@@ -36,17 +36,17 @@ def new_handle() -> str:
     return uuid.uuid4().hex
 
 
-def of_commit(versions: Versions, name: refs.CommitName) -> str:
+def of_commit(versions: VersionedStore, name: resolve.CommitName) -> str:
     """Make a file set of all files of a commit; return its handle. Blocks."""
     tree = files.snapshot(versions, name).tree
     return _record(versions, tree, [])
 
 
-def of_changes(versions: Versions, name: refs.CommitName) -> str:
+def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
     """Make a file set of what a commit changes in its parent; return its handle. Blocks."""
 
     def look(conn: sa.Connection) -> tuple[CommitRow, files.OpenView]:
-        row = refs.commit(conn, name)
+        row = resolve.commit(conn, name)
         return row, files.open_view(conn, row)
 
     row, view = versions.read(look)
@@ -64,7 +64,7 @@ def of_changes(versions: Versions, name: refs.CommitName) -> str:
         changes.abort()
 
 
-def add_to_commit(versions: Versions, name: refs.CommitName, handle: str) -> None:
+def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: str) -> None:
     """Add the changes of a file set to an open commit. Blocks.
 
     Raises:
@@ -73,18 +73,18 @@ def add_to_commit(versions: Versions, name: refs.CommitName, handle: str) -> Non
     """
     deltas = _as_deltas(versions, handle)
 
-    def record(write: Write) -> None:
-        row = refs.commit(write.conn, name)
+    def record(write: WriteTransaction) -> None:
+        row = resolve.commit(write.conn, name)
         if row.finished is not None:
             raise errors.CommitFinished(
-                f"commit {refs.text(write.conn, row)} has already finished; add the file set to an open commit"
+                f"commit {resolve.text(write.conn, row)} has already finished; add the file set to an open commit"
             )
         commits.add_layers(write.conn, row.id, deltas)
 
     versions.write(record)
 
 
-def renew(write: Write, handle: str, ttl: int) -> None:
+def renew(write: WriteTransaction, handle: str, ttl: int) -> None:
     """Let a file set live ``ttl`` seconds from now.
 
     Raises:
@@ -97,7 +97,7 @@ def renew(write: Write, handle: str, ttl: int) -> None:
     repos.renew_fileset(write.conn, handle, write.now + ttl)
 
 
-def compose(versions: Versions, handles: Sequence[str], ttl: int, *, compact: bool) -> str:
+def compose(versions: VersionedStore, handles: Sequence[str], ttl: int, *, compact: bool) -> str:
     """Make one file set of several, applied in order; return its handle. Blocks.
 
     Args:
@@ -124,7 +124,7 @@ def compose(versions: Versions, handles: Sequence[str], ttl: int, *, compact: bo
     return _record(versions, tree, deltas, float(ttl or DEFAULT_TTL))
 
 
-def _as_deltas(versions: Versions, handle: str) -> list[TreeId]:
+def _as_deltas(versions: VersionedStore, handle: str) -> list[TreeId]:
     """Return a file set as deltas that can be put on top of anything."""
     tree, deltas = files.fileset_parts(versions, handle)
     if tree == EMPTY:
@@ -142,12 +142,12 @@ def _as_deltas(versions: Versions, handle: str) -> list[TreeId]:
     return [*made, *deltas]
 
 
-def _store(versions: Versions, changes: Changes) -> str:
+def _store(versions: VersionedStore, changes: Changes) -> str:
     deltas = changes.delta.finish()
     packs = changes.writer.seal()
     handle = new_handle()
 
-    def record(write: Write) -> None:
+    def record(write: WriteTransaction) -> None:
         chunks.add(write.conn, packs, 0, write.now)
         files.add_fileset(write, handle, EMPTY, deltas, DEFAULT_TTL)
 
@@ -155,7 +155,9 @@ def _store(versions: Versions, changes: Changes) -> str:
     return handle
 
 
-def _record(versions: Versions, tree: TreeId, deltas: Sequence[TreeId], ttl: float = DEFAULT_TTL) -> str:
+def _record(
+    versions: VersionedStore, tree: TreeId, deltas: Sequence[TreeId], ttl: float = DEFAULT_TTL
+) -> str:
     handle = new_handle()
     versions.write(files.add_fileset, handle, tree, deltas, ttl)
     return handle

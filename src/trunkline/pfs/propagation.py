@@ -16,10 +16,10 @@ from trunkline.meta import branches, commits, repos
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
 
 
-def propagate(write: Write) -> None:
+def propagate(write: WriteTransaction) -> None:
     """Make the downstream commits of every branch that the write moved."""
     if not write.moved:
         return

@@ -9,7 +9,7 @@ from trunkline import errors
 from trunkline.meta import branches, commits
 from trunkline.meta import repos as rows
 from trunkline.model import names
-from trunkline.pfs import propagation, refs
+from trunkline.pfs import propagation, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def describe(conn: sa.Connection, row: RepoRow) -> RepoInfo:
     )
 
 
-def create_project(write: Write, name: str, description: str, *, update: bool) -> None:
+def create_project(write: WriteTransaction, name: str, description: str, *, update: bool) -> None:
     """Make a project, or with ``update`` replace the description of one that exists."""
     names.check_project(name)
     found = rows.find_project(write.conn, name)
@@ -50,29 +50,29 @@ def create_project(write: Write, name: str, description: str, *, update: bool) -
         raise errors.AlreadyExists(f'project "{name}" already exists')
 
 
-def delete_project(write: Write, name: str, *, force: bool) -> None:
+def delete_project(write: WriteTransaction, name: str, *, force: bool) -> None:
     """Remove a project; with ``force`` its repos too.
 
     Raises:
         FailedPrecondition: it holds repos and ``force`` is not set, or a repo cannot be removed.
     """
-    found = refs.project(write.conn, name)
+    found = resolve.project(write.conn, name)
     held = rows.list_repos(write.conn, "", [name])
     if held and not force:
         raise errors.FailedPrecondition(
             f'project "{name}" holds {len(held)} repos, the first is {held[0]}; delete them first, or use force'
         )
     for row in held:
-        if write.above is not None:
-            write.above.removing_repo(write, row)
+        if write.hooks is not None:
+            write.hooks.removing_repo(write, row)
         remove_repo(write, row, force=True)
     rows.remove_project(write.conn, found.id)
 
 
-def create_repo(write: Write, name: names.RepoName, description: str, *, update: bool) -> RepoRow:
+def create_repo(write: WriteTransaction, name: names.RepoName, description: str, *, update: bool) -> RepoRow:
     """Make a repo, or with ``update`` replace the description of one that exists."""
     names.check_repo(name.name)
-    project = refs.project(write.conn, name.project)
+    project = resolve.project(write.conn, name.project)
     found = rows.find_repo(write.conn, name.project, name.name, name.type)
     if found is None:
         number = rows.add_repo(write.conn, project.id, name.name, name.type, description, write.now)
@@ -84,7 +84,7 @@ def create_repo(write: Write, name: names.RepoName, description: str, *, update:
     return found
 
 
-def delete_repo(write: Write, name: names.RepoName, *, force: bool) -> bool:
+def delete_repo(write: WriteTransaction, name: names.RepoName, *, force: bool) -> bool:
     """Remove a repo with its branches and commits; False when there is none.
 
     Raises:
@@ -94,13 +94,13 @@ def delete_repo(write: Write, name: names.RepoName, *, force: bool) -> bool:
     row = rows.find_repo(write.conn, name.project, name.name, name.type)
     if row is None:
         return False
-    if write.above is not None:
-        write.above.removing_repo(write, row)
+    if write.hooks is not None:
+        write.hooks.removing_repo(write, row)
     remove_repo(write, row, force=force)
     return True
 
 
-def delete_repos(write: Write, projects: Sequence[str], *, force: bool) -> list[RepoRow]:
+def delete_repos(write: WriteTransaction, projects: Sequence[str], *, force: bool) -> list[RepoRow]:
     """Remove all repos of some projects, or of all when none is given; return what was removed.
 
     What depends on each other inside the selection is no obstacle.
@@ -110,18 +110,18 @@ def delete_repos(write: Write, projects: Sequence[str], *, force: bool) -> list[
         FailedPrecondition: as ``delete_repo``, for what depends on them from outside.
     """
     for project in projects:
-        refs.project(write.conn, project)
+        resolve.project(write.conn, project)
     gone = rows.list_repos(write.conn, "", list(projects))
     for row in gone:
-        if write.above is not None:
-            write.above.removing_repo(write, row)
+        if write.hooks is not None:
+            write.hooks.removing_repo(write, row)
     doomed = {row.id for row in gone}
     for row in gone:
         remove_repo(write, row, force=force, doomed=doomed)
     return gone
 
 
-def remove_repo(write: Write, row: RepoRow, *, force: bool, doomed: Container[int] = ()) -> None:
+def remove_repo(write: WriteTransaction, row: RepoRow, *, force: bool, doomed: Container[int] = ()) -> None:
     """Remove a repo whoever it belongs to; what depends on it from the ``doomed`` repos does not count."""
     conn = write.conn
     for branch in branches.of_repo(conn, row.id):
@@ -136,8 +136,8 @@ def remove_repo(write: Write, row: RepoRow, *, force: bool, doomed: Container[in
         branches.move(conn, branch.id, None, write.now)
         branches.remove(conn, branch.id)
     gone = [commit.id for commit in commits.of_repo(conn, row.id)]
-    if write.above is not None:
-        write.above.removing_commits(write, gone)
+    if write.hooks is not None:
+        write.hooks.removing_commits(write, gone)
     for start in range(0, len(gone), 500):
         batch = gone[start : start + 500]
         commits.set_parent(conn, batch, None)
@@ -147,7 +147,7 @@ def remove_repo(write: Write, row: RepoRow, *, force: bool, doomed: Container[in
     write.tx.wake("repos", f"repo:{row.id}")
 
 
-def one_branch_per_repo(write: Write, branch_id: int) -> None:
+def one_branch_per_repo(write: WriteTransaction, branch_id: int) -> None:
     """Check that nothing joined by provenance with a branch holds two branches of one repo.
 
     Raises:

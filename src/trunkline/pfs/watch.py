@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import commits
-from trunkline.pfs import refs
+from trunkline.pfs import resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.model import names
     from trunkline.model.states import CommitState
-    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.repository import VersionedStore
 
 #: Commits read at a time by a subscriber that catches up.
 PAGE = 100
@@ -31,17 +31,17 @@ def reached(conn: sa.Connection, row: CommitRow, state: CommitState) -> bool:
     return False
 
 
-async def wait_commit(versions: Versions, name: refs.CommitName, state: CommitState) -> CommitRow:
+async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state: CommitState) -> CommitRow:
     """Return the commit once it is at least in ``state``.
 
     Raises:
         NotFound: there is no such commit, or it was removed while waited for (``commit X was deleted``).
     """
-    first = await versions.db.read(refs.commit, name)
+    first = await versions.db.read(resolve.commit, name)
     return await wait_row(versions, first.id, state, str(name))
 
 
-async def wait_row(versions: Versions, number: int, state: CommitState, text: str) -> CommitRow:
+async def wait_row(versions: VersionedStore, number: int, state: CommitState, text: str) -> CommitRow:
     """Like ``wait_commit`` for a commit whose row number is known."""
 
     def look(conn: sa.Connection) -> tuple[CommitRow | None, bool]:
@@ -59,11 +59,11 @@ async def wait_row(versions: Versions, number: int, state: CommitState, text: st
 
 
 async def subscribe(
-    versions: Versions,
+    versions: VersionedStore,
     repo: names.RepoName,
     branch: str,
     *,
-    after: refs.CommitName | None,
+    after: resolve.CommitName | None,
     state: CommitState,
     origin: str | None,
 ) -> AsyncGenerator[CommitRow]:
@@ -71,12 +71,12 @@ async def subscribe(
 
     Each is yielded once it is in ``state``; the order is that of their making.
     """
-    owner = await versions.db.read(refs.repo, repo)
-    seen = (await versions.db.read(refs.commit, after)).id if after is not None else 0
+    owner = await versions.db.read(resolve.repo, repo)
+    seen = (await versions.db.read(resolve.commit, after)).id if after is not None else 0
     topic = f"repo:{owner.id}"
     while True:
         stamp = versions.wakeups.stamp(topic)
-        await versions.db.read(refs.repo, repo)  # raises once the repo is gone
+        await versions.db.read(resolve.repo, repo)  # raises once the repo is gone
         page = await versions.db.read(commits.of_repo_after, owner.id, seen, PAGE)
         for row in page:
             seen = row.id

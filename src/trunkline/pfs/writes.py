@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from trunkline.meta.repos import RepoRow
 
 
-class Above(Protocol):
+class WriteHooks(Protocol):
     """The layer above, told about writes inside their transaction. It may write more, or raise to refuse."""
 
-    def ending(self, write: Write) -> None:
+    def ending(self, write: WriteTransaction) -> None:
         """Everything of the write is done but its commit; its moves are propagated."""
 
-    def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
+    def removing_commits(self, write: WriteTransaction, numbers: Sequence[int]) -> None:
         """These commits are about to be removed."""
 
-    def removing_repo(self, write: Write, repo: RepoRow) -> None:
+    def removing_repo(self, write: WriteTransaction, repo: RepoRow) -> None:
         """A user asks to remove this repo."""
 
 
 @dataclass(slots=True)
-class Write:
+class WriteTransaction:
     """One write in progress; lives as long as its transaction."""
 
     tx: Tx
@@ -44,7 +44,7 @@ class Write:
     moved: dict[int, None] = field(default_factory=dict)
     created: list[CommitRow] = field(default_factory=list)
     finished: list[CommitRow] = field(default_factory=list)
-    above: Above | None = None
+    hooks: WriteHooks | None = None
 
     @property
     def conn(self) -> sa.Connection:

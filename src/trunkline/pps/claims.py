@@ -2,7 +2,7 @@
 
 A job's todo is addressed by position. A claim is a run of positions ``[start, stop)`` that one worker owns
 while its lease lasts; ``done`` says how far it has handed in. Runs are cut on demand and shrink towards
-the end of the job (``scaling.sizing.run_length``). A hand-in is accepted only from the owner and only from
+the end of the job (``scaling.policy.run_length``). A hand-in is accepted only from the owner and only from
 ``done`` on, inside the transaction that records it, so no datum is ever recorded twice.
 
 Everything here is one transaction each; waiting for work is the caller's.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, workers
 from trunkline.pps import jobs as job_ops
-from trunkline.scaling import sizing
+from trunkline.scaling import policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pfs.writes import Write
-    from trunkline.pps.specs import Specs
+    from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.spec_cache import Specs
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.segments import TreeId
 
@@ -83,7 +83,7 @@ def work_waits(conn: sa.Connection, worker_id: str) -> bool:
     )
 
 
-def take(write: Write, worker_id: str, specs: Specs) -> Claimed | None:
+def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | None:
     """Give a worker the next run of datums of its pipeline; None when there is nothing.
 
     Raises:
@@ -110,7 +110,7 @@ def take(write: Write, worker_id: str, specs: Specs) -> Claimed | None:
 
 
 def renew(
-    write: Write, worker_id: str, claim_id: str, position: int | None, since: float | None
+    write: WriteTransaction, worker_id: str, claim_id: str, position: int | None, since: float | None
 ) -> tuple[bool, bool, bool]:
     """Extend a claim's lease. Returns (valid, restart the running datum, retire)."""
     worker = known(write.conn, worker_id)
@@ -122,7 +122,7 @@ def renew(
     return valid, valid and restart, retire
 
 
-def hand_in(write: Write, worker_id: str, given: HandIn) -> tuple[bool, bool]:
+def hand_in(write: WriteTransaction, worker_id: str, given: HandIn) -> tuple[bool, bool]:
     """Record results. Returns (accepted, retire); a claim that was lost is refused and nothing is recorded."""
     conn = write.conn
     worker = known(conn, worker_id)
@@ -148,7 +148,7 @@ def hand_in(write: Write, worker_id: str, given: HandIn) -> tuple[bool, bool]:
     return True, retire
 
 
-def _advance(write: Write, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:
+def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:
     """Move a claim on; at its end, or when the rest is given back, its worker is idle."""
     if done < claim.stop and not release:
         jobs.advance_claim(write.conn, claim.id, done, "claimed")
@@ -161,7 +161,7 @@ def _advance(write: Write, job: JobRow, claim: ClaimRow, done: int, *, release: 
     write.tx.wake(f"pipeline:{job.pipeline_id}")
 
 
-def free_expired(write: Write) -> int:
+def free_expired(write: WriteTransaction) -> int:
     """Take back the runs whose lease ran out; their workers may be gone. Returns how many."""
     expired = jobs.expired_claims(write.conn, write.now)
     for claim in expired:
@@ -169,7 +169,7 @@ def free_expired(write: Write) -> int:
     return len(expired)
 
 
-def let_go(write: Write, worker_id: str) -> None:
+def let_go(write: WriteTransaction, worker_id: str) -> None:
     """Note that a worker asks for work, so holds none: its job ended, or the answer to its claim was lost."""
     free_of_worker(write, worker_id)
     worker = known(write.conn, worker_id)
@@ -178,19 +178,19 @@ def let_go(write: Write, worker_id: str) -> None:
         write.tx.wake(f"pipeline:{worker.pipeline_id}")
 
 
-def free_of_worker(write: Write, worker_id: str) -> None:
+def free_of_worker(write: WriteTransaction, worker_id: str) -> None:
     """Take back what a worker that is gone had claimed."""
     for claim in jobs.claims_of_worker(write.conn, worker_id):
         _give_back(write, claim)
 
 
-def _give_back(write: Write, claim: ClaimRow) -> None:
+def _give_back(write: WriteTransaction, claim: ClaimRow) -> None:
     job = jobs.by_id(write.conn, claim.job_id)
     assert job is not None
     _advance(write, job, claim, claim.done, release=True)
 
 
-def _now_idle(write: Write, worker_id: str) -> None:
+def _now_idle(write: WriteTransaction, worker_id: str) -> None:
     worker = workers.by_id(write.conn, worker_id)
     if worker is not None and worker.state == "busy":
         workers.set_state(write.conn, worker_id, "idle", "", write.now)
@@ -205,7 +205,7 @@ def known(conn: sa.Connection, worker_id: str) -> WorkerRow:
     return worker
 
 
-def _next_run(write: Write, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow | None:
+def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow | None:
     """Return a run for the worker: one that came back, else the next of the todo."""
     conn = write.conn
     until = write.now + LEASE
@@ -216,7 +216,7 @@ def _next_run(write: Write, job: JobRow, worker: WorkerRow, spec: PipelineSpec) 
     remaining = job.todo_count - job.cursor
     if remaining <= 0:
         return None
-    length = sizing.run_length(
+    length = policy.run_length(
         remaining,
         spec.parallelism,
         spec.datum_set_spec,

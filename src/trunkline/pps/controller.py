@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
 from trunkline.pps import claims, decide, plan, settle
+from trunkline.pps.autoscaler import Autoscaler
 from trunkline.pps.jobs import end_job, wake
-from trunkline.pps.staffing import Staffing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
-    from trunkline.pps.specs import Specs
+    from trunkline.pps.spec_cache import Specs
 
 log = logging.getLogger("trunkline.pps")
 T = TypeVar("T")
@@ -45,11 +45,11 @@ PAUSE_AFTER_ERROR = 1.0
 class Controller:
     """All pipeline loops. ``run`` belongs to the event loop; blocking work goes to ``executor``."""
 
-    def __init__(self, versions: Versions, specs: Specs, fleet: Fleet, executor: Executor) -> None:
+    def __init__(self, versions: VersionedStore, specs: Specs, fleet: Fleet, executor: Executor) -> None:
         self._versions = versions
         self._specs = specs
         self._executor = executor
-        self.staffing = Staffing(versions, specs, fleet)
+        self.autoscaler = Autoscaler(versions, specs, fleet)
         self._loops: dict[int, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -89,7 +89,7 @@ class Controller:
             if pause != 0.0:
                 await wakeups.changed(stamp, topic, timeout=pause)
         self._loops.pop(pipeline_id, None)
-        self.staffing.forget(pipeline_id)
+        self.autoscaler.forget(pipeline_id)
 
     async def _round(self, pipeline_id: int) -> tuple[float | None, bool]:
         """Do one thing. Returns when to look again (None: at the next change) and whether the pipeline exists."""
@@ -103,18 +103,18 @@ class Controller:
             await self._do(step, job)
             return now, True
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
-        staff_again = await self._blocking(self.staffing.step, pipeline, spec, job)
+        staff_again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
         state = decide.pipeline_state(
             failed=pipeline.state == "FAILURE",
             stopped=pipeline.stopped,
             autoscaling=spec.autoscaling,
             working=view is not None and view.inputs_finished,
-            crash=self.staffing.crash_reason(pipeline.id),
+            crash=self.autoscaler.crash_reason(pipeline.id),
         )
         reason = pipeline.reason
         if state != "FAILURE":
-            staffing = self.staffing
-            reason = staffing.crash_reason(pipeline.id) or staffing.waiting_reason(pipeline.id)
+            autoscaler = self.autoscaler
+            reason = autoscaler.crash_reason(pipeline.id) or autoscaler.waiting_reason(pipeline.id)
         if (state, reason) != (pipeline.state, pipeline.reason):
             await self._versions.write_soon(_set_pipeline_state, pipeline.id, str(state), reason)
         times = [at for at in (again, staff_again) if at is not None]
@@ -180,7 +180,7 @@ class Controller:
         """End what an earlier server has asked for and no row speaks of."""
         while True:
             try:
-                await self._blocking(self.staffing.sweep)
+                await self._blocking(self.autoscaler.sweep)
             except Exception:
                 log.exception("looking for workers that nobody wants failed and will be tried again")
             await asyncio.sleep(SWEEP_TICK)
@@ -189,12 +189,12 @@ class Controller:
         return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
 
 
-def _set_pipeline_state(write: Write, pipeline_id: int, state: str, reason: str) -> None:
+def _set_pipeline_state(write: WriteTransaction, pipeline_id: int, state: str, reason: str) -> None:
     pipelines.set_state(write.conn, pipeline_id, state, reason)
     write.tx.wake("pipeline states")
 
 
-def _move(write: Write, job_id: int, before: JobState, after: JobState) -> None:
+def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobState) -> None:
     """Move a job that is still in ``before``."""
     job = jobs.by_id(write.conn, job_id)
     if job is not None and job.state == before:
@@ -202,7 +202,7 @@ def _move(write: Write, job_id: int, before: JobState, after: JobState) -> None:
         write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
 
 
-def _begin(write: Write, job_id: int, made: plan.JobPlan) -> None:
+def _begin(write: WriteTransaction, job_id: int, made: plan.JobPlan) -> None:
     """Record a plan, unless the job ended or lost its base meanwhile, and call the workers."""
     job = jobs.by_id(write.conn, job_id)
     if job is None or job.state != JobState.STARTING:
@@ -216,7 +216,7 @@ def _begin(write: Write, job_id: int, made: plan.JobPlan) -> None:
     _wake_downstream(write, job)
 
 
-def _wake_downstream(write: Write, job: JobRow) -> None:
+def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:
     """Let the pipelines that come after a job see what is on its way to them."""
     front = [job.commit_id]
     while front:
@@ -228,7 +228,7 @@ def _wake_downstream(write: Write, job: JobRow) -> None:
         front = sorted(after)
 
 
-def _end(write: Write, job_id: int, settled: settle.Settled) -> None:
+def _end(write: WriteTransaction, job_id: int, settled: settle.Settled) -> None:
     """Record a job's end, unless it ended otherwise meanwhile."""
     job = jobs.by_id(write.conn, job_id)
     if job is not None and job.state == JobState.FINISHING:

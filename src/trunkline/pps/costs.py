@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.workers import Machine
-from trunkline.pps.specs import memory_request
+from trunkline.pps.spec_cache import memory_request
 from trunkline.scaling import rates
 from trunkline.scaling.prices import billed
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pps.specs import Specs
+    from trunkline.pps.spec_cache import Specs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Jobs: born with their output commit, brought to their end with it.
 
-``JobKeeper`` is what the versioned store tells about its writes (``pfs.writes.Above``): inside the same
+``JobKeeper`` is what the versioned store tells about its writes (``pfs.writes.WriteHooks``): inside the same
 transaction it makes the job of every new output commit, stops the jobs of removed commits, guards the
 repos of pipelines, and wakes the pipelines whose inputs moved.
 """
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
 
 
 class JobKeeper:
     """Keeps jobs in step with commits. Stateless; runs inside the store's transactions."""
 
-    def ending(self, write: Write) -> None:
+    def ending(self, write: WriteTransaction) -> None:
         """Make jobs for new output commits, and wake who waits for a finished commit."""
         for row in write.created:
             if row.origin == "AUTO" and row.finished is None:
@@ -40,18 +40,18 @@ class JobKeeper:
                 if waiting is not None:
                     wake(write, waiting.pipeline_id)
 
-    def removing_commits(self, write: Write, numbers: Sequence[int]) -> None:
+    def removing_commits(self, write: WriteTransaction, numbers: Sequence[int]) -> None:
         """Delete the jobs whose output commits go."""
         remove_jobs(write, jobs.of_commits(write.conn, numbers))
 
-    def removing_repo(self, write: Write, repo: RepoRow) -> None:
+    def removing_repo(self, write: WriteTransaction, repo: RepoRow) -> None:
         """Refuse to remove the repos of a pipeline."""
         if pipelines.find(write.conn, repo.project, repo.name) is not None:
             raise errors.FailedPrecondition(
                 f'repo {repo} belongs to pipeline "{repo.project}/{repo.name}"; delete the pipeline instead'
             )
 
-    def _create_job(self, write: Write, row: commits.CommitRow) -> None:
+    def _create_job(self, write: WriteTransaction, row: commits.CommitRow) -> None:
         if commits.by_id(write.conn, row.id).finished is not None:
             return
         branch = branches.find(write.conn, row.repo_id, row.branch_name)
@@ -69,13 +69,13 @@ class JobKeeper:
         wake(write, owner.id)
 
 
-def wake(write: Write, pipeline_id: int) -> None:
+def wake(write: WriteTransaction, pipeline_id: int) -> None:
     """Announce that a pipeline should look at its jobs, and that its jobs changed."""
     write.tx.wake(f"pipeline:{pipeline_id}", f"jobs:{pipeline_id}", "jobs")
 
 
 def end_job(
-    write: Write,
+    write: WriteTransaction,
     job: JobRow,
     state: str,
     reason: str = "",
@@ -104,7 +104,7 @@ def end_job(
     return True
 
 
-def remove_jobs(write: Write, gone: Sequence[JobRow]) -> None:
+def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:
     """Delete jobs. What was planned as the difference to one of them is planned anew."""
     numbers = {job.id for job in gone}
     jobs.remove(write.conn, list(numbers))
@@ -116,7 +116,7 @@ def remove_jobs(write: Write, gone: Sequence[JobRow]) -> None:
         write.tx.wake(f"work:{pipeline_id}")
 
 
-def stop_live_jobs(write: Write, pipeline_id: int, reason: str) -> None:
+def stop_live_jobs(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
     """Kill every job of a pipeline that is not at its end."""
     for job in jobs.live(write.conn, pipeline_id):
         end_job(write, job, "KILLED", reason)

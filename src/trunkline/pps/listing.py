@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
-from trunkline.pps import rows
+from trunkline.pps import datum_rows
 from trunkline.pps.settle import results
 from trunkline.storage.segments import EMPTY, TreeId
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import ClaimRow, JobRow
-    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.repository import VersionedStore
 
 
 @dataclass(frozen=True, slots=True)
 class ListedDatum:
     """A datum of a job."""
 
-    row: rows.DatumRow
+    row: datum_rows.DatumRow
     state: DatumState
 
 
@@ -43,17 +43,17 @@ class _Parts:
     claims: list[ClaimRow]
 
 
-def list_datums(versions: Versions, job: JobRow, after: bytes = b"") -> Iterator[ListedDatum]:
+def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> Iterator[ListedDatum]:
     """Yield a job's datums by id, those after the id given. Blocks between rows."""
     low = after + b"\0" if after else b""
     if job.datums is not None:
-        for key, value in rows.trees(versions).scan(TreeId(job.datums), low):
-            yield _told(job, rows.decode(key, value))
+        for key, value in datum_rows.trees(versions).scan(TreeId(job.datums), low):
+            yield _told(job, datum_rows.decode(key, value))
         return
     if job.todo is None:
         return
     parts = versions.read(_look, job)
-    trees = rows.trees(versions)
+    trees = datum_rows.trees(versions)
     running = {
         key
         for claim in parts.claims
@@ -64,13 +64,13 @@ def list_datums(versions: Versions, job: JobRow, after: bytes = b"") -> Iterator
     kept = ((key, value) for key, value in trees.scan(parts.base, low) if key not in gone)
     todo = ((key, done.get(key, value)) for key, value in trees.scan(TreeId(job.todo), low))
     for key, value in heapq.merge(kept, todo):
-        listed = _told(job, rows.decode(key, value))
+        listed = _told(job, datum_rows.decode(key, value))
         if listed.state is DatumState.UNKNOWN and key in running:
             listed = ListedDatum(listed.row, DatumState.STARTING)
         yield listed
 
 
-def inspect_datum(versions: Versions, job: JobRow, datum_id: str) -> ListedDatum:
+def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> ListedDatum:
     """Return one datum of a job, or raise NotFound. Blocks."""
     missing = errors.NotFound(f"datum {datum_id} not found in job {job.set_id}")
     try:
@@ -78,10 +78,10 @@ def inspect_datum(versions: Versions, job: JobRow, datum_id: str) -> ListedDatum
     except ValueError:
         raise missing from None
     if job.datums is not None:
-        value = rows.trees(versions).get(TreeId(job.datums), key)
+        value = datum_rows.trees(versions).get(TreeId(job.datums), key)
         if value is None:
             raise missing
-        return _told(job, rows.decode(key, value))
+        return _told(job, datum_rows.decode(key, value))
     if len(key) == 32:
         # The predecessor of the key, so that the listing begins with the key itself.
         before = (int.from_bytes(key) - 1).to_bytes(32) + b"\xff" if any(key) else b""
@@ -97,7 +97,7 @@ def _look(conn: sa.Connection, job: JobRow) -> _Parts:
     return _Parts(tree, jobs.handins(conn, job.id), jobs.owned_claims(conn, job.id))
 
 
-def _told(job: JobRow, row: rows.DatumRow) -> ListedDatum:
+def _told(job: JobRow, row: datum_rows.DatumRow) -> ListedDatum:
     """Say what became of a datum in this job: what an earlier job did is skipped here."""
     skipped = bool(row.job_id) and row.job_id != job.set_id
     return ListedDatum(row, DatumState.SKIPPED if skipped else row.state)

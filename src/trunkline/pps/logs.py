@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
 
 #: Batches read at a time.
 PAGE = 64
@@ -73,7 +73,13 @@ def unpack(row: batches.BatchRow, job: str) -> list[Line]:
 
 
 def store(
-    write: Write, *, pipeline_id: int, job_id: int | None, worker_id: str, lines: Sequence[Line], data: bytes
+    write: WriteTransaction,
+    *,
+    pipeline_id: int,
+    job_id: int | None,
+    worker_id: str,
+    lines: Sequence[Line],
+    data: bytes,
 ) -> None:
     """Keep a batch that ``pack`` made of ``lines``."""
     times = [line.ts for line in lines]
@@ -84,7 +90,7 @@ def store(
     write.tx.wake(f"logs:{pipeline_id}")
 
 
-async def read(versions: Versions, query: Query) -> AsyncIterator[list[Line]]:
+async def read(versions: VersionedStore, query: Query) -> AsyncIterator[list[Line]]:
     """Yield lines batch by batch; with ``follow`` until the job has ended, or for ever without a job."""
     seen = 0
     names: dict[int, str] = {}

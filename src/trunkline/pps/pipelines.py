@@ -12,8 +12,8 @@ from trunkline.meta import branches, commits, jobs, logs, pipelines, repos, work
 from trunkline.model import names, spec, spec_rules
 from trunkline.model.states import PipelineState
 from trunkline.pfs import branches as branch_ops
-from trunkline.pfs import refs
 from trunkline.pfs import repos as repo_ops
+from trunkline.pfs import resolve
 from trunkline.pps import jobs as job_ops
 from trunkline.storage.segments import EMPTY
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.pipelines import PipelineRow, VersionRow
     from trunkline.model.spec import Input, PipelineSpec
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def read_request(user: Mapping[str, object]) -> Request:
     )
 
 
-def create(write: Write, request: Request, *, update: bool, reprocess: bool) -> int:
+def create(write: WriteTransaction, request: Request, *, update: bool, reprocess: bool) -> int:
     """Make a pipeline, or with ``update`` a new version of one that exists. Returns its number.
 
     Raises:
@@ -77,7 +77,7 @@ def create(write: Write, request: Request, *, update: bool, reprocess: bool) -> 
     return found.id
 
 
-def stop(write: Write, project: str, name: str) -> None:
+def stop(write: WriteTransaction, project: str, name: str) -> None:
     """Stop a pipeline: its jobs are killed, and new input makes none until it is started."""
     row = find(write.conn, project, name)
     if row.stopped:
@@ -90,7 +90,7 @@ def stop(write: Write, project: str, name: str) -> None:
     _wake(write, row.id)
 
 
-def start(write: Write, project: str, name: str) -> None:
+def start(write: WriteTransaction, project: str, name: str) -> None:
     """Start a stopped pipeline; it makes a job for its inputs as they are now."""
     row = find(write.conn, project, name)
     if not row.stopped:
@@ -103,7 +103,7 @@ def start(write: Write, project: str, name: str) -> None:
     _wake(write, row.id)
 
 
-def rerun(write: Write, project: str, name: str, *, reprocess: bool) -> None:
+def rerun(write: WriteTransaction, project: str, name: str, *, reprocess: bool) -> None:
     """Make a new version with the same specification; with ``reprocess`` every datum runs again."""
     row = find(write.conn, project, name)
     old = pipelines.version(write.conn, row.id, row.version)
@@ -111,7 +111,7 @@ def rerun(write: Write, project: str, name: str, *, reprocess: bool) -> None:
     _update(write, row, request, reprocess=reprocess)
 
 
-def delete(write: Write, project: str, name: str, *, force: bool, keep_repo: bool) -> list[str]:
+def delete(write: WriteTransaction, project: str, name: str, *, force: bool, keep_repo: bool) -> list[str]:
     """Remove a pipeline with its jobs, logs and repos. Returns the workers that must be ended."""
     row = find(write.conn, project, name)
     conn = write.conn
@@ -152,9 +152,9 @@ def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRo
     return pipelines.version(conn, row.id, row.version - steps)
 
 
-def _create_new(write: Write, request: Request) -> int:
+def _create_new(write: WriteTransaction, request: Request) -> int:
     conn = write.conn
-    project = refs.project(conn, request.project)
+    project = resolve.project(conn, request.project)
     if repos.find_repo(conn, request.project, request.name, names.USER) is not None:
         raise errors.AlreadyExists(
             f'pipeline "{request.name}" cannot be created: a repo with that name already exists in project'
@@ -170,7 +170,7 @@ def _create_new(write: Write, request: Request) -> int:
     )
     spec_branch = branches.add(conn, spec_repo.id, "master", write.now)
     _spec_commit(write, spec_branch)
-    output_branch = branches.add(conn, refs.repo(conn, output).id, request.spec.output_branch, write.now)
+    output_branch = branches.add(conn, resolve.repo(conn, output).id, request.spec.output_branch, write.now)
     number = pipelines.add(
         conn,
         project_id=project.id,
@@ -188,7 +188,7 @@ def _create_new(write: Write, request: Request) -> int:
     return number
 
 
-def _update(write: Write, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
+def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
     conn = write.conn
     _check_inputs(conn, request.spec)
     old = pipelines.version(conn, row.id, row.version)
@@ -215,14 +215,14 @@ def _update(write: Write, row: PipelineRow, request: Request, *, reprocess: bool
     _wake(write, row.id)
 
 
-def _add_version(write: Write, pipeline_id: int, number: int, request: Request, salt: str) -> None:
+def _add_version(write: WriteTransaction, pipeline_id: int, number: int, request: Request, salt: str) -> None:
     row = pipelines.VersionRow(
         pipeline_id, number, request.user_json, request.effective_json, salt, write.set_id, write.now
     )
     pipelines.add_version(write.conn, row)
 
 
-def _spec_commit(write: Write, branch: BranchRow) -> None:
+def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
     """Move the spec branch to a new empty commit, which stands for the version in provenance."""
     conn = write.conn
     made = commits.add(
@@ -241,7 +241,7 @@ def _spec_commit(write: Write, branch: BranchRow) -> None:
     write.created.append(commits.by_id(conn, made.id))
 
 
-def _follow_inputs(write: Write, row: PipelineRow, specification: PipelineSpec) -> None:
+def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: PipelineSpec) -> None:
     """Give the output branch its provenance, and with it a new commit and job."""
     conn = write.conn
     output = branches.by_id(conn, row.output_branch_id)
@@ -271,7 +271,7 @@ def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
     """Check that every input repo exists."""
     assert specification.input is not None
     for leaf in input_leaves(specification.input):
-        refs.repo(conn, names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]))
+        resolve.repo(conn, names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]))
 
 
 def input_leaves(node: Input) -> list[dict[str, Any]]:
@@ -297,5 +297,5 @@ def new_salt() -> str:
     return secrets.token_hex(16)
 
 
-def _wake(write: Write, pipeline_id: int) -> None:
+def _wake(write: WriteTransaction, pipeline_id: int) -> None:
     write.tx.wake("pipelines", f"pipeline:{pipeline_id}", "pipeline states", f"work:{pipeline_id}")

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
 from trunkline.model.states import DatumState
-from trunkline.pps import datums, rows
+from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
-from trunkline.pps.specs import input_of
+from trunkline.pps.spec_cache import input_of
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.jobs import JobRow
     from trunkline.model.spec import PfsInput, PipelineSpec
-    from trunkline.pfs.versions import Versions
-    from trunkline.pps.specs import Specs
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.files import FileEntry
 
@@ -73,7 +73,7 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     return Inputs(trees, rows_)
 
 
-def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
+def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     """Plan a job whose inputs are finished. Blocks; writes nothing but durable, unreferenced packs."""
     spec = specs.get(job.pipeline_id, job.version)
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
@@ -92,11 +92,13 @@ def plan(versions: Versions, specs: Specs, job: JobRow) -> JobPlan:
         todo, gone, total = _difference(versions, spec, base, old, new)
     else:
         todo, gone, total = _comparison(versions, spec, base, new)
-    trees = rows.trees(versions)
+    trees = datum_rows.trees(versions)
     todo_tree = trees.build(writer, todo)
     gone_tree = trees.build(writer, gone)
     todo_bytes = (
-        sum(rows.decode(key, value).size for key, value in todo) if spec.datum_set_spec is not None else 0
+        sum(datum_rows.decode(key, value).size for key, value in todo)
+        if spec.datum_set_spec is not None
+        else 0
     )
     return JobPlan(base, todo_tree, len(todo), todo_bytes, gone_tree, total, writer.seal())
 
@@ -118,11 +120,11 @@ def _same_datums(new: PipelineSpec, old: PipelineSpec) -> bool:
 
 
 def _difference(
-    versions: Versions, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs
+    versions: VersionedStore, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs
 ) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
     """Return todo, gone and total from the changed items alone."""
     assert base.datums is not None
-    trees, done = rows.trees(versions), TreeId(base.datums)
+    trees, done = datum_rows.trees(versions), TreeId(base.datums)
     deltas = {
         key: _delta(versions, leaf, old.trees[key], new.trees[key])
         for key, leaf in datums.leaves(input_of(spec))
@@ -152,7 +154,7 @@ def _difference(
 
 
 def _comparison(
-    versions: Versions, spec: PipelineSpec, base: JobRow, new: Inputs
+    versions: VersionedStore, spec: PipelineSpec, base: JobRow, new: Inputs
 ) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
     """Return todo, gone and total from all datums of both jobs."""
     assert base.datums is not None
@@ -164,16 +166,20 @@ def _comparison(
     }
     total = len(wanted)
     gone: list[tuple[bytes, bytes]] = []
-    for key, value in rows.trees(versions).scan(TreeId(base.datums)):
+    for key, value in datum_rows.trees(versions).scan(TreeId(base.datums)):
         datum = wanted.get(key)
-        if datum is not None and spec.reprocess_spec != "every_job" and rows.same_work(value, datum.hash):
+        if (
+            datum is not None
+            and spec.reprocess_spec != "every_job"
+            and datum_rows.same_work(value, datum.hash)
+        ):
             del wanted[key]
         else:
             gone.append((key, value))
     return sorted(_rows_of(wanted.values())), gone, total
 
 
-def _delta(versions: Versions, leaf: PfsInput, old: TreeId, new: TreeId) -> datums.LeafDelta:
+def _delta(versions: VersionedStore, leaf: PfsInput, old: TreeId, new: TreeId) -> datums.LeafDelta:
     """Return the items of a leaf that differ between two trees."""
     removed: dict[str, datums.ItemRef] = {}
     added: dict[str, datums.ItemRef] = {}
@@ -191,7 +197,7 @@ def _delta(versions: Versions, leaf: PfsInput, old: TreeId, new: TreeId) -> datu
     return datums.LeafDelta(removed=removed, added=added)
 
 
-def _items(versions: Versions, leaf: PfsInput, inputs: Inputs) -> Iterator[datums.ItemRef]:
+def _items(versions: VersionedStore, leaf: PfsInput, inputs: Inputs) -> Iterator[datums.ItemRef]:
     """Return all items of a leaf."""
     tree = inputs.trees[datums.leaf_key(leaf)]
     for entry in storage_files.glob(versions.trees, tree, compile_glob(leaf.glob)):
@@ -216,13 +222,13 @@ def _rows_of(found: Iterable[datums.DatumSpec]) -> Iterator[tuple[bytes, bytes]]
 
 
 def _encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
-    return datum.id, rows.encode(row(datum))
+    return datum.id, datum_rows.encode(row(datum))
 
 
-def row(datum: datums.DatumSpec) -> rows.DatumRow:
+def row(datum: datums.DatumSpec) -> datum_rows.DatumRow:
     """Return a datum as the row of a todo."""
-    items = tuple(rows.RowItem(item.input, item.path, item.hash, item.size) for item in datum.items)
-    return rows.DatumRow(datum.id, datum.hash, items, DatumState.UNKNOWN)
+    items = tuple(datum_rows.RowItem(item.input, item.path, item.hash, item.size) for item in datum.items)
+    return datum_rows.DatumRow(datum.id, datum.hash, items, DatumState.UNKNOWN)
 
 
 def record(conn: sa.Connection, job: JobRow, made: JobPlan, now: float) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import chunks, commits, jobs
 from trunkline.model.states import JobState
-from trunkline.pps import rows
+from trunkline.pps import datum_rows
 from trunkline.pps.jobs import base_output, end_job
-from trunkline.storage.applying import apply_deltas
+from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.segments import EMPTY, TreeId
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.trees import Trees
 
@@ -41,7 +41,7 @@ class Settled:
     packs: list[PackRecord]
 
 
-def settle(versions: Versions, job: JobRow) -> Settled:
+def settle(versions: VersionedStore, job: JobRow) -> Settled:
     """Work out a job's end. Blocks; writes nothing but durable, unreferenced packs."""
 
     def look(conn: sa.Connection) -> tuple[JobRow | None, TreeId, list[tuple[bytes, bytes]]]:
@@ -50,12 +50,12 @@ def settle(versions: Versions, job: JobRow) -> Settled:
 
     base, before, given = versions.read(look)
     trees = versions.trees
-    datum_trees = rows.trees(versions)
+    datum_trees = datum_rows.trees(versions)
     writer = versions.chunks.writer()
     gone = list(datum_trees.scan(TreeId(job.gone or EMPTY)))
     removal = DeltaWriter(trees, writer)
     for key, value in gone:
-        for path in rows.decode(key, value).outputs:
+        for path in datum_rows.decode(key, value).outputs:
             removal.delete(path, key.hex())
     deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in given if delta != EMPTY)]
     applied = apply_deltas(trees, writer, before, deltas)
@@ -73,7 +73,7 @@ def results(datum_trees: Trees, given: list[tuple[bytes, bytes]]) -> Iterator[tu
         yield from datum_trees.scan(TreeId(tree))
 
 
-def record(write: Write, job: JobRow, settled: Settled) -> None:
+def record(write: WriteTransaction, job: JobRow, settled: Settled) -> None:
     """End the job with its output commit."""
     if settled.problem:
         chunks.add(write.conn, settled.packs, 0, write.now)

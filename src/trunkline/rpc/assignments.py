@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.pps import claims, datums
-from trunkline.pps.specs import input_of
+from trunkline.pps.spec_cache import input_of
 from trunkline.rpc.gen import worker_api_pb2 as pb
 
 if TYPE_CHECKING:
     from trunkline.meta.jobs import ClaimRow, JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pps import rows
+    from trunkline.pps import datum_rows
     from trunkline.storage.segments import TreeId
 
 
@@ -26,9 +26,9 @@ class Assigned:
     spec: PipelineSpec
     #: Position in the job of the assignment's first datum.
     first: int
-    datums: list[rows.DatumRow]
+    datums: list[datum_rows.DatumRow]
     #: Distinct items, in order of first use.
-    items: list[rows.RowItem]
+    items: list[datum_rows.RowItem]
     #: Tree and commit id by input name.
     trees: dict[str, TreeId]
     commits: dict[str, str]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trunkline import errors
 from trunkline.meta import chunks, jobs, pipelines, workers
 from trunkline.model import names
-from trunkline.pps import costs, rows
+from trunkline.pps import costs, datum_rows
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
-from trunkline.rpc.parts import Part
+from trunkline.rpc.servicer import ServicerBase
 from trunkline.scaling import rates
 from trunkline.storage.segments import TreeId
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.model.workers import Machine
-    from trunkline.pfs.versions import Versions
-    from trunkline.pps.specs import Specs
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
 
 #: Jobs whose costs are told when the request does not say how many.
 COSTS = 20
@@ -71,12 +71,12 @@ class Images(Protocol):
         """Forget a name, or raise NotFound."""
 
 
-class ControlServicer(Part):
+class ControlServicer(ServicerBase):
     """Answers ``trunkline.control.v1.Control``."""
 
     def __init__(
         self,
-        versions: Versions,
+        versions: VersionedStore,
         specs: Specs,
         images: Images,
         machines: Callable[[], Sequence[Machine]],
@@ -240,7 +240,7 @@ class ControlServicer(Part):
             return
         info.job_id = job.set_id
         at = claim.done if claim.datum_position is None else claim.datum_position
-        found = rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
+        found = datum_rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
         if found:
             info.datum_id = found[0][0].hex()
 

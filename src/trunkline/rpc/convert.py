@@ -19,7 +19,7 @@ from trunkline import errors
 from trunkline.model import names
 from trunkline.model.states import CommitState
 from trunkline.pfs.branches import BranchName, Upstream
-from trunkline.pfs.refs import CommitName
+from trunkline.pfs.resolve import CommitName
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline import errors
 from trunkline.meta import metadata, pipelines
 from trunkline.model import names
-from trunkline.pfs import refs
+from trunkline.pfs import resolve
 from trunkline.rpc import pickers
 from trunkline.rpc.gen import metadata_pb2
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
 
 
 class MetadataServicer:
     """Answers ``metadata.API``."""
 
-    def __init__(self, versions: Versions) -> None:
+    def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
 
     async def EditMetadata(
@@ -36,7 +36,7 @@ class MetadataServicer:
         return metadata_pb2.EditMetadataResponse()
 
 
-def _edit_all(write: Write, edits: Iterable[metadata_pb2.Edit]) -> None:
+def _edit_all(write: WriteTransaction, edits: Iterable[metadata_pb2.Edit]) -> None:
     for edit in edits:
         table, number, text, before = _target(write.conn, edit)
         after = _edited(edit, text, before)
@@ -51,18 +51,18 @@ def _target(conn: sa.Connection, edit: metadata_pb2.Edit) -> tuple[str, int | No
     target = edit.WhichOneof("target")
     match target:
         case "project":
-            project = refs.project(conn, pickers.project(edit.project))
+            project = resolve.project(conn, pickers.project(edit.project))
             return target, project.id, f"project {project.name}", project.metadata
         case "repo":
-            repo = refs.repo(conn, pickers.repo(edit.repo))
+            repo = resolve.repo(conn, pickers.repo(edit.repo))
             return target, repo.id, f"repo {repo}", repo.metadata
         case "branch":
             name = pickers.branch(edit.branch)
-            branch = refs.branch(conn, name.repo, name.name)
+            branch = resolve.branch(conn, name.repo, name.name)
             return target, branch.id, f"branch {name}", branch.metadata
         case "commit":
-            commit = refs.commit(conn, pickers.commit(edit.commit))
-            return target, commit.id, f"commit {refs.text(conn, commit)}", commit.metadata
+            commit = resolve.commit(conn, pickers.commit(edit.commit))
+            return target, commit.id, f"commit {resolve.text(conn, commit)}", commit.metadata
         case "pipeline":
             picked = edit.pipeline.name
             project_name = pickers.project(picked.project) or names.DEFAULT_PROJECT

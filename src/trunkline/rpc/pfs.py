@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from trunkline import errors
 from trunkline.meta import repos as rows
 from trunkline.model import names
-from trunkline.pfs import refs, repos
+from trunkline.pfs import repos, resolve
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pfs_branches import BranchCalls
 from trunkline.rpc.pfs_commits import CommitCalls
 from trunkline.rpc.pfs_filesets import FileSetCalls
 from trunkline.rpc.pfs_read import ReadCalls
 from trunkline.rpc.pfs_write import WriteCalls
+from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from google.protobuf.empty_pb2 import Empty
 
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
 
 
 class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls):
@@ -41,7 +41,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
 
     def __init__(
         self,
-        versions: Versions,
+        versions: VersionedStore,
         executor: Executor,
         delete_pipelines: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
@@ -66,13 +66,13 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def InspectProject(
         self, request: pfs_pb2.InspectProjectRequest, _context: Any
     ) -> pfs_pb2.ProjectInfo:
-        row = await self._versions.db.read(refs.project, convert.project_name(request.project))
+        row = await self._versions.db.read(resolve.project, convert.project_name(request.project))
         return convert.project_info(row)
 
     async def InspectProjectV2(
         self, request: pfs_pb2.InspectProjectV2Request, _context: Any
     ) -> pfs_pb2.InspectProjectV2Response:
-        row = await self._versions.db.read(refs.project, convert.project_name(request.project))
+        row = await self._versions.db.read(resolve.project, convert.project_name(request.project))
         return pfs_pb2.InspectProjectV2Response(info=convert.project_info(row), defaults_json="{}")
 
     async def ListProject(
@@ -102,7 +102,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         name = convert.repo_name(request.repo)
 
         def look(conn: sa.Connection) -> repos.RepoInfo:
-            return repos.describe(conn, refs.repo(conn, name))
+            return repos.describe(conn, resolve.repo(conn, name))
 
         return convert.repo_info(await self._versions.db.read(look))
 
@@ -126,7 +126,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         def look(conn: sa.Connection) -> list[pfs_pb2.ReposSummary]:
             found = []
             for picker in request.projects:
-                name = refs.project(conn, pickers.project(picker)).name
+                name = resolve.project(conn, pickers.project(picker)).name
                 held = rows.list_repos(conn, names.USER, [name])
                 found.append(
                     pfs_pb2.ReposSummary(
@@ -165,7 +165,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         return EMPTY_REPLY
 
 
-def _delete_all(write: Write) -> None:
+def _delete_all(write: WriteTransaction) -> None:
     """Remove all repos and all projects but the default one."""
     repos.delete_repos(write, [], force=True)
     for row in rows.list_projects(write.conn):

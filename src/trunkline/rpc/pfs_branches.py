@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.meta import branches as rows
-from trunkline.pfs import branches, refs
+from trunkline.pfs import branches, resolve
 from trunkline.rpc import convert, pickers
-from trunkline.rpc.parts import EMPTY_REPLY, Part
+from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ def bounds(wanted: int, depth: int) -> tuple[int, int]:
     return min(wanted or MAX_WALKED, MAX_WALKED), min(depth or MAX_DEPTH, MAX_DEPTH)
 
 
-class BranchCalls(Part):
+class BranchCalls(ServicerBase):
     """Makes, tells and removes branches."""
 
     async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, _context: Any) -> Empty:
@@ -48,7 +48,7 @@ class BranchCalls(Part):
         name = convert.branch_name(request.branch)
 
         def look(conn: sa.Connection) -> branches.BranchInfo:
-            return branches.describe(conn, refs.branch(conn, name.repo, name.name))
+            return branches.describe(conn, resolve.branch(conn, name.repo, name.name))
 
         return convert.branch_info(await self._versions.db.read(look))
 
@@ -58,7 +58,7 @@ class BranchCalls(Part):
         repo = convert.repo_name(request.repo)
 
         def look(conn: sa.Connection) -> list[branches.BranchInfo]:
-            found = rows.of_repo(conn, refs.repo(conn, repo).id)
+            found = rows.of_repo(conn, resolve.repo(conn, repo).id)
             return [branches.describe(conn, row) for row in (reversed(found) if request.reverse else found)]
 
         for info in await self._versions.db.read(look):

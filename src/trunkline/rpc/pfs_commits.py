@@ -6,11 +6,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from trunkline.model.states import CommitState
-from trunkline.pfs import commits, history, refs, watch
+from trunkline.pfs import commit_lists, commits, resolve, watch
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.parts import EMPTY_REPLY, Part
 from trunkline.rpc.pfs_branches import bounds
+from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
 
-class CommitCalls(Part):
+class CommitCalls(ServicerBase):
     """Starts, finishes, tells, follows and removes commits."""
 
     # --- one commit -------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class CommitCalls(Part):
         name, state = convert.commit_name(request.commit), convert.commit_state(request.wait)
 
         def look(conn: sa.Connection) -> commits.CommitInfo:
-            return commits.describe(conn, refs.commit(conn, name))
+            return commits.describe(conn, resolve.commit(conn, name))
 
         if state is CommitState.STARTED:
             return convert.commit_info(await self._versions.db.read(look))
@@ -88,7 +88,7 @@ class CommitCalls(Part):
         self, request: pfs_pb2.ListCommitRequest, _context: Any
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         newest = convert.optional_commit(request.to)
-        wanted = history.Wanted(
+        wanted = commit_lists.Wanted(
             repo=newest.repo if newest is not None else convert.repo_name(request.repo),
             newest=newest,
             # Not ``from``: that is a word of Python.
@@ -100,7 +100,7 @@ class CommitCalls(Part):
                 request.started_time.ToMicroseconds() / 1e6 if request.HasField("started_time") else None
             ),
         )
-        async with aclosing(self._ahead(history.list_commits(self._versions, wanted))) as pages:
+        async with aclosing(self._ahead(commit_lists.list_commits(self._versions, wanted))) as pages:
             async for page in pages:
                 for info in page:
                     yield convert.commit_info(info)
@@ -125,7 +125,7 @@ class CommitCalls(Part):
     ) -> AsyncIterator[pfs_pb2.FindCommitsResponse]:
         searched = 0
         last: pfs_pb2.Commit | None = None
-        steps = history.find_changes(
+        steps = commit_lists.find_changes(
             self._versions, convert.commit_name(request.start), request.file_path, request.limit
         )
         async with aclosing(self._ahead(steps)) as looks:
@@ -156,7 +156,7 @@ class CommitCalls(Part):
     ) -> list[commits.CommitInfo]:
         limit, depth = bounds(request.max_commits, request.max_depth)
         starts = [pickers.commit(picker) for picker in request.start]
-        return await self._versions.db.read(history.walk, starts, up=up, limit=limit, depth=depth)
+        return await self._versions.db.read(commit_lists.walk, starts, up=up, limit=limit, depth=depth)
 
     # --- commit sets ------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class CommitCalls(Part):
     async def ListCommitSet(
         self, request: pfs_pb2.ListCommitSetRequest, _context: Any
     ) -> AsyncIterator[pfs_pb2.CommitSetInfo]:
-        steps = history.list_commit_sets(self._versions, request.project.name or None)
+        steps = commit_lists.list_commit_sets(self._versions, request.project.name or None)
         async with aclosing(self._ahead(steps)) as pages:
             async for page in pages:
                 for set_id, infos in page:

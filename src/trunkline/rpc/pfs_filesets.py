@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline.pfs import filesets
-from trunkline.pfs.modify import FileSetStream
+from trunkline.pfs.write_streams import FileSetStream
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.parts import EMPTY_REPLY, Part
 from trunkline.rpc.pfs_write import Applier, Feed
+from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
 
-class FileSetCalls(Part):
+class FileSetCalls(ServicerBase):
     """Makes, renews and composes file sets."""
 
     raw_requests = frozenset({"CreateFileSet"})

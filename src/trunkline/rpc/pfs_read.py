@@ -19,14 +19,14 @@ from trunkline.model.globs import compile_glob
 from trunkline.pfs import files
 from trunkline.rpc import convert, tar
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.parts import Part, in_batches
+from trunkline.rpc.servicer import ServicerBase, in_batches
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 
-    from trunkline.pfs.refs import CommitName
+    from trunkline.pfs.resolve import CommitName
     from trunkline.storage.files import FileEntry
 
 #: Bytes of small pieces that make a frame of content; chunks are sent as they are, up to 2 MiB.
@@ -37,7 +37,7 @@ MAX_NUMBER = 100_000
 _BYTES_VALUE = b"\x0a"  # field 1, length-delimited
 
 
-class ReadCalls(Part):
+class ReadCalls(ServicerBase):
     """Tells about files and sends their content."""
 
     raw_responses = frozenset({"GetFile", "GetFileTAR", "ListFile", "WalkFile", "GlobFile", "DiffFile"})

@@ -18,10 +18,10 @@ from google.protobuf.message import DecodeError
 from trunkline import errors
 from trunkline.model import paths
 from trunkline.pfs import files
-from trunkline.pfs.modify import Changes, CommitStream
-from trunkline.rpc import convert, frames
+from trunkline.pfs.write_streams import Changes, CommitStream
+from trunkline.rpc import convert, modify_decoder
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.parts import EMPTY_REPLY, Part
+from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
-    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.repository import VersionedStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ BATCH_FRAMES = 1024
 PAUSE = 0.01
 
 
-class WriteCalls(Part):
+class WriteCalls(ServicerBase):
     """Changes files of commits."""
 
     raw_requests = frozenset({"ModifyFile"})
@@ -82,7 +82,7 @@ class Applier:
 
     def __init__(
         self,
-        versions: Versions,
+        versions: VersionedStore,
         begin: Callable[[pfs_pb2.Commit], Changes] | None,
         changes: Changes | None = None,
     ) -> None:
@@ -101,7 +101,7 @@ class Applier:
         """
         for frame in batch:
             try:
-                operation = frames.decode(frame)
+                operation = modify_decoder.decode(frame)
             except DecodeError as error:
                 raise errors.InvalidArgument(
                     "the stream of changes holds bytes that are no ModifyFileRequest; use a client of the 2.12 API"
@@ -127,7 +127,7 @@ class Applier:
             )
         return self.changes
 
-    def _apply_other(self, operation: frames.Operation) -> None:
+    def _apply_other(self, operation: modify_decoder.Operation) -> None:
         match operation:
             case pfs_pb2.Commit():
                 if self._begin is None or self.changes is not None:

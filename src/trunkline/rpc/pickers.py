@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs.branches import BranchName
-from trunkline.pfs.refs import CommitName
+from trunkline.pfs.resolve import CommitName
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import pfs_pb2

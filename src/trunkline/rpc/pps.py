@@ -13,12 +13,12 @@ from trunkline.model import names
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
-from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pps_base import refuse_jq
 from trunkline.rpc.pps_datums import DatumCalls
 from trunkline.rpc.pps_jobs import JobCalls
 from trunkline.rpc.pps_logs import LogCalls
 from trunkline.rpc.pps_secrets import SecretCalls
+from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Secrets
-    from trunkline.pps.specs import Specs
+    from trunkline.pps.spec_cache import Specs
 
 
 class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
@@ -39,7 +39,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
 
     def __init__(
         self,
-        versions: Versions,
+        versions: VersionedStore,
         specs: Specs,
         executor: Executor,
         dismiss: Callable[[list[str]], None],

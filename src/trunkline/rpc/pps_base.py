@@ -9,7 +9,7 @@ from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import pps_convert
-from trunkline.rpc.parts import Part
+from trunkline.rpc.servicer import ServicerBase
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.pfs.versions import Versions
-    from trunkline.pps import rows
-    from trunkline.pps.specs import Specs
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps import datum_rows
+    from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.gen import pps_pb2
 
 
-class PpsPart(Part):
+class PpsPart(ServicerBase):
     """A part of the servicer of ``pps_v2.API``."""
 
-    def __init__(self, versions: Versions, specs: Specs, executor: Executor) -> None:
+    def __init__(self, versions: VersionedStore, specs: Specs, executor: Executor) -> None:
         super().__init__(versions, executor)
         self._specs = specs
 
@@ -43,7 +43,7 @@ class PpsPart(Part):
         return job
 
 
-def matches(item: rows.RowItem, wanted: str) -> bool:
+def matches(item: datum_rows.RowItem, wanted: str) -> bool:
     """Tell whether a filter (a path, or a hash in hex) means an item."""
     return wanted.rstrip("/") == item.path.rstrip("/") or wanted == item.hash.hex()
 

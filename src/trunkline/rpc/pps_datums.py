@@ -9,14 +9,14 @@ from trunkline.meta import jobs, repos
 from trunkline.model import names
 from trunkline.model.globs import compile_glob
 from trunkline.model.states import DatumState
-from trunkline.pfs import files, refs
-from trunkline.pps import datums, listing, plan, rows
+from trunkline.pfs import files, resolve
+from trunkline.pps import datum_rows, datums, listing, plan
 from trunkline.pps import pipelines as pipeline_ops
-from trunkline.pps.specs import input_of
+from trunkline.pps.spec_cache import input_of
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
-from trunkline.rpc.parts import BATCH, EMPTY_REPLY
 from trunkline.rpc.pps_base import PpsPart, matches
+from trunkline.rpc.servicer import BATCH, EMPTY_REPLY
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import TreeId
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.model.spec import PfsInput
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
 
 T = TypeVar("T")
 
@@ -83,8 +83,8 @@ class DatumCalls(PpsPart):
             if claim.datum_position is None or job.todo is None:
                 continue
             at = claim.datum_position
-            [(key, value)] = rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
-            items = rows.decode(key, value).items
+            [(key, value)] = datum_rows.trees(self._versions).rows(TreeId(job.todo), at, at + 1)
+            items = datum_rows.decode(key, value).items
             if all(any(matches(item, one) for item in items) for one in filters):
                 self._versions.write(_ask_restart, claim.id)
                 return
@@ -116,7 +116,7 @@ class DatumCalls(PpsPart):
         snapshots: dict[datums.LeafKey, files.Snapshot] = {}
         heads: dict[str, pfs_pb2.Commit] = {}
         for key, leaf in datums.leaves(input_of(spec)):
-            name = refs.CommitName(
+            name = resolve.CommitName(
                 names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch
             )
             found = files.snapshot(self._versions, name)
@@ -138,7 +138,7 @@ class DatumCalls(PpsPart):
             )
 
 
-def _ask_restart(write: Write, claim_id: str) -> None:
+def _ask_restart(write: WriteTransaction, claim_id: str) -> None:
     jobs.ask_restart(write.conn, claim_id)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from trunkline import errors
 from trunkline.meta import commits, jobs, pipelines
 from trunkline.model.states import JobState
-from trunkline.pfs import refs
+from trunkline.pfs import resolve
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
-from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pps_base import PpsPart, refuse_jq
+from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.pfs.writes import Write
+    from trunkline.pfs.writes import WriteTransaction
 
 #: Rows read at a time by lists.
 PAGE = 100
@@ -121,7 +121,7 @@ class JobCalls(PpsPart):
     async def StopJob(self, request: pps_pb2.StopJobRequest, _context: Any) -> Empty:
         name = self._job_name(request.job)
 
-        def stop(write: Write) -> None:
+        def stop(write: WriteTransaction) -> None:
             job = self._find_job(write.conn, *name)
             if not job_ops.end_job(write, job, JobState.KILLED, request.reason or "job stopped"):
                 raise errors.FailedPrecondition(
@@ -134,7 +134,7 @@ class JobCalls(PpsPart):
     async def DeleteJob(self, request: pps_pb2.DeleteJobRequest, _context: Any) -> Empty:
         name = self._job_name(request.job)
 
-        def delete(write: Write) -> None:
+        def delete(write: WriteTransaction) -> None:
             job = self._find_job(write.conn, *name)
             job_ops.end_job(write, job, JobState.KILLED, "job was deleted")
             job_ops.remove_jobs(write, [job])
@@ -160,7 +160,7 @@ class JobCalls(PpsPart):
         elif request.projects:
             found = pipelines.list_all(conn, [convert.project_name(project) for project in request.projects])
             chosen = [row.id for row in found]
-        inputs = [refs.commit(conn, convert.commit_name(one)) for one in request.input_commit]
+        inputs = [resolve.commit(conn, convert.commit_name(one)) for one in request.input_commit]
         infos: list[pps_pb2.JobInfo] = []
         below: int | None = None
         marker = (

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from trunkline import errors
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pps_pb2
-from trunkline.rpc.parts import EMPTY_REPLY
 from trunkline.rpc.pps_base import PpsPart
+from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Secrets
-    from trunkline.pps.specs import Specs
+    from trunkline.pps.spec_cache import Specs
 
 #: What a Secret says of itself when it says nothing.
 OPAQUE = "Opaque"
@@ -47,7 +47,9 @@ class GivenSecret:
 class SecretCalls(PpsPart):
     """The calls about secrets."""
 
-    def __init__(self, versions: Versions, specs: Specs, executor: Executor, secrets: Secrets | None) -> None:
+    def __init__(
+        self, versions: VersionedStore, specs: Specs, executor: Executor, secrets: Secrets | None
+    ) -> None:
         super().__init__(versions, specs, executor)
         self._secrets = secrets
 

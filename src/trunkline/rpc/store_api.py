@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from trunkline import errors
-from trunkline.cutting import MAX_BYTES
+from trunkline.chunking import MAX_BYTES
 from trunkline.model import paths
-from trunkline.pfs.modify import CommitStream
-from trunkline.rpc import convert, frames
+from trunkline.pfs.write_streams import CommitStream
+from trunkline.rpc import convert, modify_decoder
+from trunkline.rpc.chunk_list_check import NamedChunks, chunk_list
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.gen import store_pb2 as pb
-from trunkline.rpc.named_chunks import NamedChunks, chunk_list
-from trunkline.rpc.parts import Part
 from trunkline.rpc.pfs_write import Feed
+from trunkline.rpc.servicer import ServicerBase
 from trunkline.storage.chunks import ChunkId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from trunkline.pfs.versions import Versions
+    from trunkline.pfs.repository import VersionedStore
 
 #: Ids in one question: 8,192 of them are 8 GB of large files, or a folder of as many small ones.
 MOST_IDS = 8192
@@ -39,7 +39,7 @@ _CHUNKS = 2 << 3 | 2
 _FILES = 3 << 3 | 2
 
 
-class StoreServicer(Part):
+class StoreServicer(ServicerBase):
     """Answers ``trunkline.store.v1.Store``."""
 
     raw_requests = frozenset({"PutFiles"})
@@ -65,7 +65,7 @@ class StoreServicer(Part):
 class PutApplier:
     """Applies the frames of one stream. Blocks; used by one thread at a time."""
 
-    def __init__(self, versions: Versions) -> None:
+    def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
         self._changes: CommitStream | None = None
         self._named = NamedChunks(versions.chunks)
@@ -80,7 +80,7 @@ class PutApplier:
         files: list[pb.File] = []
         for frame in batch:
             try:
-                for tag, value in frames.fields(memoryview(frame)):
+                for tag, value in modify_decoder.fields(memoryview(frame)):
                     if tag == _CHUNKS:
                         chunks.append(value)
                     elif tag == _FILES:

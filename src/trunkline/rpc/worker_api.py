@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
-from trunkline.pps import claims, datums, logs, plan, rows
-from trunkline.pps.specs import input_of
-from trunkline.pps.staffing import token_hash
+from trunkline.pps import claims, datum_rows, datums, logs, plan
+from trunkline.pps.autoscaler import token_hash
+from trunkline.pps.spec_cache import input_of
 from trunkline.rpc import assignments
 from trunkline.rpc.assignments import Assigned
-from trunkline.rpc.direct import LARGE_BYTES, DirectReads, GivenPacks, signs
+from trunkline.rpc.completion import Completion
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.rpc.hand_in import Receiving
-from trunkline.rpc.parts import Part
+from trunkline.rpc.presigned import LARGE_BYTES, DirectReads, GivenPacks, signs
+from trunkline.rpc.servicer import ServicerBase
 from trunkline.rpc.store_api import ID_BYTES, MOST_IDS
 from trunkline.storage import files as storage_files
 from trunkline.storage.chunks import ChunkId
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import ClaimRow, JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
-    from trunkline.pfs.versions import Versions
-    from trunkline.pfs.writes import Write
-    from trunkline.pps.specs import Specs
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.spec_cache import Specs
 
 
 #: Bytes of file content in one Fetch frame.
@@ -49,10 +49,10 @@ PLACE_BYTES = 64
 ASSIGNMENTS_KEPT = 256
 
 
-class WorkerServicer(Part):
+class WorkerServicer(ServicerBase):
     """Answers ``trunkline.worker.v1.Worker``."""
 
-    def __init__(self, versions: Versions, specs: Specs, executor: Executor) -> None:
+    def __init__(self, versions: VersionedStore, specs: Specs, executor: Executor) -> None:
         super().__init__(versions, executor)
         self._specs = specs
         self._given = GivenPacks(versions.chunks.objects)
@@ -124,12 +124,12 @@ class WorkerServicer(Part):
         self, requests: AsyncIterator[pb.CompleteRequest], context: Any
     ) -> pb.CompleteResponse:
         worker_id = await self._authenticate(context)
-        receiving: Receiving | None = None
+        receiving: Completion | None = None
         try:
             async for request in requests:
                 if receiving is None:
                     assigned = await self._blocking(self._owned, worker_id, request.claim_id)
-                    receiving = Receiving(self._versions, request.claim_id, assigned, self._given)
+                    receiving = Completion(self._versions, request.claim_id, assigned, self._given)
                 await self._blocking(receiving.take, request)
             if receiving is None:
                 raise errors.InvalidArgument("a hand-in needs at least one frame")
@@ -205,9 +205,9 @@ class WorkerServicer(Part):
         """Work out what a claim means, and keep it."""
         job, pipeline, spec, inputs = self._versions.read(self._look, claim.job_id)
         assert job.todo is not None
-        found = rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
-        datum_rows = [rows.decode(key, value) for key, value in found]
-        items = dict.fromkeys(item for row in datum_rows for item in row.items)
+        found = datum_rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
+        run = [datum_rows.decode(key, value) for key, value in found]
+        items = dict.fromkeys(item for row in run for item in row.items)
         leaves = {leaf.name: key for key, leaf in datums.leaves(input_of(spec))}
         commits = {name: inputs.commits[key] for name, key in leaves.items()}
         assigned = Assigned(
@@ -215,7 +215,7 @@ class WorkerServicer(Part):
             pipeline,
             spec,
             claim.start,
-            datum_rows,
+            run,
             list(items),
             {name: inputs.trees[key] for name, key in leaves.items()},
             {name: row.set_id if row is not None else "" for name, row in commits.items()},
@@ -261,7 +261,9 @@ class WorkerServicer(Part):
         if frame.pieces:
             yield frame
 
-    def _content(self, tree: TreeId, item: rows.RowItem, reads: DirectReads | None) -> Iterator[pb.FilePiece]:
+    def _content(
+        self, tree: TreeId, item: datum_rows.RowItem, reads: DirectReads | None
+    ) -> Iterator[pb.FilePiece]:
         """Yield the pieces of an item's files."""
         trees = self._versions.trees
         if item.path.endswith("/"):
@@ -296,7 +298,7 @@ class WorkerServicer(Part):
                     yield pb.FilePiece(path=entry.path, data=data)
 
 
-def _register(write: Write, worker_id: str) -> None:
+def _register(write: WriteTransaction, worker_id: str) -> None:
     worker = claims.known(write.conn, worker_id)
     if worker.state in ("pending", "starting"):
         workers.set_ready(write.conn, worker_id, write.now)

@@ -1,6 +1,6 @@
 """What one run takes and costs on Fargate, on a node group and on Karpenter's nodes, side by side.
 
-Arithmetic over start-up, datum times and the price table, with the workers that ``sizing.decide`` would
+Arithmetic over start-up, datum times and the price table, with the workers that ``policy.decide`` would
 start: the same policy that runs. A forecast is a value, so that what happened can be held against it.
 
 The model: all workers are asked for at once and come after one start-up; datums are dealt out evenly; a
@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.scaling import fargate, sizing
+from trunkline.scaling import fargate, policy
 from trunkline.scaling.nodes import TYPES, tilings
 from trunkline.scaling.prices import billed
 
@@ -114,15 +114,15 @@ def fargate_start_up(image_gb: float = 0.0, measured: float | None = None) -> St
 
 def started(run: Run, start_up: StartUp) -> int:
     """Return how many workers the policy starts for a run."""
-    demand = sizing.Demand(unclaimed=run.datums, claimed=0, seconds_per_datum=run.seconds_per_datum)
-    policy = sizing.Policy(
+    demand = policy.Demand(unclaimed=run.datums, claimed=0, seconds_per_datum=run.seconds_per_datum)
+    rules = policy.Policy(
         workers=run.workers,
         autoscaling=run.autoscaling,
         stopped=False,
         startup_seconds=start_up.seconds,
-        keep_seconds=sizing.keep_seconds(start_up.seconds, ()),
+        keep_seconds=policy.keep_seconds(start_up.seconds, ()),
     )
-    return sizing.decide(demand, policy, sizing.Observed(workers=()), 0.0).start
+    return policy.decide(demand, rules, policy.Observed(workers=()), 0.0).start
 
 
 def on_fargate(
@@ -139,7 +139,7 @@ def on_fargate(
     if not workers:
         return None
     share, more = divmod(run.datums, workers)
-    linger = sizing.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
+    linger = policy.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
     size = fitting.size
     hour = prices.fargate_hour(size.vcpu, size.gb, fitting.storage) if prices else None
     paid = dollars = 0.0
@@ -189,7 +189,7 @@ def on_nodes(
     if not workers:
         return None
     work = math.ceil(run.datums / workers) * run.seconds_per_datum
-    linger = sizing.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
+    linger = policy.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
     tail = linger + (CONSOLIDATE_AFTER + BATCH if karpenter else unneeded + SCAN)
     alive = start_up.machine + start_up.pull + work + tail
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cutting import MIN_BYTES, REF, Chunker
-from trunkline.storage import refs
+from trunkline.chunking import MIN_BYTES, REF, Chunker
+from trunkline.storage import chunk_lists
 from trunkline.storage.segments import TreeKind
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class DeltaWriter:
             self._open = self._reopen(key)
             self._open.feed(data)
         else:
-            self._put(key, refs.cut(self._writer, [data]))
+            self._put(key, chunk_lists.cut(self._writer, [data]))
 
     def _put(self, key: bytes, value: bytes) -> None:
         """Append chunks to a file."""
@@ -201,7 +201,7 @@ class DeltaWriter:
         elif old == DELETE_TAGGED:
             self._rows[key] = REPLACE + value
         else:
-            self._rows[key] = old[:1] + refs.concat(self._writer, old[1:], value)
+            self._rows[key] = old[:1] + chunk_lists.concat(self._writer, old[1:], value)
 
     def _reopen(self, key: bytes) -> _OpenFile:
         """Open a file, going on from the start of its last chunk if it was written to before."""
@@ -209,7 +209,7 @@ class DeltaWriter:
         kind = REPLACE if old == DELETE_TAGGED else old[:1]
         file = _OpenFile(self._writer, key, kind + old[1 : -REF.size])
         if len(old) > 1:
-            file.feed(self._writer.read(refs.chunks_of(old[-REF.size :])[0][0]))
+            file.feed(self._writer.read(chunk_lists.chunks_of(old[-REF.size :])[0][0]))
         return file
 
     def _close(self) -> None:
@@ -242,8 +242,8 @@ class _OpenFile:
 
     def feed(self, data: Data) -> None:
         """Append bytes."""
-        self._row.append(refs.store(self._writer, self._chunker.feed(data)))
+        self._row.append(chunk_lists.store(self._writer, self._chunker.feed(data)))
 
     def finish(self) -> bytes:
         """Return the row."""
-        return b"".join([*self._row, refs.store(self._writer, self._chunker.finish())])
+        return b"".join([*self._row, chunk_lists.store(self._writer, self._chunker.finish())])

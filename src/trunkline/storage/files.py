@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
-from trunkline.storage import refs
+from trunkline.storage import chunk_lists
 from trunkline.storage.segments import Sums, TreeKind
 from trunkline.storage.trees import Trees
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trunkline.storage.chunks import ChunkId, ChunkSource
     from trunkline.storage.segments import TreeId
 
-FILES = TreeKind(size_of=refs.size_of, summed=True)
+FILES = TreeKind(size_of=chunk_lists.size_of, summed=True)
 
 #: The end of the keys that start with a directory's path: the character after ``/``.
 _AFTER_SLASH = b"0"
@@ -200,8 +200,8 @@ def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None =
         length: bytes at most; None for all that follow.
     """
     wanted = []
-    skip, left = offset, refs.size_of(value) if length is None else length
-    for id, size in refs.chunks_of(value):
+    skip, left = offset, chunk_lists.size_of(value) if length is None else length
+    for id, size in chunk_lists.chunks_of(value):
         if skip >= size:
             skip -= size
         elif left > 0:
@@ -223,7 +223,7 @@ def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int,
 
     def ids() -> Iterator[ChunkId]:
         for number, value in enumerate(values):
-            for id, _ in refs.chunks_of(value):
+            for id, _ in chunk_lists.chunks_of(value):
                 owners.append(number)
                 yield id
 
@@ -304,7 +304,7 @@ def _entry(trees: Trees, tree: TreeId, key: bytes, value: bytes | None) -> FileE
 
 def _file(key: bytes, value: bytes) -> FileEntry:
     path, _, tag = key.decode().rpartition("\0")
-    return FileEntry(path, False, refs.size_of(value), refs.hash_of(value), tag, value)
+    return FileEntry(path, False, chunk_lists.size_of(value), chunk_lists.hash_of(value), tag, value)
 
 
 def _directory(path: str, sums: Sums) -> FileEntry | None:

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.storage.builder import FROZEN, TreeBuilder
 from trunkline.storage.chunks import ChunkId
-from trunkline.storage.comparing import compare
 from trunkline.storage.lru import ByteCache
-from trunkline.storage.merging import merge
 from trunkline.storage.segments import (
     EMPTY,
     Manifest,
@@ -29,6 +27,8 @@ from trunkline.storage.segments import (
     encode_manifest,
     total,
 )
+from trunkline.storage.tree_diff import compare
+from trunkline.storage.tree_merge import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

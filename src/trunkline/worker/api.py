@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from trunkline.client.channel import Channel
 from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker.store_way import StoreWay
+from trunkline.worker.circuit_breaker import StoreBreaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ class ServerAPI:
     def __init__(self, address: str, worker_id: str, token: str) -> None:
         self._channel = Channel(address, (("worker-id", worker_id), ("worker-token", token)))
         #: The way to the object store past the server.
-        self.store = StoreWay()
+        self.store = StoreBreaker()
 
     def register(self, pid: int) -> None:
         """Say that the worker stands ready."""

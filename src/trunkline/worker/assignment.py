@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.api import patiently
+from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.datum import DatumRunner, Finished
 from trunkline.worker.inputs import Inputs
 from trunkline.worker.interrupts import Interrupted
-from trunkline.worker.store_way import StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trunkline.worker.api import ServerAPI
     from trunkline.worker.datum import Captured
+    from trunkline.worker.heartbeat import Heartbeat
     from trunkline.worker.interrupts import Interrupts
-    from trunkline.worker.keeper import Keeper
-    from trunkline.worker.places import Places
-    from trunkline.worker.store_writes import Stored
-    from trunkline.worker.world import World
+    from trunkline.worker.presigned_writes import Stored
+    from trunkline.worker.sandbox import Sandbox
+    from trunkline.worker.scratch import ScratchPool
 
 #: Seconds. What a worker that dies loses at most, besides the running datum.
 MAX_AGE = 1.0
@@ -44,10 +44,10 @@ LARGEST_BYTES = 200 << 30
 
 def work(
     api: ServerAPI,
-    keeper: Keeper,
+    heartbeat: Heartbeat,
     interrupts: Interrupts,
-    world: World,
-    places: Places,
+    world: Sandbox,
+    places: ScratchPool,
     assignment: pb.Assignment,
     notes: Sequence[str],
 ) -> None:
@@ -55,7 +55,7 @@ def work(
 
     Args:
         api: the main thread's connection.
-        keeper: renews the claim meanwhile.
+        heartbeat: renews the claim meanwhile.
         interrupts: what may call the worker away.
         world: what commands see.
         places: folders for the files of datums.
@@ -63,16 +63,16 @@ def work(
         notes: sentences for the log of the first datum.
     """
     interrupts.lower_for_new_claim()
-    keeper.hold(assignment.claim_id, assignment.lease_seconds)
+    heartbeat.hold(assignment.claim_id, assignment.lease_seconds)
     for note in notes:
-        keeper.logs.add(0, time.time_ns(), note.encode(), system=True)
-    run = _Run(api, keeper, interrupts, world, places, assignment)
+        heartbeat.logs.add(0, time.time_ns(), note.encode(), system=True)
+    run = _Run(api, heartbeat, interrupts, world, places, assignment)
     try:
         run.to_the_end()
     except Interrupted:
         pass  # lost, or abandoned: the server gives the datums to another worker
     finally:
-        keeper.let_go()
+        heartbeat.let_go()
         run.close()
 
 
@@ -80,14 +80,14 @@ class _Run:
     def __init__(
         self,
         api: ServerAPI,
-        keeper: Keeper,
+        heartbeat: Heartbeat,
         interrupts: Interrupts,
-        world: World,
-        places: Places,
+        world: Sandbox,
+        places: ScratchPool,
         assignment: pb.Assignment,
     ) -> None:
         self._api = api
-        self._keeper = keeper
+        self._heartbeat = heartbeat
         self._interrupts = interrupts
         self._assignment = assignment
         self._places = places
@@ -97,7 +97,9 @@ class _Run:
         except InvalidArgument as error:
             fault = error.message
         self._inputs = Inputs(api, interrupts, assignment, places, owner)
-        self._runner = DatumRunner(world, places, keeper, interrupts, assignment, self._inputs, owner, fault)
+        self._runner = DatumRunner(
+            world, places, heartbeat, interrupts, assignment, self._inputs, owner, fault
+        )
         self._waiting: list[Finished] = []
         self._waiting_bytes = 0
         self._handed_in = time.monotonic()
@@ -136,7 +138,7 @@ class _Run:
     def _log_note(self, position: int) -> None:
         note = self._api.store.take_note()
         if note:
-            self._keeper.logs.add(position, time.time_ns(), note.encode(), system=True)
+            self._heartbeat.logs.add(position, time.time_ns(), note.encode(), system=True)
 
     def _run_datum(self, position: int) -> Finished:
         while True:
@@ -153,8 +155,8 @@ class _Run:
         return self._interrupts.claim_lost or self._interrupts.abandon
 
     def _hand_in(self, release: bool) -> None:
-        self._keeper.report(0, 0.0)
-        patiently(lambda: self._keeper.logs.ship(self._api), self._interrupts)
+        self._heartbeat.report(0, 0.0)
+        patiently(lambda: self._heartbeat.logs.ship(self._api), self._interrupts)
         answer = self._complete(release)
         self._forget_waiting()
         self._handed_in = time.monotonic()
@@ -178,13 +180,13 @@ class _Run:
             except StoreUnreachable as error:
                 self._api.store.close(str(error))
                 self._log_note(self._waiting[0].result.datum)
-                patiently(lambda: self._keeper.logs.ship(self._api), self._interrupts)
+                patiently(lambda: self._heartbeat.logs.ship(self._api), self._interrupts)
             except FailedPrecondition:
                 pass  # a server that was started meanwhile does not know what the other one has offered
         return patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
 
     def _store(self, large: Sequence[tuple[Finished, Captured]]) -> Stored:
-        from trunkline.worker import store_writes  # what it loads costs 25 ms that few workers need
+        from trunkline.worker import presigned_writes  # what it loads costs 25 ms that few workers need
 
         def offer(ids: bytes) -> pb.OfferResponse:
             return patiently(lambda: self._api.offer(self._assignment.claim_id, ids), self._interrupts)
@@ -195,9 +197,10 @@ class _Run:
 
         begun = time.monotonic_ns()
         outputs = [
-            store_writes.Output(finished.result.datum, output.path, output.file) for finished, output in large
+            presigned_writes.Output(finished.result.datum, output.path, output.file)
+            for finished, output in large
         ]
-        stored = store_writes.store(offer, outputs, self._places.disk, check)
+        stored = presigned_writes.store(offer, outputs, self._places.disk, check)
         share = (time.monotonic_ns() - begun) // len(large)
         for finished, _ in large:
             finished.result.upload_ns += share

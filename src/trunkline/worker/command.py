@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
     lost: str = ""
 
 
-class Running(Protocol):
+class Process(Protocol):
     """A command that has been started."""
 
     #: Descriptor to read what it prints.
@@ -80,10 +80,10 @@ class Running(Protocol):
         """Give the descriptors back; after ``finish``."""
 
 
-class Starter(Protocol):
+class Executor(Protocol):
     """Starts commands, one at a time."""
 
-    def start(self, program: Program, interrupts: Interrupts) -> Running:
+    def start(self, program: Program, interrupts: Interrupts) -> Process:
         """Start the program.
 
         Raises:
@@ -93,7 +93,7 @@ class Starter(Protocol):
         """
 
 
-class Obstacle(NamedTuple):
+class StartFailure(NamedTuple):
     """What stands in a command's way: facts, so that every world makes the same sentences of them."""
 
     #: ``working_dir``, ``not found``, ``not executable``, ``text`` or ``spawn``.
@@ -111,12 +111,12 @@ class Obstacle(NamedTuple):
 class CannotStart(Exception):
     """The command cannot be started."""
 
-    def __init__(self, obstacle: Obstacle) -> None:
+    def __init__(self, obstacle: StartFailure) -> None:
         super().__init__(obstacle.kind)
         self.obstacle = obstacle
 
 
-class StarterGone(Exception):
+class ExecutorLost(Exception):
     """No command can be started any more; the message says why."""
 
 
@@ -134,7 +134,7 @@ class Ending(NamedTuple):
 
 
 def run(
-    starter: Starter,
+    starter: Executor,
     program: Program,
     *,
     timeout: float,
@@ -202,7 +202,7 @@ def _read(outcome: Outcome) -> Ending:
     return Ending(None, f"killed by {name}" + memory)
 
 
-def _watch(running: Running, timeout: float, interrupts: Interrupts, lines: OutputLines) -> tuple[bool, bool]:
+def _watch(running: Process, timeout: float, interrupts: Interrupts, lines: OutputLines) -> tuple[bool, bool]:
     """Read the output until the command has ended; return whether it was timed out, and interrupted."""
     deadline = time.monotonic() + timeout if timeout else None
     timed_out = interrupted = False
@@ -252,7 +252,7 @@ def stdin_file(content: bytes) -> int:
     return descriptor
 
 
-def _why_not_started(program: Program, lack: Obstacle) -> str:
+def _why_not_started(program: Program, lack: StartFailure) -> str:
     subject = f'command "{_shown(program.argv[0])}"'
     reason = os.strerror(lack.errno)
     if lack.kind == "working_dir":
@@ -283,7 +283,7 @@ def _why_not_started(program: Program, lack: Obstacle) -> str:
     return f"{subject} cannot be started: {reason}"
 
 
-def _lacks(lack: Obstacle) -> str:
+def _lacks(lack: StartFailure) -> str:
     if not lack.mode:
         return "it cannot be looked at"
     if stat.S_ISDIR(lack.mode):

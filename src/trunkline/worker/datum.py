@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import command, environment, files, outputs
-from trunkline.worker.command import StarterGone
+from trunkline.worker.command import ExecutorLost
 from trunkline.worker.inputs import InputsUnavailable
 from trunkline.worker.interrupts import Interrupted
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trunkline.worker.files import Owner
+    from trunkline.worker.heartbeat import Heartbeat
     from trunkline.worker.inputs import Inputs
     from trunkline.worker.interrupts import Interrupts
-    from trunkline.worker.keeper import Keeper
-    from trunkline.worker.places import Place, Places
-    from trunkline.worker.world import World
+    from trunkline.worker.sandbox import Sandbox
+    from trunkline.worker.scratch import DatumDir, ScratchPool
 
 #: Bytes of a datum's outputs up to which they are held in memory until they are handed in, which frees
 #: the place at once; larger ones stay in files.
@@ -49,7 +49,7 @@ class Finished(NamedTuple):
     result: pb.DatumResult
     outputs: Sequence[Captured] = ()
     #: Holds outputs; to be taken back after they are handed in.
-    place: Place | None = None
+    place: DatumDir | None = None
 
 
 class _AttemptFailed(Exception):
@@ -69,9 +69,9 @@ class DatumRunner:
 
     def __init__(
         self,
-        world: World,
-        places: Places,
-        keeper: Keeper,
+        world: Sandbox,
+        places: ScratchPool,
+        heartbeat: Heartbeat,
         interrupts: Interrupts,
         assignment: pb.Assignment,
         inputs: Inputs,
@@ -81,7 +81,7 @@ class DatumRunner:
         """``user_fault`` says why transform.user cannot be honoured; empty when it can."""
         self._world = world
         self._places = places
-        self._keeper = keeper
+        self._heartbeat = heartbeat
         self._interrupts = interrupts
         self._assignment = assignment
         self._inputs = inputs
@@ -97,7 +97,7 @@ class DatumRunner:
         tries = max(1, self._assignment.datum_tries)
         result = pb.DatumResult(datum=position, started=time.time())
         result.download_bytes = self._inputs.download_bytes(position)
-        self._keeper.report(position, result.started)
+        self._heartbeat.report(position, result.started)
         recovered = False
         attempt = 1
         while attempt <= tries:
@@ -106,7 +106,7 @@ class DatumRunner:
             except _MemoryFull:
                 self._inputs.avoid_memory()
                 continue
-            except StarterGone as failure:
+            except ExecutorLost as failure:
                 self._interrupts.raise_flag(give_back=True)
                 if attempt == 1:
                     raise Interrupted from failure  # another worker will run it
@@ -146,15 +146,15 @@ class DatumRunner:
             if not keep:
                 self.take_back(position, place)
 
-    def take_back(self, position: int, place: Place) -> None:
+    def take_back(self, position: int, place: DatumDir) -> None:
         """Remove a place, or tell the log why that is impossible."""
         try:
             self._places.take_back(place)
         except OSError as error:
             text = f"the worker could not remove {error.filename}: {error.strerror}; it goes with the worker"
-            self._keeper.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
+            self._heartbeat.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
 
-    def _process(self, position: int, place: Place) -> None:
+    def _process(self, position: int, place: DatumDir) -> None:
         """Run the command, and the error command when it fails."""
         if self._user_fault:
             raise _AttemptFailed(self._user_fault)
@@ -175,7 +175,7 @@ class DatumRunner:
         raise _AttemptFailed(reason, recovered)
 
     def _execute(
-        self, position: int, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str], place: Place
+        self, position: int, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str], place: DatumDir
     ) -> command.Ending:
         if not argv:
             return command.Ending(None, "nothing to run: no transform.cmd")
@@ -188,7 +188,7 @@ class DatumRunner:
             tmp=place.tmp,
             owner=self._owner,
         )
-        logs = self._keeper.logs
+        logs = self._heartbeat.logs
         return command.run(
             self._world.starter,
             program,
@@ -198,7 +198,7 @@ class DatumRunner:
             note=lambda now, line: logs.add(position, now, line, system=True),
         )
 
-    def _capture(self, place: Place, result: pb.DatumResult) -> list[Captured]:
+    def _capture(self, place: DatumDir, result: pb.DatumResult) -> list[Captured]:
         """Take the outputs; those of small datums into memory."""
         begun = time.monotonic_ns()
         pfs = self._world.pfs
@@ -232,7 +232,7 @@ def _read(path: str) -> bytes:
         return file.readall()
 
 
-def _lasting(path: str, pfs: str, place: Place, number: int) -> str:
+def _lasting(path: str, pfs: str, place: DatumDir, number: int) -> str:
     """Return where the bytes at ``path`` will still be when /pfs shows another datum."""
     if real := place.real(path, pfs):
         return real

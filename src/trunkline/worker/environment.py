@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
-    from trunkline.worker.world import World
+    from trunkline.worker.sandbox import Sandbox
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -30,7 +30,7 @@ def of_machine(venv: str) -> dict[str, str]:
     return variables
 
 
-def of_datum(world: World, tmp: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
+def of_datum(world: Sandbox, tmp: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
     """Return all variables for one datum.
 
     Args:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError, Unauthenticated
 from trunkline.worker import files
 from trunkline.worker.api import patiently
+from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.interrupts import Interrupted
-from trunkline.worker.store_way import StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trunkline.worker.api import ServerAPI
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
-    from trunkline.worker.places import Place, Places
+    from trunkline.worker.scratch import DatumDir, ScratchPool
 
 #: Bytes of inputs fetched in one go.
 MAX_BATCH_BYTES = 16 << 20
@@ -48,7 +48,12 @@ class Inputs:
     """The inputs of one assignment. Used only while nothing is shown as /pfs."""
 
     def __init__(
-        self, api: ServerAPI, interrupts: Interrupts, assignment: pb.Assignment, places: Places, owner: Owner
+        self,
+        api: ServerAPI,
+        interrupts: Interrupts,
+        assignment: pb.Assignment,
+        places: ScratchPool,
+        owner: Owner,
     ) -> None:
         self._api = api
         self._interrupts = interrupts
@@ -57,7 +62,7 @@ class Inputs:
         self._owner = owner
         self._memory_allowed = True
         #: Position of a datum -> its place, filled and not yet taken.
-        self._ready: dict[int, Place] = {}
+        self._ready: dict[int, DatumDir] = {}
         #: Item -> how many datums still have to get it.
         self._uses = Counter(item for datum in assignment.datums for item in set(datum.items))
         self._several = {item for item, uses in self._uses.items() if uses > 1}
@@ -65,7 +70,7 @@ class Inputs:
         self._shared: dict[int, str] = {}
         self._nanoseconds: Counter[int] = Counter()
 
-    def take(self, position: int) -> Place:
+    def take(self, position: int) -> DatumDir:
         """Return the place of a datum, whose owner the caller becomes; a second time: a fresh one.
 
         Raises:
@@ -144,16 +149,16 @@ class Inputs:
         for position in batch:
             self._nanoseconds[position] += share
 
-    def _fill_patiently(self, batch: list[int]) -> dict[int, Place]:
+    def _fill_patiently(self, batch: list[int]) -> dict[int, DatumDir]:
         try:
             return patiently(lambda: self._fill_once(batch), self._interrupts)
         except StoreUnreachable as error:
             self._api.store.close(str(error))
             return patiently(lambda: self._fill_once(batch), self._interrupts)
 
-    def _fill_once(self, batch: list[int]) -> dict[int, Place]:
+    def _fill_once(self, batch: list[int]) -> dict[int, DatumDir]:
         """Fetch and lay out the batch; leave nothing behind when that fails."""
-        places: dict[int, Place] = {}
+        places: dict[int, DatumDir] = {}
         shared: dict[int, str] = {}
         try:
             for position in batch:
@@ -191,7 +196,7 @@ class Inputs:
     def _may_use_memory(self, size_bytes: int) -> bool:
         return self._memory_allowed and self._places.fits_in_memory(size_bytes, self._owner)
 
-    def _make_place(self, position: int) -> Place:
+    def _make_place(self, position: int) -> DatumDir:
         names = {self._assignment.items[item].input for item in self._assignment.datums[position].items}
         return self._places.make(names, self._owner, self._may_use_memory(self.download_bytes(position)))
 
@@ -226,9 +231,9 @@ class Inputs:
                 os.close(descriptor)
 
     def _read_from_store(self, descriptor: int, places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> None:
-        from trunkline.worker import store_reads  # what it loads costs 25 ms that few workers need
+        from trunkline.worker import presigned_reads  # what it loads costs 25 ms that few workers need
 
-        for data in store_reads.read(self._api.store.connections, places, urls):
+        for data in presigned_reads.read(self._api.store.connections, places, urls):
             if self._interrupts.end_command:
                 raise Interrupted
             _write(descriptor, data)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError, Unauthenticated
 from trunkline.worker import assignment
 from trunkline.worker.api import ServerAPI, patiently
+from trunkline.worker.heartbeat import Heartbeat
 from trunkline.worker.interrupts import Interrupts
-from trunkline.worker.keeper import Keeper
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
+    from trunkline.worker.sandbox import Sandbox
     from trunkline.worker.settings import Settings
-    from trunkline.worker.world import World
 
 #: Seconds that one claim waits at the server for work. A thousand idle workers ask three times a second.
 _CLAIM_WAIT = 300.0
@@ -35,12 +35,12 @@ class _Stop(BaseException):
 class Worker:
     """One worker process after it has entered its world."""
 
-    def __init__(self, settings: Settings, world: World) -> None:
+    def __init__(self, settings: Settings, world: Sandbox) -> None:
         self._settings = settings
         self._world = world
         self._interrupts = Interrupts()
         self._api = self._connect()
-        self._keeper = Keeper(self._connect(), self._interrupts)
+        self._heartbeat = Heartbeat(self._connect(), self._interrupts)
         self._waiting = False
         self._told_to_go = False
         self._notes = world.notes
@@ -53,7 +53,7 @@ class Worker:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             self._register()
-            self._keeper.start()
+            self._heartbeat.start()
             self._claim_until_retired()
         except _Stop:
             return 0
@@ -64,7 +64,7 @@ class Worker:
             say(f"gave up: {error.message}")
             return 1
         finally:
-            self._keeper.stop()
+            self._heartbeat.stop()
         return 1 if self._interrupts.abandon else 0
 
     def _register(self) -> None:
@@ -86,7 +86,7 @@ class Worker:
             if answer.HasField("assignment"):
                 assignment.work(
                     self._api,
-                    self._keeper,
+                    self._heartbeat,
                     self._interrupts,
                     self._world,
                     self._world.places,

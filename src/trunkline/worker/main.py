@@ -12,14 +12,14 @@ import signal
 import sys
 
 from trunkline.errors import TrunklineError
-from trunkline.worker import libc, settings, world
+from trunkline.worker import libc, sandbox, settings
 
 
 def main() -> int:
     """Be a worker; return the exit code."""
     try:
         given = settings.take(os.environ)
-        here = world.enter(given)
+        here = sandbox.enter(given)
     except TrunklineError as error:
         sys.stderr.write(f"worker: {error.message}\n")
         return 2

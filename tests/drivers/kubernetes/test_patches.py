@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.drivers.fleets.kubernetes import patches
+from trunkline.drivers.fleets.kubernetes import pod_patches
 from trunkline.errors import InvalidArgument
 
 
@@ -38,7 +38,7 @@ from trunkline.errors import InvalidArgument
 def test_a_patch_does_what_the_standard_says(document, operations, result):
     before = copy.deepcopy(document)
 
-    assert patches.apply(document, operations, "pod_patch") == result
+    assert pod_patches.apply(document, operations, "pod_patch") == result
     assert document == before
 
 
@@ -68,7 +68,7 @@ def test_a_patch_does_what_the_standard_says(document, operations, result):
 )
 def test_a_patch_that_does_not_fit_says_where(operation, sentence):
     with pytest.raises(InvalidArgument, match=sentence):
-        patches.apply({"a": [1]}, [operation], "pod_patch")
+        pod_patches.apply({"a": [1]}, [operation], "pod_patch")
 
 
 def test_merging_changes_containers_and_volumes_by_name():
@@ -87,7 +87,7 @@ def test_merging_changes_containers_and_volumes_by_name():
         "hostNetwork": True,
     }
 
-    assert patches.merge(pod, patch) == {
+    assert pod_patches.merge(pod, patch) == {
         "containers": [
             {"name": "user", "image": "a", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
             {"name": "worker"},
@@ -102,7 +102,7 @@ def test_merging_removes_a_member_that_is_marked_and_replaces_lists_without_name
     pod = {"volumes": [{"name": "a"}, {"name": "b"}], "tolerations": [{"key": "x"}]}
     patch = {"volumes": [{"name": "a", "$patch": "delete"}], "tolerations": [{"key": "y"}]}
 
-    assert patches.merge(pod, patch) == {"volumes": [{"name": "b"}], "tolerations": [{"key": "y"}]}
+    assert pod_patches.merge(pod, patch) == {"volumes": [{"name": "b"}], "tolerations": [{"key": "y"}]}
 
 
 json_values = st.recursive(
@@ -129,7 +129,7 @@ def test_merging_objects_is_the_merge_of_the_standard(target, patch):
                 result[name] = standard(result.get(name), value)
         return result
 
-    assert patches.merge(target, patch) == standard(target, patch)
+    assert pod_patches.merge(target, patch) == standard(target, patch)
 
 
 paths = st.lists(st.sampled_from(["a", "b", "0", "1", "-", "~0", "~1", ""]), max_size=3).map(
@@ -155,6 +155,6 @@ def test_a_patch_fits_or_is_refused_and_never_changes_its_document(document, ope
     before = copy.deepcopy(document)
 
     with contextlib.suppress(InvalidArgument):
-        patches.apply(document, operations, "pod_patch")
+        pod_patches.apply(document, operations, "pod_patch")
 
     assert document == before

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from lightkube.resources.core_v1 import Node, Pod
 
-from trunkline.drivers.fleets.kubernetes import reasons
+from trunkline.drivers.fleets.kubernetes import pod_status
 from trunkline.drivers.fleets.kubernetes.machines import machine, with_pod
-from trunkline.drivers.fleets.kubernetes.reasons import Note
+from trunkline.drivers.fleets.kubernetes.pod_status import Note
 
 
 def pod(status: dict | None = None, **spec) -> Pod:
@@ -147,7 +147,7 @@ LACK_IN_WORDS = (
     ],
 )
 def test_waiting_that_may_end_is_told_and_not_hopeless(waits, notes, sentence, queued):
-    assert reasons.waiting(waits, notes) == (sentence, False, queued)
+    assert pod_status.waiting(waits, notes) == (sentence, False, queued)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_waiting_that_may_end_is_told_and_not_hopeless(waits, notes, sentence, q
     ],
 )
 def test_waiting_that_nothing_mends_is_hopeless(waits, notes, sentence):
-    assert reasons.waiting(waits, notes) == (sentence, True, False)
+    assert pod_status.waiting(waits, notes) == (sentence, True, False)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_waiting_that_nothing_mends_is_hopeless(waits, notes, sentence):
     ],
 )
 def test_a_pod_that_is_not_made_says_why(code, reason, message, sentence, hopeless):
-    told = reasons.not_created(code, reason, message, "work")
+    told = pod_status.not_created(code, reason, message, "work")
 
     assert sentence in told.sentence
     assert told.hopeless == hopeless
@@ -322,8 +322,8 @@ def disrupted(reason: str, message: str = "") -> Pod:
     ],
 )
 def test_how_a_worker_ended_is_told(last, sentence):
-    assert reasons.ended(last)
-    assert reasons.ending(last) == sentence
+    assert pod_status.ended(last)
+    assert pod_status.ending(last) == sentence
 
 
 def test_an_eviction_from_a_spot_machine_says_so():
@@ -331,7 +331,7 @@ def test_an_eviction_from_a_spot_machine_says_so():
     node = machine(Node.from_dict({"metadata": {"name": "node-1", "labels": labels}}))
     assert (node.kind, node.group, node.spot) == ("karpenter", "batch", True)
 
-    told = reasons.ending(disrupted("EvictionByEvictionAPI"), node)
+    told = pod_status.ending(disrupted("EvictionByEvictionAPI"), node)
 
     assert told.endswith("(a spot machine: its owner may have taken it back)")
 
@@ -342,8 +342,8 @@ def test_a_worker_has_ended_when_its_container_has_though_the_launcher_waits_on(
         state("user", running=running), state("worker", terminated=ended(0, "Completed")), phase="Running"
     )
 
-    assert reasons.ended(last)
-    assert reasons.ending(last) == "ended as asked"
+    assert pod_status.ended(last)
+    assert pod_status.ending(last) == "ended as asked"
 
 
 @pytest.mark.parametrize(
@@ -366,11 +366,11 @@ def test_the_kind_of_a_machine_is_read_from_its_labels(labels, kind, group):
 
 
 def test_what_karpenter_says_is_kept_beside_what_the_scheduler_repeats():
-    one = reasons.key("FailedScheduling", note("Failed to schedule pod", 60, "karpenter"))
-    other = reasons.key("FailedScheduling", note(LACK, 70, "default-scheduler"))
+    one = pod_status.key("FailedScheduling", note("Failed to schedule pod", 60, "karpenter"))
+    other = pod_status.key("FailedScheduling", note(LACK, 70, "default-scheduler"))
 
     assert one != other
-    assert reasons.key("Nominated", note("Pod should schedule on", 60, "karpenter")) == "Nominated"
+    assert pod_status.key("Nominated", note("Pod should schedule on", 60, "karpenter")) == "Nominated"
 
 
 def test_of_two_answers_of_the_same_second_the_one_heard_last_counts():
@@ -379,7 +379,7 @@ def test_of_two_answers_of_the_same_second_the_one_heard_last_counts():
         "FailedScheduling of Karpenter": note("Failed to schedule pod, limits", 60, "karpenter"),
     }
 
-    told = reasons.waiting(unschedulable(LACK), notes)
+    told = pod_status.waiting(unschedulable(LACK), notes)
 
     assert told.sentence == f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, limits"
 

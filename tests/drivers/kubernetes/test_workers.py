@@ -6,7 +6,7 @@ import pytest
 from lightkube.resources.core_v1 import Pod
 
 from trunkline.drivers.fleets.kubernetes import pods
-from trunkline.drivers.fleets.kubernetes.reasons import Note
+from trunkline.drivers.fleets.kubernetes.pod_status import Note
 from trunkline.drivers.fleets.kubernetes.workers import NOTES_KEPT, Worker
 from trunkline.model.workers import WorkerPhase, WorkerSighting
 

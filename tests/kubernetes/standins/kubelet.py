@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from standins.api import Loop, Recorder, condition, is_ready, now_text, path_of
-from trunkline.drivers.fleets import leftovers
+from trunkline.drivers.fleets import process_reaper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,7 +218,7 @@ class Kubelet:
             found.kill_at = time.monotonic() + pod["metadata"].get("deletionGracePeriodSeconds", 30)
             found.process.terminate()
         if found.process.poll() is None and time.monotonic() >= found.kill_at:
-            leftovers.kill_tree(found.process.pid)
+            process_reaper.kill_tree(found.process.pid)
         if found.process.poll() is not None:
             self._tell_end(pod)
             self._api.delete(path_of(pod), grace=0)
@@ -226,7 +226,7 @@ class Kubelet:
     def _tell_end(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
         found = self._processes.pop(uid)
-        leftovers.kill_namespace(found.scratch)
+        process_reaper.kill_namespace(found.scratch)
         code = found.process.wait()
         self._api.merge(f"{path_of(pod)}/status", {"status": ended_status(pod, code)})
 
@@ -234,9 +234,9 @@ class Kubelet:
         found = self._processes.pop(uid, None)
         if found is None:
             return
-        leftovers.kill_tree(found.process.pid)
+        process_reaper.kill_tree(found.process.pid)
         found.process.wait()
-        leftovers.kill_namespace(found.scratch)
+        process_reaper.kill_namespace(found.scratch)
 
     def close(self) -> None:
         """End all workers."""

@@ -1,1 +1,1 @@
-"""What each command does, grouped by noun; ``cli.table`` says where each is."""
+"""What each command does, grouped by noun; ``cli.command_table`` says where each is."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.commands.repos import repo_name
-from trunkline.cli.exits import JobFailed, UsageError
+from trunkline.cli.exit_codes import JobFailed, UsageError
 from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
 from trunkline.model.names import is_id, parse_commit
 from trunkline.rpc.gen import pfs_pb2

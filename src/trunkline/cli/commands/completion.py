@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline.cli.command_table import TABLE
 from trunkline.cli.parsing import Command, argument, load, parser
-from trunkline.cli.table import TABLE
 
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli import config, output
-from trunkline.cli.exits import UsageError
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import Command, argument
 from trunkline.errors import NotFound
 

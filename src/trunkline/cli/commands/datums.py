@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.commands.jobs import JOB, job_name
-from trunkline.cli.exits import UsageError
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.rpc.gen import pps_pb2
 

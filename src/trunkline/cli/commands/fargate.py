@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
 from trunkline.cli.commands.fargate_account import PROFILE, wanted_of
-from trunkline.cli.exits import FAILURE
+from trunkline.cli.exit_codes import FAILURE
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.planning import (
     JOB,
@@ -76,7 +76,7 @@ def plan(invocation: Invocation) -> int | None:
 
 def _profiles(options: Any, pipelines: list[Planned]) -> list[Profile]:
     """Return the cluster's profiles, or the one that ``apply`` would make for these pipelines."""
-    from trunkline.aws.wanted import read_profiles, selectors_for
+    from trunkline.aws.desired import read_profiles, selectors_for
     from trunkline.scaling.profiles import Profile
 
     if options.profiles:

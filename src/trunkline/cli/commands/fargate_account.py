@@ -10,15 +10,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
-from trunkline.cli.exits import CONFLICT, UsageError
+from trunkline.cli.exit_codes import CONFLICT, UsageError
 from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trunkline.aws.apply import Account
-    from trunkline.aws.changes import Changes, Found, FoundProfile
-    from trunkline.aws.wanted import Wanted
+    from trunkline.aws.desired import Wanted
+    from trunkline.aws.diff import Changes, FoundProfile, Observed
     from trunkline.cli.invocation import Invocation
 
 CLUSTER = argument("--cluster", required=True, metavar="NAME", help="the EKS cluster")
@@ -83,7 +83,7 @@ def wanted_of(invocation: Invocation) -> Wanted:
         UsageError: nothing says which pods it shall take.
         InvalidArgument: it breaks a rule of EKS.
     """
-    from trunkline.aws.wanted import selectors_for, wanted
+    from trunkline.aws.desired import selectors_for, wanted
     from trunkline.scaling.profiles import Selector
 
     options = invocation.options
@@ -136,7 +136,7 @@ def pairs_of(texts: Sequence[str], option: str) -> dict[str, str]:
 def apply(invocation: Invocation) -> int | None:
     """Make the role and the profile, as far as they are missing."""
     from trunkline.aws.apply import Account
-    from trunkline.aws.changes import to_apply
+    from trunkline.aws.diff import to_apply
 
     wanted = wanted_of(invocation)
     account = Account(wanted.region)
@@ -162,7 +162,7 @@ def apply(invocation: Invocation) -> int | None:
 def delete(invocation: Invocation) -> int | None:
     """Delete the profile, and its role when it was made by ``apply``."""
     from trunkline.aws.apply import Account
-    from trunkline.aws.changes import to_delete
+    from trunkline.aws.diff import to_delete
 
     options = invocation.options
     account = Account(region_of(invocation))
@@ -185,7 +185,7 @@ def delete(invocation: Invocation) -> int | None:
 
 def _role_name(account: Account, options: Any) -> str:
     """Return the name of a profile's role, of the one that ``apply`` makes when there is no profile."""
-    from trunkline.aws.wanted import Wanted
+    from trunkline.aws.desired import Wanted
     from trunkline.scaling.profiles import Profile
 
     existing = account.profile(options.cluster, options.name)
@@ -195,7 +195,7 @@ def _role_name(account: Account, options: Any) -> str:
     return Wanted(cluster=options.cluster, region=account.region, profile=nothing).role_name
 
 
-def _agreed(invocation: Invocation, changes: Changes, found: Found) -> bool:
+def _agreed(invocation: Invocation, changes: Changes, found: Observed) -> bool:
     """Show what would be done, and ask.
 
     Raises:
@@ -264,15 +264,15 @@ def _row(one: FoundProfile) -> Sequence[str]:
 
 
 def _line(one: FoundProfile) -> str:
-    from trunkline.aws.changes import explain_issue
+    from trunkline.aws.diff import explain_issue
 
     issues = "".join(f"; {explain_issue(code, message)}" for code, message in one.issues)
     return f'Fargate profile "{one.profile.name}" is {one.status}{issues}'
 
 
-def _troubles(one: FoundProfile, found: Found, account: Account) -> list[str]:
+def _troubles(one: FoundProfile, found: Observed, account: Account) -> list[str]:
     """Return sentences on what is or may become wrong with a profile."""
-    from trunkline.aws.changes import explain_issue, judge_role
+    from trunkline.aws.diff import explain_issue, judge_role
 
     public = [subnet.id for subnet in found.subnets if subnet.public and subnet.id in one.subnets]
     role = account.role(one.role_arn.rpartition("/")[2])
@@ -283,8 +283,8 @@ def _troubles(one: FoundProfile, found: Found, account: Account) -> list[str]:
     ]
 
 
-def _plain(one: FoundProfile, found: Found, troubles: list[str]) -> dict[str, Any]:
-    from trunkline.aws.wanted import api_selectors
+def _plain(one: FoundProfile, found: Observed, troubles: list[str]) -> dict[str, Any]:
+    from trunkline.aws.desired import api_selectors
 
     return {
         "name": one.profile.name,

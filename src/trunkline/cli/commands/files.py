@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.commands.commits import commit_name
-from trunkline.cli.exits import UsageError
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.progress import Progress
 from trunkline.rpc.gen import pfs_pb2

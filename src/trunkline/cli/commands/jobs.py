@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
-from trunkline.cli.exits import JobFailed
+from trunkline.cli.exit_codes import JobFailed
 from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
 from trunkline.model.names import is_id
 from trunkline.rpc.gen import pps_pb2

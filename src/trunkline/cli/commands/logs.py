@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.exits import UsageError
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import Command, argument
 from trunkline.rpc.gen import pps_pb2
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
 from trunkline.cli.commands.fargate_account import pairs_of, region_of
-from trunkline.cli.exits import FAILURE
+from trunkline.cli.exit_codes import FAILURE
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.planning import (
     JOB,
@@ -253,7 +253,7 @@ def _group(
     invocation: Invocation, pipelines: Sequence[Planned], machines: Sequence[Tiling], wanted: int
 ) -> Any:
     from trunkline.aws.node_documents import Group
-    from trunkline.cli.exits import UsageError
+    from trunkline.cli.exit_codes import UsageError
     from trunkline.scaling.nodes import TYPES
     from trunkline.scaling.placement import UNNEEDED_WORKERS
 

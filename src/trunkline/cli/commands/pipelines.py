@@ -128,7 +128,7 @@ def list_(invocation: Invocation) -> None:
 
 def delete(invocation: Invocation) -> None:
     """Delete a pipeline, or all of the project, and the output."""
-    from trunkline.cli.exits import UsageError
+    from trunkline.cli.exit_codes import UsageError
     from trunkline.rpc.gen import pfs_pb2
 
     options = invocation.options

@@ -14,7 +14,7 @@ from trunkline.cli.commands.jobs import progress
 from trunkline.cli.commands.machines import money
 from trunkline.cli.commands.pipelines import job_state, pipeline_state
 from trunkline.cli.commands.workers import SHORT_ID
-from trunkline.cli.exits import UsageError
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import TIMEOUT, Command, argument
 from trunkline.errors import DeadlineExceeded, Unimplemented
 from trunkline.rpc.gen import control_pb2, pps_pb2

@@ -31,7 +31,7 @@ def version(invocation: Invocation) -> None:
 
 
 def _server_version(invocation: Invocation) -> str:
-    from trunkline.client.wire import fields
+    from trunkline.client.protowire import fields
 
     answer = invocation.channel.unary("/versionpb_v2.API/GetVersion", b"", invocation.timeout)
     parts = dict(fields(answer))

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.drivers.fleets import leftovers
+from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
@@ -250,7 +250,7 @@ class ProcessFleet:
     def _kill(self, worker: _Worker) -> None:
         assert worker.process is not None
         worker.forced = True
-        leftovers.kill_tree(worker.process.pid)
+        process_reaper.kill_tree(worker.process.pid)
 
     def _admit(self) -> None:
         """Start who fits, in the order they were asked for."""
@@ -313,7 +313,7 @@ class ProcessFleet:
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
     def _tidy(self, scratch: Path) -> None:
-        leftovers.kill_namespace(scratch)
+        process_reaper.kill_namespace(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
 
     def _drop_old_logs(self) -> None:

@@ -23,8 +23,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from trunkline.drivers.objects import refusals
-from trunkline.drivers.objects.wrapped import WrappedObjects
+from trunkline.drivers.objects import bucket_errors
+from trunkline.drivers.objects.obstore_base import WrappedObjects
 from trunkline.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -77,7 +77,7 @@ class BucketObjects(WrappedObjects):
             raise InvalidArgument(
                 f"--store {url!r} names no bucket; write it as {parts.scheme or 's3'}://bucket/prefix"
             )
-        self._place = refusals.Place(parts.scheme, parts.netloc, parts.path.strip("/"))
+        self._place = bucket_errors.Bucket(parts.scheme, parts.netloc, parts.path.strip("/"))
         self._patience = patience
         client: ClientConfig = {
             "allow_http": _endpoint().startswith("http://"),  # whoever names such an address wants it
@@ -122,7 +122,7 @@ class BucketObjects(WrappedObjects):
                 obstore.put(self._writes, key, parts, mode="create", use_multipart=False)
                 return
             except AlreadyExistsError as error:
-                if not refusals.is_race(error):
+                if not bucket_errors.is_race(error):
                     if tried and self._holds(key, parts):
                         return
                     raise AlreadyExists(
@@ -181,7 +181,7 @@ class BucketObjects(WrappedObjects):
             except NotFound:
                 continue  # it could not be stored, which is said already
             except PermissionDenied as error:
-                if not refusals.is_about_rights(error.__cause__):
+                if not bucket_errors.is_about_rights(error.__cause__):
                     raise  # who the server is, not what it may
                 lacking.append(verb)
         if lacking:
@@ -202,15 +202,15 @@ class BucketObjects(WrappedObjects):
         return self.get(key) == b"".join(parts)
 
     def _may_be_range(self, error: Exception) -> bool:
-        return refusals.status_of(error) == 416
+        return bucket_errors.status_of(error) == 416
 
     def _missing(self, key: str, error: Exception) -> TrunklineError:
-        if refusals.code_of(error) == "NoSuchBucket":
+        if bucket_errors.code_of(error) == "NoSuchBucket":
             return self._ours("read", key, error)
         return super()._missing(key, error)
 
     def _ours(self, verb: str, key: str, error: Exception) -> TrunklineError:
-        return refusals.translate(self._place, verb, key, error) or super()._ours(verb, key, error)
+        return bucket_errors.translate(self._place, verb, key, error) or super()._ours(verb, key, error)
 
 
 def _endpoint() -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from obstore.store import LocalStore
 
-from trunkline.drivers.objects.wrapped import WrappedObjects
+from trunkline.drivers.objects.obstore_base import WrappedObjects
 from trunkline.errors import PermissionDenied
 
 if TYPE_CHECKING:

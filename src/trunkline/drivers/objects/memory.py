@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from obstore.store import MemoryStore
 
-from trunkline.drivers.objects.wrapped import WrappedObjects
+from trunkline.drivers.objects.obstore_base import WrappedObjects
 
 
 class MemoryObjects(WrappedObjects):

@@ -23,10 +23,10 @@ from lightkube.resources.core_v1 import Event, Node, Pod
 from lightkube.types import PatchType
 
 from trunkline.drivers.fleets.kubernetes import client as kube
-from trunkline.drivers.fleets.kubernetes import pods, reasons
-from trunkline.drivers.fleets.kubernetes.known import Known
-from trunkline.drivers.fleets.kubernetes.typed import as_pod
-from trunkline.drivers.fleets.kubernetes.watching import Following
+from trunkline.drivers.fleets.kubernetes import pod_status, pods
+from trunkline.drivers.fleets.kubernetes.informer import Informer
+from trunkline.drivers.fleets.kubernetes.informer_cache import Known
+from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
 from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
 from trunkline.errors import FailedPrecondition, Unavailable
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
@@ -76,7 +76,7 @@ class KubernetesFleet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(kube.CALLS_IN_FLIGHT)
         namespace = settings.namespace
-        self._pods = Following(
+        self._pods = Informer(
             connection,
             Pod,
             namespace=namespace,
@@ -85,7 +85,7 @@ class KubernetesFleet:
             changed=known.pod_changed,
             failed=lambda error: self._trouble("watch", "pods", error),
         )
-        self._events = Following(
+        self._events = Informer(
             connection,
             Event,
             namespace=namespace,
@@ -94,7 +94,7 @@ class KubernetesFleet:
             changed=known.event_changed,
             failed=lambda error: self._trouble("watch", "events", error),
         )
-        self._nodes = Following(
+        self._nodes = Informer(
             connection,
             Node,
             namespace=None,
@@ -183,7 +183,7 @@ class KubernetesFleet:
             (self._events, "events", "Role", "say less about why workers wait"),
             (self._nodes, "nodes", "ClusterRole", "know little of the machines"),
         ):
-            assert isinstance(following, Following)
+            assert isinstance(following, Informer)
             try:
                 await following.list()
             except kube.FAILURES as error:
@@ -361,7 +361,7 @@ class KubernetesFleet:
         """Note why a call failed; returns the seconds to the next try."""
         pause: float = min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
         if action == "create":
-            why = reasons.not_created(
+            why = pod_status.not_created(
                 kube.code(error), kube.reason(error), kube.message(error), self._settings.namespace
             )
             with self._known.lock:

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trunkline.drivers.fleets.kubernetes import patches
+from trunkline.drivers.fleets.kubernetes import pod_patches
 from trunkline.errors import InvalidArgument
 from trunkline.model.pod_rules import check_operation
 from trunkline.model.quantities import parse_bytes
@@ -109,7 +109,7 @@ def render(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
         "spec": _pod_spec(spec, settings),
     }
     if wanted.pod_spec:
-        pod["spec"] = patches.merge(pod["spec"], _json(wanted.pod_spec, "pod_spec", dict))
+        pod["spec"] = pod_patches.merge(pod["spec"], _json(wanted.pod_spec, "pod_spec", dict))
     if wanted.pod_patch:
         pod = _patched(pod, _json(wanted.pod_patch, "pod_patch", list))
     if wanted.pod_spec or wanted.pod_patch:
@@ -424,7 +424,7 @@ def _patched(pod: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
     for number, operation in enumerate(operations):
         check_operation(operation, f"pod_patch[{number}]")
         rooted.append({**operation, **{f: _rooted(operation[f]) for f in ("path", "from") if f in operation}})
-    patched = patches.apply(pod, rooted, "pod_patch")
+    patched = pod_patches.apply(pod, rooted, "pod_patch")
     assert isinstance(patched, dict)
     return patched
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from trunkline.drivers.fleets.kubernetes import pods, reasons
+from trunkline.drivers.fleets.kubernetes import pod_status, pods
 from trunkline.model.workers import WorkerPhase, WorkerSighting
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lightkube.resources.core_v1 import Pod
 
-    from trunkline.drivers.fleets.kubernetes.reasons import Note
+    from trunkline.drivers.fleets.kubernetes.pod_status import Note
     from trunkline.model.workers import Machine
 
 #: Seconds that a worker must be idle before its pod is unmarked; doubles with each mark of a pod, so that a
@@ -93,13 +93,13 @@ class Worker:
         self.wanted = None
         if pod.metadata is not None and pod.metadata.deletionTimestamp is not None and not self.leaving_since:
             self.leaving_since = now
-        if reasons.command_ended(pod) and not self.command_ended_at:
+        if pod_status.command_ended(pod) and not self.command_ended_at:
             self.command_ended_at = now
         self.see(machines)
 
     def hear(self, reason: str, note: Note, machines: Mapping[str, Machine]) -> None:
         """Take over what an event says."""
-        key = reasons.key(reason, note)
+        key = pod_status.key(reason, note)
         known = self.notes.get(key)
         if known is not None and known.at > note.at:
             return
@@ -114,15 +114,15 @@ class Worker:
         """Work out what to tell of it, once its pod is known."""
         pod = self.pod
         assert pod is not None
-        phase, told = WorkerPhase.RUNNING, reasons.Waiting("")
-        if reasons.ended(pod):
-            phase, told = WorkerPhase.GONE, reasons.Waiting(self.ending(machines))
+        phase, told = WorkerPhase.RUNNING, pod_status.WaitReason("")
+        if pod_status.ended(pod):
+            phase, told = WorkerPhase.GONE, pod_status.WaitReason(self.ending(machines))
         elif pod.status is None or pod.status.phase in (None, "", "Pending"):
             phase = WorkerPhase.PENDING
             told = (
-                reasons.Waiting("is being removed")
+                pod_status.WaitReason("is being removed")
                 if self.leaving_since
-                else reasons.waiting(pod, self.notes)
+                else pod_status.waiting(pod, self.notes)
             )
         self.sighting = WorkerSighting(
             worker_id=self.worker_id,
@@ -130,7 +130,7 @@ class Worker:
             reason=told.sentence,
             hopeless=told.hopeless,
             queued=told.queued,
-            machine=node_of(pod) or reasons.nominated(pod, self.notes),
+            machine=node_of(pod) or pod_status.nominated(pod, self.notes),
         )
 
     def ending(self, machines: Mapping[str, Machine]) -> str:
@@ -138,11 +138,11 @@ class Worker:
         if self.pod is None:
             return DELETED
         node = machines.get(node_of(self.pod))
-        if told := reasons.disruption(self.pod, node):
+        if told := pod_status.disruption(self.pod, node):
             return told
         if self.leaving_since and self.stop_by is None:
             return DELETED
-        return reasons.ending(self.pod, node)
+        return pod_status.ending(self.pod, node)
 
     def overdue(self, now: float) -> None:
         """Draw conclusions from what should have happened by now."""
@@ -157,7 +157,7 @@ class Worker:
         if self.leaving_since and now > self.leaving_since + grace + FORCE_AFTER:
             gone = f"was lost with its node {self.sighting.machine}, which does not answer"
         elif self.command_ended_at and now > self.command_ended_at + COMMAND_GRACE:
-            gone = reasons.ending(self.pod)
+            gone = pod_status.ending(self.pod)
         if gone:
             self.sighting = replace(self.sighting, phase=WorkerPhase.GONE, reason=gone)
 

@@ -1,0 +1,145 @@
+"""Puts local files by their chunks: only those that the server lacks are sent.
+
+Files are cut and named here (``cutting_ahead``), the server is asked which chunks it lacks, and those go out
+before the files that name them, all in one stream, so that the files arrive together or not at all. The
+questions take a channel of their own, because the stream holds the first one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from trunkline.chunking import REF
+from trunkline.cli.parallel_chunker import CuttingAhead
+from trunkline.client.channel import Channel
+from trunkline.client.protowire import put_chunks
+from trunkline.client.stubs import Client
+from trunkline.rpc.gen import store_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from trunkline.cli.parallel_chunker import FilePart
+    from trunkline.cli.uploads import Upload
+    from trunkline.client.stubs import Service
+    from trunkline.rpc.gen import pfs_pb2
+
+#: Bytes and number of chunks that are asked for together.
+ASKED_BYTES = 32 << 20
+ASKED_CHUNKS = 2048
+#: Bytes of chunks or of names that make a message: large enough to be cheap, small enough to show progress.
+FRAME_BYTES = 1 << 20
+#: Bytes of names in one file of a message, 230 GB of content; what is longer is appended.
+LONGEST_LIST = REF.size * 200_000
+
+
+def possible(uploads: Sequence[Upload]) -> bool:
+    """Tell whether all are files that can be read twice."""
+    return not any(upload.is_url or upload.size is None for upload in uploads) and all(
+        stat.S_ISREG(os.stat(upload.source).st_mode) for upload in uploads
+    )
+
+
+def put(
+    channel: Channel, commit: pfs_pb2.Commit, uploads: Sequence[Upload], count: Callable[[int], None]
+) -> None:
+    """Put files into a commit, replacing those that exist.
+
+    Args:
+        channel: to the server.
+        commit: where to.
+        uploads: ``possible`` ones.
+        count: told how many bytes of content are with the server, as they get there.
+
+    Raises:
+        Unimplemented: the server takes no chunks; nothing was counted or put.
+        OSError: a file cannot be read; nothing was put.
+        TrunklineError: what the server answered, or a file changed while it was read; nothing was put.
+    """
+    with Channel(channel.address) as asking, CuttingAhead(uploads) as cutting:
+        sending = _Sending(Client(asking).store, cutting, count)
+        channel.client_stream("/trunkline.store.v1.Store/PutFiles", sending.requests(commit))
+
+
+class _Sending:
+    """One stream being sent."""
+
+    def __init__(self, store: Service, cutting: CuttingAhead, count: Callable[[int], None]) -> None:
+        self._store = store
+        self._cutting = cutting
+        self._count = count
+        #: Chunks that the server has or was sent.
+        self._settled: set[bytes] = set()
+        #: The chunk list of the file under way.
+        self._list: list[bytes] = []
+
+    def requests(self, commit: pfs_pb2.Commit) -> Iterator[bytes]:
+        """Yield the messages of the stream."""
+        yield store_pb2.PutFilesRequest(commit=commit).SerializeToString()
+        batch: list[FilePart] = []
+        chunks = size = 0
+        for part in self._cutting.parts():
+            batch.append(part)
+            chunks += len(part.chunks)
+            size += part.size
+            if chunks >= ASKED_CHUNKS or size >= ASKED_BYTES or len(batch) >= ASKED_CHUNKS:
+                yield from self._batch(batch)
+                batch, chunks, size = [], 0, 0
+        yield from self._batch(batch)
+
+    def _batch(self, batch: Sequence[FilePart]) -> Iterator[bytes]:
+        places: dict[bytes, tuple[FilePart, int, int]] = {}
+        for part in batch:
+            at = part.start
+            for id, size in part.chunks:
+                if id not in self._settled:
+                    places[id] = part, at, size
+                at += size
+        missing = self._missing(list(places))
+        self._settled.update(places)
+        lacking = sum(places[id][2] for id in missing)
+        self._count(sum(part.size for part in batch) - lacking)
+        chunks: list[bytes] = []
+        size = 0
+        for id in missing:
+            part, at, length = places[id]
+            chunks.append(part.read(at, length))
+            size += length
+            if size >= FRAME_BYTES:
+                yield put_chunks(chunks)
+                self._count(size)
+                chunks, size = [], 0
+        if chunks:
+            yield put_chunks(chunks)
+            self._count(size)
+        for part in batch:
+            self._cutting.sent(part)
+        yield from self._files(batch)
+
+    def _missing(self, ids: list[bytes]) -> list[bytes]:
+        if not ids:
+            return []
+        # Never more than a few hundred above ``ASKED_CHUNKS``, as parts are small.
+        answer = self._store.Missing(store_pb2.MissingRequest(ids=ids))
+        return [ids[position] for position in answer.positions]
+
+    def _files(self, batch: Sequence[FilePart]) -> Iterator[bytes]:
+        request = store_pb2.PutFilesRequest()
+        size = 0
+        for part in batch:
+            self._list += [REF.pack(id, length) for id, length in part.chunks]
+            if not part.last:
+                continue
+            whole = b"".join(self._list)
+            self._list = []
+            for at in range(0, len(whole) or 1, LONGEST_LIST):
+                names = whole[at : at + LONGEST_LIST]
+                request.files.add(path=part.upload.path, chunks=names, append=at > 0)
+                size += len(part.upload.path) + len(names)
+                if size >= FRAME_BYTES:
+                    yield request.SerializeToString()
+                    request, size = store_pb2.PutFilesRequest(), 0
+        if request.files:
+            yield request.SerializeToString()

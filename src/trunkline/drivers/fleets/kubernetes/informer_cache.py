@@ -1,0 +1,216 @@
+"""What is known of the cluster: workers and their pods, events about them, machines. Makes no calls.
+
+The connection's thread tells it what lists and watches say; any thread asks it. One lock guards all of it and
+is held for moments only. What it says is the last known truth: nothing is forgotten because nobody answers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trunkline.drivers.fleets.kubernetes import machines, pod_status, pods
+from trunkline.drivers.fleets.kubernetes.workers import DELETED, Worker, is_marked, is_newer, labels_of
+from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lightkube.resources.core_v1 import Event, Node, Pod
+
+#: Ids of stopped workers, so that a create which was answered late leaves no pod, and of workers that vanished
+#: and were not acknowledged; beyond, the oldest are forgotten.
+STOPPED_KEPT, GONE_KEPT = 20_000, 1000
+
+
+class Known:
+    """The copy of the cluster. ``lock`` must be held for ``workers`` and their fields."""
+
+    def __init__(self, wake: Callable[[str], None]) -> None:
+        """Begin with nothing.
+
+        Args:
+            wake: is told of workers for which there is something to do.
+        """
+        self.lock = threading.Lock()
+        self.workers: dict[str, Worker] = {}
+        self._wake = wake
+        self._by_pod: dict[str, Worker] = {}
+        #: Vanished, and nobody has acknowledged it by ``stop``.
+        self._gone: OrderedDict[str, WorkerSighting] = OrderedDict()
+        self._stopped: OrderedDict[str, None] = OrderedDict()
+        self._machines: dict[str, Machine] = {}
+
+    # what is wanted; the lock is held
+
+    def want(self, worker_id: str, name: str, pod: Pod) -> bool:
+        """Note down a worker that is to be. Returns whether it is new."""
+        if worker_id in self.workers:
+            return False
+        sighting = WorkerSighting(
+            worker_id=worker_id, phase=WorkerPhase.PENDING, reason="is about to be created"
+        )
+        self._add(Worker(worker_id, name, pod, sighting))
+        self._gone.pop(worker_id, None)
+        self._stopped.pop(worker_id, None)
+        return True
+
+    def want_gone(self, worker_id: str, by: float) -> bool:
+        """Note down that a worker is to be gone by then. Returns whether there is something to do."""
+        self._gone.pop(worker_id, None)
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            return False
+        self._stopped[worker_id] = None
+        while len(self._stopped) > STOPPED_KEPT:
+            self._stopped.popitem(last=False)
+        # A second is what a pod needs to end at all; asking again for the same costs no call.
+        if worker.stop_by is not None and by > worker.stop_by - 1.0:
+            return False
+        worker.stop_by = by
+        if worker.pod is None and not worker.attempted:
+            self.forget(worker)
+            return False
+        return True
+
+    def is_known(self, worker: Worker) -> bool:
+        """Return whether a worker was not forgotten meanwhile."""
+        return self.workers.get(worker.worker_id) is worker
+
+    def forget(self, worker: Worker) -> None:
+        """Drop a worker that has no pod any more."""
+        if self.is_known(worker):
+            del self.workers[worker.worker_id]
+        if self._by_pod.get(worker.name) is worker:
+            del self._by_pod[worker.name]
+
+    def _add(self, worker: Worker) -> None:
+        self.workers[worker.worker_id] = self._by_pod[worker.name] = worker
+
+    # what is asked
+
+    def sightings(self) -> Sequence[WorkerSighting]:
+        """Return every worker as it was seen last."""
+        with self.lock:
+            return [*(worker.sighting for worker in self.workers.values()), *self._gone.values()]
+
+    def machines(self) -> Sequence[Machine]:
+        """Return the machines that workers are on or are promised, by name."""
+        with self.lock:
+            found: dict[str, Machine] = {}
+            for worker in self.workers.values():
+                name = worker.sighting.machine
+                if name and name not in found and worker.sighting.phase is not WorkerPhase.GONE:
+                    found[name] = self._machine_of(name, worker)
+            return sorted(found.values(), key=lambda machine: machine.name)
+
+    def _machine_of(self, name: str, worker: Worker) -> Machine:
+        pod = worker.pod
+        known = self._machines.get(name)
+        if known is None:
+            kind = "node"
+            if name.startswith("nodeclaim/"):
+                kind = "karpenter"
+            elif name.startswith("fargate-"):
+                kind = "fargate"
+            known = Machine(name=name, kind=kind, ready=worker.sighting.phase is WorkerPhase.RUNNING)
+        return known if pod is None else machines.with_pod(known, pod)
+
+    # what the cluster tells
+
+    def pods_listed(self, found: list[Pod], begun: float) -> None:
+        """Take over all pods there are; ``begun`` is when the list was asked for."""
+        names = {pod.metadata.name for pod in found if pod.metadata is not None}
+        for pod in found:
+            self.pod_changed("ADDED", pod)
+        with self.lock:
+            for worker in list(self.workers.values()):
+                # A pod that was created after the list was begun may not be in it.
+                done = worker.pod is not None or 0.0 < worker.done_at < begun
+                if done and worker.name not in names:
+                    self._vanished(worker)
+
+    def pod_changed(self, change: str, pod: Pod) -> None:
+        """Take over what a watch tells of a pod."""
+        worker_id = labels_of(pod).get(pods.WORKER, "")
+        if not worker_id or pod.metadata is None:
+            return
+        now = time.monotonic()
+        with self.lock:
+            worker = self.workers.get(worker_id)
+            if worker is not None and worker.name != pod.metadata.name:
+                return  # somebody has made a copy of a worker's pod; it is none of ours
+            if change == "DELETED":
+                if worker is not None:
+                    worker.pod = pod
+                    self._vanished(worker)
+                return
+            if worker is None:
+                sighting = WorkerSighting(worker_id=worker_id, phase=WorkerPhase.PENDING)
+                worker = Worker(worker_id, pod.metadata.name or "", None, sighting, busy=is_marked(pod))
+                self._add(worker)
+                if worker_id in self._stopped:  # its create was answered after it was stopped
+                    worker.stop_by = now
+            if worker.pod is not None and is_newer(worker.pod, pod):
+                return  # a list that was answered before the watch told of a change
+            worker.take(pod, now, self._machines)
+            act = worker.next_action(now) is not None
+        if act:
+            self._wake(worker_id)
+
+    def events_listed(self, found: list[Event], _begun: float) -> None:
+        """Take over all events there are."""
+        for event in found:
+            self.event_changed("ADDED", event)
+
+    def event_changed(self, change: str, event: Event) -> None:
+        """Take over what an event says about a pod of ours."""
+        if change == "DELETED" or not event.reason:
+            return
+        with self.lock:
+            worker = self._by_pod.get(event.involvedObject.name or "")
+            if worker is not None:
+                worker.hear(event.reason, pod_status.note(event), self._machines)
+
+    def nodes_listed(self, found: list[Node], _begun: float) -> None:
+        """Take over all nodes there are."""
+        read = [machines.machine(node) for node in found]
+        with self.lock:
+            self._machines = {machine.name: machine for machine in read}
+
+    def node_changed(self, change: str, node: Node) -> None:
+        """Take over what a watch tells of a node."""
+        machine = machines.machine(node)
+        with self.lock:
+            if change == "DELETED":
+                self._machines.pop(machine.name, None)
+            else:
+                self._machines[machine.name] = machine
+
+    def overdue(self, now: float) -> list[str]:
+        """Draw conclusions from what should have happened; returns the workers with something to do."""
+        with self.lock:
+            due = []
+            for worker in self.workers.values():
+                worker.overdue(now)
+                if not worker.acting and worker.next_action(now) is not None:
+                    due.append(worker.worker_id)
+            return due
+
+    def _vanished(self, worker: Worker) -> None:
+        """Take note of a pod that is not there any more."""
+        self.forget(worker)
+        if worker.stop_by is not None:
+            return
+        reason = worker.sighting.reason
+        if worker.sighting.phase is not WorkerPhase.GONE:
+            worker.leaving_since = worker.leaving_since or time.monotonic()
+            reason = worker.ending(self._machines) or DELETED
+        self._gone[worker.worker_id] = replace(
+            worker.sighting, phase=WorkerPhase.GONE, reason=reason, hopeless=False, queued=False
+        )
+        while len(self._gone) > GONE_KEPT:
+            self._gone.popitem(last=False)

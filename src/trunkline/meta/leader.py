@@ -1,0 +1,230 @@
+"""The one connection that writes; on PostgreSQL, the lease that makes it the only one anywhere.
+
+A data folder's lock keeps a second server away from a SQLite file. Several machines reach one PostgreSQL, so
+there the connection itself is the lease: its session holds an advisory lock, and everything is written
+through that session. A server that loses the connection has lost the lock and, in the same moment, all means
+of writing; PostgreSQL gives the lock to the next one only when the old session's transaction is undone.
+
+Each transaction also moves a row of ``setting`` that names the holder's epoch. This says two things: whether
+another server has been active in between (then this one must not go on), and whether a transaction whose
+COMMIT was not answered has been committed (then it must not be run again). docs/design/states.md has the
+whole argument.
+
+Used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from trunkline import errors
+from trunkline.meta import dialects, query, schema
+
+if TYPE_CHECKING:
+    from typing import Any
+
+#: First half of the advisory lock's key, "trkl"; the second is the schema, for several in one database.
+LOCK = 0x74726B6C
+#: Rows of ``setting``: who is active, for people, and the last write as ``EPOCH:NUMBER``.
+ACTIVE, LAST_WRITE = "active_server", "last_write"
+
+_TAKE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
+_READ = "SELECT value FROM setting WHERE name = '{}'"
+
+
+class LeaseHeld(errors.Unavailable):
+    """Another server is active."""
+
+
+class Writer:
+    """Writes to a database that nobody else may open."""
+
+    #: Whether holding on to the connection is what makes it this process's turn.
+    leased = False
+    #: Who is active instead, once another server has taken over.
+    superseded = ""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._conn: sa.Connection | None = None
+
+    def connection(self) -> sa.Connection:
+        """Return the connection, made anew if it was lost.
+
+        Raises:
+            Unavailable: the database does not answer, or another server is active (``LeaseHeld``).
+        """
+        if self._conn is None:
+            try:
+                self._conn = self._engine.connect()
+                self._conn.info[dialects.BEGIN] = "BEGIN IMMEDIATE"
+            except sa.exc.DBAPIError as error:
+                raise dialects.translated(error, self._engine.url) from error
+        return self._conn
+
+    def begin(self) -> None:
+        """Begin a transaction on the connection."""
+        self._current().begin()
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+        self._current().commit()
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+        self._current().rollback()
+
+    def lost(self, error: BaseException | None) -> bool:
+        """Whether the connection is gone; the next call of ``connection`` makes a new one then."""
+        if self._conn is not None and not dialects.lost(self._conn, error):
+            return False
+        self.close()
+        return True
+
+    def landed(self) -> bool:
+        """Whether the transaction whose COMMIT was not answered is committed; asked on a new connection."""
+        raise NotImplementedError("SQLite answers every COMMIT")
+
+    def check(self) -> None:
+        """See whether the connection is still there; to be called now and then while nothing is written."""
+
+    def close(self) -> None:
+        """Close the connection, and so end the lease."""
+        if self._conn is not None:
+            dialects.drop(self._conn)
+            self._conn = None
+
+    def _current(self) -> sa.Connection:
+        assert self._conn is not None
+        return self._conn
+
+
+class LeaderConnection(Writer):
+    """Writes to a PostgreSQL that others reach too."""
+
+    leased = True
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        #: This server's time of being active; empty until it is.
+        self._epoch = ""
+        self._number = 0
+        #: What LAST_WRITE holds, as far as is known, and what the open transaction sets it to.
+        self._stored = self._attempted = ""
+
+    def connection(self) -> sa.Connection:
+        """Return the connection whose session holds the lease; takes the lease first if need be."""
+        if self.superseded:
+            raise errors.Unavailable(self.superseded)
+        if self._conn is None:
+            conn: sa.Connection | None = None
+            try:
+                conn = self._engine.connect()
+                conn.info[dialects.BEGIN] = "BEGIN"
+                self._take(conn)
+            except BaseException as error:
+                if conn is not None:
+                    dialects.drop(conn)
+                if isinstance(error, sa.exc.DBAPIError):
+                    raise dialects.translated(error, self._engine.url) from error
+                raise
+            self._conn = conn
+        return self._conn
+
+    def _take(self, conn: sa.Connection) -> None:
+        [(taken,)] = query.fetch(conn, _TAKE, ())
+        if self._epoch:
+            stored = self._read(conn, LAST_WRITE)
+            if stored not in (self._stored, self._attempted):
+                self._give_way(conn)
+            self._stored = stored
+        if not taken:
+            # Another server, or our own last session that PostgreSQL has not buried yet.
+            raise LeaseHeld(f"{dialects.place(self._engine.url)} is in use by {self._holder(conn)}")
+        if not self._epoch:
+            self._become_active(conn)
+
+    def _become_active(self, conn: sa.Connection) -> None:
+        """Begin an epoch. Makes the table of settings when the database is new."""
+        epoch = uuid.uuid4().hex
+        holder = f"the server on {socket.gethostname()} (process {os.getpid()})"
+        rows = {ACTIVE: json.dumps({"holder": holder}), LAST_WRITE: f"{epoch}:0"}
+        with conn.begin():
+            schema.setting.create(conn, checkfirst=True)
+            conn.execute(schema.setting.delete().where(schema.setting.c.name.in_(rows)))
+            conn.execute(
+                schema.setting.insert(), [{"name": name, "value": value} for name, value in rows.items()]
+            )
+        self._epoch = epoch
+        self._stored = self._attempted = rows[LAST_WRITE]
+
+    def _give_way(self, conn: sa.Connection) -> None:
+        place = dialects.place(self._engine.url)
+        if self._read(conn, LAST_WRITE).startswith(f"{self._epoch}:"):
+            what = f"{place} does not hold what this server wrote last: it was replaced, by a backup perhaps"
+        else:
+            what = f"{self._holder(conn)} has taken over {place}, to which this one had lost its connection"
+        self.superseded = f"{what}; this server stops, start it again to go on with what is there"
+        raise errors.Unavailable(self.superseded)
+
+    def _holder(self, conn: sa.Connection) -> str:
+        exists = query.fetch(conn, "SELECT to_regclass('setting')", ())[0][0]
+        value = self._read(conn, ACTIVE) if exists else ""
+        return str(json.loads(value)["holder"]) if value else "another server"
+
+    def _read(self, conn: sa.Connection, name: str) -> str:
+        found = query.fetch(conn, _READ.format(name), ())
+        return str(found[0][0]) if found else ""
+
+    def begin(self) -> None:
+        """Begin a transaction that is committed only while this server is the active one.
+
+        Raises:
+            Unavailable: another server has been active since the last write.
+        """
+        conn = self._current()
+        self._number += 1
+        self._attempted = f"{self._epoch}:{self._number}"
+        # One trip for both. The texts are ours: hexadecimal digits, a colon, a number.
+        conn.info[dialects.BEGIN] = (
+            f"BEGIN; UPDATE setting SET value = '{self._attempted}'"
+            f" WHERE name = '{LAST_WRITE}' AND value = '{self._stored}'"
+        )
+        conn.begin()
+        if conn.info[dialects.BEGUN_ROWS] != 1:
+            conn.rollback()
+            self._give_way(conn)
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+        conn = self._current()
+        raw: Any = conn.connection.dbapi_connection
+        if raw.info.transaction_status.name == "INERROR":
+            # PostgreSQL answers COMMIT with success and rolls back; what failed had been hidden.
+            conn.rollback()
+            raise RuntimeError("a write hid a failed statement of its transaction; nothing was written")
+        conn.commit()
+        self._stored = self._attempted
+
+    def landed(self) -> bool:
+        """Whether the transaction whose COMMIT was not answered is committed.
+
+        Exact, because the old session is gone: nobody gets the lock before.
+        """
+        return self._stored == self._attempted
+
+    def check(self) -> None:
+        """See whether the session, and so the lease, is still there."""
+        if self._conn is not None:
+            query.fetch(self._conn, "SELECT 1", ())
+
+
+def writer(engine: sa.Engine) -> Writer:
+    """Return what writes to a database."""
+    return LeaderConnection(engine) if engine.dialect.name == "postgresql" else Writer(engine)

@@ -1,0 +1,75 @@
+"""The versioned store as a whole: what every operation of this layer needs, and how a write runs.
+
+At the end of a write, still inside its transaction, the moves of branches are propagated downstream and the
+layer above is told (``writes.WriteHooks``), so that a job exists as soon as its commit does. Nothing here waits, and
+nothing here knows pipelines.
+
+Functions of this layer are plain and blocking: callers on the event loop run them in a thread.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from trunkline.pfs import propagation
+from trunkline.pfs.writes import WriteTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.database import Database, Tx
+    from trunkline.meta.wakeups import Wakeups
+    from trunkline.pfs.writes import WriteHooks
+    from trunkline.ports import Clock
+    from trunkline.storage.store import ChunkStore
+    from trunkline.storage.trees import Trees
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class VersionedStore:
+    """The versioned store: database, chunks, trees, and who is told about writes."""
+
+    db: Database
+    chunks: ChunkStore
+    trees: Trees
+    wakeups: Wakeups
+    clock: Clock
+    hooks: WriteHooks | None = None
+
+    def write(
+        self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``fn(write, …)`` as one write and return its value once it is durable. Blocks."""
+        return self.db.run_blocking(self._write, fn, *args, **kwargs)
+
+    async def write_soon(
+        self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like ``write``, for the event loop."""
+        return await self.db.run(self._write, fn, *args, **kwargs)
+
+    def read(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn(connection, …)`` in a snapshot. Blocks."""
+        return self.db.read_blocking(fn, *args, **kwargs)
+
+    def _write(
+        self, tx: Tx, fn: Callable[Concatenate[WriteTransaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        # Whole microseconds, as the wire tells them: what a client hands back equals what is stored.
+        write = WriteTransaction(
+            tx=tx, now=round(self.clock.now(), 6), set_id=uuid.uuid4().hex, hooks=self.hooks
+        )
+        value = fn(write, *args, **kwargs)
+        propagation.propagate(write)
+        if self.hooks is not None:
+            self.hooks.ending(write)
+        for row in (*write.created, *write.finished):
+            write.wake_repo(row.repo_id)
+        return value

@@ -1,0 +1,220 @@
+"""One stream of changes to files: into an open commit, or as a commit of its own.
+
+The target is settled when the stream begins: an open commit gets a layer; a branch whose head is finished
+(or that does not exist) gets a new commit, started and finished in one write when the stream ends, so that
+two such writers on one branch both succeed, one after the other. Bytes are durable before the database
+names them; a stream that breaks off leaves nothing but unreferenced packs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import branches, chunks, commits
+from trunkline.model import names, paths
+from trunkline.pfs import commits as commit_ops
+from trunkline.pfs import files, resolve
+from trunkline.pfs.branches import BranchName
+from trunkline.storage import files as storage_files
+from trunkline.storage.deltas import DeltaWriter
+from trunkline.storage.segments import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.commits import CommitRow
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
+
+#: The datum tag of what users put.
+DEFAULT_TAG = "default"
+
+
+class Changes:
+    """Changes being written; the part that needs no target. Used by one thread at a time."""
+
+    def __init__(self, versions: VersionedStore) -> None:
+        self._versions = versions
+        self.writer = versions.chunks.writer()
+        self.delta = DeltaWriter(versions.trees, self.writer)
+
+    def add(self, path: str, tag: str, data: bytes | memoryview) -> None:
+        """Append ``data`` to a file, making it first when it is not there. ``path`` is valid."""
+        self.delta.add(path, tag or DEFAULT_TAG, data)
+
+    def delete(self, path: str, tag: str) -> None:
+        """Delete a file, or with a trailing ``/`` everything below a directory; what is not there is no error.
+
+        Raises:
+            InvalidArgument: the path is empty, which would mean everything.
+        """
+        if not path:
+            raise errors.InvalidArgument(
+                "path () invalid: it names no file to delete; write / to delete all files"
+            )
+        cleaned = paths.clean(path)
+        if path.endswith("/") and cleaned != "/":
+            cleaned += "/"
+        self.delta.delete(cleaned, tag)
+
+    def copy(self, source: files.Snapshot, source_path: str, target: str, tag: str, *, append: bool) -> None:
+        """Copy a file, or every file of a directory, without moving bytes.
+
+        Raises:
+            NotFound: the source is not there.
+            InvalidArgument: the target is no path for a file.
+        """
+        entry = source.inspect(source_path)
+        target = paths.clean(target)
+        tag = tag or DEFAULT_TAG
+        if not entry.is_dir:
+            paths.validate(target)
+            self.delta.copy(target, tag, entry.value, append=append)
+            return
+        for below in storage_files.walk(self._versions.trees, source.tree, entry.path):
+            if not below.is_dir:
+                path = paths.clean(f"{target}/{below.path[len(entry.path) :]}")
+                paths.validate(path)
+                self.delta.copy(path, tag, below.value, append=append)
+
+    def put(self, path: str, tag: str, value: bytes, *, size: int, append: bool) -> None:
+        """Give a file the content that a chunk list names. Every chunk is stored or was given to ``writer``.
+
+        Args:
+            path: valid.
+            tag: the datum that writes it; empty for what users put.
+            value: the chunk list.
+            size: bytes of the content, counted as written.
+            append: put it after what is there. Without it, what the datum wrote is replaced; with no datum
+                named, what any of them wrote.
+        """
+        if not append:
+            self.delta.delete(path, tag)
+        self.delta.copy(path, tag or DEFAULT_TAG, value, append=True)
+        self.delta.bytes_in += size
+
+    def abort(self) -> None:
+        """Drop everything; the store forgets what was uploaded."""
+        self.writer.abort()
+
+
+class FileSetStream(Changes):
+    """A stream that becomes a file set."""
+
+    def finish(self, handle: str, ttl: float) -> None:
+        """Make the file set durable under its handle."""
+        deltas = self.delta.finish()
+        packs = self.writer.seal()
+
+        def record(write: WriteTransaction) -> None:
+            chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
+            files.add_fileset(write, handle, EMPTY, deltas, ttl)
+
+        self._versions.write(record)
+
+
+class CommitStream(Changes):
+    """A stream into a commit."""
+
+    def __init__(self, versions: VersionedStore, target: resolve.CommitName) -> None:
+        """Settle the target. Blocks.
+
+        Raises:
+            CommitFinished: an explicit commit is finished.
+            FailedPrecondition: the branch belongs to a pipeline.
+            NotFound: the repo or the explicit commit does not exist.
+        """
+        super().__init__(versions)
+        self._target = target
+        self._open: CommitRow | None = versions.read(self._settle)
+
+    def _settle(self, conn: sa.Connection) -> CommitRow | None:
+        """Return the open commit to write to; None for a commit of its own."""
+        name = self._target
+        owner = resolve.repo(conn, name.repo)
+        explicit = bool(name.id) and names.is_id(name.id)
+        branch_name = name.branch if not name.id else name.id
+        if explicit:
+            row = resolve.commit(conn, name)
+            if row.finished is not None:
+                raise errors.CommitFinished(
+                    f"commit {resolve.text(conn, row)} has already finished; write to a branch or start a new commit"
+                )
+            return row
+        names.check_branch(branch_name)
+        found = branches.find(conn, owner.id, branch_name)
+        if found is not None and found.head_id is not None:
+            head = commits.by_id(conn, found.head_id)
+            if head.finished is None and head.origin == "USER":
+                return head
+        if found is not None:
+            commit_ops.refuse_output_branch(conn, found)
+        self._branch = BranchName(name.repo, branch_name)
+        return None
+
+    def finish(self) -> None:
+        """Make the changes part of the commit. Blocks until they are durable.
+
+        Raises:
+            CommitFinished: the open commit was finished while the stream ran.
+            FailedPrecondition: the changes of a commit of its own contradict each other.
+        """
+        deltas = self.delta.finish()
+        if self._open is not None:
+            self._add_layers(self._open, deltas)
+        else:
+            self._commit(deltas)
+
+    def _add_layers(self, row: CommitRow, deltas: list[TreeId]) -> None:
+        packs = self.writer.seal()
+
+        def record(write: WriteTransaction) -> None:
+            now = commits.find_by_id(write.conn, row.id)
+            if now is None or now.finished is not None:
+                raise errors.CommitFinished(
+                    f"commit {self._target.repo}@{row.set_id} has already finished: it was finished or removed while"
+                    " this stream was writing, and nothing of the stream was kept; write to a new commit"
+                )
+            chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
+            commits.add_layers(write.conn, row.id, deltas)
+
+        self._versions.write(record)
+
+    def _commit(self, deltas: list[TreeId]) -> None:
+        writer = self.writer
+        written = self.delta.bytes_in
+        while True:
+            head = self._versions.read(self._finished_head)
+            base = TreeId(head.tree) if head is not None and head.tree is not None else EMPTY
+            applied = files.apply(self._versions, writer, base, deltas)
+            if applied.problem:
+                raise errors.FailedPrecondition(f"nothing was committed to {self._branch}: {applied.problem}")
+            if self._versions.write(self._start_and_finish, head, applied, written):
+                return
+            # Another writer was first. The bytes are indexed now; apply the same deltas to its files.
+            writer, written = self._versions.chunks.writer(), 0
+
+    def _finished_head(self, conn: sa.Connection) -> CommitRow | None:
+        owner = resolve.repo(conn, self._branch.repo)
+        found = branches.find(conn, owner.id, self._branch.name)
+        if found is None or found.head_id is None:
+            return None
+        head = commits.by_id(conn, found.head_id)
+        if head.finished is None:
+            raise errors.FailedPrecondition(
+                f"commit {resolve.text(conn, head)} was started on {self._branch} while this stream was writing, and"
+                " nothing of the stream was kept; send it again to write into that commit"
+            )
+        return head
+
+    def _start_and_finish(
+        self, write: WriteTransaction, head: CommitRow | None, applied: files.AppliedLayers, written: int
+    ) -> bool:
+        chunks.add(write.conn, applied.packs, written, write.now)
+        now = self._finished_head(write.conn)
+        if (now.id if now is not None else None) != (head.id if head is not None else None):
+            return False
+        row = commit_ops.start_commit(write, self._branch)
+        commit_ops.close(write, row, tree=applied.tree, size=applied.size, packs=[])
+        return True

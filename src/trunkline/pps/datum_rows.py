@@ -1,0 +1,122 @@
+"""One datum as a row of a datum tree: byte layout of the value (docs/design/format.md, "Datum trees").
+
+``version u8 = 1, state u8, datum hash 32 bytes, job id 16 bytes``, then UTF-8 JSON with the parts that
+only people and finishing need. What the skip test reads lies at fixed places, so that comparing rows
+parses nothing. The job id is that of the job that ran the datum; in a todo it is zero.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from trunkline.errors import DataLoss
+from trunkline.model.states import DatumState
+from trunkline.storage.segments import TreeKind
+
+if TYPE_CHECKING:
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.storage.trees import Trees
+
+#: Datums sum up to nothing but their number.
+KIND = TreeKind()
+VERSION = 1
+HASH = slice(2, 34)
+JOB = slice(34, 50)
+_NO_JOB = bytes(16)
+_CODES: dict[DatumState, int] = {
+    DatumState.UNKNOWN: 0, DatumState.FAILED: 1, DatumState.SUCCESS: 2, DatumState.RECOVERED: 5,
+}  # fmt: skip
+_STATES = {code: state for state, code in _CODES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RowItem:
+    """One input item of a datum."""
+
+    input: str
+    #: Path in the repo; directories end with a slash.
+    path: str
+    hash: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatumRow:
+    """A datum with what became of it."""
+
+    id: bytes
+    hash: bytes
+    items: tuple[RowItem, ...]
+    state: DatumState = DatumState.UNKNOWN
+    #: Id of the job that ran it; empty in a todo.
+    job_id: str = ""
+    reason: str = ""
+    #: Paths of its output files.
+    outputs: tuple[str, ...] = ()
+    download_ns: int = 0
+    process_ns: int = 0
+    upload_ns: int = 0
+    download_bytes: int = 0
+    upload_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the datum's inputs."""
+        return sum(item.size for item in self.items)
+
+    def finished(self, **changes: object) -> DatumRow:
+        """Return the row with a result in it."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def encode(row: DatumRow) -> bytes:
+    """Return the value of a row."""
+    tail: dict[str, object] = {
+        "i": [(item.input, item.path, item.hash.hex(), item.size) for item in row.items]
+    }
+    if row.outputs:
+        tail["o"] = row.outputs
+    if row.reason:
+        tail["r"] = row.reason
+    stats = (row.download_ns, row.process_ns, row.upload_ns, row.download_bytes, row.upload_bytes)
+    if any(stats):
+        tail["s"] = stats
+    job = bytes.fromhex(row.job_id) if row.job_id else _NO_JOB
+    text = json.dumps(tail, separators=(",", ":"), ensure_ascii=False)
+    return b"".join((bytes((VERSION, _CODES[row.state])), row.hash, job, text.encode()))
+
+
+def decode(key: bytes, value: bytes) -> DatumRow:
+    """Return the row of a key and value.
+
+    Raises:
+        DataLoss: the value has a version that this code does not read.
+    """
+    if value[0] != VERSION:
+        raise DataLoss(
+            f"datum {key.hex()} is stored in row version {value[0]}; this Trunkline reads version {VERSION}"
+        )
+    tail = json.loads(value[JOB.stop :])
+    job = value[JOB]
+    return DatumRow(
+        key,
+        value[HASH],
+        tuple(RowItem(name, path, bytes.fromhex(digest), size) for name, path, digest, size in tail["i"]),
+        _STATES[value[1]],
+        "" if job == _NO_JOB else job.hex(),
+        tail.get("r", ""),
+        tuple(tail.get("o", ())),
+        *tail.get("s", (0, 0, 0, 0, 0)),
+    )
+
+
+def same_work(old: bytes, new_hash: bytes) -> bool:
+    """Tell whether an old row makes running the datum again needless: equal hash, and it was a success."""
+    return old[HASH] == new_hash and old[1] == _CODES[DatumState.SUCCESS]
+
+
+def trees(versions: VersionedStore) -> Trees:
+    """Return the datum trees of a store."""
+    return versions.trees.of(KIND)

@@ -1,0 +1,64 @@
+"""What servicers and their parts share: the store, and the way into threads and back.
+
+Blocking work (storage, anything that writes bytes) runs in the executor; plain transactions run in the
+database's own threads. Answers of a stream are made in a thread some hundred at a time, because a hop
+between threads costs as much as making dozens of them, and one step ahead of the client, so that reading
+and sending overlap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from google.protobuf.empty_pb2 import Empty
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+    from concurrent.futures import Executor, Future
+
+    from trunkline.pfs.repository import VersionedStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Small messages made at a time.
+BATCH = 256
+
+EMPTY_REPLY = Empty()
+
+
+class ServicerBase:
+    """A servicer, or a part of one."""
+
+    def __init__(self, versions: VersionedStore, executor: Executor) -> None:
+        self._versions = versions
+        self._executor = executor
+
+    async def _blocking(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn`` in the executor."""
+        return await asyncio.wrap_future(self._executor.submit(fn, *args, **kwargs))
+
+    async def _ahead(self, steps: Generator[T]) -> AsyncGenerator[T]:
+        """Yield what a blocking generator yields, which runs in the executor one step ahead."""
+        coming: Future[tuple[T, ...]] = self._executor.submit(_step, steps)
+        try:
+            while made := await asyncio.wrap_future(coming):
+                coming = self._executor.submit(_step, steps)
+                yield made[0]
+        finally:
+            # The generator may be running now; whoever finishes its step closes it.
+            coming.add_done_callback(lambda _: steps.close())
+
+
+def _step(steps: Iterator[T]) -> tuple[T, ...]:
+    """Take one step; nothing when there is none."""
+    return tuple(islice(steps, 1))
+
+
+def in_batches(made: Iterable[T]) -> Generator[list[T]]:
+    """Gather what is made into lists of ``BATCH``."""
+    made = iter(made)
+    while batch := list(islice(made, BATCH)):
+        yield batch

@@ -1,0 +1,222 @@
+"""Makes deltas a file tree, and says whether the tree may be a finished commit's.
+
+Deltas are read side by side in key order, so that applying many costs no more than applying one of all
+their rows. A delete sorts before everything it deletes; while its range lasts, the base's rows of that
+range join the stream and drop out of the result.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from trunkline.storage import chunk_lists
+from trunkline.storage.deltas import APPEND, DELETE_TAGGED, DELTA, REPLACE
+from trunkline.storage.segments import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.segments import TreeId
+    from trunkline.storage.trees import Trees
+
+#: Changes whose ends are read together.
+_JOINED_TOGETHER = 256
+#: Bytes up to which an end is read together with others; all of a step stay well below the store's cache.
+_SMALL_END = 64 << 10
+#: The "delta" that a row of the base comes from.
+_BASE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of applying deltas."""
+
+    tree: TreeId
+    #: Why the tree must not be a finished commit's; None when it may.
+    problem: str | None
+
+
+def apply_deltas(trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> Applied:
+    """Apply deltas to a file tree, in order; costs what they touch.
+
+    Args:
+        trees: the store's file trees.
+        writer: takes the new segments; the deltas may be its own, not sealed yet.
+        base: the tree to change; it has no problem of its own.
+        deltas: as ``DeltaWriter.finish`` returned them, those of several writers one after the other.
+    """
+    trees = trees.through(writer)
+    deltas = [delta for delta in deltas if delta != EMPTY]
+    if base == EMPTY and len(deltas) == 1:
+        tree = trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
+    else:
+        tree = trees.merge(writer, base, _joined(writer, _changes(trees, base, deltas)))
+    return Applied(tree, find_problem(trees, base, tree))
+
+
+def find_problem(trees: Trees, base: TreeId, tree: TreeId) -> str | None:
+    """Say what keeps a tree from being a finished commit's; looks only around rows that ``base`` has not.
+
+    The texts are those of the Pachyderm API, which puts them into a commit's error.
+    """
+    previous, previous_tag, checked = b"", b"", b""
+    for key, before, after in trees.diff(base, tree):
+        if before is not None or after is None:
+            continue
+        path, _, tag = key.rpartition(b"\0")
+        if path == previous:
+            return _duplicate(path, previous_tag, tag)
+        previous, previous_tag = path, tag
+        # Two new rows in each other's way are both met here; one may also be in the way of an old one.
+        if base != EMPTY:
+            tags = [row[0].rpartition(b"\0")[2] for row in trees.scan(tree, path + b"\0", path + b"\1")]
+            if len(tags) > 1:
+                return _duplicate(path, *tags[:2])
+            if _is_taken(trees, tree, path + b"/"):
+                return _collision(path)
+        folder = path[: path.rindex(b"/") + 1]
+        if folder != checked:
+            end = folder.find(b"/", 1)
+            while end != -1:
+                if not checked.startswith(folder[: end + 1]) and _is_taken(trees, tree, folder[:end] + b"\0"):
+                    return _collision(folder[:end])
+                end = folder.find(b"/", end + 1)
+            checked = folder
+    return None
+
+
+def _is_taken(trees: Trees, tree: TreeId, prefix: bytes) -> bool:
+    """Whether any key starts with ``prefix``."""
+    row = trees.next_row(tree, prefix)
+    return row is not None and row[0].startswith(prefix)
+
+
+def _duplicate(path: bytes, first: bytes, second: bytes) -> str:
+    name = path.decode()
+    return (
+        "duplicate path output by different datums "
+        f"({name} from {first.decode()} and {name} from {second.decode()})"
+    )
+
+
+def _collision(path: bytes) -> str:
+    return f"file / directory path collision ({path.decode()})"
+
+
+def _added(deltas: Trees, delta: TreeId) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """Yield the rows that one delta makes of nothing: there is nothing to delete or to append to."""
+    for keys, values in deltas.runs(delta):
+        kinds = {value[0] for value in values}
+        if kinds <= {APPEND[0], REPLACE[0]}:
+            yield keys, [value[1:] for value in values]
+        else:
+            rows = [(k, v[1:]) for k, v in zip(keys, values, strict=True) if v[:1] in (APPEND, REPLACE)]
+            yield [key for key, _ in rows], [value for _, value in rows]
+
+
+def _changes(
+    trees: Trees, base: TreeId, deltas: Sequence[TreeId]
+) -> Iterator[tuple[bytes, list[bytes] | None]]:
+    """Yield key and the parts of the new value (None: delete) of each row that deltas change, in key order."""
+    stream = _Stream()
+    for number, delta in enumerate(deltas):
+        stream.join(number, trees.of(DELTA).scan(delta))
+    #: Where the ranges of deletes end that the key is in, the innermost last, with the last delta that
+    #: has one around the key.
+    ranges: list[tuple[bytes, int]] = []
+    while group := stream.next_group():
+        key, said = group
+        path, _, tag = key.rpartition(b"\0")
+        while ranges and key >= ranges[-1][0]:
+            ranges.pop()
+        deleter = ranges[-1][1] if ranges else _BASE
+        if not tag:
+            low, high = (path, path[:-1] + b"0") if path.endswith(b"/") else (path + b"\0", path + b"\1")
+            if not ranges:
+                stream.join(_BASE, trees.scan(base, low, high))
+            ranges.append((high, max(deleter, said[-1][0])))
+            continue
+        yield key, _parts(trees, base, key, [(n, v) for n, v in said if n >= deleter], deleter)
+
+
+def _joined(
+    writer: ChunkWriter, changes: Iterator[tuple[bytes, list[bytes] | None]]
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Join the parts of each file that changes; None stays None.
+
+    Appending reads the end of what is there. Small ends are read many at a time: one by one, each would
+    cost a look-up and a read of its own.
+    """
+    while batch := list(islice(changes, _JOINED_TOGETHER)):
+        ends = [
+            ref
+            for _, parts in batch
+            if parts is not None and len(parts) > 1
+            for part in parts
+            for ref in chunk_lists.edges_of(part)
+        ]
+        writer.prefetch([id for id, size in ends if size <= _SMALL_END])
+        for key, parts in batch:
+            if parts is None:
+                yield key, None
+                continue
+            content = b""
+            for part in parts:
+                content = chunk_lists.concat(writer, content, part)
+            yield key, content
+
+
+def _parts(
+    trees: Trees, base: TreeId, key: bytes, said: list[tuple[int, bytes]], deleter: int
+) -> list[bytes] | None:
+    """Return the chunk lists that make up a row's new value, None when there is none any more."""
+    removed = deleter != _BASE
+    parts: list[bytes] | None = None
+    for number, value in said:
+        kind = value[:1]
+        if number == _BASE:
+            continue
+        if kind == DELETE_TAGGED:
+            removed, parts = True, None
+        elif kind == REPLACE:
+            removed, parts = True, [value[1:]]
+        else:
+            parts = [*(parts or []), value[1:]]
+    if parts is None:
+        return None
+    before = b"" if removed else trees.get(base, key) or b""
+    return [before, *parts] if before else parts
+
+
+class _Stream:
+    """Rows of several sources in key order; a source may join while the stream is read."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[bytes, int, bytes, Iterator[tuple[bytes, bytes]]]] = []
+
+    def join(self, number: int, rows: Iterator[tuple[bytes, bytes]]) -> None:
+        """Add a source whose next key is not before those already taken."""
+        row = next(rows, None)
+        if row is not None:
+            heapq.heappush(self._heap, (row[0], number, row[1], rows))
+
+    def next_group(self) -> tuple[bytes, list[tuple[int, bytes]]] | None:
+        """Take all rows of the next key: source number and value, in order of the numbers."""
+        heap = self._heap
+        if not heap:
+            return None
+        key = heap[0][0]
+        group = []
+        while heap and heap[0][0] == key:
+            _, number, value, rows = heap[0]
+            group.append((number, value))
+            row = next(rows, None)
+            if row is None:
+                heapq.heappop(heap)
+            else:
+                heapq.heapreplace(heap, (row[0], number, row[1], rows))
+        return key, group

@@ -1,0 +1,56 @@
+"""Whether it is worth a try to move bytes between this worker and the object store, past the server.
+
+Until something goes wrong it is. After that bytes go through the server for a while, because each vain try
+costs seconds; a store that was down or forbidden for a moment is used again later.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trunkline.worker.presigned_reads import Connections
+
+#: Seconds for which the server is asked after the store was tried in vain.
+AFTER_FAILURE = 300.0
+
+
+class StoreUnreachable(Exception):
+    """The store does not take or give bytes here; the message says why."""
+
+
+class StoreBreaker:
+    """One worker's way to the store. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+        self._connections: Connections | None = None
+        self._note = ""
+
+    @property
+    def open(self) -> bool:
+        """Tell whether the store is worth a try now."""
+        return time.monotonic() >= self._closed_until
+
+    @property
+    def connections(self) -> Connections:
+        """Return the connections to it, which are kept from datum to datum."""
+        if self._connections is None:
+            from trunkline.worker.presigned_reads import Connections  # 25 ms that few workers need
+
+            self._connections = Connections()
+        return self._connections
+
+    def close(self, reason: str) -> None:
+        """Note that the store was tried in vain."""
+        self._closed_until = time.monotonic() + AFTER_FAILURE
+        self._note = (
+            f"the object store cannot be used from here ({reason}); bytes go through the server for the"
+            f" next {AFTER_FAILURE / 60:.0f} minutes"
+        )
+
+    def take_note(self) -> str:
+        """Return the sentence for the log that has not been taken yet; empty when there is none."""
+        note, self._note = self._note, ""
+        return note

@@ -1,0 +1,207 @@
+"""The world a command sees: the private root when the machine allows one, else the documented fallback.
+
+The rest of the worker asks here where things are and who starts commands, and does not care which world it
+has. A third one, where commands run in another container, is in ``pod_sandbox.py``.
+
+In the fallback there is no ``/pfs``: the folder of the datum itself plays its part, commands find it in
+``$PFS_ROOT`` (set in all worlds, so portable commands read it), and arguments that are, as a whole, a path
+below ``/pfs`` or of a file of the image are replaced by the real path. Text inside a shell line is left as
+it is.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trunkline.worker import environment, files, libc, root, subprocesses
+from trunkline.worker.root import PFS
+from trunkline.worker.scratch import ScratchPool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trunkline.worker.command import Executor
+    from trunkline.worker.files import Owner
+    from trunkline.worker.interrupts import Interrupts
+    from trunkline.worker.scratch import DatumDir
+    from trunkline.worker.settings import Settings
+
+#: Bytes. Less than this is full.
+_FULL = 1 << 20
+
+
+class Sandbox:
+    """Where commands find their data, files and tools."""
+
+    #: What links of outputs must not lead out of; empty when the worker sees all that commands see.
+    links_within = ""
+
+    def __init__(
+        self, starter: Executor, places: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
+    ) -> None:
+        #: Starts commands in this world.
+        self.starter = starter
+        #: The folders of datums.
+        self.places = places
+        #: Variables that do not depend on the datum or the pipeline.
+        self.variables = dict(variables)
+        #: What whoever reads a pipeline's log should know about this world.
+        self.notes = list(notes)
+
+    @property
+    def pfs(self) -> str:
+        """Where commands find /pfs; only meaningful while a place is shown."""
+        return PFS
+
+    def show(self, place: DatumDir, interrupts: Interrupts) -> None:
+        """Let commands see the place as /pfs.
+
+        Raises:
+            StarterGone: what runs commands is gone with a part of /pfs, and did not come back.
+            Interrupted: a flag was raised while it was waited for.
+        """
+        raise NotImplementedError
+
+    def hide(self) -> None:
+        """Take it away again, if one is shown."""
+        raise NotImplementedError
+
+    def memory_is_full(self) -> bool:
+        """Whether the memory where small inputs lie is used up."""
+        return False
+
+    def real(self, argument: str) -> str:
+        """Return the argument as the command must be given it in this world."""
+        if self.pfs != PFS and (argument == PFS or argument.startswith(PFS + "/")):
+            return self.pfs + argument[len(PFS) :]
+        return argument
+
+    def working_dir(self, wanted: str) -> str:
+        """Return the folder to start a command in; ``wanted`` may be empty."""
+        return self.real("/" + wanted.lstrip("/"))
+
+    def find_user(self, wanted: str) -> Owner:
+        """Return the user and group that ``transform.user`` means; None for the world's own.
+
+        Raises:
+            InvalidArgument: there is no such user, or the worker may not change to it.
+        """
+        return subprocesses.find_user(wanted)
+
+
+class NamespaceSandbox(Sandbox):
+    """The worker and its commands have a root of their own, with /pfs in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            subprocesses.SpawnExecutor(),
+            ScratchPool(settings.scratch, has_memory=True),
+            environment.of_machine(settings.image.venv),
+            _notes(settings, ""),
+        )
+        self._shown = False
+
+    def show(self, place: DatumDir, interrupts: Interrupts) -> None:
+        """Let commands see the place as /pfs."""
+        del interrupts
+        libc.mount(place.root, PFS, None, libc.MS_BIND)
+        self._shown = True
+        if place.in_memory:
+            libc.mount(place.out, f"{PFS}/out", None, libc.MS_BIND)
+
+    def hide(self) -> None:
+        """Take it away again; what still uses it, say a process that the kernel cannot end, keeps it."""
+        if self._shown:
+            libc.umount(PFS, libc.MNT_DETACH)
+        self._shown = False
+
+    def memory_is_full(self) -> bool:
+        """Whether the private root's memory, where small inputs lie, is used up."""
+        status = os.statvfs("/")
+        return status.f_bavail * status.f_frsize < _FULL
+
+
+class HostSandbox(Sandbox):
+    """The worker and its commands see the host as it is."""
+
+    def __init__(self, settings: Settings, lack: str, image_files: Mapping[str, str]) -> None:
+        """``image_files`` maps paths in the image to the real ones; ``lack`` says why there is no root."""
+        super().__init__(
+            subprocesses.SpawnExecutor(),
+            ScratchPool(settings.scratch, has_memory=False),
+            environment.of_machine(settings.image.venv),
+            _notes(settings, lack),
+        )
+        self._image_files = image_files
+        self._shown = ""
+
+    @property
+    def pfs(self) -> str:
+        """The folder of the datum that is shown."""
+        return self._shown
+
+    def show(self, place: DatumDir, interrupts: Interrupts) -> None:
+        """Let the place play /pfs."""
+        del interrupts
+        self._shown = place.root
+
+    def hide(self) -> None:
+        """Nothing plays /pfs any more."""
+        self._shown = ""
+
+    def real(self, argument: str) -> str:
+        """Return the argument as the command must be given it in this world."""
+        return self._image_files.get(argument) or super().real(argument)
+
+
+def enter(settings: Settings) -> Sandbox:
+    """Move this process into the world its commands will see."""
+    if settings.launcher:
+        from trunkline.worker import pod_sandbox  # a process worker starts without it
+
+        return pod_sandbox.enter(settings)
+    image = settings.image
+    lack = "TRUNKLINE_NO_NAMESPACES is set"
+    if settings.namespaces:
+        staging = os.path.join(settings.scratch, "root")
+        os.makedirs(staging, exist_ok=True)
+        try:
+            root.enter(staging, image.files, settings.memory, settings.worker_id)
+        except root.RootUnavailable as error:
+            lack = error.reason
+        else:
+            _leave_name(settings.scratch)
+            return NamespaceSandbox(settings)
+    folder = os.path.join(settings.scratch, "image")
+    os.makedirs(folder, exist_ok=True)
+    real_paths = {}
+    for laid in image.files:
+        place = os.path.join(
+            files.make_folders(folder, os.path.dirname(laid.path)), os.path.basename(laid.path)
+        )
+        files.copy_file(laid.source, place)
+        os.chmod(place, laid.mode)
+        real_paths[laid.path] = place
+    _leave_name(settings.scratch)
+    return HostSandbox(settings, lack, real_paths)
+
+
+def _leave_name(scratch: str) -> None:
+    """Write down which mount namespace this is, so that the fleet can find what outlives a killed worker."""
+    with open(os.path.join(scratch, "namespace"), "w", encoding="ascii") as file:
+        file.write(os.readlink("/proc/self/ns/mnt"))
+
+
+def _notes(settings: Settings, lack: str) -> list[str]:
+    notes = []
+    if settings.image.name and not settings.image.known:
+        notes.append(
+            f'image "{settings.image.name}" is not known here; commands run on this machine\'s own tools'
+        )
+    if lack:
+        notes.append(
+            f"this machine does not let workers have a private root ({lack}); "
+            f"commands find /pfs in the folder that $PFS_ROOT names"
+        )
+    return notes

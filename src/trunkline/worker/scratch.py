@@ -1,0 +1,123 @@
+"""Makes and recycles the folders that are shown as /pfs.
+
+Small inputs lie in the memory of the private root, under the very mount point that hides them while a
+command runs; ``out``, bound in, and the folder for temporary files lie on disk, where there is room, and
+are used again once emptied. So a small datum creates and removes nothing on disk, and that is what makes thousands
+of them cheap: ext4 passes over inodes freed in the last five seconds one by one, and creating a file
+among many that have just been removed took 0.6 ms here against 0.01 ms in memory. Large inputs, and
+everything when there is no private root or when the command runs as another user (who may not be allowed
+to walk down to the scratch folder), lie on disk.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from trunkline.worker import files
+from trunkline.worker.root import PFS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trunkline.worker.files import Owner
+
+#: Folder for temporary files of a place on disk; hidden, so that who lists /pfs sees inputs and out.
+_TMP = ".tmp"
+#: Bytes. A datum with more input than this gets it on disk.
+MAX_IN_MEMORY = 1 << 20
+
+
+class DatumDir:
+    """The folders of one datum."""
+
+    __slots__ = ("in_memory", "out", "root", "tmp")
+
+    def __init__(self, root: str, out: str, tmp: str, in_memory: bool) -> None:
+        #: Holds a folder per input, and the next two; when ``in_memory`` only a mount point for ``out``.
+        self.root = root
+        self.out = out
+        self.tmp = tmp
+        self.in_memory = in_memory
+
+    def real(self, path: str, pfs: str) -> str | None:
+        """Return where the file that commands see at ``path`` really is; None when it is not below ``pfs``."""
+        if path.startswith(self.tmp + "/"):
+            return path
+        if not path.startswith(pfs + "/"):
+            return None
+        below = path[len(pfs) :]
+        if below.startswith("/out/"):
+            return self.out + below[len("/out") :]
+        return self.root + below
+
+
+class ScratchPool:
+    """All places of one worker. Used only while nothing is shown as /pfs."""
+
+    def __init__(self, scratch: str, has_memory: bool) -> None:
+        #: The folder for what lies on disk.
+        self.disk = scratch
+        self._has_memory = has_memory
+        self._made = 0
+        #: Emptied pairs of out and temporary folders.
+        self._spare: list[tuple[str, str]] = []
+
+    def fits_in_memory(self, size_bytes: int, owner: Owner) -> bool:
+        """Whether inputs of this size may lie in memory."""
+        return self._has_memory and owner is None and size_bytes <= MAX_IN_MEMORY
+
+    def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> DatumDir:
+        """Make a place with an empty folder per input."""
+        self._made += 1
+        root = f"{PFS}/{self._made}" if in_memory else f"{self.disk}/datum-{self._made}"
+        place = DatumDir(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
+        for folder in (root, place.out, *(f"{root}/{name}" for name in inputs)):
+            os.mkdir(folder)
+            files.give(folder, owner)
+        if not in_memory:
+            os.mkdir(place.tmp)
+            files.give(place.tmp, owner)
+        return place
+
+    def equip(self, place: DatumDir) -> DatumDir:
+        """Give a place in memory its folders on disk; it is about to be shown."""
+        if place.in_memory and place.out.startswith(PFS):
+            place.out, place.tmp = self._take_spare()
+        return place
+
+    def make_shared(self, number: int, in_memory: bool) -> str:
+        """Make a folder for something that is copied into several places."""
+        self._made += 1
+        folder = f"{PFS if in_memory else self.disk}/item-{number}-{self._made}"
+        os.mkdir(folder)
+        return folder
+
+    def create(self, path: str, owner: Owner) -> int:
+        """Make a file for an input, and return a descriptor to write it by."""
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        return descriptor
+
+    def take_back(self, place: DatumDir) -> None:
+        """Remove a place with all that is in it.
+
+        Raises:
+            OSError: something in it resists; what is left is never used again.
+        """
+        files.remove_tree(place.root)
+        if place.in_memory and not place.out.startswith(PFS):
+            for folder in (place.out, place.tmp):
+                files.empty(folder)
+                os.chmod(folder, 0o755)  # whatever the command has made of it
+            self._spare.append((place.out, place.tmp))
+
+    def _take_spare(self) -> tuple[str, str]:
+        if self._spare:
+            return self._spare.pop()
+        self._made += 1
+        out, tmp = f"{self.disk}/out-{self._made}", f"{self.disk}/tmp-{self._made}"
+        for folder in (out, tmp):
+            os.mkdir(folder)
+        return out, tmp

@@ -1,0 +1,311 @@
+"""What passes the server by is checked by it: packs that workers put, and places that workers read."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from s3_server import BadWay
+
+from trunkline.chunking import REF
+from trunkline.drivers.objects.buckets import BucketObjects
+from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.errors import FailedPrecondition
+from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.rpc.presigned import DirectReads, GivenPacks, signs
+from trunkline.storage import chunk_lists
+from trunkline.storage.chunks import ENTRY, ChunkId, Location, PackRecord
+from trunkline.storage.store import ChunkStore
+from trunkline.worker import presigned_reads, presigned_writes
+from trunkline.worker.circuit_breaker import StoreUnreachable
+from trunkline.worker.presigned_reads import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from s3_server import S3Server
+
+
+class Index:
+    """A chunk index in memory."""
+
+    def __init__(self) -> None:
+        self.known: dict[ChunkId, Location] = {}
+
+    def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
+        return {id: self.known[id] for id in ids if id in self.known}
+
+    def add(self, packs: Sequence[PackRecord]) -> None:
+        for pack in packs:
+            for id, offset, stored, length, codec in pack.entries:
+                inline = pack.body[offset : offset + stored] if pack.body is not None else None
+                self.known.setdefault(id, Location(pack.pack, offset, stored, length, codec, inline))
+
+
+class World:
+    """A store on a bucket, its server's side and a worker's side."""
+
+    def __init__(self, way: BadWay, folder: Path) -> None:
+        self.way = way
+        self.folder = folder
+        self.index = Index()
+        self.objects = BucketObjects(f"s3://ready/{uuid.uuid4().hex}", patience=20.0)
+        self.chunks = ChunkStore(self.objects, self.index)
+        self.given = GivenPacks(self.objects)
+        self.connections = Connections()
+
+    def offer(self, ids: bytes) -> pb.OfferResponse:
+        """Answer as the server does."""
+        asked = [ChunkId(ids[at : at + 32]) for at in range(0, len(ids), 32)]
+        known = self.chunks.lengths(asked)
+        pack, url = self.given.give("claim")
+        return pb.OfferResponse(
+            missing=[at for at, id in enumerate(asked) if id not in known], pack=pack, url=url
+        )
+
+    def put(self, content: bytes, name: str = "file") -> presigned_writes.Stored:
+        """Store a file as a worker does."""
+        (self.folder / name).write_bytes(content)
+        output = presigned_writes.Output(0, f"/{name}", str(self.folder / name))
+        return presigned_writes.store(self.offer, [output], str(self.folder), lambda: None)
+
+    def get(self, value: bytes) -> bytes:
+        """Read a file as a worker does, and what must come through the server from it."""
+        reads = DirectReads(self.chunks)
+        urls: list[str] = []
+        parts: list[bytes] = []
+        for run in reads.pieces(value):
+            urls += reads.fresh
+            reads.fresh.clear()
+            parts += presigned_reads.read(self.connections, run.places, urls)
+            parts += self.chunks.read_many(run.others)
+        return b"".join(parts)
+
+    def gets(self) -> int:
+        return sum(1 for line in self.way.requests if line.startswith("GET") and "Signature" in line)
+
+
+@pytest.fixture
+def world(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    way = BadWay(s3.address)
+    for name, value in s3.environment(address=way.address).items():
+        monkeypatch.setenv(name, value)
+    world = World(way, tmp_path)
+    yield world
+    world.connections.close()
+    world.chunks.close()
+    way.close()
+
+
+def content(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+TEXT = b"All work and no play makes jack a dull boy.\n" * 200_000
+
+
+def test_what_a_worker_stores_is_what_the_server_would_have_stored(world: World) -> None:
+    """The same chunk list, so that equal files are found equal whichever way they came."""
+    data = content(5 << 20) + TEXT
+    [file] = world.put(data).files
+    writer = world.chunks.writer()
+    value = chunk_lists.cut(writer, [data])
+    writer.abort()
+
+    assert file.chunks == value
+
+
+def test_what_a_worker_stored_is_read_by_the_server_and_by_other_workers(world: World) -> None:
+    data = content(5 << 20) + TEXT
+    stored = world.put(data)
+
+    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+
+    [file] = stored.files
+    ids = [id for id, _ in chunk_lists.chunks_of(file.chunks)]
+    assert b"".join(world.chunks.read_many(ids)) == data
+    assert world.get(file.chunks) == data
+    assert stored.packs[0].size < len(data) - len(TEXT) // 2  # text was compressed
+
+
+def test_neighbours_in_a_pack_are_one_request(world: World) -> None:
+    stored = world.put(content(20 << 20))
+    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+
+    assert world.get(stored.files[0].chunks) == content(20 << 20)
+
+    assert world.gets() == 1
+
+
+def test_a_file_that_repeats_itself_is_read_right(world: World) -> None:
+    once = content(3 << 20)
+    data = once + content(2 << 20, seed=2) + once
+    stored = world.put(data)
+    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+
+    assert world.get(stored.files[0].chunks) == data
+
+
+def test_small_packs_in_the_index_come_through_the_server(world: World) -> None:
+    """A file of two chunks: the first in a pack of its own, the second in the index."""
+    [file] = world.put(content(1 << 20)).files
+    large, small = world.put(content(2 << 20), "large"), b"in the index"
+    world.index.add([world.given.take("claim", pack) for pack in large.packs])
+    writer = world.chunks.writer()
+    value = large.files[0].chunks + REF.pack(writer.add(small), len(small))
+    world.index.add(writer.seal())
+
+    kinds = [(len(run.places) > 0, len(run.others)) for run in DirectReads(world.chunks).pieces(value)]
+
+    assert kinds == [(True, 0), (False, 1)]
+    assert world.get(value) == content(2 << 20) + small
+    assert file.chunks not in value
+
+
+def test_chunks_that_the_store_has_are_not_put_again(world: World) -> None:
+    first = world.put(content(4 << 20))
+    world.index.add([world.given.take("claim", pack) for pack in first.packs])
+
+    again = world.put(content(4 << 20), "again")
+
+    assert again.packs == []
+    assert again.files[0].chunks == first.files[0].chunks
+
+
+# --- packs that are refused ---------------------------------------------------------------------------------
+
+
+def refused(world: World, pack: pb.StoredPack, claim: str = "claim") -> str:
+    with pytest.raises(FailedPrecondition) as caught:
+        world.given.take(claim, pack)
+    assert caught.value.message.endswith("send the bytes")
+    return caught.value.message
+
+
+def test_a_pack_of_another_claim_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+
+    assert "was not given to claim another" in refused(world, pack, "another")
+
+
+def test_a_pack_that_another_server_gave_out_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    world.given = GivenPacks(world.objects)
+
+    assert "by this server" in refused(world, pack)
+
+
+def test_a_pack_that_was_recorded_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    world.given.forget([world.given.take("claim", pack)])
+
+    refused(world, pack)
+
+
+def test_a_pack_that_was_never_put_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    name, _ = world.given.give("claim")
+    pack.pack = name
+
+    assert "it has None bytes" in refused(world, pack)
+
+
+def test_a_pack_with_other_bytes_than_its_table_says_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    [other] = world.put(content(1 << 20, seed=2), "other").packs
+    assert len(pack.columns) == len(other.columns) == ENTRY.size
+    other.columns = pack.columns
+
+    assert "does not match its id" in refused(world, other)
+
+
+def table(change: Callable[[list[int]], list[int]]) -> Callable[[pb.StoredPack], None]:
+    def apply(pack: pb.StoredPack) -> None:
+        id, *numbers = ENTRY.unpack_from(pack.columns)
+        pack.columns = ENTRY.pack(id, *change(numbers)) + pack.columns[ENTRY.size :]
+
+    return apply
+
+
+def longer(pack: pb.StoredPack) -> None:
+    pack.size += 1
+
+
+def ragged(pack: pb.StoredPack) -> None:
+    pack.columns += b"x"
+
+
+def empty(pack: pb.StoredPack) -> None:
+    pack.columns = b""
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        longer,
+        ragged,
+        empty,
+        table(lambda n: [n[0] + 1, *n[1:]]),
+        table(lambda n: [n[0], n[1] + 1, *n[2:]]),
+        table(lambda n: [n[0], n[1], n[2] + 1, n[3]]),
+        table(lambda n: [*n[:3], 7]),
+        table(lambda n: [n[0], 0, *n[2:]]),
+    ],
+    ids=["longer", "ragged", "empty", "offset", "stored", "length", "codec", "nothing"],
+)
+def test_a_table_that_does_not_fit_is_refused(world: World, spoil: Callable[[pb.StoredPack], None]) -> None:
+    [pack] = world.put(content(3 << 20)).packs
+    spoil(pack)
+
+    assert "does not fit" in refused(world, pack)
+
+
+# --- ways that are closed -----------------------------------------------------------------------------------
+
+
+def test_a_store_without_urls_offers_none() -> None:
+    objects = MemoryObjects()
+
+    assert not signs(objects)
+    assert GivenPacks(objects).give("claim") == ("", "")
+
+
+@pytest.mark.parametrize(("how", "said"), [("403", "refuses (403"), ("503", "breaks off (503")])
+def test_a_store_that_does_not_give_is_unreachable(world: World, how: str, said: str) -> None:
+    stored = world.put(content(1 << 20))
+    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.way.go_wrong(how, "GET", times=100)
+
+    with pytest.raises(StoreUnreachable) as caught:
+        world.get(stored.files[0].chunks)
+
+    assert said in str(caught.value)
+    assert "Signature" not in str(caught.value)  # the URL is a secret
+
+
+def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
+    stored = world.put(content(1 << 20))
+    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.connections.close()
+    reads = DirectReads(world.chunks)
+    runs = list(reads.pieces(stored.files[0].chunks))
+    world.way.close()
+
+    with pytest.raises(StoreUnreachable, match="does not answer"):
+        list(presigned_reads.read(world.connections, runs[0].places, reads.fresh))
+
+
+def test_a_chunk_that_was_damaged_in_the_store_is_left_to_the_server(world: World) -> None:
+    stored = world.put(content(1 << 20))
+    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    reads = DirectReads(world.chunks)
+    runs = list(reads.pieces(stored.files[0].chunks))
+    [pack] = stored.packs
+    world.objects.delete(pack.pack)
+    world.objects.put(pack.pack, [content(pack.size, seed=9)])
+
+    with pytest.raises(StoreUnreachable, match="does not match its name"):
+        list(presigned_reads.read(world.connections, runs[0].places, reads.fresh))
