@@ -6,7 +6,7 @@ from pps_world import PpsWorld, Seen, pfs
 
 from trunkline.meta import workers as worker_rows
 from trunkline.model.workers import Machine, WorkerPhase
-from trunkline.pps.autoscaler import HOPELESS_PATIENCE
+from trunkline.pps.autoscaler import UNSATISFIABLE_PATIENCE
 from trunkline.pps.startup_times import Starts
 
 NODE = Machine(name="ip-10-0-0-1", kind="node group", group="batch", instance_type="m5.xlarge")
@@ -57,14 +57,16 @@ def test_what_happened_to_a_worker_is_kept_in_order(world: PpsWorld) -> None:
     ]
 
 
-def test_a_wait_that_is_hopeless_shows_at_once_and_fails_the_pipeline_in_the_end(world: PpsWorld) -> None:
+def test_a_wait_that_is_unsatisfiable_shows_at_once_and_fails_the_pipeline_in_the_end(
+    world: PpsWorld,
+) -> None:
     autoscaling(world, 1)
     put(world, 1)
     [worker_id] = world.until_workers("edges", 1)
-    world.fleet.show(worker_id, WorkerPhase.PENDING, 'image "nope" does not exist', hopeless=True)
+    world.fleet.show(worker_id, WorkerPhase.PENDING, 'image "nope" does not exist', unsatisfiable=True)
     world.until(lambda: world.pipeline_row("edges").state == "CRASHING", "the pipeline to show it")
 
-    world.clock.ahead += HOPELESS_PATIENCE + 1
+    world.clock.ahead += UNSATISFIABLE_PATIENCE + 1
     world.wake("edges")
     job = world.until_ended("edges")
 
@@ -73,11 +75,11 @@ def test_a_wait_that_is_hopeless_shows_at_once_and_fails_the_pipeline_in_the_end
     assert job.reason == 'the pipeline cannot run: image "nope" does not exist'
 
 
-def test_a_wait_that_stops_being_hopeless_is_forgotten(world: PpsWorld) -> None:
+def test_a_wait_that_stops_being_unsatisfiable_is_forgotten(world: PpsWorld) -> None:
     autoscaling(world, 1)
     put(world, 1)
     [worker_id] = world.until_workers("edges", 1)
-    world.fleet.show(worker_id, WorkerPhase.PENDING, "the image cannot be pulled", hopeless=True)
+    world.fleet.show(worker_id, WorkerPhase.PENDING, "the image cannot be pulled", unsatisfiable=True)
     world.until(lambda: world.pipeline_row("edges").state == "CRASHING", "the pipeline to show it")
 
     world.fleet.show(worker_id, WorkerPhase.RUNNING)

@@ -80,6 +80,7 @@ class WorkerState(StrEnum):
     IDLE = "idle"
     BUSY = "busy"
     RETIRING = "retiring"
+    LOST = "lost"
     GONE = "gone"
 
 
@@ -143,8 +144,10 @@ WORKER_TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
     _W.PENDING: frozenset({_W.STARTING, _W.IDLE, _W.RETIRING, _W.GONE}),
     _W.STARTING: frozenset({_W.PENDING, _W.IDLE, _W.RETIRING, _W.GONE}),
     _W.IDLE: frozenset({_W.BUSY, _W.RETIRING, _W.GONE}),
-    _W.BUSY: frozenset({_W.IDLE, _W.RETIRING, _W.GONE}),
-    _W.RETIRING: frozenset({_W.GONE}),
+    # Lost when its lease ran out: the process may exist but does not answer, so it is stopped and replaced.
+    _W.BUSY: frozenset({_W.IDLE, _W.RETIRING, _W.LOST, _W.GONE}),
+    _W.RETIRING: frozenset({_W.LOST, _W.GONE}),
+    _W.LOST: frozenset({_W.GONE}),
     _W.GONE: frozenset(),
 }
 

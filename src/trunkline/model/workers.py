@@ -18,6 +18,16 @@ class WorkerPhase(StrEnum):
     GONE = "gone"  # its process ended; ``reason`` says how
 
 
+class WorkerEnding(StrEnum):
+    """Why a worker's process ended: whether it counts as a crash, and whether its datum lost an attempt."""
+
+    CRASHED = "crashed"  # by itself, or killed for what it did, such as using too much memory
+    REMOVED = (
+        "removed"  # evicted, deleted or drained, or its machine went away: says nothing about the worker
+    )
+    STOPPED = "stopped"  # the controller told it to stop
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """A worker that the controller wants to exist."""
@@ -51,10 +61,14 @@ class WorkerSighting:
     phase: WorkerPhase
     #: One sentence for people: why it is pending or how it ended. Empty when running.
     reason: str = ""
-    #: Pending for a reason that waiting does not mend, such as an image that does not exist.
-    hopeless: bool = False
-    #: Pending until others of the fleet go, which is no part of how long a start takes.
+    #: Pending, and waiting alone does not help: the image does not exist, or nothing can supply a machine.
+    unsatisfiable: bool = False
+    #: Unsatisfiable for lack of a machine. Somebody may add one, so this never fails the pipeline.
+    lacks_machine: bool = False
+    #: Pending until other workers of the fleet end. This time does not count as the time of a start.
     queued: bool = False
+    #: Why it ended; only meaningful when it is gone.
+    ending: WorkerEnding = WorkerEnding.CRASHED
     #: Name of the machine it is on or will be on; empty while it has none.
     machine: str = ""
 

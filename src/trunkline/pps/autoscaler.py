@@ -53,7 +53,7 @@ LOOK_CHANGING, LOOK_EACH = 0.2, 0.001
 FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
 #: Seconds that workers wait for what waiting does not mend (an image that does not exist) before the pipeline is
 #: given up: somebody may be pushing the image just now.
-HOPELESS_PATIENCE = 300.0
+UNSATISFIABLE_PATIENCE = 300.0
 #: Gaps between jobs that are remembered: enough to see a habit, few enough to follow a new one.
 GAPS = 20
 
@@ -91,7 +91,7 @@ class _Seen:
     #: Workers whose process exists now.
     begun: list[str]
     #: Why the pipeline cannot run.
-    hopeless: list[str]
+    unsatisfiable: list[str]
 
 
 class Autoscaler:
@@ -106,7 +106,7 @@ class Autoscaler:
         #: When a worker was last seen waiting for others to go: that is no part of how long a start takes.
         self._waited: dict[str, float] = {}
         #: Since when a worker waits for what waiting does not mend.
-        self._hopeless: dict[str, float] = {}
+        self._unsatisfiable: dict[str, float] = {}
         #: How long starts usually took when a worker was asked for.
         self._usual: dict[str, float | None] = {}
         self._crashes: dict[int, Crashes] = {}
@@ -225,31 +225,31 @@ class Autoscaler:
                 seen.begun.append(row.id)
             elif row.state == "retiring" and now - row.since > RETIRE_GRACE:
                 self._fleet.stop(row.id, 1.0)
-        if any((seen.machines, seen.reasons, seen.begun, seen.hopeless)):
+        if any((seen.machines, seen.reasons, seen.begun, seen.unsatisfiable)):
             self._versions.write(_take_over, pipeline.id, seen)
 
     def _waits(
         self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting, image: str, seen: _Seen
     ) -> None:
-        """Note what a worker waits for; give the pipeline up when waiting is hopeless for too long."""
+        """Note what a worker waits for; give the pipeline up when waiting is unsatisfiable for too long."""
         now = self._versions.clock.now()
         reason = sighting.reason
         if sighting.queued:
             self._waited[row.id] = now
-        elif not sighting.hopeless:
+        elif not sighting.unsatisfiable:
             # What was usual when it was asked for: a sentence that changes with every start is noise.
             usual = self._usual.setdefault(row.id, self.starts.usual(image))
             reason += opinion(usual, now - row.created)
         if reason != row.reason:
             seen.reasons.append((row.id, row.state, reason))
-        if not sighting.hopeless:
-            self._hopeless.pop(row.id, None)
+        if not sighting.unsatisfiable:
+            self._unsatisfiable.pop(row.id, None)
             return
-        since = self._hopeless.setdefault(row.id, now)
+        since = self._unsatisfiable.setdefault(row.id, now)
         if row.version == pipeline.version:
             self._crashes.setdefault(pipeline.id, Crashes(pipeline.version)).reason = sighting.reason
-            if now - since > HOPELESS_PATIENCE:
-                seen.hopeless.append(sighting.reason)
+            if now - since > UNSATISFIABLE_PATIENCE:
+                seen.unsatisfiable.append(sighting.reason)
 
     def _lost(self, pipeline: PipelineRow, row: WorkerRow, sighting: WorkerSighting | None) -> None:
         why = sighting.reason if sighting is not None else ""
@@ -271,7 +271,7 @@ class Autoscaler:
     def _forget_worker(self, worker_id: str) -> None:
         self._seen_ready.discard(worker_id)
         self._waited.pop(worker_id, None)
-        self._hopeless.pop(worker_id, None)
+        self._unsatisfiable.pop(worker_id, None)
         self._usual.pop(worker_id, None)
 
     def _crashed(self, pipeline: PipelineRow, reason: str) -> None:
@@ -300,7 +300,7 @@ class Autoscaler:
             if row.ready is None or row.id in self._seen_ready:
                 continue
             self._seen_ready.add(row.id)
-            self._hopeless.pop(row.id, None)
+            self._unsatisfiable.pop(row.id, None)
             self._crashes.pop(row.pipeline_id, None)
             seconds = max(0.0, row.ready - self._waited.pop(row.id, row.created))
             kind = row.machine["kind"] if row.machine is not None else ""
@@ -425,8 +425,8 @@ def _take_over(write: WriteTransaction, pipeline_id: int, seen: _Seen) -> None:
     workers.add_events(conn, pipeline_id, write.now, seen.reasons)
     workers.begin(conn, seen.begun, write.now)
     write.tx.wake("workers")
-    if seen.hopeless:
-        _give_up(write, pipeline_id, seen.hopeless[0])
+    if seen.unsatisfiable:
+        _give_up(write, pipeline_id, seen.unsatisfiable[0])
 
 
 def _give_up(write: WriteTransaction, pipeline_id: int, reason: str) -> None:

@@ -37,7 +37,7 @@ def test_while_the_api_is_away_the_last_known_truth_holds_and_afterwards_all_is_
     wait_until(lambda: "does not answer" in sighting(fleet, new).reason)
     assert sighting(fleet, there).phase is WorkerPhase.RUNNING
     assert sighting(fleet, new).phase is WorkerPhase.PENDING
-    assert not sighting(fleet, new).hopeless
+    assert not sighting(fleet, new).unsatisfiable
     api.away = False
 
     wait_until(lambda: len(api.pods()) == 3)
@@ -71,7 +71,7 @@ def test_a_quota_is_waited_for(api, fleet):
     fleet.start(spec)
     wait_until(lambda: sighting(fleet, spec).reason.startswith("waits for the quota of namespace work"))
     assert sighting(fleet, spec).queued
-    assert not sighting(fleet, spec).hopeless
+    assert not sighting(fleet, spec).unsatisfiable
 
     api.refusal = None
 

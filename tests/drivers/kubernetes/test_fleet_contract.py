@@ -268,10 +268,10 @@ def test_why_a_worker_waits_is_told_from_conditions_and_events(api, fleet):
 
     wait_until(lambda: "Cluster Autoscaler is adding nodes" in sighting(fleet, spec).reason)
     assert "[{workers 0->3 (max: 4)}]" in sighting(fleet, spec).reason
-    assert not sighting(fleet, spec).hopeless
+    assert not sighting(fleet, spec).unsatisfiable
 
 
-def test_an_image_that_cannot_be_pulled_is_hopeless(api, fleet):
+def test_an_image_that_cannot_be_pulled_is_unsatisfiable(api, fleet):
     spec = worker()
     fleet.start(spec)
     wait_until(lambda: len(api.pods()) == 1)
@@ -281,7 +281,7 @@ def test_an_image_that_cannot_be_pulled_is_hopeless(api, fleet):
     status = {"phase": "Pending", "containerStatuses": containers({"waiting": {}}, user=pull)}
     api.set_status(name, status)
 
-    wait_until(lambda: sighting(fleet, spec).hopeless)
+    wait_until(lambda: sighting(fleet, spec).unsatisfiable)
 
     reason = sighting(fleet, spec).reason
     assert reason.startswith(
@@ -340,14 +340,14 @@ def test_what_no_pod_can_be_is_refused_at_once(api, fleet):
     assert fleet.observe() == []
 
 
-def test_a_pod_that_the_server_finds_invalid_waits_hopelessly(api, fleet):
+def test_a_pod_that_the_server_finds_invalid_is_unsatisfiable(api, fleet):
     if not api.real:
         api.refusal = (422, "Invalid", 'Pod "x" is invalid: spec.nodeSelector: Invalid value: "no way"')
     spec = worker(pod_spec='{"nodeSelector": {"a b": "no way"}}')
 
     fleet.start(spec)
 
-    wait_until(lambda: sighting(fleet, spec).hopeless)
+    wait_until(lambda: sighting(fleet, spec).unsatisfiable)
     assert sighting(fleet, spec).reason.startswith("Kubernetes finds the pod invalid: ")
     fleet.stop(spec.worker_id, 0)
     wait_until(lambda: fleet.observe() == [])

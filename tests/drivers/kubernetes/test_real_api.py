@@ -74,7 +74,7 @@ def test_all_that_a_spec_may_set_is_taken_by_the_server(api, fleets):
 
     fleet = fleets()
     fleet.start(spec)
-    wait_until(lambda: api.pods() or sighting(fleet, spec).hopeless)
+    wait_until(lambda: api.pods() or sighting(fleet, spec).unsatisfiable)
 
     (pod,) = api.pods()
     user, own = pod["spec"]["containers"]
@@ -105,7 +105,7 @@ def test_a_pod_passes_pod_security_restricted(restricted, fleets):
 
     fleet.start(spec)
 
-    wait_until(lambda: restricted.pods() or sighting(fleet, spec).hopeless)
+    wait_until(lambda: restricted.pods() or sighting(fleet, spec).unsatisfiable)
     assert len(restricted.pods()) == 1, sighting(fleet, spec)
 
 
@@ -114,7 +114,7 @@ def test_root_is_refused_by_pod_security_restricted_with_a_sentence(restricted, 
 
     fleet.start(spec)
 
-    wait_until(lambda: sighting(fleet, spec).hopeless)
+    wait_until(lambda: sighting(fleet, spec).unsatisfiable)
     reason = sighting(fleet, spec).reason
     assert reason.startswith("namespace work forbids such a pod: violates PodSecurity")
     assert "change transform.user" in reason

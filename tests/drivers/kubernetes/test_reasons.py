@@ -146,7 +146,7 @@ LACK_IN_WORDS = (
         ),
     ],
 )
-def test_waiting_that_may_end_is_told_and_not_hopeless(waits, notes, sentence, queued):
+def test_a_wait_that_may_end_has_a_reason_and_is_not_unsatisfiable(waits, notes, sentence, queued):
     assert pod_status.waiting(waits, notes) == (sentence, False, queued)
 
 
@@ -194,12 +194,12 @@ def test_waiting_that_may_end_is_told_and_not_hopeless(waits, notes, sentence, q
         ),
     ],
 )
-def test_waiting_that_nothing_mends_is_hopeless(waits, notes, sentence):
+def test_a_wait_that_cannot_end_is_unsatisfiable(waits, notes, sentence):
     assert pod_status.waiting(waits, notes) == (sentence, True, False)
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "message", "sentence", "hopeless"),
+    ("code", "reason", "message", "sentence", "unsatisfiable"),
     [
         (
             403,
@@ -255,11 +255,11 @@ def test_waiting_that_nothing_mends_is_hopeless(waits, notes, sentence):
         ),
     ],
 )
-def test_a_pod_that_is_not_made_says_why(code, reason, message, sentence, hopeless):
+def test_a_pod_that_is_not_made_says_why(code, reason, message, sentence, unsatisfiable):
     told = pod_status.not_created(code, reason, message, "work")
 
     assert sentence in told.sentence
-    assert told.hopeless == hopeless
+    assert told.unsatisfiable == unsatisfiable
 
 
 def ended(code: int, reason: str = "Error", message: str = "") -> dict:

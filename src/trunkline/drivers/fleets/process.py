@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState
 from trunkline.errors import InvalidArgument, Unavailable
-from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
+from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,6 +155,7 @@ class ProcessFleet:
                     phase=worker.phase,
                     reason=worker.reason,
                     queued=worker.queued,
+                    ending=WorkerEnding.CRASHED if worker.kill_at is None else WorkerEnding.STOPPED,
                     machine=self._machine.name if worker.phase is WorkerPhase.RUNNING else "",
                 )
                 for worker_id, worker in self._workers.items()

@@ -150,14 +150,7 @@ class SimulatedFleet:
             return WorkerSighting(
                 worker_id=one.spec.worker_id, phase=WorkerPhase.PENDING, reason=reason, machine=name
             )
-        return WorkerSighting(
-            worker_id=inner.worker_id,
-            phase=inner.phase,
-            reason=inner.reason,
-            hopeless=inner.hopeless,
-            queued=inner.queued,
-            machine=name,
-        )
+        return replace(inner, machine=name)
 
 
 def _ready(one: _Waiting) -> float:

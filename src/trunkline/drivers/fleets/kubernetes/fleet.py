@@ -44,7 +44,7 @@ TICK = 1.0
 #: Seconds to the next try of a call that failed; doubles up to the last.
 FIRST_PAUSE, LAST_PAUSE = 0.2, 10.0
 #: Seconds to the next try of what waiting hardly mends.
-HOPELESS_PAUSE = 30.0
+UNSATISFIABLE_PAUSE = 30.0
 #: What the server must be allowed to do with pods.
 _NEEDED = ("create", "delete", "get", "list", "patch", "watch")
 
@@ -322,7 +322,7 @@ class KubernetesFleet:
             worker.done_at = time.monotonic()
             if worker.pod is None:
                 told = "was created and waits to be placed on a node"
-                worker.sighting = replace(worker.sighting, reason=told, hopeless=False, queued=False)
+                worker.sighting = replace(worker.sighting, reason=told, unsatisfiable=False, queued=False)
 
     async def _delete(self, worker: Worker) -> None:
         with self._known.lock:
@@ -367,10 +367,13 @@ class KubernetesFleet:
             with self._known.lock:
                 if worker.pod is None:  # else the watch has told meanwhile that it was created all the same
                     worker.sighting = replace(
-                        worker.sighting, reason=why.sentence, hopeless=why.hopeless, queued=why.queued
+                        worker.sighting,
+                        reason=why.sentence,
+                        unsatisfiable=why.unsatisfiable,
+                        queued=why.queued,
                     )
-            if why.hopeless:
-                pause = HOPELESS_PAUSE
+            if why.unsatisfiable:
+                pause = UNSATISFIABLE_PAUSE
         if action != "create" or kube.code(error) == 0:
             self._trouble("patch" if action == "mark" else action, "pods", error)
         return max(pause, kube.retry_after(error))

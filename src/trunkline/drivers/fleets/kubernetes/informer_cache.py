@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.drivers.fleets.kubernetes import machines, pod_status, pods
 from trunkline.drivers.fleets.kubernetes.workers import DELETED, Worker, is_marked, is_newer, labels_of
-from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting
+from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -205,12 +205,17 @@ class Known:
         self.forget(worker)
         if worker.stop_by is not None:
             return
-        reason = worker.sighting.reason
+        reason, ending = worker.sighting.reason, worker.sighting.ending
         if worker.sighting.phase is not WorkerPhase.GONE:
             worker.leaving_since = worker.leaving_since or time.monotonic()
-            reason = worker.ending(self._machines) or DELETED
+            reason, ending = worker.ending(self._machines) or DELETED, WorkerEnding.REMOVED
         self._gone[worker.worker_id] = replace(
-            worker.sighting, phase=WorkerPhase.GONE, reason=reason, hopeless=False, queued=False
+            worker.sighting,
+            phase=WorkerPhase.GONE,
+            reason=reason,
+            ending=ending,
+            unsatisfiable=False,
+            queued=False,
         )
         while len(self._gone) > GONE_KEPT:
             self._gone.popitem(last=False)

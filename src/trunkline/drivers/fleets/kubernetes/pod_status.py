@@ -1,7 +1,7 @@
 """Why a worker's pod waits and how it ended, in one sentence each. Pure.
 
 The cluster tells it in three places: conditions of the pod, states of its containers, and events about it.
-Only states that waiting does not mend are hopeless; a machine on its way never is.
+Only states that waiting does not mend are unsatisfiable; a machine on its way never is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class WaitReason(NamedTuple):
 
     sentence: str
     #: Waiting does not mend it.
-    hopeless: bool = False
+    unsatisfiable: bool = False
     #: It waits for others to go, and for nothing that is on its way.
     queued: bool = False
 
@@ -100,7 +100,7 @@ def _on_fargate(message: str, notes: Mapping[str, Note]) -> WaitReason:
     if not told:
         return WaitReason("Fargate is starting a node for it, which takes about a minute")
     # Whatever it is, a node is not on its way: that is no part of how long a start takes. It may pass by itself
-    # (a claim that gets bound, a quota that grows), so none of it is hopeless.
+    # (a claim that gets bound, a quota that grows), so none of it is unsatisfiable.
     if "not supported on Fargate" in told or "exceed" in told:
         return WaitReason(f"Fargate does not take this pod: {_short(told)}", queued=True)
     if "profile" in told:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from trunkline.drivers.fleets.kubernetes import pod_status, pods
-from trunkline.model.workers import WorkerPhase, WorkerSighting
+from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSighting
 
 if TYPE_CHECKING:
     import asyncio
@@ -128,9 +128,10 @@ class Worker:
             worker_id=self.worker_id,
             phase=phase,
             reason=told.sentence,
-            hopeless=told.hopeless,
+            unsatisfiable=told.unsatisfiable,
             queued=told.queued,
             machine=node_of(pod) or pod_status.nominated(pod, self.notes),
+            ending=self.ending_kind(machines),
         )
 
     def ending(self, machines: Mapping[str, Machine]) -> str:
@@ -144,6 +145,15 @@ class Worker:
             return DELETED
         return pod_status.ending(self.pod, node)
 
+    def ending_kind(self, machines: Mapping[str, Machine]) -> WorkerEnding:
+        """Return whether an end of it now is a crash, a removal by others, or an answer to ``stop``."""
+        if self.stop_by is not None:
+            return WorkerEnding.STOPPED
+        if self.pod is None or self.leaving_since:
+            return WorkerEnding.REMOVED
+        disrupted = pod_status.disruption(self.pod, machines.get(node_of(self.pod)))
+        return WorkerEnding.REMOVED if disrupted else WorkerEnding.CRASHED
+
     def overdue(self, now: float) -> None:
         """Draw conclusions from what should have happened by now."""
         told = self.told_stop_by
@@ -153,13 +163,14 @@ class Worker:
             return
         metadata = self.pod.metadata
         grace = (metadata.deletionGracePeriodSeconds if metadata is not None else 0) or 0
-        gone = ""
+        gone, ending = "", WorkerEnding.CRASHED
         if self.leaving_since and now > self.leaving_since + grace + FORCE_AFTER:
             gone = f"was lost with its node {self.sighting.machine}, which does not answer"
+            ending = WorkerEnding.REMOVED
         elif self.command_ended_at and now > self.command_ended_at + COMMAND_GRACE:
             gone = pod_status.ending(self.pod)
         if gone:
-            self.sighting = replace(self.sighting, phase=WorkerPhase.GONE, reason=gone)
+            self.sighting = replace(self.sighting, phase=WorkerPhase.GONE, reason=gone, ending=ending)
 
 
 def labels_of(pod: Pod) -> Mapping[str, str]:
