@@ -37,6 +37,9 @@ class TrunklineError(Exception):
     #: Whether the same request may succeed later without being changed.
     retryable: ClassVar[bool] = False
 
+    #: Whether a server answered it; false for what was noticed before anything was sent.
+    answered = False
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message

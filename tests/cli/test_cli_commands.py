@@ -197,9 +197,77 @@ def test_a_broken_spec_is_refused_with_line_and_column_before_anything_is_sent(r
 
     outcome = run("create", "pipeline", "-f", str(path))
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert re.search(r"edges\.json.*line 3.*column", outcome.err)
     assert not server.asked
+
+
+def test_the_refused_spec_of_several_is_named_with_what_took_effect_before_it(run, server, tmp_path):
+    path = tmp_path / "two.json"
+    path.write_text('{"pipeline": {"name": "good"}}{"pipeline": {"name": "bad"}}')
+    refusals = iter(
+        [pps_pb2.CreatePipelineV2Response(), Refusal(grpc.StatusCode.INVALID_ARGUMENT, "nothing to run")]
+    )
+    server.answers["CreatePipelineV2"] = lambda _request: next(refusals)
+
+    outcome = run("create", "pipeline", "-f", str(path))
+
+    assert outcome.code == 1
+    assert (
+        'two.json, spec 2 of 2 (pipeline "bad"): nothing to run; the 1 before it took effect' in outcome.err
+    )
+
+
+def test_a_spec_that_is_not_text_is_refused_in_one_line(run, server, tmp_path):
+    path = tmp_path / "spec.bin"
+    path.write_bytes(bytes(range(256)))
+
+    outcome = run("create", "pipeline", "-f", str(path))
+
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "spec.bin is not a spec" in outcome.err
+    assert not server.asked
+
+
+def test_a_missing_spec_ends_with_3(run, tmp_path):
+    assert run("create", "pipeline", "-f", str(tmp_path / "none.json")).code == 3
+
+
+def test_an_update_says_that_old_output_stays(run, server, tmp_path):
+    path = tmp_path / "edges.json"
+    path.write_text('{"pipeline": {"name": "edges"}}')
+    versions = iter([1, 2])
+    server.answers["InspectPipeline"] = lambda request: pps_pb2.PipelineInfo(version=next(versions))
+
+    outcome = run("update", "pipeline", "-f", str(path))
+
+    assert outcome.code == 0
+    assert "--reprocess runs them again" in outcome.err
+
+
+def test_the_repos_of_a_spec_are_those_of_its_project(run, server, tmp_path):
+    path = tmp_path / "total.json"
+    path.write_text(
+        '{"pipeline": {"name": "total"}, "input": {"cross": [{"pfs": {"repo": "raw", "glob": "/"}}]}}'
+    )
+
+    run("list", "datum", "-f", str(path), "--project", "sales")
+
+    assert server.asked["ListDatum"][0].input.cross[0].pfs.project == "sales"
+
+
+def test_a_forced_delete_of_a_project_deletes_its_pipelines_and_repos_first(run, server):
+    run("delete", "project", "art", "-f")
+
+    assert list(server.asked) == ["InspectProject", "DeletePipelines", "DeleteRepos", "DeleteProject"]
+
+
+@pytest.mark.parametrize("noun", ["repo", "pipeline"])
+def test_an_empty_list_of_an_unknown_project_ends_with_3(run, server, noun):
+    server.answers["InspectProject"] = Refusal(grpc.StatusCode.NOT_FOUND, "project nope not found")
+
+    assert run("list", noun, "--project", "nope").code == 3
 
 
 def test_a_dry_run_prints_what_would_take_effect(run, server, tmp_path):
@@ -282,7 +350,7 @@ def test_list_job_filters_by_state(run, server):
 def test_what_is_not_a_job_is_refused_before_asking(run, server, word):
     outcome = run("stop", "job", word)
 
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "is not a" in outcome.err
     assert not server.asked
 
@@ -383,9 +451,9 @@ def test_version_shows_both_sides(run, server):
     ],
 )
 def test_an_error_of_the_server_is_one_line_and_its_exit_code(run, server, code, expected):
-    server.answers["CreateRepo"] = Refusal(code, 'repo "images" is trouble; mend it')
+    server.answers["CreateRepo"] = Refusal(code, 'repo "images" is trouble; fix it')
 
-    assert run("create", "repo", "images") == (expected, "", 'trunkline: repo "images" is trouble; mend it\n')
+    assert run("create", "repo", "images") == (expected, "", 'trunkline: repo "images" is trouble; fix it\n')
 
 
 def test_top_prints_a_line_per_change_and_ends_when_all_rests(run, server):

@@ -86,11 +86,13 @@ def test_a_server_that_takes_no_chunks_is_sent_the_bytes(run, server, tree):
 
 def test_only_regular_files_are_read_twice(tree):
     os.mkfifo(tree / "pipe")
-    planned = uploads.plan(["a.txt", "d/b.txt"], "/in", recursive=False)
+    planned = uploads.plan(["a.txt", "d/b.txt"], "/in", recursive=False, skipped=print)
 
     assert chunked_upload.possible(planned)
     for other in ("pipe", "-", "https://example.org/x"):
-        assert not chunked_upload.possible([*planned, *uploads.plan([other], "/x", recursive=False)])
+        assert not chunked_upload.possible(
+            [*planned, *uploads.plan([other], "/x", recursive=False, skipped=print)]
+        )
 
 
 def test_standard_input_is_put_under_the_name_given(spawn, server):
@@ -138,7 +140,7 @@ def test_a_list_of_files_is_read(run, server, tree):
     ],
 )
 def test_names_follow_from_source_and_target(tree, sources, path, expected):
-    assert [upload.path for upload in uploads.plan(sources, path, recursive=True)] == expected
+    assert [upload.path for upload in uploads.plan(sources, path, recursive=True, skipped=print)] == expected
 
 
 def test_a_folder_needs_to_be_meant(run, server, tree):
@@ -160,7 +162,7 @@ def test_a_missing_file_is_noticed_before_anything_is_sent(run, server, tree):
 
 def test_standard_input_wants_a_name(tree):
     with pytest.raises(UsageError, match="standard input has no name"):
-        uploads.plan(["-"], "", recursive=False)
+        uploads.plan(["-"], "", recursive=False, skipped=print)
 
 
 def test_a_refused_put_says_what_the_server_said(run, server, tree):
@@ -297,6 +299,7 @@ def test_diff_tells_what_changed_and_leaves_folders_out(run, server):
 
 def test_copy_and_delete_are_operations_on_the_target(run, server):
     run("copy", "file", f"a@{ID}:/x", "b@master:/y", "--append")
+    server.answers["InspectFile"] = pfs_pb2.FileInfo(file_type="DIR")
     run("delete", "file", "b@master:/folder", "-r")
 
     copied, deleted = (asked[1] for asked in server.asked["ModifyFile"])
@@ -305,9 +308,51 @@ def test_copy_and_delete_are_operations_on_the_target(run, server):
     assert deleted.delete_file.path == "/folder/"
 
 
-def test_deleting_everything_must_be_meant(run, server):
-    assert run("delete", "file", "b@master").code == 2
-    assert not server.asked
+@pytest.mark.parametrize("file", ["b@master", "b@master:/folder", "b@master:/folder/"])
+def test_a_folder_is_deleted_only_with_r(run, server, file):
+    server.answers["InspectFile"] = pfs_pb2.FileInfo(file_type="DIR")
+
+    outcome = run("delete", "file", file)
+
+    assert outcome.code == 2
+    assert "add -r" in outcome.err
+    assert "ModifyFile" not in server.asked
+
+
+def test_deleting_what_does_not_exist_ends_with_3_and_makes_no_commit(run, server):
+    server.answers["InspectFile"] = Refusal(grpc.StatusCode.NOT_FOUND, "file /nope not found")
+
+    assert run("delete", "file", "b@master:/nope").code == 3
+    assert "ModifyFile" not in server.asked
+
+
+def test_listing_a_folder_that_does_not_exist_ends_with_3(run, server):
+    server.answers["InspectFile"] = Refusal(grpc.StatusCode.NOT_FOUND, "file /nope not found")
+
+    assert run("list", "file", "b@master:/nope").code == 3
+
+
+def test_a_folder_that_is_missing_is_named_before_anything_is_read(run, server, tmp_path):
+    server.answers["InspectFile"] = pfs_pb2.FileInfo(size_bytes=1)
+
+    outcome = run("get", "file", "b@master:/a", "-o", str(tmp_path / "none" / "a"))
+
+    assert outcome.code == 3
+    assert f"folder {tmp_path / 'none'} does not exist" in outcome.err
+
+
+def test_what_is_left_out_of_a_folder_is_named_and_a_loop_ends(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_text("x")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    left_out: list[str] = []
+
+    planned = uploads.plan([str(tmp_path)], "/in", recursive=True, skipped=left_out.append)
+
+    assert [upload.path for upload in planned] == ["/in/sub/a"]
+    assert [sentence.split(":")[0].rsplit("/", 1)[1] for sentence in left_out] == ["loop", "gone", "pipe"]
 
 
 @given(st.text(min_size=1), st.binary(max_size=300))

@@ -108,9 +108,9 @@ def _read(source: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except ValueError as error:
-        raise FailedPrecondition(f"{source} is broken ({error}); mend or remove it") from error
+        raise FailedPrecondition(f"{source} is broken ({error}); fix or remove it") from error
     if not isinstance(found, dict):
-        raise FailedPrecondition(f"{source} does not hold a JSON object; mend or remove it")
+        raise FailedPrecondition(f"{source} does not hold a JSON object; fix or remove it")
     return found
 
 

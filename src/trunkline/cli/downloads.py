@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trunkline.client.protowire import bytes_value
-from trunkline.errors import DataLoss
+from trunkline.errors import DataLoss, NotFound
 
 if TYPE_CHECKING:
     import tarfile
@@ -103,6 +103,9 @@ def _whole(path: str) -> Iterator[str]:
     if os.path.exists(path) and not os.path.isfile(path):
         yield path  # a device or a pipe is written to as it is
         return
+    parent = os.path.dirname(path) or "."
+    if not os.path.isdir(parent):
+        raise NotFound(f"{path} cannot be written: folder {parent} does not exist; create it first")
     partial = f"{path}.part{os.getpid()}"
     try:
         yield partial

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.errors import TrunklineError
+from trunkline.errors import InvalidArgument, TrunklineError
 
 OK = 0
 FAILURE = 1
@@ -34,14 +34,14 @@ class UsageError(TrunklineError):
 
 
 class JobFailed(TrunklineError):
-    """What was waited for has ended badly."""
+    """A job or commit that was waited for has failed."""
 
     code = "JOB_FAILED"
 
 
 def exit_code(error: TrunklineError) -> int:
     """Return the code with which ``error`` ends the program."""
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) or (isinstance(error, InvalidArgument) and not error.answered):
         return USAGE
     if isinstance(error, JobFailed):
         return JOB_FAILED

@@ -6,19 +6,24 @@ Data goes to standard output, notes to standard error.
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.cli import config
+from trunkline.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from trunkline.client.channel import Channel
     from trunkline.client.stubs import Service
     from trunkline.model.names import CommitRef, FileRef, PipelineName, RepoName
     from trunkline.rpc.gen import pfs_pb2, pps_pb2
+
+T = TypeVar("T")
 
 
 class Invocation:
@@ -75,6 +80,17 @@ class Invocation:
         """Seconds after which a wait is given up."""
         return self.duration("timeout")
 
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Explain a wait that ``--timeout`` ends; ``what`` names the thing that was waited for."""
+        try:
+            yield
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"{what} was not finished after {self.options.timeout}; it continues,"
+                " wait again with a longer --timeout"
+            ) from error
+
     def duration(self, option: str) -> float | None:
         """Return the seconds an option says, None when it was not given."""
         text = getattr(self.options, option)
@@ -84,6 +100,26 @@ class Invocation:
         from trunkline.model.durations import parse_duration
 
         return float(text) if text.isdigit() else parse_duration(text, f"--{option}")
+
+    def existing(self, infos: Iterable[T], anything: object) -> Iterator[T]:
+        """Yield ``infos``; when there are none, check that the project exists.
+
+        Args:
+            infos: the answer of a list call for the project in use.
+            anything: true when the list is not that of the project in use.
+
+        Raises:
+            NotFound: the project does not exist.
+        """
+        from trunkline.rpc.gen import pfs_pb2
+
+        empty = True
+        for info in infos:
+            empty = False
+            yield info
+        if empty and not anything:
+            project = pfs_pb2.Project(name=self.project)
+            self.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=project))
 
     def note(self, text: str) -> None:
         """Say something to the person, unless --quiet."""

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"trunkline: {error.message}", file=sys.stderr)
         return exit_codes.exit_code(error)
     except BrokenPipeError:
-        # Whoever read our output has seen enough, as "head" does. Python must not complain at exit either.
+        # The reader of our output has closed it, as "head" does. Python must not complain at exit either.
         _discard_output()
         return exit_codes.OK
     except KeyboardInterrupt:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"trunkline: {where}{error.strerror or error}", file=sys.stderr)
-        return exit_codes.FAILURE
+        return exit_codes.NOT_FOUND if isinstance(error, FileNotFoundError) else exit_codes.FAILURE
     return code
 
 
@@ -56,7 +56,7 @@ def _run(words: Sequence[str]) -> int:
 def _help(beginning: str, *, wanted: bool) -> int:
     if not wanted:
         nouns = ", ".join(known[len(beginning) + 1 :] for known in TABLE if known.startswith(f"{beginning} "))
-        raise exit_codes.UsageError(f'"trunkline {beginning}" wants one more word: {nouns}')
+        raise exit_codes.UsageError(f'"trunkline {beginning}" needs a resource; choose one of: {nouns}')
     print(parsing.overview(beginning))
     return exit_codes.OK
 

@@ -82,7 +82,7 @@ def show_one(
 def form_of(invocation: Invocation) -> str:
     """Return how the options ask for it to be printed."""
     options = invocation.options
-    form: str = options.output or ("json" if options.raw else "table")
+    form: str = "json" if options.raw and options.output in (None, "table") else options.output or "table"
     return form
 
 

@@ -50,12 +50,29 @@ SHOWING = (
         "-o",
         "--output",
         choices=("table", "json", "yaml", "jsonl", "name"),
-        help="how to print it (table); json and yaml print one document after the other",
+        help="output format (table); json and yaml print one document after the other",
     ),
     argument("--raw", action="store_true", help="the same as -o json"),
-    argument("--full-timestamps", action="store_true", help="print times whole, not as ages"),
+    argument("--full-timestamps", action="store_true", help="print times in full instead of ages"),
 )
-TIMEOUT = argument("--timeout", metavar="DURATION", help="give up after this long, such as 90s or 5m (never)")
+
+
+def limit_option(what: str) -> Argument:
+    """Return the ``-n`` option of a list; ``what`` ends its help."""
+    return argument("-n", "--number", type=_natural, default=0, help=f"at most that many {what}")
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of 0 or more')
+    return int(text)
+
+
+TIMEOUT = argument(
+    "--timeout",
+    metavar="DURATION",
+    help="give up after this time, such as 90s or 5m (default: wait without limit)",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -111,7 +128,8 @@ def _leading_options(words: list[str]) -> tuple[list[str], list[str]]:
             at += 1
         else:
             raise UsageError(
-                f'"{words[at]}" is no option here; write it after the command, see "trunkline --help"'
+                f'unknown option "{words[at]}" before the command; options of a command follow it,'
+                ' see "trunkline COMMAND --help"'
             )
     if words[at : at + 1] == ["--version"]:
         return words[:at], ["version"]
@@ -133,10 +151,10 @@ def _unknown(name: str, word: str, whole: str) -> UsageError:
     near = near or difflib.get_close_matches(word, nexts, 1)
     if near:
         meant = near[0] if near[0] in known else f"{name} {near[0]}".strip()
-        return UsageError(f'"trunkline {whole}" is no command; did you mean "trunkline {meant}"?')
+        return UsageError(f'unknown command "trunkline {whole}"; did you mean "trunkline {meant}"?')
     if name:
-        return UsageError(f'"{word}" is nothing to {name}; it can be: {", ".join(nexts)}')
-    return UsageError(f'"trunkline {word}" is no command; see "trunkline --help"')
+        return UsageError(f'unknown resource "{word}" for "{name}"; expected one of: {", ".join(nexts)}')
+    return UsageError(f'unknown command "trunkline {word}"; see "trunkline --help"')
 
 
 def load(name: str) -> Command:
@@ -153,11 +171,11 @@ def parser(name: str, command: Command) -> Parser:
     made = Parser(f"trunkline {name}", description=summary, formatter_class=_Help, allow_abbrev=False)
     for names, settings in command.arguments:
         made.add_argument(*names, **settings)
-    common = made.add_argument_group("everywhere")
+    common = made.add_argument_group("global options")
     common.add_argument("--address", metavar="HOST:PORT", help="the server to talk to")
     common.add_argument("--context", metavar="NAME", help="the context that names the server")
-    common.add_argument("--project", metavar="NAME", help="the project of names without one")
-    common.add_argument("-q", "--quiet", action="store_true", help="no notes and no progress")
+    common.add_argument("--project", metavar="NAME", help="project of names that do not state one")
+    common.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress")
     return made
 
 
@@ -169,5 +187,5 @@ def overview(beginning: str = "") -> str:
     if not beginning:
         lines += ["Versioned data and incremental pipelines whose workers come and go with the work.", ""]
     lines += [f"  {name:{width}}  {TABLE[name][1]}" for name in names]
-    lines += ["", '"trunkline COMMAND --help" tells more about each.']
+    lines += ["", '"trunkline COMMAND --help" describes each.']
     return "\n".join(lines)

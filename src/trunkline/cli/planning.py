@@ -43,7 +43,7 @@ def count(text: str) -> int:
     """Read a whole number of 1 or more, as argparse's ``type``."""
     number = _number(text, least=1.0, strict=False)
     if number != int(number):
-        raise argparse.ArgumentTypeError(f'"{text}" is no whole number')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number')
     return int(number)
 
 
@@ -54,7 +54,7 @@ def _number(text: str, *, least: float, strict: bool) -> float:
         number = float("nan")
     if not (number > least if strict else number >= least) or number == float("inf"):
         bound = "above 0" if strict else f"of {least:g} or more"
-        raise argparse.ArgumentTypeError(f'"{text}" is no number {bound}')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number {bound}')
     return number
 
 

@@ -43,7 +43,9 @@ class Upload(NamedTuple):
         return self.source.startswith(_SCHEMES)
 
 
-def plan(sources: Sequence[str], path: str, *, recursive: bool) -> list[Upload]:
+def plan(
+    sources: Sequence[str], path: str, *, recursive: bool, skipped: Callable[[str], None]
+) -> list[Upload]:
     """Say what goes where.
 
     Args:
@@ -51,6 +53,7 @@ def plan(sources: Sequence[str], path: str, *, recursive: bool) -> list[Upload]:
         path: where to; empty to keep the sources' own names, a folder if it ends in ``/`` or there are
             several sources.
         recursive: whether folders are taken.
+        skipped: called with a sentence for each entry of a folder that is left out.
 
     Raises:
         UsageError: standard input without a path, or a folder without ``recursive``.
@@ -61,7 +64,9 @@ def plan(sources: Sequence[str], path: str, *, recursive: bool) -> list[Upload]:
     for source in sources:
         if source == STDIN:
             if not path or path.endswith("/"):
-                raise UsageError("standard input has no name; give the file's path, as in repo@branch:/path")
+                raise UsageError(
+                    "standard input has no name; give the path to write, as in repo@branch:/path"
+                )
             uploads.append(Upload(source, _joined(path), None))
             continue
         name = os.path.basename(os.path.normpath(source))
@@ -72,22 +77,37 @@ def plan(sources: Sequence[str], path: str, *, recursive: bool) -> list[Upload]:
         if is_folder:
             if not recursive:
                 raise UsageError(f"{source} is a folder; add -r to put everything below it")
-            uploads += _folder(source, target)
+            uploads += _folder(source, target, skipped)
         else:
             uploads.append(Upload(source, _joined(target), _size(source)))
     return uploads
 
 
-def _folder(source: str, path: str) -> Iterator[Upload]:
+def _folder(source: str, path: str, skipped: Callable[[str], None]) -> Iterator[Upload]:
+    """Yield the files below a folder; links are followed, but not into a folder that contains them."""
+
     def failed(error: OSError) -> None:
         raise error
 
     for folder, subfolders, names in os.walk(source, followlinks=True, onerror=failed):
+        for name in sorted(subfolders):
+            full = os.path.join(folder, name)
+            if os.path.islink(full) and _contains(os.path.realpath(full), os.path.realpath(folder)):
+                subfolders.remove(name)
+                skipped(f"left out {full}: it links to a folder that contains it")
         subfolders.sort()
         for name in sorted(names):
             full = os.path.join(folder, name)
-            if os.path.isfile(full):  # sockets and pipes have no content to put
+            if os.path.isfile(full):
                 yield Upload(full, _joined(f"{path}/{os.path.relpath(full, source)}"), os.path.getsize(full))
+            elif os.path.exists(full):
+                skipped(f"left out {full}: it is not a regular file")
+            else:
+                skipped(f"left out {full}: it links to a file that does not exist")
+
+
+def _contains(folder: str, path: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
 
 
 def _joined(path: str) -> str:
@@ -100,7 +120,8 @@ def _size(source: str) -> int | None:
     try:
         return os.path.getsize(source)
     except OSError as error:
-        raise NotFound(f"{source}: {(error.strerror or 'cannot be read').lower()}; check the path") from error
+        hint = "quote no pattern; repeat -f for each file" if "*" in source else "check the path"
+        raise NotFound(f"{source}: {(error.strerror or 'cannot be read').lower()}; {hint}") from error
 
 
 def send(
@@ -198,7 +219,7 @@ def read_list(source: str) -> list[str]:
     else:
         with open(source, encoding="utf-8") as file:
             lines = file.read().splitlines()
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
+    sources = [line.strip() for line in lines if line.strip()]
+    if not sources:
         raise InvalidArgument(f"{source} names no files; write one path or URL per line")
-    return found
+    return sources

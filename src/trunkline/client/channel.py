@@ -316,7 +316,9 @@ class _Call:
                 raise errors.DataLoss(f"the answer of {self._where} ends inside a message; try again")
             return
         kind = ERRORS.get(code, errors.TrunklineError)
-        raise kind(message or f"{self._where} answered with status {code} and no message; see its log")
+        error = kind(message or f"{self._where} answered with status {code} and no message; see its log")
+        error.answered = True
+        raise error
 
     def _status_of_other_ends(self) -> tuple[int, str]:
         reset = self._stream.reset

@@ -280,7 +280,9 @@ class Connection:
         if self.deadline is not None:
             milliseconds = (self.deadline - monotonic()) * 1000
             if milliseconds <= 0:
-                raise DeadlineExceeded(f"{self.name} did not answer in the time given; allow more time")
+                raise DeadlineExceeded(
+                    f"{self.name} did not answer within the call's time limit; allow more time"
+                )
         try:
             self._poll.modify(self._socket, events)
             ready = self._poll.poll(milliseconds)

@@ -107,6 +107,7 @@ COMMANDS = {
     "inspect branch": Command(inspect, (BRANCH, *SHOWING)),
     "list branch": Command(list_, (argument("repo", metavar="REPO"), *SHOWING)),
     "delete branch": Command(
-        delete, (BRANCH, argument("-f", "--force", action="store_true", help="also when others depend on it"))
+        delete,
+        (BRANCH, argument("-f", "--force", action="store_true", help="even if other branches depend on it")),
     ),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
-from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
+from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument, limit_option
 from trunkline.model.names import is_id, parse_commit
 from trunkline.rpc.gen import pfs_pb2
 
@@ -81,7 +81,7 @@ def list_(invocation: Invocation) -> None:
     options = invocation.options
     if is_id(options.commit):
         raise UsageError(
-            f'list commit wants a repo or branch; try "trunkline inspect commit {options.commit}"'
+            f'list commit takes a repo or branch; for one id use "trunkline inspect commit {options.commit}"'
         )
     request = pfs_pb2.ListCommitRequest(number=options.number, reverse=options.reverse, all=options.all)
     if "@" in options.commit:
@@ -123,14 +123,15 @@ def wait(invocation: Invocation) -> None:
     """
     options = invocation.options
     infos: Iterable[pfs_pb2.CommitInfo]
-    if is_id(options.commit):
-        wanted = pfs_pb2.CommitSet(id=options.commit)
-        request = pfs_pb2.InspectCommitSetRequest(commit_set=wanted, wait=True)
-        infos = list(invocation.pfs.InspectCommitSet(request, invocation.timeout))
-    else:
-        commit = invocation.commit(options.commit)
-        one = pfs_pb2.InspectCommitRequest(commit=commit, wait=pfs_pb2.CommitState.FINISHED)
-        infos = [invocation.pfs.InspectCommit(one, invocation.timeout)]
+    with invocation.waiting(f"commit {options.commit}"):
+        if is_id(options.commit):
+            commit_set = pfs_pb2.CommitSet(id=options.commit)
+            request = pfs_pb2.InspectCommitSetRequest(commit_set=commit_set, wait=True)
+            infos = list(invocation.pfs.InspectCommitSet(request, invocation.timeout))
+        else:
+            commit = invocation.commit(options.commit)
+            single = pfs_pb2.InspectCommitRequest(commit=commit, wait=pfs_pb2.CommitState.FINISHED)
+            infos = [invocation.pfs.InspectCommit(single, invocation.timeout)]
     _show_commits(invocation, infos)
     for info in infos:
         if info.error:
@@ -223,7 +224,7 @@ COMMANDS = {
         (
             argument("commit", metavar="REPO[@BRANCH-OR-ID]", help="ids count back from there"),
             argument("-f", "--from", dest="since", metavar="BRANCH-OR-ID", help="stop at this commit"),
-            argument("-n", "--number", type=int, default=0, help="at most that many"),
+            limit_option("commits"),
             argument("--reverse", action="store_true", help="oldest first"),
             argument("--all", action="store_true", help="also commits that pipelines made"),
             *SHOWING,

@@ -27,13 +27,17 @@ def set_(invocation: Invocation) -> None:
     from trunkline.client.channel import parse_address
 
     options = invocation.options
+    if not options.name or any(c.isspace() or not c.isprintable() for c in options.name):
+        raise UsageError(
+            f'"{options.name}" is not a valid context name; leave spaces and control characters out'
+        )
     known = config.load()
     context = known["contexts"].get(options.name, {})
     if options.address:
         parse_address(options.address)
         context["address"] = options.address
     if "address" not in context:
-        raise UsageError(f"config set context {options.name} wants --address HOST:PORT")
+        raise UsageError(f"config set context {options.name} needs --address HOST:PORT")
     if options.project:
         context["project"] = options.project
     known["contexts"][options.name] = context

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.jobs import JOB, job_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ def list_(invocation: Invocation) -> None:
     """List the datums of a job, or those that a spec would make now."""
     options = invocation.options
     if bool(options.job) == bool(options.file):
-        raise UsageError("list datum wants either PIPELINE@ID or -f SPEC")
+        raise UsageError("list datum needs either PIPELINE@ID or -f SPEC")
     request = pps_pb2.ListDatumRequest(number=options.number)
     if options.job:
         request.job.CopyFrom(invocation.job(options.job))
     else:
-        _set_input(request, options.file)
+        _set_input(invocation, request, options.file)
     if options.state:
         wanted = pps_pb2.ListDatumRequest.Filter(state=[state.upper() for state in options.state])
         request.filter.CopyFrom(wanted)
@@ -52,7 +52,8 @@ def list_(invocation: Invocation) -> None:
     output.show_many(invocation, found, COLUMNS, row, lambda info: info.datum.id)
 
 
-def _set_input(request: pps_pb2.ListDatumRequest, source: str) -> None:
+def _set_input(invocation: Invocation, request: pps_pb2.ListDatumRequest, source: str) -> None:
+    """Fill in the input of the first spec of a file; its repos are those of the pipeline's project."""
     import json
 
     from google.protobuf.json_format import Parse, ParseError
@@ -65,6 +66,18 @@ def _set_input(request: pps_pb2.ListDatumRequest, source: str) -> None:
         Parse(json.dumps(spec.get("input") or {}), request.input)
     except ParseError as error:
         raise InvalidArgument(f"the input in {source} cannot be used: {error}") from error
+    pipeline = spec.get("pipeline")
+    project = pipeline.get("project") if isinstance(pipeline, dict) else None
+    name = project.get("name") if isinstance(project, dict) else project
+    _set_project(request.input, str(name or invocation.project))
+
+
+def _set_project(node: pps_pb2.Input, project: str) -> None:
+    """Put every repo of an input that names no project into ``project``."""
+    if node.HasField("pfs") and not node.pfs.project:
+        node.pfs.project = project
+    for child in (*node.cross, *node.union, *node.join, *node.group):
+        _set_project(child, project)
 
 
 def inspect(invocation: Invocation) -> None:
@@ -115,13 +128,16 @@ COMMANDS = {
                 choices=("starting", "success", "skipped", "recovered", "failed", "unknown"),
                 help="only datums in this state; may be repeated",
             ),
-            argument("-n", "--number", type=int, default=0, help="at most that many"),
+            limit_option("datums"),
             *SHOWING,
         ),
     ),
     "inspect datum": Command(inspect, (JOB, argument("datum", metavar="DATUM"), *SHOWING)),
     "restart datum": Command(
         restart,
-        (JOB, argument("filters", metavar="FILTER", nargs="+", help="a path or hash of each wanted datum")),
+        (
+            JOB,
+            argument("filters", metavar="FILTER", nargs="+", help="a path or hash of each datum to restart"),
+        ),
     ),
 }

@@ -30,7 +30,8 @@ def _become(program: str, *arguments: str) -> None:
 
     if find_spec("skimage") is None or find_spec("sklearn") is None:
         raise FailedPrecondition(
-            "the photographs of the demo are in scikit-image and scikit-learn; pip install 'trunkline[demo]'"
+            "the photographs of the demo come from scikit-image and scikit-learn, which are not installed;"
+            " install Trunkline with its extra \"demo\", in a clone: pip install '.[demo]'"
         )
     path = os.path.join(_folder(), program)
     os.execv(sys.executable, [sys.executable, path, *arguments])

@@ -128,7 +128,7 @@ def pairs_of(texts: Sequence[str], option: str) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise UsageError(f'{option} "{text}" is no KEY=VALUE; write for example {option} node=fargate')
+            raise UsageError(f'{option} "{text}" is not KEY=VALUE; write for example {option} node=fargate')
         pairs[key] = value
     return pairs
 

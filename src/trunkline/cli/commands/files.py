@@ -12,7 +12,7 @@ from trunkline.cli.progress import Progress
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trunkline.cli.invocation import Invocation
 
@@ -30,10 +30,10 @@ def put(invocation: Invocation) -> None:
     path = options.file.partition(":")[2]  # as it was written: a slash at its end makes it a folder
     sources = [*options.sources, *(uploads.read_list(options.input) if options.input else ())]
     if not sources:
-        raise UsageError("put file wants -f FILE (- is standard input), or -i LIST")
-    planned = uploads.plan(sources, path, recursive=options.recursive)
-    known = [upload.size for upload in planned if upload.size is not None]
-    total = sum(known) if len(known) == len(planned) else None
+        raise UsageError("put file needs -f FILE (- is standard input) or -i LIST")
+    planned = uploads.plan(sources, path, recursive=options.recursive, skipped=invocation.note)
+    sizes = [upload.size for upload in planned if upload.size is not None]
+    total = sum(sizes) if len(sizes) == len(planned) else None
 
     with Progress(total, quiet=invocation.quiet) as progress:
         uploads.send(invocation.channel, file.commit, planned, append=options.append, count=progress.add)
@@ -50,7 +50,7 @@ def get(invocation: Invocation) -> None:
     request = pfs_pb2.GetFileRequest(file=file, offset=options.offset).SerializeToString()
     to_stdout = options.output in ("-", None)
     if options.recursive and to_stdout:
-        raise UsageError("get file -r wants -o FOLDER to write to")
+        raise UsageError("get file -r needs -o FOLDER to write to")
     quiet = invocation.quiet or to_stdout
     total = None if quiet else invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file)).size_bytes
     call = "GetFileTAR" if options.recursive else "GetFile"
@@ -68,9 +68,22 @@ def get(invocation: Invocation) -> None:
 
 
 def list_(invocation: Invocation) -> None:
-    """List a folder."""
+    """List a folder.
+
+    Raises:
+        NotFound: the path does not exist.
+    """
     file, _ = invocation.file(invocation.options.file)
-    _show_files(invocation, invocation.pfs.ListFile(pfs_pb2.ListFileRequest(file=file)))
+
+    def entries() -> Iterator[pfs_pb2.FileInfo]:
+        empty = True
+        for info in invocation.pfs.ListFile(pfs_pb2.ListFileRequest(file=file)):
+            empty = False
+            yield info
+        if empty and file.path.strip("/"):  # the server answers nothing for a path that does not exist
+            invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file))
+
+    _show_files(invocation, entries())
 
 
 def inspect(invocation: Invocation) -> None:
@@ -107,7 +120,12 @@ def _show_files(invocation: Invocation, infos: Iterable[pfs_pb2.FileInfo]) -> No
         committed = output.when(info.committed, whole=whole)
         return info.file.path, _type(info), output.size(info.size_bytes), committed
 
-    output.show_many(invocation, infos, COLUMNS, row, lambda info: info.file.path)
+    output.show_many(invocation, infos, COLUMNS, row, _file_name)
+
+
+def _file_name(info: pfs_pb2.FileInfo) -> str:
+    """Return a file as references write it."""
+    return f"{commit_name(info.file.commit)}:{info.file.path}"
 
 
 def diff(invocation: Invocation) -> None:
@@ -145,13 +163,20 @@ def copy(invocation: Invocation) -> None:
 
 
 def delete(invocation: Invocation) -> None:
-    """Delete a file or folder."""
+    """Delete a file or folder.
+
+    Raises:
+        NotFound: there is no such file.
+        UsageError: it is a folder, and -r is not given.
+    """
     options = invocation.options
     file, _ = invocation.file(options.file)
-    if file.path == "/" and not options.recursive:
-        raise UsageError("delete file of / would empty the commit; add -r if that is meant")
-    # A folder is named with a slash at its end; without one, only a file is meant.
-    path = f"{file.path.rstrip('/')}/" if options.recursive or options.file.endswith("/") else file.path
+    # The server deletes whatever has this name and accepts that nothing does; a person wants to hear of it.
+    info = invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file))
+    folder = info.file_type == pfs_pb2.FileType.DIR
+    if folder and not options.recursive:
+        raise UsageError(f"{options.file} is a folder; add -r to delete it with everything below it")
+    path = f"{file.path.rstrip('/')}/" if folder else file.path
     deleted = pfs_pb2.DeleteFile(path=path)
     _modify(invocation, file.commit, lambda request: request.delete_file.CopyFrom(deleted))
 

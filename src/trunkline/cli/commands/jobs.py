@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed
-from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
+from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument, limit_option
 from trunkline.model.names import is_id
 from trunkline.rpc.gen import pps_pb2
 
@@ -47,9 +47,12 @@ def wait(invocation: Invocation) -> None:
         JobFailed: one has failed.
     """
     options = invocation.options
-    infos = (
-        _job_set(invocation, options.job, wait=True) if is_id(options.job) else [_job(invocation, wait=True)]
-    )
+    with invocation.waiting(f"job {options.job}"):
+        infos = (
+            _job_set(invocation, options.job, wait=True)
+            if is_id(options.job)
+            else [_job(invocation, wait=True)]
+        )
     show_jobs(invocation, infos)
     _raise_unsuccessful(infos)
 
@@ -213,7 +216,7 @@ COMMANDS = {
                 metavar="N",
                 help="with N older pipeline versions, -1 for all",
             ),
-            argument("-n", "--number", type=int, default=0, help="at most that many"),
+            limit_option("jobs"),
             argument("-A", "--all-projects", action="store_true", help="of every project"),
             TIMEOUT,
             *SHOWING,

@@ -18,9 +18,9 @@ def logs(invocation: Invocation) -> None:
     """Show log lines, oldest first; with -f, go on as they are written."""
     options = invocation.options
     if not (options.pipeline or options.job):
-        raise UsageError("logs wants --pipeline PIPELINE or --job PIPELINE@ID")
+        raise UsageError("logs needs --pipeline PIPELINE or --job PIPELINE@ID")
     if options.datum and not options.job:
-        raise UsageError("logs --datum wants the --job it belongs to")
+        raise UsageError("logs --datum needs the --job it belongs to")
     request = pps_pb2.GetLogsRequest(follow=options.follow, tail=options.tail, master=options.master)
     if options.pipeline:
         request.pipeline.CopyFrom(invocation.pipeline(options.pipeline))
@@ -56,7 +56,7 @@ COMMANDS = {
             argument("-f", "--follow", action="store_true", help="go on with new lines as they are written"),
             argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m"),
             argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines"),
-            argument("--master", action="store_true", help="what the system itself said about the pipeline"),
+            argument("--master", action="store_true", help="messages of the system about the pipeline"),
             argument("--timestamps", action="store_true", help="with the time of each line"),
             argument(
                 "--raw", action="store_true", help="as JSON, a line each, with everything known about it"

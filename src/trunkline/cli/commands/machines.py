@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
 from trunkline.rpc.gen import control_pb2
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ COMMANDS = {
         list_costs,
         (
             argument("-p", "--pipeline", metavar="PIPELINE", help="only of this pipeline"),
-            argument("-n", "--number", type=int, default=0, help="at most that many jobs (20)"),
+            limit_option("jobs (20)"),
             *SHOWING,
         ),
     ),

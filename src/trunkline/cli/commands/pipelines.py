@@ -8,6 +8,7 @@ from trunkline.cli import output
 from trunkline.cli.commands import machines
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.specs import read_specs
+from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -43,17 +44,54 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
     import json
 
     options = invocation.options
-    # All are parsed before the first is sent: a mistake at the end of a file must not leave half of it done.
-    for spec in read_specs(options.file):
+    specs = read_specs(options.file)
+    for number, spec in enumerate(specs, start=1):
+        before = _version(invocation, spec) if update and not (reprocess or options.dry_run) else 0
         request = pps_pb2.CreatePipelineV2Request(
             create_pipeline_request_json=json.dumps(_placed(spec, invocation.project)),
             dry_run=options.dry_run,
             update=update,
             reprocess=reprocess,
         )
-        effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
+        try:
+            effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
+        except TrunklineError as error:
+            if len(specs) > 1:
+                error.message = (
+                    f"{options.file}, spec {number} of {len(specs)}{_named(spec)}: {error.message}"
+                )
+                if number > 1 and not options.dry_run:
+                    error.message += f"; the {number - 1} before it took effect"
+            raise
         if options.dry_run:
             print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
+        if before and _version(invocation, spec) != before:
+            invocation.note(
+                f"updated pipeline {_name(spec)}; datums that earlier versions processed keep their output,"
+                " --reprocess runs them again"
+            )
+
+
+def _named(spec: dict[str, Any]) -> str:
+    return f' (pipeline "{_name(spec)}")' if _name(spec) else ""
+
+
+def _name(spec: dict[str, Any]) -> str:
+    pipeline = spec.get("pipeline")
+    return str(pipeline.get("name") or "") if isinstance(pipeline, dict) else ""
+
+
+def _version(invocation: Invocation, spec: dict[str, Any]) -> int:
+    """Return the version of the pipeline that a spec is for; 0 when there is none."""
+    from google.protobuf.json_format import ParseDict
+
+    from trunkline.errors import NotFound
+
+    pipeline = ParseDict(_placed(spec, invocation.project)["pipeline"], pps_pb2.Pipeline())
+    try:
+        return int(invocation.pps.InspectPipeline(pps_pb2.InspectPipelineRequest(pipeline=pipeline)).version)
+    except NotFound:
+        return 0
 
 
 def _placed(spec: dict[str, Any], project: str) -> dict[str, Any]:
@@ -72,7 +110,10 @@ def inspect(invocation: Invocation) -> None:
     if options.spec:
         import json
 
-        print(json.dumps(json.loads(info.user_spec_json or "{}"), indent=2, ensure_ascii=False))
+        form = output.form_of(invocation)
+        output.values(
+            [json.loads(info.user_spec_json or "{}")], "json" if form in ("table", "name") else form
+        )
         return
 
     def fields(info: pps_pb2.PipelineInfo) -> Sequence[tuple[str, str]]:
@@ -122,8 +163,8 @@ def list_(invocation: Invocation) -> None:
             output.one_line(details.description),
         )
 
-    found = invocation.pps.ListPipeline(request)
-    output.show_many(invocation, found, COLUMNS, row, lambda info: pipeline_name(info.pipeline))
+    infos = invocation.existing(invocation.pps.ListPipeline(request), options.name or options.all_projects)
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: pipeline_name(info.pipeline))
 
 
 def delete(invocation: Invocation) -> None:
@@ -140,7 +181,7 @@ def delete(invocation: Invocation) -> None:
         invocation.pps.DeletePipeline(request)
         return
     if not options.all:
-        raise UsageError('delete pipeline wants a name, or --all; see "trunkline delete pipeline --help"')
+        raise UsageError('delete pipeline needs a name or --all; see "trunkline delete pipeline --help"')
     project = pfs_pb2.Project(name=invocation.project)
     every = pps_pb2.DeletePipelinesRequest(
         projects=[project], force=options.force, keep_repo=options.keep_repo
@@ -234,7 +275,7 @@ COMMANDS = {
             argument("name", metavar="PIPELINE", nargs="?", help="pipeline, or project/pipeline"),
             argument("--all", action="store_true", help="all pipelines of the project"),
             argument("--keep-repo", action="store_true", help="keep the output as a repo of its own"),
-            argument("-f", "--force", action="store_true", help="also when others depend on it"),
+            argument("-f", "--force", action="store_true", help="even if other pipelines read its output"),
         ),
     ),
     "start pipeline": Command(start, (NAME,)),

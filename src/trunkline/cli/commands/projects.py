@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import SHOWING, Command, argument
-from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 NAME = argument("name", metavar="PROJECT")
-DESCRIPTION = argument("-d", "--description", default="", help="what it is for")
+DESCRIPTION = argument("-d", "--description", help="what it is for")
 
 
 def _project(invocation: Invocation) -> pfs_pb2.Project:
@@ -23,13 +24,15 @@ def _project(invocation: Invocation) -> pfs_pb2.Project:
 
 def create(invocation: Invocation) -> None:
     """Make a project."""
-    project, description = _project(invocation), invocation.options.description
+    project, description = _project(invocation), invocation.options.description or ""
     invocation.pfs.CreateProject(pfs_pb2.CreateProjectRequest(project=project, description=description))
 
 
 def update(invocation: Invocation) -> None:
     """Change a project's description."""
     project, description = _project(invocation), invocation.options.description
+    if description is None:
+        raise UsageError("update project has nothing to change; give the new description with -d")
     request = pfs_pb2.CreateProjectRequest(project=project, description=description, update=True)
     invocation.pfs.CreateProject(request)
 
@@ -59,9 +62,13 @@ def list_(invocation: Invocation) -> None:
 
 
 def delete(invocation: Invocation) -> None:
-    """Delete a project."""
-    request = pfs_pb2.DeleteProjectRequest(project=_project(invocation), force=invocation.options.force)
-    invocation.pfs.DeleteProject(request)
+    """Delete a project; with --force its pipelines and repos first, which the server does not do by itself."""
+    project, force = _project(invocation), invocation.options.force
+    if force:
+        invocation.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=project))
+        invocation.pps.DeletePipelines(pps_pb2.DeletePipelinesRequest(projects=[project], force=True))
+        invocation.pfs.DeleteRepos(pfs_pb2.DeleteReposRequest(projects=[project], force=True))
+    invocation.pfs.DeleteProject(pfs_pb2.DeleteProjectRequest(project=project, force=force))
 
 
 COMMANDS = {
@@ -71,6 +78,6 @@ COMMANDS = {
     "list project": Command(list_, SHOWING),
     "delete project": Command(
         delete,
-        (NAME, argument("-f", "--force", action="store_true", help="delete what is inside it, too")),
+        (NAME, argument("-f", "--force", action="store_true", help="delete its pipelines and repos first")),
     ),
 }

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 NAME = argument("name", metavar="REPO", help="repo, or project/repo")
-DESCRIPTION = argument("-d", "--description", default="", help="what it holds")
+DESCRIPTION = argument("-d", "--description", help="what it holds")
 ALL_PROJECTS = argument("-A", "--all-projects", action="store_true", help="of every project")
 
 
 def create(invocation: Invocation) -> None:
     """Make a repo."""
     options = invocation.options
-    request = pfs_pb2.CreateRepoRequest(repo=invocation.repo(options.name), description=options.description)
+    request = pfs_pb2.CreateRepoRequest(
+        repo=invocation.repo(options.name), description=options.description or ""
+    )
     invocation.pfs.CreateRepo(request)
 
 
 def update(invocation: Invocation) -> None:
     """Change a repo's description."""
     options = invocation.options
+    if options.description is None:
+        raise UsageError("update repo has nothing to change; give the new description with -d")
     repo = invocation.repo(options.name)
     request = pfs_pb2.CreateRepoRequest(repo=repo, description=options.description, update=True)
     invocation.pfs.CreateRepo(request)
@@ -69,9 +73,9 @@ def list_(invocation: Invocation) -> None:
             output.one_line(info.description),
         )
 
-    found = invocation.pfs.ListRepo(request)
+    repos = invocation.existing(invocation.pfs.ListRepo(request), options.all_projects)
     columns = ("PROJECT", "NAME", "CREATED", ">SIZE (MASTER)", "DESCRIPTION")
-    output.show_many(invocation, found, columns, row, lambda info: repo_name(info.repo))
+    output.show_many(invocation, repos, columns, row, lambda info: repo_name(info.repo))
 
 
 def delete(invocation: Invocation) -> None:
@@ -84,7 +88,7 @@ def delete(invocation: Invocation) -> None:
             raise NotFound(f'repo "{repo}" not found; "trunkline list repo -A" shows what there is')
         return
     if not options.all:
-        raise UsageError('delete repo wants a name, or --all; see "trunkline delete repo --help"')
+        raise UsageError('delete repo needs a name or --all; see "trunkline delete repo --help"')
     project = pfs_pb2.Project(name=invocation.project)
     answer = invocation.pfs.DeleteRepos(pfs_pb2.DeleteReposRequest(projects=[project], force=options.force))
     invocation.note(f"deleted {len(answer.repos)} repos of project {project.name}")
@@ -114,7 +118,7 @@ COMMANDS = {
         (
             argument("name", metavar="REPO", nargs="?", help="repo, or project/repo"),
             argument("--all", action="store_true", help="all repos of the project"),
-            argument("-f", "--force", action="store_true", help="also when others depend on it"),
+            argument("-f", "--force", action="store_true", help="even if others depend on it"),
         ),
     ),
 }

@@ -92,7 +92,7 @@ def top(invocation: Invocation) -> None:
     """Watch until interrupted, or until everything rests."""
     options = invocation.options
     if options.every < 0.05:
-        raise UsageError("top --every wants at least 0.05 seconds")
+        raise UsageError("top --every must be at least 0.05 seconds")
     live = sys.stdout.isatty() and not options.plain
     draw = _live if live else _plain
     draw(invocation, _sights(invocation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
 from trunkline.rpc.gen import control_pb2
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def inspect_storage(invocation: Invocation) -> None:
     info = invocation.control.InspectStorage(control_pb2.InspectStorageRequest())
 
     def fields(info: control_pb2.StorageInfo) -> Sequence[tuple[str, str]]:
-        saved = info.written_bytes - info.stored_bytes
-        share = f" ({saved / info.written_bytes:.0%})" if info.written_bytes else ""
+        saved = max(info.written_bytes - info.stored_bytes, 0)
+        share = f" ({saved / info.written_bytes:.0%})" if saved else ""
         return [
             ("Written", output.size(info.written_bytes)),
             ("After deduplication", f"{output.size(info.chunk_bytes)} in {info.chunks:,} chunks"),
             ("Stored", f"{output.size(info.stored_bytes)} in {info.packs:,} packs"),
-            ("Saved", f"{output.size(max(saved, 0))}{share}"),
+            ("Saved", f"{output.size(saved)}{share}"),
         ]
 
     output.show_one(invocation, info, fields, "storage")
@@ -88,7 +88,7 @@ COMMANDS = {
         explain,
         (
             argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"),
-            argument("-n", "--number", type=int, default=0, help="at most that many decisions (20)"),
+            limit_option("decisions (20)"),
             *SHOWING,
         ),
     ),
