@@ -208,7 +208,7 @@ def test_the_refused_spec_of_several_is_named_with_what_took_effect_before_it(ru
     refusals = iter(
         [pps_pb2.CreatePipelineV2Response(), Refusal(grpc.StatusCode.INVALID_ARGUMENT, "nothing to run")]
     )
-    server.answers["CreatePipelineV2"] = lambda _request: next(refusals)
+    server.answers["CreatePipelineV2"] = lambda _: next(refusals)
 
     outcome = run("create", "pipeline", "-f", str(path))
 
