@@ -238,7 +238,7 @@ def test_an_update_says_that_old_output_stays(run, server, tmp_path):
     path = tmp_path / "edges.json"
     path.write_text('{"pipeline": {"name": "edges"}}')
     versions = iter([1, 2])
-    server.answers["InspectPipeline"] = lambda request: pps_pb2.PipelineInfo(version=next(versions))
+    server.answers["InspectPipeline"] = lambda _: pps_pb2.PipelineInfo(version=next(versions))
 
     outcome = run("update", "pipeline", "-f", str(path))
 
