@@ -131,51 +131,6 @@ def test_a_full_disk_is_said_and_the_database_goes_on(db: Database) -> None:
     assert db.read_blocking(names) == {"after"}
 
 
-def test_the_migrations_make_the_schema_that_the_code_says(database_url: str) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    database = Database(database_url, lambda _topics: None)
-    try:
-        database.run_blocking(
-            lambda tx: tx.conn.exec_driver_sql(
-                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
-            )
-        )
-        install.migrate(database, "")
-        with database.engine.connect() as conn:
-            difference = compare_metadata(MigrationContext.configure(conn), schema.metadata)
-            revision = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    finally:
-        database.close()
-
-    assert difference == []
-    assert revision == install.HEAD
-
-
-def test_a_database_of_the_first_revision_gets_what_it_lacks_and_keeps_what_it_has(db: Database) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    def back(tx: Tx) -> None:
-        for table in ("worker_past", "worker_event", "startup"):
-            tx.conn.exec_driver_sql(f"DROP TABLE {table}")
-        tx.conn.exec_driver_sql("ALTER TABLE worker DROP COLUMN machine")
-        tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-
-    cluster_id = install.install(db, 1.0)
-    db.run_blocking(put, "kept")
-    db.run_blocking(back)
-
-    again = install.install(db, 2.0)
-
-    with db.engine.connect() as conn:
-        difference = compare_metadata(MigrationContext.configure(conn), schema.metadata)
-    assert difference == []
-    assert again == cluster_id
-    assert "kept" in db.read_blocking(names)
-
-
 def test_a_database_of_a_newer_version_is_refused(db: Database) -> None:
     db.run_blocking(lambda tx: tx.conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
 

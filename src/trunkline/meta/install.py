@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.meta.database import Database, Tx
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0002"
+HEAD = "0003"
 #: Version of docs/design/format.md that this code writes.
 FORMAT = "1"
 
@@ -31,11 +31,11 @@ def install(db: Database, now: float) -> str:
     Raises:
         FailedPrecondition: the database was written by a newer Trunkline.
     """
-    found = db.read_blocking(_revision)
-    if found is None:
+    current = db.read_blocking(_revision)
+    if current is None:
         db.run_blocking(_create, now)
-    elif found != HEAD:
-        migrate(db, found)
+    elif current != HEAD:
+        migrate(db, current)
     facts = db.read_blocking(_settings)
     if facts["format"] != FORMAT:
         raise errors.FailedPrecondition(
@@ -60,11 +60,11 @@ def _create(tx: Tx, now: float) -> None:
     schema.metadata.create_all(tx.conn)
     tx.conn.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     tx.conn.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
-    first_rows(tx.conn, now)
+    _insert_first_rows(tx.conn, now)
 
 
-def first_rows(conn: sa.Connection, now: float) -> None:
-    """Insert what every database holds from its first day."""
+def _insert_first_rows(conn: sa.Connection, now: float) -> None:
+    """Insert the rows that a new database starts with."""
     conn.execute(
         schema.setting.insert(),
         [{"name": "cluster_id", "value": uuid.uuid4().hex}, {"name": "format", "value": FORMAT}],
@@ -77,8 +77,17 @@ def first_rows(conn: sa.Connection, now: float) -> None:
     conn.execute(schema.project.insert().values(name="default", description="", created_at=now, metadata={}))
 
 
-def migrate(db: Database, found: str) -> None:
-    """Run the migrations from revision ``found`` (empty: from nothing) to the newest."""
+def migrate(db: Database, current: str, to: str = "head") -> None:
+    """Run migrations.
+
+    Args:
+        db: the database.
+        current: its revision; empty when it has no tables yet.
+        to: the revision to reach.
+
+    Raises:
+        FailedPrecondition: the database was written by a newer Trunkline.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -86,10 +95,10 @@ def migrate(db: Database, found: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(resources.files("trunkline.meta") / "migrations"))
     config.set_main_option("sqlalchemy.url", db.url.render_as_string(hide_password=False).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found and found not in known:
+    revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current and current not in revisions:
         raise errors.FailedPrecondition(
-            f"the database has schema revision {found}, which is newer than this Trunkline knows (up to {HEAD});"
+            f"the database has schema revision {current}, which is newer than this Trunkline's {HEAD};"
             " install the Trunkline version that wrote it, or a later one"
         )
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

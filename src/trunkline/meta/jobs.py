@@ -96,16 +96,14 @@ _IN_SET = Query(
     _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
 )
 _LIVE = Query(
-    _JOB.where(
-        job.c.pipeline_id == sa.bindparam("pipeline_id"), *(job.c.state != state for state in TERMINAL)
-    ).order_by(job.c.id)
+    # The condition of the index ix_job_live: what has ended is not read.
+    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.finished.is_(None)).order_by(job.c.id)
 )
 _LAST_WITH_RESULTS = Query(
     _JOB.where(
         job.c.pipeline_id == sa.bindparam("pipeline_id"),
         job.c.version == sa.bindparam("version"),
-        job.c.state == "SUCCESS",
-        job.c.processed > 0,
+        sa.text("state = 'SUCCESS' AND processed > 0"),  # that of ix_job_with_results
     )
     .order_by(job.c.id.desc())
     .limit(1)
@@ -115,11 +113,16 @@ _SPANS = Query(
     .where(
         job.c.pipeline_id == sa.bindparam("pipeline_id"),
         job.c.started.is_not(None),
-        job.c.finished.is_not(None),
-        job.c.todo_count > 0,
+        sa.text("finished IS NOT NULL AND todo_count > 0"),  # that of ix_job_worked
     )
     .order_by(job.c.id.desc())
     .limit(sa.bindparam("number"))
+)
+_NEXT_CREATED = Query(
+    sa.select(job.c.created)
+    .where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.id > sa.bindparam("job_id"))
+    .order_by(job.c.id)
+    .limit(1)
 )
 _CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
 _OF_WORKER = Query(_CLAIM.where(claim.c.worker_id == sa.bindparam("worker_id")))
@@ -238,9 +241,8 @@ def last_with_results(conn: sa.Connection, pipeline_id: int, version: int) -> Jo
 
 def next_created(conn: sa.Connection, pipeline_id: int, job_id: int) -> float | None:
     """Return when the job after this one was made."""
-    query = sa.select(sa.func.min(job.c.created)).where(job.c.pipeline_id == pipeline_id, job.c.id > job_id)
-    found: float | None = conn.execute(query).scalar()
-    return found
+    created: float | None = _NEXT_CREATED.value(conn, pipeline_id=pipeline_id, job_id=job_id)
+    return created
 
 
 def gaps(conn: sa.Connection, pipeline_id: int, number: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""The tables. One schema for SQLite and PostgreSQL; how it got here is told by ``migrations``.
+"""The tables. One schema for SQLite and PostgreSQL; ``migrations`` holds its history.
 
 Times are seconds since the epoch, UTC. ``id`` is a row's own number and never leaves the server; names
 and 32-digit hex ids are what the outside knows. Bulk rows (files, datums) are not here: they live in
@@ -7,6 +7,9 @@ trees, and these tables hold tree ids.
 
 from __future__ import annotations
 
+from typing import Any
+
+import sqlalchemy as sa
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -48,6 +51,11 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 
 def _id() -> Column[int]:
     return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+def _partial_index(name: str, *columns: Column[Any], where: sa.TextClause) -> None:
+    """Add an index of the rows for which ``where`` holds; a query uses it when it says the same."""
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
 #: Facts about this installation: cluster id, format version.
@@ -169,6 +177,16 @@ pack = Table(
     Column("body", LargeBinary),
 )
 
+#: Leases of chunk writers; see docs/design/states.md, "Leases".
+write_session = Table(
+    "write_session",
+    metadata,
+    Column("id", _text(32), primary_key=True),
+    #: Moves with each renewal.
+    Column("counter", BigInteger, nullable=False),
+    Column("started", Float, nullable=False),
+)
+
 #: The chunk index of docs/design/format.md.
 chunk = Table(
     "chunk",
@@ -268,8 +286,22 @@ job = Table(
     #: Datum tree of the whole job; set on SUCCESS.
     Column("datums", LargeBinary),
     Index("ix_job_pipeline_id_id", "pipeline_id", "id"),
-    Index("ix_job_state", "state"),
     sqlite_autoincrement=True,
+)
+# What is alive, or worth remembering, is found without reading what else there was.
+_partial_index("ix_job_live", job.c.pipeline_id, job.c.id, where=sa.text("finished IS NULL"))
+_partial_index(
+    "ix_job_worked",
+    job.c.pipeline_id,
+    job.c.id,
+    where=sa.text("finished IS NOT NULL AND todo_count > 0"),
+)
+_partial_index(
+    "ix_job_with_results",
+    job.c.pipeline_id,
+    job.c.version,
+    job.c.id,
+    where=sa.text("state = 'SUCCESS' AND processed > 0"),
 )
 
 #: A run [start, stop) of a job's todo; see docs/design/states.md.
@@ -295,6 +327,7 @@ claim = Table(
     Index("ix_claim_job_id_state", "job_id", "state"),
     Index("ix_claim_worker_id", "worker_id"),
 )
+_partial_index("ix_claim_live", claim.c.id, where=sa.text("state = 'claimed'"))
 
 #: What one Complete call handed in: a delta of outputs and a datum tree of results.
 handin = Table(

@@ -1,0 +1,136 @@
+"""Databases of every earlier schema revision are brought up to date and go on where they were."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import postgres_server
+import psycopg
+import pytest
+from pps_world import PpsWorld, Seen
+
+from trunkline.meta import install, schema
+from trunkline.meta.database import Database, sqlite_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.runtime.migration import MigrationContext
+
+FROZEN = Path(__file__).parents[1] / "golden" / "databases"
+
+
+@pytest.fixture(params=sorted(path.name for path in FROZEN.glob("*.gz")))
+def frozen_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database as an earlier Trunkline left it."""
+    data = gzip.decompress((FROZEN / request.param).read_bytes())
+    if request.param.endswith(".sqlite.gz"):
+        url = sqlite_url(tmp_path)
+        Path(url.removeprefix("sqlite:///")).write_bytes(data)
+        yield url
+        return
+    server = postgres_server.shared()
+    with server.database() as name:
+        with psycopg.connect(f"host={server.socket} user=postgres dbname={name}", autocommit=True) as conn:
+            conn.execute(data)
+        yield server.url(name)
+
+
+def difference(database: Database) -> list[object]:
+    """Return how a database's tables and indexes differ from what the code says."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with database.engine.connect() as conn:
+        context: MigrationContext = MigrationContext.configure(conn)
+        found: list[object] = compare_metadata(context, schema.metadata)
+    return found
+
+
+def revision(database: Database) -> str:
+    with database.engine.connect() as conn:
+        return str(conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+
+
+def copy(seen: Seen) -> dict[str, bytes]:
+    return dict(seen["images"])
+
+
+def test_a_frozen_database_gets_the_schema_that_the_code_says(frozen_url: str) -> None:
+    database = Database(frozen_url, lambda _topics: None)
+    try:
+        install.install(database, 1.0)
+
+        assert difference(database) == []
+        assert revision(database) == install.HEAD
+    finally:
+        database.close()
+
+
+def test_a_frozen_database_is_read_and_its_unfinished_job_is_finished(frozen_url: str) -> None:
+    world = PpsWorld(frozen_url)
+    try:
+        hand = world.staffed("edges", copy)
+        last = hand.work_until_ended("edges")
+
+        assert last.state == "SUCCESS"
+        assert [job.state for job in world.jobs("edges")] == ["SUCCESS", "FAILURE", "SUCCESS"]
+        assert [job.reason for job in world.jobs("edges")][1].endswith("failed: the file is bad")
+        assert world.files("images") == {"/a": b"first", "/b": b"second", "/c": b"fourth"}
+        assert world.files("edges") == {"/a": b"first", "/b": b"second", "/c": b"fourth"}
+        assert [listed.state for listed in world.datums(world.jobs("edges")[1])].count("FAILED") == 1
+    finally:
+        world.close()
+
+
+def test_the_migrations_alone_make_the_schema_that_the_code_says(database_url: str) -> None:
+    database = Database(database_url, lambda _topics: None)
+    try:
+        database.run_blocking(
+            lambda tx: tx.conn.exec_driver_sql(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+            )
+        )
+
+        install.migrate(database, "")
+
+        assert difference(database) == []
+        assert revision(database) == install.HEAD
+    finally:
+        database.close()
+
+
+def test_the_first_revision_alone_makes_the_tables_that_it_made_when_it_was_the_newest(
+    database_url: str, tmp_path: Path
+) -> None:
+    import sqlalchemy as sa
+
+    early = tmp_path / "early.db"
+    early.write_bytes(gzip.decompress((FROZEN / "0001-early.sqlite.gz").read_bytes()))
+    database = Database(database_url, lambda _topics: None)
+    try:
+        database.run_blocking(
+            lambda tx: tx.conn.exec_driver_sql(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+            )
+        )
+
+        install.migrate(database, "", "0001")
+
+        with database.engine.connect() as conn, sa.create_engine(f"sqlite:///{early}").connect() as old:
+            assert _columns(conn) == _columns(old)
+    finally:
+        database.close()
+
+
+def _columns(conn: object) -> dict[str, list[str]]:
+    import sqlalchemy as sa
+
+    inspector = sa.inspect(conn)
+    return {
+        table: [column["name"] for column in inspector.get_columns(table)]
+        for table in sorted(inspector.get_table_names())
+        if table != "alembic_version"
+    }
