@@ -329,7 +329,7 @@ def test_machines_are_those_that_workers_are_on(api, fleet):
 
 def test_what_no_pod_can_be_is_refused_at_once(api, fleet):
     for spec, sentence in (
-        (worker(pod_patch='[{"op": "remove", "path": "/volumes/9"}]'), "does not fit"),
+        (worker(pod_patch='[{"op": "remove", "path": "/volumes/9"}]'), "cannot be applied"),
         (worker(pod_patch='[{"op": "replace", "path": "/containers", "value": "x"}]'), "container"),
         (worker(pod_spec='{"hostNetwrk": true}'), 'sets "spec.hostNetwrk", which no pod has'),
         (worker(pod_spec='{"hostNetwork": "yes"}'), "Kubernetes does not know"),

@@ -1,12 +1,16 @@
-"""The Kubernetes fleet: workers are plain pods that are created and deleted by name.
+"""The Kubernetes fleet: each worker is a plain pod that is created and deleted by name.
 
-Level-triggered: the cluster is the only memory. Pods are found by their labels, a list and a watch keep a copy
-of them (``known``), and ``observe`` answers from the copy, so it is quick and tells the last known truth while
-the API is away. What is wanted (a pod, no pod, a mark) is noted down at once and done by the connection's
-thread, one call after the other for each worker and some dozens at a time for all, until it is so. Whatever a
-restart loses the controller asks for again, because it compares what it wants with what is there.
+Level-triggered: the cluster is the only memory. Pods are found by their labels; a list and a watch keep a copy
+of them (``informer_cache``), and ``observe`` answers from the copy, so it is fast and returns the last known
+state while the API server is away. A request (create, delete, mark) is recorded at once and carried out by the
+connection's thread: one call at a time for each worker and up to ``CALLS_IN_FLIGHT`` for all, repeated until it
+succeeds. The controller repeats whatever a restart loses, because it compares the workers that it needs with
+those that exist.
 
-A worker's life costs three calls: created (marked as busy), unmarked if it idles for a while, deleted.
+A worker costs three calls: create (marked as busy), unmark after some idle time, delete.
+
+The long-lived tasks (three informers and the timer) are restarted with back-off when they fail. An unexpected
+error about one worker is logged, becomes the worker's reason, and its call is tried again.
 """
 
 from __future__ import annotations
@@ -32,20 +36,20 @@ from trunkline.errors import FailedPrecondition, Unavailable
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings
     from trunkline.drivers.fleets.kubernetes.workers import Action, Worker
 
 log = logging.getLogger("trunkline.kubernetes")
 
-#: Seconds between looks at what only time changes.
+#: Seconds between two checks for what only time changes.
 TICK = 1.0
-#: Seconds to the next try of a call that failed; doubles up to the last.
+#: Seconds before the next try of a failed call or task; they double up to the second value.
 FIRST_PAUSE, LAST_PAUSE = 0.2, 10.0
-#: Seconds to the next try of what waiting hardly mends.
+#: Seconds before the next try of a call that waiting is unlikely to fix.
 UNSATISFIABLE_PAUSE = 30.0
-#: What the server must be allowed to do with pods.
+#: Verbs that the server needs for pods.
 _NEEDED = ("create", "delete", "get", "list", "patch", "watch")
 
 
@@ -53,18 +57,18 @@ class KubernetesFleet:
     """Implements ``ports.Fleet``."""
 
     name = "kubernetes"
-    #: Seconds: a pod whose image is there starts in 3, one that needs a node in 50 to 100.
+    #: Seconds; a pod whose image is on its node starts in 3, one that needs a new node in 50 to 100.
     startup_prior = 10.0
 
     def __init__(self, connection: kube.Connection, settings: PodSettings) -> None:
-        """Read which workers exist, and begin to follow them.
+        """List the existing workers and start to follow them.
 
         Args:
-            connection: to the API server; closed with the fleet.
-            settings: what all pods have in common.
+            connection: the connection to the API server; it is closed with the fleet.
+            settings: what all worker pods have in common.
 
         Raises:
-            FailedPrecondition: the namespace or a right is missing, or the credentials are not accepted.
+            FailedPrecondition: the namespace or a permission is missing, or the credentials are not accepted.
             Unavailable: the API server does not answer.
         """
         self.connection = connection
@@ -90,7 +94,6 @@ class KubernetesFleet:
             Event,
             namespace=namespace,
             fields={"involvedObject.kind": "Pod"},
-            listed=known.events_listed,
             changed=known.event_changed,
             failed=lambda error: self._trouble("watch", "events", error),
         )
@@ -177,8 +180,8 @@ class KubernetesFleet:
                 f"{kube.rbac_rule(', '.join(missing), 'pods')}"
             )
         await self._check_namespace()
-        self._go(self._pods.follow(), "pods")
-        self._go(self._tick(), "tick")
+        self._go(self._keep(self._pods.follow, "pods"), "pods")
+        self._go(self._keep(self._tick, "tick"), "tick")
         for following, resource, kind, loss in (
             (self._events, "events", "Role", "say less about why workers wait"),
             (self._nodes, "nodes", "ClusterRole", "know little of the machines"),
@@ -190,10 +193,11 @@ class KubernetesFleet:
                 if not kube.is_rbac(error):
                     raise self._at_start(error, "list") from error
                 rule = kube.rbac_rule("list, watch", resource)
-                told = "the server may not list %s and will %s; to mend it, add to its %s: %s"
-                log.warning(told, resource, loss, kind, rule)
+                log.warning(
+                    "the server may not list %s and will %s; add to its %s: %s", resource, loss, kind, rule
+                )
             else:
-                self._go(following.follow(), resource)
+                self._go(self._keep(following.follow, resource), resource)
 
     async def _check_namespace(self) -> None:
         """A list of a namespace that does not exist is empty; only a create tells."""
@@ -219,12 +223,20 @@ class KubernetesFleet:
     def _go(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("the Kubernetes fleet lost its task %s", task.get_name(), exc_info=task.exception())
+    async def _keep(self, service: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Run a long-lived task; start it again with back-off when it fails or ends."""
+        failures = 0
+        while True:
+            started = time.monotonic()
+            try:
+                await service()
+                log.error("task %s ended unexpectedly; it is started again", name, extra={"action": "restart"})
+            except Exception:
+                log.exception("task %s failed; it is started again", name, extra={"action": "restart"})
+            failures = 1 if time.monotonic() - started > 10 * LAST_PAUSE else failures + 1
+            await asyncio.sleep(_pause_after(failures))
 
     async def _finish(self, grace: float) -> None:
         acting = [task for task in self._tasks if task.get_name() == "act"]
@@ -264,25 +276,44 @@ class KubernetesFleet:
     async def _act(self, worker: Worker) -> None:
         """Make calls for a worker until nothing is left to do."""
         failures = 0
-        while True:
-            async with self._slots:
-                with self._known.lock:
-                    known = self._known.is_known(worker)
-                    action = worker.next_action(time.monotonic()) if known else None
+        try:
+            while True:
+                async with self._slots:
+                    action = self._next_action(worker)
                     if action is None:
-                        worker.acting = False
                         return
-                try:
-                    await self._do(worker, action)
-                    failures = 0
-                    continue
-                except kube.FAILURES as error:
-                    failures += 1
-                    pause = self._failed(worker, action, error, failures)
-            await self._pause(worker, action, pause)
+                    try:
+                        await self._do(worker, action)
+                        failures = 0
+                        continue
+                    except kube.FAILURES as error:
+                        failures += 1
+                        pause = self._failed(worker, action, error, failures)
+                    except Exception as error:  # a fault of ours
+                        log.exception(
+                            "cannot %s the pod of worker %s; it will be tried again",
+                            action,
+                            worker.worker_id,
+                            extra={"action": f"pod_{action}_error", "worker_id": worker.worker_id},
+                        )
+                        failures += 1
+                        pause = _pause_after(failures)
+                        if action == "create":
+                            self._explain(worker, pod_status.internal_error(error))
+                await self._pause(worker, action, pause)
+        finally:
+            worker.acting = False
+
+    def _next_action(self, worker: Worker) -> Action | None:
+        """Return the next call for a worker; None ends its task, and the next wake-up starts another."""
+        with self._known.lock:
+            action = worker.next_action(time.monotonic()) if self._known.is_known(worker) else None
+            if action is None:
+                worker.acting = False  # in the lock, so that no wake-up is lost
+            return action
 
     async def _pause(self, worker: Worker, action: Action, seconds: float) -> None:
-        """Wait for the next try; a worker that is to go does not wait."""
+        """Wait before the next try; a request to stop the worker ends the wait."""
         with self._known.lock:
             if worker.stop_by is not None and action != "delete":
                 return
@@ -358,31 +389,47 @@ class KubernetesFleet:
                 worker.pod = pod
 
     def _failed(self, worker: Worker, action: Action, error: Exception, failures: int) -> float:
-        """Note why a call failed; returns the seconds to the next try."""
-        pause: float = min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+        """Record why a call failed.
+
+        Args:
+            worker: the worker that the call was for.
+            action: the call.
+            error: what it raised, one of ``client.FAILURES``.
+            failures: how many calls for this worker have failed in a row.
+
+        Returns:
+            Seconds before the next try.
+        """
+        pause = _pause_after(failures)
         if action == "create":
             why = pod_status.not_created(
                 kube.code(error), kube.reason(error), kube.message(error), self._settings.namespace
             )
-            with self._known.lock:
-                if worker.pod is None:  # else the watch has told meanwhile that it was created all the same
-                    worker.sighting = replace(
-                        worker.sighting,
-                        reason=why.sentence,
-                        unsatisfiable=why.unsatisfiable,
-                        queued=why.queued,
-                    )
+            self._explain(worker, why)
             if why.unsatisfiable:
                 pause = UNSATISFIABLE_PAUSE
         if action != "create" or kube.code(error) == 0:
             self._trouble("patch" if action == "mark" else action, "pods", error)
         return max(pause, kube.retry_after(error))
 
+    def _explain(self, worker: Worker, why: pod_status.WaitReason) -> None:
+        with self._known.lock:
+            if worker.pod is None:  # otherwise the watch has reported that the pod exists all the same
+                worker.sighting = replace(
+                    worker.sighting, reason=why.sentence, unsatisfiable=why.unsatisfiable, queued=why.queued
+                )
+
     def _trouble(self, verb: str, resource: str, error: Exception) -> None:
-        """Log what goes wrong, loudly the first time of each kind."""
+        """Log a failed call, as a warning the first time of each kind."""
         namespace = "" if resource == "nodes" else self._settings.namespace
-        told = kube.translated(error, self.connection.server, namespace, verb, resource).message
+        message = kube.translated(error, self.connection.server, namespace, verb, resource).message
         kind = f"{verb} {resource} {kube.code(error)}"
         level = logging.INFO if kind in self._complaints else logging.WARNING
         self._complaints.add(kind)
-        log.log(level, "%s; it will be tried again, and workers run on meanwhile", told)
+        log.log(level, "%s; it will be tried again, and workers run on meanwhile", message)
+
+
+def _pause_after(failures: int) -> float:
+    """Return seconds before the next try after so many failures in a row."""
+    seconds: float = min(LAST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+    return seconds

@@ -1,15 +1,18 @@
-"""List and watch: keeps a reader told of what is in the cluster, whatever the connection does.
+"""Lists and watches one kind of Kubernetes object and reports every change to its reader.
 
-A list gives the truth, a watch its changes from there on. A watch that ends or breaks goes on from the last
-version it told; one whose version is too old (410 Gone), or that made no sense, begins with a list; and a list
-is made anew from time to time whatever the watch says, so that nothing missed stays missed. Bookmarks keep the
-version young, and their absence tells a connection that is dead without knowing it.
+A list gives the state, a watch the changes after it. A watch that ends or breaks continues from the last
+version it reported. A version that is too old (410 Gone), or an answer that cannot be decoded, starts a new
+list. A list is also repeated from time to time, so that a missed change does not stay missed. Bookmarks keep
+the version recent, and a watch without them counts as dead.
+
+An error of the reader concerns one object: it is logged with the object's name, and the others are reported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,14 +24,16 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Any)
 
-#: Seconds after which the server ends a watch.
+log = logging.getLogger("trunkline.kubernetes")
+
+#: Seconds after which the API server ends a watch.
 WATCH_SECONDS = 300
-#: Seconds without a word, bookmarks included, after which a watch counts as dead. The server sends bookmarks
-#: about once a minute.
+#: Seconds without any event, bookmarks included, after which a watch counts as dead. The API server sends
+#: bookmarks about once a minute.
 SILENCE_SECONDS = 150.0
-#: Seconds between lists when nothing went wrong.
+#: Seconds between two lists when nothing went wrong.
 RESYNC_SECONDS = 600.0
-#: Seconds to the next try after a failure; doubles up to the last.
+#: Seconds before the next try after a failure; they double up to the second value.
 FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0
 
 
@@ -43,48 +48,52 @@ class Informer(Generic[R]):
         namespace: str | None,
         labels: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
-        listed: Callable[[list[R], float], None],
         changed: Callable[[str, R], None],
         failed: Callable[[Exception], None],
+        listed: Callable[[set[str], float], None] | None = None,
     ) -> None:
-        """Say what to follow.
+        """Define what to follow.
 
         Args:
-            connection: where.
-            kind: which type of objects.
-            namespace: where they are; None for objects of the whole cluster.
-            labels: which ones.
-            fields: which ones.
-            listed: is given all of them, and the monotonic time before which what was done is in the list.
-            changed: is given ADDED, MODIFIED or DELETED and the object.
-            failed: is told of each failure; what was said before still holds as far as anybody knows.
+            connection: the connection to the API server.
+            kind: the type of the objects.
+            namespace: their namespace; None for objects of the whole cluster.
+            labels: label selector.
+            fields: field selector.
+            changed: receives ADDED, MODIFIED or DELETED and the object. A list reports all its objects as ADDED.
+            failed: receives each failed call. What was reported before it is still the last known state.
+            listed: receives the names in a complete list, after ``changed``, and the monotonic time at which
+                the list was requested: changes made before it are in the list.
         """
         self._client: Any = connection.client
         self._kind: Any = kind
         self._where: dict[str, Any] = {} if namespace is None else {"namespace": namespace}
         self._where |= {"labels": dict(labels or {}) or None, "fields": dict(fields or {}) or None}
-        self._listed = listed
         self._changed = changed
+        self._listed = listed
         self._failed = failed
         #: Version to watch from; empty when a list is due.
         self._version = ""
         self._listed_at = 0.0
 
     async def list(self) -> None:
-        """Read all once.
+        """Read all objects once.
 
         Raises:
             Exception: one of ``client.FAILURES``.
         """
         begun = time.monotonic()
-        found = self._client.list(self._kind, **self._where)
-        members = [member async for member in found]
-        self._listed(members, begun)
-        self._version = found.resourceVersion
+        answer = self._client.list(self._kind, **self._where)
+        members = [member async for member in answer]
+        for member in members:
+            self._report("ADDED", member)
+        if self._listed is not None:
+            self._listed({_name(member) for member in members}, begun)
+        self._version = answer.resourceVersion
         self._listed_at = begun
 
     async def follow(self) -> None:
-        """Tell of changes until cancelled."""
+        """Report changes until cancelled."""
         failures = 0
         while True:
             try:
@@ -104,21 +113,39 @@ class Informer(Generic[R]):
                 await asyncio.sleep(max(pause * random.uniform(0.5, 1.0), kube.retry_after(error)))
 
     async def _watch(self) -> bool:
-        """Watch until the server or the time ends it. Returns whether it said anything."""
-        told = False
+        """Watch until the API server or the time ends it. Returns whether there was any event."""
+        active = False
         deadline = time.monotonic() + WATCH_SECONDS
         watch = self._client.watch(
             self._kind, resource_version=self._version, server_timeout=WATCH_SECONDS, **self._where
         )
         with contextlib.suppress(TimeoutError):
             async with contextlib.aclosing(watch), asyncio.timeout(SILENCE_SECONDS) as silence:
-                async for change, thing in watch:
-                    told = True
+                async for change, member in watch:
+                    active = True
                     if change != "BOOKMARK":
-                        self._changed(change, thing)
-                    self._version = thing.metadata.resourceVersion
+                        self._report(change, member)
+                    self._version = member.metadata.resourceVersion
                     now = time.monotonic()
                     if now > deadline:
                         break
                     silence.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)
-        return told
+        return active
+
+    def _report(self, change: str, member: R) -> None:
+        try:
+            self._changed(change, member)
+        except Exception:
+            # A fault of ours with one object must not hide the others.
+            log.exception(
+                "cannot process the change %s of %s %s; its last state stays",
+                change,
+                self._kind.__name__.lower(),
+                _name(member),
+                extra={"action": "informer_error", "object": _name(member)},
+            )
+
+
+def _name(member: Any) -> str:
+    metadata = member.metadata
+    return (metadata.name if metadata is not None else "") or ""

@@ -1,11 +1,12 @@
-"""What is known of the cluster: workers and their pods, events about them, machines. Makes no calls.
+"""In-memory cache of the cluster's pods, events and nodes, fed by the informers. Makes no API calls.
 
-The connection's thread tells it what lists and watches say; any thread asks it. One lock guards all of it and
-is held for moments only. What it says is the last known truth: nothing is forgotten because nobody answers.
+The connection's thread writes to it; any thread reads it. One lock guards all of it and is held briefly. It
+holds the last known state: nothing is removed because the API server does not answer.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lightkube.resources.core_v1 import Event, Node, Pod
+
+log = logging.getLogger("trunkline.kubernetes")
 
 #: Ids of stopped workers, so that a create which was answered late leaves no pod, and of workers that vanished
 #: and were not acknowledged; beyond, the oldest are forgotten.
@@ -121,14 +124,16 @@ class Known:
 
     # what the cluster tells
 
-    def pods_listed(self, found: list[Pod], begun: float) -> None:
-        """Take over all pods there are; ``begun`` is when the list was asked for."""
-        names = {pod.metadata.name for pod in found if pod.metadata is not None}
-        for pod in found:
-            self.pod_changed("ADDED", pod)
+    def pods_listed(self, names: set[str], begun: float) -> None:
+        """Remove the workers whose pods are not in a list.
+
+        Args:
+            names: the names of all pods in the list.
+            begun: monotonic time at which the list was requested.
+        """
         with self.lock:
             for worker in list(self.workers.values()):
-                # A pod that was created after the list was begun may not be in it.
+                # A pod that was created after the list was requested may not be in it.
                 done = worker.pod is not None or 0.0 < worker.done_at < begun
                 if done and worker.name not in names:
                     self._vanished(worker)
@@ -161,11 +166,6 @@ class Known:
         if act:
             self._wake(worker_id)
 
-    def events_listed(self, found: list[Event], _begun: float) -> None:
-        """Take over all events there are."""
-        for event in found:
-            self.event_changed("ADDED", event)
-
     def event_changed(self, change: str, event: Event) -> None:
         """Take over what an event says about a pod of ours."""
         if change == "DELETED" or not event.reason:
@@ -175,11 +175,10 @@ class Known:
             if worker is not None:
                 worker.hear(event.reason, pod_status.note(event), self._machines)
 
-    def nodes_listed(self, found: list[Node], _begun: float) -> None:
-        """Take over all nodes there are."""
-        read = [machines.machine(node) for node in found]
+    def nodes_listed(self, names: set[str], _begun: float) -> None:
+        """Remove the nodes that are not in a list."""
         with self.lock:
-            self._machines = {machine.name: machine for machine in read}
+            self._machines = {name: machine for name, machine in self._machines.items() if name in names}
 
     def node_changed(self, change: str, node: Node) -> None:
         """Take over what a watch tells of a node."""
@@ -195,9 +194,14 @@ class Known:
         with self.lock:
             due = []
             for worker in self.workers.values():
-                worker.overdue(now)
-                if not worker.acting and worker.next_action(now) is not None:
-                    due.append(worker.worker_id)
+                try:
+                    worker.overdue(now)
+                    if not worker.acting and worker.next_action(now) is not None:
+                        due.append(worker.worker_id)
+                except Exception:  # a fault of ours about one worker must not stop the others
+                    log.exception(
+                        "cannot judge worker %s", worker.worker_id, extra={"worker_id": worker.worker_id}
+                    )
             return due
 
     def _vanished(self, worker: Worker) -> None:

@@ -1,8 +1,8 @@
-"""What a pipeline's ``pod_spec`` and ``pod_patch`` do to a pod: merging and patching JSON. Pure.
+"""Merges a pipeline's ``pod_spec`` into a pod and applies its ``pod_patch``. Pure.
 
-``merge`` is RFC 7386, with one thing from Kubernetes' strategic merge: lists whose members have a name are
-merged by it. A merge that replaces all containers to change one of them serves nobody. ``apply`` is RFC 6902.
-Neither changes its arguments.
+``merge`` follows RFC 7386, except that lists whose members have a name are merged by name, as in Kubernetes'
+strategic merge: RFC 7386 alone would replace all containers to change one of them. ``apply`` follows RFC 6902
+and uses the library jsonpatch. Neither function changes its arguments.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import jsonpatch
+
 from trunkline.errors import InvalidArgument
 from trunkline.model.pod_rules import check_operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Lists of a pod spec that are merged, and the field that names their members (as in Kubernetes' types).
+#: Lists of a pod spec that are merged by name, and the field that holds the name (as in Kubernetes' types).
 _MERGE_KEYS = {
     "containers": "name",
     "initContainers": "name",
@@ -75,106 +77,32 @@ def apply(document: Any, operations: Sequence[Mapping[str, Any]], where: str) ->
     """Return ``document`` after the operations of a JSON patch.
 
     Args:
-        document: what is patched; it stays as it is.
-        operations: as RFC 6902 has them.
-        where: the field that they come from, for messages.
+        document: the JSON value to patch; it is not changed.
+        operations: the operations, as in RFC 6902.
+        where: the spec field that holds the operations, for error messages.
 
     Raises:
-        InvalidArgument: an operation is malformed or does not fit the document; the message says which.
+        InvalidArgument: an operation is malformed or does not fit the document.
     """
     result = copy.deepcopy(document)
     for number, operation in enumerate(operations):
         place = f"{where}[{number}]"
         check_operation(operation, place)
         try:
-            result = _one(result, operation)
-        except _Misfit as misfit:
-            path = operation["from"] if misfit.source else operation["path"]
+            result = jsonpatch.apply_patch(result, [operation], in_place=True)
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
             raise InvalidArgument(
-                f'{place} ({operation["op"]}) does not fit: "{path}" {misfit}; correct its path'
-            ) from None
+                f"{place} cannot be applied to the pod: {_reason(operation, error)}; correct the operation"
+            ) from error
     return result
 
 
-class _Misfit(Exception):
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        #: The fault is in "from".
-        self.source = False
-
-
-def _one(document: Any, operation: Mapping[str, Any]) -> Any:
-    op, path = operation["op"], _tokens(operation["path"])
-    if op == "test":
-        if _get(document, path) != operation["value"]:
-            raise _Misfit(f"is not {operation['value']!r}")
-        return document
-    if op in ("move", "copy"):
-        source = _tokens(operation["from"])
-        try:
-            value = copy.deepcopy(_get(document, source))
-            if op == "move":
-                if path[: len(source)] == source and path != source:
-                    raise _Misfit("cannot be moved into itself")
-                document = _remove(document, source)
-        except _Misfit as misfit:
-            misfit.source = True
-            raise
-        return _add(document, path, value)
-    if op == "remove":
-        return _remove(document, path)
-    if op == "replace":
-        _get(document, path)
-        if not path:
-            return copy.deepcopy(operation["value"])
-        parent, last = _get(document, path[:-1]), path[-1]
-        parent[_index(parent, last) if isinstance(parent, list) else last] = copy.deepcopy(operation["value"])
-        return document
-    return _add(document, path, copy.deepcopy(operation["value"]))
-
-
-def _tokens(path: str) -> list[str]:
-    return [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
-
-
-def _get(document: Any, path: Sequence[str]) -> Any:
-    for token in path:
-        if isinstance(document, dict):
-            if token not in document:
-                raise _Misfit("is not there")
-            document = document[token]
-        elif isinstance(document, list):
-            document = document[_index(document, token)]
-        else:
-            raise _Misfit("goes through a plain value")
-    return document
-
-
-def _index(members: list[Any], token: str, extra: int = 0) -> int:
-    if not token.isascii() or not token.isdigit() or (len(token) > 1 and token[0] == "0"):
-        raise _Misfit(f'has "{token[:40]}" where the number of a list\'s member is wanted')
-    if int(token) >= len(members) + extra:
-        raise _Misfit(f"is beyond the end of a list of {len(members)}")
-    return int(token)
-
-
-def _add(document: Any, path: Sequence[str], value: Any) -> Any:
-    if not path:
-        return value
-    parent, last = _get(document, path[:-1]), path[-1]
-    if isinstance(parent, list):
-        parent.insert(len(parent) if last == "-" else _index(parent, last, 1), value)
-    elif isinstance(parent, dict):
-        parent[last] = value
-    else:
-        raise _Misfit("goes through a plain value")
-    return document
-
-
-def _remove(document: Any, path: Sequence[str]) -> Any:
-    if not path:
-        raise _Misfit("is the whole document, which cannot be removed")
-    _get(document, path)
-    parent, last = _get(document, path[:-1]), path[-1]
-    del parent[_index(parent, last) if isinstance(parent, list) else last]
-    return document
+def _reason(operation: Mapping[str, Any], error: Exception) -> str:
+    """Return why an operation does not fit, without the pod, which the library's messages contain."""
+    places = " or ".join(f'"{operation[field]}"' for field in ("from", "path") if field in operation)
+    if isinstance(error, jsonpatch.JsonPatchTestFailed):
+        return f"{places} is not {operation['value']!r}"
+    if isinstance(error, jsonpatch.JsonPatchPathNotFound):
+        return f"{places} does not exist"
+    message = str(error).partition(" in {")[0]
+    return f'{operation["op"]} {places}: {message}'

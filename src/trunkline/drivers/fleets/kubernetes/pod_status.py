@@ -283,6 +283,15 @@ def not_created(code: int, reason: str, message: str, namespace: str) -> WaitRea
     return WaitReason(f"waits for the Kubernetes API, which does not answer: {told}")
 
 
+def internal_error(error: Exception) -> WaitReason:
+    """Explain a pod that an unexpected error of the server prevents."""
+    return WaitReason(
+        f"the server cannot create its pod: internal error {type(error).__name__}: {_short(str(error))}; "
+        "see the server's log",
+        True,
+    )
+
+
 # --- ended ---------------------------------------------------------------------------------------------
 
 _DISRUPTIONS = {
