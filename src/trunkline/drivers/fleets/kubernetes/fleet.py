@@ -232,7 +232,9 @@ class KubernetesFleet:
             started = time.monotonic()
             try:
                 await service()
-                log.error("task %s ended unexpectedly; it is started again", name, extra={"action": "restart"})
+                log.error(
+                    "task %s ended unexpectedly; it is started again", name, extra={"action": "restart"}
+                )
             except Exception:
                 log.exception("task %s failed; it is started again", name, extra={"action": "restart"})
             failures = 1 if time.monotonic() - started > 10 * LAST_PAUSE else failures + 1

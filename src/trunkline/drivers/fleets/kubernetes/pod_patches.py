@@ -105,4 +105,4 @@ def _reason(operation: Mapping[str, Any], error: Exception) -> str:
     if isinstance(error, jsonpatch.JsonPatchPathNotFound):
         return f"{places} does not exist"
     message = str(error).partition(" in {")[0]
-    return f'{operation["op"]} {places}: {message}'
+    return f"{operation['op']} {places}: {message}"
