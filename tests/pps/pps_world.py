@@ -2,7 +2,7 @@
 
 Everything below the worker API is real (the database, trees, claims, the controller's loops); only objects live
 in memory. ``HeldFleet`` implements the ``Fleet`` port in memory: a test decides when a worker gets ready and how
-it ends. ``Hand`` is a worker: it claims, runs a Python function per datum, and hands in, all in the
+it ends. ``Hand`` is a worker: it claims, runs a Python function per datum, and completes, all in the
 test's thread, so that who does what when is the test's choice.
 """
 
@@ -29,16 +29,18 @@ from trunkline.pfs import files, resolve, write_streams
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
-from trunkline.pps import claims, datum_rows, listing
+from trunkline.pps import claims, input_reads, listing
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps.assignments import Assignments
+from trunkline.pps.completion import Completion, DatumResult
 from trunkline.pps.controller import Controller
+from trunkline.pps.dispatch import Dispatcher, NextWork
 from trunkline.pps.jobs import JobKeeper
-from trunkline.pps.plan import inputs_of
+from trunkline.pps.presigned import PackGrants
 from trunkline.pps.spec_cache import Specs
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import file_trees
-from trunkline.storage.segments import EMPTY, TreeId
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.workers import Machine, WorkerSpec
+    from trunkline.pps import datum_rows
+    from trunkline.pps.assignments import Assignment
 
 T = TypeVar("T")
 #: Seconds that a test waits for a state before it fails; a busy machine needs some.
@@ -161,6 +165,9 @@ class PpsWorld:
             self._db, self._store, file_trees(self._store), wakeups, self.clock, hooks=JobKeeper()
         )
         self.specs = Specs(self._db)
+        self.assignments = Assignments(self.versions, self.specs)
+        self.grants = PackGrants(self.versions)
+        self._dispatcher = Dispatcher(self.versions, self.specs, self.assignments, self._executor)
         self.fleet = HeldFleet()
         self._controller: Controller | None = None
         self.start_controller()
@@ -330,9 +337,15 @@ class PpsWorld:
         assert row is not None
         return self.hand(worker_id, command) if row.ready is None else Hand(self, worker_id, command)
 
+    def next_work(self, worker_id: str) -> NextWork:
+        """Ask for work as a worker does, without waiting."""
+        asking = self._dispatcher.next_work(worker_id, 0.0)
+        return asyncio.run_coroutine_threadsafe(asking, self._loop).result(PATIENCE)
+
     def hand(self, worker_id: str, command: Callable[[Seen], Mapping[str, bytes]]) -> Hand:
         self.fleet.show(worker_id, WorkerPhase.RUNNING)
-        pipeline_id = self.versions.write(_register, worker_id)
+        self.versions.write(claims.register, worker_id)
+        pipeline_id = self.versions.read(claims.require_worker, worker_id).pipeline_id
         self.until(
             lambda: any(
                 row.id == worker_id and row.state == "idle"
@@ -362,19 +375,15 @@ class Hand:
         """Say that nothing is held, as asking for work does."""
         self.world.versions.write(claims.let_go, self.id)
 
-    def renew(self, claimed: claims.Claimed) -> tuple[bool, bool, bool]:
+    def renew(self, claimed: claims.Claimed) -> claims.Renewal:
         return self.world.versions.write(claims.renew, self.id, claimed.claim.id, 0, 1.0)
 
     def todo(self, claimed: claims.Claimed) -> list[datum_rows.DatumRow]:
-        """Return the datums of a claim that are not handed in."""
-        found = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
-        assert found is not None
-        assert claimed.job.todo is not None
-        trees = datum_rows.trees(self.world.versions)
-        return [
-            datum_rows.decode(key, value)
-            for key, value in trees.rows(TreeId(claimed.job.todo), found.done, found.stop)
-        ]
+        """Return the datums of a claim that have no recorded result."""
+        current = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        assert current is not None
+        assignment = self.world.assignments.held_by(self.id, claimed.claim.id)
+        return assignment.datums[current.done - assignment.first :]
 
     def todo_is_there(self, claimed: claims.Claimed) -> bool:
         """Tell whether the claim is still this worker's and has datums left."""
@@ -383,43 +392,25 @@ class Hand:
 
     def results(
         self, claimed: claims.Claimed, number: int | None = None, *, release: bool = False
-    ) -> claims.HandIn:
-        """Run the next datums of a claim, make their outputs durable, and return what to hand in."""
-        current = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+    ) -> claims.PreparedCompletion:
+        """Run the next datums of a claim, make their outputs durable, and return what to record."""
+        world = self.world
+        current = world.versions.read(jobs.claim_by_id, claimed.claim.id)
         assert current is not None
-        first = current.done
-        changes = write_streams.Changes(self.world.versions)
-        built = []
-        failure = ""
-        for row in self.todo(claimed)[:number]:
-            built.append(self._run(claimed, row, changes))
-            if built[-1].state is DatumState.FAILED:
-                failure = f"datum {row.id.hex()} failed: {built[-1].reason}"
+        assignment = world.assignments.held_by(self.id, claimed.claim.id)
+        completion = Completion(world.versions, claimed.claim.id, assignment, world.grants)
+        first = current.done - assignment.first
+        for position in range(len(assignment.datums))[first:][:number]:
+            result = self._run(assignment, position, completion)
+            completion.add_result(result)
+            if result.state is DatumState.FAILED:
                 break
-        deltas = changes.delta.finish()
-        tree = datum_rows.trees(self.world.versions).build(
-            changes.writer, sorted((row.id, datum_rows.encode(row)) for row in built)
-        )
-        states = [row.state for row in built]
-        return claims.HandIn(
-            claim_id=claimed.claim.id,
-            first=first if built else None,
-            count=len(built),
-            delta=deltas[0] if deltas else EMPTY,
-            rows=tree,
-            results=jobs.Results(
-                processed=states.count(DatumState.SUCCESS),
-                failed=states.count(DatumState.FAILED),
-                recovered=states.count(DatumState.RECOVERED),
-            ),
-            failure=failure,
-            release=release,
-            packs=changes.writer.seal(),
-            written_bytes=changes.delta.bytes_in,
-        )
+        if release:
+            completion.release()
+        return completion.prepare()
 
-    def hand_in(self, given: claims.HandIn) -> tuple[bool, bool]:
-        return self.world.versions.write(claims.hand_in, self.id, given)
+    def hand_in(self, prepared: claims.PreparedCompletion) -> claims.Completed:
+        return self.world.versions.write(claims.complete, self.id, prepared)
 
     def work(self) -> int:
         """Claim and run until there is nothing to do; return how many runs it were."""
@@ -439,52 +430,32 @@ class Hand:
 
         return self.world.until(look, f"the newest job of {name} to end")
 
-    def _run(
-        self, claimed: claims.Claimed, row: datum_rows.DatumRow, changes: write_streams.Changes
-    ) -> datum_rows.DatumRow:
+    def _run(self, assignment: Assignment, position: int, completion: Completion) -> DatumResult:
+        row = assignment.datums[position]
         self.ran.append(row.id.hex())
-        facts: dict[str, object] = {"job_id": claimed.job.set_id}
         try:
-            outputs = self.command(self._inputs(claimed, row))
+            outputs = self.command(self._inputs(assignment, row))
         except Recovered:
-            return row.finished(state=DatumState.RECOVERED, **facts)
+            return DatumResult(position, DatumState.RECOVERED)
         except Failed as error:
-            return row.finished(state=DatumState.FAILED, reason=str(error), **facts)
+            return DatumResult(position, DatumState.FAILED, str(error))
         for path, data in outputs.items():
-            changes.add(path, row.id.hex(), data)
-        return row.finished(state=DatumState.SUCCESS, outputs=tuple(outputs), **facts)
+            completion.add_output(position, path, data)
+        return DatumResult(position, DatumState.SUCCESS)
 
-    def _inputs(self, claimed: claims.Claimed, row: datum_rows.DatumRow) -> Seen:
-        versions, specs = self.world.versions, self.world.specs
-        spec = specs.get(claimed.job.pipeline_id, claimed.job.version)
-        given = versions.read(inputs_of, spec, claimed.job)
-        trees = {key[6]: tree for key, tree in given.trees.items()}
+    def _inputs(self, assignment: Assignment, row: datum_rows.DatumRow) -> Seen:
         seen: Seen = {}
         for item in row.items:
-            seen[item.input] = {
-                entry.path: b"".join(storage_files.read(versions.chunks, entry.value))
-                for entry in _files(versions, trees[item.input], item.path)
-            }
+            parts: dict[str, bytes] = {}
+            number = assignment.items.index(item)
+            for piece in input_reads.pieces(self.world.versions, assignment, [number], None):
+                parts[piece.path] = parts.get(piece.path, b"") + piece.data
+            seen[item.input] = parts
         return seen
 
 
 class Recovered(Exception):
     """A datum's command fails and its error command succeeds."""
-
-
-def _files(versions: VersionedStore, tree: TreeId, path: str) -> list[storage_files.FileEntry]:
-    if path.endswith("/"):
-        return [entry for entry in storage_files.walk(versions.trees, tree, path) if not entry.is_dir]
-    found = storage_files.inspect(versions.trees, tree, path)
-    assert found is not None
-    return [found]
-
-
-def _register(write: Any, worker_id: str) -> int:
-    row = claims.known(write.conn, worker_id)
-    workers.set_ready(write.conn, worker_id, write.now)
-    write.tx.wake("workers", f"pipeline:{row.pipeline_id}")
-    return row.pipeline_id
 
 
 async def _all_others() -> None:

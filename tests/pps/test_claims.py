@@ -190,7 +190,7 @@ def test_a_worker_whose_job_was_killed_is_idle_when_it_asks_again(pair: Staffed)
 def test_a_worker_that_nobody_knows_is_told_to_exit(pair: Staffed) -> None:
     stranger = Hand(pair.world, "0" * 32, copy)
 
-    with pytest.raises(errors.Unauthenticated, match=f"worker {'0' * 32} is not known here"):
+    with pytest.raises(errors.Unauthenticated):
         stranger.take()
 
 

@@ -156,7 +156,7 @@ def test_missing_names_the_positions_of_what_is_not_stored(images, channel):
         (
             pb.PutFilesRequest(files=[file("/a", b"nowhere")]),
             errors.FailedPrecondition,
-            "which the store lacks",
+            "neither in the store nor earlier",
         ),
         (
             pb.PutFilesRequest(

@@ -88,6 +88,11 @@ def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[Row]:
     return found
 
 
+def recorded_packs(conn: sa.Connection, names: Sequence[str]) -> set[str]:
+    """Return those of the packs that are recorded."""
+    return set(conn.execute(sa.select(pack.c.name).where(pack.c.name.in_(names))).scalars())
+
+
 def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, now: float) -> None:
     """Insert packs and their chunks; a chunk that another pack already holds keeps its older place."""
     chunks = stored = length = count = 0

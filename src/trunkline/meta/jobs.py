@@ -384,9 +384,19 @@ def unclaimed(conn: sa.Connection, row: JobRow) -> int:
     return row.todo_count - row.cursor + returned
 
 
-def add_handin(conn: sa.Connection, job_id: int, delta: bytes, rows: bytes, results: Results) -> None:
-    """Record a hand-in and move its job's counters."""
-    _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
+def add_handin(
+    conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]], results: Results
+) -> None:
+    """Record a completion and move its job's counters.
+
+    Args:
+        conn: of the write.
+        job_id: number of the job.
+        parts: trees of what its datums wrote and of their rows, each pair a row of its own, in this order.
+        results: what is added to the job's counters.
+    """
+    for delta, rows in parts:
+        _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
     _COUNT.run(conn, job_id=job_id, **{f"more_{name}": getattr(results, name) for name in Results.__slots__})
 
 

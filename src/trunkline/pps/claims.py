@@ -1,23 +1,24 @@
-"""Claims: which worker runs which datums, and what it hands in (docs/design/states.md, "Claim").
+"""Claims: which worker runs which datums, and how their completion is recorded (docs/design/states.md, "Claim").
 
 A job's todo is addressed by position. A claim is a run of positions ``[start, stop)`` that one worker owns
-while its lease lasts; ``done`` says how far it has handed in. Runs are cut on demand and shrink towards
-the end of the job (``scaling.policy.run_length``). A hand-in is accepted only from the owner and only from
-``done`` on, inside the transaction that records it, so no datum is ever recorded twice.
+while its lease lasts; ``done`` is the first position without a recorded result. Runs are cut on demand and
+shrink towards the end of the job (``scaling.policy.run_length``). A completion is accepted only from the owner
+and only from ``done`` on, inside the transaction that records it, so no datum is ever recorded twice.
 
-Everything here is one transaction each; waiting for work is the caller's.
+Each function is one transaction; ``dispatch`` waits for work.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, workers
 from trunkline.pps import jobs as job_ops
 from trunkline.scaling import policy
+from trunkline.storage.segments import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,15 +54,16 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class HandIn:
-    """One Complete call, its bytes durable."""
+class PreparedCompletion:
+    """Outputs and results of a claim's next datums; all bytes are durable."""
 
     claim_id: str
     #: Position in the job of the first datum that has a result; None without results.
     first: int | None
     #: Datums that have results.
     count: int
-    delta: TreeId
+    #: What the datums wrote, to be applied in this order.
+    deltas: Sequence[TreeId]
     rows: TreeId
     results: Results
     #: Reason of the first failed datum, empty when none failed.
@@ -69,7 +71,29 @@ class HandIn:
     #: The worker gives the rest back.
     release: bool
     packs: Sequence[PackRecord]
+    #: Packs that the worker uploaded itself.
+    uploaded: Sequence[PackRecord]
     written_bytes: int
+
+
+class Completed(NamedTuple):
+    """What became of a completion."""
+
+    #: False: the claim was lost and nothing was recorded.
+    accepted: bool
+    #: The worker must exit after its claim.
+    retire: bool
+
+
+class Renewal(NamedTuple):
+    """What became of a claim's renewal."""
+
+    #: False: the claim is lost; the worker stops its command and claims anew.
+    valid: bool
+    #: A user asked for the running datum to start again.
+    restart_datum: bool
+    #: The worker must complete what is finished, give the rest back and exit.
+    retire: bool
 
 
 def work_waits(conn: sa.Connection, worker_id: str) -> bool:
@@ -90,7 +114,7 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
         Unauthenticated: the worker is not known (any more).
     """
     conn = write.conn
-    worker = known(conn, worker_id)
+    worker = require_worker(conn, worker_id)
     if worker.state == "retiring":
         return None
     pipeline = pipelines.by_id(conn, worker.pipeline_id)
@@ -109,43 +133,76 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     return None
 
 
+def register(write: WriteTransaction, worker_id: str) -> None:
+    """Record that a worker is ready to claim.
+
+    Raises:
+        Unauthenticated: the worker is unknown.
+    """
+    worker = require_worker(write.conn, worker_id)
+    if worker.state in ("pending", "starting"):
+        workers.set_ready(write.conn, worker_id, write.now)
+        write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
+
+
 def renew(
     write: WriteTransaction, worker_id: str, claim_id: str, position: int | None, since: float | None
-) -> tuple[bool, bool, bool]:
-    """Extend a claim's lease. Returns (valid, restart the running datum, retire)."""
-    worker = known(write.conn, worker_id)
-    retire = worker.state == "retiring"
+) -> Renewal:
+    """Extend a claim's lease.
+
+    Args:
+        write: the transaction.
+        worker_id: the worker that renews.
+        claim_id: its claim.
+        position: the datum that it runs, counted in its assignment; None when it runs none.
+        since: when it started the datum, seconds since the epoch.
+
+    Raises:
+        Unauthenticated: the worker is unknown.
+    """
+    worker = require_worker(write.conn, worker_id)
     claim = jobs.claim_by_id(write.conn, claim_id)
     restart = claim is not None and claim.restart
     absolute = claim.start + position if claim is not None and position is not None else None
     valid = jobs.renew_claim(write.conn, claim_id, worker_id, write.now + LEASE, absolute, since)
-    return valid, valid and restart, retire
+    return Renewal(valid, valid and restart, worker.state == "retiring")
 
 
-def hand_in(write: WriteTransaction, worker_id: str, given: HandIn) -> tuple[bool, bool]:
-    """Record results. Returns (accepted, retire); a claim that was lost is refused and nothing is recorded."""
+def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompletion) -> Completed:
+    """Record results; of a claim that was lost, nothing.
+
+    Raises:
+        Unauthenticated: the worker is unknown.
+    """
     conn = write.conn
-    worker = known(conn, worker_id)
-    retire = worker.state == "retiring"
-    claim = jobs.claim_by_id(conn, given.claim_id)
+    worker = require_worker(conn, worker_id)
+    refused = Completed(accepted=False, retire=worker.state == "retiring")
+    claim = jobs.claim_by_id(conn, prepared.claim_id)
     if claim is None or claim.state != "claimed" or claim.worker_id != worker_id:
-        return False, retire
+        return refused
     job = jobs.by_id(conn, claim.job_id)
-    if job is None or job.state != "RUNNING" or claim.done + given.count > claim.stop:
-        return False, retire
-    if given.first is not None and given.first != claim.done:
-        return False, retire  # sent twice: the first one was recorded, its answer lost
-    chunks.add(conn, given.packs, given.written_bytes, write.now)
-    if given.count:
-        jobs.add_handin(conn, job.id, given.delta, given.rows, given.results)
-    _advance(write, job, claim, claim.done + given.count, release=given.release)
-    if given.failure:
-        job_ops.end_job(write, job, "FAILURE", given.failure)
-    elif job.handed_in + given.count == job.todo_count:
+    if job is None or job.state != "RUNNING" or claim.done + prepared.count > claim.stop:
+        return refused
+    if prepared.first is not None and prepared.first != claim.done:
+        return refused  # sent twice: the first one was recorded, its answer lost
+    uploaded = prepared.uploaded
+    if uploaded:  # a worker may report a pack again that an earlier completion recorded
+        recorded = chunks.recorded_packs(conn, [pack.pack for pack in uploaded])
+        uploaded = [pack for pack in uploaded if pack.pack not in recorded]
+    chunks.add(conn, [*prepared.packs, *uploaded], prepared.written_bytes, write.now)
+    if prepared.count:
+        # One row for each delta; a completion of many files has several, and the datum rows come with the first.
+        first, *more = prepared.deltas or [EMPTY]
+        parts = [(first, prepared.rows), *((delta, EMPTY) for delta in more)]
+        jobs.add_handin(conn, job.id, parts, prepared.results)
+    _advance(write, job, claim, claim.done + prepared.count, release=prepared.release)
+    if prepared.failure:
+        job_ops.end_job(write, job, "FAILURE", prepared.failure)
+    elif job.handed_in + prepared.count == job.todo_count:
         write.tx.wake(f"pipeline:{job.pipeline_id}")
-    if given.count:
+    if prepared.count:
         write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
-    return True, retire
+    return Completed(accepted=True, retire=refused.retire)
 
 
 def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:
@@ -172,7 +229,7 @@ def free_expired(write: WriteTransaction) -> int:
 def let_go(write: WriteTransaction, worker_id: str) -> None:
     """Note that a worker asks for work, so holds none: its job ended, or the answer to its claim was lost."""
     free_of_worker(write, worker_id)
-    worker = known(write.conn, worker_id)
+    worker = require_worker(write.conn, worker_id)
     if worker.state == "busy":
         _now_idle(write, worker_id)
         write.tx.wake(f"pipeline:{worker.pipeline_id}")
@@ -197,11 +254,20 @@ def _now_idle(write: WriteTransaction, worker_id: str) -> None:
         write.tx.wake("workers")
 
 
-def known(conn: sa.Connection, worker_id: str) -> WorkerRow:
+def give_back(write: WriteTransaction, claim_id: str, worker_id: str) -> None:
+    """Take back a claim that its worker never learned of."""
+    claim = jobs.claim_by_id(write.conn, claim_id)
+    if claim is not None and claim.state == "claimed" and claim.worker_id == worker_id:
+        _give_back(write, claim)
+
+
+def require_worker(conn: sa.Connection, worker_id: str) -> WorkerRow:
     """Return a worker, or raise Unauthenticated."""
     worker = workers.by_id(conn, worker_id)
     if worker is None:
-        raise errors.Unauthenticated(f"worker {worker_id} is not known here (any more); it must exit")
+        raise errors.Unauthenticated(
+            f"worker {worker_id or '(none)'} is unknown to this server; it must exit"
+        )
     return worker
 
 

@@ -1,6 +1,6 @@
 """The datums of a job, for people: which there are, what became of each.
 
-A finished job has them in its datum tree. One that runs or failed is told from the last good job's tree,
+A finished job has them in its datum tree. One that runs or failed is read from the last good job's tree,
 the todo and what was handed in; what was never handed in is UNKNOWN, or STARTING while a worker has it.
 """
 

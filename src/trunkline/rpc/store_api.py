@@ -15,9 +15,9 @@ from google.protobuf.message import DecodeError
 from trunkline import errors
 from trunkline.chunking import MAX_BYTES
 from trunkline.model import paths
+from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import CommitStream
 from trunkline.rpc import convert, modify_decoder
-from trunkline.rpc.chunk_list_check import NamedChunks, chunk_list
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.gen import store_pb2 as pb
 from trunkline.rpc.pfs_write import Feed
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.repository import VersionedStore
 
-#: Ids in one question: 8,192 of them are 8 GB of large files, or a folder of as many small ones.
-MOST_IDS = 8192
+#: Ids in one request: 8,192 of them are 8 GB of large files, or a folder of as many small ones.
+MAX_IDS = 8192
 ID_BYTES = 32
 
 # Field number << 3 | 2 (length-delimited), in PutFilesRequest.
@@ -39,18 +39,27 @@ _CHUNKS = 2 << 3 | 2
 _FILES = 3 << 3 | 2
 
 
+def chunk_ids(ids: Sequence[bytes]) -> list[ChunkId]:
+    """Return the chunk ids of a request.
+
+    Raises:
+        InvalidArgument: they are too many, or one has another length.
+    """
+    if len(ids) > MAX_IDS or any(len(id) != ID_BYTES for id in ids):
+        raise errors.InvalidArgument(
+            f"a request with {len(ids)} chunk ids is not valid; ask for at most {MAX_IDS} ids of {ID_BYTES}"
+            " bytes each"
+        )
+    return [ChunkId(id) for id in ids]
+
+
 class StoreServicer(ServicerBase):
     """Answers ``trunkline.store.v1.Store``."""
 
     raw_requests = frozenset({"PutFiles"})
 
     async def Missing(self, request: pb.MissingRequest, _context: Any) -> pb.MissingResponse:
-        ids = [ChunkId(id) for id in request.ids]
-        if len(ids) > MOST_IDS or any(len(id) != ID_BYTES for id in ids):
-            raise errors.InvalidArgument(
-                f"the question for {len(ids)} chunks cannot be answered; ask for at most {MOST_IDS} ids of"
-                f" {ID_BYTES} bytes each"
-            )
+        ids = chunk_ids(request.ids)
         known = await self._blocking(self._versions.chunks.lengths, ids)
         return pb.MissingResponse(positions=[at for at, id in enumerate(ids) if id not in known])
 
@@ -68,7 +77,7 @@ class PutApplier:
     def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
         self._changes: CommitStream | None = None
-        self._named = NamedChunks(versions.chunks)
+        self._checker = ChunkListChecker(versions.chunks)
 
     def apply(self, batch: Sequence[bytes]) -> None:
         """Apply frames in order.
@@ -127,12 +136,12 @@ class PutApplier:
                     f"a chunk of {len(chunk)} bytes cannot be stored; cut files into chunks of 1 to {MAX_BYTES} bytes"
                 )
         ids = changes.writer.add_many(chunks)
-        self._named.came(zip(ids, map(len, chunks), strict=True))
+        self._checker.add(zip(ids, map(len, chunks), strict=True))
 
     def _put(self, files: Sequence[pb.File]) -> None:
         changes = self.opened()
-        named = [chunk_list(file.path, file.chunks) for file in files]
-        self._named.check((file.path, refs) for file, refs in zip(files, named, strict=True))
+        named = [parse_chunk_list(file.path, file.chunks) for file in files]
+        self._checker.check((file.path, refs) for file, refs in zip(files, named, strict=True))
         for file, refs in zip(files, named, strict=True):
             changes.put(
                 paths.canonical(file.path),

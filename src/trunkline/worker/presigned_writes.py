@@ -115,7 +115,8 @@ class _Sending:
         self._settled: set[bytes] = set()
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._spool: IO[bytes] | None = None
-        self._name = self._url = ""
+        #: What the server offered for the open pack.
+        self._pack = pb.OfferResponse()
         self._columns = bytearray()
         self._size = 0
         self._hash = blake3()
@@ -150,8 +151,8 @@ class _Sending:
             return
         if not answer.url:
             raise StoreUnreachable("the server signs no URLs any more")
-        if not self._url:
-            self._name, self._url = answer.pack, answer.url
+        if not self._pack.url:
+            self._pack = answer
         for number in answer.missing:
             id, position, size = batch[number]
             data = os.pread(descriptor, size, position)
@@ -180,9 +181,13 @@ class _Sending:
             return
         self._spool.write(self._hash.digest())
         size = self._size + 32
-        self._coming.append(self._uploads.submit(_put_and_close, self._url, self._spool, size))
-        self.packs.append(pb.StoredPack(pack=self._name, size=size, columns=bytes(self._columns)))
-        self._spool, self._name, self._url = None, "", ""
+        self._coming.append(self._uploads.submit(_put_and_close, self._pack.url, self._spool, size))
+        self.packs.append(
+            pb.StoredPack(
+                pack=self._pack.pack, size=size, columns=bytes(self._columns), grant=self._pack.grant
+            )
+        )
+        self._spool, self._pack = None, pb.OfferResponse()
         self._columns, self._size, self._hash = bytearray(), 0, blake3()
         while len(self._coming) > UPLOADS:
             self._coming.popleft().result()

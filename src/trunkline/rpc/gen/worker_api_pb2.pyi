@@ -191,14 +191,16 @@ class OfferRequest(_message.Message):
     def __init__(self, claim_id: _Optional[str] = ..., ids: _Optional[bytes] = ...) -> None: ...
 
 class OfferResponse(_message.Message):
-    __slots__ = ("missing", "pack", "url")
+    __slots__ = ("missing", "pack", "url", "grant")
     MISSING_FIELD_NUMBER: _ClassVar[int]
     PACK_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
     missing: _containers.RepeatedScalarFieldContainer[int]
     pack: str
     url: str
-    def __init__(self, missing: _Optional[_Iterable[int]] = ..., pack: _Optional[str] = ..., url: _Optional[str] = ...) -> None: ...
+    grant: bytes
+    def __init__(self, missing: _Optional[_Iterable[int]] = ..., pack: _Optional[str] = ..., url: _Optional[str] = ..., grant: _Optional[bytes] = ...) -> None: ...
 
 class CompleteRequest(_message.Message):
     __slots__ = ("claim_id", "outputs", "results", "release", "packs", "files")
@@ -217,14 +219,16 @@ class CompleteRequest(_message.Message):
     def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ...) -> None: ...
 
 class StoredPack(_message.Message):
-    __slots__ = ("pack", "size", "columns")
+    __slots__ = ("pack", "size", "columns", "grant")
     PACK_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
     pack: str
     size: int
     columns: bytes
-    def __init__(self, pack: _Optional[str] = ..., size: _Optional[int] = ..., columns: _Optional[bytes] = ...) -> None: ...
+    grant: bytes
+    def __init__(self, pack: _Optional[str] = ..., size: _Optional[int] = ..., columns: _Optional[bytes] = ..., grant: _Optional[bytes] = ...) -> None: ...
 
 class StoredFile(_message.Message):
     __slots__ = ("datum", "path", "chunks")

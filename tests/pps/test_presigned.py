@@ -1,7 +1,8 @@
-"""What passes the server by is checked by it: packs that workers put, and places that workers read."""
+"""The server checks presigned transfers: packs that workers upload, and places that workers read."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from typing import TYPE_CHECKING
@@ -13,10 +14,17 @@ from trunkline.chunking import REF
 from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import FailedPrecondition
+from trunkline.meta import chunks as chunk_rows
+from trunkline.meta import install
+from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.wakeups import Wakeups
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.repository import VersionedStore
+from trunkline.pps.presigned import GRANT_SECONDS, PackGrants, PresignedReads, ReportedPack, can_sign
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.rpc.presigned import DirectReads, GivenPacks, signs
 from trunkline.storage import chunk_lists
-from trunkline.storage.chunks import ENTRY, ChunkId, Location, PackRecord
+from trunkline.storage.chunks import ENTRY, ChunkId
+from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 from trunkline.worker import presigned_reads, presigned_writes
 from trunkline.worker.circuit_breaker import StoreUnreachable
@@ -28,21 +36,17 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
+    from trunkline.pps.presigned import ChunkRun
+    from trunkline.storage.chunks import PackRecord
 
-class Index:
-    """A chunk index in memory."""
 
-    def __init__(self) -> None:
-        self.known: dict[ChunkId, Location] = {}
+class Clock:
+    """A clock that the test sets."""
 
-    def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
-        return {id: self.known[id] for id in ids if id in self.known}
+    time = 1_000.0
 
-    def add(self, packs: Sequence[PackRecord]) -> None:
-        for pack in packs:
-            for id, offset, stored, length, codec in pack.entries:
-                inline = pack.body[offset : offset + stored] if pack.body is not None else None
-                self.known.setdefault(id, Location(pack.pack, offset, stored, length, codec, inline))
+    def now(self) -> float:
+        return self.time
 
 
 class World:
@@ -51,19 +55,43 @@ class World:
     def __init__(self, way: BadWay, folder: Path) -> None:
         self.way = way
         self.folder = folder
-        self.index = Index()
+        self.clock = Clock()
+        self._loop = asyncio.new_event_loop()
+        self._db = Database(sqlite_url(folder), lambda _: None)
+        install.install(self._db, self.clock.now())
         self.objects = BucketObjects(f"s3://ready/{uuid.uuid4().hex}", patience=20.0)
-        self.chunks = ChunkStore(self.objects, self.index)
-        self.given = GivenPacks(self.objects)
+        self.chunks = ChunkStore(self.objects, DatabaseChunkIndex(self._db))
+        self.grants = PackGrants(self.store())
         self.connections = Connections()
+
+    def store(self) -> VersionedStore:
+        """Return the store as a server has it that has just started."""
+        wakeups = Wakeups(self._loop)
+        return VersionedStore(self._db, self.chunks, file_trees(self.chunks), wakeups, self.clock)
+
+    def record(self, packs: Sequence[PackRecord]) -> None:
+        """Make packs known to the chunk index."""
+        self._db.run_blocking(lambda tx: chunk_rows.add(tx.conn, packs, 0, self.clock.now()))
+
+    def check(self, pack: pb.StoredPack, claim: str = "claim") -> PackRecord:
+        return self.grants.check(claim, ReportedPack(pack.pack, pack.size, pack.columns, pack.grant))
+
+    def close(self) -> None:
+        self.connections.close()
+        self.chunks.close()
+        self._db.close()
+        self._loop.close()
 
     def offer(self, ids: bytes) -> pb.OfferResponse:
         """Answer as the server does."""
         asked = [ChunkId(ids[at : at + 32]) for at in range(0, len(ids), 32)]
         known = self.chunks.lengths(asked)
-        pack, url = self.given.give("claim")
+        grant = self.grants.grant("claim")
         return pb.OfferResponse(
-            missing=[at for at, id in enumerate(asked) if id not in known], pack=pack, url=url
+            missing=[at for at, id in enumerate(asked) if id not in known],
+            pack=grant.pack,
+            url=grant.url,
+            grant=grant.grant,
         )
 
     def put(self, content: bytes, name: str = "file") -> presigned_writes.Stored:
@@ -74,13 +102,12 @@ class World:
 
     def get(self, value: bytes) -> bytes:
         """Read a file as a worker does, and what must come through the server from it."""
-        reads = DirectReads(self.chunks)
+        reads = PresignedReads(self.chunks)
         urls: list[str] = []
         parts: list[bytes] = []
         for run in reads.pieces(value):
-            urls += reads.fresh
-            reads.fresh.clear()
-            parts += presigned_reads.read(self.connections, run.places, urls)
+            urls += reads.take_urls()
+            parts += presigned_reads.read(self.connections, places(run), urls)
             parts += self.chunks.read_many(run.others)
         return b"".join(parts)
 
@@ -95,8 +122,7 @@ def world(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         monkeypatch.setenv(name, value)
     world = World(way, tmp_path)
     yield world
-    world.connections.close()
-    world.chunks.close()
+    world.close()
     way.close()
 
 
@@ -122,7 +148,7 @@ def test_what_a_worker_stored_is_read_by_the_server_and_by_other_workers(world: 
     data = content(5 << 20) + TEXT
     stored = world.put(data)
 
-    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.record([world.check(pack) for pack in stored.packs])
 
     [file] = stored.files
     ids = [id for id, _ in chunk_lists.chunks_of(file.chunks)]
@@ -133,7 +159,7 @@ def test_what_a_worker_stored_is_read_by_the_server_and_by_other_workers(world: 
 
 def test_neighbours_in_a_pack_are_one_request(world: World) -> None:
     stored = world.put(content(20 << 20))
-    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.record([world.check(pack) for pack in stored.packs])
 
     assert world.get(stored.files[0].chunks) == content(20 << 20)
 
@@ -144,7 +170,7 @@ def test_a_file_that_repeats_itself_is_read_right(world: World) -> None:
     once = content(3 << 20)
     data = once + content(2 << 20, seed=2) + once
     stored = world.put(data)
-    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.record([world.check(pack) for pack in stored.packs])
 
     assert world.get(stored.files[0].chunks) == data
 
@@ -153,12 +179,12 @@ def test_small_packs_in_the_index_come_through_the_server(world: World) -> None:
     """A file of two chunks: the first in a pack of its own, the second in the index."""
     [file] = world.put(content(1 << 20)).files
     large, small = world.put(content(2 << 20), "large"), b"in the index"
-    world.index.add([world.given.take("claim", pack) for pack in large.packs])
+    world.record([world.check(pack) for pack in large.packs])
     writer = world.chunks.writer()
     value = large.files[0].chunks + REF.pack(writer.add(small), len(small))
-    world.index.add(writer.seal())
+    world.record(writer.seal())
 
-    kinds = [(len(run.places) > 0, len(run.others)) for run in DirectReads(world.chunks).pieces(value)]
+    kinds = [(len(run.places) > 0, len(run.others)) for run in PresignedReads(world.chunks).pieces(value)]
 
     assert kinds == [(True, 0), (False, 1)]
     assert world.get(value) == content(2 << 20) + small
@@ -167,7 +193,7 @@ def test_small_packs_in_the_index_come_through_the_server(world: World) -> None:
 
 def test_chunks_that_the_store_has_are_not_put_again(world: World) -> None:
     first = world.put(content(4 << 20))
-    world.index.add([world.given.take("claim", pack) for pack in first.packs])
+    world.record([world.check(pack) for pack in first.packs])
 
     again = world.put(content(4 << 20), "again")
 
@@ -180,35 +206,45 @@ def test_chunks_that_the_store_has_are_not_put_again(world: World) -> None:
 
 def refused(world: World, pack: pb.StoredPack, claim: str = "claim") -> str:
     with pytest.raises(FailedPrecondition) as caught:
-        world.given.take(claim, pack)
-    assert caught.value.message.endswith("send the bytes")
+        world.check(pack, claim)
     return caught.value.message
 
 
 def test_a_pack_of_another_claim_is_refused(world: World) -> None:
     [pack] = world.put(content(1 << 20)).packs
 
-    assert "was not given to claim another" in refused(world, pack, "another")
+    assert "was not granted to claim another" in refused(world, pack, "another")
 
 
-def test_a_pack_that_another_server_gave_out_is_refused(world: World) -> None:
+def test_a_grant_survives_a_restart_of_the_server(world: World) -> None:
     [pack] = world.put(content(1 << 20)).packs
-    world.given = GivenPacks(world.objects)
+    world.grants = PackGrants(world.store())
 
-    assert "by this server" in refused(world, pack)
+    assert world.check(pack).pack == pack.pack
 
 
-def test_a_pack_that_was_recorded_is_refused(world: World) -> None:
+def test_a_forged_grant_is_refused(world: World) -> None:
     [pack] = world.put(content(1 << 20)).packs
-    world.given.forget([world.given.take("claim", pack)])
+    pack.grant = pack.grant[:-1] + bytes([pack.grant[-1] ^ 1])
 
-    refused(world, pack)
+    assert "was not granted" in refused(world, pack)
+
+
+def test_a_grant_does_not_last_longer_than_it_says(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    later = pb.StoredPack()
+    later.CopyFrom(pack)
+    later.grant = (2**40).to_bytes(8, "little") + pack.grant[8:]
+    world.clock.time += GRANT_SECONDS + 1
+
+    assert "the grant of pack" in refused(world, pack)
+    assert "was not granted" in refused(world, later)
 
 
 def test_a_pack_that_was_never_put_is_refused(world: World) -> None:
     [pack] = world.put(content(1 << 20)).packs
-    name, _ = world.given.give("claim")
-    pack.pack = name
+    other = world.grants.grant("claim")
+    pack.pack, pack.grant = other.pack, other.grant
 
     assert "it has None bytes" in refused(world, pack)
 
@@ -260,23 +296,24 @@ def test_a_table_that_does_not_fit_is_refused(world: World, spoil: Callable[[pb.
     [pack] = world.put(content(3 << 20)).packs
     spoil(pack)
 
-    assert "does not fit" in refused(world, pack)
+    assert "is inconsistent" in refused(world, pack)
+
+
+def places(run: ChunkRun) -> list[pb.ChunkPlace]:
+    return [pb.ChunkPlace(**place._asdict()) for place in run.places]
 
 
 # --- ways that are closed -----------------------------------------------------------------------------------
 
 
 def test_a_store_without_urls_offers_none() -> None:
-    objects = MemoryObjects()
-
-    assert not signs(objects)
-    assert GivenPacks(objects).give("claim") == ("", "")
+    assert not can_sign(MemoryObjects())
 
 
 @pytest.mark.parametrize(("how", "said"), [("403", "refuses (403"), ("503", "breaks off (503")])
 def test_a_store_that_does_not_give_is_unreachable(world: World, how: str, said: str) -> None:
     stored = world.put(content(1 << 20))
-    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.record([world.check(pack) for pack in stored.packs])
     world.way.go_wrong(how, "GET", times=100)
 
     with pytest.raises(StoreUnreachable) as caught:
@@ -288,24 +325,24 @@ def test_a_store_that_does_not_give_is_unreachable(world: World, how: str, said:
 
 def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
     stored = world.put(content(1 << 20))
-    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
+    world.record([world.check(pack) for pack in stored.packs])
     world.connections.close()
-    reads = DirectReads(world.chunks)
+    reads = PresignedReads(world.chunks)
     runs = list(reads.pieces(stored.files[0].chunks))
     world.way.close()
 
     with pytest.raises(StoreUnreachable, match="does not answer"):
-        list(presigned_reads.read(world.connections, runs[0].places, reads.fresh))
+        list(presigned_reads.read(world.connections, places(runs[0]), reads.take_urls()))
 
 
 def test_a_chunk_that_was_damaged_in_the_store_is_left_to_the_server(world: World) -> None:
     stored = world.put(content(1 << 20))
-    world.index.add([world.given.take("claim", pack) for pack in stored.packs])
-    reads = DirectReads(world.chunks)
+    world.record([world.check(pack) for pack in stored.packs])
+    reads = PresignedReads(world.chunks)
     runs = list(reads.pieces(stored.files[0].chunks))
     [pack] = stored.packs
     world.objects.delete(pack.pack)
     world.objects.put(pack.pack, [content(pack.size, seed=9)])
 
     with pytest.raises(StoreUnreachable, match="does not match its name"):
-        list(presigned_reads.read(world.connections, runs[0].places, reads.fresh))
+        list(presigned_reads.read(world.connections, places(runs[0]), reads.take_urls()))

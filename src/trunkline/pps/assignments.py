@@ -1,0 +1,113 @@
+"""What a claim means: its job, the datums to run, and the input trees that they read.
+
+An assignment is a pure function of its claim, so it can be computed again at any time; the recently used ones
+are cached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.meta import jobs, pipelines
+from trunkline.pps import claims, datum_rows, datums, plan
+from trunkline.pps.presigned import can_sign
+from trunkline.pps.spec_cache import input_of
+from trunkline.storage.lru import ByteCache
+from trunkline.storage.segments import TreeId
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import ClaimRow, JobRow
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
+
+#: Bytes of assignments in the cache: those of a thousand workers with two hundred datums of one file each.
+CACHE_BYTES = 256 << 20
+#: Bytes that a datum of one item takes in memory, and those of each further item.
+_DATUM_BYTES = 1_000
+_ITEM_BYTES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a claim means."""
+
+    claim_id: str
+    job: JobRow
+    pipeline: PipelineRow
+    spec: PipelineSpec
+    #: Position in the job of the assignment's first datum.
+    first: int
+    datums: list[datum_rows.DatumRow]
+    #: Distinct items, in order of first use.
+    items: list[datum_rows.RowItem]
+    #: Tree and commit id by input name.
+    trees: dict[str, TreeId]
+    commits: dict[str, str]
+    #: Whether bytes can go between the worker and the object store.
+    direct: bool
+
+
+class Assignments:
+    """Computes assignments. May be used from several threads."""
+
+    def __init__(self, versions: VersionedStore, specs: Specs) -> None:
+        self._versions = versions
+        self._specs = specs
+        self._cache: ByteCache[tuple[str, int], Assignment] = ByteCache(CACHE_BYTES)
+
+    def held_by(self, worker_id: str, claim_id: str) -> Assignment:
+        """Return what a claim means. Blocks.
+
+        Raises:
+            ClaimLost: the worker does not hold the claim.
+        """
+        claim = self._versions.read(jobs.claim_by_id, claim_id)
+        if claim is None or claim.worker_id != worker_id:
+            raise claims.ClaimLost(f"worker {worker_id} does not hold claim {claim_id}")
+        cached = self._cache.get((claim.id, claim.start))
+        return cached if cached is not None else self.of(claim)
+
+    def of(self, claim: ClaimRow) -> Assignment:
+        """Compute what a claim means. Blocks.
+
+        Raises:
+            ClaimLost: the claim's job was deleted.
+            DataLoss: the datums cannot be read.
+        """
+        job, pipeline, spec, inputs = self._versions.read(self._look, claim.job_id)
+        assert job.todo is not None
+        rows = datum_rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
+        todo = [datum_rows.decode(key, value) for key, value in rows]
+        items = dict.fromkeys(item for row in todo for item in row.items)
+        leaves = {leaf.name: key for key, leaf in datums.leaves(input_of(spec))}
+        commits = {name: inputs.commits[key] for name, key in leaves.items()}
+        assignment = Assignment(
+            claim.id,
+            job,
+            pipeline,
+            spec,
+            claim.start,
+            todo,
+            list(items),
+            {name: inputs.trees[key] for name, key in leaves.items()},
+            {name: row.set_id if row is not None else "" for name, row in commits.items()},
+            can_sign(self._versions.chunks.objects),
+        )
+        size = _DATUM_BYTES * len(todo) + _ITEM_BYTES * sum(len(row.items) for row in todo)
+        self._cache.put((claim.id, claim.start), assignment, size)
+        return assignment
+
+    def _look(
+        self, conn: sa.Connection, job_id: int
+    ) -> tuple[JobRow, PipelineRow, PipelineSpec, plan.Inputs]:
+        job = jobs.by_id(conn, job_id)
+        pipeline = pipelines.by_id(conn, job.pipeline_id) if job is not None else None
+        if job is None or pipeline is None:
+            raise claims.ClaimLost("the claim's job was deleted")
+        spec = self._specs.of(conn, pipeline.id, job.version)
+        return job, pipeline, spec, plan.inputs_of(conn, spec, job)

@@ -1,0 +1,213 @@
+"""One completion: outputs and results of the next datums of a claim, made durable, then recorded.
+
+Outputs come as bytes, or as chunk lists whose packs the worker has uploaded itself (``presigned``). Both give
+the same rows: a file does not depend on the way its bytes took.
+
+Completing is split in two: ``Completion.prepare`` blocks until everything is durable, and ``claims.complete``
+records it in a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline import errors
+from trunkline.meta import jobs
+from trunkline.model import paths
+from trunkline.model.states import DatumState
+from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
+from trunkline.pfs.write_streams import Changes
+from trunkline.pps import claims, datum_rows
+
+if TYPE_CHECKING:
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.assignments import Assignment
+    from trunkline.pps.presigned import PackGrants, ReportedPack
+    from trunkline.storage.chunks import PackRecord
+
+#: Files that one datum may write; one with more fails.
+MAX_OUTPUTS = 10_000_000
+#: What can become of a datum that ran.
+_RESULT_STATES = frozenset((DatumState.SUCCESS, DatumState.FAILED, DatumState.RECOVERED))
+
+
+class DatumResult(NamedTuple):
+    """What became of one datum."""
+
+    #: Position in the assignment.
+    datum: int
+    state: DatumState
+    #: Why it failed, for people.
+    reason: str = ""
+    download_ns: int = 0
+    process_ns: int = 0
+    upload_ns: int = 0
+    download_bytes: int = 0
+    upload_bytes: int = 0
+
+
+class Completion:
+    """One completion being received. Used by one thread at a time; every call may block.
+
+    Args:
+        versions: the store.
+        claim_id: the claim whose datums are completed.
+        assignment: what the claim means.
+        grants: checks the packs that the worker uploaded.
+    """
+
+    def __init__(
+        self, versions: VersionedStore, claim_id: str, assignment: Assignment, grants: PackGrants
+    ) -> None:
+        self._versions = versions
+        self._claim_id = claim_id
+        self._assignment = assignment
+        self._grants = grants
+        self._checker = ChunkListChecker(versions.chunks)
+        self._packs: list[PackRecord] = []
+        self._changes = Changes(versions)
+        self._outputs: dict[int, dict[str, None]] = {}
+        self._results: list[DatumResult] = []
+        self._release = False
+
+    def add_pack(self, pack: ReportedPack) -> None:
+        """Add a pack that the worker uploaded; before the files that need it.
+
+        Raises:
+            FailedPrecondition: it is not what the worker says; its bytes must be sent instead.
+        """
+        record = self._grants.check(self._claim_id, pack)
+        self._packs.append(record)
+        self._checker.add((id, length) for id, _, _, length, _ in record.entries)
+
+    def add_file(self, datum: int, path: str, chunks: bytes) -> None:
+        """Add a whole output file by its chunk list.
+
+        Args:
+            datum: position in the assignment.
+            path: below ``/pfs/out``, with leading slash.
+            chunks: the chunk list.
+
+        Raises:
+            InvalidArgument: the path or the chunk list is not valid, or there is no such datum.
+            FailedPrecondition: a chunk is not in the store.
+        """
+        tag = self._tag(datum)
+        entries = parse_chunk_list(path, chunks)
+        self._checker.check([(path, entries)])
+        if self._is_new_output(datum, path):
+            # As if its bytes had come: appended to what the datum wrote, which is nothing.
+            self._changes.put(path, tag, chunks, size=sum(size for _, size in entries), append=True)
+
+    def add_output(self, datum: int, path: str, data: bytes) -> None:
+        """Append bytes to an output file; empty ``data`` makes an empty file.
+
+        Args:
+            datum: position in the assignment.
+            path: below ``/pfs/out``, with leading slash.
+            data: the bytes.
+
+        Raises:
+            InvalidArgument: the path is not valid, or there is no such datum.
+        """
+        outputs = self._outputs.get(datum)
+        if (outputs is not None and path in outputs) or self._is_new_output(datum, path):
+            self._changes.add(path, self._tag(datum), data)
+
+    def add_result(self, result: DatumResult) -> None:
+        """Add what became of the next datum."""
+        self._results.append(result)
+
+    def release(self) -> None:
+        """Give the rest of the claim back once the results are recorded."""
+        self._release = True
+
+    def prepare(self) -> claims.PreparedCompletion:
+        """Make everything durable and return what ``claims.complete`` records.
+
+        Raises:
+            InvalidArgument: the results do not follow each other in assignment order.
+        """
+        positions = [result.datum for result in self._results]
+        if positions != list(range(positions[0], positions[0] + len(positions)) if positions else []):
+            raise errors.InvalidArgument(
+                f"results must follow each other in assignment order, but came for datums {positions}"
+            )
+        deltas = self._changes.delta.finish()
+        rows = [self._row(result) for result in self._results]
+        tree = datum_rows.trees(self._versions).build(
+            self._changes.writer, sorted((row.id, datum_rows.encode(row)) for row in rows)
+        )
+        failed = next((row for row in rows if row.state is DatumState.FAILED), None)
+        return claims.PreparedCompletion(
+            claim_id=self._claim_id,
+            first=self._assignment.first + positions[0] if positions else None,
+            count=len(positions),
+            deltas=deltas,
+            rows=tree,
+            results=_sums(rows),
+            failure=f"datum {failed.id.hex()} failed: {failed.reason}" if failed is not None else "",
+            release=self._release,
+            packs=self._changes.writer.seal(),
+            uploaded=self._packs,
+            written_bytes=self._changes.delta.bytes_in,
+        )
+
+    def abort(self) -> None:
+        """Drop everything."""
+        self._changes.abort()
+
+    def _is_new_output(self, datum: int, path: str) -> bool:
+        """Record a path that a datum writes; False once the datum has written too many to be a success."""
+        outputs = self._outputs.setdefault(datum, {})
+        if len(outputs) > MAX_OUTPUTS:
+            return False
+        paths.validate(path)
+        outputs[path] = None
+        return len(outputs) <= MAX_OUTPUTS
+
+    def _tag(self, position: int) -> str:
+        return self._datum(position).id.hex()
+
+    def _datum(self, position: int) -> datum_rows.DatumRow:
+        datums = self._assignment.datums
+        if not 0 <= position < len(datums):
+            raise errors.InvalidArgument(
+                f"the assignment has {len(datums)} datums; datum {position} cannot be completed"
+            )
+        return datums[position]
+
+    def _row(self, result: DatumResult) -> datum_rows.DatumRow:
+        if result.state not in _RESULT_STATES:
+            raise errors.InvalidArgument(f'datum {result.datum} cannot be completed as "{result.state}"')
+        state, reason = result.state, result.reason
+        outputs = tuple(self._outputs.get(result.datum, ()))
+        if len(outputs) > MAX_OUTPUTS:
+            state, outputs = DatumState.FAILED, ()
+            reason = f"it wrote more than {MAX_OUTPUTS:,} files, the limit of one datum; split its input"
+        return self._datum(result.datum).finished(
+            state=state,
+            job_id=self._assignment.job.set_id,
+            reason=reason,
+            outputs=outputs,
+            download_ns=result.download_ns,
+            process_ns=result.process_ns,
+            upload_ns=result.upload_ns,
+            download_bytes=result.download_bytes,
+            upload_bytes=result.upload_bytes,
+        )
+
+
+def _sums(rows: list[datum_rows.DatumRow]) -> jobs.Results:
+    """Add up what results add to their job's counters."""
+    states = [row.state for row in rows]
+    return jobs.Results(
+        processed=states.count(DatumState.SUCCESS),
+        failed=states.count(DatumState.FAILED),
+        recovered=states.count(DatumState.RECOVERED),
+        download_ns=sum(row.download_ns for row in rows),
+        process_ns=sum(row.process_ns for row in rows),
+        upload_ns=sum(row.upload_ns for row in rows),
+        download_bytes=sum(row.download_bytes for row in rows),
+        upload_bytes=sum(row.upload_bytes for row in rows),
+    )

@@ -1,0 +1,107 @@
+"""Gives waiting workers their next assignment.
+
+A claim is recorded before its assignment is computed. When that fails, the claim goes back at once: an error
+that may pass is the caller's to retry; one that will not pass (lost data) ends the job with its reason, because
+every other worker would meet it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import jobs
+from trunkline.model.states import JobState
+from trunkline.pps import claims
+from trunkline.pps.jobs import end_job
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from trunkline.meta.jobs import ClaimRow
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.assignments import Assignment, Assignments
+    from trunkline.pps.spec_cache import Specs
+
+log = logging.getLogger("trunkline.pps.dispatch")
+
+
+@dataclass(frozen=True, slots=True)
+class NextWork:
+    """What a worker does next: run the assignment, exit, or (neither) ask again."""
+
+    assignment: Assignment | None = None
+    retire: bool = False
+
+
+class Dispatcher:
+    """Gives out assignments. Its coroutines run on the event loop and hold no thread while they wait.
+
+    Args:
+        versions: the store.
+        specs: the parsed specifications.
+        assignments: computes what a claim means.
+        executor: where blocking work runs.
+    """
+
+    def __init__(
+        self, versions: VersionedStore, specs: Specs, assignments: Assignments, executor: Executor
+    ) -> None:
+        self._versions = versions
+        self._specs = specs
+        self._assignments = assignments
+        self._executor = executor
+
+    async def next_work(self, worker_id: str, wait_seconds: float) -> NextWork:
+        """Wait for work for at most so long.
+
+        Raises:
+            Unauthenticated: the worker is unknown.
+            Unavailable: what it is to run cannot be read now.
+        """
+        worker = await self._versions.db.read(claims.require_worker, worker_id)
+        if worker.state == "busy":
+            await self._versions.write_soon(claims.let_go, worker_id)
+        topic = f"work:{worker.pipeline_id}"
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait_seconds
+        while True:
+            stamp = self._versions.wakeups.stamp(topic)
+            if await self._versions.db.read(claims.work_waits, worker_id):
+                claimed = await self._versions.write_soon(claims.take, worker_id, self._specs)
+                if claimed is not None:
+                    assignment = await self._assign(worker_id, claimed.claim)
+                    if assignment is None:
+                        continue
+                    return NextWork(assignment)
+                worker = await self._versions.db.read(claims.require_worker, worker_id)
+                if worker.state == "retiring":
+                    return NextWork(retire=True)
+            if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
+                return NextWork()
+
+    async def _assign(self, worker_id: str, claim: ClaimRow) -> Assignment | None:
+        """Compute an assignment; None when there is none any more."""
+        future = self._executor.submit(self._assignments.of, claim)
+        try:
+            return await asyncio.wrap_future(future)
+        except errors.TrunklineError as error:
+            # The job was deleted, or its data cannot be read.
+            fatal = None if error.retryable or isinstance(error, claims.ClaimLost) else error.message
+            await self._versions.write_soon(_refuse, worker_id, claim, fatal)
+            if error.retryable:
+                raise
+            log.warning("claim %s was given back: %s", claim.id, error.message)
+            return None
+
+
+def _refuse(write: WriteTransaction, worker_id: str, claim: ClaimRow, reason: str | None) -> None:
+    """Take a claim back, and end its job when there is a reason to."""
+    claims.give_back(write, claim.id, worker_id)
+    job = jobs.by_id(write.conn, claim.job_id)
+    if reason is not None and job is not None:
+        end_job(write, job, JobState.FAILURE, f"its datums cannot be read: {reason}")

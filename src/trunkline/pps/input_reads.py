@@ -1,0 +1,99 @@
+"""The input files of an assignment, as a worker fetches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline import errors
+from trunkline.pps.presigned import LARGE_BYTES
+from trunkline.storage import files as storage_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.assignments import Assignment
+    from trunkline.pps.datum_rows import RowItem
+    from trunkline.pps.presigned import ChunkPlace, PresignedReads
+    from trunkline.storage.files import FileEntry
+    from trunkline.storage.segments import TreeId
+
+
+class FilePiece(NamedTuple):
+    """A piece of an input file: bytes, or the places of its chunks. The pieces of a file follow each other."""
+
+    #: Position of the item in the assignment.
+    item: int
+    #: Path of the file in the repo.
+    path: str
+    data: bytes
+    places: Sequence[ChunkPlace]
+    #: No more pieces of this file follow.
+    last: bool
+
+
+def pieces(
+    versions: VersionedStore, assignment: Assignment, items: Iterable[int], reads: PresignedReads | None
+) -> Iterator[FilePiece]:
+    """Yield the files of items in the order asked for, each item's files in path order. Blocks between pieces.
+
+    Args:
+        versions: the store.
+        assignment: whose items.
+        items: positions of the items.
+        reads: gives out places of large files; None when all bytes go through the server.
+
+    Raises:
+        InvalidArgument: there is no such item.
+        DataLoss: a file cannot be read.
+    """
+    for position in items:
+        if position >= len(assignment.items):
+            raise errors.InvalidArgument(
+                f"the assignment has {len(assignment.items)} items; item {position} cannot be fetched"
+            )
+        item = assignment.items[position]
+        for entry in _files(versions, assignment.trees[item.input], item):
+            if reads is not None and entry.size >= LARGE_BYTES:
+                yield from _large_file(versions, position, entry, reads)
+            else:
+                yield from _file(versions, position, entry)
+
+
+def _files(versions: VersionedStore, tree: TreeId, item: RowItem) -> Iterator[FileEntry]:
+    if item.path.endswith("/"):
+        for entry in storage_files.walk(versions.trees, tree, item.path):
+            if not entry.is_dir:
+                yield entry
+        return
+    file = storage_files.inspect(versions.trees, tree, item.path)
+    if file is not None and not file.is_dir:
+        yield file
+
+
+def _file(versions: VersionedStore, item: int, entry: FileEntry) -> Iterator[FilePiece]:
+    before = b""
+    first = True
+    for data in storage_files.read(versions.chunks, entry.value):
+        if not first:
+            yield FilePiece(item, entry.path, before, (), last=False)
+        before, first = data, False
+    yield FilePiece(item, entry.path, before, (), last=True)
+
+
+def _large_file(
+    versions: VersionedStore, item: int, entry: FileEntry, reads: PresignedReads
+) -> Iterator[FilePiece]:
+    held: FilePiece | None = None
+    for run in reads.pieces(entry.value):
+        parts: Iterable[tuple[bytes, Sequence[ChunkPlace]]] = (
+            [(b"", run.places)]
+            if run.places
+            else ((data, ()) for data in versions.chunks.read_many(run.others))
+        )
+        for data, places in parts:
+            if held is not None:
+                yield held
+            held = FilePiece(item, entry.path, data, places, last=False)
+    if held is not None:
+        yield held._replace(last=True)

@@ -1,0 +1,40 @@
+"""Checks the tokens by which workers prove who they are."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.pps import claims
+from trunkline.pps.autoscaler import token_hash
+
+if TYPE_CHECKING:
+    from trunkline.pfs.repository import VersionedStore
+
+#: Workers whose token is remembered; the database answers for the others.
+_CACHED = 10_000
+
+
+class WorkerTokens:
+    """Checks tokens. Belongs to the event loop's thread."""
+
+    def __init__(self, versions: VersionedStore) -> None:
+        self._versions = versions
+        #: Hash of the token by worker; it never changes.
+        self._hashes: dict[str, bytes] = {}
+
+    async def check(self, worker_id: str, token: str) -> None:
+        """Check that a token is the worker's.
+
+        Raises:
+            Unauthenticated: it is not, or there is no such worker.
+        """
+        expected = self._hashes.get(worker_id)
+        if expected is None:
+            row = await self._versions.db.read(claims.require_worker, worker_id)
+            if len(self._hashes) >= _CACHED:
+                self._hashes.clear()
+            expected = self._hashes[worker_id] = row.token_hash
+        if not hmac.compare_digest(token_hash(token), expected):
+            raise errors.Unauthenticated(f"the token of worker {worker_id} is wrong")
