@@ -97,6 +97,35 @@ def test_resources_are_those_of_the_spec(requests, limits, resources):
     assert container(pod, "worker")["resources"] == {"requests": {"cpu": "0", "memory": "128Mi"}}
 
 
+def test_limits_of_the_sidecar_reach_every_container_of_ours():
+    limits = ResourceSpec(cpu=1, memory="256Mi")
+
+    pod = render(sidecar_resource_limits=limits)
+
+    for name in ("launcher", "worker"):
+        assert container(pod, name)["resources"]["limits"] == {"cpu": "1000m", "memory": "256Mi"}
+
+
+@pytest.mark.parametrize("image", ["Not An Image", "UPPER", "a:b:c", "a@sha256:12", "-a", "a/", "a:", " a"])
+def test_an_image_name_that_no_node_can_pull_is_refused(image):
+    with pytest.raises(InvalidArgument, match=r"transform\.image"):
+        render(transform=Transform(image=image))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "python",
+        "pachyderm/opencv:1",
+        "localhost:5000/a/b_c.d--e:Tag-1_2.3",
+        "Registry.example.org/team/app@sha256:" + "0a" * 32,
+        "111122223333.dkr.ecr.eu-central-1.amazonaws.com/team__x/app:v1@sha256:" + "0a" * 32,
+    ],
+)
+def test_every_image_name_that_a_node_can_pull_is_accepted(image):
+    assert container(render(transform=Transform(image=image)), "user")["image"] == image
+
+
 def test_secrets_become_variables_and_files():
     secrets = (
         SecretMount(name="token", key="k", env_var="TOKEN"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import httpx2
+import msgspec
 import pytest
 from lightkube.resources.core_v1 import Node, Pod
 
-from trunkline.drivers.fleets.kubernetes import pod_status
+from trunkline.drivers.fleets.kubernetes import client as kube
+from trunkline.drivers.fleets.kubernetes import pod_refusals, pod_status
 from trunkline.drivers.fleets.kubernetes.machines import machine, with_pod
 from trunkline.drivers.fleets.kubernetes.pod_status import Note
+from trunkline.drivers.fleets.kubernetes.workers import Worker
+from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting
 
 
 def pod(status: dict | None = None, **spec) -> Pod:
@@ -61,6 +66,13 @@ LACK_IN_WORDS = (
     [
         (pod(), {}, "was created and waits to be placed on a node", False),
         (unschedulable(LACK), {}, LACK_IN_WORDS, True),
+        (
+            unschedulable('0/1 nodes are available: persistentvolumeclaim "none" not found. not found'),
+            {},
+            'no node fits: persistentvolumeclaim "none" does not exist; create it, or correct the volume in '
+            "pod_spec or pod_patch",
+            True,
+        ),
         (
             unschedulable("no nodes available to schedule pods"),
             {},
@@ -147,7 +159,7 @@ LACK_IN_WORDS = (
     ],
 )
 def test_a_wait_that_may_end_has_a_reason_and_is_not_unsatisfiable(waits, notes, sentence, queued):
-    assert pod_status.waiting(waits, notes) == (sentence, False, queued)
+    assert pod_status.waiting(waits, notes, {}) == (sentence, False, queued, False)
 
 
 @pytest.mark.parametrize(
@@ -155,22 +167,25 @@ def test_a_wait_that_may_end_has_a_reason_and_is_not_unsatisfiable(waits, notes,
     [
         (
             on_node(
-                state("user", waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling image"})
+                state(
+                    "user",
+                    waiting={"reason": "ImagePullBackOff", "message": 'Back-off pulling image "edges:1"'},
+                )
             ),
             {"Failed": note('Failed to pull image "edges:1": not found')},
-            'image "edges:1" cannot be pulled: Failed to pull image "edges:1": not found; '
-            "correct transform.image or name image_pull_secrets that may",
+            'image "edges:1" cannot be pulled: not found; '
+            "correct transform.image or name image_pull_secrets that give access",
         ),
         (
             on_node(state("worker", waiting={"reason": "ErrImagePull", "message": "denied"})),
             {},
             'image "own:1" cannot be pulled: denied; correct the server\'s --worker-image '
-            "or name image_pull_secrets that may",
+            "or name image_pull_secrets that give access",
         ),
         (
             on_node(state("user", waiting={"reason": "InvalidImageName", "message": "x"})),
             {},
-            '"edges:1" is no name of an image; correct transform.image',
+            '"edges:1" is not a valid image name; correct transform.image',
         ),
         (
             on_node(state("user", waiting={"reason": "ErrImageNeverPull", "message": "x"})),
@@ -195,7 +210,7 @@ def test_a_wait_that_may_end_has_a_reason_and_is_not_unsatisfiable(waits, notes,
     ],
 )
 def test_a_wait_that_cannot_end_is_unsatisfiable(waits, notes, sentence):
-    assert pod_status.waiting(waits, notes) == (sentence, True, False)
+    assert pod_status.waiting(waits, notes, {}) == (sentence, True, False, False)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +244,35 @@ def test_a_wait_that_cannot_end_is_unsatisfiable(waits, notes, sentence):
             "create the service account in namespace work",
             True,
         ),
+        (
+            403,
+            "Forbidden",
+            'pods "p" is forbidden: failed quota: team: must specify limits.memory for: launcher,user,worker',
+            "set resource_requests, resource_limits, sidecar_resource_requests and sidecar_resource_limits",
+            True,
+        ),
+        (
+            403,
+            "Forbidden",
+            'pods "p" is forbidden: no PriorityClass with name no-such-class was found',
+            "correct scheduling_spec.priority_class_name",
+            True,
+        ),
+        (
+            403,
+            "Forbidden",
+            'pods "p" is forbidden: maximum cpu usage per Container is 200m, but limit is 500m',
+            "a LimitRange of namespace work refuses the pod: maximum cpu",
+            True,
+        ),
+        (
+            422,
+            "Invalid",
+            'Pod "p" is invalid: spec.containers[0].resources.requests: Invalid value: "1": must be less than or '
+            "equal to cpu limit of 200m",
+            "a LimitRange of namespace work adds limits",
+            True,
+        ),
         (404, "NotFound", 'namespaces "work" not found', "namespace work does not exist; create it", True),
         (
             422,
@@ -256,7 +300,7 @@ def test_a_wait_that_cannot_end_is_unsatisfiable(waits, notes, sentence):
     ],
 )
 def test_a_pod_that_is_not_made_says_why(code, reason, message, sentence, unsatisfiable):
-    told = pod_status.not_created(code, reason, message, "work")
+    told = pod_refusals.not_created(code, reason, message, "work")
 
     assert sentence in told.sentence
     assert told.unsatisfiable == unsatisfiable
@@ -379,7 +423,7 @@ def test_of_two_answers_of_the_same_second_the_one_heard_last_counts():
         "FailedScheduling of Karpenter": note("Failed to schedule pod, limits", 60, "karpenter"),
     }
 
-    told = pod_status.waiting(unschedulable(LACK), notes)
+    told = pod_status.waiting(unschedulable(LACK), notes, {})
 
     assert told.sentence == f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, limits"
 
@@ -402,3 +446,96 @@ def test_a_machine_of_fargate_is_of_the_profile_and_the_size_that_its_pod_tells(
     read = with_pod(node, taken)
 
     assert (read.kind, read.group, read.instance_type) == ("fargate", "batch", "2vCPU 5GB")
+
+
+CAUSE = 'failed to resolve reference "trunkline.test/none:1": dial tcp: lookup trunkline.test: i/o timeout'
+#: The kubelet's events about one failed pull, in the order in which Kubernetes 1.35 sends them.
+PULL_EVENTS = [
+    ("Pulling", 'Pulling image "edges:1"'),
+    ("Failed", f'Failed to pull image "edges:1": rpc error: code = Unknown desc = {CAUSE}'),
+    ("Failed", "Error: ErrImagePull"),
+    ("BackOff", 'Back-off pulling image "edges:1"'),
+    ("Failed", "Error: ImagePullBackOff"),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ErrImagePull", f"rpc error: code = Unknown desc = {CAUSE}"),
+        ("ImagePullBackOff", f'Back-off pulling image "edges:1": ErrImagePull: {CAUSE}'),
+        # Before Kubernetes 1.31.
+        ("ImagePullBackOff", 'Back-off pulling image "edges:1"'),
+        ("ErrImagePull", ""),
+    ],
+)
+def test_the_cause_of_a_failed_pull_stays_whatever_the_kubelet_reports_after_it(reason, message):
+    worker = Worker("w", "p", None, WorkerSighting(worker_id="w", phase=WorkerPhase.PENDING))
+    worker.take(on_node(state("user", waiting={"reason": reason, "message": message})), 1.0, {})
+
+    for number, (event, text) in enumerate(PULL_EVENTS):
+        worker.hear(event, note(text, 100.0 + number, "kubelet"), {})
+
+    assert f'image "edges:1" cannot be pulled: {CAUSE}; ' in worker.sighting.reason
+    assert worker.sighting.unsatisfiable
+
+
+NODES = {
+    name: Machine(name=name, kind="node", cpu=cpu, memory=memory << 30)
+    for name, cpu, memory in (("small", 2.0, 4), ("large", 8.0, 16))
+}
+
+
+@pytest.mark.parametrize(
+    ("requests", "message", "reason", "lacks_machine"),
+    [
+        ({"cpu": "500"}, "1 Insufficient cpu", "the largest node, large, has 8", True),
+        ({"memory": "2Ti"}, "1 Insufficient memory", "the largest node, large, has 16Gi", True),
+        # It would fit the larger node if that were empty: others may end.
+        ({"cpu": "4"}, "2 Insufficient cpu", "the largest node, large, has 8", False),
+        ({"cpu": "1"}, "2 node(s) had untolerated taint(s)", "a taint that tolerations do not name", False),
+    ],
+)
+def test_a_pod_that_no_node_could_hold_names_the_largest(requests, message, reason, lacks_machine):
+    waits = unschedulable(f"0/2 nodes are available: {message}.")
+    user, sidecar = waits.spec.containers
+    user.resources.requests, sidecar.resources.requests = requests, {"cpu": "0", "memory": "128Mi"}
+
+    answer = pod_status.waiting(waits, {}, NODES)
+
+    assert reason in answer.sentence
+    assert "+ 0" not in answer.sentence
+    assert (answer.lacks_machine, answer.queued) == (lacks_machine, True)
+
+
+def test_only_after_a_minute_without_an_autoscaler_is_a_lack_of_machines_unsatisfiable():
+    worker = Worker("w", "p", None, WorkerSighting(worker_id="w", phase=WorkerPhase.PENDING))
+    tiny = {"tiny": Machine(name="tiny", kind="node", cpu=1.0, memory=1 << 30)}
+    worker.take(unschedulable(LACK), 0.0, tiny)
+
+    worker.overdue(10.0)
+    assert worker.sighting.lacks_machine
+    assert not worker.sighting.unsatisfiable
+    worker.overdue(69.9)
+    assert not worker.sighting.unsatisfiable
+    worker.overdue(70.0)
+    assert worker.sighting.unsatisfiable
+    worker.hear("TriggeredScaleUp", note("pod triggered scale-up: [{workers 0->1 (max: 4)}]"), tiny)
+
+    assert not worker.sighting.lacks_machine
+    assert not worker.sighting.unsatisfiable
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx2.ReadTimeout(""), "no answer within 10 s"),
+        (httpx2.ConnectTimeout(""), "no connection within 10 s"),
+        (TimeoutError(), "no answer within 10 s"),
+        (httpx2.ReadError(""), "the connection broke"),
+        (msgspec.DecodeError(), "the answer cannot be read"),
+        (httpx2.ConnectError("All connection attempts failed"), "All connection attempts failed"),
+    ],
+)
+def test_an_error_without_words_gets_some(error, words):
+    assert kube.message(error) == words

@@ -254,11 +254,18 @@ def reason(error: BaseException) -> str:
 
 
 def message(error: BaseException) -> str:
-    """Return what went wrong, in the words of who found it."""
+    """Return what went wrong in the words of Kubernetes or of the library, or in ours where they have none."""
     if isinstance(error, ApiError) and error.status is not None and error.status.message:
         return " ".join(error.status.message.split())
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
+    if text := " ".join(str(error).split()):
+        return text
+    if isinstance(error, httpx2.ConnectTimeout):
+        return f"no connection within {CALL_SECONDS:g} s"
+    if isinstance(error, httpx2.TimeoutException | TimeoutError):
+        return f"no answer within {CALL_SECONDS:g} s"
+    if isinstance(error, httpx2.TransportError | OSError):
+        return "the connection broke"
+    return "the answer cannot be read"
 
 
 def retry_after(error: BaseException) -> float:

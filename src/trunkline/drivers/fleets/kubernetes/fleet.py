@@ -27,7 +27,7 @@ from lightkube.resources.core_v1 import Event, Node, Pod
 from lightkube.types import PatchType
 
 from trunkline.drivers.fleets.kubernetes import client as kube
-from trunkline.drivers.fleets.kubernetes import pod_status, pods
+from trunkline.drivers.fleets.kubernetes import pod_refusals, pod_status, pods
 from trunkline.drivers.fleets.kubernetes.informer import Informer
 from trunkline.drivers.fleets.kubernetes.informer_cache import Known
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
@@ -301,7 +301,7 @@ class KubernetesFleet:
                         failures += 1
                         pause = _pause_after(failures)
                         if action == "create":
-                            self._explain(worker, pod_status.internal_error(error))
+                            self._explain(worker, pod_refusals.internal_error(error))
                 await self._pause(worker, action, pause)
         finally:
             worker.acting = False
@@ -404,7 +404,7 @@ class KubernetesFleet:
         """
         pause = _pause_after(failures)
         if action == "create":
-            why = pod_status.not_created(
+            why = pod_refusals.not_created(
                 kube.code(error), kube.reason(error), kube.message(error), self._settings.namespace
             )
             self._explain(worker, why)

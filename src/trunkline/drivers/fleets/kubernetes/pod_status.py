@@ -1,7 +1,7 @@
-"""Why a worker's pod waits and how it ended, in one sentence each. Pure.
+"""Explains in one sentence why a worker's pod waits and how it ended. Pure.
 
-The cluster tells it in three places: conditions of the pod, states of its containers, and events about it.
-Only states that waiting does not mend are unsatisfiable; a machine on its way never is.
+The cluster reports it in three places: the pod's conditions, its containers' states, and events about it. Only a
+state that waiting does not fix is unsatisfiable; a wait for a machine that is being added never is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline.errors import InvalidArgument
+from trunkline.model.quantities import parse_bytes, parse_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,12 +22,14 @@ if TYPE_CHECKING:
 
     from trunkline.model.workers import Machine
 
-#: Characters of a foreign message that are passed on.
+#: Characters of a message of Kubernetes that are passed on.
 _LONGEST = 400
 _NODES = re.compile(r"0/(\d+) nodes are available: (.*)", re.DOTALL)
 _INSUFFICIENT = re.compile(r"(\d+) Insufficient ([\w./-]+)")
-#: What autoscalers say about a pod that no node fits.
+#: Keys of the events by which autoscalers answer for a pod that no node fits.
 _ANSWERS = ("TriggeredScaleUp", "NotTriggerScaleUp", "Nominated", "FailedScheduling of Karpenter")
+_PULL_FAILURES = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
+_CLAIM = re.compile(r'(?:\d+ )?persistentvolumeclaim "([^"]+)" not found')
 _NOMINATED = re.compile(r"(?:nodeclaim|node)/[\w.-]+")
 
 
@@ -32,10 +37,12 @@ class WaitReason(NamedTuple):
     """Why a pod does not run yet."""
 
     sentence: str
-    #: Waiting does not mend it.
+    #: Waiting does not fix it.
     unsatisfiable: bool = False
-    #: It waits for others to go, and for nothing that is on its way.
+    #: It waits for other workers to end, and for nothing that is being started for it.
     queued: bool = False
+    #: No node could take it even if it were empty, and no autoscaler is known to add one.
+    lacks_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +70,41 @@ def note(event: Event) -> Note:
 
 
 def key(reason: str, said: Note) -> str:
-    """Return under which key a note is kept.
+    """Return the key under which the newest note is kept.
 
-    The scheduler and Karpenter both say FailedScheduling: the one that it found no node, over and over, the other
-    that it will not make one.
+    FailedScheduling comes from the scheduler, which repeats that it finds no node, and from Karpenter, which adds
+    none. Failed comes from the kubelet with the cause of a failed pull, and then with the state it leads to
+    ("Error: ImagePullBackOff"), which must not replace the cause.
     """
-    return f"{reason} of Karpenter" if reason == "FailedScheduling" and "karpenter" in said.source else reason
+    if reason == "FailedScheduling" and "karpenter" in said.source:
+        return "FailedScheduling of Karpenter"
+    if reason == "Failed" and said.message.startswith("Error: "):
+        return "Failed, state"
+    return reason
 
 
 # --- waiting -------------------------------------------------------------------------------------------
 
 
-def waiting(pod: Pod, notes: Mapping[str, Note]) -> WaitReason:
-    """Say what a pod that is not running waits for.
+def waiting(pod: Pod, notes: Mapping[str, Note], nodes: Mapping[str, Machine]) -> WaitReason:
+    """Explain what a pod that does not run yet waits for.
 
     Args:
-        pod: as the cluster has it.
-        notes: the newest event of each ``key`` about it, the one heard last at the end.
+        pod: the pod as the cluster reports it.
+        notes: the newest event of each ``key`` about it, in the order of arrival.
+        nodes: the cluster's nodes by name; empty when they are not known.
     """
     if pod.spec is not None and pod.spec.nodeName:
         return _starting(pod, notes)
     condition = next((c for c in _conditions(pod) if c[0] == "PodScheduled"), ("", "", "", ""))
     _, status, reason, message = condition
     if status == "False" and reason == "SchedulingGated":
-        return WaitReason(f"is held back by a scheduling gate: {_short(message)}")
+        return WaitReason(f"is held back by a scheduling gate: {shortened(message)}")
     if pod.spec is not None and pod.spec.schedulerName == "fargate-scheduler":
         return _on_fargate(message, notes)
     if status != "False":
         return WaitReason("was created and waits to be placed on a node")
-    return _unplaced(pod, message, notes)
+    return _unplaced(pod, message, notes, nodes)
 
 
 def _on_fargate(message: str, notes: Mapping[str, Note]) -> WaitReason:
@@ -102,31 +115,32 @@ def _on_fargate(message: str, notes: Mapping[str, Note]) -> WaitReason:
     # Whatever it is, a node is not on its way: that is no part of how long a start takes. It may pass by itself
     # (a claim that gets bound, a quota that grows), so none of it is unsatisfiable.
     if "not supported on Fargate" in told or "exceed" in told:
-        return WaitReason(f"Fargate does not take this pod: {_short(told)}", queued=True)
+        return WaitReason(f"Fargate does not take this pod: {shortened(told)}", queued=True)
     if "profile" in told:
-        return WaitReason(f"Fargate has no profile for this pod: {_short(told)}", queued=True)
-    return WaitReason(f"Fargate does not start a node for it yet: {_short(told)}", queued=True)
+        return WaitReason(f"Fargate has no profile for this pod: {shortened(told)}", queued=True)
+    return WaitReason(f"Fargate does not start a node for it yet: {shortened(told)}", queued=True)
 
 
-def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note]) -> WaitReason:
-    """Say why no node was found, and whether one is on its way."""
-    lack = f"no node fits: {_lacking(pod, message)}"
+def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note], nodes: Mapping[str, Machine]) -> WaitReason:
+    """Explain why no node was found, and whether an autoscaler adds one."""
+    lack = f"no node fits: {_lacking(pod, message, nodes)}"
+    lacks_machine = _exceeds(pod, nodes)
     answers = [
         (each.at, place, reason, each)
         for place, (reason, each) in enumerate(notes.items())
         if reason in _ANSWERS
     ]
     if not answers:
-        return WaitReason(lack, queued=True)
+        return WaitReason(lack, queued=True, lacks_machine=lacks_machine)
     _, _, reason, answer = max(answers, key=lambda each: each[:2])
-    why = _short(answer.message.partition(": ")[2] or answer.message)
+    why = shortened(answer.message.partition(": ")[2] or answer.message)
     if reason == "TriggeredScaleUp":
         return WaitReason(f"no node fits yet; Cluster Autoscaler is adding nodes: {why}")
     if reason == "Nominated":
         machines = ", ".join(_NOMINATED.findall(answer.message)) or "one"
         return WaitReason(f"no node fits yet; Karpenter is starting {machines}")
     who = "Cluster Autoscaler" if reason == "NotTriggerScaleUp" else "Karpenter"
-    return WaitReason(f"{lack}; {who} cannot add one: {why}", queued=True)
+    return WaitReason(f"{lack}; {who} cannot add one: {why}", queued=True, lacks_machine=lacks_machine)
 
 
 def nominated(pod: Pod, notes: Mapping[str, Note]) -> str:
@@ -138,43 +152,79 @@ def nominated(pod: Pod, notes: Mapping[str, Note]) -> str:
     return names[-1] if names else ""
 
 
-def _lacking(pod: Pod, message: str) -> str:
-    """Put the scheduler's message into words: what the nodes lack and how much of it was asked for."""
+def _lacking(pod: Pod, message: str, nodes: Mapping[str, Machine]) -> str:
+    """Return what the nodes lack and how much of it the pod requests, from the scheduler's message."""
     match = _NODES.match(message)
     if match is None:
         if "no nodes available" in message:
             return "the cluster has no node that could take pods"
-        return _short(message) or "the scheduler does not say why"
-    total, causes = match[1], match[2]
-    causes = re.split(r"\.? preemption: |no new claims to deallocate", causes)[0].strip(" .,")
-    told = []
-    for cause in re.split(r", (?=\d+ )", causes):
+        return shortened(message) or "the scheduler does not say why"
+    total, rest = match[1], match[2]
+    rest = re.split(r"\.? preemption: |no new claims to deallocate", rest)[0].strip(" .,")
+    causes = []
+    for cause in re.split(r", (?=\d+ )", rest):
         insufficient = _INSUFFICIENT.fullmatch(cause)
+        claim = _CLAIM.match(cause)
         if insufficient:
             number, resource = insufficient.groups()
-            asked = _asked(pod, resource)
-            told.append(f"{number} of {total} lack {resource}" + (f" (asked for: {asked})" if asked else ""))
+            details = [f"asked for: {_asked(pod, resource)}"] if _asked(pod, resource) else []
+            details += [_largest(resource, nodes)] if _largest(resource, nodes) else []
+            causes.append(
+                f"{number} of {total} lack {resource}" + (f" ({'; '.join(details)})" if details else "")
+            )
         elif "untolerated taint" in cause:
             number, _, taint = cause.partition(" ")
             detail = taint[taint.find("{") : taint.rfind("}") + 1] if "{" in taint else ""
-            told.append(
+            causes.append(
                 f"{number} of {total} have a taint {detail + ' ' if detail else ''}that tolerations do not name"
             )
         elif "node affinity/selector" in cause:
             number = cause.partition(" ")[0]
-            told.append(f"{number} of {total} do not match scheduling_spec.node_selector or the affinity")
+            causes.append(f"{number} of {total} do not match scheduling_spec.node_selector or the affinity")
+        elif claim:
+            causes.append(
+                f'persistentvolumeclaim "{claim[1]}" does not exist; create it, or correct the volume in pod_spec '
+                "or pod_patch"
+            )
         else:
-            told.append(cause)
-    return _short(", ".join(told))
+            causes.append(cause)
+    return shortened(", ".join(causes))
 
 
-def _asked(pod: Pod, resource: str) -> str:
+def _requests(pod: Pod, resource: str) -> list[str]:
+    """Return what each container requests of a resource, without those that request nothing."""
     amounts = []
     for container in (pod.spec.containers if pod.spec else None) or []:
         requests = (container.resources.requests if container.resources else None) or {}
-        if resource in requests:
-            amounts.append(str(requests[resource]))
-    return " + ".join(amounts)
+        amount = str(requests.get(resource, "0"))
+        if amount not in ("", "0"):
+            amounts.append(amount)
+    return amounts
+
+
+def _asked(pod: Pod, resource: str) -> str:
+    return " + ".join(_requests(pod, resource))
+
+
+def _largest(resource: str, nodes: Mapping[str, Machine]) -> str:
+    """Name the node with the most of a resource, as far as that is known."""
+    if resource == "cpu" and nodes:
+        node = max(nodes.values(), key=lambda each: each.cpu)
+        return f"the largest node, {node.name}, has {node.cpu:g}"
+    if resource == "memory" and nodes:
+        node = max(nodes.values(), key=lambda each: each.memory)
+        return f"the largest node, {node.name}, has {node.memory / (1 << 30):.3g}Gi"
+    return ""
+
+
+def _exceeds(pod: Pod, nodes: Mapping[str, Machine]) -> bool:
+    """Return whether the pod requests more CPU or memory than any node has."""
+    try:
+        cpu = sum(parse_cpus(amount, "cpu") for amount in _requests(pod, "cpu"))
+        memory = sum(parse_bytes(amount, "memory") for amount in _requests(pod, "memory"))
+    except InvalidArgument:  # an amount that we cannot read, such as one from pod_spec
+        return False
+    return not any(cpu <= node.cpu and memory <= node.memory for node in nodes.values()) and bool(nodes)
 
 
 def _starting(pod: Pod, notes: Mapping[str, Note]) -> WaitReason:
@@ -193,103 +243,64 @@ def _starting(pod: Pod, notes: Mapping[str, Note]) -> WaitReason:
                 blocked = status
             continue
         image = images.get(status.name, status.image or "")
-        failed = notes.get("Failed")
         message = state.message or ""
-        if state.reason == "ImagePullBackOff" and failed is not None:
-            message = failed.message
+        if state.reason in _PULL_FAILURES:
+            message = _pull_failure(image, message, notes)
         return _container_trouble(state.reason or "", status.name, image, message)
     mount = notes.get("FailedMount")
     begun = notes.get("Pulling")
     pulled = notes.get("Pulled")
     if mount is not None and (pulled is None or mount.at >= pulled.at):
         lost = re.search(r'(secret|configmap) "[^"]+" not found', mount.message)
-        return WaitReason(f"a volume cannot be mounted: {_short(mount.message)}", lost is not None)
+        return WaitReason(f"a volume cannot be mounted: {shortened(mount.message)}", lost is not None)
     if begun is not None and (pulled is None or begun.at > pulled.at):
         image = re.search(r'image "([^"]+)"', begun.message)
         name = f' "{image[1]}"' if image else ""
         return WaitReason(f"image{name} is being pulled on {node} since {_clock(begun.at)} UTC")
     sandbox = notes.get("FailedCreatePodSandBox")
     if sandbox is not None and blocked is not None:
-        return WaitReason(f"{node} cannot make its sandbox: {_short(sandbox.message)}")
+        return WaitReason(f"{node} cannot make its sandbox: {shortened(sandbox.message)}")
     if blocked is not None:
         return WaitReason(f"its containers are being made on {node}")
     return WaitReason(f"is placed on {node}, which has not begun with it")
+
+
+def _pull_failure(image: str, message: str, notes: Mapping[str, Note]) -> str:
+    """Return why an image cannot be pulled: from the container's state, or else from the event with the cause.
+
+    Since Kubernetes 1.31 the state ImagePullBackOff repeats the cause; before, it only says "Back-off".
+    """
+    cause = message
+    for prefix in (rf'Back-off pulling image "{re.escape(image)}"(?:: )?', r"ErrImagePull: "):
+        cause = re.sub(f"^{prefix}", "", cause)
+    failed = notes.get("Failed")
+    if not cause and failed is not None and f'"{image}"' in failed.message:
+        cause = re.sub(rf'^Failed to pull image "{re.escape(image)}": ', "", failed.message)
+    return re.sub(r"^(?:rpc error: code = \w+ desc = )?(?:failed to pull and unpack image \S+ )?", "", cause)
 
 
 def _container_trouble(reason: str, container: str, image: str, message: str) -> WaitReason:
     whose = "transform.image" if container == "user" else "the server's --worker-image"
     match reason:
         case "InvalidImageName":
-            return WaitReason(f'"{image}" is no name of an image; correct {whose}', True)
+            return WaitReason(f'"{image}" is not a valid image name; correct {whose}', True)
         case "ErrImageNeverPull":
             return WaitReason(
                 f'image "{image}" is not on the node, and it may not be pulled; provide it there', True
             )
-        case "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" | "ImageInspectError":
+        case _ if reason in _PULL_FAILURES:
             return WaitReason(
-                f'image "{image}" cannot be pulled: {_short(message) or reason}; '
-                f"correct {whose} or name image_pull_secrets that may",
+                f'image "{image}" cannot be pulled: {shortened(message) or reason}; '
+                f"correct {whose} or name image_pull_secrets that give access",
                 True,
             )
         case "CreateContainerConfigError":
-            return WaitReason(f"container {container} cannot be set up: {_short(message)}", True)
+            return WaitReason(f"container {container} cannot be set up: {shortened(message)}", True)
         case _:
             return WaitReason(
-                f"container {container} cannot be started: {reason}{f': {_short(message)}' if message else ''}",
+                f"container {container} cannot be started: {reason}{f': {shortened(message)}' if message else ''}",
                 True,
             )
-
-
-def not_created(code: int, reason: str, message: str, namespace: str) -> WaitReason:
-    """Say why the API server does not make a pod.
-
-    Args:
-        code: HTTP status; 0 when there was no answer.
-        reason: Kubernetes' name of it.
-        message: its words.
-        namespace: where the pod was to be.
-    """
-    told = _short(message)
-    # Its own name, which the reader does not need.
-    told = re.sub(r'^(?:admission webhook )?pods "[^"]*" is forbidden: ', "", told)
-    if code == 403 and "exceeded quota" in told:
-        return WaitReason(f"waits for the quota of namespace {namespace}: {told}", queued=True)
-    if code == 403 and " cannot create " in told:
-        rule = '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}'
-        return WaitReason(f"the server may not create pods ({told}); add to its Role: {rule}", True)
-    if code == 403 and "PodSecurity" in told:
-        return WaitReason(
-            f"namespace {namespace} forbids such a pod: {told}; change transform.user, pod_spec or pod_patch, "
-            "or the namespace's pod-security.kubernetes.io/enforce label",
-            True,
-        )
-    if code == 403 and "serviceaccount" in told.lower():
-        return WaitReason(
-            f"{told}; create the service account in namespace {namespace} or name another", True
-        )
-    if code == 404 and "namespaces" in told:
-        return WaitReason(f"namespace {namespace} does not exist; create it", True)
-    if code == 422 or reason == "Invalid":
-        told = re.sub(r'^Pod "[^"]*" is invalid: ', "", told)
-        return WaitReason(f"Kubernetes finds the pod invalid: {told}; correct the pipeline's spec", True)
-    if code in (400, 403):
-        return WaitReason(f"Kubernetes refuses the pod: {told}", True)
-    if code == 401:
-        return WaitReason(f"the Kubernetes API does not accept the server's credentials: {told}")
-    if code == 429:
-        return WaitReason("waits for the Kubernetes API, which is overloaded")
-    if code:
-        return WaitReason(f"waits for the Kubernetes API, which answers: {told}")
-    return WaitReason(f"waits for the Kubernetes API, which does not answer: {told}")
-
-
-def internal_error(error: Exception) -> WaitReason:
-    """Explain a pod that an unexpected error of the server prevents."""
-    return WaitReason(
-        f"the server cannot create its pod: internal error {type(error).__name__}: {_short(str(error))}; "
-        "see the server's log",
-        True,
-    )
 
 
 # --- ended ---------------------------------------------------------------------------------------------
@@ -343,7 +354,7 @@ def ending(pod: Pod, machine: Machine | None = None) -> str:
             continue
         return _exit(status.name, end)
     if pod.status is not None and pod.status.phase == "Failed":
-        told = _short(pod.status.message or "")
+        told = shortened(pod.status.message or "")
         return f"failed: {pod.status.reason or 'no reason is given'}{f': {told}' if told else ''}"
     return "ended as asked"
 
@@ -354,7 +365,7 @@ def disruption(pod: Pod, machine: Machine | None = None) -> str:
     status = pod.status
     if status is None:
         return ""
-    message = _short(status.message or "")
+    message = shortened(status.message or "")
     spot = machine is not None and machine.spot
     taken = " (a spot machine: its owner may have taken it back)" if spot else ""
     if status.reason == "Evicted":
@@ -366,12 +377,12 @@ def disruption(pod: Pod, machine: Machine | None = None) -> str:
     for kind, value, reason, told in _conditions(pod):
         if kind == "DisruptionTarget" and value == "True":
             form = _DISRUPTIONS.get(reason, "was disrupted: {message}")
-            return form.format(node=node, message=_short(told)) + taken
+            return form.format(node=node, message=shortened(told)) + taken
     return ""
 
 
 def _exit(name: str, end: ContainerStateTerminated) -> str:
-    said = _short(next((line for line in reversed((end.message or "").splitlines()) if line.strip()), ""))
+    said = shortened(next((line for line in reversed((end.message or "").splitlines()) if line.strip()), ""))
     how = f"ended with exit code {end.exitCode}"
     if end.signal or end.exitCode == 137:
         how = f"was killed ({'SIGKILL' if end.exitCode == 137 else f'signal {end.signal}'})"
@@ -414,7 +425,8 @@ def _terminations(pod: Pod) -> Iterator[tuple[ContainerStatus, ContainerStateTer
             yield status, status.state.terminated
 
 
-def _short(message: str) -> str:
+def shortened(message: str) -> str:
+    """Return a message of Kubernetes as one line of limited length."""
     line = " ".join(message.split()).rstrip(".")
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 

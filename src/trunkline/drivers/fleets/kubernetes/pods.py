@@ -56,6 +56,14 @@ _EFFECTS = {
     "PREFER_NO_SCHEDULE": "PreferNoSchedule",
     "NO_EXECUTE": "NoExecute",
 }
+#: The grammar of image names, as in github.com/distribution/reference.
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?"
+    r"(?:@[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
 _VOLUME_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _OWN_VOLUMES = ("launcher", "pfs", "tmp")
 
@@ -165,6 +173,11 @@ def _own(field: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
 def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
     wanted = spec.wanted
     transform = wanted.transform or Transform()
+    if transform.image and not _IMAGE.fullmatch(transform.image):
+        raise InvalidArgument(
+            f'transform.image "{transform.image}" is not a valid image name; write [REGISTRY/]NAME[:TAG][@DIGEST] '
+            "with a name in small letters"
+        )
     uid, gid = _ids(transform.user)
     secret_volumes, mounts = _secret_mounts(transform)
     own_user = _own_security(uid)
@@ -186,7 +199,7 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                 "name": "launcher",
                 "image": settings.worker_image,
                 "command": ["/trunkline/launcher", "install", "/launcher/launcher"],
-                "resources": _sidecar(wanted.sidecar_resource_requests, None),
+                "resources": _sidecar(wanted.sidecar_resource_requests, wanted.sidecar_resource_limits),
                 "securityContext": own_user,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [{"name": "launcher", "mountPath": "/launcher"}],

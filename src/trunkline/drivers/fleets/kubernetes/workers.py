@@ -1,7 +1,7 @@
-"""One worker: what is wanted of it and what is known of its pod, and what follows from the two.
+"""One worker: the state it should have, the last known state of its pod, and the call that follows from both.
 
-Nothing here makes calls or looks at a clock; times are monotonic seconds that the caller gives. Whoever holds
-the lock of ``known`` may read and change a worker.
+Nothing here makes calls or reads a clock; times are monotonic seconds from the caller. The lock of the cache
+(``informer_cache``) guards every worker.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ IDLE_SECONDS, LONGEST_IDLE_SECONDS = 5.0, 320.0
 FORCE_AFTER = 60.0
 #: Seconds that a worker has to hand in and go after the container for commands ended.
 COMMAND_GRACE = 30.0
+#: Seconds that a pod which no node could take waits for an autoscaler to answer before its wait counts as
+#: unsatisfiable. Cluster Autoscaler looks every 10 s, Karpenter sooner.
+AUTOSCALER_PATIENCE = 60.0
 #: Events about one pod that are remembered, the newest of each reason.
 NOTES_KEPT = 12
 DELETED = "its pod was deleted by somebody else"
@@ -70,6 +73,8 @@ class Worker:
     #: Since when its pod is being deleted, and its container for commands ended; 0 for not.
     leaving_since: float = 0.0
     command_ended_at: float = 0.0
+    #: Since when no node could take its pod and no autoscaler adds one.
+    lacking_since: float | None = None
     #: The newest event of each reason.
     notes: OrderedDict[str, Note] = field(default_factory=OrderedDict)
 
@@ -122,13 +127,16 @@ class Worker:
             told = (
                 pod_status.WaitReason("is being removed")
                 if self.leaving_since
-                else pod_status.waiting(pod, self.notes)
+                else pod_status.waiting(pod, self.notes, machines)
             )
+        if not told.lacks_machine:
+            self.lacking_since = None
         self.sighting = WorkerSighting(
             worker_id=self.worker_id,
             phase=phase,
             reason=told.sentence,
-            unsatisfiable=told.unsatisfiable,
+            unsatisfiable=told.unsatisfiable or (told.lacks_machine and self.sighting.unsatisfiable),
+            lacks_machine=told.lacks_machine,
             queued=told.queued,
             machine=node_of(pod) or pod_status.nominated(pod, self.notes),
             ending=self.ending_kind(machines),
@@ -159,6 +167,10 @@ class Worker:
         told = self.told_stop_by
         if told is not None and now > max(told, self.done_at) + FORCE_AFTER and self.pod is not None:
             self.force, self.told_stop_by, self.stop_by = True, None, now
+        if self.sighting.lacks_machine and not self.sighting.unsatisfiable:
+            self.lacking_since = now if self.lacking_since is None else self.lacking_since
+            if now - self.lacking_since >= AUTOSCALER_PATIENCE:
+                self.sighting = replace(self.sighting, unsatisfiable=True)
         if self.sighting.phase is not WorkerPhase.RUNNING or self.pod is None:
             return
         metadata = self.pod.metadata
