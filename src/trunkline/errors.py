@@ -45,6 +45,11 @@ class TrunklineError(Exception):
         self.message = message
 
 
+def is_retryable(error: BaseException | None) -> bool:
+    """Return whether what failed with ``error`` may succeed later without being changed."""
+    return isinstance(error, TrunklineError) and error.retryable
+
+
 class InvalidArgument(TrunklineError):
     """The request itself is wrong."""
 

@@ -116,6 +116,7 @@ def test_by_default_everything_is_on_one_volume_that_outlives_the_release() -> N
     assert container({})["args"][1:] == [
         "--data=/data",
         "--listen=0.0.0.0:1650",
+        "--insecure",
         "--fleet=kubernetes",
         f"--advertise={ADDRESS}",
         "--worker-image=trunkline/worker:0.1.0",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from trunkline import failpoints
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
@@ -393,3 +394,45 @@ def test_image_files_in_impossible_places_are_refused(images, paths, message):
 
     assert message in refused.value.message
     assert images.list() == []
+
+
+@pytest.mark.parametrize("place", ["process-fleet.loop", "process-fleet.tidy"])
+def test_an_error_in_the_fleets_thread_does_not_stop_later_workers(fleet, server, place):
+    with failpoints.armed(place, failpoints.failing(2)):
+        for number in (1, 2):
+            fleet.start(spec(number))
+            wait_until(lambda number=number: sighting(fleet, number) == (RUNNING, ""))
+            fleet.stop(f"{number:032x}", 0.0)
+            wait_until(lambda number=number: sighting(fleet, number)[0] is GONE)
+
+
+def test_an_image_that_cannot_be_looked_up_ends_its_worker_and_no_other(fleet, monkeypatch, images):
+    unreadable = images.resolve
+
+    def resolve(name: str):
+        if name == "bad":
+            raise OSError("file name too long")
+        return unreadable(name)
+
+    monkeypatch.setattr(images, "resolve", resolve)
+
+    fleet.start(spec(1, image="bad"))
+    fleet.start(spec(2))
+
+    wait_until(lambda: sighting(fleet, 2) == (RUNNING, ""))
+    phase, reason = sighting(fleet, 1)
+    assert phase is GONE
+    assert "file name too long" in reason
+
+
+def test_a_fleet_starts_although_an_earlier_one_left_what_it_cannot_remove(server, images, tmp_path):
+    left = tmp_path / "fleet" / "scratch" / "left"
+    left.mkdir(parents=True)
+    with failpoints.armed("process-fleet.tidy", failpoints.failing()):
+        fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+
+    fleet.start(spec(1))
+
+    wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
+    assert left.exists()
+    fleet.close(0.0)

@@ -42,6 +42,7 @@ from trunkline.pps.spec_cache import Specs
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
+from trunkline.supervision import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,7 +175,9 @@ class PpsWorld:
 
     def start_controller(self) -> None:
         """Begin as a new server would: with nothing but what is stored."""
-        self._controller = Controller(self.versions, self.specs, self.fleet, self._executor)
+        self.lost: list[str] = []
+        self.supervisor = Supervisor(self.lost.append, first_pause=0.01)
+        self._controller = Controller(self.versions, self.specs, self.fleet, self._executor, self.supervisor)
         self._running = asyncio.run_coroutine_threadsafe(self._controller.run(), self._loop)
 
     def stop_controller(self) -> None:

@@ -38,7 +38,15 @@ class Staffed:
     def expire(self) -> int:
         """Let every lease run out that was not renewed."""
         self.world.clock.ahead += claims.LEASE + 0.1
-        return self.world.versions.write(claims.free_expired)
+        return self.free_expired()
+
+    def free_expired(self) -> int:
+        """Take back what nobody renewed; return how many claims."""
+        versions = self.world.versions
+        expired = versions.read(jobs.expired_claims, versions.clock.now())
+        for claim in expired:
+            versions.write(claims.free_expired, claim.id)
+        return len(expired)
 
     def state(self, hand: Hand) -> str:
         row = self.world.versions.read(workers.by_id, hand.id)
@@ -98,7 +106,7 @@ def test_a_worker_that_renews_keeps_its_claim(pair: Staffed) -> None:
     pair.world.clock.ahead += claims.LEASE - 1
     answer = hand.renew(claimed)
     pair.world.clock.ahead += claims.LEASE - 1
-    freed = pair.world.versions.write(claims.free_expired)
+    freed = pair.free_expired()
 
     assert answer == (True, False, False)
     assert freed == 0

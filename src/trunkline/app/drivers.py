@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.ports import Fleet, ObjectStore, Secrets
+    from trunkline.supervision import Supervisor
 
 
 def database_url(settings: Settings) -> str:
@@ -63,7 +64,9 @@ def objects(settings: Settings) -> ObjectStore:
     return buckets.BucketObjects(url)
 
 
-def fleet(settings: Settings, address: str, images: ImageEnvironments, cluster_id: str) -> Fleet:
+def fleet(
+    settings: Settings, address: str, images: ImageEnvironments, cluster_id: str, supervisor: Supervisor
+) -> Fleet:
     """Return the fleet.
 
     Args:
@@ -71,6 +74,7 @@ def fleet(settings: Settings, address: str, images: ImageEnvironments, cluster_i
         address: where the server listens.
         images: what image names mean to processes; a fleet of pods has images of its own.
         cluster_id: identity of this installation, by which it knows its workers again.
+        supervisor: restarts what the fleet runs in the background.
 
     Raises:
         InvalidArgument: there is no such fleet, or it lacks a setting.
@@ -79,7 +83,9 @@ def fleet(settings: Settings, address: str, images: ImageEnvironments, cluster_i
     """
     if settings.fleet == "processes":
         folder = settings.data.absolute() / "fleet"
-        processes = ProcessFleet(settings.advertise or address, folder, images, settings.capacity_memory)
+        processes = ProcessFleet(
+            settings.advertise or address, folder, images, settings.capacity_memory, supervisor
+        )
         return _rehearsed(processes, settings) if settings.rehearse else processes
     if settings.rehearse:
         raise errors.InvalidArgument("--rehearse acts machines for processes; leave --fleet kubernetes out")

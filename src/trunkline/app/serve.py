@@ -1,7 +1,7 @@
 """The composition root: settings to drivers to servers, and the order in which they start and stop.
 
 Only this module knows which driver stands behind which port. Start: lock the data folder, wait until no other
-server writes to the database, listen, then let the controller work. Stop (SIGTERM or SIGINT): no new work is
+server writes to the database, listen, then let the controller work. Stop (``stopping``): no new work is
 handed out, workers finish the datum they run or give it back, calls end, the database closes. Whatever is cut
 short is taken up by the next start, because nothing of it is kept in memory alone.
 """
@@ -12,17 +12,19 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import ipaddress
 import json
 import logging
 import os
-import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from trunkline import __version__, errors
+from trunkline import __version__, errors, failpoints
 from trunkline.app import drivers
 from trunkline.app.clock import SystemClock
+from trunkline.app.stopping import Stop
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.meta import install
 from trunkline.meta.database import Database
@@ -42,6 +44,7 @@ from trunkline.rpc.store_api import StoreServicer
 from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
+from trunkline.supervision import ServiceLost, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -62,11 +65,15 @@ SWITCH_INTERVAL = 0.0005
 LEASE_POLL = 0.3
 #: Seconds that calls have to end.
 CALL_GRACE = 1.0
+#: Seconds that blocking work (plans, merges, decoding) has to end when nobody waits for it any more.
+THREAD_GRACE = 3.0
 
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, superseded: Callable[[str], None] = log.error
+    settings: Settings,
+    superseded: Callable[[str], None] = log.error,
+    lost: Callable[[str], None] = log.critical,
 ) -> AsyncIterator[rpc_server.Server]:
     """Serve while the context is open. Waits while another server is active on the same database.
 
@@ -74,12 +81,16 @@ async def running(
         settings: how.
         superseded: called from a thread, with a sentence, when another server has taken over; from then on
             nothing can be written and the context is to be left.
+        lost: called from a thread, with a sentence, when a service is lost; the context is to be left.
 
     Raises:
-        FailedPrecondition: another server has the data folder, or a newer one wrote it.
+        FailedPrecondition: another server has the data folder, a newer one wrote it, or everybody who reaches the
+            address could use it.
         Unavailable: the address or the folder cannot be used.
     """
+    _check_exposure(settings)
     data = settings.data.absolute()  # workers run elsewhere and must find what is in it
+    supervisor = Supervisor(lost)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
         clock = SystemClock()
@@ -92,16 +103,20 @@ async def running(
         stack.callback(store.close)
         # Ends before what its threads use.
         executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")
-        stack.callback(executor.shutdown, wait=True)
+        stack.callback(_shut_down, executor)
         versions = VersionedStore(db, store, file_trees(store), wakeups, clock, hooks=JobKeeper())
         specs = Specs(db)
         images = ImageEnvironments(data / "images")
         stack.callback(images.close)
         server = await rpc_server.bind(settings.listen)  # workers must be told its address
         stack.push_async_callback(server.stop, CALL_GRACE)
-        fleet = await asyncio.to_thread(drivers.fleet, settings, server.address, images, cluster_id)
+        supervisor.report_to(server.report)
+        stack.callback(supervisor.report_to, None)
+        fleet = await asyncio.to_thread(
+            drivers.fleet, settings, server.address, images, cluster_id, supervisor
+        )
         stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
-        controller = Controller(versions, specs, fleet, executor)
+        controller = Controller(versions, specs, fleet, executor, supervisor)
         pps = PpsServicer(
             versions,
             specs,
@@ -143,6 +158,36 @@ async def _turn(db: Database) -> None:
         log.warning("taking over: no other server is active any more")
 
 
+def _check_exposure(settings: Settings) -> None:
+    """Refuse to be reachable from elsewhere by accident: there are no users yet, so whoever calls may do all."""
+    host = settings.listen.rpartition(":")[0].strip("[]")
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host in ("", "localhost")  # an empty host is refused as an address
+    if local or settings.listen.startswith("unix:"):
+        return
+    danger = (
+        f"everybody who reaches {settings.listen} can read and change all data and run commands as this server's"
+        " user, because Trunkline has no users and passwords yet"
+    )
+    if not settings.insecure:
+        raise errors.FailedPrecondition(
+            f"--listen {settings.listen} is refused: {danger}; listen on 127.0.0.1, or add --insecure where a"
+            " firewall or network policy admits only those who may"
+        )
+    log.warning("--insecure: %s", danger)
+
+
+def _shut_down(executor: ThreadPoolExecutor) -> None:
+    """Drop the work that waits and give the work that runs a few seconds; what goes on is ended by force."""
+    ending = threading.Thread(
+        target=functools.partial(executor.shutdown, cancel_futures=True), name="shutdown", daemon=True
+    )
+    ending.start()
+    ending.join(THREAD_GRACE)
+
+
 def _image_notice(images: ImageEnvironments | None, name: str) -> str:
     """Say what an image name means here when it means nothing; without ``images`` all are what they say."""
     if images is None or images.resolve(name) is not None:
@@ -164,6 +209,9 @@ def _locked(data: Path) -> Iterator[None]:
     """Hold the data folder for this process alone."""
     try:
         data.mkdir(parents=True, exist_ok=True)
+        if data.stat().st_mode & 0o077:  # made by an earlier version, or by hand
+            with contextlib.suppress(PermissionError):  # a volume that belongs to root and lets this group in
+                data.chmod(0o700)
         handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise errors.Unavailable(
@@ -185,25 +233,31 @@ def _locked(data: Path) -> Iterator[None]:
         os.close(handle)
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; one line of JSON on stdout says when it is ready and where."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    taken_over: list[str] = []
+async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) -> Stop:
+    """Serve until told to stop; one line of JSON on stdout says when the server is ready and where.
 
-    def superseded(sentence: str) -> None:
-        taken_over.append(sentence)
-        loop.call_soon_threadsafe(stop.set)
+    Args:
+        settings: how.
+        exit_code: returns the code with which an error ends the process.
+
+    Returns:
+        What has ended the server.
+    """
+    stop = Stop(exit_code)
+    stop.listen()
 
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.ensure_future(stack.enter_async_context(running(settings, superseded)))
+        context = running(
+            settings,
+            superseded=lambda sentence: stop.begin(errors.Unavailable(sentence)),
+            lost=lambda sentence: stop.begin(ServiceLost(sentence)),
+        )
+        starting = asyncio.ensure_future(stack.enter_async_context(context))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():  # it waits for another server, and need not any more
             await _cancelled(starting)
-            return
+            return stop
         server = await starting
         ready = {
             "ready": True,
@@ -216,12 +270,20 @@ async def serve(settings: Settings) -> None:
         sys.stdout.flush()
         await stopping
         log.info("stopping")
-    if taken_over:
-        raise errors.Unavailable(taken_over[0])
+    return stop
 
 
-def main(settings: Settings) -> None:
-    """Serve in the foreground; returns after an orderly stop."""
+def main(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) -> None:
+    """Serve in the foreground; returns after an orderly stop.
+
+    Args:
+        settings: how.
+        exit_code: returns the code with which an error ends the process.
+
+    Raises:
+        ServiceLost: a part of the server ended for good.
+        Unavailable: another server has taken over, or something that is needed does not answer.
+    """
     logging.basicConfig(
         level=os.environ.get("TRUNKLINE_LOG", "WARNING").upper(),
         stream=sys.stderr,
@@ -229,5 +291,10 @@ def main(settings: Settings) -> None:
     )
     for chatty in ("httpx", "httpx2"):  # a line for every call to the Kubernetes API
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    failpoints.arm_from_environment()
+    os.umask(0o077)  # what is kept is nobody else's to read
     sys.setswitchinterval(SWITCH_INTERVAL)
-    asyncio.run(serve(settings))
+    stop = asyncio.run(serve(settings, exit_code))
+    stop.finish()
+    if stop.error is not None:
+        raise stop.error

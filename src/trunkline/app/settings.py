@@ -14,6 +14,8 @@ class Settings:
     data: Path
     #: HOST:PORT; port 0 for any free one.
     listen: str = "127.0.0.1:30650"
+    #: Whether it may listen where others than this machine's users reach it.
+    insecure: bool = False
     #: URL of the database; empty for SQLite in the data folder.
     database: str = ""
     #: URL of the object store; empty for a folder in the data folder.

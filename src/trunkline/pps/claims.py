@@ -218,12 +218,11 @@ def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *
     write.tx.wake(f"pipeline:{job.pipeline_id}")
 
 
-def free_expired(write: WriteTransaction) -> int:
-    """Take back the runs whose lease ran out; their workers may be gone. Returns how many."""
-    expired = jobs.expired_claims(write.conn, write.now)
-    for claim in expired:
+def free_expired(write: WriteTransaction, claim_id: str) -> None:
+    """Take back a run whose lease ran out, unless it was renewed or handed in meanwhile."""
+    claim = jobs.claim_by_id(write.conn, claim_id)
+    if claim is not None and claim.state == "claimed" and (claim.lease_until or 0.0) < write.now:
         _give_back(write, claim)
-    return len(expired)
 
 
 def let_go(write: WriteTransaction, worker_id: str) -> None:

@@ -1,25 +1,27 @@
-"""The loops that keep pipelines going: one per pipeline, level-triggered.
+"""The loops that keep pipelines going: one per pipeline, level-triggered, and a few for all pipelines.
 
 Each loop reads the truth, asks ``decide.next_step``, does that one thing, and reads again; with nothing to
 do it looks to its workers and sleeps until something changes. What is remembered between two rounds is only
-what may be lost (how long starts took, how workers died). An error in a round is logged, and the round is
-tried again after a pause, so one pipeline's trouble never stops another.
+what may be lost (how long starts took, how workers died). What an error in a round means is decided in
+``failures``: one pipeline's trouble never stops another. The loops for all pipelines are supervised services.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trunkline import errors, failpoints
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
-from trunkline.pps import claims, decide, plan, settle
+from trunkline.pps import claims, decide, failures, plan, settle
 from trunkline.pps.autoscaler import Autoscaler
 from trunkline.pps.jobs import end_job, wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
 
     import sqlalchemy as sa
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
     from trunkline.pps.spec_cache import Specs
+    from trunkline.supervision import Supervisor
 
 log = logging.getLogger("trunkline.pps")
 T = TypeVar("T")
@@ -38,38 +41,75 @@ T = TypeVar("T")
 LEASE_TICK = 1.0
 #: Seconds between looks for workers that nobody wants.
 SWEEP_TICK = 30.0
-#: Seconds until a round that failed is tried again.
-PAUSE_AFTER_ERROR = 1.0
+#: Least seconds until a round that failed is tried again, whatever happens meanwhile.
+LEAST_PAUSE = 0.5
 
 
 class Controller:
     """All pipeline loops. ``run`` belongs to the event loop; blocking work goes to ``executor``."""
 
-    def __init__(self, versions: VersionedStore, specs: Specs, fleet: Fleet, executor: Executor) -> None:
+    def __init__(
+        self,
+        versions: VersionedStore,
+        specs: Specs,
+        fleet: Fleet,
+        executor: Executor,
+        supervisor: Supervisor,
+    ) -> None:
+        """Make the loops; ``run`` starts them.
+
+        Args:
+            versions: the store whose pipelines are kept going.
+            specs: their parsed specifications.
+            fleet: runs their workers.
+            executor: does what blocks.
+            supervisor: restarts the services.
+        """
         self._versions = versions
         self._specs = specs
         self._executor = executor
+        self._supervisor = supervisor
         self.autoscaler = Autoscaler(versions, specs, fleet)
         self._loops: dict[int, asyncio.Task[None]] = {}
+        #: The last of a pipeline's failures in a row; dropped with the first round that succeeds.
+        self._failures: dict[int, failures.Failure] = {}
+        #: Loops for all pipelines by name. Who has another one adds it before ``run``.
+        self.services: dict[str, Callable[[], Awaitable[None]]] = {
+            "pipelines": self._start_loops,
+            "leases": self._free_expired_claims,
+            "sweep": self._end_unwanted_workers,
+        }
 
     async def run(self) -> None:
         """Keep every pipeline going until cancelled."""
-        tickers = [
-            asyncio.create_task(self._free_expired_claims(), name="leases"),
-            asyncio.create_task(self._end_unwanted_workers(), name="sweep"),
-        ]
         try:
-            while True:
-                stamp = self._versions.wakeups.stamp("pipelines")
-                for row in await self._versions.db.read(pipelines.list_all, []):
-                    if row.id not in self._loops:
-                        self._loops[row.id] = asyncio.create_task(self._keep(row.id), name=f"pipeline {row}")
-                await self._versions.wakeups.changed(stamp, "pipelines")
+            async with self._supervisor.running(self.services):
+                await asyncio.get_running_loop().create_future()
         finally:
-            tasks = [*tickers, *self._loops.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            loops = list(self._loops.values())
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _start_loops(self) -> None:
+        """Give every pipeline a loop. Loops that run go on when this service is started again."""
+        wakeups = self._versions.wakeups
+        while True:
+            stamp = wakeups.stamp("pipelines")
+            failpoints.reach("controller.pipelines")
+            for row in await self._versions.db.read(pipelines.list_all, []):
+                if row.id not in self._loops:
+                    loop = asyncio.create_task(self._keep(row.id), name=f"pipeline {row}")
+                    self._loops[row.id] = loop
+                    loop.add_done_callback(functools.partial(self._loop_ended, row.id))
+            await wakeups.changed(stamp, "pipelines")
+
+    def _loop_ended(self, pipeline_id: int, loop: asyncio.Task[None]) -> None:
+        """Forget a loop that ended: its pipeline was deleted, or it is started again."""
+        self._loops.pop(pipeline_id, None)
+        if not loop.cancelled() and loop.exception() is not None:
+            log.error("the loop of pipeline %d failed", pipeline_id, exc_info=loop.exception())
+            self._versions.wakeups.announce(["pipelines"])
 
     async def _keep(self, pipeline_id: int) -> None:
         """The loop of one pipeline, until it is deleted."""
@@ -79,17 +119,40 @@ class Controller:
             stamp = wakeups.stamp(topic)
             pause: float | None
             try:
+                failpoints.reach("controller.round")
                 again, alive = await self._round(pipeline_id)
                 if not alive:
                     break
+                self._failures.pop(pipeline_id, None)
                 pause = None if again is None else max(0.0, again - self._versions.clock.now())
-            except Exception:
-                log.exception("a round of pipeline %d failed and will be tried again", pipeline_id)
-                pause = PAUSE_AFTER_ERROR
+            except Exception as error:  # noqa: BLE001 - judged by the error policy
+                pause = await self._round_failed(pipeline_id, error)
+                await asyncio.sleep(LEAST_PAUSE)
             if pause != 0.0:
                 await wakeups.changed(stamp, topic, timeout=pause)
-        self._loops.pop(pipeline_id, None)
+        self._failures.pop(pipeline_id, None)
         self.autoscaler.forget(pipeline_id)
+
+    async def _round_failed(self, pipeline_id: int, error: Exception) -> float:
+        """Log a failed round and show why on the pipeline. Returns the seconds to the next try."""
+        failure = failures.after(error, self._failures.get(pipeline_id))
+        self._failures[pipeline_id] = failure
+        try:
+            pipeline = await self._versions.db.read(pipelines.by_id, pipeline_id)
+            if pipeline is None:
+                return 0.0  # deleted during its round, which then fails in many ways
+            traceback = error if failure.kind is failures.FailureKind.BUG else None
+            text = "a round of pipeline %s failed (%d in a row): %s; next try in %.0f s"
+            log.error(text, pipeline, failure.count, failure.reason, failure.pause, exc_info=traceback)
+            if failure.shown and not pipeline.stopped and pipeline.state != "FAILURE":
+                shown = ("CRASHING", failure.reason)
+                if (pipeline.state, pipeline.reason) != shown:
+                    await self._versions.write_soon(_set_pipeline_state, pipeline.id, *shown)
+        except errors.TrunklineError as unreadable:  # the database does not answer either
+            log.error(
+                "a round of pipeline %d failed: %s (%s)", pipeline_id, failure.reason, unreadable.message
+            )
+        return failure.pause
 
     async def _round(self, pipeline_id: int) -> tuple[float | None, bool]:
         """Do one thing. Returns when to look again (None: at the next change) and whether the pipeline exists."""
@@ -100,7 +163,12 @@ class Controller:
         step = decide.next_step(view, now)
         again = step.at if isinstance(step, decide.LookAgainAt) else None
         if step is not None and again is None and job is not None:
-            await self._do(step, job)
+            try:
+                await self._do(step, job)
+            except errors.TrunklineError as error:
+                if failures.kind_of(error) is not failures.FailureKind.PERMANENT:
+                    raise
+                await self._versions.write_soon(end_job, job, JobState.FAILURE, error.message)
             return now, True
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
         staff_again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
@@ -156,33 +224,38 @@ class Controller:
             case decide.Plan():
                 if job.state == JobState.CREATED:
                     await versions.write_soon(_move, job.id, JobState.CREATED, JobState.STARTING)
+                failpoints.reach("controller.plan")
                 made = await self._blocking(plan.plan, versions, self._specs, job)
                 await versions.write_soon(_begin, job.id, made)
             case decide.Settle():
                 if job.state == JobState.RUNNING:
                     await versions.write_soon(_move, job.id, JobState.RUNNING, JobState.FINISHING)
+                failpoints.reach("controller.settle")
                 settled = await self._blocking(settle.settle, versions, job)
+                failpoints.reach("controller.settled")
                 await versions.write_soon(_end, job.id, settled)
+                failpoints.reach("controller.ended")
             case decide.LookAgainAt():
                 raise AssertionError("a time to look again is nothing to do")
 
     async def _free_expired_claims(self) -> None:
         """Give back the runs of workers that stopped renewing."""
         while True:
+            failpoints.reach("controller.leases")
+            for claim in await self._versions.db.read(jobs.expired_claims, self._versions.clock.now()):
+                try:
+                    await self._versions.write_soon(claims.free_expired, claim.id)
+                except Exception:
+                    log.exception(
+                        "claim %s, whose lease ran out, cannot be given back; next try in 1 s", claim.id
+                    )
             await asyncio.sleep(LEASE_TICK)
-            try:
-                if await self._versions.db.read(jobs.expired_claims, self._versions.clock.now()):
-                    await self._versions.write_soon(claims.free_expired)
-            except Exception:
-                log.exception("looking for leases that ran out failed and will be tried again")
 
     async def _end_unwanted_workers(self) -> None:
         """End what an earlier server has asked for and no row speaks of."""
         while True:
-            try:
-                await self._blocking(self.autoscaler.sweep)
-            except Exception:
-                log.exception("looking for workers that nobody wants failed and will be tried again")
+            failpoints.reach("controller.sweep")
+            await self._blocking(self.autoscaler.sweep)
             await asyncio.sleep(SWEEP_TICK)
 
     async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:

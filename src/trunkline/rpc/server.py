@@ -1,13 +1,16 @@
 """Starts and stops the gRPC server: one ``grpc.aio`` server on the running event loop.
 
-Every service is registered (``registry``), and the standard health service says SERVING for each of them
-and for the server as a whole. The server listens without TLS and asks nobody who he is.
+Every service is registered (``registry``), and the standard health service says SERVING for each of them, for the
+server as a whole (the empty name), and for each part of it that runs in the background (``trunkline/NAME``).
+The server listens without TLS and does not identify its callers.
 
 This module must not know any RPC.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +21,18 @@ from grpc_health.v1.health import aio as health_aio
 
 from trunkline import errors
 from trunkline.rpc.registry import SERVICES, Registry
+from trunkline.supervision import ServiceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Bytes; what Pachyderm's server and SDK allow, so that every message they may send is taken.
 MESSAGE_LIMIT = 20 * 1024 * 1024
+
+#: What the health service puts before the names of parts of the server that run in the background.
+HEALTH_PREFIX = "trunkline/"
+#: Reports under way; the event loop itself keeps no task alive.
+_REPORTS: set[asyncio.Task[None]] = set()
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -50,11 +59,27 @@ class Server:
     address: str
     _server: grpc.aio.Server
     _health: health_aio.HealthServicer
+    _loop: asyncio.AbstractEventLoop
 
     async def serve(self, servicers: Mapping[str, object]) -> None:
         """Accept calls for ``servicers``, by full service name (see ``registry``)."""
         self._server.add_generic_rpc_handlers((Registry(servicers),))
         await self._server.start()
+
+    def report(self, service: str, state: ServiceState) -> None:
+        """Let the health service say how a part of the server is doing. May be called from any thread."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if state is ServiceState.RUNNING
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+            self._loop.call_soon_threadsafe(self._set_health, f"{HEALTH_PREFIX}{service}", status)
+
+    def _set_health(self, name: str, status: Any) -> None:
+        task = self._loop.create_task(self._health.set(name, status))
+        _REPORTS.add(task)
+        task.add_done_callback(_REPORTS.discard)
 
     async def stop(self, grace: float) -> None:
         """Take no more calls, let those that run finish for ``grace`` seconds, then cancel them."""
@@ -82,7 +107,7 @@ async def bind(listen: str) -> Server:
             f"cannot listen on {listen}: {_why_not(host, port)}; "
             "choose another address with --listen, or port 0 for any free one"
         ) from error
-    return Server(f"{host}:{bound}", server, health)
+    return Server(f"{host}:{bound}", server, health, asyncio.get_running_loop())
 
 
 async def start(servicers: Mapping[str, object], listen: str) -> Server:

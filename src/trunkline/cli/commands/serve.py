@@ -16,6 +16,7 @@ def serve(invocation: Invocation) -> None:
     from importlib import import_module
     from pathlib import Path
 
+    from trunkline.cli.exit_codes import exit_code
     from trunkline.client.channel import parse_address
     from trunkline.errors import InvalidArgument
     from trunkline.model.quantities import parse_bytes
@@ -32,6 +33,7 @@ def serve(invocation: Invocation) -> None:
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
         listen=options.listen,
+        insecure=options.insecure,
         # Their URLs may hold passwords, and everybody on the machine can read arguments.
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
@@ -43,7 +45,7 @@ def serve(invocation: Invocation) -> None:
         worker_image=options.worker_image,
         namespace=options.namespace,
     )
-    import_module("trunkline.app.serve").main(settings)
+    import_module("trunkline.app.serve").main(settings, exit_code)
 
 
 COMMANDS = {
@@ -58,6 +60,11 @@ COMMANDS = {
                 default="127.0.0.1:30650",
                 metavar="HOST:PORT",
                 help="where to answer (127.0.0.1:30650); port 0 picks one",
+            ),
+            argument(
+                "--insecure",
+                action="store_true",
+                help="allow an address that others reach, although whoever reaches it may do everything",
             ),
             argument(
                 "--database",

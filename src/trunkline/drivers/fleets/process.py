@@ -12,6 +12,7 @@ when the server is killed. Everybody else only notes down what is wanted and wak
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import platform
 import select
@@ -25,15 +26,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trunkline import failpoints
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
+from trunkline.supervision import Supervisor, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.drivers.fleets.images import ImageEnvironment, ImageEnvironments
+
+log = logging.getLogger("trunkline.fleet")
 
 #: What workers, and through them commands, take over from the server's environment; not its credentials.
 _INHERITED = (
@@ -76,14 +81,18 @@ class ProcessFleet:
         folder: str | os.PathLike[str],
         images: ImageEnvironments,
         capacity: int | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Remove what an earlier server has left in the folder, and start the fleet's thread.
+
+        Leftovers that cannot be removed are logged and stay.
 
         Args:
             server: address that workers call, ``host:port``.
             folder: for scratch folders and logs; nobody else uses it.
             images: what image names mean.
             capacity: bytes of memory to give to workers; the machine's when None.
+            supervisor: restarts the fleet's thread; one of its own when None.
         """
         self._server = server
         self._images = images
@@ -105,8 +114,7 @@ class ProcessFleet:
         self._workers: dict[str, _Worker] = {}
         self._closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="process-fleet", daemon=True)
-        self._thread.start()
+        self._thread = (supervisor or Supervisor()).thread("process-fleet", self._run)
 
     def check(self, spec: WorkerSpec) -> None:
         """Refuse nothing: what is too large today fits a larger capacity; see ``ports.Fleet``."""
@@ -186,6 +194,7 @@ class ProcessFleet:
 
     def _run(self) -> None:
         while True:
+            failpoints.reach("process-fleet.loop")
             self._bury()
             if self._closed:
                 if not self._running():
@@ -226,20 +235,25 @@ class ProcessFleet:
             if code is None:
                 continue
             os.close(worker.pidfd)
-            worker_id = worker.spec.worker_id
-            log = self._logs / f"{worker_id}.log"
-            reason = (
-                "was ended by force: it did not go in time" if worker.forced else _how_it_ended(code, log)
-            )
-            if code == 0:
-                log.unlink(missing_ok=True)
-            self._tidy(self._scratch / worker_id)
+            output = self._logs / f"{worker.spec.worker_id}.log"
+            try:
+                reason = _how_it_ended(code, output)
+            except OSError as error:
+                reason = f"ended with code {code}; its output cannot be read ({describe(error)})"
+            if worker.forced:
+                reason = "was ended by force: it did not go in time"
+            self._tidy(self._scratch / worker.spec.worker_id)
             with self._lock:
                 worker.phase, worker.reason, worker.process = WorkerPhase.GONE, reason, None
                 gone = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
                 for name in gone[:-_GONE_KEPT]:
                     del self._workers[name]
-            self._drop_old_logs()
+            try:
+                if code == 0:
+                    output.unlink(missing_ok=True)
+                self._drop_old_logs()
+            except OSError as error:
+                log.warning("old logs of workers in %s cannot be removed: %s", self._logs, describe(error))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -259,7 +273,16 @@ class ProcessFleet:
             pending = [worker for worker in self._workers.values() if worker.phase is WorkerPhase.PENDING]
         ahead: _Worker | None = None  # waits for memory; nobody overtakes it
         for worker in pending:
-            image = self._images.resolve(worker.spec.image)
+            try:
+                image = self._images.resolve(worker.spec.image)
+            except Exception as error:
+                log.exception(
+                    "image %r of worker %s cannot be looked up", worker.spec.image, worker.spec.worker_id
+                )
+                with self._lock:
+                    worker.phase = WorkerPhase.GONE
+                    worker.reason = f'image "{worker.spec.image}" cannot be looked up: {describe(error)}'
+                continue
             with self._lock:
                 if worker.spec.worker_id not in self._workers:
                     continue  # stopped meanwhile
@@ -296,26 +319,37 @@ class ProcessFleet:
         scratch = self._scratch / spec.worker_id
         try:
             scratch.mkdir(mode=0o755, exist_ok=True)
-            with open(self._logs / f"{spec.worker_id}.log", "ab") as log:
+            with open(self._logs / f"{spec.worker_id}.log", "ab") as output:
                 worker.process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "trunkline.worker"],
                     cwd="/",
                     env=_environment(self._server, spec, image, scratch),
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,
+                    umask=0o022,  # files of commands are as commands expect; the server's own are not readable
                 )
             worker.pidfd = os.pidfd_open(worker.process.pid)
-        except OSError as error:
+        except Exception as error:
+            log.exception("worker %s cannot be started", spec.worker_id)
+            if worker.process is not None:
+                worker.process.kill()
+                worker.process.wait()
+                worker.process = None
             worker.phase = WorkerPhase.GONE
-            worker.reason = f"could not be started: {error}"
+            worker.reason = f"could not be started: {describe(error)}"
             return
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
     def _tidy(self, scratch: Path) -> None:
-        process_reaper.kill_namespace(scratch)
-        shutil.rmtree(scratch, ignore_errors=True)
+        """Remove a worker's scratch folder. What cannot be removed is logged and stays."""
+        try:
+            failpoints.reach("process-fleet.tidy")
+            process_reaper.kill_namespace(scratch)
+            shutil.rmtree(scratch, ignore_errors=True)
+        except Exception:
+            log.exception("the scratch folder %s cannot be removed; remove it by hand", scratch)
 
     def _drop_old_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)

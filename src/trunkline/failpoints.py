@@ -1,0 +1,84 @@
+"""Fail points: named places where a test lets the server fail, wait or die.
+
+``reach("controller.round")`` costs one comparison while no test has armed anything. A test in the same process arms
+an action with ``armed``; a server in a process of its own reads ``TRUNKLINE_FAILPOINTS`` when it starts: entries
+``NAME=ACTION``, separated by semicolons. Actions: ``kill`` (SIGKILL to itself, as a power cut), ``raise`` (an
+OSError), and ``raise*N`` (the first N times only).
+
+The technique is that of FreeBSD's fail(9) and TiKV's fail-rs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from trunkline.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Variable that arms the fail points of a process when it starts.
+VARIABLE = "TRUNKLINE_FAILPOINTS"
+
+#: What each armed fail point does; None while none is armed.
+_armed: dict[str, Callable[[], None]] | None = None
+_lock = threading.Lock()
+
+
+def reach(name: str) -> None:
+    """Do what a test has armed for this place, which is nothing in production."""
+    if _armed is not None and (action := _armed.get(name)) is not None:
+        action()
+
+
+@contextlib.contextmanager
+def armed(name: str, action: Callable[[], None]) -> Iterator[None]:
+    """Let ``action`` run whenever a fail point is reached, in the thread that reaches it."""
+    global _armed
+    with _lock:
+        _armed = {**(_armed or {}), name: action}
+    try:
+        yield
+    finally:
+        with _lock:
+            left = {key: value for key, value in (_armed or {}).items() if key != name}
+            _armed = left or None
+
+
+def arm_from_environment() -> None:
+    """Arm what ``TRUNKLINE_FAILPOINTS`` names.
+
+    Raises:
+        InvalidArgument: it cannot be read.
+    """
+    global _armed
+    entries = [entry for entry in os.environ.get(VARIABLE, "").split(";") if entry]
+    if entries:
+        _armed = dict(_parsed(entry) for entry in entries)
+
+
+def failing(times: int | None = None) -> Callable[[], None]:
+    """Return an action that raises OSError, the first ``times`` times or always."""
+    left = times
+
+    def action() -> None:
+        nonlocal left
+        if left is None or left > 0:
+            left = left if left is None else left - 1
+            raise OSError("a test has armed this fail point")
+
+    return action
+
+
+def _parsed(entry: str) -> tuple[str, Callable[[], None]]:
+    name, _, action = entry.partition("=")
+    verb, _, times = action.partition("*")
+    if verb == "kill":
+        return name, lambda: os.kill(os.getpid(), signal.SIGKILL)
+    if verb == "raise" and (not times or times.isdecimal()):
+        return name, failing(int(times) if times else None)
+    raise InvalidArgument(f"{VARIABLE} has the entry {entry!r}; write NAME=kill, NAME=raise or NAME=raise*N")

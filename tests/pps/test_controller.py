@@ -1,0 +1,150 @@
+"""The control loops under failures: every loop goes on, and what is tried again is seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pps_world import Seen, pfs
+
+from trunkline import errors, failpoints
+from trunkline.pps.failures import FailureKind, after, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pps_world import PpsWorld
+
+
+def copy(seen: Seen) -> Mapping[str, bytes]:
+    return {path: data for files in seen.values() for path, data in files.items()}
+
+
+def raising(error: Exception, times: int | None = None) -> tuple[list[int], object]:
+    """Return a list that counts, and an action that raises ``error`` the first ``times`` times."""
+    count: list[int] = []
+
+    def action() -> None:
+        count.append(1)
+        if times is None or len(count) <= times:
+            raise error
+
+    return count, action
+
+
+@pytest.mark.parametrize("loop", ["pipelines", "leases", "sweep"])
+@pytest.mark.parametrize(
+    "error",
+    [errors.Unavailable("the database does not answer"), ValueError("a bug")],
+    ids=["retryable", "bug"],
+)
+def test_a_loop_that_fails_three_times_goes_on(world: PpsWorld, loop: str, error: Exception) -> None:
+    count, action = raising(error, 3)
+    world.stop_controller()
+    with failpoints.armed(f"controller.{loop}", action):  # type: ignore[arg-type]
+        world.start_controller()
+        world.repo("a")
+        world.pipeline("copies", pfs("a"))
+
+        world.until(lambda: len(count) > 3, f"{loop} to go on")
+        world.put("a", {"/f": b"1"})
+        job = world.staffed("copies", copy).work_until_ended("copies")
+
+    assert job.state == "SUCCESS"
+    assert world.lost == []
+
+
+def test_a_round_that_fails_by_a_bug_shows_it_and_goes_on(world: PpsWorld) -> None:
+    world.repo("a")
+    _, action = raising(ValueError("a bug of the test"), 1)
+    with failpoints.armed("controller.round", action):  # type: ignore[arg-type]
+        world.pipeline("copies", pfs("a"))
+        shown = world.until(
+            lambda: row if (row := world.pipeline_row("copies")).state == "CRASHING" else None,
+            "the pipeline to show the bug",
+        )
+        world.put("a", {"/f": b"1"})
+        job = world.staffed("copies", copy).work_until_ended("copies")
+    world.until(lambda: world.pipeline_row("copies").state != "CRASHING", "the pipeline to recover")
+
+    assert "ValueError: a bug of the test" in shown.reason
+    assert job.state == "SUCCESS"
+    assert world.pipeline_row("copies").reason == ""
+
+
+def test_trouble_of_one_pipeline_does_not_stop_another(world: PpsWorld) -> None:
+    world.repo("a")
+    world.pipeline("bad", pfs("a"))
+    world.pipeline("good", pfs("a"))
+    for name in ("bad", "good"):
+        world.until_ended(name)
+    first: list[int] = []
+
+    def fail_the_first() -> None:
+        first.append(1)
+        if len(first) == 1:
+            raise errors.DataLoss("pack 1 is lost")
+
+    with failpoints.armed("controller.plan", fail_the_first):
+        world.put("a", {"/f": b"1"})
+        ended = [world.staffed(name, copy).work_until_ended(name) for name in ("bad", "good")]
+
+    assert sorted(job.state for job in ended) == ["FAILURE", "SUCCESS"]
+    assert [job.reason for job in ended if job.state == "FAILURE"] == ["pack 1 is lost"]
+
+
+@pytest.mark.parametrize("step", ["plan", "settle"])
+def test_a_permanent_error_in_a_step_ends_its_job_with_the_reason(world: PpsWorld, step: str) -> None:
+    world.repo("a")
+    world.pipeline("copies", pfs("a"))
+    world.until_ended("copies")
+    count, action = raising(errors.DataLoss("pack 1 is lost"))
+    with failpoints.armed(f"controller.{step}", action):  # type: ignore[arg-type]
+        world.put("a", {"/f": b"1"})
+        failed = world.staffed("copies", copy).work_until_ended("copies")
+    world.put("a", {"/g": b"2"})
+
+    following = world.staffed("copies", copy).work_until_ended("copies")
+
+    assert (failed.state, failed.reason) == ("FAILURE", "pack 1 is lost")
+    assert len(count) == 1
+    assert following.state == "SUCCESS"
+
+
+@pytest.mark.parametrize("step", ["plan", "settle"])
+def test_a_retryable_error_in_a_step_is_tried_again(world: PpsWorld, step: str) -> None:
+    world.repo("a")
+    world.pipeline("copies", pfs("a"))
+    world.until_ended("copies")
+    count, action = raising(errors.Unavailable("the store does not answer"), 1)
+    with failpoints.armed(f"controller.{step}", action):  # type: ignore[arg-type]
+        world.put("a", {"/f": b"1"})
+
+        job = world.staffed("copies", copy).work_until_ended("copies")
+
+    assert job.state == "SUCCESS"
+    assert len(count) == 2
+
+
+def test_pauses_grow_to_a_limit_and_lasting_trouble_is_shown() -> None:
+    failure = None
+    pauses, shown = [], []
+    for _ in range(9):
+        failure = after(errors.Unavailable("the store does not answer"), failure)
+        pauses.append(failure.pause)
+        shown.append(failure.shown)
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert shown == [False] + [True] * 8
+
+
+def test_every_error_is_retryable_permanent_or_a_bug() -> None:
+    kinds = {
+        errors.Unavailable: FailureKind.RETRYABLE,
+        errors.ResourceExhausted: FailureKind.RETRYABLE,
+        errors.DataLoss: FailureKind.PERMANENT,
+        errors.InvalidArgument: FailureKind.PERMANENT,
+    }
+
+    assert {kind: kind_of(kind("")) for kind in kinds} == kinds
+    assert kind_of(AssertionError()) is FailureKind.BUG
