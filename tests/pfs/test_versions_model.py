@@ -142,17 +142,16 @@ class Stories(RuleBasedStateMachine):
     def base(self, commit):
         while commit.parent is not None:
             commit = commit.parent
-            if commit.finished:
+            if commit.finished and not commit.error:
                 return commit.files
         return {}
 
     def finish(self, commit, error=""):
-        commit.files = self.base(commit)
-        after = apply(commit.files, commit.layers)
-        if error or collision(after):
-            commit.error = error or "file / directory path collision"
-        else:
-            commit.files = after
+        base = self.base(commit)
+        after = apply(base, commit.layers)
+        collides = collision(after)
+        commit.error = error or ("file / directory path collision" if collides else "")
+        commit.files = base if collides else after
         commit.finished, commit.layers = True, []
 
     def in_set(self, set_id):
@@ -171,6 +170,18 @@ class Stories(RuleBasedStateMachine):
         self.commits = [commit for commit in self.commits if commit not in gone]
         for commit in self.commits:
             commit.provenance = [up for up in commit.provenance if up not in gone]
+        # A branch whose last commit went has a new empty one; two branches of a repo share it.
+        shared: dict[str, ModelCommit] = {}
+        emptied = [branch for branch, head in self.heads.items() if head is None and branch != OUTPUT]
+        output_is_empty = self.heads[OUTPUT] is None
+        for branch in emptied:
+            set_id = self.set_id_of_head(branch)
+            if set_id in shared:
+                self.heads[branch] = shared[set_id]
+            else:
+                shared[set_id] = self.made(branch, finished=True)
+        if output_is_empty and MASTER not in emptied:
+            self.made(OUTPUT)
 
     def name(self, commit):
         return resolve.CommitName(commit.repo, commit.set_id)

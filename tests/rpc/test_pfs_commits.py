@@ -8,6 +8,7 @@ import threading
 
 import grpc
 import pytest
+from betterproto import serialized_on_wire
 from pachyderm_sdk.api import pfs
 from patience import PATIENCE, eventually
 from sdk_steps import content, is_finished, paths_of, put, refusal
@@ -295,16 +296,97 @@ def test_a_branch_with_provenance_takes_no_commits_of_users(edges):
         assert "cannot start a commit on an output branch" in message
 
 
-def test_an_output_commit_is_finished_only_by_force(edges):
+def test_a_commit_of_a_branch_with_provenance_but_no_pipeline_is_finished_without_force(edges):
     put(edges, MASTER, {"/a": b"1"})
     output = pfs.Commit.from_uri("edges@master")
 
-    code, message = refusal(edges.pfs.finish_commit, commit=output)
-    edges.pfs.finish_commit(commit=output, force=True)
+    edges.pfs.finish_commit(commit=output)
+
+    assert is_finished(edges.pfs.inspect_commit(commit=output))
+
+
+def test_an_open_commit_has_empty_details(images):
+    commit = images.pfs.start_commit(branch=MASTER)
+
+    info = images.pfs.inspect_commit(commit=commit)
+
+    assert serialized_on_wire(info.details)
+    assert info.details.size_bytes == 0
+
+
+def test_dropping_the_only_commit_of_a_branch_leaves_an_empty_one_that_can_be_dropped_again(images):
+    first = put(images, MASTER, {"/a": b"1"})
+
+    images.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=first.id))
+    [second] = images.pfs.list_commit(repo=IMAGES)
+    images.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=second.commit.id))
+    [third] = images.pfs.list_commit(repo=IMAGES)
+
+    assert len({first.id, second.commit.id, third.commit.id}) == 3
+    assert list(images.pfs.list_file(file=pfs.File(commit=third.commit, path="/"))) == []
+
+
+def test_a_commit_with_an_error_keeps_its_files_and_its_children_do_not_get_them(images):
+    put(images, MASTER, {"/good": b"1"})
+    bad = images.pfs.start_commit(branch=MASTER)
+    images.pfs.put_file_from_bytes(commit=bad, path="/bad", data=b"2")
+    images.pfs.finish_commit(commit=bad, error="broken")
+    child = put(images, MASTER, {"/next": b"3"})
+
+    def listed(commit):
+        return paths_of(images.pfs.list_file(file=pfs.File(commit=commit, path="/")))
+
+    assert listed(bad) == ["/bad", "/good"]
+    assert listed(child) == ["/good", "/next"]
+
+
+def test_one_path_from_two_datums_makes_the_commit_fail_when_it_finishes(images):
+    commit = images.pfs.start_commit(branch=MASTER)
+    tagged = [
+        pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/a", datum=tag, raw=b"1")) for tag in ("one", "two")
+    ]
+    images.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), *tagged]))
+    images.pfs.finish_commit(commit=commit)
+
+    assert "duplicate path output by different datums" in images.pfs.inspect_commit(commit=commit).error
+
+
+def test_changes_are_not_searched_from_an_open_commit(images):
+    commit = images.pfs.start_commit(branch=MASTER)
+
+    code, message = refusal(lambda: list(images.pfs.find_commits(start=commit, file_path="/a")))
 
     assert code == grpc.StatusCode.FAILED_PRECONDITION
-    assert "use 'stop job' instead" in message
-    assert is_finished(edges.pfs.inspect_commit(commit=output))
+    assert "open commit" in message
+
+
+def test_a_branch_in_the_provenance_of_others_is_kept_and_they_are_named(edges):
+    code, message = refusal(edges.pfs.delete_branch, branch=MASTER)
+
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert (
+        'branch "default/images@master" cannot be deleted because it\'s in the direct provenance of'
+        " [default/edges@master]"
+    ) in message
+
+
+def test_a_branch_takes_no_head_of_another_repo(edges):
+    commit = put(edges, MASTER, {"/a": b"1"})
+
+    code, message = refusal(edges.pfs.create_branch, branch=pfs.Branch.from_uri("edges@other"), head=commit)
+
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "branch and head commit must belong to the same repo" in message
+
+
+def test_nothing_is_squashed_into_an_open_child(images):
+    first = put(images, MASTER, {"/a": b"1"})
+    images.pfs.start_commit(branch=MASTER)
+
+    code, message = refusal(images.pfs.squash_commit_set, commit_set=pfs.CommitSet(id=first.id))
+
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert "cannot squash until child commit" in message
 
 
 def test_an_output_commit_is_ready_once_its_input_is_finished(edges):

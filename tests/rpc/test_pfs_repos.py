@@ -133,15 +133,72 @@ def test_projects_are_made_described_listed_and_removed(client):
     assert refusal(client.pfs.delete_project, project=project)[0] == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_project_with_repos_is_kept_unless_forced(client):
+@pytest.mark.parametrize("force", [False, True])
+def test_a_project_with_repos_is_kept_even_when_forced(client, force):
     project = pfs.Project(name="vision")
     client.pfs.create_project(project=project)
     client.pfs.create_repo(repo=pfs.Repo.from_uri("vision/images"))
 
-    assert refusal(client.pfs.delete_project, project=project)[0] == grpc.StatusCode.FAILED_PRECONDITION
-    client.pfs.delete_project(project=project, force=True)
+    code, _ = refusal(client.pfs.delete_project, project=project, force=force)
 
-    assert not client.pfs.project_exists(project)
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert client.pfs.project_exists(project)
+
+
+def test_the_default_project_exists_again_after_everything_was_deleted(client):
+    client.pfs.delete_project(project=pfs.Project(name="default"))
+
+    client.pfs.delete_all()
+
+    assert client.pfs.project_exists(pfs.Project(name="default"))
+
+
+def test_deleting_the_repos_of_an_unknown_project_deletes_nothing(client):
+    client.pfs.create_repo(repo=IMAGES)
+
+    gone = client.pfs.delete_repos(projects=[pfs.Project(name="nope")]).repos
+
+    assert gone == []
+    assert client.pfs.repo_exists(IMAGES)
+
+
+def test_a_system_repo_needs_its_user_repo_and_goes_with_it(client):
+    meta = pfs.Repo(name="images", type="meta", project=pfs.Project(name="default"))
+
+    code, _ = refusal(client.pfs.create_repo, repo=meta)
+    client.pfs.create_repo(repo=IMAGES)
+    client.pfs.create_repo(repo=meta)
+    put(client, MASTER, {"/a": b"1"})
+    client.pfs.delete_repo(repo=IMAGES)
+    client.pfs.create_repo(repo=IMAGES)
+
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert [info.repo.type for info in client.pfs.list_repo(type="")] == ["user"]
+    assert list(client.pfs.list_branch(repo=IMAGES)) == []
+    assert list(client.pfs.list_commit(repo=IMAGES)) == []
+
+
+def test_the_size_of_a_repo_is_that_of_its_master_branch(client):
+    client.pfs.create_repo(repo=IMAGES)
+
+    put(client, pfs.Branch.from_uri("images@other"), {"/a": b"12345"})
+    elsewhere = client.pfs.inspect_repo(repo=IMAGES).details.size_bytes
+    put(client, MASTER, {"/a": b"123"})
+
+    assert (elsewhere, client.pfs.inspect_repo(repo=IMAGES).details.size_bytes) == (0, 3)
+
+
+def test_branches_and_commits_of_a_whole_project_are_listed(client):
+    project = pfs.Repo(type="user", project=pfs.Project(name="default"))
+    for name in ("a", "b"):
+        client.pfs.create_repo(repo=pfs.Repo.from_uri(name))
+        put(client, pfs.Branch.from_uri(f"{name}@master"), {"/x": b"1"})
+
+    commits = client.pfs.list_commit(repo=project)
+    branches = client.pfs.list_branch(repo=project)
+
+    assert [info.commit.repo.name for info in commits] == ["b", "a"]
+    assert [info.branch.repo.name for info in branches] == ["b", "a"]
 
 
 @pytest.mark.parametrize("name", ["-a", "_a", "a" * 52, ""])

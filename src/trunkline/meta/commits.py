@@ -121,10 +121,20 @@ def of_repo(
     return [CommitRow(*row) for row in conn.execute(query)]
 
 
-def of_repo_after(conn: sa.Connection, repo_id: int, after: int, number: int) -> list[CommitRow]:
-    """Return a repo's commits oldest first, those with a row number over ``after``."""
+def of_repos(
+    conn: sa.Connection, repo_ids: Sequence[int], *, below: int | None = None, number: int
+) -> list[CommitRow]:
+    """Return commits of some repos newest first, those with a row number under ``below``, at most ``number``."""
+    query = _COMMIT.where(commit.c.repo_id.in_(repo_ids)).order_by(commit.c.id.desc()).limit(number)
+    if below is not None:
+        query = query.where(commit.c.id < below)
+    return [CommitRow(*row) for row in conn.execute(query)]
+
+
+def of_repos_after(conn: sa.Connection, repo_ids: Sequence[int], after: int, number: int) -> list[CommitRow]:
+    """Return commits of some repos oldest first, those with a row number over ``after``, at most ``number``."""
     query = (
-        _COMMIT.where(commit.c.repo_id == repo_id, commit.c.id > after).order_by(commit.c.id).limit(number)
+        _COMMIT.where(commit.c.repo_id.in_(repo_ids), commit.c.id > after).order_by(commit.c.id).limit(number)
     )
     return [CommitRow(*row) for row in conn.execute(query)]
 

@@ -133,14 +133,16 @@ def remove_repo(conn: sa.Connection, repo_id: int) -> None:
 _SIZE = Query(
     sa.select(commit.c.size)
     .join_from(branch, commit, branch.c.head_id == commit.c.id)
-    .where(branch.c.repo_id == sa.bindparam("repo_id"), commit.c.finished.is_not(None))
-    .order_by((branch.c.name == "master").desc(), commit.c.id.desc())
-    .limit(1)
+    .where(
+        branch.c.repo_id == sa.bindparam("repo_id"),
+        branch.c.name == "master",
+        commit.c.finished.is_not(None),
+    )
 )
 
 
 def repo_size(conn: sa.Connection, repo_id: int) -> int:
-    """Return the bytes of the repo's master head, or of its newest finished head."""
+    """Return the bytes of the finished head of the repo's branch ``master``; 0 without one."""
     return int(_SIZE.value(conn, repo_id=repo_id) or 0)
 
 

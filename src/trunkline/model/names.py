@@ -22,6 +22,8 @@ DEFAULT_PROJECT = "default"
 #: A virtual repo whose commits are file sets.
 FILESETS_REPO = "__filesets__"
 USER, META, SPEC = REPO_TYPES = ("user", "meta", "spec")
+#: Types of the repos that belong to a pipeline beside its output.
+SYSTEM_TYPES = (META, SPEC)
 
 #: Characters. An input's name is a folder below /pfs and every datum names its repo and branch.
 MAX_NAME = 128

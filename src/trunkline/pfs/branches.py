@@ -136,13 +136,13 @@ def create_branch(
         target = resolve.commit(conn, head)
         if target.repo_id != owner.id:
             raise errors.InvalidArgument(
-                f"branch {name} cannot point to commit {head}, which is in another repo"
+                f"branch and head commit must belong to the same repo: branch {name}, head {head}"
             )
         rows.move(conn, row.id, target.id, write.now)
         write.moved[row.id] = None
         row = rows.by_id(conn, row.id)
     if row.head_id is None or (after and changed):
-        _new_commit(write, row, closed=not after)
+        add_empty_head(write, row, closed=not after)
     write.tx.wake(f"repo:{owner.id}")
     return rows.by_id(conn, row.id)
 
@@ -157,10 +157,13 @@ def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> 
     row = resolve.branch(write.conn, name.repo, name.name)
     edges = rows.downstream(write.conn, row.id)
     if edges and not force:
-        other = rows.by_id(write.conn, edges[0].branch_id)
+        dependents = [rows.by_id(write.conn, edge.branch_id) for edge in edges]
+        shown = ", ".join(
+            f"{repos.repo_by_id(write.conn, other.repo_id)}@{other.name}" for other in dependents
+        )
         raise errors.FailedPrecondition(
-            f"branch {name} cannot be deleted: branch {other.name!r} of repo"
-            f" {repos.repo_by_id(write.conn, other.repo_id)} depends on it; delete that first, or use force"
+            f'branch "{name}" cannot be deleted because it\'s in the direct provenance of [{shown}];'
+            " delete those first, or use force"
         )
     rows.remove(write.conn, row.id)
     write.tx.wake(f"repo:{row.repo_id}")
@@ -178,13 +181,37 @@ def _upstream(write: WriteTransaction, owner_id: int, up: Upstream) -> int:
     if found is None:
         names.check_branch(up.branch.name)
         found = rows.add(conn, repo.id, up.branch.name, write.now)
-        _new_commit(write, found, closed=True)
+        add_empty_head(write, found, closed=True)
     elif found.head_id is None:
-        _new_commit(write, found, closed=True)
+        add_empty_head(write, found, closed=True)
     return found.id
 
 
-def _new_commit(write: WriteTransaction, row: BranchRow, *, closed: bool) -> None:
+def restore_heads(write: WriteTransaction, numbers: Sequence[int]) -> None:
+    """Give each of the branches a head again whose commits were all removed: a new empty commit.
+
+    A branch that follows one that moved in this write is left to propagation, which creates its commit.
+
+    Args:
+        write: the transaction that removed the commits.
+        numbers: of the branches, each after those that it depends on.
+    """
+    conn = write.conn
+    for number in numbers:
+        row = rows.by_id(conn, number)
+        edges = rows.upstream(conn, number)
+        if any(edge.upstream_id in write.moved for edge in edges):
+            continue
+        shared = commits.find(conn, write.set_id, row.repo_id)
+        if shared is not None:  # a repo has one commit in a write
+            rows.move(conn, number, shared.id, write.now)
+            write.moved[number] = None
+            continue
+        sources = [repos.repo_by_id(conn, rows.by_id(conn, edge.upstream_id).repo_id) for edge in edges]
+        add_empty_head(write, row, closed=all(source.type == names.SPEC for source in sources))
+
+
+def add_empty_head(write: WriteTransaction, row: BranchRow, *, closed: bool) -> None:
     """Give the branch an AUTO commit of this write; an empty and finished one when ``closed``."""
     conn = write.conn
     if commits.find(conn, write.set_id, row.repo_id) is not None:

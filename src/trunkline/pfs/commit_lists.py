@@ -37,7 +37,7 @@ class Wanted:
     """Which commits of a repo are asked for.
 
     With ``newest`` the line of its ancestors is followed, up to but without ``until``; otherwise all
-    commits of the repo are meant.
+    commits of the repo are meant, or of all user repos of its project when it has no name.
     """
 
     repo: names.RepoName
@@ -88,13 +88,13 @@ def list_commits(versions: VersionedStore, wanted: Wanted) -> Generator[list[Com
 
 
 def _all(versions: VersionedStore, wanted: Wanted) -> Iterator[list[CommitRow]]:
-    owner = versions.read(resolve.repo, wanted.repo).id
+    owners = [row.id for row in versions.read(resolve.repos_of, wanted.repo)]
     last: int | None = None
     while True:
         if wanted.oldest_first:
-            page = versions.read(rows.of_repo_after, owner, last or 0, PAGE)
+            page = versions.read(rows.of_repos_after, owners, last or 0, PAGE)
         else:
-            page = versions.read(rows.of_repo, owner, below=last, number=PAGE)
+            page = versions.read(rows.of_repos, owners, below=last, number=PAGE)
         yield page
         if len(page) < PAGE:
             return
@@ -204,10 +204,15 @@ def find_changes(
 
     Raises:
         NotFound: the commit does not exist.
+        FailedPrecondition: it is open.
     """
     path = paths.clean(path)
     row: CommitRow | None = versions.read(resolve.commit, start)
     assert row is not None
+    if row.finished is None:
+        raise errors.FailedPrecondition(
+            f"cannot find the changes of {path} from open commit {start}; finish it, or start from its parent"
+        )
     repo = versions.read(repos.repo_by_id, row.repo_id)
     there = _hash_at(versions, row, path)
     searched = 0

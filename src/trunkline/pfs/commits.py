@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import branches, chunks, repos
 from trunkline.meta import commits as rows
-from trunkline.model.names import check_branch
+from trunkline.model.names import SPEC, check_branch
 from trunkline.pfs import files, resolve
+from trunkline.pfs.branches import restore_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,12 +152,10 @@ def finish_commit(
         full = resolve.text(conn, row)
         if row.finished is not None:
             raise errors.CommitFinished(f"commit {full} has already finished")
-        if row.origin == "AUTO" and not force:
-            owner = branches.find(conn, row.repo_id, row.branch_name)
-            if owner is not None and branches.upstream(conn, owner.id):
-                raise errors.FailedPrecondition(
-                    f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
-                )
+        if row.origin == "AUTO" and not force and _is_of_pipeline(conn, row):
+            raise errors.FailedPrecondition(
+                f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
+            )
         return row, full, files.open_view(conn, row)
 
     row, full, view = versions.read(look)
@@ -165,14 +164,19 @@ def finish_commit(
         view = versions.read(files.open_view, row)
 
 
+def _is_of_pipeline(conn: sa.Connection, row: CommitRow) -> bool:
+    """Tell whether a pipeline owns the branch of a commit: then its own specification is provenance."""
+    branch = branches.find(conn, row.repo_id, row.branch_name)
+    edges = branches.upstream(conn, branch.id) if branch is not None else []
+    sources = [branches.by_id(conn, edge.upstream_id).repo_id for edge in edges]
+    return any(repos.repo_by_id(conn, number).type == SPEC for number in sources)
+
+
 def _try_to_finish(
     versions: VersionedStore, row: CommitRow, full: str, view: files.OpenView, error: str, description: str
 ) -> bool:
-    if error:
-        # What a bad commit changed is not kept: the next one builds on the last good one.
-        applied = files.AppliedLayers(view.base, versions.trees.summary(view.base).size, None, [])
-    else:
-        applied = files.apply_layers(versions, view)
+    # A commit with an error keeps its files for who asks for it by name; the next one builds on the last good one.
+    applied = files.apply_layers(versions, view)
 
     def finish(write: WriteTransaction) -> bool:
         now = rows.find_by_id(write.conn, row.id)
@@ -241,8 +245,8 @@ def squash(write: WriteTransaction, set_id: str) -> None:
         unfinished = next((child for child in children if child.finished is None), None)
         if unfinished is not None:
             raise errors.FailedPrecondition(
-                f"cannot squash commit {resolve.text(write.conn, row)}: its child"
-                f" {resolve.text(write.conn, unfinished)} is not finished; finish it first"
+                f"cannot squash until child commit {resolve.text(write.conn, unfinished)} is finished;"
+                " finish it first"
             )
     _remove(write, gone)
 
@@ -333,17 +337,24 @@ def remove_one(
 
 
 def _remove(write: WriteTransaction, gone: list[CommitRow]) -> None:
-    """Take commits out: children are given their parents, heads fall back to them."""
+    """Remove commits: their children get their parents, and so do the branches whose heads they are.
+
+    A branch whose last commit goes gets a new empty one.
+    """
     conn = write.conn
     numbers = [row.id for row in gone]
     if write.hooks is not None:
         write.hooks.removing_commits(write, numbers)
+    emptied: list[int] = []
     for row in reversed(gone):
         children = rows.children(conn, row.id)
         if children:
             rows.set_parent(conn, [child.id for child in children], row.parent_id)
         for branch in branches.with_head(conn, [row.id]):
             branches.move(conn, branch.id, row.parent_id, write.now)
+            if row.parent_id is None:
+                emptied.append(branch.id)
     rows.remove(conn, numbers)
+    restore_heads(write, emptied[::-1])
     for row in gone:
         write.wake_repo(row.repo_id)

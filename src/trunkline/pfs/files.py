@@ -124,10 +124,10 @@ def open_view(conn: sa.Connection, row: CommitRow) -> OpenView:
 
 
 def base_tree(conn: sa.Connection, row: CommitRow) -> TreeId:
-    """Return the tree of the nearest finished ancestor."""
+    """Return the tree of the nearest ancestor that finished without an error."""
     while row.parent_id is not None:
         row = commits.by_id(conn, row.parent_id)
-        if row.tree is not None:
+        if row.tree is not None and not row.error:
             return TreeId(row.tree)
     return EMPTY
 

@@ -1,4 +1,4 @@
-"""Projects and repos: made, found, listed, removed."""
+"""Projects and repos: create, describe, delete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RepoInfo:
     row: RepoRow
     #: Names, newest first.
     branches: list[str]
-    #: Bytes of its master branch, or of the newest finished head.
+    #: Bytes of the head of its branch ``master``.
     size: int
 
 
@@ -50,31 +50,51 @@ def create_project(write: WriteTransaction, name: str, description: str, *, upda
         raise errors.AlreadyExists(f'project "{name}" already exists')
 
 
-def delete_project(write: WriteTransaction, name: str, *, force: bool) -> None:
-    """Remove a project; with ``force`` its repos too.
+def delete_project(write: WriteTransaction, name: str) -> None:
+    """Remove an empty project. As in Pachyderm, nothing makes this remove repos too.
 
     Raises:
-        FailedPrecondition: it holds repos and ``force`` is not set, or a repo cannot be removed.
+        FailedPrecondition: it holds repos.
     """
-    found = resolve.project(write.conn, name)
-    held = rows.list_repos(write.conn, "", [name])
-    if held and not force:
+    row = resolve.project(write.conn, name)
+    held = rows.list_repos(write.conn, names.USER, [name])
+    if held:
         raise errors.FailedPrecondition(
-            f'project "{name}" holds {len(held)} repos, the first is {held[0]}; delete them first, or use force'
+            f'project "{name}" cannot be deleted: it holds {len(held)} repos, the first is {held[0]};'
+            " delete its pipelines and repos first"
         )
-    for row in held:
-        if write.hooks is not None:
-            write.hooks.removing_repo(write, row)
-        remove_repo(write, row, force=True)
-    rows.remove_project(write.conn, found.id)
+    rows.remove_project(write.conn, row.id)
+
+
+def delete_all(write: WriteTransaction) -> None:
+    """Remove all repos and projects; the default project exists afterwards even if it did not before."""
+    delete_repos(write, [], force=True)
+    for row in rows.list_projects(write.conn):
+        if row.name != names.DEFAULT_PROJECT:
+            rows.remove_project(write.conn, row.id)
+    if rows.find_project(write.conn, names.DEFAULT_PROJECT) is None:
+        rows.add_project(write.conn, names.DEFAULT_PROJECT, "", write.now)
 
 
 def create_repo(write: WriteTransaction, name: names.RepoName, description: str, *, update: bool) -> RepoRow:
-    """Make a repo, or with ``update`` replace the description of one that exists."""
+    """Make a repo, or with ``update`` replace the description of one that exists.
+
+    Raises:
+        AlreadyExists: it exists and ``update`` is not set.
+        FailedPrecondition: it is a system repo (meta, spec) whose user repo does not exist.
+    """
     names.check_repo(name.name)
     project = resolve.project(write.conn, name.project)
     found = rows.find_repo(write.conn, name.project, name.name, name.type)
     if found is None:
+        if (
+            name.type != names.USER
+            and rows.find_repo(write.conn, name.project, name.name, names.USER) is None
+        ):
+            raise errors.FailedPrecondition(
+                f"cannot create a system repo without a corresponding user repo: {name};"
+                f" create repo {name.project}/{name.name} first"
+            )
         number = rows.add_repo(write.conn, project.id, name.name, name.type, description, write.now)
         write.tx.wake("repos")
         return rows.repo_by_id(write.conn, number)
@@ -87,6 +107,8 @@ def create_repo(write: WriteTransaction, name: names.RepoName, description: str,
 def delete_repo(write: WriteTransaction, name: names.RepoName, *, force: bool) -> bool:
     """Remove a repo with its branches and commits; False when there is none.
 
+    With a user repo its system repos (meta, spec) go too.
+
     Raises:
         FailedPrecondition: it belongs to a pipeline, or branches of other repos depend on it and ``force``
             is not set.
@@ -94,9 +116,9 @@ def delete_repo(write: WriteTransaction, name: names.RepoName, *, force: bool) -
     row = rows.find_repo(write.conn, name.project, name.name, name.type)
     if row is None:
         return False
-    if write.hooks is not None:
-        write.hooks.removing_repo(write, row)
-    remove_repo(write, row, force=force)
+    system = [rows.find_repo(write.conn, name.project, name.name, kind) for kind in names.SYSTEM_TYPES]
+    gone = [row, *(other for other in system if other is not None and name.type == names.USER)]
+    _remove_repos(write, gone, force=force)
     return True
 
 
@@ -105,20 +127,23 @@ def delete_repos(write: WriteTransaction, projects: Sequence[str], *, force: boo
 
     What depends on each other inside the selection is no obstacle.
 
+    Projects that do not exist hold no repos.
+
     Raises:
-        NotFound: a project does not exist.
         FailedPrecondition: as ``delete_repo``, for what depends on them from outside.
     """
-    for project in projects:
-        resolve.project(write.conn, project)
     gone = rows.list_repos(write.conn, "", list(projects))
+    _remove_repos(write, gone, force=force)
+    return gone
+
+
+def _remove_repos(write: WriteTransaction, gone: Sequence[RepoRow], *, force: bool) -> None:
     for row in gone:
         if write.hooks is not None:
             write.hooks.removing_repo(write, row)
     doomed = {row.id for row in gone}
     for row in gone:
         remove_repo(write, row, force=force, doomed=doomed)
-    return gone
 
 
 def remove_repo(write: WriteTransaction, row: RepoRow, *, force: bool, doomed: Container[int] = ()) -> None:

@@ -55,6 +55,17 @@ def repo(conn: sa.Connection, name: names.RepoName) -> RepoRow:
     return found
 
 
+def repos_of(conn: sa.Connection, name: names.RepoName) -> list[RepoRow]:
+    """Return the repo of a name, or all repos of its type in its project when the name is empty.
+
+    Raises:
+        NotFound: the repo or the project does not exist.
+    """
+    if name.name:
+        return [repo(conn, name)]
+    return repos.list_repos(conn, name.type, [project(conn, name.project).name])
+
+
 def branch(conn: sa.Connection, repo_name: names.RepoName, name: str) -> BranchRow:
     """Return the branch, or raise NotFound."""
     owner = repo(conn, repo_name)

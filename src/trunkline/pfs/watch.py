@@ -77,7 +77,7 @@ async def subscribe(
     while True:
         stamp = versions.wakeups.stamp(topic)
         await versions.db.read(resolve.repo, repo)  # raises once the repo is gone
-        page = await versions.db.read(commits.of_repo_after, owner.id, seen, PAGE)
+        page = await versions.db.read(commits.of_repos_after, [owner.id], seen, PAGE)
         for row in page:
             seen = row.id
             if (branch and row.branch_name != branch) or (origin is not None and row.origin != origin):

@@ -136,7 +136,7 @@ def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
 def _size_of_base(conn: sa.Connection, row: commits.CommitRow) -> int:
     while row.parent_id is not None:
         row = commits.by_id(conn, row.parent_id)
-        if row.tree is not None:
+        if row.tree is not None and not row.error:
             return row.size
     return 0
 

@@ -60,6 +60,17 @@ def repo_name(message: pfs_pb2.Repo) -> names.RepoName:
     return found
 
 
+def repo_or_project(message: pfs_pb2.Repo) -> names.RepoName:
+    """Return the repo that a message names; with an empty name all repos of its project are meant.
+
+    Raises:
+        InvalidArgument: it names neither a repo nor a project.
+    """
+    if not message.name and message.project.name:
+        return names.RepoName(message.project.name, "", message.type or names.USER)
+    return repo_name(message)
+
+
 def branch_name(message: pfs_pb2.Branch) -> BranchName:
     """Return the branch that a message names.
 
@@ -224,6 +235,8 @@ def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
         set_time(message.finishing, row.finished)
         set_time(message.finished, row.finished)
         message.details.size_bytes = row.size
+    else:
+        message.details.SetInParent()  # clients expect it, empty, on an open commit
     return message
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pfs.writes import WriteTransaction
 
 
 class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls):
@@ -84,7 +83,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def DeleteProject(self, request: pfs_pb2.DeleteProjectRequest, _context: Any) -> Empty:
         if not request.project.name:
             raise errors.InvalidArgument("the request names no project to delete; set project.name")
-        await self._versions.write_soon(repos.delete_project, request.project.name, force=request.force)
+        await self._versions.write_soon(repos.delete_project, request.project.name)
         return EMPTY_REPLY
 
     # --- repos ------------------------------------------------------------------------------------------
@@ -161,16 +160,8 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def DeleteAll(self, _request: Empty, _context: Any) -> Empty:
         if self._delete_pipelines is not None:
             await self._delete_pipelines()
-        await self._versions.write_soon(_delete_all)
+        await self._versions.write_soon(repos.delete_all)
         return EMPTY_REPLY
-
-
-def _delete_all(write: WriteTransaction) -> None:
-    """Remove all repos and all projects but the default one."""
-    repos.delete_repos(write, [], force=True)
-    for row in rows.list_projects(write.conn):
-        if row.name != names.DEFAULT_PROJECT:
-            rows.remove_project(write.conn, row.id)
 
 
 def _page(page: pfs_pb2.RepoPage) -> tuple[int, int | None]:

@@ -55,11 +55,12 @@ class BranchCalls(ServicerBase):
     async def ListBranch(
         self, request: pfs_pb2.ListBranchRequest, _context: Any
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
-        repo = convert.repo_name(request.repo)
+        name = convert.repo_or_project(request.repo)
 
         def look(conn: sa.Connection) -> list[branches.BranchInfo]:
-            found = rows.of_repo(conn, resolve.repo(conn, repo).id)
-            return [branches.describe(conn, row) for row in (reversed(found) if request.reverse else found)]
+            listed = [row for repo in resolve.repos_of(conn, name) for row in rows.of_repo(conn, repo.id)]
+            listed.sort(key=lambda row: row.id, reverse=not request.reverse)
+            return [branches.describe(conn, row) for row in listed]
 
         for info in await self._versions.db.read(look):
             yield convert.branch_info(info)

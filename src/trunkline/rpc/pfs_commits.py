@@ -89,7 +89,7 @@ class CommitCalls(ServicerBase):
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         newest = convert.optional_commit(request.to)
         wanted = commit_lists.Wanted(
-            repo=newest.repo if newest is not None else convert.repo_name(request.repo),
+            repo=newest.repo if newest is not None else convert.repo_or_project(request.repo),
             newest=newest,
             # Not ``from``: that is a word of Python.
             until=convert.optional_commit(getattr(request, "from")),

@@ -141,6 +141,13 @@ def pipeline_info(
     return info
 
 
+def _output_commit(repo: repos.RepoRow, row: commits.CommitRow) -> pfs_pb2.Commit:
+    """Return an output commit with its branch, which other replies leave out and this one does not."""
+    message = convert.commit_message(repo, row.set_id)
+    message.branch.CopyFrom(convert.branch_message(repo, row.branch_name))
+    return message
+
+
 def job_info(conn: sa.Connection, job: JobRow, *, details: bool) -> pps_pb2.JobInfo:
     """Return what InspectJob tells of a job."""
     pipeline = pipelines.by_id(conn, job.pipeline_id)
@@ -149,7 +156,7 @@ def job_info(conn: sa.Connection, job: JobRow, *, details: bool) -> pps_pb2.JobI
     info = pps_pb2.JobInfo(
         job=job_message(pipeline, job.set_id),
         pipeline_version=job.version,
-        output_commit=convert.commit_message(repos.repo_by_id(conn, output.repo_id), job.set_id),
+        output_commit=_output_commit(repos.repo_by_id(conn, output.repo_id), output),
         restart=job.restart,
         data_processed=job.processed,
         data_skipped=job.skipped,
