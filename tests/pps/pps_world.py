@@ -22,7 +22,7 @@ from trunkline.meta import install, jobs, pipelines, workers
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model import names
-from trunkline.model.states import DatumState
+from trunkline.model.states import DatumState, JobState
 from trunkline.model.workers import WorkerPhase, WorkerSighting
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files, resolve, write_streams
@@ -232,7 +232,7 @@ class PpsWorld:
         self.versions.write(lambda write: write.tx.wake(f"pipeline:{number}"))
 
     def end(self, job: JobRow, state: str, reason: str) -> None:
-        self.versions.write(job_ops.end_job, job, state, reason)
+        self.versions.write(job_ops.end_job, job, JobState(state), reason)
 
     def squash(self, set_id: str) -> None:
         self.versions.write(commit_ops.squash, set_id)

@@ -10,7 +10,7 @@ from pps_world import Hand, PpsWorld, Seen, pfs
 
 from trunkline import errors
 from trunkline.meta import jobs, workers
-from trunkline.model.states import DatumState
+from trunkline.model.states import DatumState, JobState, WorkerState
 from trunkline.pps import claims
 from trunkline.pps.jobs import end_job
 
@@ -146,7 +146,9 @@ def test_a_hand_in_that_is_sent_twice_is_recorded_once(pair: Staffed) -> None:
 
 def test_a_worker_gets_nothing_new_once_it_is_to_retire(pair: Staffed) -> None:
     hand = pair.hands[0]
-    pair.world.versions.write(lambda write: workers.set_state(write.conn, hand.id, "retiring", "", write.now))
+    pair.world.versions.write(
+        lambda write: workers.move(write.conn, hand.id, WorkerState.RETIRING, "", write.now)
+    )
 
     assert hand.take() is None
 
@@ -156,7 +158,9 @@ def test_a_retiring_worker_hands_in_what_is_done_and_gives_the_rest_back(pair: S
     claimed = hand.take()
     assert claimed is not None
     left = [row.id for row in hand.todo(claimed)][1:]
-    pair.world.versions.write(lambda write: workers.set_state(write.conn, hand.id, "retiring", "", write.now))
+    pair.world.versions.write(
+        lambda write: workers.move(write.conn, hand.id, WorkerState.RETIRING, "", write.now)
+    )
 
     told = hand.renew(claimed)
     answer = hand.hand_in(hand.results(claimed, 1, release=True))
@@ -187,7 +191,7 @@ def test_a_worker_whose_job_was_killed_is_idle_when_it_asks_again(pair: Staffed)
     assert claimed is not None
     given = hand.results(claimed)
 
-    pair.world.versions.write(end_job, pair.job, "KILLED", "job stopped")
+    pair.world.versions.write(end_job, pair.job, JobState.KILLED, "job stopped")
     late = hand.hand_in(given)
     hand.let_go()
 

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query
 from trunkline.meta.schema import claim, handin, job, log_batch
+from trunkline.model.states import TERMINAL_JOB_STATES, ClaimState, JobState, check_transition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: States that a job does not leave.
-TERMINAL = ("SUCCESS", "FAILURE", "KILLED", "UNRUNNABLE")
+TERMINAL = TERMINAL_JOB_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class JobRow:
     version: int
     commit_id: int
     set_id: str
-    state: str
+    state: JobState
     reason: str
     created: float
     started: float | None
@@ -67,7 +68,7 @@ class ClaimRow:
     start: int
     stop: int
     done: int
-    state: str
+    state: ClaimState
     worker_id: str | None
     lease_until: float | None
     restart: bool
@@ -126,7 +127,7 @@ _NEXT_CREATED = Query(
 )
 _CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
 _OF_WORKER = Query(_CLAIM.where(claim.c.worker_id == sa.bindparam("worker_id")))
-_OWNED = Query(_CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "claimed"))
+_OWNED = Query(_CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == ClaimState.CLAIMED))
 _ADD_CLAIM = Query(claim.insert())
 _ADVANCE = Query(
     claim.update()
@@ -151,7 +152,7 @@ _HANDINS = Query(
 )
 _CLAIM_BY_ID = Query(_CLAIM.where(claim.c.id == sa.bindparam("claim_id")))
 _FREE = Query(
-    _CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free")
+    _CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == ClaimState.FREE)
     .order_by(claim.c.start)
     .limit(1)
 )
@@ -160,7 +161,7 @@ _RENEW = Query(
     .where(
         claim.c.id == sa.bindparam("claim_id"),
         claim.c.worker_id == sa.bindparam("worker"),
-        claim.c.state == "claimed",
+        claim.c.state == ClaimState.CLAIMED,
     )
     .values(
         lease_until=sa.bindparam("until"), datum_position=sa.bindparam("position"),
@@ -169,18 +170,18 @@ _RENEW = Query(
 )  # fmt: skip
 _TAKE = Query(
     claim.update()
-    .where(claim.c.id == sa.bindparam("claim_id"), claim.c.state == "free")
+    .where(claim.c.id == sa.bindparam("claim_id"), claim.c.state == ClaimState.FREE)
     .values(
-        state="claimed", start=claim.c.done, worker_id=sa.bindparam("worker"), lease_until=sa.bindparam("until"),
-        restart=False,
+        state=ClaimState.CLAIMED, start=claim.c.done, worker_id=sa.bindparam("worker"),
+        lease_until=sa.bindparam("until"), restart=False,
     )
 )  # fmt: skip
 _UNCLAIMED = Query(
     sa.select(sa.func.coalesce(sa.func.sum(claim.c.stop - claim.c.done), 0)).where(
-        claim.c.job_id == sa.bindparam("job_id"), claim.c.state == "free"
+        claim.c.job_id == sa.bindparam("job_id"), claim.c.state == ClaimState.FREE
     )
 )
-_EXPIRED = Query(_CLAIM.where(claim.c.state == "claimed", claim.c.lease_until < sa.bindparam("now")))
+_EXPIRED = Query(_CLAIM.where(claim.c.state == ClaimState.CLAIMED, claim.c.lease_until < sa.bindparam("now")))
 
 
 def by_id(conn: sa.Connection, job_id: int) -> JobRow | None:
@@ -257,42 +258,76 @@ def add(
     """Insert a job in state CREATED."""
     values: dict[str, Any] = {
         "pipeline_id": pipeline_id, "version": version, "commit_id": commit_id, "set_id": set_id,
-        "state": "CREATED", "created": now,
+        "state": JobState.CREATED, "created": now,
     }  # fmt: skip
     return inserted_id(conn.execute(job.insert().values(values)))
 
 
 def change(conn: sa.Connection, job_id: int, **values: object) -> None:
-    """Set columns of a job."""
+    """Set columns of a job other than its state."""
+    assert "state" not in values
     conn.execute(job.update().where(job.c.id == job_id).values(values))
 
 
-def end(conn: sa.Connection, job_id: int, state: str, reason: str, now: float) -> bool:
-    """Bring a job to a terminal state; False when it is in one already.
+def move(conn: sa.Connection, row: JobRow, state: JobState, **values: object) -> None:
+    """Bring a job to another state.
 
-    Its claims go. Its hand-ins stay unless it succeeded (then its datum tree holds them): they tell which
-    datums failed.
+    Args:
+        conn: the write transaction in which ``row`` was read.
+        row: the job.
+        state: its new state.
+        values: other columns to set.
+
+    Raises:
+        FailedPrecondition: the move is not legal; the message holds the job's history.
     """
-    done = conn.execute(
-        job.update()
-        .where(job.c.id == job_id, job.c.state.not_in(TERMINAL))
-        .values(state=state, reason=reason, finished=now)
-    )
-    if not done.rowcount:
+    what = f"job {row.set_id} (row {row.id}, pipeline {row.pipeline_id} version {row.version})"
+    check_transition(row.state, state, what, lambda: _history(row))
+    conn.execute(job.update().where(job.c.id == row.id).values(state=state, **values))
+
+
+def _history(row: JobRow) -> list[str]:
+    """Say what happened to a job, for an error message."""
+    times = (("created", row.created), ("started", row.started), ("finished", row.finished))
+    happened = [f"{what} at {at:.3f}" for what, at in times if at is not None]
+    if row.restart:
+        happened.append(f"planned again {row.restart} times")
+    return [*happened, *([f"reason: {row.reason}"] if row.reason else [])]
+
+
+def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: float) -> bool:
+    """Bring a job to a terminal state.
+
+    Its claims go. Its results stay unless it succeeded (then its datum tree holds them), because they say which
+    datums failed.
+
+    Args:
+        conn: a write transaction.
+        job_id: the job's row number.
+        state: a terminal state.
+        reason: why it did not succeed; empty for a success.
+        now: seconds since the epoch.
+
+    Returns:
+        False when it was deleted or is in a terminal state already.
+    """
+    row = by_id(conn, job_id)
+    if row is None or row.state in TERMINAL:
         return False
+    move(conn, row, state, reason=reason, finished=now)
     conn.execute(claim.delete().where(claim.c.job_id == job_id))
-    if state == "SUCCESS":
+    if state is JobState.SUCCESS:
         conn.execute(handin.delete().where(handin.c.job_id == job_id))
     return True
 
 
-def restart(conn: sa.Connection, job_id: int) -> None:
-    """Begin a job that is not at its end anew: what was claimed and handed in goes, ``restart`` counts it."""
+def restart(conn: sa.Connection, row: JobRow) -> None:
+    """Plan a live job anew: its claims and results go, ``restart`` counts it."""
     for table in (claim, handin):
-        conn.execute(table.delete().where(table.c.job_id == job_id))
+        conn.execute(table.delete().where(table.c.job_id == row.id))
     again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
-    again |= {"state": "STARTING", "restart": job.c.restart + 1, "base_id": None, "todo": None, "gone": None}
-    conn.execute(job.update().where(job.c.id == job_id).values(again))
+    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "gone": None}
+    move(conn, row, JobState.STARTING, **again)
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
@@ -351,11 +386,17 @@ def renew_claim(
     return bool(_RENEW.run(conn, **given))
 
 
-def advance_claim(conn: sa.Connection, claim_id: str, done: int, state: str) -> None:
-    """Record how far a run is handed in, and its state; a run that is not claimed has no owner."""
-    _ADVANCE.run(conn, claim_id=claim_id, handed_in=done, new_state=state)
-    if state != "claimed":
-        _LET_GO.run(conn, claim_id=claim_id)
+def advance_claim(conn: sa.Connection, row: ClaimRow, done: int, state: ClaimState) -> None:
+    """Record how far a claim's results are recorded, and its state; one that is not claimed has no owner.
+
+    Raises:
+        FailedPrecondition: the move is not legal.
+    """
+    what = f"claim {row.id} on [{row.start}, {row.stop}) of job row {row.job_id}"
+    check_transition(row.state, state, what, lambda: [f"recorded up to {row.done}", f"owner {row.worker_id}"])
+    _ADVANCE.run(conn, claim_id=row.id, handed_in=done, new_state=state)
+    if state is not ClaimState.CLAIMED:
+        _LET_GO.run(conn, claim_id=row.id)
 
 
 def ask_restart(conn: sa.Connection, claim_id: str) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query, require
 from trunkline.meta.schema import decision, pipeline, pipeline_version, project
+from trunkline.model.states import PipelineState, check_transition
 
 #: Decisions kept per pipeline.
 DECISIONS_KEPT = 500
@@ -23,7 +24,7 @@ class PipelineRow:
     project: str
     name: str
     version: int
-    state: str
+    state: PipelineState
     reason: str
     stopped: bool
     target: int
@@ -117,14 +118,13 @@ def add(
     name: str,
     output_branch_id: int,
     spec_branch_id: int,
-    state: str,
     now: float,
 ) -> int:
-    """Insert a pipeline at version 1 and return its number."""
+    """Insert a pipeline at version 1, in state STARTING, and return its number."""
     values: dict[str, Any] = {
-        "project_id": project_id, "name": name, "version": 1, "state": state, "reason": "", "stopped": False,
-        "target": 0, "output_branch_id": output_branch_id, "spec_branch_id": spec_branch_id, "created_at": now,
-        "updated_at": now, "metadata": {},
+        "project_id": project_id, "name": name, "version": 1, "state": PipelineState.STARTING, "reason": "",
+        "stopped": False, "target": 0, "output_branch_id": output_branch_id, "spec_branch_id": spec_branch_id,
+        "created_at": now, "updated_at": now, "metadata": {},
     }  # fmt: skip
     return inserted_id(conn.execute(pipeline.insert().values(values)))
 
@@ -150,13 +150,39 @@ def versions(conn: sa.Connection, pipeline_id: int) -> list[VersionRow]:
 
 
 def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
-    """Set columns of a pipeline."""
+    """Set columns of a pipeline other than its state."""
+    assert "state" not in values
     conn.execute(pipeline.update().where(_P.id == pipeline_id).values(values))
 
 
-def set_state(conn: sa.Connection, pipeline_id: int, state: str, reason: str) -> None:
-    """Set a pipeline's state and reason."""
-    _STATE.run(conn, pipeline_id=pipeline_id, new_state=state, why=reason)
+def move(
+    conn: sa.Connection, row: PipelineRow, state: PipelineState, reason: str = "", **values: object
+) -> None:
+    """Bring a pipeline to another state, or give its state another reason.
+
+    Args:
+        conn: the write transaction in which ``row`` was read.
+        row: the pipeline.
+        state: its new state.
+        reason: why it is in the state; empty when there is nothing to say.
+        values: other columns to set.
+
+    Raises:
+        FailedPrecondition: the move is not legal; the message holds the pipeline's history.
+    """
+    what = f"pipeline {row} (row {row.id}, version {row.version})"
+    check_transition(row.state, state, what, lambda: _history(conn, row))
+    if values:
+        conn.execute(pipeline.update().where(_P.id == row.id).values(state=state, reason=reason, **values))
+    else:
+        _STATE.run(conn, pipeline_id=row.id, new_state=state, why=reason)
+
+
+def _history(conn: sa.Connection, row: PipelineRow) -> list[str]:
+    """Say what happened to a pipeline, for an error message."""
+    happened = [f"created at {row.created_at:.3f}", f"updated at {row.updated_at:.3f}"]
+    happened += [f"at {one.at:.3f} {one.sentence}" for one in decisions(conn, row.id, 3)[::-1]]
+    return [*happened, *([f"reason: {row.reason}"] if row.reason else [])]
 
 
 def remove(conn: sa.Connection, pipeline_id: int) -> None:

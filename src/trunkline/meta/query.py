@@ -136,17 +136,19 @@ class _Plan:
         }
         columns = [] if not hasattr(statement, "selected_columns") else list(statement.selected_columns)
         self._columns = columns or list(getattr(statement, "_returning", ()))
-        self._results: list[Any] = []
+        #: The columns that are converted: (position, function).
+        self._results: list[tuple[int, Any]] = []
         #: Whether any column of the result is converted; known once it is described.
         self.converts = self.described = False
 
     def describe(self, dialect: sa.Dialect, codes: Sequence[object]) -> None:
         """Learn from the first result which types the driver returns, and so what is to be converted."""
-        self._results = [
+        functions = [
             column.type.dialect_impl(dialect).result_processor(dialect, code)
             for column, code in zip(self._columns, codes, strict=True)
         ]
-        self.converts = any(self._results)
+        self._results = [(at, function) for at, function in enumerate(functions) if function is not None]
+        self.converts = bool(self._results)
         self.described = True
 
     def parameters(self, given: dict[str, object]) -> Any:
@@ -156,10 +158,11 @@ class _Plan:
 
     def row(self, row: Row) -> Row:
         """Return a row with its columns converted."""
-        return tuple(
-            value if convert is None or value is None else convert(value)
-            for value, convert in zip(row, self._results, strict=True)
-        )
+        values = list(row)
+        for at, convert in self._results:
+            if values[at] is not None:
+                values[at] = convert(values[at])
+        return tuple(values)
 
     def _converted(self, name: str, value: object) -> object:
         convert = self._bind.get(name)

@@ -7,6 +7,7 @@ trees, and these tables hold tree ids.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +28,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from trunkline.model.states import ClaimState, JobState, PipelineState, WorkerState
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -43,6 +46,29 @@ def _text(length: int) -> String:
     The length is for readers. What may be how long is decided at the door, and no database refuses more.
     """
     return String(length).with_variant(Text(collation="C"), "postgresql")
+
+
+class _State(sa.TypeDecorator[StrEnum]):
+    """A state as an enum. Neither a write nor a read passes a value that the enum does not have."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, states: type[StrEnum], length: int) -> None:
+        super().__init__(length)
+        self.states, self.length = states, length
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return the type of the column, that of names."""
+        return Text(collation="C") if dialect.name == "postgresql" else String(self.length)
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """Return what is stored; raise ValueError for a state that does not exist."""
+        return None if value is None else self.states(value).value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002
+        """Return the enum of what is stored."""
+        return None if value is None else self.states(value)
 
 
 #: Row numbers: SQLite gives automatic numbers only to a column that is called INTEGER.
@@ -220,7 +246,7 @@ pipeline = Table(
     Column("name", _text(64), nullable=False),
     #: The current one; earlier ones stay in pipeline_version.
     Column("version", Integer, nullable=False),
-    Column("state", _text(16), nullable=False),
+    Column("state", _State(PipelineState, 16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("stopped", Boolean, nullable=False, default=False),
     #: The scaling target of the last decision.
@@ -256,7 +282,7 @@ job = Table(
     Column("version", Integer, nullable=False),
     Column("commit_id", Id, ForeignKey("commit.id"), nullable=False, unique=True),
     Column("set_id", _text(32), nullable=False, index=True),
-    Column("state", _text(12), nullable=False),
+    Column("state", _State(JobState, 12), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("created", Float, nullable=False),
     Column("started", Float),
@@ -315,8 +341,7 @@ claim = Table(
     Column("stop", BigInteger, nullable=False),
     #: Positions before this one are handed in.
     Column("done", BigInteger, nullable=False),
-    #: free, claimed or done
-    Column("state", _text(8), nullable=False),
+    Column("state", _State(ClaimState, 8), nullable=False),
     Column("worker_id", _text(32)),
     Column("lease_until", Float),
     #: The owner was asked to run its datum again.
@@ -347,8 +372,7 @@ worker = Table(
     Column("version", Integer, nullable=False),
     #: BLAKE3 of the token.
     Column("token_hash", LargeBinary(32), nullable=False),
-    #: pending, starting, idle, busy, retiring
-    Column("state", _text(10), nullable=False),
+    Column("state", _State(WorkerState, 10), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("created", Float, nullable=False),
     Column("ready", Float),
@@ -380,7 +404,7 @@ worker_event = Table(
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("worker_id", _text(32), nullable=False),
     Column("at", Float, nullable=False),
-    Column("state", _text(10), nullable=False),
+    Column("state", _State(WorkerState, 10), nullable=False),
     Column("text", Text, nullable=False),
     Index("ix_worker_event_pipeline_id_id", "pipeline_id", "id"),
     sqlite_autoincrement=True,

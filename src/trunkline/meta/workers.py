@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query
 from trunkline.meta.schema import startup, worker, worker_event, worker_past
+from trunkline.model.states import WorkerState, check_transition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ class WorkerRow:
     pipeline_id: int
     version: int
     token_hash: bytes
-    state: str
+    state: WorkerState
     reason: str
     created: float
     ready: float | None
@@ -54,7 +55,7 @@ class EventRow:
     pipeline_id: int
     worker_id: str
     at: float
-    state: str
+    state: WorkerState
     text: str
 
 
@@ -72,8 +73,8 @@ _STATE = Query(
 _THIS = worker.update().where(worker.c.id == sa.bindparam("worker_id"))
 _REASON = _THIS.values(reason=sa.bindparam("why"))
 _MACHINE = _THIS.values(machine=sa.bindparam("on"))
-_BEGIN = _THIS.where(worker.c.state == "pending").values(
-    state="starting", reason="", since=sa.bindparam("at")
+_BEGIN = _THIS.where(worker.c.state == WorkerState.PENDING).values(
+    state=WorkerState.STARTING, reason="", since=sa.bindparam("at")
 )
 
 
@@ -100,9 +101,42 @@ def add(conn: sa.Connection, rows: Sequence[WorkerRow]) -> None:
     )
 
 
-def set_state(conn: sa.Connection, worker_id: str, state: str, reason: str, now: float) -> None:
-    """Move a worker to a state."""
+def move(
+    conn: sa.Connection, worker_id: str, state: WorkerState, reason: str, now: float
+) -> WorkerRow | None:
+    """Bring a worker to another state; nothing happens to one that is in it already.
+
+    Args:
+        conn: a write transaction.
+        worker_id: the worker.
+        state: its new state.
+        reason: why it is in the state; empty when there is nothing to say.
+        now: seconds since the epoch.
+
+    Returns:
+        What the worker was before, or None when it is gone.
+
+    Raises:
+        FailedPrecondition: the move is not legal; the message holds the worker's history.
+    """
+    row = by_id(conn, worker_id)
+    if row is None or row.state is state:
+        return row
+    what = f"worker {worker_id} of pipeline {row.pipeline_id} version {row.version}"
+    check_transition(row.state, state, what, lambda: _history(conn, row))
     _STATE.run(conn, worker_id=worker_id, new_state=state, why=reason, at=now)
+    return row
+
+
+def _history(conn: sa.Connection, row: WorkerRow) -> list[str]:
+    """Say what happened to a worker, for an error message."""
+    query = (
+        sa.select(worker_event.c.at, worker_event.c.state, worker_event.c.text)
+        .where(worker_event.c.pipeline_id == row.pipeline_id, worker_event.c.worker_id == row.id)
+        .order_by(worker_event.c.id)
+    )
+    events = [f"{state} at {at:.3f}: {text}" for at, state, text in conn.execute(query)]
+    return [*events, f"{row.state} since {row.since:.3f}"]
 
 
 def set_reasons(conn: sa.Connection, told: Sequence[tuple[str, str]]) -> None:
@@ -118,10 +152,13 @@ def begin(conn: sa.Connection, worker_ids: Sequence[str], now: float) -> None:
 
 
 def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
-    """Record that a worker registered."""
-    conn.execute(
-        worker.update().where(worker.c.id == worker_id).values(state="idle", reason="", ready=now, since=now)
-    )
+    """Record that a worker registered.
+
+    Raises:
+        FailedPrecondition: it can no longer become idle.
+    """
+    move(conn, worker_id, WorkerState.IDLE, "", now)
+    conn.execute(worker.update().where(worker.c.id == worker_id).values(ready=now))
 
 
 def set_machines(conn: sa.Connection, found: Sequence[tuple[str, dict[str, Any]]]) -> None:

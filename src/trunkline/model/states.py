@@ -1,8 +1,8 @@
-"""States of commits, jobs, pipelines and datums, and the moves between them that are legal.
+"""States of commits, jobs, pipelines, datums, claims and workers, and the legal moves of those that have a row.
 
-Values are the wire's names without their prefix, so that one rule maps them at the door; they are also
-what the database keeps. What each state means is told in ``docs/design/states.md``. The tables are data:
-deciding when to move is the business of the machines that use them.
+Values are the names of the Pachyderm API without their prefix, and what the database stores.
+``docs/design/states.md`` says what each state means. The ``move`` functions of ``meta`` check each change of a row
+against the tables here. A commit's state follows from its columns, and a datum's from its results.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trunkline.errors import CommitFinished, FailedPrecondition
+from trunkline.errors import FailedPrecondition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _State = TypeVar("_State", bound=StrEnum)
 
@@ -84,14 +84,7 @@ class WorkerState(StrEnum):
     GONE = "gone"
 
 
-_C, _J, _P, _D, _CL, _W = CommitState, JobState, PipelineState, DatumState, ClaimState, WorkerState
-
-COMMIT_TRANSITIONS: Mapping[CommitState, frozenset[CommitState]] = {
-    _C.STARTED: frozenset({_C.READY, _C.FINISHED}),
-    _C.READY: frozenset({_C.FINISHING, _C.FINISHED}),
-    _C.FINISHING: frozenset({_C.FINISHED}),
-    _C.FINISHED: frozenset(),
-}
+_J, _P, _CL, _W = JobState, PipelineState, ClaimState, WorkerState
 
 _JOB_ENDS = frozenset({_J.FAILURE, _J.KILLED})
 JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
@@ -119,18 +112,8 @@ PIPELINE_TRANSITIONS: Mapping[PipelineState, frozenset[PipelineState]] = {
     _P.STANDBY: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.STANDBY},
     _P.CRASHING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.CRASHING},
     _P.PAUSED: _PIPELINE_ALWAYS - {_P.PAUSED},
-    # Only a new version of the spec mends a failed pipeline.
-    _P.FAILURE: frozenset({_P.STARTING, _P.RESTARTING}),
-}
-
-DATUM_TRANSITIONS: Mapping[DatumState, frozenset[DatumState]] = {
-    _D.UNKNOWN: frozenset({_D.STARTING, _D.SKIPPED}),
-    # Back to UNKNOWN when the worker's claim is lost.
-    _D.STARTING: frozenset({_D.SUCCESS, _D.RECOVERED, _D.FAILED, _D.UNKNOWN}),
-    _D.SUCCESS: frozenset(),
-    _D.SKIPPED: frozenset(),
-    _D.RECOVERED: frozenset(),
-    _D.FAILED: frozenset(),
+    # Only a new version of the spec repairs a failed pipeline. Stopping it changes nothing in its state.
+    _P.FAILURE: frozenset({_P.RESTARTING}),
 }
 
 CLAIM_TRANSITIONS: Mapping[ClaimState, frozenset[ClaimState]] = {
@@ -152,38 +135,30 @@ WORKER_TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
 }
 
 TERMINAL_JOB_STATES = frozenset(state for state, after in JOB_TRANSITIONS.items() if not after)
-TERMINAL_DATUM_STATES = frozenset(state for state, after in DATUM_TRANSITIONS.items() if not after)
 
 _TABLES: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
-    CommitState: COMMIT_TRANSITIONS,
     JobState: JOB_TRANSITIONS,
     PipelineState: PIPELINE_TRANSITIONS,
-    DatumState: DATUM_TRANSITIONS,
     ClaimState: CLAIM_TRANSITIONS,
     WorkerState: WORKER_TRANSITIONS,
 }
 
 
-def check_transition(old: _State, new: _State, what: str) -> None:
-    """Check that ``what`` may go from ``old`` to ``new``. Staying where it is is no move.
+def check_transition(old: _State, new: _State, what: str, history: Callable[[], Iterable[str]]) -> None:
+    """Check that ``what`` may go from ``old`` to ``new``. Staying where it is is not a move.
 
     Args:
         old: where it is.
         new: where it shall go.
-        what: it and its name for the message, such as ``job default/edges@<id>``.
+        what: what moves, with its ids, for the message.
+        history: what happened to it so far, oldest first; called only for the message.
 
     Raises:
-        CommitFinished: a finished commit; ``commit C has already finished``.
-        FailedPrecondition: the move is not legal; ``job J has already finished`` for an ended job.
+        FailedPrecondition: the move is not legal; the message says what is, and the history.
     """
     possible = _TABLES[type(old)][old]
-    if new in possible:
+    if new in possible or new == old:
         return
-    if old is CommitState.FINISHED:
-        raise CommitFinished(f"{what} has already finished")
-    if old in TERMINAL_JOB_STATES and isinstance(old, JobState):
-        raise FailedPrecondition(f"{what} has already finished: it is {old}")
-    if old is PipelineState.FAILURE:
-        raise FailedPrecondition(f"{what} has failed and cannot become {new}; update its spec first")
     only = " or ".join(sorted(possible)) or "nothing else"
-    raise FailedPrecondition(f"{what} is {old} and cannot become {new}, only {only}; read its state again")
+    story = "; ".join(history()) or "none"
+    raise FailedPrecondition(f"{what} is {old} and cannot become {new}, only {only}; history: {story}")

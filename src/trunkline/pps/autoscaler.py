@@ -18,6 +18,7 @@ from blake3 import blake3
 
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
+from trunkline.model.states import JobState, PipelineState, WorkerState
 from trunkline.model.workers import WorkerPhase, WorkerSpec
 from trunkline.pps import claims, lookahead
 from trunkline.pps import jobs as job_ops
@@ -140,13 +141,15 @@ class Autoscaler:
         rules = policy.Policy(
             workers=spec.parallelism,
             autoscaling=spec.autoscaling,
-            stopped=pipeline.stopped or pipeline.state == "FAILURE",
+            stopped=pipeline.stopped or pipeline.state is PipelineState.FAILURE,
             startup_seconds=startup,
             keep_seconds=policy.keep_seconds(startup, staff.gaps),
         )
         current = [row for row in staff.rows if row.version == pipeline.version]
         outdated = [
-            row.id for row in staff.rows if row.version != pipeline.version and row.state != "retiring"
+            row.id
+            for row in staff.rows
+            if row.version != pipeline.version and row.state is not WorkerState.RETIRING
         ]
         observed = policy.Observed(
             workers=tuple(policy.WorkerView(id=row.id, state=row.state, since=row.since) for row in current)
@@ -154,8 +157,8 @@ class Autoscaler:
         decision = policy.decide(demand, rules, observed, now)
         self._record(pipeline, decision, demand, rules, observed)
         for row in staff.rows:
-            if row.state in ("idle", "busy"):
-                self._fleet.mark(row.id, busy=row.state == "busy")
+            if row.state in (WorkerState.IDLE, WorkerState.BUSY):
+                self._fleet.mark(row.id, busy=row.state is WorkerState.BUSY)
         self._retire([*decision.retire, *outdated], {row.id: row for row in staff.rows})
         if not decision.target:
             self._crashes.pop(pipeline.id, None)
@@ -218,12 +221,12 @@ class Autoscaler:
             if machine is not None and (row.machine is None or row.machine["name"] != machine.name):
                 seen.machines.append((row.id, asdict(machine)))
             if sighting.phase is WorkerPhase.PENDING:
-                if row.state not in ("pending", "starting"):
+                if row.state not in (WorkerState.PENDING, WorkerState.STARTING):
                     continue  # it has registered already; the fleet has yet to see it
                 self._waits(pipeline, row, sighting, image_of(spec), seen)
-            elif sighting.phase is WorkerPhase.RUNNING and row.state == "pending":
+            elif sighting.phase is WorkerPhase.RUNNING and row.state is WorkerState.PENDING:
                 seen.begun.append(row.id)
-            elif row.state == "retiring" and now - row.since > RETIRE_GRACE:
+            elif row.state is WorkerState.RETIRING and now - row.since > RETIRE_GRACE:
                 self._fleet.stop(row.id, 1.0)
         if any((seen.machines, seen.reasons, seen.begun, seen.unsatisfiable)):
             self._versions.write(_take_over, pipeline.id, seen)
@@ -257,13 +260,15 @@ class Autoscaler:
         def forget(write: WriteTransaction) -> None:
             claims.free_of_worker(write, row.id)
             workers.remove(write.conn, row.id, write.now)
-            workers.add_events(write.conn, pipeline.id, write.now, [(row.id, "gone", why or "is gone")])
+            workers.add_events(
+                write.conn, pipeline.id, write.now, [(row.id, WorkerState.GONE, why or "is gone")]
+            )
             write.tx.wake("workers", f"pipeline:{pipeline.id}")
 
         self._versions.write(forget)
         self._fleet.stop(row.id, 0.0)
         self._forget_worker(row.id)
-        if row.state == "retiring" or sighting is None:
+        if row.state is WorkerState.RETIRING or sighting is None:
             return
         if row.version == pipeline.version:
             self._crashed(pipeline, f"a worker ended unasked: {why or 'no reason is known'}")
@@ -363,8 +368,14 @@ class Autoscaler:
         """Ask workers to go: those that claim are told by their next call, the others are not begun."""
         if not worker_ids:
             return
-        cancelled = [one for one in worker_ids if rows[one].state in ("pending", "starting")]
-        told = [rows[one] for one in worker_ids if rows[one].state not in ("pending", "starting")]
+        cancelled = [
+            one for one in worker_ids if rows[one].state in (WorkerState.PENDING, WorkerState.STARTING)
+        ]
+        told = [
+            rows[one]
+            for one in worker_ids
+            if rows[one].state not in (WorkerState.PENDING, WorkerState.STARTING)
+        ]
         self._versions.write(_remove_and_retire, cancelled, told)
         for worker_id in cancelled:
             self._fleet.stop(worker_id, 0.0)
@@ -372,18 +383,22 @@ class Autoscaler:
 
     def _read_staff(self, conn: sa.Connection, pipeline_id: int, job: JobRow | None, now: float) -> Staff:
         rows = workers.of_pipeline(conn, pipeline_id)
-        gaps = jobs.gaps(conn, pipeline_id, GAPS) if any(row.state == "idle" for row in rows) else []
+        gaps = (
+            jobs.gaps(conn, pipeline_id, GAPS) if any(row.state is WorkerState.IDLE for row in rows) else []
+        )
         running = jobs.by_id(conn, job.id) if job is not None else None
         if running is None:
             return Staff(rows, policy.Demand(unclaimed=0, claimed=0, seconds_per_datum=None), gaps)
-        if running.state == "CREATED":
+        if running.state is JobState.CREATED:
             datums, seconds = lookahead.foreseen(conn, self._specs, self.starts, running, now)
             demand = policy.Demand(
                 unclaimed=0, claimed=0, seconds_per_datum=None, foreseen=datums, foreseen_in=seconds
             )
             return Staff(rows, demand, gaps)
-        unclaimed = jobs.unclaimed(conn, running) if running.state == "RUNNING" else 0
-        claimed = running.todo_count - running.handed_in - unclaimed if running.state == "RUNNING" else 0
+        unclaimed = jobs.unclaimed(conn, running) if running.state is JobState.RUNNING else 0
+        claimed = (
+            running.todo_count - running.handed_in - unclaimed if running.state is JobState.RUNNING else 0
+        )
         demand = policy.Demand(
             unclaimed=unclaimed,
             claimed=max(0, claimed),
@@ -397,7 +412,10 @@ class Autoscaler:
         """Return when the fleet must be looked at: it tells nothing by itself."""
         times = [at for at in (decision.wake_at, blocked_until) if at is not None]
         changed = decision.retire or (decision.start and blocked_until is None)
-        if changed or any(row.state in ("pending", "starting", "retiring") for row in staff.rows):
+        if changed or any(
+            row.state in (WorkerState.PENDING, WorkerState.STARTING, WorkerState.RETIRING)
+            for row in staff.rows
+        ):
             times.append(now + LOOK_CHANGING + len(staff.rows) * LOOK_EACH)
         elif staff.rows:
             working = staff.demand.unclaimed or staff.demand.claimed
@@ -411,7 +429,7 @@ def token_hash(token: str) -> bytes:
 
 
 def _waiting_sentence(rows: list[WorkerRow]) -> str:
-    waiting = [row for row in rows if row.state == "pending" and row.reason]
+    waiting = [row for row in rows if row.state is WorkerState.PENDING and row.reason]
     if not waiting:
         return ""
     return f"{len(waiting):,} worker{'s wait' if len(waiting) > 1 else ' waits'}: {waiting[0].reason}"
@@ -432,9 +450,9 @@ def _take_over(write: WriteTransaction, pipeline_id: int, seen: _Seen) -> None:
 def _give_up(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
     """Fail a pipeline that cannot run; only an update of its specification lets it try again."""
     row = pipelines.by_id(write.conn, pipeline_id)
-    if row is None or row.state == "FAILURE":
+    if row is None or row.state is PipelineState.FAILURE:
         return
-    pipelines.set_state(write.conn, pipeline_id, "FAILURE", reason)
+    pipelines.move(write.conn, row, PipelineState.FAILURE, reason)
     job_ops.stop_live_jobs(write, pipeline_id, f"the pipeline cannot run: {reason}")
     write.tx.wake("pipeline states", f"pipeline:{pipeline_id}")
 
@@ -447,7 +465,7 @@ def _want(write: WriteTransaction, pipeline_id: int, wanted: Sequence[WorkerSpec
             pipeline_id,
             one.version,
             token_hash(one.token),
-            "pending",
+            WorkerState.PENDING,
             "",
             write.now,
             None,
@@ -456,7 +474,7 @@ def _want(write: WriteTransaction, pipeline_id: int, wanted: Sequence[WorkerSpec
         for one in wanted
     ]
     workers.add(write.conn, rows)
-    events = [(row.id, "pending", "was asked for") for row in rows]
+    events = [(row.id, WorkerState.PENDING, "was asked for") for row in rows]
     workers.add_events(write.conn, pipeline_id, write.now, events)
     write.tx.wake("workers")
 
@@ -465,8 +483,8 @@ def _remove_and_retire(write: WriteTransaction, cancelled: Sequence[str], told: 
     _remove(write, cancelled)
     for known in told:
         row = workers.by_id(write.conn, known.id)
-        if row is not None and row.state != "retiring":
-            workers.set_state(write.conn, row.id, "retiring", "", write.now)
+        if row is not None and row.state is not WorkerState.RETIRING:
+            workers.move(write.conn, row.id, WorkerState.RETIRING, "", write.now)
             write.tx.wake("workers", f"work:{row.pipeline_id}")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, workers
+from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 from trunkline.scaling import policy
 from trunkline.storage.segments import EMPTY
@@ -99,10 +100,10 @@ class Renewal(NamedTuple):
 def work_waits(conn: sa.Connection, worker_id: str) -> bool:
     """Tell whether ``take`` would find something for a worker, or must tell it to go. Cheap, reads only."""
     worker = workers.by_id(conn, worker_id)
-    if worker is None or worker.state == "retiring":
+    if worker is None or worker.state is WorkerState.RETIRING:
         return True
     return any(
-        job.state == "RUNNING" and jobs.unclaimed(conn, job) > 0
+        job.state is JobState.RUNNING and jobs.unclaimed(conn, job) > 0
         for job in jobs.live(conn, worker.pipeline_id)
     )
 
@@ -115,18 +116,18 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     """
     conn = write.conn
     worker = require_worker(conn, worker_id)
-    if worker.state == "retiring":
+    if worker.state is WorkerState.RETIRING:
         return None
     pipeline = pipelines.by_id(conn, worker.pipeline_id)
     if pipeline is None or pipeline.version != worker.version:
         return None
     for job in jobs.live(conn, pipeline.id):
-        if job.state != "RUNNING":
+        if job.state is not JobState.RUNNING:
             continue
         claim = _next_run(write, job, worker, specs.of(conn, pipeline.id, job.version))
         if claim is not None:
-            if worker.state != "busy":
-                workers.set_state(conn, worker.id, "busy", "", write.now)
+            if worker.state is not WorkerState.BUSY:
+                workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
                 write.tx.wake("workers")
             inputs = {up.repo_id: up.set_id for up in commits.upstream(conn, job.commit_id)}
             return Claimed(claim, job, pipeline, inputs)
@@ -140,7 +141,7 @@ def register(write: WriteTransaction, worker_id: str) -> None:
         Unauthenticated: the worker is unknown.
     """
     worker = require_worker(write.conn, worker_id)
-    if worker.state in ("pending", "starting"):
+    if worker.state in (WorkerState.PENDING, WorkerState.STARTING):
         workers.set_ready(write.conn, worker_id, write.now)
         write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
 
@@ -165,7 +166,7 @@ def renew(
     restart = claim is not None and claim.restart
     absolute = claim.start + position if claim is not None and position is not None else None
     valid = jobs.renew_claim(write.conn, claim_id, worker_id, write.now + LEASE, absolute, since)
-    return Renewal(valid, valid and restart, worker.state == "retiring")
+    return Renewal(valid, valid and restart, worker.state is WorkerState.RETIRING)
 
 
 def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompletion) -> Completed:
@@ -176,12 +177,12 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     """
     conn = write.conn
     worker = require_worker(conn, worker_id)
-    refused = Completed(accepted=False, retire=worker.state == "retiring")
+    refused = Completed(accepted=False, retire=worker.state is WorkerState.RETIRING)
     claim = jobs.claim_by_id(conn, prepared.claim_id)
-    if claim is None or claim.state != "claimed" or claim.worker_id != worker_id:
+    if claim is None or claim.state is not ClaimState.CLAIMED or claim.worker_id != worker_id:
         return refused
     job = jobs.by_id(conn, claim.job_id)
-    if job is None or job.state != "RUNNING" or claim.done + prepared.count > claim.stop:
+    if job is None or job.state is not JobState.RUNNING or claim.done + prepared.count > claim.stop:
         return refused
     if prepared.first is not None and prepared.first != claim.done:
         return refused  # sent twice: the first one was recorded, its answer lost
@@ -197,7 +198,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         jobs.add_handin(conn, job.id, parts, prepared.results)
     _advance(write, job, claim, claim.done + prepared.count, release=prepared.release)
     if prepared.failure:
-        job_ops.end_job(write, job, "FAILURE", prepared.failure)
+        job_ops.end_job(write, job, JobState.FAILURE, prepared.failure)
     elif job.handed_in + prepared.count == job.todo_count:
         write.tx.wake(f"pipeline:{job.pipeline_id}")
     if prepared.count:
@@ -208,9 +209,10 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
 def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:
     """Move a claim on; at its end, or when the rest is given back, its worker is idle."""
     if done < claim.stop and not release:
-        jobs.advance_claim(write.conn, claim.id, done, "claimed")
+        jobs.advance_claim(write.conn, claim, done, ClaimState.CLAIMED)
         return
-    jobs.advance_claim(write.conn, claim.id, done, "done" if done == claim.stop else "free")
+    ended = ClaimState.DONE if done == claim.stop else ClaimState.FREE
+    jobs.advance_claim(write.conn, claim, done, ended)
     if claim.worker_id is not None:
         _now_idle(write, claim.worker_id)
     if done < claim.stop:
@@ -221,7 +223,7 @@ def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *
 def free_expired(write: WriteTransaction, claim_id: str) -> None:
     """Take back a run whose lease ran out, unless it was renewed or handed in meanwhile."""
     claim = jobs.claim_by_id(write.conn, claim_id)
-    if claim is not None and claim.state == "claimed" and (claim.lease_until or 0.0) < write.now:
+    if claim is not None and claim.state is ClaimState.CLAIMED and (claim.lease_until or 0.0) < write.now:
         _give_back(write, claim)
 
 
@@ -229,7 +231,7 @@ def let_go(write: WriteTransaction, worker_id: str) -> None:
     """Note that a worker asks for work, so holds none: its job ended, or the answer to its claim was lost."""
     free_of_worker(write, worker_id)
     worker = require_worker(write.conn, worker_id)
-    if worker.state == "busy":
+    if worker.state is WorkerState.BUSY:
         _now_idle(write, worker_id)
         write.tx.wake(f"pipeline:{worker.pipeline_id}")
 
@@ -248,15 +250,15 @@ def _give_back(write: WriteTransaction, claim: ClaimRow) -> None:
 
 def _now_idle(write: WriteTransaction, worker_id: str) -> None:
     worker = workers.by_id(write.conn, worker_id)
-    if worker is not None and worker.state == "busy":
-        workers.set_state(write.conn, worker_id, "idle", "", write.now)
+    if worker is not None and worker.state is WorkerState.BUSY:
+        workers.move(write.conn, worker_id, WorkerState.IDLE, "", write.now)
         write.tx.wake("workers")
 
 
 def give_back(write: WriteTransaction, claim_id: str, worker_id: str) -> None:
     """Take back a claim that its worker never learned of."""
     claim = jobs.claim_by_id(write.conn, claim_id)
-    if claim is not None and claim.state == "claimed" and claim.worker_id == worker_id:
+    if claim is not None and claim.state is ClaimState.CLAIMED and claim.worker_id == worker_id:
         _give_back(write, claim)
 
 
@@ -290,7 +292,17 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
     )
     stop = min(job.todo_count, job.cursor + length)
     claim = jobs.ClaimRow(
-        uuid.uuid4().hex, job.id, job.cursor, stop, job.cursor, "claimed", worker.id, until, False, None, None
+        uuid.uuid4().hex,
+        job.id,
+        job.cursor,
+        stop,
+        job.cursor,
+        ClaimState.CLAIMED,
+        worker.id,
+        until,
+        False,
+        None,
+        None,
     )
     jobs.add_claim(conn, claim)
     jobs.change(conn, job.id, cursor=stop)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors, failpoints
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
-from trunkline.model.states import JobState
+from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import claims, decide, failures, plan, settle
 from trunkline.pps.autoscaler import Autoscaler
 from trunkline.pps.jobs import end_job, wake
@@ -144,10 +144,10 @@ class Controller:
             traceback = error if failure.kind is failures.FailureKind.BUG else None
             text = "a round of pipeline %s failed (%d in a row): %s; next try in %.0f s"
             log.error(text, pipeline, failure.count, failure.reason, failure.pause, exc_info=traceback)
-            if failure.shown and not pipeline.stopped and pipeline.state != "FAILURE":
-                shown = ("CRASHING", failure.reason)
+            if failure.shown and not pipeline.stopped and pipeline.state is not PipelineState.FAILURE:
+                shown = (PipelineState.CRASHING, failure.reason)
                 if (pipeline.state, pipeline.reason) != shown:
-                    await self._versions.write_soon(_set_pipeline_state, pipeline.id, *shown)
+                    await self._versions.write_soon(_set_pipeline_state, pipeline, *shown)
         except errors.TrunklineError as unreadable:  # the database does not answer either
             log.error(
                 "a round of pipeline %d failed: %s (%s)", pipeline_id, failure.reason, unreadable.message
@@ -173,18 +173,18 @@ class Controller:
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
         staff_again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
         state = decide.pipeline_state(
-            failed=pipeline.state == "FAILURE",
+            failed=pipeline.state is PipelineState.FAILURE,
             stopped=pipeline.stopped,
             autoscaling=spec.autoscaling,
             working=view is not None and view.inputs_finished,
             crash=self.autoscaler.crash_reason(pipeline.id),
         )
         reason = pipeline.reason
-        if state != "FAILURE":
+        if state is not PipelineState.FAILURE:
             autoscaler = self.autoscaler
             reason = autoscaler.crash_reason(pipeline.id) or autoscaler.waiting_reason(pipeline.id)
         if (state, reason) != (pipeline.state, pipeline.reason):
-            await self._versions.write_soon(_set_pipeline_state, pipeline.id, str(state), reason)
+            await self._versions.write_soon(_set_pipeline_state, pipeline, state, reason)
         times = [at for at in (again, staff_again) if at is not None]
         return min(times, default=None), True
 
@@ -192,7 +192,7 @@ class Controller:
         self, conn: sa.Connection, pipeline_id: int
     ) -> tuple[PipelineRow | None, JobRow | None, decide.JobView | None]:
         pipeline = pipelines.by_id(conn, pipeline_id)
-        if pipeline is None or pipeline.stopped or pipeline.state == "FAILURE":
+        if pipeline is None or pipeline.stopped or pipeline.state is PipelineState.FAILURE:
             return pipeline, None, None
         live = jobs.live(conn, pipeline_id)
         if not live:
@@ -262,16 +262,25 @@ class Controller:
         return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
 
 
-def _set_pipeline_state(write: WriteTransaction, pipeline_id: int, state: str, reason: str) -> None:
-    pipelines.set_state(write.conn, pipeline_id, state, reason)
-    write.tx.wake("pipeline states")
+def _set_pipeline_state(
+    write: WriteTransaction, before: PipelineRow, state: PipelineState, reason: str
+) -> None:
+    """Show what was worked out from ``before``, unless the pipeline was changed meanwhile."""
+    row = pipelines.by_id(write.conn, before.id)
+    if row is not None and (row.version, row.state, row.stopped) == (
+        before.version,
+        before.state,
+        before.stopped,
+    ):
+        pipelines.move(write.conn, row, state, reason)
+        write.tx.wake("pipeline states")
 
 
 def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobState) -> None:
     """Move a job that is still in ``before``."""
     job = jobs.by_id(write.conn, job_id)
     if job is not None and job.state == before:
-        jobs.change(write.conn, job_id, state=str(after))
+        jobs.move(write.conn, job, after)
         write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
 
 
@@ -296,7 +305,7 @@ def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:
         after = {row.id for commit_id in front for row in commits.downstream(write.conn, commit_id)}
         for commit_id in after:
             waiting = jobs.by_commit(write.conn, commit_id)
-            if waiting is not None and waiting.state == "CREATED":
+            if waiting is not None and waiting.state is JobState.CREATED:
                 write.tx.wake(f"pipeline:{waiting.pipeline_id}")
         front = sorted(after)
 

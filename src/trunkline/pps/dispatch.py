@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import jobs
-from trunkline.model.states import JobState
+from trunkline.model.states import JobState, WorkerState
 from trunkline.pps import claims
 from trunkline.pps.jobs import end_job
 
@@ -64,7 +64,7 @@ class Dispatcher:
             Unavailable: what it is to run cannot be read now.
         """
         worker = await self._versions.db.read(claims.require_worker, worker_id)
-        if worker.state == "busy":
+        if worker.state is WorkerState.BUSY:
             await self._versions.write_soon(claims.let_go, worker_id)
         topic = f"work:{worker.pipeline_id}"
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class Dispatcher:
                         continue
                     return NextWork(assignment)
                 worker = await self._versions.db.read(claims.require_worker, worker_id)
-                if worker.state == "retiring":
+                if worker.state is WorkerState.RETIRING:
                     return NextWork(retire=True)
             if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
                 return NextWork()

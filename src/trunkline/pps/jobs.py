@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import branches, commits, jobs, pipelines
+from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files
 from trunkline.storage.segments import EMPTY, TreeId
@@ -77,7 +78,7 @@ def wake(write: WriteTransaction, pipeline_id: int) -> None:
 def end_job(
     write: WriteTransaction,
     job: JobRow,
-    state: str,
+    state: JobState,
     reason: str = "",
     *,
     tree: TreeId | None = None,
@@ -97,7 +98,7 @@ def end_job(
             tree = files.base_tree(write.conn, row)
             size = _size_of_base(write.conn, row)
         commit_ops.close(
-            write, row, tree=tree, size=size, packs=packs, error="" if state == "SUCCESS" else reason
+            write, row, tree=tree, size=size, packs=packs, error="" if state is JobState.SUCCESS else reason
         )
     wake(write, job.pipeline_id)
     write.tx.wake(f"work:{job.pipeline_id}")
@@ -111,7 +112,7 @@ def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:
     for pipeline_id in {job.pipeline_id for job in gone}:
         for job in jobs.live(write.conn, pipeline_id):
             if job.base_id in numbers:
-                jobs.restart(write.conn, job.id)
+                jobs.restart(write.conn, job)
         wake(write, pipeline_id)
         write.tx.wake(f"work:{pipeline_id}")
 
@@ -119,7 +120,7 @@ def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:
 def stop_live_jobs(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
     """Kill every job of a pipeline that is not at its end."""
     for job in jobs.live(write.conn, pipeline_id):
-        end_job(write, job, "KILLED", reason)
+        end_job(write, job, JobState.KILLED, reason)
 
 
 def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
@@ -128,7 +129,7 @@ def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
     while row.parent_id is not None:
         row = commits.by_id(conn, row.parent_id)
         made_by = jobs.by_commit(conn, row.id)
-        if made_by is not None and made_by.state == "SUCCESS":
+        if made_by is not None and made_by.state is JobState.SUCCESS:
             return made_by
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.meta import commits, jobs, pipelines, workers
+from trunkline.model.states import JobState, WorkerState
 from trunkline.pps import claims
 from trunkline.pps.spec_cache import image_of, input_of
 from trunkline.scaling.lookahead import Stage, seconds_until_done
@@ -65,11 +66,13 @@ def _stages_before(
 def _stage(conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now: float) -> Stage | None:
     spec = specs.of(conn, job.pipeline_id, job.version)
     startup = starts.seconds(image_of(spec), conn)
-    staff = [row for row in workers.of_pipeline(conn, job.pipeline_id) if row.state != "retiring"]
+    staff = [
+        row for row in workers.of_pipeline(conn, job.pipeline_id) if row.state is not WorkerState.RETIRING
+    ]
     ready = any(row.ready is not None for row in staff)
     first = min((row.created for row in staff), default=now)
     ready_in = 0.0 if ready else max(0.0, first + startup - now)
-    if job.state in ("RUNNING", "FINISHING"):
+    if job.state in (JobState.RUNNING, JobState.FINISHING):
         if not job.todo_count:
             return None  # nothing changed, so nothing is to be expected
         remaining = job.todo_count - job.handed_in

@@ -84,20 +84,27 @@ def stop(write: WriteTransaction, project: str, name: str) -> None:
         return
     branches.set_provenance(write.conn, row.output_branch_id, [])
     job_ops.stop_live_jobs(write, row.id, "pipeline was stopped")
-    pipelines.change(
-        write.conn, row.id, stopped=True, state=str(PipelineState.PAUSED), reason="", updated_at=write.now
-    )
+    if row.state is PipelineState.FAILURE:  # stopping repairs nothing: its state and reason stay
+        pipelines.change(write.conn, row.id, stopped=True, updated_at=write.now)
+    else:
+        pipelines.move(write.conn, row, PipelineState.PAUSED, stopped=True, updated_at=write.now)
     _wake(write, row.id)
 
 
 def start(write: WriteTransaction, project: str, name: str) -> None:
-    """Start a stopped pipeline; it makes a job for its inputs as they are now."""
+    """Start a stopped pipeline; it makes a job for its inputs as they are now.
+
+    Raises:
+        FailedPrecondition: it has failed.
+    """
     row = find(write.conn, project, name)
+    if row.state is PipelineState.FAILURE:
+        raise errors.FailedPrecondition(
+            f'pipeline "{row}" has failed ({row.reason}) and cannot be started; update it'
+        )
     if not row.stopped:
         return
-    pipelines.change(
-        write.conn, row.id, stopped=False, state=str(PipelineState.STARTING), reason="", updated_at=write.now
-    )
+    pipelines.move(write.conn, row, PipelineState.STARTING, stopped=False, updated_at=write.now)
     version = pipelines.version(write.conn, row.id, row.version)
     _follow_inputs(write, row, spec.from_json(json.loads(version.effective_json)))
     _wake(write, row.id)
@@ -177,7 +184,6 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
         name=request.name,
         output_branch_id=output_branch.id,
         spec_branch_id=spec_branch.id,
-        state=str(PipelineState.STARTING),
         now=write.now,
     )
     _add_version(write, number, 1, request, request.spec.salt or new_salt())
@@ -194,14 +200,8 @@ def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, repr
     old = pipelines.version(conn, row.id, row.version)
     salt = request.spec.salt or (new_salt() if reprocess else old.salt)
     job_ops.stop_live_jobs(write, row.id, "all jobs killed because pipeline was updated")
-    pipelines.change(
-        conn,
-        row.id,
-        version=row.version + 1,
-        stopped=False,
-        state=str(PipelineState.RESTARTING),
-        reason="",
-        updated_at=write.now,
+    pipelines.move(
+        conn, row, PipelineState.RESTARTING, version=row.version + 1, stopped=False, updated_at=write.now
     )
     _add_version(write, row.id, row.version + 1, request, salt)
     output = branches.by_id(conn, row.output_branch_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
-from trunkline.model.states import DatumState
+from trunkline.model.states import DatumState, JobState
 from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
 from trunkline.pps.spec_cache import input_of
@@ -233,10 +233,10 @@ def row(datum: datums.DatumSpec) -> datum_rows.DatumRow:
 
 def record(conn: sa.Connection, job: JobRow, made: JobPlan, now: float) -> None:
     """Write a plan into its job, which is RUNNING from now on."""
-    jobs.change(
+    jobs.move(
         conn,
-        job.id,
-        state="RUNNING",
+        job,
+        JobState.RUNNING,
         started=now,
         base_id=made.base.id if made.base is not None else None,
         todo=made.todo,

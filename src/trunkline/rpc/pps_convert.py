@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from trunkline import errors
 from trunkline.meta import commits, jobs, pipelines, repos, workers
 from trunkline.model import names
-from trunkline.model.states import DatumState, JobState, PipelineState
+from trunkline.model.states import DatumState, JobState, PipelineState, WorkerState
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
@@ -41,7 +41,7 @@ _JOB_SPEC_FIELDS = (
     "sidecar_resource_limits", "sidecar_resource_requests", "input", "datum_set_spec", "datum_timeout",
     "job_timeout", "datum_tries", "scheduling_spec", "pod_spec", "pod_patch",
 )  # fmt: skip
-_LIVE_WORKERS = ("idle", "busy")
+_LIVE_WORKERS = (WorkerState.IDLE, WorkerState.BUSY)
 
 
 def pipeline_name(message: pps_pb2.Pipeline) -> tuple[str, str]:
