@@ -102,7 +102,7 @@ class World:
 
     def get(self, value: bytes) -> bytes:
         """Read a file as a worker does, and what must come through the server from it."""
-        reads = PresignedReads(self.chunks)
+        reads = PresignedReads(self.store())
         urls: list[str] = []
         parts: list[bytes] = []
         for run in reads.pieces(value):
@@ -184,7 +184,7 @@ def test_small_packs_in_the_index_come_through_the_server(world: World) -> None:
     value = large.files[0].chunks + REF.pack(writer.add(small), len(small))
     world.record(writer.seal())
 
-    kinds = [(len(run.places) > 0, len(run.others)) for run in PresignedReads(world.chunks).pieces(value)]
+    kinds = [(len(run.places) > 0, len(run.others)) for run in PresignedReads(world.store()).pieces(value)]
 
     assert kinds == [(True, 0), (False, 1)]
     assert world.get(value) == content(2 << 20) + small
@@ -327,7 +327,7 @@ def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
     stored = world.put(content(1 << 20))
     world.record([world.check(pack) for pack in stored.packs])
     world.connections.close()
-    reads = PresignedReads(world.chunks)
+    reads = PresignedReads(world.store())
     runs = list(reads.pieces(stored.files[0].chunks))
     world.way.close()
 
@@ -338,7 +338,7 @@ def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
 def test_a_chunk_that_was_damaged_in_the_store_is_left_to_the_server(world: World) -> None:
     stored = world.put(content(1 << 20))
     world.record([world.check(pack) for pack in stored.packs])
-    reads = PresignedReads(world.chunks)
+    reads = PresignedReads(world.store())
     runs = list(reads.pieces(stored.files[0].chunks))
     [pack] = stored.packs
     world.objects.delete(pack.pack)

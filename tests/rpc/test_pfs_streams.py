@@ -16,7 +16,8 @@ from pachyderm_sdk.api import pfs
 from patience import PATIENCE, eventually
 from sdk_steps import adds, content, is_finished, paths_of, put, put_many, refusal
 
-from trunkline.rpc import modify_decoder, pfs_write
+from trunkline.pfs import feed
+from trunkline.rpc import modify_decoder
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.storage.packing import INLINE_BYTES
 
@@ -407,7 +408,7 @@ def test_an_error_that_meets_the_end_of_its_stream_is_told_like_any_other(images
 
     Batches of one message make the two meet about once in ten streams.
     """
-    monkeypatch.setattr(pfs_write, "BATCH_FRAMES", 1)
+    monkeypatch.setattr(feed, "BATCH_FRAMES", 1)
     for _ in range(100):
         code, message = refusal(put_many, images, MASTER, {"/bad*": b"2"})
 

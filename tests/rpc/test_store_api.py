@@ -206,7 +206,7 @@ def test_a_stream_must_name_its_commit_first(images, channel):
 
 
 def test_bytes_that_are_no_message_are_refused(images, channel):
-    with pytest.raises(errors.InvalidArgument, match="no PutFilesRequest"):
+    with pytest.raises(errors.InvalidArgument):
         channel.client_stream("/trunkline.store.v1.Store/PutFiles", [b"\xff\xff\xff"])
 
 

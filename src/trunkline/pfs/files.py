@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
-from trunkline.model import paths
+from trunkline.model import names, paths
 from trunkline.pfs import resolve
 from trunkline.storage import files as storage_files
 from trunkline.storage.apply_deltas import apply_deltas
@@ -60,11 +60,21 @@ class Snapshot:
     """The files of a commit (or of a file set) at one moment."""
 
     versions: VersionedStore
-    #: The commit as messages write it.
-    name: str
-    repo: repos.RepoRow | None
+    #: The commit or file set by its id, without ancestry.
+    commit_name: resolve.CommitName
+    #: None for a file set.
     row: CommitRow | None
     tree: TreeId
+
+    @property
+    def name(self) -> str:
+        """The commit as messages write it."""
+        return str(self.commit_name)
+
+    @property
+    def finished(self) -> float | None:
+        """When the commit was finished, seconds since the epoch; None for an open one and for a file set."""
+        return self.row.finished if self.row is not None else None
 
     def inspect(self, path: str) -> FileEntry:
         """Return the file or directory at ``path``, or raise NotFound."""
@@ -90,7 +100,7 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
         NotFound: there is no such commit or file set.
     """
     if name.repo.name == FILESETS:
-        return Snapshot(versions, str(name), None, None, fileset_tree(versions, name.id))
+        return Snapshot(versions, name, None, fileset_tree(versions, name.id))
 
     def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
         row = resolve.commit(conn, name)
@@ -98,7 +108,8 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
         return row, repos.repo_by_id(conn, row.repo_id), view
 
     row, repo, view = versions.read(look)
-    return Snapshot(versions, f"{repo}@{row.set_id}", repo, row, _tree(versions, row, view))
+    exact = resolve.CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
+    return Snapshot(versions, exact, row, _tree(versions, row, view))
 
 
 def tree_of(versions: VersionedStore, row: CommitRow) -> TreeId:

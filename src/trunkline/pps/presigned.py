@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import ObjectStore
-    from trunkline.storage.store import ChunkStore
 
 #: Bytes from which on a file is read from the store: below, asking the store costs more than the bytes.
 LARGE_BYTES = 1 << 20
@@ -83,8 +82,8 @@ class ChunkRun(NamedTuple):
 class PresignedReads:
     """The places and URLs that one Fetch stream gives out. Used by one thread at a time."""
 
-    def __init__(self, chunks: ChunkStore) -> None:
-        self._chunks = chunks
+    def __init__(self, versions: VersionedStore) -> None:
+        self._chunks = versions.chunks
         #: Pack -> its number on the stream; None when its URL cannot be signed.
         self._packs: dict[str, int | None] = {}
         self._count = 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline.pfs import filesets
+from trunkline.pfs.feed import Feed
 from trunkline.pfs.write_streams import FileSetStream
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_write import Applier, Feed
+from trunkline.rpc.pfs_write import Applier
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:

@@ -121,9 +121,7 @@ class DatumCalls(PpsPart):
             )
             found = files.snapshot(self._versions, name)
             snapshots[key] = found
-            assert found.repo is not None
-            assert found.row is not None
-            heads[leaf.name] = convert.commit_message(found.repo, found.row.set_id)
+            heads[leaf.name] = convert.commit_message(found.commit_name.repo, found.commit_name.id)
 
         def items(leaf: PfsInput) -> Iterator[datums.ItemRef]:
             tree = snapshots[datums.leaf_key(leaf)].tree

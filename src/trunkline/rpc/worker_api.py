@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.model.states import DatumState
+from trunkline.pfs import chunk_uploads
 from trunkline.pps import claims, datums, input_reads, logs, presigned
 from trunkline.pps.assignments import Assignment, Assignments
 from trunkline.pps.completion import Completion, DatumResult
@@ -18,7 +19,6 @@ from trunkline.pps.spec_cache import input_of
 from trunkline.pps.worker_tokens import WorkerTokens
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
-from trunkline.rpc.store_api import ID_BYTES, chunk_ids
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -122,9 +122,11 @@ class WorkerServicer(ServicerBase):
         return pb.LogResponse()
 
     def _offer(self, request: pb.OfferRequest) -> pb.OfferResponse:
-        ids = chunk_ids([request.ids[at : at + ID_BYTES] for at in range(0, len(request.ids), ID_BYTES)])
-        stored = self._versions.chunks.lengths(ids)
-        missing = [at for at, id in enumerate(ids) if id not in stored]
+        ids = [
+            request.ids[at : at + chunk_uploads.ID_BYTES]
+            for at in range(0, len(request.ids), chunk_uploads.ID_BYTES)
+        ]
+        missing = chunk_uploads.missing(self._versions, ids)
         grant = self._grants.grant(request.claim_id) if missing else PackGrant("", "", b"")
         return pb.OfferResponse(missing=missing, pack=grant.pack, url=grant.url, grant=grant.grant)
 
@@ -157,7 +159,7 @@ class WorkerServicer(ServicerBase):
 
     def _frames(self, assignment: Assignment, request: pb.FetchRequest) -> Iterator[pb.FetchResponse]:
         """Yield the files of items in frames of about ``FRAME`` bytes."""
-        reads = PresignedReads(self._versions.chunks) if request.direct else None
+        reads = PresignedReads(self._versions) if request.direct else None
         frame, size = pb.FetchResponse(), 0
         for item, path, data, places, last in input_reads.pieces(
             self._versions, assignment, request.items, reads
