@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from trunkline.cli import chunked_upload, uploads
 from trunkline.cli.exit_codes import UsageError
-from trunkline.client.protowire import add_file, bytes_value, fields, put_chunks
-from trunkline.errors import DataLoss
+from trunkline.protowire import WireError, add_file, bytes_of, fields, put_chunks
 from trunkline.rpc.gen import pfs_pb2, store_pb2
 
 ID = "0123456789ab4def8123456789abcdef"
@@ -375,10 +374,10 @@ def test_the_hand_made_chunks_are_what_protobuf_reads(chunks):
 def test_the_hand_made_reading_gives_what_protobuf_wrote(data):
     (message,) = content(data)
 
-    assert bytes(bytes_value(message.SerializeToString())) == data
+    assert bytes(bytes_of(message.SerializeToString())) == data
 
 
 @given(st.binary(max_size=40))
-def test_broken_messages_are_data_loss_and_nothing_else(data):
-    with contextlib.suppress(DataLoss):
+def test_broken_messages_are_wire_errors_and_nothing_else(data):
+    with contextlib.suppress(WireError):
         list(fields(data))

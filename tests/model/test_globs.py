@@ -107,8 +107,8 @@ def test_a_glob_matches_exactly_its_language(pattern: type_of_pattern) -> None:
 @given(patterns)
 def test_both_engines_agree_and_captures_are_parts_of_the_path(pattern: type_of_pattern) -> None:
     plain = compile_glob("/" + pattern[0] + "b")
-    # A repeated group that matches nothing forces the exact engine.
-    exact = compile_glob("/" + pattern[0] + "b*(z)")
+    # A group that excludes what is never there forces the exact engine.
+    exact = compile_glob("/" + pattern[0] + "b@(!(?*))")
 
     for path in PATHS:
         assert plain.matches(path) == exact.matches(path)
@@ -269,10 +269,24 @@ def test_any_text_either_compiles_or_is_refused_politely(text: str) -> None:
         "/" + "{a,aa}" * 150,
         "/" + "{*a}" * 100 + "b",
         "/*(a|aa|*)" * 90,
-        "!(" * 10 + "*a" + ")" * 10 + "b",
+        "/*(*(*(*(?)X|a)X|a)X|a)z",  # took the third power of the path's length and more
+        "!(" * 8 + "*a" + ")" * 8 + "b",
     ],
 )
 def test_a_hostile_pattern_ends(pattern: str) -> None:
     glob = compile_glob(pattern)
 
     assert not glob.matches("/" + "a" * 250 + "/" + "a" * 250)
+
+
+def test_a_search_that_takes_too_many_steps_is_given_up() -> None:
+    glob = compile_glob("/!(q)*(*(*(*(**)X|?)X|?)X|?)z")
+
+    with pytest.raises(InvalidArgument, match="steps"):
+        glob.matches("/" + "/".join(["a" * 250] * 12))
+
+
+@pytest.mark.parametrize("pattern", ["/" + "!(a)" * 9, "/!(a)" + "*(a)" * 8, "/" + "!(!(!(!(a))))*" * 70])
+def test_a_pattern_with_too_many_searches_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidArgument, match="8 are allowed"):
+        compile_glob(pattern)

@@ -46,23 +46,23 @@ def test_the_files_name_decides_what_it_is() -> None:
     [
         (
             '{\n  "pipeline": {"name": "a"},\n  "glob" "/*"\n}',
-            "edges is broken JSON at line 3, column 10: expecting ':' delimiter; mend this line: \"gl",
+            "edges is broken JSON at line 3, column 10: expecting ':' delimiter; fix this line: \"gl",
         ),
         ('{"a": 1,', "edges is broken JSON at line 1, column 9: "),
-        ('{"a": 1}\n}', "edges is broken JSON at line 2, column 1: expecting value; mend this line: }"),
+        ('{"a": 1}\n}', "edges is broken JSON at line 2, column 1: expecting value; fix this line: }"),
         (
             '{"a": [{"b": "}"}],\n "c": {"d": 1, "b": 3,\n  "d": 2}}',
-            'edges is broken JSON at line 3, column 3: key "d" is given twice in one object; mend',
+            'edges is broken JSON at line 3, column 3: key "d" is given twice in one object; fix',
         ),
         ('{"a": NaN}', 'edges is broken JSON at line 1, column 7: "NaN" is no number in JSON'),
-        ("[" * 100_000, "edges is nested too deeply"),
+        ("[" * 100_000, "it is nested deeper than"),
         (
             "pipeline:\n  name: a\n transform: x\n",
             "edges is broken YAML at line 3, column 2: ",
         ),
         (
             "a: 1\nb: 2\na: 3\n",
-            'edges is broken YAML at line 3, column 1: key "a" is given twice in one object; mend',
+            'edges is broken YAML at line 3, column 1: key "a" is given twice in one object; fix',
         ),
         ("a: !!python/object:os.system x\n", "edges is broken YAML at line 1, column 4: could not determine"),
         ("? [a]\n: b\n", "a key must be a string"),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from trunkline.chunking import REF
 from trunkline.cli.parallel_chunker import CuttingAhead
 from trunkline.client.channel import Channel
-from trunkline.client.protowire import put_chunks
 from trunkline.client.stubs import Client
+from trunkline.protowire import put_chunks
 from trunkline.rpc.gen import store_pb2
 
 if TYPE_CHECKING:

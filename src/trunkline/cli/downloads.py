@@ -10,8 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.client.protowire import bytes_value
 from trunkline.errors import DataLoss, NotFound
+from trunkline.protowire import WireError, bytes_of
 
 if TYPE_CHECKING:
     import tarfile
@@ -21,11 +21,25 @@ COPY = 1 << 20  # bytes copied at once out of a TAR stream
 TAR_BUFFER = 32 << 10  # bytes; tarfile copies the whole buffer for every header it reads
 
 
+def _content(frame: bytes) -> memoryview:
+    """Return the content of an encoded BytesValue.
+
+    Raises:
+        DataLoss: it is none.
+    """
+    try:
+        return bytes_of(frame)
+    except WireError as error:
+        raise DataLoss(
+            f"the server sent a message that cannot be read: {error}; upgrade the client"
+        ) from error
+
+
 def to_stdout(frames: Iterable[bytes], count: Callable[[int], None]) -> None:
     """Write the content of encoded BytesValue messages to standard output."""
     out = sys.stdout.buffer
     for frame in frames:
-        content = bytes_value(frame)
+        content = _content(frame)
         out.write(content)
         count(len(content))
     out.flush()
@@ -35,7 +49,7 @@ def to_file(frames: Iterable[bytes], path: str, count: Callable[[int], None]) ->
     """Write the content of encoded BytesValue messages to a file."""
     with _whole(path) as partial, open(partial, "wb", buffering=0) as file:
         for frame in frames:
-            content = bytes_value(frame)
+            content = _content(frame)
             count(len(content))
             while content:
                 content = content[file.write(content) :]
@@ -130,7 +144,7 @@ class _Reader:
                 frame = next(self._frames, None)
                 if frame is None:
                     break
-                self._rest = bytes_value(frame)
+                self._rest = _content(frame)
                 continue
             piece = self._rest[:size]
             pieces.append(piece)

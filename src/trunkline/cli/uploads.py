@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.cli.exit_codes import UsageError
-from trunkline.client.protowire import add_file
 from trunkline.errors import InvalidArgument, NotFound, Unimplemented
+from trunkline.protowire import add_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

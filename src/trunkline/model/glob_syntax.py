@@ -9,11 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trunkline.errors import InvalidArgument
-
-#: Characters. Longer than any pattern people write; bounds the cost of matching.
-MAX_LENGTH = 1_000
-#: Groups within groups; bounds the recursion of parser and matcher.
-MAX_DEPTH = 10
+from trunkline.model import limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +77,9 @@ def parse(pattern: str) -> Parsed:
         raise InvalidArgument(
             'glob "" invalid: it is empty; write "/" for the whole repo or "/*" for each top-level name'
         )
-    if len(pattern) > MAX_LENGTH:
+    if len(pattern) > limits.GLOB:
         raise InvalidArgument(
-            f'glob "{pattern[:40]}…" invalid: it has {len(pattern):,} characters, {MAX_LENGTH:,} are '
+            f'glob "{pattern[:40]}…" invalid: it has {len(pattern):,} characters, {limits.GLOB:,} are '
             "allowed; use wildcards instead of listing names"
         )
     parser = _Parser(pattern)
@@ -180,9 +176,9 @@ class _Parser:
 
     def _alternatives(self, kind: str, opening: int, depth: int) -> Alternatives:
         """Parse a group whose opening parenthesis or brace stands at ``opening``."""
-        if depth == MAX_DEPTH:
+        if depth == limits.GLOB_DEPTH:
             raise self._error(
-                f"the group opened at character {opening + 1} is nested deeper than {MAX_DEPTH}; "
+                f"the group opened at character {opening + 1} is nested deeper than {limits.GLOB_DEPTH}; "
                 "write it flatter"
             )
         separator, closer = (",", "}") if kind == "{" else ("|", ")")

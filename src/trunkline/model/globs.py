@@ -14,19 +14,25 @@ Every parenthesis captures the text it matched, numbered by its opening. A patte
 canonical path (``model.paths``), of directories too, and must cover all of it. ``/`` matches the root
 and nothing else does. A pattern without leading slash gets one; a trailing slash is dropped.
 
-Two engines share one meaning. A pattern whose cost is bounded becomes one regular expression (half a
-microsecond a path). The others, those with ``!( )``, repeated groups or several interplaying wildcards,
-could make a backtracking engine take exponential time, so they run on sets of positions kept as the bits
-of an integer: exact, and linear in pattern and path, some ten times slower. A pattern comes from whoever
-may create a pipeline, so no pattern may stop the server.
+Three engines share one meaning. A pattern whose cost is bounded becomes a regular expression for ``re`` (half
+a microsecond a path). Repeated groups and several interplaying wildcards could make a backtracking engine take
+exponential time, so they become one for RE2 (three microseconds), which is linear in pattern and path. Neither
+has a ``!( )``: patterns with one, and captures, run on sets of positions kept as the bits of an integer. There
+the cost grows with the square of the path's length for each group that repeats or excludes, so a pattern with
+a ``!( )`` may have few of them (``limits.GLOB_SEARCHES``). A pattern comes from whoever may create a pipeline:
+no pattern may stop the server.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import re2
 
 from trunkline.errors import InvalidArgument
+from trunkline.model import limits
 from trunkline.model.glob_syntax import (
     Alternatives,
     AnyCharacter,
@@ -38,11 +44,18 @@ from trunkline.model.glob_syntax import (
     parse,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: A repetition that may backtrack over the whole path counts as so many alternatives …
 _WILDCARD_WEIGHT = 512
-#: … and a pattern with more combinations than this is not given to ``re``: one such wildcard and eight
-#: alternatives stay under a tenth of a second on the longest allowed path.
-_MAX_COMBINATIONS = 4_096
+#: … and a pattern with more combinations than this is not given to ``re``: one such wildcard stays under ten
+#: milliseconds on the longest path.
+_MAX_COMBINATIONS = 512
+#: Bytes that RE2 may use for one pattern.
+_RE2_MEMORY = 512 << 10
+#: Patterns that stay compiled.
+_COMPILED = 256
 
 _REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\}|(\$))")
 
@@ -70,13 +83,43 @@ class Glob:
         first = parsed.sequence[0] if parsed.sequence else Literal("/")
         self.literal_prefix = first.text if isinstance(first, Literal) else "/"
         self.is_literal = len(parsed.sequence) <= 1 and isinstance(first, Literal)
-        self._expression = _expression(parsed.sequence)
+        searches = [node.kind for node in _groups(parsed.sequence) if node.kind in "*+!"]
+        self._expression: Any = None
+        if "!" in searches:
+            self._check_searches(len(searches))
+        else:
+            self._expression = _expression(parsed.sequence) or self._linear(parsed.sequence)
+
+    def _check_searches(self, count: int) -> None:
+        if count > limits.GLOB_SEARCHES:
+            raise InvalidArgument(
+                f'glob "{self.pattern[:40]}…" invalid: it has !( ) and {count} groups of *( ), +( ) and !( ) in all,'
+                f" {limits.GLOB_SEARCHES} are allowed; write a simpler glob"
+            )
+
+    def _linear(self, sequence: Sequence) -> Any:
+        """Translate a sequence without ``!( )`` for RE2."""
+        options = re2.Options()
+        options.max_mem = _RE2_MEMORY
+        options.log_errors = False
+        options.dot_nl = True
+        try:
+            return re2.compile(_translate_linear(sequence), options)
+        except (re2.error, UnicodeEncodeError) as error:
+            raise InvalidArgument(
+                f'glob "{self.pattern[:40]!r}…" invalid: it is too large to be compiled, or no Unicode text;'
+                " write a simpler glob"
+            ) from error
 
     def __repr__(self) -> str:
         return f"Glob({self.pattern!r})"
 
     def matches(self, path: str) -> bool:
-        """Whether the pattern covers ``path``: canonical, without trailing slash, ``/`` for the root."""
+        """Whether the pattern covers ``path``: canonical, without trailing slash, ``/`` for the root.
+
+        Raises:
+            InvalidArgument: to find out takes too long (``limits.GLOB_STEPS``).
+        """
         if path == "/" or self._root:
             return self._root and path == "/"
         if self._expression is not None:
@@ -145,7 +188,7 @@ class Glob:
         return found
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_COMPILED)
 def compile_glob(pattern: str) -> Glob:
     """Compile ``pattern``; the same text gives the same object while it is in use.
 
@@ -153,6 +196,15 @@ def compile_glob(pattern: str) -> Glob:
         InvalidArgument: the pattern is wrong; the message names the position and what is wrong.
     """
     return Glob(pattern)
+
+
+def _groups(sequence: Sequence) -> Iterator[Alternatives]:
+    """Yield every group of a sequence, those within groups too."""
+    for node in sequence:
+        if isinstance(node, Alternatives):
+            yield node
+            for alternative in node.sequences:
+                yield from _groups(alternative)
 
 
 # --- the fast engine: one regular expression -----------------------------------------------------------
@@ -244,13 +296,48 @@ def _translate_node(node: Node) -> str:
             return f"(?:{either})" + ("?" if kind == "?" else "")
 
 
+# --- the linear engine: RE2 ----------------------------------------------------------------------------
+
+
+def _translate_linear(sequence: Sequence) -> str:
+    return "".join(map(_translate_node_linear, sequence))
+
+
+def _translate_node_linear(node: Node) -> str:
+    match node:
+        case Literal(text):
+            return str(re2.escape(text))
+        case AnyCharacter():
+            return "[^/]"
+        case Wildcard(deep):
+            return ".*" if deep else "[^/]*"
+        case CharacterClass(negated, ranges):
+            return _class_linear(negated, ranges)
+        case Alternatives(kind, _, sequences):
+            either = "|".join(map(_translate_linear, sequences))
+            return f"(?:{either}){kind if kind in '?*+' else ''}"
+
+
+def _class_linear(negated: bool, ranges: tuple[tuple[str, str], ...]) -> str:
+    """Return a class that never holds a slash; RE2 has no look-ahead to take it out."""
+    parts = [(ord(low), ord(high)) for low, high in ranges]
+    if negated:
+        return "[^/" + "".join(f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in parts) + "]"
+    slash = ord("/")
+    split = [
+        part for low, high in parts for part in ((low, min(high, slash - 1)), (max(low, slash + 1), high))
+    ]
+    inside = "".join(f"\\x{{{low:x}}}-\\x{{{high:x}}}" for low, high in split if low <= high)
+    return f"[{inside}]" if inside else r"[^\x{0}-\x{10ffff}]"
+
+
 # --- the exact engine: sets of positions as bits -------------------------------------------------------
 
 
 class _Text:
     """A path being matched. A set of positions 0 … length is an integer with those bits set."""
 
-    __slots__ = ("_masks", "_refused", "all", "inside", "length", "text")
+    __slots__ = ("_masks", "_reached", "_steps", "all", "inside", "length", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -263,8 +350,10 @@ class _Text:
         self._masks = masks
         #: Positions of characters that are not a slash.
         self.inside = self.all >> 1 & ~masks.get("/", 0)
-        #: Ends that the alternatives of a ``!( )`` node reach from one start.
-        self._refused: dict[tuple[int, int], int] = {}
+        #: Ends that the alternatives of a ``*( )``, ``+( )`` or ``!( )`` reach from one start: each is worked out
+        #: once, however deep the groups are nested.
+        self._reached: dict[tuple[int, int], int] = {}
+        self._steps = 0
 
     def ends(self, sequence: Sequence, starts: int) -> int:
         """Return every position at which the sequence can end when it starts at one of ``starts``."""
@@ -296,13 +385,32 @@ class _Text:
     def _ends_of_alternatives(self, node: Alternatives, starts: int) -> int:
         if node.kind == "!":
             return self._ends_of_anything_but(node, starts)
-        reached = self._either(node, starts)
-        if node.kind in "*+":
-            new = reached
-            while new:
-                new = self._either(node, new) & ~reached
-                reached |= new
+        reached = self._ends_of_repeated(node, starts) if node.kind in "*+" else self._either(node, starts)
         return reached | starts if node.kind in "?*" else reached
+
+    def _ends_of_repeated(self, node: Alternatives, starts: int) -> int:
+        """Return the positions that one repetition or more reach."""
+        reached, new = 0, starts
+        while new:
+            start = new & -new
+            new ^= start
+            ends = self._either_from(node, start) & ~reached
+            reached |= ends
+            new |= ends
+        return reached
+
+    def _either_from(self, node: Alternatives, start: int) -> int:
+        """Do what ``_either`` does for one start, and remember it."""
+        self._steps += 1
+        if self._steps > limits.GLOB_STEPS:
+            raise InvalidArgument(
+                f'the glob takes more than {limits.GLOB_STEPS:,} steps to match "{self.text[:100]}"; write it with'
+                " fewer groups within groups"
+            )
+        key = (id(node), start)
+        if key not in self._reached:
+            self._reached[key] = self._either(node, start)
+        return self._reached[key]
 
     def _either(self, node: Alternatives, starts: int) -> int:
         reached = 0
@@ -315,10 +423,7 @@ class _Text:
         while starts:
             start = starts & -starts
             starts ^= start
-            key = (id(node), start)
-            if key not in self._refused:
-                self._refused[key] = self._either(node, start)
-            reached |= self._onwards(start, deep=False) & ~self._refused[key]
+            reached |= self._onwards(start, deep=False) & ~self._either_from(node, start)
         return reached
 
     def _onwards(self, starts: int, *, deep: bool) -> int:

@@ -2,14 +2,24 @@
 
 ``{pipelineName="edges", pipelineProject="default"} |= "error" != "debug"``. Source of the syntax: Grafana Loki's
 documentation of log queries. What would need Loki itself (parsers, metrics) is refused, never ignored.
+
+Expressions come from clients, so they run in RE2, as in Loki: its time is linear in the text, whatever the
+expression. Python's ``re`` can take exponential time and holds the interpreter meanwhile.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import re2
 
 from trunkline.errors import InvalidArgument
+from trunkline.model import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SELECTOR = re.compile(r"\s*\{([^{}]*)\}")
 _MATCHER = re.compile(r'\s*([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
@@ -17,37 +27,38 @@ _FILTER = re.compile(r'\s*(\|=|\|~|!=|!~)\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)')
 _ESCAPED = re.compile(r"\\(.)")
 
 
+#: Bytes that RE2 may use for one expression; a larger one is refused.
+_EXPRESSION_MEMORY = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class LogQuery:
     """Which lines are asked for."""
 
-    #: (label, operator, value)
-    matchers: tuple[tuple[str, str, str], ...]
-    #: (operator, text)
-    filters: tuple[tuple[str, str], ...]
+    #: Label and the test of its value.
+    matchers: tuple[tuple[str, Callable[[str], bool]], ...]
+    #: Tests of a line.
+    filters: tuple[Callable[[str], bool], ...]
 
     def selects(self, labels: dict[str, str]) -> bool:
-        """Tell whether a source of lines is meant; labels that it does not have count as not asked for."""
-        return all(
-            _holds(operator, value, labels[label])
-            for label, operator, value in self.matchers
-            if label in labels
-        )
+        """Return whether a source of lines is meant; a matcher of a label that it lacks does not count."""
+        return all(test(labels[label]) for label, test in self.matchers if label in labels)
 
     def keeps(self, line: str) -> bool:
-        """Tell whether a line passes all filters."""
-        return all(_passes(operator, text, line) for operator, text in self.filters)
+        """Return whether a line passes all filters."""
+        return all(test(line) for test in self.filters)
 
 
 def parse(query: str) -> LogQuery:
     """Read a query; an empty one asks for everything.
 
     Raises:
-        InvalidArgument: it is broken, or needs more than selectors and line filters.
+        InvalidArgument: it is broken or too long, or needs more than selectors and line filters.
 
-    >>> parse('{pipelineName="edges"} |= "error"').filters
-    (('|=', 'error'),)
+    >>> parse('{pipelineName="edges"} |= "error"').keeps("an error")
+    True
     """
+    limits.check_text(query, limits.LOG_QUERY, "the log query")
     if not query.strip():
         return LogQuery((), ())
     selector = _SELECTOR.match(query)
@@ -62,7 +73,8 @@ def parse(query: str) -> LogQuery:
             raise InvalidArgument(
                 f'the log query {query!r} is broken at {inside[at:].strip()!r}; matchers look like label="value"'
             )
-        matchers.append((found.group(1), found.group(2), _ESCAPED.sub(r"\1", found.group(3))))
+        label, operator, value = found.groups()
+        matchers.append((label, _matcher(operator, _ESCAPED.sub(r"\1", value))))
         at = found.end()
     filters, at = [], selector.end()
     while query[at:].strip():
@@ -74,29 +86,39 @@ def parse(query: str) -> LogQuery:
             )
         quoted = found.group(2)
         text = _ESCAPED.sub(r"\1", quoted) if quoted is not None else found.group(3)
-        filters.append((found.group(1), text))
+        filters.append(_line_filter(found.group(1), text))
         at = found.end()
-    query_read = LogQuery(tuple(matchers), tuple(filters))
-    for _, operator, value in (*query_read.matchers, *(("", *one) for one in query_read.filters)):
-        if operator.endswith("~"):
-            _checked(value)
-    return query_read
+    return LogQuery(tuple(matchers), tuple(filters))
 
 
-def _checked(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise InvalidArgument(f"the log query has the broken expression {pattern!r}: {error}") from error
-
-
-def _holds(operator: str, wanted: str, value: str) -> bool:
+def _matcher(operator: str, text: str) -> Callable[[str], bool]:
+    """Return the test of a label's value, which must match as a whole."""
     if operator in ("=", "!="):
-        return (value == wanted) is (operator == "=")
-    return (re.fullmatch(wanted, value) is not None) is (operator == "=~")
+        return lambda value: (value == text) is (operator == "=")
+    expression = _compiled(text)
+    return lambda value: (expression.fullmatch(_encoded(value)) is not None) is (operator == "=~")
 
 
-def _passes(operator: str, text: str, line: str) -> bool:
+def _line_filter(operator: str, text: str) -> Callable[[str], bool]:
+    """Return the test of a line, which must hold a match."""
     if operator in ("|=", "!="):
-        return (text in line) is (operator == "|=")
-    return (re.search(text, line) is not None) is (operator == "|~")
+        return lambda line: (text in line) is (operator == "|=")
+    expression = _compiled(text)
+    return lambda line: (expression.search(_encoded(line)) is not None) is (operator == "|~")
+
+
+def _compiled(text: str) -> Any:
+    options = re2.Options()
+    options.max_mem = _EXPRESSION_MEMORY
+    options.log_errors = False
+    try:
+        return re2.compile(_encoded(text), options)
+    except re2.error as error:
+        reason = error.args[0]
+        reason = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
+        raise InvalidArgument(f"the log query has the broken expression {text!r}: {reason}") from error
+
+
+def _encoded(text: str) -> bytes:
+    """Return text as RE2 takes it; what is no Unicode text matches nothing but a wildcard."""
+    return text.encode(errors="replace")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import paths
+from trunkline.model import limits, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +25,6 @@ USER, META, SPEC = REPO_TYPES = ("user", "meta", "spec")
 #: Types of the repos that belong to a pipeline beside its output.
 SYSTEM_TYPES = (META, SPEC)
 
-#: Characters. An input's name is a folder below /pfs and every datum names its repo and branch.
-MAX_NAME = 128
-#: Characters. A Kubernetes label holds 63; the rest is kept for ``-v`` and a version of up to 8 digits.
-MAX_PROJECT = MAX_PIPELINE = 51
-#: Characters. ``<project>-<pipeline>-v99`` names Kubernetes objects.
-MAX_WORKER_NAME = 63
-
 _NAME = re.compile(r"[a-zA-Z0-9_-]+", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{12}4[0-9a-f]{19}", re.ASCII)
 _ANCESTRY = re.compile(r"[~^.].*", re.DOTALL)
@@ -40,31 +33,46 @@ _STEP = re.compile(r"([~^.])([0-9]{0,9})", re.ASCII)
 
 def check_project(name: str) -> str:
     """Return ``name`` if a project may have it, else raise InvalidArgument."""
-    return _check_first(_check(name, MAX_PROJECT), "project")
+    return _check_first(_check(name, limits.PIPELINE_NAME), "project")
 
 
 def check_repo(name: str) -> str:
     """Return ``name`` if a repo may have it, else raise InvalidArgument."""
     if name == FILESETS_REPO:
         raise InvalidArgument(f"name ({name}) invalid: it is reserved for file sets; choose another")
-    return _check(name, MAX_NAME)
+    return _check(name, limits.NAME)
 
 
 def check_branch(name: str) -> str:
     """Return ``name`` if a branch may have it, else raise InvalidArgument."""
     if is_id(name):
         raise InvalidArgument(f"name ({name}) invalid: a branch cannot look like a commit id; choose another")
-    return _check(name, MAX_NAME)
+    return _check(name, limits.NAME)
 
 
 def check_pipeline(project: str, name: str) -> str:
     """Return ``name`` if a pipeline of ``project`` may have it, else raise InvalidArgument."""
-    _check_first(_check(name, MAX_PIPELINE), "pipeline")
+    _check_first(_check(name, limits.PIPELINE_NAME), "pipeline")
     longest = len(f"{project}-{name}-v99")
-    if longest > MAX_WORKER_NAME:
+    if longest > limits.WORKER_NAME:
         raise InvalidArgument(
-            f"name ({name}) invalid: with its project it must fit {MAX_WORKER_NAME} characters but "
+            f"name ({name}) invalid: with its project it must fit {limits.WORKER_NAME} characters but "
             f'"{project}-{name}-v99" has {longest}; shorten the name of the pipeline or of the project'
+        )
+    return name
+
+
+def check_image(name: str) -> str:
+    """Return ``name`` if an image may have it, else raise InvalidArgument."""
+    if len(name) > limits.IMAGE_NAME:
+        raise InvalidArgument(
+            f"image name ({name[:40]}…) invalid: it has {len(name):,} characters, {limits.IMAGE_NAME} are allowed;"
+            " shorten it"
+        )
+    if not name.isprintable() or " " in name:
+        raise InvalidArgument(
+            f"image name ({_shown(name)}) invalid: it has a space or a character that cannot be printed; write it as"
+            " registries do, such as registry.example.org/team/tool:1.2"
         )
     return name
 
@@ -75,9 +83,8 @@ def _check(name: str, longest: int) -> str:
             f"name ({name[:40]}…) invalid: it has {len(name):,} characters, {longest} are allowed; shorten it"
         )
     if not _NAME.fullmatch(name):
-        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
         raise InvalidArgument(
-            f"name ({shown}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
+            f"name ({_shown(name)}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
         )
     return name
 
@@ -86,6 +93,11 @@ def _check_first(name: str, kind: str) -> str:
     if not name[0].isalnum():
         raise InvalidArgument(f"name ({name}) invalid: a {kind}'s name must start with a letter or a digit")
     return name
+
+
+def _shown(name: str) -> str:
+    """Return a name as it may stand in a message: on one line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def is_id(text: str) -> bool:
@@ -179,6 +191,11 @@ def split_ancestry(text: str) -> tuple[str, tuple[AncestryStep, ...]]:
     steps: list[AncestryStep] = []
     at = suffix.start()
     while at < len(text):
+        if len(steps) == limits.ANCESTRY_STEPS:
+            raise InvalidArgument(
+                f'"{text[:40]}…" invalid: it has more than {limits.ANCESTRY_STEPS} steps of ancestry; write for'
+                " example ^200 for two hundred parents back"
+            )
         step = _STEP.match(text, at)
         if step is None:
             raise InvalidArgument(f'"{text}" invalid: "{text[at:]}" is no ancestry; write ^, ^2, ~2 or .2')

@@ -15,17 +15,13 @@ from __future__ import annotations
 import re
 
 from trunkline.errors import InvalidArgument
-
-#: Bytes. What common file systems take as one name, so that inputs can be laid out as files.
-MAX_ELEMENT = 255
-#: Bytes. Just under PATH_MAX (4,096) of Linux, leaving room for the prefix ``/pfs/<input>``.
-MAX_PATH = 4_000
+from trunkline.model import limits
 
 _FORBIDDEN = r"\x00-\x1f\x7f-\x9f*?\[\]{}\\"
 _SURROGATES = r"\ud800-\udfff"  # what Python makes of bytes that are not UTF-8
 # No possessive quantifiers: Python 3.11.2, Debian's, gets them wrong around a group. Without them a bad path
 # costs as little, because an element that gives characters back is never followed by a slash.
-_GOOD = re.compile(rf"(?:/(?!\.\.?(?:/|\Z))[^/{_FORBIDDEN}{_SURROGATES}]{{1,{MAX_ELEMENT}}})+")
+_GOOD = re.compile(rf"(?:/(?!\.\.?(?:/|\Z))[^/{_FORBIDDEN}{_SURROGATES}]{{1,{limits.PATH_ELEMENT}}})+")
 _BAD_CHARACTER = re.compile(rf"[{_FORBIDDEN}]")
 _BAD_TEXT = re.compile(rf"[{_SURROGATES}]")
 _SLASHES = re.compile(r"//+")
@@ -56,15 +52,20 @@ def validate(path: str) -> None:
     """
     if _GOOD.fullmatch(path) is None:
         raise InvalidArgument(f"path ({_shown(path)}) invalid: {_fault(path)}")
+    if path.count("/") > limits.PATH_DEPTH:
+        raise InvalidArgument(
+            f"path ({_shown(path)}) invalid: it is {path.count('/'):,} names deep, {limits.PATH_DEPTH} are allowed;"
+            " use fewer directories"
+        )
     if path.isascii():
-        if len(path) > MAX_PATH:
+        if len(path) > limits.PATH:
             raise InvalidArgument(f"path ({_shown(path)}) invalid: {_path_too_long(len(path))}")
         return
     encoded = path.encode()
-    if len(encoded) > MAX_PATH:
+    if len(encoded) > limits.PATH:
         raise InvalidArgument(f"path ({_shown(path)}) invalid: {_path_too_long(len(encoded))}")
     for element in encoded.split(b"/"):
-        if len(element) > MAX_ELEMENT:
+        if len(element) > limits.PATH_ELEMENT:
             raise InvalidArgument(f"path ({_shown(path)}) invalid: {_element_too_long(len(element))}")
 
 
@@ -74,7 +75,7 @@ def canonical(path: str) -> str:
     Raises:
         InvalidArgument: a file may not be written there.
     """
-    if len(path) <= MAX_ELEMENT and path.isascii() and _GOOD.fullmatch(path):
+    if len(path) <= limits.PATH_ELEMENT and path.isascii() and _GOOD.fullmatch(path):
         return path
     path = clean(path)
     validate(path)
@@ -117,17 +118,17 @@ def _fault(path: str) -> str:
             return "it has an empty element; write one / between names"
         if element in (".", ".."):
             return f"element {element!r} is not allowed; write the path from the root of the repo"
-        if len(element.encode()) > MAX_ELEMENT:
+        if len(element.encode()) > limits.PATH_ELEMENT:
             return _element_too_long(len(element.encode()))
     raise AssertionError(f"no fault found in {path!r}")
 
 
 def _element_too_long(size: int) -> str:
-    return f"an element has {size} bytes, {MAX_ELEMENT} are allowed; shorten the name"
+    return f"an element has {size} bytes, {limits.PATH_ELEMENT} are allowed; shorten the name"
 
 
 def _path_too_long(size: int) -> str:
-    return f"it has {size:,} bytes, {MAX_PATH:,} are allowed; use fewer or shorter directories"
+    return f"it has {size:,} bytes, {limits.PATH:,} are allowed; use fewer or shorter directories"
 
 
 def _shown(path: str) -> str:

@@ -17,10 +17,8 @@ from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from trunkline.errors import InvalidArgument
+from trunkline.model import limits
 from trunkline.model.durations import format_duration, parse_duration
-
-#: Levels of objects within objects; bounds the recursion of readers on hostile input.
-MAX_DEPTH = 50
 
 _INT64 = range(-(2**63), 2**63)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
@@ -162,8 +160,10 @@ def keyed_shallow(cls: type[Any], obj: object, where: str) -> dict[str, object]:
     """Like ``keyed`` for the message's own fields only."""
     if not isinstance(obj, Mapping):
         raise _wrong(where or "the pipeline spec", obj, "an object with fields")
-    if where.count(".") > MAX_DEPTH:
-        raise InvalidArgument(f"{where[:60]}… is nested deeper than {MAX_DEPTH} levels; write it flatter")
+    if where.count(".") > limits.SPEC_DEPTH:
+        raise InvalidArgument(
+            f"{where[:60]}… is nested deeper than {limits.SPEC_DEPTH} levels; write it flatter"
+        )
     names = _names(cast("Any", cls))
     found: dict[str, object] = {}
     for key, value in obj.items():
@@ -345,7 +345,9 @@ class _Many:
         return [self.kind.write(v) for v in value]
 
     def keyed(self, value: object, where: str) -> object:
-        return [self.kind.keyed(v, f"{where}[{i}]") for i, v in self._members(value, where)]
+        members = self._members(value, where)
+        limits.check_count(len(cast("list[object]", value)), limits.SPEC_LIST, where, "write a shorter list")
+        return [self.kind.keyed(v, f"{where}[{i}]") for i, v in members]
 
     def _members(self, value: object, where: str) -> enumerate[object]:
         if not isinstance(value, (list, tuple)):
@@ -359,6 +361,11 @@ class _Many:
 @dataclass(frozen=True, slots=True)
 class _Mapping(_Scalar):
     _text: ClassVar[_Text] = _Text()
+
+    def keyed(self, value: object, where: str) -> object:
+        if isinstance(value, Mapping):
+            limits.check_count(len(value), limits.SPEC_MAP, where, "write fewer of them")
+        return value
 
     def read(self, value: object, where: str) -> dict[str, str]:
         if not isinstance(value, Mapping):

@@ -9,10 +9,11 @@ a mistake is found when the spec is sent and not by a pipeline that never starts
 from __future__ import annotations
 
 import re
+from math import ceil
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import names, pod_rules
+from trunkline.model import limits, names, pod_rules
 from trunkline.model.globs import compile_glob
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.spec import EVERY_JOB, UNTIL_SUCCESS, Input, PipelineSpec, complete, effective, from_json
@@ -94,6 +95,7 @@ def _identity(spec: PipelineSpec) -> None:
     names.check_project(spec.project)
     names.check_pipeline(spec.project, spec.name)
     names.check_branch(spec.output_branch)
+    limits.check_text(spec.description, limits.DESCRIPTION, "the description")
 
 
 def _command(spec: PipelineSpec) -> None:
@@ -102,10 +104,14 @@ def _command(spec: PipelineSpec) -> None:
         raise InvalidArgument(
             'nothing to run: no transform.cmd; give the command as a list such as ["python3", "/work.py"]'
         )
+    names.check_image(transform.image)
     for field, command in (("cmd", transform.cmd), ("err_cmd", transform.err_cmd)):
         if command and not command[0]:
             raise InvalidArgument(f"transform.{field}[0] is empty; it must name the program to run")
-    for name in transform.env:
+        for position, argument in enumerate(command):
+            limits.check_text(argument, limits.ARGUMENT, f"transform.{field}[{position}]")
+    for name, value in transform.env.items():
+        limits.check_text(f"{name}={value}", limits.ARGUMENT, f'transform.env "{name[:60]}"')
         if not name or "=" in name:
             raise InvalidArgument(
                 f'transform.env has a variable named "{name}"; give it a name, without "=" in it'
@@ -141,6 +147,11 @@ def _presence_of_input(spec: PipelineSpec) -> None:
 
 
 def _shape_of_inputs(spec: PipelineSpec) -> None:
+    if spec.input is not None:
+        number = sum(1 for _ in spec.input.leaves())
+        limits.check_count(
+            number, limits.INPUTS, "the input", "put the files of several inputs into one repo"
+        )
     for where, node in _inputs(spec):
         kinds = [kind for kind in ("pfs", "cron", *_COMBINATIONS) if getattr(node, kind)]
         if len(kinds) != 1:
@@ -256,6 +267,10 @@ def _scale(spec: PipelineSpec) -> None:
             f"parallelism_spec.constant is {spec.parallelism}, but a pipeline needs at least 1 worker; "
             "write 1 or more, and autoscaling: true to have none while there is nothing to do"
         )
+    limits.check_count(
+        spec.parallelism, limits.WORKERS, "parallelism_spec.constant", "write a smaller number"
+    )
+    limits.check_count(spec.datum_tries or 0, limits.DATUM_TRIES, "datum_tries", "write a smaller number")
     if spec.maximum_expected_uptime is not None and not spec.autoscaling:
         raise InvalidArgument("maximum_expected_uptime needs autoscaling: true; add it or remove the uptime")
     if spec.datum_tries is not None and spec.datum_tries < 1:
@@ -268,6 +283,7 @@ def _scale(spec: PipelineSpec) -> None:
             raise InvalidArgument(
                 f"{field} is negative; write a duration such as 90s, or leave it out for none"
             )
+        limits.check_count(ceil(seconds or 0), limits.TIMEOUT, field, "leave it out for none")
     sets = spec.datum_set_spec
     if sets is not None:
         sizes = {"number": sets.number, "size_bytes": sets.size_bytes, "per_worker": sets.per_worker}
@@ -296,14 +312,19 @@ def _resources(spec: PipelineSpec) -> None:
             continue
         if resources.cpu is not None and resources.cpu < 0:
             raise InvalidArgument(f"{field}.cpu is {resources.cpu:g}; write a number such as 0.5 or 2")
+        limits.check_count(ceil(resources.cpu or 0), limits.CPU, f"{field}.cpu", "write a smaller number")
         for kind in ("memory", "disk"):
             if amount := getattr(resources, kind):
-                parse_bytes(amount, f"{field}.{kind}")
+                size = parse_bytes(amount, f"{field}.{kind}")
+                limits.check_count(size, limits.MEMORY, f"{field}.{kind}", "write a smaller amount")
         if resources.gpu is not None:
             if not resources.gpu.type:
                 raise InvalidArgument(f'{field}.gpu has no type; write for example "nvidia.com/gpu"')
             if resources.gpu.number < 1:
                 raise InvalidArgument(f"{field}.gpu.number is {resources.gpu.number}; write 1 or more")
+            limits.check_count(
+                resources.gpu.number, limits.CPU, f"{field}.gpu.number", "write a smaller number"
+            )
 
 
 def _service(spec: PipelineSpec) -> None:

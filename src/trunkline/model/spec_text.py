@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import InvalidArgument
+from trunkline.model import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+# A string that is never closed counts to the end: otherwise each quote in it would be tried as a start.
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\]]', re.DOTALL)
+_LONG_NUMBER = re.compile(rf'"(?:[^"\\]|\\.)*"?|(-?[0-9]{{{limits.SPEC_DIGITS + 1},}})', re.DOTALL)
+#: Brackets within brackets of a spec in JSON: an object and a list for each level of inputs.
+_JSON_DEPTH = 2 * limits.SPEC_DEPTH
 
 
 def parse_specs(text: str, source: str) -> list[dict[str, Any]]:
@@ -51,6 +57,23 @@ def parse_specs(text: str, source: str) -> list[dict[str, Any]]:
     return specs
 
 
+def parse_request(text: str) -> dict[str, Any]:
+    """Return the one spec, in JSON, that a request holds.
+
+    Raises:
+        InvalidArgument: it is broken, too long or too deep, has a key twice, or is no object.
+    """
+    source = "the pipeline spec"
+    limits.check_text(text, limits.SPEC, source)
+    specs = list(_json(text.removeprefix("\ufeff"), source))
+    if len(specs) != 1 or not isinstance(specs[0], dict):
+        what = _kind(specs[0]) if len(specs) == 1 else f"{len(specs)} JSON values"
+        raise InvalidArgument(
+            f'{source} is {what}; send one JSON object such as {{"pipeline": {{"name": "edges"}}, …}}'
+        )
+    return specs[0]
+
+
 def _is_yaml(text: str, source: str) -> bool:
     if source.endswith((".yaml", ".yml")):
         return True
@@ -69,6 +92,7 @@ class _Constant(Exception):
 
 
 def _json(text: str, source: str) -> Iterator[object]:
+    _check_json(text, source)
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
     at = _skip_space(text, 0)
     while at < len(text):
@@ -84,10 +108,32 @@ def _json(text: str, source: str) -> Iterator[object]:
         except _Constant as error:
             position = next(token.start() for token in _CONSTANT.finditer(text, at) if token[1])
             raise _broken(source, "JSON", text, position, f'"{error}" is no number in JSON') from error
-        except RecursionError as error:
-            raise InvalidArgument(f"{source} is nested too deeply; write it flatter") from error
         yield document
         at = _skip_space(text, end)
+
+
+def _check_json(text: str, source: str) -> None:
+    """Refuse what would take the decoder too deep, or more than linear time.
+
+    Raises:
+        InvalidArgument: brackets are nested too deeply, or a number is too long.
+    """
+    depth = 0
+    for token in _BRACKET.finditer(text):
+        mark = token.group()
+        if mark in "{[":
+            depth += 1
+            if depth > _JSON_DEPTH:
+                raise _broken(
+                    source, "JSON", text, token.start(), f"it is nested deeper than {_JSON_DEPTH} levels"
+                )
+        elif mark in "}]":
+            depth -= 1
+    number = next((token for token in _LONG_NUMBER.finditer(text) if token[1]), None)
+    if number is not None:
+        size = len(number[1])
+        what = f"a number has {size:,} digits, the limit is {limits.SPEC_DIGITS}"
+        raise _broken(source, "JSON", text, number.start(), what)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -202,7 +248,7 @@ def _broken(source: str, form: str, text: str, position: int, what: str) -> Inva
     shown = shown if len(shown) <= 100 else shown[:100] + "…"
     place = f"line {line}, column {position - start + 1}"
     what = what[:1].lower() + what[1:]
-    return InvalidArgument(f"{source} is broken {form} at {place}: {what}; mend this line: {shown}")
+    return InvalidArgument(f"{source} is broken {form} at {place}: {what}; fix this line: {shown}")
 
 
 def _kind(value: object) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import branches, chunks, repos
 from trunkline.meta import commits as rows
+from trunkline.model import limits
 from trunkline.model.names import SPEC, check_branch
 from trunkline.pfs import files, resolve
 from trunkline.pfs.branches import restore_heads
@@ -84,6 +85,7 @@ def start_commit(
         NotFound: the repo or the parent does not exist.
     """
     conn = write.conn
+    limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
     owner = resolve.repo(conn, branch.repo)
     row = branches.find(conn, owner.id, branch.name)
     if row is None:
@@ -158,6 +160,8 @@ def finish_commit(
             )
         return row, full, files.open_view(conn, row)
 
+    limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
+    limits.check_text(error, limits.REASON, "the error of the commit")
     row, full, view = versions.read(look)
     while not _try_to_finish(versions, row, full, view, error, description):
         # A stream added a layer meanwhile: apply again, with it.

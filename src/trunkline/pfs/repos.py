@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import branches, commits
 from trunkline.meta import repos as rows
-from trunkline.model import names
+from trunkline.model import limits, names
 from trunkline.pfs import propagation, resolve
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def describe(conn: sa.Connection, row: RepoRow) -> RepoInfo:
 def create_project(write: WriteTransaction, name: str, description: str, *, update: bool) -> None:
     """Make a project, or with ``update`` replace the description of one that exists."""
     names.check_project(name)
+    limits.check_text(description, limits.DESCRIPTION, f'the description of project "{name}"')
     found = rows.find_project(write.conn, name)
     if found is None:
         rows.add_project(write.conn, name, description, write.now)
@@ -84,6 +85,7 @@ def create_repo(write: WriteTransaction, name: names.RepoName, description: str,
         FailedPrecondition: it is a system repo (meta, spec) whose user repo does not exist.
     """
     names.check_repo(name.name)
+    limits.check_text(description, limits.DESCRIPTION, f"the description of repo {name}")
     project = resolve.project(write.conn, name.project)
     found = rows.find_repo(write.conn, name.project, name.name, name.type)
     if found is None:

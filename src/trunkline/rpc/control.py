@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
 from trunkline.meta import chunks, jobs, pipelines, workers
-from trunkline.model import names
+from trunkline.model import limits, names
 from trunkline.pps import costs, datum_rows
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.rpc import convert
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 COSTS = 20
 #: Decisions told when the request does not say how many.
 DECISIONS = 20
-#: Bytes of files that an image may bring; data belongs in repos.
-IMAGE_LIMIT = 256 << 20
 
 
 class Image(Protocol):
@@ -183,11 +181,11 @@ class ControlServicer(ServicerBase):
                 contents.setdefault(file.path, bytearray()).extend(file.data)
                 modes[file.path] = modes.get(file.path, 0) | file.mode
                 size += len(file.data)
-            if size > IMAGE_LIMIT:
-                raise errors.InvalidArgument(
-                    f"image {name!r} brings more than {IMAGE_LIMIT >> 20} MiB of files; put data into a repo"
-                    " and let it be an input"
-                )
+            what = f"the files of image {name!r}"
+            limits.check_count(
+                size, limits.IMAGE_BYTES, what, "put data into a repo and name that as an input"
+            )
+            limits.check_count(len(contents), limits.IMAGE_FILES, what, "bring fewer files")
         if not name:
             raise errors.InvalidArgument("the image has no name")
         files = [(path, bytes(data), modes[path] or 0o644) for path, data in contents.items()]

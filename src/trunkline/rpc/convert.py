@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model import names
+from trunkline.model import limits, names
 from trunkline.model.states import CommitState
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.pfs.resolve import CommitName
@@ -25,6 +25,7 @@ from trunkline.rpc.gen import pfs_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from google.protobuf.duration_pb2 import Duration
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from trunkline.meta.commits import CommitRow
@@ -150,6 +151,43 @@ def upstreams(
     """Return a branch's provenance, with what is said about single edges."""
     never = {branch_name(spec.branch) for spec in specs if spec.propagation_spec.never}
     return [Upstream(name, never=name in never) for name in map(branch_name, provenance)]
+
+
+def seconds_of_time(message: Timestamp, field: str) -> float:
+    """Return a point in time as seconds since the epoch.
+
+    Args:
+        message: the time.
+        field: where it stands in the request.
+
+    Raises:
+        InvalidArgument: it is no time: beyond the years 1 to 9999, or with nanoseconds below 0 or above 10^9.
+    """
+    try:
+        return float(message.ToNanoseconds() / 1e9)
+    except ValueError as error:
+        raise errors.InvalidArgument(
+            f"{field} with {message.seconds} seconds and {message.nanos} nanoseconds is not a time; send a time from"
+            " the years 1 to 9999, with 0 to 999,999,999 nanoseconds"
+        ) from error
+
+
+def seconds_of_span(message: Duration, field: str) -> float:
+    """Return a span of time in seconds.
+
+    Args:
+        message: the span.
+        field: where it stands in the request.
+
+    Raises:
+        InvalidArgument: it is longer than ten years.
+    """
+    seconds = message.seconds + message.nanos / 1e9
+    if abs(seconds) > limits.TIMEOUT:
+        raise errors.InvalidArgument(
+            f"{field} of {message.seconds} seconds is too long, the limit is {limits.TIMEOUT:,}; send a shorter one"
+        )
+    return seconds
 
 
 def _known(values: Iterable[tuple[str, int]], number: int, what: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.meta import metadata, pipelines
-from trunkline.model import names
+from trunkline.model import limits, names
 from trunkline.pfs import resolve
 from trunkline.rpc import pickers
 from trunkline.rpc.gen import metadata_pb2
@@ -40,6 +40,7 @@ def _edit_all(write: WriteTransaction, edits: Iterable[metadata_pb2.Edit]) -> No
     for edit in edits:
         table, number, text, before = _target(write.conn, edit)
         after = _edited(edit, text, before)
+        limits.check_metadata(after, text)
         if number is None:
             metadata.set_of_cluster(write.conn, after)
         else:

@@ -97,7 +97,9 @@ class CommitCalls(ServicerBase):
             oldest_first=request.reverse,
             origin=convert.origin(request.origin_kind),
             started_before=(
-                request.started_time.ToMicroseconds() / 1e6 if request.HasField("started_time") else None
+                convert.seconds_of_time(request.started_time, "started_time")
+                if request.HasField("started_time")
+                else None
             ),
         )
         async with aclosing(self._ahead(commit_lists.list_commits(self._versions, wanted))) as pages:

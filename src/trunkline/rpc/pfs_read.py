@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.pfs import files, reading
+from trunkline.protowire import bytes_value
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.servicer import ServicerBase, in_batches
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Bytes of small pieces that make a frame of content; chunks are sent as they are, up to 2 MiB.
 FRAME_BYTES = 1 << 20
-
-_BYTES_VALUE = b"\x0a"  # field 1, length-delimited
 
 
 class ReadCalls(ServicerBase):
@@ -49,7 +48,7 @@ class ReadCalls(ServicerBase):
         _refuse_url(request)
         snapshot = self._snapshot(request.file.commit)
         for piece in reading.content(snapshot, request.file.path, request.offset):
-            yield _frame([piece])
+            yield bytes_value([piece])
 
     def _archive(self, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
         """Yield the frames of an archive."""
@@ -184,18 +183,7 @@ def _in_frames(pieces: Iterable[bytes]) -> Generator[bytes]:
         gathered.append(piece)
         size += len(piece)
         if size >= FRAME_BYTES:
-            yield _frame(gathered)
+            yield bytes_value(gathered)
             gathered, size = [], 0
     if gathered:
-        yield _frame(gathered)
-
-
-def _frame(parts: list[bytes]) -> bytes:
-    """Return a ``BytesValue`` of the parts."""
-    left = sum(map(len, parts))
-    length = bytearray()
-    while left >= 0x80:
-        length.append(left & 0x7F | 0x80)
-        left >>= 7
-    length.append(left)
-    return b"".join((_BYTES_VALUE, length, *parts))
+        yield bytes_value(gathered)

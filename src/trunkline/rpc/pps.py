@@ -64,7 +64,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         self._check_workers = check
 
     async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, _context: Any) -> Empty:
-        made = pipeline_ops.read_request(pps_convert.spec_json(request))
+        made = await self._blocking(lambda: pipeline_ops.read_request(pps_convert.spec_json(request)))
         await self._check(made.spec)
         if not request.dry_run:
             await self._versions.write_soon(
@@ -75,7 +75,8 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
     async def CreatePipelineV2(
         self, request: pps_pb2.CreatePipelineV2Request, _context: Any
     ) -> pps_pb2.CreatePipelineV2Response:
-        made = pipeline_ops.read_request(pps_convert.user_json(request.create_pipeline_request_json))
+        text = request.create_pipeline_request_json
+        made = await self._blocking(lambda: pipeline_ops.read_request(pps_convert.user_json(text)))
         await self._check(made.spec)
         if not request.dry_run:
             await self._versions.write_soon(

@@ -6,14 +6,13 @@ CreatePipeline take the same road, and what goes out is read from the stored JSO
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
 
 from trunkline import errors
 from trunkline.meta import commits, jobs, pipelines, repos, workers
-from trunkline.model import names
+from trunkline.model import limits, names, spec_text
 from trunkline.model.states import DatumState, JobState, PipelineState, WorkerState
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
@@ -53,7 +52,13 @@ def pipeline_name(message: pps_pb2.Pipeline) -> tuple[str, str]:
 
 def spec_json(request: pps_pb2.CreatePipelineRequest) -> dict[str, Any]:
     """Return a specification that came as a message as JSON."""
-    found: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    limits.check_count(request.ByteSize(), limits.SPEC, "the pipeline spec", "shorten it")
+    try:
+        found: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    except (ValueError, json_format.SerializeToJsonError) as error:  # a time or a duration out of range
+        raise errors.InvalidArgument(
+            f"the pipeline spec cannot be read: {error}; correct the value"
+        ) from error
     for flag in _REQUEST_FLAGS:
         found.pop(flag, None)
     return found
@@ -237,16 +242,7 @@ def user_json(text: str) -> dict[str, Any]:
     Raises:
         InvalidArgument: it is no JSON object; says where.
     """
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise errors.InvalidArgument(
-            f"the pipeline specification is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from error
-    if not isinstance(found, dict):
-        raise errors.InvalidArgument(
-            f"the pipeline specification must be a JSON object, not {type(found).__name__}"
-        )
+    found = spec_text.parse_request(text)
     for flag in _REQUEST_FLAGS:
         found.pop(flag, None)
     return found

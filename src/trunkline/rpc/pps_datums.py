@@ -48,7 +48,7 @@ class DatumCalls(PpsPart):
         if request.job.id:
             name = self._job_name(request.job)
             job, message, inputs = await self._versions.db.read(self._datum_context, *name)
-            after = bytes.fromhex(request.pagination_marker) if request.pagination_marker else b""
+            after = _marker(request.pagination_marker)
             reverse_marker = request.reverse and after
             found = listing.list_datums(self._versions, job, b"" if request.reverse else after)
             infos: Iterator[pps_pb2.DatumInfo] = (
@@ -134,6 +134,20 @@ class DatumCalls(PpsPart):
             yield pps_convert.datum_info(
                 listing.ListedDatum(plan.row(datum), DatumState.UNKNOWN), None, heads
             )
+
+
+def _marker(text: str) -> bytes:
+    """Return the id of the datum that a page follows; empty for the first page.
+
+    Raises:
+        InvalidArgument: it is no id of a datum.
+    """
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise errors.InvalidArgument(
+            f'pagination_marker "{text[:80]}" is not the id of a datum; send the id of the last datum received'
+        ) from error
 
 
 def _ask_restart(write: WriteTransaction, claim_id: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
 from trunkline.meta import commits, jobs, pipelines
+from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import resolve
 from trunkline.pps import jobs as job_ops
@@ -120,6 +121,7 @@ class JobCalls(PpsPart):
 
     async def StopJob(self, request: pps_pb2.StopJobRequest, _context: Any) -> Empty:
         name = self._job_name(request.job)
+        limits.check_text(request.reason, limits.REASON, "the reason")
 
         def stop(write: WriteTransaction) -> None:
             job = self._find_job(write.conn, *name)
@@ -164,7 +166,9 @@ class JobCalls(PpsPart):
         infos: list[pps_pb2.JobInfo] = []
         below: int | None = None
         marker = (
-            request.pagination_marker.ToNanoseconds() / 1e9 if request.HasField("pagination_marker") else None
+            convert.seconds_of_time(request.pagination_marker, "pagination_marker")
+            if request.HasField("pagination_marker")
+            else None
         )
         while page := jobs.page(conn, pipeline_ids=chosen, below=below, number=PAGE):
             below = page[-1].id

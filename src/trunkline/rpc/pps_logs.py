@@ -10,7 +10,7 @@ from trunkline.meta import jobs, pipelines, workers
 from trunkline.model import logql
 from trunkline.pps import listing, logs
 from trunkline.pps import pipelines as pipeline_ops
-from trunkline.rpc import pps_convert
+from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.pps_base import PpsPart, matches
 
@@ -71,7 +71,7 @@ class LogCalls(PpsPart):
 
     def _since(self, request: pps_pb2.LokiRequest) -> float:
         """Return the time that a request's span reaches back to, seconds since the epoch; 0 without one."""
-        span = request.since.ToTimedelta().total_seconds()
+        span = convert.seconds_of_span(request.since, "since")
         return self._versions.clock.now() - span if span > 0 else 0.0
 
     def _log_query(self, request: pps_pb2.GetLogsRequest) -> tuple[PipelineRow, logs.Query, set[str] | None]:
@@ -85,7 +85,7 @@ class LogCalls(PpsPart):
         else:
             pipeline = self._versions.read(pipeline_ops.find, *pps_convert.pipeline_name(request.pipeline))
         since = (
-            self._versions.clock.now() - request.since.ToTimedelta().total_seconds()
+            self._versions.clock.now() - convert.seconds_of_span(request.since, "since")
             if request.HasField("since")
             else 0.0
         )

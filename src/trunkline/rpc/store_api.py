@@ -10,7 +10,8 @@ from trunkline import errors
 from trunkline.pfs import chunk_uploads
 from trunkline.pfs.chunk_uploads import ChunkedFile, ChunkedStream
 from trunkline.pfs.feed import Feed
-from trunkline.rpc import convert, modify_decoder
+from trunkline.protowire import fields, tag
+from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.gen import store_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.repository import VersionedStore
 
-# Field number << 3 | 2 (length-delimited), in PutFilesRequest.
-_COMMIT = 1 << 3 | 2
-_CHUNKS = 2 << 3 | 2
-_FILES = 3 << 3 | 2
+# Of PutFilesRequest.
+_COMMIT, _CHUNKS, _FILES = map(tag, (1, 2, 3))
 
 
 class StoreServicer(ServicerBase):
@@ -60,15 +59,17 @@ class PutApplier:
         files: list[ChunkedFile] = []
         for frame in batch:
             try:
-                for tag, value in modify_decoder.fields(memoryview(frame)):
-                    if tag == _CHUNKS:
+                for key, value in fields(frame):
+                    if isinstance(value, int):
+                        continue
+                    if key == _CHUNKS:
                         chunks.append(value)
-                    elif tag == _FILES:
+                    elif key == _FILES:
                         file = pb.File.FromString(bytes(value))
                         files.append(ChunkedFile(file.path, file.datum, file.chunks, file.append))
-                    elif tag == _COMMIT:
+                    elif key == _COMMIT:
                         self._open(pfs_pb2.Commit.FromString(bytes(value)))
-            except (DecodeError, ValueError, IndexError) as error:
+            except (DecodeError, ValueError) as error:
                 raise errors.InvalidArgument(
                     "the stream of files holds bytes that are not a PutFilesRequest; upgrade the client"
                 ) from error

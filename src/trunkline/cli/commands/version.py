@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import __version__
 from trunkline.cli.parsing import TIMEOUT, Command, argument
+from trunkline.errors import DataLoss
 
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
@@ -31,13 +32,18 @@ def version(invocation: Invocation) -> None:
 
 
 def _server_version(invocation: Invocation) -> str:
-    from trunkline.client.protowire import fields
+    from trunkline.protowire import VARINT, WireError, fields, tag
 
     answer = invocation.channel.unary("/versionpb_v2.API/GetVersion", b"", invocation.timeout)
-    parts = dict(fields(answer))
-    additional = parts.get(_ADDITIONAL, b"")
+    try:
+        parts = dict(fields(answer))
+    except WireError as error:
+        raise DataLoss(
+            f"the server sent a message that cannot be read: {error}; upgrade the client"
+        ) from error
+    additional = parts.get(tag(_ADDITIONAL), b"")
     build = bytes(additional).decode() if not isinstance(additional, int) else ""
-    number = ".".join(str(parts.get(field, 0)) for field in (_MAJOR, _MINOR, _MICRO))
+    number = ".".join(str(parts.get(tag(field, VARINT), 0)) for field in (_MAJOR, _MINOR, _MICRO))
     return f"{number} ({build})" if build else number
 
 

@@ -7,7 +7,7 @@ agree. Names are small JSON files that point at hashes, replaced atomically.
 
 ::
 
-    <folder>/names/<name, percent-encoded>.json   {"name": …, "hash": …}
+    <folder>/names/<BLAKE3 of the name>.json      {"name": …, "hash": …}
     <folder>/by-hash/<hash>/definition.json       what workers read: files, and the venv to use
     <folder>/by-hash/<hash>/requirements.txt
     <folder>/by-hash/<hash>/files/<number>
@@ -28,7 +28,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import urllib.parse
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,6 +37,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import blake3
 
 from trunkline.errors import InvalidArgument, NotFound
+from trunkline.model.names import check_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +81,7 @@ class ImageEnvironments:
         self._by_hash = Path(folder) / "by-hash"
         for made in (self._names, self._by_hash):
             made.mkdir(parents=True, exist_ok=True)
+        self._rename_name_files()
         self._lock = threading.Lock()  # guards the two below
         self._builds: dict[str, threading.Thread] = {}
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -99,8 +100,9 @@ class ImageEnvironments:
         Raises:
             InvalidArgument: the name or a path cannot be used.
         """
-        if not name or "\0" in name:
-            raise InvalidArgument(f'image name "{name}" invalid: it is empty or holds NUL; give it a name')
+        if not name:
+            raise InvalidArgument("the image has no name; name it")
+        check_image(name)
         _check_paths([path for path, _, _ in files])
         files = sorted(files)
         content_hash = _hash(requirements, files)
@@ -123,7 +125,7 @@ class ImageEnvironments:
 
     def list(self) -> list[ImageEnvironment]:
         """Return all, by name."""
-        names = sorted(urllib.parse.unquote(file.stem) for file in self._names.glob("*.json"))
+        names = sorted(json.loads(file.read_text("utf-8"))["name"] for file in self._names.glob("*.json"))
         return [image for name in names if (image := self.resolve(name)) is not None]
 
     def delete(self, name: str) -> None:
@@ -158,7 +160,14 @@ class ImageEnvironments:
             build.join()
 
     def _name_file(self, name: str) -> Path:
-        return self._names / (urllib.parse.quote(name, safe="") + ".json")
+        return self._names / f"{blake3.blake3(name.encode()).hexdigest()}.json"
+
+    def _rename_name_files(self) -> None:
+        """Give the files of earlier versions, which were called by the percent-encoded name, their new names."""
+        for file in self._names.glob("*.json"):
+            current = self._name_file(json.loads(file.read_text("utf-8"))["name"])
+            if file != current:
+                file.rename(current)
 
     def _read(self, name: str, content_hash: str) -> ImageEnvironment:
         home = self._by_hash / content_hash

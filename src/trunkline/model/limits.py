@@ -1,0 +1,161 @@
+"""The limits on what a client or a command may make: every one, with its value, in one table.
+
+A limit is an integer that also says its unit and what it bounds; ``docs/limits.md`` is the same table for
+people, and a test compares the two. Whatever takes a text, a list, a number or a tree from outside checks it
+here, before anything is made of it. The functions below raise the one error message of their kind.
+
+Values are chosen so that no real use meets them and so that the largest thing that is allowed leaves a server
+with 4 GiB of memory alive. They are no settings: clients and other servers rely on them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Limit(int):
+    """A limit: its value, its unit and what it bounds."""
+
+    unit: str
+    bounds: str
+
+    def __new__(cls, value: int, unit: str, bounds: str) -> Limit:
+        """Make a limit.
+
+        Args:
+            value: the largest value that is allowed.
+            unit: what is counted.
+            bounds: what has the limit, and why that value where it is not obvious.
+        """
+        limit = super().__new__(cls, value)
+        limit.unit = unit
+        limit.bounds = bounds
+        return limit
+
+
+# --- names and paths -----------------------------------------------------------------------------------
+
+NAME = Limit(128, "characters", "the name of a repo, branch or input; every datum names its repo and branch")
+PIPELINE_NAME = Limit(
+    51,
+    "characters",
+    "the name of a project or pipeline; a Kubernetes label holds 63, less `-v` and a version",
+)
+WORKER_NAME = Limit(63, "characters", "`<project>-<pipeline>-v99`, which names Kubernetes objects")
+IMAGE_NAME = Limit(255, "characters", "an image name, as in container registries")
+PATH_ELEMENT = Limit(255, "bytes", "one name in a path, as in common file systems")
+PATH = Limit(
+    3_500, "bytes", "a file's path; 4,096 on Linux, less the folder of the datum and the input's name"
+)
+PATH_DEPTH = Limit(255, "names", "the depth of a path")
+GLOB = Limit(1_000, "characters", "a glob")
+GLOB_DEPTH = Limit(10, "groups", "groups within groups of a glob")
+GLOB_SEARCHES = Limit(
+    8, "groups", "`*( )`, `+( )` and `!( )` of a glob that has a `!( )`; each costs time for every file"
+)
+GLOB_STEPS = Limit(
+    100_000, "steps", "the search for `*( )`, `+( )` and `!( )` in one path, some 30 milliseconds"
+)
+ANCESTRY_STEPS = Limit(100, "steps", "`^`, `~` and `.` behind a branch or commit")
+
+# --- texts ---------------------------------------------------------------------------------------------
+
+DESCRIPTION = Limit(64 << 10, "bytes", "a description of a project, repo, commit or pipeline")
+REASON = Limit(64 << 10, "bytes", "the error given to `FinishCommit`, the reason given to `StopJob`")
+METADATA = Limit(256 << 10, "bytes", "all metadata of one object, keys and values together")
+LOG_QUERY = Limit(8 << 10, "bytes", "a query for log lines")
+
+# --- pipeline specs ------------------------------------------------------------------------------------
+
+SPEC = Limit(1 << 20, "bytes", "a pipeline spec as JSON; every list of pipelines carries it several times")
+SPEC_DEPTH = Limit(50, "levels", "objects within objects of a spec")
+SPEC_LIST = Limit(10_000, "items", "any list in a spec")
+SPEC_MAP = Limit(1_000, "items", "any map in a spec, such as `transform.env`")
+SPEC_DIGITS = Limit(40, "digits", "a number in a spec")
+INPUTS = Limit(64, "inputs", "pfs and cron inputs of a pipeline; each is a branch that starts jobs")
+ARGUMENT = Limit(131_071, "bytes", "one argument or `NAME=value` of a command, as in Linux")
+WORKERS = Limit(10_000, "workers", "`parallelism_spec.constant`")
+DATUM_TRIES = Limit(1_000, "tries", "`datum_tries`")
+TIMEOUT = Limit(315_360_000, "seconds", "a timeout: ten years")
+CPU = Limit(10_000, "CPUs", "`cpu` and `gpu.number` of resource requests and limits")
+MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and limits")
+
+# --- data ----------------------------------------------------------------------------------------------
+
+DATUMS = Limit(
+    5_000_000, "datums", "datums of a job, counted before they are made; a cross multiplies its sides"
+)
+LISTED_DATUMS = Limit(
+    1_000_000, "datums", "datums of an input that `ListDatum` previews; they are sorted in memory"
+)
+FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
+DATUM_OUTPUTS = Limit(10_000_000, "files", "output files of a datum")
+IMAGE_FILES = Limit(100_000, "files", "files that an image brings")
+IMAGE_BYTES = Limit(256 << 20, "bytes", "content of the files that an image brings; data belongs in repos")
+
+
+#: Every limit by its name.
+TABLE: dict[str, Limit] = {name: value for name, value in globals().items() if isinstance(value, Limit)}
+
+
+def check_text(text: str, limit: Limit, what: str) -> str:
+    """Return a text that is within its limit of bytes.
+
+    Args:
+        text: the text.
+        limit: the most bytes of its UTF-8 form.
+        what: what the text is, to begin the message with.
+
+    Raises:
+        InvalidArgument: it is longer.
+    """
+    # At most four bytes a character, so that nearly every text is within its limit without being encoded.
+    if 4 * len(text) > limit:
+        size = len(text.encode(errors="replace"))
+        if size > limit:
+            raise beyond(what, size, limit, "shorten it")
+    return text
+
+
+def check_metadata(metadata: Mapping[str, str], what: str) -> None:
+    """Check that the metadata of an object is within its limit.
+
+    Raises:
+        InvalidArgument: keys and values together are longer.
+    """
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
+    if size > METADATA:
+        raise beyond(f"the metadata of {what}", size, METADATA, "remove keys or shorten values")
+
+
+def check_count(count: int, limit: Limit, what: str, remedy: str) -> None:
+    """Check a number that counts something.
+
+    Args:
+        count: the number.
+        limit: the largest that is allowed.
+        what: what has so many, to begin the message with.
+        remedy: how to get below the limit.
+
+    Raises:
+        InvalidArgument: it is larger.
+    """
+    if count > limit:
+        raise beyond(what, count, limit, remedy)
+
+
+def beyond(what: str, size: int, limit: Limit, remedy: str) -> InvalidArgument:
+    """Return the error for something that is beyond its limit.
+
+    Args:
+        what: what is too large.
+        size: how large it is.
+        limit: the limit.
+        remedy: how to get below it.
+    """
+    return InvalidArgument(f"{what} has {size:,} {limit.unit}, the limit is {limit:,}; {remedy}")
