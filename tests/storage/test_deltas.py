@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from storage_world import TINY, World, noise
 
+from trunkline.errors import InvalidArgument
+from trunkline.model import limits
 from trunkline.storage import chunk_lists, files
 from trunkline.storage import deltas as deltas_module
 from trunkline.storage.apply_deltas import apply_deltas
@@ -265,3 +267,32 @@ def test_a_long_file_goes_on_where_it_was_left(world: World) -> None:
             delta.add("/other", "default", b"x")
 
     assert world.apply(EMPTY, say).tree == world.files({"/f": b"".join(pieces), "/other": b"x" * 18})
+
+
+def test_a_file_cannot_get_more_chunks_than_the_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is appended to itself again and again would double its chunk list each time."""
+    monkeypatch.setattr(chunk_lists.limits, "FILE_CHUNKS", limits.Limit(8, "chunks", "a small limit"))
+    writer = world.store.writer()
+    value = chunk_lists.cut(writer, [noise(5 << 20)])
+    delta = DeltaWriter(world.trees, writer)
+
+    delta.copy("/a", "default", value, append=True)
+    with pytest.raises(InvalidArgument, match="/a"):
+        delta.copy("/a", "default", value * 2, append=True)
+
+
+def test_layers_that_make_a_file_too_long_are_a_problem_of_their_commit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_lists.limits, "FILE_CHUNKS", limits.Limit(8, "chunks", "a small limit"))
+    writer = world.store.writer()
+    value = chunk_lists.cut(writer, [noise(5 << 20)])
+    layers = []
+    for _ in range(3):
+        delta = DeltaWriter(world.trees, writer)
+        delta.copy("/a", "default", value, append=True)
+        layers += delta.finish()
+
+    applied = apply_deltas(world.trees.through(writer), writer, EMPTY, layers)
+
+    assert applied.problem is not None

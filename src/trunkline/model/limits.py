@@ -47,7 +47,7 @@ PIPELINE_NAME = Limit(
     "the name of a project or pipeline; a Kubernetes label holds 63, less `-v` and a version",
 )
 WORKER_NAME = Limit(63, "characters", "`<project>-<pipeline>-v99`, which names Kubernetes objects")
-IMAGE_NAME = Limit(255, "characters", "an image name, as in container registries")
+IMAGE_NAME = Limit(512, "characters", "an image name: 255 in container registries, then tag and digest")
 PATH_ELEMENT = Limit(255, "bytes", "one name in a path, as in common file systems")
 PATH = Limit(
     3_500, "bytes", "a file's path; 4,096 on Linux, less the folder of the datum and the input's name"
@@ -87,14 +87,7 @@ MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and l
 
 # --- data ----------------------------------------------------------------------------------------------
 
-DATUMS = Limit(
-    5_000_000, "datums", "datums of a job, counted before they are made; a cross multiplies its sides"
-)
-LISTED_DATUMS = Limit(
-    1_000_000, "datums", "datums of an input that `ListDatum` previews; they are sorted in memory"
-)
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
-DATUM_OUTPUTS = Limit(10_000_000, "files", "output files of a datum")
 IMAGE_FILES = Limit(100_000, "files", "files that an image brings")
 IMAGE_BYTES = Limit(256 << 20, "bytes", "content of the files that an image brings; data belongs in repos")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from trunkline.errors import InvalidArgument
 from trunkline.storage import chunk_lists
 from trunkline.storage.deltas import APPEND, DELETE_TAGGED, DELTA, REPLACE
 from trunkline.storage.segments import EMPTY
@@ -50,12 +51,26 @@ def apply_deltas(trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequen
         deltas: as ``DeltaWriter.finish`` returned them, those of several writers one after the other.
     """
     trees = trees.through(writer)
+    try:
+        tree = _apply(trees, writer, base, deltas)
+    except _TooManyChunks as error:
+        return Applied(base, error.message)
+    return Applied(tree, find_problem(trees, base, tree))
+
+
+class _TooManyChunks(Exception):
+    """A file would have more chunks than the limit."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def _apply(trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
     deltas = [delta for delta in deltas if delta != EMPTY]
     if base == EMPTY and len(deltas) == 1:
-        tree = trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
-    else:
-        tree = trees.merge(writer, base, _joined(writer, _changes(trees, base, deltas)))
-    return Applied(tree, find_problem(trees, base, tree))
+        return trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
+    return trees.merge(writer, base, _joined(writer, _changes(trees, base, deltas)))
 
 
 def find_problem(trees: Trees, base: TreeId, tree: TreeId) -> str | None:
@@ -165,6 +180,10 @@ def _joined(
                 yield key, None
                 continue
             content = b""
+            try:
+                chunk_lists.check_size(sum(map(len, parts)), key.partition(b"\0")[0].decode())
+            except InvalidArgument as error:
+                raise _TooManyChunks(error.message) from error
             for part in parts:
                 content = chunk_lists.concat(writer, content, part)
             yield key, content

@@ -12,12 +12,31 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from trunkline.chunking import REF, Chunker
+from trunkline.errors import InvalidArgument
+from trunkline.model import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trunkline.storage.chunks import ChunkId
     from trunkline.storage.packing import ChunkWriter
+
+
+def check_size(size: int, path: str) -> None:
+    """Check that a file does not get more chunks than it may have.
+
+    Args:
+        size: bytes of its chunk list.
+        path: the file.
+
+    Raises:
+        InvalidArgument: there are more.
+    """
+    if size > limits.FILE_CHUNKS * REF.size:
+        raise InvalidArgument(
+            f'file "{path}" would have {size // REF.size:,} chunks, the limit is {limits.FILE_CHUNKS:,}; split it into'
+            " several files"
+        )
 
 
 def chunks_of(value: bytes) -> list[tuple[ChunkId, int]]:

@@ -45,6 +45,11 @@ def row_key(path: str, tag: str) -> bytes:
     return f"{path}\0{tag}".encode()
 
 
+def path_of(key: bytes) -> str:
+    """Return the path of a row's key."""
+    return key.partition(b"\0")[0].decode()
+
+
 class DeltaWriter:
     """Takes one stream of changes, in order. Used by one thread at a time.
 
@@ -196,6 +201,7 @@ class DeltaWriter:
     def _put(self, key: bytes, value: bytes) -> None:
         """Append chunks to a file."""
         old = self._rows.get(key)
+        chunk_lists.check_size(len(old or b"") + len(value), path_of(key))
         if old is None:
             self._rows[key] = APPEND + value
         elif old == DELETE_TAGGED:
@@ -239,10 +245,14 @@ class _OpenFile:
         self._chunker = Chunker()
         #: Kind, then the chunks so far.
         self._row = [row]
+        self._row_size = len(row)
 
     def feed(self, data: Data) -> None:
         """Append bytes."""
-        self._row.append(chunk_lists.store(self._writer, self._chunker.feed(data)))
+        more = chunk_lists.store(self._writer, self._chunker.feed(data))
+        self._row_size += len(more)
+        chunk_lists.check_size(self._row_size, path_of(self.key))
+        self._row.append(more)
 
     def finish(self) -> bytes:
         """Return the row."""
