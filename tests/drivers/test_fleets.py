@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,70 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
 
 
 # image environments
+
+
+def test_what_an_earlier_server_left_and_cannot_be_removed_does_not_stop_a_start(
+    server, images, tmp_path, caplog
+):
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a mount that resists")
+    stuck = tmp_path / "fleet" / "scratch" / f"{1:032x}" / "mounted"
+    stuck.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "x", stuck], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine allows no mounts")
+    try:
+        fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+        fleet.start(spec(1))
+        wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
+        fleet.close(0.0)
+    finally:
+        for left in (tmp_path / "fleet" / "scratch").rglob("mounted"):
+            subprocess.run(["umount", left], check=True)
+
+    assert [left.name for left in (tmp_path / "fleet" / "scratch").iterdir()] == [f"abandoned-{1:032x}"]
+    assert "cannot remove" in caplog.text
+
+
+def test_a_deep_tree_that_a_worker_left_is_removed(server, images, tmp_path):
+    left = tmp_path / "fleet" / "scratch" / f"{1:032x}"
+    left.mkdir(parents=True)
+    parent = os.open(left, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("deep", dir_fd=parent)
+        inner = os.open("deep", os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = inner
+    os.close(parent)
+
+    fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+    fleet.close(0.0)
+
+    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+
+
+def test_nobody_else_may_enter_the_folders_of_the_fleet(server, fleet, tmp_path):
+    fleet.start(spec(1))
+    wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
+
+    folders = (
+        tmp_path / "fleet" / "scratch",
+        tmp_path / "fleet" / "logs",
+        *(tmp_path / "fleet" / "scratch").iterdir(),
+    )
+    logs = (tmp_path / "fleet" / "logs").iterdir()
+
+    assert {path.stat().st_mode & 0o077 for path in (*folders, *logs)} == {0}
+
+
+def test_the_environment_of_a_worker_does_not_hold_its_token(server, fleet, tmp_path):
+    fleet.start(replace(spec(1), token="hush-hush-token"))
+    server.wait_until(lambda: server.registered)
+
+    environment = Path(f"/proc/{server.registered[0]}/environ").read_bytes()
+
+    assert b"hush-hush-token" not in environment
+    assert server.metadata[0]["worker-token"] == "hush-hush-token"
 
 
 def test_a_command_runs_with_the_packages_and_files_of_its_image(server, fleet, images, tmp_path):

@@ -150,6 +150,7 @@ def test_the_environment_is_the_one_of_the_contract_and_nothing_else(server, wor
         "PACH_JOB_ID": made.job_id,
         "PACH_OUTPUT_COMMIT_ID": made.output_commit_id,
         "PFS_ROOT": "/pfs",
+        "PYTHONUNBUFFERED": "1",
         "PPS_PIPELINE_NAME": "edges",
         "PPS_PROJECT_NAME": "default",
         "images": "/pfs/images/f",

@@ -61,6 +61,8 @@ class Workers:
         self.restarts = 0
         self.launcher: Path | None = None
         self.stderr = folder / "stderr"
+        #: As the fleet does it; otherwise the token is a variable, as in a pod.
+        self.token_by_pipe = False
 
     def start(self) -> subprocess.Popen[bytes]:
         if self.launcher:
@@ -81,14 +83,22 @@ class Workers:
         if self.image:
             variables["TRUNKLINE_IMAGE_DESCRIPTION"] = str(self._describe())
         become = [] if self.user == os.geteuid() else SETPRIV
+        reader = None
+        if self.token_by_pipe:
+            reader, writer = os.pipe()
+            os.write(writer, variables.pop("TRUNKLINE_WORKER_TOKEN").encode())
+            os.close(writer)
         with self.stderr.open("ab") as stderr:
             process = subprocess.Popen(
                 [*self.wrapper, *become, sys.executable, "-P", "-m", "trunkline.worker"],
                 env=variables,
                 cwd="/",
                 start_new_session=True,
+                stdin=reader,
                 stderr=stderr,
             )
+        if reader is not None:
+            os.close(reader)
         self.processes.append(process)
         return process
 

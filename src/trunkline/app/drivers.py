@@ -83,8 +83,11 @@ def fleet(
     """
     if settings.fleet == "processes":
         folder = settings.data.absolute() / "fleet"
+        hidden = [str(settings.data.resolve())]
+        if settings.store.startswith("file:///"):
+            hidden.append(str(Path(unquote(settings.store.removeprefix("file://"))).resolve()))
         processes = ProcessFleet(
-            settings.advertise or address, folder, images, settings.capacity_memory, supervisor
+            settings.advertise or address, folder, images, settings.capacity_memory, supervisor, hidden
         )
         return _rehearsed(processes, settings) if settings.rehearse else processes
     if settings.rehearse:

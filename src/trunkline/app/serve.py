@@ -26,6 +26,7 @@ from trunkline.app import drivers
 from trunkline.app.clock import SystemClock
 from trunkline.app.stopping import Stop
 from trunkline.drivers.fleets.images import ImageEnvironments
+from trunkline.linux import libc
 from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
@@ -293,6 +294,7 @@ def main(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) 
         logging.getLogger(chatty).setLevel(logging.WARNING)
     failpoints.arm_from_environment()
     os.umask(0o077)  # what is kept is nobody else's to read
+    libc.hide_memory()  # its environment may hold the secrets of the store and the database
     sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.run(serve(settings, exit_code))
     stop.finish()

@@ -161,7 +161,7 @@ class DatumRunner:
         given = self._assignment.command
         datum = self._assignment.datums[position]
         tmp = place.tmp if place.in_memory else place.tmp.replace(place.root, self._world.pfs, 1)
-        env = environment.of_datum(self._world, tmp, self._assignment, datum)
+        env = environment.of_datum(self._world.variables, self._world.pfs, tmp, self._assignment, datum)
         ending = self._execute(position, given.cmd, given.stdin, env, place)
         if ending.succeeded(given.accept_return_code):
             return

@@ -11,9 +11,12 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trunkline.rpc.gen import worker_api_pb2 as pb
-    from trunkline.worker.sandbox import Sandbox
+    from collections.abc import Mapping
 
+    from trunkline.rpc.gen import worker_api_pb2 as pb
+
+#: Otherwise what a Python program prints shows late, and is lost when the program is killed.
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -24,23 +27,25 @@ def of_machine(venv: str) -> dict[str, str]:
         "PATH": f"{venv}/bin:{path}" if venv else path,
         "HOME": os.environ.get("HOME", "/"),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-    }
+    } | UNBUFFERED
     if venv:
         variables["VIRTUAL_ENV"] = venv
     return variables
 
 
-def of_datum(world: Sandbox, tmp: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
+def of_datum(
+    base: Mapping[str, str], pfs: str, tmp: str, assignment: pb.Assignment, datum: pb.Datum
+) -> dict[str, str]:
     """Return all variables for one datum.
 
     Args:
-        world: what the command sees, with the datum shown.
+        base: those that do not depend on the datum or the pipeline.
+        pfs: where the command finds the datum.
         tmp: folder for temporary files.
         assignment: the claimed run that the datum belongs to.
         datum: the datum.
     """
-    pfs = world.pfs
-    variables = world.variables | {"TMPDIR": tmp} | dict(assignment.command.env)
+    variables = dict(base) | {"TMPDIR": tmp} | dict(assignment.command.env)
     variables |= {
         "PACH_IN_WORKER": "true",
         "PFS_ROOT": pfs,

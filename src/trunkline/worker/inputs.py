@@ -20,6 +20,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError, Unauthenticated
+from trunkline.linux import file_trees
 from trunkline.worker import files
 from trunkline.worker.api import patiently
 from trunkline.worker.circuit_breaker import StoreUnreachable
@@ -106,14 +107,14 @@ class Inputs:
         for item in set(self._assignment.datums[position].items):
             self._uses[item] -= 1
             if self._uses[item] == 0 and item in self._shared:
-                files.remove_tree(self._shared.pop(item))
+                file_trees.remove_tree(self._shared.pop(item))
 
     def close(self) -> None:
         """Remove what has not been taken."""
         for place in self._ready.values():
             self._places.take_back(place)
         for folder in self._shared.values():
-            files.remove_tree(folder)
+            file_trees.remove_tree(folder)
 
     def _plan(self, first: int) -> list[int]:
         """Return the datums to fetch for now, beginning with ``first``."""
@@ -181,7 +182,7 @@ class Inputs:
             for place in places.values():
                 self._places.take_back(place)
             for folder in shared.values():
-                files.remove_tree(folder)
+                file_trees.remove_tree(folder)
             raise
         self._shared |= shared
         return places

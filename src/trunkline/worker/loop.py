@@ -35,8 +35,16 @@ class _Stop(BaseException):
 class Worker:
     """One worker process after it has entered its world."""
 
-    def __init__(self, settings: Settings, world: Sandbox) -> None:
+    def __init__(self, settings: Settings, world: Sandbox, pid: int) -> None:
+        """Connect to the server.
+
+        Args:
+            settings: the worker's.
+            world: where its commands run.
+            pid: of the process that the fleet started: this one, or the one outside its PID namespace.
+        """
         self._settings = settings
+        self._pid = pid
         self._world = world
         self._interrupts = Interrupts()
         self._api = self._connect()
@@ -73,7 +81,7 @@ class Worker:
         try:
             while True:
                 try:
-                    return patiently(lambda: self._api.register(os.getpid()), self._interrupts)
+                    return patiently(lambda: self._api.register(self._pid), self._interrupts)
                 except TrunklineError as error:
                     if not error.retryable or time.monotonic() > deadline:
                         raise
@@ -110,7 +118,8 @@ class Worker:
     def _on_sigterm(self, number: int, frame: object) -> None:
         del number, frame
         parent = self._settings.parent
-        orphaned = bool(parent) and os.getppid() != parent
+        # In a PID namespace the process outside sees to that.
+        orphaned = bool(parent) and os.getpid() == self._pid and os.getppid() != parent
         self._interrupts.raise_flag(retire=True, abandon=orphaned)
         if not self._told_to_go:
             self._told_to_go = True

@@ -1,8 +1,8 @@
 """The worker process, in the order that its privileges and its start-up time dictate.
 
-First the world its commands will see: a private root must be made before a second thread exists and before
-anything heavy is imported. Only then the client, the messages and the loop. The process ends with the one
-that started it.
+First the sandbox of its commands: namespaces must be made before a second thread exists and before anything
+heavy is imported. Only then the client, the messages and the loop. The process ends with the one that started
+it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError
-from trunkline.worker import libc, sandbox, settings
+from trunkline.linux import libc
+from trunkline.worker import capabilities, files, root, sandbox, settings, supervisor
+
+if TYPE_CHECKING:
+    from trunkline.worker.sandbox import Sandbox
+    from trunkline.worker.settings import Settings
 
 
 def main() -> int:
     """Be a worker; return the exit code."""
+    pid = os.getpid()
     try:
         given = settings.take(os.environ)
-        here = sandbox.enter(given)
+        here = _enter(given)
     except TrunklineError as error:
         sys.stderr.write(f"worker: {error.message}\n")
         return 2
+    capabilities.restrict_commands()
     # After the namespaces are made, because new credentials clear what follows.
     libc.hide_memory()
     libc.adopt_orphans()
-    if given.parent:
+    if os.getpid() == pid and given.parent:
         libc.die_with_parent(signal.SIGTERM)
         if os.getppid() != given.parent:
             return 1  # it died before it could be watched
@@ -34,4 +42,61 @@ def main() -> int:
 
     from trunkline.worker.loop import Worker
 
-    return Worker(given, here).run()
+    return Worker(given, here, pid).run()
+
+
+def _enter(given: Settings) -> Sandbox:
+    """Make the sandbox of the commands and move this process into it."""
+    if given.launcher:
+        from trunkline.worker import pod_sandbox  # a process worker starts without it
+
+        return pod_sandbox.enter(given)
+    lack = "TRUNKLINE_NO_NAMESPACES is set"
+    if given.namespaces:
+        staging = os.path.join(given.scratch, "root")
+        os.makedirs(staging, exist_ok=True)
+        try:
+            root.enter(staging, given.image.files, given.memory, given.worker_id, _cover(given))
+        except root.RootUnavailable as error:
+            lack = error.reason
+        else:
+            return _enter_processes(given)
+    folder = os.path.join(given.scratch, "image")
+    os.makedirs(folder, exist_ok=True)
+    real_paths = {}
+    for laid in given.image.files:
+        path = os.path.join(
+            files.make_folders(folder, os.path.dirname(laid.path)), os.path.basename(laid.path)
+        )
+        files.copy_file(laid.source, path)
+        os.chmod(path, laid.mode)
+        real_paths[laid.path] = path
+    _write_namespace(given.scratch)
+    return sandbox.HostSandbox(given, lack, real_paths)
+
+
+def _enter_processes(given: Settings) -> Sandbox:
+    """Add a PID namespace to the private root, if the kernel allows it."""
+    _write_namespace(given.scratch)
+    if not supervisor.enter(given.parent):
+        lack = "this machine does not let workers have a PID namespace; commands see its processes"
+        return sandbox.NamespaceSandbox(given, own_processes=False, lack=lack)
+    if not root.show_own_processes():
+        lack = "this machine does not let workers have a /proc of their own; commands see its processes"
+        return sandbox.NamespaceSandbox(given, own_processes=True, lack=lack)
+    return sandbox.NamespaceSandbox(given, own_processes=True, lack="")
+
+
+def _cover(given: Settings) -> root.Cover:
+    folders = [os.path.realpath(folder) for folder in given.hidden if os.path.isdir(folder)]
+    outermost = [folder for folder in folders if not any(folder.startswith(other + "/") for other in folders)]
+    readable = [os.path.realpath(path) for path in given.readable]
+    if given.image.venv:
+        readable.append(os.path.realpath(given.image.venv))
+    return root.Cover(outermost, [os.path.realpath(given.scratch)], readable)
+
+
+def _write_namespace(scratch: str) -> None:
+    """Write down which mount namespace this is, so that the fleet can find what outlives a killed worker."""
+    with open(os.path.join(scratch, "namespace"), "w", encoding="ascii") as file:
+        file.write(os.readlink("/proc/self/ns/mnt"))

@@ -24,7 +24,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import FailedPrecondition
-from trunkline.worker import files
+from trunkline.linux import file_trees
+from trunkline.worker import environment
 from trunkline.worker.command import CannotStart, ExecutorLost, Outcome, StartFailure, stdin_file
 from trunkline.worker.interrupts import Interrupted
 from trunkline.worker.sandbox import Sandbox
@@ -334,7 +335,7 @@ class PodScratchPool(ScratchPool):
             os.rename(entry.path, kept)
             self._files.append(kept)
         if not kept_all:
-            files.empty(folder)
+            file_trees.empty(folder)
 
     def take_back(self, place: DatumDir) -> None:
         """Empty a place for the next datum, or remove it when the command made it into something else.
@@ -351,7 +352,7 @@ class PodScratchPool(ScratchPool):
             for folder in inputs:
                 self._keep_files(folder)
             for folder in (found["out"], place.tmp):
-                files.empty(folder)
+                file_trees.empty(folder)
             for folder, mode in zip(folders, modes, strict=True):
                 if mode != 0o777:
                     os.chmod(folder, 0o777)
@@ -375,7 +376,7 @@ def _mode(path: str) -> int | None:
 
 def _remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
-        files.remove_tree(path)
+        file_trees.remove_tree(path)
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -393,7 +394,7 @@ class PodSandbox(Sandbox):
             hidden: the worker's own folder in it.
             fixed: entries of ``pfs`` that were there before: mounts, for instance.
         """
-        super().__init__(launcher, PodScratchPool(hidden), {}, [])
+        super().__init__(launcher, PodScratchPool(hidden), environment.UNBUFFERED, [])
         self._launcher = launcher
         self._pfs = pfs
         self._fixed = {os.path.basename(hidden), *fixed}
@@ -472,7 +473,7 @@ def enter(settings: Settings) -> PodSandbox:
     except ExecutorLost as error:
         raise FailedPrecondition(str(error)) from None
     os.makedirs(hidden, mode=0o711, exist_ok=True)
-    files.empty(hidden)
+    file_trees.empty(hidden)
     fixed = [name for name in os.listdir(pfs) if name != os.path.basename(hidden)]
     return PodSandbox(launcher, pfs, hidden, fixed)
 

@@ -1,10 +1,11 @@
 """The private root: a file system that looks like the host's and belongs to one worker alone.
 
-A tmpfs becomes ``/`` of a mount namespace of the worker's own. The host's top folders are bound in, its
-top links recreated, ``/pfs`` added, and the files of the image environment laid over at their absolute
-paths. Where such a file lies inside a folder of the host (``/usr/local/bin/x``), each folder on the way
-becomes a real one in the tmpfs with its other entries bound in. So ``/pfs`` and ``/edges.py`` exist for
-the command and for nobody else, and nothing is ever created on the host.
+A tmpfs becomes ``/`` of a mount namespace of the worker's own. The host's top folders are bound in, its top
+links recreated, ``/pfs`` added, and the files of the image environment laid over at their absolute paths. Where
+such a file lies inside a folder of the host (``/usr/local/bin/x``), each folder on the way becomes a real one in
+the tmpfs with its other entries bound in. So ``/pfs`` and ``/edges.py`` exist for the command and for nobody
+else, and nothing is ever created on the host. Two parts of the host are left out: folders that are covered, such
+as the server's data, and ``/dev``, which is made anew with the harmless devices.
 
 Why not an overlay file system: unprivileged ones are forbidden or broken on too many kernels. Why bind
 mounts that follow the host ("slave") rather than private copies: what the host unmounts later must not
@@ -24,11 +25,11 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import FailedPrecondition
+from trunkline.linux import libc
 from trunkline.worker import files as fs
-from trunkline.worker import libc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: Where commands find their data.
 PFS = "/pfs"
@@ -36,6 +37,18 @@ PFS = "/pfs"
 #: Bytes of memory for small inputs and for what commands write beside the host's folders, if the worker
 #: has not asked for more. Nothing is used before it is written.
 _LEAST_MEMORY = 256 << 20
+
+#: Devices that every program may use.
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+#: Devices that compute: they begin with one of these.
+_COMPUTE_DEVICES = ("nvidia", "dri", "kfd", "accel")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
 
 #: Folders that are to be made or bound below one folder: a file, a folder with more, or an empty folder.
 _Layout = dict[str, "LaidFile | _Layout | None"]
@@ -64,7 +77,24 @@ class LaidFile(NamedTuple):
     mode: int
 
 
-def enter(staging: str, files: Iterable[LaidFile], memory: int = 0, name: str = "trunkline") -> None:
+class Cover(NamedTuple):
+    """Folders of the host that the private root shows empty, and what of them it shows all the same."""
+
+    #: Absolute paths without links.
+    folders: Sequence[str] = ()
+    #: Paths in them that stay visible and can be written.
+    writable: Sequence[str] = ()
+    #: Paths in them that stay visible and can only be read.
+    readable: Sequence[str] = ()
+
+
+def enter(
+    staging: str,
+    files: Iterable[LaidFile],
+    memory: int = 0,
+    name: str = "trunkline",
+    cover: Cover | None = None,
+) -> None:
     """Move this process into a private root; the current directory becomes ``/``.
 
     Args:
@@ -72,6 +102,7 @@ def enter(staging: str, files: Iterable[LaidFile], memory: int = 0, name: str = 
         files: what to lay over the host's files; they are copied.
         memory: bytes that the worker has asked for; what is written to the root counts against them.
         name: what the root is called in the list of mounts, by which the fleet knows whose it is.
+        cover: folders that commands must not see.
 
     Raises:
         RootUnavailable: namespaces or mounts are forbidden here; the process sees the host as before.
@@ -86,12 +117,80 @@ def enter(staging: str, files: Iterable[LaidFile], memory: int = 0, name: str = 
         libc.mount(None, staging, None, libc.MS_UNBINDABLE)
     except OSError as error:
         raise RootUnavailable(error.strerror or str(error)) from error
-    _lay("/", staging, _layout(files))
+    try:
+        _lay("/", staging, _layout(files))
+        _make_devices(f"{staging}/dev", size)
+        if cover is not None:
+            _cover(staging, cover)
+    except OSError as error:
+        libc.umount(staging, libc.MNT_DETACH)
+        raise RootUnavailable(str(error)) from error
     os.chdir(staging)
     libc.pivot_root(".", ".")
     libc.umount(".", libc.MNT_DETACH)
     os.chdir("/")
     libc.mount(None, "/", None, libc.MS_PRIVATE)
+
+
+def show_own_processes() -> bool:
+    """Mount a ``/proc`` of this process's PID namespace; return whether the kernel allows it."""
+    try:
+        libc.mount("proc", "/proc", "proc", libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
+    except OSError:
+        return False  # parts of the host's are masked, as in a container
+    return True
+
+
+def _make_devices(folder: str, size: int) -> None:
+    """Make a ``/dev`` with the harmless devices and those that compute."""
+    host = os.listdir("/dev") if os.path.isdir("/dev") else []
+    for device in host:
+        if device in _DEVICES or device.startswith(_COMPUTE_DEVICES):
+            place = f"{folder}/{device}"
+            _stand_in(place, os.path.isdir(f"/dev/{device}"))
+            with contextlib.suppress(OSError):
+                libc.mount(f"/dev/{device}", place, None, libc.MS_BIND | libc.MS_REC)
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(target, f"{folder}/{name}")
+    os.mkdir(f"{folder}/shm")
+    os.mkdir(f"{folder}/pts")
+    with contextlib.suppress(OSError):  # commands do without shared memory and terminals then
+        options = f"mode=1777,size={size}"
+        libc.mount("shm", f"{folder}/shm", "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, options)
+        options = "newinstance,ptmxmode=0666,mode=0620"
+        libc.mount("devpts", f"{folder}/pts", "devpts", libc.MS_NOSUID | libc.MS_NOEXEC, options)
+
+
+def _cover(staging: str, cover: Cover) -> None:
+    """Show the folders empty but for the exceptions."""
+    exceptions = [(path, False) for path in cover.writable] + [(path, True) for path in cover.readable]
+    # Opened before they are covered: a descriptor can be bound although no path leads to it.
+    sources = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path, _ in exceptions}
+    for folder in cover.folders:
+        place = staging + folder
+        libc.mount("hidden", place, "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, "mode=755,size=1m")
+        for path, read_only in exceptions:
+            if path.startswith(folder + "/"):
+                os.makedirs(staging + path, exist_ok=True)
+                libc.mount(f"/proc/self/fd/{sources[path]}", staging + path, None, libc.MS_BIND | libc.MS_REC)
+                if read_only:
+                    _forbid_writing(staging + path)
+        _forbid_writing(place)
+    for descriptor in sources.values():
+        os.close(descriptor)
+
+
+def _forbid_writing(place: str) -> None:
+    # In a user namespace the kernel lets a mount keep its restrictions and none be lifted.
+    kept = os.statvfs(place).f_flag & (libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
+    times = os.statvfs(place).f_flag
+    for flag, status in (
+        (libc.MS_NOATIME, os.ST_NOATIME),
+        (libc.MS_NODIRATIME, os.ST_NODIRATIME),
+        (libc.MS_RELATIME, os.ST_RELATIME),
+    ):
+        kept |= flag if times & status else 0
+    libc.mount(None, place, None, libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | kept)
 
 
 def _unshare() -> None:
@@ -124,6 +223,7 @@ def _layout(files: list[LaidFile]) -> _Layout:
                 here = deeper
         here[name] = file
     layout[PFS[1:]] = None
+    layout["dev"] = None
     return layout
 
 
@@ -153,11 +253,16 @@ def _show(entry: os.DirEntry[str], place: str) -> None:
     if entry.is_symlink():
         os.symlink(os.readlink(entry.path), place)
         return
-    if entry.is_dir(follow_symlinks=False):
-        os.mkdir(place)
-    else:
-        os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o600))
+    _stand_in(place, entry.is_dir(follow_symlinks=False))
     # A dead network mount, another user's FUSE mount or an entry that went away meanwhile cannot be bound:
     # this user cannot look into it on the host either, so the empty stand-in hides nothing from commands.
     with contextlib.suppress(OSError):
         libc.mount(entry.path, place, None, libc.MS_BIND | libc.MS_REC)
+
+
+def _stand_in(place: str, is_folder: bool) -> None:
+    """Make something that a folder or file of the host can be bound to."""
+    if is_folder:
+        os.mkdir(place)
+    else:
+        os.close(os.open(place, os.O_CREAT | os.O_WRONLY, 0o600))

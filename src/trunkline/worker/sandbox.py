@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from trunkline.worker import environment, files, libc, root, subprocesses
+from trunkline.linux import libc
+from trunkline.worker import environment, process_reaper, subprocesses
 from trunkline.worker.root import PFS
 from trunkline.worker.scratch import ScratchPool
 
@@ -93,12 +94,20 @@ class Sandbox:
 class NamespaceSandbox(Sandbox):
     """The worker and its commands have a root of their own, with /pfs in it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, own_processes: bool, lack: str) -> None:
+        """Use the private root that this process has entered.
+
+        Args:
+            settings: the worker's.
+            own_processes: whether commands have a PID namespace.
+            lack: what of the isolation this machine does not allow; empty when nothing.
+        """
+        reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
         super().__init__(
-            subprocesses.SpawnExecutor(),
+            subprocesses.SpawnExecutor(reaper),
             ScratchPool(settings.scratch, has_memory=True),
             environment.of_machine(settings.image.venv),
-            _notes(settings, ""),
+            _notes(settings, lack),
         )
         self._shown = False
 
@@ -128,10 +137,10 @@ class HostSandbox(Sandbox):
     def __init__(self, settings: Settings, lack: str, image_files: Mapping[str, str]) -> None:
         """``image_files`` maps paths in the image to the real ones; ``lack`` says why there is no root."""
         super().__init__(
-            subprocesses.SpawnExecutor(),
+            subprocesses.SpawnExecutor(process_reaper.end_descendants),
             ScratchPool(settings.scratch, has_memory=False),
             environment.of_machine(settings.image.venv),
-            _notes(settings, lack),
+            [*_notes(settings, ""), _no_root(lack)],
         )
         self._image_files = image_files
         self._shown = ""
@@ -155,44 +164,6 @@ class HostSandbox(Sandbox):
         return self._image_files.get(argument) or super().real(argument)
 
 
-def enter(settings: Settings) -> Sandbox:
-    """Move this process into the world its commands will see."""
-    if settings.launcher:
-        from trunkline.worker import pod_sandbox  # a process worker starts without it
-
-        return pod_sandbox.enter(settings)
-    image = settings.image
-    lack = "TRUNKLINE_NO_NAMESPACES is set"
-    if settings.namespaces:
-        staging = os.path.join(settings.scratch, "root")
-        os.makedirs(staging, exist_ok=True)
-        try:
-            root.enter(staging, image.files, settings.memory, settings.worker_id)
-        except root.RootUnavailable as error:
-            lack = error.reason
-        else:
-            _leave_name(settings.scratch)
-            return NamespaceSandbox(settings)
-    folder = os.path.join(settings.scratch, "image")
-    os.makedirs(folder, exist_ok=True)
-    real_paths = {}
-    for laid in image.files:
-        place = os.path.join(
-            files.make_folders(folder, os.path.dirname(laid.path)), os.path.basename(laid.path)
-        )
-        files.copy_file(laid.source, place)
-        os.chmod(place, laid.mode)
-        real_paths[laid.path] = place
-    _leave_name(settings.scratch)
-    return HostSandbox(settings, lack, real_paths)
-
-
-def _leave_name(scratch: str) -> None:
-    """Write down which mount namespace this is, so that the fleet can find what outlives a killed worker."""
-    with open(os.path.join(scratch, "namespace"), "w", encoding="ascii") as file:
-        file.write(os.readlink("/proc/self/ns/mnt"))
-
-
 def _notes(settings: Settings, lack: str) -> list[str]:
     notes = []
     if settings.image.name and not settings.image.known:
@@ -200,8 +171,12 @@ def _notes(settings: Settings, lack: str) -> list[str]:
             f'image "{settings.image.name}" is not known here; commands run on this machine\'s own tools'
         )
     if lack:
-        notes.append(
-            f"this machine does not let workers have a private root ({lack}); "
-            f"commands find /pfs in the folder that $PFS_ROOT names"
-        )
+        notes.append(lack)
     return notes
+
+
+def _no_root(lack: str) -> str:
+    return (
+        f"this machine does not let workers have a private root ({lack}); "
+        f"commands find /pfs in the folder that $PFS_ROOT names"
+    )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from trunkline.linux import file_trees
 from trunkline.worker import files
 from trunkline.worker.root import PFS
 
@@ -106,10 +107,10 @@ class ScratchPool:
         Raises:
             OSError: something in it resists; what is left is never used again.
         """
-        files.remove_tree(place.root)
+        file_trees.remove_tree(place.root)
         if place.in_memory and not place.out.startswith(PFS):
             for folder in (place.out, place.tmp):
-                files.empty(folder)
+                file_trees.empty(folder)
                 os.chmod(folder, 0o755)  # whatever the command has made of it
             self._spare.append((place.out, place.tmp))
 

@@ -1,9 +1,9 @@
-"""What a worker process is told at its start, all of it by environment variables.
+"""What a worker process is told at its start: environment variables, and its token.
 
 Not by arguments, because everyone on the machine can read those. The variables are taken out of the
-environment here, and commands are given one that is built anew (``environment.py``), so the token stays
-with the worker. The process fleet sets them (``drivers/fleets/process.py``), and the pod of a worker; a test
-keeps both in step.
+environment here, and commands are given one that is built anew (``environment.py``). The kernel shows a process's
+first environment to others of its user, so the process fleet (``drivers/fleets/process.py``) writes the token to
+the worker's standard input; in a pod it is a variable. A test keeps both sides in step.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Settings(NamedTuple):
     namespaces: bool = True
     #: Socket of the launcher that starts commands; empty when the worker starts them itself.
     launcher: str = ""
+    #: Folders of the host that commands must not see.
+    hidden: tuple[str, ...] = ()
+    #: What of them commands may read all the same: what they are run with.
+    readable: tuple[str, ...] = ()
     #: Seconds after SIGTERM in which the worker must be gone.
     grace: float = 60.0
 
@@ -72,15 +76,36 @@ def take(environ: MutableMapping[str, str]) -> Settings:
     return Settings(
         server=need("SERVER"),
         worker_id=need("WORKER_ID"),
-        token=need("WORKER_TOKEN"),
+        token=given.get(_PREFIX + "WORKER_TOKEN") or _read_token(),
         scratch=need("SCRATCH"),
         image=_read_image(given.get(_PREFIX + "IMAGE", ""), given.get(_PREFIX + "IMAGE_DESCRIPTION", "")),
         parent=int(given.get(_PREFIX + "PARENT", "0")),
         memory=int(given.get(_PREFIX + "MEMORY", "0")),
         namespaces=given.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
         launcher=given.get(_PREFIX + "LAUNCHER", ""),
+        hidden=_paths(given.get(_PREFIX + "HIDDEN", "")),
+        readable=_paths(given.get(_PREFIX + "READABLE", "")),
         grace=float(given.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
     )
+
+
+def _paths(text: str) -> tuple[str, ...]:
+    return tuple(path for path in text.split(os.pathsep) if path)
+
+
+def _read_token() -> str:
+    """Return what the fleet has written to standard input, and leave nothing to read there."""
+    token = b""
+    while part := os.read(0, 1024):
+        token += part
+    descriptor = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)
+    if not token:
+        raise InvalidArgument(
+            'the worker was given no token; workers are started by "trunkline serve", not by hand'
+        )
+    return token.decode("ascii")
 
 
 def _read_image(name: str, description: str) -> Image:

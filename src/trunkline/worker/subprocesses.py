@@ -19,6 +19,8 @@ from trunkline.worker import process_reaper
 from trunkline.worker.command import CannotStart, Outcome, StartFailure, stdin_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trunkline.worker.command import Program
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
@@ -32,6 +34,10 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 class SpawnExecutor:
     """Implements ``command.Executor``."""
 
+    def __init__(self, end_leftovers: Callable[[], int]) -> None:
+        """``end_leftovers`` ends what a command leaves running; see ``process_reaper``."""
+        self._end_leftovers = end_leftovers
+
     def start(self, program: Program, interrupts: Interrupts) -> ChildProcess:
         """Start the program; see ``command.Executor``."""
         del interrupts  # it takes no time in which one could be interrupted
@@ -43,14 +49,15 @@ class SpawnExecutor:
             raise
         finally:
             os.close(writer)
-        return ChildProcess(pid, reader)
+        return ChildProcess(pid, reader, self._end_leftovers)
 
 
 class ChildProcess:
     """Implements ``command.Process``."""
 
-    def __init__(self, pid: int, reader: int) -> None:
+    def __init__(self, pid: int, reader: int, end_leftovers: Callable[[], int]) -> None:
         self._pid = pid
+        self._end_leftovers = end_leftovers
         self.output = reader
         self.ended = os.pidfd_open(pid)
 
@@ -64,7 +71,7 @@ class ChildProcess:
         _, status, used = os.wait4(self._pid, 0)
         return Outcome(
             status=os.waitstatus_to_exitcode(status),
-            immortal=process_reaper.end_orphans(),
+            immortal=self._end_leftovers(),
             cpu_seconds=used.ru_utime + used.ru_stime,
             peak_memory=used.ru_maxrss << 10,
         )

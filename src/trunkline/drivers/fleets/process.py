@@ -16,7 +16,6 @@ import logging
 import os
 import platform
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,15 +25,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline import failpoints
+from trunkline import errors, failpoints
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState
 from trunkline.errors import InvalidArgument, Unavailable
+from trunkline.linux import file_trees
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.supervision import Supervisor, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trunkline.drivers.fleets.images import ImageEnvironment, ImageEnvironments
 
@@ -45,6 +45,8 @@ _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
     *("TRUNKLINE_NO_NAMESPACES", "COVERAGE_PROCESS_START"),
 )
+#: Prefix of the scratch folders of former workers that could not be removed.
+_ABANDONED = "abandoned-"
 #: Seconds between looks at an image that is being built.
 _IMAGE_POLL = 0.2
 #: Workers that are gone and not acknowledged by ``stop``; beyond, the oldest are forgotten.
@@ -82,10 +84,11 @@ class ProcessFleet:
         images: ImageEnvironments,
         capacity: int | None = None,
         supervisor: Supervisor | None = None,
+        hidden: Sequence[str] = (),
     ) -> None:
         """Remove what an earlier server has left in the folder, and start the fleet's thread.
 
-        Leftovers that cannot be removed are logged and stay.
+        Leftovers that cannot be removed are logged and put aside.
 
         Args:
             server: address that workers call, ``host:port``.
@@ -93,8 +96,10 @@ class ProcessFleet:
             images: what image names mean.
             capacity: bytes of memory to give to workers; the machine's when None.
             supervisor: restarts the fleet's thread; one of its own when None.
+            hidden: folders that commands must not see, such as the server's data.
         """
         self._server = server
+        self._hidden = tuple(hidden)
         self._images = images
         self._capacity = _machine_memory() if capacity is None else capacity
         self._machine = Machine(
@@ -107,9 +112,11 @@ class ProcessFleet:
         self._scratch = Path(folder).resolve() / "scratch"
         self._logs = Path(folder).resolve() / "logs"
         for made in (self._scratch, self._logs):
-            made.mkdir(parents=True, exist_ok=True)
+            made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made.chmod(0o700)
         for left in self._scratch.iterdir():
-            self._tidy(left)
+            if not left.name.startswith(_ABANDONED):
+                self._tidy(left)
         self._lock = threading.Lock()  # guards the two below and every _Worker
         self._workers: dict[str, _Worker] = {}
         self._closed = False
@@ -318,13 +325,16 @@ class ProcessFleet:
         spec = worker.spec
         scratch = self._scratch / spec.worker_id
         try:
-            scratch.mkdir(mode=0o755, exist_ok=True)
-            with open(self._logs / f"{spec.worker_id}.log", "ab") as output:
+            scratch.mkdir(mode=0o700, exist_ok=True)
+            with (
+                open(self._logs / f"{spec.worker_id}.log", "ab", opener=_open_private) as output,
+                _readable(spec.token) as token,
+            ):
                 worker.process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "trunkline.worker"],
                     cwd="/",
-                    env=_environment(self._server, spec, image, scratch),
-                    stdin=subprocess.DEVNULL,
+                    env=_environment(self._server, spec, image, scratch, self._hidden),
+                    stdin=token,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
@@ -343,13 +353,16 @@ class ProcessFleet:
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
     def _tidy(self, scratch: Path) -> None:
-        """Remove a worker's scratch folder. What cannot be removed is logged and stays."""
+        """Remove a worker's scratch folder. What cannot be removed is logged and put aside."""
         try:
             failpoints.reach("process-fleet.tidy")
             process_reaper.kill_namespace(scratch)
-            shutil.rmtree(scratch, ignore_errors=True)
+            file_trees.remove_tree(str(scratch))
         except Exception:
-            log.exception("the scratch folder %s cannot be removed; remove it by hand", scratch)
+            aside = scratch.with_name(f"{_ABANDONED}{scratch.name}")
+            log.exception("the scratch folder %s cannot be removed; remove %s by hand", scratch, aside)
+            with contextlib.suppress(OSError):
+                scratch.rename(aside)
 
     def _drop_old_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)
@@ -358,10 +371,26 @@ class ProcessFleet:
                 log.unlink(missing_ok=True)
 
 
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@contextlib.contextmanager
+def _readable(text: str) -> Iterator[int]:
+    """Yield a descriptor to read the text from."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, text.encode("ascii"))  # a pipe holds more than any token has
+        os.close(writer)
+        yield reader
+    finally:
+        os.close(reader)
+
+
 def _environment(
-    server: str, spec: WorkerSpec, image: ImageEnvironment | None, scratch: Path
+    server: str, spec: WorkerSpec, image: ImageEnvironment | None, scratch: Path, hidden: Sequence[str]
 ) -> Mapping[str, str]:
-    """Return what the worker is told; ``worker/settings.py`` reads it."""
+    """Return what the worker is told, except for its token; ``worker/settings.py`` reads it."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     if "PYTHONPATH" in os.environ:
         parts = os.environ["PYTHONPATH"].split(os.pathsep)
@@ -369,14 +398,22 @@ def _environment(
     return inherited | {
         "TRUNKLINE_SERVER": server,
         "TRUNKLINE_WORKER_ID": spec.worker_id,
-        "TRUNKLINE_WORKER_TOKEN": spec.token,
         "TRUNKLINE_SCRATCH": str(scratch),
+        "TRUNKLINE_HIDDEN": os.pathsep.join(hidden),
+        "TRUNKLINE_READABLE": os.pathsep.join(_software()),
         "TRUNKLINE_IMAGE": spec.image,
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),
         "TRUNKLINE_GRACE": f"{spec.grace:g}",
     }
+
+
+def _software() -> list[str]:
+    """Return the folders that hold the interpreter and Trunkline, which workers need wherever they lie."""
+    packages = Path(errors.__file__).parents[1]
+    folders = {sys.prefix, sys.base_prefix, str(packages)}
+    return sorted(folders | {folder for folder in sys.path if os.path.isdir(folder)})
 
 
 def _how_it_ended(code: int, log: Path) -> str:

@@ -14,16 +14,15 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from trunkline.linux import processes
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def kill_tree(pid: int) -> None:
     """Kill a process and all of its descendants."""
-    doomed = [pid]
-    for parent in doomed:
-        doomed += _children(parent)
-    for each in doomed:
+    for each in (pid, *processes.descendants(pid)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(each, signal.SIGKILL)
 
@@ -62,12 +61,3 @@ def _root_is_called(name: str, pid: int) -> bool:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/mounts", "rb") as mounts:
         return any(line.startswith(f"{name} / ".encode()) for line in mounts)
     return False
-
-
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                children += map(int, file.read().split())
-    return children

@@ -1,0 +1,44 @@
+"""What commands of a worker that runs as root may do as root.
+
+The worker keeps its capabilities, for it mounts ``/pfs``; its commands get those that containers usually have,
+and those by which a program asks for more processor, memory or files for itself. They cannot mount or unmount,
+trace processes, make device files, load modules, or change what is immutable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from trunkline.linux import libc
+
+#: Numbers from <linux/capability.h>.
+_ALLOWED = frozenset(
+    {
+        0,  # CHOWN
+        1,  # DAC_OVERRIDE
+        3,  # FOWNER
+        4,  # FSETID
+        5,  # KILL
+        6,  # SETGID
+        7,  # SETUID
+        8,  # SETPCAP
+        10,  # NET_BIND_SERVICE
+        13,  # NET_RAW
+        14,  # IPC_LOCK
+        18,  # SYS_CHROOT
+        23,  # SYS_NICE
+        24,  # SYS_RESOURCE
+        29,  # AUDIT_WRITE
+        31,  # SETFCAP
+    }
+)
+#: More than there are; the kernel says where they end.
+_MOST = 64
+
+
+def restrict_commands() -> None:
+    """Limit what the commands that this process starts from now on may do; the process itself keeps its rights."""
+    libc.forbid_new_privileges()
+    # An ordinary user may not drop them, and its commands have none.
+    with contextlib.suppress(OSError):
+        libc.drop_from_bounding_set(number for number in range(_MOST) if number not in _ALLOWED)
