@@ -115,7 +115,7 @@ class Served:
             {
                 "pfs_v2.API": PfsServicer(self.versions, self.executor, delete_pipelines),
                 "versionpb_v2.API": VersionServicer(),
-                "admin_v2.API": AdminServicer(cluster_id, db),
+                "admin_v2.API": AdminServicer(cluster_id, self.versions),
                 "enterprise_v2.API": EnterpriseServicer(),
                 "license_v2.API": LicenseServicer(),
                 "metadata.API": MetadataServicer(self.versions),

@@ -10,8 +10,8 @@ from pps_world import Hand, PpsWorld, pfs
 
 from trunkline import errors
 from trunkline.meta import jobs
+from trunkline.model import limits
 from trunkline.model.states import DatumState
-from trunkline.pps import completion
 from trunkline.pps.completion import Completion, DatumResult
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_datum_may_write_more_files_than_one_delta_holds(ready: Ready) -> None
 def test_a_datum_that_writes_more_files_than_the_limit_fails_with_the_limit(
     ready: Ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "MAX_OUTPUTS", 3)
+    monkeypatch.setattr(limits, "DATUM_OUTPUTS", 3)
     for name in "abcdef":
         ready.completion.add_output(1, f"/{name}", b"1")
 

@@ -133,7 +133,7 @@ async def running(
                 "pfs_v2.API": PfsServicer(versions, executor),
                 "pps_v2.API": pps,
                 "versionpb_v2.API": VersionServicer(),
-                "admin_v2.API": AdminServicer(cluster_id, db),
+                "admin_v2.API": AdminServicer(cluster_id, versions),
                 "enterprise_v2.API": EnterpriseServicer(),
                 "license_v2.API": LicenseServicer(),
                 "metadata.API": MetadataServicer(versions),

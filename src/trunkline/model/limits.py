@@ -88,6 +88,7 @@ MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and l
 # --- data ----------------------------------------------------------------------------------------------
 
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
+DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
 IMAGE_FILES = Limit(100_000, "files", "files that an image brings")
 IMAGE_BYTES = Limit(256 << 20, "bytes", "content of the files that an image brings; data belongs in repos")
 

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import RepoRow
+    from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.writes import WriteTransaction
+
+
+#: What a walk returns at most, and how far it goes.
+MAX_WALKED = 10_000
+MAX_DEPTH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +81,28 @@ def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
     )
 
 
+def walk_bounds(limit: int, depth: int) -> tuple[int, int]:
+    """Return how many a walk returns and how far it goes, when a request asks for this; 0 asks for the most."""
+    return min(limit or MAX_WALKED, MAX_WALKED), min(depth or MAX_DEPTH, MAX_DEPTH)
+
+
 def walk(
-    conn: sa.Connection, starts: Sequence[BranchName], *, up: bool, limit: int, depth: int
+    read: ReadTransaction, starts: Sequence[BranchName], *, up: bool, limit: int, depth: int
 ) -> list[BranchInfo]:
     """Return the branches reached from ``starts`` (without those), nearest first.
 
     Args:
-        conn: the transaction.
+        read: the snapshot.
         starts: where to begin.
         up: towards provenance; otherwise towards subvenance.
-        limit: at most so many.
-        depth: at most so many edges away.
+        limit: at most so many; 0 for as many as one request may ask for.
+        depth: at most so many edges away; 0 likewise.
+
+    Raises:
+        NotFound: there is no such branch.
     """
+    conn = read.conn
+    limit, depth = walk_bounds(limit, depth)
     found: dict[int, None] = {}
     edge_of = [resolve.branch(conn, start.repo, start.name).id for start in starts]
     for _ in range(depth):

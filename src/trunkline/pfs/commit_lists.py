@@ -15,6 +15,7 @@ from trunkline.meta import commits as rows
 from trunkline.meta import repos
 from trunkline.model import names, paths
 from trunkline.pfs import files, resolve
+from trunkline.pfs.branches import walk_bounds
 from trunkline.pfs.commits import CommitInfo, describe_all, with_provenance
 from trunkline.storage import files as storage_files
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
+    from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
 
 #: Commits read and described at a time.
@@ -157,17 +159,22 @@ def list_commit_sets(
 
 
 def walk(
-    conn: sa.Connection, starts: Sequence[resolve.CommitName], *, up: bool, limit: int, depth: int
+    read: ReadTransaction, starts: Sequence[resolve.CommitName], *, up: bool, limit: int, depth: int
 ) -> list[CommitInfo]:
     """Return the commits reached from ``starts`` (without those) over provenance, nearest first.
 
     Args:
-        conn: the transaction.
+        read: the snapshot.
         starts: where to begin.
         up: towards provenance; otherwise towards subvenance.
-        limit: at most so many.
-        depth: at most so many steps away.
+        limit: at most so many; 0 for as many as one request may ask for.
+        depth: at most so many steps away; 0 likewise.
+
+    Raises:
+        NotFound: there is no such commit.
     """
+    conn = read.conn
+    limit, depth = walk_bounds(limit, depth)
     follow: Callable[[sa.Connection, Sequence[int]], list[tuple[CommitRow, int]]]
     follow = rows.upstream_of if up else rows.downstream_of
     found: dict[int, CommitRow] = {}

@@ -13,7 +13,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from trunkline.model.caller import SYSTEM
 from trunkline.pfs import propagation
+from trunkline.pfs.reads import ReadTransaction
 from trunkline.pfs.writes import WriteTransaction
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.database import Database, Tx
     from trunkline.meta.wakeups import Wakeups
+    from trunkline.model.caller import Caller
     from trunkline.pfs.writes import WriteHooks
     from trunkline.ports import Clock
     from trunkline.storage.store import ChunkStore
@@ -42,6 +45,8 @@ class VersionedStore:
     wakeups: Wakeups
     clock: Clock
     hooks: WriteHooks | None = None
+    #: For whom reads and writes are made.
+    caller: Caller = SYSTEM
 
     def write(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
@@ -58,6 +63,26 @@ class VersionedStore:
     def read(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(connection, …)`` in a snapshot. Blocks."""
         return self.db.read_blocking(fn, *args, **kwargs)
+
+    def query(self, fn: Callable[Concatenate[ReadTransaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``fn(read, …)`` in a snapshot, for the caller. Blocks."""
+        return self.db.read_blocking(self._query, fn, *args, **kwargs)
+
+    async def query_soon(
+        self, fn: Callable[Concatenate[ReadTransaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like ``query``, for the event loop."""
+        return await self.db.read(self._query, fn, *args, **kwargs)
+
+    def _query(
+        self,
+        conn: sa.Connection,
+        fn: Callable[Concatenate[ReadTransaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        return fn(ReadTransaction(conn, self.caller, self.clock.now()), *args, **kwargs)
 
     def _write(
         self, tx: Tx, fn: Callable[Concatenate[WriteTransaction, P], T], /, *args: P.args, **kwargs: P.kwargs

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import jobs
-from trunkline.model import paths
+from trunkline.model import limits, paths
 from trunkline.model.states import DatumState
 from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import Changes
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from trunkline.pps.presigned import PackGrants, ReportedPack
     from trunkline.storage.chunks import PackRecord
 
-#: Files that one datum may write; one with more fails.
-MAX_OUTPUTS = 10_000_000
 #: What can become of a datum that ran.
 _RESULT_STATES = frozenset((DatumState.SUCCESS, DatumState.FAILED, DatumState.RECOVERED))
 
@@ -160,11 +158,11 @@ class Completion:
     def _is_new_output(self, datum: int, path: str) -> bool:
         """Record a path that a datum writes; False once the datum has written too many to be a success."""
         outputs = self._outputs.setdefault(datum, {})
-        if len(outputs) > MAX_OUTPUTS:
+        if len(outputs) > limits.DATUM_OUTPUTS:
             return False
         paths.validate(path)
         outputs[path] = None
-        return len(outputs) <= MAX_OUTPUTS
+        return len(outputs) <= limits.DATUM_OUTPUTS
 
     def _tag(self, position: int) -> str:
         return self._datum(position).id.hex()
@@ -182,9 +180,9 @@ class Completion:
             raise errors.InvalidArgument(f'datum {result.datum} cannot be completed as "{result.state}"')
         state, reason = result.state, result.reason
         outputs = tuple(self._outputs.get(result.datum, ()))
-        if len(outputs) > MAX_OUTPUTS:
+        if len(outputs) > limits.DATUM_OUTPUTS:
             state, outputs = DatumState.FAILED, ()
-            reason = f"it wrote more than {MAX_OUTPUTS:,} files, the limit of one datum; split its input"
+            reason = f"it wrote more than {limits.DATUM_OUTPUTS:,} files, the limit of one datum; split its input"
         return self._datum(result.datum).finished(
             state=state,
             job_id=self._assignment.job.set_id,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline import __version__
-from trunkline.meta import metadata
+from trunkline.pfs import queries
 from trunkline.rpc.gen import admin_pb2, enterprise_pb2, license_pb2, version_pb2
 
 if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
-    from trunkline.meta.database import Database
+    from trunkline.pfs.repository import VersionedStore
 
 #: The version of Pachyderm whose API this is; clients compare the first two numbers with their own.
 API_VERSION = (2, 12, 2)
@@ -35,12 +35,12 @@ class AdminServicer:
 
     Args:
         cluster_id: what the store says it is.
-        db: holds the cluster's metadata.
+        versions: holds the cluster's metadata.
     """
 
-    def __init__(self, cluster_id: str, db: Database) -> None:
+    def __init__(self, cluster_id: str, versions: VersionedStore) -> None:
         self._cluster_id = cluster_id
-        self._db = db
+        self._versions = versions
 
     async def InspectCluster(
         self, _request: admin_pb2.InspectClusterRequest, _context: Any
@@ -49,7 +49,7 @@ class AdminServicer:
             id=self._cluster_id,
             deployment_id=self._cluster_id,
             warnings_ok=True,
-            metadata=await self._db.read(metadata.of_cluster),
+            metadata=await self._versions.query_soon(queries.cluster_metadata),
         )
 
 

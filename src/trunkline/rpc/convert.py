@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from trunkline.meta.commits import CommitRow
-    from trunkline.meta.repos import ProjectRow, RepoRow
     from trunkline.pfs.branches import BranchInfo
     from trunkline.pfs.commits import CommitInfo
+    from trunkline.pfs.queries import CommitRow, ProjectRow, RepoRow
     from trunkline.pfs.repos import RepoInfo
 
 # --- reading -------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
-from trunkline.meta import repos as rows
 from trunkline.model import names
-from trunkline.pfs import repos, resolve
+from trunkline.pfs import queries, repos
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.pfs_branches import BranchCalls
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from concurrent.futures import Executor
 
-    import sqlalchemy as sa
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pfs.repository import VersionedStore
@@ -65,19 +63,19 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def InspectProject(
         self, request: pfs_pb2.InspectProjectRequest, _context: Any
     ) -> pfs_pb2.ProjectInfo:
-        row = await self._versions.db.read(resolve.project, convert.project_name(request.project))
+        row = await self._versions.query_soon(queries.project, convert.project_name(request.project))
         return convert.project_info(row)
 
     async def InspectProjectV2(
         self, request: pfs_pb2.InspectProjectV2Request, _context: Any
     ) -> pfs_pb2.InspectProjectV2Response:
-        row = await self._versions.db.read(resolve.project, convert.project_name(request.project))
+        row = await self._versions.query_soon(queries.project, convert.project_name(request.project))
         return pfs_pb2.InspectProjectV2Response(info=convert.project_info(row), defaults_json="{}")
 
     async def ListProject(
         self, _request: pfs_pb2.ListProjectRequest, _context: Any
     ) -> AsyncIterator[pfs_pb2.ProjectInfo]:
-        for row in await self._versions.db.read(rows.list_projects):
+        for row in await self._versions.query_soon(queries.projects):
             yield convert.project_info(row)
 
     async def DeleteProject(self, request: pfs_pb2.DeleteProjectRequest, _context: Any) -> Empty:
@@ -98,45 +96,32 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         return EMPTY_REPLY
 
     async def InspectRepo(self, request: pfs_pb2.InspectRepoRequest, _context: Any) -> pfs_pb2.RepoInfo:
-        name = convert.repo_name(request.repo)
-
-        def look(conn: sa.Connection) -> repos.RepoInfo:
-            return repos.describe(conn, resolve.repo(conn, name))
-
-        return convert.repo_info(await self._versions.db.read(look))
+        info = await self._versions.query_soon(queries.repo, convert.repo_name(request.repo))
+        return convert.repo_info(info)
 
     async def ListRepo(
         self, request: pfs_pb2.ListRepoRequest, _context: Any
     ) -> AsyncIterator[pfs_pb2.RepoInfo]:
         projects = [convert.project_name(project) for project in request.projects]
-        first, stop = _page(request.page)
-
-        def look(conn: sa.Connection) -> list[repos.RepoInfo]:
-            return [
-                repos.describe(conn, row) for row in rows.list_repos(conn, request.type, projects)[first:stop]
-            ]
-
-        for info in await self._versions.db.read(look):
+        page = queries.Page(request.page.page_size, request.page.page_index)
+        for info in await self._versions.query_soon(queries.list_repos, request.type, projects, page):
             yield convert.repo_info(info)
 
     async def ReposSummary(
         self, request: pfs_pb2.ReposSummaryRequest, _context: Any
     ) -> pfs_pb2.ReposSummaryResponse:
-        def look(conn: sa.Connection) -> list[pfs_pb2.ReposSummary]:
-            found = []
-            for picker in request.projects:
-                name = resolve.project(conn, pickers.project(picker)).name
-                held = rows.list_repos(conn, names.USER, [name])
-                found.append(
-                    pfs_pb2.ReposSummary(
-                        project=pfs_pb2.Project(name=name),
-                        user_repo_count=len(held),
-                        size_bytes=sum(rows.repo_size(conn, row.id) for row in held),
-                    )
+        projects = [pickers.project(picker) for picker in request.projects]
+        summaries = await self._versions.query_soon(queries.summaries, projects)
+        return pfs_pb2.ReposSummaryResponse(
+            summaries=[
+                pfs_pb2.ReposSummary(
+                    project=pfs_pb2.Project(name=summary.project),
+                    user_repo_count=summary.user_repos,
+                    size_bytes=summary.size,
                 )
-            return found
-
-        return pfs_pb2.ReposSummaryResponse(summaries=await self._versions.db.read(look))
+                for summary in summaries
+            ]
+        )
 
     async def DeleteRepo(
         self, request: pfs_pb2.DeleteRepoRequest, _context: Any
@@ -162,14 +147,3 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
             await self._delete_pipelines()
         await self._versions.write_soon(repos.delete_all)
         return EMPTY_REPLY
-
-
-def _page(page: pfs_pb2.RepoPage) -> tuple[int, int | None]:
-    """Return the range of repos that a page means; pages count from 0, no page size means all."""
-    if page.page_size < 0 or page.page_index < 0:
-        raise errors.InvalidArgument(
-            f"page {page.page_index} of size {page.page_size} cannot be; use numbers from 0 up"
-        )
-    if not page.page_size:
-        return 0, None
-    return page.page_index * page.page_size, (page.page_index + 1) * page.page_size

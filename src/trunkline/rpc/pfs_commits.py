@@ -6,16 +6,14 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from trunkline.model.states import CommitState
-from trunkline.pfs import commit_lists, commits, resolve, watch
+from trunkline.pfs import commit_lists, commits, queries, watch
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
-from trunkline.rpc.pfs_branches import bounds
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import sqlalchemy as sa
     from google.protobuf.empty_pb2 import Empty
 
 
@@ -51,14 +49,10 @@ class CommitCalls(ServicerBase):
 
     async def InspectCommit(self, request: pfs_pb2.InspectCommitRequest, _context: Any) -> pfs_pb2.CommitInfo:
         name, state = convert.commit_name(request.commit), convert.commit_state(request.wait)
-
-        def look(conn: sa.Connection) -> commits.CommitInfo:
-            return commits.describe(conn, resolve.commit(conn, name))
-
         if state is CommitState.STARTED:
-            return convert.commit_info(await self._versions.db.read(look))
+            return convert.commit_info(await self._versions.query_soon(queries.commit, name))
         row = await watch.wait_commit(self._versions, name, state)
-        return convert.commit_info(await self._versions.db.read(commits.describe, row))
+        return convert.commit_info(await self._versions.query_soon(queries.describe_commit, row))
 
     async def SquashCommit(
         self, request: pfs_pb2.SquashCommitRequest, _context: Any
@@ -120,7 +114,7 @@ class CommitCalls(ServicerBase):
         )
         async with aclosing(following) as rows:
             async for row in rows:
-                yield convert.commit_info(await self._versions.db.read(commits.describe, row))
+                yield convert.commit_info(await self._versions.query_soon(queries.describe_commit, row))
 
     async def FindCommits(
         self, request: pfs_pb2.FindCommitsRequest, _context: Any
@@ -156,9 +150,9 @@ class CommitCalls(ServicerBase):
         *,
         up: bool,
     ) -> list[commits.CommitInfo]:
-        limit, depth = bounds(request.max_commits, request.max_depth)
         starts = [pickers.commit(picker) for picker in request.start]
-        return await self._versions.db.read(commit_lists.walk, starts, up=up, limit=limit, depth=depth)
+        limit, depth = request.max_commits, request.max_depth
+        return await self._versions.query_soon(commit_lists.walk, starts, up=up, limit=limit, depth=depth)
 
     # --- commit sets ------------------------------------------------------------------------------------
 
@@ -166,15 +160,11 @@ class CommitCalls(ServicerBase):
         self, request: pfs_pb2.InspectCommitSetRequest, _context: Any
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         set_id = convert.set_id(request.commit_set)
-
-        def look(conn: sa.Connection) -> list[commits.CommitInfo]:
-            return commits.describe_all(conn, commits.with_provenance(conn, set_id))
-
-        for info in await self._versions.db.read(look):
+        for info in await self._versions.query_soon(queries.commit_set, set_id):
             if request.wait and info.row.finished is None:
                 text = f"{info.repos[info.row.repo_id]}@{info.row.set_id}"
                 row = await watch.wait_row(self._versions, info.row.id, CommitState.FINISHED, text)
-                yield convert.commit_info(await self._versions.db.read(commits.describe, row))
+                yield convert.commit_info(await self._versions.query_soon(queries.describe_commit, row))
             else:
                 yield convert.commit_info(info)
 

@@ -1,0 +1,39 @@
+"""Who a call is made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CallerKind(StrEnum):
+    """What kind of client makes a call."""
+
+    #: A client that did not say who it is.
+    ANONYMOUS = "anonymous"
+    #: A worker of a fleet; its name is the worker's id.
+    WORKER = "worker"
+    #: The server's own loops.
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a call is made for. Until there are users, every caller may do everything."""
+
+    kind: CallerKind
+    #: Unique among callers of the kind; empty when there is only one.
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return the caller as logs and messages write it."""
+        return f"{self.kind}:{self.name}" if self.name else str(self.kind)
+
+
+ANONYMOUS = Caller(CallerKind.ANONYMOUS)
+SYSTEM = Caller(CallerKind.SYSTEM)
+
+
+def worker(worker_id: str) -> Caller:
+    """Return the caller that a worker is."""
+    return Caller(CallerKind.WORKER, worker_id)

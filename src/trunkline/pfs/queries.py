@@ -1,0 +1,139 @@
+"""What requests ask about projects, repos, branches and commits; one function for each question.
+
+Each runs in one snapshot, for the caller of the request (``VersionedStore.query``). Lists that may be long are
+elsewhere (``commit_lists``, ``reading``), because they read page by page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline import errors
+from trunkline.meta import branches as branch_rows
+from trunkline.meta import metadata
+from trunkline.meta import repos as repo_rows
+from trunkline.meta.commits import CommitRow
+from trunkline.meta.repos import ProjectRow, RepoRow
+from trunkline.model import names
+from trunkline.pfs import branches, commits, repos, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.pfs.branches import BranchInfo, BranchName
+    from trunkline.pfs.commits import CommitInfo
+    from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pfs.repos import RepoInfo
+    from trunkline.pfs.resolve import CommitName
+
+__all__ = ["CommitRow", "Page", "ProjectRow", "ProjectSummary", "RepoRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list; pages count from 0, and a size of 0 means one page with everything."""
+
+    size: int = 0
+    index: int = 0
+
+    @property
+    def bounds(self) -> tuple[int, int | None]:
+        """First position and the one behind the last.
+
+        Raises:
+            InvalidArgument: a number is negative.
+        """
+        if self.size < 0 or self.index < 0:
+            raise errors.InvalidArgument(
+                f"page {self.index} of size {self.size} is not valid; use numbers from 0 up"
+            )
+        return (self.index * self.size, (self.index + 1) * self.size) if self.size else (0, None)
+
+
+class ProjectSummary(NamedTuple):
+    """What a project holds."""
+
+    project: str
+    user_repos: int
+    #: Bytes of their newest files.
+    size: int
+
+
+def cluster_metadata(read: ReadTransaction) -> dict[str, str]:
+    """Return the metadata of the cluster."""
+    return metadata.of_cluster(read.conn)
+
+
+def project(read: ReadTransaction, name: str) -> ProjectRow:
+    """Return a project, or raise NotFound."""
+    return resolve.project(read.conn, name)
+
+
+def projects(read: ReadTransaction) -> list[ProjectRow]:
+    """Return all projects."""
+    return repo_rows.list_projects(read.conn)
+
+
+def repo(read: ReadTransaction, name: names.RepoName) -> RepoInfo:
+    """Return a repo, or raise NotFound."""
+    return repos.describe(read.conn, resolve.repo(read.conn, name))
+
+
+def list_repos(read: ReadTransaction, repo_type: str, projects: Sequence[str], page: Page) -> list[RepoInfo]:
+    """Return repos.
+
+    Args:
+        read: the snapshot.
+        repo_type: only repos of this type, all types when empty.
+        projects: only repos of these, all projects when empty.
+        page: which part of them.
+
+    Raises:
+        InvalidArgument: the page is not valid.
+    """
+    rows = repo_rows.list_repos(read.conn, repo_type, list(projects))
+    return [repos.describe(read.conn, row) for row in islice(rows, *page.bounds)]
+
+
+def summaries(read: ReadTransaction, projects: Sequence[str]) -> list[ProjectSummary]:
+    """Return what projects hold, or raise NotFound."""
+    found = []
+    for name in projects:
+        held = repo_rows.list_repos(read.conn, names.USER, [resolve.project(read.conn, name).name])
+        size = sum(repo_rows.repo_size(read.conn, row.id) for row in held)
+        found.append(ProjectSummary(name, len(held), size))
+    return found
+
+
+def branch(read: ReadTransaction, name: BranchName) -> BranchInfo:
+    """Return a branch, or raise NotFound."""
+    return branches.describe(read.conn, resolve.branch(read.conn, name.repo, name.name))
+
+
+def list_branches(read: ReadTransaction, name: names.RepoName, *, reverse: bool) -> list[BranchInfo]:
+    """Return the branches of a repo, newest first; of a whole project when the repo's name is empty.
+
+    Raises:
+        NotFound: there is no such repo or project.
+    """
+    owners = resolve.repos_of(read.conn, name)
+    rows = [row for owner in owners for row in branch_rows.of_repo(read.conn, owner.id)]
+    rows.sort(key=lambda row: row.id, reverse=not reverse)
+    return [branches.describe(read.conn, row) for row in rows]
+
+
+def commit(read: ReadTransaction, name: CommitName) -> CommitInfo:
+    """Return a commit, or raise NotFound."""
+    return commits.describe(read.conn, resolve.commit(read.conn, name))
+
+
+def describe_commit(read: ReadTransaction, row: CommitRow) -> CommitInfo:
+    """Return a commit whose row is at hand."""
+    return commits.describe(read.conn, row)
+
+
+def commit_set(read: ReadTransaction, set_id: str) -> list[CommitInfo]:
+    """Return the commits of a set and all that they came from, the most upstream first, or raise NotFound."""
+    return commits.describe_all(read.conn, commits.with_provenance(read.conn, set_id))

@@ -1,0 +1,22 @@
+"""What one read is: a snapshot of the database, read for a caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.model.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTransaction:
+    """One read in progress; lives as long as its snapshot."""
+
+    conn: sa.Connection
+    #: For whom it is made.
+    caller: Caller
+    #: Seconds since the epoch.
+    now: float

@@ -1,0 +1,109 @@
+"""Edits of the key-value metadata of projects, repos, branches, commits, pipelines and the cluster.
+
+All edits of a request happen in one write, or none does. Later edits see what earlier ones did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from trunkline import errors
+from trunkline.meta import metadata
+from trunkline.model import limits
+from trunkline.model.names import PipelineName, RepoName
+from trunkline.pfs import resolve
+from trunkline.pfs.branches import BranchName
+from trunkline.pfs.resolve import CommitName
+from trunkline.pps import pipelines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import sqlalchemy as sa
+
+    from trunkline.pfs.writes import WriteTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectName:
+    """A project whose metadata is edited."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster, whose metadata is edited."""
+
+
+Target = ProjectName | RepoName | BranchName | CommitName | PipelineName | Cluster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One edit."""
+
+    target: Target
+    #: Replace everything by ``values``; or add a key that must be new, set a key, or delete one.
+    operation: Literal["replace", "add", "set", "delete"]
+    key: str = ""
+    value: str = ""
+    values: Mapping[str, str] | None = None
+
+
+def edit(write: WriteTransaction, edits: Iterable[Edit]) -> None:
+    """Make edits in order.
+
+    Raises:
+        NotFound: a target does not exist.
+        AlreadyExists: a key that is to be added exists.
+        InvalidArgument: the metadata of a target would be too large.
+    """
+    for one in edits:
+        table, number, name, before = _target(write.conn, one.target)
+        after = _edited(one, name, before)
+        limits.check_metadata(after, name)
+        if number is None:
+            metadata.set_of_cluster(write.conn, after)
+        else:
+            metadata.replace(write.conn, table, number, after)
+
+
+def _target(conn: sa.Connection, target: Target) -> tuple[str, int | None, str, Mapping[str, str]]:
+    """Return the table, the row's number (None for the cluster), its name for messages, and its metadata."""
+    match target:
+        case ProjectName():
+            project = resolve.project(conn, target.name)
+            return "project", project.id, f"project {project.name}", project.metadata
+        case RepoName():
+            repo = resolve.repo(conn, target)
+            return "repo", repo.id, f"repo {repo}", repo.metadata
+        case BranchName():
+            branch = resolve.branch(conn, target.repo, target.name)
+            return "branch", branch.id, f"branch {target}", branch.metadata
+        case CommitName():
+            commit = resolve.commit(conn, target)
+            return "commit", commit.id, f"commit {resolve.text(conn, commit)}", commit.metadata
+        case PipelineName():
+            pipeline = pipelines.find(conn, target.project, target.name)
+            return "pipeline", pipeline.id, f"pipeline {target}", pipeline.metadata
+        case Cluster():
+            return "cluster", None, "the cluster", metadata.of_cluster(conn)
+
+
+def _edited(edit: Edit, name: str, before: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the metadata of ``name`` after an edit."""
+    match edit.operation:
+        case "replace":
+            return dict(edit.values or {})
+        case "add":
+            if edit.key in before:
+                raise errors.AlreadyExists(
+                    f'metadata key "{edit.key}" of {name} already exists; use edit_key to change it'
+                )
+            return {**before, edit.key: edit.value}
+        case "set":
+            return {**before, edit.key: edit.value}
+        case "delete":
+            return {key: value for key, value in before.items() if key != edit.key}
