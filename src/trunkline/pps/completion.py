@@ -182,7 +182,9 @@ class Completion:
         outputs = tuple(self._outputs.get(result.datum, ()))
         if len(outputs) > limits.DATUM_OUTPUTS:
             state, outputs = DatumState.FAILED, ()
-            reason = f"it wrote more than {limits.DATUM_OUTPUTS:,} files, the limit of one datum; split its input"
+            reason = (
+                f"it wrote more than {limits.DATUM_OUTPUTS:,} files, the limit of one datum; split its input"
+            )
         return self._datum(result.datum).finished(
             state=state,
             job_id=self._assignment.job.set_id,
