@@ -53,6 +53,6 @@ def test_what_happened_to_workers_and_what_they_print_is_told_as_by_kubernetes_a
     lines = [one.message for one in client.pps.query_loki(query=query)]
     others = list(client.pps.query_loki(query='{pipelineName="other"}'))
 
-    assert next(one["message"] for one in events if one["pipelineName"] == "talk") == "was asked for"
+    assert next(one["message"] for one in events if one["pipelineName"] == "talk") == "was requested"
     assert [line.rstrip() for line in lines] == ["goodbye"]
     assert others == []

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pps_world import PpsWorld, Seen, pfs
 
 from trunkline.meta import workers as worker_rows
 from trunkline.model.workers import Machine, WorkerPhase
-from trunkline.pps.autoscaler import UNSATISFIABLE_PATIENCE
+from trunkline.pps.autoscaler_step import UNSATISFIABLE_PATIENCE
+from trunkline.pps.lookahead import foreseen
+from trunkline.pps.spec_cache import Specs
 from trunkline.pps.startup_times import Starts
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.model.spec import PipelineSpec
 
 NODE = Machine(name="ip-10-0-0-1", kind="node group", group="batch", instance_type="m5.xlarge")
 
@@ -51,10 +60,25 @@ def test_what_happened_to_a_worker_is_kept_in_order(world: PpsWorld) -> None:
     events = world.versions.read(worker_rows.events, 0.0, 10)
 
     assert [(event.state, event.text) for event in events if event.worker_id == worker_id] == [
-        ("pending", "was asked for"),
+        ("pending", "was requested"),
         ("pending", "the image is being pulled"),
         ("gone", "its machine was taken away"),
     ]
+
+
+def test_a_wait_for_a_machine_shows_and_never_fails_the_pipeline(world: PpsWorld) -> None:
+    autoscaling(world, 1)
+    put(world, 1)
+    [worker_id] = world.until_workers("edges", 1)
+    world.fleet.show(worker_id, WorkerPhase.PENDING, "no node fits", unsatisfiable=True, lacks_machine=True)
+    world.until(lambda: world.pipeline_row("edges").state == "CRASHING", "the pipeline to show it")
+
+    world.clock.ahead += UNSATISFIABLE_PATIENCE + 1
+    world.wake("edges")
+    world.fleet.show(worker_id, WorkerPhase.RUNNING)
+    job = world.hand(worker_id, copy).work_until_ended("edges")
+
+    assert job.state == "SUCCESS"
 
 
 def test_a_wait_that_is_unsatisfiable_shows_at_once_and_fails_the_pipeline_in_the_end(
@@ -161,6 +185,38 @@ def test_how_long_starts_take_can_be_asked_within_a_snapshot(world: PpsWorld) ->
     asked = world.versions.read(lambda conn: [starts.seconds(f"image{number}", conn) for number in range(2)])
 
     assert asked == [world.fleet.startup_prior] * 2
+
+
+class CountingSpecs(Specs):
+    """Specifications that count how often they are asked for: once for each job that is looked at."""
+
+    asked = 0
+
+    def of(self, conn: sa.Connection, pipeline_id: int, version: int) -> PipelineSpec:
+        self.asked += 1
+        return super().of(conn, pipeline_id, version)
+
+
+def test_each_upstream_job_is_looked_at_once_however_many_paths_lead_to_it(world: PpsWorld) -> None:
+    """Four diamonds, one after the other, have sixteen paths."""
+    world.repo("images")
+    world.pipeline("join0", pfs("images"), autoscaling=True)
+    for place in range(4):
+        for side in "ab":
+            world.pipeline(f"side{place}{side}", pfs(f"join{place}"), autoscaling=True)
+        sides = [pfs(f"side{place}{side}") for side in "ab"]
+        world.pipeline(f"join{place + 1}", {"union": sides}, autoscaling=True)
+    world.until_ended("join4")
+    put(world, 2)
+    world.until_state("join0", "RUNNING")
+    [last] = [job for job in world.jobs("join4") if job.state == "CREATED"]
+    specs = CountingSpecs(world.versions.db)
+    starts = Starts(world.versions, world.fleet)
+
+    datums, _ = world.versions.read(lambda conn: foreseen(conn, specs, starts, last, world.clock.now()))
+
+    assert datums == 2
+    assert specs.asked == 13  # the job itself and the twelve before it
 
 
 def test_an_unchanged_commit_starts_no_worker_downstream(world: PpsWorld) -> None:

@@ -27,7 +27,10 @@ START = StartUp(machine=40.0, pull=20.0)
 
 def test_the_policy_that_runs_says_how_many_workers_start():
     assert started(RUN, START) == 5
-    assert started(replace(RUN, datums=12), START) == 2  # 120 s of work are two start-ups
+    assert started(replace(RUN, datums=12), START) == 5  # each ends sooner with a worker of its own
+    assert (
+        started(replace(RUN, datums=12, seconds_per_datum=1.0), START) == 2
+    )  # seven fit into a tenth of a start
     assert started(replace(RUN, datums=1), START) == 1
     assert started(replace(RUN, datums=1, autoscaling=False), START) == 5
 

@@ -62,14 +62,78 @@ def test_no_more_workers_than_datums_are_started() -> None:
     assert decision.sentence == "1 datum waits and 0 run; 5 workers at most: start 1"
 
 
-def test_short_work_does_not_pay_for_more_starts() -> None:
-    """Ten datums of 0.1 s are 1 s of work: three shares of about a start-up of 0.4 s, not five."""
-    decision = decide(demand(10, seconds=0.1), rules(5), workers(), NOW)
+def test_five_datums_whose_times_are_known_get_five_workers_again() -> None:
+    """Measured on a real kubelet: with three workers the second batch took twice as long as the first."""
+    allowed = replace(rules(5), startup_seconds=6.6)
 
-    assert decision.start == 3
+    assert decide(demand(5, seconds=3.16), allowed, workers(), NOW).start == 5
+
+
+def test_short_work_does_not_pay_for_starts_that_save_no_time() -> None:
+    """A hundred datums of 0.1 s and a start of 50 s: in a tenth of the time a worker runs 51 of them."""
+    allowed = replace(rules(5), startup_seconds=50.0)
+
+    decision = decide(demand(100, seconds=0.1), allowed, workers(), NOW)
+
+    assert decision.start == 2
     assert decision.sentence == (
-        "10 datums wait and 0 run, 0.1 s each and 0.4 s for a start; 5 workers at most: start 3 at once"
+        "100 datums wait and 0 run, 0.1 s each and 50 s for a start; 5 workers at most: start 2 at once; "
+        "3 more would end the job at most 10% sooner and cost 150 s of starts"
     )
+
+
+def test_no_worker_starts_that_would_be_ready_after_the_others_have_finished() -> None:
+    allowed = replace(rules(5), startup_seconds=20.0)
+
+    decision = decide(demand(6, seconds=3.0), allowed, workers("idle", "idle"), NOW)
+
+    assert decision.start == 0
+    assert decision.sentence == (
+        "2 workers for the work that is left, 5 at most: no change; more would end the job at most 10% sooner"
+    )
+
+
+@given(st.integers(1, 200), st.integers(1, 20), st.floats(0.01, 100), st.floats(0.01, 100))
+def test_a_batch_with_known_times_takes_at_most_a_tenth_longer_than_with_all_workers(
+    datums: int, limit: int, startup: float, seconds: float
+) -> None:
+    allowed = replace(rules(limit), startup_seconds=startup)
+
+    first = decide(demand(datums), allowed, workers(), NOW).start
+    second = decide(demand(datums, seconds=seconds), allowed, workers(), NOW).start
+
+    def end(number: int) -> float:
+        return startup + -(-datums // number) * seconds
+
+    assert second <= first
+    assert end(second) <= 1.1 * end(first) + 1e-6
+
+
+def test_a_very_large_constant_is_requested_in_parts_as_workers_get_ready() -> None:
+    allowed = rules(10**12, autoscaling=False)
+
+    none = decide(demand(), allowed, workers(), NOW)
+    waiting = decide(demand(), allowed, workers(*["pending"] * policy.MOST_ON_THEIR_WAY), NOW)
+    some = decide(demand(), allowed, workers(*["pending"] * 990, *["idle"] * 10), NOW)
+
+    assert (none.start, none.target) == (policy.MOST_ON_THEIR_WAY, policy.MOST_ON_THEIR_WAY)
+    assert waiting.start == 0
+    assert some.start == 10
+
+
+def test_no_more_workers_are_requested_than_the_fleet_can_hold() -> None:
+    allowed = replace(rules(10**12, autoscaling=False), capacity=32)
+
+    decision = decide(demand(), allowed, workers(), NOW)
+
+    assert decision.start == 32
+    assert decision.sentence == (
+        "1,000,000,000,000 workers wanted at all times, the fleet has room for 32: start 32 at once"
+    )
+
+
+def test_one_worker_is_requested_from_a_fleet_without_room_so_that_it_can_say_why() -> None:
+    assert decide(demand(3), replace(rules(), capacity=0), workers(), NOW).start == 1
 
 
 def test_long_work_gets_the_whole_fleet() -> None:

@@ -119,6 +119,11 @@ _SPANS = Query(
     .order_by(job.c.id.desc())
     .limit(sa.bindparam("number"))
 )
+_RECORDED = Query(
+    sa.select(sa.func.sum(job.c.processed + job.c.failed + job.c.recovered)).where(
+        job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.id >= sa.bindparam("job_id")
+    )
+)
 _NEXT_CREATED = Query(
     sa.select(job.c.created)
     .where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.id > sa.bindparam("job_id"))
@@ -232,6 +237,11 @@ def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
         _JOB.where(job.c.pipeline_id == pipeline_id).order_by(job.c.id.desc()).limit(1)
     ).first()
     return JobRow(*row) if row else None
+
+
+def recorded_since(conn: sa.Connection, pipeline_id: int, job_id: int) -> int:
+    """Return how many datums the jobs of a pipeline from ``job_id`` on have recorded."""
+    return int(_RECORDED.value(conn, pipeline_id=pipeline_id, job_id=job_id) or 0)
 
 
 def last_with_results(conn: sa.Connection, pipeline_id: int, version: int) -> JobRow | None:

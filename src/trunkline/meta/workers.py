@@ -13,7 +13,7 @@ from trunkline.meta.schema import startup, worker, worker_event, worker_past
 from trunkline.model.states import WorkerState, check_transition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 #: Events and past workers kept per pipeline, and starts kept of a fleet and image.
 EVENTS_KEPT, PAST_KEPT, STARTUPS_KEPT = 2_000, 10_000, 20
@@ -71,6 +71,7 @@ _STATE = Query(
 )
 
 _THIS = worker.update().where(worker.c.id == sa.bindparam("worker_id"))
+_REMOVE = worker.delete().where(worker.c.id == sa.bindparam("worker_id"))
 _REASON = _THIS.values(reason=sa.bindparam("why"))
 _MACHINE = _THIS.values(machine=sa.bindparam("on"))
 _BEGIN = _THIS.where(worker.c.state == WorkerState.PENDING).values(
@@ -167,25 +168,41 @@ def set_machines(conn: sa.Connection, found: Sequence[tuple[str, dict[str, Any]]
         conn.execute(_MACHINE, [{"worker_id": worker_id, "on": machine} for worker_id, machine in found])
 
 
-def remove(conn: sa.Connection, worker_id: str, now: float) -> None:
-    """Move a worker to those that are gone."""
-    row = by_id(conn, worker_id)
-    if row is None:
+def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[str], now: float) -> None:
+    """Move workers of a pipeline to those that are gone, with one statement a kind.
+
+    Args:
+        conn: a writing connection.
+        pipeline_id: the pipeline of all of them.
+        worker_ids: those to remove; unknown ones are ignored.
+        now: when they ended, seconds since the epoch.
+    """
+    removed = [row for row in of_pipeline(conn, pipeline_id) if row.id in worker_ids]
+    if not removed:
         return
-    conn.execute(worker.delete().where(worker.c.id == worker_id))
-    number = inserted_id(
-        conn.execute(
-            worker_past.insert().values(
-                pipeline_id=row.pipeline_id,
-                created=row.created,
-                ready=row.ready,
-                ended=now,
-                machine=row.machine,
-            )
-        )
-    )
-    if number % FORGET_EVERY == 0:
-        _forget_oldest(conn, worker_past, row.pipeline_id, PAST_KEPT)
+    conn.execute(_REMOVE, [{"worker_id": row.id} for row in removed])
+    values = [
+        {
+            "pipeline_id": pipeline_id,
+            "created": row.created,
+            "ready": row.ready,
+            "ended": now,
+            "machine": row.machine,
+        }
+        for row in removed
+    ]
+    number = inserted_id(conn.execute(worker_past.insert().values(values[0])))
+    if values[1:]:
+        conn.execute(worker_past.insert(), values[1:])
+    if number // FORGET_EVERY != (number + len(values)) // FORGET_EVERY:
+        _forget_oldest(conn, worker_past, pipeline_id, PAST_KEPT)
+
+
+def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[str]:
+    """Delete all workers of a pipeline that is deleted, with one statement. Returns their ids."""
+    ids = list(conn.execute(sa.select(worker.c.id).where(worker.c.pipeline_id == pipeline_id)).scalars())
+    conn.execute(worker.delete().where(worker.c.pipeline_id == pipeline_id))
+    return ids
 
 
 def past(conn: sa.Connection, pipeline_id: int, since: float) -> list[PastRow]:

@@ -1,7 +1,9 @@
-"""Reads what is on its way to a pipeline: how much, and when the jobs before it will be done.
+"""Reads which work will come to a pipeline, and when the jobs before it will be done.
 
-Only work that is certain to be done counts: an upstream job that is running. What the last good job of a
-pipeline has taken per datum is the estimate for the next one. The arithmetic is ``scaling.lookahead``.
+Only work that is certain counts: an upstream job that runs, or waits for one that runs. The time per datum of a
+pipeline's last good job is the estimate for the next one. Each upstream job is read once, level by level, up to
+``MOST_LEVELS``; jobs further away, or further away in time than ``HORIZON_STARTS``, do not matter yet. The
+arithmetic is ``scaling.lookahead``.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from trunkline.meta import commits, jobs, pipelines, workers
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pps import claims
 from trunkline.pps.spec_cache import image_of, input_of
-from trunkline.scaling.lookahead import Stage, seconds_until_done
+from trunkline.scaling.lookahead import Stage, least_datums, outlooks
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -21,76 +23,123 @@ if TYPE_CHECKING:
     from trunkline.pps.spec_cache import Specs
     from trunkline.pps.startup_times import Starts
 
+#: Starts of the waiting pipeline within which upstream jobs matter: workers are requested one start ahead and kept
+#: for a second one if the work is late (``scaling.policy.LOOKAHEAD_SLACK``).
+HORIZON_STARTS = 2.0
+#: Levels of upstream jobs that are read while no times are known that would exclude them by ``HORIZON_STARTS``.
+MOST_LEVELS = 16
+
 
 def foreseen(conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now: float) -> tuple[int, float]:
     """Return how many datums a job that waits for its inputs will have at least, and in how many seconds.
 
-    (0, 0.0) when nothing is known to come.
+    Args:
+        conn: the snapshot to read in.
+        specs: parsed specifications.
+        starts: how long starts of workers take.
+        job: a job in state CREATED.
+        now: seconds since the epoch.
+
+    Returns:
+        (0, 0.0) when nothing is known to come. Work beyond the horizon has the least time it can take.
     """
-    stages = _stages_before(conn, specs, starts, job, now)
-    if not stages:
-        return 0, 0.0
     spec = specs.of(conn, job.pipeline_id, job.version)
-    whole = all(leaf.pfs is None or leaf.pfs.glob == "/" for leaf in input_of(spec).leaves())
-    datums = 1 if whole else max(1, sum(stage.remaining for stage in stages))
-    return datums, max(seconds_until_done(stage) for stage in stages)
+    horizon = HORIZON_STARTS * starts.seconds(image_of(spec), conn)
+    stages: dict[int, Stage] = {}
+    first = _jobs_before(conn, job)
+    #: Upstream jobs of one level, each with the least seconds from its end to the begin of ``job``.
+    level = [(each, 0.0) for each in first or ()]
+    if not first:
+        return 0, 0.0
+    for _ in range(MOST_LEVELS):
+        further: dict[int, tuple[JobRow, float]] = {}
+        for upstream, after in level:
+            if upstream.id in stages:
+                continue
+            before = (
+                _jobs_before(conn, upstream)
+                if upstream.state in (JobState.CREATED, JobState.STARTING)
+                else []
+            )
+            stage = _stage(conn, specs, starts, upstream, before, now)
+            if stage is None:
+                return 0, 0.0
+            stages[upstream.id] = stage
+            least = after + (stage.seconds_per_datum or 0.0) / stage.workers
+            if before and least > horizon:
+                return 1, least
+            for each in before or ():
+                known = further.get(each.id)
+                further[each.id] = (each, least if known is None else max(known[1], least))
+        level = list(further.values())
+        if not level:
+            break
+    else:
+        return 0, 0.0
+    results = outlooks(stages)
+    direct = [results[each.id] for each in first]
+    seconds = max(each.done_in for each in direct)
+    if all(leaf.pfs is None or leaf.pfs.glob == "/" for leaf in input_of(spec).leaves()):
+        return 1, seconds
+    return least_datums(stages, frozenset().union(*(each.sources for each in direct))), seconds
 
 
 def seconds_per_datum(conn: sa.Connection, job: JobRow) -> float | None:
     """Return the mean seconds of a datum: of this job so far, else of the last good job of this version."""
-    seen = claims.seconds_per_datum(job)
-    if seen is not None:
-        return seen
+    measured = claims.seconds_per_datum(job)
+    if measured is not None:
+        return measured
     before = jobs.last_with_results(conn, job.pipeline_id, job.version)
     return claims.seconds_per_datum(before) if before is not None else None
 
 
-def _stages_before(
-    conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now: float
-) -> tuple[Stage, ...]:
-    """Return the running jobs that a job waits for; nothing when one of those before it is not known yet."""
-    stages: list[Stage] = []
+def _jobs_before(conn: sa.Connection, job: JobRow) -> list[JobRow] | None:
+    """Return the jobs that a job waits for; None when it also waits for a commit that a user has open."""
+    before = []
     for row in commits.upstream(conn, job.commit_id):
         if row.finished is not None:
             continue
-        made_by = jobs.by_commit(conn, row.id)
-        if made_by is None:
-            return ()  # a user's open commit: nobody knows when it is finished
-        stage = _stage(conn, specs, starts, made_by, now)
-        if stage is None:
-            return ()
-        stages.append(stage)
-    return tuple(stages)
+        origin = jobs.by_commit(conn, row.id)
+        if origin is None:
+            return None
+        before.append(origin)
+    return before
 
 
-def _stage(conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now: float) -> Stage | None:
+def _stage(
+    conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, before: list[JobRow] | None, now: float
+) -> Stage | None:
+    """Return a job as a stage, None when it is not certain to make work.
+
+    Args:
+        conn: the snapshot to read in.
+        specs: parsed specifications.
+        starts: how long starts of workers take.
+        job: a job that has not ended.
+        before: the jobs that it waits for, as ``_jobs_before`` returns them.
+        now: seconds since the epoch.
+    """
+    running = job.state in (JobState.RUNNING, JobState.FINISHING)
+    if running and not job.todo_count:
+        return None  # nothing changed, so no work comes from it
+    if not running:
+        pipeline = pipelines.by_id(conn, job.pipeline_id)
+        if not before or pipeline is None or pipeline.stopped:
+            return None
     spec = specs.of(conn, job.pipeline_id, job.version)
-    startup = starts.seconds(image_of(spec), conn)
-    staff = [
+    rows = [
         row for row in workers.of_pipeline(conn, job.pipeline_id) if row.state is not WorkerState.RETIRING
     ]
-    ready = any(row.ready is not None for row in staff)
-    first = min((row.created for row in staff), default=now)
-    ready_in = 0.0 if ready else max(0.0, first + startup - now)
-    if job.state in (JobState.RUNNING, JobState.FINISHING):
-        if not job.todo_count:
-            return None  # nothing changed, so nothing is to be expected
-        remaining = job.todo_count - job.handed_in
-        return Stage(
-            remaining=remaining,
-            seconds_per_datum=seconds_per_datum(conn, job),
-            workers=max(1, min(remaining, len(staff) or spec.parallelism)),
-            ready_in=ready_in if remaining else 0.0,
-        )
-    before = _stages_before(conn, specs, starts, job, now)
-    pipeline = pipelines.by_id(conn, job.pipeline_id)
-    if not before or pipeline is None or pipeline.stopped:
-        return None
+    ready_in = 0.0
+    if not any(row.ready is not None for row in rows) and (rows or running):
+        oldest = min((row.created for row in rows), default=now)
+        ready_in = max(0.0, oldest + starts.seconds(image_of(spec), conn) - now)
+    remaining = job.todo_count - job.handed_in if running else None
     return Stage(
-        remaining=max(1, sum(stage.remaining for stage in before)),
+        remaining=remaining,
         seconds_per_datum=seconds_per_datum(conn, job),
-        workers=max(1, spec.parallelism),
-        # Its workers are started ahead too, so that they are ready when its work comes.
-        ready_in=ready_in if staff else 0.0,
-        before=before,
+        workers=max(1, (len(rows) if running else 0) or spec.parallelism),
+        # The workers of a job that does not run yet are started ahead too, so they are ready when its work comes.
+        ready_in=0.0 if remaining == 0 else ready_in,
+        before=tuple(each.id for each in before or ()),
     )

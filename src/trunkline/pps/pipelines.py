@@ -129,9 +129,7 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     spec_repo = repos.repo_by_id(conn, branches.by_id(conn, row.spec_branch_id).repo_id)
     jobs.remove(conn, jobs.of_pipeline(conn, row.id))
     logs.remove_of_pipeline(conn, row.id)
-    staff = [worker.id for worker in workers.of_pipeline(conn, row.id)]
-    for worker_id in staff:
-        workers.remove(conn, worker_id, write.now)
+    dismissed = workers.remove_of_pipeline(conn, row.id)
     workers.forget_pipeline(conn, row.id)
     pipelines.remove(conn, row.id)
     if not keep_repo:
@@ -139,7 +137,7 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     repo_ops.remove_repo(write, spec_repo, force=True)
     _wake(write, row.id)
     write.tx.wake("workers", "jobs")
-    return staff
+    return dismissed
 
 
 def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:

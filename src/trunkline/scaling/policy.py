@@ -1,18 +1,18 @@
 """How many workers a pipeline gets, and how many datums a worker takes at a time.
 
-``decide`` is the whole scaling policy as one pure function: the controller, the simulator and the cost
-preview call it with the same values and get the same answer. It starts on expectation and retires on fact:
+``decide`` is the whole scaling policy as one pure function. The autoscaler, the plan of a job and its price
+call it with the same values and get the same answer.
 
-- The demand is counted before any worker exists, so the whole fleet is asked for in one step.
-- The time per datum, when it is known, limits how many workers are *started*; it is an estimate, so it
-  never ends a worker. What ends one is that no unclaimed datum is left for it.
-- Work that is foreseen to come within a start is counted like work that waits, so that the start is over
-  when it comes.
-- A worker that is not ready yet and has nothing to come for is cancelled at once. An idle one is kept as
-  long as work has been seen to come back (``keep_seconds``), then retired. A busy one is never touched.
+- The demand is counted before any worker exists, so all workers are requested in one step.
+- A job ends within ``SLACK`` of the earliest time that the permitted workers could reach. Among the numbers of
+  workers that achieve this, the smallest is started. The time per datum is an estimate, so it only limits how
+  many workers start; it never ends one.
+- Work that is expected within the time of a start counts like work that waits, so that workers are ready for it.
+- A worker that is not ready yet and has nothing to do is cancelled at once. An idle worker is kept as long as
+  work usually takes to return (``keep_seconds``), then retired. A busy worker is never interrupted.
 
-Deciding again after the decision was carried out changes nothing. There is no clock and no state here:
-``now`` is an argument and ``wake_at`` says when time alone would change the answer.
+Applying a decision and deciding again changes nothing. There is no clock and no state here: ``now`` is an
+argument, and ``wake_at`` is the time at which the answer changes although nothing else does.
 """
 
 from __future__ import annotations
@@ -24,39 +24,45 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Least time a new worker's share of the work must last, in start-ups: the knob between fast (0) and cheap
-#: (large). At 1 a job never pays more for starts than for work, and a job that keeps the fleet busy for
-#: longer than it takes to start still gets all of it. An unknown time per datum counts as long.
-WORTHWHILE_STARTS = 1.0
+#: How much later than the earliest possible time a job may end to save starts, as a share of the time from asking
+#: for a worker to the end. It is the only setting between fast (0) and cheap (large). A second batch, whose times
+#: are known, therefore takes at most 1.1 times as long as the first, for which all workers are started.
+SLACK = 0.1
 
-#: How long an idle worker is kept when nothing says that work comes back soon, in start-ups, and the least and
-#: most seconds of it: long enough for the commit that somebody sends right behind the last one, short enough that
-#: what is paid for it stays small beside the start itself.
+#: Workers of a pipeline that may be on their way (pending or starting) at once. The next ones are requested as
+#: these get ready, so that a very large ``constant`` makes neither a large list nor a flood of requests.
+MOST_ON_THEIR_WAY = 1_000
+
+#: How long an idle worker is kept when nothing indicates that work returns soon: in starts, and the least and most
+#: seconds. Long enough for a commit that directly follows the last one; short beside the price of a start.
 SHORT_KEEP_STARTS, SHORT_KEEP_LEAST, SHORT_KEEP_MOST = 0.1, 0.5, 1.0
 
-#: How long an idle worker is kept when work has mostly come back within that time, in start-ups. One is the
-#: break-even of the ski rental problem (Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988): waiting
-#: costs at most twice what the best choice in hindsight would. It is taken on advice only (Purohit et al.,
-#: "Improving Online Algorithms via ML Predictions", NeurIPS 2018), because an idle machine costs what a busy one does.
+#: How long an idle worker is kept when work has mostly returned within that time, in starts. One is the break-even
+#: of the ski rental problem (Karlin et al., "Competitive Snoopy Caching", Algorithmica 1988): waiting costs at most
+#: twice what the best choice in hindsight would. It depends on a prediction (Purohit et al., "Improving Online
+#: Algorithms via ML Predictions", NeurIPS 2018), because an idle machine costs as much as a busy one.
 LONG_KEEP_STARTS = 1.0
 
-#: How far foreseen work may slip, in start-ups, before workers that were started for it are given up.
-FORESIGHT_SLACK = 2.0
+#: How late expected work may be, in starts, before the workers that were started for it are cancelled.
+LOOKAHEAD_SLACK = 2.0
 
-#: How long a worker may go on when its machine is taken away: in mean datums, and in seconds the least, the most
-#: (Cluster Autoscaler waits no longer), and that of a pipeline whose datums nobody has timed.
+#: How long a worker may continue when its machine is taken away: in mean datums; the least and the most seconds
+#: (Cluster Autoscaler waits no longer); and the seconds for a pipeline whose datums have not been timed.
 GRACE_DATUMS, LEAST_GRACE, MOST_GRACE, UNKNOWN_GRACE = 3.0, 30.0, 600.0, 60.0
 
-#: Runs that a worker takes of what is left, as Pachyderm cuts datum sets. More runs mean smaller stragglers
-#: at the end, fewer mean less talk with the server.
+#: Runs into which a worker's share is divided, as Pachyderm divides datum sets. More runs make the last ones
+#: shorter, fewer runs need fewer calls to the server.
 RUNS_PER_WORKER = 4
 
-#: Seconds that a run of datums should last at most: what is lost and run again when its worker dies.
+#: Seconds that a run of datums should last at most: what runs again when its worker dies.
 RUN_SECONDS = 10.0
 
-#: Datums in a run while the time per datum is unknown: enough to learn it, few enough that a run of datums
-#: that turn out to take minutes does not leave the other workers idle at the end.
+#: Datums in a run while the time per datum is unknown: enough to measure it, few enough that a run of datums that
+#: take minutes does not leave the other workers idle at the end.
 UNKNOWN_RUN = 4
+
+#: Added before rounding down a quotient, so that 3.0000000001 / 1 and 2.9999999999 / 1 give the same number.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,7 @@ class Demand:
     claimed: int
     #: Expected seconds to run one datum; None before anything is known.
     seconds_per_datum: float | None
-    #: Datums that are foreseen to come when the jobs before this one are done; 0 for none.
+    #: Datums that come at least when the upstream jobs are done; 0 for none.
     foreseen: int = 0
     #: Seconds until they come.
     foreseen_in: float = 0.0
@@ -77,17 +83,26 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the pipeline's spec and state allow."""
+    """What the pipeline's spec, its state and the fleet permit."""
 
     #: ``parallelism_spec.constant``: the most workers, or the exact number when not autoscaling.
     workers: int
     autoscaling: bool
     #: The pipeline is stopped: no workers, whatever waits.
     stopped: bool
-    #: Expected seconds from asking for a worker until it is idle.
+    #: Expected seconds from requesting a worker until it is ready.
     startup_seconds: float
-    #: Seconds that an idle worker without prospects is kept.
+    #: Seconds that an idle worker without expected work is kept.
     keep_seconds: float
+    #: Workers of this pipeline that the fleet can hold when nothing else runs; None when it can grow.
+    capacity: int | None = None
+
+    @property
+    def limit(self) -> int:
+        """The most workers to have. At least one is requested, so that a fleet can say why it refuses it."""
+        if self.stopped:
+            return 0
+        return self.workers if self.capacity is None else min(self.workers, max(1, self.capacity))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +112,13 @@ class WorkerView:
     id: str
     #: pending, starting, idle, busy or retiring.
     state: str
-    #: Since when it is in this state, on the clock that ``now`` is read from.
+    #: Since when it is in this state, on the clock of ``now``.
     since: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """The workers that exist or are asked for."""
+    """The workers that exist or are requested."""
 
     workers: tuple[WorkerView, ...]
 
@@ -112,20 +127,20 @@ class Observed:
 class Decision:
     """What to do now, and why."""
 
-    #: Workers once this is carried out, without the retiring. Above ``Policy.workers`` only by busy ones.
+    #: Workers after this is applied, without those that retire. Above ``Policy.limit`` only by busy ones.
     target: int
-    #: How many to ask for. Zero when ``retire`` names any.
+    #: How many to request. Zero when ``retire`` names any.
     start: int
     #: Workers to end: pending, starting or idle ones.
     retire: tuple[str, ...]
-    #: The reason, with its numbers, for people.
+    #: The reason with its numbers, for people.
     sentence: str
     #: When to decide again although nothing else happened; None when time alone changes nothing.
     wake_at: float | None
 
 
 class DatumSetSpec(Protocol):
-    """A user's wish for the size of runs; 0 and None are unset."""
+    """A user's choice of the size of runs; 0 and None are unset."""
 
     @property
     def number(self) -> int | None:
@@ -137,7 +152,7 @@ class DatumSetSpec(Protocol):
 
     @property
     def per_worker(self) -> int | None:
-        """The runs that a worker takes of what is left."""
+        """The runs into which a worker's share is divided."""
 
 
 def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> Decision:
@@ -145,29 +160,30 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
 
     Args:
         demand: the work that is left.
-        policy: what the pipeline's spec and state allow.
-        observed: the workers that exist or are asked for, those in state retiring included.
+        policy: what the pipeline's spec, its state and the fleet permit.
+        observed: the workers that exist or are requested, including those in state retiring.
         now: seconds on the clock of ``WorkerView.since``.
     """
     fleet = [worker for worker in observed.workers if worker.state != "retiring"]
-    coming = sorted((w for w in fleet if w.state in {"pending", "starting"}), key=_least_far_first)
+    coming = sorted((w for w in fleet if w.state in {"pending", "starting"}), key=_least_progress_first)
     idle = sorted((w for w in fleet if w.state == "idle"), key=lambda w: (w.since, w.id))
     busy = len(fleet) - len(coming) - len(idle)
 
-    limit = 0 if policy.stopped else policy.workers
-    # What is foreseen starts workers one start ahead, and keeps those that are there if it slips a little.
+    # Expected work starts workers one start ahead, and keeps those that exist if it is a little late.
     near = _foreseen(demand, policy, starts=1.0)
-    foreseen = near or (_foreseen(demand, policy, starts=FORESIGHT_SLACK) if fleet else 0)
+    foreseen = near or (_foreseen(demand, policy, starts=LOOKAHEAD_SLACK) if fleet else 0)
     useful = _useful(demand, policy, busy, foreseen)
-    wanted = min(_useful(demand, policy, busy, near), _worth_starting(demand, policy))
-    start = max(0, wanted - len(fleet))
+    useful_now = _useful(demand, policy, busy, near)
+    wanted = min(useful_now, _fast_enough(demand, policy, len(idle), busy))
+    start = min(max(0, wanted - len(fleet)), max(0, MOST_ON_THEIR_WAY - len(coming)))
+    saved = max(0, useful_now - max(wanted, len(fleet)))
     surplus = max(0, len(fleet) - useful)
 
     cancelled = coming[:surplus]
     spare = idle[: surplus - len(cancelled)]
-    forbidden = len(fleet) - len(cancelled) - limit
+    beyond_limit = len(fleet) - len(cancelled) - policy.limit
     keep = policy.keep_seconds
-    retired = [w for place, w in enumerate(spare) if place < forbidden or now >= w.since + keep]
+    retired = [w for place, w in enumerate(spare) if place < beyond_limit or now >= w.since + keep]
     kept = spare[len(retired) :]
     target = len(fleet) + start - len(cancelled) - len(retired)
 
@@ -178,18 +194,22 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
             (len(cancelled), f"cancel {len(cancelled):,} not ready yet"),
             (
                 len(retired),
-                f"retire {len(retired):,} idle{'' if forbidden > 0 else f' for {_seconds(keep)}'}",
+                f"retire {len(retired):,} idle{'' if beyond_limit > 0 else f' for {_seconds(keep)}'}",
             ),
             (len(kept), f"keep {len(kept):,} idle for {_seconds(keep)}"),
-            (busy if target > limit else 0, f"let {busy:,} busy finish"),
+            (busy if target > policy.limit else 0, f"let {busy:,} busy finish"),
         )
         if count
     ]
     if actions:
-        situation = _situation(demand, policy, foreseen, timed=wanted < useful)
+        situation = _situation(demand, policy, foreseen, timed=saved > 0)
         sentence = f"{situation}: {', '.join(actions)}"
+        if start and saved:
+            sentence += f"; {_savings(saved, policy)}"
     else:
-        sentence = _rest(demand, policy, foreseen, target)
+        sentence = _unchanged(demand, policy, foreseen, target, complete=len(fleet) >= policy.limit)
+        if saved:
+            sentence += f"; more would end the job at most {SLACK:.0%} sooner"
     return Decision(
         target=target,
         start=start,
@@ -203,7 +223,7 @@ def keep_seconds(startup_seconds: float, gaps: Sequence[float]) -> float:
     """Return how long to keep an idle worker of a pipeline.
 
     Args:
-        startup_seconds: expected seconds from asking for a worker until it is idle.
+        startup_seconds: expected seconds from requesting a worker until it is ready.
         gaps: seconds from the end of each of the pipeline's last jobs until the next work came.
 
     >>> keep_seconds(50.0, [])
@@ -218,7 +238,7 @@ def keep_seconds(startup_seconds: float, gaps: Sequence[float]) -> float:
 
 
 def grace_seconds(seconds_per_datum: float | None) -> float:
-    """Return how long a worker may go on when its machine is taken away.
+    """Return how long a worker may continue when its machine is taken away.
 
     Enough for a datum that takes three times the mean, within what those who remove machines wait for.
 
@@ -244,31 +264,42 @@ def _wake_at(demand: Demand, policy: Policy, retire_at: float | None, near: int,
     return min(times, default=None)
 
 
-def _least_far_first(worker: WorkerView) -> tuple[bool, float, str]:
+def _least_progress_first(worker: WorkerView) -> tuple[bool, float, str]:
     """Order workers that are not ready by how little was spent on them."""
     return worker.state == "starting", -worker.since, worker.id
 
 
 def _useful(demand: Demand, policy: Policy, busy: int, foreseen: int) -> int:
-    """Return how many workers can have something to do; the rest is surplus."""
+    """Return how many workers can have something to do; the others are surplus."""
     if policy.stopped:
         return 0
     if not policy.autoscaling:
-        return policy.workers
+        return policy.limit
     if not demand.unclaimed and not demand.claimed and not foreseen:
         return 0
-    # A run is not shared, so claimed datums occupy the workers that hold them and no more. One worker
-    # stays even if those have vanished: their datums come back when their leases end.
-    return min(policy.workers, max(1, busy + demand.unclaimed + foreseen))
+    # A run is not shared, so claimed datums occupy the workers that hold them and no others. One worker stays
+    # even if those have vanished: their datums return when their leases end.
+    return min(policy.limit, max(1, busy + demand.unclaimed + foreseen))
 
 
-def _worth_starting(demand: Demand, policy: Policy) -> int:
-    """Return how many workers may share the work if each share is to outlast a start."""
-    threshold = WORTHWHILE_STARTS * policy.startup_seconds
-    if not policy.autoscaling or demand.seconds_per_datum is None or threshold <= 0:
-        return policy.workers
-    seconds = (demand.unclaimed + demand.claimed + demand.foreseen) * demand.seconds_per_datum
-    return max(1, math.ceil(min(policy.workers, seconds / threshold)))
+def _fast_enough(demand: Demand, policy: Policy, idle: int, busy: int) -> int:
+    """Return the fewest workers with which the work ends within ``SLACK`` of the earliest possible time.
+
+    The earliest end is a start and one datum from now. Up to the time that is allowed, each ready worker runs
+    ``each_ready`` datums and each new one ``each_new``; new workers are needed for what the ready ones leave.
+    """
+    seconds = demand.seconds_per_datum
+    if not policy.autoscaling or seconds is None:
+        return policy.limit
+    ready = idle + busy
+    if seconds <= _ROUNDING:
+        return max(1, ready)
+    allowed = (1 + SLACK) * (policy.startup_seconds + seconds)
+    each_ready = int(allowed / seconds + _ROUNDING)
+    each_new = max(1, int((allowed - policy.startup_seconds) / seconds + _ROUNDING))
+    by_ready = idle * each_ready + max(0, busy * each_ready - demand.claimed)
+    left = max(0, demand.unclaimed + demand.foreseen - by_ready)
+    return max(1, ready + math.ceil(left / each_new))
 
 
 def run_length(
@@ -280,15 +311,15 @@ def run_length(
 ) -> int:
     """Return how many datums a worker takes next.
 
-    Guided self-scheduling (Polychronopoulos and Kuck, IEEE Trans. Computers C-36, 1987): runs shrink as the
-    work does, so that all workers end together without one call per datum. Two deviations: a run is a
-    quarter of a worker's share, because datums differ, and no longer than ``RUN_SECONDS``. While the time
-    per datum is unknown a run has ``UNKNOWN_RUN`` datums at most.
+    Guided self-scheduling (Polychronopoulos and Kuck, IEEE Trans. Computers C-36, 1987): runs get shorter as the
+    work decreases, so that all workers end together without one call per datum. Two differences: a run is a
+    quarter of a worker's share, because datums differ, and no longer than ``RUN_SECONDS``. While the time per datum
+    is unknown, a run has at most ``UNKNOWN_RUN`` datums.
 
     Args:
         remaining: datums that were never claimed, at least 1.
         workers: workers that share them.
-        datum_set_spec: the user's wish; ``number`` fixes the length, ``size_bytes`` its bytes of input,
+        datum_set_spec: the user's choice; ``number`` fixes the length, ``size_bytes`` its bytes of input,
             ``per_worker`` replaces the quarter.
         seconds_per_datum: expected seconds per datum; None before anything is known.
         bytes_per_datum: mean bytes of input per datum.
@@ -310,18 +341,18 @@ def run_length(
 
 
 def _situation(demand: Demand, policy: Policy, foreseen: int, *, timed: bool) -> str:
-    """Say what the decision comes from, with the numbers."""
+    """Return what the decision is based on, with the numbers."""
     if policy.stopped:
         return "the pipeline is stopped"
     if not policy.autoscaling:
-        return f"{_count(policy.workers, 'worker')} wanted at all times"
+        return f"{_count(policy.workers, 'worker')} wanted at all times{_room(policy)}"
     if not demand.unclaimed and not demand.claimed:
         if not foreseen:
             return "nothing waits"
         coming = "1 datum is" if foreseen == 1 else f"{foreseen:,} datums are"
         return (
             f"{coming} foreseen in {_seconds(demand.foreseen_in)}, {_seconds(policy.startup_seconds)} for a start;"
-            f" {_count(policy.workers, 'worker')} at most"
+            f" {_most(policy)}"
         )
     waiting = "1 datum waits" if demand.unclaimed == 1 else f"{demand.unclaimed:,} datums wait"
     times = ""
@@ -329,16 +360,34 @@ def _situation(demand: Demand, policy: Policy, foreseen: int, *, timed: bool) ->
         times = (
             f", {_seconds(demand.seconds_per_datum)} each and {_seconds(policy.startup_seconds)} for a start"
         )
-    return f"{waiting} and {demand.claimed:,} run{times}; {_count(policy.workers, 'worker')} at most"
+    return f"{waiting} and {demand.claimed:,} run{times}; {_most(policy)}"
 
 
-def _rest(demand: Demand, policy: Policy, foreseen: int, target: int) -> str:
-    """Say that nothing is to be done. What changes with every datum is left out: such decisions are one."""
+def _savings(saved: int, policy: Policy) -> str:
+    """Say what starting fewer workers costs and saves."""
+    seconds = _seconds(saved * policy.startup_seconds)
+    return f"{saved:,} more would end the job at most {SLACK:.0%} sooner and cost {seconds} of starts"
+
+
+def _unchanged(demand: Demand, policy: Policy, foreseen: int, target: int, *, complete: bool) -> str:
+    """Say that nothing is to be done. What changes with every datum is left out, so that such decisions are equal."""
     if not target:
         return f"{_situation(demand, policy, foreseen, timed=False)}: no workers"
     if not policy.autoscaling:
-        return f"{_situation(demand, policy, foreseen, timed=False)}: all are there"
-    return f"{_count(target, 'worker')} for the work that is left, {policy.workers:,} at most: no change"
+        all_exist = "all exist" if complete else f"{target:,} requested so far"
+        return f"{_situation(demand, policy, foreseen, timed=False)}: {all_exist}"
+    return f"{_count(target, 'worker')} for the work that is left, {policy.workers:,} at most{_room(policy)}: no change"
+
+
+def _most(policy: Policy) -> str:
+    return f"{_count(policy.workers, 'worker')} at most{_room(policy)}"
+
+
+def _room(policy: Policy) -> str:
+    """Say that the fleet holds fewer workers than the spec permits."""
+    if policy.capacity is None or policy.capacity >= policy.workers:
+        return ""
+    return f", the fleet has room for {policy.capacity:,}"
 
 
 def _count(number: int, noun: str) -> str:
