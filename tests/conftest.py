@@ -104,7 +104,7 @@ class Served:
         wakeups = Wakeups(asyncio.get_running_loop())
         db = Database(sqlite_url(self.folder), wakeups.announce)
         cluster_id = install.install(db, self.clock.now())
-        store = ChunkStore(self.objects, DatabaseChunkIndex(db))
+        store = ChunkStore(self.objects, DatabaseChunkIndex(db, self.clock.now))
         self.versions = VersionedStore(db, store, file_trees(store), wakeups, self.clock)
         self.executor = ThreadPoolExecutor(8)
 

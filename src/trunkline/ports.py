@@ -38,14 +38,31 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object; removing what is not there succeeds."""
 
+    def size(self, key: str) -> int:
+        """Return the bytes of an object, at the cost of one request.
+
+        Raises:
+            NotFound: no such object.
+            Unavailable: the store did not answer; the call may be repeated.
+        """
+
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield ``(key, size in bytes)`` of every object whose key starts with ``prefix``, in key order."""
+        """Yield ``(key, size in bytes)`` of every object whose key starts with ``prefix``, in no order.
+
+        The listing streams: the first objects come before the last are read, and memory does not grow with
+        their number. An object that is stored or deleted meanwhile may be yielded or not.
+        """
 
     def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:
-        """Return a URL that lets whoever has it do one thing to one object for so long.
+        """Return a presigned URL: whoever has it can do one thing to one object.
 
-        None when the store cannot be reached by URLs; the bytes go through the server then. A PUT through such
-        a URL may replace an object, so keys given out for it must be fresh.
+        Args:
+            key: of the object; for PUT a new one, because such a URL may replace an object.
+            method: what the URL allows.
+            seconds: how long it is valid.
+
+        Returns:
+            The URL, or None when the store has none; the bytes go through the server then.
         """
 
 

@@ -100,7 +100,7 @@ class Stories(RuleBasedStateMachine):
             self.databases.enter_context(database_url(self.database, self.folder)), lambda _: None
         )
         install.install(self.db, 0.0)
-        self.store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self.db), threads=1)
+        self.store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self.db, SystemClock().now), threads=1)
         clock = SystemClock()
         self.versions = VersionedStore(self.db, self.store, file_trees(self.store), None, clock)  # type: ignore[arg-type]
         self.commits: list[ModelCommit] = []

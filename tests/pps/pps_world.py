@@ -161,7 +161,7 @@ class PpsWorld:
         wakeups = Wakeups(self._loop)
         self._db = Database(database or sqlite_url(self._folder), wakeups.announce)
         install.install(self._db, self.clock.now())
-        self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db), threads=2)
+        self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db, self.clock.now), threads=2)
         self.versions = VersionedStore(
             self._db, self._store, file_trees(self._store), wakeups, self.clock, hooks=JobKeeper()
         )

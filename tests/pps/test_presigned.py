@@ -18,12 +18,13 @@ from trunkline.meta import chunks as chunk_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
+from trunkline.pack_format import ENTRY
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.presigned import GRANT_SECONDS, PackGrants, PresignedReads, ReportedPack, can_sign
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.storage import chunk_lists
-from trunkline.storage.chunks import ENTRY, ChunkId
+from trunkline.storage.chunks import ChunkId
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 from trunkline.worker import presigned_reads, presigned_writes
@@ -60,7 +61,7 @@ class World:
         self._db = Database(sqlite_url(folder), lambda _: None)
         install.install(self._db, self.clock.now())
         self.objects = BucketObjects(f"s3://ready/{uuid.uuid4().hex}", patience=20.0)
-        self.chunks = ChunkStore(self.objects, DatabaseChunkIndex(self._db))
+        self.chunks = ChunkStore(self.objects, DatabaseChunkIndex(self._db, self.clock.now))
         self.grants = PackGrants(self.store())
         self.connections = Connections()
 

@@ -40,12 +40,19 @@ class MemoryIndex:
         with self._lock:
             return {id: self.places[id] for id in ids if id in self.places}
 
-    def record(self, packs: Iterable[PackRecord]) -> None:
+    def record(self, pack: PackRecord) -> None:
         with self._lock:
-            for pack in packs:
-                for id, offset, stored, length, codec in pack.entries:
-                    inline = None if pack.body is None else pack.body[offset : offset + stored]
-                    self.places.setdefault(id, Location(pack.pack, offset, stored, length, codec, inline))
+            for id, offset, stored, length, codec in pack.entries:
+                inline = None if pack.body is None else pack.body[offset : offset + stored]
+                if id in pack.replaces:
+                    self.places.pop(ChunkId(id), None)
+                self.places.setdefault(
+                    ChunkId(id), Location(pack.pack, offset, stored, length, codec, inline)
+                )
+
+    def record_all(self, packs: Iterable[PackRecord]) -> None:
+        for pack in packs:
+            self.record(pack)
 
 
 class World:
@@ -67,7 +74,7 @@ class World:
         """Do something with a writer and seal it."""
         writer = self.store.writer()
         result = action(writer)
-        self.index.record(writer.seal())
+        self.index.record_all(writer.seal())
         return result
 
     def build(self, rows: dict[bytes, bytes]) -> TreeId:
@@ -85,7 +92,7 @@ class World:
             say(delta)
             deltas += delta.finish()
         applied = apply_deltas(self.trees, writer, base, deltas)
-        self.index.record(writer.seal())
+        self.index.record_all(writer.seal())
         return applied
 
     def files(self, contents: dict[str, bytes]) -> TreeId:

@@ -95,7 +95,7 @@ class ChangesAgainstADict(RuleBasedStateMachine):
     def commit(self) -> None:
         self.next_delta()
         applied = apply_deltas(self.world.trees, self.writer, self.base, self.deltas)
-        self.world.index.record(self.writer.seal())
+        self.world.index.record_all(self.writer.seal())
 
         writer = self.world.store.writer()
         rows = {row_key(*key): chunk_lists.cut(writer, [data]) for key, data in self.parts.items()}
@@ -203,7 +203,7 @@ def test_a_long_stream_becomes_several_deltas_that_mean_the_same(
     delta.add("/d3/again", "default", b"x")
     made = delta.finish()
     applied = apply_deltas(world.trees, writer, EMPTY, made)
-    world.index.record(writer.seal())
+    world.index.record_all(writer.seal())
     left = {path: data for path, data in contents.items() if not path.startswith("/d3/")}
 
     assert len(made) >= 8

@@ -164,7 +164,7 @@ def test_changing_one_row_of_many_reads_and_writes_a_few_segments(
     writer = world.store.writer()
     known = len(world.index.places)
     merged = world.trees.merge(writer, tree, [(key, b"changed")])
-    world.index.record(writer.seal())
+    world.index.record_all(writer.seal())
     differences = list(cold.diff(tree, merged))
 
     assert differences == [(key, table.get(key), b"changed")]

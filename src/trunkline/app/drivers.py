@@ -45,13 +45,13 @@ def objects(settings: Settings) -> ObjectStore:
     """
     url = settings.store
     if not url:
-        return LocalObjects(settings.data.absolute() / "objects")
+        return _folder(settings.data.absolute() / "objects")
     if url in ("memory:", "memory://"):
         from trunkline.drivers.objects.memory import MemoryObjects
 
         return MemoryObjects()
     if url.startswith("file:///"):
-        return LocalObjects(Path(unquote(url.removeprefix("file://"))))
+        return _folder(Path(unquote(url.removeprefix("file://"))))
     scheme = url.partition("://")[0]
     if scheme not in ("s3", "gs", "az"):
         raise errors.InvalidArgument(
@@ -62,6 +62,13 @@ def objects(settings: Settings) -> ObjectStore:
 
     buckets.BucketObjects(url, patience=buckets.PATIENCE_AT_START).check()
     return buckets.BucketObjects(url)
+
+
+def _folder(path: Path) -> LocalObjects:
+    """Return the objects in a folder. This server alone writes to it: it holds the database's writer lease."""
+    local = LocalObjects(path)
+    local.remove_temporary()
+    return local
 
 
 def fleet(

@@ -100,7 +100,7 @@ async def running(
         stack.callback(db.close)
         await _turn(db)
         cluster_id = install.install(db, clock.now())
-        store = ChunkStore(drivers.objects(settings), DatabaseChunkIndex(db))
+        store = ChunkStore(drivers.objects(settings), DatabaseChunkIndex(db, clock.now))
         stack.callback(store.close)
         # Ends before what its threads use.
         executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 import sqlalchemy as sa
 
 from trunkline.meta.query import Query, fetch, run_many
-from trunkline.meta.schema import pack, storage_total
+from trunkline.meta.schema import chunk, pack, storage_total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from trunkline.meta.query import Row
 
@@ -45,6 +45,10 @@ class PackEntries(Protocol):
     @property
     def body(self) -> bytes | None:
         """The pack itself when the index is to keep it."""
+
+    @property
+    def replaces(self) -> Collection[bytes]:
+        """Chunks whose entries, of a damaged pack, this pack replaces."""
 
     @property
     def entries(self) -> Iterable[tuple[bytes, int, int, int, int]]:
@@ -94,10 +98,18 @@ def recorded_packs(conn: sa.Connection, names: Sequence[str]) -> set[str]:
 
 
 def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, now: float) -> None:
-    """Insert packs and their chunks; a chunk that another pack already holds keeps its older place."""
+    """Insert packs and their chunks; a chunk that another pack already holds keeps its older entry.
+
+    Args:
+        conn: of the transaction.
+        packs: durable packs; the entries of the chunks that one replaces are replaced.
+        written_bytes: what a client wrote, for the totals.
+        now: seconds since the epoch.
+    """
     chunks = stored = length = count = 0
     for record in packs:
         pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=record.body)
+        _remove_entries(conn, list(record.replaces))
         # In the order of the index: neighbours lie on one page.
         rows = sorted(record.entries, key=itemgetter(0))
         _add_chunks(conn, pack_id, rows)
@@ -114,6 +126,11 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
             more_chunk_bytes=length,
             more_written_bytes=written_bytes,
         )
+
+
+def _remove_entries(conn: sa.Connection, ids: Sequence[bytes]) -> None:
+    for at in range(0, len(ids), FIND_BATCH):
+        conn.execute(chunk.delete().where(chunk.c.id.in_(ids[at : at + FIND_BATCH])))
 
 
 def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> None:

@@ -16,15 +16,15 @@ import hashlib
 import hmac
 import random
 import struct
-import uuid
 from secrets import token_bytes
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.chunking import MAX_BYTES
 from trunkline.meta import settings
+from trunkline.pack_format import ENTRY, HASH_BYTES, RAW, ZSTD, new_key
 from trunkline.storage import chunk_lists
-from trunkline.storage.chunks import ENTRY, RAW, ZSTD, ChunkId, Location, PackRecord, decode
+from trunkline.storage.chunks import ChunkId, Location, PackRecord, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,6 @@ URL_SECONDS = 3600.0
 GRANT_SECONDS = 2 * URL_SECONDS
 #: Chunks in one piece; a worker joins neighbours within a piece, so this is also the longest range, 1 GB at most.
 _PIECE_CHUNKS = 512
-#: Bytes of the hash at a pack's end.
-_HASH_BYTES = 32
 #: The largest pack that is accepted: what offsets of the index can say, with room to spare.
 MAX_PACK_BYTES = 1 << 30
 #: The row of ``setting`` that holds the secret of grants.
@@ -158,8 +156,7 @@ class PackGrants:
 
     def grant(self, claim_id: str) -> PackGrant:
         """Return a fresh pack for a claim. Blocks."""
-        name = uuid.uuid4().hex
-        key = f"packs/{name[:2]}/{name}"
+        key = new_key()
         url = self._objects.sign(key, "PUT", URL_SECONDS)
         if not url:
             return PackGrant("", "", b"")
@@ -178,8 +175,9 @@ class PackGrants:
             pack.pack,
             pack.size,
             pack.columns,
-            stored_bytes=pack.size - _HASH_BYTES,
+            stored_bytes=pack.size - HASH_BYTES,
             chunk_bytes=sum(length for _, _, _, length, _ in entries),
+            replaces=self._versions.chunks.damaged_among([id for id, *_ in entries]),
         )
         try:
             self._check_object(record, random.choice(entries))
@@ -212,7 +210,7 @@ class PackGrants:
 
     def _check_object(self, record: PackRecord, entry: tuple[ChunkId, int, int, int, int]) -> None:
         id, offset, stored, length, codec = entry
-        size = dict(self._objects.list(record.pack)).get(record.pack)
+        size = self._objects.size(record.pack)
         if size != record.size:
             raise errors.DataLoss(f"it has {size} bytes instead of {record.size}")
         place = Location(record.pack, offset, stored, length, codec)
@@ -248,7 +246,7 @@ def _entries(pack: ReportedPack) -> list[tuple[ChunkId, int, int, int, int]]:
                 problem = f"a chunk at {offset} has codec {codec}"
                 break
             end = offset + stored
-        if not problem and end + _HASH_BYTES != pack.size:
+        if not problem and end + HASH_BYTES != pack.size:
             problem = f"its chunks end at {end}, but the pack has {pack.size} bytes"
     if problem:
         raise errors.FailedPrecondition(

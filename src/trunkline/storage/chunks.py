@@ -1,40 +1,26 @@
-"""Chunks: runs of bytes stored once and named by their content. The words that the layers above share.
+"""The vocabulary of chunk storage: ids, locations, pack records, and the protocols between the modules.
 
-A chunk's bytes lie in a pack; only the chunk index (SQL, known here by its protocol) says where. This
-module holds the types and the two codecs; ``store`` reads chunks and ``packing`` writes them.
+A chunk is a run of bytes that is stored once and named by its content. Its bytes lie in a pack; only the
+chunk index (SQL, known here by its protocol) says where. ``store`` reads chunks and ``packing`` writes them;
+``trunkline.pack_format`` has the layout of packs.
 """
 
 from __future__ import annotations
 
-import struct
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol
 
-import zstandard
 from blake3 import blake3
 
 from trunkline.errors import DataLoss
+from trunkline.pack_format import ENTRY
+from trunkline.pack_format import decode as decode_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 #: The BLAKE3-256 of a chunk's uncompressed bytes, 32 bytes.
 ChunkId = NewType("ChunkId", bytes)
-
-RAW = 0
-ZSTD = 1
-
-#: zstd level 1: over twice the speed of level 3 for 5 % more bytes (docs/benchmarks.md).
-_LEVEL = 1
-#: A chunk is kept raw when zstd leaves more than this share of it: reading it back is then a mere copy.
-_WORTHWHILE = 0.97
-#: From so many chunks on, every eighth is tried before all are: enough to meet any kind that is frequent.
-_SAMPLED = 32
-_SAMPLE_STEP = 8
-
-#: A chunk in ``PackRecord.columns``: id, offset, stored bytes, bytes, codec.
-ENTRY = struct.Struct("<32sIIIB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +42,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class PackRecord:
-    """A pack that must now be made known to the chunk index; its bytes are durable or come with it."""
+    """A pack that the chunk index must record next; its bytes are durable or part of the record."""
 
     pack: str
     #: Bytes of the whole object, the hash at its end included.
@@ -68,6 +54,8 @@ class PackRecord:
     chunk_bytes: int
     #: The pack itself when it is small: the index keeps it. None when it is in the object store.
     body: bytes | None = None
+    #: Chunks whose earlier copy is damaged: the index replaces their entries with those of this pack.
+    replaces: frozenset[ChunkId] = frozenset()
 
     def __len__(self) -> int:
         return len(self.columns) // ENTRY.size
@@ -79,10 +67,13 @@ class PackRecord:
 
 
 class ChunkIndex(Protocol):
-    """Says where chunks lie. ``find`` may be called from any thread."""
+    """Says where chunks lie. May be called from any thread."""
 
     def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
-        """Return the places of those chunks that are known; the others are left out."""
+        """Return the locations of those chunks that are recorded."""
+
+    def record(self, pack: PackRecord) -> None:
+        """Record a pack whose bytes are durable, and commit."""
 
 
 class ChunkSource(Protocol):
@@ -92,14 +83,24 @@ class ChunkSource(Protocol):
         """Return a chunk's bytes.
 
         Raises:
-            DataLoss: the chunk is nowhere, or its bytes do not match its id.
+            DataLoss: the chunk is not stored, or its bytes do not match its id.
         """
 
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
-        """Yield the bytes of each chunk, in the order asked for."""
+        """Yield the bytes of each chunk, in the order of ``ids``."""
 
     def prefetch(self, ids: Iterable[ChunkId]) -> None:
-        """Bring chunks close that will be read soon, in any order."""
+        """Load chunks into the cache that will be read soon, in any order."""
+
+
+class ChunkSink(ChunkSource, Protocol):
+    """Takes chunks, and reads back those it took."""
+
+    def add(self, data: bytes | memoryview) -> ChunkId:
+        """Store a chunk that is not empty and will not change; return its id."""
+
+    def add_many(self, pieces: Sequence[bytes | memoryview]) -> list[ChunkId]:
+        """Store several chunks; return the id of each."""
 
 
 def chunk_id(data: bytes | memoryview) -> ChunkId:
@@ -107,64 +108,30 @@ def chunk_id(data: bytes | memoryview) -> ChunkId:
     return ChunkId(blake3(data).digest())
 
 
-def encode(pieces: Sequence[bytes | memoryview]) -> tuple[list[int], list[bytes | memoryview]]:
-    """Compress chunks where it pays; return the codec of each, and the stored bytes of each.
-
-    Small chunks go through zstd in one call: each call lets other threads run and must then wait for its
-    turn again, which for a kilobyte costs more than the compression. Of many, a sample is tried first, in one
-    frame: on pictures and the like zstd gives up at once (30 µs for 256 KiB), but not on a kilobyte (5 µs each).
-    """
-    codecs, stored = [RAW] * len(pieces), list(pieces)
-    if len(pieces) >= _SAMPLED:
-        sample = b"".join(pieces[::_SAMPLE_STEP])
-        if not _is_worthwhile(_codecs.compressor.compress(sample), sample):
-            return codecs, stored
-    if len(pieces) == 1:
-        packed = [_codecs.compressor.compress(pieces[0])]
-    else:
-        segments = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
-        packed = [segments[at].tobytes() for at in range(len(pieces))]
-    for at, smaller in enumerate(packed):
-        if _is_worthwhile(smaller, pieces[at]):
-            codecs[at], stored[at] = ZSTD, smaller
-    return codecs, stored
-
-
-def _is_worthwhile(packed: bytes, data: bytes | memoryview) -> bool:
-    """Whether zstd made something noticeably smaller."""
-    return len(packed) <= len(data) * _WORTHWHILE
-
-
 def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
-    """Undo ``encode`` and check the bytes against the id.
+    """Return a chunk from its stored bytes, after comparing them with its id.
 
     Raises:
         DataLoss: they do not match.
     """
-    data = stored
-    if location.codec == ZSTD:
-        try:
-            data = _codecs.decompressor.decompress(stored, max_output_size=location.length)
-        except zstandard.ZstdError as error:
-            raise _damaged(id, location) from error
-    if chunk_id(data) != id:
-        raise _damaged(id, location)
+    data = decode_stored(id, location.codec, location.length, stored)
+    if data is None:
+        where = "the database" if location.inline is not None else "the object store"
+        raise DataLoss(
+            f"chunk {id.hex()} at offset {location.offset} of pack {location.pack!r} does not match its id: the pack"
+            f" was changed in {where}; restore it from a backup, or put the same files again to store new copies"
+        )
     return data
 
 
-def _damaged(id: ChunkId, location: Location) -> DataLoss:
+def lost_pack(pack: str, detail: str) -> DataLoss:
+    """Return the error for a pack that cannot be read any more.
+
+    Args:
+        pack: its name, which is its key in the object store.
+        detail: what reading it showed.
+    """
     return DataLoss(
-        f"chunk {id.hex()} at {location.offset} in pack {location.pack!r} does not match its id; "
-        "its bytes were changed in the object store: restore the pack from a copy"
+        f"pack {pack!r} is lost or damaged ({detail}); restore the object from a backup, or put the same files again"
+        " to store new copies"
     )
-
-
-class _Codecs(threading.local):
-    """A compressor and a decompressor per thread: neither may be used by two at once."""
-
-    def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-        self.decompressor = zstandard.ZstdDecompressor()
-
-
-_codecs = _Codecs()

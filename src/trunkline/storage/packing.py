@@ -1,107 +1,127 @@
-"""Writes chunks: dedups, compresses, gathers them in packs, and uploads packs while writing goes on.
+"""Writes chunks: deduplicates and compresses them, gathers them in packs, and uploads packs meanwhile.
 
-Who does what. The caller's thread names each chunk and drops those this writer has seen. What is left
-goes in batches to the store's pool, where one look-up in the chunk index drops those stored before and
-one call compresses the rest (zstd lets other threads run). Under the writer's lock, one at a time, the
-results are appended to the open pack; a full pack is uploaded by the store's upload threads. So a single
+Threads. The caller's thread computes the id of each chunk and drops those that this writer has seen. The rest
+goes in batches to the store's pool, where one look-up in the chunk index drops those that are stored already
+and one call compresses the others (zstd releases the interpreter lock). Under the writer's lock, one batch at
+a time, the results are appended to the open pack; the store's upload threads upload full packs. So a single
 stream keeps all processors busy, and many streams share them.
 
-Bounds. ``add`` waits while more than ``IN_FLIGHT`` bytes are on their way to a pack or more than
-``UPLOADS`` packs on their way out. It waits for other threads only, never for itself.
+Bounds. ``add`` waits while more than ``IN_FLIGHT`` bytes are on their way to a pack, while more than
+``UPLOADS`` packs are being uploaded, and while all transfers together exceed the store's memory budget. It
+waits for the store's threads only. A write of many chunks has the chunk index record uploaded packs early and
+forgets their tables, so what it remembers does not grow with its length.
 
-Errors. What fails in another thread is raised by the next ``add`` or by ``seal``, and by each after that.
+Errors. What fails in another thread is raised by the next ``add`` or by ``seal``, and by each later one.
 
-Bytes first, metadata last: ``seal`` returns when everything is durable, and only then may the caller tell
-the chunk index and name the chunks elsewhere. Two writers may store the same chunk at the same time; the
-index keeps either place.
+Bytes first, metadata last: ``seal`` returns when everything is durable, and only then may the caller record
+the packs and refer to the chunks. Two writers may store the same chunk at the same time; the index keeps one
+of the copies.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import uuid
-from bisect import bisect_left, bisect_right
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
 
 from trunkline.errors import TrunklineError
-from trunkline.storage.chunks import ENTRY, ChunkId, Location, PackRecord, decode, encode
+from trunkline.pack_format import ENTRY, HASH_BYTES, PackLayout, encode, new_key
+from trunkline.storage.chunks import ChunkId, ChunkSource, Location, PackRecord, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from trunkline.ports import ObjectStore
-    from trunkline.storage.chunks import ChunkIndex, ChunkSource
+    from trunkline.storage.memory_budget import MemoryBudget
 
-#: Bytes of a pack before its hash. Large objects are what disks and clouds write best; larger ones would
-#: only lengthen the wait at the end of a write.
-PACK_BYTES = 64 << 20
 #: A pack up to this size stays in the chunk index. The index's own transaction makes it durable then, where
 #: an object of its own costs two more flushes on a disk (1.3 of 6 ms of a one-file commit each) and a round
 #: trip to a remote store. Large enough for a small commit's files and tree, too small to weigh on the database.
 INLINE_BYTES = 32 << 10
-#: Bytes of chunks that make a batch: large enough that hand-over and look-up vanish beside the work, also of
+#: Bytes of chunks in a batch: large enough that hand-over and look-up cost little beside the work, also for
 #: files of a kilobyte (0.4 µs each at 256 KiB).
 _BATCH_BYTES = 1 << 20
 #: Bytes of chunks between ``add`` and their pack.
 IN_FLIGHT = 32 << 20
-#: Packs on their way to the object store.
+#: Packs of one writer that are being uploaded.
 UPLOADS = 2
+#: Chunks in uploaded packs that a writer remembers (some 300 bytes each) before it has packs recorded early.
+#: Below that, a write that is aborted leaves nothing behind.
+REMEMBERED_CHUNKS = 1 << 15
 
-#: The hash at the end of a pack.
-_HASH_BYTES = 32
-#: The place of a chunk that the index knew.
+#: The location of a chunk that the index has.
 _STORED_BEFORE = -1
+
+
+class PackStore(ChunkSource, Protocol):
+    """What a writer asks of the store."""
+
+    def find_intact(self, ids: Sequence[ChunkId]) -> tuple[Mapping[ChunkId, Location], frozenset[ChunkId]]:
+        """Return the locations of chunks with an intact copy, and the chunks whose only copy is damaged."""
+
+    def read_at(self, id: ChunkId, location: Location) -> bytes:
+        """Return a chunk from a pack that the index need not know yet."""
+
+    def record(self, pack: PackRecord) -> None:
+        """Record a pack in the chunk index before its writer is sealed."""
 
 
 class ChunkWriter:
     """One write. Made by ``ChunkStore.writer``; used by one thread at a time; ends by seal or abort.
 
     Attributes:
-        bytes_in: bytes of all chunks given.
+        bytes_in: bytes of all chunks added.
         bytes_stored: bytes added to packs, after compression.
+        held_bytes: bytes in memory: batches on their way, the open pack, and packs that are not uploaded.
+        leaving_bytes: those of packs that are being uploaded.
     """
 
     def __init__(
         self,
         objects: ObjectStore,
-        index: ChunkIndex,
-        store: ChunkSource,
+        store: PackStore,
         pool: Executor,
         uploads: Executor,
         inline_bytes: int,
+        budget: MemoryBudget,
     ) -> None:
         self._objects = objects
-        self._index = index
         self._store = store
         self._pool = pool
         self._uploads = uploads
         self._inline_bytes = inline_bytes
+        self._budget = budget
         self.bytes_in = 0
-        self._repeated = 0
-        self._known_before = 0
         self.bytes_stored = 0
+        self.held_bytes = 0
+        self.leaving_bytes = 0
         self._closed = False
-        #: Every chunk given: its bytes while it waits for its pack, then its place: pack number << 32 |
-        #: entry number, or ``_STORED_BEFORE``.
+        #: Chunks added: the bytes of one that waits for its pack, then its location: pack number << 32 |
+        #: entry number, or ``_STORED_BEFORE``. Those that the index has may be dropped at any time.
         self._seen: dict[ChunkId, bytes | memoryview | int] = {}
         self._batch = _Batch()
         # Below: shared with the pools' threads, guarded by the condition's lock.
         self._changed = threading.Condition()
-        self._packs = [_Pack()]
+        #: By number; packs that were recorded early are gone from it.
+        self._packs = {0: _Pack()}
+        self._open_number = 0
+        self._stored_before = 0
         self._waiting_bytes = 0
         self._uploading = 0
         self._jobs = 0
         self._error: BaseException | None = None
+        budget.add_writer(self)
 
     @property
-    def bytes_deduplicated(self) -> int:
-        """Bytes given that were stored before, by this write or an earlier one. Complete after ``seal``."""
-        return self._repeated + self._known_before
+    def open_bytes(self) -> int:
+        """Bytes of the open pack that ``upload_open_pack`` would free."""
+        with self._changed:
+            ended = self._closed or self._error is not None
+            return 0 if ended else self._packs[self._open_number].layout.size
 
     def add(self, data: bytes | memoryview) -> ChunkId:
         """Store a chunk unless it is stored already; return its id at once.
@@ -115,15 +135,14 @@ class ChunkWriter:
         return self.add_many((data,))[0]
 
     def add_many(self, pieces: Sequence[bytes | memoryview]) -> list[ChunkId]:
-        """Do what ``add`` does for each piece, cheaper by the dozen."""
-        seen, batch = self._seen, self._batch
+        """Store chunks as ``add`` does; cheaper for many small ones."""
+        batch = self._batch
         ids = [ChunkId(blake3(piece).digest()) for piece in pieces]
-        fresh = {id: piece for id, piece in zip(ids, pieces, strict=True) if id not in seen}
-        size = sum(map(len, pieces))
-        self.bytes_in += size
-        if len(fresh) < len(ids):
-            self._repeated += size - sum(map(len, fresh.values()))
-        seen.update(fresh)
+        with self._changed:
+            seen = self._seen
+            fresh = {id: piece for id, piece in zip(ids, pieces, strict=True) if id not in seen}
+            seen.update(fresh)
+        self.bytes_in += sum(map(len, pieces))
         for id, piece in fresh.items():
             batch.ids.append(id)
             batch.pieces.append(piece)
@@ -136,22 +155,19 @@ class ChunkWriter:
     def read(self, id: ChunkId) -> bytes:
         """Return a chunk's bytes, also of one that is not sealed yet."""
         with self._changed:
-            found = self._seen.get(id, _STORED_BEFORE)
-            if isinstance(found, bytes | memoryview):
-                return bytes(found)
-            if found == _STORED_BEFORE:
-                pack = None
-            else:
-                pack = self._packs[found >> 32]
-                location, stored = pack.look(found & 0xFFFFFFFF)
+            seen = self._seen.get(id, _STORED_BEFORE)
+            if isinstance(seen, bytes | memoryview):
+                return bytes(seen)
+            pack = None
+            if seen != _STORED_BEFORE:
+                pack = self._packs[seen >> 32]
+                location, stored = pack.locate(seen & 0xFFFFFFFF)
         if pack is None:
             return self._store.read(id)
-        if stored is None:
-            stored = self._objects.get(pack.key, location.offset, location.stored)
-        return decode(id, location, stored)
+        return self._store.read_at(id, location) if stored is None else decode(id, location, stored)
 
     def prefetch(self, ids: Iterable[ChunkId]) -> None:
-        """Bring chunks close that will be read soon, in any order. Only small ones are worth it."""
+        """Load chunks that will be read soon into the store's cache. Worth it for small ones only."""
         with self._changed:
             elsewhere = [id for id in ids if self._seen.get(id, _STORED_BEFORE) == _STORED_BEFORE]
         self._store.prefetch(elsewhere)
@@ -160,11 +176,23 @@ class ChunkWriter:
         """Yield chunks one by one; a write reads few."""
         return (self.read(id) for id in ids)
 
+    def upload_open_pack(self) -> bool:
+        """Upload the open pack although it is not full, to free its memory; return whether there was one."""
+        with self._changed:
+            number = self._open_number
+            pack = self._packs[number]
+            if self._closed or self._error is not None or not pack.entries:
+                return False
+            self._close_open_pack(pack)
+            self._uploading += 1
+        self._uploads.submit(self._put, number, pack)
+        return True
+
     def seal(self) -> list[PackRecord]:
-        """Make every chunk durable; return the packs that the chunk index must now be told about.
+        """Make every chunk durable; return the packs that the chunk index must record now.
 
         Raises:
-            TrunklineError: something could not be stored; abort and do not name any of the chunks.
+            TrunklineError: something could not be stored; abort, and refer to none of the chunks.
         """
         if self._batch.ids and not self._jobs:
             self._process(self._next_batch())  # a small write: no hand-over
@@ -172,44 +200,60 @@ class ChunkWriter:
             self._submit()
         with self._changed:
             self._changed.wait_for(lambda: self._jobs == 0)
-            last = self._packs[-1]
-        if self._error is None and last.entries and not self._stays_inline(last):
-            last.close()
-            self._upload(last)
+            number = self._open_number
+            last = self._packs[number]
+            upload = self._error is None and last.entries > 0 and not self._stays_inline(number, last)
+            if upload:
+                self._close_open_pack(last)
+                self._uploading += 1
+        if upload:
+            self._put(number, last)
         with self._changed:
             self._changed.wait_for(lambda: self._uploading == 0)
-        self._raise_error()
-        self._closed = True
-        return [pack.record(inline=self._stays_inline(pack)) for pack in self._packs if pack.entries]
+            self._raise_error()
+            self._closed = True
+            records = [
+                pack.record(inline=self._stays_inline(number, pack))
+                for number, pack in self._packs.items()
+                if pack.entries
+            ]
+        self._release_all()
+        return records
 
     def abort(self) -> None:
-        """Give up what was written; nothing of it may be named. After ``seal`` it does nothing."""
+        """Discard what was written; nothing may refer to it. After ``seal`` it does nothing.
+
+        Packs that were recorded early stay: another writer may refer to their chunks by now.
+        """
         if self._closed:
             return
         self._closed = True
         with self._changed:
             self._changed.wait_for(lambda: self._jobs == 0 and self._uploading == 0)
-        for pack in self._packs:
+        for pack in self._packs.values():
             if pack.uploaded:
-                # What cannot be deleted now is swept later: no index knows it.
+                # One that cannot be deleted now is an object that no index knows; it does no harm.
                 with contextlib.suppress(TrunklineError):
                     self._objects.delete(pack.key)
+        self._release_all()
 
-    def _stays_inline(self, pack: _Pack) -> bool:
-        """Tell whether a pack is a write's only one and small enough for the index to keep."""
-        return not pack.uploaded and len(self._packs) == 1 and pack.size <= self._inline_bytes
+    def _release_all(self) -> None:
+        """Count nothing of this writer any more."""
+        self.held_bytes = self.leaving_bytes = 0
+        self._budget.announce()
+
+    def _stays_inline(self, number: int, pack: _Pack) -> bool:
+        """Return whether a pack is a write's only one and small enough for the index to keep."""
+        return number == 0 and not pack.closed and pack.layout.size <= self._inline_bytes
 
     def _submit(self) -> None:
-        """Hand the batch to the pool, waiting for room first."""
+        """Give the batch to the pool, after waiting for room."""
         self._raise_error()
         with self._changed:
             self._changed.wait_for(
-                lambda: (
-                    self._error is not None
-                    or (self._waiting_bytes <= IN_FLIGHT and self._uploading <= UPLOADS)
-                    or self._jobs + self._uploading == 0
-                )
+                lambda: (self._waiting_bytes < IN_FLIGHT and self._uploading <= UPLOADS) or self._error
             )
+        self._budget.wait_for_room()
         self._pool.submit(self._process, self._next_batch())
 
     def _next_batch(self) -> _Batch:
@@ -217,75 +261,112 @@ class ChunkWriter:
         with self._changed:
             self._jobs += 1
             self._waiting_bytes += batch.size
+            self.held_bytes += batch.size
         return batch
 
     def _process(self, batch: _Batch) -> None:
-        """Look a batch up, compress what is new, append it. Runs in the pool."""
-        full: list[_Pack] = []
+        """Drop the chunks of a batch that are stored already; compress the others and append them to packs."""
+        full: list[tuple[int, _Pack]] = []
+        size = batch.size
+        stored_bytes = 0
         try:
             if self._error is None:
-                known = self._index.find(batch.ids)
-                if known:
-                    self._drop(batch, known)
+                intact, damaged = self._store.find_intact(batch.ids)
+                if intact:
+                    self._drop(batch, intact)
                 if batch.ids:
                     codecs, stored = encode(batch.pieces)
                     with self._changed:
-                        full = self._append(batch, codecs, stored)
-        except BaseException as error:  # noqa: BLE001  # handed to the caller's thread, which raises it
+                        full = self._append(batch, codecs, stored, damaged)
+                    stored_bytes = sum(map(len, stored))
+        except BaseException as error:  # noqa: BLE001  # given to the caller's thread, which raises it
             with self._changed:
                 self._error = self._error or error
         with self._changed:
             self._uploading += len(full)
             self._jobs -= 1
-            self._waiting_bytes -= batch.size
+            self._waiting_bytes -= size
+            self.held_bytes += stored_bytes - size
+            self.bytes_stored += stored_bytes
             self._changed.notify_all()
-        for pack in full:
-            self._uploads.submit(self._put, pack)
+        self._budget.announce()
+        for number, pack in full:
+            self._uploads.submit(self._put, number, pack)
 
-    def _drop(self, batch: _Batch, known: Collection[ChunkId]) -> None:
-        """Take the chunks that were stored before out of a batch."""
+    def _drop(self, batch: _Batch, intact: Collection[ChunkId]) -> None:
+        """Take the chunks that are stored already out of a batch."""
         with self._changed:
-            for id, piece in zip(batch.ids, batch.pieces, strict=True):
-                if id in known:
-                    self._known_before += len(piece)
-                    self._seen[id] = _STORED_BEFORE
-        batch.pieces = [piece for id, piece in zip(batch.ids, batch.pieces, strict=True) if id not in known]
-        batch.ids = [id for id in batch.ids if id not in known]
+            self._seen.update(dict.fromkeys(intact, _STORED_BEFORE))
+            self._stored_before += len(intact)
+            if self._stored_before > REMEMBERED_CHUNKS:
+                self._seen = {id: seen for id, seen in self._seen.items() if seen != _STORED_BEFORE}
+                self._stored_before = 0
+        batch.pieces = [piece for id, piece in zip(batch.ids, batch.pieces, strict=True) if id not in intact]
+        batch.ids = [id for id in batch.ids if id not in intact]
 
-    def _append(self, batch: _Batch, codecs: list[int], stored: list[bytes | memoryview]) -> list[_Pack]:
+    def _append(
+        self,
+        batch: _Batch,
+        codecs: list[int],
+        stored: list[bytes | memoryview],
+        damaged: frozenset[ChunkId],
+    ) -> list[tuple[int, _Pack]]:
         """Append a batch to the open pack; return the packs that became full. Needs the lock."""
         full = []
         start = 0
         while start < len(batch.ids):
-            pack, number = self._packs[-1], len(self._packs) - 1
+            number = self._open_number
+            pack = self._packs[number]
             first = number << 32 | pack.entries
             taken = pack.take(batch.ids[start:], batch.pieces[start:], codecs[start:], stored[start:])
-            self._seen.update(zip(batch.ids[start : start + taken], range(first, first + taken), strict=True))
+            ids = batch.ids[start : start + taken]
+            self._seen.update(zip(ids, range(first, first + taken), strict=True))
+            if damaged:
+                pack.replaces |= damaged.intersection(ids)
             start += taken
-            if pack.size >= PACK_BYTES:
-                pack.close()
-                full.append(pack)
-                self._packs.append(_Pack())
-        self.bytes_stored += sum(map(len, stored))
+            if pack.layout.is_full:
+                self._close_open_pack(pack)
+                full.append((number, pack))
         return full
 
-    def _upload(self, pack: _Pack) -> None:
-        """Upload the last pack in the caller's own thread."""
-        with self._changed:
-            self._uploading += 1
-        self._put(pack)
+    def _close_open_pack(self, pack: _Pack) -> None:
+        """End the open pack and open another. Needs the lock."""
+        pack.close()
+        self.leaving_bytes += pack.layout.size
+        self._open_number += 1
+        self._packs[self._open_number] = _Pack()
 
-    def _put(self, pack: _Pack) -> None:
+    def _put(self, number: int, pack: _Pack) -> None:
+        """Upload a pack. Runs in an upload thread, for the last pack in the caller's."""
+        size = pack.layout.size
         try:
             if self._error is None:
                 self._objects.put(pack.key, pack.parts)
                 pack.release()
-        except BaseException as error:  # noqa: BLE001  # handed to the caller's thread, which raises it
+                self._record_early(number, pack)
+        except BaseException as error:  # noqa: BLE001  # given to the caller's thread, which raises it
             with self._changed:
                 self._error = self._error or error
         with self._changed:
             self._uploading -= 1
+            self.leaving_bytes = max(0, self.leaving_bytes - size)
+            self.held_bytes = max(0, self.held_bytes - size)
             self._changed.notify_all()
+        self._budget.announce()
+
+    def _record_early(self, number: int, pack: _Pack) -> None:
+        """Have the index record a pack if this writer remembers many chunks already, and forget its table."""
+        with self._changed:
+            remembered = sum(other.entries for other in self._packs.values() if other.uploaded)
+        if remembered <= REMEMBERED_CHUNKS:
+            return
+        self._store.record(pack.record(inline=False))
+        with self._changed:
+            del self._packs[number]
+            for id, *_ in ENTRY.iter_unpack(pack.layout.table):
+                seen = self._seen.get(ChunkId(id))
+                if isinstance(seen, int) and seen >> 32 == number:
+                    del self._seen[ChunkId(id)]
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -304,19 +385,25 @@ class _Batch:
 
 
 class _Pack:
-    """A pack being filled, then uploaded, then only its table."""
+    """A pack that is filled, then uploaded, after which only its table is left."""
 
     def __init__(self) -> None:
-        name = uuid.uuid4().hex
-        self.key = f"packs/{name[:2]}/{name}"
-        self.size = 0
-        self.entries = 0
-        self.chunk_bytes = 0
+        self.layout = PackLayout(new_key())
+        self.closed = False
         self.uploaded = False
-        self._columns = bytearray()
         self.parts: list[bytes | memoryview] = []
+        self.replaces: set[ChunkId] = set()
         self._starts: list[int] = []
-        self._hash = blake3()
+
+    @property
+    def key(self) -> str:
+        """The key of the object."""
+        return self.layout.key
+
+    @property
+    def entries(self) -> int:
+        """Chunks in the pack."""
+        return self.layout.entries
 
     def take(
         self,
@@ -326,34 +413,25 @@ class _Pack:
         stored: list[bytes | memoryview],
     ) -> int:
         """Append chunks until the pack is full; return how many."""
-        ends = list(accumulate(map(len, stored), initial=self.size))
-        count = min(bisect_left(ends, PACK_BYTES), len(stored))
-        lengths = list(map(len, pieces[:count]))
-        # The shortest of the columns, ``lengths``, says how many rows there are.
-        self._columns += b"".join(map(ENTRY.pack, ids, ends, map(len, stored), lengths, codecs))
-        part = stored[0] if count == 1 else b"".join(stored[:count])
-        self._starts.append(self.size)
+        self._starts.append(self.layout.size)
+        count, part = self.layout.add(ids, pieces, codecs, stored)
         self.parts.append(part)
-        self._hash.update(part)
-        self.entries += count
-        self.chunk_bytes += sum(lengths)
-        self.size = ends[count]
         return count
 
     def close(self) -> None:
         """End the pack with its hash."""
-        self.parts.append(self._hash.digest())
-        self._starts.append(self.size)
-        self.size += _HASH_BYTES
+        self._starts.append(self.layout.size)
+        self.parts.append(self.layout.end())
+        self.closed = True
 
     def release(self) -> None:
-        """Let the bytes go: they are in the object store."""
+        """Drop the bytes: they are in the object store."""
         self.uploaded = True
         self.parts = []
 
-    def look(self, entry: int) -> tuple[Location, bytes | None]:
-        """Return a chunk's place and, unless the pack has been uploaded, its stored bytes."""
-        _, offset, stored, length, codec = ENTRY.unpack_from(self._columns, entry * ENTRY.size)
+    def locate(self, entry: int) -> tuple[Location, bytes | None]:
+        """Return a chunk's location and, unless the pack has been uploaded, its stored bytes."""
+        _, offset, stored, length, codec = ENTRY.unpack_from(self.layout.table, entry * ENTRY.size)
         location = Location(self.key, offset, stored, length, codec)
         if not self.parts:
             return location, None
@@ -362,7 +440,14 @@ class _Pack:
         return location, bytes(self.parts[part][start : start + stored])
 
     def record(self, *, inline: bool) -> PackRecord:
-        """Return what the chunk index must be told."""
-        body = b"".join(self.parts) if inline else None
-        stored_bytes = self.size if inline else self.size - _HASH_BYTES
-        return PackRecord(self.key, self.size, bytes(self._columns), stored_bytes, self.chunk_bytes, body)
+        """Return what the chunk index must record."""
+        layout = self.layout
+        return PackRecord(
+            layout.key,
+            layout.size,
+            bytes(layout.table),
+            stored_bytes=layout.size if inline else layout.size - HASH_BYTES,
+            chunk_bytes=layout.chunk_bytes,
+            body=b"".join(self.parts) if inline else None,
+            replaces=frozenset(self.replaces),
+        )

@@ -1,24 +1,20 @@
-"""Reads chunks from the object store by signed URLs, so that their bytes do not pass through the server.
+"""Reads chunks from the object store by presigned URLs, so that their bytes do not pass through the server.
 
-Neighbouring chunks of a pack are one ranged GET. Every chunk is checked against its name, as the server
-would. What goes wrong in passing is tried again; what does not pass (the store cannot be reached from
-here, or refuses) is ``StoreUnreachable``: the caller asks the server for the bytes instead, and this module
-says for a while that the store is not worth a try.
+Neighbouring chunks of a pack are one ranged GET. Every chunk is compared with its id, as the server does it.
+Transient errors are retried; anything else (the store cannot be reached from here, or refuses) is
+``StoreUnreachable``, and the caller asks the server for the bytes instead.
 
-Imported when the first file comes by places: the libraries cost a worker that needs none of it 25 ms.
+Imported with the first file that is read this way: the libraries cost a worker that never does 25 ms.
 """
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-import zstandard
-
-from trunkline.chunking import chunk_name
+from trunkline.pack_format import GAP_BYTES, decode
 from trunkline.worker.circuit_breaker import StoreUnreachable
 
 if TYPE_CHECKING:
@@ -35,9 +31,6 @@ _BLOCK = 1 << 20
 #: Times that a range is asked for; the server is the better address after that.
 TRIES = 4
 PAUSE = 0.25  # seconds before the second try; doubled for each after that
-#: Bytes between two chunks that are cheaper read than skipped.
-_GAP_BYTES = 64 << 10
-_ZSTD = 1
 #: Statuses that pass: too many requests, and what the store says of itself.
 PASSING = (429, 500, 502, 503, 504)
 
@@ -130,7 +123,7 @@ def runs(places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> Iterator[Run]:
     for place in places:
         if run:
             end = run[-1].offset + run[-1].stored
-            if place.pack != run[-1].pack or not end <= place.offset <= end + _GAP_BYTES:
+            if place.pack != run[-1].pack or not end <= place.offset <= end + GAP_BYTES:
                 yield Run(urls[run[0].pack], run)
                 run = []
         run.append(place)
@@ -167,13 +160,10 @@ def _exactly(answer: http.client.HTTPResponse, size: int) -> bytes:
 
 
 def _decode(place: pb.ChunkPlace, stored: bytes) -> bytes:
-    data = stored
-    with contextlib.suppress(zstandard.ZstdError):
-        if place.codec == _ZSTD:
-            data = zstandard.ZstdDecompressor().decompress(stored, max_output_size=place.length)
-    if chunk_name(data) != place.id:
-        # Perhaps damaged on the way, perhaps in the store: the server finds out.
-        raise StoreUnreachable(f"chunk {place.id.hex()} does not match its name")
+    data = decode(place.id, place.codec, place.length, stored)
+    if data is None:
+        # Damaged on the way or in the store: the server finds out which.
+        raise StoreUnreachable(f"chunk {place.id.hex()} does not match its id")
     return data
 
 

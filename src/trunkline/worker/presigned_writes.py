@@ -1,12 +1,12 @@
-"""Puts large outputs into the object store as packs, so that their bytes do not pass through the server.
+"""Uploads large outputs to the object store as packs, so that their bytes do not pass through the server.
 
-Files are cut and named as the server would (``trunkline.chunking``), the server is asked which chunks the
-store lacks, and those are compressed into packs (docs/design/format.md) that are put under signed URLs.
-What is handed in afterwards are chunk lists and the tables of the packs. A pack is gathered in an unlinked
-file beside the outputs, because the worker's memory counts as the pipeline's.
+Files are cut into chunks as on the server (``trunkline.chunking``), the server says which chunks the store
+lacks, and those are compressed into packs (``trunkline.pack_format``) that are uploaded to presigned URLs.
+Afterwards the worker reports chunk lists and the tables of the packs. A pack is gathered in an unlinked file
+beside the outputs, because the worker's memory counts as the pipeline's.
 
-What goes wrong in passing is tried again; what does not pass is ``StoreUnreachable``, and the caller sends
-the bytes to the server. Packs that were put for nothing are swept by the server.
+Transient errors are retried; anything else is ``StoreUnreachable``, and the caller sends the bytes to the
+server. A pack that is uploaded but never reported stays in the store as an object that nothing refers to.
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import struct
 import tempfile
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-import zstandard
-from blake3 import blake3
-
 from trunkline.chunking import REF, WINDOW_BYTES, chunk_names
 from trunkline.errors import FailedPrecondition
+from trunkline.pack_format import PackLayout, encode
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.presigned_reads import PASSING, PAUSE, TRIES, Connections, host_of, said
@@ -34,18 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor, Future
 
-#: Bytes of a pack before its hash, as the server's own.
-PACK_BYTES = 64 << 20
-#: Packs on their way while the next is cut.
+#: Packs that are uploaded while the next is filled.
 UPLOADS = 2
-#: Chunks that are asked for together: 64 MB or so, read a second time soon enough to be in the system's cache.
+#: Chunks in one question to the server: some 64 MB, which the page cache still holds at the second reading.
 _ASKED = 64
-#: A row of a pack's table: id, offset, stored bytes, bytes, codec.
-_ENTRY = struct.Struct("<32sIIIB")
-_RAW, _ZSTD = 0, 1
-#: As the server does: level 1, and raw when it saves less than 3 %.
-_LEVEL = 1
-_WORTHWHILE = 0.97
 
 
 class Output(NamedTuple):
@@ -113,13 +102,10 @@ class _Sending:
         self.packs: list[pb.StoredPack] = []
         #: Chunks that the store has or that are in a pack here.
         self._settled: set[bytes] = set()
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self._spool: IO[bytes] | None = None
         #: What the server offered for the open pack.
         self._pack = pb.OfferResponse()
-        self._columns = bytearray()
-        self._size = 0
-        self._hash = blake3()
+        self._layout = PackLayout("")
 
     def file(self, path: str, window: bytearray) -> bytes:
         """Store what the store lacks of a file; return its chunk list."""
@@ -152,7 +138,7 @@ class _Sending:
         if not answer.url:
             raise StoreUnreachable("the server signs no URLs any more")
         if not self._pack.url:
-            self._pack = answer
+            self._pack, self._layout = answer, PackLayout(answer.pack)
         for number in answer.missing:
             id, position, size = batch[number]
             data = os.pread(descriptor, size, position)
@@ -161,34 +147,29 @@ class _Sending:
                     "an output became shorter while it was stored; nothing may write to it"
                 )
             self._append(id, data)
-        if self._size >= PACK_BYTES:
+        if self._layout.is_full:
             self._flush()
 
     def _append(self, id: bytes, data: bytes) -> None:
-        stored, codec = self._compressor.compress(data), _ZSTD
-        if len(stored) > len(data) * _WORTHWHILE:
-            stored, codec = data, _RAW
         if self._spool is None:
-            self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed when it is put
-        self._spool.write(stored)
-        self._hash.update(stored)
-        self._columns += _ENTRY.pack(id, self._size, len(stored), len(data), codec)
-        self._size += len(stored)
+            self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed after its upload
+        codecs, stored = encode([data])
+        _, part = self._layout.add([id], [data], codecs, stored)
+        self._spool.write(part)
 
     def _flush(self) -> None:
-        """Send the open pack on its way; wait when too many are."""
+        """Start the upload of the open pack; wait while too many are running."""
         if self._spool is None:
             return
-        self._spool.write(self._hash.digest())
-        size = self._size + 32
-        self._coming.append(self._uploads.submit(_put_and_close, self._pack.url, self._spool, size))
+        layout = self._layout
+        self._spool.write(layout.end())
+        self._coming.append(self._uploads.submit(_put_and_close, self._pack.url, self._spool, layout.size))
         self.packs.append(
             pb.StoredPack(
-                pack=self._pack.pack, size=size, columns=bytes(self._columns), grant=self._pack.grant
+                pack=layout.key, size=layout.size, columns=bytes(layout.table), grant=self._pack.grant
             )
         )
         self._spool, self._pack = None, pb.OfferResponse()
-        self._columns, self._size, self._hash = bytearray(), 0, blake3()
         while len(self._coming) > UPLOADS:
             self._coming.popleft().result()
 

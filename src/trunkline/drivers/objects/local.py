@@ -1,16 +1,19 @@
 """Objects as files below one folder, durable when ``put`` returns.
 
-``obstore`` writes a file under a passing name and links it to its own, so a key is never seen half
-written, and it removes the passing file when the disk is full. It does not flush; so this driver flushes
-the file, its folder, and every folder it saw for the first time. Were the machine to stop between link and
-flush, the key could hold less than was put, but then ``put`` has not returned and nobody knows the key.
+``obstore`` writes a file under a temporary name (the key, ``#`` and a number) and links it to its own name, so
+nobody sees a half-written object, and it removes the temporary file when the disk is full. It does not flush,
+so this driver flushes the file, its folder, and every folder it sees for the first time. If the machine stops
+between link and flush, the file may be incomplete, but then ``put`` has not returned and nothing refers to it.
+A process that is killed in a put leaves the temporary file; ``remove_temporary`` deletes these.
 
-Reads go to the file directly: 9 µs against 76 µs for a small range, and packs are read in ranges.
+Reads use the file directly: 9 µs instead of 76 µs for a small range, and packs are read in ranges.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +25,20 @@ from trunkline.errors import PermissionDenied
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+log = logging.getLogger("trunkline.drivers.objects")
+
+#: How ``obstore`` names a file that is being written. It refuses such names for objects.
+_TEMPORARY = re.compile(r"#\d+\Z")
+
 
 class LocalObjects(WrappedObjects):
-    """An ``ObjectStore`` over a folder, which is made when it is not there.
+    """An ``ObjectStore`` in a folder, which is created if it does not exist.
 
     Args:
-        root: the folder; it must not be shared with anything else.
+        root: the folder; nothing else may use it.
+
+    Raises:
+        PermissionDenied: the folder cannot be created.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,8 +47,8 @@ class LocalObjects(WrappedObjects):
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PermissionDenied(
-                f"cannot make the object folder {str(self._root)!r}: {error.strerror}; "
-                "choose another or mend its rights"
+                f"cannot create the object folder {str(self._root)!r}: {error.strerror}; "
+                "choose another folder or correct its permissions"
             ) from error
         super().__init__(LocalStore(self._root), f"folder {str(self._root)!r}")
         self._flushed: set[Path] = set()
@@ -54,6 +65,38 @@ class LocalObjects(WrappedObjects):
             file.unlink(missing_ok=True)
             self._fail("store", key, error)
 
+    def remove_temporary(self) -> None:
+        """Delete the files of puts that never ended. Only while no process writes to the folder.
+
+        A file that cannot be deleted is logged and left: it does no harm.
+        """
+        pending = [self._root]
+        while pending:
+            folder = pending.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            pending.append(Path(entry.path))
+                        elif _TEMPORARY.search(entry.name):
+                            os.unlink(entry.path)
+            except OSError as error:
+                log.warning(
+                    "cannot remove the temporary files in %s: %s",
+                    folder,
+                    error.strerror,
+                    extra={"action": "temporary_file_left"},
+                )
+
+    def size(self, key: str) -> int:
+        """Return the bytes of a file."""
+        try:
+            return os.stat(self._root / key).st_size
+        except FileNotFoundError as error:
+            raise self._missing(key, error) from error
+        except OSError as error:
+            self._fail("read", key, error)
+
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Read a range of the file."""
         try:
@@ -66,7 +109,7 @@ class LocalObjects(WrappedObjects):
             if length is None:
                 length = max(0, os.fstat(handle).st_size - start)
             data = os.pread(handle, length, start)
-            while len(data) < length:  # Linux hands out at most 2 GiB at a time
+            while len(data) < length:  # Linux returns at most 2 GiB at a time
                 more = os.pread(handle, length - len(data), start + len(data))
                 if not more:
                     break
@@ -81,7 +124,7 @@ class LocalObjects(WrappedObjects):
         return data
 
     def _flush_new_folders(self, folder: Path) -> None:
-        """Flush the parents of folders that may have been made by the last put."""
+        """Flush the parents of folders that the last put may have created."""
         while folder != self._root and folder not in self._flushed:
             _flush(folder.parent)
             self._flushed.add(folder)

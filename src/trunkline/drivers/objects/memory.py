@@ -1,4 +1,4 @@
-"""Objects in this process's memory: for tests and for trying things out. Gone when the process ends."""
+"""Objects in this process's memory, for tests and trials. They are lost when the process ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trunkline.drivers.objects.obstore_base import WrappedObjects
 
 
 class MemoryObjects(WrappedObjects):
-    """An ``ObjectStore`` that keeps nothing beyond the process."""
+    """An ``ObjectStore`` in memory."""
 
     def __init__(self) -> None:
         super().__init__(MemoryStore(), "memory")

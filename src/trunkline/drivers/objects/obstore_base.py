@@ -1,8 +1,8 @@
-"""Objects kept by any store that ``obstore`` knows; only here its calls and errors are turned into ours.
+"""The object store port over the ``obstore`` library; only this package calls it and translates its errors.
 
 Create-only puts, whole or ranged gets, deletes and listings are the same calls for a folder, memory and
-the clouds' buckets, so the drivers beside this module only build the store and add what theirs lacks (the
-local folder: durability; buckets: patience and what their refusals mean). Nothing here knows what the bytes mean.
+cloud buckets. The drivers beside this module build the store and add what the library lacks: the local folder
+adds durability, buckets add retries and error messages. Nothing here knows what the bytes mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore as Store
 
-#: What the operating system and the clouds say when there is no room; ``obstore`` keeps it only as text.
+#: Error texts of operating systems and clouds for a full disk or quota; ``obstore`` keeps only the text.
 NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large", "QuotaExceeded")
 
 
@@ -36,7 +36,7 @@ class WrappedObjects:
 
     Args:
         store: where the objects are.
-        where: how to name that place to people, for messages.
+        where: the store's name in messages.
     """
 
     def __init__(self, store: Store, where: str) -> None:
@@ -49,7 +49,7 @@ class WrappedObjects:
             obstore.put(self._store, key, parts, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
             raise AlreadyExists(
-                f"object {key!r} exists already in {self._where}; "
+                f"object {key!r} already exists in {self._where}; "
                 "objects are never replaced, choose another key"
             ) from error
         except (BaseError, OSError) as error:
@@ -72,7 +72,7 @@ class WrappedObjects:
         except FileNotFoundError as error:
             raise self._missing(key, error) from error
         except (BaseError, OSError) as error:
-            if not self._may_be_range(error) or self._size(key) >= start + (length or 0):
+            if not self._may_be_range(error) or self.size(key) >= start + (length or 0):
                 self._fail("read", key, error)
         raise self._too_short(key, start, length)
 
@@ -86,28 +86,25 @@ class WrappedObjects:
             self._fail("delete", key, error)
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Yield ``(key, size)`` of the objects whose key starts with ``prefix``, in key order."""
+        """Yield ``(key, size)`` of the objects whose key starts with ``prefix``, a page at a time."""
         # obstore matches whole path parts, so the last, perhaps partial, part is matched here.
         folder = prefix.rpartition("/")[0]
-        found = []
         try:
             for page in obstore.list(self._store, folder or None):
-                found += [(meta["path"], meta["size"]) for meta in page if meta["path"].startswith(prefix)]
+                for meta in page:
+                    if meta["path"].startswith(prefix):
+                        yield meta["path"], meta["size"]
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
             self._fail("list", prefix, error)
-        yield from sorted(found)
 
     def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:  # noqa: ARG002
-        """Return None: nothing but this process reaches the store; drivers of remote ones say otherwise."""
+        """Return None: only this process reaches the store. Drivers of remote stores override this."""
         return None
 
-    def _may_be_range(self, error: Exception) -> bool:  # noqa: ARG002
-        """Tell whether an error may mean that the object is too short; then its size is asked for."""
-        return True
-
-    def _size(self, key: str) -> int:
+    def size(self, key: str) -> int:
+        """Return the bytes of an object."""
         try:
             return int(obstore.head(self._store, key)["size"])
         except FileNotFoundError as error:
@@ -115,27 +112,31 @@ class WrappedObjects:
         except (BaseError, OSError) as error:
             self._fail("read", key, error)
 
+    def _may_be_range(self, error: Exception) -> bool:  # noqa: ARG002
+        """Return whether an error may mean that the object is too short; its size is then compared."""
+        return True
+
     def _missing(self, key: str, _error: Exception) -> TrunklineError:
-        return NotFound(f"there is no object {key!r} in {self._where}; it was deleted or never stored")
+        return NotFound(f"object {key!r} is not in {self._where}; it was deleted or never stored")
 
     def _too_short(self, key: str, start: int, length: int | None) -> DataLoss:
         return DataLoss(
             f"object {key!r} in {self._where} is too short for {length or 0} bytes from {start}; "
-            "restore it from a copy"
+            "restore it from a backup"
         )
 
     def _fail(self, verb: str, key: str, error: Exception) -> NoReturn:
         raise self._ours(verb, key, error) from error
 
     def _ours(self, verb: str, key: str, error: Exception) -> TrunklineError:
-        """Return what an error of ``obstore`` or the system means here."""
+        """Return the Trunkline error for an error of ``obstore`` or the system."""
         text = str(error).partition("\n")[0]
         if any(sign in text for sign in NO_ROOM):
             return ResourceExhausted(
-                f"cannot {verb} object {key!r}: {self._where} is full ({text}); make room and try again"
+                f"cannot {verb} object {key!r}: {self._where} is full ({text}); free some space and try again"
             )
         if isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError):
             return PermissionDenied(
-                f"cannot {verb} object {key!r} in {self._where}: {text}; check the rights of the server"
+                f"cannot {verb} object {key!r} in {self._where}: {text}; check the server's permissions"
             )
         return Unavailable(f"cannot {verb} object {key!r}: {self._where} did not answer ({text}); try again")
