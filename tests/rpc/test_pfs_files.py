@@ -417,6 +417,36 @@ def test_a_reader_that_leaves_early_disturbs_nobody(images):
     assert read(images, "/large") == LARGE
 
 
+def test_a_lost_pack_is_data_loss_and_is_repaired_by_putting_the_same_bytes_anywhere(server, images):
+    put(images, MASTER, {"/a": LARGE})
+    [pack] = [path for path in (server.folder / "objects" / "packs").rglob("*") if path.is_file()]
+    pack.unlink()
+
+    code, sentence = refusal(images.pfs.get_file, file=at("/a"))
+    images.pfs.create_repo(repo=pfs.Repo.from_uri("copy"))
+    put(images, pfs.Branch.from_uri("copy@master"), {"/b": LARGE})
+
+    assert code is grpc.StatusCode.DATA_LOSS
+    assert pack.name in sentence
+    assert read(images, "/a") == LARGE
+
+
+def test_bytes_that_are_put_again_after_their_pack_was_damaged_can_be_read(server, images):
+    put(images, MASTER, {"/a": LARGE})
+    [pack] = [path for path in (server.folder / "objects" / "packs").rglob("*") if path.is_file()]
+    body = bytearray(pack.read_bytes())
+    body[1000] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(body)
+    code, _ = refusal(images.pfs.get_file, file=at("/a"))
+
+    put(images, MASTER, {"/again": LARGE})
+
+    assert code is grpc.StatusCode.DATA_LOSS
+    assert read(images, "/again") == LARGE
+    assert read(images, "/a") == LARGE
+
+
 def test_equal_content_is_stored_once(server, images):
     from trunkline.meta import chunks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.drivers.objects.memory import MemoryObjects
@@ -49,6 +50,13 @@ class MemoryIndex:
                 self.places.setdefault(
                     ChunkId(id), Location(pack.pack, offset, stored, length, codec, inline)
                 )
+
+    def damage(self, id: ChunkId) -> None:
+        """Change a byte of a chunk that is kept here."""
+        place = self.places[id]
+        assert place.inline is not None
+        changed = bytes([place.inline[0] ^ 1]) + place.inline[1:]
+        self.places[id] = replace(place, inline=changed)
 
     def record_all(self, packs: Iterable[PackRecord]) -> None:
         for pack in packs:

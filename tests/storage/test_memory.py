@@ -1,0 +1,150 @@
+"""What transfers hold in memory: bounded for one of any length, and for all together."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from storage_world import MemoryIndex, World, noise
+
+from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.storage import packing
+from trunkline.storage.store import ChunkStore
+
+if TYPE_CHECKING:
+    import pytest
+
+    from trunkline.storage.chunks import ChunkId
+    from trunkline.storage.packing import ChunkWriter
+
+MIB = 1 << 20
+
+
+def remembered(writer: ChunkWriter) -> int:
+    """Return the chunks that a writer keeps in mind."""
+    return len(writer._seen) + sum(pack.entries for pack in writer._packs.values())
+
+
+def small_chunks(count: int, seed: int) -> list[bytes]:
+    body = noise(3000, seed)
+    return [b"%d %d " % (seed, number) + body for number in range(count)]
+
+
+def test_a_long_write_has_packs_recorded_early_and_forgets_their_chunks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "REMEMBERED_CHUNKS", 1000)
+    writer = world.store.writer()
+    most = 0
+    ids: list[ChunkId] = []
+    for seed in range(70):  # 4 packs
+        ids += writer.add_many(small_chunks(1000, seed))
+        writer.upload_open_pack()
+        most = max(most, remembered(writer))
+    early = len(world.index.places)
+    middle = writer.read(ids[30_000])
+    packs = writer.seal()
+    world.index.record_all(packs)
+
+    assert early > 40_000
+    assert most < 40_000
+    assert middle == small_chunks(1000, 30)[0]
+    assert list(world.store.read_many(ids[::5000])) == [small_chunks(1000, n)[0] for n in range(0, 70, 5)]
+
+
+def test_a_long_write_forgets_the_chunks_that_were_stored_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "REMEMBERED_CHUNKS", 1000)
+    for seed in range(10):
+        chunks = small_chunks(1000, seed)
+        world.write(lambda writer, chunks=chunks: writer.add_many(chunks))
+    writer = world.store.writer()
+
+    for seed in range(10):
+        writer.add_many(small_chunks(1000, seed))
+
+    assert writer.seal() == []
+    assert remembered(writer) < 3000
+
+
+def test_a_write_of_usual_length_leaves_nothing_when_it_is_aborted(world: World) -> None:
+    writer = world.store.writer()
+    writer.add_many([noise(MIB, seed) for seed in range(70)])
+
+    writer.abort()
+
+    assert list(world.objects.list("")) == []
+    assert world.index.places == {}
+
+
+def test_many_stalled_uploads_hold_no_more_than_the_budget_together() -> None:
+    store = ChunkStore(MemoryObjects(), MemoryIndex(), threads=2, memory_bytes=24 * MIB)
+    writers = [store.writer() for _ in range(12)]
+    base = noise(MIB)
+
+    for round in range(6):  # each would hold 6 MiB in its open pack
+        for number, writer in enumerate(writers):
+            writer.add(b"%d %d " % (round, number) + base)
+
+    assert store.budget.held_bytes <= 24 * MIB + 12 * 2 * MIB  # and a batch each that was on its way
+    for writer in writers:
+        assert len(writer.seal()) > 0
+    assert store.budget.held_bytes == 0
+    store.close()
+
+
+def test_uploads_beyond_the_budget_all_end() -> None:
+    store = ChunkStore(MemoryObjects(), index := MemoryIndex(), threads=2, memory_bytes=8 * MIB)
+
+    def upload(number: int) -> list[ChunkId]:
+        writer = store.writer()
+        ids = [writer.add(b"%d %d " % (number, part) + noise(MIB, number)) for part in range(10)]
+        index.record_all(writer.seal())
+        return ids
+
+    with ThreadPoolExecutor(8) as clients:
+        written = list(clients.map(upload, range(8)))
+
+    assert sum(len(store.read(id)) for ids in written for id in ids) > 80 * MIB
+    assert store.budget.held_bytes == 0
+    store.close()
+
+
+def test_a_writer_that_is_dropped_without_an_end_counts_no_longer() -> None:
+    store = ChunkStore(MemoryObjects(), MemoryIndex(), threads=2)
+    writer = store.writer()
+    for seed in range(4):
+        writer.add(noise(MIB, seed))
+
+    del writer
+    store.close()  # ends the threads, which may hold the last reference
+
+    assert store.budget.held_bytes == 0
+
+
+def test_a_reader_that_stops_early_has_made_the_server_read_little(world: World) -> None:
+    ids = world.write(lambda writer: writer.add_many([noise(MIB, seed) for seed in range(40)]))
+    reading = world.store.read_many(ids)
+
+    next(reading)
+
+    assert world.store.budget.held_bytes <= 4 * MIB
+    reading.close()
+    assert world.store.budget.held_bytes == 0
+
+
+def test_readers_beyond_the_budget_do_not_read_ahead() -> None:
+    store = ChunkStore(MemoryObjects(), index := MemoryIndex(), threads=2, memory_bytes=4 * MIB)
+    writer = store.writer()
+    ids = writer.add_many([noise(MIB, seed) for seed in range(30)])
+    index.record_all(writer.seal())
+    readings = [store.read_many(ids) for _ in range(16)]
+
+    taken = [next(reading) for reading in readings for _ in range(8)]
+
+    assert len(taken) == 16 * 8
+    assert store.budget.held_bytes <= 4 * MIB + 16 * 2 * MIB  # without a bound 16 MiB each
+    for reading in readings:
+        reading.close()
+    store.close()
