@@ -73,15 +73,21 @@ class LimitedObjects(LocalObjects):
 
 
 class TestClock:
-    """The machine's clock, which a test can put forward."""
+    """The machine's clocks: a test can set the wall clock, and let time pass."""
 
     __test__ = False
 
     def __init__(self) -> None:
+        #: Seconds that the wall clock was set forward, as by NTP or a paused machine.
         self.ahead = 0.0
+        #: Seconds that have passed on no clock but the monotonic one.
+        self.passed = 0.0
 
     def now(self) -> float:
         return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
 
 
 class Served:

@@ -143,4 +143,7 @@ class Clock(Protocol):
     """The time, as an input."""
 
     def now(self) -> float:
-        """Return seconds since the epoch, UTC."""
+        """Return seconds since the epoch, UTC: for people, and for what is stored."""
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that is never set: for leases and time limits."""

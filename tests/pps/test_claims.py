@@ -10,6 +10,7 @@ from pps_world import Hand, PpsWorld, Seen, pfs
 
 from trunkline import errors
 from trunkline.meta import jobs, workers
+from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import DatumState, JobState, WorkerState
 from trunkline.pps import claims
 from trunkline.pps.jobs import end_job
@@ -29,24 +30,30 @@ class Staffed:
 
     def __init__(self, world: PpsWorld, datums: int, hands: int) -> None:
         self.world = world
+        self.judge = LeaseJudge(world.clock.monotonic)
         world.repo("images")
         world.put("images", {f"/{number:03}": b"%d" % number for number in range(datums)})
         world.pipeline("edges", pfs("images"), parallelism_spec={"constant": hands})
         self.hands = world.hands("edges", hands, copy)
         self.job = world.until_state("edges", "RUNNING")
 
-    def expire(self) -> int:
-        """Let every lease run out that was not renewed."""
-        self.world.clock.ahead += claims.LEASE + 0.1
-        return self.free_expired()
+    def expire(self) -> None:
+        """Let every lease run out that is not renewed."""
+        self.free_silent()
+        self.world.clock.passed += claims.LEASE + 0.1
+        self.free_silent()
 
-    def free_expired(self) -> int:
-        """Take back what nobody renewed; return how many claims."""
+    def free_silent(self) -> None:
+        """Take back the claims whose owners have been silent for too long."""
         versions = self.world.versions
-        expired = versions.read(jobs.expired_claims, versions.clock.now())
-        for claim in expired:
-            versions.write(claims.free_expired, claim.id)
-        return len(expired)
+        held = {claim.id: claim for claim in versions.read(jobs.held_claims)}
+        for claim_id in self.judge.expired([claims.lease_of(claim) for claim in held.values()]):
+            versions.write(claims.free_expired, held[claim_id])
+
+    def owner(self, claimed: claims.Claimed) -> str | None:
+        """Return who holds a claim."""
+        claim = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        return claim.worker_id if claim is not None else None
 
     def state(self, hand: Hand) -> str:
         row = self.world.versions.read(workers.by_id, hand.id)
@@ -90,10 +97,9 @@ def test_what_a_silent_worker_held_goes_to_another_from_where_it_was_handed_in(p
     silent.hand_in(silent.results(claimed, 1))
     left = [row.id for row in silent.todo(claimed)]
 
-    freed = pair.expire()
+    pair.expire()
     taken = other.take()
 
-    assert freed == 1
     assert taken is not None
     assert [row.id for row in other.todo(taken)] == left
 
@@ -103,14 +109,40 @@ def test_a_worker_that_renews_keeps_its_claim(pair: Staffed) -> None:
     claimed = hand.take()
     assert claimed is not None
 
-    pair.world.clock.ahead += claims.LEASE - 1
+    pair.free_silent()
+    pair.world.clock.passed += claims.LEASE - 1
     answer = hand.renew(claimed)
-    pair.world.clock.ahead += claims.LEASE - 1
-    freed = pair.free_expired()
+    pair.free_silent()
+    pair.world.clock.passed += claims.LEASE - 1
+    pair.free_silent()
 
     assert answer == (True, False, False)
-    assert freed == 0
+    assert pair.owner(claimed) == hand.id
     assert hand.hand_in(hand.results(claimed)) == (True, False)
+
+
+def test_a_step_of_the_wall_clock_frees_no_claim(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    pair.free_silent()
+
+    pair.world.clock.ahead += 3600
+    pair.free_silent()
+
+    assert pair.owner(claimed) == hand.id
+
+
+def test_a_claim_that_was_renewed_after_it_was_judged_is_not_taken_back(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    [judged] = pair.world.versions.read(jobs.held_claims)
+
+    hand.renew(claimed)
+    pair.world.versions.write(claims.free_expired, judged)
+
+    assert pair.owner(claimed) == hand.id
 
 
 def test_a_late_hand_in_is_refused_and_leaves_no_trace(pair: Staffed) -> None:

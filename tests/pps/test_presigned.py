@@ -49,6 +49,9 @@ class Clock:
     def now(self) -> float:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time
+
 
 class World:
     """A store on a bucket, its server's side and a worker's side."""

@@ -102,9 +102,9 @@ def test_file_sets_are_composed_in_order(images, compact):
 def test_a_file_set_lives_ten_minutes_unless_it_is_renewed(server, images):
     kept, lost = make(images, {"/a": b"1"}), make(images, {"/b": b"2"})
 
-    server.clock.ahead = 590
+    server.clock.passed = 590
     images.pfs.renew_file_set(file_set_id=kept, ttl_seconds=60)
-    server.clock.ahead = 620
+    server.clock.passed = 620
 
     assert files_of(images, kept) == {"/a": b"1"}
     code, message = refusal(images.pfs.list_file, file=pfs.File.from_uri(f"__filesets__@{lost}:/"))

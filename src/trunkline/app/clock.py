@@ -11,3 +11,7 @@ class SystemClock:
     def now(self) -> float:
         """Return seconds since the epoch."""
         return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that is never set."""
+        return time.monotonic()

@@ -70,7 +70,8 @@ class ClaimRow:
     done: int
     state: ClaimState
     worker_id: str | None
-    lease_until: float | None
+    #: Moves with each renewal of the owner's lease.
+    renewals: int
     restart: bool
     datum_position: int | None
     datum_started: float | None
@@ -142,7 +143,7 @@ _ADVANCE = Query(
 _LET_GO = Query(
     claim.update()
     .where(claim.c.id == sa.bindparam("claim_id"))
-    .values(worker_id=None, lease_until=None, datum_position=None, datum_started=None)
+    .values(worker_id=None, datum_position=None, datum_started=None)
 )
 _ADD_HANDIN = Query(handin.insert())
 _COUNT = Query(
@@ -169,7 +170,7 @@ _RENEW = Query(
         claim.c.state == ClaimState.CLAIMED,
     )
     .values(
-        lease_until=sa.bindparam("until"), datum_position=sa.bindparam("position"),
+        renewals=claim.c.renewals + 1, datum_position=sa.bindparam("position"),
         datum_started=sa.bindparam("since"), restart=False,
     )
 )  # fmt: skip
@@ -178,7 +179,7 @@ _TAKE = Query(
     .where(claim.c.id == sa.bindparam("claim_id"), claim.c.state == ClaimState.FREE)
     .values(
         state=ClaimState.CLAIMED, start=claim.c.done, worker_id=sa.bindparam("worker"),
-        lease_until=sa.bindparam("until"), restart=False,
+        renewals=claim.c.renewals + 1, restart=False,
     )
 )  # fmt: skip
 _UNCLAIMED = Query(
@@ -186,7 +187,8 @@ _UNCLAIMED = Query(
         claim.c.job_id == sa.bindparam("job_id"), claim.c.state == ClaimState.FREE
     )
 )
-_EXPIRED = Query(_CLAIM.where(claim.c.state == ClaimState.CLAIMED, claim.c.lease_until < sa.bindparam("now")))
+#: With the condition of the index ix_claim_live.
+_HELD = Query(_CLAIM.where(sa.text("state = 'claimed'")))
 
 
 def by_id(conn: sa.Connection, job_id: int) -> JobRow | None:
@@ -373,9 +375,9 @@ def free_claim(conn: sa.Connection, job_id: int) -> ClaimRow | None:
     return ClaimRow(*row) if row else None
 
 
-def take_claim(conn: sa.Connection, claim_id: str, worker_id: str, until: float) -> bool:
+def take_claim(conn: sa.Connection, claim_id: str, worker_id: str) -> bool:
     """Give a free run to a worker, from where it is handed in; False when another has it."""
-    return bool(_TAKE.run(conn, claim_id=claim_id, worker=worker_id, until=until))
+    return bool(_TAKE.run(conn, claim_id=claim_id, worker=worker_id))
 
 
 def add_claim(conn: sa.Connection, row: ClaimRow) -> None:
@@ -384,16 +386,21 @@ def add_claim(conn: sa.Connection, row: ClaimRow) -> None:
 
 
 def renew_claim(
-    conn: sa.Connection,
-    claim_id: str,
-    worker_id: str,
-    until: float,
-    position: int | None,
-    since: float | None,
+    conn: sa.Connection, claim_id: str, worker_id: str, position: int | None, since: float | None
 ) -> bool:
-    """Move a run's lease; False when it is not the worker's any more. A wish to restart is taken off."""
-    given = {"claim_id": claim_id, "worker": worker_id, "until": until, "position": position, "since": since}
-    return bool(_RENEW.run(conn, **given))
+    """Renew the lease of a claim; a request to run its datum again is answered with it.
+
+    Args:
+        conn: a write transaction.
+        claim_id: the claim.
+        worker_id: who renews.
+        position: of the datum that the worker runs, in the job's todo; None when it runs none.
+        since: when it started the datum, seconds since the epoch.
+
+    Returns:
+        False when the claim is not the worker's any more.
+    """
+    return bool(_RENEW.run(conn, claim_id=claim_id, worker=worker_id, position=position, since=since))
 
 
 def advance_claim(conn: sa.Connection, row: ClaimRow, done: int, state: ClaimState) -> None:
@@ -414,9 +421,9 @@ def ask_restart(conn: sa.Connection, claim_id: str) -> None:
     conn.execute(claim.update().where(claim.c.id == claim_id).values(restart=True))
 
 
-def expired_claims(conn: sa.Connection, now: float) -> list[ClaimRow]:
-    """Return the runs whose lease ran out."""
-    return [ClaimRow(*row) for row in _EXPIRED.rows(conn, now=now)]
+def held_claims(conn: sa.Connection) -> list[ClaimRow]:
+    """Return all claims that some worker owns."""
+    return [ClaimRow(*row) for row in _HELD.rows(conn)]
 
 
 def claims_of_worker(conn: sa.Connection, worker_id: str) -> list[ClaimRow]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query, require
 from trunkline.meta.schema import branch, commit, fileset, project, repo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +149,49 @@ def repo_size(conn: sa.Connection, repo_id: int) -> int:
     return int(_SIZE.value(conn, repo_id=repo_id) or 0)
 
 
-def add_fileset(conn: sa.Connection, handle: str, tree: bytes, deltas: list[str], expires_at: float) -> None:
+@dataclass(frozen=True, slots=True)
+class FilesetRow:
+    """A file set."""
+
+    handle: str
+    tree: bytes
+    #: Hex tree ids, applied in order.
+    deltas: list[str]
+    #: Seconds that it lives after its creation or last renewal.
+    ttl: float
+    #: Moves with each renewal.
+    renewals: int
+
+
+def add_fileset(conn: sa.Connection, row: FilesetRow) -> None:
     """Insert a file set."""
-    conn.execute(fileset.insert().values(handle=handle, tree=tree, deltas=deltas, expires_at=expires_at))
+    conn.execute(fileset.insert().values({name: getattr(row, name) for name in FilesetRow.__slots__}))
 
 
-def find_fileset(conn: sa.Connection, handle: str, now: float) -> tuple[bytes, list[str]] | None:
-    """Return tree and deltas of a file set that has not expired."""
-    row = conn.execute(
-        sa.select(fileset.c.tree, fileset.c.deltas).where(
-            fileset.c.handle == handle, fileset.c.expires_at > now
+def find_fileset(conn: sa.Connection, handle: str) -> FilesetRow | None:
+    """Return a file set, whether its lease ran out or not."""
+    columns = (fileset.c[name] for name in FilesetRow.__slots__)
+    row = conn.execute(sa.select(*columns).where(fileset.c.handle == handle)).first()
+    return FilesetRow(*row) if row else None
+
+
+def renew_fileset(conn: sa.Connection, handle: str, ttl: float) -> None:
+    """Renew a file set's lease, for ``ttl`` seconds."""
+    conn.execute(
+        fileset.update().where(fileset.c.handle == handle).values(ttl=ttl, renewals=fileset.c.renewals + 1)
+    )
+
+
+def fileset_leases(conn: sa.Connection) -> list[tuple[str, float, int]]:
+    """Return ``(handle, seconds to live, renewals)`` of all file sets."""
+    query = sa.select(fileset.c.handle, fileset.c.ttl, fileset.c.renewals)
+    return [(row[0], row[1], row[2]) for row in conn.execute(query)]
+
+
+def remove_filesets(conn: sa.Connection, handles: Sequence[str]) -> None:
+    """Forget file sets."""
+    if handles:
+        conn.execute(
+            fileset.delete().where(fileset.c.handle == sa.bindparam("ended")),
+            [{"ended": handle} for handle in handles],
         )
-    ).first()
-    return (row[0], row[1]) if row else None
-
-
-def renew_fileset(conn: sa.Connection, handle: str, expires_at: float) -> None:
-    """Move a file set's expiry."""
-    conn.execute(fileset.update().where(fileset.c.handle == handle).values(expires_at=expires_at))
-
-
-def remove_expired_filesets(conn: sa.Connection, now: float) -> None:
-    """Forget file sets whose lease ran out."""
-    conn.execute(fileset.delete().where(fileset.c.expires_at <= now))

@@ -189,7 +189,10 @@ fileset = Table(
     Column("tree", LargeBinary, nullable=False),
     #: Hex tree ids, applied in order.
     Column("deltas", JSON, nullable=False),
-    Column("expires_at", Float, nullable=False, index=True),
+    #: Seconds that it lives after its creation or last renewal.
+    Column("ttl", Float, nullable=False),
+    #: Moves with each renewal.
+    Column("renewals", BigInteger, nullable=False, default=0),
 )
 
 pack = Table(
@@ -343,7 +346,8 @@ claim = Table(
     Column("done", BigInteger, nullable=False),
     Column("state", _State(ClaimState, 8), nullable=False),
     Column("worker_id", _text(32)),
-    Column("lease_until", Float),
+    #: Moves with each renewal; see docs/design/states.md, "Leases".
+    Column("renewals", BigInteger, nullable=False, default=0),
     #: The owner was asked to run its datum again.
     Column("restart", Boolean, nullable=False, default=False),
     #: What the owner last said it is running.

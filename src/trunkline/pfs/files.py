@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import names, paths
+from trunkline.model.leases import Lease
 from trunkline.pfs import resolve
 from trunkline.storage import files as storage_files
 from trunkline.storage.apply_deltas import apply_deltas
@@ -198,11 +199,10 @@ def fileset_parts(versions: VersionedStore, handle: str) -> tuple[TreeId, list[T
     Raises:
         NotFound: there is none of that handle, or its lease ran out.
     """
-    found = versions.read(repos.find_fileset, handle, versions.clock.now())
-    if found is None:
+    row = versions.read(repos.find_fileset, handle)
+    if row is None or versions.fileset_leases.is_expired(fileset_lease(row)):
         raise no_fileset(handle)
-    tree, layers = found
-    return TreeId(tree or EMPTY), [TreeId(bytes.fromhex(layer)) for layer in layers]
+    return TreeId(row.tree or EMPTY), [TreeId(bytes.fromhex(delta)) for delta in row.deltas]
 
 
 def no_fileset(handle: str) -> errors.NotFound:
@@ -212,9 +212,38 @@ def no_fileset(handle: str) -> errors.NotFound:
     )
 
 
-def add_fileset(
-    write: WriteTransaction, handle: str, tree: TreeId, deltas: Sequence[TreeId], ttl: float
+def record_fileset(
+    versions: VersionedStore,
+    handle: str,
+    tree: TreeId,
+    deltas: Sequence[TreeId],
+    ttl: float,
+    *,
+    packs: Sequence[PackRecord] = (),
+    written_bytes: int = 0,
 ) -> None:
-    """Record a file set."""
-    repos.remove_expired_filesets(write.conn, write.now)
-    repos.add_fileset(write.conn, handle, tree, [delta.hex() for delta in deltas], write.now + ttl)
+    """Record a file set, and forget those whose lease ran out. Blocks.
+
+    Args:
+        versions: the store.
+        handle: of the new file set.
+        tree: what the deltas are applied to.
+        deltas: applied in order.
+        ttl: seconds that it lives unless it is renewed.
+        packs: what holds its chunks.
+        written_bytes: bytes that a client sent for it.
+    """
+    row = repos.FilesetRow(handle, tree, [delta.hex() for delta in deltas], ttl, 0)
+
+    def record(write: WriteTransaction) -> None:
+        chunks.add(write.conn, packs, written_bytes, write.now)
+        repos.add_fileset(write.conn, row)
+        leases = [Lease(handle, renewals, ttl) for handle, ttl, renewals in repos.fileset_leases(write.conn)]
+        repos.remove_filesets(write.conn, versions.fileset_leases.expired(leases))
+
+    versions.write(record)
+
+
+def fileset_lease(row: repos.FilesetRow) -> Lease:
+    """Return a file set's lease."""
+    return Lease(row.handle, row.renewals, row.ttl)

@@ -84,7 +84,7 @@ def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: st
     versions.write(record)
 
 
-def renew(write: WriteTransaction, handle: str, ttl: int) -> None:
+def renew(write: WriteTransaction, versions: VersionedStore, handle: str, ttl: int) -> None:
     """Let a file set live ``ttl`` seconds from now.
 
     Raises:
@@ -92,9 +92,10 @@ def renew(write: WriteTransaction, handle: str, ttl: int) -> None:
         InvalidArgument: the time is out of bounds.
     """
     _check_ttl(ttl)
-    if repos.find_fileset(write.conn, handle, write.now) is None:
+    row = repos.find_fileset(write.conn, handle)
+    if row is None or versions.fileset_leases.is_expired(files.fileset_lease(row)):
         raise files.no_fileset(handle)
-    repos.renew_fileset(write.conn, handle, write.now + ttl)
+    repos.renew_fileset(write.conn, handle, ttl)
 
 
 def compose(versions: VersionedStore, handles: Sequence[str], ttl: int, *, compact: bool) -> str:
@@ -146,12 +147,7 @@ def _store(versions: VersionedStore, changes: Changes) -> str:
     deltas = changes.delta.finish()
     packs = changes.writer.seal()
     handle = new_handle()
-
-    def record(write: WriteTransaction) -> None:
-        chunks.add(write.conn, packs, 0, write.now)
-        files.add_fileset(write, handle, EMPTY, deltas, DEFAULT_TTL)
-
-    versions.write(record)
+    files.record_fileset(versions, handle, EMPTY, deltas, DEFAULT_TTL, packs=packs)
     return handle
 
 
@@ -159,7 +155,7 @@ def _record(
     versions: VersionedStore, tree: TreeId, deltas: Sequence[TreeId], ttl: float = DEFAULT_TTL
 ) -> str:
     handle = new_handle()
-    versions.write(files.add_fileset, handle, tree, deltas, ttl)
+    files.record_fileset(versions, handle, tree, deltas, ttl)
     return handle
 
 

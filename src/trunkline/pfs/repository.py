@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from trunkline.model.caller import SYSTEM
+from trunkline.model.leases import LeaseJudge
 from trunkline.pfs import propagation
 from trunkline.pfs.reads import ReadTransaction
 from trunkline.pfs.writes import WriteTransaction
@@ -47,6 +48,12 @@ class VersionedStore:
     hooks: WriteHooks | None = None
     #: For whom reads and writes are made.
     caller: Caller = SYSTEM
+    #: Judges which file sets have not been renewed in time; copies of this store share it.
+    fileset_leases: LeaseJudge = None  # type: ignore[assignment]  # set below when not given
+
+    def __post_init__(self) -> None:
+        if self.fileset_leases is None:
+            self.fileset_leases = LeaseJudge(self.clock.monotonic)
 
     def write(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs

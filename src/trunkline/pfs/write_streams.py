@@ -106,12 +106,9 @@ class FileSetStream(Changes):
         """Make the file set durable under its handle."""
         deltas = self.delta.finish()
         packs = self.writer.seal()
-
-        def record(write: WriteTransaction) -> None:
-            chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
-            files.add_fileset(write, handle, EMPTY, deltas, ttl)
-
-        self._versions.write(record)
+        files.record_fileset(
+            self._versions, handle, EMPTY, deltas, ttl, packs=packs, written_bytes=self.delta.bytes_in
+        )
 
 
 class CommitStream(Changes):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, workers
+from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 from trunkline.scaling import policy
@@ -165,7 +166,7 @@ def renew(
     claim = jobs.claim_by_id(write.conn, claim_id)
     restart = claim is not None and claim.restart
     absolute = claim.start + position if claim is not None and position is not None else None
-    valid = jobs.renew_claim(write.conn, claim_id, worker_id, write.now + LEASE, absolute, since)
+    valid = jobs.renew_claim(write.conn, claim_id, worker_id, absolute, since)
     return Renewal(valid, valid and restart, worker.state is WorkerState.RETIRING)
 
 
@@ -220,10 +221,15 @@ def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *
     write.tx.wake(f"pipeline:{job.pipeline_id}")
 
 
-def free_expired(write: WriteTransaction, claim_id: str) -> None:
-    """Take back a run whose lease ran out, unless it was renewed or handed in meanwhile."""
-    claim = jobs.claim_by_id(write.conn, claim_id)
-    if claim is not None and claim.state is ClaimState.CLAIMED and (claim.lease_until or 0.0) < write.now:
+def lease_of(claim: ClaimRow) -> Lease:
+    """Return a held claim's lease. A completion is a sign of life, as a renewal is."""
+    return Lease(claim.id, (claim.worker_id, claim.renewals, claim.done), LEASE)
+
+
+def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
+    """Take back a claim whose lease ran out, unless its owner has shown signs of life since it was read."""
+    claim = jobs.claim_by_id(write.conn, expired.id)
+    if claim is not None and claim.state is ClaimState.CLAIMED and lease_of(claim) == lease_of(expired):
         _give_back(write, claim)
 
 
@@ -275,10 +281,9 @@ def require_worker(conn: sa.Connection, worker_id: str) -> WorkerRow:
 def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow | None:
     """Return a run for the worker: one that came back, else the next of the todo."""
     conn = write.conn
-    until = write.now + LEASE
     returned = jobs.free_claim(conn, job.id)
     if returned is not None:
-        jobs.take_claim(conn, returned.id, worker.id, until)
+        jobs.take_claim(conn, returned.id, worker.id)
         return jobs.claim_by_id(conn, returned.id)
     remaining = job.todo_count - job.cursor
     if remaining <= 0:
@@ -299,7 +304,7 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
         job.cursor,
         ClaimState.CLAIMED,
         worker.id,
-        until,
+        0,
         False,
         None,
         None,

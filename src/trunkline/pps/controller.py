@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors, failpoints
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
+from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import claims, decide, failures, plan, settle
 from trunkline.pps.autoscaler import Autoscaler
@@ -240,14 +241,16 @@ class Controller:
 
     async def _free_expired_claims(self) -> None:
         """Give back the runs of workers that stopped renewing."""
+        judge = LeaseJudge(self._versions.clock.monotonic)
         while True:
             failpoints.reach("controller.leases")
-            for claim in await self._versions.db.read(jobs.expired_claims, self._versions.clock.now()):
+            held = {claim.id: claim for claim in await self._versions.db.read(jobs.held_claims)}
+            for claim_id in judge.expired([claims.lease_of(claim) for claim in held.values()]):
                 try:
-                    await self._versions.write_soon(claims.free_expired, claim.id)
+                    await self._versions.write_soon(claims.free_expired, held[claim_id])
                 except Exception:
                     log.exception(
-                        "claim %s, whose lease ran out, cannot be given back; next try in 1 s", claim.id
+                        "claim %s, whose lease ran out, cannot be given back; next try in 1 s", claim_id
                     )
             await asyncio.sleep(LEASE_TICK)
 

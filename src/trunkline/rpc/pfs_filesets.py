@@ -47,7 +47,9 @@ class FileSetCalls(ServicerBase):
         return EMPTY_REPLY
 
     async def RenewFileSet(self, request: pfs_pb2.RenewFileSetRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(filesets.renew, request.file_set_id, request.ttl_seconds)
+        await self._versions.write_soon(
+            filesets.renew, self._versions, request.file_set_id, request.ttl_seconds
+        )
         return EMPTY_REPLY
 
     async def ComposeFileSet(
