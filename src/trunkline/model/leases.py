@@ -7,7 +7,6 @@ was away, or has just started, sees every lease for the first time and gives eac
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,11 @@ class Lease:
 
 
 class LeaseJudge:
-    """Remembers when each lease was last seen to change. Any thread may call it."""
+    """Remembers when each lease was last seen to change.
+
+    Threads may share it without a lock: what one of them loses of another's memory makes a lease longer, never
+    shorter.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         """Begin without memory.
@@ -36,26 +39,26 @@ class LeaseJudge:
             monotonic: seconds on a clock that is never set.
         """
         self._monotonic = monotonic
-        self._lock = threading.Lock()
         self._seen: dict[str, tuple[Hashable, float]] = {}
 
     def expired(self, leases: Iterable[Lease]) -> list[str]:
         """Return the ids of the leases that ran out; every lease that exists must be given, others are forgotten."""
         now = self._monotonic()
-        with self._lock:
-            before, self._seen = self._seen, {}
-            return [
-                lease.id for lease in leases if self._silent(lease, before.get(lease.id), now) > lease.seconds
-            ]
+        seen, ended = {}, []
+        for lease in leases:
+            seen[lease.id] = last = self._last(lease, now)
+            if now - last[1] > lease.seconds:
+                ended.append(lease.id)
+        self._seen = seen
+        return ended
 
     def is_expired(self, lease: Lease) -> bool:
         """Whether a lease ran out."""
-        with self._lock:
-            return self._silent(lease, self._seen.get(lease.id), self._monotonic()) > lease.seconds
+        now = self._monotonic()
+        self._seen[lease.id] = last = self._last(lease, now)
+        return now - last[1] > lease.seconds
 
-    def _silent(self, lease: Lease, last: tuple[Hashable, float] | None, now: float) -> float:
-        """Note what is seen now; return the seconds since the counter changed."""
-        if last is None or last[0] != lease.counter:
-            last = (lease.counter, now)
-        self._seen[lease.id] = last
-        return now - last[1]
+    def _last(self, lease: Lease, now: float) -> tuple[Hashable, float]:
+        """Return the counter, and when it was first seen as it is."""
+        last = self._seen.get(lease.id)
+        return last if last is not None and last[0] == lease.counter else (lease.counter, now)
