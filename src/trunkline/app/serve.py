@@ -18,7 +18,6 @@ import logging
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from trunkline import __version__, errors, failpoints
@@ -46,6 +45,7 @@ from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 from trunkline.supervision import ServiceLost, Supervisor
+from trunkline.threads import FairExecutor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -57,6 +57,10 @@ log = logging.getLogger("trunkline.app")
 
 #: Threads for blocking work of requests and pipelines. They mostly wait for the disk or for each other's GIL.
 BLOCKING_THREADS = 32
+#: The most of them that one connection has at a time, so that others find one free.
+LANE_SHARE = 8
+#: Threads beside them for what workers need to keep their leases.
+CONTROL_THREADS = 4
 #: Seconds that workers have to finish their datum when the server is told to stop.
 DRAIN_GRACE = 10.0
 #: Seconds after which a thread that computes lets another have the interpreter. Python's 5 ms would be added
@@ -103,7 +107,7 @@ async def running(
         store = ChunkStore(drivers.objects(settings), DatabaseChunkIndex(db, clock.now))
         stack.callback(store.close)
         # Ends before what its threads use.
-        executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="blocking")
+        executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
         versions = VersionedStore(db, store, file_trees(store), wakeups, clock, hooks=JobKeeper())
         specs = Specs(db)
@@ -180,7 +184,7 @@ def _check_exposure(settings: Settings) -> None:
     log.warning("--insecure: %s", danger)
 
 
-def _shut_down(executor: ThreadPoolExecutor) -> None:
+def _shut_down(executor: FairExecutor) -> None:
     """Drop the work that waits and give the work that runs a few seconds; what goes on is ended by force."""
     ending = threading.Thread(
         target=functools.partial(executor.shutdown, cancel_futures=True), name="shutdown", daemon=True

@@ -13,6 +13,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
+from trunkline.cancellation import Scope
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from concurrent.futures import Executor, Future
@@ -57,6 +59,7 @@ class Feed:
         #: The error of a batch, so that nobody waits for further frames.
         self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._finished = False
+        self._scope = Scope()
 
     async def __aenter__(self) -> Feed:
         return self
@@ -64,6 +67,7 @@ class Feed:
     async def __aexit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._scope.cancel()
         if not self._finished and self._running is not None:
             # Not awaited: the call may be cancelled, and nobody waits for the clearing up.
             self._running.add_done_callback(self._clear_up)
@@ -138,7 +142,7 @@ class Feed:
         return batch
 
     def _start(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        self._running = running = self._executor.submit(fn, *args, **kwargs)
+        self._running = running = self._scope.submit(self._executor, fn, *args, **kwargs)
         return asyncio.wrap_future(running)
 
     def _applied(self, job: asyncio.Future[Any]) -> None:

@@ -13,7 +13,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trunkline import errors, failpoints
+from trunkline import errors, failpoints, threads
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
@@ -44,6 +44,9 @@ LEASE_TICK = 1.0
 SWEEP_TICK = 30.0
 #: Least seconds until a round that failed is tried again, whatever happens meanwhile.
 LEAST_PAUSE = 0.5
+
+#: The lane of threads for plans and ends of jobs, which may take long.
+PLANS = "plans"
 
 
 class Controller:
@@ -226,13 +229,15 @@ class Controller:
                 if job.state == JobState.CREATED:
                     await versions.write_soon(_move, job.id, JobState.CREATED, JobState.STARTING)
                 failpoints.reach("controller.plan")
-                made = await self._blocking(plan.plan, versions, self._specs, job)
+                with threads.lane(PLANS):
+                    made = await self._blocking(plan.plan, versions, self._specs, job)
                 await versions.write_soon(_begin, job.id, made)
             case decide.Settle():
                 if job.state == JobState.RUNNING:
                     await versions.write_soon(_move, job.id, JobState.RUNNING, JobState.FINISHING)
                 failpoints.reach("controller.settle")
-                settled = await self._blocking(settle.settle, versions, job)
+                with threads.lane(PLANS):
+                    settled = await self._blocking(settle.settle, versions, job)
                 failpoints.reach("controller.settled")
                 await versions.write_soon(_end, job.id, settled)
                 failpoints.reach("controller.ended")
@@ -262,7 +267,7 @@ class Controller:
             await asyncio.sleep(SWEEP_TICK)
 
     async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, fn, *args)
+        return await threads.run(self._executor, fn, *args)
 
 
 def _set_pipeline_state(

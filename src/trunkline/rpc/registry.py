@@ -9,7 +9,8 @@ A servicer is a plain object with a method named as the RPC, exactly:
 An RPC without such a method answers UNIMPLEMENTED and names itself, so every service of the API is there
 from the first day and a servicer grows one method at a time. A servicer that wants or gives bytes instead
 of messages for some RPCs (to decode by hand what is hot) names them in ``raw_requests`` and
-``raw_responses``, two sets of method names.
+``raw_responses``, two sets of method names. What blocks in a call runs in the lane of its connection
+(``threads``); a servicer names in ``control`` the methods whose work must not wait for others'.
 
 What a method raises becomes a status in ``status``. The wrapping is one coroutine per call; per message of
 a stream it costs nothing, because it stands in for grpc's own loop over the generator. Unlike that loop it
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from trunkline import __version__, errors
+from trunkline import __version__, errors, threads
 from trunkline.rpc import status
 from trunkline.rpc.gen import (
     admin_pb2,
@@ -125,7 +126,7 @@ class Registry(grpc.GenericRpcHandler):
             for method in service.methods
         }
         for name, servicer in servicers.items():
-            raw = _raw(servicer, "raw_requests") | _raw(servicer, "raw_responses")
+            raw = _named_methods(servicer, "raw_requests") | _named_methods(servicer, "raw_responses")
             if lost := {rpc for rpc in raw if rpc not in SERVICES[name].methods_by_name}:
                 raise ValueError(f"{name} has no {', '.join(sorted(lost))} to exchange raw bytes with")
 
@@ -143,33 +144,35 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
         return make(_missing(rpc))
     decode = (
         _as_it_is
-        if method.name in _raw(servicer, "raw_requests")
+        if method.name in _named_methods(servicer, "raw_requests")
         else GetMessageClass(method.input_type).FromString
     )
     encode = (
         None
-        if method.name in _raw(servicer, "raw_responses")
+        if method.name in _named_methods(servicer, "raw_responses")
         else GetMessageClass(method.output_type).SerializeToString
     )
+    lane = threads.CONTROL if method.name in _named_methods(servicer, "control") else ""
     if method.server_streaming:
         if not inspect.isasyncgenfunction(implementation):
             raise TypeError(f"{rpc} answers with a stream: its method must be an async generator")
-        wrapped = _streaming(rpc, implementation, _as_it_is if method.client_streaming else decode)
+        wrapped = _streaming(rpc, implementation, _as_it_is if method.client_streaming else decode, lane)
     else:
         if not inspect.iscoroutinefunction(implementation):
             raise TypeError(f"{rpc} answers once: its method must be a coroutine function")
         wrapped = (
-            _collecting(rpc, implementation)
+            _collecting(rpc, implementation, lane)
             if method.client_streaming
-            else _unary(rpc, implementation, decode)
+            else _unary(rpc, implementation, decode, lane)
         )
     # A single request is decoded by the wrapper, so that bytes which are no message get their sentence.
     # grpc decodes the requests of a stream while the method iterates, which the wrapper encloses anyway.
     return make(wrapped, decode if method.client_streaming else None, encode)
 
 
-def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any]) -> Behaviour:
+def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any], lane: str) -> Behaviour:
     async def call(request: Any, context: Context) -> Any:
+        threads.enter_lane(lane or context.peer())
         try:
             return await implementation(decode(request), context)
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
@@ -178,8 +181,9 @@ def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any]) ->
     return call
 
 
-def _collecting(rpc: str, implementation: Behaviour) -> Behaviour:
+def _collecting(rpc: str, implementation: Behaviour, lane: str) -> Behaviour:
     async def call(_their_iterator: AsyncIterator[Any], context: Context) -> Any:
+        threads.enter_lane(lane or context.peer())
         try:
             return await implementation(_requests(context), context)
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
@@ -211,9 +215,13 @@ async def _requests(context: Context) -> AsyncGenerator[Any]:
 
 
 def _streaming(
-    rpc: str, implementation: Callable[[Any, Context], AsyncGenerator[Any]], decode: Callable[[Any], Any]
+    rpc: str,
+    implementation: Callable[[Any, Context], AsyncGenerator[Any]],
+    decode: Callable[[Any], Any],
+    lane: str,
 ) -> Behaviour:
     async def call(request: Any, context: Context) -> None:
+        threads.enter_lane(lane or context.peer())
         try:
             async with aclosing(implementation(decode(request), context)) as answers:
                 async for answer in answers:
@@ -237,7 +245,7 @@ def _missing(rpc: str) -> Behaviour:
     return call
 
 
-def _raw(servicer: object, which: str) -> frozenset[str]:
+def _named_methods(servicer: object, which: str) -> frozenset[str]:
     return frozenset(getattr(servicer, which, ()))
 
 

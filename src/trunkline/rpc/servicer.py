@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 
+from trunkline import threads
+from trunkline.cancellation import Scope
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
     from concurrent.futures import Executor, Future
@@ -37,17 +40,19 @@ class ServicerBase:
         self._executor = executor
 
     async def _blocking(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``fn`` in the executor."""
-        return await asyncio.wrap_future(self._executor.submit(fn, *args, **kwargs))
+        """Run ``fn`` in the executor; its loops end early when the call ends."""
+        return await threads.run(self._executor, fn, *args, **kwargs)
 
     async def _ahead(self, steps: Generator[T]) -> AsyncGenerator[T]:
         """Yield what a blocking generator yields, which runs in the executor one step ahead."""
-        coming: Future[tuple[T, ...]] = self._executor.submit(_step, steps)
+        scope = Scope()
+        coming: Future[tuple[T, ...]] = scope.submit(self._executor, _step, steps)
         try:
             while made := await asyncio.wrap_future(coming):
-                coming = self._executor.submit(_step, steps)
+                coming = scope.submit(self._executor, _step, steps)
                 yield made[0]
         finally:
+            scope.cancel()
             # The generator may be running now; whoever finishes its step closes it.
             coming.add_done_callback(lambda _: steps.close())
 

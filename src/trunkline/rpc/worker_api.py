@@ -42,6 +42,8 @@ _STATES = {
 class WorkerServicer(ServicerBase):
     """Answers ``trunkline.worker.v1.Worker``."""
 
+    control = frozenset({"Register", "Claim", "Renew"})
+
     def __init__(self, versions: VersionedStore, specs: Specs, executor: Executor) -> None:
         super().__init__(versions, executor)
         self._grants = PackGrants(versions)

@@ -1,0 +1,204 @@
+"""An executor whose threads are shared fairly between those that have work.
+
+Work is queued by lane: one lane for each connection and for each part of the server that has much to do. Threads
+take from the lanes in turn, and no lane has more than its share of them at a time, so a client with a thousand
+requests delays another by one piece of work and not by a thousand. The lane ``CONTROL`` has threads of its own:
+leases are renewed and workers are told what to do while everything else is busy.
+
+Threads are daemons: one that does not end keeps no process alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from trunkline.cancellation import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: The lane of work that must not wait: what workers need to keep their leases.
+CONTROL = "control"
+
+_lane: ContextVar[str] = ContextVar("lane", default="")
+
+
+def enter_lane(name: str) -> None:
+    """Give all work that the current task submits from now on to a lane."""
+    _lane.set(name)
+
+
+@contextmanager
+def lane(name: str) -> Iterator[None]:
+    """Give the work that is submitted within the context to a lane."""
+    before = _lane.set(name)
+    try:
+        yield
+    finally:
+        _lane.reset(before)
+
+
+async def run(executor: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``fn`` in a thread, and let it end early when the caller is cancelled.
+
+    Raises:
+        Exception: whatever ``fn`` raises.
+    """
+    scope = Scope()
+    try:
+        return await asyncio.wrap_future(scope.submit(executor, fn, *args, **kwargs))
+    except asyncio.CancelledError:
+        scope.cancel()
+        raise
+
+
+class FairExecutor(Executor):
+    """Runs work in threads. Every method may be called from any thread."""
+
+    def __init__(self, threads: int, *, control: int, share: int) -> None:
+        """Make an executor; its threads start when they are needed.
+
+        Args:
+            threads: threads for all lanes but ``CONTROL``.
+            control: threads for ``CONTROL``.
+            share: the most threads that one lane has at a time.
+        """
+        self._shared = _Pool("blocking", threads, share)
+        self._control = _Pool("control", control, control)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn`` in the caller's lane.
+
+        Raises:
+            RuntimeError: the executor is shut down.
+        """
+        future: Future[Any] = Future()
+        lane = _lane.get()
+        pool = self._control if lane == CONTROL else self._shared
+        pool.add(lane, future, partial(fn, *args, **kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work.
+
+        Args:
+            wait: return when all threads have ended.
+            cancel_futures: drop the work that waits instead of doing it.
+        """
+        for pool in (self._shared, self._control):
+            pool.close(cancel_futures=cancel_futures)
+        if wait:
+            for pool in (self._shared, self._control):
+                pool.join()
+
+
+class _Pool:
+    """Threads, and the lanes whose work they do."""
+
+    def __init__(self, name: str, most: int, share: int) -> None:
+        self._name = name
+        self._most = most
+        self._share = share
+        self._changed = threading.Condition()
+        # Below: guarded by the condition's lock.
+        self._closed = False
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        #: Work that waits, by lane; the lane whose turn it is comes first.
+        self._lanes: OrderedDict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = OrderedDict()
+        #: Pieces of work being done, by lane.
+        self._running: dict[str, int] = {}
+
+    def add(self, lane: str, future: Future[Any], work: Callable[[], Any]) -> None:
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the server is stopping and takes no more work")
+            self._lanes.setdefault(lane, deque()).append((future, work))
+            if self._idle:
+                self._idle -= 1
+                self._changed.notify()
+            elif len(self._threads) < self._most:
+                number = len(self._threads)
+                thread = threading.Thread(target=self._serve, name=f"{self._name}_{number}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def close(self, *, cancel_futures: bool) -> None:
+        with self._changed:
+            self._closed = True
+            if cancel_futures:
+                for queue in self._lanes.values():
+                    for future, _ in queue:
+                        future.cancel()
+                self._lanes.clear()
+            self._wake_all()
+
+    def join(self) -> None:
+        for thread in self._threads:  # complete, since the pool is closed
+            thread.join()
+
+    def _serve(self) -> None:
+        while (taken := self._wait()) is not None:
+            lane, future, work = taken
+            if future.set_running_or_notify_cancel():
+                try:
+                    value = work()
+                except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+                    self._done(lane)
+                    future.set_exception(error)
+                else:
+                    self._done(lane)
+                    future.set_result(value)
+                    del value
+            else:
+                self._done(lane)
+            del taken, future, work  # a thread that waits keeps nothing alive
+
+    def _wait(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
+        """Return the next piece of work; None when there will be none."""
+        with self._changed:
+            while (taken := self._take()) is None:
+                if self._closed and not self._lanes:
+                    return None
+                self._idle += 1
+                self._changed.wait()  # whoever wakes it takes it off the idle ones
+            return taken
+
+    def _take(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
+        """Take from the next lane that has less than its share of threads. Needs the lock."""
+        for lane, queue in self._lanes.items():
+            running = self._running.get(lane, 0)
+            if running < self._share:
+                future, work = queue.popleft()
+                if queue:
+                    self._lanes.move_to_end(lane)
+                else:
+                    del self._lanes[lane]
+                self._running[lane] = running + 1
+                return lane, future, work
+        return None
+
+    def _done(self, lane: str) -> None:
+        with self._changed:
+            left = self._running[lane] - 1
+            if left:
+                self._running[lane] = left
+            else:
+                del self._running[lane]
+            # If the lane had its share it may have more now: this thread takes that itself.
+            if self._closed:
+                self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._idle = 0
+        self._changed.notify_all()
