@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 from trunkline import __version__, errors, failpoints
 from trunkline.app import drivers
 from trunkline.app.clock import SystemClock
+from trunkline.app.monitoring import MonitoringServer, StateCollector
 from trunkline.app.stopping import Stop
+from trunkline.build_commit import build_commit
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.linux import libc
 from trunkline.meta import install
@@ -35,8 +37,16 @@ from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.spec_cache import Specs
 from trunkline.rpc import server as rpc_server
-from trunkline.rpc.admin import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
+from trunkline.rpc.admin import (
+    AdminServicer,
+    EnterpriseServicer,
+    IdentityServicer,
+    LicenseServicer,
+    TransactionServicer,
+    VersionServicer,
+)
 from trunkline.rpc.control import ControlServicer
+from trunkline.rpc.debug import DebugServicer
 from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
@@ -44,7 +54,8 @@ from trunkline.rpc.store_api import StoreServicer
 from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
-from trunkline.supervision import ServiceLost, Supervisor
+from trunkline.supervision import ServiceLost, ServiceState, Supervisor
+from trunkline.telemetry import logs, metrics
 from trunkline.threads import FairExecutor
 
 if TYPE_CHECKING:
@@ -115,7 +126,7 @@ async def running(
         stack.callback(images.close)
         server = await rpc_server.bind(settings.listen)  # workers must be told its address
         stack.push_async_callback(server.stop, CALL_GRACE)
-        supervisor.report_to(server.report)
+        supervisor.report_to(functools.partial(_report, server))
         stack.callback(supervisor.report_to, None)
         fleet = await asyncio.to_thread(
             drivers.fleet, settings, server.address, images, cluster_id, supervisor
@@ -131,6 +142,8 @@ async def running(
             drivers.secrets(fleet),
             controller.autoscaler.check,
         )
+        debug = DebugServicer()
+        stack.callback(debug.close)
         control = ControlServicer(versions, specs, images, fleet.machines, executor)
         await server.serve(
             {
@@ -144,11 +157,37 @@ async def running(
                 "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor),
                 "trunkline.store.v1.Store": StoreServicer(versions, executor),
                 "trunkline.control.v1.Control": control,
+                "debug_v2.Debug": debug,
+                "identity_v2.API": IdentityServicer(),
+                "transaction_v2.API": TransactionServicer(),
             }
         )
+        metrics.build.labels(__version__, build_commit()).set(1)
+        if settings.metrics:
+            collector = StateCollector(versions)
+            metrics.REGISTRY.register(collector)
+            stack.callback(metrics.REGISTRY.unregister, collector)
+            monitoring = MonitoringServer(
+                settings.metrics, supervisor, functools.partial(_check_ready, versions)
+            )
+            stack.push_async_callback(asyncio.to_thread, monitoring.close)
+            log.info("monitoring", extra={"action": "monitoring", "address": monitoring.address})
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         yield server
+
+
+def _report(server: rpc_server.Server, service: str, state: ServiceState) -> None:
+    """Tell the health service and the metrics how a background service is doing."""
+    server.report(service, state)
+    metrics.services.labels(service).set(1 if state is ServiceState.RUNNING else 0)
+
+
+def _check_ready(versions: VersionedStore) -> None:
+    """Raise when the database or the object store cannot be used."""
+    versions.db.check()
+    with contextlib.suppress(errors.NotFound):  # the store answers, which is all that is asked
+        versions.chunks.objects.get("packs/00/none", 0, 1)
 
 
 async def _turn(db: Database) -> None:
@@ -289,13 +328,7 @@ def main(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) 
         ServiceLost: a part of the server ended for good.
         Unavailable: another server has taken over, or something that is needed does not answer.
     """
-    logging.basicConfig(
-        level=os.environ.get("TRUNKLINE_LOG", "WARNING").upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for chatty in ("httpx", "httpx2"):  # a line for every call to the Kubernetes API
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.set_up(settings.log_level, settings.log_format, access=settings.access_log, stream=sys.stderr)
     failpoints.arm_from_environment()
     os.umask(0o077)  # what is kept is nobody else's to read
     libc.hide_memory()  # its environment may hold the secrets of the store and the database

@@ -32,5 +32,13 @@ class Settings:
     capacity_memory: int | None = None
     #: Image of the worker and the launcher. Kubernetes only.
     worker_image: str = ""
+    #: HOST:PORT of the monitoring address (metrics and probes); empty for none.
+    metrics: str = ""
+    #: The least level of log records: debug, info, warning, error or off.
+    log_level: str = "info"
+    #: How log records are written: text or json.
+    log_format: str = "text"
+    #: Whether each API call is logged.
+    access_log: bool = False
     #: Namespace for workers; empty for the server's own. Kubernetes only.
     namespace: str = ""

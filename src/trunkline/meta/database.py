@@ -33,6 +33,7 @@ import sqlalchemy as sa
 from trunkline import errors
 from trunkline.meta import dialects
 from trunkline.meta.leader import LeaseHeld, writer
+from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -57,15 +58,23 @@ PAUSES = (0.05, 0.5)
 class Tx:
     """One write in progress. Owned by the writer thread for the time of one function."""
 
-    __slots__ = ("conn", "topics")
+    __slots__ = ("conn", "reports", "topics")
 
     def __init__(self, conn: sa.Connection) -> None:
         self.conn = conn
         self.topics: set[str] = set()
+        self.reports: list[Callable[[], None]] = []
 
     def wake(self, *topics: str) -> None:
         """Announce ``topics`` once this transaction is committed."""
         self.topics.update(topics)
+
+    def after_commit(self, report: Callable[[], None]) -> None:
+        """Call ``report`` once, in the writer's thread, when this transaction is committed.
+
+        It is for logs and metrics: it must be quick, and what it raises is logged and has no other effect.
+        """
+        self.reports.append(report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class _Call:
 
     future: Future[Any]
     fn: Callable[[Tx], Any]
+    #: What is called inside, whose name is logged when it is slow.
+    operation: Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,14 @@ class Database:
             except LeaseHeld as held:
                 return held.message
         return ""
+
+    def check(self) -> None:
+        """Read nothing, to see whether the database answers. Blocks.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        self.read_blocking(lambda conn: conn.execute(sa.text("SELECT 1")))
 
     async def run(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(tx, …)`` in a write transaction and return its value once it is durable.
@@ -230,7 +249,8 @@ class Database:
 
     def _submit(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
-        self._queue.put(_Call(future, lambda tx: fn(tx, *args, **kwargs)))
+        operation = args[0] if args and callable(args[0]) else fn
+        self._queue.put(_Call(future, lambda tx: fn(tx, *args, **kwargs), operation))
         return future
 
     def _write_loop(self) -> None:
@@ -255,8 +275,11 @@ class Database:
                     batch.append(following)
             calls = [call for call in batch if call.future.set_running_or_notify_cancel()]
             if calls:
+                begun = time.perf_counter()
                 with self._writing:
                     self._commit(calls)
+                names = [getattr(call.operation, "__qualname__", "?") for call in calls]
+                events.transaction_done(names, time.perf_counter() - begun)
 
     def _check(self) -> None:
         """Notice while nothing is written that the lease is lost, and take it again."""
@@ -278,6 +301,7 @@ class Database:
     def _commit(self, calls: list[_Call]) -> None:
         """Run every function in one commit, again on a new connection if need be, and tell each its fate."""
         topics: set[str] = set()
+        reports: list[Callable[[], None]] = []
         outcomes: list[_Outcome] = []
         pauses: Iterator[float] | None = None
         unanswered = False
@@ -288,8 +312,9 @@ class Database:
                     break
                 unanswered = False
                 topics.clear()
+                reports.clear()
                 outcomes.clear()
-                self._attempt(calls, topics, outcomes)
+                self._attempt(calls, topics, reports, outcomes)
                 break
             except (_ConnectionLost, errors.Unavailable) as error:
                 if isinstance(error, _ConnectionLost):
@@ -300,6 +325,7 @@ class Database:
                 if pause is None:
                     outcomes = [_Outcome(error=self._gave_up(error, unanswered))] * len(calls)
                     topics.clear()
+                    reports.clear()
                     break
                 self._closing.wait(pause)
             except BaseException as error:  # noqa: BLE001 - the callers get it
@@ -307,6 +333,7 @@ class Database:
                     self._writer.rollback()
                 outcomes = [_Outcome(error=self._ours(error))] * len(calls)
                 topics.clear()
+                reports.clear()
                 break
         # Announced before the callers resume, so that their own later waits see a newer stamp at most once.
         if topics:
@@ -316,10 +343,21 @@ class Database:
                 call.future.set_exception(outcome.error)
             else:
                 call.future.set_result(outcome.value)
+        for report in reports:
+            try:
+                report()
+            except Exception:
+                log.exception("a report after a commit failed", extra={"action": "report_failed"})
         self._tell_superseded()
 
-    def _attempt(self, calls: list[_Call], topics: set[str], outcomes: list[_Outcome]) -> None:
-        """Run the functions in one transaction; fills ``topics`` and ``outcomes`` in the order of ``calls``."""
+    def _attempt(
+        self,
+        calls: list[_Call],
+        topics: set[str],
+        reports: list[Callable[[], None]],
+        outcomes: list[_Outcome],
+    ) -> None:
+        """Run the functions in one transaction; fills the other three in the order of ``calls``."""
         with self._losing():
             self._writer.begin()
         conn = self._writer.connection()
@@ -338,6 +376,7 @@ class Database:
             else:
                 outcomes.append(_Outcome(value=value))
                 topics |= tx.topics
+                reports += tx.reports
         try:
             with self._losing(committing=True):
                 if any(outcome.error is None for outcome in outcomes):
@@ -349,6 +388,7 @@ class Database:
             ours = self._ours(error)
             outcomes[:] = [outcome if outcome.error else _Outcome(error=ours) for outcome in outcomes]
             topics.clear()
+            reports.clear()
 
     @contextlib.contextmanager
     def _losing(self, *, committing: bool = False) -> Iterator[None]:

@@ -12,6 +12,7 @@ import logging
 import secrets
 import uuid
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -27,6 +28,7 @@ from trunkline.pps import jobs as job_ops
 from trunkline.pps.spec_cache import image_of, memory_request
 from trunkline.pps.startup_times import Starts
 from trunkline.scaling import policy
+from trunkline.telemetry import events as telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -327,7 +329,15 @@ def token_hash(token: str) -> bytes:
 
 
 def _lose(write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, str, object]]) -> None:
+    states = {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
     _remove(write, pipeline_id, [worker_id for worker_id, _, _ in lost])
+    if (owner := pipelines.by_id(write.conn, pipeline_id)) is not None:
+        name = telemetry.PipelineName(owner.project, owner.name)
+        for worker_id, reason, _ in lost:
+            asked = states.get(worker_id) is WorkerState.RETIRING
+            write.tx.after_commit(
+                partial(telemetry.worker_ended, name, worker_id, asked=asked, reason=reason)
+            )
     events = [(worker_id, WorkerState.GONE, reason) for worker_id, reason, _ in lost]
     workers.add_events(write.conn, pipeline_id, write.now, events)
     write.tx.wake(f"pipeline:{pipeline_id}")
@@ -378,6 +388,17 @@ def _record_decision(
     row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
     pipelines.add_decision(write.conn, pipeline_id, row)
     pipelines.change(write.conn, pipeline_id, target=decision.target)
+    if (owner := pipelines.by_id(write.conn, pipeline_id)) is not None:
+        workers_now = len(decision.observed.workers)
+        write.tx.after_commit(
+            partial(
+                telemetry.scaling_decided,
+                telemetry.PipelineName(owner.project, owner.name),
+                target=decision.target,
+                workers=workers_now,
+                sentence=decision.sentence,
+            )
+        )
 
 
 def _request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[WorkerSpec]) -> bool:

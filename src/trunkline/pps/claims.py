@@ -21,6 +21,7 @@ from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 from trunkline.scaling import policy
 from trunkline.storage.segments import EMPTY
+from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,8 @@ class PreparedCompletion:
     #: Packs that the worker uploaded itself.
     uploaded: Sequence[PackRecord]
     written_bytes: int
+    #: The results again, for logs and metrics.
+    reports: Sequence[events.DatumReport] = ()
 
 
 class Completed(NamedTuple):
@@ -145,6 +148,16 @@ def register(write: WriteTransaction, worker_id: str) -> None:
     if worker.state in (WorkerState.PENDING, WorkerState.STARTING):
         workers.set_ready(write.conn, worker_id, write.now)
         write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
+        name, seconds = _pipeline_name(write.conn, worker.pipeline_id), write.now - worker.created
+        machine = str((worker.machine or {}).get("name", ""))
+        write.tx.after_commit(lambda: events.worker_ready(name, worker_id, seconds=seconds, machine=machine))
+
+
+def _pipeline_name(conn: sa.Connection, pipeline_id: int) -> events.PipelineName:
+    owner = pipelines.by_id(conn, pipeline_id)
+    return (
+        events.PipelineName(owner.project, owner.name) if owner is not None else events.PipelineName("", "")
+    )
 
 
 def renew(
@@ -204,6 +217,8 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         write.tx.wake(f"pipeline:{job.pipeline_id}")
     if prepared.count:
         write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
+        name = _pipeline_name(conn, job.pipeline_id)
+        write.tx.after_commit(lambda: events.datums_recorded(name, job.set_id, worker_id, prepared.reports))
     return Completed(accepted=True, retire=refused.retire)
 
 

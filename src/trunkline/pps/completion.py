@@ -18,6 +18,7 @@ from trunkline.model.states import DatumState
 from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import Changes
 from trunkline.pps import claims, datum_rows
+from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
@@ -149,6 +150,7 @@ class Completion:
             packs=self._changes.writer.seal(),
             uploaded=self._packs,
             written_bytes=self._changes.delta.bytes_in,
+            reports=[_report(row) for row in rows],
         )
 
     def abort(self) -> None:
@@ -196,6 +198,14 @@ class Completion:
             download_bytes=result.download_bytes,
             upload_bytes=result.upload_bytes,
         )
+
+
+def _report(row: datum_rows.DatumRow) -> events.DatumReport:
+    return events.DatumReport(
+        row.id.hex(), str(row.state), row.reason,
+        row.download_ns / 1e9, row.process_ns / 1e9, row.upload_ns / 1e9,
+        row.download_bytes, row.upload_bytes,
+    )  # fmt: skip
 
 
 def _sums(rows: list[datum_rows.DatumRow]) -> jobs.Results:

@@ -20,6 +20,7 @@ from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import claims, decide, failures, plan, settle
 from trunkline.pps.autoscaler import Autoscaler
 from trunkline.pps.jobs import end_job, wake
+from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -304,6 +305,15 @@ def _begin(write: WriteTransaction, job_id: int, made: plan.JobPlan) -> None:
     wake(write, job.pipeline_id)
     write.tx.wake(f"work:{job.pipeline_id}")
     _wake_downstream(write, job)
+    _report_start(write, job_id)
+
+
+def _report_start(write: WriteTransaction, job_id: int) -> None:
+    job = jobs.by_id(write.conn, job_id)
+    owner = pipelines.by_id(write.conn, job.pipeline_id) if job is not None else None
+    if job is not None and owner is not None:
+        name, total, todo = events.PipelineName(owner.project, owner.name), job.total, job.todo_count
+        write.tx.after_commit(lambda: events.job_started(name, job.set_id, total=total, todo=todo))
 
 
 def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:

@@ -15,6 +15,7 @@ from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files
 from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,22 @@ def end_job(
         )
     wake(write, job.pipeline_id)
     write.tx.wake(f"work:{job.pipeline_id}")
+    _report_end(write, job.id)
     return True
+
+
+def _report_end(write: WriteTransaction, job_id: int) -> None:
+    """Log and count a job's end once it is committed."""
+    job = jobs.by_id(write.conn, job_id)
+    owner = pipelines.by_id(write.conn, job.pipeline_id) if job is not None else None
+    if job is None or owner is None:
+        return
+    report = events.JobReport(
+        job.set_id, str(job.state), job.reason, job.created, write.now,
+        job.total, job.processed, job.skipped, job.failed, job.recovered,
+    )  # fmt: skip
+    name = events.PipelineName(owner.project, owner.name)
+    write.tx.after_commit(lambda: events.job_finished(name, report))
 
 
 def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:

@@ -16,6 +16,7 @@ from trunkline.pfs import repos as repo_ops
 from trunkline.pfs import resolve
 from trunkline.pps import jobs as job_ops
 from trunkline.storage.segments import EMPTY
+from trunkline.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +138,7 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     repo_ops.remove_repo(write, spec_repo, force=True)
     _wake(write, row.id)
     write.tx.wake("workers", "jobs")
+    write.tx.after_commit(lambda: metrics.forget_pipeline(row.project, row.name))
     return dismissed
 
 

@@ -8,8 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline import __version__
+from trunkline.build_commit import build_commit
 from trunkline.pfs import queries
-from trunkline.rpc.gen import admin_pb2, enterprise_pb2, license_pb2, version_pb2
+from trunkline.rpc.gen import (
+    admin_pb2,
+    enterprise_pb2,
+    identity_pb2,
+    license_pb2,
+    transaction_pb2,
+    version_pb2,
+)
+from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
@@ -26,7 +35,11 @@ class VersionServicer:
     async def GetVersion(self, _request: Empty, _context: Any) -> version_pb2.Version:
         major, minor, micro = API_VERSION
         return version_pb2.Version(
-            major=major, minor=minor, micro=micro, additional=f"trunkline-{__version__}"
+            major=major,
+            minor=minor,
+            micro=micro,
+            additional=f"trunkline-{__version__}",
+            git_commit=build_commit(),
         )
 
 
@@ -79,3 +92,26 @@ class LicenseServicer:
         self, _request: license_pb2.GetActivationCodeRequest, _context: Any
     ) -> license_pb2.GetActivationCodeResponse:
         return license_pb2.GetActivationCodeResponse(state=enterprise_pb2.NONE)
+
+    async def DeleteAll(
+        self, _request: license_pb2.DeleteAllRequest, _context: Any
+    ) -> license_pb2.DeleteAllResponse:
+        return (
+            license_pb2.DeleteAllResponse()
+        )  # clients that reset a server call it; there is nothing to delete
+
+
+class IdentityServicer:
+    """Answers ``identity_v2.API`` as a server without identity providers."""
+
+    async def DeleteAll(
+        self, _request: identity_pb2.DeleteAllRequest, _context: Any
+    ) -> identity_pb2.DeleteAllResponse:
+        return identity_pb2.DeleteAllResponse()
+
+
+class TransactionServicer:
+    """Answers ``transaction_v2.API`` as a server without open transactions."""
+
+    async def DeleteAll(self, _request: transaction_pb2.DeleteAllRequest, _context: Any) -> Empty:
+        return EMPTY_REPLY

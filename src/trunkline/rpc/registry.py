@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ from trunkline.rpc.gen import (
     worker_api_pb2,
     worker_pb2,
 )
+from trunkline.telemetry import events, metrics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -94,6 +96,8 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 
+#: Who calls, as long as nobody identifies itself.
+ANONYMOUS = "anonymous"
 # Pachyderm's clients look for exactly these words to learn that there is no login.
 _AUTH_OFF = "the auth service is not activated"
 
@@ -165,9 +169,37 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
             if method.client_streaming
             else _unary(rpc, implementation, decode, lane)
         )
+    wrapped = _observed(rpc, wrapped)
     # A single request is decoded by the wrapper, so that bytes which are no message get their sentence.
     # grpc decodes the requests of a stream while the method iterates, which the wrapper encloses anyway.
     return make(wrapped, decode if method.client_streaming else None, encode)
+
+
+def _observed(rpc: str, behaviour: Behaviour) -> Behaviour:
+    """Count and time a call, and write its record to the access log."""
+
+    async def call(request: Any, context: Context) -> Any:
+        begun, code = time.perf_counter(), "CANCELLED"
+        metrics.calls_running.inc()
+        try:
+            answer = await behaviour(request, context)
+        except grpc.aio.AbortError:
+            code = _code(context)
+            raise
+        else:
+            code = _code(context)
+            return answer
+        finally:
+            metrics.calls_running.dec()
+            duration = time.perf_counter() - begun
+            events.call_done(rpc, code, duration, caller=ANONYMOUS, peer=context.peer())
+
+    return call
+
+
+def _code(context: Context) -> str:
+    code = context.code()  # the integer 0 as long as nothing was set
+    return code.name if isinstance(code, grpc.StatusCode) else "OK"
 
 
 def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any], lane: str) -> Behaviour:

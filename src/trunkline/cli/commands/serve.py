@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from trunkline.cli.parsing import Command, argument
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
 def serve(invocation: Invocation) -> None:
     """Run a server in the foreground until it is told to stop."""
-    import os
     from importlib import import_module
     from pathlib import Path
 
@@ -44,6 +44,10 @@ def serve(invocation: Invocation) -> None:
         capacity_memory=memory,
         worker_image=options.worker_image,
         namespace=options.namespace,
+        metrics=options.metrics,
+        log_level=options.log_level,
+        log_format=options.log_format,
+        access_log=options.access_log,
     )
     import_module("trunkline.app.serve").main(settings, exit_code)
 
@@ -66,6 +70,25 @@ COMMANDS = {
                 action="store_true",
                 help="allow an address that others reach, although whoever reaches it may do everything",
             ),
+            argument(
+                "--metrics",
+                default="",
+                metavar="HOST:PORT",
+                help="serve /metrics, /livez and /readyz there over HTTP (off)",
+            ),
+            argument(
+                "--log-level",
+                default=os.environ.get("TRUNKLINE_LOG", "info").lower(),
+                choices=("debug", "info", "warning", "error", "off"),
+                help="least level of log records on standard error ($TRUNKLINE_LOG, else info)",
+            ),
+            argument(
+                "--log-format",
+                default=os.environ.get("TRUNKLINE_LOG_FORMAT", "text"),
+                choices=("text", "json"),
+                help="format of log records ($TRUNKLINE_LOG_FORMAT, else text)",
+            ),
+            argument("--access-log", action="store_true", help="log every API call"),
             argument(
                 "--database",
                 default="",

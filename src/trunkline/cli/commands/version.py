@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import __version__
+from trunkline.build_commit import build_commit
 from trunkline.cli.parsing import TIMEOUT, Command, argument
 from trunkline.errors import DataLoss
 
@@ -18,7 +19,7 @@ _MAJOR, _MINOR, _MICRO, _ADDITIONAL = 1, 2, 3, 4
 def version(invocation: Invocation) -> None:
     """Print the client's version and, unless told not to, the server's."""
     options = invocation.options
-    client, server = __version__, ""
+    client, server = f"{__version__} ({build_commit() or 'unknown commit'})", ""
     if not options.client_only:
         server = _server_version(invocation)
     if options.output == "json":

@@ -1,0 +1,45 @@
+"""Which commit this Trunkline was built from.
+
+The wheel holds a file with the commit (``hatch_build.py``). In a clone, where the package is run from its source,
+the commit is read from the clone; that it may have changes on top cannot be seen this way.
+"""
+
+from __future__ import annotations
+
+import os
+
+#: Hexadecimal digits that are shown.
+DIGITS = 12
+
+
+def build_commit() -> str:
+    """Return the first digits of the commit; empty when it is not known."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    recorded = _read(os.path.join(package, "COMMIT"))
+    return (recorded or _of_clone(os.path.join(package, "..", "..")))[:DIGITS]
+
+
+def _of_clone(root: str) -> str:
+    folder = os.path.join(root, ".git")
+    if link := _read(folder):  # a worktree has a file that names its folder
+        folder = os.path.join(root, link.removeprefix("gitdir: "))
+    head = _read(os.path.join(folder, "HEAD"))
+    if not head.startswith("ref: "):
+        return head
+    name = head.removeprefix("ref: ")
+    common = os.path.join(folder, _read(os.path.join(folder, "commondir")))
+    if commit := _read(os.path.join(common, name)):
+        return commit
+    for line in _read(os.path.join(common, "packed-refs")).splitlines():
+        commit, _, ref = line.partition(" ")
+        if ref == name:
+            return commit
+    return ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
