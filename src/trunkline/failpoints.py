@@ -2,8 +2,8 @@
 
 ``reach("controller.round")`` costs one comparison while no test has armed anything. A test in the same process arms
 an action with ``armed``; a server in a process of its own reads ``TRUNKLINE_FAILPOINTS`` when it starts: entries
-``NAME=ACTION``, separated by semicolons. Actions: ``kill`` (SIGKILL to itself, as a power cut), ``raise`` (an
-OSError), and ``raise*N`` (the first N times only).
+``NAME=ACTION`` or ``NAME=ACTION@FILE``, separated by semicolons. The second form acts only while the file exists.
+Actions: ``kill`` (SIGKILL to itself, as a power cut), ``raise`` (an OSError) and ``spin`` (compute forever).
 
 The technique is that of FreeBSD's fail(9) and TiKV's fail-rs.
 """
@@ -74,11 +74,24 @@ def failing(times: int | None = None) -> Callable[[], None]:
     return action
 
 
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
 def _parsed(entry: str) -> tuple[str, Callable[[], None]]:
-    name, _, action = entry.partition("=")
-    verb, _, times = action.partition("*")
-    if verb == "kill":
-        return name, lambda: os.kill(os.getpid(), signal.SIGKILL)
-    if verb == "raise" and (not times or times.isdecimal()):
-        return name, failing(int(times) if times else None)
-    raise InvalidArgument(f"{VARIABLE} has the entry {entry!r}; write NAME=kill, NAME=raise or NAME=raise*N")
+    name, _, rest = entry.partition("=")
+    verb, _, file = rest.partition("@")
+    act = {"kill": _kill, "raise": failing(), "spin": _spin}.get(verb)
+    if act is None:
+        raise InvalidArgument(f"{VARIABLE} has the entry {entry!r}; write NAME=kill, NAME=raise or NAME=spin")
+
+    def action() -> None:
+        if not file or os.path.exists(file):
+            act()
+
+    return name, action

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from blake3 import blake3
 from pachyderm_sdk.api import pfs, pps
-from servers import Server, ended, files_of, make_pipeline, make_repo, put, until
+from servers import ENDS, Server, ended, files_of, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,29 +131,35 @@ def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(server:
         assert hashes_of(client, "images@master") == expected
 
 
-def test_a_server_killed_around_the_end_of_a_job_settles_it_once(server: Server, notes: Path) -> None:
-    """The kills sweep over hand-in, settling and the transaction that ends the job."""
-    client = server.client()
-    images = make_repo(client, "images")
-    edges = make_pipeline(client, "edges", noting(notes, 0.0), "images")
+def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path, notes: Path) -> None:
+    """It dies before the settling, between it and the transaction that ends the job, and after that one."""
+    armed = tmp_path / "armed"
+    for number, point in enumerate(("controller.settle", "controller.settled", "controller.ended")):
+        server = Server(tmp_path / "data", environment={"TRUNKLINE_FAILPOINTS": f"{point}=kill@{armed}"})
+        try:
+            client = server.start().client()
+            if number == 0:
+                make_repo(client, "images")
+                make_pipeline(client, "edges", noting(notes, 0.0), "images")
+                until(lambda: all(job.state in ENDS for job in client.pps.list_job()), "the empty job to end")  # noqa: B023
+            images = pfs.Branch(repo=pfs.Repo.from_uri("images"), name="master")
+            edges = pps.Pipeline(name="edges")
+            armed.touch()
+            commit = put(client, images, {f"/{number}": b"%d" % number})
+            killed = server.wait()
+            armed.unlink()
+            client = server.start().client()
 
-    for number, delay in enumerate(
-        (0.0, 0.003, 0.006, 0.01, 0.015, 0.025, 0.05)
-    ):  # seconds after the command
-        path = f"/{number}"
-        commit = put(client, images, {path: b"%d" % number})
-        until(lambda: path[1:] in runs(notes), f"the command of {path}")  # noqa: B023 - called at once
-        threading.Event().wait(delay)
-        server.kill()
-        server.start()
-        client = server.client()
+            info = ended(client, edges, commit)
 
-        info = ended(client, edges, commit)
-
-        assert info.state == pps.JobState.JOB_SUCCESS
-        assert (info.data_total, info.data_processed, info.data_skipped) == (number + 1, 1, number)
-    whole = {f"/{number}": b"%d" % number for number in range(7)}
-    assert files_of(client, "edges@master") == whole
+            assert killed == -signal.SIGKILL
+            assert info.state == pps.JobState.JOB_SUCCESS
+            assert (info.data_total, info.data_processed, info.data_skipped) == (number + 1, 1, number)
+            whole = {f"/{before}": b"%d" % before for before in range(number + 1)}
+            assert files_of(client, "edges@master") == whole
+        finally:
+            server.close()
+    assert sorted(runs(notes)) == ["0", "1", "2"]
 
 
 def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: Server, notes: Path) -> None:

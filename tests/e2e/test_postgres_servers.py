@@ -177,6 +177,47 @@ def test_a_server_that_was_cut_off_stops_when_another_has_taken_over(
     assert "has taken over" in first.log.read_text()
 
 
+def test_a_server_that_waits_takes_over_from_one_that_is_frozen(
+    make_server: Callable[[str], Server],
+    postgres: PostgresServer,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A frozen server keeps its session, and the lock with it. An idle one is left alone, because it gives signs."""
+    first = make_server("first").start()
+    make_repo(first.client(), "before")
+    monkeypatch.setenv("TRUNKLINE_TAKEOVER_SECONDS", "3")
+    second = make_server("second")
+    starting = threading.Thread(target=second.start)
+    starting.start()
+    until(lambda: second.log.exists() and "waiting: " in second.log.read_text(), "the second to wait")
+
+    signs: set[object] = set()
+
+    def idle_for_longer_than_it_may_be_frozen() -> bool:
+        signs.update(
+            postgres.execute(
+                f"SELECT max(query_start) FROM pg_stat_activity WHERE datname = '{name}' AND query = 'SELECT 1'"
+            )
+        )
+        return len(signs) > 4
+
+    until(idle_for_longer_than_it_may_be_frozen, "the first to be idle")
+    left_alone = first.process is not None and first.process.poll() is None and not second.address
+    assert first.process is not None
+    first.process.send_signal(signal.SIGSTOP)
+    starting.join()
+    make_repo(second.client(), "after")
+    first.process.send_signal(signal.SIGCONT)
+    code = first.wait()
+
+    names = [info.repo.name for info in second.client().pfs.list_repo(type="user")]
+    assert left_alone
+    assert sorted(names) == ["after", "before"]
+    assert code == 6  # UNAVAILABLE
+    assert "has taken over" in first.log.read_text()
+
+
 def test_a_server_that_waits_ends_when_it_is_told_to(
     make_server: Callable[[str], Server],
 ) -> None:

@@ -37,6 +37,9 @@ class Run:
     good: bool
     #: What the datums of a good job saw.
     datums: dict[Key, object]
+    #: Files of its output commit. A failed job's commit shows those of the last good one before it, and keeps them
+    #: when that one is squashed: a squash never changes the files of a commit that stays.
+    files: dict[str, bytes]
 
 
 @dataclass
@@ -151,9 +154,8 @@ class Jobs(RuleBasedStateMachine):
         if not self.order:
             return
         for name, model in self.models.items():
-            expected = dict(output_of(key, seen) for key, seen in model.last_good().items())
             if model.runs:
-                assert self.world.files(name) == expected
+                assert self.world.files(name) == model.runs[-1].files
 
     def _put(self, repo: str, added: Tree, deleted: list[str]) -> None:
         before = self.history[repo][-1][1] if self.history[repo] else {}
@@ -189,7 +191,11 @@ class Jobs(RuleBasedStateMachine):
         else:
             assert (job.state, job.failed) == ("FAILURE", 1)
             assert set(self.ran[name]) <= set(todo)
-        model.runs.append(Run(job.set_id, good, wanted if good else {}))
+        if good:
+            files = dict(output_of(key, seen) for key, seen in wanted.items())
+        else:
+            files = model.runs[-1].files if model.runs else {}
+        model.runs.append(Run(job.set_id, good, wanted if good else {}, files))
 
     def _work(self, name: str) -> JobRow:
         """Hand in one datum at a time and see the counters go up only."""
@@ -217,6 +223,25 @@ class Jobs(RuleBasedStateMachine):
         if any(data == b"bad" for files in seen.values() for data in files.values()):
             raise Failed("it was bad")
         return dict([output_of(key, (None, *(tuple(sorted(seen[side].items())) for side in sides)))])
+
+
+def test_a_failed_commit_keeps_its_files_when_the_good_one_before_it_is_squashed() -> None:
+    jobs = Jobs()
+    try:
+        jobs.make(a={})
+        jobs.put(added={"/f1": b"one"}, deleted=[], repo="a")
+        jobs.put(added={"/f1": b"bad"}, deleted=[], repo="a")
+        jobs.squash(place=0)
+        jobs.squash(place=1)
+        jobs.outputs_are_a_function_of_the_inputs()
+        squashed = jobs.world.files("single")
+        # The next job builds on the last good job that is left, not on what the failed commit shows.
+        jobs.put(added={"/f2": b"two"}, deleted=["/f1"], repo="a")
+        jobs.outputs_are_a_function_of_the_inputs()
+    finally:
+        jobs.teardown()
+
+    assert set(squashed) == {"/f1"}
 
 
 TestJobs = Jobs.TestCase

@@ -31,6 +31,7 @@ from trunkline.linux import libc
 from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
+from trunkline.pfs import identity
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.controller import Controller
@@ -111,11 +112,15 @@ async def running(
         stack.enter_context(_locked(data))
         clock = SystemClock()
         wakeups = Wakeups(asyncio.get_running_loop())
-        db = Database(drivers.database_url(settings), wakeups.announce, superseded)
+        db = Database(drivers.database_url(settings), wakeups.announce, superseded, supervisor)
         stack.callback(db.close)
-        await _turn(db)
+        await _turn(db, settings.takeover_seconds)
+        objects = drivers.objects(settings)
+        if install.is_new(db):
+            identity.check_unused(objects)
         cluster_id = install.install(db, clock.now())
-        store = ChunkStore(drivers.objects(settings), DatabaseChunkIndex(db, clock.now))
+        identity.check(objects, cluster_id)
+        store = ChunkStore(objects, DatabaseChunkIndex(db, clock.now))
         stack.callback(store.close)
         # Ends before what its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
@@ -190,10 +195,10 @@ def _check_ready(versions: VersionedStore) -> None:
         versions.chunks.objects.get("packs/00/none", 0, 1)
 
 
-async def _turn(db: Database) -> None:
-    """Wait until no other server writes to the database."""
+async def _turn(db: Database, takeover_seconds: float) -> None:
+    """Wait until no other server writes to the database, or take over from one that does nothing for so long."""
     told = ""
-    while holder := await asyncio.to_thread(db.open):
+    while holder := await asyncio.to_thread(db.open, takeover_seconds):
         if holder != told:
             log.warning("waiting: %s; this one takes over when that one ends", holder)
             told = holder
@@ -250,7 +255,10 @@ async def _cancelled(task: asyncio.Future[Any]) -> None:
 
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    """Hold the data folder for this process alone."""
+    """Hold the data folder for this process alone: the file ``lock``, and the folder itself.
+
+    The file tells who holds it. Somebody may remove it, so the folder is locked too, where its file system can.
+    """
     try:
         data.mkdir(parents=True, exist_ok=True)
         if data.stat().st_mode & 0o077:  # made by an earlier version, or by hand
@@ -262,8 +270,15 @@ def _locked(data: Path) -> Iterator[None]:
             f"cannot use the data folder {str(data)!r}: {error.strerror}; name another with --data"
         ) from error
     try:
+        folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        os.close(handle)
+        raise errors.Unavailable(f"cannot open the data folder {str(data)!r}: {error.strerror}") from error
+    try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _unless_unsupported():
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode() or "unknown"
             raise errors.FailedPrecondition(
@@ -275,6 +290,18 @@ def _locked(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _unless_unsupported() -> Iterator[None]:
+    """Go on when a file system cannot lock a folder, as NFS cannot."""
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        log.info("the data folder itself cannot be locked (%s); its file 'lock' is", error.strerror)
 
 
 async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) -> Stop:

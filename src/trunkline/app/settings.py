@@ -18,6 +18,8 @@ class Settings:
     insecure: bool = False
     #: URL of the database; empty for SQLite in the data folder.
     database: str = ""
+    #: Seconds that another active server may do nothing before this one takes over. PostgreSQL only.
+    takeover_seconds: float = 30.0
     #: URL of the object store; empty for a folder in the data folder.
     store: str = ""
     #: Where workers run: processes or kubernetes.

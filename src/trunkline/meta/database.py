@@ -30,9 +30,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from trunkline import errors
+from trunkline import errors, failpoints
 from trunkline.meta import dialects
 from trunkline.meta.leader import LeaseHeld, writer
+from trunkline.supervision import Supervisor
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -49,10 +50,15 @@ READERS = 4
 GROUP = 64
 #: Seconds that a lost database is waited for before callers are told. A restart of PostgreSQL takes 1 to 5.
 PATIENCE = 15.0
-#: Seconds between two looks whether an idle connection still holds the lease.
+#: Seconds between two looks whether an idle connection still holds the lease. Each look also shows a server
+#: that waits for the lease that this one is alive.
 CHECK = 1.0
+#: Seconds without any statement of the active server after which one that waits for it takes over.
+TAKEOVER_SECONDS = 30.0
 #: Seconds before the first new attempt to connect; each wait is twice the last, up to the second figure.
 PAUSES = (0.05, 0.5)
+
+_WRITER_FAILED = "the thread that writes to the database has failed; the server ends, start it again"
 
 
 class Tx:
@@ -112,6 +118,7 @@ class Database:
         url: str,
         announce: Callable[[Iterable[str]], None],
         superseded: Callable[[str], None] = log.error,
+        supervisor: Supervisor | None = None,
     ) -> None:
         """Say which database; it is opened with the first use.
 
@@ -120,6 +127,7 @@ class Database:
             announce: called from the writer thread with the topics of each commit.
             superseded: called from the writer thread, once, with a sentence, when another server has taken
                 over the database; nothing can be written any more.
+            supervisor: is told when the writer thread fails; one of its own when None.
 
         Raises:
             InvalidArgument: no such database is supported.
@@ -137,16 +145,24 @@ class Database:
         self._local = threading.local()
         #: Every thread's connection for reads, to be closed with the database.
         self._reading: list[sa.Connection] = []
-        self._thread = threading.Thread(target=self._write_loop, name="meta-write", daemon=True)
-        self._thread.start()
+        #: Set when the writer thread has failed; nothing is written any more.
+        self._failed = False
+        #: What the writer thread has taken from the queue.
+        self._batch: list[_Call] = []
+        # Not started again: what it was doing with the connection when it failed is not known.
+        self._thread = (supervisor or Supervisor()).thread("meta-write", self._write, restart=False)
 
     @property
     def engine(self) -> sa.Engine:
         """The engine, for migrations."""
         return self._engine
 
-    def open(self) -> str:
+    def open(self, takeover_seconds: float = TAKEOVER_SECONDS) -> str:
         """Connect, and become the one that writes. Blocks for one attempt.
+
+        Args:
+            takeover_seconds: how long the active server may do nothing at all, seen from here over several
+                attempts, before its session is ended so that the next attempt succeeds.
 
         Returns:
             Nothing, or a sentence: which server is active and must be waited for.
@@ -159,6 +175,7 @@ class Database:
             try:
                 self._writer.connection()
             except LeaseHeld as held:
+                self._writer.end_idle_holder(takeover_seconds)
                 return held.message
         return ""
 
@@ -249,9 +266,28 @@ class Database:
 
     def _submit(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
+        if self._failed:
+            future.set_exception(errors.Unavailable(_WRITER_FAILED))
+            return future
         operation = args[0] if args and callable(args[0]) else fn
         self._queue.put(_Call(future, lambda tx: fn(tx, *args, **kwargs), operation))
         return future
+
+    def _write(self) -> None:
+        """Run the writer thread; when it fails, tell everybody who waits for a write."""
+        try:
+            self._write_loop()
+        except BaseException:
+            self._failed = True
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    call = self._queue.get_nowait()
+                    if call is not None:
+                        self._batch.append(call)
+            for call in self._batch:
+                if not call.future.done():
+                    call.future.set_exception(errors.Unavailable(_WRITER_FAILED))
+            raise
 
     def _write_loop(self) -> None:
         closing = False
@@ -263,7 +299,8 @@ class Database:
                 continue
             if first is None:
                 return
-            batch = [first]
+            self._batch = batch = [first]
+            failpoints.reach("meta.write")
             while len(batch) < GROUP and not closing:
                 try:
                     following = self._queue.get_nowait()

@@ -198,6 +198,10 @@ def translated(error: sa.exc.DBAPIError, url: sa.URL) -> BaseException:
     if url.get_backend_name() == "postgresql":
         return _translated_postgres(error, url)
     text = str(error.orig)
+    if "malformed" in text or "not a database" in text:
+        return errors.DataLoss(
+            f"the database file {url.database} is damaged ({text}); restore it from a backup, and check the disk"
+        )
     if "full" in text or "No space" in text:
         return errors.ResourceExhausted(
             f"the database cannot grow ({text}); free space on its disk and send the request again"

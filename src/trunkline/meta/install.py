@@ -25,6 +25,11 @@ HEAD = "0004"
 FORMAT = "1"
 
 
+def is_new(db: Database) -> bool:
+    """Return whether the database holds nothing of Trunkline's yet."""
+    return db.read_blocking(_revision) is None
+
+
 def install(db: Database, now: float) -> str:
     """Bring the database to this version and return the cluster id.
 

@@ -16,8 +16,10 @@ Used by one thread at a time.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,8 @@ from trunkline.meta import dialects, query, schema
 if TYPE_CHECKING:
     from typing import Any
 
+log = logging.getLogger("trunkline.meta")
+
 #: First half of the advisory lock's key, "trkl"; the second is the schema, for several in one database.
 LOCK = 0x74726B6C
 #: Rows of ``setting``: who is active, for people, and the last write as ``EPOCH:NUMBER``.
@@ -36,6 +40,15 @@ ACTIVE, LAST_WRITE = "active_server", "last_write"
 
 _TAKE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
 _READ = "SELECT value FROM setting WHERE name = '{}'"
+#: The session that holds the lock, and what shows that it is alive: when its last statement began, and whether the
+#: database itself is at work for it.
+_HOLDER = f"""
+SELECT a.pid, a.query_start::text, a.state = 'active' AND a.wait_event_type IS DISTINCT FROM 'Client'
+  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = {LOCK}::oid
+   AND l.objid = (hashtext(current_schema())::bigint & 4294967295)::oid
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 class LeaseHeld(errors.Unavailable):
@@ -94,6 +107,10 @@ class Writer:
     def check(self) -> None:
         """See whether the connection is still there; to be called now and then while nothing is written."""
 
+    def end_idle_holder(self, seconds: float) -> None:
+        """End the session of an active server that has done nothing for ``seconds``, seen from here."""
+        raise NotImplementedError("nobody else opens a SQLite database")
+
     def close(self) -> None:
         """Close the connection, and so end the lease."""
         if self._conn is not None:
@@ -117,6 +134,9 @@ class LeaderConnection(Writer):
         self._number = 0
         #: What LAST_WRITE holds, as far as is known, and what the open transaction sets it to.
         self._stored = self._attempted = ""
+        #: The last sign of life of the server that is active instead, and when it was first seen (monotonic).
+        self._sign: tuple[object, ...] = ()
+        self._sign_at = 0.0
 
     def connection(self) -> sa.Connection:
         """Return the connection whose session holds the lease; takes the lease first if need be."""
@@ -218,6 +238,35 @@ class LeaderConnection(Writer):
         Exact, because the old session is gone: nobody gets the lock before.
         """
         return self._stored == self._attempted
+
+    def end_idle_holder(self, seconds: float) -> None:
+        """End the session of an active server that has done nothing for ``seconds``, seen from here.
+
+        An active server sends a statement every second. One that is frozen, or whose machine is, keeps its session
+        and the lock with it. Its time is measured here, on this machine's monotonic clock. Should it go on after
+        all, the epoch refuses what it sends.
+        """
+        conn: sa.Connection | None = None
+        try:
+            conn = self._engine.connect()
+            holder = query.fetch(conn, _HOLDER, ())
+            now = time.monotonic()
+            sign = tuple(holder[0]) if holder else ()
+            if sign != self._sign or not sign or sign[2]:
+                self._sign, self._sign_at = sign, now
+            elif now - self._sign_at >= seconds:
+                log.warning(
+                    "%s has not used its database session for %.0f s; its session is ended and this server takes over",
+                    self._holder(conn), now - self._sign_at,
+                )  # fmt: skip
+                query.fetch(conn, f"SELECT pg_terminate_backend({int(holder[0][0])})", ())
+                self._sign = ()
+        except sa.exc.DBAPIError as error:
+            ours = dialects.translated(error, self._engine.url)
+            log.warning("cannot see whether the active server is alive: %s", ours)
+        finally:
+            if conn is not None:
+                dialects.drop(conn)
 
     def check(self) -> None:
         """See whether the session, and so the lease, is still there."""

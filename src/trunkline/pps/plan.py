@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trunkline import failpoints
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
 from trunkline.model.states import DatumState, JobState
@@ -75,6 +76,7 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
 
 def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     """Plan a job whose inputs are finished. Blocks; writes nothing but durable, unreferenced packs."""
+    failpoints.reach("plan")
     spec = specs.get(job.pipeline_id, job.version)
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
     writer = versions.chunks.writer()

@@ -36,6 +36,7 @@ def serve(invocation: Invocation) -> None:
         insecure=options.insecure,
         # Their URLs may hold passwords, and everybody on the machine can read arguments.
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
+        takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
         fleet=options.fleet,
         rehearse=options.rehearse,

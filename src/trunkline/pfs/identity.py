@@ -1,0 +1,58 @@
+"""Which database a store belongs to: the object ``installation`` holds the installation's id.
+
+Without it, a database that was lost and begun anew, or another one, would be used with the packs of the first: every
+commit would be gone without a word, and new packs would be mixed with those that nobody knows any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+
+if TYPE_CHECKING:
+    from trunkline.ports import ObjectStore
+
+#: The object's key.
+KEY = "installation"
+#: What packs' keys begin with.
+_PACKS = "packs/"
+
+
+def check_unused(objects: ObjectStore) -> None:
+    """Check that a store can be used with a new, empty database.
+
+    Raises:
+        FailedPrecondition: it holds the data of an installation.
+    """
+    if _stored(objects) is not None or next(iter(objects.list(_PACKS)), None) is not None:
+        raise errors.FailedPrecondition(
+            "the database is empty but the object store holds the data of an installation; restore the database from"
+            " a backup or name the right one with --database or --data, or name an empty store with --store"
+        )
+
+
+def check(objects: ObjectStore, cluster_id: str) -> None:
+    """Check that a store belongs to the database with this installation id; claim it when it belongs to none.
+
+    Raises:
+        FailedPrecondition: it belongs to another database.
+    """
+    stored = _stored(objects)
+    if stored is None:
+        try:
+            objects.put(KEY, [cluster_id.encode()])
+        except errors.AlreadyExists:
+            stored = _stored(objects)
+    if stored is not None and stored != cluster_id:
+        raise errors.FailedPrecondition(
+            f"the object store belongs to installation {stored}, the database is that of installation {cluster_id};"
+            " name the database or the store that belong together"
+        )
+
+
+def _stored(objects: ObjectStore) -> str | None:
+    try:
+        return objects.get(KEY).decode("ascii", "replace")
+    except errors.NotFound:
+        return None

@@ -1,0 +1,220 @@
+"""Whole servers that lose a part, are told to stop while they work, or find something wrong when they start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from pachyderm_sdk.api import pps
+from servers import Server, make_pipeline, make_repo, put, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+#: Exit codes of docs/cli.md.
+CONFLICT, SERVICE_LOST = 4, 8
+#: Seconds after which systemd or Kubernetes would end a server by force; ours must not need them.
+GRACE = 30
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Make servers on one data folder, with the given fail points."""
+    made: list[Server] = []
+
+    def make(failpoints: str = "", **options: object) -> Server:
+        environment = {"TRUNKLINE_FAILPOINTS": failpoints}
+        made.append(Server(tmp_path / "data", environment=environment, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def refused(data: Path, *options: str) -> tuple[int, str]:
+    """Run a server that is to refuse to start; return its exit code and what it says."""
+    command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def health(server: Server, name: str) -> int:
+    with grpc.insecure_channel(server.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        return int(stub.Check(health_pb2.HealthCheckRequest(service=name)).status)
+
+
+def test_the_health_service_shows_each_part_by_name_and_a_part_that_fails(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    server = make_server(f"controller.leases=raise@{broken}").start()
+    names = [f"trunkline/{part}" for part in ("pipelines", "leases", "sweep", "process-fleet", "meta-write")]
+    before = [health(server, name) for name in names]
+
+    broken.touch()
+    until(lambda: health(server, "trunkline/leases") == NOT_SERVING, "the failure to show")
+    broken.unlink()
+    until(lambda: health(server, "trunkline/leases") == SERVING, "the recovery to show")
+
+    assert before == [SERVING] * 5
+    assert health(server, "") == SERVING
+
+
+def test_a_server_that_loses_a_part_for_good_exits_with_a_code_of_its_own(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    server = make_server(f"meta.write=raise@{broken}").start()
+    client = server.client()
+    before = make_repo(client, "before")
+    broken.touch()
+    with contextlib.suppress(grpc.RpcError, ConnectionError):
+        while True:  # the write during which the thread fails is answered yet
+            put(client, before, {"/a": b"1"})
+
+    code = server.wait()
+    broken.unlink()
+    server.start()
+
+    assert code == SERVICE_LOST
+    assert "meta-write" in server.log.read_text()
+    assert "before" in [info.repo.name for info in server.client().pfs.list_repo(type="user")]
+
+
+@pytest.fixture
+def computing(make_server: Callable[..., Server], tmp_path: Path) -> Server:
+    """A server whose threads compute without end, as a huge plan does."""
+    busy = tmp_path / "busy"
+    server = make_server(f"plan=spin@{busy}").start()
+    client = server.client()
+    images = make_repo(client, "images")
+    busy.touch()
+    make_pipeline(client, "edges", "true", "images")
+    put(client, images, {"/a": b"1"})
+    starting = pps.JobState.JOB_STARTING
+    until(lambda: any(job.state == starting for job in client.pps.list_job()), "the plan to begin")
+    return server
+
+
+def test_a_server_that_computes_ends_within_its_grace_when_it_is_told_to(computing: Server) -> None:
+    assert computing.process is not None
+    computing.process.terminate()
+
+    assert computing.process.wait(GRACE) == 0
+
+
+def test_a_second_signal_ends_the_server_at_once(computing: Server) -> None:
+    assert computing.process is not None
+    computing.process.terminate()
+    until(lambda: health_is_gone(computing), "the first signal to be heard")
+
+    computing.process.terminate()
+
+    assert computing.process.wait(GRACE) == 128 + signal.SIGTERM
+
+
+def health_is_gone(server: Server) -> bool:
+    try:
+        return health(server, "") != SERVING
+    except grpc.RpcError:
+        return True
+
+
+def test_data_is_readable_by_the_servers_user_alone(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    server = make_server().start()
+    put(server.client(), make_repo(server.client(), "images"), {"/large": os.urandom(1 << 20)})
+
+    files = [path for path in (tmp_path / "data").rglob("*") if "scratch" not in path.parts]
+
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert any("packs" in path.parts for path in files)
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+def test_a_folder_whose_lock_file_was_removed_is_still_locked(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    make_server().start()
+    (tmp_path / "data" / "lock").unlink()
+
+    code, sentence = refused(tmp_path / "data")
+
+    assert code == CONFLICT
+    assert "in use by another server" in sentence
+
+
+@pytest.fixture
+def full(make_server: Callable[..., Server], tmp_path: Path) -> Path:
+    """The data folder of a server that has stored something and stopped."""
+    server = make_server().start()
+    put(server.client(), make_repo(server.client(), "images"), {"/large": os.urandom(1 << 20)})
+    assert server.terminate() == 0
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["store with its mark", "store of an earlier version"])
+def test_an_empty_database_beside_a_full_store_is_refused(full: Path, *, marked: bool) -> None:
+    for file in full.glob("trunkline.db*"):
+        file.unlink()
+    if not marked:
+        (full / "objects" / "installation").unlink()
+
+    first, second = refused(full), refused(full)
+
+    assert first[0] == second[0] == CONFLICT
+    assert "is empty but the object store holds" in first[1]
+
+
+def test_the_database_of_another_installation_is_refused(full: Path, tmp_path: Path) -> None:
+    other = Server(tmp_path / "other").start()
+    assert other.terminate() == 0
+    for file in full.glob("trunkline.db*"):
+        file.unlink()
+    shutil.copy(tmp_path / "other" / "trunkline.db", full)
+
+    code, sentence = refused(full)
+
+    assert code == CONFLICT
+    assert "belongs to installation" in sentence
+
+
+@pytest.mark.parametrize("damage", ["cut in half", "overwritten"])
+def test_a_damaged_database_file_is_named_in_one_sentence(full: Path, damage: str) -> None:
+    file = full / "trunkline.db"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] if damage == "cut in half" else os.urandom(len(content)))
+
+    code, sentence = refused(full)
+
+    assert code != 0
+    assert str(file) in sentence
+    assert sentence.count("\n") == 1
+
+
+def test_an_address_that_others_reach_is_refused_without_insecure_and_warned_of_with_it(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    code, sentence = refused(tmp_path / "data", "--listen", "0.0.0.0:0")
+    server = make_server(options=("--insecure",), listen="0.0.0.0:0").start()
+
+    assert code == CONFLICT
+    assert "--insecure" in sentence
+    assert "--insecure" in server.log.read_text()
