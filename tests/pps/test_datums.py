@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.errors import Unimplemented
+from trunkline.errors import InvalidArgument, Unimplemented
+from trunkline.model import limits
 from trunkline.model.globs import compile_glob
 from trunkline.model.spec import CronInput, Input, PfsInput
 from trunkline.pps import datums
@@ -409,3 +410,34 @@ def test_a_side_is_kept_when_short_and_listed_again_when_long(
 
     assert made == 2 * size
     assert long.listings == listings
+
+
+# --- limits ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sides", "fits"),
+    [((3, 4), True), ((4, 4), False), ((12,), True), ((2, 2, 3), True), ((2, 2, 4), False), ((0, 100), True)],
+)
+def test_the_datums_of_a_cross_are_counted_before_they_are_made(
+    sides: tuple[int, ...], fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datums.limits, "DATUMS", limits.Limit(12, "datums", "a small limit"))
+    spec = Input(cross=tuple(leaf(f"r{number}") for number in range(len(sides))))
+
+    def check() -> None:
+        datums.check_count(spec, lambda pfs: sides[int(pfs.repo[1:])])
+
+    if fits:
+        check()
+    else:
+        with pytest.raises(InvalidArgument, match="the limit is 12"):
+            check()
+
+
+def test_a_cross_of_unions_counts_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datums.limits, "DATUMS", limits.Limit(12, "datums", "a small limit"))
+    two = Input(union=(leaf("a"), leaf("b")))
+
+    with pytest.raises(InvalidArgument, match="cross of 4 x 4 items"):
+        datums.check_count(Input(cross=(two, two)), lambda _: 2)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from pps_world import Failed, Hand, PpsWorld, Recovered, Seen, pfs
 
+from trunkline.errors import Cancelled
+from trunkline.model import limits
 from trunkline.model.states import DatumState
-from trunkline.pps import pipelines
+from trunkline.pps import datums, pipelines, plan, sorted_rows
 from trunkline.pps.jobs import remove_jobs
 
 if TYPE_CHECKING:
@@ -307,3 +310,46 @@ def test_stopping_a_pipeline_kills_its_job_and_its_commit_keeps_the_last_good_fi
 
     assert (job.state, job.reason) == ("KILLED", "pipeline was stopped")
     assert world.files("edges") == {"/a": b"ONE"}
+
+
+def test_a_cross_beyond_the_limit_fails_its_job_and_harms_no_other(
+    world: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datums.limits, "DATUMS", limits.Limit(8, "datums", "a small limit"))
+    hand = start(world, a=b"one", b=b"two", c=b"three")
+    pair = {"cross": [pfs("images"), pfs("images", name="again")]}
+    world.pipeline("pairs", pair)
+
+    refused = world.until_ended("pairs")
+    job = hand.work_until_ended("edges")
+
+    assert (refused.state, refused.total) == ("FAILURE", 0)
+    assert "9 datums" in refused.reason
+    assert job.state == "SUCCESS"
+
+
+def test_a_plan_that_does_not_fit_in_memory_is_the_same_plan(
+    world: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sorted_rows.SortedRows.__init__, "__defaults__", (2,))
+    hand = start(world, **{f"f{number}": b"x" for number in range(9)})
+    hand.work_until_ended("edges")
+    hand.ran.clear()
+
+    world.put("images", {"/f3": b"new", "/g": b"more"})
+    changed = hand.work_until_ended("edges")
+    world.pipeline("edges", pfs("images", glob="/f*"), update=True)
+    narrowed = world.until_ended("edges")
+
+    assert counters(changed) == (10, 2, 8, 0, 0)
+    assert (narrowed.total, narrowed.skipped) == (9, 9)
+
+
+def test_planning_ends_when_its_job_has_ended(world: PpsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "WATCHED_ROWS", 1)
+    start(world, a=b"one", b=b"two")
+    job = world.until_state("edges", "RUNNING")
+    world.end(job, "KILLED", "enough")
+
+    with pytest.raises(Cancelled):
+        plan.plan(world.versions, world.specs, job)

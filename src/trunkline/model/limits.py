@@ -87,6 +87,11 @@ MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and l
 
 # --- data ----------------------------------------------------------------------------------------------
 
+DATUMS = Limit(
+    5_000_000,
+    "datums",
+    "datums of a job, and of an input that `ListDatum` previews; a cross multiplies its sides",
+)
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
 DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
 IMAGE_FILES = Limit(100_000, "files", "files that an image brings")

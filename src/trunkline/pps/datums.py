@@ -22,9 +22,12 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, product
+from math import prod
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from trunkline import cancellation
 from trunkline.errors import Unimplemented
+from trunkline.model import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -149,7 +152,57 @@ def enumerate_datums(
         Unimplemented: a cron input.
     """
     for row in _part(spec).rows(items_of):
+        cancellation.check()
         yield datum_of(row, salt)
+
+
+def check_count(spec: Input, count_items: Callable[[PfsInput], int]) -> None:
+    """Check that an input does not make more datums than a job may have, before any is made.
+
+    Only a cross makes more datums than it has files, so only the items of a cross are counted.
+
+    Args:
+        spec: a complete and validated input.
+        count_items: returns the number of items of a leaf.
+
+    Raises:
+        InvalidArgument: it makes more.
+    """
+    for node in _crosses(spec):
+        sides = [_count(side, count_items) for side in node.cross]
+        if prod(sides) > limits.DATUMS:
+            text = " x ".join(f"{side:,}" for side in sides)
+            raise limits.beyond(f"a cross of {text} items", prod(sides), limits.DATUMS, _SMALLER)
+
+
+def check_total(total: int) -> None:
+    """Check the number of datums that an input has made so far.
+
+    Raises:
+        InvalidArgument: there are more than a job may have.
+    """
+    limits.check_count(total, limits.DATUMS, "the input", _SMALLER)
+
+
+#: How to have fewer datums.
+_SMALLER = "use narrower globs, or globs that match folders instead of files"
+
+
+def _crosses(spec: Input) -> Iterator[Input]:
+    if spec.cross:
+        yield spec
+    else:
+        for child in spec.children:
+            yield from _crosses(child)
+
+
+def _count(spec: Input, count_items: Callable[[PfsInput], int]) -> int:
+    """Return the most datums that an input makes; of a join or group, the fewest, which is none."""
+    if spec.pfs is not None:
+        return count_items(spec.pfs)
+    if spec.cross:
+        return prod(_count(child, count_items) for child in spec.cross)
+    return sum(_count(child, count_items) for child in spec.union)
 
 
 def changed(
@@ -174,6 +227,7 @@ def changed(
         Unimplemented: a cron input.
     """
     for old_row, new_row in _part(spec).changes(_World(deltas, old_items, new_items)):
+        cancellation.check()
         old = datum_of(old_row, salt) if old_row is not None else None
         new = datum_of(new_row, salt) if new_row is not None else None
         # Not so when only the content of reference items changed.

@@ -8,14 +8,16 @@ try again), all datums are enumerated and compared with the last good job's, row
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from trunkline import failpoints
+from trunkline import cancellation, failpoints
+from trunkline.errors import Cancelled
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
 from trunkline.model.states import DatumState, JobState
 from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
+from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
     from trunkline.pps.spec_cache import Specs
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.files import FileEntry
+
+T = TypeVar("T")
+
+#: Rows between two looks whether the job still lives.
+WATCHED_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +82,45 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
 
 
 def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
-    """Plan a job whose inputs are finished. Blocks; writes nothing but durable, unreferenced packs."""
+    """Plan a job whose inputs are finished. Blocks; writes nothing but durable, unreferenced packs.
+
+    Takes bounded memory, whatever the number of datums.
+
+    Raises:
+        InvalidArgument: the input makes more datums than a job may have.
+        Cancelled: the job ended meanwhile.
+    """
     failpoints.reach("plan")
     spec = specs.get(job.pipeline_id, job.version)
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
     writer = versions.chunks.writer()
-    if base is None:
-        found = datums.enumerate_datums(input_of(spec), lambda leaf: _items(versions, leaf, new), spec.salt)
-        todo = sorted(_rows_of(found))
-        gone: list[tuple[bytes, bytes]] = []
-        total = len(todo)
-    elif (
-        spec.reprocess_spec != "every_job"
-        and base.recovered == 0
-        and _same_datums(spec, old_spec)
-        and old.covers(new)
-    ):
-        todo, gone, total = _difference(versions, spec, base, old, new)
-    else:
-        todo, gone, total = _comparison(versions, spec, base, new)
-    trees = datum_rows.trees(versions)
-    todo_tree = trees.build(writer, todo)
-    gone_tree = trees.build(writer, gone)
-    todo_bytes = (
-        sum(datum_rows.decode(key, value).size for key, value in todo)
-        if spec.datum_set_spec is not None
-        else 0
-    )
-    return JobPlan(base, todo_tree, len(todo), todo_bytes, gone_tree, total, writer.seal())
+    try:
+        with SortedRows() as todo, SortedRows() as gone:
+            draft = _Draft(versions, job, todo, gone)
+            if base is None:
+                draft.add_all(spec, new)
+                total = len(todo)
+            elif (
+                spec.reprocess_spec != "every_job"
+                and base.recovered == 0
+                and _same_datums(spec, old_spec)
+                and old.covers(new)
+            ):
+                total = draft.add_difference(spec, base, old, new)
+            else:
+                total = draft.add_comparison(spec, base, new)
+            trees = datum_rows.trees(versions)
+            todo_bytes = (
+                sum(datum_rows.decode(key, value).size for key, value in todo)
+                if spec.datum_set_spec is not None
+                else 0
+            )
+            todo_tree = trees.build(writer, draft.watched(todo))
+            gone_tree = trees.build(writer, draft.watched(gone))
+            return JobPlan(base, todo_tree, len(todo), todo_bytes, gone_tree, total, writer.seal())
+    except BaseException:
+        writer.abort()
+        raise
 
 
 def _look(
@@ -121,64 +139,108 @@ def _same_datums(new: PipelineSpec, old: PipelineSpec) -> bool:
     return new is old or (new.input == old.input and new.salt == old.salt)
 
 
-def _difference(
-    versions: VersionedStore, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs
-) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
-    """Return todo, gone and total from the changed items alone."""
-    assert base.datums is not None
-    trees, done = datum_rows.trees(versions), TreeId(base.datums)
-    deltas = {
-        key: _delta(versions, leaf, old.trees[key], new.trees[key])
-        for key, leaf in datums.leaves(input_of(spec))
-    }
-    todo: list[tuple[bytes, bytes]] = []
-    gone: list[tuple[bytes, bytes]] = []
-    total = base.total
-    changes = datums.changed(
-        input_of(spec),
-        deltas,
-        lambda leaf: _items(versions, leaf, old),
-        lambda leaf: _items(versions, leaf, new),
-        spec.salt,
-    )
-    for change in changes:
-        if change.old is not None and change.new is not None and change.old.hash == change.new.hash:
-            continue
-        if change.old is not None:
-            total -= 1
-            value = trees.get(done, change.old.id)
-            if value is not None:
-                gone.append((change.old.id, value))
-        if change.new is not None:
-            total += 1
-            todo.append(_encoded(change.new))
-    return sorted(todo), sorted(gone), total
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A plan being made: what is to be done and what goes."""
 
+    versions: VersionedStore
+    job: JobRow
+    todo: SortedRows
+    gone: SortedRows
 
-def _comparison(
-    versions: VersionedStore, spec: PipelineSpec, base: JobRow, new: Inputs
-) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]], int]:
-    """Return todo, gone and total from all datums of both jobs."""
-    assert base.datums is not None
-    wanted = {
-        datum.id: datum
-        for datum in datums.enumerate_datums(
-            input_of(spec), lambda leaf: _items(versions, leaf, new), spec.salt
+    def add_all(self, spec: PipelineSpec, new: Inputs) -> None:
+        """Add every datum to the todo."""
+        for datum in self._enumerate(spec, new):
+            self.todo.add(*encoded(datum))
+
+    def add_difference(self, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs) -> int:
+        """Add what the changed items change. Returns the number of datums."""
+        assert base.datums is not None
+        versions = self.versions
+        trees, done = datum_rows.trees(versions), TreeId(base.datums)
+        deltas = {
+            key: _delta(versions, leaf, old.trees[key], new.trees[key])
+            for key, leaf in datums.leaves(input_of(spec))
+        }
+        total = base.total
+        changes = datums.changed(
+            input_of(spec),
+            deltas,
+            lambda leaf: _items(versions, leaf, old),
+            lambda leaf: _items(versions, leaf, new),
+            spec.salt,
         )
-    }
-    total = len(wanted)
-    gone: list[tuple[bytes, bytes]] = []
-    for key, value in datum_rows.trees(versions).scan(TreeId(base.datums)):
-        datum = wanted.get(key)
-        if (
-            datum is not None
-            and spec.reprocess_spec != "every_job"
-            and datum_rows.same_work(value, datum.hash)
-        ):
-            del wanted[key]
-        else:
-            gone.append((key, value))
-    return sorted(_rows_of(wanted.values())), gone, total
+        for change in self.watched(changes):
+            if change.old is not None and change.new is not None and change.old.hash == change.new.hash:
+                continue
+            if change.old is not None:
+                total -= 1
+                value = trees.get(done, change.old.id)
+                if value is not None:
+                    self.gone.add(change.old.id, value)
+            if change.new is not None:
+                total += 1
+                self.todo.add(*encoded(change.new))
+                datums.check_total(len(self.todo))
+        datums.check_total(total)
+        return total
+
+    def add_comparison(self, spec: PipelineSpec, base: JobRow, new: Inputs) -> int:
+        """Add what all datums of both jobs differ in. Returns the number of datums."""
+        assert base.datums is not None
+        with SortedRows() as every:
+            for datum in self._enumerate(spec, new):
+                every.add(*encoded(datum))
+            wanted = iter(every)
+            row = next(wanted, None)
+            for key, value in self.watched(datum_rows.trees(self.versions).scan(TreeId(base.datums))):
+                while row is not None and row[0] < key:
+                    self.todo.add(*row)
+                    row = next(wanted, None)
+                same = row is not None and row[0] == key
+                if (
+                    same
+                    and row is not None
+                    and spec.reprocess_spec != "every_job"
+                    and datum_rows.same_work(value, row[1][datum_rows.HASH])
+                ):
+                    row = next(wanted, None)
+                else:
+                    self.gone.add(key, value)
+            while row is not None:
+                self.todo.add(*row)
+                row = next(wanted, None)
+            return len(every)
+
+    def watched(self, rows: Iterable[T]) -> Iterator[T]:
+        """Yield rows as long as anybody waits for the plan.
+
+        Raises:
+            Cancelled: the job ended, or the server stops.
+        """
+        for number, row in enumerate(rows, 1):
+            if number % WATCHED_ROWS == 0:
+                cancellation.check()
+                self.versions.read(_check_live, self.job.id)
+            yield row
+
+    def _enumerate(self, spec: PipelineSpec, new: Inputs) -> Iterator[datums.DatumSpec]:
+        """Yield every datum, unless there are too many."""
+
+        def items(leaf: PfsInput) -> Iterator[datums.ItemRef]:
+            return _items(self.versions, leaf, new)
+
+        datums.check_count(input_of(spec), lambda leaf: sum(1 for _ in items(leaf)))
+        every = datums.enumerate_datums(input_of(spec), items, spec.salt)
+        for number, datum in enumerate(self.watched(every), 1):
+            datums.check_total(number)
+            yield datum
+
+
+def _check_live(conn: sa.Connection, job_id: int) -> None:
+    job = jobs.by_id(conn, job_id)
+    if job is None or job.state in jobs.TERMINAL:
+        raise Cancelled("the job ended while it was planned")
 
 
 def _delta(versions: VersionedStore, leaf: PfsInput, old: TreeId, new: TreeId) -> datums.LeafDelta:
@@ -219,11 +281,8 @@ def item(leaf: PfsInput, entry: FileEntry) -> datums.ItemRef:
     )
 
 
-def _rows_of(found: Iterable[datums.DatumSpec]) -> Iterator[tuple[bytes, bytes]]:
-    return map(_encoded, found)
-
-
-def _encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
+def encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
+    """Return key and value of a datum's row in a todo."""
     return datum.id, datum_rows.encode(row(datum))
 
 

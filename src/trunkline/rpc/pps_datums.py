@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors
 from trunkline.meta import jobs, repos
-from trunkline.model import names
-from trunkline.model.globs import compile_glob
 from trunkline.model.states import DatumState
-from trunkline.pfs import files, resolve
 from trunkline.pps import datum_rows, datums, listing, plan
 from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps.preview import Preview
 from trunkline.pps.spec_cache import input_of
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 from trunkline.rpc.pps_base import PpsPart, matches
 from trunkline.rpc.servicer import BATCH, EMPTY_REPLY
-from trunkline.storage import files as storage_files
 from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
@@ -27,10 +25,12 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.model.spec import PfsInput
     from trunkline.pfs.writes import WriteTransaction
 
 T = TypeVar("T")
+
+#: Datums that are listed in reverse order at a time: they are held in memory.
+MAX_REVERSED = 100_000
 
 
 class DatumCalls(PpsPart):
@@ -61,8 +61,7 @@ class DatumCalls(PpsPart):
         wanted = set(request.filter.state)
         chosen: Iterator[pps_pb2.DatumInfo] = (info for info in infos if not wanted or info.state in wanted)
         if request.reverse:
-            everything = await self._blocking(_take, chosen, -1)
-            chosen = iter(everything[::-1])
+            chosen = iter(await self._blocking(_last, chosen, request.number))
         left = request.number or -1
         while batch := await self._blocking(_take, chosen, BATCH if left < 0 else min(BATCH, left)):
             for info in batch:
@@ -109,31 +108,17 @@ class DatumCalls(PpsPart):
 
     def _datums_of_input(self, message: pps_pb2.Input) -> Iterator[pps_pb2.DatumInfo]:
         """Yield the datums that an input would have now, from the heads of its branches."""
-        wanted = pps_pb2.CreatePipelineRequest(input=message)
-        wanted.pipeline.name = "preview"
-        wanted.transform.cmd.append("true")
-        spec = pipeline_ops.read_request(pps_convert.spec_json(wanted)).spec
-        snapshots: dict[datums.LeafKey, files.Snapshot] = {}
-        heads: dict[str, pfs_pb2.Commit] = {}
-        for key, leaf in datums.leaves(input_of(spec)):
-            name = resolve.CommitName(
-                names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch
-            )
-            found = files.snapshot(self._versions, name)
-            snapshots[key] = found
-            heads[leaf.name] = convert.commit_message(found.commit_name.repo, found.commit_name.id)
-
-        def items(leaf: PfsInput) -> Iterator[datums.ItemRef]:
-            tree = snapshots[datums.leaf_key(leaf)].tree
-            for entry in storage_files.glob(self._versions.trees, tree, compile_glob(leaf.glob)):
-                yield plan.item(leaf, entry)
-
-        for datum in sorted(
-            datums.enumerate_datums(input_of(spec), items, spec.salt), key=lambda one: one.id
-        ):
-            yield pps_convert.datum_info(
-                listing.ListedDatum(plan.row(datum), DatumState.UNKNOWN), None, heads
-            )
+        request = pps_pb2.CreatePipelineRequest(input=message)
+        request.pipeline.name = "preview"
+        request.transform.cmd.append("true")
+        spec = pipeline_ops.read_request(pps_convert.spec_json(request)).spec
+        preview = Preview(self._versions, spec)
+        heads = {
+            name: convert.commit_message(head.commit_name.repo, head.commit_name.id)
+            for name, head in preview.heads.items()
+        }
+        for row in preview.rows():
+            yield pps_convert.datum_info(listing.ListedDatum(row, DatumState.UNKNOWN), None, heads)
 
 
 def _marker(text: str) -> bytes:
@@ -152,6 +137,25 @@ def _marker(text: str) -> bytes:
 
 def _ask_restart(write: WriteTransaction, claim_id: str) -> None:
     jobs.ask_restart(write.conn, claim_id)
+
+
+def _last(infos: Iterator[T], number: int) -> list[T]:
+    """Return the last of an iterator, the very last first.
+
+    Args:
+        infos: the iterator.
+        number: how many; 0 for all, as long as they are not too many to be held.
+
+    Raises:
+        InvalidArgument: there are too many to be turned round.
+    """
+    last = deque(infos, maxlen=number if 0 < number <= MAX_REVERSED else MAX_REVERSED + 1)
+    if len(last) > MAX_REVERSED:
+        raise errors.InvalidArgument(
+            f"a list in reverse order has at most {MAX_REVERSED:,} datums; send a number of at most that many"
+        )
+    last.reverse()
+    return list(last)
 
 
 def _take(found: Iterator[T], number: int) -> list[T]:

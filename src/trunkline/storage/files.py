@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from trunkline import cancellation
 from trunkline.storage import chunk_lists
 from trunkline.storage.segments import Sums, TreeKind
 from trunkline.storage.trees import Trees
@@ -146,6 +147,7 @@ def glob(trees: Trees, tree: TreeId, glob: Glob, lower: str = "", upper: str = "
     depth = glob_depth(glob.pattern)
     steps = _steps(trees, tree, lo, hi) if depth is None else _steps_at(trees, tree, lo, hi, depth)
     for key, value in steps:
+        cancellation.check()  # matching one path may take milliseconds
         path = key.partition(b"\0")[0].decode()
         if upper and path >= upper:
             return

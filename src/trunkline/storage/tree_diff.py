@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
+from trunkline import cancellation
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +29,7 @@ def compare(trees: Trees, old: Manifest, new: Manifest, lo: bytes, hi: bytes | N
     while True:
         while left.in_gap or right.in_gap:
             # Both sides are compared up to the key where the first of them needs its next segment.
+            cancellation.check()
             bound = min(side.last for side in (left, right) if side.in_gap)
             yield from _differences(*left.take(bound), *right.take(bound), lo, hi)
         if left.done and right.done:

@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from trunkline import cancellation
 from trunkline.storage.builder import FROZEN, TreeBuilder
 from trunkline.storage.chunks import ChunkId
 from trunkline.storage.lru import ByteCache
@@ -148,6 +149,7 @@ class Trees:
         first, stop = _range(manifest, lo, hi)
         order = range(first, stop)
         for number in reversed(order) if reverse else order:
+            cancellation.check()
             rows = self.rows_of(manifest.segments[number])
             keys, values = rows.keys, rows.values
             # Nothing is copied: most scans begin in the middle of a segment and end after a row or two.
@@ -158,6 +160,7 @@ class Trees:
     def runs(self, tree: TreeId) -> Iterator[tuple[list[bytes], list[bytes]]]:
         """Yield all rows segment by segment: keys and values. The lists must not be changed."""
         for segment in self.manifest(tree).segments:
+            cancellation.check()
             rows = self.rows_of(segment)
             yield rows.keys, rows.values
 

@@ -1,0 +1,70 @@
+"""Which datums an input would make now, without a pipeline: from the heads of its branches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.model import names
+from trunkline.model.globs import compile_glob
+from trunkline.pfs import files, resolve
+from trunkline.pps import datum_rows, datums, plan
+from trunkline.pps.sorted_rows import SortedRows
+from trunkline.pps.spec_cache import input_of
+from trunkline.storage import files as storage_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trunkline.model.spec import PfsInput, PipelineSpec
+    from trunkline.pfs.repository import VersionedStore
+
+
+class Preview:
+    """The datums of an input, and the commits that they come from."""
+
+    def __init__(self, versions: VersionedStore, spec: PipelineSpec) -> None:
+        """Look up the heads. Blocks.
+
+        Args:
+            versions: the store.
+            spec: a complete and valid spec; only its input and salt count.
+
+        Raises:
+            NotFound: a repo or branch of the input does not exist.
+        """
+        self._versions = versions
+        self._spec = spec
+        self._heads = {
+            key: files.snapshot(
+                versions,
+                resolve.CommitName(
+                    names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch
+                ),
+            )
+            for key, leaf in datums.leaves(input_of(spec))
+        }
+
+    @property
+    def heads(self) -> dict[str, files.Snapshot]:
+        """Return the commit of each input by the input's name."""
+        return {leaf.name: self._heads[key] for key, leaf in datums.leaves(input_of(self._spec))}
+
+    def rows(self) -> Iterator[datum_rows.DatumRow]:
+        """Yield the datums by id. Blocks.
+
+        Raises:
+            InvalidArgument: the input makes more datums than a job may have.
+        """
+        spec = input_of(self._spec)
+        datums.check_count(spec, lambda leaf: sum(1 for _ in self._items(leaf)))
+        with SortedRows() as rows:
+            for datum in datums.enumerate_datums(spec, self._items, self._spec.salt):
+                rows.add(*plan.encoded(datum))
+                datums.check_total(len(rows))
+            for key, value in rows:
+                yield datum_rows.decode(key, value)
+
+    def _items(self, leaf: PfsInput) -> Iterator[datums.ItemRef]:
+        tree = self._heads[datums.leaf_key(leaf)].tree
+        for entry in storage_files.glob(self._versions.trees, tree, compile_glob(leaf.glob)):
+            yield plan.item(leaf, entry)
