@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_server import assignment
+from worker_processes import NOBODY
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
 
@@ -146,3 +147,66 @@ def test_a_worker_is_told_its_token_by_standard_input(server, workers):
 
     assert lines == ["0"]
     assert server.metadata[0]["worker-token"] == "hush-hush"
+
+
+@pytest.fixture
+def secret_of_root(open_folder):
+    """A file and a folder that only root may read, where any user may come by."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has something to hide from a guest")
+    folder = open_folder / "root-only"
+    folder.mkdir(mode=0o700)
+    (folder / "secret").write_text("canary")
+    (folder / "secret").chmod(0o600)
+    return folder / "secret"
+
+
+@pytest.mark.parametrize("world", ["own user", "no namespaces"])
+@pytest.mark.parametrize("target", ["{secret}", "{folder}", "/proc/self/environ", "/proc/{server}/environ"])
+def test_a_link_is_followed_with_the_permissions_of_the_commands_user(
+    server, make_workers, world, secret_of_root, target, open_folder
+):
+    workers = make_workers(world)
+    workers.extra["TRUNKLINE_OPEN_SCRATCH"] = str(open_folder / "open")
+    target = target.format(secret=secret_of_root, folder=secret_of_root.parent, server=os.getpid())
+    assignment(server, {"in": {"/f": b""}}, sh(f'ln -s {target} "$PFS_ROOT/out/link"'), user=str(NOBODY))
+
+    workers.run()
+
+    assert [result.state for result in server.results()] == [FAILED]
+    assert server.outputs() == {}
+
+
+@pytest.mark.parametrize(
+    "target", ["/proc/self/environ", "/proc/self/fd/2", "/proc/1/environ", "/proc/self/root/etc"]
+)
+def test_a_link_into_proc_does_not_show_the_worker(server, workers, target):
+    assignment(server, {"in": {"/f": b""}}, sh(f"ln -s {target} /pfs/out/link"))
+
+    workers.run()
+
+    assert [result.state for result in server.results()] == [FAILED]
+    assert "which cannot be followed" in server.results()[0].reason
+
+
+@pytest.mark.parametrize("world", ["own user", "no namespaces"])
+def test_what_another_user_writes_is_handed_in_also_when_it_is_large(
+    server, make_workers, world, open_folder
+):
+    if os.geteuid() != 0:
+        pytest.skip("only root may run commands as another user")
+    workers = make_workers(world)
+    workers.extra["TRUNKLINE_OPEN_SCRATCH"] = str(open_folder / "open")
+    script = (
+        'cd "$PFS_ROOT/out"; id -u > id; cat $in > copy; head -c 5000000 /dev/zero > large; '
+        "echo own > $TMPDIR/own; ln -s $TMPDIR/own link"
+    )
+    assignment(server, {"in": {"/f": b"input"}}, sh(script), user=str(NOBODY))
+
+    workers.run()
+
+    outputs = server.outputs()
+    assert [result.reason for result in server.results()] == [""]
+    assert outputs[0, "/id"] == str(NOBODY).encode() + b"\n"
+    assert (outputs[0, "/copy"], outputs[0, "/link"]) == (b"input", b"own\n")
+    assert len(outputs[0, "/large"]) == 5_000_000

@@ -94,6 +94,10 @@ DATUMS = Limit(
 )
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
 DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
+OUTPUT_BYTES = Limit(200 << 30, "bytes", "a file that a datum writes; its list of chunks fits one message")
+LINKED_FOLDERS = Limit(
+    100_000, "folders reached by links", "the output of a datum; a few links can make millions of paths"
+)
 IMAGE_FILES = Limit(100_000, "files", "files that an image brings")
 IMAGE_BYTES = Limit(256 << 20, "bytes", "content of the files that an image brings; data belongs in repos")
 

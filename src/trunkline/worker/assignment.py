@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.worker import outputs
 from trunkline.worker.api import patiently
 from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.datum import DatumRunner, Finished
@@ -38,8 +39,6 @@ _FRAME = 1 << 20
 #: Bytes from which on an output is put into the store by the worker itself, where that is possible: below, a
 #: question and a request to the store cost more than the bytes.
 LARGE_BYTES = 1 << 20
-#: Bytes up to which the chunk list of an output fits a message; 7 MB of it at the usual cuts.
-LARGEST_BYTES = 200 << 30
 
 
 def work(
@@ -171,7 +170,7 @@ class _Run:
             (finished, output)
             for finished in self._waiting
             for output in finished.outputs
-            if output.data is None and LARGE_BYTES <= os.stat(output.file).st_size <= LARGEST_BYTES
+            if output.data is None and os.lstat(output.file).st_size >= LARGE_BYTES
         ]
         if large and self._assignment.direct and self._api.store.open:
             try:
@@ -196,11 +195,15 @@ class _Run:
                 raise Interrupted
 
         begun = time.monotonic_ns()
-        outputs = [
-            presigned_writes.Output(finished.result.datum, output.path, output.file)
-            for finished, output in large
-        ]
-        stored = presigned_writes.store(offer, outputs, self._places.disk, check)
+        stored = presigned_writes.store(
+            offer,
+            [
+                presigned_writes.Output(finished.result.datum, output.path, output.file)
+                for finished, output in large
+            ],
+            self._places.disk,
+            check,
+        )
         share = (time.monotonic_ns() - begun) // len(large)
         for finished, _ in large:
             finished.result.upload_ns += share
@@ -247,7 +250,7 @@ def _pieces(data: bytes | None, file: str) -> Iterator[bytes]:
         for start in range(0, len(data) or 1, _FRAME):
             yield data[start : start + _FRAME] if start or len(data) > _FRAME else data
         return
-    with open(file, "rb", buffering=0) as reader:
+    with open(outputs.open_file(file), "rb", buffering=0) as reader:
         piece = reader.read(_FRAME)
         yield piece
         while piece := reader.read(_FRAME):

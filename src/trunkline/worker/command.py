@@ -19,16 +19,20 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trunkline.worker.interrupts import Interrupted
-from trunkline.worker.output_lines import MAX_LOG, OutputLines
+from trunkline.worker.output_lines import MAX_LINES, MAX_LOG, OutputLines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.output_lines import LineTaker
 
 _READ = 64 << 10  # bytes: all that a pipe holds
+#: Seconds. The kernel takes no wait beyond 2^31 milliseconds.
+_LONGEST_WAIT = 3600.0
+#: Seconds between two looks at the command's memory, where it has a limit, and whether the log has room again.
+_MEMORY_LOOK, _LOG_LOOK = 0.1, 0.02
 
 
 class Program(NamedTuple):
@@ -43,6 +47,8 @@ class Program(NamedTuple):
     tmp: str
     #: None runs it as the world's own user.
     owner: Owner = None
+    #: Bytes of memory that the command and what it starts may use; 0 for no limit that the worker must hold.
+    memory_limit: int = 0
 
 
 class Outcome(NamedTuple):
@@ -69,6 +75,9 @@ class Process(Protocol):
     output: int
     #: Descriptor that is readable when it has ended.
     ended: int
+
+    def memory(self, beyond: int) -> int:
+        """Return the bytes of memory that it and its descendants use; exact only when more than ``beyond``."""
 
     def kill(self) -> None:
         """End it and its process group at once; may be called again, also when it has ended."""
@@ -141,6 +150,7 @@ def run(
     interrupts: Interrupts,
     take: LineTaker,
     note: LineTaker,
+    log_is_full: Callable[[], bool] = lambda: False,
 ) -> Ending:
     """Run the program to its end, and kill what it leaves behind.
 
@@ -151,6 +161,7 @@ def run(
         interrupts: ends it early when a flag asks for it.
         take: is given each line the command prints.
         note: is given lines that the worker itself adds.
+        log_is_full: whether the command's output must wait.
 
     Raises:
         Interrupted: a flag ended the command.
@@ -161,14 +172,16 @@ def run(
     except CannotStart as error:
         return Ending(None, _why_not_started(program, error.obstacle))
     lines = OutputLines(take)
+    watch = _Watch(running, timeout, interrupts, lines, log_is_full, program.memory_limit)
     try:
         try:
-            timed_out, interrupted = _watch(running, timeout, interrupts, lines)
+            watch.until_ended()
         finally:
             outcome = running.finish()
         _drain(running.output, lines)
     finally:
         running.close()
+    interrupted = watch.interrupted
     if outcome.lost and interrupts.retire:
         # The pod is going and its containers are killed one by one: that says nothing about the datum.
         interrupts.raise_flag(give_back=True)
@@ -178,11 +191,19 @@ def run(
     now = time.time_ns()
     if dropped := lines.finish():
         note(
-            now, b"the log keeps %d MiB of an attempt; %d bytes more were dropped" % (MAX_LOG >> 20, dropped)
+            now,
+            b"the log keeps %d MiB and %d lines of an attempt; %d bytes more were dropped"
+            % (MAX_LOG >> 20, MAX_LINES, dropped),
         )
     if outcome.immortal:
         note(now, b"the command left %d processes behind that the kernel does not end" % outcome.immortal)
-    if timed_out:
+    if watch.memory:
+        return Ending(
+            None,
+            f"killed because it ran out of memory: it used {_mebibytes(watch.memory)}, "
+            f"resource_limits.memory is {_mebibytes(program.memory_limit)}; raise it or use less",
+        )
+    if watch.timed_out:
         return Ending(None, f"killed because it ran longer than datum_timeout, {timeout:g} s")
     return _read(outcome)
 
@@ -202,34 +223,90 @@ def _read(outcome: Outcome) -> Ending:
     return Ending(None, f"killed by {name}" + memory)
 
 
-def _watch(running: Process, timeout: float, interrupts: Interrupts, lines: OutputLines) -> tuple[bool, bool]:
-    """Read the output until the command has ended; return whether it was timed out, and interrupted."""
-    deadline = time.monotonic() + timeout if timeout else None
-    timed_out = interrupted = False
-    poller = select.poll()
-    for descriptor in (running.output, running.ended, interrupts.descriptor):
-        poller.register(descriptor, select.POLLIN)
-    while True:
-        wait = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        events = poller.poll(wait)
-        if deadline is not None and time.monotonic() >= deadline:
-            deadline, timed_out = None, True
-            running.kill()
-        ended = False
-        for descriptor, _ in events:
-            if descriptor == running.ended:
-                ended = True
-            elif descriptor == interrupts.descriptor:
-                interrupts.quiet()
-                if interrupts.end_command:
-                    interrupted = True
-                    running.kill()
-            elif chunk := os.read(running.output, _READ):
-                lines.feed(chunk)
-            else:
-                poller.unregister(running.output)  # it closed its outputs and runs on
-        if ended:
-            return timed_out, interrupted
+class _Watch:
+    """Watches a command until it has ended, and ends it when it must not go on."""
+
+    def __init__(
+        self,
+        running: Process,
+        timeout: float,
+        interrupts: Interrupts,
+        lines: OutputLines,
+        log_is_full: Callable[[], bool],
+        memory_limit: int,
+    ) -> None:
+        self._running = running
+        self._deadline = time.monotonic() + timeout if timeout else None
+        self._interrupts = interrupts
+        self._lines = lines
+        self._log_is_full = log_is_full
+        self._memory_limit = memory_limit
+        self._poller = select.poll()
+        for descriptor in (running.ended, interrupts.descriptor):
+            self._poller.register(descriptor, select.POLLIN)
+        self._reads = self._open = True
+        self._poller.register(running.output, select.POLLIN)
+        #: Why it was killed, if it was.
+        self.timed_out = False
+        self.interrupted = False
+        #: Bytes that it used beyond its limit.
+        self.memory = 0
+
+    def until_ended(self) -> None:
+        """Read the output until the command has ended."""
+        while True:
+            self._read_or_wait()
+            events = self._poller.poll(self._wait() * 1000)
+            self._check_limits()
+            ended = False
+            for descriptor, _ in events:
+                if descriptor == self._running.ended:
+                    ended = True
+                elif descriptor == self._interrupts.descriptor:
+                    self._interrupts.quiet()
+                    if self._interrupts.end_command:
+                        self.interrupted = True
+                        self._running.kill()
+                elif chunk := os.read(self._running.output, _READ):
+                    self._lines.feed(chunk)
+                else:
+                    self._open = False  # it closed its outputs and runs on
+            if ended:
+                return
+
+    def _read_or_wait(self) -> None:
+        """Listen to the output unless the log is full; the command waits at its pipe then."""
+        reads = self._open and not self._log_is_full()
+        if reads and not self._reads:
+            self._poller.register(self._running.output, select.POLLIN)
+        if self._reads and not reads:
+            self._poller.unregister(self._running.output)
+        self._reads = reads
+
+    def _wait(self) -> float:
+        """Return the seconds until something is to be looked at in any case."""
+        wait = _LONGEST_WAIT
+        if self._deadline is not None:
+            wait = min(wait, max(0.0, self._deadline - time.monotonic()))
+        if self._memory_limit:
+            wait = min(wait, _MEMORY_LOOK)
+        if self._open and not self._reads:
+            wait = min(wait, _LOG_LOOK)
+        return wait
+
+    def _check_limits(self) -> None:
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._deadline, self.timed_out = None, True
+            self._running.kill()
+        if self._memory_limit and not self.memory:
+            used = self._running.memory(self._memory_limit)
+            if used > self._memory_limit:
+                self.memory = used
+                self._running.kill()
+
+
+def _mebibytes(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 20):,.0f} MiB"
 
 
 def _drain(reader: int, lines: OutputLines) -> None:

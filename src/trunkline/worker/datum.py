@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker import command, environment, files, outputs
+from trunkline.worker import command, environment, outputs
 from trunkline.worker.command import ExecutorLost
 from trunkline.worker.inputs import InputsUnavailable
 from trunkline.worker.interrupts import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trunkline.worker.files import Owner
     from trunkline.worker.heartbeat import Heartbeat
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: Bytes of a datum's outputs up to which they are held in memory until they are handed in, which frees
 #: the place at once; larger ones stay in files.
 MAX_IN_MEMORY = 4 << 20
+#: Bytes that are copied between two looks whether that is to end.
+_COPIED = 64 << 20
 #: Bytes. A disk with less is called full when a command has failed.
 _FULL_DISK = 1 << 20
 
@@ -116,6 +118,7 @@ class DatumRunner:
             except _AttemptFailed as failure:
                 recovered = recovered or failure.recovered
                 result.reason = str(failure) + (f" (attempt {attempt} of {tries})" if tries > 1 else "")
+                self._note(position, f"failed: {result.reason}")
             if self._user_fault:
                 break
             attempt += 1
@@ -137,8 +140,10 @@ class DatumRunner:
                 self._process(position, place)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
-            captured = self._capture(place, result)
+            captured = self._capture(place, result, begun)
             keep = any(output.data is None for output in captured)
+            if keep:
+                self._places.seal(place, self._owner)
             result.state, result.reason = pb.DatumResult.SUCCESS, ""
             return Finished(result, captured, place if keep else None)
         finally:
@@ -151,8 +156,14 @@ class DatumRunner:
         try:
             self._places.take_back(place)
         except OSError as error:
-            text = f"the worker could not remove {error.filename}: {error.strerror}; it goes with the worker"
-            self._heartbeat.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
+            self._note(
+                position,
+                f"the worker could not remove {error.filename}: {error.strerror}; it goes with the worker",
+            )
+
+    def _note(self, position: int, text: str) -> None:
+        """Say something in the datum's log."""
+        self._heartbeat.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
 
     def _process(self, position: int, place: DatumDir) -> None:
         """Run the command, and the error command when it fails."""
@@ -187,6 +198,7 @@ class DatumRunner:
             working_dir=self._world.working_dir(self._assignment.command.working_dir),
             tmp=place.tmp,
             owner=self._owner,
+            memory_limit=self._world.memory_limit,
         )
         logs = self._heartbeat.logs
         return command.run(
@@ -196,22 +208,41 @@ class DatumRunner:
             interrupts=self._interrupts,
             take=lambda now, line: logs.add(position, now, line),
             note=lambda now, line: logs.add(position, now, line, system=True),
+            log_is_full=lambda: logs.overfull,
         )
 
-    def _capture(self, place: DatumDir, result: pb.DatumResult) -> list[Captured]:
-        """Take the outputs; those of small datums into memory."""
+    def _capture(self, place: DatumDir, result: pb.DatumResult, command_begun: int) -> list[Captured]:
+        """Take the outputs; those of small datums into memory.
+
+        Args:
+            place: the datum's folders.
+            result: is given the size and the time.
+            command_begun: monotonic nanoseconds; the timeout of the datum covers this too.
+        """
         begun = time.monotonic_ns()
         pfs = self._world.pfs
+        timeout = self._assignment.datum_timeout_seconds
+
+        def check() -> None:
+            if self._interrupts.end_command:
+                raise Interrupted
+            if timeout and time.monotonic_ns() - command_begun > timeout * 1e9:
+                raise _AttemptFailed(
+                    f"its outputs were not gathered within datum_timeout, {timeout:g} s; "
+                    f"write fewer files and links, or raise it"
+                )
+
         try:
-            found = list(outputs.find(f"{pfs}/out", self._world.links_within))
-            size = sum(output.size_bytes for output in found)
-            if size <= MAX_IN_MEMORY:
-                captured = [Captured(output.path, _read(output.file)) for output in found]
-            else:
-                captured = [
-                    Captured(output.path, None, _lasting(output.file, pfs, place, number))
-                    for number, output in enumerate(found)
-                ]
+            with outputs.access(self._owner):
+                files = list(outputs.find(f"{pfs}/out", self._world.links_within, check))
+                size = sum(output.size_bytes for output in files)
+                if size <= MAX_IN_MEMORY:
+                    captured = [Captured(output.path, _read(output.file)) for output in files]
+                else:
+                    captured = [
+                        Captured(output.path, None, _lasting(output.file, pfs, place, number, check))
+                        for number, output in enumerate(files)
+                    ]
         except InvalidArgument as error:
             raise _AttemptFailed(error.message) from error
         except OSError as error:
@@ -228,15 +259,25 @@ class DatumRunner:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.readall()
+    with open(outputs.open_file(path), "rb", buffering=0) as file:
+        return file.read(MAX_IN_MEMORY + 1)
 
 
-def _lasting(path: str, pfs: str, place: DatumDir, number: int) -> str:
-    """Return where the bytes at ``path`` will still be when /pfs shows another datum."""
+def _lasting(path: str, pfs: str, place: DatumDir, number: int, check: Callable[[], None]) -> str:
+    """Return where the bytes at ``path`` will still be when /pfs shows another datum.
+
+    Args:
+        path: of the file, as commands see it.
+        pfs: where commands see the datum.
+        place: the datum's folders.
+        number: of the output, to name a copy by.
+        check: called now and then; what it raises ends the copying.
+    """
     if real := place.real(path, pfs):
         return real
     # A link out of /pfs: the next datum may write another file there.
     copy = f"{place.tmp}/trunkline-output-{number}"
-    files.copy_file(path, copy)
+    with open(outputs.open_file(path), "rb", buffering=0) as reader, open(copy, "wb", buffering=0) as writer:
+        while os.sendfile(writer.fileno(), reader.fileno(), None, _COPIED):
+            check()
     return copy

@@ -142,6 +142,11 @@ class Inputs:
         except TrunklineError as error:
             raise InputsUnavailable(f"the inputs could not be fetched: {error.message}") from error
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputsUnavailable(
+                    "a file of the inputs has a path that is too long for this machine, which takes 4,095 bytes "
+                    "with the worker's folder and the input's name; shorten the path or the name of the input"
+                ) from error
             raise InputsUnavailable(
                 f"the inputs could not be written to the worker's disk ({error.strerror}); make room there"
             ) from error

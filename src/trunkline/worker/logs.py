@@ -2,13 +2,15 @@
 
 The main thread adds lines; the side thread ships a batch when its oldest line has waited ``MAX_WAIT`` or
 the batch has reached ``MAX_BATCH``; before results are handed in the main thread ships the rest itself,
-so that whoever sees a datum finished finds all of its lines. A lock keeps the order.
+so that whoever sees a datum finished finds all of its lines. A lock keeps the order. Who adds lines stops when
+they are ``overfull``, so that a command that prints faster than the server takes waits for it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 MAX_WAIT = 0.2
 #: Bytes of lines in one batch; a quarter of the frame size that moves fastest, to keep calls short.
 MAX_BATCH = 256 << 10
-#: Bytes of lines kept while the server does not answer; beyond, the main thread waits for it.
+#: Bytes of memory that waiting lines may take.
 MAX_KEPT = 32 << 20
+#: Bytes that surround a line in a message, and in memory.
+_IN_MESSAGE, _IN_MEMORY = 32, 250
 
 
 class Logs:
@@ -32,25 +36,33 @@ class Logs:
     def __init__(self, wake: Callable[[], None]) -> None:
         """``wake`` is called when the first line of a batch arrives and when the batch is full."""
         self._wake = wake
-        self._lock = threading.Lock()  # guards the two below
-        self._lines: list[pb.LogLine] = []
+        self._lock = threading.Lock()  # guards the three below
+        #: Datum, nanoseconds since the epoch, text, whether the worker itself says it.
+        self._lines: deque[tuple[int, int, bytes, bool]] = deque()
         self._size = 0
-        self._shipping = threading.Lock()  # held while lines are on their way: keeps their order
         self._since = 0.0
+        self._shipping = threading.Lock()  # held while lines are on their way: keeps their order
         self._claim = ""
 
     def open(self, claim_id: str) -> None:
         """Take lines for this claim from now on; what is left of the one before is dropped."""
         with self._shipping, self._lock:
-            self._claim, self._lines, self._size = claim_id, [], 0
+            self._claim, self._size = claim_id, 0
+            self._lines.clear()
 
     def add(self, datum: int, ts_ns: int, message: bytes, system: bool = False) -> None:
-        """Add a line."""
-        line = pb.LogLine(datum=datum, ts_ns=ts_ns, message=message, system=system)
+        """Add a line.
+
+        Args:
+            datum: position of the datum in its assignment.
+            ts_ns: nanoseconds since the epoch.
+            message: the line without its newline.
+            system: whether the worker itself says it.
+        """
         with self._lock:
             first = not self._lines
-            self._lines.append(line)
-            before, self._size = self._size, self._size + len(message) + 32  # 32: what surrounds it
+            self._lines.append((datum, ts_ns, message, system))
+            before, self._size = self._size, self._size + len(message) + _IN_MESSAGE
             if first:
                 self._since = time.monotonic()
         if first or before < MAX_BATCH <= self._size:
@@ -58,8 +70,8 @@ class Logs:
 
     @property
     def overfull(self) -> bool:
-        """Whether more is kept than should be."""
-        return self._size > MAX_KEPT
+        """Whether nothing more should be added until lines are shipped."""
+        return self._size + len(self._lines) * (_IN_MEMORY - _IN_MESSAGE) > MAX_KEPT
 
     def due(self) -> float | None:
         """Seconds until a batch must be shipped; None when there is nothing to ship."""
@@ -78,17 +90,19 @@ class Logs:
         """
         with self._shipping:
             while True:
+                batch: list[pb.LogLine] = []
+                size = 0
                 with self._lock:
-                    count = size = 0
-                    for line in self._lines:
-                        count, size = count + 1, size + len(line.message) + 32
+                    for datum, ts_ns, message, system in self._lines:
+                        batch.append(pb.LogLine(datum=datum, ts_ns=ts_ns, message=message, system=system))
+                        size += len(message) + _IN_MESSAGE
                         if size >= MAX_BATCH:
                             break
-                    batch = self._lines[:count]
                 if not batch:
                     return
                 api.log(self._claim, batch)
                 with self._lock:
-                    del self._lines[:count]
+                    for _ in batch:
+                        self._lines.popleft()
                     self._size -= size
                     self._since = time.monotonic()

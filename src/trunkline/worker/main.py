@@ -61,7 +61,11 @@ def _enter(given: Settings) -> Sandbox:
             lack = error.reason
         else:
             return _enter_processes(given)
-    folder = os.path.join(given.scratch, "image")
+    if given.open_scratch and os.geteuid() == 0:
+        os.mkdir(given.open_scratch, 0o711)
+    else:
+        given = given._replace(open_scratch="")
+    folder = os.path.join(given.open_scratch or given.scratch, "image")
     os.makedirs(folder, exist_ok=True)
     real_paths = {}
     for laid in given.image.files:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MAX_LINE = 64 << 10
 #: Bytes per attempt. Enough to search a talkative program's log, too little to fill a store.
 MAX_LOG = 16 << 20
+#: Lines per attempt; a line of one letter costs as much to store as one of thirty.
+MAX_LINES = 500_000
 
 
 class OutputLines:
@@ -28,11 +30,12 @@ class OutputLines:
         self._take = take
         self._begun = b""
         self._room = MAX_LOG
+        self._lines_left = MAX_LINES
         self._dropped = 0
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of output."""
-        if self._room <= 0:
+        if self._is_full():
             self._dropped += len(chunk)
             return
         now = time.time_ns()
@@ -51,11 +54,15 @@ class OutputLines:
             self._begun = b""
         return self._dropped
 
+    def _is_full(self) -> bool:
+        return self._room <= 0 or self._lines_left <= 0
+
     def _emit(self, now: int, line: bytes, newline: int) -> None:
-        if self._room <= 0:
+        if self._is_full():
             self._dropped += len(line) + newline
             return
         self._room -= len(line) + newline
+        self._lines_left -= 1
         if len(line) <= MAX_LINE:
             self._take(now, line)
             return

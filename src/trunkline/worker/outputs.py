@@ -1,25 +1,36 @@
 """Finds what a command has written to /pfs/out, as the files that will be uploaded.
 
 Links count as what they lead to, as commands see it: a link into an input or anywhere else is a file with that
-content, a link to a folder is that folder. (The worker lives in the private root too; in a pod the launcher has
-replaced the links that lead out of /pfs.) What is not
-content (pipes, sockets, devices, empty folders) is left out without a word, as Pachyderm does.
+content, a link to a folder is that folder. They are followed with the command's permissions: the worker may read
+more, and the caller takes on the command's user meanwhile (``access``). Files of ``/proc`` would show the worker's
+own state and are refused. In a pod the launcher has replaced the links that lead out of /pfs. What is not content
+(pipes, sockets, devices, empty folders) is left out, as Pachyderm does.
+
+The walk neither recurses nor runs without an end: links can make 2^30 paths of thirty folders.
 
 Must not change anything below /pfs/out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import paths
+from trunkline.linux import libc
+from trunkline.model import limits, paths
+from trunkline.worker import supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from trunkline.worker.files import Owner
+
+#: Entries between two looks whether the walk is to end.
+_CHECKED = 1_000
 
 
 class OutputFile(NamedTuple):
@@ -32,56 +43,137 @@ class OutputFile(NamedTuple):
     size_bytes: int
 
 
-def find(out: str, links_within: str = "") -> Iterator[OutputFile]:
+class _Folder(NamedTuple):
+    """A folder to be walked."""
+
+    #: Where it is.
+    file: str
+    #: Path below /pfs/out; empty for that folder itself.
+    path: str
+    #: Identities of the folders that led here.
+    above: tuple[tuple[int, int], ...]
+    #: Whether a link is on the way.
+    linked: bool
+
+
+@contextlib.contextmanager
+def access(owner: Owner) -> Iterator[None]:
+    """Access files with the permissions of the command's user; None when that is the worker's."""
+    if owner is None:
+        yield
+        return
+    try:
+        with libc.files_as_user(*owner):
+            yield
+    finally:
+        libc.hide_memory()
+        supervisor.arm()
+
+
+def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: None) -> Iterator[OutputFile]:
     """Yield every output file below the folder ``out``.
 
     Args:
         out: the folder.
         links_within: folder that links must not lead out of, because commands see other files outside of it than
             the worker does; empty when both see the same.
+        check: called now and then; what it raises ends the walk.
 
     Raises:
-        InvalidArgument: a name cannot be stored, or a link leads nowhere or in a circle.
+        InvalidArgument: a name cannot be stored, a link leads nowhere or in a circle, or there is too much.
     """
-    return _walk(out, "", (), links_within)
+    waiting = [_Folder(out, "", (), False)]
+    files = entries = linked = 0
+    while waiting:
+        folder = waiting.pop()
+        linked += folder.linked
+        if linked > limits.LINKED_FOLDERS:
+            raise limits.beyond(
+                "/pfs/out", linked, limits.LINKED_FOLDERS, "write files instead of links to folders"
+            )
+        inner: list[_Folder] = []
+        above, listing = _list(folder)
+        for entry in listing:
+            entries += 1
+            if entries % _CHECKED == 0:
+                check()
+            path = f"{folder.path}/{entry.name}"
+            file, status = _follow(entry, path, links_within)
+            if stat.S_ISREG(status.st_mode):
+                files += 1
+                _check_file(path, status.st_size, files)
+                yield OutputFile(path, file, status.st_size)
+            elif stat.S_ISDIR(status.st_mode):
+                if path.count("/") > limits.PATH_DEPTH:
+                    paths.validate(path)  # which says so
+                inner.append(_Folder(file, path, above, folder.linked or entry.is_symlink()))
+        waiting += reversed(inner)
 
 
-def _walk(
-    folder: str, below: str, above: tuple[tuple[int, int], ...], links_within: str
-) -> Iterator[OutputFile]:
-    """Walk ``folder``, known to the user as ``below``; ``above`` identifies the folders that led here."""
-    status = os.stat(folder)
-    this = (status.st_dev, status.st_ino)
-    if this in above:
+def _list(folder: _Folder) -> tuple[tuple[tuple[int, int], ...], list[os.DirEntry[str]]]:
+    """Return the folders that lead to those in this one, and its entries by name."""
+    status = os.stat(folder.file)
+    identity = (status.st_dev, status.st_ino)
+    if identity in folder.above:
         raise InvalidArgument(
-            f"output link {_shown(below)} leads back to a folder that holds it; remove the link from /pfs/out"
+            f"output link {_printable(folder.path)} leads back to a folder that holds it; "
+            f"remove the link from /pfs/out"
         )
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder.file) as listing:
+            return (*folder.above, identity), sorted(listing, key=lambda entry: entry.name)
     except PermissionError:
         raise InvalidArgument(
-            f"output folder {_shown(below)} may not be read; give it read permission"
+            f"output folder {_printable(folder.path)} may not be read; give it read permission"
         ) from None
-    for entry in entries:
-        path = f"{below}/{entry.name}"
-        real = entry.path
+
+
+def _follow(entry: os.DirEntry[str], path: str, links_within: str) -> tuple[str, os.stat_result]:
+    """Return where the bytes of an entry are, and its status; links are followed."""
+    try:
+        if not entry.is_symlink():
+            return entry.path, entry.stat()
+        descriptor = libc.open_without_magic(entry.path, os.O_PATH)
         try:
-            if entry.is_symlink():
-                real = os.path.realpath(entry.path, strict=True)
-                if links_within and not real.startswith(links_within + "/"):
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            status = entry.stat()
-        except OSError as error:
-            raise InvalidArgument(
-                f'output {_shown(path)} is a link to "{_shown(os.readlink(entry.path))}", which cannot be '
-                f"followed ({error.strerror}); write the file itself or a link to one that exists"
-            ) from error
-        if stat.S_ISREG(status.st_mode):
-            paths.validate(path)
-            yield OutputFile(path, real, status.st_size)
-        elif stat.S_ISDIR(status.st_mode):
-            yield from _walk(entry.path, path, (*above, this), links_within)
+            file = os.readlink(f"/proc/self/fd/{descriptor}")
+            if libc.is_on_proc(descriptor):
+                raise PermissionError(errno.EACCES, "files of /proc are not data")
+            if links_within and not file.startswith(links_within + "/"):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            return file, os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not entry.is_symlink():
+            raise
+        raise InvalidArgument(
+            f'output {_printable(path)} is a link to "{_printable(os.readlink(entry.path))}", which cannot be '
+            f"followed ({error.strerror}); write the file itself or a link to one that exists"
+        ) from error
 
 
-def _shown(path: str) -> str:
-    return path.encode("utf-8", "backslashreplace").decode()
+def _check_file(path: str, size_bytes: int, count: int) -> None:
+    paths.validate(path)
+    if count > limits.DATUM_OUTPUTS:
+        raise limits.beyond("the output of the datum", count, limits.DATUM_OUTPUTS, "split its input")
+    if size_bytes > limits.OUTPUT_BYTES:
+        what = f"output {_printable(path)}"
+        raise limits.beyond(what, size_bytes, limits.OUTPUT_BYTES, "write several smaller files")
+
+
+def open_file(path: str) -> int:
+    """Open an output file to read it.
+
+    Raises:
+        OSError: it cannot be opened, or something else is there now.
+    """
+    descriptor = libc.open_without_magic(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if libc.is_on_proc(descriptor):
+        os.close(descriptor)
+        raise PermissionError(errno.EACCES, "files of /proc are not data", path)
+    return descriptor
+
+
+def _printable(path: str) -> str:
+    text = path.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 200 else text[:200] + "…"

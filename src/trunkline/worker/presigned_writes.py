@@ -24,6 +24,7 @@ from trunkline.chunking import REF, WINDOW_BYTES, chunk_names
 from trunkline.errors import FailedPrecondition
 from trunkline.pack_format import PackLayout, encode
 from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.worker import outputs as output_files
 from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.presigned_reads import PASSING, PAUSE, TRIES, Connections, host_of, said
 
@@ -109,7 +110,7 @@ class _Sending:
 
     def file(self, path: str, window: bytearray) -> bytes:
         """Store what the store lacks of a file; return its chunk list."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = output_files.open_file(path)
         try:
             chunks: list[bytes] = []
             batch: list[tuple[bytes, int, int]] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from trunkline.errors import InvalidArgument
 from trunkline.linux import libc
 from trunkline.worker import environment, process_reaper, subprocesses
 from trunkline.worker.root import PFS
@@ -37,6 +38,8 @@ class Sandbox:
 
     #: What links of outputs must not lead out of; empty when the worker sees all that commands see.
     links_within = ""
+    #: Bytes of memory that a command may use; 0 when nobody has set a limit, or somebody else holds it.
+    memory_limit = 0
 
     def __init__(
         self, starter: Executor, places: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
@@ -109,6 +112,7 @@ class NamespaceSandbox(Sandbox):
             environment.of_machine(settings.image.venv),
             _notes(settings, lack),
         )
+        self.memory_limit = settings.memory_limit
         self._shown = False
 
     def show(self, place: DatumDir, interrupts: Interrupts) -> None:
@@ -138,11 +142,13 @@ class HostSandbox(Sandbox):
         """``image_files`` maps paths in the image to the real ones; ``lack`` says why there is no root."""
         super().__init__(
             subprocesses.SpawnExecutor(process_reaper.end_descendants),
-            ScratchPool(settings.scratch, has_memory=False),
+            ScratchPool(settings.scratch, has_memory=False, guests=settings.open_scratch),
             environment.of_machine(settings.image.venv),
             [*_notes(settings, ""), _no_root(lack)],
         )
+        self.memory_limit = settings.memory_limit
         self._image_files = image_files
+        self._venv = settings.image.venv
         self._shown = ""
 
     @property
@@ -162,6 +168,16 @@ class HostSandbox(Sandbox):
     def real(self, argument: str) -> str:
         """Return the argument as the command must be given it in this world."""
         return self._image_files.get(argument) or super().real(argument)
+
+    def find_user(self, wanted: str) -> Owner:
+        """Return the user and group that ``transform.user`` means; see ``Sandbox``."""
+        owner = super().find_user(wanted)
+        if owner is not None and self._venv:
+            raise InvalidArgument(
+                f'transform.user "{wanted}" cannot read the packages of the image, because this machine does not '
+                f"let workers have a private root; leave transform.user out or allow namespaces"
+            )
+        return owner
 
 
 def _notes(settings: Settings, lack: str) -> list[str]:

@@ -56,9 +56,17 @@ class DatumDir:
 class ScratchPool:
     """All places of one worker. Used only while nothing is shown as /pfs."""
 
-    def __init__(self, scratch: str, has_memory: bool) -> None:
-        #: The folder for what lies on disk.
+    def __init__(self, scratch: str, has_memory: bool, guests: str = "") -> None:
+        """Make nothing yet.
+
+        Args:
+            scratch: folder of the worker alone, for what lies on disk.
+            has_memory: whether small inputs may lie in the memory of the private root.
+            guests: folder for datums whose command is another user, who cannot enter ``scratch``; empty when
+                such a command need not, because it sees its datum as /pfs.
+        """
         self.disk = scratch
+        self._guests = guests
         self._has_memory = has_memory
         self._made = 0
         #: Emptied pairs of out and temporary folders.
@@ -71,7 +79,8 @@ class ScratchPool:
     def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> DatumDir:
         """Make a place with an empty folder per input."""
         self._made += 1
-        root = f"{PFS}/{self._made}" if in_memory else f"{self.disk}/datum-{self._made}"
+        disk = self.disk if owner is None or not self._guests else self._guests
+        root = f"{PFS}/{self._made}" if in_memory else f"{disk}/datum-{self._made}"
         place = DatumDir(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
         for folder in (root, place.out, *(f"{root}/{name}" for name in inputs)):
             os.mkdir(folder)
@@ -101,6 +110,12 @@ class ScratchPool:
             os.fchown(descriptor, *owner)
         return descriptor
 
+    def seal(self, place: DatumDir, owner: Owner) -> None:
+        """Keep commands of another user, which run next, from changing what is in a place."""
+        if owner is not None:
+            os.chown(place.root, os.geteuid(), os.getegid())
+            os.chmod(place.root, 0o700)
+
     def take_back(self, place: DatumDir) -> None:
         """Remove a place with all that is in it.
 
@@ -111,12 +126,15 @@ class ScratchPool:
         if place.in_memory and not place.out.startswith(PFS):
             for folder in (place.out, place.tmp):
                 file_trees.empty(folder)
-                os.chmod(folder, 0o755)  # whatever the command has made of it
+                os.chmod(folder, 0o700)  # whatever the command has made of it
             self._spare.append((place.out, place.tmp))
 
     def _take_spare(self) -> tuple[str, str]:
         if self._spare:
-            return self._spare.pop()
+            out, tmp = self._spare.pop()
+            for folder in (out, tmp):
+                os.chmod(folder, 0o755)
+            return out, tmp
         self._made += 1
         out, tmp = f"{self.disk}/out-{self._made}", f"{self.disk}/tmp-{self._made}"
         for folder in (out, tmp):

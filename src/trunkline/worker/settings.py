@@ -44,10 +44,15 @@ class Settings(NamedTuple):
     parent: int = 0
     #: Bytes of memory the worker has asked for.
     memory: int = 0
+    #: Bytes of memory that a command may use; 0 for no limit.
+    memory_limit: int = 0
     #: Whether to try for a private root.
     namespaces: bool = True
     #: Socket of the launcher that starts commands; empty when the worker starts them itself.
     launcher: str = ""
+    #: Folder that other users may enter, for what commands as another user need when there is no private
+    #: root; not made yet. Whoever starts workers removes it.
+    open_scratch: str = ""
     #: Folders of the host that commands must not see.
     hidden: tuple[str, ...] = ()
     #: What of them commands may read all the same: what they are run with.
@@ -81,8 +86,10 @@ def take(environ: MutableMapping[str, str]) -> Settings:
         image=_read_image(given.get(_PREFIX + "IMAGE", ""), given.get(_PREFIX + "IMAGE_DESCRIPTION", "")),
         parent=int(given.get(_PREFIX + "PARENT", "0")),
         memory=int(given.get(_PREFIX + "MEMORY", "0")),
+        memory_limit=int(given.get(_PREFIX + "MEMORY_LIMIT", "0")),
         namespaces=given.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
         launcher=given.get(_PREFIX + "LAUNCHER", ""),
+        open_scratch=given.get(_PREFIX + "OPEN_SCRATCH", ""),
         hidden=_paths(given.get(_PREFIX + "HIDDEN", "")),
         readable=_paths(given.get(_PREFIX + "READABLE", "")),
         grace=float(given.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),

@@ -15,6 +15,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
+from trunkline.linux import processes
 from trunkline.worker import process_reaper
 from trunkline.worker.command import CannotStart, Outcome, StartFailure, stdin_file
 
@@ -60,6 +61,12 @@ class ChildProcess:
         self._end_leftovers = end_leftovers
         self.output = reader
         self.ended = os.pidfd_open(pid)
+
+    def memory(self, beyond: int) -> int:
+        """See ``command.Process``."""
+        pids = [self._pid, *processes.descendants(self._pid)]
+        used = processes.resident_memory(pids)
+        return used if used <= beyond else processes.proportional_memory(pids)
 
     def kill(self) -> None:
         """See ``command.Process``."""

@@ -30,6 +30,7 @@ from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.linux import file_trees
+from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.supervision import Supervisor, describe
 
@@ -357,6 +358,7 @@ class ProcessFleet:
         try:
             failpoints.reach("process-fleet.tidy")
             process_reaper.kill_namespace(scratch)
+            file_trees.remove_tree(_open_scratch(scratch.name))
             file_trees.remove_tree(str(scratch))
         except Exception:
             aside = scratch.with_name(f"{_ABANDONED}{scratch.name}")
@@ -399,14 +401,27 @@ def _environment(
         "TRUNKLINE_SERVER": server,
         "TRUNKLINE_WORKER_ID": spec.worker_id,
         "TRUNKLINE_SCRATCH": str(scratch),
+        "TRUNKLINE_OPEN_SCRATCH": _open_scratch(spec.worker_id),
         "TRUNKLINE_HIDDEN": os.pathsep.join(hidden),
         "TRUNKLINE_READABLE": os.pathsep.join(_software()),
         "TRUNKLINE_IMAGE": spec.image,
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),
+        "TRUNKLINE_MEMORY_LIMIT": str(_memory_limit(spec)),
         "TRUNKLINE_GRACE": f"{spec.grace:g}",
     }
+
+
+def _memory_limit(spec: WorkerSpec) -> int:
+    """Return the bytes of memory that commands may use; 0 for no limit."""
+    limits = spec.wanted.resource_limits
+    return parse_bytes(limits.memory, "resource_limits.memory") if limits and limits.memory else 0
+
+
+def _open_scratch(worker_id: str) -> str:
+    """Return the folder in which a worker without a private root serves commands of other users."""
+    return f"/var/tmp/trunkline-{worker_id}"
 
 
 def _software() -> list[str]:
