@@ -447,6 +447,53 @@ def test_bytes_that_are_put_again_after_their_pack_was_damaged_can_be_read(serve
     assert read(images, "/a") == LARGE
 
 
+def test_reading_an_open_commit_writes_nothing(server, images):
+    from trunkline.meta import chunks
+
+    put_many(images, MASTER, {f"/old{n}": b"old" for n in range(10)})
+    commit = images.pfs.start_commit(branch=MASTER)
+    put_many(images, MASTER, {"/old1": b" and new", "/new": b"new"})
+    put_many(images, MASTER, {"/new": b"er"})
+    totals = server.versions.read(chunks.totals)
+
+    assert read(images, "/old1") == b"old and new"
+    assert read(images, "/new") == b"newer"
+    assert paths_of(images.pfs.list_file(file=at("/"))) == ["/new", *(f"/old{n}" for n in range(10))]
+    assert server.versions.read(chunks.totals) == totals
+    images.pfs.finish_commit(commit=commit)
+    assert read(images, "/new") == b"newer"
+
+
+def test_a_file_that_only_an_open_commit_has_can_be_copied_to_another(images):
+    put(images, MASTER, {"/joined": LARGE})
+    commit = images.pfs.start_commit(branch=MASTER)
+    put_many(images, MASTER, {"/joined": b"end", "/folder/other": b"x"})
+    images.pfs.create_repo(repo=pfs.Repo.from_uri("copy"))
+    source = pfs.File(commit=pfs.Commit(repo=IMAGES, id=commit.id), path="/")
+
+    with images.pfs.commit(branch=pfs.Branch.from_uri("copy@master")) as copy:
+        copy.copy_file(src=source, dst="/taken")
+
+    assert images.pfs.pfs_file(pfs.File.from_uri("copy@master:/taken/joined")).read() == LARGE + b"end"
+
+
+def test_two_open_commits_can_be_compared(images):
+    other = pfs.Branch.from_uri("images@other")
+    put(images, MASTER, {"/same": b"same"})
+    images.pfs.create_branch(branch=other, head=pfs.Commit(repo=IMAGES, branch=MASTER))
+    images.pfs.start_commit(branch=MASTER)
+    images.pfs.start_commit(branch=other)
+    put_many(images, MASTER, {"/here": b"1"})
+    put_many(images, other, {"/there": b"1"})
+
+    pairs = images.pfs.diff_file(
+        new_file=pfs.File(commit=pfs.Commit(repo=IMAGES, branch=MASTER), path="/"),
+        old_file=pfs.File(commit=pfs.Commit(repo=IMAGES, branch=other), path="/"),
+    )
+
+    assert {pair.new_file.file.path or pair.old_file.file.path for pair in pairs} == {"/", "/here", "/there"}
+
+
 def test_equal_content_is_stored_once(server, images):
     from trunkline.meta import chunks
 

@@ -125,7 +125,9 @@ async def running(
         # Ends before what its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
-        versions = VersionedStore(db, store, file_trees(store), wakeups, clock, hooks=JobKeeper())
+        versions = VersionedStore(
+            db, store, file_trees(store), wakeups, clock, hooks=JobKeeper(), scratch=str(data)
+        )
         specs = Specs(db)
         images = ImageEnvironments(data / "images")
         stack.callback(images.close)

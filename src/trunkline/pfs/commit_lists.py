@@ -232,5 +232,6 @@ def find_changes(
 
 
 def _hash_at(versions: VersionedStore, row: CommitRow, path: str) -> bytes | None:
-    entry = storage_files.inspect(versions.trees, files.tree_of(versions, row), path)
+    content = files.file_tree(versions, row)
+    entry = storage_files.inspect(content.trees, content.tree, path)
     return entry.hash if entry is not None else None

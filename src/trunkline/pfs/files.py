@@ -1,17 +1,16 @@
-"""The files of a commit: its tree, found for reading; its layers, applied for finishing.
+"""The files of a commit: its tree for reading, its layers for finishing.
 
 A finished commit has a tree. An open one has the tree of its nearest finished ancestor and layers on top;
-reading it applies them first, which costs what they changed, once (the result is kept).
+reading it applies them first (``compositions``), which costs what they changed, once.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import chunks, commits, repos
+from trunkline.meta import commits, repos
 from trunkline.model import names, paths
 from trunkline.model.leases import Lease
 from trunkline.pfs import resolve
@@ -25,11 +24,13 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
+    from trunkline.pfs.compositions import FileTree
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
-    from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.chunks import ChunkSource, PackRecord
     from trunkline.storage.files import FileEntry
     from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.trees import Trees
 
 #: Repo name under which file sets can be read; the commit id is the file set's handle.
 FILESETS = "__filesets__"
@@ -65,7 +66,22 @@ class Snapshot:
     commit_name: resolve.CommitName
     #: None for a file set.
     row: CommitRow | None
-    tree: TreeId
+    files: FileTree
+
+    @property
+    def trees(self) -> Trees:
+        """Where ``tree`` is read."""
+        return self.files.trees
+
+    @property
+    def tree(self) -> TreeId:
+        """The files."""
+        return self.files.tree
+
+    @property
+    def chunks(self) -> ChunkSource:
+        """Where the content of the files is read."""
+        return self.files.chunks
 
     @property
     def name(self) -> str:
@@ -79,7 +95,7 @@ class Snapshot:
 
     def inspect(self, path: str) -> FileEntry:
         """Return the file or directory at ``path``, or raise NotFound."""
-        entry = storage_files.inspect(self.versions.trees, self.tree, paths.clean(path))
+        entry = storage_files.inspect(self.trees, self.tree, paths.clean(path))
         if entry is None:
             raise self.not_found(path)
         return entry
@@ -91,7 +107,7 @@ class Snapshot:
 
     def read(self, entry: FileEntry, offset: int = 0) -> Iterator[bytes]:
         """Yield the bytes of a file from ``offset``."""
-        return storage_files.read(self.versions.chunks, entry.value, offset)
+        return storage_files.read(self.chunks, entry.value, offset)
 
 
 def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
@@ -101,7 +117,7 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
         NotFound: there is no such commit or file set.
     """
     if name.repo.name == FILESETS:
-        return Snapshot(versions, name, None, fileset_tree(versions, name.id))
+        return Snapshot(versions, name, None, versions.composed(*fileset_parts(versions, name.id)))
 
     def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
         row = resolve.commit(conn, name)
@@ -110,21 +126,18 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
 
     row, repo, view = versions.read(look)
     exact = resolve.CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
-    return Snapshot(versions, exact, row, _tree(versions, row, view))
+    return Snapshot(versions, exact, row, _file_tree(versions, row, view))
 
 
-def tree_of(versions: VersionedStore, row: CommitRow) -> TreeId:
-    """Return the tree of a commit, open or finished. Blocks."""
-    if row.tree is not None:
-        return TreeId(row.tree)
-    return _tree(versions, row, versions.read(open_view, row))
+def file_tree(versions: VersionedStore, row: CommitRow) -> FileTree:
+    """Return the files of a commit, open or finished. Blocks."""
+    return _file_tree(versions, row, None if row.tree is not None else versions.read(open_view, row))
 
 
-def _tree(versions: VersionedStore, row: CommitRow, view: OpenView | None) -> TreeId:
-    if view is None:
-        assert row.tree is not None
-        return TreeId(row.tree)
-    return composed(versions, view.base, view.deltas)
+def _file_tree(versions: VersionedStore, row: CommitRow, view: OpenView | None) -> FileTree:
+    if view is not None:
+        return versions.composed(view.base, view.deltas)
+    return versions.composed(TreeId(row.tree or EMPTY), [])
 
 
 def open_view(conn: sa.Connection, row: CommitRow) -> OpenView:
@@ -161,36 +174,6 @@ def apply(
     tree = base if applied.problem else applied.tree
     size = versions.trees.through(writer).summary(tree).size
     return AppliedLayers(tree, size, applied.problem, writer.seal())
-
-
-def composed(versions: VersionedStore, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
-    """Return base and deltas as one tree that can be read. Blocks; cheap when it was asked before.
-
-    Raises:
-        FailedPrecondition: they contradict each other.
-    """
-    return _composed(versions, base, tuple(deltas))
-
-
-@functools.lru_cache(maxsize=256)
-def _composed(versions: VersionedStore, base: TreeId, deltas: tuple[TreeId, ...]) -> TreeId:
-    if not deltas:
-        return base
-    applied = apply_layers(versions, OpenView(base, [], list(deltas)))
-    if applied.problem:
-        raise errors.FailedPrecondition(f"the open commit cannot be read: {applied.problem}")
-    if applied.packs:
-        versions.write(lambda write: chunks.add(write.conn, applied.packs, 0, write.now))
-    return applied.tree
-
-
-def fileset_tree(versions: VersionedStore, handle: str) -> TreeId:
-    """Return the files of a file set. Blocks.
-
-    Raises:
-        NotFound: there is none of that handle, or its lease ran out.
-    """
-    return composed(versions, *fileset_parts(versions, handle))
 
 
 def fileset_parts(versions: VersionedStore, handle: str) -> tuple[TreeId, list[TreeId]]:

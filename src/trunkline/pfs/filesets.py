@@ -1,7 +1,8 @@
-"""File sets: files without a commit, kept for a time, to be added to commits or read on their own.
+"""File sets: files without a commit, with a lease, to be added to commits or read on their own.
 
-A file set is a tree and deltas on top of it. What becomes part of another one must be deltas alone, so a
-tree is turned into appends of all its files; that moves no bytes and costs a row per file.
+A file set is a tree and deltas on top of it. What becomes part of another file set or commit must be deltas
+alone, so a tree is turned into appends of all its files, which moves no bytes and costs a row per file. The
+packs of these rows are recorded in the same write as what refers to them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
+    from trunkline.storage.chunks import PackRecord
 
 #: Seconds that a file set lives unless it is renewed; as in Pachyderm.
 DEFAULT_TTL = 600.0
@@ -38,8 +40,17 @@ def new_handle() -> str:
 
 def of_commit(versions: VersionedStore, name: resolve.CommitName) -> str:
     """Make a file set of all files of a commit; return its handle. Blocks."""
-    tree = files.snapshot(versions, name).tree
-    return _record(versions, tree, [])
+
+    def look(conn: sa.Connection) -> tuple[TreeId, list[TreeId]]:
+        row = resolve.commit(conn, name)
+        if row.tree is not None:
+            return TreeId(row.tree), []
+        view = files.open_view(conn, row)
+        return view.base, view.deltas
+
+    if name.repo.name == files.FILESETS:
+        return _record(versions, *files.fileset_parts(versions, name.id))
+    return _record(versions, *versions.read(look))
 
 
 def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
@@ -71,9 +82,10 @@ def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: st
         NotFound: there is no such commit or file set.
         CommitFinished: the commit is finished.
     """
-    deltas = _as_deltas(versions, handle)
+    deltas, packs = _as_deltas(versions, handle)
 
     def record(write: WriteTransaction) -> None:
+        chunks.add(write.conn, packs, 0, write.now)
         row = resolve.commit(write.conn, name)
         if row.finished is not None:
             raise errors.CommitFinished(
@@ -105,7 +117,7 @@ def compose(versions: VersionedStore, handles: Sequence[str], ttl: int, *, compa
         versions: the store.
         handles: the file sets.
         ttl: seconds that the new one lives; 0 for the usual time.
-        compact: apply the changes now instead of with the first reader.
+        compact: apply the changes now instead of for each reader.
 
     Raises:
         NotFound: one of them is not there.
@@ -115,32 +127,39 @@ def compose(versions: VersionedStore, handles: Sequence[str], ttl: int, *, compa
         _check_ttl(ttl)
     tree = EMPTY
     deltas: list[TreeId] = []
+    packs: list[PackRecord] = []
     for number, handle in enumerate(handles):
         if number == 0:
             tree, deltas = files.fileset_parts(versions, handle)
         else:
-            deltas += _as_deltas(versions, handle)
-    if compact:
-        tree, deltas = files.composed(versions, tree, deltas), []
-    return _record(versions, tree, deltas, float(ttl or DEFAULT_TTL))
+            more, with_packs = _as_deltas(versions, handle)
+            deltas += more
+            packs += with_packs
+    lifetime = float(ttl or DEFAULT_TTL)
+    if not compact or not deltas:
+        return _record(versions, tree, deltas, lifetime, packs)
+    if packs:  # applying reads the deltas
+        versions.write(lambda write: chunks.add(write.conn, packs, 0, write.now))
+    applied = files.apply_layers(versions, files.OpenView(tree, [], deltas))
+    if applied.problem:
+        raise errors.FailedPrecondition(f"the file sets cannot be composed: {applied.problem}")
+    return _record(versions, applied.tree, [], lifetime, applied.packs)
 
 
-def _as_deltas(versions: VersionedStore, handle: str) -> list[TreeId]:
-    """Return a file set as deltas that can be put on top of anything."""
+def _as_deltas(versions: VersionedStore, handle: str) -> tuple[list[TreeId], list[PackRecord]]:
+    """Return a file set as deltas that can be put on top of anything, and the packs that must be recorded."""
     tree, deltas = files.fileset_parts(versions, handle)
     if tree == EMPTY:
-        return deltas
+        return deltas, []
     changes = Changes(versions)
     try:
         for entry in storage_files.walk(versions.trees, tree):
             if not entry.is_dir:
                 changes.delta.copy(entry.path, entry.tag, entry.value, append=True)
-        made = changes.delta.finish()
-        packs = changes.writer.seal()
-        versions.write(lambda write: chunks.add(write.conn, packs, 0, write.now))
+        appends = changes.delta.finish()
+        return [*appends, *deltas], changes.writer.seal()
     finally:
         changes.abort()
-    return [*made, *deltas]
 
 
 def _store(versions: VersionedStore, changes: Changes) -> str:
@@ -152,10 +171,15 @@ def _store(versions: VersionedStore, changes: Changes) -> str:
 
 
 def _record(
-    versions: VersionedStore, tree: TreeId, deltas: Sequence[TreeId], ttl: float = DEFAULT_TTL
+    versions: VersionedStore,
+    tree: TreeId,
+    deltas: Sequence[TreeId],
+    ttl: float = DEFAULT_TTL,
+    packs: Sequence[PackRecord] = (),
 ) -> str:
+    """Record a file set and the packs of its chunks that are not recorded yet; return its handle."""
     handle = new_handle()
-    files.record_fileset(versions, handle, tree, deltas, ttl)
+    files.record_fileset(versions, handle, tree, deltas, ttl, packs=packs)
     return handle
 
 

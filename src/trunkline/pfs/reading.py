@@ -84,7 +84,7 @@ def archive(snapshot: Snapshot, path: str, lower: str = "", upper: str = "") -> 
         for entry in _matching_with_content(snapshot, path)
         if entry.path != "/" and entry.path >= lower and (not upper or entry.path < upper)
     )
-    return tar.archive(snapshot.versions.chunks, entries)
+    return tar.archive(snapshot.chunks, entries)
 
 
 def list_directory(
@@ -103,7 +103,7 @@ def list_directory(
         InvalidArgument: the number is out of bounds.
     """
     limit = _limit(number, reverse=reverse)
-    trees, tree = snapshot.versions.trees, snapshot.tree
+    trees, tree = snapshot.trees, snapshot.tree
     entry = storage_files.inspect(trees, tree, _canonical(path))
     if entry is None:
         return
@@ -132,7 +132,7 @@ def walk(
     """
     limit = _limit(number, reverse=reverse)
     path = _canonical(path)
-    entries = storage_files.walk(snapshot.versions.trees, snapshot.tree, path)
+    entries = storage_files.walk(snapshot.trees, snapshot.tree, path)
     first = next(entries, None)
     if first is None:
         if path == "/":
@@ -160,7 +160,7 @@ def glob(snapshot: Snapshot, pattern: str, lower: str = "", upper: str = "") -> 
     Raises:
         InvalidArgument: the glob is not valid.
     """
-    return storage_files.glob(snapshot.versions.trees, snapshot.tree, compile_glob(pattern), lower, upper)
+    return storage_files.glob(snapshot.trees, snapshot.tree, compile_glob(pattern), lower, upper)
 
 
 class Difference(NamedTuple):
@@ -197,11 +197,12 @@ def diff(
     old_path = paths.clean(old_path) if old_path else new_path
     old_tree = old.tree if old is not None else EMPTY
     if old_path == new_path:
-        pairs = storage_files.diff(versions.trees, old_tree, new.tree, new_path)
+        trees = new.files.trees_with(old.files) if old is not None else new.trees
+        pairs = storage_files.diff(trees, old_tree, new.tree, new_path)
     else:
         pairs = chain(
-            storage_files.diff(versions.trees, EMPTY, new.tree, new_path),
-            storage_files.diff(versions.trees, old_tree, EMPTY, old_path),
+            storage_files.diff(new.trees, EMPTY, new.tree, new_path),
+            storage_files.diff(old.trees if old is not None else new.trees, old_tree, EMPTY, old_path),
         )
     return Difference(new, old, iter(pairs))
 
@@ -225,7 +226,7 @@ def _matching_with_content(snapshot: Snapshot, path: str) -> Iterator[FileEntry]
             continue  # came with its directory
         if entry.is_dir:
             inside = entry.path
-            yield from storage_files.walk(snapshot.versions.trees, snapshot.tree, entry.path)
+            yield from storage_files.walk(snapshot.trees, snapshot.tree, entry.path)
         else:
             yield entry
     if empty:
@@ -234,7 +235,7 @@ def _matching_with_content(snapshot: Snapshot, path: str) -> Iterator[FileEntry]
 
 def _matching(snapshot: Snapshot, path: str) -> Iterator[FileEntry]:
     """Yield the file or directory of that very name, else all that the path matches as a glob."""
-    trees, tree = snapshot.versions.trees, snapshot.tree
+    trees, tree = snapshot.trees, snapshot.tree
     exact = storage_files.inspect(trees, tree, _canonical(path))
     if exact is not None:
         yield exact

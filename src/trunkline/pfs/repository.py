@@ -10,25 +10,28 @@ Functions of this layer are plain and blocking: callers on the event loop run th
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from trunkline.model.caller import SYSTEM
 from trunkline.model.leases import LeaseJudge
 from trunkline.pfs import propagation
+from trunkline.pfs.compositions import Compositions
 from trunkline.pfs.reads import ReadTransaction
 from trunkline.pfs.writes import WriteTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
 
     from trunkline.meta.database import Database, Tx
     from trunkline.meta.wakeups import Wakeups
     from trunkline.model.caller import Caller
+    from trunkline.pfs.compositions import FileTree
     from trunkline.pfs.writes import WriteHooks
     from trunkline.ports import Clock
+    from trunkline.storage.segments import TreeId
     from trunkline.storage.store import ChunkStore
     from trunkline.storage.trees import Trees
 
@@ -50,6 +53,10 @@ class VersionedStore:
     caller: Caller = SYSTEM
     #: Judges which file sets have not been renewed in time; copies of this store share it.
     fileset_leases: LeaseJudge = None  # type: ignore[assignment]  # set below when not given
+    #: Folder of temporary files; None for the system's.
+    scratch: str | None = None
+    #: Open commits as they were read last.
+    compositions: Compositions = field(default_factory=Compositions)
 
     def __post_init__(self) -> None:
         if self.fileset_leases is None:
@@ -90,6 +97,14 @@ class VersionedStore:
         **kwargs: P.kwargs,
     ) -> T:
         return fn(ReadTransaction(conn, self.caller, self.clock.now()), *args, **kwargs)
+
+    def composed(self, base: TreeId, deltas: Sequence[TreeId]) -> FileTree:
+        """Return a tree with deltas on top as one tree that can be read. Blocks; writes nothing.
+
+        Raises:
+            FailedPrecondition: the deltas contradict each other.
+        """
+        return self.compositions.get(self.trees, self.chunks, base, deltas, self.scratch)
 
     def _write(
         self, tx: Tx, fn: Callable[Concatenate[WriteTransaction, P], T], /, *args: P.args, **kwargs: P.kwargs

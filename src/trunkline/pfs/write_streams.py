@@ -70,12 +70,14 @@ class Changes:
         tag = tag or DEFAULT_TAG
         if not entry.is_dir:
             paths.validate(target)
+            source.files.store_chunks(self.writer, entry.value)
             self.delta.copy(target, tag, entry.value, append=append)
             return
-        for below in storage_files.walk(self._versions.trees, source.tree, entry.path):
+        for below in storage_files.walk(source.trees, source.tree, entry.path):
             if not below.is_dir:
                 path = paths.clean(f"{target}/{below.path[len(entry.path) :]}")
                 paths.validate(path)
+                source.files.store_chunks(self.writer, below.value)
                 self.delta.copy(path, tag, below.value, append=append)
 
     def put(self, path: str, tag: str, value: bytes, *, size: int, append: bool) -> None:

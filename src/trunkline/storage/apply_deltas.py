@@ -20,7 +20,7 @@ from trunkline.storage.segments import EMPTY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.chunks import ChunkSink
     from trunkline.storage.segments import TreeId
     from trunkline.storage.trees import Trees
 
@@ -41,7 +41,7 @@ class Applied:
     problem: str | None
 
 
-def apply_deltas(trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> Applied:
+def apply_deltas(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence[TreeId]) -> Applied:
     """Apply deltas to a file tree, in order; costs what they touch.
 
     Args:
@@ -66,7 +66,7 @@ class _TooManyChunks(Exception):
         self.message = message
 
 
-def _apply(trees: Trees, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
+def _apply(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
     deltas = [delta for delta in deltas if delta != EMPTY]
     if base == EMPTY and len(deltas) == 1:
         return trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
@@ -159,7 +159,7 @@ def _changes(
 
 
 def _joined(
-    writer: ChunkWriter, changes: Iterator[tuple[bytes, list[bytes] | None]]
+    writer: ChunkSink, changes: Iterator[tuple[bytes, list[bytes] | None]]
 ) -> Iterator[tuple[bytes, bytes | None]]:
     """Join the parts of each file that changes; None stays None.
 

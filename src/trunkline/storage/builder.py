@@ -16,7 +16,7 @@ from trunkline.storage.segments import Segment, encode_segment, sum_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.chunks import ChunkSink
     from trunkline.storage.segments import Sums, TreeKind
 
 
@@ -48,7 +48,7 @@ class TreeBuilder:
 
     def __init__(
         self,
-        writer: ChunkWriter,
+        writer: ChunkSink,
         kind: TreeKind,
         format: TreeFormat,
         keep: Callable[[Segment, list[bytes], list[bytes]], None],

@@ -18,8 +18,7 @@ from trunkline.model import limits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from trunkline.storage.chunks import ChunkId
-    from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.chunks import ChunkId, ChunkSink
 
 
 def check_size(size: int, path: str) -> None:
@@ -65,20 +64,20 @@ def edges_of(value: bytes) -> list[tuple[ChunkId, int]]:
     return [REF.unpack_from(value), REF.unpack_from(value, len(value) - REF.size)]
 
 
-def store(writer: ChunkWriter, chunks: Sequence[bytes | memoryview]) -> bytes:
+def store(writer: ChunkSink, chunks: Sequence[bytes | memoryview]) -> bytes:
     """Store chunks; return the list that names them."""
     ids = writer.add_many(chunks)
     return b"".join(REF.pack(id, len(chunk)) for id, chunk in zip(ids, chunks, strict=True))
 
 
-def cut(writer: ChunkWriter, pieces: Iterable[bytes | memoryview]) -> bytes:
+def cut(writer: ChunkSink, pieces: Iterable[bytes | memoryview]) -> bytes:
     """Cut a file that comes in pieces, store it, return its chunk list."""
     chunker = Chunker()
     lists = [store(writer, chunker.feed(piece)) for piece in pieces]
     return b"".join([*lists, store(writer, chunker.finish())])
 
 
-def concat(writer: ChunkWriter, head: bytes, tail: bytes) -> bytes:
+def concat(writer: ChunkSink, head: bytes, tail: bytes) -> bytes:
     """Return the chunk list of one file followed by another.
 
     Reads the last chunk of ``head``, and of ``tail`` what comes before a cut that both agree on, usually

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trunkline.storage.builder import TreeFormat
-    from trunkline.storage.chunks import ChunkSource
-    from trunkline.storage.packing import ChunkWriter
+    from trunkline.storage.chunks import ChunkSink, ChunkSource
     from trunkline.storage.segments import Segment
 
 #: Rows built into a tree are taken in runs of this many.
@@ -52,7 +51,7 @@ class Trees:
     """All trees of one kind in a store. May be used from any thread.
 
     Args:
-        store: where chunks are read; a ``ChunkWriter`` to read what it has not sealed yet.
+        store: where chunks are read; a ``ChunkSink`` to read what it has not sealed yet.
         kind: what the rows sum up to.
         format: where segments end; only tests give another than the frozen one.
         cache_bytes: how many bytes of decoded segments and manifests to keep at hand.
@@ -76,13 +75,13 @@ class Trees:
         """Return the trees of another kind in the same store."""
         return self._view(self._source, kind)
 
-    def through(self, writer: ChunkWriter) -> Trees:
-        """Return the same trees and those that ``writer`` has not sealed yet."""
-        return self._view(writer, self.kind)
+    def through(self, source: ChunkSource) -> Trees:
+        """Return the same trees and those whose chunks only ``source`` has, such as an unsealed writer."""
+        return self._view(source, self.kind)
 
     # --- writing ---------------------------------------------------------------------------------------
 
-    def build(self, writer: ChunkWriter, rows: Iterable[tuple[bytes, bytes]]) -> TreeId:
+    def build(self, writer: ChunkSink, rows: Iterable[tuple[bytes, bytes]]) -> TreeId:
         """Store a tree of rows.
 
         Args:
@@ -91,16 +90,14 @@ class Trees:
         """
         return self.build_runs(writer, _in_runs(rows))
 
-    def build_runs(self, writer: ChunkWriter, runs: Iterable[tuple[list[bytes], list[bytes]]]) -> TreeId:
+    def build_runs(self, writer: ChunkSink, runs: Iterable[tuple[list[bytes], list[bytes]]]) -> TreeId:
         """Store a tree of rows that come as runs of keys and values."""
         builder = self._builder(writer)
         for keys, values in runs:
             builder.extend(keys, values)
         return self._store(writer, builder.finish())
 
-    def merge(
-        self, writer: ChunkWriter, base: TreeId, changes: Iterable[tuple[bytes, bytes | None]]
-    ) -> TreeId:
+    def merge(self, writer: ChunkSink, base: TreeId, changes: Iterable[tuple[bytes, bytes | None]]) -> TreeId:
         """Store the tree that ``base`` becomes by changes; costs the segments that they touch.
 
         Args:
@@ -221,10 +218,10 @@ class Trees:
         rows = self.rows_of(manifest.segments[number])
         return rows, bisect_left(rows.keys, key)
 
-    def _builder(self, writer: ChunkWriter) -> TreeBuilder:
+    def _builder(self, writer: ChunkSink) -> TreeBuilder:
         return TreeBuilder(writer, self.kind, self._format, self._keep_rows)
 
-    def _store(self, writer: ChunkWriter, segments: list[Segment]) -> TreeId:
+    def _store(self, writer: ChunkSink, segments: list[Segment]) -> TreeId:
         if not segments:
             return EMPTY
         tree = TreeId(writer.add(encode_manifest(segments)))

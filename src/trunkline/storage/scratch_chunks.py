@@ -1,0 +1,100 @@
+"""Chunks for a short time: on top of a store, readable like the store's own, recorded nowhere.
+
+Reading an open commit applies its layers, which makes segments and joins files. These chunks are needed only
+while somebody reads, so they are kept here instead of in packs: reading writes neither objects nor database
+rows, and leaves nothing behind.
+
+Small amounts stay in memory; beyond ``_MEMORY_BYTES`` chunks go to an unnamed temporary file, which the
+operating system removes when the last reference is gone, also when the process is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import weakref
+from itertools import groupby
+from typing import IO, TYPE_CHECKING
+
+from trunkline.storage.chunks import ChunkId, chunk_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trunkline.storage.chunks import ChunkSource
+
+#: Bytes of chunks in memory: the tree of a commit with some thousand changed files.
+_MEMORY_BYTES = 1 << 20
+
+
+class ScratchChunks:
+    """A ``ChunkSink`` that keeps what it is given until it is dropped. May be used from any thread.
+
+    Args:
+        store: where all other chunks are.
+        folder: of the temporary file; None for the system's.
+    """
+
+    def __init__(self, store: ChunkSource, folder: str | None = None) -> None:
+        self._store = store
+        self._folder = folder
+        self._lock = threading.Lock()
+        #: Chunks in memory, and where the others begin in the file and how long they are.
+        self._memory: dict[ChunkId, bytes] = {}
+        self._places: dict[ChunkId, tuple[int, int]] = {}
+        self._memory_bytes = 0
+        self._file: IO[bytes] | None = None
+        self._file_bytes = 0
+
+    def __contains__(self, id: ChunkId) -> bool:
+        """Return whether a chunk is kept here."""
+        return id in self._memory or id in self._places
+
+    def add(self, data: bytes | memoryview) -> ChunkId:
+        """Keep a chunk."""
+        id = chunk_id(data)
+        with self._lock:
+            if id in self:
+                return id
+            if self._memory_bytes + len(data) <= _MEMORY_BYTES:
+                self._memory[id] = bytes(data)
+                self._memory_bytes += len(data)
+                return id
+            file = self._opened()
+            file.write(data)
+            self._places[id] = self._file_bytes, len(data)
+            self._file_bytes += len(data)
+        return id
+
+    def add_many(self, pieces: Sequence[bytes | memoryview]) -> list[ChunkId]:
+        """Keep several chunks."""
+        return [self.add(piece) for piece in pieces]
+
+    def read(self, id: ChunkId) -> bytes:
+        """Return a chunk's bytes, from here or from the store."""
+        data = self._memory.get(id)
+        if data is not None:
+            return data
+        place = self._places.get(id)
+        if place is None or self._file is None:
+            return self._store.read(id)
+        return os.pread(self._file.fileno(), place[1], place[0])
+
+    def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
+        """Yield the bytes of each chunk, in the order of ``ids``."""
+        for here, group in groupby(ids, self.__contains__):
+            if here:
+                yield from map(self.read, group)
+            else:
+                yield from self._store.read_many(group)
+
+    def prefetch(self, ids: Iterable[ChunkId]) -> None:
+        """Load chunks into the store's cache that will be read soon."""
+        self._store.prefetch([id for id in ids if id not in self])
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # see below
+            weakref.finalize(self, self._file.close)
+        return self._file
