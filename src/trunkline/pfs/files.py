@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import commits, repos
+from trunkline.meta import chunks, commits, repos
 from trunkline.model import names, paths
 from trunkline.model.leases import Lease
 from trunkline.pfs import resolve
