@@ -65,6 +65,6 @@ class Preview:
                 yield datum_rows.decode(key, value)
 
     def _items(self, leaf: PfsInput) -> Iterator[datums.ItemRef]:
-        tree = self._heads[datums.leaf_key(leaf)].tree
-        for entry in storage_files.glob(self._versions.trees, tree, compile_glob(leaf.glob)):
+        head = self._heads[datums.leaf_key(leaf)]
+        for entry in storage_files.glob(head.trees, head.tree, compile_glob(leaf.glob)):
             yield plan.item(leaf, entry)
