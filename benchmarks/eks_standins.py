@@ -5,7 +5,7 @@ AWS and the rule of the peer wait for passes ``SPEED`` times as fast as it would
 30 seconds between Pachyderm's looks take 6. What is ours (processes that start, datums that are handed in) is not
 sped up, so that our overheads weigh five times as much here as they would.
 
-The peer is the rule that ``rehearsal`` describes, in the very same server in the place of ``policy.decide``: whatever
+The peer is the rule that ``simulation`` describes, in the very same server in the place of ``policy.decide``: whatever
 else differs between the two systems is not measured.
 
 Needs root and the folder named by KUBEBUILDER_ASSETS, as ``scripts/test-kubernetes`` does; says so otherwise.
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import common
-from rehearsal import PachydermRule
+from simulation import PachydermRule
 
 from trunkline.rpc.gen import pps_pb2
 from trunkline.scaling import policy

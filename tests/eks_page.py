@@ -1,7 +1,7 @@
 """The commands of docs/eks.md: where each is run, and a folder like a clone to run them in.
 
 Four tests share it, because the page needs four worlds: nothing at all, an AWS account, a cluster, and a server
-that rehearses Fargate. ``tests/house`` sees to it that no command is left out.
+that simulates Fargate. ``tests/house`` sees to it that no command is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: Where a command is run, by how it begins; the first that fits.
 _PLACES = (
     ("trunkline demo", "demo"),
-    ("trunkline serve", "rehearsal"),
+    ("trunkline serve", "simulation"),
     ("trunkline fargate plan", "offline"),
     ("trunkline fargate render", "offline"),
     ("trunkline nodes", "offline"),
@@ -28,7 +28,7 @@ _PLACES = (
     ("trunkline fargate", "account"),
     ("kubectl ", "cluster"),
     ("helm ", "cluster"),
-    ("trunkline ", "rehearsal"),
+    ("trunkline ", "simulation"),
 )
 
 

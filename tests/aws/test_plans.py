@@ -148,14 +148,14 @@ def test_profiles_of_the_cluster_decide_when_they_are_given(run, tmp_path):
 
     code, planned = plan(run, "--profiles", "p.yaml", metadata={"labels": {"node": "ec2"}})
     assert code == exit_codes.FAILURE
-    assert 'which wants label node="f*" where the pod has node="ec2"' in planned["profile"]["sentence"]
+    assert 'which requires label node="f*" where the pod has node="ec2"' in planned["profile"]["sentence"]
 
 
 def test_a_pipeline_without_labels_is_taken_by_no_profile_of_ours(run):
     code, planned = plan(run, metadata={"labels": {}})
 
     assert code == exit_codes.FAILURE
-    assert "make one with: trunkline fargate apply" in planned["profile"]["sentence"]
+    assert "create one with: trunkline fargate apply" in planned["profile"]["sentence"]
 
 
 def test_a_quota_that_is_too_small_is_told_before_it_is_reached(run):

@@ -88,7 +88,7 @@ def inner() -> Inner:
 
 @pytest.fixture
 def fleet(inner: Inner, clock: Clock) -> SimulatedFleet:
-    return SimulatedFleet(inner, "rehearsal", 50.0, lambda _spec: StartupScenario(), clock)
+    return SimulatedFleet(inner, "simulation", 50.0, lambda _spec: StartupScenario(), clock)
 
 
 def test_a_worker_waits_through_its_act_and_runs_then(
@@ -165,7 +165,7 @@ def test_a_worker_for_which_there_is_no_machine_is_refused(inner: Inner, clock: 
     def refuse(_spec: WorkerSpec) -> StartupScenario:
         raise InvalidArgument("no machine is that large; ask for less")
 
-    fleet = SimulatedFleet(inner, "rehearsal", 50.0, refuse, clock)
+    fleet = SimulatedFleet(inner, "simulation", 50.0, refuse, clock)
 
     for ask in (fleet.check, fleet.start):
         with pytest.raises(InvalidArgument, match="no machine is that large"):

@@ -1,4 +1,4 @@
-"""docs/eks.md: its pipeline commands, in order, against the rehearsal that the page starts."""
+"""docs/eks.md: its pipeline commands, in order, against the simulation that the page starts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
     """Where the server of the page answers."""
-    (serve,) = (one for one in commands("rehearsal") if one.startswith("trunkline serve"))
+    (serve,) = (one for one in commands("simulation") if one.startswith("trunkline serve"))
     environment = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     command = ["bash", "-c", f"exec {serve} --listen 127.0.0.1:0"]
     with subprocess.Popen(
@@ -58,7 +58,7 @@ def address(folder: Path) -> Iterator[str]:
 
 def test_pods_wait_machines_come_work_and_go_as_the_page_says(folder: Path, address: str) -> None:
     said: dict[str, list[str]] = {}
-    for command in commands("rehearsal"):
+    for command in commands("simulation"):
         if command.startswith("trunkline serve"):
             continue
         done = run(command, folder, PACHD_ADDRESS=address)

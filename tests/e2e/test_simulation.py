@@ -1,4 +1,4 @@
-"""Fargate rehearsed: real pipelines and workers, acted machines; what people see while they wait, and the bill."""
+"""Fargate simulated: real pipelines and workers, simulated machines; what people see while they wait, and the bill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKERS = 5
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    options = ("--rehearse", "fargate", "--speed", str(SPEED))
+    options = ("--simulate", "fargate", "--speed", str(SPEED))
     server = Server(tmp_path / "data", options=options).start()
     yield server
     server.close()

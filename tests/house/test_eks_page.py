@@ -130,8 +130,8 @@ def test_the_sentences_of_the_page_are_those_that_the_code_says():
     code = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences that are written in several pieces
     waits = PAGE.partition("| Sentence |")[2].partition("\n\n")[0].splitlines()[2:]
     wrong = PAGE.partition("## 9.")[2].splitlines()
-    told = [row.split("|")[1].partition(" (rehearsed")[0] for row in waits]
-    told += re.findall(r"\(rehearsed: \"([^\"]+)\"\)", PAGE)
+    told = [row.split("|")[1].partition(" (simulated")[0] for row in waits]
+    told += re.findall(r"\(simulated: \"([^\"]+)\"\)", PAGE)
     seen = [row.split("|")[1] for row in wrong if row.startswith("| ")][1:]
     told += [text for cell in seen for text in re.findall(r'"([^"]+)"', cell)]
 

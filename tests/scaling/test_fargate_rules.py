@@ -36,7 +36,7 @@ def test_a_plain_pod_breaks_no_rule():
     [
         ("privileged", pod(container={"privileged": True}), 'container "user" is privileged'),
         ("gpu", pod(container={"devices": ("nvidia.com/gpu",)}), "asks for nvidia.com/gpu"),
-        ("daemon-set", pod(owner="DaemonSet"), "a DaemonSet wants a pod on every node"),
+        ("daemon-set", pod(owner="DaemonSet"), "a DaemonSet needs a pod on every node"),
         ("host-network", pod(host_network=True), "hostNetwork is set"),
         ("host-port", pod(container={"host_ports": (80, 443)}), "asks for hostPort 80, 443"),
         ("host-path", pod(volumes=(Volume(name="d", kind="hostPath"),)), 'volume "d" is a hostPath'),
@@ -57,10 +57,10 @@ def test_a_plain_pod_breaks_no_rule():
             "ask for 121 GiB of memory together, and Fargate's largest machine leaves 119.8",
         ),
         ("storage", pod(container={"requests": storage(160)}), "ask for 160 GiB of ephemeral storage"),
-        ("processor-kind", pod(node_selector={"kubernetes.io/arch": "arm64"}), "wants arm64 processors"),
+        ("processor-kind", pod(node_selector={"kubernetes.io/arch": "arm64"}), "selects arm64 processors"),
         ("processor-kind", pod(node_selector={"kubernetes.io/os": "windows"}), "runs Linux only"),
-        ("spot", pod(node_selector={"karpenter.sh/capacity-type": "spot"}), "wants Spot machines"),
-        ("spot", pod(node_selector={"eks.amazonaws.com/capacityType": "SPOT"}), "wants Spot machines"),
+        ("spot", pod(node_selector={"karpenter.sh/capacity-type": "spot"}), "selects Spot machines"),
+        ("spot", pod(node_selector={"eks.amazonaws.com/capacityType": "SPOT"}), "selects Spot machines"),
         ("node-selector", pod(node_selector={"disk": "ssd"}), "disk=ssd matches no Fargate node"),
     ],
 )

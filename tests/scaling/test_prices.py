@@ -80,9 +80,9 @@ def test_storage_without_a_price_says_so():
 @pytest.mark.parametrize(
     ("overlay", "words"),
     [
-        ([], "is no price table"),
+        ([], "is not a price table"),
         ({"region": {}}, 'has the unknown field "region"'),
-        ({"regions": []}, "is no price table"),
+        ({"regions": []}, "is not a price table"),
         ({"regions": {"x": {"lambda": {}}}}, "may hold fargate and ec2"),
         ({"regions": {"x": {"fargate": 1}}}, "holds no prices"),
         ({"regions": {"x": {"fargate": {"cpu": 1}}}}, "may hold vcpu, gb and storage_gb"),
@@ -90,7 +90,7 @@ def test_storage_without_a_price_says_so():
         ({"regions": {"x": {"fargate": {"vcpu": -1}}}}, "fargate.vcpu is -1"),
         ({"regions": {"x": {"ec2": {"m5": True}}}}, "ec2.m5 is True"),
         ({"spot_share": 2}, "spot_share is 2"),
-        ({"as_of": 2026}, "as_of is 2026; write a text"),
+        ({"as_of": 2026}, "as_of is 2026; write a string"),
         ({"regions": {"us-east-9": {"fargate": {"vcpu": 1}}}}, "has no gb; add it"),
     ],
 )

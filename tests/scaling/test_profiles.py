@@ -114,14 +114,14 @@ def test_a_pinned_profile_that_does_not_match_takes_nothing_and_the_reason_is_to
     chosen = choose(profiles, pod(labels={"eks.amazonaws.com/fargate-profile": "b"}))
 
     assert chosen.profile is None
-    assert 'wants namespace "elsewhere" where the pod is in "default"' in chosen.sentence
+    assert 'requires namespace "elsewhere" where the pod is in "default"' in chosen.sentence
 
 
 def test_a_pinned_profile_that_does_not_exist_is_told_with_those_that_do():
     chosen = choose([profile("a", selector("x"))], pod(labels={"eks.amazonaws.com/fargate-profile": "b"}))
 
     assert chosen.profile is None
-    assert 'profile "b", which does not exist; there is: a' in chosen.sentence
+    assert 'profile "b", which does not exist; the cluster has: a' in chosen.sentence
 
 
 @pytest.mark.parametrize("place", ["labels", "annotations"])
@@ -144,7 +144,7 @@ def test_what_matches_nothing_is_told_what_the_nearest_profile_wants():
 
     assert chosen.profile is None
     assert chosen.sentence == (
-        'no Fargate profile takes it; the nearest is "near", which wants label node="fargate" where the pod has '
+        'no Fargate profile takes it; the nearest is "near", which requires label node="fargate" where the pod has '
         'node="farget"'
     )
 

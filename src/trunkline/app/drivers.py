@@ -96,19 +96,21 @@ def fleet(
         processes = ProcessFleet(
             settings.advertise or address, folder, images, settings.capacity_memory, supervisor, hidden
         )
-        return _rehearsed(processes, settings) if settings.rehearse else processes
-    if settings.rehearse:
-        raise errors.InvalidArgument("--rehearse acts machines for processes; leave --fleet kubernetes out")
+        return _simulated(processes, settings) if settings.simulate else processes
+    if settings.simulate:
+        raise errors.InvalidArgument(
+            "--simulate needs workers that are processes; leave out --fleet kubernetes"
+        )
     if settings.fleet == "kubernetes":
         return _kubernetes(settings, address, cluster_id)
     raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes or kubernetes")
 
 
-def _rehearsed(fleet: Fleet, settings: Settings) -> Fleet:
-    from trunkline.app.simulation import rehearsed
+def _simulated(fleet: Fleet, settings: Settings) -> Fleet:
+    from trunkline.app.simulation import simulated
 
     try:
-        return rehearsed(fleet, settings.rehearse, settings.speed, SystemClock())
+        return simulated(fleet, settings.simulate, settings.speed, SystemClock())
     except BaseException:
         fleet.close(0.0)
         raise

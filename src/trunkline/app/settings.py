@@ -24,9 +24,9 @@ class Settings:
     store: str = ""
     #: Where workers run: processes or kubernetes.
     fleet: str = "processes"
-    #: What machines are acted for workers: fargate, or empty for none. Processes only.
-    rehearse: str = ""
-    #: Seconds of the act that pass in a second.
+    #: Whose machines are simulated for workers: fargate, or empty for none. Processes only.
+    simulate: str = ""
+    #: Seconds of the simulation that pass in a second.
     speed: float = 1.0
     #: HOST:PORT under which workers elsewhere reach this server; empty for where it listens.
     advertise: str = ""

@@ -1,7 +1,7 @@
-"""What a rehearsal of Fargate acts: how long each part of a start takes, and which machine a worker gets.
+"""The simulation of Fargate: how long each part of a start takes, and which machine a worker gets.
 
 The machine is what ``scaling.fargate`` gives the worker's pod; the times are those that plans count with
-(``scaling.placement``), spread by chance. Only the wait is acted: the worker behind it is real.
+(``scaling.placement``), multiplied by a random factor. Only the wait is simulated; the worker is real.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from trunkline.model.workers import WorkerSpec
     from trunkline.ports import Clock, Fleet
 
-REGION = "us-east-1"  # the region whose prices are acted
+REGION = "us-east-1"  # the region whose prices apply
 #: Standard deviation of the logarithm of a start's time: two of three starts are within a quarter of the usual
 #: one. An assumption; the provider publishes none.
 SIGMA = 0.25
-SCHEDULED = 2.0  # seconds until fargate-scheduler has taken a pod
+SCHEDULED = 2.0  # seconds until fargate-scheduler has accepted a pod
 
 
 @dataclass(frozen=True, slots=True)
-class FargateAct:
+class FargateScenario:
     """Implements ``drivers.fleets.simulated.StartupScenario``."""
 
     waits: tuple[tuple[float, str], ...]
@@ -38,16 +38,16 @@ class FargateAct:
     machine: Machine
 
 
-class FargateActing:
-    """Thinks out one act after the other; the same seed gives the same acts."""
+class FargateScenarios:
+    """Makes one scenario after the other; the same seed gives the same scenarios."""
 
     def __init__(self, speed: float, seed: int) -> None:
         self._speed = speed
         self._random = random.Random(seed)
         self._number = 0
 
-    def __call__(self, spec: WorkerSpec) -> FargateAct:
-        """Return the act for a worker.
+    def __call__(self, spec: WorkerSpec) -> FargateScenario:
+        """Return the scenario for a worker.
 
         Raises:
             InvalidArgument: Fargate has no machine that large.
@@ -62,7 +62,7 @@ class FargateActing:
         usual = placement.fargate_start_up()
         scale = math.exp(self._random.gauss(0.0, SIGMA)) / self._speed
         address = f"10-0-{self._number // 250}-{self._number % 250 + 4}"
-        return FargateAct(
+        return FargateScenario(
             waits=(
                 (SCHEDULED * scale, "fargate-scheduler looks for a machine for it"),
                 (usual.machine * scale, "Fargate starts a machine for it"),
@@ -82,15 +82,21 @@ class FargateActing:
         )
 
 
-def rehearsed(fleet: Fleet, act: str, speed: float, clock: Clock) -> Fleet:
-    """Let the workers of a fleet wait for acted machines.
+def simulated(fleet: Fleet, provider: str, speed: float, clock: Clock) -> Fleet:
+    """Let the workers of a fleet wait for simulated machines.
+
+    Args:
+        fleet: runs the workers.
+        provider: whose machines are simulated; only ``fargate`` is known.
+        speed: seconds of the simulation that pass in a second.
+        clock: the time.
 
     Raises:
-        InvalidArgument: there is no such act, or time would stand still.
+        InvalidArgument: the provider is unknown, or the speed is not above 0.
     """
-    if act != "fargate":
-        raise errors.InvalidArgument(f"--rehearse {act!r} is not known; use fargate")
+    if provider != "fargate":
+        raise errors.InvalidArgument(f"--simulate {provider!r} is not supported; use fargate")
     if not speed > 0:
-        raise errors.InvalidArgument(f"--speed {speed:g} would let time stand still; give a number above 0")
+        raise errors.InvalidArgument(f"--speed {speed:g} is not a valid speed; use a number above 0")
     usual = placement.fargate_start_up().seconds / speed
-    return SimulatedFleet(fleet, "rehearsed fargate", usual, FargateActing(speed, seed=1), clock)
+    return SimulatedFleet(fleet, "simulated fargate", usual, FargateScenarios(speed, seed=1), clock)

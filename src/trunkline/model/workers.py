@@ -93,7 +93,7 @@ class Machine:
     #: Seconds since the epoch.
     created: float = 0.0
     ready: bool = True
-    #: Only acted, by a rehearsal: nobody pays for it.
+    #: Simulated: nobody pays for it.
     pretended: bool = False
-    #: Seconds of its life that pass in a second; a rehearsal may run faster.
+    #: Seconds of its life that pass in a second; a simulation may run faster.
     speed: float = 1.0

@@ -1,4 +1,4 @@
-"""Which machine Fargate gives a pod: its size, its storage, and the size just below that costs much less.
+"""Which machine Fargate gives a pod: its size, its storage, and the slightly smaller request that costs much less.
 
 Fargate adds 256 MB to what a pod requests and rounds up to the nearest of a few legal pairs of processors and
 memory. Source: "Understand Fargate Pod configuration details", Amazon EKS user guide, read in December 2024;
@@ -32,15 +32,15 @@ GRID: tuple[tuple[int, tuple[float, ...]], ...] = (
 LARGEST_CPU_MILLIS = GRID[-1][0]
 LARGEST_MEMORY = int(GRID[-1][1][-1] * GIB) - OVERHEAD  # bytes that a pod can request
 
-#: Storage of a pod, in GiB: what it has without asking, and the most it can have. Asking for n provisions
+#: Storage of a pod, in GiB: what it has without requesting any, and the most it can have. Requesting n provisions
 #: n * 1.1 + 5, the page's example being 100 and 115.
 STORAGE, MOST_STORAGE = 20.0, 175.0
 _STORAGE_FACTOR, _STORAGE_ADDED = 1.1, 5.0
 MOST_REQUESTED_STORAGE = (MOST_STORAGE - _STORAGE_ADDED) / _STORAGE_FACTOR  # GiB
 
-#: A smaller size is worth a word when it takes at most this much less of a request and saves this much money.
+#: A smaller size is mentioned when it needs at most this much less of a request and saves this much money.
 _NEAR_MEMORY = 512 * MIB  # bytes; the overhead alone is half of it
-_NEAR_SHARE = 0.1  # of the request: a tenth more or less is within what people guess anyway
+_NEAR_SHARE = 0.1  # of the request: a tenth is within the accuracy of most requests
 _WORTH_SAVING = 0.15  # of the price; steps within a row are below 15 % from 1 vCPU on, cliffs are above 35 %
 #: List prices by which sizes are compared when no region's prices are given; the ratio of the two rates is
 #: the same in every region of the table.
@@ -69,7 +69,7 @@ class Cliff:
     """A size that a slightly smaller request would get, for much less money."""
 
     size: Size
-    #: How much less to ask for; one of the two is 0.
+    #: How much less to request; one of the two is 0.
     less_cpu_millis: int
     less_memory: int  # bytes
     #: Share of the price that is saved, 0 to 1.
@@ -138,7 +138,7 @@ def fit(pod: Pod, prices: Prices | None = None) -> Fit | None:
 
 
 def _cliff(size: Size, cpu: int, memory: int, prices: Prices | None) -> Cliff | None:
-    """Return the nearest size that is worth it, asking for less of one thing only."""
+    """Return the nearest size that saves enough, requesting less of one thing only."""
 
     def price(size: Size) -> float:
         if prices is None:
@@ -146,14 +146,14 @@ def _cliff(size: Size, cpu: int, memory: int, prices: Prices | None) -> Cliff | 
         return prices.fargate_hour(size.vcpu, size.gb)
 
     requested = memory - OVERHEAD
-    found = []
+    candidates = []
     for row, choices in GRID:
         for gb in choices:
             less_cpu, less_memory = max(0, cpu - row), max(0, memory - int(gb * GIB))
             near_cpu = less_cpu <= _NEAR_SHARE * cpu
             near_memory = less_memory <= max(_NEAR_MEMORY, _NEAR_SHARE * requested)
             saving = 1 - price(Size(row, gb)) / price(size)
-            # What is left to the pod must be a request still, not nothing.
+            # What remains must still be a request, not nothing.
             if (
                 bool(less_cpu) != bool(less_memory)
                 and near_cpu
@@ -161,13 +161,13 @@ def _cliff(size: Size, cpu: int, memory: int, prices: Prices | None) -> Cliff | 
                 and less_memory < requested
                 and saving >= _WORTH_SAVING
             ):
-                given_up = less_memory / requested if less_memory else less_cpu / cpu
+                share = less_memory / requested if less_memory else less_cpu / cpu
                 cliff = Cliff(
                     size=Size(row, gb), less_cpu_millis=less_cpu, less_memory=less_memory, saving=saving
                 )
-                found.append((given_up, -saving, cliff))
-    # The one that takes least: whoever can give up more finds the next one by asking again.
-    return min(found, key=lambda one: one[:2])[2] if found else None
+                candidates.append((share, -saving, cliff))
+    # The one that needs the smallest change; a second plan shows the next one.
+    return min(candidates, key=lambda each: each[:2])[2] if candidates else None
 
 
 # Launching many ---------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _cliff(size: Size, cpu: int, memory: int, prices: Prices | None) -> Cliff | 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """How fast and how far an account may go, in one region. Accounts differ; these can be raised by asking.
+    """How many pods an account may launch in one region, and how fast. Accounts differ; AWS raises them on request.
 
     The rates are those of an account that uses Fargate by EKS alone ("Fargate service quotas", read in
     December 2024: 20 pods at once, then 20 per second; with ECS beside it the burst is 100).
@@ -190,7 +190,7 @@ class Quota:
 
 
 def ramp_seconds(pods: int, quota: Quota) -> float:
-    """Return the seconds until the last of so many pods asked for at once may start launching.
+    """Return the seconds until the last of so many pods requested at once may start launching.
 
     >>> ramp_seconds(20, Quota()), ramp_seconds(120, Quota())
     (0.0, 5.0)

@@ -1,4 +1,4 @@
-"""What Fargate refuses in a pod, ignores or makes dear: one rule, one sentence with its reason.
+"""What Fargate refuses or ignores in a pod, or makes expensive: one rule, one sentence with its reason.
 
 Sources: "Fargate considerations" and "Understand Fargate Pod configuration details" in the Amazon EKS user
 guide, read in December 2024; what Fargate's scheduler says of a pod it refuses ("Pod not supported on
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Weight = Literal["refused", "warning", "advice"]
 
 _VOLUMES = frozenset({"emptyDir", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim"})
-#: Labels that a Fargate node has, and the values that can be asked for; None is any.
+#: Labels that a Fargate node has, and the values that can be selected; None is any.
 _NODE_LABELS: dict[str, frozenset[str] | None] = {
     COMPUTE_TYPE: frozenset({"fargate"}),
     "kubernetes.io/arch": frozenset({"amd64"}),
@@ -45,18 +45,18 @@ class Finding:
 
 
 def findings(pod: Pod) -> list[Finding]:
-    """Return what is to be said about a pod on Fargate, refusals first.
+    """Return the rules that a pod breaks on Fargate, refusals first.
 
     Args:
         pod: as it is sent to the cluster.
     """
-    found = [
+    broken = [
         Finding(weight=weight, rule=rule.__name__.strip("_").replace("_", "-"), sentence=sentence)
         for rule in _RULES
         for weight, sentence in rule(pod)
     ]
     order = ("refused", "warning", "advice")
-    return sorted(found, key=lambda finding: order.index(finding.weight))
+    return sorted(broken, key=lambda finding: order.index(finding.weight))
 
 
 def _all(pod: Pod) -> tuple[Container, ...]:
@@ -90,7 +90,7 @@ def _daemon_set(pod: Pod) -> Iterator[tuple[Weight, str]]:
     if pod.owner == "DaemonSet":
         yield (
             "refused",
-            "a DaemonSet wants a pod on every node, and a Fargate node has room for the one pod it was made for; "
+            "a DaemonSet needs a pod on every node, and a Fargate node has room for the one pod it was made for; "
             "make it a sidecar container of the pods that need it",
         )
 
@@ -99,7 +99,7 @@ def _host_network(pod: Pod) -> Iterator[tuple[Weight, str]]:
     if pod.host_network:
         yield (
             "refused",
-            "hostNetwork is set, and Fargate does not lend its machine's network; remove it, every pod there has "
+            "hostNetwork is set, and Fargate does not share its machine's network; remove it, every pod there has "
             "an address of its own",
         )
 
@@ -111,7 +111,7 @@ def _host_port(pod: Pod) -> Iterator[tuple[Weight, str]]:
             yield (
                 "refused",
                 f'container "{container.name}" asks for hostPort {ports}, which Fargate refuses; use containerPort, '
-                "the pod has its machine's address to itself",
+                "the pod does not share its machine's address",
             )
 
 
@@ -120,7 +120,7 @@ def _host_path(pod: Pod) -> Iterator[tuple[Weight, str]]:
         if volume.kind == "hostPath":
             yield (
                 "refused",
-                f'volume "{volume.name}" is a hostPath, and Fargate does not lend its machine\'s folders; use an '
+                f'volume "{volume.name}" is a hostPath, and Fargate does not share its machine\'s folders; use an '
                 "emptyDir",
             )
 
@@ -177,11 +177,11 @@ def _processor_kind(pod: Pod) -> Iterator[tuple[Weight, str]]:
     if architecture not in (None, "amd64"):
         yield (
             "refused",
-            f"it wants {architecture} processors, and EKS on Fargate has x86 only; build the image for amd64 or run "
+            f"it selects {architecture} processors, and EKS on Fargate has x86 only; build the image for amd64 or run "
             "it on a node group",
         )
     if system not in (None, "linux"):
-        yield "refused", f"it wants {system}, and EKS on Fargate runs Linux only; run it on a node group"
+        yield "refused", f"it selects {system}, and EKS on Fargate runs Linux only; run it on a node group"
 
 
 def _spot(pod: Pod) -> Iterator[tuple[Weight, str]]:
@@ -189,15 +189,15 @@ def _spot(pod: Pod) -> Iterator[tuple[Weight, str]]:
         if pod.node_selector.get(key, "").lower() == "spot":
             yield (
                 "refused",
-                f"it wants Spot machines ({key}), and EKS on Fargate has none; remove the node selector or run it on "
+                f"it selects Spot machines ({key}), and EKS on Fargate has none; remove the node selector or run it on "
                 "a node group",
             )
 
 
 def _node_selector(pod: Pod) -> Iterator[tuple[Weight, str]]:
-    spoken_for = ("kubernetes.io/arch", "kubernetes.io/os")
+    has_own_rule = ("kubernetes.io/arch", "kubernetes.io/os")
     for key, value in pod.node_selector.items():
-        if key in spoken_for or (value.lower() == "spot"):
+        if key in has_own_rule or (value.lower() == "spot"):
             continue
         allowed = _NODE_LABELS.get(key, frozenset())
         if allowed is not None and value not in allowed:
@@ -208,7 +208,7 @@ def _node_selector(pod: Pod) -> Iterator[tuple[Weight, str]]:
             )
 
 
-# What surprises ---------------------------------------------------------------------------------------------
+# What is unexpected -----------------------------------------------------------------------------------------
 
 
 def _unset_requests(pod: Pod) -> Iterator[tuple[Weight, str]]:
@@ -232,7 +232,7 @@ def _unset_requests(pod: Pod) -> Iterator[tuple[Weight, str]]:
             yield (
                 "warning",
                 f'container "{container.name}" requests no {" and no ".join(missing)}: it counts as 0 in the size of '
-                "the machine and lives on what the others leave; set it",
+                "the machine and uses what the others leave; set it",
             )
 
 
@@ -250,7 +250,7 @@ def _limits(pod: Pod) -> Iterator[tuple[Weight, str]]:
             yield (
                 "warning",
                 f'container "{container.name}" has a limit of {" and ".join(wrong)} above its request: Fargate sizes '
-                "by the request and nothing can be borrowed beyond it; set limits equal to requests",
+                "by the request, and more than that does not exist; set limits equal to requests",
             )
 
 
@@ -313,7 +313,7 @@ def _cliff(pod: Pod) -> Iterator[tuple[Weight, str]]:
 
 
 def gib(amount: float) -> str:
-    """Return bytes as GiB, exact to the MiB that matters."""
+    """Return bytes as GiB, rounded to a MiB."""
     return f"{round(amount / MIB) / 1024:.4g}"
 
 

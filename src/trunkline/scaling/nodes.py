@@ -1,6 +1,6 @@
-"""Which machines of EC2 workers fill without waste.
+"""Which EC2 machines fit workers with little waste.
 
-A node has less for pods than its type promises: the kubelet keeps some for itself and the system, and every
+A node has less for pods than its type promises: the kubelet reserves some for itself and the system, and every
 node runs the cluster's DaemonSets. What is left is divided by what a worker requests. Sources: the memory and
 processor reserve is that of the EKS node images (awslabs/amazon-eks-ami, ``get_memory_mebibytes_to_reserve``
 and ``get_cpu_millicores_to_reserve``); the hypervisor's share of memory is Karpenter's default
@@ -28,7 +28,7 @@ _EVICTION = 100 * MIB
 #: Share of the first, second, third and fourth, and of every further processor that is reserved.
 _CPU_RESERVE = (0.06, 0.01, 0.005, 0.005)
 _CPU_RESERVE_BEYOND = 0.0025
-#: What a smaller request may give up, as a share, to be worth a word.
+#: The largest reduction of a request that is suggested, as a share.
 _NEAR_SHARE = 0.1
 
 
@@ -70,12 +70,12 @@ class Tiling:
     #: What the machine has for workers.
     cpu_millis: int
     memory: int  # bytes
-    #: What they leave.
+    #: What workers leave unused.
     unused_cpu_millis: int
     unused_memory: int
     #: Which runs out first: cpu, memory or pods.
     bound: str
-    #: A request slightly smaller that would let one more worker in: what to ask for, None when there is none.
+    #: A slightly smaller request with which one more worker fits; None when there is none.
     smaller_cpu_millis: int | None
     smaller_memory: int | None
     #: US dollars per hour on demand, None when the table has no price for it.
@@ -110,19 +110,19 @@ def _types() -> tuple[InstanceType, ...]:
     }
     addresses = {2: (3, 10), 4: (4, 15), 8: (4, 15), 16: (8, 30), 32: (8, 30), 48: (8, 30), 64: (15, 50)}
     families = {"m5": 4, "m6i": 4, "m6a": 4, "m7i": 4, "c5": 2, "c6i": 2, "r6i": 8}
-    found = []
+    types = []
     for family, ratio in families.items():
         for size, vcpu in sizes.items():
             if family == "c5" and size in ("8xlarge", "16xlarge"):
-                continue  # there are none
+                continue  # these do not exist
             interfaces, each = addresses[vcpu]
             # One address of each interface is the node's own; two pods use the host's network (aws-node and
             # kube-proxy) and need none.
             pods = interfaces * (each - 1) + 2
-            found.append(
+            types.append(
                 InstanceType(name=f"{family}.{size}", vcpu=vcpu, memory=vcpu * ratio * GIB, pods=pods)
             )
-    return tuple(found)
+    return tuple(types)
 
 
 TYPES = _types()
@@ -134,7 +134,7 @@ def allocatable(type: InstanceType) -> tuple[int, int]:
     Returns:
         Thousandths of a processor, and bytes.
 
-    >>> [allocatable(one) for one in TYPES if one.name == "m5.xlarge"][0][0]
+    >>> [allocatable(each) for each in TYPES if each.name == "m5.xlarge"][0][0]
     3920
     """
     shares = [*_CPU_RESERVE[: type.vcpu], *[_CPU_RESERVE_BEYOND] * (type.vcpu - len(_CPU_RESERVE))]
@@ -146,7 +146,14 @@ def allocatable(type: InstanceType) -> tuple[int, int]:
 def tile(
     pod: Pod, type: InstanceType, prices: Prices | None = None, daemon_sets: DaemonSets | None = None
 ) -> Tiling:
-    """Return how many pods like ``pod`` a machine holds."""
+    """Return how many pods like ``pod`` a machine holds.
+
+    Args:
+        pod: the worker.
+        type: the machine.
+        prices: those of the region; without them the tiling has no price.
+        daemon_sets: what runs on every node; the defaults of a new cluster if None.
+    """
     daemon_sets = daemon_sets or DaemonSets()
     cpu, memory = allocatable(type)
     cpu, memory = cpu - daemon_sets.cpu_millis, memory - daemon_sets.memory
@@ -155,7 +162,7 @@ def tile(
         "memory": memory // pod.memory if pod.memory else type.pods,
         "pods": type.pods - daemon_sets.pods,
     }
-    bound = min(room, key=lambda one: room[one])
+    bound = min(room, key=lambda resource: room[resource])
     workers = max(0, room[bound])
     tiling = Tiling(
         type=type,
@@ -172,7 +179,7 @@ def tile(
     one_more = workers + 1
     if one_more > room["pods"]:
         return tiling
-    # Only what must shrink is shrunk; both may have to.
+    # Only the resource that prevents one more worker is reduced; that may be both.
     smaller_cpu = cpu // one_more if room["cpu"] < one_more else pod.cpu_millis
     smaller_memory = memory // one_more // MIB * MIB if room["memory"] < one_more else pod.memory
     if smaller_cpu < (1 - _NEAR_SHARE) * pod.cpu_millis or smaller_memory < (1 - _NEAR_SHARE) * pod.memory:
@@ -193,14 +200,23 @@ def tilings(
 ) -> list[Tiling]:
     """Return the machines that hold at least one pod, the cheapest for so many workers first.
 
-    A machine that many workers would fill is no bargain for a few. Without prices, those that leave least come
+    A machine that many workers fill may be expensive for a few. Without prices, those with the least waste come
     first.
+
+    Args:
+        pod: the worker.
+        prices: those of the region.
+        daemon_sets: what runs on every node.
+        types: the machines to choose from.
+        workers: how many are needed.
     """
-    found = [tile(pod, type, prices, daemon_sets) for type in types]
-    fitting = [tiling for tiling in found if tiling.workers and (prices is None or tiling.hour is not None)]
+    candidates = [tile(pod, type, prices, daemon_sets) for type in types]
+    fitting = [
+        tiling for tiling in candidates if tiling.workers and (prices is None or tiling.hour is not None)
+    ]
 
     def key(tiling: Tiling) -> tuple[float, float, int, str]:
-        # To the cent in ten thousand, so that families of one price are told apart by what they leave.
+        # Rounded, so that families of one price are ordered by what they leave unused.
         price = round(tiling.hour_of(workers) or 0.0, 4)
         return (price, tiling.waste, tiling.type.vcpu, tiling.type.name)
 

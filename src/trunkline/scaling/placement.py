@@ -1,12 +1,12 @@
-"""What one run takes and costs on Fargate, on a node group and on Karpenter's nodes, side by side.
+"""How long one run takes and what it costs on Fargate, on a node group and on Karpenter's nodes, side by side.
 
 Arithmetic over start-up, datum times and the price table, with the workers that ``policy.decide`` would
-start: the same policy that runs. A forecast is a value, so that what happened can be held against it.
+start: the server uses the same function. A forecast is a value, so that it can be compared with what happened.
 
-The model: all workers are asked for at once and come after one start-up; datums are dealt out evenly; a
-worker whose work is done stays idle as long as the policy keeps it and goes. On Fargate every worker pays for
-itself from its image download on. On nodes the machine is what is paid, from its boot until its autoscaler
-lets it go: that tail is most of the price of a short burst.
+The model: all workers are requested at once and are ready after one start-up; datums are divided evenly; a
+worker without work stays idle as long as the policy keeps it, then ends. On Fargate each worker is billed from
+its image download on. On nodes the machine is billed, from its boot until its autoscaler removes it: that tail
+is most of the price of a short burst.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trunkline.scaling.pods import Pod
     from trunkline.scaling.prices import Prices
 
-#: Seconds of a start-up while nothing is measured: until a machine is there, and the image on it. Fargate:
+#: Seconds of a start-up while nothing is measured: until a machine is ready, and until it has the image. Fargate:
 #: 30 to 45 s for the node (aws/containers-roadmap 649), about 50 in all with a small image. EC2: 45 to 100 s
 #: from pending to ready (aws/karpenter-provider-aws 3102 and 6128), the scan or the batch included.
 FARGATE_MACHINE = 38.0
@@ -50,7 +50,7 @@ CONSOLIDATE_AFTER = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One job of a pipeline, as far as time and money go."""
+    """One job of a pipeline, as needed for time and price."""
 
     pod: Pod
     #: The most workers, ``parallelism_spec.constant``.
@@ -62,18 +62,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartUp:
-    """The way of a worker from asked for to idle, in seconds."""
+    """The parts of a start of a worker, from its request until it is ready, in seconds."""
 
-    #: Until somebody decides to get a machine.
+    #: Until an autoscaler decides to add a machine.
     decision: float = 0.0
-    #: Until it is there.
+    #: Until it is ready.
     machine: float
     #: Until the image is on it and the worker runs; paid in any case.
     pull: float
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The sum of all parts."""
         return self.decision + self.machine + self.pull
 
 
@@ -128,7 +128,14 @@ def started(run: Run, start_up: StartUp) -> int:
 def on_fargate(
     run: Run, prices: Prices | None, start_up: StartUp | None = None, quota: Quota | None = None
 ) -> Forecast | None:
-    """Return what a run takes on Fargate, None when its pods do not fit there."""
+    """Return the forecast of a run on Fargate, None when its pods do not fit there.
+
+    Args:
+        run: the run.
+        prices: those of the region.
+        start_up: the parts of a start; the usual ones if None.
+        quota: the account's limits; those of a new account if None.
+    """
     fitting = fargate.fit(run.pod, prices)
     if fitting is None:
         return None
@@ -139,12 +146,12 @@ def on_fargate(
     if not workers:
         return None
     share, more = divmod(run.datums, workers)
-    linger = policy.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
+    idle_seconds = policy.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
     size = fitting.size
     hour = prices.fargate_hour(size.vcpu, size.gb, fitting.storage) if prices else None
     paid = dollars = 0.0
     for number, datums in ((more, share + 1), (workers - more, share)):
-        alive = start_up.pull + datums * run.seconds_per_datum + linger
+        alive = start_up.pull + datums * run.seconds_per_datum + idle_seconds
         paid += number * alive
         dollars += number * billed(alive, hour) if hour is not None else 0.0
     work = math.ceil(run.datums / workers) * run.seconds_per_datum
@@ -155,7 +162,7 @@ def on_fargate(
         machines=workers,
         seconds=start_up.seconds + fargate.ramp_seconds(workers, quota) + work,
         paid_seconds=paid,
-        tail_seconds=workers * linger,
+        tail_seconds=workers * idle_seconds,
         dollars=dollars if hour is not None else None,
     )
 
@@ -171,14 +178,14 @@ def on_nodes(
     daemon_sets: DaemonSets | None = None,
     types: Iterable[InstanceType] = TYPES,
 ) -> Forecast | None:
-    """Return what a run takes on the nodes that are cheapest for it, None when it fits none.
+    """Return the forecast of a run on the nodes that are cheapest for it, None when it fits none.
 
     Args:
         run: the run.
-        prices: those of the region; the tightest fit is taken when None.
-        karpenter: whose nodes they are: Karpenter's, or a group of Cluster Autoscaler's.
+        prices: those of the region; the one with the least waste is used when None.
+        karpenter: the nodes are Karpenter's; otherwise they are a group of Cluster Autoscaler's.
         image_gb: compressed size of the image.
-        unneeded: seconds that Cluster Autoscaler lets a node stand idle; Karpenter's are ``CONSOLIDATE_AFTER``.
+        unneeded: seconds after which Cluster Autoscaler removes an idle node; Karpenter's are ``CONSOLIDATE_AFTER``.
         spot: on Spot machines.
         daemon_sets: what runs on every node.
         types: those that may be used.
@@ -189,8 +196,8 @@ def on_nodes(
     if not workers:
         return None
     work = math.ceil(run.datums / workers) * run.seconds_per_datum
-    linger = policy.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
-    tail = linger + (CONSOLIDATE_AFTER + BATCH if karpenter else unneeded + SCAN)
+    idle_seconds = policy.keep_seconds(start_up.seconds, ()) if run.autoscaling else 0.0
+    tail = idle_seconds + (CONSOLIDATE_AFTER + BATCH if karpenter else unneeded + SCAN)
     alive = start_up.machine + start_up.pull + work + tail
 
     def forecast(tiling: Tiling) -> Forecast:
@@ -207,19 +214,21 @@ def on_nodes(
             dollars=None if hour is None else machines * billed(alive, hour),
             break_even=None
             if prices is None or hour is None
-            else _break_even(run.pod, prices, workers, machines * hour, alive - work, start_up.pull + linger),
+            else _break_even(
+                run.pod, prices, workers, machines * hour, alive - work, start_up.pull + idle_seconds
+            ),
         )
 
-    found = [forecast(tiling) for tiling in tilings(run.pod, prices, daemon_sets, types, workers)]
+    forecasts = [forecast(tiling) for tiling in tilings(run.pod, prices, daemon_sets, types, workers)]
     if prices is None:
-        return found[0] if found else None
-    return min(found, key=lambda one: (one.dollars or 0.0, one.machines, one.machine), default=None)
+        return forecasts[0] if forecasts else None
+    return min(forecasts, key=lambda each: (each.dollars or 0.0, each.machines, each.machine), default=None)
 
 
 def _break_even(
     pod: Pod, prices: Prices, workers: int, nodes_hour: float, around: float, around_pod: float
 ) -> float | None:
-    """Return from how many seconds of work on nodes are the cheaper ones.
+    """Return the seconds of work from which on nodes are cheaper.
 
     Args:
         pod: the worker.

@@ -1,8 +1,7 @@
-"""A pod as the rules of its future machine see it: what it asks for and what would keep machines from taking it.
+"""A pod as the rules of machines see it: what it requests, and what keeps it from running on a machine.
 
-Neutral on purpose: amounts are numbers, volumes and tolerations are what the rules ask about, nothing is a
-Kubernetes object. Who knows a pipeline spec or a manifest makes one (``aws.pods``); the rules here and in
-``fargate``, ``nodes`` and ``placement`` take nothing else.
+Amounts are numbers; volumes and tolerations have only what the rules need; nothing is a Kubernetes object.
+``aws.pods`` makes a pod from a manifest; the rules in ``fargate``, ``nodes`` and ``placement`` take nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ GIB = 1 << 30  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """What a container requests, or may take at most. None is not said, which is not the same as 0."""
+    """What a container requests, or may use at most. None is unset, which is not the same as 0."""
 
     #: Thousandths of a processor, as Kubernetes rounds them.
     cpu_millis: int | None = None
@@ -38,9 +37,9 @@ class Container:
     limits: Amounts = Amounts()
     privileged: bool = False
     host_ports: tuple[int, ...] = ()
-    #: Other resources it asks for, such as ``nvidia.com/gpu``.
+    #: Other resources that it requests, such as ``nvidia.com/gpu``.
     devices: tuple[str, ...] = ()
-    #: An init container that stays (``restartPolicy: Always``), which Kubernetes calls a native sidecar.
+    #: An init container that keeps running (``restartPolicy: Always``), which Kubernetes calls a native sidecar.
     stays: bool = False
 
 
@@ -78,12 +77,12 @@ class Pod:
     volumes: tuple[Volume, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     node_selector: Mapping[str, str] = field(default_factory=dict)
-    #: The placement wishes that it has: nodeAffinity, podAffinity, podAntiAffinity, topologySpreadConstraints.
+    #: The kinds of placement rules that it has: nodeAffinity, podAffinity, podAntiAffinity, topologySpreadConstraints.
     affinities: tuple[str, ...] = ()
     host_network: bool = False
     #: Kind of the object that made it, such as DaemonSet or Job; empty for one that was made by name.
     owner: str = ""
-    #: A Job's ``ttlSecondsAfterFinished``; None when it is not said.
+    #: A Job's ``ttlSecondsAfterFinished``; None when unset.
     seconds_kept_after_end: int | None = None
 
     @property
@@ -98,14 +97,14 @@ class Pod:
 
     @property
     def storage(self) -> int:
-        """Bytes of its machine's disk that it asks for."""
+        """Bytes of its machine's disk that it requests."""
         return self._needed(lambda amounts: amounts.storage or 0)
 
     def _needed(self, of: Callable[[Amounts], int]) -> int:
         """Return the larger of what runs together and what runs first.
 
-        An init container that stays runs beside every later one and beside the containers (KEP-753): it
-        counts in both. Fargate's page does not mention such containers; this is the careful reading.
+        An init container that keeps running runs beside every later one and beside the containers (KEP-753): it
+        counts in both. Fargate's page does not mention such containers; this is the cautious reading.
         """
         staying, first = 0, 0
         for container in self.init_containers:

@@ -1,9 +1,9 @@
 """List prices, as of a day: data, for ``prices`` to read.
 
-US dollars without taxes, Linux on x86. ``--prices FILE`` takes a JSON file of the same shape and lays it over
-this one, region by region. What a region lacks is not guessed: a plan says that it does not know.
+US dollars without taxes, Linux on x86. ``--prices FILE`` takes a JSON file of the same shape and merges it
+into this one, region by region. A price that is missing is not guessed: a plan says that it is unknown.
 
-They were noted from public pages that quote the price list, not read from the live list: check the regions
+They were copied from public pages that quote the price list, not read from the live list: check the regions
 that you pay for. Fargate: aws.amazon.com/fargate/pricing as quoted by vantage.sh and wring.co (March 2026);
 EC2: aws.amazon.com/ec2/pricing/on-demand as quoted by instances.vantage.sh. Sizes of a family cost in
 proportion to their processors, so that one price per family is enough.

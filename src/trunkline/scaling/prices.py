@@ -1,7 +1,7 @@
 """What machines cost: arithmetic over a dated price table, for one region.
 
 Fargate is billed per second from the start of the image download until the pod has ended, for at least a
-minute, by what was provisioned (not by what was asked for); storage only above 20 GB. EC2 is billed per
+minute, by what was provisioned (not by what was requested); storage only above 20 GB. EC2 is billed per
 second for at least a minute. Sources: aws.amazon.com/fargate/pricing, aws.amazon.com/ec2/pricing/on-demand.
 Taxes, savings plans, the cluster's own 0.10 USD per hour, disks of nodes and traffic are left out.
 """
@@ -44,14 +44,14 @@ class Prices:
         Args:
             vcpu: provisioned processors.
             gb: provisioned memory.
-            storage: provisioned storage in GB. What is above ``FREE_STORAGE`` counts nothing where its price
-                is unknown; ``storage_is_priced`` tells.
+            storage: provisioned storage in GB. What is above ``FREE_STORAGE`` costs nothing here if its price is
+                unknown; see ``storage_is_priced``.
         """
         extra = max(0.0, storage - FREE_STORAGE) * (self.storage_gb or 0.0)
         return vcpu * self.vcpu + gb * self.gb + extra
 
     def storage_is_priced(self, storage: float) -> bool:
-        """Tell whether ``fargate_hour`` is whole for that many GB of storage."""
+        """Return whether ``fargate_hour`` includes the price of that many GB of storage."""
         return self.storage_gb is not None or storage <= FREE_STORAGE
 
     def machine_hour(self, family: str, vcpu: float, *, spot: bool = False) -> float | None:
@@ -84,14 +84,14 @@ def prices(region: str, overlay: Mapping[str, Any] | None = None, where: str = "
     table: dict[str, Any] = TABLE
     if overlay is not None:
         table = _merged(table, _checked(overlay, where))
-    found = table["regions"].get(region)
-    if found is None or "fargate" not in found:
+    rates = table["regions"].get(region)
+    if rates is None or "fargate" not in rates:
         known = ", ".join(sorted(table["regions"]))
         raise NotFound(
             f'no prices for region "{region}" in the table of {table["as_of"]}, which has {known}; '
             f"give them with --prices FILE, or leave the region out to plan without prices"
         )
-    fargate = found["fargate"]
+    fargate = rates["fargate"]
     for rate in ("vcpu", "gb"):
         if rate not in fargate:
             raise InvalidArgument(f"{where}: regions.{region}.fargate has no {rate}; add it, in USD per hour")
@@ -102,7 +102,7 @@ def prices(region: str, overlay: Mapping[str, Any] | None = None, where: str = "
         vcpu=fargate["vcpu"],
         gb=fargate["gb"],
         storage_gb=fargate.get("storage_gb"),
-        families=found.get("ec2", {}),
+        families=rates.get("ec2", {}),
         spot_share=table["spot_share"],
     )
 
@@ -119,13 +119,13 @@ def _checked(overlay: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """Check the shape of a price file."""
     shape = 'write for example {"as_of": "2026-11", "regions": {"eu-west-1": {"fargate": {"vcpu": 0.04, "gb": 0.004}}}}'
     if not isinstance(overlay, dict) or not isinstance(overlay.get("regions", {}), dict):
-        raise InvalidArgument(f"{where} is no price table; {shape}")
+        raise InvalidArgument(f"{where} is not a price table; {shape}")
     unknown = sorted(set(overlay) - set(TABLE))
     if unknown:
         raise InvalidArgument(f'{where} has the unknown field "{unknown[0]}"; {shape}')
     for name in ("as_of", "source", "currency"):
         if not isinstance(overlay.get(name, ""), str):
-            raise InvalidArgument(f"{where}: {name} is {overlay[name]!r}; write a text, in quotes")
+            raise InvalidArgument(f"{where}: {name} is {overlay[name]!r}; write a string, in quotes")
     share = overlay.get("spot_share", 1.0)
     if not _is_price(share) or share > 1:
         raise InvalidArgument(f"{where}: spot_share is {share!r}; write a number from 0 to 1")

@@ -2,7 +2,7 @@
 
 A profile's selectors are alternatives; inside one, the namespace and every label must match. ``*`` stands for
 any characters, ``?`` for exactly one, in namespaces, label keys and label values; nothing else is special,
-a ``[`` least of all (which is why ``fnmatch`` will not do). When several profiles match, the first by name
+not even ``[`` (so ``fnmatch`` cannot be used). When several profiles match, the first by name
 wins. Source: "Define which Pods use AWS Fargate when launched", Amazon EKS user guide, read in December 2024.
 """
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from trunkline.scaling.pods import Pod
 
-#: Label by which a pod asks for one profile, and by which Fargate says which one it was.
+#: Label by which a pod selects one profile, and by which Fargate names the one that it used.
 PROFILE_LABEL = "eks.amazonaws.com/fargate-profile"
-#: Label or annotation by which a pod stays away from Fargate, with the value ``ec2``.
+#: Label or annotation that keeps a pod away from Fargate, with the value ``ec2``.
 COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 #: Beginning of the names that EKS keeps for itself.
 RESERVED = "eks-"
@@ -32,7 +32,7 @@ _LONGEST_KEY, _LONGEST_VALUE = 127, 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Quotas of EKS that a planner must know; all of them can be raised by asking, so none is a constant."""
+    """Quotas of EKS that a plan must respect. AWS raises all of them on request, so none is a constant."""
 
     selectors: int = 5
     labels: int = 5
@@ -53,7 +53,7 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A Fargate profile: which pods it takes. Its role and subnets are the affair of ``aws``."""
+    """A Fargate profile: which pods it takes. ``aws`` knows its role and subnets."""
 
     name: str
     selectors: tuple[Selector, ...]
@@ -81,7 +81,7 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 
 def matches_glob(glob: str, text: str) -> bool:
-    """Tell whether all of ``text`` matches.
+    """Return whether all of ``text`` matches.
 
     >>> matches_glob("team-*", "team-a"), matches_glob("team-?", "team-ab"), matches_glob("[ab]", "a")
     (True, False, False)
@@ -90,12 +90,12 @@ def matches_glob(glob: str, text: str) -> bool:
 
 
 def selects(selector: Selector, namespace: str, labels: Mapping[str, str]) -> bool:
-    """Tell whether a selector takes a pod of that namespace and those labels."""
+    """Return whether a selector takes a pod of that namespace and those labels."""
     return matches_glob(selector.namespace, namespace) and not _missing(selector, labels)
 
 
 def _missing(selector: Selector, labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the labels that the selector wants and the pod has not."""
+    """Return the labels that the selector requires and the pod does not have."""
     return [
         (key, value)
         for key, value in selector.labels
@@ -150,42 +150,39 @@ def _pinned(pinned: str, profiles: Sequence[Profile], matching: tuple[Profile, .
             )
             return Choice(profile=None, matching=matching, sentence=sentence)
     known = ", ".join(profile.name for profile in profiles) or "none"
-    sentence = (
-        f'its label {PROFILE_LABEL} asks for profile "{pinned}", which does not exist; there is: {known}'
-    )
+    sentence = f'its label {PROFILE_LABEL} asks for profile "{pinned}", which does not exist; the cluster has: {known}'
     return Choice(profile=None, matching=matching, sentence=sentence)
 
 
 def _why_none(profiles: Sequence[Profile], pod: Pod) -> str:
     if not profiles:
-        return "the cluster has no Fargate profile; make one with: trunkline fargate apply"
+        return "the cluster has no Fargate profile; create one with: trunkline fargate apply"
     return f"no Fargate profile takes it; the nearest is {_nearest(profiles, pod)}"
 
 
 def _nearest(profiles: Sequence[Profile], pod: Pod) -> str:
-    """Say what keeps the pod from the selector that it misses by least."""
-    found = []
+    """Return what the pod lacks for the selector that it matches best."""
+    candidates = []
     for profile in profiles:
         for selector in profile.selectors:
             elsewhere = not matches_glob(selector.namespace, pod.namespace)
             missing = _missing(selector, pod.labels)
-            found.append((10 * elsewhere + len(missing), profile.name, selector, missing, elsewhere))
-    _, name, _, missing, elsewhere = min(found, key=lambda one: one[:2])
-    selector = min(found, key=lambda one: one[:2])[2]
-    wants = []
+            candidates.append((10 * elsewhere + len(missing), profile.name, selector, missing, elsewhere))
+    _, name, selector, missing, elsewhere = min(candidates, key=lambda each: each[:2])
+    required = []
     if elsewhere:
-        wants.append(f'namespace "{selector.namespace}" where the pod is in "{pod.namespace}"')
+        required.append(f'namespace "{selector.namespace}" where the pod is in "{pod.namespace}"')
     for key, value in missing:
         has = f'has {key}="{pod.labels[key]}"' if key in pod.labels else "has no such label"
-        wants.append(f'label {key}="{value}" where the pod {has}')
-    return f'"{name}", which wants {" and ".join(wants)}'
+        required.append(f'label {key}="{value}" where the pod {has}')
+    return f'"{name}", which requires {" and ".join(required)}'
 
 
 def mistakes(profile: Profile, limits: Limits | None = None) -> list[str]:
     """Return a sentence for each rule of EKS that a profile breaks.
 
     Args:
-        profile: the profile as it shall be made.
+        profile: the profile as it is to be created.
         limits: the account's quotas; those of a new account if None.
     """
     limits = limits or Limits()
@@ -196,21 +193,21 @@ def mistakes(profile: Profile, limits: Limits | None = None) -> list[str]:
             f"{name} is not allowed; begin with a letter or digit and use letters, digits, - and _, 100 at most"
         )
     if profile.name.startswith(RESERVED):
-        wrong.append(f'{name} begins with "{RESERVED}", which EKS keeps for itself; choose another')
+        wrong.append(f'{name} begins with "{RESERVED}", which EKS reserves; choose another')
     if not profile.selectors:
         wrong.append(f'profile "{profile.name}" has no selector and would take no pod; name a namespace')
     if len(profile.selectors) > limits.selectors:
         wrong.append(
             f'profile "{profile.name}" has {len(profile.selectors)} selectors, the quota is {limits.selectors}; '
-            "make a second profile or ask AWS for more"
+            "make a second profile or ask AWS to raise the quota"
         )
     for position, selector in enumerate(profile.selectors):
         where = f'selector {position + 1} of profile "{profile.name}"'
         if not selector.namespace:
-            wrong.append(f"{where} names no namespace; add it, a selector cannot do without")
+            wrong.append(f"{where} names no namespace; add one, every selector needs it")
         if len(selector.labels) > limits.labels:
             wrong.append(
-                f"{where} has {len(selector.labels)} labels, the quota is {limits.labels}; keep those that matter"
+                f"{where} has {len(selector.labels)} labels, the quota is {limits.labels}; remove some"
             )
         for key, value in selector.labels:
             if not key or len(key) > _LONGEST_KEY:
@@ -223,19 +220,19 @@ def mistakes(profile: Profile, limits: Limits | None = None) -> list[str]:
 
 
 def takes_too_much(profile: Profile) -> list[str]:
-    """Return a warning for each selector that takes more pods than somebody is likely to mean."""
-    found = []
+    """Return a warning for each selector that takes more pods than is likely intended."""
+    warnings = []
     for selector in profile.selectors:
         if selector.labels:
             continue
         if not selector.namespace.strip("*"):
-            found.append(
+            warnings.append(
                 f'profile "{profile.name}" takes every pod of every namespace, those of kube-system included; '
                 "name a namespace and a label"
             )
         else:
-            found.append(
+            warnings.append(
                 f'profile "{profile.name}" takes every pod of namespace "{selector.namespace}", the server and '
                 "its database included, whose disks Fargate cannot attach; add a label such as node=fargate"
             )
-    return found
+    return warnings

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def fargate(invocation: Invocation) -> None:
-    """Rehearse the pipeline of pictures on AWS Fargate: real workers, pretended machines."""
+    """Run the pipeline of pictures on simulated machines of AWS Fargate, with real workers."""
     options = invocation.options
-    _become("rehearsal.py", "--speed", f"{options.speed:g}", *(["--keep"] if options.keep else []))
+    _become("simulation.py", "--speed", f"{options.speed:g}", *(["--keep"] if options.keep else []))
 
 
 def opencv(invocation: Invocation) -> None:

@@ -1,12 +1,12 @@
-"""Fargate rehearsed: how long jobs take, what is paid for them, and how near the plan was to it.
+"""Fargate simulated: how long jobs take, what is paid for them, and how near the plan was to it.
 
-The server, the pipelines and the workers are real; the machines are acted (``serve --rehearse fargate``). All times
+The server, the pipelines and the workers are real; the machines are simulated (``serve --simulate fargate``). All times
 are Fargate's: what was measured here times the speed, so that an overhead of 0.1 s here counts as 0.5 s there.
 The datums sleep, and so take the time that is said.
 
-The peer is Pachyderm's rule, described below, in the same server on the same acted machines: only
+The peer is Pachyderm's rule, described below, in the same server on the same simulated machines: only
 ``scaling.policy.decide`` is another function. Starts are all alike there (``SIGMA`` 0), so that one start-up s can
-be compared with; the plans are held against starts that are spread as the rehearsal spreads them.
+be compared with; the plans are held against starts that are spread as the simulation spreads them.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ def serve(rule: str, sigma: str, *arguments: str) -> int:
     return command_line(arguments)
 
 
-def rehearsed(speed: float, rule: str = "ours", sigma: float = 0.25):
-    """Return a server that rehearses Fargate."""
+def simulated(speed: float, rule: str = "ours", sigma: float = 0.25):
+    """Return a server that simulates Fargate."""
     program = (sys.executable, __file__, "serve", rule, str(sigma))
     return common.server(
-        "--rehearse", "fargate", "--speed", str(speed), "--capacity-memory", "64Gi", program=program
+        "--simulate", "fargate", "--speed", str(speed), "--capacity-memory", "64Gi", program=program
     )
 
 
@@ -149,7 +149,7 @@ class Chain:
 
 def chain(rule: str, sigma: float) -> Chain:
     """Run the article's chain from nothing."""
-    with rehearsed(SPEED, rule, sigma) as server:
+    with simulated(SPEED, rule, sigma) as server:
         make_chain(server)
         job, begun = commit(server, "images", [SECONDS] * DATUMS, SPEED)
         edges, whole = done(server, "edges", job) - begun, done(server, "montage", job) - begun
@@ -174,7 +174,7 @@ def make_chain(server: common.Server) -> None:
 
 def warm() -> tuple[float, int]:
     """Return how long a second batch takes that comes when the first is done, and the workers started for it."""
-    with rehearsed(SPEED, sigma=0.0) as server:
+    with simulated(SPEED, sigma=0.0) as server:
         make_chain(server)
         job, _ = commit(server, "images", [SECONDS] * DATUMS, SPEED)
         done(server, "edges", job)
@@ -228,7 +228,7 @@ def plan(folder: Path, seconds: list[float]) -> dict:
 
 def predictions() -> list[list[str]]:
     rows = []
-    with rehearsed(SPEED) as server:
+    with simulated(SPEED) as server:
         for number, (what, seconds) in enumerate(workloads()):
             name, source = f"work{number}", f"in{number}"
             server.create_repo(source)

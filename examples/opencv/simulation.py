@@ -1,4 +1,4 @@
-"""The story on AWS Fargate, rehearsed: the pipeline and its workers are real, the machines are only acted.
+"""The story on simulated machines of AWS Fargate: the pipeline and its workers are real.
 
 Run it with ``trunkline demo fargate [--speed 10]``. Each worker waits for a machine as long as Fargate's usually
 take (divided by the speed), the machines are listed as pretended, and their price is counted from the dated
@@ -30,15 +30,15 @@ console = demo.console
 
 
 def main() -> int:
-    """Run the rehearsal; return the exit code."""
+    """Run the simulation; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="trunkline demo fargate", description="Rehearse the story on Fargate."
+        prog="trunkline demo fargate", description="Run the story on simulated machines of Fargate."
     )
     parser.add_argument("--speed", type=float, default=SPEED, help="times faster than Fargate (10)")
     parser.add_argument("--keep", action="store_true", help="leave the server up at the end")
     options = parser.parse_args()
     server = stage.Server(
-        FOLDER / "server", console, "--rehearse", "fargate", "--speed", f"{options.speed:g}"
+        FOLDER / "server", console, "--simulate", "fargate", "--speed", f"{options.speed:g}"
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -46,7 +46,7 @@ def main() -> int:
         shutil.rmtree(FOLDER, ignore_errors=True)
         story(server, options.speed)
     except (demo.Untrue, stage.Broken) as error:
-        console.print(f"\nThe rehearsal failed: {error}", style="red", markup=False)
+        console.print(f"\nThe simulation failed: {error}", style="red", markup=False)
         options.keep = False
         return 1
     except KeyboardInterrupt:
@@ -125,7 +125,7 @@ def bill(server: stage.Server, part: stage.Part, speed: float) -> None:
     console.print(
         Text(
             f"\nCommit to finished: {part.seconds:.1f} s here, {part.seconds * speed:.0f} s at Fargate's pace"
-            f" (the work is real and counts {speed:g} times, as all time does in the rehearsal)."
+            f" (the work is real and counts {speed:g} times, as all time does in the simulation)."
         ),
         soft_wrap=False,
     )
