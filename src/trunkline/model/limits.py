@@ -93,6 +93,11 @@ DATUMS = Limit(
     "datums of a job, and of an input that `ListDatum` previews; a cross multiplies its sides",
 )
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
+UPLOAD_IDLE = Limit(
+    600,
+    "seconds",
+    "the time between two messages of an upload; what it has sent is kept in memory and open packs",
+)
 DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
 OUTPUT_BYTES = Limit(200 << 30, "bytes", "a file that a datum writes; its list of chunks fits one message")
 LINKED_FOLDERS = Limit(

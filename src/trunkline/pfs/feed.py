@@ -14,6 +14,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from trunkline.cancellation import Scope
+from trunkline.errors import DeadlineExceeded
+from trunkline.model import limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,8 +48,18 @@ class Feed:
     A context: on leaving it, what the applier holds is dropped unless ``finish`` went well.
     """
 
-    def __init__(self, executor: Executor, applier: Applier) -> None:
+    def __init__(self, executor: Executor, applier: Applier, idle_limit: float = limits.UPLOAD_IDLE) -> None:
+        """Make a feed for one call.
+
+        Args:
+            executor: where frames are applied.
+            applier: applies them.
+            idle_limit: seconds without a frame after which the upload ends.
+        """
         self._executor = executor
+        self._idle_limit = idle_limit
+        #: Frames received.
+        self._received = 0
         self._applier = applier
         self._frames: list[bytes] = []
         self._size = 0
@@ -76,12 +88,23 @@ class Feed:
         """Take frames until the client has sent all, and apply all but the last batch, which ``finish`` does.
 
         Raises:
+            DeadlineExceeded: the client has sent nothing for too long.
             TrunklineError: what the applier raised, as soon as it did.
         """
         reading = asyncio.ensure_future(self._read(requests))
         try:
             either: set[asyncio.Future[Any]] = {reading, self._failed}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            seen, done = -1, set[asyncio.Future[Any]]()
+            while not done:
+                if seen == self._received and (self._job is None or self._job.done()):
+                    raise DeadlineExceeded(
+                        f"the upload ended because its client sent nothing for {self._idle_limit:,} seconds; send it"
+                        " again, or send smaller uploads as they become ready"
+                    )
+                seen = self._received
+                done, _ = await asyncio.wait(
+                    either, timeout=self._idle_limit, return_when=asyncio.FIRST_COMPLETED
+                )
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
@@ -115,6 +138,7 @@ class Feed:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
         async for frame in requests:
+            self._received += 1
             self._frames.append(frame)
             self._size += len(frame)
             if self._size >= BATCH_BYTES or len(self._frames) >= BATCH_FRAMES:
