@@ -34,6 +34,7 @@ from trunkline.meta.wakeups import Wakeups
 from trunkline.pfs import identity
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
+from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.spec_cache import Specs
@@ -181,6 +182,9 @@ async def running(
             log.info("monitoring", extra={"action": "monitoring", "address": monitoring.address})
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
+        sessions = WriteSessions(versions)
+        renewing = asyncio.create_task(supervisor.keep("write sessions", sessions.run), name="write sessions")
+        stack.push_async_callback(_cancelled, renewing)
         yield server
 
 

@@ -74,6 +74,11 @@ class MemoryBudget:
         with self._changed:
             self._writers.add(writer)
 
+    def writers(self) -> list[ChunkWriter]:
+        """Return the writers that still exist."""
+        with self._changed:
+            return list(self._writers)
+
     def announce(self) -> None:
         """Wake writers that wait for room: something was released, or can be uploaded now."""
         with self._changed:

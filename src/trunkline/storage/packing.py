@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import uuid
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,6 +75,7 @@ class ChunkWriter:
     """One write. Made by ``ChunkStore.writer``; used by one thread at a time; ends by seal or abort.
 
     Attributes:
+        session: identity of the write.
         bytes_in: bytes of all chunks added.
         bytes_stored: bytes added to packs, after compression.
         held_bytes: bytes in memory: batches on their way, the open pack, and packs that are not uploaded.
@@ -100,6 +102,8 @@ class ChunkWriter:
         self.held_bytes = 0
         self.leaving_bytes = 0
         self._closed = False
+        #: Identity of this write, for leases.
+        self.session = uuid.uuid4().hex
         #: Chunks added: the bytes of one that waits for its pack, then its location: pack number << 32 |
         #: entry number, or ``_STORED_BEFORE``. Those that the index has may be dropped at any time.
         self._seen: dict[ChunkId, bytes | memoryview | int] = {}
@@ -115,6 +119,17 @@ class ChunkWriter:
         self._jobs = 0
         self._error: BaseException | None = None
         budget.add_writer(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the writer is neither sealed nor aborted."""
+        return not self._closed
+
+    def fail(self, error: TrunklineError) -> None:
+        """Let the write fail: ``add`` and ``seal`` raise ``error`` from now on. May be called from any thread."""
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
 
     @property
     def open_bytes(self) -> int:

@@ -90,6 +90,10 @@ class ChunkStore:
         """Begin a write."""
         return ChunkWriter(self._objects, self, self._pool, self._uploads, self._inline_bytes, self.budget)
 
+    def open_writers(self) -> list[ChunkWriter]:
+        """Return the writers that are neither sealed nor aborted."""
+        return [writer for writer in self.budget.writers() if writer.is_open]
+
     def lengths(self, ids: Sequence[ChunkId]) -> dict[ChunkId, int]:
         """Return the bytes of those chunks that are stored; a chunk whose copy is damaged is not."""
         return {id: location.length for id, location in self.find_intact(ids)[0].items()}
