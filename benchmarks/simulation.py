@@ -100,7 +100,11 @@ def pipeline(server: common.Server, name: str, source: str, glob: str = "/*", wo
     """Make a pipeline whose datums sleep as long as their files say, in seconds here."""
     server.create_pipeline(
         name,
-        ["sh", "-c", f'for f in /pfs/{source}/*; do sleep "$(cat "$f")"; done; echo 0 > /pfs/out/$$'],
+        [
+            "sh",
+            "-c",
+            f'for f in /pfs/{source}/*; do sleep "$(cat "$f")"; echo 0 > "/pfs/out/${{f##*/}}"; done',
+        ],
         source,
         glob=glob,
         autoscaling=True,

@@ -236,15 +236,16 @@ def test_a_worker_that_was_taken_away_is_no_crash(lost: WorkerReport) -> None:
 
 
 def test_a_worker_that_does_not_answer_is_lost_stopped_and_named() -> None:
-    frozen = worker("frozen", WorkerState.LOST)
+    frozen = worker("frozen", WorkerState.LOST, reason="has not called for 10 s")
 
     result = step(Memory(), observed(frozen), work(1), NOW)
     replaced = step(result.memory, observed(), work(1), NOW + 1)
 
     assert only(result, instructions.LoseWorkers) == [
-        instructions.LoseWorkers((("frozen", autoscale.LEASE_RAN_OUT, WorkerEnding.CRASHED),))
+        instructions.LoseWorkers((("frozen", "has not called for 10 s", WorkerEnding.CRASHED),))
     ]
     assert "frozen" in result.sentence
+    assert "has not called for 10 s" in result.memory.crash_reason
     assert starts(replaced) == 1
 
 

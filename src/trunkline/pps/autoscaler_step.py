@@ -193,11 +193,9 @@ def step(memory: Memory, observed: Observed, demand: policy.Demand, now: float) 
     lost = _lost(observed)
     if lost:
         # The claims of lost workers are free after this, so the demand changes: decide in the next step.
-        crashed = [why for _, why, counts in lost if counts]
-        if crashed:
-            silent = crashed[0] == LEASE_RAN_OUT
-            reason = f"a worker {'' if silent else 'ended unexpectedly: '}{crashed[0]}"
-            crashes = _crashed(crashes, observed, reason, now)
+        crash = next((crash for _, _, crash in lost if crash), "")
+        if crash:
+            crashes = _crashed(crashes, observed, crash, now)
         present = {each.id for each in observed.workers} - {worker.id for worker, _, _ in lost}
         rest = {key: value for key, value in memory.workers.items() if key in present}
         losses = tuple((worker.id, why, _ending(worker)) for worker, why, _ in lost)
@@ -300,23 +298,23 @@ def backoff(failed_starts: int) -> float:
     return min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failed_starts - 1, 16))
 
 
-def _lost(observed: Observed) -> list[tuple[WorkerReport, str, bool]]:
-    """Return the workers that are gone or do not answer: each with the reason, and whether it is a crash."""
+def _lost(observed: Observed) -> list[tuple[WorkerReport, str, str]]:
+    """Return the workers that are gone or do not answer, each with the reason, and what to say if it crashed."""
     lost = []
     for worker in observed.workers:
         sighting = worker.sighting
+        why = crash = ""
         if sighting is None:
-            lost.append((worker, NOT_IN_FLEET, False))
+            why = NOT_IN_FLEET
         elif sighting.phase is WorkerPhase.GONE:
             why = sighting.reason or NOT_IN_FLEET
-            counts = (
-                sighting.ending is WorkerEnding.CRASHED
-                and worker.state is not WorkerState.RETIRING
-                and worker.version == observed.version
-            )
-            lost.append((worker, why, counts))
+            if sighting.ending is WorkerEnding.CRASHED and worker.state is not WorkerState.RETIRING:
+                crash = f"a worker ended unexpectedly: {why}"
         elif worker.state is WorkerState.LOST:
-            lost.append((worker, LEASE_RAN_OUT, worker.version == observed.version))
+            why = worker.reason or LEASE_RAN_OUT
+            crash = f"a worker {why}"
+        if why:
+            lost.append((worker, why, crash if worker.version == observed.version else ""))
     return lost
 
 
