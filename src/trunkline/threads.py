@@ -4,8 +4,6 @@ Work is queued by lane: one lane for each connection and for each part of the se
 take from the lanes in turn, and no lane has more than its share of them at a time, so a client with a thousand
 requests delays another by one piece of work and not by a thousand. The lane ``CONTROL`` has threads of its own:
 leases are renewed and workers are told what to do while everything else is busy.
-
-Threads are daemons: one that does not end keeps no process alive.
 """
 
 from __future__ import annotations
@@ -129,7 +127,7 @@ class _Pool:
                 self._changed.notify()
             elif len(self._threads) < self._most:
                 number = len(self._threads)
-                thread = threading.Thread(target=self._serve, name=f"{self._name}_{number}", daemon=True)
+                thread = threading.Thread(target=self._serve, name=f"{self._name}_{number}")
                 self._threads.append(thread)
                 thread.start()
 

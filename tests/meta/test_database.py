@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
 from trunkline import errors
+from trunkline.cancellation import Scope
 from trunkline.meta import install, schema
 from trunkline.meta.database import Database, Tx
 from trunkline.meta.wakeups import Wakeups
@@ -129,6 +131,40 @@ def test_a_full_disk_is_said_and_the_database_goes_on(db: Database) -> None:
     db.run_blocking(put, "after")
 
     assert db.read_blocking(names) == {"after"}
+
+
+def test_closing_leaves_a_connection_alone_with_which_a_thread_still_reads(database_url: str) -> None:
+    """Closing it under the thread would crash the process."""
+    database = Database(database_url, lambda _: None)
+    install.install(database, 1.0)
+    reading, release = threading.Event(), threading.Event()
+    seen: list[set[str]] = []
+
+    def read(conn: sa.Connection) -> None:
+        reading.set()
+        release.wait(20)
+        seen.append(names(conn))
+
+    thread = threading.Thread(target=database.read_blocking, args=(read,))
+    thread.start()
+    assert reading.wait(20)
+
+    database.close()
+    release.set()
+    thread.join(20)
+
+    assert seen == [set()]
+    for conn in database._reading:
+        conn.close()
+    database.engine.dispose()
+
+
+def test_a_read_for_a_caller_that_has_gone_is_not_begun(db: Database) -> None:
+    scope = Scope()
+    with ThreadPoolExecutor(1) as pool:
+        scope.cancel()
+        with pytest.raises(errors.Cancelled):
+            scope.submit(pool, db.read_blocking, names).result(20)
 
 
 def test_a_database_of_a_newer_version_is_refused(db: Database) -> None:

@@ -15,6 +15,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm_sdk.errors import AuthServiceNotActivated
 
 from trunkline import errors
+from trunkline.model import limits
 from trunkline.rpc import registry, server, status
 from trunkline.rpc.gen import pfs_pb2, pps_pb2, version_pb2
 
@@ -210,6 +211,17 @@ async def test_bytes_that_are_no_message_are_the_clients_fault(channel):
     for error in (single.value, streamed.value):
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "bytes that are not its request message" in error.details()
+
+
+async def test_a_request_with_a_list_beyond_the_limit_is_refused(channel):
+    request = pfs_pb2.ListRepoRequest(projects=[pfs_pb2.Project()] * (limits.REQUEST_LIST + 1))
+    call = channel.unary_stream("/pfs_v2.API/ListRepo")
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        [answer async for answer in call(request.SerializeToString())]
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "projects" in caught.value.details()
 
 
 async def test_an_rpc_that_is_not_built_names_itself(client):

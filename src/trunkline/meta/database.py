@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from trunkline import errors, failpoints
+from trunkline import cancellation, errors, failpoints
 from trunkline.meta import dialects
 from trunkline.meta.leader import LeaseHeld, writer
 from trunkline.supervision import Supervisor
@@ -145,6 +145,8 @@ class Database:
         self._local = threading.local()
         #: Every thread's connection for reads, to be closed with the database.
         self._reading: list[sa.Connection] = []
+        #: Those that a thread reads with now.
+        self._in_use: set[sa.Connection] = set()
         #: Set when the writer thread has failed; nothing is written any more.
         self._failed = False
         #: What the writer thread has taken from the queue.
@@ -213,9 +215,11 @@ class Database:
         """Like ``read``, for threads."""
         pauses: Iterator[float] | None = None
         while True:
+            cancellation.check()
             conn = None
             try:
                 conn = self._reading_connection()
+                self._in_use.add(conn)
                 conn.begin()
                 return fn(conn, *args, **kwargs)
             except Exception as error:
@@ -230,9 +234,11 @@ class Database:
                     raise
                 self._closing.wait(pause)
             finally:
-                if conn is not None and not conn.closed:
-                    with contextlib.suppress(sa.exc.DBAPIError):
-                        conn.rollback()
+                if conn is not None:
+                    if not conn.closed:
+                        with contextlib.suppress(sa.exc.DBAPIError):
+                            conn.rollback()
+                    self._in_use.discard(conn)
 
     def _reading_connection(self) -> sa.Connection:
         """Return the thread's own connection."""
@@ -261,7 +267,8 @@ class Database:
         self._writer.close()
         self._readers.shutdown()
         for conn in self._reading:
-            dialects.drop(conn)
+            if conn not in self._in_use:  # else a thread reads that could not be ended: it would crash
+                dialects.drop(conn)
         self._engine.dispose()
 
     def _submit(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -85,6 +85,10 @@ TIMEOUT = Limit(315_360_000, "seconds", "a timeout: ten years")
 CPU = Limit(10_000, "CPUs", "`cpu` and `gpu.number` of resource requests and limits")
 MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and limits")
 
+# --- requests ------------------------------------------------------------------------------------------
+
+REQUEST_LIST = Limit(10_000, "items", "any list in a request that is one message")
+
 # --- data ----------------------------------------------------------------------------------------------
 
 DATUMS = Limit(

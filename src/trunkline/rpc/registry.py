@@ -10,7 +10,8 @@ An RPC without such a method answers UNIMPLEMENTED and names itself, so every se
 from the first day and a servicer grows one method at a time. A servicer that wants or gives bytes instead
 of messages for some RPCs (to decode by hand what is hot) names them in ``raw_requests`` and
 ``raw_responses``, two sets of method names. What blocks in a call runs in the lane of its connection
-(``threads``); a servicer names in ``control`` the methods whose work must not wait for others'.
+(``threads``); a servicer names in ``control`` the methods whose work must not wait for others', and in
+``long_lists`` those whose requests may have lists beyond the limit.
 
 What a method raises becomes a status in ``status``. The wrapping is one coroutine per call; per message of
 a stream it costs nothing, because it stands in for grpc's own loop over the generator. Unlike that loop it
@@ -35,6 +36,7 @@ import grpc
 from google.protobuf.message_factory import GetMessageClass
 
 from trunkline import __version__, errors, threads
+from trunkline.model import limits
 from trunkline.rpc import status
 from trunkline.rpc.gen import (
     admin_pb2,
@@ -146,7 +148,7 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
     implementation = getattr(servicer, method.name, None)
     if implementation is None:
         return make(_missing(rpc))
-    decode = (
+    decode: Callable[[Any], Any] = (
         _as_it_is
         if method.name in _named_methods(servicer, "raw_requests")
         else GetMessageClass(method.input_type).FromString
@@ -156,6 +158,8 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
         if method.name in _named_methods(servicer, "raw_responses")
         else GetMessageClass(method.output_type).SerializeToString
     )
+    if not (method.client_streaming or method.name in _named_methods(servicer, "long_lists")):
+        decode = _within_limits(decode)
     lane = threads.CONTROL if method.name in _named_methods(servicer, "control") else ""
     if method.server_streaming:
         if not inspect.isasyncgenfunction(implementation):
@@ -275,6 +279,23 @@ def _missing(rpc: str) -> Behaviour:
         await status.refuse(context, rpc, errors.Unimplemented(sentence))
 
     return call
+
+
+def _within_limits(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a decoder that also refuses messages with lists that are too long."""
+
+    def limited(request: bytes) -> Any:
+        message = decode(request)
+        # A message with a longer list has more bytes.
+        if len(request) > limits.REQUEST_LIST and message is not request:
+            for descriptor, value in message.ListFields():
+                if descriptor.is_repeated:
+                    limits.check_count(
+                        len(value), limits.REQUEST_LIST, f"{descriptor.name} of the request", "send fewer"
+                    )
+        return message
+
+    return limited
 
 
 def _named_methods(servicer: object, which: str) -> frozenset[str]:

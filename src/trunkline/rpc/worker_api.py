@@ -43,6 +43,7 @@ class WorkerServicer(ServicerBase):
     """Answers ``trunkline.worker.v1.Worker``."""
 
     control = frozenset({"Register", "Claim", "Renew"})
+    long_lists = frozenset({"Fetch", "Log"})
 
     def __init__(self, versions: VersionedStore, specs: Specs, executor: Executor) -> None:
         super().__init__(versions, executor)
