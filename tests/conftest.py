@@ -100,7 +100,6 @@ class Served:
         self.address = ""
         self.versions: VersionedStore
         self.executor: ThreadPoolExecutor
-        self.pipelines_deleted = 0
 
     def client(self) -> pachyderm_sdk.Client:
         host, _, port = self.address.rpartition(":")
@@ -113,13 +112,9 @@ class Served:
         store = ChunkStore(self.objects, DatabaseChunkIndex(db, self.clock.now))
         self.versions = VersionedStore(db, store, file_trees(store), wakeups, self.clock)
         self.executor = ThreadPoolExecutor(8)
-
-        async def delete_pipelines() -> None:
-            self.pipelines_deleted += 1
-
         running = await rpc_server.start(
             {
-                "pfs_v2.API": PfsServicer(self.versions, self.executor, delete_pipelines),
+                "pfs_v2.API": PfsServicer(self.versions, self.executor),
                 "versionpb_v2.API": VersionServicer(),
                 "admin_v2.API": AdminServicer(cluster_id, self.versions),
                 "enterprise_v2.API": EnterpriseServicer(),

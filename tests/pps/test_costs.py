@@ -47,13 +47,8 @@ def run(world: PpsWorld, on: Machine | None, seconds: float) -> None:
 
 
 def cost(world: PpsWorld) -> Cost:
-    [newest, *_] = world.versions.read(
-        costs.costs,
-        world.specs,
-        pipeline_ids=[world.pipeline_row("edges").id],
-        set_id="",
-        number=5,
-        now=world.clock.now(),
+    [newest, *_] = world.versions.query(
+        costs.list_costs, world.specs, project="default", pipeline="edges", job_id="", number=5
     )
     return newest
 

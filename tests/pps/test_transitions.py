@@ -84,7 +84,7 @@ def test_an_illegal_move_of_a_worker_or_claim_is_refused_with_its_history(world:
     world.stop_controller()
     world.versions.write(lambda write: workers.move(write.conn, hand.id, WorkerState.RETIRING, "", write.now))
 
-    with pytest.raises(FailedPrecondition, match=f"{hand.id}.*was asked for"):
+    with pytest.raises(FailedPrecondition, match=f"{hand.id}.*history"):
         world.versions.write(lambda write: workers.move(write.conn, hand.id, WorkerState.BUSY, "", write.now))
     world.versions.write(
         lambda write: jobs.advance_claim(write.conn, claimed.claim, claimed.claim.stop, ClaimState.DONE)

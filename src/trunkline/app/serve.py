@@ -35,8 +35,10 @@ from trunkline.pfs import identity
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pfs.write_sessions import WriteSessions
+from trunkline.pps.admission import Admission
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.secrets import SecretStore
 from trunkline.pps.spec_cache import Specs
 from trunkline.rpc import server as rpc_server
 from trunkline.rpc.admin import (
@@ -141,22 +143,16 @@ async def running(
         )
         stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
         controller = Controller(versions, specs, fleet, executor, supervisor)
-        pps = PpsServicer(
-            versions,
-            specs,
-            executor,
-            controller.autoscaler.dismiss,
-            functools.partial(_image_notice, images if settings.fleet == "processes" else None),
-            drivers.secrets(fleet),
-            controller.autoscaler.check,
-        )
+        secrets = SecretStore(drivers.secrets(fleet))
+        image_notice = functools.partial(_image_notice, images if settings.fleet == "processes" else None)
+        admission = Admission(controller.autoscaler.check, secrets, image_notice)
         debug = DebugServicer()
         stack.callback(debug.close)
         control = ControlServicer(versions, specs, images, fleet.machines, executor)
         await server.serve(
             {
                 "pfs_v2.API": PfsServicer(versions, executor),
-                "pps_v2.API": pps,
+                "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets),
                 "versionpb_v2.API": VersionServicer(),
                 "admin_v2.API": AdminServicer(cluster_id, versions),
                 "enterprise_v2.API": EnterpriseServicer(),

@@ -198,11 +198,9 @@ def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[st
         _forget_oldest(conn, worker_past, pipeline_id, PAST_KEPT)
 
 
-def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[str]:
-    """Delete all workers of a pipeline that is deleted, with one statement. Returns their ids."""
-    ids = list(conn.execute(sa.select(worker.c.id).where(worker.c.pipeline_id == pipeline_id)).scalars())
+def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
+    """Delete all workers of a pipeline that is deleted, with one statement."""
     conn.execute(worker.delete().where(worker.c.pipeline_id == pipeline_id))
-    return ids
 
 
 def past(conn: sa.Connection, pipeline_id: int, since: float) -> list[PastRow]:

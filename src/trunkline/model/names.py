@@ -140,6 +140,17 @@ class PipelineName:
         return f"{self.project}/{self.name}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class JobName:
+    """A job: its pipeline and the id of its output commit. Text: ``default/edges@<id>``."""
+
+    pipeline: PipelineName
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.pipeline}@{self.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class AncestryStep:
     """A step from a commit to a relative of it."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import branches as branch_rows
-from trunkline.meta import metadata
+from trunkline.meta import chunks, metadata
 from trunkline.meta import repos as repo_rows
 from trunkline.meta.commits import CommitRow
 from trunkline.meta.repos import ProjectRow, RepoRow
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repos import RepoInfo
     from trunkline.pfs.resolve import CommitName
 
-__all__ = ["CommitRow", "Page", "ProjectRow", "ProjectSummary", "RepoRow"]
+__all__ = ["CommitRow", "Page", "ProjectRow", "ProjectSummary", "RepoRow", "StorageTotals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,22 @@ class ProjectSummary(NamedTuple):
     user_repos: int
     #: Bytes of their newest files.
     size: int
+
+
+class StorageTotals(NamedTuple):
+    """What the store holds."""
+
+    chunks: int
+    packs: int
+    #: Bytes as stored, then uncompressed, then ever written by clients.
+    stored_bytes: int
+    chunk_bytes: int
+    written_bytes: int
+
+
+def storage_totals(read: ReadTransaction) -> StorageTotals:
+    """Return what the store holds."""
+    return StorageTotals(*chunks.totals(read.conn))
 
 
 def cluster_metadata(read: ReadTransaction) -> dict[str, str]:

@@ -137,6 +137,7 @@ class Controller:
                 await wakeups.changed(stamp, topic, timeout=pause)
         self._failures.pop(pipeline_id, None)
         self.autoscaler.forget(pipeline_id)
+        await self._blocking(self.autoscaler.sweep)  # its workers, whose rows went with it
 
     async def _round_failed(self, pipeline_id: int, error: Exception) -> float:
         """Log a failed round and show why on the pipeline. Returns the seconds to the next try."""

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.workers import Machine
+from trunkline.pps.pipelines import find
 from trunkline.pps.spec_cache import memory_request
 from trunkline.scaling import rates
 from trunkline.scaling.prices import billed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.reads import ReadTransaction
     from trunkline.pps.spec_cache import Specs
+
+
+#: Jobs returned when the request does not say how many.
+COSTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +47,26 @@ class Cost:
     pretended: bool
 
 
-def costs(
-    conn: sa.Connection, specs: Specs, *, pipeline_ids: Sequence[int], set_id: str, number: int, now: float
+def list_costs(
+    read: ReadTransaction, specs: Specs, *, project: str, pipeline: str, job_id: str, number: int
 ) -> list[Cost]:
     """Return what jobs have cost, newest first.
 
     Args:
-        conn: a snapshot.
+        read: a snapshot.
         specs: the parsed specifications.
-        pipeline_ids: of these pipelines.
-        set_id: only the job of this id, when given.
-        number: at most so many.
-        now: seconds since the epoch.
+        project: of this project's pipelines.
+        pipeline: only of this pipeline, when given.
+        job_id: only the jobs of this id, when given.
+        number: at most so many; ``COSTS`` when 0.
+
+    Raises:
+        NotFound: there is no such pipeline.
     """
-    found = jobs.page(conn, pipeline_ids=pipeline_ids, set_id=set_id, number=number)
-    return [_cost(conn, specs, job, now) for job in found]
+    conn = read.conn
+    rows = [find(conn, project, pipeline)] if pipeline else pipelines.list_all(conn, [project])
+    found = jobs.page(conn, pipeline_ids=[row.id for row in rows], set_id=job_id, number=number or COSTS)
+    return [_cost(conn, specs, job, read.now) for job in found]
 
 
 def _cost(conn: sa.Connection, specs: Specs, job: JobRow, now: float) -> Cost:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import branches, commits, jobs, pipelines
+from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.repos import RepoRow
+    from trunkline.model.names import JobName
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
 
@@ -69,6 +71,17 @@ class JobKeeper:
             now=write.now,
         )
         wake(write, owner.id)
+
+
+def find(conn: sa.Connection, name: JobName) -> JobRow:
+    """Return a job, or raise NotFound."""
+    pipeline = pipelines.find(conn, name.pipeline.project, name.pipeline.name)
+    if pipeline is None:
+        raise errors.NotFound(f'pipeline "{name.pipeline}" not found')
+    row = jobs.find(conn, pipeline.id, name.id)
+    if row is None:
+        raise errors.NotFound(f"job {name} not found")
+    return row
 
 
 def wake(write: WriteTransaction, pipeline_id: int) -> None:
@@ -119,6 +132,27 @@ def _report_end(write: WriteTransaction, job_id: int) -> None:
     )  # fmt: skip
     name = events.PipelineName(owner.project, owner.name)
     write.tx.after_commit(lambda: events.job_finished(name, report))
+
+
+def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
+    """Kill a job.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition: it has ended.
+        InvalidArgument: the reason is too long.
+    """
+    limits.check_text(reason, limits.REASON, "the reason")
+    job = find(write.conn, name)
+    if not end_job(write, job, JobState.KILLED, reason or "job stopped"):
+        raise errors.FailedPrecondition(f"job {name} has already finished: {job.state}")
+
+
+def delete(write: WriteTransaction, name: JobName) -> None:
+    """Kill a job if it runs, and remove it; raise NotFound when there is none."""
+    job = find(write.conn, name)
+    end_job(write, job, JobState.KILLED, "job was deleted")
+    remove_jobs(write, [job])
 
 
 def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:

@@ -19,13 +19,14 @@ from trunkline.storage.segments import EMPTY
 from trunkline.telemetry import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import sqlalchemy as sa
 
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.pipelines import PipelineRow, VersionRow
     from trunkline.model.spec import Input, PipelineSpec
+    from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
 
 
@@ -119,8 +120,20 @@ def rerun(write: WriteTransaction, project: str, name: str, *, reprocess: bool) 
     _update(write, row, request, reprocess=reprocess)
 
 
-def delete(write: WriteTransaction, project: str, name: str, *, force: bool, keep_repo: bool) -> list[str]:
-    """Remove a pipeline with its jobs, logs and repos. Returns the workers that must be ended."""
+def delete(write: WriteTransaction, project: str, name: str, *, force: bool, keep_repo: bool) -> None:
+    """Remove a pipeline with its jobs, logs, workers and repos. The controller ends the workers' processes.
+
+    Args:
+        write: the transaction.
+        project: the pipeline's project.
+        name: the pipeline.
+        force: also when other branches depend on its output.
+        keep_repo: leave its output repo.
+
+    Raises:
+        NotFound: there is no such pipeline.
+        FailedPrecondition: other branches depend on its output.
+    """
     row = find(write.conn, project, name)
     conn = write.conn
     job_ops.stop_live_jobs(write, row.id, "pipeline was deleted")
@@ -130,7 +143,7 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     spec_repo = repos.repo_by_id(conn, branches.by_id(conn, row.spec_branch_id).repo_id)
     jobs.remove(conn, jobs.of_pipeline(conn, row.id))
     logs.remove_of_pipeline(conn, row.id)
-    dismissed = workers.remove_of_pipeline(conn, row.id)
+    workers.remove_of_pipeline(conn, row.id)
     workers.forget_pipeline(conn, row.id)
     pipelines.remove(conn, row.id)
     if not keep_repo:
@@ -139,7 +152,35 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     _wake(write, row.id)
     write.tx.wake("workers", "jobs")
     write.tx.after_commit(lambda: metrics.forget_pipeline(row.project, row.name))
-    return dismissed
+
+
+def delete_all(
+    versions: VersionedStore, projects: Sequence[str], *, force: bool, keep_repo: bool
+) -> list[PipelineRow]:
+    """Remove the pipelines of projects, the most downstream first. Blocks; one transaction for each.
+
+    Args:
+        versions: the store.
+        projects: whose pipelines; all when empty.
+        force: also when branches that stay depend on an output.
+        keep_repo: leave their output repos.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        FailedPrecondition: a branch that stays depends on an output; pipelines before it are removed.
+    """
+    rows = versions.read(pipelines.list_all, list(projects))
+    for row in rows:
+        versions.write(delete, row.project, row.name, force=force, keep_repo=keep_repo)
+    return rows
+
+
+def delete_everything(versions: VersionedStore) -> None:
+    """Remove all pipelines, repos and projects. Blocks."""
+    delete_all(versions, [], force=True, keep_repo=False)
+    versions.write(repo_ops.delete_all)
 
 
 def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs import queries, repos
+from trunkline.pps import pipelines
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.pfs_branches import BranchCalls
@@ -22,12 +23,9 @@ from trunkline.rpc.pfs_write import WriteCalls
 from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from concurrent.futures import Executor
+    from collections.abc import AsyncIterator
 
     from google.protobuf.empty_pb2 import Empty
-
-    from trunkline.pfs.repository import VersionedStore
 
 
 class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls):
@@ -35,22 +33,6 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
 
     raw_requests = WriteCalls.raw_requests | FileSetCalls.raw_requests
     raw_responses = ReadCalls.raw_responses
-
-    def __init__(
-        self,
-        versions: VersionedStore,
-        executor: Executor,
-        delete_pipelines: Callable[[], Awaitable[object]] | None = None,
-    ) -> None:
-        """Make the servicer.
-
-        Args:
-            versions: the store.
-            executor: where blocking work runs.
-            delete_pipelines: called first by DeleteAll, because repos of pipelines go with their pipelines.
-        """
-        super().__init__(versions, executor)
-        self._delete_pipelines = delete_pipelines
 
     # --- projects ---------------------------------------------------------------------------------------
 
@@ -143,7 +125,5 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     # --- everything -------------------------------------------------------------------------------------
 
     async def DeleteAll(self, _request: Empty, _context: Any) -> Empty:
-        if self._delete_pipelines is not None:
-            await self._delete_pipelines()
-        await self._versions.write_soon(repos.delete_all)
+        await self._blocking(pipelines.delete_everything, self._versions)
         return EMPTY_REPLY

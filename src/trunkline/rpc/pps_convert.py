@@ -6,24 +6,24 @@ CreatePipeline take the same road, and what goes out is read from the stored JSO
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
 
 from trunkline import errors
-from trunkline.meta import commits, jobs, pipelines, repos, workers
 from trunkline.model import limits, names, spec_text
-from trunkline.model.states import DatumState, JobState, PipelineState, WorkerState
+from trunkline.model.names import JobName, PipelineName
+from trunkline.model.states import DatumState, JobState, PipelineState
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from trunkline.meta.jobs import JobRow
-    from trunkline.meta.pipelines import PipelineRow, VersionRow
+    from trunkline.pps.datum_queries import DatumContext
+    from trunkline.pps.job_queries import JobInfo
     from trunkline.pps.listing import ListedDatum
     from trunkline.pps.logs import Line
+    from trunkline.pps.pipeline_queries import PipelineInfo, PipelineRow
 
 #: Fields of CreatePipelineRequest that steer the request and are no part of the specification.
 _REQUEST_FLAGS = ("update", "reprocess", "dry_run", "spec_commit")
@@ -40,14 +40,40 @@ _JOB_SPEC_FIELDS = (
     "sidecar_resource_limits", "sidecar_resource_requests", "input", "datum_set_spec", "datum_timeout",
     "job_timeout", "datum_tries", "scheduling_spec", "pod_spec", "pod_patch",
 )  # fmt: skip
-_LIVE_WORKERS = (WorkerState.IDLE, WorkerState.BUSY)
 
 
-def pipeline_name(message: pps_pb2.Pipeline) -> tuple[str, str]:
-    """Return (project, name) of the pipeline that a message names; the name may carry ancestry."""
+def pipeline_name(message: pps_pb2.Pipeline) -> PipelineName:
+    """Return the pipeline that a message names; the name may carry ancestry.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
     if not message.name:
         raise errors.InvalidArgument("the request names no pipeline; set the pipeline's name")
-    return message.project.name or names.DEFAULT_PROJECT, message.name
+    return PipelineName(message.project.name or names.DEFAULT_PROJECT, message.name)
+
+
+def job_name(message: pps_pb2.Job) -> JobName:
+    """Return the job that a message names.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
+    if not message.id:
+        raise errors.InvalidArgument("the request names no job; set the job's id")
+    return JobName(pipeline_name(message.pipeline), message.id)
+
+
+def refuse_jq(expression: str) -> None:
+    """Refuse a jq filter.
+
+    Raises:
+        Unimplemented: there is one.
+    """
+    if expression:
+        raise errors.Unimplemented(
+            f"jq filters are not built yet (got {json.dumps(expression)}); list without one and filter the answer"
+        )
 
 
 def spec_json(request: pps_pb2.CreatePipelineRequest) -> dict[str, Any]:
@@ -102,10 +128,14 @@ def datum_state(state: DatumState) -> pps_pb2.DatumState:
     return cast("pps_pb2.DatumState", pps_pb2.DatumState.Value(str(state)))
 
 
-def pipeline_info(
-    conn: sa.Connection, row: PipelineRow, version: VersionRow, notice: str, *, details: bool
-) -> pps_pb2.PipelineInfo:
-    """Return what InspectPipeline tells of a pipeline in one of its versions."""
+def pipeline_info(shown: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
+    """Return what InspectPipeline replies about a pipeline in one of its versions.
+
+    Args:
+        shown: the pipeline.
+        notice: what users should know about its image on this fleet.
+    """
+    row, version = shown.row, shown.version
     info = pps_pb2.PipelineInfo(
         pipeline=pipeline_message(row.project, row.name),
         version=version.version,
@@ -120,48 +150,35 @@ def pipeline_info(
     info.spec_commit.CopyFrom(
         convert.commit_message(names.RepoName(row.project, row.name, names.SPEC), version.spec_set_id)
     )
-    newest = jobs.newest(conn, row.id)
+    newest = shown.newest_job
     if newest is not None:
         info.last_job_state = job_state(newest.state)
     spec = spec_message(version.effective_json)
     info.parallelism = spec.parallelism_spec.constant or 1
-    if details:
+    if shown.details is not None:
         _copy(spec, info.details, _SPEC_FIELDS)
-        told = info.details
-        told.salt = version.salt
-        told.reason = notice
-        convert.set_time(told.created_at, row.created_at)
-        convert.set_time(told.updated_at, row.updated_at)
-        staff = workers.of_pipeline(conn, row.id)
-        told.workers_requested = row.target
-        told.workers_available = sum(worker.state in _LIVE_WORKERS for worker in staff)
-        ready = [worker.ready for worker in staff if worker.ready is not None]
-        if ready:
-            convert.set_time(told.workers_started_at, min(ready))
-        told.unclaimed_tasks = sum(
-            jobs.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None
-        )
+        details = info.details
+        details.salt = version.salt
+        details.reason = notice
+        convert.set_time(details.created_at, row.created_at)
+        convert.set_time(details.updated_at, row.updated_at)
+        details.workers_requested = row.target
+        details.workers_available = shown.details.workers_available
+        if shown.details.workers_started is not None:
+            convert.set_time(details.workers_started_at, shown.details.workers_started)
+        details.unclaimed_tasks = shown.details.unclaimed
         if newest is not None and newest.state in (JobState.FAILURE, JobState.UNRUNNABLE):
-            told.recent_error = newest.reason
+            details.recent_error = newest.reason
     return info
 
 
-def _output_commit(repo: repos.RepoRow, row: commits.CommitRow) -> pfs_pb2.Commit:
-    """Return an output commit with its branch, which other replies leave out and this one does not."""
-    message = convert.commit_message(repo, row.set_id)
-    message.branch.CopyFrom(convert.branch_message(repo, row.branch_name))
-    return message
-
-
-def job_info(conn: sa.Connection, job: JobRow, *, details: bool) -> pps_pb2.JobInfo:
-    """Return what InspectJob tells of a job."""
-    pipeline = pipelines.by_id(conn, job.pipeline_id)
-    assert pipeline is not None
-    output = commits.by_id(conn, job.commit_id)
+def job_info(shown: JobInfo) -> pps_pb2.JobInfo:
+    """Return what InspectJob replies about a job."""
+    job = shown.row
     info = pps_pb2.JobInfo(
-        job=job_message(pipeline, job.set_id),
+        job=job_message(shown.pipeline, job.set_id),
         pipeline_version=job.version,
-        output_commit=_output_commit(repos.repo_by_id(conn, output.repo_id), output),
+        output_commit=convert.commit_message(shown.output_repo, job.set_id),
         restart=job.restart,
         data_processed=job.processed,
         data_skipped=job.skipped,
@@ -171,17 +188,18 @@ def job_info(conn: sa.Connection, job: JobRow, *, details: bool) -> pps_pb2.JobI
         state=job_state(job.state),
         reason=job.reason,
     )
+    # With its branch, which other replies leave out and clients expect in this one.
+    info.output_commit.branch.CopyFrom(convert.branch_message(shown.output_repo, shown.output_branch))
     _stats(info.stats, job)
     convert.set_time(info.created, job.created)
     if job.started is not None:
         convert.set_time(info.started, job.started)
     if job.finished is not None:
         convert.set_time(info.finished, job.finished)
-    if details:
-        version = pipelines.version(conn, job.pipeline_id, job.version)
-        _copy(spec_message(version.effective_json), info.details, _JOB_SPEC_FIELDS)
-        info.details.salt = version.salt
-        for claim in jobs.owned_claims(conn, job.id):
+    if shown.version is not None:
+        _copy(spec_message(shown.version.effective_json), info.details, _JOB_SPEC_FIELDS)
+        info.details.salt = shown.version.salt
+        for claim in shown.claims:
             status = info.details.worker_status.add(worker_id=claim.worker_id or "", job_id=job.set_id)
             if claim.datum_started is not None:
                 convert.set_time(status.datum_status.started, claim.datum_started)
@@ -197,28 +215,35 @@ def _stats(message: pps_pb2.ProcessStats, given: Any) -> None:
     message.upload_bytes = given.upload_bytes
 
 
-def datum_info(
-    listed: ListedDatum, job: pps_pb2.Job | None, inputs: dict[str, pfs_pb2.Commit]
-) -> pps_pb2.DatumInfo:
-    """Return what ListDatum tells of a datum; ``inputs`` are the commits by input name."""
-    info = pps_pb2.DatumInfo(
-        datum=pps_pb2.Datum(id=listed.row.id.hex()),
-        state=datum_state(listed.state),
-    )
-    if job is not None:
-        info.datum.job.CopyFrom(job)
-        if listed.row.job_id:
-            info.datum.job.id = listed.row.job_id
-    _stats(info.stats, listed.row)
-    for item in listed.row.items:
-        is_dir = item.path.endswith("/")
-        data = info.data.add(
-            file_type=pfs_pb2.DIR if is_dir else pfs_pb2.FILE, size_bytes=item.size, hash=item.hash
-        )
-        data.file.path = item.path
-        if item.input in inputs:
-            data.file.commit.CopyFrom(inputs[item.input])
-    return info
+class DatumInfos:
+    """Makes the messages about the datums of one list; holds what they all repeat."""
+
+    def __init__(self, context: DatumContext) -> None:
+        self._job: pps_pb2.Job | None = None
+        if context.job is not None and context.pipeline is not None:
+            self._job = job_message(context.pipeline, context.job.set_id)
+        self._inputs = {
+            name: convert.commit_message(commit.repo, commit.id) for name, commit in context.inputs.items()
+        }
+
+    def info(self, listed: ListedDatum) -> pps_pb2.DatumInfo:
+        """Return what ListDatum replies about a datum."""
+        row = listed.row
+        info = pps_pb2.DatumInfo(datum=pps_pb2.Datum(id=row.id.hex()), state=datum_state(listed.state))
+        if self._job is not None:
+            info.datum.job.CopyFrom(self._job)
+            if row.job_id:
+                info.datum.job.id = row.job_id
+        _stats(info.stats, row)
+        for item in row.items:
+            is_dir = item.path.endswith("/")
+            data = info.data.add(
+                file_type=pfs_pb2.DIR if is_dir else pfs_pb2.FILE, size_bytes=item.size, hash=item.hash
+            )
+            data.file.path = item.path
+            if item.input in self._inputs:
+                data.file.commit.CopyFrom(self._inputs[item.input])
+        return info
 
 
 def log_message(pipeline: PipelineRow, line: Line) -> pps_pb2.LogMessage:

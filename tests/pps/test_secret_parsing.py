@@ -8,7 +8,7 @@ import json
 import pytest
 
 from trunkline.errors import InvalidArgument
-from trunkline.rpc.pps_secrets import read_secret
+from trunkline.pps.secrets import parse
 
 
 def secret(**changes: object) -> bytes:
@@ -22,7 +22,7 @@ def secret(**changes: object) -> bytes:
 
 
 def test_a_kubernetes_secret_is_read_with_its_encoded_and_its_plain_values() -> None:
-    given = read_secret(secret())
+    given = parse(secret())
 
     assert (given.name, given.kind, given.labels) == ("db", "Opaque", {"team": "art"})
     assert given.data == {"password": b"hunter2", "user": b"me"}
@@ -40,4 +40,4 @@ def test_a_kubernetes_secret_is_read_with_its_encoded_and_its_plain_values() -> 
 )
 def test_what_is_no_secret_is_refused_with_a_sentence(file: bytes, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
-        read_secret(file)
+        parse(file)

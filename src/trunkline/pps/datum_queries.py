@@ -1,0 +1,201 @@
+"""What requests ask about the datums of a job, or of an input that no pipeline has yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline import errors
+from trunkline.meta import jobs, pipelines, repos
+from trunkline.model import names
+from trunkline.model.states import DatumState
+from trunkline.pfs.resolve import CommitName
+from trunkline.pps import datum_rows, datums, listing, plan
+from trunkline.pps import jobs as job_ops
+from trunkline.pps.listing import ListedDatum
+from trunkline.pps.preview import Preview
+from trunkline.pps.spec_cache import input_of
+from trunkline.storage.segments import TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.names import JobName
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.datum_rows import RowItem
+    from trunkline.pps.spec_cache import Specs
+
+
+#: Datums that are listed in reverse order at a time: they are held in memory.
+MAX_REVERSED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class DatumContext:
+    """What the datums of one list have in common."""
+
+    #: None for an input without a pipeline.
+    job: JobRow | None
+    pipeline: PipelineRow | None
+    #: The commit that each input reads, by the input's name.
+    inputs: Mapping[str, CommitName]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatumFilter:
+    """Which datums a list shows, and in which order."""
+
+    #: Only those in these states; all when empty.
+    states: Collection[DatumState] = ()
+    #: Only those behind the datum with this id (hex), in the direction of the list.
+    marker: str = ""
+    #: Largest id first.
+    reverse: bool = False
+    #: At most so many, 0 for all.
+    number: int = 0
+
+
+def context(read: ReadTransaction, specs: Specs, name: JobName) -> DatumContext:
+    """Return what the datums of a job have in common, or raise NotFound."""
+    conn = read.conn
+    job = job_ops.find(conn, name)
+    pipeline = pipelines.by_id(conn, job.pipeline_id)
+    assert pipeline is not None
+    spec = specs.of(conn, pipeline.id, job.version)
+    commits = plan.inputs_of(conn, spec, job).commits
+    inputs: dict[str, CommitName] = {}
+    for key, leaf in datums.leaves(input_of(spec)):
+        row = commits[key]
+        if row is not None:
+            repo = repos.repo_by_id(conn, row.repo_id)
+            inputs[leaf.name] = CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
+    return DatumContext(job, pipeline, inputs)
+
+
+def datum(
+    versions: VersionedStore, specs: Specs, name: JobName, datum_id: str
+) -> tuple[DatumContext, ListedDatum]:
+    """Return one datum of a job, or raise NotFound. Blocks."""
+    shared = versions.query(context, specs, name)
+    assert shared.job is not None
+    return shared, listing.inspect_datum(versions, shared.job, datum_id)
+
+
+def list_of_job(
+    versions: VersionedStore, specs: Specs, name: JobName, wanted: DatumFilter
+) -> tuple[DatumContext, Iterator[ListedDatum]]:
+    """Return the datums of a job that a filter admits, by id. Blocks, between datums too.
+
+    Raises:
+        NotFound: there is no such job.
+        InvalidArgument: the marker is not a datum id.
+    """
+    shared = versions.query(context, specs, name)
+    assert shared.job is not None
+    marker = _marker(wanted.marker)
+    listed = listing.list_datums(versions, shared.job, b"" if wanted.reverse else marker)
+    if wanted.reverse and marker:
+        listed = (one for one in listed if one.row.id < marker)
+    return shared, _filtered(listed, wanted)
+
+
+def list_of_input(
+    versions: VersionedStore, spec: PipelineSpec, wanted: DatumFilter
+) -> tuple[DatumContext, Iterator[ListedDatum]]:
+    """Return the datums that a pipeline would have now, from the heads of its input branches. Blocks.
+
+    Raises:
+        NotFound: an input branch does not exist or has no commit.
+        InvalidArgument: the input makes more datums than a job may have.
+    """
+    preview = Preview(versions, spec)
+    inputs = {name: head.commit_name for name, head in preview.heads.items()}
+    listed = (ListedDatum(row, DatumState.UNKNOWN) for row in preview.rows())
+    return DatumContext(None, None, inputs), _filtered(listed, wanted)
+
+
+def _filtered(listed: Iterator[ListedDatum], wanted: DatumFilter) -> Iterator[ListedDatum]:
+    admitted: Iterator[ListedDatum] = (
+        one for one in listed if not wanted.states or one.state in wanted.states
+    )
+    if wanted.reverse:
+        admitted = iter(_last(admitted, wanted.number))
+    for count, one in enumerate(admitted, start=1):
+        yield one
+        if count == wanted.number:
+            return
+
+
+def _last(listed: Iterator[ListedDatum], number: int) -> list[ListedDatum]:
+    """Return the last ``number`` datums (0 for all), the very last first.
+
+    Raises:
+        InvalidArgument: they are too many to be held.
+    """
+    last = deque(listed, maxlen=number if 0 < number <= MAX_REVERSED else MAX_REVERSED + 1)
+    if len(last) > MAX_REVERSED:
+        raise errors.InvalidArgument(
+            f"a list in reverse order has at most {MAX_REVERSED:,} datums; send a number of at most that many"
+        )
+    last.reverse()
+    return list(last)
+
+
+def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> None:
+    """Let the running datum that matches all filters start again. Blocks.
+
+    Args:
+        versions: the store.
+        name: the job.
+        filters: paths, or hashes in hex, of input items.
+
+    Raises:
+        NotFound: there is no such job, or no such datum runs.
+    """
+    job = versions.read(job_ops.find, name)
+    for claim in versions.read(jobs.owned_claims, job.id):
+        if claim.datum_position is None or job.todo is None:
+            continue
+        at = claim.datum_position
+        [(key, value)] = datum_rows.trees(versions).rows(TreeId(job.todo), at, at + 1)
+        if matches(datum_rows.decode(key, value).items, filters):
+            versions.write(_ask_restart, claim.id)
+            return
+    raise errors.NotFound(
+        f"datum matching filter [{' '.join(filters)}] could not be found for job ID {name.id}"
+    )
+
+
+def matches(items: Sequence[RowItem], filters: Sequence[str]) -> bool:
+    """Tell whether a datum of these items matches all filters: paths, or hashes in hex."""
+    return all(
+        any(
+            wanted.rstrip("/") == item.path.rstrip("/") or wanted == item.hash.hex()
+            for item in items
+        )
+        for wanted in filters
+    )  # fmt: skip
+
+
+def _ask_restart(write: WriteTransaction, claim_id: str) -> None:
+    jobs.ask_restart(write.conn, claim_id)
+
+
+def _marker(text: str) -> bytes:
+    """Return the id of the datum that a page follows; empty for the first page.
+
+    Raises:
+        InvalidArgument: it is not the id of a datum.
+    """
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise errors.InvalidArgument(
+            f'pagination_marker "{text[:80]}" is not the id of a datum; send the id of the last datum received'
+        ) from error

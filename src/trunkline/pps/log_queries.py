@@ -1,0 +1,120 @@
+"""What requests ask about logs: lines of one pipeline, and LogQL queries over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.meta import jobs, pipelines
+from trunkline.pps import datum_queries, listing, logs
+from trunkline.pps import jobs as job_ops
+from trunkline.pps import pipelines as pipeline_ops
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.logql import LogQuery
+    from trunkline.model.names import JobName, PipelineName
+    from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.logs import Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which lines are wanted."""
+
+    pipeline: PipelineName
+    #: Only lines of this job.
+    job: JobName | None = None
+    #: Only lines of this datum (hex).
+    datum: str = ""
+    #: Only lines of datums that match all of these: paths, or hashes in hex, of input items.
+    data_filters: Sequence[str] = ()
+    #: Seconds since the epoch.
+    since: float = 0.0
+    #: Wait for more lines.
+    follow: bool = False
+    #: Only so many lines at the end, 0 for all; without effect when following.
+    tail: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSelection:
+    """A filter with its names looked up."""
+
+    pipeline: PipelineRow
+    query: logs.Query
+    #: Datums (hex) whose lines are wanted; None for all.
+    datums: frozenset[str] | None
+    tail: int
+
+
+def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
+    """Look up what a filter names. Blocks.
+
+    Raises:
+        NotFound: there is no such pipeline or job.
+    """
+    pipeline = versions.read(pipeline_ops.find, wanted.pipeline.project, wanted.pipeline.name)
+    job = versions.read(job_ops.find, wanted.job) if wanted.job is not None else None
+    query = logs.Query(
+        pipeline_id=pipeline.id,
+        job_id=job.id if job is not None else None,
+        datum=wanted.datum,
+        since=wanted.since,
+        follow=wanted.follow,
+    )
+    tail = 0 if wanted.follow else wanted.tail
+    if not wanted.data_filters:
+        return LogSelection(pipeline, query, None, tail)
+    chosen = [job] if job is not None else versions.read(jobs.live, pipeline.id)
+    if not chosen:
+        newest = versions.read(jobs.newest, pipeline.id)
+        chosen = [newest] if newest is not None else []
+    datums = frozenset(
+        listed.row.id.hex()
+        for one in chosen
+        for listed in listing.list_datums(versions, one)
+        if datum_queries.matches(listed.row.items, wanted.data_filters)
+    )
+    return LogSelection(pipeline, query, datums, tail)
+
+
+async def lines(versions: VersionedStore, selection: LogSelection) -> AsyncGenerator[Line]:
+    """Yield lines in the order in which they came."""
+    last: list[Line] = []
+    async for batch in logs.read(versions, selection.query):
+        for line in batch:
+            if selection.datums is not None and line.datum not in selection.datums:
+                continue
+            if selection.tail:
+                last.append(line)
+                del last[: -selection.tail]
+            else:
+                yield line
+    for line in last:
+        yield line
+
+
+async def search(versions: VersionedStore, query: LogQuery, since: float) -> AsyncGenerator[str]:
+    """Yield the messages of all pipelines that a LogQL query selects.
+
+    Args:
+        versions: the store.
+        query: the query.
+        since: only lines from this time on, seconds since the epoch.
+    """
+    for row in await versions.query_soon(_all_pipelines):
+        if not query.selects({"pipelineName": row.name, "pipelineProject": row.project}):
+            continue
+        async for batch in logs.read(versions, logs.Query(pipeline_id=row.id, since=since)):
+            for line in batch:
+                labels = {"container": "user" if line.user else "storage", "pod": line.worker}
+                if query.selects(labels) and query.keeps(line.message):
+                    yield line.message
+
+
+def _all_pipelines(read: ReadTransaction) -> list[PipelineRow]:
+    return pipelines.list_all(read.conn, [])

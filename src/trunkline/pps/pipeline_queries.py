@@ -1,0 +1,193 @@
+"""What requests ask about pipelines: their state, versions, workers and scaling decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.meta import jobs, pipelines, workers
+from trunkline.meta.pipelines import DecisionRow, PipelineRow, VersionRow
+from trunkline.model import names
+from trunkline.model.states import PipelineState, WorkerState
+from trunkline.pps.pipelines import find, version_back
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.model.names import PipelineName
+    from trunkline.pfs.queries import Page
+    from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
+
+__all__ = ["DecisionRow", "PipelineRow", "VersionRow"]
+
+#: Pipelines described in one snapshot.
+PAGE = 50
+#: Decisions returned when the request does not say how many.
+DECISIONS = 20
+_LIVE_WORKERS = (WorkerState.IDLE, WorkerState.BUSY)
+_ACTIVE = (PipelineState.STARTING, PipelineState.RUNNING, PipelineState.STANDBY, PipelineState.RESTARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineDetails:
+    """What changes while a pipeline works."""
+
+    workers_available: int
+    #: When the first of its workers was ready, seconds since the epoch.
+    workers_started: float | None
+    #: Datums of live jobs that no worker has claimed.
+    unclaimed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInfo:
+    """A pipeline in one of its versions."""
+
+    row: PipelineRow
+    version: VersionRow
+    newest_job: JobRow | None
+    #: Image of its current version; None when its specification has no transform.
+    image: str | None
+    details: PipelineDetails | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineFilter:
+    """Which pipelines a list shows."""
+
+    #: Only this one.
+    pipeline: PipelineName | None = None
+    #: Only those of these projects; all when empty.
+    projects: Sequence[str] = ()
+    #: Only those that have a job of this id.
+    job_id: str = ""
+    #: Earlier versions beside the current one; all when negative.
+    history: int = 0
+    page: Page
+    details: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinesSummary:
+    """How the pipelines of a project are."""
+
+    project: str
+    active: int
+    paused: int
+    failed: int
+    unhealthy: int
+
+
+def pipeline(read: ReadTransaction, specs: Specs, name: PipelineName, *, details: bool) -> PipelineInfo:
+    """Return a pipeline.
+
+    Args:
+        read: the snapshot.
+        specs: the parsed specifications.
+        name: may carry ancestry, which means an earlier version.
+        details: whether to count workers and datums.
+
+    Raises:
+        NotFound: there is no such pipeline or version.
+    """
+    base, steps = names.split_ancestry(name.name)
+    row = find(read.conn, name.project, base)
+    version = version_back(read.conn, row, sum(step.count for step in steps))
+    return _describe(read.conn, specs, row, [version], details=details)[0]
+
+
+def list_pipelines(
+    versions: VersionedStore, specs: Specs, wanted: PipelineFilter
+) -> Generator[list[PipelineInfo]]:
+    """Yield pipelines page by page. Blocks.
+
+    Raises:
+        NotFound: the pipeline that is asked for does not exist.
+        InvalidArgument: the page is not valid.
+    """
+    rows = versions.query(_choose, wanted)
+    for start in range(0, len(rows), PAGE):
+        yield versions.query(_page, specs, rows[start : start + PAGE], wanted)
+
+
+def _choose(read: ReadTransaction, wanted: PipelineFilter) -> list[PipelineRow]:
+    conn = read.conn
+    first, stop = wanted.page.bounds
+    if wanted.pipeline is not None:
+        rows = [find(conn, wanted.pipeline.project, wanted.pipeline.name)]
+    else:
+        rows = pipelines.list_all(conn, list(wanted.projects))
+    if wanted.job_id:
+        in_set = {
+            job.pipeline_id
+            for job in jobs.page(conn, pipeline_ids=None, set_id=wanted.job_id, number=100_000)
+        }
+        rows = [row for row in rows if row.id in in_set]
+    return rows[first:stop]
+
+
+def _page(
+    read: ReadTransaction, specs: Specs, rows: Sequence[PipelineRow], wanted: PipelineFilter
+) -> list[PipelineInfo]:
+    infos: list[PipelineInfo] = []
+    for listed in rows:
+        row = pipelines.by_id(read.conn, listed.id)
+        if row is None:
+            continue  # deleted since the list was chosen
+        history = pipelines.versions(read.conn, row.id)
+        shown = history if wanted.history < 0 else history[: wanted.history + 1]
+        infos.extend(_describe(read.conn, specs, row, shown, details=wanted.details))
+    return infos
+
+
+def _describe(
+    conn: sa.Connection, specs: Specs, row: PipelineRow, versions: Sequence[VersionRow], *, details: bool
+) -> list[PipelineInfo]:
+    transform = specs.of(conn, row.id, row.version).transform
+    image = transform.image if transform is not None else None
+    newest = jobs.newest(conn, row.id)
+    counted = _details(conn, row) if details else None
+    return [PipelineInfo(row, version, newest, image, counted) for version in versions]
+
+
+def _details(conn: sa.Connection, row: PipelineRow) -> PipelineDetails:
+    staff = workers.of_pipeline(conn, row.id)
+    ready = [worker.ready for worker in staff if worker.ready is not None]
+    return PipelineDetails(
+        sum(worker.state in _LIVE_WORKERS for worker in staff),
+        min(ready, default=None),
+        sum(jobs.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None),
+    )
+
+
+def summaries(read: ReadTransaction, projects: Sequence[str]) -> list[PipelinesSummary]:
+    """Return how the pipelines of projects are; of all that have any when none is named."""
+    rows = pipelines.list_all(read.conn, list(projects))
+    result = []
+    for project in projects or sorted({row.project for row in rows}):
+        states = [row.state for row in rows if row.project == project]
+        result.append(
+            PipelinesSummary(
+                project,
+                active=sum(state in _ACTIVE for state in states),
+                paused=states.count(PipelineState.PAUSED),
+                failed=states.count(PipelineState.FAILURE),
+                unhealthy=states.count(PipelineState.CRASHING),
+            )
+        )
+    return result
+
+
+def decisions(read: ReadTransaction, name: PipelineName, number: int) -> list[DecisionRow]:
+    """Return the newest scaling decisions of a pipeline, ``DECISIONS`` of them when ``number`` is 0.
+
+    Raises:
+        NotFound: there is no such pipeline.
+    """
+    row = find(read.conn, name.project, name.name)
+    return pipelines.decisions(read.conn, row.id, number or DECISIONS)

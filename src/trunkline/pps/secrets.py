@@ -1,0 +1,142 @@
+"""Secrets for commands, as clients send them: a Kubernetes Secret in JSON.
+
+Where they are stored is the fleet's business (``ports.Secrets``); values go in and never come out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.ports import Secrets
+
+#: What a Secret says of itself when it says nothing.
+OPAQUE = "Opaque"
+#: The label by which Pachyderm knows its own objects.
+SUITE_LABEL, SUITE = "suite", "pachyderm"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSecret:
+    """A secret as it was sent."""
+
+    name: str
+    kind: str
+    data: Mapping[str, bytes]
+    labels: Mapping[str, str]
+
+
+class SecretInfo(NamedTuple):
+    """A secret without its values."""
+
+    name: str
+    kind: str
+    #: Seconds since the epoch.
+    created: float
+
+
+class SecretStore:
+    """The secrets of a server. Blocks.
+
+    Args:
+        secrets: where they are stored; None when this fleet has no place for them. Every method then raises
+            FailedPrecondition.
+    """
+
+    def __init__(self, secrets: Secrets | None) -> None:
+        self._port = secrets
+
+    def create(self, file: bytes) -> None:
+        """Store a secret that came as a Kubernetes Secret in JSON.
+
+        Raises:
+            InvalidArgument: it is not one; the message says why.
+        """
+        secret = parse(file)
+        self._stored().create(secret.name, secret.kind, secret.data, secret.labels)
+
+    def inspect(self, name: str) -> SecretInfo:
+        """Return what is known of a secret, or raise NotFound."""
+        stored = self._stored().inspect(name)
+        if stored is None:
+            raise errors.NotFound(f'secret "{name}" not found')
+        kind, created, _keys = stored
+        return SecretInfo(name, kind, created)
+
+    def list(self) -> Sequence[SecretInfo]:
+        """Return those that were made here, by name."""
+        return [SecretInfo(*secret) for secret in self._stored().list()]
+
+    def delete(self, name: str) -> None:
+        """Remove a secret that was made here."""
+        self._stored().delete(name)
+
+    def check(self, spec: PipelineSpec) -> None:
+        """Refuse a specification that needs secrets which do not exist.
+
+        Raises:
+            NotFound: a secret, or a key of it, does not exist.
+        """
+        for mount in spec.transform.secrets if spec.transform is not None else ():
+            stored = self._stored().inspect(mount.name)
+            if stored is None:
+                raise errors.NotFound(
+                    f'the pipeline wants secret "{mount.name}", which does not exist; create it first'
+                )
+            if mount.key and mount.key not in stored[2]:
+                raise errors.NotFound(
+                    f'the pipeline wants key "{mount.key}" of secret "{mount.name}", which has'
+                    f" {', '.join(sorted(stored[2])) or 'no keys'}; correct the key or the secret"
+                )
+
+    def _stored(self) -> Secrets:
+        if self._port is None:
+            raise errors.FailedPrecondition(
+                "secrets are kept by Kubernetes, and this server runs processes; give the value to the server's"
+                " machine another way, or serve with --fleet kubernetes"
+            )
+        return self._port
+
+
+def parse(file: bytes) -> ParsedSecret:
+    """Read a Kubernetes Secret in JSON.
+
+    Raises:
+        InvalidArgument: it is not one; the message says why.
+    """
+    try:
+        content = json.loads(file)
+    except ValueError as error:
+        raise errors.InvalidArgument(f"the secret is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("kind", "Secret") != "Secret":
+        raise errors.InvalidArgument('the file holds no Kubernetes Secret; its "kind" must be "Secret"')
+    about = content.get("metadata") or {}
+    name, labels = about.get("name"), about.get("labels") or {}
+    if not isinstance(name, str) or not name:
+        raise errors.InvalidArgument('the secret has no name; set "metadata": {"name": "…"}')
+    if labels.get(SUITE_LABEL, SUITE) != SUITE:
+        raise errors.InvalidArgument(
+            f'secret "{name}" has label {SUITE_LABEL}={labels[SUITE_LABEL]!r}, which belongs to something else;'
+            " remove the label"
+        )
+    data = {key: _decoded(name, key, value) for key, value in (content.get("data") or {}).items()}
+    data |= {key: str(value).encode() for key, value in (content.get("stringData") or {}).items()}
+    return ParsedSecret(name, content.get("type") or OPAQUE, data, labels)
+
+
+def _decoded(name: str, key: str, value: object) -> bytes:
+    try:
+        return base64.b64decode(str(value), validate=True)
+    except binascii.Error as error:
+        raise errors.InvalidArgument(
+            f'value "{key}" of secret "{name}" is not base64; encode it or put it under "stringData"'
+        ) from error

@@ -1,0 +1,105 @@
+"""What requests ask about workers: which there are, what they do, where they run, what happened to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.meta import jobs, pipelines, workers
+from trunkline.pps import datum_rows
+from trunkline.storage.segments import TreeId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.meta.workers import EventRow, WorkerRow
+    from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pfs.repository import VersionedStore
+
+#: Events of workers returned at once, the latest.
+EVENTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker with what it does."""
+
+    row: WorkerRow
+    pipeline: PipelineRow
+    #: Job and datum (hex) that it works on; empty without a claim.
+    job_id: str = ""
+    datum_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEvent:
+    """Something that happened to a worker."""
+
+    row: EventRow
+    pipeline: PipelineRow
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Where in which todo a worker is."""
+
+    job_id: str
+    todo: TreeId
+    position: int
+
+
+def list_workers(versions: VersionedStore, project: str, pipeline: str) -> list[WorkerInfo]:
+    """Return workers with what they do. Blocks.
+
+    Args:
+        versions: the store.
+        project: only those of this project's pipelines, of all when empty.
+        pipeline: only those of pipelines of this name, of all when empty.
+    """
+    # All rows first, the trees afterwards: reading a tree may need a snapshot of its own.
+    infos = []
+    for row, owner, work in versions.query(_worker_rows, project, pipeline):
+        if work is None:
+            infos.append(WorkerInfo(row, owner))
+            continue
+        datums = datum_rows.trees(versions).rows(work.todo, work.position, work.position + 1)
+        infos.append(WorkerInfo(row, owner, work.job_id, datums[0][0].hex() if datums else ""))
+    return infos
+
+
+def _worker_rows(
+    read: ReadTransaction, project: str, pipeline: str
+) -> list[tuple[WorkerRow, PipelineRow, _Work | None]]:
+    conn = read.conn
+    owners = {row.id: row for row in pipelines.list_all(conn, [project] if project else [])}
+    rows = []
+    for row in workers.list_all(conn):
+        owner = owners.get(row.pipeline_id)
+        if owner is None or (pipeline and owner.name != pipeline):
+            continue
+        work: _Work | None = None
+        for claim in jobs.claims_of_worker(conn, row.id):
+            job = jobs.by_id(conn, claim.job_id)
+            if job is not None and job.todo is not None:
+                at = claim.done if claim.datum_position is None else claim.datum_position
+                work = _Work(job.set_id, TreeId(job.todo), at)
+        rows.append((row, owner, work))
+    return rows
+
+
+def by_machine(read: ReadTransaction) -> Mapping[str, list[tuple[str, str]]]:
+    """Return the id and the pipeline of the workers on each machine, by its name."""
+    owners = {row.id: str(row) for row in pipelines.list_all(read.conn, [])}
+    result: dict[str, list[tuple[str, str]]] = {}
+    for row in workers.list_all(read.conn):
+        if row.machine is not None:
+            result.setdefault(row.machine["name"], []).append((row.id, owners[row.pipeline_id]))
+    return result
+
+
+def events(read: ReadTransaction, since: float) -> list[WorkerEvent]:
+    """Return what happened to workers from a time on (seconds since the epoch), oldest first."""
+    owners = {row.id: row for row in pipelines.list_all(read.conn, [])}
+    rows = workers.events(read.conn, since, EVENTS)
+    return [WorkerEvent(row, owners[row.pipeline_id]) for row in rows]
