@@ -50,7 +50,7 @@ class PachydermRule:
         self._looked: dict[str, int] = {}
 
     def __call__(
-        self, demand: policy.Demand, policy: policy.Policy, observed: policy.Observed, now: float
+        self, demand: policy.Demand, rules: policy.Policy, observed: policy.Observed, now: float
     ) -> policy.Decision:
         fleet = [worker for worker in observed.workers if worker.state != "retiring"]
         tasks = demand.unclaimed + demand.claimed
@@ -67,7 +67,7 @@ class PachydermRule:
         if looks > self._looked.get(first, 0):
             self._looked[first] = looks
             if any(worker.state in ("idle", "busy") for worker in fleet):  # else no tasks were made yet
-                start = max(0, min(policy.workers, tasks) - len(fleet))
+                start = max(0, min(rules.workers, tasks) - len(fleet))
         return policy.Decision(
             target=len(fleet) + start,
             start=start,

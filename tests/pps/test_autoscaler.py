@@ -10,11 +10,14 @@ from pps_world import HeldFleet, PpsWorld, Seen, pfs
 from trunkline import errors
 from trunkline.meta import pipelines as pipeline_rows
 from trunkline.meta import workers as worker_rows
-from trunkline.model.workers import WorkerPhase
+from trunkline.model.states import PipelineState
+from trunkline.model.workers import WorkerEnding, WorkerPhase
 from trunkline.pps import autoscaler, pipelines
 
 if TYPE_CHECKING:
-    from trunkline.model.workers import WorkerSpec
+    from collections.abc import Sequence
+
+    from trunkline.model.workers import WorkerSighting, WorkerSpec
     from trunkline.pfs.writes import WriteTransaction
 
 
@@ -61,9 +64,9 @@ def test_the_whole_fleet_is_asked_for_in_one_step(world: PpsWorld) -> None:
     world.until_workers("edges", 5)
 
     row = until_pipeline(world, "RUNNING")
-    decisions = world.versions.read(pipeline_rows.decisions, row.id, 1)
+    decisions = world.versions.read(pipeline_rows.decisions, row.id, 10)
     assert row.target == 5
-    assert decisions[0].sentence == "9 datums wait and 0 run; 5 workers at most: start 5 at once"
+    assert {decision.target for decision in decisions} == {0, 5}
 
 
 def test_no_more_workers_are_asked_for_than_there_are_datums(world: PpsWorld) -> None:
@@ -143,6 +146,18 @@ def test_a_worker_that_dies_is_replaced_and_its_datums_run_again(world: PpsWorld
     assert second.id != first.id
     assert (job.state, job.processed) == ("SUCCESS", 2)
     assert until_pipeline(world, "STANDBY").reason == ""
+
+
+def test_an_evicted_worker_is_replaced_at_once_and_is_no_crash(world: PpsWorld) -> None:
+    autoscaling(world, 1)
+    put(world, 1)
+    [evicted] = world.until_workers("edges", 1)
+
+    world.fleet.show(evicted, WorkerPhase.GONE, "was evicted", ending=WorkerEnding.REMOVED)
+    world.wake("edges")
+    world.until(lambda: len(world.fleet.asked) == 2, "another worker, without a pause")
+
+    assert world.pipeline_row("edges").state is PipelineState.RUNNING
 
 
 def test_workers_that_keep_dying_are_started_ever_more_rarely(world: PpsWorld) -> None:
@@ -245,23 +260,55 @@ def test_deleting_a_pipeline_ends_its_workers(world: PpsWorld) -> None:
 
 
 class DeletingFleet(HeldFleet):
-    """Deletes the pipeline while its first worker is requested, as a user might at that moment."""
+    """Deletes the pipeline while it is used, as a user might at that moment."""
 
-    def __init__(self, world: PpsWorld) -> None:
+    def __init__(self, world: PpsWorld, *, on_start: bool = False, on_observe: bool = False) -> None:
         super().__init__()
         self._world = world
+        self._on_start = on_start
+        self.on_observe = on_observe
 
     def start(self, spec: WorkerSpec) -> None:
-        if not self.asked:
-            self._world.versions.write(pipelines.delete, "default", "edges", force=False, keep_repo=False)
+        if self._on_start:
+            self._on_start = False
+            self._delete()
         super().start(spec)
+
+    def observe(self) -> Sequence[WorkerSighting]:
+        sightings = super().observe()
+        if self.on_observe:
+            self.on_observe = False
+            self._delete()
+        return sightings
+
+    def _delete(self) -> None:
+        self._world.versions.write(pipelines.delete, "default", "edges", force=False, keep_repo=False)
+
+
+def test_a_worker_that_is_lost_while_its_pipeline_is_deleted_leaves_nothing_behind(world: PpsWorld) -> None:
+    world.repo("images")
+    world.stop_controller()
+    world.pipeline("edges", pfs("images"))
+    row, fleet = world.pipeline_row("edges"), DeletingFleet(world)
+    spec = world.specs.get(row.id, row.version)
+    scaler = autoscaler.Autoscaler(world.versions, world.specs, fleet)
+    scaler.step(row, spec, None)
+    fleet.show(fleet.asked[0], WorkerPhase.GONE, "broken")
+    fleet.on_observe = True
+
+    scaler.step(row, spec, None)
+    scaler.forget(row.id)
+
+    assert fleet.present("edges") == []
+    assert world.versions.read(worker_rows.list_all) == []
+    assert scaler.crash_reason(row.id) == ""
 
 
 def test_deleting_a_pipeline_ends_the_starting_of_its_workers(world: PpsWorld) -> None:
     world.repo("images")
     world.stop_controller()
     world.pipeline("edges", pfs("images"), parallelism_spec={"constant": 1000})
-    row, fleet = world.pipeline_row("edges"), DeletingFleet(world)
+    row, fleet = world.pipeline_row("edges"), DeletingFleet(world, on_start=True)
     scaler = autoscaler.Autoscaler(world.versions, world.specs, fleet)
 
     scaler.step(row, world.specs.get(row.id, row.version), None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pps_world import PpsWorld, Seen, pfs
 
+from trunkline.meta import pipelines as pipeline_rows
 from trunkline.meta import workers as worker_rows
 from trunkline.model.workers import Machine, WorkerPhase
 from trunkline.pps.autoscaler_step import UNSATISFIABLE_PATIENCE
@@ -45,7 +46,9 @@ def test_the_pipeline_says_how_many_workers_wait_and_what_for(world: PpsWorld) -
 
     row = world.pipeline_row("edges")
     assert row.state == "RUNNING"
-    assert row.reason == "3 workers wait: Cluster Autoscaler is adding a machine"
+    [decision] = world.versions.read(pipeline_rows.decisions, row.id, 1)
+    assert "Cluster Autoscaler is adding a machine" in row.reason
+    assert decision.sentence.startswith(row.reason)
 
 
 def test_what_happened_to_a_worker_is_kept_in_order(world: PpsWorld) -> None:

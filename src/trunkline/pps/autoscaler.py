@@ -329,15 +329,15 @@ def token_hash(token: str) -> bytes:
 
 
 def _lose(write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, str, object]]) -> None:
+    owner = pipelines.by_id(write.conn, pipeline_id)
+    if owner is None:
+        return  # deleted meanwhile, with its workers
     states = {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
     _remove(write, pipeline_id, [worker_id for worker_id, _, _ in lost])
-    if (owner := pipelines.by_id(write.conn, pipeline_id)) is not None:
-        name = telemetry.PipelineName(owner.project, owner.name)
-        for worker_id, reason, _ in lost:
-            asked = states.get(worker_id) is WorkerState.RETIRING
-            write.tx.after_commit(
-                partial(telemetry.worker_ended, name, worker_id, asked=asked, reason=reason)
-            )
+    name = telemetry.PipelineName(owner.project, owner.name)
+    for worker_id, reason, _ in lost:
+        asked = states.get(worker_id) is WorkerState.RETIRING
+        write.tx.after_commit(partial(telemetry.worker_ended, name, worker_id, asked=asked, reason=reason))
     events = [(worker_id, WorkerState.GONE, reason) for worker_id, reason, _ in lost]
     workers.add_events(write.conn, pipeline_id, write.now, events)
     write.tx.wake(f"pipeline:{pipeline_id}")
