@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import textwrap
 import threading
 import time
 import uuid
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +18,13 @@ from trunkline import failpoints
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
-from trunkline.errors import InvalidArgument, NotFound, Unavailable
+from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerPhase, WorkerSpec
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
 from fake_server import FakeServer, assignment
+from package_index import make_wheel
 
 PENDING, RUNNING, GONE = WorkerPhase.PENDING, WorkerPhase.RUNNING, WorkerPhase.GONE
 GIB = 1 << 30
@@ -88,20 +87,6 @@ def is_running(mark: str) -> bool:
         except OSError:
             continue
     return False
-
-
-def make_wheel(folder: Path) -> Path:
-    """A package with a module and a command, made by hand so that no index is needed."""
-    wheel = folder / "hello-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("hello.py", "def main():\n    print('hello from the image')\n")
-        archive.writestr("hello-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: hello\nVersion: 1.0\n")
-        archive.writestr(
-            "hello-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr("hello-1.0.dist-info/entry_points.txt", "[console_scripts]\nhello = hello:main\n")
-        archive.writestr("hello-1.0.dist-info/RECORD", "")
-    return wheel
 
 
 # the fleet
@@ -331,10 +316,9 @@ def test_the_environment_of_a_worker_does_not_hold_its_token(server, fleet, tmp_
     assert server.metadata[0]["worker-token"] == "hush-hush-token"
 
 
-def test_a_command_runs_with_the_packages_and_files_of_its_image(server, fleet, images, tmp_path):
+def test_a_command_runs_with_the_packages_and_files_of_its_image(server, fleet, images, index):
     server.retire_when_empty = True
-    wheel = make_wheel(tmp_path)
-    images.create("my/image", f"{wheel}\n", [("/greet.sh", b'hello > "$PFS_ROOT/out/greeting"', 0o644)])
+    images.create("my/image", "hello==1.0\n", [("/greet.sh", b'hello > "$PFS_ROOT/out/greeting"', 0o644)])
     script = 'sh /greet.sh && python3 -c "import hello; hello.main()"'
     assignment(server, {"in": {"/f": b""}}, ["sh", "-c", script])
 
@@ -346,11 +330,9 @@ def test_a_command_runs_with_the_packages_and_files_of_its_image(server, fleet, 
     assert server.log(system=True) == []
 
 
-def test_a_worker_waits_while_its_image_is_built_and_lets_others_pass(server, fleet, images, tmp_path):
-    """The requirements come through a pipe, so the build waits for the test."""
-    pipe = tmp_path / "more.txt"
-    os.mkfifo(pipe)
-    images.create("slow", f"-r {pipe}\n", [])
+def test_a_worker_waits_while_its_image_is_built_and_lets_others_pass(server, fleet, images, index):
+    index.held.clear()
+    images.create("slow", "hello\n", [])
     fleet.start(spec(1, image="slow"))
     fleet.start(spec(2))
 
@@ -358,107 +340,24 @@ def test_a_worker_waits_while_its_image_is_built_and_lets_others_pass(server, fl
 
     assert sighting(fleet, 1) == (PENDING, 'waits for image "slow" to be built')
     assert sighting(fleet, 2) == (RUNNING, "")
-    pipe.write_text("")
+    index.held.set()
     wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
 
 
-def test_a_failed_build_gives_its_reason_and_can_be_tried_again(server, fleet, images, tmp_path):
-    missing = tmp_path / "hello-1.0-py3-none-any.whl"
-    requirements = f"{missing}\n"
-    images.create("broken", requirements, [])
+def test_a_failed_build_gives_its_reason_and_can_be_tried_again(server, fleet, images, index):
+    index.packages.clear()
+    images.create("broken", "hello\n", [])
     fleet.start(spec(1, image="broken"))
 
     wait_until(lambda: (sighting(fleet, 1) or (None,))[0] is GONE)
     image = images.wait("broken", 30)
 
     assert image.state is ImageState.FAILED
-    assert "No such file" in image.reason
-    assert sighting(fleet, 1)[1].startswith('image "broken" could not be built: exit code 1 of -m pip: ')
-    make_wheel(tmp_path)
-    assert images.create("broken", requirements, []).state is ImageState.BUILDING
+    assert "No matching distribution" in image.reason
+    assert sighting(fleet, 1)[1].startswith('image "broken" could not be built: exit code 1: ')
+    index.packages["hello-1.0-py3-none-any.whl"] = make_wheel()
+    assert images.create("broken", "hello\n", []).state is ImageState.BUILDING
     assert images.wait("broken", 60).state is ImageState.READY
-
-
-def test_without_requirements_an_image_is_ready_at_once(images):
-    image = images.create("files-only", "# nothing but comments\n\n", [("/a", b"1", 0)])
-
-    assert image.state is ImageState.READY
-    description = json.loads(Path(image.description).read_text())
-    assert description["venv"] is None
-    assert [(entry["path"], entry["mode"]) for entry in description["files"]] == [("/a", 0o644)]
-
-
-def test_equal_definitions_share_an_environment_and_unequal_ones_do_not(images):
-    first = images.create("one", "", [("/a", b"1", 0o644), ("/b", b"", 0o755)])
-    same = images.create("two", "", [("/b", b"", 0o755), ("/a", b"1", 0o644)])
-    others = [
-        images.create("three", "", [("/a", b"1", 0o644), ("/b", b"", 0o644)]),
-        images.create("four", "", [("/a", b"2", 0o644), ("/b", b"", 0o755)]),
-        images.create("five", "#", [("/a", b"1", 0o644), ("/b", b"", 0o755)]),
-        images.create("six", "", [("/a", b"1/b", 0o644)]),
-    ]
-
-    assert first.hash == same.hash
-    assert len({first.hash, *(image.hash for image in others)}) == 5
-
-
-def test_names_outlive_the_process_and_can_change_their_meaning(images, tmp_path):
-    images.create("pachyderm/opencv", "", [("/a", b"1", 0o644)])
-    new = images.create("pachyderm/opencv", "", [("/a", b"2", 0o644)])
-    images.create("other:1.0", "", [])
-
-    again = ImageEnvironments(tmp_path / "images")
-
-    assert [image.name for image in again.list()] == ["other:1.0", "pachyderm/opencv"]
-    assert again.resolve("pachyderm/opencv") == new
-    again.delete("pachyderm/opencv")
-    assert again.resolve("pachyderm/opencv") is None
-    with pytest.raises(NotFound, match='image "pachyderm/opencv" does not exist'):
-        again.delete("pachyderm/opencv")
-
-
-def test_two_processes_that_build_the_same_image_agree(images, tmp_path):
-    wheel = make_wheel(tmp_path)
-    other = ImageEnvironments(tmp_path / "images")
-
-    first = images.create("i", f"{wheel}\n", [])
-    second = other.create("i", f"{wheel}\n", [])
-
-    assert first.hash == second.hash
-    assert images.wait("i", 60).state is ImageState.READY
-    assert other.wait("i", 60).state is ImageState.READY
-    home = Path(first.description).parent
-    assert sorted(path.name for path in home.iterdir()) == [
-        "build.log",
-        "definition.json",
-        "files",
-        "requirements.txt",
-        "venv",
-    ]
-    script = (home / "venv" / "bin" / "hello").read_text()
-    assert f"{home}/venv/bin/python" in script
-    assert "draft" not in script
-    other.close()
-
-
-@pytest.mark.parametrize(
-    ("paths", "message"),
-    [
-        (["relative"], 'image file "relative" must be an absolute path'),
-        (["/a/../b"], 'image file "/a/../b" must be an absolute path without'),
-        (["/"], 'image file "/" must be'),
-        (["/proc/x"], "image file /proc/x lies below a reserved folder"),
-        (["/pfs/in/x"], "reserved"),
-        (["/a", "/a"], "image file /a is given twice"),
-        (["/a", "/a/b"], "image file /a/b lies below the file /a"),
-    ],
-)
-def test_image_files_in_impossible_places_are_refused(images, paths, message):
-    with pytest.raises(InvalidArgument) as refused:
-        images.create("i", "", [(path, b"", 0o644) for path in paths])
-
-    assert message in refused.value.message
-    assert images.list() == []
 
 
 @pytest.mark.parametrize("place", ["process-fleet.loop", "process-fleet.tidy"])

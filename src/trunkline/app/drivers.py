@@ -71,6 +71,14 @@ def _folder(path: Path) -> LocalObjects:
     return local
 
 
+def hidden(settings: Settings) -> list[str]:
+    """Return the folders that commands and builds of images must not see."""
+    folders = [settings.data]
+    if settings.store.startswith("file:///"):
+        folders.append(Path(unquote(settings.store.removeprefix("file://"))))
+    return [str(folder.resolve()) for folder in folders]
+
+
 def fleet(
     settings: Settings, address: str, images: ImageEnvironments, cluster_id: str, supervisor: Supervisor
 ) -> Fleet:
@@ -90,11 +98,13 @@ def fleet(
     """
     if settings.fleet == "processes":
         folder = settings.data.absolute() / "fleet"
-        hidden = [str(settings.data.resolve())]
-        if settings.store.startswith("file:///"):
-            hidden.append(str(Path(unquote(settings.store.removeprefix("file://"))).resolve()))
         processes = ProcessFleet(
-            settings.advertise or address, folder, images, settings.capacity_memory, supervisor, hidden
+            settings.advertise or address,
+            folder,
+            images,
+            settings.capacity_memory,
+            supervisor,
+            hidden(settings),
         )
         return _simulated(processes, settings) if settings.simulate else processes
     if settings.simulate:

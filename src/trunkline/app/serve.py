@@ -132,7 +132,9 @@ async def running(
             db, store, file_trees(store), wakeups, clock, hooks=JobKeeper(), scratch=str(data)
         )
         specs = Specs(db)
-        images = ImageEnvironments(data / "images")
+        images = ImageEnvironments(
+            data / "images", drivers.hidden(settings), sources=settings.source_packages
+        )
         stack.callback(images.close)
         server = await rpc_server.bind(settings.listen)  # workers must be told its address
         stack.push_async_callback(server.stop, CALL_GRACE)

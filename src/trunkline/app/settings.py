@@ -32,6 +32,8 @@ class Settings:
     advertise: str = ""
     #: Bytes of memory that workers may ask for together; None for the machine's. Processes only.
     capacity_memory: int | None = None
+    #: Whether images may name packages in source form, whose code then runs when they are built. Processes only.
+    source_packages: bool = False
     #: Image of the worker and the launcher. Kubernetes only.
     worker_image: str = ""
     #: HOST:PORT of the monitoring address (metrics and probes); empty for none.

@@ -160,7 +160,7 @@ class ControlServicer(ServicerBase):
             for file in request.files:
                 contents.setdefault(file.path, bytearray()).extend(file.data)
                 modes[file.path] = modes.get(file.path, 0) | file.mode
-                size += len(file.data)
+                size += len(file.data) + len(file.path)
             what = f"the files of image {name!r}"
             limits.check_count(
                 size, limits.IMAGE_BYTES, what, "put data into a repo and name that as an input"

@@ -43,6 +43,7 @@ def serve(invocation: Invocation) -> None:
         speed=options.speed,
         advertise=options.advertise,
         capacity_memory=memory,
+        source_packages=options.source_packages,
         worker_image=options.worker_image,
         namespace=options.namespace,
         metrics=options.metrics,
@@ -122,6 +123,11 @@ COMMANDS = {
                 default=1.0,
                 metavar="N",
                 help="speed of the simulation: 10 is ten times faster",
+            ),
+            argument(
+                "--source-packages",
+                action="store_true",
+                help="let images name packages in source form, whose code then runs here when they are built",
             ),
             argument(
                 "--advertise",

@@ -15,13 +15,13 @@ agree. Names are small JSON files that point at hashes, replaced atomically.
     <folder>/by-hash/<hash>/build.log
     <folder>/by-hash/<hash>/failed                present when the last build failed: its reason
 
-Must not run anything of the image itself, and must not delete a definition that a worker may use: only
-names are deleted.
+Must not run anything of the image itself (``worker/image_build.py`` builds, in a process of its own), and must
+not delete a definition that a worker may use: only names are deleted.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
 import os
 import shutil
@@ -29,6 +29,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +37,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import blake3
 
+from trunkline import errors
 from trunkline.errors import InvalidArgument, NotFound
+from trunkline.linux import file_trees
+from trunkline.model import limits
+from trunkline.model import requirements as requirement_lists
 from trunkline.model.names import check_image
 
 if TYPE_CHECKING:
@@ -76,7 +81,18 @@ class ImageEnvironment:
 class ImageEnvironments:
     """The image environments kept in one folder. Methods may be called from any thread."""
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], hidden: Sequence[str] = (), *, sources: bool = False
+    ) -> None:
+        """Use the folder, and make it when it is missing.
+
+        Args:
+            folder: nobody else uses it.
+            hidden: folders that builds must not see, such as the server's data.
+            sources: whether packages in source form may be built, which runs code of theirs.
+        """
+        self._hidden = tuple(hidden)
+        self._sources = sources
         self._names = Path(folder) / "names"
         self._by_hash = Path(folder) / "by-hash"
         for made in (self._names, self._by_hash):
@@ -94,16 +110,17 @@ class ImageEnvironments:
 
         Args:
             name: image name as pipelines give it, such as ``pachyderm/opencv``.
-            requirements: as pip reads a requirements file; empty for none.
+            requirements: names of packages with versions, one a line; empty for none.
             files: absolute path, content and permission bits of each file.
 
         Raises:
-            InvalidArgument: the name or a path cannot be used.
+            InvalidArgument: the name, a path or a requirement cannot be used.
         """
         if not name:
             raise InvalidArgument("the image has no name; name it")
         check_image(name)
         _check_paths([path for path, _, _ in files])
+        requirement_lists.parse(requirements)
         files = sorted(files)
         content_hash = _hash(requirements, files)
         home = self._by_hash / content_hash
@@ -228,32 +245,55 @@ class ImageEnvironments:
             build.start()
 
     def _build(self, home: Path) -> None:
-        draft = home / f"venv-draft-{uuid.uuid4().hex}"
+        work = home / f"build-{uuid.uuid4().hex}"
         reason = ""
         try:
+            requirement_lists.parse(
+                (home / "requirements.txt").read_text("utf-8")
+            )  # an earlier version took any
+            work.mkdir()
+            shutil.copyfile(home / "requirements.txt", work / "requirements.txt")
             with open(home / "build.log", "ab") as log:
-                steps = _steps(draft, home / "requirements.txt")
-                for step in steps:
-                    code = self._run(step, log)
-                    if code != 0:
-                        reason = f"exit code {code} of {' '.join(step[1:3])}: {_tail(home / 'build.log')}"
-                        break
-            if not reason:
-                _relocate(draft, home / "venv")
-                draft.rename(home / "venv")
+                code = self._run(work, log)
+            if code:
+                reason = f"exit code {code}: {_tail(home / 'build.log')}"
+            else:
+                _take_over(work / "venv")
+                _relocate(work / "venv", home / "venv")
+                (work / "venv").rename(home / "venv")
+        except InvalidArgument as error:
+            reason = error.message
         except OSError as error:
             if not (home / "venv").exists():  # else another process was faster
                 reason = str(error)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                file_trees.remove_tree(str(work))
         if reason and not self._closed:
             (home / "failed").write_text(reason, "utf-8")
 
-    def _run(self, step: Sequence[str], log: BinaryIO) -> int:
+    def _run(self, work: Path, log: BinaryIO) -> int:
+        """Build ``work/venv`` in a process of its own; ``worker/image_build.py`` says how."""
         with self._lock:
             if self._closed:
                 return -1
-            process = subprocess.Popen(step, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "trunkline.worker.image_build", str(work)),
+                    *(["--sources"] if self._sources else []),
+                ],
+                env=dict(os.environ)
+                | {
+                    "TRUNKLINE_HIDDEN": os.pathsep.join(self._hidden),
+                    "TRUNKLINE_READABLE": os.pathsep.join(software_folders()),
+                },
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                umask=0o022,
+            )
             self._processes.add(process)
         try:
             return process.wait()
@@ -262,21 +302,27 @@ class ImageEnvironments:
                 self._processes.discard(process)
 
 
-def _steps(venv: Path, requirements: Path) -> tuple[Sequence[str], ...]:
-    """Return the commands that make the environment."""
-    install = ("install", "--disable-pip-version-check", "--no-input", "-r", str(requirements))
-    python = str(venv / "bin" / "python")
-    if importlib.util.find_spec("pip") is None:  # as in environments that uv makes
-        return ((sys.executable, "-m", "venv", str(venv)), (python, "-m", "pip", *install))
-    # pip of this interpreter installs into the new environment: copying pip into it takes seconds.
-    return (
-        (sys.executable, "-m", "venv", "--without-pip", str(venv)),
-        (sys.executable, "-m", "pip", "--python", python, *install),
-    )
+def software_folders() -> list[str]:
+    """Return the folders that hold the interpreter and Trunkline, which workers need wherever they lie."""
+    folders = {sys.prefix, sys.base_prefix, str(Path(errors.__file__).parents[1])}
+    return sorted(folders | {folder for folder in sys.path if os.path.isdir(folder)})
 
 
-def _needs_venv(requirements: str) -> bool:
-    lines = (line.split("#", 1)[0].strip() for line in requirements.splitlines())
+def _take_over(venv: Path) -> None:
+    """Make the server the owner of what a user without rights has built."""
+    waiting = [str(venv)]
+    for folder in waiting:
+        os.lchown(folder, os.geteuid(), os.getegid())
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    os.lchown(entry.path, os.geteuid(), os.getegid())
+
+
+def _needs_venv(text: str) -> bool:
+    lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return any(lines)
 
 
@@ -295,9 +341,16 @@ def _hash(requirements: str, files: Sequence[tuple[str, bytes, int]]) -> str:
 def _check_paths(paths: Sequence[str]) -> None:
     seen = set(paths)
     if len(seen) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
+        twice = next(path for path, count in Counter(paths).items() if count > 1)
         raise InvalidArgument(f"image file {twice} is given twice; give each path once")
     for path in paths:
+        if len(path.encode()) > limits.PATH or any(
+            len(name.encode()) > limits.PATH_ELEMENT for name in path.split("/")
+        ):
+            raise InvalidArgument(
+                f'image file "{path[:100]}…" has a path of more than {limits.PATH:,} bytes or a name of more than '
+                f"{limits.PATH_ELEMENT}; shorten it"
+            )
         if not path.startswith("/") or os.path.normpath(path) != path or path == "/" or "\0" in path:
             raise InvalidArgument(
                 f'image file "{path}" must be an absolute path without "." and "..", like /edges.py'

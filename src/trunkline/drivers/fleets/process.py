@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline import errors, failpoints
+from trunkline import failpoints
 from trunkline.drivers.fleets import process_reaper
-from trunkline.drivers.fleets.images import ImageState
+from trunkline.drivers.fleets.images import ImageState, software_folders
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.linux import file_trees
 from trunkline.model.quantities import parse_bytes
@@ -403,7 +403,7 @@ def _environment(
         "TRUNKLINE_SCRATCH": str(scratch),
         "TRUNKLINE_OPEN_SCRATCH": _open_scratch(spec.worker_id),
         "TRUNKLINE_HIDDEN": os.pathsep.join(hidden),
-        "TRUNKLINE_READABLE": os.pathsep.join(_software()),
+        "TRUNKLINE_READABLE": os.pathsep.join(software_folders()),
         "TRUNKLINE_IMAGE": spec.image,
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),
@@ -422,13 +422,6 @@ def _memory_limit(spec: WorkerSpec) -> int:
 def _open_scratch(worker_id: str) -> str:
     """Return the folder in which a worker without a private root serves commands of other users."""
     return f"/var/tmp/trunkline-{worker_id}"
-
-
-def _software() -> list[str]:
-    """Return the folders that hold the interpreter and Trunkline, which workers need wherever they lie."""
-    packages = Path(errors.__file__).parents[1]
-    folders = {sys.prefix, sys.base_prefix, str(packages)}
-    return sorted(folders | {folder for folder in sys.path if os.path.isdir(folder)})
 
 
 def _how_it_ended(code: int, log: Path) -> str:
