@@ -108,7 +108,7 @@ def test_image_files_in_impossible_places_are_refused(images, paths, message):
     [
         *(
             "-r /etc/shadow",
-            "--index-url http://127.0.0.1:1/",
+            "--find-links http://127.0.0.1:1/",
             "-e .",
             "--no-binary :all:",
             "http://x/evil-1.tar.gz",
