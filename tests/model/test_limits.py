@@ -148,3 +148,13 @@ def test_metadata_counts_keys_and_values_together() -> None:
 def test_a_reference_with_too_many_steps_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="steps"):
         names.split_ancestry("master" + "^1" * (limits.ANCESTRY_STEPS + 1))
+
+
+@pytest.mark.parametrize("text", ["x" * 100, "é" * 50, "x" * 101, "é" * 51, "€" * 300])
+def test_a_text_that_cannot_be_refused_is_cut(text: str) -> None:
+    limit = limits.Limit(100, "bytes", "a small limit")
+
+    cut = limits.cut_text(text, limit)
+
+    assert len(cut.encode()) <= 100
+    assert (cut == text) == (len(text.encode()) <= 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -305,3 +306,37 @@ def test_every_moment_of_death_leaves_each_datum_recorded_once(world: PpsWorld) 
 
     assert (job.state, job.processed, job.failed) == ("SUCCESS", 12, 0)
     assert world.files("edges") == {f"/{number:03}": b"%d" % number for number in range(12)}
+
+
+@pytest.mark.parametrize("since", [float("inf"), -1.0, 1e300])
+def test_a_renewal_with_a_time_that_is_none_is_refused(pair: Staffed, since: float) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+
+    with pytest.raises(errors.InvalidArgument):
+        pair.world.versions.write(claims.renew, hand.id, claimed.claim.id, 0, since)
+
+
+def test_a_renewal_for_a_datum_beyond_the_claim_is_refused(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+
+    with pytest.raises(errors.InvalidArgument):
+        pair.world.versions.write(claims.renew, hand.id, claimed.claim.id, 2**63, 1.0)
+
+
+def test_counters_of_a_job_stop_at_the_largest_number(pair: Staffed) -> None:
+    """A worker says how long it took; two claims of 292 years must not break the list of jobs."""
+    hand = pair.hands[0]
+    for _ in range(2):
+        claimed = hand.take()
+        assert claimed is not None
+        prepared = hand.results(claimed)
+        boast = replace(prepared.results, upload_ns=jobs.LARGEST, process_ns=jobs.LARGEST)
+        assert hand.hand_in(replace(prepared, results=boast)).accepted
+
+    job = pair.world.jobs("edges")[0]
+    assert (job.upload_ns, job.process_ns) == (jobs.LARGEST, jobs.LARGEST)
+    assert isinstance(job.upload_ns, int)

@@ -146,10 +146,25 @@ _LET_GO = Query(
     .values(worker_id=None, datum_position=None, datum_started=None)
 )
 _ADD_HANDIN = Query(handin.insert())
+#: The largest number of a column.
+LARGEST = 2**63 - 1
+
+
+def _sum(column: sa.ColumnElement[int], more: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """Return a sum that stops at the largest number: workers say what is added, and a sum beyond it is an error."""
+    largest = sa.literal(LARGEST, sa.BigInteger)
+    return sa.case((column > largest - more, largest), else_=column + more)
+
+
 _COUNT = Query(
     job.update()
     .where(job.c.id == sa.bindparam("job_id"))
-    .values({name: job.c[name] + sa.bindparam(f"more_{name}") for name in Results.__slots__})
+    .values(
+        {
+            name: _sum(job.c[name], sa.bindparam(f"more_{name}", type_=sa.BigInteger))
+            for name in Results.__slots__
+        }
+    )
 )
 _HANDINS = Query(
     sa.select(handin.c.delta, handin.c.rows)

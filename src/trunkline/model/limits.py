@@ -66,7 +66,11 @@ ANCESTRY_STEPS = Limit(100, "steps", "`^`, `~` and `.` behind a branch or commit
 # --- texts ---------------------------------------------------------------------------------------------
 
 DESCRIPTION = Limit(64 << 10, "bytes", "a description of a project, repo, commit or pipeline")
-REASON = Limit(64 << 10, "bytes", "the error given to `FinishCommit`, the reason given to `StopJob`")
+REASON = Limit(
+    64 << 10,
+    "bytes",
+    "the error given to `FinishCommit`, the reason given to `StopJob`; a worker's reason is cut",
+)
 METADATA = Limit(256 << 10, "bytes", "all metadata of one object, keys and values together")
 LOG_QUERY = Limit(8 << 10, "bytes", "a query for log lines")
 
@@ -132,6 +136,19 @@ def check_text(text: str, limit: Limit, what: str) -> str:
         if size > limit:
             raise beyond(what, size, limit, "shorten it")
     return text
+
+
+def cut_text(text: str, limit: Limit) -> str:
+    """Return a text, shortened to its limit of bytes: for what cannot be refused any more.
+
+    Args:
+        text: the text.
+        limit: the most bytes of its UTF-8 form.
+    """
+    if 4 * len(text) <= limit:
+        return text
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= limit else encoded[: limit - 3].decode(errors="ignore") + "…"
 
 
 def check_metadata(metadata: Mapping[str, str], what: str) -> None:

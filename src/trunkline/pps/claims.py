@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
 LEASE = 10.0
+#: Seconds since 1970: the end of the year 9999, the last time that can be shown.
+LATEST = 253_402_300_799.0
 
 
 class ClaimLost(errors.FailedPrecondition):
@@ -173,10 +175,20 @@ def renew(
         since: when it started the datum, seconds since the epoch.
 
     Raises:
+        InvalidArgument: the claim has no such datum, or the time is no time.
         Unauthenticated: the worker is unknown.
     """
     worker = require_worker(write.conn, worker_id)
     claim = jobs.claim_by_id(write.conn, claim_id)
+    if claim is not None and position is not None and position >= claim.stop - claim.start:
+        raise errors.InvalidArgument(
+            f"the claim has {claim.stop - claim.start} datums, and datum {position} is said to run; send its"
+            " position in the assignment"
+        )
+    if since is not None and not 0 <= since <= LATEST:
+        raise errors.InvalidArgument(
+            f"datum {position} is said to run since {since}, which is not a time; send seconds since 1970"
+        )
     restart = claim is not None and claim.restart
     absolute = claim.start + position if claim is not None and position is not None else None
     valid = jobs.renew_claim(write.conn, claim_id, worker_id, absolute, since)

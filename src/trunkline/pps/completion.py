@@ -114,8 +114,20 @@ class Completion:
             self._changes.add(path, self._tag(datum), data)
 
     def add_result(self, result: DatumResult) -> None:
-        """Add what became of the next datum."""
-        self._results.append(result)
+        """Add what became of the next datum.
+
+        Raises:
+            InvalidArgument: a time or a number of bytes is negative.
+        """
+        measured = (
+            result.download_ns, result.process_ns, result.upload_ns, result.download_bytes, result.upload_bytes,
+        )  # fmt: skip
+        if min(measured) < 0:
+            raise errors.InvalidArgument(
+                f"the result of datum {result.datum} has a negative time or number of bytes ({min(measured)});"
+                " send 0 or more"
+            )
+        self._results.append(result._replace(reason=limits.cut_text(result.reason, limits.REASON)))
 
     def release(self) -> None:
         """Give the rest of the claim back once the results are recorded."""
@@ -215,9 +227,9 @@ def _sums(rows: list[datum_rows.DatumRow]) -> jobs.Results:
         processed=states.count(DatumState.SUCCESS),
         failed=states.count(DatumState.FAILED),
         recovered=states.count(DatumState.RECOVERED),
-        download_ns=sum(row.download_ns for row in rows),
-        process_ns=sum(row.process_ns for row in rows),
-        upload_ns=sum(row.upload_ns for row in rows),
-        download_bytes=sum(row.download_bytes for row in rows),
-        upload_bytes=sum(row.upload_bytes for row in rows),
+        download_ns=min(jobs.LARGEST, sum(row.download_ns for row in rows)),
+        process_ns=min(jobs.LARGEST, sum(row.process_ns for row in rows)),
+        upload_ns=min(jobs.LARGEST, sum(row.upload_ns for row in rows)),
+        download_bytes=min(jobs.LARGEST, sum(row.download_bytes for row in rows)),
+        upload_bytes=min(jobs.LARGEST, sum(row.upload_bytes for row in rows)),
     )
