@@ -20,7 +20,7 @@ from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.spec import PipelineSpec, Transform
-from trunkline.model.workers import WorkerPhase, WorkerSpec
+from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
 from fake_server import FakeServer, assignment
@@ -150,6 +150,7 @@ def test_an_idle_worker_that_is_stopped_goes_at_once_and_is_then_forgotten(serve
     fleet.stop(f"{1:032x}", grace=30)
 
     wait_until(lambda: sighting(fleet, 1) == (GONE, "ended as asked"))
+    assert [each.ending for each in fleet.observe()] == [WorkerEnding.STOPPED]
     fleet.stop(f"{1:032x}", grace=0)
     assert fleet.observe() == []
 
@@ -195,6 +196,7 @@ def test_what_a_killed_worker_leaves_running_is_ended(server, fleet, tmp_path):
 
     wait_until(lambda: (sighting(fleet, 1) or (None,))[0] is GONE)
     assert sighting(fleet, 1)[1].startswith("was killed by SIGKILL (out of memory?)")
+    assert [each.ending for each in fleet.observe()] == [WorkerEnding.CRASHED]
     wait_until(lambda: not is_running(mark))
     assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
 
