@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from trunkline.meta import checksums
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query, require
 from trunkline.meta.schema import branch, branch_provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Edge:
     never: bool
 
 
-_BRANCH = sa.select(*(branch.c[name] for name in BranchRow.__slots__))
+_BRANCH = sa.select(*(branch.c[name] for name in BranchRow.__slots__), branch.c.checksum)
 _BY_NAME = Query(
     _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
 )
@@ -57,39 +58,51 @@ _DOWN = Query(
 _MOVE = Query(
     branch.update()
     .where(branch.c.id == sa.bindparam("branch_id"))
-    .values(head_id=sa.bindparam("new_head"), updated_at=sa.bindparam("now"))
+    .values(head_id=sa.bindparam("new_head"), updated_at=sa.bindparam("now"), checksum=sa.bindparam("sum"))
 )
+
+
+def _checked(values: Sequence[Any]) -> BranchRow:
+    """Return a row after comparing it with its checksum, which is its last value.
+
+    Raises:
+        DataLoss: they do not match.
+    """
+    row = BranchRow(*values[:-1])
+    if values[-1] != checksums.of(row.repo_id, row.name, row.head_id):
+        raise checksums.damaged("branch", (row.id, row.name))
+    return row
 
 
 def find(conn: sa.Connection, repo_id: int, name: str) -> BranchRow | None:
     """Return the branch of that name."""
     row = _BY_NAME.first(conn, repo_id=repo_id, name=name)
-    return BranchRow(*row) if row else None
+    return _checked(row) if row else None
 
 
 def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
     """Return a branch that exists."""
-    return BranchRow(*require(_BY_ID.first(conn, branch_id=branch_id)))
+    return _checked(require(_BY_ID.first(conn, branch_id=branch_id)))
 
 
 def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:
     """Return a repo's branches, newest first."""
     return [
-        BranchRow(*row)
+        _checked(row)
         for row in conn.execute(_BRANCH.where(branch.c.repo_id == repo_id).order_by(branch.c.id.desc()))
     ]
 
 
 def with_head(conn: sa.Connection, commit_ids: Iterable[int]) -> list[BranchRow]:
     """Return the branches whose head is one of the commits."""
-    return [BranchRow(*row) for row in conn.execute(_BRANCH.where(branch.c.head_id.in_(list(commit_ids))))]
+    return [_checked(row) for row in conn.execute(_BRANCH.where(branch.c.head_id.in_(list(commit_ids))))]
 
 
 def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
     """Insert a branch without a head."""
     values: dict[str, Any] = {
         "repo_id": repo_id, "name": name, "head_id": None, "trigger": None,
-        "created_at": now, "updated_at": now, "metadata": {},
+        "created_at": now, "updated_at": now, "metadata": {}, "checksum": checksums.of(repo_id, name, None),
     }  # fmt: skip
     number = inserted_id(conn.execute(branch.insert().values(values)))
     return BranchRow(number, repo_id, name, None, None, now, now, {})
@@ -97,7 +110,10 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
 
 def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -> None:
     """Set a branch's head."""
-    _MOVE.run(conn, branch_id=branch_id, new_head=head_id, now=now)
+    row = by_id(conn, branch_id)
+    _MOVE.run(
+        conn, branch_id=branch_id, new_head=head_id, now=now, sum=checksums.of(row.repo_id, row.name, head_id)
+    )
 
 
 def remove(conn: sa.Connection, branch_id: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from trunkline.meta import checksums
 from trunkline.meta.query import Query, require
 from trunkline.meta.schema import commit, commit_provenance, layer
 
@@ -33,7 +34,7 @@ class CommitRow:
     metadata: dict[str, str]
 
 
-_COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__))
+_COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__), commit.c.checksum)
 _BY_ID = Query(_COMMIT.where(commit.c.id == sa.bindparam("commit_id")))
 _IN_SET = Query(
     _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
@@ -59,7 +60,7 @@ _FINISH = Query(
     .where(commit.c.id == sa.bindparam("commit_id"), commit.c.finished.is_(None))
     .values(
         finished=sa.bindparam("at"), tree=sa.bindparam("new_tree"), size=sa.bindparam("new_size"),
-        error=sa.bindparam("why"), description=sa.bindparam("text"),
+        error=sa.bindparam("why"), description=sa.bindparam("text"), checksum=sa.bindparam("sum"),
     )
 )  # fmt: skip
 _ADD = Query(commit.insert().returning(commit.c.id))
@@ -84,28 +85,46 @@ _DOWNSTREAM_OF = (
 )
 
 
+def checksum(row: CommitRow) -> int:
+    """Return the checksum of a commit's row."""
+    return checksums.of(
+        row.set_id, row.repo_id, row.branch_name, row.parent_id, row.origin, row.tree, row.size
+    )
+
+
+def _checked(values: Sequence[Any]) -> CommitRow:
+    """Return a row after comparing it with its checksum, which is its last value.
+
+    Raises:
+        DataLoss: they do not match.
+    """
+    row = CommitRow(*values[:-1])
+    if values[-1] != checksum(row):
+        raise checksums.damaged("commit", (row.id, row.set_id, row.branch_name))
+    return row
+
+
 def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
     """Return a commit that exists."""
-    return CommitRow(*require(_BY_ID.first(conn, commit_id=commit_id)))
+    return _checked(require(_BY_ID.first(conn, commit_id=commit_id)))
 
 
 def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
     """Return a commit, or None when it was removed."""
     row = _BY_ID.first(conn, commit_id=commit_id)
-    return CommitRow(*row) if row else None
+    return _checked(row) if row else None
 
 
 def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
     """Return the commit of a set in a repo."""
     row = _IN_SET.first(conn, set_id=set_id, repo_id=repo_id)
-    return CommitRow(*row) if row else None
+    return _checked(row) if row else None
 
 
 def of_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     """Return the commits of a set, oldest first."""
     return [
-        CommitRow(*row)
-        for row in conn.execute(_COMMIT.where(commit.c.set_id == set_id).order_by(commit.c.id))
+        _checked(row) for row in conn.execute(_COMMIT.where(commit.c.set_id == set_id).order_by(commit.c.id))
     ]
 
 
@@ -118,7 +137,7 @@ def of_repo(
         query = query.where(commit.c.id < below)
     if number:
         query = query.limit(number)
-    return [CommitRow(*row) for row in conn.execute(query)]
+    return [_checked(row) for row in conn.execute(query)]
 
 
 def of_repos(
@@ -128,7 +147,7 @@ def of_repos(
     query = _COMMIT.where(commit.c.repo_id.in_(repo_ids)).order_by(commit.c.id.desc()).limit(number)
     if below is not None:
         query = query.where(commit.c.id < below)
-    return [CommitRow(*row) for row in conn.execute(query)]
+    return [_checked(row) for row in conn.execute(query)]
 
 
 def of_repos_after(conn: sa.Connection, repo_ids: Sequence[int], after: int, number: int) -> list[CommitRow]:
@@ -136,7 +155,7 @@ def of_repos_after(conn: sa.Connection, repo_ids: Sequence[int], after: int, num
     query = (
         _COMMIT.where(commit.c.repo_id.in_(repo_ids), commit.c.id > after).order_by(commit.c.id).limit(number)
     )
-    return [CommitRow(*row) for row in conn.execute(query)]
+    return [_checked(row) for row in conn.execute(query)]
 
 
 def set_ids(
@@ -154,37 +173,37 @@ def set_ids(
 
 def upstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the direct provenance of a commit."""
-    return [CommitRow(*row) for row in _UPSTREAM.rows(conn, commit_id=commit_id)]
+    return [_checked(row) for row in _UPSTREAM.rows(conn, commit_id=commit_id)]
 
 
 def downstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the commits whose direct provenance this commit is."""
-    return [CommitRow(*row) for row in _DOWNSTREAM.rows(conn, commit_id=commit_id)]
+    return [_checked(row) for row in _DOWNSTREAM.rows(conn, commit_id=commit_id)]
 
 
 def children(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
     """Return the commits whose parent this commit is."""
-    return [CommitRow(*row) for row in _CHILDREN.rows(conn, commit_id=commit_id)]
+    return [_checked(row) for row in _CHILDREN.rows(conn, commit_id=commit_id)]
 
 
 def by_ids(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
     """Return those of the commits that exist, in no order."""
-    return [CommitRow(*row) for row in conn.execute(_BY_IDS, {"ids": commit_ids})]
+    return [_checked(row) for row in conn.execute(_BY_IDS, {"ids": commit_ids})]
 
 
 def children_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
     """Return the commits whose parent is one of the commits, oldest first."""
-    return [CommitRow(*row) for row in conn.execute(_CHILDREN_OF, {"ids": commit_ids})]
+    return [_checked(row) for row in conn.execute(_CHILDREN_OF, {"ids": commit_ids})]
 
 
 def upstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
     """Return the direct provenance of the commits, each with the number of the commit it is for."""
-    return [(CommitRow(*row[:-1]), row[-1]) for row in conn.execute(_UPSTREAM_OF, {"ids": commit_ids})]
+    return [(_checked(row[:-1]), row[-1]) for row in conn.execute(_UPSTREAM_OF, {"ids": commit_ids})]
 
 
 def downstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
     """Return the commits that come directly from the commits, each with the number of the one it comes from."""
-    return [(CommitRow(*row[:-1]), row[-1]) for row in conn.execute(_DOWNSTREAM_OF, {"ids": commit_ids})]
+    return [(_checked(row[:-1]), row[-1]) for row in conn.execute(_DOWNSTREAM_OF, {"ids": commit_ids})]
 
 
 def add(
@@ -205,7 +224,7 @@ def add(
         "description": description, "error": "", "started": started, "finished": None, "tree": None, "size": 0,
         "metadata": {},
     }  # fmt: skip
-    number = int(_ADD.value(conn, **values))
+    number = int(_ADD.value(conn, **values, checksum=checksum(CommitRow(id=0, **values))))
     for upstream_id in dict.fromkeys(provenance):
         _ADD_PROVENANCE.run(conn, commit_id=number, upstream_id=upstream_id)
     return CommitRow(id=number, **values)
@@ -215,9 +234,13 @@ def finish(
     conn: sa.Connection, row: CommitRow, *, tree: bytes, size: int, error: str, description: str, at: float
 ) -> bool:
     """Finish an open commit and drop its layers; False when it is finished already."""
+    current = find_by_id(conn, row.id)
+    if current is None:
+        return False
     done = _FINISH.run(
-        conn, commit_id=row.id, at=at, new_tree=tree, new_size=size, why=error, text=description
-    )
+        conn, commit_id=row.id, at=at, new_tree=tree, new_size=size, why=error, text=description,
+        sum=checksum(replace(current, tree=tree, size=size)),
+    )  # fmt: skip
     if not done:
         return False
     clear_layers(conn, row.id)
@@ -242,7 +265,14 @@ def clear_layers(conn: sa.Connection, commit_id: int) -> None:
 
 def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | None) -> None:
     """Give commits another parent."""
-    conn.execute(commit.update().where(commit.c.id.in_(commit_ids)).values(parent_id=parent_id))
+    rows = [replace(row, parent_id=parent_id) for row in by_ids(conn, commit_ids)]
+    if rows:
+        conn.execute(
+            commit.update()
+            .where(commit.c.id == sa.bindparam("row"))
+            .values(parent_id=parent_id, checksum=sa.bindparam("sum")),
+            [{"row": row.id, "sum": checksum(row)} for row in rows],
+        )
 
 
 def remove(conn: sa.Connection, commit_ids: Sequence[int]) -> None:

@@ -134,6 +134,8 @@ commit = Table(
     Column("tree", LargeBinary),
     Column("size", BigInteger, nullable=False, default=0),
     Column("metadata", JSON, nullable=False, default=dict),
+    #: Of what identifies the row and what it refers to (``meta.checksums``).
+    Column("checksum", BigInteger),
     UniqueConstraint("set_id", "repo_id"),
     Index("ix_commit_repo_id_id", "repo_id", "id"),
     Index("ix_commit_parent_id", "parent_id"),
@@ -168,6 +170,8 @@ branch = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
+    #: As in ``commit``.
+    Column("checksum", BigInteger),
     UniqueConstraint("repo_id", "name"),
 )
 
