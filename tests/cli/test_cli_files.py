@@ -14,7 +14,7 @@ from cli_messages import Refusal, commit, content
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.cli import chunked_upload, uploads
+from trunkline.cli import chunked_upload, upload_plan
 from trunkline.cli.exit_codes import UsageError
 from trunkline.protowire import WireError, add_file, bytes_of, fields, put_chunks
 from trunkline.rpc.gen import pfs_pb2, store_pb2
@@ -85,12 +85,12 @@ def test_a_server_that_takes_no_chunks_is_sent_the_bytes(run, server, tree):
 
 def test_only_regular_files_are_read_twice(tree):
     os.mkfifo(tree / "pipe")
-    planned = uploads.plan(["a.txt", "d/b.txt"], "/in", recursive=False, skipped=print)
+    planned = upload_plan.plan(["a.txt", "d/b.txt"], "/in", recursive=False, skipped=print)
 
     assert chunked_upload.possible(planned)
     for other in ("pipe", "-", "https://example.org/x"):
         assert not chunked_upload.possible(
-            [*planned, *uploads.plan([other], "/x", recursive=False, skipped=print)]
+            [*planned, *upload_plan.plan([other], "/x", recursive=False, skipped=print)]
         )
 
 
@@ -139,7 +139,9 @@ def test_a_list_of_files_is_read(run, server, tree):
     ],
 )
 def test_names_follow_from_source_and_target(tree, sources, path, expected):
-    assert [upload.path for upload in uploads.plan(sources, path, recursive=True, skipped=print)] == expected
+    assert [
+        upload.path for upload in upload_plan.plan(sources, path, recursive=True, skipped=print)
+    ] == expected
 
 
 def test_a_folder_needs_to_be_meant(run, server, tree):
@@ -161,7 +163,7 @@ def test_a_missing_file_is_noticed_before_anything_is_sent(run, server, tree):
 
 def test_standard_input_wants_a_name(tree):
     with pytest.raises(UsageError, match="standard input has no name"):
-        uploads.plan(["-"], "", recursive=False, skipped=print)
+        upload_plan.plan(["-"], "", recursive=False, skipped=print)
 
 
 def test_a_refused_put_says_what_the_server_said(run, server, tree):
@@ -348,7 +350,7 @@ def test_what_is_left_out_of_a_folder_is_named_and_a_loop_ends(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     left_out: list[str] = []
 
-    planned = uploads.plan([str(tmp_path)], "/in", recursive=True, skipped=left_out.append)
+    planned = upload_plan.plan([str(tmp_path)], "/in", recursive=True, skipped=left_out.append)
 
     assert [upload.path for upload in planned] == ["/in/sub/a"]
     assert [sentence.split(":")[0].rsplit("/", 1)[1] for sentence in left_out] == ["loop", "gone", "pipe"]

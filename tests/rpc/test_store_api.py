@@ -12,7 +12,7 @@ from sdk_steps import content, put
 
 from trunkline import errors
 from trunkline.chunking import MAX_BYTES, MIN_BYTES, REF, chunk_name
-from trunkline.cli import chunked_upload, parallel_chunker, uploads
+from trunkline.cli import chunked_upload, parallel_chunker, upload_plan, uploads
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client
 from trunkline.meta import chunks as chunk_rows
@@ -95,7 +95,7 @@ def test_a_commit_is_the_same_however_its_files_are_sent(server, images, channel
     for round_ in range(2):
         for name, data in contents.items():
             (folder / name).write_bytes(edited(data, planned[name][1]) if round_ else data)
-        plan = uploads.plan([str(folder)], "/in", recursive=True, skipped=print)
+        plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
         channel.client_stream(
             "/pfs_v2.API/ModifyFile",
             [
@@ -235,7 +235,7 @@ class CountingChannel(Channel):
 def test_a_second_put_of_a_folder_sends_no_chunk(server, images, folder):
     for number in range(40):
         (folder / f"{number:02}").write_bytes(noise(100_000 * number, seed=number))
-    plan = uploads.plan([str(folder)], "/in", recursive=True, skipped=print)
+    plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
     total = sum(upload.size for upload in plan)
     counts = []
 
@@ -251,11 +251,11 @@ def test_a_second_put_of_a_folder_sends_no_chunk(server, images, folder):
 def test_a_part_that_was_inserted_is_all_that_is_sent(server, images, folder):
     data = noise(40 << 20)
     (folder / "a").write_bytes(data)
-    plan = uploads.plan([str(folder / "a")], "/a", recursive=False, skipped=print)
+    plan = upload_plan.plan([str(folder / "a")], "/a", recursive=False, skipped=print)
     with CountingChannel(server.address) as first, CountingChannel(server.address) as second:
         chunked_upload.put(first, branch(), plan, lambda _: None)
         (folder / "a").write_bytes(data[: 20 << 20] + b"inserted" + data[20 << 20 :])
-        plan = uploads.plan([str(folder / "a")], "/a", recursive=False, skipped=print)
+        plan = upload_plan.plan([str(folder / "a")], "/a", recursive=False, skipped=print)
 
         chunked_upload.put(second, branch(), plan, lambda _: None)
 
@@ -266,7 +266,7 @@ def test_a_part_that_was_inserted_is_all_that_is_sent(server, images, folder):
 def test_a_file_that_vanishes_before_its_turn_ends_the_put(server, images, channel, folder):
     for name in "ab":
         (folder / name).write_bytes(noise(2 << 20))
-    plan = uploads.plan([str(folder)], "/in", recursive=True, skipped=print)
+    plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
     (folder / "b").unlink()
 
     with pytest.raises(errors.NotFound, match="vanished before it was read, and nothing was put"):
@@ -283,7 +283,7 @@ def test_a_file_that_changes_while_it_is_sent_ends_the_put(server, images, chann
     """Cut short or overwritten in place, after it was cut: noticed at the latest when it is all sent."""
     source = folder / "a"
     source.write_bytes(noise(9 << 20))
-    plan = uploads.plan([str(source)], "/a", recursive=False, skipped=print)
+    plan = upload_plan.plan([str(source)], "/a", recursive=False, skipped=print)
     changed = []
 
     def change_once(_):
@@ -303,7 +303,7 @@ def test_a_long_file_waits_for_who_takes_it(folder, monkeypatch):
     monkeypatch.setattr(parallel_chunker, "PART_BYTES", 1 << 20)
     for name in "abc":
         (folder / name).write_bytes(noise(12 << 20))
-    plan = uploads.plan([str(folder)], "/in", recursive=True, skipped=print)
+    plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
 
     with parallel_chunker.CuttingAhead(plan) as cutting:
         parts = list(cutting.parts())
@@ -316,7 +316,7 @@ def test_leaving_early_ends_the_threads(folder, monkeypatch):
     monkeypatch.setattr(parallel_chunker, "AHEAD_BYTES", 1)
     for name in "abc":
         (folder / name).write_bytes(noise(3 << 20))
-    plan = uploads.plan([str(folder)], "/in", recursive=True, skipped=print)
+    plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
 
     with parallel_chunker.CuttingAhead(plan) as cutting:
         next(cutting.parts())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from trunkline.cli.parallel_chunker import FilePart
-    from trunkline.cli.uploads import Upload
+    from trunkline.cli.upload_plan import Upload
     from trunkline.client.stubs import Service
     from trunkline.rpc.gen import pfs_pb2
 

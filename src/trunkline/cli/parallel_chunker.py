@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
-    from trunkline.cli.uploads import Upload
+    from trunkline.cli.upload_plan import Upload
 
 #: Bytes cut before they are taken: little enough to be still in the system's cache when they are sent.
 AHEAD_BYTES = 256 << 20

@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from trunkline.storage.packing import ChunkWriter
+from typing import Protocol
 
 #: Seconds after which a waiting writer looks again even if nobody announced room.
 _LOOK_AGAIN = 1.0
@@ -36,6 +33,25 @@ class Reader:
         self.held_bytes = 0
 
 
+class Writer(Protocol):
+    """A transfer that gathers what it is given in an open pack until the pack is uploaded."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes in memory."""
+
+    @property
+    def open_bytes(self) -> int:
+        """Those of the open pack."""
+
+    @property
+    def leaving_bytes(self) -> int:
+        """Those that are being uploaded."""
+
+    def upload_open_pack(self) -> bool:
+        """Upload the open pack early; False when it is not possible now."""
+
+
 class MemoryBudget:
     """The bytes that transfers may hold. May be used from any thread.
 
@@ -47,7 +63,7 @@ class MemoryBudget:
         self._limit = limit
         # Weak references: a transfer that its owner drops without closing counts no longer.
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
-        self._writers: weakref.WeakSet[ChunkWriter] = weakref.WeakSet()
+        self._writers: weakref.WeakSet[Writer] = weakref.WeakSet()
         self._changed = threading.Condition()
 
     @property
@@ -69,15 +85,10 @@ class MemoryBudget:
             self._readers.add(reader)
         return reader
 
-    def add_writer(self, writer: ChunkWriter) -> None:
+    def add_writer(self, writer: Writer) -> None:
         """Count what a writer holds, and upload its open pack early when memory is short."""
         with self._changed:
             self._writers.add(writer)
-
-    def writers(self) -> list[ChunkWriter]:
-        """Return the writers that still exist."""
-        with self._changed:
-            return list(self._writers)
 
     def announce(self) -> None:
         """Wake writers that wait for room: something was released, or can be uploaded now."""

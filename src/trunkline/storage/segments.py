@@ -10,7 +10,7 @@ import struct
 from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NewType, Protocol
 
 from blake3 import blake3
 
@@ -111,6 +111,21 @@ class Rows:
             )
         size, a, b, c, d = (column[stop] - column[start] & _MASK for column in self._prefixes[1])
         return Sums(stop - start, size, (a, b, c, d))
+
+
+class SegmentReader(Protocol):
+    """Reads the rows of segments of one kind of tree."""
+
+    @property
+    def kind(self) -> TreeKind:
+        """What the rows sum up to."""
+
+    def rows_of(self, segment: Segment) -> Rows:
+        """Return the rows of a segment.
+
+        Raises:
+            DataLoss: it is not there, or damaged.
+        """
 
 
 @dataclass(frozen=True, slots=True)

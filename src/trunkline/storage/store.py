@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,6 +79,9 @@ class ChunkStore:
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "chunks")
         self._uploads = ThreadPoolExecutor(UPLOADS, "packs")
         self.budget = MemoryBudget(memory_bytes)
+        #: Weak references: a writer that its owner drops without closing counts no longer.
+        self._writers: weakref.WeakSet[ChunkWriter] = weakref.WeakSet()
+        self._writers_lock = threading.Lock()
         self._damaged: OrderedDict[str, None] = OrderedDict()
         self._damaged_lock = threading.Lock()
 
@@ -88,11 +92,15 @@ class ChunkStore:
 
     def writer(self) -> ChunkWriter:
         """Begin a write."""
-        return ChunkWriter(self._objects, self, self._pool, self._uploads, self._inline_bytes, self.budget)
+        writer = ChunkWriter(self._objects, self, self._pool, self._uploads, self._inline_bytes, self.budget)
+        with self._writers_lock:
+            self._writers.add(writer)
+        return writer
 
     def open_writers(self) -> list[ChunkWriter]:
         """Return the writers that are neither sealed nor aborted."""
-        return [writer for writer in self.budget.writers() if writer.is_open]
+        with self._writers_lock:
+            return [writer for writer in self._writers if writer.is_open]
 
     def lengths(self, ids: Sequence[ChunkId]) -> dict[ChunkId, int]:
         """Return the bytes of those chunks that are stored; a chunk whose copy is damaged is not."""

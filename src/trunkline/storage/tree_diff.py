@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trunkline.storage.chunks import ChunkId
-    from trunkline.storage.segments import Manifest, Segment
-    from trunkline.storage.trees import Trees
+    from trunkline.storage.segments import Manifest, Segment, SegmentReader
 
 Difference = tuple[bytes, bytes | None, bytes | None]
 
 
-def compare(trees: Trees, old: Manifest, new: Manifest, lo: bytes, hi: bytes | None) -> Iterator[Difference]:
+def compare(
+    reader: SegmentReader, old: Manifest, new: Manifest, lo: bytes, hi: bytes | None
+) -> Iterator[Difference]:
     """Yield ``(key, old value, new value)`` in key order for the keys from ``lo`` to before ``hi``."""
     before, after = _overlapping(old, lo, hi), _overlapping(new, lo, hi)
     shared = {segment.id for segment in before}.intersection(segment.id for segment in after)
-    left, right = _Side(trees, before, shared), _Side(trees, after, shared)
+    left, right = _Side(reader, before, shared), _Side(reader, after, shared)
     while True:
         while left.in_gap or right.in_gap:
             # Both sides are compared up to the key where the first of them needs its next segment.
@@ -63,8 +64,8 @@ def _differences(
 class _Side:
     """One tree's segments, and how far they have been compared."""
 
-    def __init__(self, trees: Trees, segments: list[Segment], shared: set[ChunkId]) -> None:
-        self._trees = trees
+    def __init__(self, reader: SegmentReader, segments: list[Segment], shared: set[ChunkId]) -> None:
+        self._reader = reader
         self._segments = segments
         self._shared = shared
         self._number = 0
@@ -93,7 +94,7 @@ class _Side:
         """Take the current segment's remaining rows up to a key."""
         if not self.in_gap:
             return [], []
-        rows = self._trees.rows_of(self._segments[self._number])
+        rows = self._reader.rows_of(self._segments[self._number])
         start, stop = self._row, bisect_right(rows.keys, bound, lo=self._row)
         self._row = stop
         if stop == len(rows.keys):

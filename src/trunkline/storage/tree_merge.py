@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from trunkline.storage.builder import TreeBuilder
-    from trunkline.storage.segments import Manifest, TreeKind
-    from trunkline.storage.trees import Trees
+    from trunkline.storage.segments import Manifest, SegmentReader, TreeKind
 
 #: With fewer than one change in so many rows, changes are put in one by one; else all rows are sorted anew.
 _SPARSE = 16
@@ -27,7 +26,7 @@ _TAIL_CHANGES = 4096
 Change = tuple[bytes, bytes | None]
 
 
-def merge(trees: Trees, base: Manifest, changes: Iterable[Change], builder: TreeBuilder) -> None:
+def merge(reader: SegmentReader, base: Manifest, changes: Iterable[Change], builder: TreeBuilder) -> None:
     """Feed ``builder`` with what ``base`` becomes by sorted changes."""
     waiting = _Changes(changes)
     segments = base.segments
@@ -41,10 +40,10 @@ def merge(trees: Trees, base: Manifest, changes: Iterable[Change], builder: Tree
             builder.reuse(segments[number:target])
             number = target
         segment = segments[number]
-        rows = trees.rows_of(segment)
+        rows = reader.rows_of(segment)
         due = waiting.up_to(segment.last)
         if due:
-            keys, values, sums = _apply(trees.kind, rows, segment.sums, due)
+            keys, values, sums = _apply(reader.kind, rows, segment.sums, due)
             builder.extend(keys, values, sums)
         else:
             builder.extend(rows.keys, rows.values, lambda known=segment.sums: known)  # type: ignore[misc]

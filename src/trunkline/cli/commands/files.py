@@ -23,15 +23,15 @@ COLUMNS = ("NAME", "TYPE", ">SIZE", "COMMITTED")
 
 def put(invocation: Invocation) -> None:
     """Write files into a repo, in one stream: all of them or none."""
-    from trunkline.cli import uploads
+    from trunkline.cli import upload_plan, uploads
 
     options = invocation.options
     file, _ = invocation.file(options.file)
     path = options.file.partition(":")[2]  # as it was written: a slash at its end makes it a folder
-    sources = [*options.sources, *(uploads.read_list(options.input) if options.input else ())]
+    sources = [*options.sources, *(upload_plan.read_list(options.input) if options.input else ())]
     if not sources:
         raise UsageError("put file needs -f FILE (- is standard input) or -i LIST")
-    planned = uploads.plan(sources, path, recursive=options.recursive, skipped=invocation.note)
+    planned = upload_plan.plan(sources, path, recursive=options.recursive, skipped=invocation.note)
     sizes = [upload.size for upload in planned if upload.size is not None]
     total = sum(sizes) if len(sizes) == len(planned) else None
 

@@ -1,0 +1,127 @@
+"""What "put file" sends: which sources go to which paths."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from trunkline.cli.exit_codes import UsageError
+from trunkline.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+STDIN = "-"
+_SCHEMES = ("http://", "https://", "s3://", "gs://", "gcs://", "as://", "wasb://")
+
+
+class Upload(NamedTuple):
+    """A source and where it goes."""
+
+    source: str  # a local path, ``-``, or a URL that the server reads itself
+    path: str
+    size: int | None  # bytes, None when not known
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the server fetches it."""
+        return self.source.startswith(_SCHEMES)
+
+
+def plan(
+    sources: Sequence[str], path: str, *, recursive: bool, skipped: Callable[[str], None]
+) -> list[Upload]:
+    """Say what goes where.
+
+    Args:
+        sources: local files or folders, ``-``, URLs.
+        path: where to; empty to keep the sources' own names, a folder if it ends in ``/`` or there are
+            several sources.
+        recursive: whether folders are taken.
+        skipped: called with a sentence for each entry of a folder that is left out.
+
+    Raises:
+        UsageError: standard input without a path, or a folder without ``recursive``.
+        NotFound: a source is missing.
+    """
+    uploads: list[Upload] = []
+    as_folder = not path or path.endswith("/") or len(sources) > 1
+    for source in sources:
+        if source == STDIN:
+            if not path or path.endswith("/"):
+                raise UsageError(
+                    "standard input has no name; give the path to write, as in repo@branch:/path"
+                )
+            uploads.append(Upload(source, _joined(path), None))
+            continue
+        name = os.path.basename(os.path.normpath(source))
+        is_folder = not source.startswith(_SCHEMES) and os.path.isdir(source)
+        # "put file repo@b -r -f ." and "-f .." put the content, as there is no name to keep.
+        named = as_folder and not (is_folder and (path or name in (".", "..", "/")))
+        target = f"{path}/{name}" if named or (is_folder and as_folder and len(sources) > 1) else path
+        if is_folder:
+            if not recursive:
+                raise UsageError(f"{source} is a folder; add -r to put everything below it")
+            uploads += _folder(source, target, skipped)
+        else:
+            uploads.append(Upload(source, _joined(target), _size(source)))
+    return uploads
+
+
+def _folder(source: str, path: str, skipped: Callable[[str], None]) -> Iterator[Upload]:
+    """Yield the files below a folder; links are followed, but not into a folder that contains them."""
+
+    def failed(error: OSError) -> None:
+        raise error
+
+    for folder, subfolders, names in os.walk(source, followlinks=True, onerror=failed):
+        for name in sorted(subfolders):
+            full = os.path.join(folder, name)
+            if os.path.islink(full) and _contains(os.path.realpath(full), os.path.realpath(folder)):
+                subfolders.remove(name)
+                skipped(f"left out {full}: it links to a folder that contains it")
+        subfolders.sort()
+        for name in sorted(names):
+            full = os.path.join(folder, name)
+            if os.path.isfile(full):
+                yield Upload(full, _joined(f"{path}/{os.path.relpath(full, source)}"), os.path.getsize(full))
+            elif os.path.exists(full):
+                skipped(f"left out {full}: it is not a regular file")
+            else:
+                skipped(f"left out {full}: it links to a file that does not exist")
+
+
+def _contains(folder: str, path: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
+
+
+def _joined(path: str) -> str:
+    return "/" + "/".join(part for part in path.split("/") if part)
+
+
+def _size(source: str) -> int | None:
+    if source.startswith(_SCHEMES):
+        return None
+    try:
+        return os.path.getsize(source)
+    except OSError as error:
+        hint = "quote no pattern; repeat -f for each file" if "*" in source else "check the path"
+        raise NotFound(f"{source}: {(error.strerror or 'cannot be read').lower()}; {hint}") from error
+
+
+def read_list(source: str) -> list[str]:
+    """Return the sources named in a file, one per line; ``-`` is standard input.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
+    if source == STDIN:
+        lines = sys.stdin.read().splitlines()
+    else:
+        with open(source, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    sources = [line.strip() for line in lines if line.strip()]
+    if not sources:
+        raise InvalidArgument(f"{source} names no files; write one path or URL per line")
+    return sources
