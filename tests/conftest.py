@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pachyderm_sdk
 import postgres_server
 import pytest
+from leaks import _nothing_is_left_behind  # noqa: F401 - a fixture for all tests
 from patience import PATIENCE
 from s3_server import S3Server, s3_server
 
@@ -34,6 +36,12 @@ from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.store_api import StoreServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
+
+# Properties are judged by their outcome, never by how long an example took. The nightly profile searches longer:
+# scripts/test --nightly.
+hypothesis.settings.register_profile("usual", deadline=None)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("TRUNKLINE_HYPOTHESIS_PROFILE", "usual"))
 
 # moto reads it when it is imported, which any test of this process may do first.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"

@@ -19,5 +19,19 @@ def eventually(found: Callable[[], object], what: str) -> None:
     """Wait until ``found()`` is true; fail after ``PATIENCE`` naming ``what`` did not come."""
     deadline = time.monotonic() + PATIENCE
     while not found():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert time.monotonic() < deadline, f"waited without success: {what}"
         time.sleep(0.01)
+
+
+#: Seconds that what is about to end may take to do so.
+SETTLING = 10.0
+
+
+def settled(done: Callable[[], object]) -> bool:
+    """Wait until ``done()`` is true; return whether it came true within ``SETTLING``."""
+    deadline = time.monotonic() + SETTLING
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
