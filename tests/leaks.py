@@ -25,6 +25,7 @@ _KEPT_THREADS = (
     "pytest_timeout",
     "asyncio_",
     "channel_spin",
+    "_poll_wrapper",
     "_consume_request",
     "tokio",
     "Dummy",

@@ -194,13 +194,13 @@ def test_a_region_without_prices_is_told_and_a_price_file_mends_it(run, tmp_path
     ("words", "code", "said"),
     [
         (("--datums", "5"), exit_codes.USAGE, "needs both --datums and --seconds-per-datum"),
-        (("--datums", "0", "--seconds-per-datum", "1"), exit_codes.USAGE, '"0" is no number of 1 or more'),
-        (("--datums", "1.5", "--seconds-per-datum", "1"), exit_codes.USAGE, '"1.5" is no whole number'),
+        (("--datums", "0", "--seconds-per-datum", "1"), exit_codes.USAGE, '"0" is not a number of 1 or more'),
+        (("--datums", "1.5", "--seconds-per-datum", "1"), exit_codes.USAGE, '"1.5" is not a whole number'),
         (("--startup", "-3"), exit_codes.USAGE, "startup"),
-        (("--startup", "nan"), exit_codes.USAGE, '"nan" is no number above 0'),
-        (("--region", "mars"), exit_codes.FAILURE, '"mars" is no AWS region'),
-        (("--prices", "nowhere.json"), exit_codes.FAILURE, "nowhere.json: No such file"),
-        (("--profiles", "spec.json"), exit_codes.FAILURE, "holds no Fargate profile"),
+        (("--startup", "nan"), exit_codes.USAGE, '"nan" is not a number above 0'),
+        (("--region", "mars"), exit_codes.USAGE, '"mars" is not an AWS region'),
+        (("--prices", "nowhere.json"), exit_codes.NOT_FOUND, "nowhere.json: No such file"),
+        (("--profiles", "spec.json"), exit_codes.USAGE, "holds no Fargate profile"),
     ],
 )
 def test_what_cannot_be_understood_is_told_in_one_line(run, words, code, said):
@@ -235,7 +235,7 @@ def test_render_without_a_region_or_without_pods_says_what_is_missing(run):
     assert no_region[0] == no_pods[0] == bad_label[0] == exit_codes.USAGE
     assert "say --region" in no_region[2]
     assert "give the specs with -f FILE, or --label node=fargate" in no_pods[2]
-    assert '--label "node" is no KEY=VALUE' in bad_label[2]
+    assert '--label "node" is not KEY=VALUE' in bad_label[2]
 
 
 def test_a_plan_imports_neither_the_database_nor_the_cloud_nor_the_wire(tmp_path):

@@ -11,6 +11,7 @@ import yaml
 from cli_messages import Refusal, commit, pipeline, repo
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from trunkline.build_commit import build_commit
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, version_pb2
 
 ID = "0123456789ab4def8123456789abcdef"
@@ -432,9 +433,10 @@ def test_an_image_that_cannot_be_built_fails_with_the_reason(run, server, tmp_pa
 def test_version_shows_both_sides(run, server):
     server.answers["GetVersion"] = version_pb2.Version(major=2, minor=12, micro=3, additional="t-1")
 
-    assert run("version").out == f"client  0.1.0\nserver  2.12.3 (t-1)  at {server.address}\n"
-    assert json.loads(run("version", "-o", "json").out) == {"client": "0.1.0", "server": "2.12.3 (t-1)"}
-    assert run("version", "--client-only").out == "client  0.1.0\n"
+    client = f"0.1.0 ({build_commit()})"
+    assert run("version").out == f"client  {client}\nserver  2.12.3 (t-1)  at {server.address}\n"
+    assert json.loads(run("version", "-o", "json").out) == {"client": client, "server": "2.12.3 (t-1)"}
+    assert run("version", "--client-only").out == f"client  {client}\n"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def check_region(region: str) -> None:
         InvalidArgument: it is no region's name, or one without Fargate on EKS.
     """
     if not _REGION.fullmatch(region):
-        raise InvalidArgument(f'"{region}" is no AWS region; write for example us-east-1')
+        raise InvalidArgument(f'"{region}" is not an AWS region; write for example us-east-1')
     if "-gov-" in region:
         raise InvalidArgument(f"EKS on Fargate is not offered in {region} (GovCloud); use a node group there")
 
