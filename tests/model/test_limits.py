@@ -12,6 +12,7 @@ from trunkline.model import limits, names, paths
 from trunkline.model.limits import TABLE
 from trunkline.model.spec_rules import load
 from trunkline.model.spec_text import parse_request
+from trunkline.pfs.queries import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,3 +159,9 @@ def test_a_text_that_cannot_be_refused_is_cut(text: str) -> None:
 
     assert len(cut.encode()) <= 100
     assert (cut == text) == (len(text.encode()) <= 100)
+
+
+@pytest.mark.parametrize(("size", "index"), [(2**53, 2**63 - 1), (1, 2**31), (2**31 + 1, 0)])
+def test_a_page_beyond_the_limit_is_refused(size: int, index: int) -> None:
+    with pytest.raises(InvalidArgument):
+        _ = Page(size, index).bounds

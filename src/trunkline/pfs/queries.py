@@ -16,7 +16,7 @@ from trunkline.meta import chunks, metadata
 from trunkline.meta import repos as repo_rows
 from trunkline.meta.commits import CommitRow
 from trunkline.meta.repos import ProjectRow, RepoRow
-from trunkline.model import names
+from trunkline.model import limits, names
 from trunkline.pfs import branches, commits, repos, resolve
 
 if TYPE_CHECKING:
@@ -43,13 +43,17 @@ class Page:
         """First position and the one behind the last.
 
         Raises:
-            InvalidArgument: a number is negative.
+            InvalidArgument: a number is negative or too large.
         """
         if self.size < 0 or self.index < 0:
             raise errors.InvalidArgument(
                 f"page {self.index} of size {self.size} is not valid; use numbers from 0 up"
             )
-        return (self.index * self.size, (self.index + 1) * self.size) if self.size else (0, None)
+        end = (self.index + 1) * self.size
+        limits.check_count(
+            end, limits.PAGE_END, f"the list up to page {self.index}", "ask for an earlier page"
+        )
+        return (self.index * self.size, end) if self.size else (0, None)
 
 
 class ProjectSummary(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines
+from trunkline.model import limits
 from trunkline.pps import datum_queries, listing, logs
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
@@ -55,6 +57,7 @@ def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
     """Look up what a filter names. Blocks.
 
     Raises:
+        InvalidArgument: ``tail`` is too large.
         NotFound: there is no such pipeline or job.
     """
     pipeline = versions.read(pipeline_ops.find, wanted.pipeline.project, wanted.pipeline.name)
@@ -66,7 +69,8 @@ def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
         since=wanted.since,
         follow=wanted.follow,
     )
-    tail = 0 if wanted.follow else wanted.tail
+    limits.check_count(wanted.tail, limits.LOG_TAIL, "tail", "send a smaller number, or leave it out for all")
+    tail = 0 if wanted.follow else max(0, wanted.tail)
     if not wanted.data_filters:
         return LogSelection(pipeline, query, None, tail)
     chosen = [job] if job is not None else versions.read(jobs.live, pipeline.id)
@@ -84,14 +88,15 @@ def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
 
 async def lines(versions: VersionedStore, selection: LogSelection) -> AsyncGenerator[Line]:
     """Yield lines in the order in which they came."""
-    last: list[Line] = []
-    async for batch in logs.read(versions, selection.query):
+    last: deque[Line] = deque(maxlen=selection.tail)
+
+    def keep(line: Line) -> bool:
+        return selection.datums is None or line.datum in selection.datums
+
+    async for batch in logs.read(versions, selection.query, keep):
         for line in batch:
-            if selection.datums is not None and line.datum not in selection.datums:
-                continue
             if selection.tail:
                 last.append(line)
-                del last[: -selection.tail]
             else:
                 yield line
     for line in last:
@@ -106,14 +111,17 @@ async def search(versions: VersionedStore, query: LogQuery, since: float) -> Asy
         query: the query.
         since: only lines from this time on, seconds since the epoch.
     """
+
+    def keep(line: Line) -> bool:
+        labels = {"container": "user" if line.user else "storage", "pod": line.worker}
+        return query.selects(labels) and query.keeps(line.message)
+
     for row in await versions.query_soon(_all_pipelines):
         if not query.selects({"pipelineName": row.name, "pipelineProject": row.project}):
             continue
-        async for batch in logs.read(versions, logs.Query(pipeline_id=row.id, since=since)):
+        async for batch in logs.read(versions, logs.Query(pipeline_id=row.id, since=since), keep):
             for line in batch:
-                labels = {"container": "user" if line.user else "storage", "pod": line.worker}
-                if query.selects(labels) and query.keeps(line.message):
-                    yield line.message
+                yield line.message
 
 
 def _all_pipelines(read: ReadTransaction) -> list[PipelineRow]:

@@ -6,6 +6,7 @@ in the order they came; lines of different workers are not merged by time.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from trunkline.meta import jobs, pipelines
 from trunkline.meta import logs as batches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     import sqlalchemy as sa
 
@@ -90,8 +91,25 @@ def store(
     write.tx.wake(f"logs:{pipeline_id}")
 
 
-async def read(versions: VersionedStore, query: Query) -> AsyncIterator[list[Line]]:
-    """Yield lines batch by batch; with ``follow`` until the job has ended, or for ever without a job."""
+async def read(
+    versions: VersionedStore, query: Query, keep: Callable[[Line], bool]
+) -> AsyncIterator[list[Line]]:
+    """Yield lines batch by batch; with ``follow`` until the job has ended, or without end when no job is named.
+
+    Args:
+        versions: the store.
+        query: which lines.
+        keep: returns whether a line is wanted; called in a thread, since it may match expressions of clients.
+    """
+
+    def wanted(row: batches.BatchRow) -> list[Line]:
+        lines = unpack(row, names.get(row.job_id or 0, ""))
+        return [
+            line
+            for line in lines
+            if line.ts >= query.since and query.datum in ("", line.datum) and keep(line)
+        ]
+
     seen = 0
     names: dict[int, str] = {}
     topics = (f"logs:{query.pipeline_id}", f"jobs:{query.pipeline_id}")
@@ -100,10 +118,8 @@ async def read(versions: VersionedStore, query: Query) -> AsyncIterator[list[Lin
         over, page = await versions.db.read(_page, query, seen, names)
         for row in page:
             seen = row.id
-            lines = unpack(row, names.get(row.job_id or 0, ""))
-            wanted = [line for line in lines if line.ts >= query.since and query.datum in ("", line.datum)]
-            if wanted:
-                yield wanted
+            if lines := await asyncio.to_thread(wanted, row):
+                yield lines
         if page:
             continue
         if not query.follow or over:

@@ -45,9 +45,9 @@ class LogCalls(ServicerBase):
     ) -> AsyncIterator[pps_pb2.LokiLogMessage]:
         query = logql.parse(request.query)
         events = await self._versions.query_soon(worker_queries.events, self._since(request))
-        for message in map(_kube_event, events):
-            if query.keeps(message):
-                yield pps_pb2.LokiLogMessage(message=message)
+        messages = map(_kube_event, events)
+        for message in await self._blocking(lambda: list(filter(query.keeps, messages))):
+            yield pps_pb2.LokiLogMessage(message=message)
 
     def _since(self, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
         """Return the time that a request's span reaches back to, seconds since the epoch; 0 without one."""
