@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import random
 import tarfile
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from blake3 import blake3
 from pachyderm_sdk.api import pfs
 from sdk_steps import content, paths_of, put, put_many, refusal
@@ -492,6 +494,26 @@ def test_two_open_commits_can_be_compared(images):
     )
 
     assert {pair.new_file.file.path or pair.old_file.file.path for pair in pairs} == {"/", "/here", "/there"}
+
+
+def test_the_totals_of_the_store_are_those_of_its_index(server, images):
+    from trunkline.meta import chunks
+
+    first, second = server.versions.chunks.writer(), server.versions.chunks.writer()
+    for writer in (first, second):  # both look before either is recorded
+        writer.add_many([b"both" * 100, b"small" * (1 if writer is first else 2)])
+    packs = [*first.seal(), *second.seal()]
+    repaired = dataclasses.replace(
+        packs[0], pack="packs/00/again", replaces=frozenset({packs[0].columns[:32]})
+    )
+
+    server.versions.write(lambda write: chunks.add(write.conn, [*packs, repaired], 0, write.now))
+
+    count, length = server.versions.read(
+        lambda conn: conn.execute(sa.text("SELECT count(*), sum(length) FROM chunk")).one()
+    )
+    totals = server.versions.read(chunks.totals)
+    assert (totals[0], totals[3]) == (count, length)
 
 
 def test_equal_content_is_stored_once(server, images):

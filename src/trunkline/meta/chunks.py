@@ -109,14 +109,16 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
     chunks = stored = length = count = 0
     for record in packs:
         pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=record.body)
-        _remove_entries(conn, list(record.replaces))
+        replaced, replaced_bytes = _remove_entries(conn, list(record.replaces))
         # In the order of the index: neighbours lie on one page.
         rows = sorted(record.entries, key=itemgetter(0))
-        _add_chunks(conn, pack_id, rows)
+        added, added_bytes = _add_chunks(conn, pack_id, rows), record.chunk_bytes
+        if added < len(rows):  # another writer stored some of them first
+            added_bytes = _lengths(conn, pack_id, [row[0] for row in rows])
         count += 1
-        chunks += len(rows)
+        chunks += added - replaced
         stored += record.stored_bytes
-        length += record.chunk_bytes
+        length += added_bytes - replaced_bytes
     if count or written_bytes:
         _COUNT.run(
             conn,
@@ -128,22 +130,40 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
         )
 
 
-def _remove_entries(conn: sa.Connection, ids: Sequence[bytes]) -> None:
+def _remove_entries(conn: sa.Connection, ids: Sequence[bytes]) -> tuple[int, int]:
+    """Delete the entries of chunks; return how many there were, and the bytes of these chunks."""
+    count = length = 0
     for at in range(0, len(ids), FIND_BATCH):
-        conn.execute(chunk.delete().where(chunk.c.id.in_(ids[at : at + FIND_BATCH])))
+        batch = chunk.c.id.in_(ids[at : at + FIND_BATCH])
+        sizes = conn.execute(sa.select(chunk.c.length).where(batch)).scalars().all()
+        conn.execute(chunk.delete().where(batch))
+        count += len(sizes)
+        length += sum(sizes)
+    return count, length
 
 
-def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> None:
+def _lengths(conn: sa.Connection, pack_id: int, ids: Sequence[bytes]) -> int:
+    """Return the bytes of those of the chunks whose entry names the pack."""
+    length = 0
+    for at in range(0, len(ids), FIND_BATCH):
+        batch = chunk.c.id.in_(ids[at : at + FIND_BATCH])
+        query = sa.select(chunk.c.length).where(batch, chunk.c.pack_id == pack_id)
+        length += sum(conn.execute(query).scalars())
+    return length
+
+
+def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> int:
+    """Insert the entries of chunks that have none; return how many these were."""
     mark = _mark(conn)
     one = f"({mark}, {pack_id}, {mark}, {mark}, {mark}, {mark})"
     whole = len(rows) - len(rows) % INSERT_BATCH
     many = _INSERT.format(", ".join([one] * INSERT_BATCH))
-    run_many(
+    added = run_many(
         conn,
         many,
         [tuple(chain.from_iterable(rows[at : at + INSERT_BATCH])) for at in range(0, whole, INSERT_BATCH)],
     )
-    run_many(conn, _INSERT.format(one), rows[whole:])
+    return added + run_many(conn, _INSERT.format(one), rows[whole:])
 
 
 def totals(conn: sa.Connection) -> tuple[int, int, int, int, int]:

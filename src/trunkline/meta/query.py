@@ -77,9 +77,14 @@ def fetch(conn: sa.Connection, text: str, values: Sequence[object]) -> list[Row]
     return found
 
 
-def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
-    """Run the driver's own SQL once for each row of values."""
-    _run(conn, text, rows, many=True).close()
+def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -> int:
+    """Run the driver's own SQL once for each row of values; return how many rows were changed in all."""
+    if not rows:
+        return 0
+    cursor = _run(conn, text, rows, many=True)
+    count: int = cursor.rowcount
+    cursor.close()
+    return count
 
 
 def command(conn: sa.Connection, text: str) -> int:
