@@ -79,17 +79,6 @@ class Segment:
     sums: Sums
 
 
-class SegmentReader(Protocol):
-    """Reads the rows of segments; what merging and comparing need of a store's trees."""
-
-    @property
-    def kind(self) -> TreeKind:
-        """What the rows are summed up to."""
-
-    def rows_of(self, segment: Segment) -> Rows:
-        """Return a segment's rows."""
-
-
 class Rows:
     """The rows of a segment. Immutable; shared by everybody who reads it.
 
