@@ -234,6 +234,42 @@ def test_a_worker_killed_in_the_middle_of_a_datum_costs_time_and_nothing_else(
     assert files_of(client, "edges@master") == {"/a": b"1", "/b": b"2", "/c": b"3"}
 
 
+@pytest.mark.slow
+def test_a_frozen_worker_is_stopped_and_replaced(server: Server, notes: Path) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    edges = make_pipeline(client, "edges", noting(notes, 1.0), "images")
+    commit = put(client, images, {"/a": b"1"})
+    until(lambda: runs(notes), "the first run")
+
+    frozen = server.worker_processes()
+    for process in frozen:
+        process.suspend()
+    job = ended(client, edges, commit)
+
+    assert job.state == pps.JobState.JOB_SUCCESS
+    until(lambda: not any(process.is_running() for process in frozen), "the frozen worker to be gone")
+    assert files_of(client, "edges@master") == {"/a": b"1"}
+
+
+@pytest.mark.slow
+def test_a_datum_whose_workers_are_killed_three_times_fails(server: Server, notes: Path) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    edges = make_pipeline(client, "edges", noting(notes, 60.0), "images")
+    commit = put(client, images, {"/a": b"1"})
+
+    for number in (1, 2, 3):
+        until(lambda: len(runs(notes)) == number, f"run {number}")  # noqa: B023 - called at once
+        for worker in server.worker_processes():
+            worker.kill()
+    job = ended(client, edges, commit)
+
+    assert job.state == pps.JobState.JOB_FAILURE
+    assert job.reason.startswith("/a: 3 workers in a row ended")
+    assert "SIGKILL" in job.reason
+
+
 def python_of_nobody() -> tuple[list[str], dict[str, str]] | None:
     """Return how to run Python as nobody and with which variables; None when nobody may run none."""
     become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]

@@ -56,6 +56,17 @@ class Staffed:
         claim = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
         return claim.worker_id if claim is not None else None
 
+    def replacement(self) -> Hand:
+        """Let the worker come that replaces one that was lost."""
+
+        def look() -> str | None:
+            self.world.clock.ahead += 100.0  # past the pause after a crash
+            self.world.wake("edges")
+            new = [row.id for row in self.world.workers("edges") if row.state == "pending"]
+            return next((worker for worker in new if worker in self.world.fleet.specs), None)
+
+        return self.world.hand(self.world.until(look, "a new worker"), copy)
+
     def state(self, hand: Hand) -> str:
         row = self.world.versions.read(workers.by_id, hand.id)
         return row.state if row is not None else "gone"
@@ -155,13 +166,33 @@ def test_a_late_hand_in_is_refused_and_leaves_no_trace(pair: Staffed) -> None:
     taken = other.take()
     assert taken is not None
 
-    answer = late.hand_in(given)
+    pair.world.until(lambda: pair.state(late) == "gone", "the silent worker to be replaced")
+
+    with pytest.raises(errors.Unauthenticated):  # which ends the worker
+        late.hand_in(given)
+    with pytest.raises(errors.Unauthenticated):
+        late.renew(claimed)
 
     job = pair.world.jobs("edges")[0]
-    assert answer == (False, False)
     assert job.handed_in == 0
-    assert late.renew(claimed) == (False, False, False)
     assert other.hand_in(other.results(taken)) == (True, False)
+
+
+def test_a_late_hand_in_before_the_worker_is_replaced_is_refused_and_tells_it_to_go(pair: Staffed) -> None:
+    late, other = pair.hands
+    claimed = late.take()
+    assert claimed is not None
+    given = late.results(claimed)
+    pair.world.stop_controller()
+    pair.expire()
+
+    answers = (late.hand_in(given), late.renew(claimed), late.take())
+
+    job = pair.world.jobs("edges")[0]
+    assert answers == ((False, True), (False, False, True), None)
+    assert job.handed_in == 0
+    assert other.take() is not None
+    pair.world.start_controller()
 
 
 def test_a_hand_in_that_is_sent_twice_is_recorded_once(pair: Staffed) -> None:
@@ -300,7 +331,8 @@ def test_every_moment_of_death_leaves_each_datum_recorded_once(world: PpsWorld) 
                 alive.hand_in(alive.results(claimed))
                 continue
         staffed.expire()
-        alive, spare = spare, alive
+        held = staffed.state(alive) in ("lost", "gone")  # else it had handed in the whole run
+        alive, spare = spare, staffed.replacement() if held else alive
 
     job = world.until_ended("edges")
 

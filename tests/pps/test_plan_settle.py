@@ -106,7 +106,7 @@ def test_a_failed_datum_fails_the_job_and_nothing_of_it_stays(world: PpsWorld) -
 
     failed = next(listed for listed in world.datums(job) if listed.state is DatumState.FAILED)
     assert job.state == "FAILURE"
-    assert job.reason == f"datum {failed.row.id.hex()} failed: it was bad"
+    assert job.reason == f"{failed.row.items[0].path}: it was bad (datum {failed.row.id.hex()})"
     assert failed.row.items[0].path == "/b"
     assert world.files("edges") == {"/a": b"ONE"}
 

@@ -75,6 +75,10 @@ class ClaimRow:
     restart: bool
     datum_position: int | None
     datum_started: float | None
+    #: Workers that crashed one after the other while they ran the datum at ``done``.
+    lost_attempts: int = 0
+    #: It is given out one datum at a time.
+    one_by_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,14 @@ _TAKE = Query(
         renewals=claim.c.renewals + 1, restart=False,
     )
 )  # fmt: skip
+_LOST_ATTEMPT = Query(
+    claim.update()
+    .where(claim.c.id == sa.bindparam("claim_id"))
+    .values(lost_attempts=sa.bindparam("attempts"), one_by_one=True)
+)
+_SHORTEN = Query(
+    claim.update().where(claim.c.id == sa.bindparam("claim_id")).values(stop=sa.bindparam("new_stop"))
+)
 _UNCLAIMED = Query(
     sa.select(sa.func.coalesce(sa.func.sum(claim.c.stop - claim.c.done), 0)).where(
         claim.c.job_id == sa.bindparam("job_id"), claim.c.state == ClaimState.FREE
@@ -429,6 +441,16 @@ def advance_claim(conn: sa.Connection, row: ClaimRow, done: int, state: ClaimSta
     _ADVANCE.run(conn, claim_id=row.id, handed_in=done, new_state=state)
     if state is not ClaimState.CLAIMED:
         _LET_GO.run(conn, claim_id=row.id)
+
+
+def count_lost_attempt(conn: sa.Connection, row: ClaimRow, attempts: int) -> None:
+    """Record how many workers crashed in a row with a run's first datum; the run is given out one by one."""
+    _LOST_ATTEMPT.run(conn, claim_id=row.id, attempts=attempts)
+
+
+def shorten_claim(conn: sa.Connection, row: ClaimRow, stop: int) -> None:
+    """Let a run end earlier."""
+    _SHORTEN.run(conn, claim_id=row.id, new_stop=stop)
 
 
 def ask_restart(conn: sa.Connection, claim_id: str) -> None:

@@ -357,6 +357,10 @@ claim = Table(
     #: What the owner last said it is running.
     Column("datum_position", BigInteger),
     Column("datum_started", Float),
+    #: Workers that crashed one after the other while they ran the datum at ``done``.
+    Column("lost_attempts", Integer, nullable=False, default=0),
+    #: A worker crashed in it: it is given out one datum at a time, so that the next crash names its datum.
+    Column("one_by_one", Boolean, nullable=False, default=False),
     Index("ix_claim_job_id_state", "job_id", "state"),
     Index("ix_claim_worker_id", "worker_id"),
 )

@@ -20,10 +20,10 @@ from blake3 import blake3
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.states import JobState, PipelineState, WorkerState
-from trunkline.model.workers import WorkerSpec
+from trunkline.model.workers import WorkerEnding, WorkerSpec
 from trunkline.pps import autoscaler_instructions as instructions
 from trunkline.pps import autoscaler_step as autoscale
-from trunkline.pps import claims, lookahead
+from trunkline.pps import claims, lookahead, lost_attempts
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.spec_cache import image_of, memory_request
 from trunkline.pps.startup_times import Starts
@@ -261,8 +261,11 @@ class Autoscaler:
         write = self._versions.write
         match instruction:
             case instructions.LoseWorkers(lost):
-                write(_lose, pipeline.id, lost)
+                attempts = write(_lose, pipeline.id, lost)
                 self.dismiss(worker_id for worker_id, _, _ in lost)
+                for attempt in attempts:
+                    if attempt.count >= lost_attempts.limit(spec):
+                        lost_attempts.fail_datum(self._versions, attempt)
             case instructions.LearnStarts(starts):
                 self._starts.learn(image_of(spec), starts)
             case instructions.MarkWorkers(busy, idle):
@@ -328,10 +331,19 @@ def token_hash(token: str) -> bytes:
     return blake3(token.encode()).digest()
 
 
-def _lose(write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, str, object]]) -> None:
+def _lose(
+    write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, str, WorkerEnding]]
+) -> list[claims.LostAttempts]:
+    """Remove workers that are gone; those that crashed have lost an attempt at their datum."""
     owner = pipelines.by_id(write.conn, pipeline_id)
     if owner is None:
-        return  # deleted meanwhile, with its workers
+        return []  # deleted meanwhile, with its workers
+    attempts = [
+        attempt
+        for worker_id, reason, ending in lost
+        if ending is WorkerEnding.CRASHED
+        for attempt in claims.lose_attempts(write, worker_id, reason)
+    ]
     states = {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
     _remove(write, pipeline_id, [worker_id for worker_id, _, _ in lost])
     name = telemetry.PipelineName(owner.project, owner.name)
@@ -341,6 +353,7 @@ def _lose(write: WriteTransaction, pipeline_id: int, lost: Sequence[tuple[str, s
     events = [(worker_id, WorkerState.GONE, reason) for worker_id, reason, _ in lost]
     workers.add_events(write.conn, pipeline_id, write.now, events)
     write.tx.wake(f"pipeline:{pipeline_id}")
+    return attempts
 
 
 def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instructions.Instruction]) -> None:

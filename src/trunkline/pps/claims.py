@@ -106,12 +106,17 @@ class Renewal(NamedTuple):
 def work_waits(conn: sa.Connection, worker_id: str) -> bool:
     """Tell whether ``take`` would find something for a worker, or must tell it to go. Cheap, reads only."""
     worker = workers.by_id(conn, worker_id)
-    if worker is None or worker.state is WorkerState.RETIRING:
+    if worker is None or must_exit(worker):
         return True
     return any(
         job.state is JobState.RUNNING and jobs.unclaimed(conn, job) > 0
         for job in jobs.live(conn, worker.pipeline_id)
     )
+
+
+def must_exit(worker: WorkerRow) -> bool:
+    """Return whether a worker gets no work any more: it retires, or was silent for so long that it is replaced."""
+    return worker.state in (WorkerState.RETIRING, WorkerState.LOST)
 
 
 def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | None:
@@ -122,7 +127,7 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     """
     conn = write.conn
     worker = require_worker(conn, worker_id)
-    if worker.state is WorkerState.RETIRING:
+    if must_exit(worker):
         return None
     pipeline = pipelines.by_id(conn, worker.pipeline_id)
     if pipeline is None or pipeline.version != worker.version:
@@ -192,7 +197,7 @@ def renew(
     restart = claim is not None and claim.restart
     absolute = claim.start + position if claim is not None and position is not None else None
     valid = jobs.renew_claim(write.conn, claim_id, worker_id, absolute, since)
-    return Renewal(valid, valid and restart, worker.state is WorkerState.RETIRING)
+    return Renewal(valid, valid and restart, must_exit(worker))
 
 
 def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompletion) -> Completed:
@@ -203,7 +208,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     """
     conn = write.conn
     worker = require_worker(conn, worker_id)
-    refused = Completed(accepted=False, retire=worker.state is WorkerState.RETIRING)
+    refused = Completed(accepted=False, retire=must_exit(worker))
     claim = jobs.claim_by_id(conn, prepared.claim_id)
     if claim is None or claim.state is not ClaimState.CLAIMED or claim.worker_id != worker_id:
         return refused
@@ -254,9 +259,17 @@ def lease_of(claim: ClaimRow) -> Lease:
 
 
 def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
-    """Take back a claim whose lease ran out, unless its owner has shown signs of life since it was read."""
+    """Take back a claim whose lease ran out, unless its owner has shown signs of life since it was read.
+
+    The owner is lost: it may be frozen, or its machine is, and is stopped and replaced.
+    """
     claim = jobs.claim_by_id(write.conn, expired.id)
     if claim is not None and claim.state is ClaimState.CLAIMED and lease_of(claim) == lease_of(expired):
+        worker = workers.by_id(write.conn, claim.worker_id) if claim.worker_id is not None else None
+        if worker is not None and worker.state in (WorkerState.BUSY, WorkerState.RETIRING):
+            reason = f"has not called for {LEASE:g} s"
+            workers.move(write.conn, worker.id, WorkerState.LOST, reason, write.now)
+            write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
         _give_back(write, claim)
 
 
@@ -310,6 +323,8 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
     conn = write.conn
     returned = jobs.free_claim(conn, job.id)
     if returned is not None:
+        if returned.one_by_one and returned.stop - returned.done > 1:
+            _split(conn, returned)
         jobs.take_claim(conn, returned.id, worker.id)
         return jobs.claim_by_id(conn, returned.id)
     remaining = job.todo_count - job.cursor
@@ -339,6 +354,51 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
     jobs.add_claim(conn, claim)
     jobs.change(conn, job.id, cursor=stop)
     return claim
+
+
+def _split(conn: sa.Connection, claim: ClaimRow) -> None:
+    """Leave the first datum of a free run to it, and make a run of the others."""
+    first = claim.done + 1
+    rest = jobs.ClaimRow(
+        uuid.uuid4().hex, claim.job_id, first, claim.stop, first, ClaimState.FREE,
+        None, 0, False, None, None, one_by_one=True,
+    )  # fmt: skip
+    jobs.shorten_claim(conn, claim, first)
+    jobs.add_claim(conn, rest)
+
+
+@dataclass(frozen=True, slots=True)
+class LostAttempts:
+    """Workers that crashed one after the other while they ran the same datum."""
+
+    job: JobRow
+    #: Of the datum in the job's todo.
+    position: int
+    count: int
+    #: How the last worker ended.
+    reason: str
+
+
+def lose_attempts(write: WriteTransaction, worker_id: str, reason: str) -> list[LostAttempts]:
+    """Take back what a worker that crashed had claimed, and count the attempt against the datum that it ran.
+
+    Of a run of several datums it is not known which one it ran; such a run counts nothing yet, and is given out one
+    datum at a time from now on.
+
+    Args:
+        write: the transaction.
+        worker_id: the worker.
+        reason: how it ended.
+    """
+    lost = []
+    for claim in jobs.claims_of_worker(write.conn, worker_id):
+        attempts = claim.lost_attempts + 1 if claim.stop - claim.done == 1 else 0
+        jobs.count_lost_attempt(write.conn, claim, attempts)
+        job = jobs.by_id(write.conn, claim.job_id)
+        if attempts and job is not None and job.state is JobState.RUNNING:
+            lost.append(LostAttempts(job, claim.done, attempts, reason))
+        _give_back(write, claim)
+    return lost
 
 
 def seconds_per_datum(job: JobRow) -> float | None:

@@ -18,6 +18,7 @@ from trunkline.model.states import DatumState
 from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import Changes
 from trunkline.pps import claims, datum_rows
+from trunkline.pps.jobs import datum_failure
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Completion:
             deltas=deltas,
             rows=tree,
             results=_sums(rows),
-            failure=f"datum {failed.id.hex()} failed: {failed.reason}" if failed is not None else "",
+            failure=datum_failure(failed) if failed is not None else "",
             release=self._release,
             packs=self._changes.writer.seal(),
             uploaded=self._packs,

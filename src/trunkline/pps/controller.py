@@ -248,9 +248,14 @@ class Controller:
 
     async def _free_expired_claims(self) -> None:
         """Give back the runs of workers that stopped renewing."""
-        judge = LeaseJudge(self._versions.clock.monotonic)
+        monotonic = self._versions.clock.monotonic
+        judge, looked_at = LeaseJudge(monotonic), monotonic()
         while True:
             failpoints.reach("controller.leases")
+            if monotonic() - looked_at > claims.LEASE / 2:
+                # This server itself was frozen or too busy: renewals may be waiting to be read.
+                judge = LeaseJudge(monotonic)
+            looked_at = monotonic()
             held = {claim.id: claim for claim in await self._versions.db.read(jobs.held_claims)}
             for claim_id in judge.expired([claims.lease_of(claim) for claim in held.values()]):
                 try:

@@ -79,7 +79,7 @@ class Dispatcher:
                         continue
                     return NextWork(assignment)
                 worker = await self._versions.db.read(claims.require_worker, worker_id)
-                if worker.state is WorkerState.RETIRING:
+                if claims.must_exit(worker):
                     return NextWork(retire=True)
             if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
                 return NextWork()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trunkline.meta.repos import RepoRow
     from trunkline.model.names import JobName
     from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.datum_rows import DatumRow
     from trunkline.storage.chunks import PackRecord
 
 
@@ -153,6 +154,12 @@ def delete(write: WriteTransaction, name: JobName) -> None:
     job = find(write.conn, name)
     end_job(write, job, JobState.KILLED, "job was deleted")
     remove_jobs(write, [job])
+
+
+def datum_failure(row: DatumRow) -> str:
+    """Return why a job with this failed datum fails: the file and the cause first, the datum's id last."""
+    paths = ", ".join(item.path for item in row.items[:3]) + (", …" if row.items[3:] else "")
+    return f"{paths}: {row.reason} (datum {row.id.hex()})"
 
 
 def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:

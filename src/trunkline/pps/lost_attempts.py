@@ -1,0 +1,54 @@
+"""Fails a datum whose workers crash one after the other (docs/design/states.md, "Lost attempts")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.meta import chunks, jobs
+from trunkline.model.states import DatumState, JobState
+from trunkline.pps import datum_rows
+from trunkline.pps.jobs import datum_failure, end_job
+from trunkline.storage.segments import EMPTY, TreeId
+
+if TYPE_CHECKING:
+    from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.claims import LostAttempts
+    from trunkline.storage.chunks import PackRecord
+
+#: Lost attempts in a row after which a datum fails, where ``datum_tries`` does not ask for more: a worker may crash
+#: once or twice for reasons of its machine.
+LEAST_ATTEMPTS = 3
+
+
+def limit(spec: PipelineSpec) -> int:
+    """Return after how many lost attempts in a row a datum fails."""
+    return max(spec.datum_tries or 0, LEAST_ATTEMPTS)
+
+
+def fail_datum(versions: VersionedStore, lost: LostAttempts) -> None:
+    """Record a datum as failed with the last worker's ending, and end its job. Blocks."""
+    job = lost.job
+    assert job.todo is not None
+    trees = datum_rows.trees(versions)
+    [(key, value)] = trees.rows(TreeId(job.todo), lost.position, lost.position + 1)
+    row = datum_rows.decode(key, value).finished(
+        state=DatumState.FAILED,
+        job_id=job.set_id,
+        reason=f"{lost.count} workers in a row ended while they ran it; the last one {lost.reason}",
+    )
+    writer = versions.chunks.writer()
+    tree = trees.build(writer, [(row.id, datum_rows.encode(row))])
+    versions.write(_record, job.id, tree, writer.seal(), datum_failure(row))
+
+
+def _record(
+    write: WriteTransaction, job_id: int, rows: TreeId, packs: list[PackRecord], failure: str
+) -> None:
+    job = jobs.by_id(write.conn, job_id)
+    if job is None or job.state is not JobState.RUNNING:
+        return  # ended or begun anew meanwhile
+    chunks.add(write.conn, packs, 0, write.now)
+    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], jobs.Results(failed=1))
+    end_job(write, job, JobState.FAILURE, failure)
