@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
 
 
@@ -80,6 +81,10 @@ class Fleet(Protocol):
     @property
     def startup_prior(self) -> float:
         """Seconds that a start is taken to last before one was seen."""
+
+    @property
+    def unsupported(self) -> Mapping[str, Unsupported]:
+        """The fields of a spec that this fleet does not honour, by their names in the spec."""
 
     def check(self, spec: WorkerSpec) -> None:
         """Refuse a worker that this fleet can never run, whatever its capacity becomes.

@@ -114,6 +114,7 @@ def test_a_specification_in_json_makes_the_same_pipeline(client: Client) -> None
         "resource_requests": {"memory": "1Gi", "cpu": 1},
         "parallelism_spec": {"constant": 2},
         "autoscaling": True,
+        "tolerations": [{"key": "gpu", "operator": "EXISTS"}],
         "input": {"pfs": {"repo": "images", "glob": "/*"}},
         "transform": {"cmd": ["sh"], "stdin": ["cp /pfs/images/* /pfs/out/"], "image": "nobody/knows"},
     }
@@ -128,6 +129,9 @@ def test_a_specification_in_json_makes_the_same_pipeline(client: Client) -> None
     assert info.details.metadata.labels == {"node": "fargate"}
     assert info.details.resource_requests.memory == "1Gi"
     assert 'image "nobody/knows" is not known here' in info.details.reason
+    assert "tolerations has no effect here" in info.details.reason
+    lines = list(client.pps.get_logs(pipeline=pps.Pipeline(name="edges")))
+    assert any("tolerations has no effect here" in line.message for line in lines)
 
 
 def test_files_can_be_listed_globbed_and_compared(client: Client) -> None:

@@ -6,6 +6,7 @@ Libraries that only some servers need are imported when they are chosen.
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -106,6 +107,7 @@ def fleet(
             supervisor,
             hidden(settings),
         )
+        threading.Thread(target=processes.report_isolation, name="isolation-check", daemon=True).start()
         return _simulated(processes, settings) if settings.simulate else processes
     if settings.simulate:
         raise errors.InvalidArgument(

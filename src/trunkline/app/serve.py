@@ -147,7 +147,7 @@ async def running(
         controller = Controller(versions, specs, fleet, executor, supervisor)
         secrets = SecretStore(drivers.secrets(fleet))
         image_notice = functools.partial(_image_notice, images if settings.fleet == "processes" else None)
-        admission = Admission(controller.autoscaler.check, secrets, image_notice)
+        admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.unsupported)
         debug = DebugServicer()
         stack.callback(debug.close)
         control = ControlServicer(versions, specs, images, fleet.machines, executor)

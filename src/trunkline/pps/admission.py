@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline.model import field_support
 from trunkline.pps.pipelines import Request, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from trunkline.model.field_support import Unsupported
     from trunkline.model.spec import PipelineSpec
     from trunkline.pps.secrets import SecretStore
 
@@ -20,6 +22,7 @@ class Admission:
         check_workers: refuses a specification whose workers the fleet can never run.
         secrets: the secrets that commands may use.
         image_notice: returns what users should know about an image name on this fleet; empty when nothing.
+        unsupported: fields that the fleet does not honour.
     """
 
     def __init__(
@@ -27,10 +30,12 @@ class Admission:
         check_workers: Callable[[PipelineSpec], None],
         secrets: SecretStore,
         image_notice: Callable[[str], str],
+        unsupported: Mapping[str, Unsupported],
     ) -> None:
         self._check_workers = check_workers
         self._secrets = secrets
         self._image_notice = image_notice
+        self._unsupported = unsupported
 
     def admit(self, user: Mapping[str, object]) -> Request:
         """Return a user's specification, complete and checked.
@@ -41,10 +46,14 @@ class Admission:
             NotFound: it needs a secret that does not exist.
         """
         request = read_request(user)
+        field_support.check(request.spec, self._unsupported)
         self._check_workers(request.spec)
         self._secrets.check(request.spec)
         return request
 
-    def image_notice(self, image: str | None) -> str:
-        """Return what users should know about a pipeline's image on this fleet; empty when nothing."""
-        return self._image_notice(image) if image is not None else ""
+    def notice(self, spec: PipelineSpec) -> str:
+        """Return what users should know about the fields of a spec on this fleet; empty when nothing."""
+        sentences = field_support.warnings(spec, self._unsupported)
+        if spec.transform is not None and (image := self._image_notice(spec.transform.image)):
+            sentences.insert(0, image)
+        return "; ".join(sentences)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.model.names import PipelineName
+    from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.queries import Page
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
@@ -51,8 +52,8 @@ class PipelineInfo:
     row: PipelineRow
     version: VersionRow
     newest_job: JobRow | None
-    #: Image of its current version; None when its specification has no transform.
-    image: str | None
+    #: Of its current version.
+    spec: PipelineSpec
     details: PipelineDetails | None
 
 
@@ -148,11 +149,10 @@ def _page(
 def _describe(
     conn: sa.Connection, specs: Specs, row: PipelineRow, versions: Sequence[VersionRow], *, details: bool
 ) -> list[PipelineInfo]:
-    transform = specs.of(conn, row.id, row.version).transform
-    image = transform.image if transform is not None else None
+    spec = specs.of(conn, row.id, row.version)
     newest = jobs.newest(conn, row.id)
     counted = _details(conn, row) if details else None
-    return [PipelineInfo(row, version, newest, image, counted) for version in versions]
+    return [PipelineInfo(row, version, newest, spec, counted) for version in versions]
 
 
 def _details(conn: sa.Connection, row: PipelineRow) -> PipelineDetails:

@@ -112,7 +112,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
                     yield self._pipeline_info(info)
 
     def _pipeline_info(self, info: PipelineInfo) -> pps_pb2.PipelineInfo:
-        return pps_convert.pipeline_info(info, self._admission.image_notice(info.image))
+        return pps_convert.pipeline_info(info, self._admission.notice(info.spec))
 
     async def DeletePipeline(self, request: pps_pb2.DeletePipelineRequest, _context: Any) -> Empty:
         force, keep_repo = request.force, request.keep_repo

@@ -133,7 +133,7 @@ def pipeline_info(shown: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
 
     Args:
         shown: the pipeline.
-        notice: what users should know about its image on this fleet.
+        notice: what users should know about its fields on this fleet.
     """
     row, version = shown.row, shown.version
     info = pps_pb2.PipelineInfo(

@@ -54,7 +54,7 @@ def _enter(given: Settings) -> Sandbox:
     lack = "TRUNKLINE_NO_NAMESPACES is set"
     if given.namespaces:
         staging = os.path.join(given.scratch, "root")
-        os.makedirs(staging, exist_ok=True)
+        os.makedirs(staging, mode=0o700, exist_ok=True)
         try:
             root.enter(staging, given.image.files, given.memory, given.worker_id, _cover(given))
         except root.RootUnavailable as error:
@@ -102,5 +102,7 @@ def _cover(given: Settings) -> root.Cover:
 
 def _write_namespace(scratch: str) -> None:
     """Write down which mount namespace this is, so that the fleet can find what outlives a killed worker."""
-    with open(os.path.join(scratch, "namespace"), "w", encoding="ascii") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    descriptor = os.open(os.path.join(scratch, "namespace"), flags, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
         file.write(os.readlink("/proc/self/ns/mnt"))

@@ -188,7 +188,7 @@ def _notes(settings: Settings, lack: str) -> list[str]:
         )
     if lack:
         notes.append(lack)
-    return notes
+    return [*notes, *settings.notes]
 
 
 def _no_root(lack: str) -> str:

@@ -46,6 +46,8 @@ class Settings(NamedTuple):
     memory: int = 0
     #: Bytes of memory that a command may use; 0 for no limit.
     memory_limit: int = 0
+    #: What users should know about fields of the spec that have no effect.
+    notes: tuple[str, ...] = ()
     #: Whether to try for a private root.
     namespaces: bool = True
     #: Socket of the launcher that starts commands; empty when the worker starts them itself.
@@ -87,6 +89,7 @@ def take(environ: MutableMapping[str, str]) -> Settings:
         parent=int(given.get(_PREFIX + "PARENT", "0")),
         memory=int(given.get(_PREFIX + "MEMORY", "0")),
         memory_limit=int(given.get(_PREFIX + "MEMORY_LIMIT", "0")),
+        notes=tuple(given.get(_PREFIX + "NOTES", "").splitlines()),
         namespaces=given.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
         launcher=given.get(_PREFIX + "LAUNCHER", ""),
         open_scratch=given.get(_PREFIX + "OPEN_SCRATCH", ""),

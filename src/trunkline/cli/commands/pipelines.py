@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trunkline.cli import output
 from trunkline.cli.commands import machines
@@ -46,7 +46,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
     options = invocation.options
     specs = read_specs(options.file)
     for number, spec in enumerate(specs, start=1):
-        before = _version(invocation, spec) if update and not (reprocess or options.dry_run) else 0
+        before = _inspect(invocation, spec).version if update and not (reprocess or options.dry_run) else 0
         request = pps_pb2.CreatePipelineV2Request(
             create_pipeline_request_json=json.dumps(_placed(spec, invocation.project)),
             dry_run=options.dry_run,
@@ -65,7 +65,11 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
             raise
         if options.dry_run:
             print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
-        if before and _version(invocation, spec) != before:
+            continue
+        after = _inspect(invocation, spec)
+        if after.details.reason:
+            invocation.note(f"pipeline {_name(spec)}: {after.details.reason}")
+        if before and after.version != before:
             invocation.note(
                 f"updated pipeline {_name(spec)}; datums that earlier versions processed keep their output,"
                 " --reprocess runs them again"
@@ -81,17 +85,18 @@ def _name(spec: dict[str, Any]) -> str:
     return str(pipeline.get("name") or "") if isinstance(pipeline, dict) else ""
 
 
-def _version(invocation: Invocation, spec: dict[str, Any]) -> int:
-    """Return the version of the pipeline that a spec is for; 0 when there is none."""
+def _inspect(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.PipelineInfo:
+    """Return the pipeline that a spec is for; an empty message when there is none."""
     from google.protobuf.json_format import ParseDict
 
     from trunkline.errors import NotFound
 
     pipeline = ParseDict(_placed(spec, invocation.project)["pipeline"], pps_pb2.Pipeline())
     try:
-        return int(invocation.pps.InspectPipeline(pps_pb2.InspectPipelineRequest(pipeline=pipeline)).version)
+        request = pps_pb2.InspectPipelineRequest(pipeline=pipeline, details=True)
+        return cast("pps_pb2.PipelineInfo", invocation.pps.InspectPipeline(request))
     except NotFound:
-        return 0
+        return pps_pb2.PipelineInfo()
 
 
 def _placed(spec: dict[str, Any], project: str) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState, software_folders
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.linux import file_trees
+from trunkline.model import field_support
+from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.supervision import Supervisor, describe
@@ -48,6 +50,8 @@ _INHERITED = (
 )
 #: Prefix of the scratch folders of former workers that could not be removed.
 _ABANDONED = "abandoned-"
+#: Seconds that the check of the isolation may take on a busy machine.
+_CHECK_SECONDS = 60.0
 #: Seconds between looks at an image that is being built.
 _IMAGE_POLL = 0.2
 #: Workers that are gone and not acknowledged by ``stop``; beyond, the oldest are forgotten.
@@ -72,10 +76,43 @@ class _Worker:
     forced: bool = False
 
 
+_KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs processes")
+_NO_GPU = Unsupported(
+    Treatment.REFUSE,
+    "this server runs processes and gives no GPUs to them; leave it out (commands see the machine's GPUs), or "
+    "serve with --fleet kubernetes",
+)
+_CPU = Unsupported(Treatment.WARN, "processes share the machine's processors")
+_DISK = Unsupported(Treatment.WARN, "processes share the machine's disk")
+#: What processes do not honour. The memory limit they do.
+UNSUPPORTED = {
+    "resource_requests.gpu": _NO_GPU,
+    "resource_limits.gpu": _NO_GPU,
+    "resource_limits.cpu": _CPU,
+    "resource_limits.disk": _DISK,
+    "sidecar_resource_requests": _KUBERNETES_ONLY,
+    "sidecar_resource_limits": _KUBERNETES_ONLY,
+    "scheduling_spec.node_selector": _KUBERNETES_ONLY,
+    "scheduling_spec.priority_class_name": _KUBERNETES_ONLY,
+    "tolerations": _KUBERNETES_ONLY,
+    "pod_spec": _KUBERNETES_ONLY,
+    "pod_patch": _KUBERNETES_ONLY,
+    "transform.image_pull_secrets": _KUBERNETES_ONLY,
+    "transform.memory_volume": Unsupported(
+        Treatment.WARN, "small inputs lie in memory anyway, outputs on the machine's disk"
+    ),
+    "transform.dockerfile": Unsupported(
+        Treatment.WARN, 'no image is built from it; "trunkline create image" provides an environment'
+    ),
+    "transform.debug": Unsupported(Treatment.WARN, "the log has all that workers say"),
+}
+
+
 class ProcessFleet:
     """Implements ``ports.Fleet``."""
 
     name = "processes"
+    unsupported = UNSUPPORTED
     startup_prior = 0.5  # a process with its private root
 
     def __init__(
@@ -123,6 +160,27 @@ class ProcessFleet:
         self._closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = (supervisor or Supervisor()).thread("process-fleet", self._run)
+
+    def report_isolation(self) -> None:
+        """Log what of the isolation of commands this machine does not allow; takes a tenth of a second."""
+        folder = self._scratch / "isolation-check"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            checked = subprocess.run(
+                [sys.executable, "-P", "-m", "trunkline.worker.isolation_check", str(folder)],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_CHECK_SECONDS,
+                check=False,
+            )
+            lines = [*checked.stdout.splitlines(), *checked.stderr.splitlines()[-1:]]
+        except (OSError, subprocess.SubprocessError) as error:
+            lines = [f"the isolation of commands cannot be checked: {describe(error)}"]
+        for line in lines:
+            log.warning("%s; see docs/security.md", line)
+        self._tidy(folder)
 
     def check(self, spec: WorkerSpec) -> None:
         """Refuse nothing: what is too large today fits a larger capacity; see ``ports.Fleet``."""
@@ -409,6 +467,7 @@ def _environment(
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),
         "TRUNKLINE_MEMORY_LIMIT": str(_memory_limit(spec)),
+        "TRUNKLINE_NOTES": "\n".join(field_support.warnings(spec.wanted, UNSUPPORTED)),
         "TRUNKLINE_GRACE": f"{spec.grace:g}",
     }
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import WorkerSpec
     from trunkline.ports import Clock, Fleet
 
@@ -81,6 +82,11 @@ class SimulatedFleet:
         self._clock = clock
         self._lock = threading.Lock()
         self._workers: dict[str, _Waiting] = {}
+
+    @property
+    def unsupported(self) -> Mapping[str, Unsupported]:
+        """What the inner fleet does not honour; see ``ports.Fleet``."""
+        return self._inner.unsupported
 
     def check(self, spec: WorkerSpec) -> None:
         """Refuse a worker that has no scenario, or that the inner fleet refuses; see ``ports.Fleet``."""

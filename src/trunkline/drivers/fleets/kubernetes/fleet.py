@@ -21,6 +21,7 @@ import math
 import random
 import time
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lightkube.resources.core_v1 import Event, Node, Pod
@@ -36,10 +37,11 @@ from trunkline.errors import FailedPrecondition, Unavailable
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings
     from trunkline.drivers.fleets.kubernetes.workers import Action, Worker
+    from trunkline.model.field_support import Unsupported
 
 log = logging.getLogger("trunkline.kubernetes")
 
@@ -59,6 +61,8 @@ class KubernetesFleet:
     name = "kubernetes"
     #: Seconds; a pod whose image is on its node starts in 3, one that needs a new node in 50 to 100.
     startup_prior = 10.0
+    #: Pods have all that a spec may say.
+    unsupported: Mapping[str, Unsupported] = MappingProxyType({})
 
     def __init__(self, connection: kube.Connection, settings: PodSettings) -> None:
         """List the existing workers and start to follow them.
