@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import sqlalchemy as sa
 from pps_world import HeldFleet, PpsWorld, Seen, pfs
 
@@ -130,6 +131,7 @@ def test_a_waiting_worker_shows_what_it_waits_for_and_is_no_crash(world: PpsWorl
     until_pipeline(world, "RUNNING")
 
 
+@pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 def test_a_worker_that_dies_is_replaced_and_its_datums_run_again(world: PpsWorld) -> None:
     autoscaling(world, 1)
     put(world, 2)
@@ -318,6 +320,7 @@ def test_deleting_a_pipeline_ends_the_starting_of_its_workers(world: PpsWorld) -
     assert world.versions.read(worker_rows.list_all) == []
 
 
+@pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 def test_deleting_the_workers_of_a_pipeline_takes_the_same_few_statements_for_any_number(
     world: PpsWorld,
 ) -> None:
