@@ -91,7 +91,6 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"transform.secrets": [{"name": "s"}]}, "transform.secrets[0] has neither mount_path nor env_var"),
         ({"transform.secrets": [{"name": "s", "env_var": "S"}]}, 'has env_var "S" but no key'),
         # inputs
-        ({"input": None}, "no input is set"),
         ({"input": {}}, "input is empty, but exactly one of pfs, cron, cross, union, join, group is wanted"),
         ({"input.cross": [pfs("b")]}, "input has pfs and cross, but exactly one of"),
         ({"input": {"cross": []}}, "input is empty"),

@@ -139,11 +139,6 @@ def _presence_of_input(spec: PipelineSpec) -> None:
             raise InvalidArgument("autoscaling cannot be used with spout, which always runs; remove one")
         if spec.input is not None and spec.spout.service is None:
             raise InvalidArgument("a spout has no input; remove input or spout")
-        return
-    if spec.input is None:
-        raise InvalidArgument(
-            'no input is set; add for example "input": {"pfs": {"repo": "…", "glob": "/*"}}'
-        )
 
 
 def _shape_of_inputs(spec: PipelineSpec) -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: Datums that are listed in reverse order at a time: they are held in memory.
 MAX_REVERSED = 100_000
 
+#: States of datums that are not done; of a job, they are listed when they are asked for.
+_NOT_DONE = (DatumState.UNKNOWN, DatumState.STARTING)
+
 
 @dataclass(frozen=True, slots=True)
 class DatumContext:
@@ -100,6 +103,8 @@ def list_of_job(
     assert shared.job is not None
     marker = _marker(wanted.marker)
     listed = listing.list_datums(versions, shared.job, b"" if wanted.reverse else marker)
+    if not wanted.states:  # as Pachyderm: a job that runs shows what is done so far
+        listed = (one for one in listed if one.state not in _NOT_DONE)
     if wanted.reverse and marker:
         listed = (one for one in listed if one.row.id < marker)
     return shared, _filtered(listed, wanted)

@@ -283,13 +283,18 @@ def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
 
 
 def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: PipelineSpec) -> None:
-    """Give the output branch its provenance, and with it a new commit and job."""
+    """Give the output branch its provenance, and with it a new commit and job.
+
+    A pipeline without an input follows its own specification alone, which makes no commits.
+    """
     conn = write.conn
     output = branches.by_id(conn, row.output_branch_id)
     own_spec = branches.by_id(conn, row.spec_branch_id)
     own_repo = repos.repo_by_id(conn, own_spec.repo_id)
+    if specification.input is None:
+        branches.set_provenance(conn, output.id, [(own_spec.id, False)])
+        return
     upstream: dict[branch_ops.BranchName, bool] = {}
-    assert specification.input is not None
     for leaf in input_leaves(specification.input):
         name = branch_ops.BranchName(
             names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]), leaf["branch"]
@@ -310,8 +315,7 @@ def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: Pip
 
 def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
     """Check that every input repo exists."""
-    assert specification.input is not None
-    for leaf in input_leaves(specification.input):
+    for leaf in input_leaves(specification.input) if specification.input is not None else ():
         resolve.repo(conn, names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]))
 
 

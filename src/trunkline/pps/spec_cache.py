@@ -51,7 +51,7 @@ def memory_request(specification: PipelineSpec) -> int:
 
 
 def input_of(specification: PipelineSpec) -> Input:
-    """Return a pipeline's input; every pipeline that was accepted has one."""
+    """Return the input of a pipeline that has jobs; only such a pipeline has one for certain."""
     assert specification.input is not None
     return specification.input
 

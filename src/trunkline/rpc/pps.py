@@ -103,7 +103,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
             job_id=request.commit_set.id,
             history=request.history,
             page=Page(request.page.page_size, request.page.page_index),
-            details=request.details,
+            details=True,  # as Pachyderm, whatever the request says: pachctl depends on it
         )
         steps = pipeline_queries.list_pipelines(self._versions, self._specs, wanted)
         async with aclosing(self._ahead(steps)) as pages:

@@ -60,7 +60,7 @@ def job_name(message: pps_pb2.Job) -> JobName:
         InvalidArgument: it names none.
     """
     if not message.id:
-        raise errors.InvalidArgument("the request names no job; set the job's id")
+        raise errors.InvalidArgument("must specify a job: set the job's pipeline and id")
     return JobName(pipeline_name(message.pipeline), message.id)
 
 

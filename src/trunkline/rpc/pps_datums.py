@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from trunkline import errors
 from trunkline.model.states import DatumState
 from trunkline.pps import datum_queries
 from trunkline.pps.datum_queries import DatumFilter
@@ -57,6 +58,8 @@ class DatumCalls(ServicerBase):
         if request.job.id:
             name = pps_convert.job_name(request.job)
             context, listed = datum_queries.list_of_job(self._versions, self._specs, name, wanted)
+        elif not request.input.ByteSize():
+            raise errors.InvalidArgument("must specify a job or an input: set one of them")
         else:
             context, listed = datum_queries.list_of_input(self._versions, _spec_of(request.input), wanted)
         return map(pps_convert.DatumInfos(context).info, listed)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from trunkline.pps.worker_queries import WorkerEvent
 
 
+#: Seconds that requests without a span reach back, as in Pachyderm; pachctl sends a span of 0 when none is given.
+DEFAULT_SPAN = 86_400.0
+
+
 class LogCalls(ServicerBase):
     """The calls about logs."""
 
@@ -50,9 +54,9 @@ class LogCalls(ServicerBase):
             yield pps_pb2.LokiLogMessage(message=message)
 
     def _since(self, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
-        """Return the time that a request's span reaches back to, seconds since the epoch; 0 without one."""
+        """Return the time that a request's span reaches back to, seconds since the epoch."""
         span = convert.seconds_of_span(request.since, "since") if request.HasField("since") else 0.0
-        return self._versions.clock.now() - span if span > 0 else 0.0
+        return self._versions.clock.now() - (span or DEFAULT_SPAN)
 
     def _log_filter(self, request: pps_pb2.GetLogsRequest) -> LogFilter:
         message = request.datum.job if request.datum.id else request.job
@@ -69,7 +73,10 @@ class LogCalls(ServicerBase):
 
 
 def _kube_event(event: WorkerEvent) -> str:
-    """Return what happened to a worker in the shape of a Kubernetes event."""
+    """Return what happened to a worker in the shape of a Kubernetes event, as a line of the event log.
+
+    pachctl reads a JSON object whose ``log`` is the event's JSON.
+    """
     row = event.row
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds")
     content = {
@@ -81,4 +88,4 @@ def _kube_event(event: WorkerEvent) -> str:
         "pipelineName": event.pipeline.name,
         "lastTimestamp": at,
     }
-    return json.dumps(content, ensure_ascii=False)
+    return json.dumps({"log": json.dumps(content, ensure_ascii=False)}, ensure_ascii=False)

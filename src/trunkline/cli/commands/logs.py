@@ -54,7 +54,7 @@ COMMANDS = {
             argument("-j", "--job", metavar="PIPELINE@ID", help="of one job"),
             argument("--datum", metavar="ID", help="of one datum of the job"),
             argument("-f", "--follow", action="store_true", help="go on with new lines as they are written"),
-            argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m"),
+            argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m (24h)"),
             argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines"),
             argument("--master", action="store_true", help="messages of the system about the pipeline"),
             argument("--timestamps", action="store_true", help="with the time of each line"),
