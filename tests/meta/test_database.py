@@ -183,7 +183,7 @@ def test_a_database_is_made_once_and_keeps_its_cluster_id(db: Database) -> None:
 def test_a_topic_announced_between_reading_and_waiting_is_not_missed() -> None:
     async def scenario() -> bool:
         wakeups = Wakeups(asyncio.get_running_loop())
-        stamp = wakeups.stamp("a", "b")
+        stamp = wakeups.stamp()
         wakeups.announce(["b"])
         await asyncio.sleep(0)
         return await wakeups.changed(stamp, "a", "b", timeout=5)
@@ -195,6 +195,6 @@ def test_waiting_ends_with_false_when_nothing_of_the_topics_happens() -> None:
     async def scenario() -> bool:
         wakeups = Wakeups(asyncio.get_running_loop())
         wakeups.announce(["other"])
-        return await wakeups.changed(wakeups.stamp("a"), "a", timeout=0.01)
+        return await wakeups.changed(wakeups.stamp(), "a", timeout=0.01)
 
     assert not asyncio.run(scenario())

@@ -165,7 +165,9 @@ class PpsWorld:
         self._executor = ThreadPoolExecutor(8)
         self.clock = TestClock()
         wakeups = Wakeups(self._loop)
-        self._db = Database(database or sqlite_url(self._folder), wakeups.announce)
+        self._db = Database(
+            database or sqlite_url(self._folder), lambda topics: wakeups.announce([*topics, "any"])
+        )
         install.install(self._db, self.clock.now())
         self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db, self.clock.now), threads=2)
         self.versions = VersionedStore(
@@ -254,7 +256,7 @@ class PpsWorld:
     def jobs(self, name: str) -> list[JobRow]:
         """Return a pipeline's jobs, newest first."""
         number = self.pipeline_row(name).id
-        return self.versions.read(lambda conn: jobs.page(conn, pipeline_ids=[number], number=1000))
+        return self.versions.read(lambda conn: jobs.page(conn, pipeline_id=number, number=1000))
 
     def workers(self, name: str) -> list[WorkerRow]:
         return self.versions.read(workers.of_pipeline, self.pipeline_row(name).id)
@@ -282,15 +284,14 @@ class PpsWorld:
         return asyncio.run_coroutine_threadsafe(self._until(look, what), self._loop).result()
 
     async def _until(self, look: Callable[[], T | None], what: str) -> T:
-        topics = ("jobs", "workers", "pipeline states", "pipelines", "commits")
         end = self._loop.time() + PATIENCE
         while True:
-            stamp = self.versions.wakeups.stamp(*topics)
+            stamp = self.versions.wakeups.stamp()
             found = await self._loop.run_in_executor(self._executor, look)
             if found:
                 return found
             # The fleet of a test is not announced: look again now and then.
-            await self.versions.wakeups.changed(stamp, *topics, timeout=0.1)
+            await self.versions.wakeups.changed(stamp, "any", timeout=0.1)
             if self._loop.time() > end:
                 raise TimeoutError(f"waited {PATIENCE:.0f} s for {what}")
 

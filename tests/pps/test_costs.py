@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from pps_world import PpsWorld, Seen, pfs
 
+from trunkline.model.names import PipelineName
 from trunkline.model.workers import Machine, WorkerPhase
 from trunkline.pps import costs
+from trunkline.pps.job_queries import JobFilter
 
 if TYPE_CHECKING:
     from trunkline.pps.costs import Cost
@@ -47,9 +49,8 @@ def run(world: PpsWorld, on: Machine | None, seconds: float) -> None:
 
 
 def cost(world: PpsWorld) -> Cost:
-    [newest, *_] = world.versions.query(
-        costs.list_costs, world.specs, project="default", pipeline="edges", job_id="", number=5
-    )
+    wanted = JobFilter(pipeline=PipelineName("default", "edges"), number=5)
+    [[newest, *_]] = costs.list_costs(world.versions, world.specs, wanted)
     return newest
 
 

@@ -159,16 +159,36 @@ def of_repos_after(conn: sa.Connection, repo_ids: Sequence[int], after: int, num
 
 
 def set_ids(
-    conn: sa.Connection, below: int | None, number: int, project_repos: Sequence[int] | None
-) -> list[tuple[str, int]]:
-    """Return ``(set id, newest row number)`` of commit sets, newest first, a page at a time."""
-    newest = sa.func.max(commit.c.id)
-    query = sa.select(commit.c.set_id, newest).group_by(commit.c.set_id).order_by(newest.desc()).limit(number)
+    conn: sa.Connection, below: int | None, number: int, repo_ids: frozenset[int] | None
+) -> tuple[list[str], int | None]:
+    """Return the ids of commit sets, newest first, a page at a time. A set is as new as its newest commit.
+
+    Args:
+        conn: a snapshot.
+        below: only sets whose newest commit has a lower row number.
+        number: commits to look at; there are at most so many sets in the page.
+        repo_ids: only commits in these repos count; None for all.
+
+    Returns:
+        The sets, and what is ``below`` for the next page; None after the last.
+    """
+    newer = commit.alias("newer")
+    is_newest = ~sa.exists().where(newer.c.set_id == commit.c.set_id, newer.c.id > commit.c.id)
+    columns = (commit.c.id, commit.c.set_id, commit.c.repo_id, is_newest)
+    query = sa.select(*columns).order_by(commit.c.id.desc()).limit(number)
     if below is not None:
-        query = query.having(newest < below)
-    if project_repos is not None:
-        query = query.where(commit.c.repo_id.in_(project_repos))
-    return [(row[0], row[1]) for row in conn.execute(query)]
+        query = query.where(commit.c.id < below)
+    rows = conn.execute(query).all()
+    found = []
+    for row in rows:
+        if repo_ids is None:
+            if row[3]:
+                found.append(row.set_id)
+        elif row.repo_id in repo_ids:
+            later = sa.select(commit.c.repo_id).where(commit.c.set_id == row.set_id, commit.c.id > row.id)
+            if repo_ids.isdisjoint(conn.execute(later).scalars()):
+                found.append(row.set_id)
+    return found, rows[-1].id if len(rows) == number else None
 
 
 def upstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
@@ -277,7 +297,15 @@ def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | 
 
 def remove(conn: sa.Connection, commit_ids: Sequence[int]) -> None:
     """Delete commits that are nobody's parent or head, with their provenance and layers."""
-    conn.execute(commit_provenance.delete().where(commit_provenance.c.commit_id.in_(commit_ids)))
-    conn.execute(commit_provenance.delete().where(commit_provenance.c.upstream_id.in_(commit_ids)))
-    conn.execute(layer.delete().where(layer.c.commit_id.in_(commit_ids)))
-    conn.execute(commit.delete().where(commit.c.id.in_(commit_ids)))
+    gone = [{"gone": number} for number in commit_ids]
+    if gone:
+        for column in (
+            commit_provenance.c.commit_id, commit_provenance.c.upstream_id, layer.c.commit_id, commit.c.id,
+        ):  # fmt: skip
+            conn.execute(column.table.delete().where(column == sa.bindparam("gone")), gone)
+
+
+def oldest(conn: sa.Connection, repo_id: int, number: int) -> list[int]:
+    """Return the row numbers of a repo's oldest commits."""
+    query = sa.select(commit.c.id).where(commit.c.repo_id == repo_id).order_by(commit.c.id).limit(number)
+    return list(conn.execute(query).scalars())

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query
-from trunkline.meta.schema import claim, handin, job, log_batch
+from trunkline.meta.schema import claim, handin, job, job_bill, log_batch
 from trunkline.model.states import TERMINAL_JOB_STATES, ClaimState, JobState, check_transition
 
 if TYPE_CHECKING:
@@ -100,6 +100,14 @@ _BY_ID = Query(_JOB.where(job.c.id == sa.bindparam("job_id")))
 _BY_COMMIT = Query(_JOB.where(job.c.commit_id == sa.bindparam("commit_id")))
 _IN_SET = Query(
     _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
+)
+_NEWEST = Query(
+    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(job.c.id.desc()).limit(1)
+)
+_OF_SET = Query(_JOB.where(job.c.set_id == sa.bindparam("set_id")).order_by(job.c.id))
+_LAST = Query(sa.select(sa.func.max(job.c.id)))
+_FROM = Query(
+    sa.select(job.c.id, job.c.created).where(job.c.id >= sa.bindparam("number")).order_by(job.c.id).limit(1)
 )
 _LIVE = Query(
     # The condition of the index ix_job_live: what has ended is not read.
@@ -244,27 +252,59 @@ def live(conn: sa.Connection, pipeline_id: int) -> list[JobRow]:
 def page(
     conn: sa.Connection,
     *,
-    pipeline_ids: Sequence[int] | None,
-    set_id: str = "",
-    below: int | None = None,
+    pipeline_id: int | None = None,
+    beyond: int | None = None,
+    oldest_first: bool = False,
     number: int,
 ) -> list[JobRow]:
-    """Return jobs newest first, those with a row number under ``below``."""
-    query = _JOB.order_by(job.c.id.desc()).limit(number)
-    if pipeline_ids is not None:
-        query = query.where(job.c.pipeline_id.in_(pipeline_ids))
-    if set_id:
-        query = query.where(job.c.set_id == set_id)
-    if below is not None:
-        query = query.where(job.c.id < below)
+    """Return a page of jobs in the order of their row numbers, newest first unless ``oldest_first``.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: only jobs of this pipeline.
+        beyond: only jobs after this row number in the order of the list.
+        oldest_first: the order.
+        number: at most so many.
+    """
+    query = _JOB.order_by(job.c.id if oldest_first else job.c.id.desc()).limit(number)
+    if pipeline_id is not None:
+        query = query.where(job.c.pipeline_id == pipeline_id)
+    if beyond is not None:
+        query = query.where(job.c.id > beyond if oldest_first else job.c.id < beyond)
     return [JobRow(*row) for row in conn.execute(query)]
+
+
+def count_up_to(conn: sa.Connection, pipeline_id: int, number: int) -> int:
+    """Return how many jobs a pipeline has, counting no further than ``number``."""
+    some = sa.select(job.c.id).where(job.c.pipeline_id == pipeline_id).limit(number).subquery()
+    return int(conn.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+
+
+def of_set(conn: sa.Connection, set_id: str) -> list[JobRow]:
+    """Return the jobs of a set, oldest first; at most one for each pipeline."""
+    return [JobRow(*row) for row in _OF_SET.rows(conn, set_id=set_id)]
+
+
+def first_created_from(conn: sa.Connection, created: float) -> int:
+    """Return the lowest row number of a job created at that time or later; one beyond the last without any.
+
+    Found by bisection: jobs are created in the order of their numbers. Where the clock was set back between two
+    of them, the answer is one of the numbers around it.
+    """
+    low, high = 1, (_LAST.value(conn) or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = _FROM.first(conn, number=middle)
+        if row is None or row[1] >= created:
+            high = middle
+        else:
+            low = int(row[0]) + 1
+    return low
 
 
 def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
     """Return a pipeline's newest job."""
-    row = conn.execute(
-        _JOB.where(job.c.pipeline_id == pipeline_id).order_by(job.c.id.desc()).limit(1)
-    ).first()
+    row = _NEWEST.first(conn, pipeline_id=pipeline_id)
     return JobRow(*row) if row else None
 
 
@@ -371,9 +411,11 @@ def restart(conn: sa.Connection, row: JobRow) -> None:
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
     """Delete jobs with all that hangs on them."""
-    for table in (claim, handin, log_batch):
-        conn.execute(table.delete().where(table.c.job_id.in_(job_ids)))
-    conn.execute(job.delete().where(job.c.id.in_(job_ids)))
+    gone = [{"gone": number} for number in job_ids]
+    if gone:
+        for table in (claim, handin, log_batch, job_bill):
+            conn.execute(table.delete().where(table.c.job_id == sa.bindparam("gone")), gone)
+        conn.execute(job.delete().where(job.c.id == sa.bindparam("gone")), gone)
 
 
 def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:
@@ -383,11 +425,6 @@ def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:
         query = _JOB.where(job.c.commit_id.in_(commit_ids[start : start + 500]))
         found.extend(JobRow(*row) for row in conn.execute(query))
     return found
-
-
-def of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[int]:
-    """Return the numbers of all jobs of a pipeline."""
-    return list(conn.execute(sa.select(job.c.id).where(job.c.pipeline_id == pipeline_id)).scalars())
 
 
 def claim_by_id(conn: sa.Connection, claim_id: str) -> ClaimRow | None:

@@ -6,24 +6,25 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from trunkline.meta.query import Query
 from trunkline.meta.schema import log_batch
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRow:
-    """A batch of log lines."""
+class BatchInfo:
+    """A batch of log lines, without them."""
 
     id: int
     pipeline_id: int
     job_id: int | None
     worker_id: str
+    #: Time of its first and its last line, seconds since the epoch.
     first_ts: float
     last_ts: float
     lines: int
-    data: bytes
 
 
-_BATCH = sa.select(*(log_batch.c[name] for name in BatchRow.__slots__))
+_DATA = Query(sa.select(log_batch.c.data).where(log_batch.c.id == sa.bindparam("batch_id")))
 
 
 def add(
@@ -47,17 +48,54 @@ def add(
 
 
 def page(
-    conn: sa.Connection, *, pipeline_id: int, job_id: int | None, after: int, since: float, number: int
-) -> list[BatchRow]:
-    """Return batches in the order they came, those numbered over ``after`` that reach past ``since``."""
-    query = _BATCH.where(
-        log_batch.c.pipeline_id == pipeline_id, log_batch.c.id > after, log_batch.c.last_ts >= since
+    conn: sa.Connection,
+    *,
+    pipeline_id: int,
+    job_id: int | None,
+    beyond: int | None,
+    newest_first: bool = False,
+    number: int,
+) -> list[BatchInfo]:
+    """Return a page of batches without their data, in the order they came unless ``newest_first``.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: whose logs.
+        job_id: only those of this job; None for all.
+        beyond: only batches after this one in the order of the page; None from the beginning.
+        newest_first: the order.
+        number: at most so many.
+    """
+    number_of = log_batch.c.id
+    query = sa.select(*(log_batch.c[name] for name in BatchInfo.__slots__)).limit(number)
+    query = query.where(log_batch.c.pipeline_id == pipeline_id).order_by(
+        number_of.desc() if newest_first else number_of
     )
     if job_id is not None:
         query = query.where(log_batch.c.job_id == job_id)
-    return [BatchRow(*row) for row in conn.execute(query.order_by(log_batch.c.id).limit(number))]
+    if beyond is not None:
+        query = query.where(number_of < beyond if newest_first else number_of > beyond)
+    return [BatchInfo(*row) for row in conn.execute(query)]
 
 
-def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
-    """Delete a pipeline's logs."""
-    conn.execute(log_batch.delete().where(log_batch.c.pipeline_id == pipeline_id))
+def data(conn: sa.Connection, batch_id: int) -> bytes | None:
+    """Return the lines of a batch, compressed; None when it was removed."""
+    content: bytes | None = _DATA.value(conn, batch_id=batch_id)
+    return content
+
+
+def more_than(conn: sa.Connection, pipeline_id: int, number: int) -> bool:
+    """Whether a pipeline has more than so many batches."""
+    query = sa.select(log_batch.c.id).where(log_batch.c.pipeline_id == pipeline_id).offset(number).limit(1)
+    return conn.execute(query).first() is not None
+
+
+def remove_oldest(conn: sa.Connection, pipeline_id: int, number: int) -> int:
+    """Delete the oldest batches of a pipeline; return how many they were."""
+    some = (
+        sa.select(log_batch.c.id)
+        .where(log_batch.c.pipeline_id == pipeline_id)
+        .order_by(log_batch.c.id)
+        .limit(number)
+    )
+    return conn.execute(log_batch.delete().where(log_batch.c.id.in_(some))).rowcount

@@ -12,9 +12,6 @@ from trunkline.meta.query import Query, require
 from trunkline.meta.schema import decision, pipeline, pipeline_version, project
 from trunkline.model.states import PipelineState, check_transition
 
-#: Decisions kept per pipeline.
-DECISIONS_KEPT = 500
-
 
 @dataclass(frozen=True, slots=True)
 class PipelineRow:
@@ -141,12 +138,24 @@ def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
     return VersionRow(*require(_ONE_VERSION.first(conn, pipeline_id=pipeline_id, version=number)))
 
 
-def versions(conn: sa.Connection, pipeline_id: int) -> list[VersionRow]:
-    """Return all versions, newest first."""
-    query = _VERSION.where(pipeline_version.c.pipeline_id == pipeline_id).order_by(
-        pipeline_version.c.version.desc()
-    )
-    return [VersionRow(*row) for row in conn.execute(query)]
+def versions(
+    conn: sa.Connection, pipeline_id: int, *, below: int | None = None, oldest: int = 1, number: int
+) -> list[VersionRow]:
+    """Return a page of the versions of a pipeline, newest first.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: the pipeline.
+        below: only versions below this one; None from the newest.
+        oldest: none before this one.
+        number: at most so many.
+    """
+    query = _VERSION.where(
+        pipeline_version.c.pipeline_id == pipeline_id, pipeline_version.c.version >= oldest
+    ).order_by(pipeline_version.c.version.desc())
+    if below is not None:
+        query = query.where(pipeline_version.c.version < below)
+    return [VersionRow(*row) for row in conn.execute(query.limit(number))]
 
 
 def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
@@ -193,28 +202,12 @@ def remove(conn: sa.Connection, pipeline_id: int) -> None:
 
 
 def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> None:
-    """Record a decision and forget the oldest beyond what is kept."""
-    number = inserted_id(
-        conn.execute(
-            decision.insert().values(
-                pipeline_id=pipeline_id,
-                at=row.at,
-                target=row.target,
-                sentence=row.sentence,
-                inputs=row.inputs,
-            )
+    """Record a decision; ``retention`` forgets old ones."""
+    conn.execute(
+        decision.insert().values(
+            pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
         )
     )
-    if number % 50 == 0:
-        kept = (
-            sa.select(decision.c.id)
-            .where(decision.c.pipeline_id == pipeline_id)
-            .order_by(decision.c.id.desc())
-            .offset(DECISIONS_KEPT)
-            .limit(1)
-            .scalar_subquery()
-        )
-        conn.execute(decision.delete().where(decision.c.pipeline_id == pipeline_id, decision.c.id <= kept))
 
 
 def decisions(conn: sa.Connection, pipeline_id: int, number: int) -> list[DecisionRow]:

@@ -260,6 +260,8 @@ pipeline = Table(
     Column("target", Integer, nullable=False, default=0),
     Column("output_branch_id", Id, ForeignKey("branch.id")),
     Column("spec_branch_id", Id, ForeignKey("branch.id")),
+    #: Jobs up to this one have a bill.
+    Column("billed_job_id", Id, nullable=False, default=0),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
@@ -335,6 +337,17 @@ _partial_index(
     job.c.version,
     job.c.id,
     where=sa.text("state = 'SUCCESS' AND processed > 0"),
+)
+
+#: What the workers of a job have cost, once nothing can change it any more.
+job_bill = Table(
+    "job_bill",
+    metadata,
+    Column("job_id", Id, ForeignKey("job.id"), primary_key=True, autoincrement=False),
+    Column("worker_seconds", Float, nullable=False),
+    Column("dollars", Float, nullable=False),
+    Column("unpriced_seconds", Float, nullable=False),
+    Column("pretended", Boolean, nullable=False),
 )
 
 #: A run [start, stop) of a job's todo; see docs/design/states.md.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query
 from trunkline.meta.schema import startup, worker, worker_event, worker_past
 from trunkline.model.states import WorkerState, check_transition
@@ -15,10 +14,8 @@ from trunkline.model.states import WorkerState, check_transition
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-#: Events and past workers kept per pipeline, and starts kept of a fleet and image.
-EVENTS_KEPT, PAST_KEPT, STARTUPS_KEPT = 2_000, 10_000, 20
-#: Rows after which the oldest are looked for.
-FORGET_EVERY = 100
+#: Starts remembered of a fleet and image.
+STARTUPS_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +90,20 @@ def of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[WorkerRow]:
 def list_all(conn: sa.Connection) -> list[WorkerRow]:
     """Return all workers, oldest first."""
     return [WorkerRow(*row) for row in conn.execute(_WORKER.order_by(worker.c.created, worker.c.id))]
+
+
+def page(conn: sa.Connection, *, after: tuple[float, str] | None, number: int) -> list[WorkerRow]:
+    """Return a page of all workers, oldest first.
+
+    Args:
+        conn: a snapshot.
+        after: creation and id of the last one of the page before; None for the first page.
+        number: at most so many.
+    """
+    query = _WORKER.order_by(worker.c.created, worker.c.id).limit(number)
+    if after is not None:
+        query = query.where(sa.tuple_(worker.c.created, worker.c.id) > sa.tuple_(*map(sa.literal, after)))
+    return [WorkerRow(*row) for row in conn.execute(query)]
 
 
 def add(conn: sa.Connection, rows: Sequence[WorkerRow]) -> None:
@@ -191,11 +202,7 @@ def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[st
         }
         for row in removed
     ]
-    number = inserted_id(conn.execute(worker_past.insert().values(values[0])))
-    if values[1:]:
-        conn.execute(worker_past.insert(), values[1:])
-    if number // FORGET_EVERY != (number + len(values)) // FORGET_EVERY:
-        _forget_oldest(conn, worker_past, pipeline_id, PAST_KEPT)
+    conn.execute(worker_past.insert(), values)
 
 
 def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
@@ -203,10 +210,12 @@ def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
     conn.execute(worker.delete().where(worker.c.pipeline_id == pipeline_id))
 
 
-def past(conn: sa.Connection, pipeline_id: int, since: float) -> list[PastRow]:
-    """Return the workers of a pipeline that ended after ``since``."""
+def past(conn: sa.Connection, pipeline_id: int, start: float, stop: float) -> list[PastRow]:
+    """Return the workers of a pipeline that are gone and existed at some time between two moments."""
     columns = (worker_past.c[name] for name in PastRow.__slots__)
-    query = sa.select(*columns).where(worker_past.c.pipeline_id == pipeline_id, worker_past.c.ended > since)
+    query = sa.select(*columns).where(
+        worker_past.c.pipeline_id == pipeline_id, worker_past.c.ended > start, worker_past.c.created < stop
+    )
     return [PastRow(*row) for row in conn.execute(query)]
 
 
@@ -220,20 +229,15 @@ def add_events(
         {"pipeline_id": pipeline_id, "worker_id": worker_id, "at": at, "state": state, "text": text}
         for worker_id, state, text in happened
     ]
-    number = inserted_id(conn.execute(worker_event.insert().values(values[0])))
-    if values[1:]:
-        conn.execute(worker_event.insert(), values[1:])
-    if number // FORGET_EVERY != (number + len(values)) // FORGET_EVERY:
-        _forget_oldest(conn, worker_event, pipeline_id, EVENTS_KEPT)
+    conn.execute(worker_event.insert(), values)
 
 
 def events(conn: sa.Connection, since: float, number: int) -> list[EventRow]:
-    """Return the last events after ``since``, oldest first."""
+    """Return those of the last ``number`` events that happened after ``since``, oldest first."""
     columns = (worker_event.c[name] for name in EventRow.__slots__)
-    query = (
-        sa.select(*columns).where(worker_event.c.at >= since).order_by(worker_event.c.id.desc()).limit(number)
-    )
-    return [EventRow(*row) for row in conn.execute(query)][::-1]
+    query = sa.select(*columns).order_by(worker_event.c.id.desc()).limit(number)
+    found = [EventRow(*row) for row in conn.execute(query)]
+    return [row for row in reversed(found) if row.at >= since]
 
 
 def add_startup(
@@ -241,19 +245,18 @@ def add_startup(
 ) -> None:
     """Record how long a start took."""
     values = {"fleet": fleet, "image": image, "machine_kind": machine_kind, "seconds": seconds, "at": now}
-    number = inserted_id(conn.execute(startup.insert().values(values)))
-    if number % STARTUPS_KEPT == 0:
-        kept = (
-            sa.select(startup.c.id)
-            .where(startup.c.fleet == fleet, startup.c.image == image)
-            .order_by(startup.c.id.desc())
-            .offset(STARTUPS_KEPT)
-            .limit(1)
-            .scalar_subquery()
-        )
-        conn.execute(
-            startup.delete().where(startup.c.fleet == fleet, startup.c.image == image, startup.c.id <= kept)
-        )
+    conn.execute(startup.insert().values(values))
+    oldest = (
+        sa.select(startup.c.id)
+        .where(startup.c.fleet == fleet, startup.c.image == image)
+        .order_by(startup.c.id.desc())
+        .offset(STARTUPS_KEPT)
+        .limit(1)
+        .scalar_subquery()
+    )
+    conn.execute(
+        startup.delete().where(startup.c.fleet == fleet, startup.c.image == image, startup.c.id <= oldest)
+    )
 
 
 def startups(conn: sa.Connection, fleet: str, image: str) -> list[tuple[str, float]]:
@@ -271,16 +274,3 @@ def forget_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
     """Delete what is remembered of the workers of a pipeline that goes."""
     for table in (worker_past, worker_event):
         conn.execute(table.delete().where(table.c.pipeline_id == pipeline_id))
-
-
-def _forget_oldest(conn: sa.Connection, table: sa.Table, pipeline_id: int, keep: int) -> None:
-    """Delete the oldest rows of a pipeline beyond ``keep``."""
-    kept = (
-        sa.select(table.c.id)
-        .where(table.c.pipeline_id == pipeline_id)
-        .order_by(table.c.id.desc())
-        .offset(keep)
-        .limit(1)
-        .scalar_subquery()
-    )
-    conn.execute(table.delete().where(table.c.pipeline_id == pipeline_id, table.c.id <= kept))

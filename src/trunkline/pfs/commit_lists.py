@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Commits read and described at a time.
 PAGE = 100
-#: Commit sets read at a time; each is described with all its provenance.
+#: Commits looked at for each page of sets; each set is described with all its provenance.
 SET_PAGE = 10
 
 
@@ -138,16 +138,15 @@ def list_commit_sets(
         NotFound: there is no such project.
     """
 
-    def repos_of(conn: sa.Connection) -> list[int] | None:
+    def repos_of(conn: sa.Connection) -> frozenset[int] | None:
         if project is None:
             return None
         resolve.project(conn, project)
-        return [row.id for row in repos.list_repos(conn, "", [project])]
+        return frozenset(row.id for row in repos.list_repos(conn, "", [project]))
 
     def page(conn: sa.Connection, below: int | None) -> tuple[list[tuple[str, list[CommitInfo]]], int | None]:
-        found = rows.set_ids(conn, below, SET_PAGE, inside)
-        described = [(id, describe_all(conn, with_provenance(conn, id))) for id, _ in found]
-        return described, found[-1][1] if len(found) == SET_PAGE else None
+        set_ids, below = rows.set_ids(conn, below, SET_PAGE, inside)
+        return [(id, describe_all(conn, with_provenance(conn, id))) for id in set_ids], below
 
     inside = versions.read(repos_of)
     below: int | None = None

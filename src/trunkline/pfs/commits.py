@@ -228,7 +228,7 @@ def clear_commit(write: WriteTransaction, name: resolve.CommitName) -> None:
     if row.finished is not None:
         raise errors.CommitFinished(f"commit {resolve.text(write.conn, row)} has already finished")
     rows.clear_layers(write.conn, row.id)
-    write.wake_repo(row.repo_id)
+    write.wake_commit(row)
 
 
 def squash(write: WriteTransaction, set_id: str) -> None:
@@ -361,4 +361,4 @@ def _remove(write: WriteTransaction, gone: list[CommitRow]) -> None:
     rows.remove(conn, numbers)
     restore_heads(write, emptied[::-1])
     for row in gone:
-        write.wake_repo(row.repo_id)
+        write.wake_commit(row)

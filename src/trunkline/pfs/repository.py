@@ -118,5 +118,5 @@ class VersionedStore:
         if self.hooks is not None:
             self.hooks.ending(write)
         for row in (*write.created, *write.finished):
-            write.wake_repo(row.repo_id)
+            write.wake_commit(row)
         return value

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import commits
+from trunkline.model.states import CommitState
 from trunkline.pfs import resolve
 
 if TYPE_CHECKING:
@@ -15,20 +16,19 @@ if TYPE_CHECKING:
 
     from trunkline.meta.commits import CommitRow
     from trunkline.model import names
-    from trunkline.model.states import CommitState
     from trunkline.pfs.repository import VersionedStore
 
 #: Commits read at a time by a subscriber that catches up.
 PAGE = 100
 
 
-def reached(conn: sa.Connection, row: CommitRow, state: CommitState) -> bool:
-    """Tell whether a commit is at least in ``state``."""
-    if state == "STARTED" or row.finished is not None:
-        return True
-    if state == "READY":
-        return all(up.finished is not None for up in commits.upstream(conn, row.id))
-    return False
+def _missing(conn: sa.Connection, row: CommitRow, state: CommitState) -> list[int]:
+    """Return the commits that must finish before a commit is at least in ``state``."""
+    if state is CommitState.STARTED or row.finished is not None:
+        return []
+    if state is CommitState.READY:
+        return [up.id for up in commits.upstream(conn, row.id) if up.finished is None]
+    return [row.id]
 
 
 async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state: CommitState) -> CommitRow:
@@ -44,18 +44,18 @@ async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state:
 async def wait_row(versions: VersionedStore, number: int, state: CommitState, text: str) -> CommitRow:
     """Like ``wait_commit`` for a commit whose row number is known."""
 
-    def look(conn: sa.Connection) -> tuple[CommitRow | None, bool]:
+    def look(conn: sa.Connection) -> tuple[CommitRow | None, list[int]]:
         row = commits.find_by_id(conn, number)
-        return row, row is not None and reached(conn, row, state)
+        return row, [] if row is None else _missing(conn, row, state)
 
     while True:
-        stamp = versions.wakeups.stamp("commits")
-        row, there = await versions.db.read(look)
+        stamp = versions.wakeups.stamp()
+        row, missing = await versions.db.read(look)
         if row is None:
             raise errors.NotFound(f"commit {text} was deleted")
-        if there:
+        if not missing:
             return row
-        await versions.wakeups.changed(stamp, "commits")
+        await versions.wakeups.changed(stamp, *(f"commit:{one}" for one in {number, *missing}))
 
 
 async def subscribe(
@@ -75,7 +75,7 @@ async def subscribe(
     seen = (await versions.db.read(resolve.commit, after)).id if after is not None else 0
     topic = f"repo:{owner.id}"
     while True:
-        stamp = versions.wakeups.stamp(topic)
+        stamp = versions.wakeups.stamp()
         await versions.db.read(resolve.repo, repo)  # raises once the repo is gone
         page = await versions.db.read(commits.of_repos_after, [owner.id], seen, PAGE)
         for row in page:

@@ -51,6 +51,6 @@ class WriteTransaction:
         """The connection of the transaction."""
         return self.tx.conn
 
-    def wake_repo(self, repo_id: int) -> None:
-        """Announce that commits or branches of a repo changed."""
-        self.tx.wake(f"repo:{repo_id}", "commits")
+    def wake_commit(self, row: CommitRow) -> None:
+        """Announce that a commit was made, finished, changed or removed."""
+        self.tx.wake(f"repo:{row.repo_id}", f"commit:{row.id}")

@@ -233,7 +233,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     elif job.handed_in + prepared.count == job.todo_count:
         write.tx.wake(f"pipeline:{job.pipeline_id}")
     if prepared.count:
-        write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
+        job_ops.wake_job(write, job)
         name = _pipeline_name(conn, job.pipeline_id)
         write.tx.after_commit(lambda: events.datums_recorded(name, job.set_id, worker_id, prepared.reports))
     return Completed(accepted=True, retire=refused.retire)

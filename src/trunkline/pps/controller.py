@@ -19,7 +19,7 @@ from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import claims, decide, failures, plan, settle
 from trunkline.pps.autoscaler import Autoscaler
-from trunkline.pps.jobs import end_job, wake
+from trunkline.pps.jobs import end_job, wake, wake_job
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Controller:
         """Give every pipeline a loop. Loops that run go on when this service is started again."""
         wakeups = self._versions.wakeups
         while True:
-            stamp = wakeups.stamp("pipelines")
+            stamp = wakeups.stamp()
             failpoints.reach("controller.pipelines")
             for row in await self._versions.db.read(pipelines.list_all, []):
                 if row.id not in self._loops:
@@ -121,7 +121,7 @@ class Controller:
         topic = f"pipeline:{pipeline_id}"
         wakeups = self._versions.wakeups
         while True:
-            stamp = wakeups.stamp(topic)
+            stamp = wakeups.stamp()
             pause: float | None
             try:
                 failpoints.reach("controller.round")
@@ -296,7 +296,7 @@ def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobStat
     job = jobs.by_id(write.conn, job_id)
     if job is not None and job.state == before:
         jobs.move(write.conn, job, after)
-        write.tx.wake(f"jobs:{job.pipeline_id}", "jobs")
+        wake_job(write, job)
 
 
 def _begin(write: WriteTransaction, job_id: int, made: plan.JobPlan) -> None:
@@ -309,6 +309,7 @@ def _begin(write: WriteTransaction, job_id: int, made: plan.JobPlan) -> None:
     chunks.add(write.conn, made.packs, 0, write.now)
     plan.record(write.conn, job, made, write.now)
     wake(write, job.pipeline_id)
+    wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")
     _wake_downstream(write, job)
     _report_start(write, job_id)

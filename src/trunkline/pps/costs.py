@@ -7,24 +7,36 @@ them. Prices and rules are ``scaling.rates``; this module only adds up.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from trunkline.meta import jobs, pipelines, workers
+from trunkline.meta import bills, jobs, pipelines, workers
+from trunkline.meta.bills import BillRow
 from trunkline.model.workers import Machine
-from trunkline.pps.pipelines import find
+from trunkline.pps import job_queries
 from trunkline.pps.spec_cache import memory_request
 from trunkline.scaling import rates
-from trunkline.scaling.prices import billed
+from trunkline.scaling.prices import MINIMUM_SECONDS, billed
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
+    from trunkline.meta.workers import PastRow, WorkerRow
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.job_queries import JobFilter
     from trunkline.pps.spec_cache import Specs
+
+#: Bills settled, and past workers forgotten, in one transaction.
+SETTLED, FORGOTTEN = 50, 500
 
 
 #: Jobs returned when the request does not say how many.
@@ -47,67 +59,145 @@ class Cost:
     pretended: bool
 
 
-def list_costs(
-    read: ReadTransaction, specs: Specs, *, project: str, pipeline: str, job_id: str, number: int
-) -> list[Cost]:
-    """Return what jobs have cost, newest first.
+def list_costs(versions: VersionedStore, specs: Specs, wanted: JobFilter) -> Generator[list[Cost]]:
+    """Yield pages of what jobs have cost, in the order of the filter. Blocks; each page is a snapshot of its own.
 
     Args:
-        read: a snapshot.
+        versions: the store.
         specs: the parsed specifications.
-        project: of this project's pipelines.
-        pipeline: only of this pipeline, when given.
-        job_id: only the jobs of this id, when given.
-        number: at most so many; ``COSTS`` when 0.
+        wanted: which jobs.
 
     Raises:
         NotFound: there is no such pipeline.
     """
+    for page in job_queries.matching(versions, wanted):
+        yield versions.query(_costs_of, specs, page)
+
+
+def _costs_of(read: ReadTransaction, specs: Specs, page: Sequence[JobRow]) -> list[Cost]:
+    """Return what jobs have cost so far, in their order."""
     conn = read.conn
-    rows = [find(conn, project, pipeline)] if pipeline else pipelines.list_all(conn, [project])
-    found = jobs.page(conn, pipeline_ids=[row.id for row in rows], set_id=job_id, number=number or COSTS)
-    return [_cost(conn, specs, job, read.now) for job in found]
+    owners = {number: pipelines.by_id(conn, number) for number in {job.pipeline_id for job in page}}
+    stored = bills.of_jobs(conn, [job.id for job in page])
+    for number in owners:
+        unbilled = [job for job in page if job.pipeline_id == number and job.id not in stored]
+        stored.update((bill.job_id, bill) for bill in _bills(conn, specs, unbilled, read.now))
+    costs = []
+    for job in page:
+        owner, bill = owners[job.pipeline_id], stored[job.id]
+        if owner is None:
+            continue  # deleted meanwhile
+        costs.append(
+            Cost(
+                pipeline=owner,
+                job=job,
+                worker_seconds=bill.worker_seconds,
+                work_seconds=(job.download_ns + job.process_ns + job.upload_ns) / 1e9,
+                dollars=bill.dollars,
+                unpriced_seconds=bill.unpriced_seconds,
+                pretended=bill.pretended,
+            )
+        )
+    return costs
 
 
-def _cost(conn: sa.Connection, specs: Specs, job: JobRow, now: float) -> Cost:
-    pipeline = pipelines.by_id(conn, job.pipeline_id)
-    assert pipeline is not None
-    spec = specs.of(conn, job.pipeline_id, job.version)
-    end = jobs.next_created(conn, job.pipeline_id, job.id) or now
-    there = [
-        workers.PastRow(row.created, row.ready, now, row.machine)
-        for row in workers.of_pipeline(conn, job.pipeline_id)
+def settle_bills(write: WriteTransaction, specs: Specs, pipeline_id: int) -> bool:
+    """Store the next bills of a pipeline that nothing can change, and forget the past workers they were made of.
+
+    A bill is settled when the next job exists and each worker that still is there and has a part in it has been
+    paid for longer than the shortest time that is billed: from then on each second has the same price.
+
+    Args:
+        write: the transaction.
+        specs: the parsed specifications.
+        pipeline_id: the pipeline.
+
+    Returns:
+        Whether there may be more to do at once.
+    """
+    conn, now = write.conn, write.now
+    billed_up_to = bills.billed_up_to(conn, pipeline_id)
+    page = jobs.page(
+        conn, pipeline_id=pipeline_id, beyond=billed_up_to, oldest_first=True, number=SETTLED + 1
+    )
+    changing = [row.created for row in workers.of_pipeline(conn, pipeline_id) if not _runs_evenly(row, now)]
+    end = min(changing, default=now)
+    settled = [
+        job
+        for job, following in takewhile(
+            lambda both: both[0].finished is not None and both[1].created <= end, pairwise(page)
+        )
     ]
-    seconds = dollars = unpriced = 0.0
-    pretended = False
-    for worker in (*there, *workers.past(conn, job.pipeline_id, job.created)):
-        lasted = _overlap(worker.created, worker.ended, job.created, end)
-        if not lasted:
-            continue
-        seconds += lasted
+    if settled:
+        bills.add(conn, pipeline_id, _bills(conn, specs, settled, now))
+    rest = page[len(settled) :]
+    forgotten = bills.forget_past_workers(conn, pipeline_id, rest[0].created, FORGOTTEN) if rest else 0
+    return len(settled) == SETTLED or forgotten == FORGOTTEN
+
+
+def _runs_evenly(row: WorkerRow, now: float) -> bool:
+    """Whether each further second of a worker has the same price."""
+    if row.machine is None:
+        return False
+    machine = Machine(**row.machine)
+    return (now - max(row.created, machine.created)) * machine.speed > MINIMUM_SECONDS
+
+
+def _bills(conn: sa.Connection, specs: Specs, unbilled: Sequence[JobRow], now: float) -> list[BillRow]:
+    """Return the bills of jobs of one pipeline as of now; reads each worker once, however many jobs it served."""
+    if not unbilled:
+        return []
+    in_order = sorted(unbilled, key=lambda job: job.id)
+    pipeline_id = in_order[0].pipeline_id
+    starts = [job.created for job in in_order]
+    ends = [jobs.next_created(conn, pipeline_id, job.id) or now for job in in_order]
+    sums = [_Sum() for _ in in_order]
+    versions = {job.version: specs.of(conn, pipeline_id, job.version) for job in in_order}
+    present = [
+        workers.PastRow(row.created, row.ready, now, row.machine)
+        for row in workers.of_pipeline(conn, pipeline_id)
+    ]
+    for worker in (*present, *workers.past(conn, pipeline_id, starts[0], ends[-1])):
         machine = Machine(**worker.machine) if worker.machine is not None else None
-        if machine is None or machine.kind == "local":
-            continue  # it never came, or it is ours already
-        pretended = pretended or machine.pretended
+        # Each job's time ends before the next one's begins: walk back until the worker did not exist yet.
+        for at in range(bisect_right(starts, worker.ended) - 1, -1, -1):
+            if ends[at] <= worker.created:
+                break
+            sums[at].add(worker, machine, (starts[at], ends[at]), versions[in_order[at].version])
+    return [
+        BillRow(job.id, one.seconds, one.dollars, one.unpriced, one.pretended)
+        for job, one in zip(in_order, sums, strict=True)
+    ]
+
+
+@dataclass(slots=True)
+class _Sum:
+    """A bill in the making."""
+
+    seconds: float = 0.0
+    dollars: float = 0.0
+    unpriced: float = 0.0
+    pretended: bool = False
+
+    def add(
+        self, worker: PastRow, machine: Machine | None, span: tuple[float, float], spec: PipelineSpec
+    ) -> None:
+        """Add the part of a worker that falls into a job's span."""
+        lasted = _overlap(worker.created, worker.ended, *span)
+        self.seconds += lasted
+        if not lasted or machine is None or machine.kind == "local":
+            return  # it never came, or it is ours already
+        self.pretended = self.pretended or machine.pretended
         rate = rates.per_hour(machine)
         if rate is None:
-            unpriced += lasted
-            continue
+            self.unpriced += lasted
+            return
         paid_from = max(worker.created, machine.created)
-        paid = _overlap(paid_from, worker.ended, job.created, end)
+        paid = _overlap(paid_from, worker.ended, *span)
         if paid:
             whole = worker.ended - paid_from
             bill = billed(whole * machine.speed, rate) * _share(machine, spec)
-            dollars += bill * paid / whole  # what falls to this job
-    return Cost(
-        pipeline=pipeline,
-        job=job,
-        worker_seconds=seconds,
-        work_seconds=(job.download_ns + job.process_ns + job.upload_ns) / 1e9,
-        dollars=dollars,
-        unpriced_seconds=unpriced,
-        pretended=pretended,
-    )
+            self.dollars += bill * paid / whole  # what falls to this job
 
 
 def _overlap(begun: float, ended: float, start: float, end: float) -> float:

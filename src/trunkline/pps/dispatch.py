@@ -70,7 +70,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         end = loop.time() + wait_seconds
         while True:
-            stamp = self._versions.wakeups.stamp(topic)
+            stamp = self._versions.wakeups.stamp()
             if await self._versions.db.read(claims.work_waits, worker_id):
                 claimed = await self._versions.write_soon(claims.take, worker_id, self._specs)
                 if claimed is not None:

@@ -13,7 +13,7 @@ from trunkline.pps.jobs import find
 from trunkline.pps.pipelines import find as find_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClaimRow", "JobRow"]
 
-#: Jobs read at a time by lists.
-PAGE = 100
-#: Jobs of one id that are looked at: one for each pipeline.
-_JOBS_OF_SET = 100_000
+#: Jobs read and described at a time by lists.
+PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,8 @@ class JobFilter:
     history: int = -1
     #: Only those of pipelines of these projects; all when empty.
     projects: Sequence[str] = ()
+    #: Only those of this id.
+    set_id: str = ""
     #: Only those whose output came from all of these commits.
     inputs: Sequence[CommitName] = ()
     #: Only those created before this time (seconds since the epoch), after it when the order is reversed.
@@ -82,22 +82,20 @@ async def wait_for_end(versions: VersionedStore, name: JobName, *, details: bool
     Raises:
         NotFound: there is no such job, or it was deleted while this waited.
     """
-    pipeline_id = (await versions.query_soon(job, name, details=False)).pipeline.id
-    topic = f"jobs:{pipeline_id}"
     while True:
-        stamp = versions.wakeups.stamp(topic)
+        stamp = versions.wakeups.stamp()
         info = await versions.query_soon(job, name, details=details)
         if info.ended:
             return info
-        await versions.wakeups.changed(stamp, topic)
+        await versions.wakeups.changed(stamp, f"job:{info.row.id}")
 
 
 def job_set(read: ReadTransaction, set_id: str, *, details: bool) -> list[JobInfo]:
     """Return the jobs of one id, the most upstream first, or raise NotFound."""
-    rows = jobs.page(read.conn, pipeline_ids=None, set_id=set_id, number=_JOBS_OF_SET)
+    rows = jobs.of_set(read.conn, set_id)
     if not rows:
         raise errors.NotFound(f"no jobs found for jobset {set_id}")
-    return _describe(read.conn, rows[::-1], details=details)
+    return _describe(read.conn, rows, details=details)
 
 
 async def follow_job_set(versions: VersionedStore, set_id: str, *, details: bool) -> AsyncGenerator[JobInfo]:
@@ -108,15 +106,28 @@ async def follow_job_set(versions: VersionedStore, set_id: str, *, details: bool
     """
     yielded: set[int] = set()
     while True:
-        stamp = versions.wakeups.stamp("jobs")
-        infos = await versions.query_soon(job_set, set_id, details=details)
-        for info in infos:
-            if info.ended and info.row.id not in yielded:
-                yielded.add(info.row.id)
-                yield info
-        if len(yielded) == len(infos):
+        stamp = versions.wakeups.stamp()
+        ended, waiting = await versions.query_soon(_ended_jobs, set_id, yielded, details=details)
+        for info in ended:
+            yielded.add(info.row.id)
+            yield info
+        if ended:
+            continue
+        if not waiting:
             return
-        await versions.wakeups.changed(stamp, "jobs")
+        await versions.wakeups.changed(stamp, *(f"job:{number}" for number in waiting))
+
+
+def _ended_jobs(
+    read: ReadTransaction, set_id: str, yielded: Collection[int], *, details: bool
+) -> tuple[list[JobInfo], list[int]]:
+    """Return a page of the jobs of one id that ended since the last look, and those that have not ended."""
+    rows = jobs.of_set(read.conn, set_id)
+    if not rows:
+        raise errors.NotFound(f"no jobs found for jobset {set_id}")
+    ended = [row for row in rows if row.state in jobs.TERMINAL and row.id not in yielded]
+    waiting = [row.id for row in rows if row.state not in jobs.TERMINAL]
+    return _describe(read.conn, ended[:PAGE], details=details), waiting
 
 
 def list_jobs(versions: VersionedStore, wanted: JobFilter) -> Generator[list[JobInfo]]:
@@ -125,44 +136,43 @@ def list_jobs(versions: VersionedStore, wanted: JobFilter) -> Generator[list[Job
     Raises:
         NotFound: the pipeline or an input commit does not exist.
     """
-    pages: Iterable[Sequence[JobRow]] = _matching(versions, wanted)
-    if wanted.reverse:
-        rows = [row for page in pages for row in page][::-1]
-        pages = (rows[start : start + PAGE] for start in range(0, len(rows), PAGE))
-    left = wanted.number or -1
-    for page in pages:
-        shown = page[:left] if left > 0 else page
-        yield versions.query(_describe_page, shown, details=wanted.details)
-        left -= len(shown)
-        if left == 0:
-            return
+    for page in matching(versions, wanted):
+        yield versions.query(_describe_page, page, details=wanted.details)
 
 
 def list_job_sets(
     versions: VersionedStore, projects: Sequence[str], *, number: int, reverse: bool, details: bool
-) -> list[tuple[str, list[JobInfo]]]:
-    """Return jobs grouped by their id, newest id first. Blocks.
+) -> Generator[tuple[str, list[JobInfo]]]:
+    """Yield jobs grouped by their id, newest id first unless reversed; an id is as new as its newest job. Blocks.
 
     Args:
         versions: the store.
         projects: only jobs of pipelines of these; all when empty.
         number: at most so many groups, 0 for all.
-        reverse: return these groups in reverse order.
+        reverse: oldest first.
         details: whether to look at specifications and claims.
     """
-    sets: dict[str, list[JobInfo]] = {}
-    for page in list_jobs(versions, JobFilter(projects=projects, details=details)):
-        for info in page:
-            if info.row.set_id in sets or not number or len(sets) < number:
-                sets.setdefault(info.row.set_id, []).append(info)
-            else:
-                return _groups(sets, reverse=reverse)
-    return _groups(sets, reverse=reverse)
+    wanted = JobFilter(projects=projects, reverse=reverse)
+    choice = versions.query(_choose, wanted)
+    count = 0
+    for page in matching(versions, wanted):
+        for row in page:
+            group = versions.query(_group_of_newest, wanted, choice, row, details=details)
+            if group:
+                yield row.set_id, group
+                count += 1
+                if count == number:
+                    return
 
 
-def _groups(sets: Mapping[str, list[JobInfo]], *, reverse: bool) -> list[tuple[str, list[JobInfo]]]:
-    groups = list(sets.items())
-    return groups[::-1] if reverse else groups
+def _group_of_newest(
+    read: ReadTransaction, wanted: JobFilter, choice: _Choice, row: JobRow, *, details: bool
+) -> list[JobInfo]:
+    """Return the jobs that share an id, newest first, if this is the newest of them; nothing otherwise."""
+    rows = [member for member in jobs.of_set(read.conn, row.set_id) if _admits(wanted, choice, member)]
+    if not rows or rows[-1].id != row.id:
+        return []
+    return _describe(read.conn, rows[::-1], details=details)
 
 
 async def subscribe(
@@ -176,7 +186,7 @@ async def subscribe(
     seen: dict[int, str] = {}
     while True:
         topic = f"jobs:{await versions.query_soon(_pipeline_id, name)}"
-        stamp = versions.wakeups.stamp(topic)
+        stamp = versions.wakeups.stamp()
         for info in await versions.query_soon(_changed_jobs, name, seen, details=details):
             seen[info.row.id] = info.row.state
             yield info
@@ -203,16 +213,24 @@ def _changed_jobs(
     return _describe(conn, changed, details=details)
 
 
-def _matching(versions: VersionedStore, wanted: JobFilter) -> Generator[list[JobRow]]:
-    """Yield the rows that a filter admits, newest first, page by page."""
+def matching(versions: VersionedStore, wanted: JobFilter) -> Generator[list[JobRow]]:
+    """Yield the rows that a filter admits, in its order, page by page. Blocks; each page is a snapshot of its own.
+
+    Raises:
+        NotFound: the pipeline or an input commit does not exist.
+    """
     choice = versions.query(_choose, wanted)
-    below: int | None = None
-    while True:
-        rows, below = versions.query(_next_rows, wanted, choice, below)
-        if rows:
-            yield rows
-        if below is None:
-            return
+    left = wanted.number
+    for page in (
+        _behind_inputs(versions, wanted, choice) if choice.inputs else _in_order(versions, wanted, choice)
+    ):
+        shown = page[:left] if left else page
+        if shown:
+            yield shown
+        if left:
+            left -= len(shown)
+            if not left:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,44 +238,75 @@ class _Choice:
     """A filter with its names looked up."""
 
     #: None for all.
-    pipeline_ids: list[int] | None
+    pipeline_ids: frozenset[int] | None
     oldest_version: int
     #: Row numbers of commits.
     inputs: frozenset[int]
+    #: Row number after which the list begins, in its order; None from its beginning.
+    beyond: int | None
 
 
 def _choose(read: ReadTransaction, wanted: JobFilter) -> _Choice:
     conn = read.conn
-    chosen: list[int] | None = None
+    chosen: frozenset[int] | None = None
     oldest_version = 0
     if wanted.pipeline is not None:
         row = find_pipeline(conn, wanted.pipeline.project, wanted.pipeline.name)
-        chosen = [row.id]
+        chosen = frozenset({row.id})
         if wanted.history >= 0:
             oldest_version = row.version - wanted.history
     elif wanted.projects:
-        chosen = [row.id for row in pipelines.list_all(conn, list(wanted.projects))]
+        chosen = frozenset(row.id for row in pipelines.list_all(conn, list(wanted.projects)))
     inputs = frozenset(resolve.commit(conn, name).id for name in wanted.inputs)
-    return _Choice(chosen, oldest_version, inputs)
+    beyond = None
+    if wanted.marker is not None:
+        first = jobs.first_created_from(conn, wanted.marker)
+        beyond = first - 1 if wanted.reverse else first + 1
+    return _Choice(chosen, oldest_version, inputs, beyond)
 
 
-def _next_rows(
-    read: ReadTransaction, wanted: JobFilter, choice: _Choice, below: int | None
-) -> tuple[list[JobRow], int | None]:
-    """Return what a filter admits of the next rows, and where to go on (None at the end)."""
-    page = jobs.page(read.conn, pipeline_ids=choice.pipeline_ids, below=below, number=PAGE)
-    rows = [row for row in page if _admits(read.conn, wanted, choice, row)]
-    return rows, page[-1].id if len(page) == PAGE else None
+def _in_order(versions: VersionedStore, wanted: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
+    if choice.pipeline_ids is not None and not choice.pipeline_ids:
+        return
+    if wanted.set_id:
+        rows = versions.read(jobs.of_set, wanted.set_id)
+        yield [row for row in rows[:: 1 if wanted.reverse else -1] if _admits(wanted, choice, row)]
+        return
+    single = choice.pipeline_ids is not None and len(choice.pipeline_ids) == 1
+    pipeline_id = next(iter(choice.pipeline_ids)) if choice.pipeline_ids and single else None
+    beyond = choice.beyond
+    while True:
+        page = versions.read(
+            jobs.page, pipeline_id=pipeline_id, beyond=beyond, oldest_first=wanted.reverse, number=PAGE
+        )
+        yield [row for row in page if _admits(wanted, choice, row)]
+        if len(page) < PAGE:
+            return
+        beyond = page[-1].id
 
 
-def _admits(conn: sa.Connection, wanted: JobFilter, choice: _Choice, row: JobRow) -> bool:
+def _behind_inputs(versions: VersionedStore, wanted: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
+    """Yield the jobs whose output comes directly from all the inputs: as many as there are such commits."""
+
+    def look(conn: sa.Connection) -> list[JobRow]:
+        behind = [{row.id for row in commits.downstream(conn, commit_id)} for commit_id in choice.inputs]
+        rows = jobs.of_commits(conn, sorted(set.intersection(*behind)))
+        admitted = [row for row in rows if _admits(wanted, choice, row)]
+        return sorted(admitted, key=lambda row: row.id, reverse=not wanted.reverse)
+
+    rows = versions.read(look)
+    for start in range(0, len(rows), PAGE):
+        yield rows[start : start + PAGE]
+
+
+def _admits(wanted: JobFilter, choice: _Choice, row: JobRow) -> bool:
+    if choice.pipeline_ids is not None and row.pipeline_id not in choice.pipeline_ids:
+        return False
     if row.version < choice.oldest_version:
         return False
-    if wanted.marker is not None:
-        later = row.created > wanted.marker
-        if row.created == wanted.marker or later is not wanted.reverse:
-            return False
-    return not choice.inputs or choice.inputs <= {up.id for up in commits.upstream(conn, row.commit_id)}
+    if wanted.marker is None:
+        return True
+    return row.created > wanted.marker if wanted.reverse else row.created < wanted.marker
 
 
 def _describe_page(read: ReadTransaction, rows: Sequence[JobRow], *, details: bool) -> list[JobInfo]:

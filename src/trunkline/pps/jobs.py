@@ -87,7 +87,12 @@ def find(conn: sa.Connection, name: JobName) -> JobRow:
 
 def wake(write: WriteTransaction, pipeline_id: int) -> None:
     """Announce that a pipeline should look at its jobs, and that its jobs changed."""
-    write.tx.wake(f"pipeline:{pipeline_id}", f"jobs:{pipeline_id}", "jobs")
+    write.tx.wake(f"pipeline:{pipeline_id}", f"jobs:{pipeline_id}")
+
+
+def wake_job(write: WriteTransaction, job: JobRow) -> None:
+    """Announce that a job changed."""
+    write.tx.wake(f"job:{job.id}", f"jobs:{job.pipeline_id}")
 
 
 def end_job(
@@ -116,6 +121,7 @@ def end_job(
             write, row, tree=tree, size=size, packs=packs, error="" if state is JobState.SUCCESS else reason
         )
     wake(write, job.pipeline_id)
+    wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")
     _report_end(write, job.id)
     return True
@@ -166,6 +172,8 @@ def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:
     """Delete jobs. What was planned as the difference to one of them is planned anew."""
     numbers = {job.id for job in gone}
     jobs.remove(write.conn, list(numbers))
+    for job in gone:
+        wake_job(write, job)
     for pipeline_id in {job.pipeline_id for job in gone}:
         for job in jobs.live(write.conn, pipeline_id):
             if job.base_id in numbers:

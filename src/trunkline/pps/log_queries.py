@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,6 @@ class LogSelection:
     query: logs.Query
     #: Datums (hex) whose lines are wanted; None for all.
     datums: frozenset[str] | None
-    tail: int
 
 
 def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
@@ -65,14 +63,14 @@ def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
     query = logs.Query(
         pipeline_id=pipeline.id,
         job_id=job.id if job is not None else None,
-        datum=wanted.datum,
         since=wanted.since,
         follow=wanted.follow,
+        tail=0 if wanted.follow else max(0, wanted.tail),
     )
     limits.check_count(wanted.tail, limits.LOG_TAIL, "tail", "send a smaller number, or leave it out for all")
-    tail = 0 if wanted.follow else max(0, wanted.tail)
+    named = frozenset({wanted.datum}) if wanted.datum else None
     if not wanted.data_filters:
-        return LogSelection(pipeline, query, None, tail)
+        return LogSelection(pipeline, query, named)
     chosen = [job] if job is not None else versions.read(jobs.live, pipeline.id)
     if not chosen:
         newest = versions.read(jobs.newest, pipeline.id)
@@ -83,24 +81,18 @@ def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
         for listed in listing.list_datums(versions, one)
         if datum_queries.matches(listed.row.items, wanted.data_filters)
     )
-    return LogSelection(pipeline, query, datums, tail)
+    return LogSelection(pipeline, query, datums if named is None else datums & named)
 
 
 async def lines(versions: VersionedStore, selection: LogSelection) -> AsyncGenerator[Line]:
     """Yield lines in the order in which they came."""
-    last: deque[Line] = deque(maxlen=selection.tail)
 
     def keep(line: Line) -> bool:
         return selection.datums is None or line.datum in selection.datums
 
     async for batch in logs.read(versions, selection.query, keep):
         for line in batch:
-            if selection.tail:
-                last.append(line)
-            else:
-                yield line
-    for line in last:
-        yield line
+            yield line
 
 
 async def search(versions: VersionedStore, query: LogQuery, since: float) -> AsyncGenerator[str]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
 
-#: Batches read at a time.
-PAGE = 64
+#: Batches looked at in one read, and those whose lines are unpacked before the next look at who else waits.
+PAGE, UNPACKED = 256, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,10 @@ class Query:
 
     pipeline_id: int
     job_id: int | None = None
-    datum: str = ""
     #: Seconds since the epoch.
     since: float = 0.0
+    #: Only the last so many lines; 0 for all. Does not go with ``follow``.
+    tail: int = 0
     follow: bool = False
 
 
@@ -63,14 +64,20 @@ def pack(lines: Sequence[Line]) -> bytes:
     return zstandard.ZstdCompressor(level=3).compress(text.encode())
 
 
-def unpack(row: batches.BatchRow, job: str) -> list[Line]:
-    """Return the lines of a batch."""
-    text = zstandard.ZstdDecompressor().decompress(row.data).decode()
-    found = []
-    for one in text.split("\n"):
-        datum, ts, message, user = json.loads(one)
-        found.append(Line(datum, ts, message, user, row.worker_id, job))
-    return found
+def unpack(data: bytes, worker: str, job: str) -> list[Line]:
+    """Return the lines of a batch.
+
+    Args:
+        data: what ``pack`` made.
+        worker: the worker that wrote them.
+        job: id of their job; empty for none.
+    """
+    text = zstandard.ZstdDecompressor().decompress(data).decode()
+    lines = []
+    for line in text.split("\n"):
+        datum, ts, message, user = json.loads(line)
+        lines.append(Line(datum, ts, message, user, worker, job))
+    return lines
 
 
 def store(
@@ -94,52 +101,84 @@ def store(
 async def read(
     versions: VersionedStore, query: Query, keep: Callable[[Line], bool]
 ) -> AsyncIterator[list[Line]]:
-    """Yield lines batch by batch; with ``follow`` until the job has ended, or without end when no job is named.
+    """Yield lines, some batches at a time; with ``follow`` until the job has ended, or without end when none is named.
 
     Args:
         versions: the store.
         query: which lines.
         keep: returns whether a line is wanted; called in a thread, since it may match expressions of clients.
     """
-
-    def wanted(row: batches.BatchRow) -> list[Line]:
-        lines = unpack(row, names.get(row.job_id or 0, ""))
-        return [
-            line
-            for line in lines
-            if line.ts >= query.since and query.datum in ("", line.datum) and keep(line)
-        ]
-
-    seen = 0
-    names: dict[int, str] = {}
+    if query.tail and not query.follow:
+        lines = await asyncio.to_thread(_last_lines, versions, query, keep)
+        if lines:
+            yield lines
+        return
     topics = (f"logs:{query.pipeline_id}", f"jobs:{query.pipeline_id}")
+    seen = 0
     while True:
-        stamp = versions.wakeups.stamp(*topics)
-        over, page = await versions.db.read(_page, query, seen, names)
-        for row in page:
-            seen = row.id
-            if lines := await asyncio.to_thread(wanted, row):
+        stamp = versions.wakeups.stamp()
+        over, page = await versions.db.read(_page, query, seen)
+        for start in range(0, len(page), UNPACKED):
+            lines = await asyncio.to_thread(_lines, versions, query, page[start : start + UNPACKED], keep)
+            if lines:
                 yield lines
         if page:
+            seen = page[-1].id
             continue
         if not query.follow or over:
             return
         await versions.wakeups.changed(stamp, *topics)
 
 
-def _page(
-    conn: sa.Connection, query: Query, seen: int, names: dict[int, str]
-) -> tuple[bool, list[batches.BatchRow]]:
+def _last_lines(versions: VersionedStore, query: Query, keep: Callable[[Line], bool]) -> list[Line]:
+    """Return the last lines that are asked for; reads from the end and no further than needed. Blocks."""
+    last: list[Line] = []
+    beyond: int | None = None
+    while len(last) < query.tail:
+        page = versions.read(
+            batches.page,
+            pipeline_id=query.pipeline_id, job_id=query.job_id, beyond=beyond, newest_first=True, number=PAGE,
+        )  # fmt: skip
+        if not page:
+            break
+        beyond = page[-1].id
+        for batch in page:
+            last = _lines(versions, query, [batch], keep) + last
+            if len(last) >= query.tail:
+                break
+    return last[-query.tail :]
+
+
+def _lines(
+    versions: VersionedStore,
+    query: Query,
+    page: Sequence[batches.BatchInfo],
+    keep: Callable[[Line], bool],
+) -> list[Line]:
+    """Return the lines of batches that are asked for. Blocks."""
+
+    def look(conn: sa.Connection) -> list[tuple[batches.BatchInfo, bytes, str]]:
+        found = []
+        for batch in page:
+            data = batches.data(conn, batch.id) if batch.last_ts >= query.since else None
+            job = jobs.by_id(conn, batch.job_id) if data is not None and batch.job_id is not None else None
+            if data is not None:
+                found.append((batch, data, job.set_id if job is not None else ""))
+        return found
+
+    return [
+        line
+        for batch, data, job in versions.read(look)
+        for line in unpack(data, batch.worker_id, job)
+        if line.ts >= query.since and keep(line)
+    ]
+
+
+def _page(conn: sa.Connection, query: Query, seen: int) -> tuple[bool, list[batches.BatchInfo]]:
     """Return whether no more lines can come, and the next batches."""
     over = pipelines.by_id(conn, query.pipeline_id) is None
     if query.job_id is not None:
         job = jobs.by_id(conn, query.job_id)
         over = job is None or job.state in jobs.TERMINAL
-    page = batches.page(
-        conn, pipeline_id=query.pipeline_id, job_id=query.job_id, after=seen, since=query.since, number=PAGE
-    )
-    for row in page:
-        if row.job_id is not None and row.job_id not in names:
-            job = jobs.by_id(conn, row.job_id)
-            names[row.job_id] = job.set_id if job is not None else ""
+    page = batches.page(conn, pipeline_id=query.pipeline_id, job_id=query.job_id, beyond=seen, number=PAGE)
     return over, page

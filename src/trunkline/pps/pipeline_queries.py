@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DecisionRow", "PipelineRow", "VersionRow"]
 
-#: Pipelines described in one snapshot.
-PAGE = 50
+#: Versions of pipelines described in one snapshot.
+PAGE = 25
 #: Decisions returned when the request does not say how many.
 DECISIONS = 20
 _LIVE_WORKERS = (WorkerState.IDLE, WorkerState.BUSY)
@@ -112,8 +112,11 @@ def list_pipelines(
         InvalidArgument: the page is not valid.
     """
     rows = versions.query(_choose, wanted)
-    for start in range(0, len(rows), PAGE):
-        yield versions.query(_page, specs, rows[start : start + PAGE], wanted)
+    #: What is left: pipelines, and below which version.
+    left: list[tuple[int, int | None]] = [(row.id, None) for row in rows]
+    while left:
+        infos, left = versions.query(_page, specs, wanted, left)
+        yield infos
 
 
 def _choose(read: ReadTransaction, wanted: PipelineFilter) -> list[PipelineRow]:
@@ -124,26 +127,27 @@ def _choose(read: ReadTransaction, wanted: PipelineFilter) -> list[PipelineRow]:
     else:
         rows = pipelines.list_all(conn, list(wanted.projects))
     if wanted.job_id:
-        in_set = {
-            job.pipeline_id
-            for job in jobs.page(conn, pipeline_ids=None, set_id=wanted.job_id, number=100_000)
-        }
+        in_set = {job.pipeline_id for job in jobs.of_set(conn, wanted.job_id)}
         rows = [row for row in rows if row.id in in_set]
     return rows[first:stop]
 
 
 def _page(
-    read: ReadTransaction, specs: Specs, rows: Sequence[PipelineRow], wanted: PipelineFilter
-) -> list[PipelineInfo]:
+    read: ReadTransaction, specs: Specs, wanted: PipelineFilter, left: list[tuple[int, int | None]]
+) -> tuple[list[PipelineInfo], list[tuple[int, int | None]]]:
+    """Return a page, and what is left."""
     infos: list[PipelineInfo] = []
-    for listed in rows:
-        row = pipelines.by_id(read.conn, listed.id)
+    for done, (number, below) in enumerate(left):
+        row = pipelines.by_id(read.conn, number)
         if row is None:
             continue  # deleted since the list was chosen
-        history = pipelines.versions(read.conn, row.id)
-        shown = history if wanted.history < 0 else history[: wanted.history + 1]
+        oldest = 1 if wanted.history < 0 else max(1, row.version - wanted.history)
+        room = PAGE - len(infos)
+        shown = pipelines.versions(read.conn, number, below=below, oldest=oldest, number=room)
         infos.extend(_describe(read.conn, specs, row, shown, details=wanted.details))
-    return infos
+        if len(shown) == room:
+            return infos, [(number, shown[-1].version), *left[done + 1 :]]
+    return infos, []
 
 
 def _describe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.pipelines import PipelineRow, VersionRow
+    from trunkline.meta.repos import RepoRow
     from trunkline.model.spec import Input, PipelineSpec
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
@@ -136,21 +138,23 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     """
     row = find(write.conn, project, name)
     conn = write.conn
+    output_repo, spec_repo = _repos_of(conn, row)
+    if not keep_repo:
+        repo_ops.check_dependents(conn, output_repo, force=force)
     job_ops.stop_live_jobs(write, row.id, "pipeline was deleted")
-    output = branches.by_id(conn, row.output_branch_id)
-    branches.set_provenance(conn, output.id, [])
-    output_repo = repos.repo_by_id(conn, output.repo_id)
-    spec_repo = repos.repo_by_id(conn, branches.by_id(conn, row.spec_branch_id).repo_id)
-    jobs.remove(conn, jobs.of_pipeline(conn, row.id))
-    logs.remove_of_pipeline(conn, row.id)
+    branches.set_provenance(conn, row.output_branch_id, [])
+    while _remove_jobs_once(write, row.id):
+        pass
+    while logs.remove_oldest(conn, row.id, repo_ops.SLICE):
+        pass
     workers.remove_of_pipeline(conn, row.id)
     workers.forget_pipeline(conn, row.id)
     pipelines.remove(conn, row.id)
     if not keep_repo:
-        repo_ops.remove_repo(write, output_repo, force=force)
-    repo_ops.remove_repo(write, spec_repo, force=True)
+        repo_ops.remove_repo(write, output_repo)
+    repo_ops.remove_repo(write, spec_repo)
     _wake(write, row.id)
-    write.tx.wake("workers", "jobs")
+    write.tx.wake("workers")
     write.tx.after_commit(lambda: metrics.forget_pipeline(row.project, row.name))
 
 
@@ -173,14 +177,76 @@ def delete_all(
     """
     rows = versions.read(pipelines.list_all, list(projects))
     for row in rows:
-        versions.write(delete, row.project, row.name, force=force, keep_repo=keep_repo)
+        delete_in_slices(versions, row.project, row.name, force=force, keep_repo=keep_repo)
     return rows
 
 
 def delete_everything(versions: VersionedStore) -> None:
     """Remove all pipelines, repos and projects. Blocks."""
     delete_all(versions, [], force=True, keep_repo=False)
+    repo_ops.shorten(versions, functools.partial(repo_ops.of_projects, projects=[]), force=True)
     versions.write(repo_ops.delete_all)
+
+
+def delete_in_slices(
+    versions: VersionedStore, project: str, name: str, *, force: bool, keep_repo: bool
+) -> None:
+    """Remove a pipeline as ``delete`` does, in transactions of bounded length. Blocks.
+
+    A pipeline with a long history is stopped, then its oldest jobs, logs and commits go, slice by slice; the last
+    transaction removes it with what is left.
+
+    Args:
+        versions: the store.
+        project: the pipeline's project.
+        name: its name.
+        force: as for ``delete``.
+        keep_repo: as for ``delete``.
+
+    Raises:
+        NotFound: there is no such pipeline.
+        FailedPrecondition: others depend on its repo; nothing was removed then.
+    """
+
+    def step(write: WriteTransaction) -> bool:
+        conn = write.conn
+        row = find(conn, project, name)
+        output_repo, spec_repo = _repos_of(conn, row)
+        if not keep_repo:
+            repo_ops.check_dependents(conn, output_repo, force=force)
+        if jobs.count_up_to(conn, row.id, repo_ops.SLICE) < repo_ops.SLICE and not logs.more_than(
+            conn, row.id, repo_ops.SLICE
+        ):
+            # Few jobs and logs: only commits may be many, and they stay if the repo stays.
+            return not keep_repo and repo_ops.shorten_once(write, output_repo.id)
+        if not row.stopped:
+            stop(write, project, name)
+            return True
+        return bool(
+            _remove_jobs_once(write, row.id)
+            or logs.remove_oldest(conn, row.id, repo_ops.SLICE)
+            or repo_ops.shorten_once(write, spec_repo.id)
+        )
+
+    while versions.write(step):
+        pass
+    versions.write(delete, project, name, force=force, keep_repo=keep_repo)
+
+
+def _remove_jobs_once(write: WriteTransaction, pipeline_id: int) -> bool:
+    """Remove the oldest jobs of a pipeline; whether there were any."""
+    page = jobs.page(write.conn, pipeline_id=pipeline_id, oldest_first=True, number=repo_ops.SLICE)
+    jobs.remove(write.conn, [job.id for job in page])
+    for job in page:
+        job_ops.wake_job(write, job)
+    return bool(page)
+
+
+def _repos_of(conn: sa.Connection, row: PipelineRow) -> tuple[RepoRow, RepoRow]:
+    """Return a pipeline's output repo and spec repo."""
+    output = branches.by_id(conn, row.output_branch_id)
+    own_spec = branches.by_id(conn, row.spec_branch_id)
+    return repos.repo_by_id(conn, output.repo_id), repos.repo_by_id(conn, own_spec.repo_id)
 
 
 def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:

@@ -10,13 +10,15 @@ from trunkline.pps import datum_rows
 from trunkline.storage.segments import TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import EventRow, WorkerRow
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
 
+#: Workers read at a time.
+PAGE = 50
 #: Events of workers returned at once, the latest.
 EVENTS = 1_000
 
@@ -49,34 +51,42 @@ class _Work:
     position: int
 
 
-def list_workers(versions: VersionedStore, project: str, pipeline: str) -> list[WorkerInfo]:
-    """Return workers with what they do. Blocks.
+def list_workers(versions: VersionedStore, project: str, pipeline: str) -> Generator[list[WorkerInfo]]:
+    """Yield workers with what they do, page by page. Blocks; each page is a snapshot of its own.
 
     Args:
         versions: the store.
         project: only those of this project's pipelines, of all when empty.
         pipeline: only those of pipelines of this name, of all when empty.
     """
-    # All rows first, the trees afterwards: reading a tree may need a snapshot of its own.
-    infos = []
-    for row, owner, work in versions.query(_worker_rows, project, pipeline):
-        if work is None:
-            infos.append(WorkerInfo(row, owner))
-            continue
-        datums = datum_rows.trees(versions).rows(work.todo, work.position, work.position + 1)
-        infos.append(WorkerInfo(row, owner, work.job_id, datums[0][0].hex() if datums else ""))
-    return infos
+    after: tuple[float, str] | None = None
+    while True:
+        rows, last = versions.query(_worker_rows, project, pipeline, after)
+        # All rows first, the trees afterwards: reading a tree may need a snapshot of its own.
+        infos = []
+        for row, owner, work in rows:
+            if work is None:
+                infos.append(WorkerInfo(row, owner))
+                continue
+            datums = datum_rows.trees(versions).rows(work.todo, work.position, work.position + 1)
+            infos.append(WorkerInfo(row, owner, work.job_id, datums[0][0].hex() if datums else ""))
+        yield infos
+        if last is None:
+            return
+        after = last
 
 
 def _worker_rows(
-    read: ReadTransaction, project: str, pipeline: str
-) -> list[tuple[WorkerRow, PipelineRow, _Work | None]]:
+    read: ReadTransaction, project: str, pipeline: str, after: tuple[float, str] | None
+) -> tuple[list[tuple[WorkerRow, PipelineRow, _Work | None]], tuple[float, str] | None]:
+    """Return what is listed of the next workers, and the last of them; None at the end."""
     conn = read.conn
-    owners = {row.id: row for row in pipelines.list_all(conn, [project] if project else [])}
+    page = workers.page(conn, after=after, number=PAGE)
+    owners = {number: pipelines.by_id(conn, number) for number in {row.pipeline_id for row in page}}
     rows = []
-    for row in workers.list_all(conn):
-        owner = owners.get(row.pipeline_id)
-        if owner is None or (pipeline and owner.name != pipeline):
+    for row in page:
+        owner = owners[row.pipeline_id]
+        if owner is None or project not in ("", owner.project) or pipeline not in ("", owner.name):
             continue
         work: _Work | None = None
         for claim in jobs.claims_of_worker(conn, row.id):
@@ -85,7 +95,7 @@ def _worker_rows(
                 at = claim.done if claim.datum_position is None else claim.datum_position
                 work = _Work(job.set_id, TreeId(job.todo), at)
         rows.append((row, owner, work))
-    return rows
+    return rows, (page[-1].created, page[-1].id) if len(page) == PAGE else None
 
 
 def by_machine(read: ReadTransaction) -> Mapping[str, list[tuple[str, str]]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
 from trunkline.model import limits, names
 from trunkline.pfs import queries
 from trunkline.pps import costs, pipeline_queries, worker_queries
+from trunkline.pps.job_queries import JobFilter
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
@@ -61,6 +63,10 @@ class Images(Protocol):
         """Forget a name, or raise NotFound."""
 
 
+#: Jobs listed with their costs when the request does not say how many.
+COSTS = 20
+
+
 class ControlServicer(ServicerBase):
     """Answers ``trunkline.control.v1.Control``."""
 
@@ -87,9 +93,11 @@ class ControlServicer(ServicerBase):
         self._machines = machines
 
     async def ListWorker(self, request: pb.ListWorkerRequest, _context: Any) -> AsyncIterator[pb.WorkerInfo]:
-        project, pipeline = request.project, request.pipeline
-        for info in await self._blocking(worker_queries.list_workers, self._versions, project, pipeline):
-            yield _worker_info(info)
+        steps = worker_queries.list_workers(self._versions, request.project, request.pipeline)
+        async with aclosing(self._ahead(steps)) as pages:
+            async for page in pages:
+                for info in page:
+                    yield _worker_info(info)
 
     async def ListMachine(
         self, _request: pb.ListMachineRequest, _context: Any
@@ -117,25 +125,26 @@ class ControlServicer(ServicerBase):
             yield info
 
     async def ListCost(self, request: pb.ListCostRequest, _context: Any) -> AsyncIterator[pb.CostInfo]:
-        listed = await self._versions.query_soon(
-            costs.list_costs,
-            self._specs,
-            project=request.project or names.DEFAULT_PROJECT,
-            pipeline=request.pipeline,
-            job_id=request.job_id,
-            number=request.number,
+        project = request.project or names.DEFAULT_PROJECT
+        wanted = JobFilter(
+            pipeline=names.PipelineName(project, request.pipeline) if request.pipeline else None,
+            projects=[project],
+            set_id=request.job_id,
+            number=request.number or COSTS,
         )
-        for cost in listed:
-            yield pb.CostInfo(
-                project=cost.pipeline.project,
-                pipeline=cost.pipeline.name,
-                job_id=cost.job.set_id,
-                worker_seconds=cost.worker_seconds,
-                work_seconds=cost.work_seconds,
-                dollars=cost.dollars,
-                unpriced_seconds=cost.unpriced_seconds,
-                pretended=cost.pretended,
-            )
+        async with aclosing(self._ahead(costs.list_costs(self._versions, self._specs, wanted))) as pages:
+            async for page in pages:
+                for cost in page:
+                    yield pb.CostInfo(
+                        project=cost.pipeline.project,
+                        pipeline=cost.pipeline.name,
+                        job_id=cost.job.set_id,
+                        worker_seconds=cost.worker_seconds,
+                        work_seconds=cost.work_seconds,
+                        dollars=cost.dollars,
+                        unpriced_seconds=cost.unpriced_seconds,
+                        pretended=cost.pretended,
+                    )
 
     async def ExplainPipeline(
         self, request: pb.ExplainPipelineRequest, _context: Any

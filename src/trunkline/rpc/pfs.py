@@ -108,8 +108,11 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def DeleteRepo(
         self, request: pfs_pb2.DeleteRepoRequest, _context: Any
     ) -> pfs_pb2.DeleteRepoResponse:
-        deleted = await self._versions.write_soon(
-            repos.delete_repo, convert.repo_name(request.repo), force=request.force
+        deleted = await self._blocking(
+            repos.delete_repo_in_slices,
+            self._versions,
+            convert.repo_name(request.repo),
+            force=request.force,
         )
         return pfs_pb2.DeleteRepoResponse(deleted=deleted)
 
@@ -119,7 +122,9 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         if not request.all and not request.projects:
             return pfs_pb2.DeleteReposResponse()
         projects = [] if request.all else [convert.project_name(project) for project in request.projects]
-        gone = await self._versions.write_soon(repos.delete_repos, projects, force=request.force)
+        gone = await self._blocking(
+            repos.delete_repos_in_slices, self._versions, projects, force=request.force
+        )
         return pfs_pb2.DeleteReposResponse(repos=[convert.repo_message(row) for row in gone])
 
     # --- everything -------------------------------------------------------------------------------------

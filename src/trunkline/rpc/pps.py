@@ -121,8 +121,13 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
             return EMPTY_REPLY
         name = pps_convert.pipeline_name(request.pipeline)
         try:
-            await self._versions.write_soon(
-                pipelines.delete, name.project, name.name, force=force, keep_repo=keep_repo
+            await self._blocking(
+                pipelines.delete_in_slices,
+                self._versions,
+                name.project,
+                name.name,
+                force=force,
+                keep_repo=keep_repo,
             )
         except errors.NotFound:
             if request.must_exist:

@@ -53,18 +53,18 @@ class JobCalls(ServicerBase):
         self, request: pps_pb2.ListJobSetRequest, _context: Any
     ) -> AsyncIterator[pps_pb2.JobSetInfo]:
         pps_convert.refuse_jq(request.jq_filter)
-        sets = await self._blocking(
-            job_queries.list_job_sets,
+        steps = job_queries.list_job_sets(
             self._versions,
             [convert.project_name(project) for project in request.projects],
             number=request.number,
             reverse=request.reverse,
             details=request.details,
         )
-        for set_id, infos in sets:
-            yield pps_pb2.JobSetInfo(
-                job_set=pps_pb2.JobSet(id=set_id), jobs=[pps_convert.job_info(info) for info in infos]
-            )
+        async with aclosing(self._ahead(steps)) as sets:
+            async for set_id, infos in sets:
+                yield pps_pb2.JobSetInfo(
+                    job_set=pps_pb2.JobSet(id=set_id), jobs=[pps_convert.job_info(info) for info in infos]
+                )
 
     async def SubscribeJob(
         self, request: pps_pb2.SubscribeJobRequest, _context: Any
