@@ -123,6 +123,22 @@ class Fleet(Protocol):
         """
 
 
+class WorkerIdentity(Protocol):
+    """Verifies which worker makes a call. Its method is a coroutine: nearly every call is answered from memory."""
+
+    async def verify(self, worker_id: str, token: str) -> None:
+        """Check that a token proves that the caller is a worker.
+
+        Args:
+            worker_id: the worker that the caller says it is.
+            token: the proof that came with the call.
+
+        Raises:
+            Unauthenticated: it does not, or there is no such worker (any more); the worker must exit.
+            Unavailable: it cannot be checked now; the worker may try again.
+        """
+
+
 class Secrets(Protocol):
     """Where secrets for commands are kept: named sets of keys and values. Values never come back."""
 

@@ -18,7 +18,7 @@ CHART = ROOT / "charts/trunkline"
 INSTALLATIONS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "throw-away": {"persistence": {"enabled": False}},
-    "node port": {"service": {"type": "NodePort", "nodePort": 30650}},
+    "node port": {"service": {"type": "NodePort", "nodePort": 30650}, "allowOpenPort": True},
     "eks": {
         "database": {
             "url": "postgresql://trunkline@db.example.org:5432/trunkline?sslmode=require",
@@ -28,7 +28,7 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
         "serviceAccount": {
             "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/trunkline"}
         },
-        "networkPolicy": {"enabled": True},
+        "networkPolicy": {"restrictWorkers": True},
     },
     "minio": {
         "store": {
@@ -36,7 +36,7 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
             "endpoint": "http://minio.minio.svc:9000",
             "credentialsSecret": "minio",
         },
-        "networkPolicy": {"enabled": True, "objectStore": {"cidrs": ["10.0.0.0/8"], "ports": [9000]}},
+        "networkPolicy": {"restrictWorkers": True, "objectStore": {"cidrs": ["10.0.0.0/8"], "ports": [9000]}},
     },
     "workers elsewhere": {
         "workers": {
@@ -44,7 +44,7 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
             "imagePullSecrets": ["registry"],
             "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/work"}},
         },
-        "networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 443}]}]},
+        "networkPolicy": {"restrictWorkers": True, "extraEgress": [{"ports": [{"port": 443}]}]},
     },
     "url in a secret": {
         "database": {"urlSecret": {"name": "database"}},
@@ -52,8 +52,51 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
     },
     "accounts of others": {
         "serviceAccount": {"create": False, "name": "given"},
-        "workers": {"serviceAccount": {"create": False}},
+        "workers": {"serviceAccount": {"create": False, "name": "others"}},
         "rbac": {"create": False},
+    },
+    "openshift": {
+        "server": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
+        "workers": {"podSecurityContext": None},
+    },
+    "standby": {
+        "server": {"replicas": 2},
+        "database": {"urlSecret": {"name": "database"}},
+        "store": {"url": "s3://bucket"},
+        "podDisruptionBudget": {"enabled": True},
+    },
+    "behind a proxy": {
+        "image": {"registry": "registry.example.org", "architecture": ""},
+        "caBundle": {"configMap": "authorities"},
+        "proxy": {"https": "http://proxy:3128", "noProxy": "intranet.example.org"},
+        "commonLabels": {"team": "data"},
+        "commonAnnotations": {"owner": "data"},
+    },
+    "workers of their own kind": {
+        "workers": {
+            "image": {"pullPolicy": "Always"},
+            "allowedServiceAccounts": ["reader"],
+            "allowedSecrets": ["authorities"],
+            "podLabels": {"team": "data"},
+            "podAnnotations": {"sidecar.istio.io/inject": "false"},
+            "nodeSelector": {"pool": "batch"},
+            "tolerations": [{"key": "batch", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
+            "priorityClassName": "low",
+            "runtimeClassName": "gvisor",
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["store"]}],
+            "dnsPolicy": "None",
+            "dnsConfig": {"nameservers": ["10.0.0.2"]},
+            "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
+            "sidecarResources": {"limits": {"memory": "512Mi"}},
+            "extraEnv": [{"name": "MODE", "value": "batch"}],
+            "extraEnvFrom": [{"configMapRef": {"name": "settings"}}],
+            "extraVolumes": [{"name": "cache", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "cache", "mountPath": "/cache"}],
+        },
     },
     "few rights": {"rbac": {"nodes": False, "secrets": False}},
     "all of it": {
@@ -65,10 +108,16 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
             "host": "trunkline.example.org",
             "className": "nginx",
             "tlsSecret": "tls",
+            "extraHosts": [{"host": "data.example.org", "tlsSecret": "data"}, {"host": "plain.example.org"}],
             "annotations": {"nginx.ingress.kubernetes.io/backend-protocol": "GRPC"},
         },
-        "podDisruptionBudget": {"enabled": True},
+        "allowOpenPort": True,
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "{{ .Release.Name }}-limits"}}
+        ],
+        "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
         "persistence": {
+            "accessModes": ["ReadWriteOncePod"],
             "storageClass": "gp3",
             "size": "100Gi",
             "keep": False,
@@ -77,6 +126,9 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
         "service": {
             "type": "LoadBalancer",
             "annotations": {"a": "b"},
+            "labels": {"a": "b"},
+            "loadBalancerClass": "example.org/lb",
+            "externalTrafficPolicy": "Local",
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
         },
         "server": {
@@ -91,6 +143,33 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
             "priorityClassName": "important",
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "zone",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "trunkline"}},
+                }
+            ],
+            "runtimeClassName": "gvisor",
+            "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["store"]}],
+            "dnsPolicy": "None",
+            "dnsConfig": {"nameservers": ["10.0.0.2"]},
+            "extraEnvFrom": [{"configMapRef": {"name": "settings"}}],
+            "initContainers": [
+                {
+                    "name": "wait",
+                    "image": "busybox:1",
+                    "command": ["true"],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+            "startupProbe": {"failureThreshold": 900},
+            "livenessProbe": {"periodSeconds": 60},
         },
     },
     "as for pachyderm": {

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from chart import CHART, INSTALLATIONS, helm, only, rendered
+
+from trunkline.drivers.fleets.kubernetes import pods as pods_driver
+from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
+from trunkline.model.spec import PipelineSpec, Transform
+from trunkline.model.workers import WorkerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 #: The server's service as workers and clients see it.
 ADDRESS = "line-trunkline.data.svc:30650"
@@ -29,6 +37,11 @@ def container(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def worker_config(values: dict[str, Any]) -> dict[str, Any]:
+    data = only(rendered(values), "ConfigMap", "workers")["data"]
+    return {name: yaml.safe_load(text) for name, text in data.items()}
+
+
 def environment(values: dict[str, Any]) -> dict[str, Any]:
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(values)["env"]}
 
@@ -47,7 +60,9 @@ def test_every_pod_is_restricted(values: dict[str, Any]) -> None:
     assert len(found) == 2
     for pod in found:
         assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] == 1000
+        # OpenShift chooses the user and refuses any other.
+        expected = None if values == INSTALLATIONS["openshift"] else 1000
+        assert pod["securityContext"].get("runAsUser") == expected
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
         assert not any("hostPath" in volume for volume in pod.get("volumes", ()))
@@ -111,7 +126,7 @@ def test_by_default_everything_is_on_one_volume_that_outlives_the_release() -> N
     assert only(manifests, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
     assert environment({}) == {
         "TRUNKLINE_LOG": "WARNING",
-        "TRUNKLINE_WORKER_SERVICE_ACCOUNT": "line-trunkline-worker",
+        "TRUNKLINE_WORKER_CONFIG": "line-trunkline-workers",
     }
     assert container({})["args"][1:] == [
         "--data=/data",
@@ -150,6 +165,7 @@ def test_the_server_may_do_what_it_does_and_nothing_else() -> None:
     assert rules == {
         "pods": ["create", "delete", "get", "list", "patch", "watch"],
         "events": ["list", "watch"],
+        "configmaps": ["get"],
         "secrets": ["create", "delete", "get", "list", "update"],
     }
     (nodes,) = only(manifests, "ClusterRole")["rules"]
@@ -167,6 +183,7 @@ def test_workers_in_another_namespace_get_their_rights_account_and_policy_there(
     manifests = rendered(INSTALLATIONS["workers elsewhere"])
 
     for kind, ending in (
+        ("ConfigMap", "workers"),
         ("Role", ""),
         ("RoleBinding", ""),
         ("ServiceAccount", "worker"),
@@ -174,11 +191,14 @@ def test_workers_in_another_namespace_get_their_rights_account_and_policy_there(
     ):
         assert only(manifests, kind, ending)["metadata"]["namespace"] == "work"
     assert "--namespace=work" in container(INSTALLATIONS["workers elsewhere"])["args"]
-    assert environment(INSTALLATIONS["workers elsewhere"])["TRUNKLINE_WORKER_PULL_SECRETS"] == "registry"
+    config = worker_config(INSTALLATIONS["workers elsewhere"])
+    assert config["pod.yaml"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    # The server's volume is out of reach there.
+    assert config["policy.yaml"]["deniedClaims"] == []
 
 
 def test_workers_reach_the_server_names_and_an_external_store_and_nothing_else() -> None:
-    inside = only(rendered({"networkPolicy": {"enabled": True}}), "NetworkPolicy", "workers")["spec"]
+    inside = only(rendered({"networkPolicy": {"restrictWorkers": True}}), "NetworkPolicy", "workers")["spec"]
     outside = only(rendered(INSTALLATIONS["eks"]), "NetworkPolicy", "workers")["spec"]
 
     assert inside["policyTypes"] == ["Ingress", "Egress"]
@@ -212,6 +232,35 @@ def test_pachyderms_values_give_the_same_as_ours() -> None:
     [
         ({"image": {"tagg": "1"}}, "additional properties 'tagg' not allowed"),
         ({"database": {"url": "postgresql://me:secret@db/name"}}, "database.url holds a password"),
+        ({"database": {"url": "postgresql://u@h/db?password=secret"}}, "database.url holds a password"),
+        (
+            {"database": {"url": "postgresql://u@h/db?sslmode=require&sslpassword=secret"}},
+            "database.url holds a password",
+        ),
+        (
+            {"server": {"extraEnv": [{"name": "AWS_SECRET_ACCESS_KEY", "value": "x"}]}},
+            "extraEnv has AWS_SECRET_ACCESS_KEY as a plain value",
+        ),
+        ({"service": {"type": "LoadBalancer"}}, "at '/allowOpenPort': value must be true"),
+        ({"service": {"type": "NodePort"}}, "at '/allowOpenPort': value must be true"),
+        (
+            {"ingress": {"enabled": True, "host": "a.example.org"}},
+            "at '/allowOpenPort': value must be true",
+        ),
+        ({"server": {"replicas": 2}}, "server.replicas 2 needs an external database and store"),
+        (
+            {"workers": {"serviceAccount": {"create": False, "name": "line-trunkline"}}},
+            'workers would have the service account "line-trunkline"',
+        ),
+        (
+            {"serviceAccount": {"create": False}, "workers": {"serviceAccount": {"create": False}}},
+            'workers would have the service account "default"',
+        ),
+        (
+            {"workers": {"allowedServiceAccounts": ["line-trunkline"]}},
+            'workers.allowedServiceAccounts has "line-trunkline"',
+        ),
+        ({"caBundle": {"configMap": "a", "secret": "b"}}, "caBundle.configMap and caBundle.secret both"),
         (
             {"database": {"url": "postgresql://me@db/name", "urlSecret": {"name": "x"}}},
             "database.url and database.urlSecret.name both say where the database is",
@@ -221,7 +270,7 @@ def test_pachyderms_values_give_the_same_as_ours() -> None:
             "set store.url too, or persistence.enabled=true",
         ),
         ({"service": {"nodePort": 30650}}, "service.nodePort 30650 needs service.type NodePort"),
-        ({"ingress": {"enabled": True}}, "ingress.enabled needs ingress.host"),
+        ({"ingress": {"enabled": True}, "allowOpenPort": True}, "ingress.enabled needs ingress.host"),
         ({"deployTarget": "AMAZON"}, "AMAZON names no bucket: set store.url"),
         ({"server": {"extraArgs": ["--store=s3://b"]}}, 'server.extraArgs has "--store=s3://b"'),
     ],
@@ -243,3 +292,146 @@ def test_the_notes_say_where_data_is_and_how_to_reach_the_server(values: dict[st
     lost = values == INSTALLATIONS["throw-away"]
     assert ("GONE WITH THE POD" in notes) == lost
     assert "helm -n data test line" in notes
+
+
+def test_the_server_admits_only_its_own_namespace_unless_told_otherwise() -> None:
+    policy = only(rendered({}), "NetworkPolicy", "server")["spec"]
+
+    [rule] = policy["ingress"]
+    workers, test, clients = rule["from"]
+    assert policy["policyTypes"] == ["Ingress"]
+    assert workers["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
+    assert workers["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "data"}
+    # A selector of pods without one of namespaces means the policy's namespace.
+    assert (set(test), clients) == ({"podSelector"}, {"podSelector": {}})
+
+
+def test_the_notes_say_that_the_port_is_open() -> None:
+    for values, told in (({}, "pods of namespace data"), ({"networkPolicy": {"enabled": False}}, "NOTHING")):
+        done = helm("install", "line", CHART, "--namespace", "data", "--dry-run=client", values=values)
+
+        assert "no TLS and no users" in done.stdout
+        assert told in done.stdout
+
+
+def test_server_and_workers_run_on_nodes_that_their_images_are_built_for() -> None:
+    linux = {"kubernetes.io/os": "linux"}
+
+    for values, selector in (
+        ({}, {**linux, "kubernetes.io/arch": "amd64"}),
+        ({"image": {"architecture": "arm64"}}, {**linux, "kubernetes.io/arch": "arm64"}),
+        ({"image": {"architecture": ""}}, linux),
+    ):
+        for pod in pods(rendered(values)):
+            assert pod["nodeSelector"] == selector
+        assert worker_config(values)["pod.yaml"]["spec"]["nodeSelector"] == selector
+
+
+def test_a_standby_may_wait_and_does_not_keep_nodes_from_being_drained() -> None:
+    manifests = rendered(INSTALLATIONS["standby"])
+
+    deployment = only(manifests, "Deployment")["spec"]
+    [server] = deployment["template"]["spec"]["containers"]
+    budget = only(manifests, "PodDisruptionBudget")["spec"]
+    assert deployment["replicas"] == 2
+    assert server["startupProbe"]["failureThreshold"] > 10**9
+    assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_authorities_and_proxy_reach_the_server_and_workers() -> None:
+    values = INSTALLATIONS["behind a proxy"]
+    pod = only(rendered(values), "Deployment")["spec"]["template"]["spec"]
+    workers = worker_config(values)["pod.yaml"]
+
+    expected = {
+        "SSL_CERT_FILE": "/etc/trunkline/ca/ca.crt",
+        "HTTPS_PROXY": "http://proxy:3128",
+        "NO_PROXY": "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST),intranet.example.org",
+    }
+    for each in (*pod["containers"], *workers["spec"]["containers"]):
+        assert {one["name"]: one.get("value") for one in each["env"]}.items() >= expected.items()
+        assert "/etc/trunkline/ca" in [mount["mountPath"] for mount in each["volumeMounts"]]
+    assert pod["containers"][0]["image"] == "registry.example.org/trunkline/server:0.1.0"
+    assert workers["metadata"]["labels"] == {"team": "data"}
+
+
+def test_what_workers_have_in_common_is_what_the_server_merges() -> None:
+    """Rendered by helm, read and merged by the server's own code."""
+    settings = INSTALLATIONS["workers of their own kind"]["workers"]
+    config = worker_config(INSTALLATIONS["workers of their own kind"])
+    spec = config["pod.yaml"]["spec"]
+
+    assert config["policy.yaml"] == {
+        "serviceAccounts": ["reader"],
+        "secrets": ["authorities"],
+        "deniedClaims": ["line-trunkline-data"],
+    }
+    for field in ("tolerations", "affinity", "topologySpreadConstraints", "priorityClassName", "hostAliases"):
+        assert spec[field] == settings[field]
+    for field in ("runtimeClassName", "dnsPolicy", "dnsConfig"):
+        assert spec[field] == settings[field]
+    worker = WorkerSpec(
+        worker_id="0" * 32,
+        token="",
+        project="default",
+        pipeline="edges",
+        version=1,
+        wanted=PipelineSpec(transform=Transform(image="edges:1")),
+        memory=256 << 20,
+    )
+    pod = pods_driver.render(
+        worker,
+        pods_driver.PodSettings(
+            cluster="c",
+            namespace="data",
+            server="s:1",
+            worker_image="w:1",
+            config=pods_driver.WorkerConfig(defaults=config["pod.yaml"]),
+        ),
+    )
+    as_pod(pod)
+    own = {each["name"]: each for each in (*pod["spec"]["containers"], *pod["spec"]["initContainers"])}
+    assert pod["spec"]["nodeSelector"]["pool"] == "batch"
+    assert pod["spec"]["serviceAccountName"] == "line-trunkline-worker"
+    assert pod["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    assert own["user"]["resources"]["requests"] == {"cpu": "1", "memory": "1Gi"}
+    assert own["worker"]["resources"]["limits"] == own["launcher"]["resources"]["limits"]
+    assert own["worker"]["imagePullPolicy"] == own["launcher"]["imagePullPolicy"] == "Always"
+    assert {"name": "MODE", "value": "batch"} in own["user"]["env"]
+    assert "/cache" in [mount["mountPath"] for mount in own["user"]["volumeMounts"]]
+
+
+def test_on_openshift_no_worker_asks_for_an_id() -> None:
+    context = worker_config(INSTALLATIONS["openshift"])["pod.yaml"]["spec"]["securityContext"]
+
+    assert context == dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup", "runAsNonRoot", "seccompProfile"))
+
+
+def test_the_server_starts_again_when_what_workers_have_in_common_changes() -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        template = only(rendered(values), "Deployment")["spec"]["template"]
+        return str(template["metadata"]["annotations"]["checksum/workers"])
+
+    assert checksum({}) == checksum({"server": {"log": "INFO"}})
+    assert checksum({}) != checksum({"workers": {"nodeSelector": {"a": "b"}}})
+    assert checksum({}) != checksum({"workers": {"allowedSecrets": ["a"]}})
+
+
+def test_the_chart_works_as_a_part_of_another(tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    (parent / "charts").mkdir(parents=True)
+    shutil.copytree(CHART, parent / "charts/trunkline")
+    dependency = {"name": "trunkline", "version": "0.1.0", "condition": "trunkline.enabled"}
+    chart = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]}
+    (parent / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    siblings = {"global": {"imageRegistry": "mirror.example.org", "storageClass": "fast", "of": "others"}}
+
+    for enabled in (True, False):
+        values = {**siblings, "trunkline": {"enabled": enabled, "server": {"log": "INFO"}}}
+        done = helm("template", "line", parent, values=values)
+
+        assert done.returncode == 0, done.stderr
+        assert ("kind: Deployment" in done.stdout) == enabled
+        assert ("mirror.example.org/trunkline/server" in done.stdout) == enabled
+        assert ("storageClassName: fast" in done.stdout) == enabled

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+#: Values that are passed on as they are.
+LEAVES = ("resources", "sidecarResources")
 TEMPLATES = "".join(path.read_text() for path in sorted(CHART.rglob("templates/**/*")) if path.is_file())
 
 
@@ -43,7 +45,7 @@ def test_each_default_is_in_the_schema_and_each_value_of_the_schema_has_a_defaul
 def paths_of_values(values: dict[str, Any], schema: dict[str, Any], above: str = "") -> Iterator[str]:
     for name, value in values.items():
         below = schema.get("properties", {}).get(name, {})
-        if isinstance(value, dict) and below.get("additionalProperties") is False and name != "resources":
+        if isinstance(value, dict) and below.get("additionalProperties") is False and name not in LEAVES:
             yield from paths_of_values(value, below, f"{above}{name}.")
         else:
             yield f"{above}{name}"
@@ -51,7 +53,7 @@ def paths_of_values(values: dict[str, Any], schema: dict[str, Any], above: str =
 
 def paths_of_schema(schema: dict[str, Any], above: str = "") -> Iterator[str]:
     for name, below in schema["properties"].items():
-        if below.get("additionalProperties") is False and name != "resources":
+        if below.get("additionalProperties") is False and name not in LEAVES:
             yield from paths_of_schema(below, f"{above}{name}.")
         else:
             yield f"{above}{name}"
@@ -61,8 +63,10 @@ def test_each_value_has_an_effect() -> None:
     unused = [
         path
         for path in paths_of_schema(SCHEMA)
-        # The last name, with what a template may have bound to a variable before it.
-        if not re.search(rf"\.{re.escape(path.split('.')[-1])}\b", TEMPLATES)
+        # Helm reads "enabled" for charts that depend on this one. Else the last name: after what a template may have
+        # bound to a variable, or in a list of names.
+        if path != "enabled"
+        and not re.search(rf'\.{re.escape(path.split(".")[-1])}\b|"{path.split(".")[-1]}"', TEMPLATES)
     ]
 
     assert unused == []

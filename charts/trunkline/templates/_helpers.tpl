@@ -1,4 +1,4 @@
-{{/* Names, labels, and what several values together mean. */}}
+{{/* Names, labels, and what several values mean together. */}}
 
 {{- define "trunkline.name" -}}
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
@@ -27,6 +27,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: trunkline
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* "annotations:" with those of all objects and those of this one: (list $ annotations). */}}
+{{- define "trunkline.annotations" -}}
+{{- $all := merge (dict) (index . 1 | default dict) (index . 0).Values.commonAnnotations -}}
+{{- with $all }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* What marks the pods that the server makes (drivers/fleets/kubernetes/pods.py). */}}
@@ -35,9 +47,139 @@ app.kubernetes.io/managed-by: trunkline
 app.kubernetes.io/component: worker
 {{- end -}}
 
+{{/* (list $ image) */}}
 {{- define "trunkline.image" -}}
-{{- $tag := .image.tag | default .chart.AppVersion -}}
-{{- if .image.digest }}{{ .image.repository }}@{{ .image.digest }}{{ else }}{{ .image.repository }}:{{ $tag }}{{ end -}}
+{{- $root := index . 0 -}}{{- $image := index . 1 -}}
+{{- $registry := $root.Values.global.imageRegistry | default $image.registry -}}
+{{- with $registry }}{{ . | trimSuffix "/" }}/{{ end -}}
+{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{/* The nodes that the images run on, and those that are asked for: (list $ nodeSelector). */}}
+{{- define "trunkline.nodeSelector" -}}
+kubernetes.io/os: linux
+{{- with (index . 0).Values.image.architecture }}
+kubernetes.io/arch: {{ . }}
+{{- end }}
+{{- with omit (index . 1) "kubernetes.io/os" "kubernetes.io/arch" }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Environment for the certificate authorities and the proxy. */}}
+{{- define "trunkline.environment" -}}
+{{- if include "trunkline.caVolume" . }}
+- name: SSL_CERT_FILE
+  value: /etc/trunkline/ca/{{ .Values.caBundle.key }}
+{{- end }}
+{{- if or .Values.proxy.http .Values.proxy.https }}
+{{- with .Values.proxy.http }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.proxy.https }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+- name: NO_PROXY
+  value: {{ join "," (compact (list "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" .Values.proxy.noProxy)) | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "trunkline.caVolume" -}}
+{{- if .Values.caBundle.configMap }}
+- name: ca
+  configMap: {name: {{ .Values.caBundle.configMap }}}
+{{- else if .Values.caBundle.secret }}
+- name: ca
+  secret: {secretName: {{ .Values.caBundle.secret }}}
+{{- end }}
+{{- end -}}
+
+{{- define "trunkline.caMount" -}}
+{{- if include "trunkline.caVolume" . }}
+- {name: ca, mountPath: /etc/trunkline/ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* The part of a pod that all workers have: the server merges it below what pipelines set. */}}
+{{- define "trunkline.workerPod" -}}
+{{- $workers := .Values.workers -}}
+metadata:
+  labels: {{ merge (dict) $workers.podLabels .Values.commonLabels | toJson }}
+  annotations: {{ merge (dict) $workers.podAnnotations .Values.commonAnnotations | toJson }}
+spec:
+  {{- with include "trunkline.workerServiceAccount" . }}
+  serviceAccountName: {{ . }}
+  {{- end }}
+  {{- with $workers.imagePullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  nodeSelector:
+    {{- include "trunkline.nodeSelector" (list . $workers.nodeSelector) | nindent 4 }}
+  {{- range $field := list "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "runtimeClassName" "hostAliases" "dnsPolicy" "dnsConfig" }}
+  {{- with index $workers $field }}
+  {{ $field }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  securityContext:
+    {{- with $workers.podSecurityContext }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- range $field := list "runAsUser" "runAsGroup" "fsGroup" "runAsNonRoot" "seccompProfile" }}
+    {{- if not (hasKey ($workers.podSecurityContext | default dict) $field) }}
+    {{ $field }}: null
+    {{- end }}
+    {{- end }}
+  {{- with printf "%s%s" (include "trunkline.caVolume" .) (ternary (printf "\n%s" (toYaml $workers.extraVolumes)) "" (gt (len $workers.extraVolumes) 0)) | trim }}
+  volumes:
+    {{- . | nindent 4 }}
+  {{- end }}
+  initContainers:
+    - name: launcher
+      imagePullPolicy: {{ $workers.image.pullPolicy | default .Values.image.pullPolicy }}
+      {{- with $workers.sidecarResources }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+  containers:
+    {{- range $name := list "user" "worker" }}
+    - name: {{ $name }}
+      {{- if eq $name "worker" }}
+      imagePullPolicy: {{ $workers.image.pullPolicy | default $.Values.image.pullPolicy }}
+      {{- end }}
+      {{- with ternary $workers.resources $workers.sidecarResources (eq $name "user") }}
+      resources:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with printf "%s%s" (include "trunkline.environment" $) (ternary (printf "\n%s" (toYaml $workers.extraEnv)) "" (gt (len $workers.extraEnv) 0)) | trim }}
+      env:
+        {{- . | nindent 8 }}
+      {{- end }}
+      {{- with $workers.extraEnvFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with printf "%s%s" (include "trunkline.caMount" $) (ternary (printf "\n%s" (toYaml $workers.extraVolumeMounts)) "" (gt (len $workers.extraVolumeMounts) 0)) | trim }}
+      volumeMounts:
+        {{- . | nindent 8 }}
+      {{- end }}
+    {{- end }}
+{{- end -}}
+
+{{/* What pipelines may name beside that. */}}
+{{- define "trunkline.workerPolicy" -}}
+serviceAccounts: {{ .Values.workers.allowedServiceAccounts | toJson }}
+secrets: {{ .Values.workers.allowedSecrets | toJson }}
+deniedClaims: {{ (ternary (list (include "trunkline.claim" .)) list (eq (include "trunkline.workerNamespace" .) .Release.Namespace)) | toJson }}
+{{- end -}}
+
+{{- define "trunkline.claim" -}}
+{{ .Values.persistence.existingClaim | default (printf "%s-data" (include "trunkline.fullname" .)) }}
 {{- end -}}
 
 {{- define "trunkline.serviceAccount" -}}
@@ -105,19 +247,30 @@ az://{{ $storage.microsoft.container }}
 
 {{/* Combinations that no schema can refuse. */}}
 {{- define "trunkline.check" -}}
-{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.database.url -}}
+{{- if or (regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.database.url) (regexMatch "[?&](password|sslpassword)=" .Values.database.url) -}}
 {{- fail "database.url holds a password, which everybody who may see pods could read; leave it out (postgresql://user@host:5432/name) and name a secret that has it in database.passwordSecret.name, or one that has the whole URL in database.urlSecret.name" -}}
 {{- end -}}
+{{- range concat .Values.server.extraEnv .Values.workers.extraEnv -}}
+{{- if and .value (regexMatch "(PASSWORD|PASSWD|SECRET|SECRET_KEY|SECRET_ACCESS_KEY|ACCOUNT_KEY|TOKEN|^TRUNKLINE_DATABASE)$" .name) -}}
+{{- fail (printf "extraEnv has %s as a plain value, which everybody who may see pods could read; use valueFrom.secretKeyRef" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.server.extraArgs -}}
-{{- if regexMatch "^--(data|listen|database|store|fleet|advertise|worker-image|namespace)(=|$)" . -}}
+{{- if regexMatch "^--(data|listen|insecure|database|store|fleet|advertise|worker-image|namespace)(=|$)" . -}}
 {{- fail (printf "server.extraArgs has %q, which the chart sets from other values; see database, store, service and workers" .) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.database.url .Values.database.urlSecret.name -}}
 {{- fail "database.url and database.urlSecret.name both say where the database is; set one of them" -}}
 {{- end -}}
+{{- if and .Values.caBundle.configMap .Values.caBundle.secret -}}
+{{- fail "caBundle.configMap and caBundle.secret both name the certificates; set one of them" -}}
+{{- end -}}
 {{- if and (include "trunkline.volume" .) (not .Values.persistence.enabled) (include "trunkline.externalDatabase" .) -}}
 {{- fail "bytes would be lost with the pod while their metadata stays: set store.url too, or persistence.enabled=true" -}}
+{{- end -}}
+{{- if and (gt (int .Values.server.replicas) 1) (include "trunkline.volume" .) -}}
+{{- fail (printf "server.replicas %v needs an external database and store (database.url and store.url): the servers share no volume" .Values.server.replicas) -}}
 {{- end -}}
 {{- if and .Values.service.nodePort (ne .Values.service.type "NodePort") (ne .Values.service.type "LoadBalancer") -}}
 {{- fail (printf "service.nodePort %v needs service.type NodePort or LoadBalancer, not %s" .Values.service.nodePort .Values.service.type) -}}
@@ -125,22 +278,15 @@ az://{{ $storage.microsoft.container }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- fail "ingress.enabled needs ingress.host, the name under which clients reach the server" -}}
 {{- end -}}
+{{- if eq (include "trunkline.workerNamespace" .) .Release.Namespace -}}
+{{- $server := include "trunkline.serviceAccount" . -}}
+{{- if eq $server (include "trunkline.workerServiceAccount" . | default "default") -}}
+{{- fail (printf "workers would have the service account %q, which is the server's and may create pods and read secrets: set workers.serviceAccount.create=true, or workers.serviceAccount.name to another one" $server) -}}
 {{- end -}}
-
-{{/* Pod Security "restricted", for every container of ours. */}}
-{{- define "trunkline.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 1000
-runAsGroup: 1000
-fsGroup: 1000
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
+{{- if has $server .Values.workers.allowedServiceAccounts -}}
+{{- fail (printf "workers.allowedServiceAccounts has %q, which is the server's and may create pods and read secrets: remove it" $server) -}}
 {{- end -}}
-
-{{- define "trunkline.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- end -}}
 {{- end -}}
 
 {{- define "trunkline.pullSecrets" -}}

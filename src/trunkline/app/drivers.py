@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -21,7 +22,7 @@ from trunkline.meta.dialects import checked_url
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.drivers.fleets.images import ImageEnvironments
-    from trunkline.ports import Fleet, ObjectStore, Secrets
+    from trunkline.ports import Fleet, ObjectStore, Secrets, WorkerIdentity
     from trunkline.supervision import Supervisor
 
 
@@ -80,10 +81,21 @@ def hidden(settings: Settings) -> list[str]:
     return [str(folder.resolve()) for folder in folders]
 
 
+@dataclass(frozen=True, slots=True)
+class FleetDrivers:
+    """A fleet, and what comes with it."""
+
+    fleet: Fleet
+    #: Where secrets for its workers are kept; None when it has no place for them.
+    secrets: Secrets | None = None
+    #: Verifies its workers; None when they have the tokens that the server made for them.
+    identity: WorkerIdentity | None = None
+
+
 def fleet(
     settings: Settings, address: str, images: ImageEnvironments, cluster_id: str, supervisor: Supervisor
-) -> Fleet:
-    """Return the fleet.
+) -> FleetDrivers:
+    """Return the fleet and what comes with it.
 
     Args:
         settings: which one.
@@ -108,13 +120,13 @@ def fleet(
             hidden(settings),
         )
         threading.Thread(target=processes.report_isolation, name="isolation-check", daemon=True).start()
-        return _simulated(processes, settings) if settings.simulate else processes
+        return FleetDrivers(_simulated(processes, settings) if settings.simulate else processes)
     if settings.simulate:
         raise errors.InvalidArgument(
             "--simulate needs workers that are processes; leave out --fleet kubernetes"
         )
     if settings.fleet == "kubernetes":
-        return _kubernetes(settings, address, cluster_id)
+        return _kubernetes(settings, address, cluster_id, supervisor)
     raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes or kubernetes")
 
 
@@ -128,17 +140,7 @@ def _simulated(fleet: Fleet, settings: Settings) -> Fleet:
         raise
 
 
-def secrets(fleet: Fleet) -> Secrets | None:
-    """Return where secrets are kept for the workers of a fleet; None when it has no place for them."""
-    connection = getattr(fleet, "connection", None)
-    if connection is None:
-        return None
-    from trunkline.drivers.fleets.kubernetes.secrets import KubernetesSecrets
-
-    return KubernetesSecrets(connection)
-
-
-def _kubernetes(settings: Settings, address: str, cluster_id: str) -> Fleet:
+def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: Supervisor) -> FleetDrivers:
     if not settings.worker_image:
         raise errors.InvalidArgument(
             "--fleet kubernetes needs --worker-image IMAGE, the image of Trunkline's own containers in pods"
@@ -148,17 +150,26 @@ def _kubernetes(settings: Settings, address: str, cluster_id: str) -> Fleet:
         raise errors.InvalidArgument(
             f"workers in pods cannot reach {address}; name with --advertise HOST:PORT where they find the server"
         )
+    from trunkline.drivers.fleets.kubernetes import worker_config
     from trunkline.drivers.fleets.kubernetes.client import Connection
     from trunkline.drivers.fleets.kubernetes.fleet import KubernetesFleet
-    from trunkline.drivers.fleets.kubernetes.pods import PodSettings
+    from trunkline.drivers.fleets.kubernetes.pod_identity import PodIdentity
+    from trunkline.drivers.fleets.kubernetes.pods import PodSettings, WorkerConfig
+    from trunkline.drivers.fleets.kubernetes.secrets import KubernetesSecrets
 
     connection = Connection(settings.namespace)
-    pods = PodSettings(
-        cluster=cluster_id,
-        namespace=connection.namespace,
-        server=settings.advertise or address,
-        worker_image=settings.worker_image,
-        service_account=os.environ.get("TRUNKLINE_WORKER_SERVICE_ACCOUNT", ""),
-        pull_secrets=tuple(os.environ.get("TRUNKLINE_WORKER_PULL_SECRETS", "").split()),
-    )
-    return KubernetesFleet(connection, pods)
+    try:
+        config_map = os.environ.get("TRUNKLINE_WORKER_CONFIG", "")
+        pods = PodSettings(
+            cluster=cluster_id,
+            namespace=connection.namespace,
+            server=settings.advertise or address,
+            worker_image=settings.worker_image,
+            config=worker_config.read(connection, config_map) if config_map else WorkerConfig(),
+        )
+        fleet = KubernetesFleet(connection, pods, supervisor)
+        identity = PodIdentity(connection, fleet.cache, connection.namespace)
+    except BaseException:
+        connection.close()
+        raise
+    return FleetDrivers(fleet, KubernetesSecrets(connection), identity)

@@ -40,6 +40,7 @@ from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.spec_cache import Specs
+from trunkline.pps.worker_tokens import WorkerTokens
 from trunkline.rpc import server as rpc_server
 from trunkline.rpc.admin import (
     AdminServicer,
@@ -140,12 +141,13 @@ async def running(
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))
         stack.callback(supervisor.report_to, None)
-        fleet = await asyncio.to_thread(
+        chosen = await asyncio.to_thread(
             drivers.fleet, settings, server.address, images, cluster_id, supervisor
         )
+        fleet = chosen.fleet
         stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
         controller = Controller(versions, specs, fleet, executor, supervisor)
-        secrets = SecretStore(drivers.secrets(fleet))
+        secrets = SecretStore(chosen.secrets)
         image_notice = functools.partial(_image_notice, images if settings.fleet == "processes" else None)
         admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.unsupported)
         debug = DebugServicer()
@@ -160,7 +162,9 @@ async def running(
                 "enterprise_v2.API": EnterpriseServicer(),
                 "license_v2.API": LicenseServicer(),
                 "metadata.API": MetadataServicer(versions),
-                "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor),
+                "trunkline.worker.v1.Worker": WorkerServicer(
+                    versions, specs, executor, chosen.identity or WorkerTokens(versions)
+                ),
                 "trunkline.store.v1.Store": StoreServicer(versions, executor),
                 "trunkline.control.v1.Control": control,
                 "debug_v2.Debug": debug,

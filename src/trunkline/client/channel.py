@@ -58,11 +58,19 @@ class Channel:
         self.host, self.port = parse_address(address)
         self.address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         self._name = f"the server at {self.address}"
-        self._metadata = b"".join(literal(key, _checked(key, value)) for key, value in metadata)
+        self.set_metadata(metadata)
         self._connection: Connection | None = None
         self._busy = _thread.allocate_lock()
         self._current = ""  # the path of the call that holds the lock
         self._closed = False
+
+    def set_metadata(self, metadata: Iterable[tuple[str, str]]) -> None:
+        """Replace what later calls send.
+
+        Raises:
+            InvalidArgument: an entry cannot be used.
+        """
+        self._metadata = b"".join(literal(key, _checked(key, value)) for key, value in metadata)
 
     def unary(self, path: str, request: bytes, timeout: float | None = None) -> bytes:
         """Send one message and return the one that answers it.

@@ -1,4 +1,4 @@
-"""Checks the tokens by which workers prove who they are."""
+"""Verifies workers by the tokens that the autoscaler made for them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,15 @@ _CACHED = 10_000
 
 
 class WorkerTokens:
-    """Checks tokens. Belongs to the event loop's thread."""
+    """Implements ``ports.WorkerIdentity``. Belongs to the event loop's thread."""
 
     def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
         #: Hash of the token by worker; it never changes.
         self._hashes: dict[str, bytes] = {}
 
-    async def check(self, worker_id: str, token: str) -> None:
-        """Check that a token is the worker's.
-
-        Raises:
-            Unauthenticated: it is not, or there is no such worker.
-        """
+    async def verify(self, worker_id: str, token: str) -> None:
+        """Check that a token is the worker's; see ``ports.WorkerIdentity``."""
         expected = self._hashes.get(worker_id)
         if expected is None:
             row = await self._versions.db.read(claims.require_worker, worker_id)

@@ -16,7 +16,6 @@ from trunkline.pps.completion import Completion, DatumResult
 from trunkline.pps.dispatch import Dispatcher
 from trunkline.pps.presigned import PackGrant, PackGrants, PresignedReads, ReportedPack
 from trunkline.pps.spec_cache import input_of
-from trunkline.pps.worker_tokens import WorkerTokens
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import WorkerIdentity
     from trunkline.pps.spec_cache import Specs
 
 #: Bytes of file content in one Fetch frame.
@@ -45,10 +45,20 @@ class WorkerServicer(ServicerBase):
     control = frozenset({"Register", "Claim", "Renew"})
     long_lists = frozenset({"Fetch", "Log"})
 
-    def __init__(self, versions: VersionedStore, specs: Specs, executor: Executor) -> None:
+    def __init__(
+        self, versions: VersionedStore, specs: Specs, executor: Executor, identity: WorkerIdentity
+    ) -> None:
+        """Prepare to answer.
+
+        Args:
+            versions: the store.
+            specs: the parsed specifications.
+            executor: where blocking work runs.
+            identity: verifies which worker makes a call.
+        """
         super().__init__(versions, executor)
         self._grants = PackGrants(versions)
-        self._tokens = WorkerTokens(versions)
+        self._identity = identity
         self._assignments = Assignments(versions, specs)
         self._dispatcher = Dispatcher(versions, specs, self._assignments, executor)
 
@@ -157,7 +167,7 @@ class WorkerServicer(ServicerBase):
         """Return the calling worker's id, or raise Unauthenticated."""
         metadata = dict(context.invocation_metadata())
         worker_id = str(metadata.get("worker-id", ""))
-        await self._tokens.check(worker_id, str(metadata.get("worker-token", "")))
+        await self._identity.verify(worker_id, str(metadata.get("worker-token", "")))
         return worker_id
 
     def _frames(self, assignment: Assignment, request: pb.FetchRequest) -> Iterator[pb.FetchResponse]:

@@ -28,6 +28,9 @@ _SHORT = 20.0
 #: Seconds for calls that move data; a server that is gone shows as a broken connection long before.
 _LONG = 3600.0
 
+#: Seconds after which the file with the token is read again. The kubelet renews a token at four fifths of its
+#: life, an hour.
+TOKEN_SECONDS = 60.0
 #: Seconds without an answer after which a worker gives up. A server restarts within a few; one that has to find
 #: another machine, and its disk with it, takes minutes. (A worker of processes ends with its server anyway.)
 PATIENCE = 600.0
@@ -38,10 +41,31 @@ _LONGEST_PAUSE = 5.0  # seconds
 class ServerAPI:
     """One connection of one worker to its server."""
 
-    def __init__(self, address: str, worker_id: str, token: str) -> None:
-        self._channel = Channel(address, (("worker-id", worker_id), ("worker-token", token)))
+    def __init__(self, address: str, worker_id: str, token: str, token_file: str = "") -> None:
+        """Prepare the connection.
+
+        Args:
+            address: HOST:PORT of the server.
+            worker_id: the worker.
+            token: proves that calls come from this worker.
+            token_file: file that holds the token instead; it is read again from time to time, because the
+                kubelet renews it.
+        """
+        self._worker_id = worker_id
+        self._token_file = token_file
+        self._token_read = time.monotonic()
+        token = _read_token(token_file) if token_file else token
+        self._connection = Channel(address, _metadata(worker_id, token))
         #: The way to the object store past the server.
         self.store = StoreBreaker()
+
+    @property
+    def _channel(self) -> Channel:
+        """The connection, with a token that is valid now."""
+        if self._token_file and time.monotonic() - self._token_read >= TOKEN_SECONDS:
+            self._token_read = time.monotonic()
+            self._connection.set_metadata(_metadata(self._worker_id, _read_token(self._token_file)))
+        return self._connection
 
     def register(self, pid: int) -> None:
         """Say that the worker stands ready."""
@@ -98,6 +122,15 @@ class ServerAPI:
         timeout: float = _SHORT,
     ) -> bytes:
         return self._channel.unary(_SERVICE + method, request.SerializeToString(), timeout)
+
+
+def _metadata(worker_id: str, token: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("worker-id", worker_id), ("worker-token", token)
+
+
+def _read_token(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
 
 
 def patiently(call: Callable[[], Answer], interrupts: Interrupts) -> Answer:

@@ -136,7 +136,8 @@ class Worker:
         self._interrupts.raise_flag(give_back=True)
 
     def _connect(self) -> ServerAPI:
-        return ServerAPI(self._settings.server, self._settings.worker_id, self._settings.token)
+        settings = self._settings
+        return ServerAPI(settings.server, settings.worker_id, settings.token, settings.token_file)
 
 
 def say(text: str) -> None:

@@ -3,7 +3,7 @@
 Not by arguments, because everyone on the machine can read those. The variables are taken out of the
 environment here, and commands are given one that is built anew (``environment.py``). The kernel shows a process's
 first environment to others of its user, so the process fleet (``drivers/fleets/process.py``) writes the token to
-the worker's standard input; in a pod it is a variable. A test keeps both sides in step.
+the worker's standard input; in a pod it is in a file that the kubelet renews. A test keeps both sides in step.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ class Settings(NamedTuple):
 
     server: str
     worker_id: str
+    #: Proves that calls come from this worker; empty when ``token_file`` has it.
     token: str
     #: Folder of this worker alone, for the files of datums; whoever starts workers removes it.
     scratch: str
     image: Image
+    #: File with the token, which somebody renews; empty when ``token`` is set.
+    token_file: str = ""
     #: Process that started the worker and without which it must not live; 0 for none.
     parent: int = 0
     #: Bytes of memory the worker has asked for.
@@ -80,12 +83,14 @@ def take(environ: MutableMapping[str, str]) -> Settings:
                 f'"trunkline serve", not by hand'
             ) from None
 
+    token_file = given.get(_PREFIX + "WORKER_TOKEN_FILE", "")
     return Settings(
         server=need("SERVER"),
         worker_id=need("WORKER_ID"),
-        token=given.get(_PREFIX + "WORKER_TOKEN") or _read_token(),
+        token="" if token_file else given.get(_PREFIX + "WORKER_TOKEN") or _read_token(),
         scratch=need("SCRATCH"),
         image=_read_image(given.get(_PREFIX + "IMAGE", ""), given.get(_PREFIX + "IMAGE_DESCRIPTION", "")),
+        token_file=token_file,
         parent=int(given.get(_PREFIX + "PARENT", "0")),
         memory=int(given.get(_PREFIX + "MEMORY", "0")),
         memory_limit=int(given.get(_PREFIX + "MEMORY_LIMIT", "0")),

@@ -13,9 +13,13 @@ import copy
 import datetime
 import json
 import threading
+import time
 import uuid
 
+import jwt
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 #: What happens to a call: an HTTP status, "drop" (not done, connection cut) or "lose" (done, connection cut).
 Fault = int | str
@@ -33,6 +37,45 @@ _EMPTY: dict[str, dict] = {
 }
 
 
+ISSUER = "https://kubernetes.default.svc"
+PUBLISHED = ("/openid/v1/jwks", "/.well-known/openid-configuration")
+
+
+class SigningKeys:
+    """Signs tokens of pods as the API server does, and publishes the public half of the key."""
+
+    def __init__(self) -> None:
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Replace the key."""
+        self._key = rsa.generate_private_key(65537, 2048)
+        self._id = uuid.uuid4().hex
+
+    def published(self) -> dict:
+        key = json.loads(RSAAlgorithm.to_jwk(self._key.public_key()))
+        return {"keys": [{**key, "kid": self._id, "alg": "RS256", "use": "sig"}]}
+
+    def token(self, pod: dict, **changes) -> str:
+        """Return the token of a pod; ``changes`` replace claims, and None removes one."""
+        metadata = pod["metadata"]
+        bound = {
+            "namespace": metadata["namespace"],
+            "pod": {"name": metadata["name"], "uid": metadata["uid"]},
+            "serviceaccount": {"name": "default", "uid": "1"},
+        }
+        claims = {
+            "aud": ["trunkline"],
+            "exp": time.time() + 3600,
+            "iss": ISSUER,
+            "sub": f"system:serviceaccount:{metadata['namespace']}:default",
+            "kubernetes.io": bound,
+            **changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(claims, self._key, "RS256", {"kid": self._id})
+
+
 class FakeApi:
     real = False
 
@@ -43,6 +86,8 @@ class FakeApi:
         self.faults: list[Fault] = []  # what the next calls that change something meet, one each
         self.away = False
         self.tokens: set[str] = set()  # who is let in; empty for everybody
+        self.user = "system:serviceaccount:work:trunkline"  # who the caller is
+        self.keys = SigningKeys()
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.RLock()
         self._objects: dict[tuple[str, str, str], dict] = {}  # (resource, namespace, name)
@@ -221,12 +266,21 @@ class FakeApi:
     # HTTP
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path in PUBLISHED:
+            if self.away:
+                request.transport.close()
+                return web.Response()
+            if ("get", request.path) in self.forbidden:
+                return _refused(Refused(403, "Forbidden", f'User "server" cannot get path "{request.path}"'))
+            return web.json_response(self.keys.published() if "jwks" in request.path else {"issuer": ISSUER})
         parts = request.path.strip("/").split("/")
         verb = {"GET": "get", "POST": "create", "DELETE": "delete", "PATCH": "patch", "PUT": "update"}[
             request.method
         ]
         body = await request.text()
         obj = json.loads(body) if body else {}
+        if parts[-1] == "selfsubjectreviews":
+            return web.json_response({**obj, "status": {"userInfo": {"username": self.user}}}, status=201)
         if parts[0] == "apis":
             attributes = obj["spec"]["resourceAttributes"]
             allowed = (attributes["verb"], attributes["resource"]) not in self.forbidden

@@ -10,7 +10,7 @@ from lightkube import KubeConfig
 
 from trunkline.drivers.fleets.kubernetes.client import Connection
 from trunkline.drivers.fleets.kubernetes.fleet import KubernetesFleet
-from trunkline.drivers.fleets.kubernetes.pods import PodSettings
+from trunkline.drivers.fleets.kubernetes.pods import PodSettings, WorkerConfig
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerSpec
 
@@ -19,9 +19,19 @@ def connect(api, user: str = "server", namespace: str = "") -> Connection:
     return Connection(namespace, KubeConfig.from_dict(api.kubeconfig(user)).get())
 
 
-def make_fleet(api, user: str = "server", cluster: str = "c1", namespace: str = "work") -> KubernetesFleet:
+def make_fleet(
+    api,
+    user: str = "server",
+    cluster: str = "c1",
+    namespace: str = "work",
+    config: WorkerConfig | None = None,
+) -> KubernetesFleet:
     settings = PodSettings(
-        cluster=cluster, namespace=namespace, server="trunkline:30650", worker_image="trunkline/worker:1"
+        cluster=cluster,
+        namespace=namespace,
+        server="trunkline:30650",
+        worker_image="trunkline/worker:1",
+        config=config or WorkerConfig(),
     )
     return KubernetesFleet(connect(api, user, namespace), settings)
 

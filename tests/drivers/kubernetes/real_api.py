@@ -98,6 +98,7 @@ class RealApi:
                 "resources": ["secrets"],
                 "verbs": ["create", "delete", "get", "list", "update"],
             },
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
         ]
         self.call("POST", f"{rights}/namespaces/work/roles", {"metadata": {"name": "server"}, "rules": rules})
         nodes = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}]
@@ -106,9 +107,15 @@ class RealApi:
         for path, kind, role in (
             ("namespaces/work/rolebindings", "Role", "server"),
             ("clusterrolebindings", "ClusterRole", "nodes"),
+            # Bound to all service accounts, but this server has none.
+            ("clusterrolebindings", "ClusterRole", "system:service-account-issuer-discovery"),
         ):
             reference = {"kind": kind, "name": role, "apiGroup": "rbac.authorization.k8s.io"}
-            binding = {"metadata": {"name": role}, "roleRef": reference, "subjects": [subject]}
+            binding = {
+                "metadata": {"name": role.rpartition(":")[2]},
+                "roleRef": reference,
+                "subjects": [subject],
+            }
             self.call("POST", f"{rights}/{path}", binding)
 
     def _spawn(self, name: str, *arguments: object) -> None:
@@ -183,6 +190,10 @@ class RealApi:
                 f"/api/v1{where}/{resource}/{made['metadata']['name']}/status",
                 {"status": obj["status"]},
             )
+
+    def remove(self, resource: str, namespace: str, name: str) -> None:
+        where = f"/namespaces/{namespace}" if namespace else ""
+        self.call("DELETE", f"/api/v1{where}/{resource}/{name}")
 
     def add_event(self, pod: str, reason: str, message: str, at: str, component: str = "") -> None:
         self.add("events", "work", event_about(pod, reason, message, at, component))

@@ -84,7 +84,7 @@ def test_informers_that_fail_are_started_again(api, fleet, caplog):
     place(api, spec)
 
     wait_until(lambda: sighting(fleet, spec).phase is WorkerPhase.RUNNING)
-    assert [each for each in caplog.records if getattr(each, "action", "") == "restart"]
+    assert [each for each in caplog.records if getattr(each, "action", "") == "service_restarted"]
 
 
 @pytest.mark.parametrize("first", ["list", "watch"])

@@ -48,7 +48,7 @@ def test_the_worker_is_told_what_it_must_know_and_the_command_is_not():
     assert told == {
         "TRUNKLINE_SERVER": "trunkline:30650",
         "TRUNKLINE_WORKER_ID": spec.worker_id,
-        "TRUNKLINE_WORKER_TOKEN": "secret",
+        "TRUNKLINE_WORKER_TOKEN_FILE": "/var/run/secrets/trunkline.dev/worker/token",
         "TRUNKLINE_SCRATCH": "/pfs/.trunkline",
         "TRUNKLINE_LAUNCHER": "/launcher/run.sock",
         "TRUNKLINE_MEMORY": str(256 << 20),
@@ -145,7 +145,7 @@ def test_secrets_become_variables_and_files():
     assert volumes == {"certs": "certs", "secret-1": "pfs", "secret-2": "dots.in.name"}
     mounted = {each["mountPath"]: each["name"] for each in user["volumeMounts"] if each.get("readOnly")}
     assert mounted == {"/certs": "certs", "/again": "certs", "/taken-name": "secret-1", "/dots": "secret-2"}
-    assert len(container(pod, "worker")["volumeMounts"]) == 3
+    assert len(container(pod, "worker")["volumeMounts"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -185,11 +185,11 @@ def test_patches_for_pachyderm_reach_the_users_container():
     [
         ({"pod_patch": '[{"op": "remove", "path": "/containers/1"}]'}, 'removes the container "worker"'),
         ({"pod_patch": '[{"op": "replace", "path": "/spec", "value": 3}]'}, "spec or metadata"),
-        ({"pod_patch": '[{"op": "add", "path": "/metadata/labels", "value": 3}]'}, "labels no object"),
+        ({"pod_patch": '[{"op": "add", "path": "/metadata/labels", "value": 3}]'}, "labels something else"),
         ({"pod_spec": '{"initContainers": null}'}, 'removes the container "launcher"'),
         ({"pod_spec": '{"restartPolicy": "Always"}'}, "sets restartPolicy"),
-        ({"pod_spec": "[]"}, "pod_spec is no object"),
-        ({"pod_patch": "{}"}, "pod_patch is no list"),
+        ({"pod_spec": "[]"}, "pod_spec is not an object"),
+        ({"pod_patch": "{}"}, "pod_patch is not a list"),
         ({"pod_patch": "[1]"}, r"pod_patch\[0\] is no object"),
         ({"pod_spec": "{"}, "pod_spec is not JSON"),
     ],
@@ -210,13 +210,6 @@ def test_patches_do_not_hide_the_pod_from_its_fleet():
     assert metadata["name"] == pods.pod_name(spec)
     assert metadata["namespace"] == "work"
     assert metadata["labels"].items() >= {**pods.selector(SETTINGS), pods.WORKER: spec.worker_id}.items()
-
-
-def test_who_asks_for_an_account_gets_its_token():
-    assert render()["spec"]["automountServiceAccountToken"] is False
-    assert render(pod_spec='{"serviceAccountName": "mine"}')["spec"]["automountServiceAccountToken"] is True
-    for_all = pods.render(worker(), replace(SETTINGS, service_account="workers"))["spec"]
-    assert (for_all["serviceAccountName"], for_all["automountServiceAccountToken"]) == ("workers", False)
 
 
 names = st.text(st.sampled_from("abzAZ09-_"), min_size=1, max_size=60)

@@ -21,13 +21,15 @@ from lightkube.config.models import User
 from lightkube.core import decoders
 from lightkube.core.exceptions import ConfigError
 from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
+from lightkube.resources.authentication_v1 import SelfSubjectReview
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
-from lightkube.resources.core_v1 import Event, Node, Pod, Secret
+from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, Secret
 
 from trunkline import errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+    from concurrent.futures import Future
 
     from lightkube.config.kubeconfig import SingleConfig
 
@@ -156,7 +158,24 @@ class Connection:
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the connection's thread and wait for it."""
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        return self.submit(call).result()
+
+    def submit(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine in the connection's thread; returns at once."""
+        return asyncio.run_coroutine_threadsafe(call, self._loop)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON object at a path that belongs to no resource; lightkube has no call for these.
+
+        Raises:
+            Exception: one of ``FAILURES``.
+        """
+        response = await self.client._client._client.get(path)
+        response.raise_for_status()
+        answer = msgspec.json.decode(response.content)
+        if not isinstance(answer, dict):
+            raise msgspec.DecodeError(f"{path} is not a JSON object")
+        return answer
 
     def soon(self, function: Callable[[], object]) -> None:
         """Have a function called in the connection's thread; after the end nothing is."""
@@ -227,10 +246,11 @@ _warmed = threading.Lock()
 def _warm() -> None:
     """Decode each type once, alone."""
     with _warmed:
-        for kind in (Pod, Event, Node, Secret):
+        for kind in (Pod, Event, Node, Secret, ConfigMap):
             decoders.decode_object(b'{"metadata":{"name":"x"},"involvedObject":{}}', kind)
             decoders.decode_list(b'{"items":[],"metadata":{}}', kind)
         decoders.decode_object(b'{"spec":{}}', SelfSubjectAccessReview)
+        decoders.decode_object(b"{}", SelfSubjectReview)
         Pod.from_dict({"metadata": {"name": "x"}}).to_dict()
         decoders.decode_watch_event(b'{"type":"BOOKMARK","object":{}}')
         decoders.decode_status(b'{"code":410}')

@@ -9,13 +9,14 @@ those that exist.
 
 A worker costs three calls: create (marked as busy), unmark after some idle time, delete.
 
-The long-lived tasks (three informers and the timer) are restarted with back-off when they fail. An unexpected
+The long-lived tasks (three informers and the timer) are services of the supervisor. An unexpected
 error about one worker is logged, becomes the worker's reason, and its call is tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -24,17 +25,20 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lightkube.resources.core_v1 import Event, Node, Pod
+from lightkube.resources.authentication_v1 import SelfSubjectReview
+from lightkube.resources.core_v1 import Event, Node, Pod, Secret
 from lightkube.types import PatchType
 
 from trunkline.drivers.fleets.kubernetes import client as kube
-from trunkline.drivers.fleets.kubernetes import pod_refusals, pod_status, pods
+from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_status, pods
 from trunkline.drivers.fleets.kubernetes.informer import Informer
 from trunkline.drivers.fleets.kubernetes.informer_cache import Known
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
+from trunkline.drivers.fleets.kubernetes.secrets import is_ours
 from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
-from trunkline.errors import FailedPrecondition, Unavailable
+from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
+from trunkline.supervision import ServiceLost, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -64,12 +68,15 @@ class KubernetesFleet:
     #: Pods have all that a spec may say.
     unsupported: Mapping[str, Unsupported] = MappingProxyType({})
 
-    def __init__(self, connection: kube.Connection, settings: PodSettings) -> None:
+    def __init__(
+        self, connection: kube.Connection, settings: PodSettings, supervisor: Supervisor | None = None
+    ) -> None:
         """List the existing workers and start to follow them.
 
         Args:
             connection: the connection to the API server; it is closed with the fleet.
             settings: what all worker pods have in common.
+            supervisor: restarts the informers and the timer; one of its own when None.
 
         Raises:
             FailedPrecondition: the namespace or a permission is missing, or the credentials are not accepted.
@@ -77,6 +84,7 @@ class KubernetesFleet:
         """
         self.connection = connection
         self._settings = settings
+        self._supervisor = supervisor or Supervisor()
         self._known = known = Known(self._wake)
         self._dirty: set[str] = set()  # guarded by the lock of what is known
         self._closed = False
@@ -115,22 +123,71 @@ class KubernetesFleet:
             connection.close()
             raise
 
+    @property
+    def cache(self) -> Known:
+        """The last known state of the cluster."""
+        return self._known
+
     # the port
 
     def start(self, spec: WorkerSpec) -> None:
         """Ask for a worker; see ``ports.Fleet``."""
         by_hand = bool(spec.wanted.pod_spec or spec.wanted.pod_patch)
-        wanted = as_pod(pods.render(spec, self._settings), strictly=by_hand)
+        rendered = pods.render(spec, self._settings)
+        wanted = as_pod(rendered, strictly=by_hand)
         with self._known.lock:
             if self._closed:
                 raise Unavailable("the server is shutting down and starts no workers; start it again")
             new = self._known.want(spec.worker_id, pods.pod_name(spec), wanted)
+            if new:
+                self._known.workers[spec.worker_id].secrets = self._foreign_secrets(spec, rendered)
         if new:
             self._wake(spec.worker_id)
 
     def check(self, spec: WorkerSpec) -> None:
-        """Refuse a worker that no pod can be; see ``ports.Fleet``."""
-        as_pod(pods.render(spec, self._settings))
+        """Refuse a worker that no pod can be or whose pod names what it must not; see ``ports.Fleet``. Blocks."""
+        rendered = pods.render(spec, self._settings)
+        as_pod(rendered)
+        if foreign := self._foreign_secrets(spec, rendered):
+            try:
+                self.connection.run(self._check_secrets(foreign))
+            except kube.FAILURES as error:
+                raise kube.translated(
+                    error, self.connection.server, self._settings.namespace, "get", "secrets"
+                ) from error
+
+    def _foreign_secrets(self, spec: WorkerSpec, rendered: dict[str, Any]) -> set[str]:
+        """Return the secrets of a pod that neither the administrator nor ``transform.secrets`` names.
+
+        ``create pipeline`` has checked those of ``transform.secrets``.
+        """
+        config = self._settings.config
+        transform = spec.wanted.transform
+        return (
+            pod_policy.secrets_of(rendered)
+            - {each.name for each in (transform.secrets if transform is not None else ())}
+            - {*config.policy.secrets, *pod_policy.secrets_of({"spec": config.defaults.get("spec", {})})}
+        )
+
+    async def _check_secrets(self, names: set[str]) -> None:
+        """Check that secrets were made through Trunkline; one that does not exist gives nothing away.
+
+        Raises:
+            InvalidArgument: one of them belongs to somebody else.
+            Exception: one of ``client.FAILURES``.
+        """
+        for name in sorted(names):
+            try:
+                secret = await self.connection.client.get(Secret, name)
+            except kube.FAILURES as error:
+                if kube.code(error) == 404:
+                    continue
+                raise
+            if not is_ours(secret):
+                raise InvalidArgument(
+                    f'the pipeline uses the secret "{name}", which was not made with "trunkline create secret"; use '
+                    "one that was, or have an administrator add it to workers.allowedSecrets"
+                )
 
     def stop(self, worker_id: str, grace: float) -> None:
         """Ask a worker to go; see ``ports.Fleet``. One that is gone already is forgotten."""
@@ -184,8 +241,9 @@ class KubernetesFleet:
                 f"{kube.rbac_rule(', '.join(missing), 'pods')}"
             )
         await self._check_namespace()
-        self._go(self._keep(self._pods.follow, "pods"), "pods")
-        self._go(self._keep(self._tick, "tick"), "tick")
+        await self._check_account()
+        self._go(self._keep(self._pods.follow, "kubernetes-pods"), "kubernetes-pods")
+        self._go(self._keep(self._tick, "kubernetes-timer"), "kubernetes-timer")
         for following, resource, kind, loss in (
             (self._events, "events", "Role", "say less about why workers wait"),
             (self._nodes, "nodes", "ClusterRole", "know little of the machines"),
@@ -201,7 +259,7 @@ class KubernetesFleet:
                     "the server may not list %s and will %s; add to its %s: %s", resource, loss, kind, rule
                 )
             else:
-                self._go(self._keep(following.follow, resource), resource)
+                self._go(self._keep(following.follow, f"kubernetes-{resource}"), resource)
 
     async def _check_namespace(self) -> None:
         """A list of a namespace that does not exist is empty; only a create tells."""
@@ -218,6 +276,27 @@ class KubernetesFleet:
             if kube.code(error) == 404:
                 raise self._at_start(error, "create") from error
 
+    async def _check_account(self) -> None:
+        """Check that no worker can have the server's own service account.
+
+        Raises:
+            FailedPrecondition: the workers' account, or one that pipelines may choose, is the server's.
+        """
+        try:
+            answer = await self.connection.client.create(SelfSubjectReview())
+        except kube.FAILURES as error:
+            log.warning("cannot find out the server's own service account: %s", kube.message(error))
+            return
+        user = (answer.status.userInfo.username if answer.status and answer.status.userInfo else "") or ""
+        namespace, _, name = user.removeprefix("system:serviceaccount:").partition(":")
+        config = self._settings.config
+        accounts = (config.service_account or "default", *config.policy.service_accounts)
+        if namespace == self._settings.namespace and name in accounts:
+            raise FailedPrecondition(
+                f'workers could have the service account "{name}", which is the server\'s own; give workers another '
+                "one (workers.serviceAccount) and remove it from workers.allowedServiceAccounts"
+            )
+
     def _at_start(self, error: Exception, verb: str) -> Exception:
         ours = kube.translated(error, self.connection.server, self._settings.namespace, verb, "pods")
         return (
@@ -230,19 +309,8 @@ class KubernetesFleet:
         task.add_done_callback(self._tasks.discard)
 
     async def _keep(self, service: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        """Run a long-lived task; start it again with back-off when it fails or ends."""
-        failures = 0
-        while True:
-            started = time.monotonic()
-            try:
-                await service()
-                log.error(
-                    "task %s ended unexpectedly; it is started again", name, extra={"action": "restart"}
-                )
-            except Exception:
-                log.exception("task %s failed; it is started again", name, extra={"action": "restart"})
-            failures = 1 if time.monotonic() - started > 10 * LAST_PAUSE else failures + 1
-            await asyncio.sleep(_pause_after(failures))
+        with contextlib.suppress(ServiceLost):  # the supervisor has reported it, and the server exits
+            await self._supervisor.keep(name, service)
 
     async def _finish(self, grace: float) -> None:
         acting = [task for task in self._tasks if task.get_name() == "act"]
@@ -295,6 +363,9 @@ class KubernetesFleet:
                     except kube.FAILURES as error:
                         failures += 1
                         pause = self._failed(worker, action, error, failures)
+                    except InvalidArgument as error:
+                        pause = UNSATISFIABLE_PAUSE
+                        self._explain(worker, pod_status.WaitReason(error.message, unsatisfiable=True))
                     except Exception as error:  # a fault of ours
                         log.exception(
                             "cannot %s the pod of worker %s; it will be tried again",
@@ -345,6 +416,7 @@ class KubernetesFleet:
         wanted = worker.wanted
         if wanted is None:
             return
+        await self._check_secrets(worker.secrets)
         worker.attempted = True
         try:
             await self.connection.client.create(wanted)

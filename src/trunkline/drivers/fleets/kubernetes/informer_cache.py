@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.drivers.fleets.kubernetes import machines, pod_status, pods
 from trunkline.drivers.fleets.kubernetes.workers import DELETED, Worker, is_marked, is_newer, labels_of
@@ -27,6 +27,13 @@ log = logging.getLogger("trunkline.kubernetes")
 #: Ids of stopped workers, so that a create which was answered late leaves no pod, and of workers that vanished
 #: and were not acknowledged; beyond, the oldest are forgotten.
 STOPPED_KEPT, GONE_KEPT = 20_000, 1000
+
+
+class PodReference(NamedTuple):
+    """Identifies a pod. The id is empty until the API server has reported the pod."""
+
+    name: str
+    uid: str
 
 
 class Known:
@@ -99,6 +106,15 @@ class Known:
         """Return every worker as it was seen last."""
         with self.lock:
             return [*(worker.sighting for worker in self.workers.values()), *self._gone.values()]
+
+    def pod_of(self, worker_id: str) -> PodReference | None:
+        """Return the pod of a worker; None when it is not known, or not any more."""
+        with self.lock:
+            worker = self.workers.get(worker_id)
+            if worker is None:
+                return None
+            metadata = worker.pod.metadata if worker.pod is not None else None
+            return PodReference(worker.name, (metadata.uid if metadata is not None else "") or "")
 
     def machines(self) -> Sequence[Machine]:
         """Return the machines that workers are on or are promised, by name."""

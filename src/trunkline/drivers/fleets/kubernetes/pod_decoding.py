@@ -1,4 +1,4 @@
-"""Rendered pods as values of the library, which finds what no pod has. Pure."""
+"""Decodes rendered pods into lightkube's type and finds fields that no pod has. Pure."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def as_pod(rendered: dict[str, Any], *, strictly: bool = True) -> Pod:
-    """Return a rendered pod as the library's value.
+def as_pod(rendered: dict[str, Any], *, strictly: bool = True, source: str = "pod_spec or pod_patch") -> Pod:
+    """Return a rendered pod as lightkube's type.
 
     Args:
         rendered: the pod as JSON.
         strictly: whether to look for fields that no pod has, which the library drops.
+        source: where the fields come from, for error messages.
 
     Raises:
-        InvalidArgument: something in it is not as pods are.
+        InvalidArgument: a field has the wrong type, or no pod has it.
     """
     try:
         pod = Pod.from_dict(rendered)
     except msgspec.ValidationError as error:
         raise InvalidArgument(
-            f"pod_spec or pod_patch makes a pod that Kubernetes does not know: {error}; correct it"
+            f"{source} makes a pod that Kubernetes does not know: {error}; correct it"
         ) from error
     if strictly and (unknown := _unknown(rendered, pod.to_dict(), "")):
-        raise InvalidArgument(
-            f'pod_spec or pod_patch sets "{unknown}", which no pod has; correct its name or remove it'
-        )
+        raise InvalidArgument(f'{source} sets "{unknown}", which no pod has; correct its name or remove it')
     assert isinstance(pod, Pod)
     return pod
 

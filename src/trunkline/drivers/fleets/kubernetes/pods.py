@@ -1,11 +1,15 @@
-"""The pod of a worker, rendered from its ``WorkerSpec``. Pure: the same worker always gives the same pod.
+"""Renders the pod of a worker from its ``WorkerSpec``. Pure: the same worker always gives the same pod.
 
 Three containers share two empty volumes. ``launcher`` copies a static binary and ends; ``user`` is the
-pipeline's image with that binary as its command; ``worker`` claims datums and has them run by the launcher.
+pipeline's image with that binary as its command; ``worker`` claims datums and has the launcher run them.
 ``user`` is the first container, as in Pachyderm's pods, so that a ``pod_patch`` written for those means the
 same here. The pod passes Pod Security "restricted" unless the spec asks for more. docs/design/pods.md shows it.
 
-Nothing here asks whether a secret, a node or an image exists: the cluster says so, and ``reasons`` reads it.
+The layers, each over the one before: the fields here, the installation's pod defaults, the fields of the
+pipeline's spec, its ``pod_spec``, its ``pod_patch``. The result is checked by ``pod_policy``.
+
+Nothing here checks whether a secret, a node or an image exists: the cluster reports it, and ``pod_status`` and
+``pod_refusals`` explain it.
 """
 
 from __future__ import annotations
@@ -13,14 +17,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trunkline.drivers.fleets.kubernetes import pod_patches
+from trunkline.drivers.fleets.kubernetes import pod_patches, pod_policy
+from trunkline.drivers.fleets.kubernetes.pod_policy import PodPolicy
+from trunkline.drivers.fleets.kubernetes.pod_resources import sidecar_resources, user_resources
 from trunkline.errors import InvalidArgument
 from trunkline.model.pod_rules import check_operation
-from trunkline.model.quantities import parse_bytes
-from trunkline.model.spec import ResourceSpec, Transform
+from trunkline.model.spec import Transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,14 +43,12 @@ BUSY = {
     "karpenter.sh/do-not-disrupt": "true",
 }
 IDLE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true", "karpenter.sh/do-not-disrupt": None}
+#: Audience of workers' tokens: the API server does not accept them, and Trunkline accepts no others.
+AUDIENCE = "trunkline"
+#: Life of a worker's token in seconds; the kubelet renews it at four fifths of it.
+TOKEN_SECONDS = 3600
 #: Seconds; Cluster Autoscaler does not wait longer for a pod that it drains.
 LONGEST_GRACE = 600
-#: CPUs that a command asks for when its spec asks for nothing: the smallest Fargate pod. (Pachyderm: 1 CPU and
-#: 1 GiB of disk.)
-DEFAULT_CPU = "250m"
-#: What Trunkline's own container asks for. Python with its buffers takes about 60 MB. No CPU, as in Pachyderm: a
-#: few hundredths more than the round number that a spec asks for would make Fargate give, and bill, twice that.
-SIDECAR_CPU, SIDECAR_MEMORY = "0", "128Mi"
 #: User and group of all containers unless ``transform.user`` says otherwise. Any but 0 will do.
 DEFAULT_UID = 1000
 _NAME_LENGTH = 63  # of a DNS label, which is also the pod's host name
@@ -65,7 +68,24 @@ _IMAGE = re.compile(
     re.ASCII,
 )
 _VOLUME_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-_OWN_VOLUMES = ("launcher", "pfs", "tmp")
+_OWN_VOLUMES = ("launcher", "pfs", "tmp", pod_policy.IDENTITY_VOLUME)
+_IDENTITY_FOLDER = "/var/run/secrets/trunkline.dev/worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerConfig:
+    """What an administrator sets for all workers of an installation."""
+
+    #: Part of a pod's ``metadata`` (labels, annotations) and ``spec``, merged below what pipelines set.
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    policy: PodPolicy = field(default_factory=PodPolicy)
+    #: The object whose removal removes all workers, as an ownerReference; None for none.
+    owner: Mapping[str, Any] | None = None
+
+    @property
+    def service_account(self) -> str:
+        """The service account of all workers; empty for the namespace's default."""
+        return str(self.defaults.get("spec", {}).get("serviceAccountName", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +99,8 @@ class PodSettings:
     server: str
     #: Image with the worker and the launcher.
     worker_image: str
-    #: Service account of workers; empty for the namespace's default.
-    service_account: str = ""
-    #: Names of the secrets that let nodes pull the worker image.
-    pull_secrets: tuple[str, ...] = ()
+    #: What an administrator sets for all workers.
+    config: WorkerConfig = field(default_factory=WorkerConfig)
 
 
 def pod_name(spec: WorkerSpec) -> str:
@@ -107,53 +125,87 @@ def render(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
     """Return the pod of a worker as JSON.
 
     Raises:
-        InvalidArgument: the spec asks for what no pod can have; the message says what and why.
+        InvalidArgument: the spec asks for what no pod can have, or for what its workers may not use.
     """
     wanted = spec.wanted
+    defaults = settings.config.defaults
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(spec, settings),
         "spec": _pod_spec(spec, settings),
     }
+    if defaults.get("spec"):
+        pod["spec"] = _with_defaults(pod["spec"], defaults["spec"], spec)
     if wanted.pod_spec:
         pod["spec"] = pod_patches.merge(pod["spec"], _json(wanted.pod_spec, "pod_spec", dict))
     if wanted.pod_patch:
         pod = _patched(pod, _json(wanted.pod_patch, "pod_patch", list))
-    if wanted.pod_spec or wanted.pod_patch:
-        _check_ours(pod)
-    account = pod["spec"].get("serviceAccountName", "")
-    asked = account not in ("", settings.service_account)
-    if asked and "automountServiceAccountToken" not in wanted.pod_spec + wanted.pod_patch:
-        # Who asks for an account of his own wants to use it.
-        pod["spec"]["automountServiceAccountToken"] = True
-    # What finds the pod again is not for patches to change.
-    ours = _metadata(spec, settings)
+    pod_policy.check(pod, settings.config.policy, settings.config.service_account)
+    pod["spec"].setdefault("automountServiceAccountToken", False)
+    # Patches do not change what the fleet finds the pod by.
     metadata = pod["metadata"]
-    metadata.update(name=ours["name"], namespace=ours["namespace"])
-    for field in ("labels", "annotations"):
-        metadata[field] = {**metadata.get(field, {}), **_own(field, spec, settings)}
+    metadata.update(name=pod_name(spec), namespace=settings.namespace)
+    for kind in ("labels", "annotations"):
+        metadata[kind] = {**metadata.get(kind, {}), **_own(kind, spec, settings)}
+    metadata.pop("ownerReferences", None)
+    if settings.config.owner is not None:
+        metadata["ownerReferences"] = [dict(settings.config.owner)]
     return pod
 
 
 def _metadata(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
     user = spec.wanted.metadata
+    defaults = settings.config.defaults.get("metadata", {})
     return {
         "name": pod_name(spec),
         "namespace": settings.namespace,
-        "labels": {**(user.labels if user else {}), **_own("labels", spec, settings)},
-        "annotations": {**(user.annotations if user else {}), **_own("annotations", spec, settings)},
+        **{
+            kind: {
+                **defaults.get(kind, {}),
+                **(getattr(user, kind) if user else {}),
+                **_own(kind, spec, settings),
+            }
+            for kind in ("labels", "annotations")
+        },
     }
 
 
-def _own(field: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
-    """Return the labels or annotations that nobody may override: ours, and those Pachyderm's users look for."""
+def _with_defaults(rendered: dict[str, Any], defaults: Mapping[str, Any], spec: WorkerSpec) -> dict[str, Any]:
+    """Return a rendered pod spec with the installation's defaults below what the pipeline sets."""
+    wanted, transform = spec.wanted, spec.wanted.transform or Transform()
+    merged: dict[str, Any] = pod_patches.merge(rendered, defaults)
+    pipeline = _placement(wanted)
+    if tolerations := [*defaults.get("tolerations", ()), *pipeline.get("tolerations", ())]:
+        pipeline["tolerations"] = tolerations  # they add up: each lets pods onto more nodes
+    if transform.user:
+        pipeline["securityContext"] = _ids_of_pod(*_ids(transform.user))
+    own = {each["name"]: each for each in (*rendered["containers"], *rendered["initContainers"])}
+    pipeline["containers"] = [{"name": "user", "image": own["user"]["image"], "env": own["user"]["env"]}]
+    merged = pod_patches.merge(merged, pipeline)
+    for container in (*merged["containers"], *merged["initContainers"]):
+        if container["name"] in own:  # with the defaults already
+            container["resources"] = own[container["name"]]["resources"]
+    return merged
+
+
+def _default_resources(settings: PodSettings, container: str) -> Mapping[str, Any]:
+    spec = settings.config.defaults.get("spec", {})
+    for each in (*spec.get("containers", ()), *spec.get("initContainers", ())):
+        if each.get("name") == container:
+            resources: Mapping[str, Any] = each.get("resources") or {}
+            return resources
+    return {}
+
+
+def _own(kind: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
+    """Return the labels or annotations that nothing overrides: ours, and those that Pachyderm's users look for."""
     names = {
         "pipelineName": spec.pipeline,
         "pipelineProject": spec.project,
         "pipelineVersion": str(spec.version),
     }
-    if field == "annotations":
+    if kind == "annotations":
         return {**names, **BUSY}
     return {
         **selector(settings),
@@ -187,19 +239,17 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
         "terminationGracePeriodSeconds": max(1, min(LONGEST_GRACE, math.ceil(spec.grace))),
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsUser": uid,
-            "runAsGroup": gid,
-            "fsGroup": gid,
-            "runAsNonRoot": uid != 0,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": {**_ids_of_pod(uid, gid), "seccompProfile": {"type": "RuntimeDefault"}},
         "initContainers": [
             {
                 "name": "launcher",
                 "image": settings.worker_image,
                 "command": ["/trunkline/launcher", "install", "/launcher/launcher"],
-                "resources": _sidecar(wanted.sidecar_resource_requests, wanted.sidecar_resource_limits),
+                "resources": sidecar_resources(
+                    wanted.sidecar_resource_requests,
+                    wanted.sidecar_resource_limits,
+                    _default_resources(settings, "launcher"),
+                ),
                 "securityContext": own_user,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [{"name": "launcher", "mountPath": "/launcher"}],
@@ -221,7 +271,7 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                     for secret in transform.secrets
                     if secret.env_var
                 ],
-                "resources": _user_resources(spec),
+                "resources": user_resources(spec, _default_resources(settings, "user")),
                 "securityContext": _user_security(uid),
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [
@@ -235,13 +285,18 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                 "image": settings.worker_image,
                 "command": ["python3", "-P", "-m", "trunkline.worker"],
                 "env": _worker_environment(spec, settings),
-                "resources": _sidecar(wanted.sidecar_resource_requests, wanted.sidecar_resource_limits),
+                "resources": sidecar_resources(
+                    wanted.sidecar_resource_requests,
+                    wanted.sidecar_resource_limits,
+                    _default_resources(settings, "worker"),
+                ),
                 "securityContext": own_user,
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [
                     {"name": "launcher", "mountPath": "/launcher"},
                     {"name": "pfs", "mountPath": "/pfs"},
                     {"name": "tmp", "mountPath": "/tmp"},
+                    {"name": pod_policy.IDENTITY_VOLUME, "mountPath": _IDENTITY_FOLDER, "readOnly": True},
                 ],
             },
         ],
@@ -249,23 +304,35 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
             {"name": "launcher", "emptyDir": {}},
             {"name": "pfs", **pfs},
             {"name": "tmp", "emptyDir": {}},
+            {
+                "name": pod_policy.IDENTITY_VOLUME,
+                "projected": {
+                    "sources": [
+                        {
+                            "serviceAccountToken": {
+                                "audience": AUDIENCE,
+                                "expirationSeconds": TOKEN_SECONDS,
+                                "path": "token",
+                            }
+                        }
+                    ]
+                },
+            },
             *secret_volumes,
         ],
     }
     pod.update(_placement(wanted))
-    if settings.service_account:
-        pod["serviceAccountName"] = settings.service_account
-    if pull := dict.fromkeys((*settings.pull_secrets, *transform.image_pull_secrets)):
-        pod["imagePullSecrets"] = [{"name": name} for name in pull]
+    if transform.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys(transform.image_pull_secrets)]
     return pod
 
 
 def _worker_environment(spec: WorkerSpec, settings: PodSettings) -> list[dict[str, str]]:
-    """Return what the worker is told; ``worker/settings.py`` reads it."""
+    """Return the worker's settings; ``worker/settings.py`` reads them."""
     variables = {
         "TRUNKLINE_SERVER": settings.server,
         "TRUNKLINE_WORKER_ID": spec.worker_id,
-        "TRUNKLINE_WORKER_TOKEN": spec.token,
+        "TRUNKLINE_WORKER_TOKEN_FILE": f"{_IDENTITY_FOLDER}/token",
         "TRUNKLINE_SCRATCH": "/pfs/.trunkline",
         "TRUNKLINE_LAUNCHER": "/launcher/run.sock",
         "TRUNKLINE_MEMORY": str(spec.memory),
@@ -322,6 +389,10 @@ def _ids(user: str) -> tuple[int, int]:
     return uid, int(match[2]) if match[2] else uid
 
 
+def _ids_of_pod(uid: int, gid: int) -> dict[str, Any]:
+    return {"runAsUser": uid, "runAsGroup": gid, "fsGroup": gid, "runAsNonRoot": uid != 0}
+
+
 def _user_security(uid: int) -> dict[str, Any]:
     """Return what the command's container may do; as root it keeps what images for root count on."""
     if uid == 0:
@@ -342,62 +413,6 @@ def _own_security(uid: int) -> dict[str, Any]:
         "readOnlyRootFilesystem": True,
         "capabilities": capabilities,
     }
-
-
-# --- resources -----------------------------------------------------------------------------------------
-
-
-def _user_resources(spec: WorkerSpec) -> dict[str, Any]:
-    requests = spec.wanted.resource_requests or ResourceSpec()
-    limits = spec.wanted.resource_limits or ResourceSpec()
-    resources = _resources(requests, limits)
-    # Kubernetes takes the limit for a request that is not there.
-    asked, limited = resources.setdefault("requests", {}), resources.get("limits", {})
-    if "cpu" not in asked and "cpu" not in limited:
-        asked["cpu"] = DEFAULT_CPU
-    if "memory" not in asked and "memory" not in limited:
-        asked["memory"] = str(spec.memory)
-    return resources
-
-
-def _sidecar(requests: ResourceSpec | None, limits: ResourceSpec | None) -> dict[str, Any]:
-    """Return what our own container asks for; what the spec says replaces the defaults, as in Pachyderm."""
-    resources = _resources(requests or ResourceSpec(), limits)
-    if requests is None:
-        # Said, not left out: a namespace may have defaults for who says nothing.
-        resources["requests"] = {"cpu": SIDECAR_CPU, "memory": SIDECAR_MEMORY}
-    return resources
-
-
-def _resources(requests: ResourceSpec, limits: ResourceSpec | None) -> dict[str, Any]:
-    asked = _amounts(requests)
-    limited = _amounts(limits) if limits is not None else {}
-    for which in (requests, limits):
-        if which is not None and which.gpu is not None:
-            # Devices cannot be overcommitted: the request is the limit.
-            asked[which.gpu.type] = limited[which.gpu.type] = str(which.gpu.number)
-    resources = {}
-    if asked:
-        resources["requests"] = asked
-    if limited:
-        resources["limits"] = limited
-    return resources
-
-
-def _amounts(resources: ResourceSpec) -> dict[str, str]:
-    amounts = {}
-    if resources.cpu:
-        amounts["cpu"] = f"{max(1, math.ceil(round(resources.cpu * 1000, 6)))}m"
-    if resources.memory:
-        amounts["memory"] = _bytes(resources.memory)
-    if resources.disk:
-        amounts["ephemeral-storage"] = _bytes(resources.disk)
-    return amounts
-
-
-def _bytes(text: str) -> str:
-    """Return an amount as Kubernetes writes it; fractions of bytes are rounded up."""
-    return text if re.fullmatch(r"[0-9]+(?:[kMGTPE]|[KMGTPE]i)?", text) else str(parse_bytes(text, "amount"))
 
 
 # --- secrets -------------------------------------------------------------------------------------------
@@ -427,7 +442,7 @@ def _json(text: str, field: str, kind: type) -> Any:
         raise InvalidArgument(f"{field} is not JSON: {error}; write JSON, as a string") from error
     if not isinstance(value, kind):
         what = "an object, a part of a pod's spec" if kind is dict else "a list of JSON patch operations"
-        raise InvalidArgument(f"{field} is no {'object' if kind is dict else 'list'}; write {what}")
+        raise InvalidArgument(f"{field} is not {'an object' if kind is dict else 'a list'}; write {what}")
     return value
 
 
@@ -445,32 +460,3 @@ def _patched(pod: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
 def _rooted(path: str) -> str:
     # A pod's spec has no field of either name, so there is no doubt what is meant.
     return path if path.split("/")[1:2] in (["spec"], ["metadata"]) else f"/spec{path}"
-
-
-def _check_ours(pod: Mapping[str, Any]) -> None:
-    """Check that a patched pod can still be a worker."""
-    spec = pod.get("spec")
-    if not isinstance(spec, dict) or not isinstance(pod.get("metadata"), dict):
-        raise InvalidArgument("pod_patch replaces the pod's spec or metadata by something else; patch parts")
-    for field in ("labels", "annotations"):
-        if not isinstance(pod["metadata"].get(field, {}), dict):
-            raise InvalidArgument(f"pod_patch makes the pod's {field} no object; patch single {field}")
-    for field, needed in (("initContainers", ("launcher",)), ("containers", ("user", "worker"))):
-        containers = spec.get(field)
-        names = (
-            [each.get("name") for each in containers if isinstance(each, dict)]
-            if isinstance(containers, list)
-            else []
-        )
-        for name in needed:
-            if name not in names:
-                raise InvalidArgument(
-                    f'pod_spec or pod_patch removes the container "{name}", without which no datum runs; '
-                    f"change it by name, or add others to {field}"
-                )
-    if spec.get("restartPolicy") != "Never":
-        raise InvalidArgument(
-            "pod_spec or pod_patch sets restartPolicy, but a worker that ended is replaced by a new pod; "
-            "leave it out"
-        )
-    spec.setdefault("automountServiceAccountToken", False)

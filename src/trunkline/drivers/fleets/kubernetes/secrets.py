@@ -68,7 +68,7 @@ class KubernetesSecrets:
         else:
             return
         old = await client.get(Secret, name)
-        if not _is_ours(old):
+        if not is_ours(old):
             raise AlreadyExists(
                 f'secret "{name}" exists in namespace {self._connection.namespace} and was not made by '
                 "Trunkline; choose another name"
@@ -87,7 +87,7 @@ class KubernetesSecrets:
             if kube.code(error) == 404:
                 return None
             raise
-        return secret if _is_ours(secret) else None
+        return secret if is_ours(secret) else None
 
     async def _list(self) -> Sequence[tuple[str, str, float]]:
         found = self._connection.client.list(Secret, labels=dict(MADE_HERE))
@@ -111,7 +111,8 @@ class KubernetesSecrets:
             ) from error
 
 
-def _is_ours(secret: Secret) -> bool:
+def is_ours(secret: Secret) -> bool:
+    """Return whether a secret was made here."""
     labels = (secret.metadata.labels if secret.metadata else None) or {}
     return all(labels.get(label) == value for label, value in MADE_HERE.items())
 

@@ -51,6 +51,8 @@ class Worker:
     sighting: WorkerSighting
     #: As it was told last.
     pod: Pod | None = None
+    #: Secrets of its pod that must be checked before it is created.
+    secrets: set[str] = field(default_factory=set)
     #: A create was sent, and may have succeeded whatever the answer was.
     attempted: bool = False
     #: When a call last succeeded: a list begun later shows what it did.
