@@ -179,6 +179,17 @@ def rights(
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
             "subjects": [subject],
         },
+        {  # Service accounts have it; the server beside the cluster is a user.
+            "apiVersion": f"{rbac}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{name}-keys"},
+            "roleRef": {
+                "apiGroup": rbac,
+                "kind": "ClusterRole",
+                "name": "system:service-account-issuer-discovery",
+            },
+            "subjects": [subject],
+        },
     ]
 
 

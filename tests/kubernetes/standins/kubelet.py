@@ -202,10 +202,34 @@ class Kubelet:
         return {
             **{name: os.environ[name] for name in _INHERITED if name in os.environ},
             **told,
+            "TRUNKLINE_WORKER_TOKEN_FILE": str(self._project_token(pod)),
             "TRUNKLINE_SCRATCH": str(scratch),
             "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
             "TRUNKLINE_PARENT": str(os.getpid()),
         }
+
+    def _project_token(self, pod: Object) -> Path:
+        """Ask for the token of a pod's projected volume, as the kubelet does; it outlives every test."""
+        [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "identity"]
+        projection = volume["projected"]["sources"][0]["serviceAccountToken"]
+        metadata = pod["metadata"]
+        account = (
+            f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{pod['spec']['serviceAccountName']}"
+        )
+        request = {
+            "audiences": [projection["audience"]],
+            "expirationSeconds": projection["expirationSeconds"],
+            "boundObjectRef": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
+        }
+        answer = self._api.create(f"{account}/token", {"spec": request})
+        path = self._folder / f"{metadata['name']}.token"
+        path.write_text(answer["status"]["token"])
+        return path
 
     # --- down ----------------------------------------------------------------------------------------------------
 
