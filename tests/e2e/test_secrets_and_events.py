@@ -48,7 +48,7 @@ def test_what_happened_to_workers_and_what_they_print_is_told_as_by_kubernetes_a
     commit = put(client, pfs.Branch.from_uri("images@master"), {"/a": b"1"})
     client.pps.inspect_job(job=pps.Job(pipeline=pps.Pipeline(name="talk"), id=commit), wait=True)
 
-    events = [json.loads(one.message) for one in client.pps.get_kube_events()]
+    events = [json.loads(json.loads(one.message)["log"]) for one in client.pps.get_kube_events()]
     query = '{pipelineName="talk",container="user"} |= "good"'
     lines = [one.message for one in client.pps.query_loki(query=query)]
     others = list(client.pps.query_loki(query='{pipelineName="other"}'))
