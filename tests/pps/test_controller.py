@@ -8,6 +8,8 @@ import pytest
 from pps_world import Seen, pfs
 
 from trunkline import errors, failpoints
+from trunkline.model import names
+from trunkline.pps import job_queries, pipeline_queries
 from trunkline.pps.failures import FailureKind, after, kind_of
 
 if TYPE_CHECKING:
@@ -124,6 +126,25 @@ def test_a_retryable_error_in_a_step_is_tried_again(world: PpsWorld, step: str) 
 
     assert job.state == "SUCCESS"
     assert len(count) == 2
+
+
+def test_what_is_tried_again_shows_on_the_pipeline_its_job_and_its_decisions(world: PpsWorld) -> None:
+    world.repo("a")
+    world.pipeline("copies", pfs("a"))
+    world.until_ended("copies")
+    name = names.PipelineName("default", "copies")
+    _, action = raising(errors.Unavailable("the store does not answer"))
+    with failpoints.armed("controller.plan", action):  # type: ignore[arg-type]
+        world.put("a", {"/f": b"1"})
+        shown = world.until(
+            lambda: row if (row := world.pipeline_row("copies")).state == "CRASHING" else None,
+            "the pipeline to show it",
+        )
+        job_name = names.JobName(name, world.jobs("copies")[0].set_id)
+        job = world.versions.query(job_queries.job, job_name, details=False)
+        [decision, *_] = world.versions.query(pipeline_queries.decisions, name, 1)
+
+    assert shown.reason == job.reason == decision.sentence == "the store does not answer"
 
 
 def test_pauses_grow_to_a_limit_and_lasting_trouble_is_shown() -> None:

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.model.states import TERMINAL_JOB_STATES, JobState, PipelineState
+from trunkline.model.states import JobState, PipelineState
 from trunkline.pps.decide import (
     EndUnrunnable,
     JobView,
     LookAgainAt,
     Plan,
     Settle,
+    Step,
     TimeOut,
     next_step,
     pipeline_state,
@@ -77,32 +78,31 @@ def test_a_job_that_is_done_in_time_is_settled_even_if_looked_at_late() -> None:
     assert next_step(replace(RUNNING, timeout=60.0, handed_in=3), 1e9) == Settle(7)
 
 
-LIVE_STATES = sorted(set(JobState) - TERMINAL_JOB_STATES)
-VIEWS = st.builds(
-    JobView,
-    id=st.just(7),
-    state=st.sampled_from(LIVE_STATES),
-    inputs_finished=st.booleans(),
-    failed_inputs=st.sampled_from([(), ("default/a@1",)]),
-    handed_in=st.integers(0, 3),
-    todo_count=st.integers(0, 3),
-    started=st.none() | st.floats(0, 100),
-    timeout=st.none() | st.floats(1, 100),
-)
+#: What a job without a timeout and with good inputs does next, by its state and the datums that have a result.
+STEPS = [
+    (JobState.CREATED, 0, Plan(7)),
+    (JobState.STARTING, 0, Plan(7)),
+    (JobState.RUNNING, 0, None),
+    (JobState.RUNNING, 2, None),
+    (JobState.RUNNING, 3, Settle(7)),
+    (JobState.FINISHING, 3, Settle(7)),
+]
 
 
-@given(VIEWS, st.floats(0, 300))
-def test_no_live_job_is_left_without_a_step_unless_somebody_else_must_act(view: JobView, now: float) -> None:
-    step = next_step(view, now)
+@pytest.mark.parametrize(("state", "recorded", "expected"), STEPS)
+def test_a_live_job_with_good_inputs_is_left_alone_only_while_workers_run_its_datums(
+    state: JobState, recorded: int, expected: Step | None
+) -> None:
+    assert next_step(replace(RUNNING, state=state, handed_in=recorded), 1e9) == expected
 
-    workers_must_act = (
-        view.state in (JobState.RUNNING, JobState.EGRESSING) and view.handed_in < view.todo_count
-    )
-    if step is None:
-        assert not view.inputs_finished or workers_must_act
-    if isinstance(step, LookAgainAt):
-        assert step.at > now
-        assert workers_must_act
+
+@given(timeout=st.floats(1, 100), started=st.floats(0, 100), now=st.floats(0, 300))
+def test_a_job_that_waits_for_its_timeout_is_looked_at_later_and_never_at_once(
+    timeout: float, started: float, now: float
+) -> None:
+    step = next_step(replace(RUNNING, timeout=timeout, started=started), now)
+
+    assert isinstance(step, TimeOut) or (isinstance(step, LookAgainAt) and step.at > now)
 
 
 def test_failure_shows_over_everything_and_stopping_over_the_rest() -> None:

@@ -20,6 +20,7 @@ from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import claims, decide, failures, plan, settle
 from trunkline.pps.autoscaler import Autoscaler
 from trunkline.pps.jobs import end_job, wake, wake_job
+from trunkline.supervision import describe
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -150,14 +151,13 @@ class Controller:
             traceback = error if failure.kind is failures.FailureKind.BUG else None
             text = "a round of pipeline %s failed (%d in a row): %s; next try in %.0f s"
             log.error(text, pipeline, failure.count, failure.reason, failure.pause, exc_info=traceback)
-            if failure.shown and not pipeline.stopped and pipeline.state is not PipelineState.FAILURE:
-                shown = (PipelineState.CRASHING, failure.reason)
-                if (pipeline.state, pipeline.reason) != shown:
-                    await self._versions.write_soon(_set_pipeline_state, pipeline, *shown)
-        except errors.TrunklineError as unreadable:  # the database does not answer either
-            log.error(
-                "a round of pipeline %d failed: %s (%s)", pipeline_id, failure.reason, unreadable.message
-            )
+            live = not pipeline.stopped and pipeline.state is not PipelineState.FAILURE
+            is_shown = (pipeline.state, pipeline.reason) == (PipelineState.CRASHING, failure.reason)
+            if failure.shown and live and not is_shown:
+                await self._versions.write_soon(_show_failure, pipeline, failure.reason)
+        except Exception as unreadable:  # noqa: BLE001 - the database does not answer either, most likely
+            text = "a round of pipeline %d failed: %s; this cannot be shown on the pipeline: %s"
+            log.error(text, pipeline_id, failure.reason, describe(unreadable))
         return failure.pause
 
     async def _round(self, pipeline_id: int) -> tuple[float | None, bool]:
@@ -289,6 +289,14 @@ def _set_pipeline_state(
     ):
         pipelines.move(write.conn, row, state, reason)
         write.tx.wake("pipeline states")
+
+
+def _show_failure(write: WriteTransaction, before: PipelineRow, reason: str) -> None:
+    """Show why a pipeline's rounds fail: in its state, in the reason of its live job, and among its decisions."""
+    _set_pipeline_state(write, before, PipelineState.CRASHING, reason)
+    if pipelines.by_id(write.conn, before.id) is not None:
+        decision = pipelines.DecisionRow(write.now, before.target or 0, reason, {})
+        pipelines.add_decision(write.conn, before.id, decision)
 
 
 def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobState) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import commits, jobs, pipelines, repos
 from trunkline.meta.jobs import ClaimRow, JobRow
+from trunkline.model.states import JobState
 from trunkline.pfs import resolve
 from trunkline.pps.jobs import find
 from trunkline.pps.pipelines import find as find_pipeline
@@ -46,6 +47,13 @@ class JobInfo:
     def ended(self) -> bool:
         """Whether the job is in a terminal state."""
         return self.row.state in jobs.TERMINAL
+
+    @property
+    def reason(self) -> str:
+        """Why the job ended as it did; of one at work, what its pipeline waits for or fails at. Empty for nothing."""
+        if self.ended or self.row.state is JobState.CREATED:
+            return self.row.reason
+        return self.row.reason or self.pipeline.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,7 @@ def job_info(shown: JobInfo) -> pps_pb2.JobInfo:
         data_failed=job.failed,
         data_recovered=job.recovered,
         state=job_state(job.state),
-        reason=job.reason,
+        reason=shown.reason,
     )
     # With its branch, which other replies leave out and clients expect in this one.
     info.output_commit.branch.CopyFrom(convert.branch_message(shown.output_repo, shown.output_branch))
