@@ -1,13 +1,13 @@
-"""Cuts files into chunks where their content says so, and names the chunks.
+"""Content-defined chunking: cuts files at boundaries that their content determines, and names the chunks.
 
 FastCDC 2020 (Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
-Systems", IEEE TPDS 2020) as ``pyfastcdc`` does it. The parameters are part of the store's format: other
-ones would store everything anew. A cut depends only on the bytes since the last cut, which gives the two
-laws that the rest of the engine stands on: however the bytes arrive, the cuts are the same; and cutting may
-start again at any earlier cut.
+Systems", IEEE TPDS 2020) as implemented by ``pyfastcdc``. The parameters are part of the store's format: with
+others, everything would be stored again. A cut depends only on the bytes since the last cut. The rest of the
+engine relies on two consequences: the cuts are the same however the bytes arrive, and cutting can resume at
+any earlier cut.
 
-The store cuts what is sent to it whole; the command line cuts before it sends, to send only what the store
-lacks. Both must come to the same chunks, so both use this module, which knows neither of them.
+The store cuts files that it receives whole; the command line and workers cut before they send, to send only
+what the store lacks. All must get the same chunks, so all use this module, which knows none of them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from blake3 import blake3
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Bytes. A file shorter than the first is one chunk; chunks of about the average make a terabyte a million
-#: index rows; the last bounds what a reader must hold.
+#: Bytes. A file shorter than the minimum is one chunk; with chunks of the average size a terabyte has a million
+#: index rows; the maximum bounds what a reader must hold.
 MIN_BYTES = 512 << 10
 AVERAGE_BYTES = 1 << 20
 MAX_BYTES = 2 << 20
@@ -31,8 +31,8 @@ MAX_BYTES = 2 << 20
 #: A chunk in the chunk list of a file: its id and its bytes (docs/design/format.md, File trees).
 REF = struct.Struct("<32sI")
 
-#: Bytes gathered before they are scanned: what is left after the last sure cut is scanned twice, so the
-#: more the better; it is also what every open stream may hold.
+#: Bytes gathered before they are scanned: the rest after the last final cut is scanned twice, so a larger window
+#: costs less time; it is also the memory of each open stream.
 WINDOW_BYTES = 8 << 20
 
 if not pyfastcdc.FastCDC.__module__.startswith("pyfastcdc.cy"):
@@ -44,9 +44,9 @@ if not pyfastcdc.FastCDC.__module__.startswith("pyfastcdc.cy"):
 
 
 class Chunker:
-    """Cuts one file. Feed it bytes; it gives back chunks as they become sure, the rest at the end.
+    """Cuts one file. ``feed`` returns chunks as soon as they are final, ``finish`` the rest.
 
-    Chunks may be views of what was fed, which therefore must not change.
+    Chunks may be views of the bytes that were passed in, which therefore must not change.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Chunker:
         self._held = 0
 
     def feed(self, data: bytes | memoryview) -> list[bytes | memoryview]:
-        """Take the next bytes; return the chunks that nothing later can change."""
+        """Take the next bytes; return the chunks that later bytes cannot change."""
         self._parts.append(data)
         self._held += len(data)
         if self._held < WINDOW_BYTES:
@@ -63,7 +63,7 @@ class Chunker:
         return self._cut(sure_only=True)
 
     def finish(self) -> list[bytes | memoryview]:
-        """Return the remaining chunks; the chunker is then as new."""
+        """Return the remaining chunks and reset the chunker."""
         if self._held <= MIN_BYTES:
             window, self._parts, self._held = self._join(), [], 0
             return [window] if window else []
@@ -82,13 +82,13 @@ class Chunker:
 
 
 def chunk_names(read_into: Callable[[memoryview], int], window: bytearray) -> Iterator[tuple[bytes, int]]:
-    """Yield id and bytes of each chunk of a file, and keep none of its content.
+    """Yield id and size in bytes of each chunk of a file, without holding its content.
 
-    Reading, cutting and hashing let other threads run.
+    Reading, cutting and hashing release the interpreter lock.
 
     Args:
-        read_into: fills a buffer with the next bytes of the file and tells how many; 0 at its end.
-        window: room to work in, ``WINDOW_BYTES`` or so, overwritten.
+        read_into: fills a buffer with the next bytes of the file and returns how many; 0 at its end.
+        window: buffer of about ``WINDOW_BYTES``, overwritten.
     """
     cutter = _cutter()
     view = memoryview(window)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import resource
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage_world import MemoryIndex, World, noise
@@ -147,4 +150,23 @@ def test_readers_beyond_the_budget_do_not_read_ahead() -> None:
     assert store.budget.held_bytes <= 4 * MIB + 16 * 2 * MIB  # without a bound 16 MiB each
     for reading in readings:
         reading.close()
+    store.close()
+
+
+def test_memory_of_a_burst_of_uploads_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    store = ChunkStore(MemoryObjects(), MemoryIndex(), threads=2, memory_bytes=16 * MIB)
+    writers = [store.writer() for _ in range(8)]
+    before = resident()
+
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(lambda writer: writer.add_many([noise(MIB, n) for n in range(12)]), writers))
+    for writer in writers:
+        writer.abort()
+    del writers
+    gc.collect()
+
+    assert resident() - before < 48 * MIB
     store.close()

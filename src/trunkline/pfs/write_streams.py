@@ -1,9 +1,9 @@
 """One stream of changes to files: into an open commit, or as a commit of its own.
 
-The target is settled when the stream begins: an open commit gets a layer; a branch whose head is finished
+The target is decided when the stream begins: an open commit gets a layer; a branch whose head is finished
 (or that does not exist) gets a new commit, started and finished in one write when the stream ends, so that
 two such writers on one branch both succeed, one after the other. Bytes are durable before the database
-names them; a stream that breaks off leaves nothing but unreferenced packs.
+refers to them; a stream that breaks off leaves at most objects that nothing refers to.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Changes:
         self.delta.add(path, tag or DEFAULT_TAG, data)
 
     def delete(self, path: str, tag: str) -> None:
-        """Delete a file, or with a trailing ``/`` everything below a directory; what is not there is no error.
+        """Delete a file, or with a trailing ``/`` everything below a directory; a path that does not exist is ignored.
 
         Raises:
             InvalidArgument: the path is empty, which would mean everything.
@@ -63,7 +63,7 @@ class Changes:
 
         Raises:
             NotFound: the source is not there.
-            InvalidArgument: the target is no path for a file.
+            InvalidArgument: the target is not a valid path of a file.
         """
         entry = source.inspect(source_path)
         target = paths.clean(target)
@@ -81,7 +81,7 @@ class Changes:
                 self.delta.copy(path, tag, below.value, append=append)
 
     def put(self, path: str, tag: str, value: bytes, *, size: int, append: bool) -> None:
-        """Give a file the content that a chunk list names. Every chunk is stored or was given to ``writer``.
+        """Give a file the content that a chunk list names. Every chunk is stored, or was added to ``writer``.
 
         Args:
             path: valid.
@@ -97,7 +97,7 @@ class Changes:
         self.delta.bytes_in += size
 
     def abort(self) -> None:
-        """Drop everything; the store forgets what was uploaded."""
+        """Discard everything; packs that were uploaded are deleted."""
         self.writer.abort()
 
 
@@ -117,7 +117,7 @@ class CommitStream(Changes):
     """A stream into a commit."""
 
     def __init__(self, versions: VersionedStore, target: resolve.CommitName) -> None:
-        """Settle the target. Blocks.
+        """Decide the target. Blocks.
 
         Raises:
             CommitFinished: an explicit commit is finished.
@@ -142,13 +142,13 @@ class CommitStream(Changes):
                 )
             return row
         names.check_branch(branch_name)
-        found = branches.find(conn, owner.id, branch_name)
-        if found is not None and found.head_id is not None:
-            head = commits.by_id(conn, found.head_id)
+        branch = branches.find(conn, owner.id, branch_name)
+        if branch is not None and branch.head_id is not None:
+            head = commits.by_id(conn, branch.head_id)
             if head.finished is None and head.origin == "USER":
                 return head
-        if found is not None:
-            commit_ops.refuse_output_branch(conn, found)
+        if branch is not None:
+            commit_ops.refuse_output_branch(conn, branch)
         self._branch = BranchName(name.repo, branch_name)
         return None
 
@@ -173,7 +173,7 @@ class CommitStream(Changes):
             if now is None or now.finished is not None:
                 raise errors.CommitFinished(
                     f"commit {self._target.repo}@{row.set_id} has already finished: it was finished or removed while"
-                    " this stream was writing, and nothing of the stream was kept; write to a new commit"
+                    " this stream was writing, and the stream was discarded; write to a new commit"
                 )
             chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
             commits.add_layers(write.conn, row.id, deltas)
@@ -196,14 +196,14 @@ class CommitStream(Changes):
 
     def _finished_head(self, conn: sa.Connection) -> CommitRow | None:
         owner = resolve.repo(conn, self._branch.repo)
-        found = branches.find(conn, owner.id, self._branch.name)
-        if found is None or found.head_id is None:
+        branch = branches.find(conn, owner.id, self._branch.name)
+        if branch is None or branch.head_id is None:
             return None
-        head = commits.by_id(conn, found.head_id)
+        head = commits.by_id(conn, branch.head_id)
         if head.finished is None:
             raise errors.FailedPrecondition(
                 f"commit {resolve.text(conn, head)} was started on {self._branch} while this stream was writing, and"
-                " nothing of the stream was kept; send it again to write into that commit"
+                " the stream was discarded; send it again to write into that commit"
             )
         return head
 

@@ -1,8 +1,8 @@
-"""Makes deltas a file tree, and says whether the tree may be a finished commit's.
+"""Applies deltas to a file tree, and reports what keeps the result from being a finished commit's tree.
 
-Deltas are read side by side in key order, so that applying many costs no more than applying one of all
-their rows. A delete sorts before everything it deletes; while its range lasts, the base's rows of that
-range join the stream and drop out of the result.
+Deltas are merged in key order, so that applying many costs no more than applying one with all their rows. A
+delete sorts before everything it deletes; within its range, the base's rows join the stream and are dropped
+from the result.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _collision(path: bytes) -> str:
 
 
 def _added(deltas: Trees, delta: TreeId) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Yield the rows that one delta makes of nothing: there is nothing to delete or to append to."""
+    """Yield the rows that one delta makes on an empty base: there is nothing to delete or to append to."""
     for keys, values in deltas.runs(delta):
         kinds = {value[0] for value in values}
         if kinds <= {APPEND[0], REPLACE[0]}:
@@ -144,7 +144,7 @@ def _changes(
     #: has one around the key.
     ranges: list[tuple[bytes, int]] = []
     while group := stream.next_group():
-        key, said = group
+        key, operations = group
         path, _, tag = key.rpartition(b"\0")
         while ranges and key >= ranges[-1][0]:
             ranges.pop()
@@ -153,9 +153,9 @@ def _changes(
             low, high = (path, path[:-1] + b"0") if path.endswith(b"/") else (path + b"\0", path + b"\1")
             if not ranges:
                 stream.join(_BASE, trees.scan(base, low, high))
-            ranges.append((high, max(deleter, said[-1][0])))
+            ranges.append((high, max(deleter, operations[-1][0])))
             continue
-        yield key, _parts(trees, base, key, [(n, v) for n, v in said if n >= deleter], deleter)
+        yield key, _parts(trees, base, key, [(n, v) for n, v in operations if n >= deleter], deleter)
 
 
 def _joined(
@@ -190,12 +190,12 @@ def _joined(
 
 
 def _parts(
-    trees: Trees, base: TreeId, key: bytes, said: list[tuple[int, bytes]], deleter: int
+    trees: Trees, base: TreeId, key: bytes, operations: list[tuple[int, bytes]], deleter: int
 ) -> list[bytes] | None:
     """Return the chunk lists that make up a row's new value, None when there is none any more."""
     removed = deleter != _BASE
     parts: list[bytes] | None = None
-    for number, value in said:
+    for number, value in operations:
         kind = value[:1]
         if number == _BASE:
             continue

@@ -1,8 +1,8 @@
-"""Cuts sorted rows into segments, where the keys say so, and stores them.
+"""Cuts sorted rows into segments at boundaries that the keys determine, and stores the segments.
 
-The cut rule makes a tree's segments a function of its rows: whoever wrote them, in whatever order and from
-whatever older tree, equal ranges of rows become equal segments, stored once and skipped by every comparison.
-The rule looks only at the rows since the segment's start, so cutting may begin again at any cut.
+The cut rule makes a tree's segments a function of its rows. Equal ranges of rows become equal segments, in
+whatever order and from whatever older tree they were written, so they are stored once and every comparison
+skips them. The rule depends only on the rows since the segment's start, so cutting can resume at any cut.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ class TreeBuilder:
 
     def _end(self, keys: list[bytes], values: list[bytes], sums: Callable[[], Sums] | None) -> None:
         data = encode_segment(keys, values)
-        known = sums() if sums else sum_rows(self._kind, keys, values)
-        segment = Segment(keys[0], keys[-1], self._writer.add(data), len(data), known)
+        totals = sums() if sums else sum_rows(self._kind, keys, values)
+        segment = Segment(keys[0], keys[-1], self._writer.add(data), len(data), totals)
         self.segments.append(segment)
         self._keep(segment, keys, values)
 

@@ -1,7 +1,7 @@
 """The chunk list of a file, as a file tree's row holds it: per chunk its id and its bytes.
 
-The list is a function of the file's content: whoever appends must cut again from the start of the last
-chunk, since that one may have ended only because the file did.
+The list is a function of the file's content. Appending cuts again from the start of the last chunk, which may
+have ended only because the file ended.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Records the changes that one writer makes to a file tree, and stores them as deltas.
 
-A writer never needs to know the tree it changes: it says add, delete and copy in any order, and the delta
-says what that amounts to (``docs/design/format.md``, Deltas). ``applying`` makes it a tree later, once.
+A writer does not read the tree it changes: it adds, deletes and copies in any order, and the delta holds the
+combined effect (``docs/design/format.md``, Deltas). ``apply_deltas`` turns it into a tree later, once.
 
-Small files wait in memory until there are enough for the chunk writer to take in one go; so do the pieces
-of files that are written by turns. The file written last, when it is long, stays open and is cut as its
-pieces come in. Rows are gathered in memory too, and every ``_SPILL_ROWS`` become a delta of their own, so
-a stream of any length needs bounded memory; deltas are applied in order.
+Small files wait in memory until there are enough for one call of the chunk writer, and so do pieces of files
+that are written in turns. The file written last stays open when it is long, and is cut as its pieces come in.
+Every ``_SPILL_ROWS`` rows become a delta of their own, and deltas are applied in order. So a stream of any
+length needs bounded memory: a few megabytes of content, one delta's rows, and the chunk lists in them, which
+are bounded by the chunks that a file may have.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class DeltaWriter:
             self._forget([key])
             self._rows[key] = DELETE_TAGGED
         else:
-            self._forget([row_key(path, known) for known in self._tags])
+            self._forget([row_key(path, earlier) for earlier in self._tags])
             self._rows[row_key(path, "")] = DELETE
 
     def copy(self, path: str, tag: str, value: bytes, *, append: bool) -> None:
@@ -137,7 +138,7 @@ class DeltaWriter:
         self._put(row_key(path, tag), value)
 
     def finish(self) -> list[TreeId]:
-        """Store what is left; return the deltas, to be applied in this order. None when nothing was said."""
+        """Store what is left; return the deltas, to be applied in this order. empty when there was no change."""
         self._flush()
         self._spill()
         return self._deltas
@@ -153,7 +154,7 @@ class DeltaWriter:
         self._rows[prefix + b"\0"] = DELETE
 
     def _forget(self, keys: list[bytes]) -> None:
-        """Drop what was said about files that are deleted now."""
+        """Drop earlier changes of files that are deleted now."""
         for key in keys:
             self._rows.pop(key, None)
             self._pending.pop(key, None)

@@ -56,7 +56,7 @@ class FileEntry(NamedTuple):
 
 
 def file_trees(store: ChunkSource) -> Trees:
-    """Return the file trees of a store. Make one and keep it: it holds the cache."""
+    """Return the file trees of a store. Create it once: it holds the cache."""
     return Trees(store, FILES)
 
 
@@ -201,24 +201,24 @@ def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None =
         offset: the first byte; beyond the end there is nothing.
         length: bytes at most; None for all that follow.
     """
-    wanted = []
+    ranges = []
     skip, left = offset, chunk_lists.size_of(value) if length is None else length
     for id, size in chunk_lists.chunks_of(value):
         if skip >= size:
             skip -= size
         elif left > 0:
             start, stop = skip, min(size, skip + left)
-            wanted.append((id, start, stop, size))
+            ranges.append((id, start, stop, size))
             skip, left = 0, left - (stop - start)
-    pieces = store.read_many(id for id, *_ in wanted)
-    for piece, (_, start, stop, size) in zip(pieces, wanted, strict=True):
+    pieces = store.read_many(id for id, *_ in ranges)
+    for piece, (_, start, stop, size) in zip(pieces, ranges, strict=True):
         yield piece if stop - start == size else piece[start:stop]
 
 
 def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the bytes of many files: position among ``values``, and the next piece of that file.
 
-    Files come one after the other; empty ones yield nothing. Much faster than one ``read`` each, because
+    Files follow each other; empty ones yield nothing. Much faster than one ``read`` each, because
     small files that were written together are got together.
     """
     owners: deque[int] = deque()

@@ -1,4 +1,4 @@
-"""A cache bounded by bytes that forgets what was used longest ago. For immutable values only."""
+"""A least-recently-used cache bounded by bytes. For immutable values only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ByteCache(Generic[K, V]):
     """A mapping that holds at most so many bytes. May be used from several threads.
 
     Args:
-        limit: bytes held at most; a value larger than a quarter of it is not kept at all, so that one
-            giant does not drive out everything else.
+        limit: bytes held at most; a value larger than a quarter of it is not cached, so that one large
+            value does not evict everything else.
     """
 
     def __init__(self, limit: int) -> None:
@@ -27,11 +27,11 @@ class ByteCache(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """Return the value, or None when it is not held."""
         with self._lock:
-            found = self._values.get(key)
-            if found is None:
+            entry = self._values.get(key)
+            if entry is None:
                 return None
             self._values.move_to_end(key)
-            return found[0]
+            return entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:
         """Hold a value of ``size`` bytes."""

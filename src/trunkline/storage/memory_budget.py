@@ -12,6 +12,7 @@ for writers.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import weakref
 from typing import Protocol
@@ -65,6 +66,8 @@ class MemoryBudget:
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._writers: weakref.WeakSet[Writer] = weakref.WeakSet()
         self._changed = threading.Condition()
+        #: Whether the limit was reached since unused memory was last returned to the operating system.
+        self._was_exhausted = False
 
     @property
     def held_bytes(self) -> int:
@@ -76,7 +79,21 @@ class MemoryBudget:
     @property
     def is_exhausted(self) -> bool:
         """Whether more than the limit is held."""
-        return self.held_bytes > self._limit
+        if self.held_bytes <= self._limit:
+            return False
+        self._was_exhausted = True
+        return True
+
+    def return_memory(self) -> None:
+        """Return unused memory to the operating system once transfers that reached the limit have ended.
+
+        The C library keeps what many threads have freed; after a burst of transfers that can be a gigabyte.
+        """
+        if self._was_exhausted and self.held_bytes <= self._limit // 8:
+            self._was_exhausted = False
+            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+            if trim is not None:
+                trim(0)
 
     def add_reader(self) -> Reader:
         """Return a reader whose bytes count from now on."""
@@ -103,6 +120,7 @@ class MemoryBudget:
                 held = sum(writer.held_bytes for writer in writers)
                 if held <= self._limit:
                     return
+                self._was_exhausted = True
                 # Bytes of packs that are being uploaded leave without further help.
                 staying = held - sum(writer.leaving_bytes for writer in writers)
                 if staying <= self._limit:

@@ -256,6 +256,7 @@ class ChunkWriter:
         """Count nothing of this writer any more."""
         self.held_bytes = self.leaving_bytes = 0
         self._budget.announce()
+        self._budget.return_memory()
 
     def _stays_inline(self, number: int, pack: _Pack) -> bool:
         """Return whether a pack is a write's only one and small enough for the index to keep."""

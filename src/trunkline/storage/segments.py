@@ -1,6 +1,6 @@
-"""Segments and manifests: the bytes of a tree, and the sums that are kept beside each segment.
+"""Segments and manifests: the bytes of a tree, and the sums stored beside each segment.
 
-Pure functions between rows and bytes as ``docs/design/format.md`` lays them down. Nothing here reads a
+Pure functions between rows and bytes as ``docs/design/format.md`` specifies them. Nothing here reads a
 chunk or decides where a segment ends.
 """
 
@@ -43,13 +43,13 @@ class TreeKind:
 
     #: The size that a row's value stands for; None when rows of this kind have none.
     size_of: Callable[[bytes], int] | None = None
-    #: Whether content sums are kept, so that ranges can be compared by their hash.
+    #: Whether content sums are stored, so that ranges can be compared by their hash.
     summed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What is known of a run of rows without reading it. Can be added and subtracted."""
+    """Aggregates of a range of rows, known without reading it. Can be added and subtracted."""
 
     rows: int = 0
     #: Sum of the rows' sizes.
@@ -80,7 +80,7 @@ class Segment:
 
 
 class Rows:
-    """The rows of a segment. Immutable; shared by everybody who reads it.
+    """The rows of a segment. Immutable; shared by all readers.
 
     Attributes:
         keys: sorted.
@@ -99,7 +99,7 @@ class Rows:
         """Sum up the rows from one position to another."""
         if start >= stop:
             return Sums()
-        # Who asks twice is likely to ask for a hundred directories: sum once, subtract often.
+        # A second request usually means a listing of many directories: sum once, subtract often.
         if not self._asked:
             self._asked = True
             return sum_rows(kind, self.keys[start:stop], self.values[start:stop])

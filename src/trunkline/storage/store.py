@@ -42,9 +42,9 @@ _STEP_CHUNKS = 256
 #: stops reading early has made the server hold little. Two steps are held at a time.
 _FIRST_STEP_BYTES = 1 << 20
 _STEP_BYTES = 8 << 20
-#: Bytes that all transfers of a store hold together (``MemoryBudget``): two packs for each of four uploads, or
-#: the read-ahead of thirty downloads.
-MEMORY_BYTES = 512 << 20
+#: Bytes that all transfers of a store hold together (``MemoryBudget``): what one upload at full speed needs (a
+#: pack that is filled, ``UPLOADS`` that are on their way, ``IN_FLIGHT``), or the read-ahead of sixteen downloads.
+MEMORY_BYTES = 256 << 20
 #: Damaged packs that are remembered; beyond that the oldest is forgotten and must be found again by a read.
 _DAMAGED_PACKS = 1 << 14
 
@@ -184,6 +184,7 @@ class ChunkStore:
                 yield from coming.popleft().chunks()
         finally:
             reader.held_bytes = 0
+            self.budget.return_memory()
 
     def _steps(self, ids: Iterator[ChunkId]) -> Iterator[_Step]:
         limit = _FIRST_STEP_BYTES

@@ -1,7 +1,7 @@
 """Finds the rows in which two trees differ, reading only segments that are not in both.
 
-A segment that both trees have holds the same rows, so what lies between two such segments in one tree
-lies between them in the other, too: the trees are compared gap by gap.
+A segment that both trees have holds the same rows, so the rows between two such segments in one tree lie
+between them in the other tree too: the trees are compared gap by gap.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Changes a tree by rewriting only the segments that changes touch.
 
-From the segment that a change falls into, rows are cut anew until a new cut meets an old one; from there
-the old segments hold as they are, up to the next change. Because cuts depend only on the rows since the
-last cut, the result is the very tree that building all rows would give.
+From the segment that a change falls into, rows are cut again until a new cut coincides with an old one; from
+there the old segments are reused up to the next change. Because cuts depend only on the rows since the last
+cut, the result is the tree that building all rows would give.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ Change = tuple[bytes, bytes | None]
 
 def merge(reader: SegmentReader, base: Manifest, changes: Iterable[Change], builder: TreeBuilder) -> None:
     """Feed ``builder`` with what ``base`` becomes by sorted changes."""
-    waiting = _Changes(changes)
+    pending = _Changes(changes)
     segments = base.segments
     number = 0
     while number < len(segments):
         if builder.at_cut:
-            if waiting.next_key is None:
+            if pending.next_key is None:
                 break
             # A key behind the last row belongs to the last segment, which no cut may have ended.
-            target = min(bisect_left(base.lasts, waiting.next_key, lo=number), len(segments) - 1)
+            target = min(bisect_left(base.lasts, pending.next_key, lo=number), len(segments) - 1)
             builder.reuse(segments[number:target])
             number = target
         segment = segments[number]
         rows = reader.rows_of(segment)
-        due = waiting.up_to(segment.last)
+        due = pending.up_to(segment.last)
         if due:
             keys, values, sums = _apply(reader.kind, rows, segment.sums, due)
             builder.extend(keys, values, sums)
         else:
-            builder.extend(rows.keys, rows.values, lambda known=segment.sums: known)  # type: ignore[misc]
+            builder.extend(rows.keys, rows.values, lambda sums=segment.sums: sums)  # type: ignore[misc]
         number += 1
     if number < len(segments):
         builder.reuse(segments[number:])
         return
-    while tail := waiting.take(_TAIL_CHANGES):
+    while tail := pending.take(_TAIL_CHANGES):
         added = [(key, value) for key, value in tail if value is not None]
         builder.extend([key for key, _ in added], [value for _, value in added])
 
@@ -63,24 +63,24 @@ def _apply(
     if len(changes) * _SPARSE > len(rows.keys):
         table: dict[bytes, bytes | None] = dict(zip(rows.keys, rows.values, strict=True))
         table.update(changes)
-        kept = sorted(row for row in table.items() if row[1] is not None)
-        return [key for key, _ in kept], [value for _, value in kept if value is not None], None
+        remaining = sorted(row for row in table.items() if row[1] is not None)
+        return [key for key, _ in remaining], [value for _, value in remaining if value is not None], None
     keys, values = rows.keys.copy(), rows.values.copy()
-    gone: list[tuple[bytes, bytes]] = []
-    come: list[tuple[bytes, bytes]] = []
+    removed: list[tuple[bytes, bytes]] = []
+    added: list[tuple[bytes, bytes]] = []
     at = 0
     for key, value in changes:
         at = bisect_left(keys, key, lo=at)
         if at < len(keys) and keys[at] == key:
-            gone.append((key, values[at]))
+            removed.append((key, values[at]))
             del keys[at], values[at]
         if value is not None:
             keys.insert(at, key)
             values.insert(at, value)
-            come.append((key, value))
+            added.append((key, value))
 
     def summed() -> Sums:
-        return sums - _sum_pairs(kind, gone) + _sum_pairs(kind, come)
+        return sums - _sum_pairs(kind, removed) + _sum_pairs(kind, added)
 
     return keys, values, summed
 

@@ -1,9 +1,9 @@
 """Trees: sorted rows under one content address. Building, changing, comparing, reading.
 
 A tree is a manifest of segments (``segments`` has the bytes, ``builder`` the rule where a segment ends).
-Since equal ranges are equal segments, every operation skips what it need not read: changing a row of a
-million reads and writes one segment and the manifest, comparing two trees reads only segments that are not
-in both, and what a range sums up to costs its two edge segments. Nothing here knows what rows mean.
+Equal ranges of rows are equal segments, so every operation skips what it does not need: changing one row of a
+million reads and writes one segment and the manifest, comparing two trees reads only segments that are not in
+both, and the sums of a range cost its two edge segments. Nothing here knows what rows mean.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Trees:
         store: where chunks are read; a ``ChunkSink`` to read what it has not sealed yet.
         kind: what the rows sum up to.
         format: where segments end; only tests give another than the frozen one.
-        cache_bytes: how many bytes of decoded segments and manifests to keep at hand.
+        cache_bytes: bytes of decoded segments and manifests that are cached.
     """
 
     def __init__(
@@ -162,19 +162,19 @@ class Trees:
             yield rows.keys, rows.values
 
     def rows(self, tree: TreeId, start: int, stop: int) -> list[tuple[bytes, bytes]]:
-        """Return the rows from one position to another; positions beyond the end hold nothing."""
+        """Return the rows from one position to another; positions beyond the end are ignored."""
         manifest = self.manifest(tree)
         stop = min(stop, manifest.starts[-1])
         if start >= stop:
             return []
         number = bisect_right(manifest.starts, start) - 1
-        found: list[tuple[bytes, bytes]] = []
+        rows_found: list[tuple[bytes, bytes]] = []
         while number < len(manifest.segments) and (before := manifest.starts[number]) < stop:
             rows = self.rows_of(manifest.segments[number])
             low, high = max(0, start - before), stop - before
-            found += zip(rows.keys[low:high], rows.values[low:high], strict=True)
+            rows_found += zip(rows.keys[low:high], rows.values[low:high], strict=True)
             number += 1
-        return found
+        return rows_found
 
     def summary(self, tree: TreeId, lo: bytes = b"", hi: bytes | None = None) -> Sums:
         """Sum up a range of rows; reads at most the two segments at its edges."""

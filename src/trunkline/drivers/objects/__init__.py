@@ -1,1 +1,1 @@
-"""Where objects are kept: one file per kind of place, all of them over ``wrapped``."""
+"""Object stores: one module per kind, all on top of ``obstore_base``."""

@@ -1,8 +1,7 @@
-"""What a bucket's refusals mean, and who can mend them how. Pure: errors in, errors out.
+"""Translates a bucket's errors and says how to fix their cause. Pure functions.
 
-``obstore`` keeps the answer of the store only as text: status and XML stand in the first lines of its
-messages. The codes are those of Amazon S3, which other servers took over. Google and Azure are told apart
-by status alone.
+``obstore`` returns the store's answer only as text: status and XML are in the first lines of its messages. The
+codes are those of Amazon S3, which other servers use too. For Google and Azure only the status is known.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ if TYPE_CHECKING:
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})([^:<\n]*)")
 _REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'")
-#: What the addresses have in common that are asked for credentials when the environment names none: those of
-#: the machine, in EC2, then Google's and Azure's.
+#: Parts of the addresses that credentials are requested from when the environment has none: the metadata
+#: services of EC2, then Google and Azure.
 _MACHINE = ("/latest/api/token", "/latest/meta-data/", "metadata.google.internal", "/metadata/identity")
-#: How ``obstore`` names the one request whose URL it hides: to STS, for the role of a service account.
+#: How ``obstore`` writes the one request whose URL it hides: to STS, for the role of a service account.
 _ASSUMING = "POST REDACTED"
 
-#: Codes that mean: the server is not whom it says it is.
+#: Codes of failed authentication.
 _IDENTITY = {
-    "InvalidAccessKeyId": "the access key is not known; correct AWS_ACCESS_KEY_ID",
+    "InvalidAccessKeyId": "the access key is unknown; correct AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret does not belong to the access key; correct AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "the session token has expired; give the server new credentials",
     "InvalidToken": "the session token is not valid; correct AWS_SESSION_TOKEN",
@@ -46,7 +45,7 @@ _CREDENTIALS = {
     "gs": "set GOOGLE_SERVICE_ACCOUNT, or run the server with a service account",
     "az": "set AZURE_STORAGE_ACCOUNT_KEY, or run the server with a managed identity",
 }
-#: What the server does, in the words of a policy.
+#: The rights that the server needs, as policies name them.
 _ACTIONS = {
     "s3": {
         "store": "s3:PutObject",
@@ -77,13 +76,13 @@ class Bucket:
 
     def lacks(self, verbs: Sequence[str]) -> str:
         """Say which rights are missing and how to grant them."""
-        known = _ACTIONS.get(self.scheme)
-        if known is None:
+        rights = _ACTIONS.get(self.scheme)
+        if rights is None:
             return (
                 f"the server may not {_joined(verbs)} objects in {self}; "
                 'give its identity the role "Storage Blob Data Contributor" on the container'
             )
-        actions = [known[verb] for verb in verbs if verb in known]
+        actions = [rights[verb] for verb in verbs if verb in rights]
         if self.scheme == "gs":
             return f"the server lacks {_joined(actions)} on {self}; grant it to its service account"
         grants = []
@@ -101,12 +100,12 @@ class Bucket:
 
 
 def translate(place: Bucket, verb: str, key: str, error: Exception) -> TrunklineError | None:
-    """Return what an error means; None when it means nothing particular to buckets."""
+    """Return the Trunkline error for an error; None when it is not specific to buckets."""
     text = str(error).partition("\n\nDebug source")[0]
     code, status = code_of(error), status_of(error)
     doing = f"cannot {verb} object {key!r} in {place}"
     if any(address in text for address in _MACHINE):
-        # May pass when the machine has a role and only did not say so just now; so it may be tried again.
+        # Retryable: a machine with a role may fail to answer for a moment.
         return Unavailable(
             f"{doing}: no credentials were found, neither in the environment nor from the machine;"
             f" {_CREDENTIALS[place.scheme]}"
@@ -120,10 +119,10 @@ def translate(place: Bucket, verb: str, key: str, error: Exception) -> Trunkline
     if code in _IDENTITY:
         return PermissionDenied(f"{doing}: {_IDENTITY[code]} ({code})")
     if code == "NoSuchBucket":
-        return FailedPrecondition(f"{doing}: there is no such bucket; make it or name another with --store")
+        return FailedPrecondition(f"{doing}: there is no such bucket; create it or name another with --store")
     if code in _WRONG_REGION or "without LOCATION" in text or (status == 301 and place.scheme == "s3"):
-        found = _REGION.search(text)
-        region = (found[1] or found[2]) if found else ""
+        match = _REGION.search(text)
+        region = (match[1] or match[2]) if match else ""
         return FailedPrecondition(
             f"{doing}: the bucket is in {f'region {region}' if region else 'another region'}; set AWS_REGION"
             f"{f'={region}' if region else ' to it'} for the server"
@@ -133,36 +132,38 @@ def translate(place: Bucket, verb: str, key: str, error: Exception) -> Trunkline
     ):
         return PermissionDenied(f"cannot {verb} object {key!r}: {place.lacks([verb])}")
     if status is not None and 400 <= status < 500 and status not in (404, 408, 429):
-        return FailedPrecondition(f"{doing}: the store refused ({brief(text)}); see what it says about that")
+        return FailedPrecondition(
+            f"{doing}: the store refused ({brief(text)}); see the store's documentation of this error"
+        )
     if status is not None or "error sending request" in text or "HTTP error" in text:
-        return Unavailable(f"{doing}: the store did not do it ({brief(text)}); try again")
+        return Unavailable(f"{doing}: the store failed ({brief(text)}); try again")
     return None
 
 
 def is_about_rights(error: BaseException | None) -> bool:
-    """Tell whether a refusal is one that a policy for the bucket can mend."""
+    """Return whether a policy of the bucket can grant what was refused."""
     return code_of(error) in ("", "AccessDenied", "AllAccessDisabled") and _ASSUMING not in str(error)
 
 
 def is_race(error: Exception) -> bool:
-    """Tell whether a put lost against another that is not sure to have been stored."""
+    """Return whether a put lost against a concurrent one that may not have been stored."""
     return code_of(error) in ("ConditionalRequestConflict", "OperationAborted")
 
 
 def code_of(error: BaseException | None) -> str:
     """Return the store's own name of an error; empty when it gave none."""
-    found = _CODE.search(str(error))
-    return (found[1] or found[2]) if found else ""
+    match = _CODE.search(str(error))
+    return (match[1] or match[2]) if match else ""
 
 
 def status_of(error: Exception) -> int | None:
     """Return the HTTP status of an answer; None when there was none."""
-    found = _STATUS.search(str(error))
-    return int(found[1]) if found else None
+    match = _STATUS.search(str(error))
+    return int(match[1]) if match else None
 
 
 def brief(text: str) -> str:
-    """Return what matters in an error of ``obstore``: status and code, or what broke."""
+    """Return the essential part of an error of ``obstore``: status and code, or what broke."""
     status, code = _STATUS.search(text), _CODE.search(text)
     if status:
         return f"{status[1]}{status[2]}".strip() + (f", {code[1] or code[2]}" if code else "")

@@ -1,11 +1,10 @@
 """Objects in a bucket of S3, Google Cloud Storage or Azure, or of a server that speaks S3.
 
-``obstore`` finds the credentials and repeats what may be repeated without a thought: reads, listings and
-deletes. Puts are repeated here. A put whose answer was lost has perhaps been stored, and then the second
-try finds the key taken, by itself: so after a try that may have gone through, the stored bytes are compared.
+``obstore`` finds the credentials and retries idempotent requests: reads, listings and deletes. Puts are retried
+here. If the answer to a put was lost, the object may have been stored, and the retry then finds its key taken; so
+after an attempt that may have succeeded, the stored bytes are compared.
 
-What a bucket refuses is said in the words of who can mend it (``refusals``). A bucket is durable when it
-acknowledges; nothing is flushed here.
+``bucket_errors`` translates what a bucket refuses. A bucket is durable when it acknowledges; nothing is flushed here.
 """
 
 from __future__ import annotations
@@ -42,16 +41,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.drivers.objects")
 
-#: Seconds during which a bucket that does not answer is asked again: what a deployment or a failover of the
-#: store takes, and as long as a worker waits for the server.
+#: Seconds during which requests to a bucket that does not answer are retried: the time of a deployment or a
+#: failover of the store, and as long as a worker waits for the server.
 PATIENCE = 60.0
-#: Seconds of patience at the start of the server, where somebody waits for the sentence.
+#: The same at the start of the server, where somebody waits for the error message.
 PATIENCE_AT_START = 10.0
 _FIRST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 2.0  # seconds
-#: Seconds for one try. A pack of 64 MiB takes as long at 4.5 Mbit/s; what is slower should not be a server's store.
+#: Seconds for one attempt. A pack of 64 MiB takes as long at 4.5 Mbit/s; a slower store is not supported.
 _TRY = 120.0
-#: Seconds without a byte after which a read is begun anew.
+#: Seconds without a byte after which a read is retried.
 _SILENCE = 20.0
 #: Seconds to make a connection.
 _CONNECT = 5.0
@@ -65,10 +64,10 @@ class BucketObjects(WrappedObjects):
     Args:
         url: ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``az://container/prefix``. Everything else
             (credentials, region, endpoint) comes from the cloud's usual environment variables.
-        patience: seconds during which a bucket that does not answer is asked again.
+        patience: seconds during which requests to a bucket that does not answer are retried.
 
     Raises:
-        InvalidArgument: the URL names no bucket, or a variable has a value that means nothing.
+        InvalidArgument: the URL names no bucket, or an environment variable is not valid.
     """
 
     def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
@@ -80,13 +79,13 @@ class BucketObjects(WrappedObjects):
         self._place = bucket_errors.Bucket(parts.scheme, parts.netloc, parts.path.strip("/"))
         self._patience = patience
         client: ClientConfig = {
-            "allow_http": _endpoint().startswith("http://"),  # whoever names such an address wants it
+            "allow_http": _endpoint().startswith("http://"),  # an explicit choice
             "connect_timeout": timedelta(seconds=_CONNECT),
             "timeout": timedelta(seconds=_TRY),
         }
         self._writes = self._build(client, {"max_retries": 0})
         again: RetryConfig = {
-            "max_retries": 100,  # the time decides
+            "max_retries": 100,  # bounded by time instead
             "retry_timeout": timedelta(seconds=patience),
             "backoff": {
                 "init_backoff": timedelta(seconds=_FIRST_PAUSE),
@@ -138,9 +137,9 @@ class BucketObjects(WrappedObjects):
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:
-        """Return a URL that lets whoever has it read or write one object for so long.
+        """Return a presigned URL; None when the server's credentials cannot sign.
 
-        It ends earlier when the server's own credentials do. None when these cannot sign.
+        Its validity ends earlier when the server's own credentials expire.
         """
         if not self._signs:
             return None
@@ -149,9 +148,9 @@ class BucketObjects(WrappedObjects):
         except (BaseError, OSError) as error:
             ours = self._ours("sign", key, error)
             if not ours.retryable:
-                self._signs = False  # asking a cloud in vain for each pack would cost more than it saves
+                self._signs = False  # a failing request per pack would cost more than it saves
                 log.warning(
-                    "URLs cannot be signed, workers' bytes go through the server: %s",
+                    "URLs cannot be signed; the bytes of workers go through the server: %s",
                     ours.message,
                     extra={"action": "cannot_sign"},
                 )
@@ -179,10 +178,10 @@ class BucketObjects(WrappedObjects):
                 if verb == "store":
                     self._check_replacing(key)
             except NotFound:
-                continue  # it could not be stored, which is said already
+                continue  # it could not be stored, which is reported already
             except PermissionDenied as error:
                 if not bucket_errors.is_about_rights(error.__cause__):
-                    raise  # who the server is, not what it may
+                    raise  # authentication failed, which no right can fix
                 lacking.append(verb)
         if lacking:
             raise PermissionDenied(self._place.lacks(lacking))
@@ -193,7 +192,7 @@ class BucketObjects(WrappedObjects):
         except AlreadyExists:
             return
         raise FailedPrecondition(
-            f"{self._place} replaces objects that exist, although told not to (If-None-Match); "
+            f"{self._place} replaces existing objects in spite of If-None-Match; "
             "use a store with conditional writes"
         )
 
