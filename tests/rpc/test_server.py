@@ -16,6 +16,7 @@ from pachyderm_sdk.errors import AuthServiceNotActivated
 
 from trunkline import errors
 from trunkline.model import limits
+from trunkline.model.caller import ANONYMOUS
 from trunkline.rpc import registry, server, status
 from trunkline.rpc.gen import pfs_pb2, pps_pb2, version_pb2
 
@@ -23,7 +24,7 @@ LIMIT = 10  # seconds to wait for a state before a test fails
 
 
 class Version:
-    async def GetVersion(self, _request, _context):
+    async def GetVersion(self, _request, _call):
         return version_pb2.Version(major=2, minor=12)
 
 
@@ -38,7 +39,7 @@ class Pfs:
         self.ended = asyncio.Event()
         self.uploads = asyncio.Queue()
 
-    async def InspectRepo(self, request, _context):
+    async def InspectRepo(self, request, _call):
         name = request.repo.name
         if name == "missing":
             raise errors.NotFound("repo default/missing not found")
@@ -50,29 +51,29 @@ class Pfs:
             raise errors.InvalidArgument("no such path: \udcff")
         return pfs_pb2.RepoInfo(repo=request.repo)
 
-    async def ListRepo(self, request, _context):
+    async def ListRepo(self, request, _call):
         for name in ("a", "b"):
             yield pfs_pb2.RepoInfo(repo=pfs_pb2.Repo(name=name))
         if request.type == "fails":
             raise errors.Unavailable("the store does not answer; try again")
 
-    async def SubscribeCommit(self, _request, _context):
+    async def SubscribeCommit(self, _request, _call):
         try:
             yield pfs_pb2.CommitInfo()
             await asyncio.Event().wait()
         finally:
             self.ended.set()
 
-    async def CreateFileSet(self, request, _context):
+    async def CreateFileSet(self, request, _call):
         async for message in request:
             self.received.append(message)
         return pfs_pb2.CreateFileSetResponse(file_set_id=str(len(self.received)))
 
-    async def ClearCommit(self, request, _context):
+    async def ClearCommit(self, request, _call):
         self.received.append(request)
         return empty_pb2.Empty()
 
-    async def ModifyFile(self, request, _context):
+    async def ModifyFile(self, request, _call):
         try:
             async for frame in request:
                 self.received.append(frame)
@@ -82,12 +83,12 @@ class Pfs:
             raise
         return empty_pb2.Empty()
 
-    async def GetFile(self, _request, _context):
+    async def GetFile(self, _request, _call):
         yield b"\x0a\x02hi"
 
 
 class Pps:
-    async def CreateDatum(self, request, _context):
+    async def CreateDatum(self, request, _call):
         async for message in request:
             yield pps_pb2.DatumInfo(image_id=str(message.start.number))
 
@@ -328,11 +329,37 @@ async def test_an_address_that_is_none_is_refused(listen):
         await server.start({}, listen)
 
 
+async def test_a_method_sees_its_call_without_knowing_the_transport():
+    seen = []
+
+    class Curious:
+        async def GetVersion(self, _request, call):
+            seen.append(call)
+            call.trailing.append(("cost", "3"))
+            return version_pb2.Version(major=2)
+
+    started = await server.start({"versionpb_v2.API": Curious()}, "127.0.0.1:0")
+    async with grpc.aio.insecure_channel(started.address) as channel:
+        answer = channel.unary_unary("/versionpb_v2.API/GetVersion")(
+            b"", metadata=(("name", "value"),), timeout=LIMIT
+        )
+        await answer
+        trailing = dict(await answer.trailing_metadata())
+    await started.stop(grace=0)
+
+    [call] = seen
+    assert (call.rpc, call.caller) == ("versionpb_v2.API/GetVersion", ANONYMOUS)
+    assert call.metadata["name"] == "value"
+    assert 0 < call.time_left <= LIMIT
+    assert call.peer
+    assert trailing["cost"] == "3"
+
+
 async def test_stopping_lets_running_calls_finish():
     entered, release = asyncio.Event(), asyncio.Event()
 
     class Slow:
-        async def GetVersion(self, _request, _context):
+        async def GetVersion(self, _request, _call):
             entered.set()
             await release.wait()
             return version_pb2.Version(major=2)
@@ -374,11 +401,11 @@ def test_raw_bytes_for_an_rpc_that_does_not_exist_are_refused():
 
 def test_a_method_of_the_wrong_shape_is_refused():
     class Once:
-        async def ListRepo(self, _request, _context):
+        async def ListRepo(self, _request, _call):
             return []
 
     class Many:
-        async def InspectRepo(self, _request, _context):
+        async def InspectRepo(self, _request, _call):
             yield None
 
     with pytest.raises(TypeError, match=r"pfs_v2\.API/ListRepo answers with a stream"):

@@ -10,7 +10,7 @@ Functions of this layer are plain and blocking: callers on the event loop run th
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from trunkline.model.caller import SYSTEM
@@ -62,17 +62,31 @@ class VersionedStore:
         if self.fileset_leases is None:
             self.fileset_leases = LeaseJudge(self.clock.monotonic)
 
+    def for_caller(self, caller: Caller) -> VersionedStore:
+        """Return the same store, whose reads and writes are made for ``caller``."""
+        return self if caller == self.caller else replace(self, caller=caller)
+
     def write(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run ``fn(write, …)`` as one write and return its value once it is durable. Blocks."""
-        return self.db.run_blocking(self._write, fn, *args, **kwargs)
+        return self.db.run_blocking(self._write, uuid.uuid4().hex, fn, *args, **kwargs)
+
+    def write_in_set(
+        self,
+        set_id: str,
+        fn: Callable[Concatenate[WriteTransaction, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like ``write``, with the id of the commits that it makes: operations of one request may share it."""
+        return self.db.run_blocking(self._write, set_id, fn, *args, **kwargs)
 
     async def write_soon(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like ``write``, for the event loop."""
-        return await self.db.run(self._write, fn, *args, **kwargs)
+        return await self.db.run(self._write, uuid.uuid4().hex, fn, *args, **kwargs)
 
     def read(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(connection, …)`` in a snapshot. Blocks."""
@@ -107,11 +121,17 @@ class VersionedStore:
         return self.compositions.get(self.trees, self.chunks, base, deltas, self.scratch)
 
     def _write(
-        self, tx: Tx, fn: Callable[Concatenate[WriteTransaction, P], T], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        tx: Tx,
+        set_id: str,
+        fn: Callable[Concatenate[WriteTransaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         # Whole microseconds, as the wire tells them: what a client hands back equals what is stored.
         write = WriteTransaction(
-            tx=tx, now=round(self.clock.now(), 6), set_id=uuid.uuid4().hex, hooks=self.hooks
+            tx=tx, now=round(self.clock.now(), 6), set_id=set_id, caller=self.caller, hooks=self.hooks
         )
         value = fn(write, *args, **kwargs)
         propagation.propagate(write)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.database import Tx
     from trunkline.meta.repos import RepoRow
+    from trunkline.model.caller import Caller
 
 
 class WriteHooks(Protocol):
@@ -40,6 +41,8 @@ class WriteTransaction:
     now: float
     #: Id of every commit this write makes.
     set_id: str
+    #: For whom it is made.
+    caller: Caller
     #: Branches whose head or provenance changed, in order of the change.
     moved: dict[int, None] = field(default_factory=dict)
     created: list[CommitRow] = field(default_factory=list)

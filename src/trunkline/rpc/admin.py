@@ -5,7 +5,7 @@ There is no licence to have: its services answer that none is there, which is wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import __version__
 from trunkline.build_commit import build_commit
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.rpc.call import Call
 
 #: The version of Pachyderm whose API this is; clients compare the first two numbers with their own.
 API_VERSION = (2, 12, 2)
@@ -32,7 +33,7 @@ API_VERSION = (2, 12, 2)
 class VersionServicer:
     """Answers ``versionpb_v2.API``."""
 
-    async def GetVersion(self, _request: Empty, _context: Any) -> version_pb2.Version:
+    async def GetVersion(self, _request: Empty, _call: Call) -> version_pb2.Version:
         major, minor, micro = API_VERSION
         return version_pb2.Version(
             major=major,
@@ -56,13 +57,13 @@ class AdminServicer:
         self._versions = versions
 
     async def InspectCluster(
-        self, _request: admin_pb2.InspectClusterRequest, _context: Any
+        self, _request: admin_pb2.InspectClusterRequest, call: Call
     ) -> admin_pb2.ClusterInfo:
         return admin_pb2.ClusterInfo(
             id=self._cluster_id,
             deployment_id=self._cluster_id,
             warnings_ok=True,
-            metadata=await self._versions.query_soon(queries.cluster_metadata),
+            metadata=await self._versions.for_caller(call.caller).query_soon(queries.cluster_metadata),
         )
 
 
@@ -70,17 +71,17 @@ class EnterpriseServicer:
     """Answers ``enterprise_v2.API`` as a cluster without a licence."""
 
     async def GetState(
-        self, _request: enterprise_pb2.GetStateRequest, _context: Any
+        self, _request: enterprise_pb2.GetStateRequest, _call: Call
     ) -> enterprise_pb2.GetStateResponse:
         return enterprise_pb2.GetStateResponse(state=enterprise_pb2.NONE)
 
     async def GetActivationCode(
-        self, _request: enterprise_pb2.GetActivationCodeRequest, _context: Any
+        self, _request: enterprise_pb2.GetActivationCodeRequest, _call: Call
     ) -> enterprise_pb2.GetActivationCodeResponse:
         return enterprise_pb2.GetActivationCodeResponse(state=enterprise_pb2.NONE)
 
     async def PauseStatus(
-        self, _request: enterprise_pb2.PauseStatusRequest, _context: Any
+        self, _request: enterprise_pb2.PauseStatusRequest, _call: Call
     ) -> enterprise_pb2.PauseStatusResponse:
         return enterprise_pb2.PauseStatusResponse(status=enterprise_pb2.PauseStatusResponse.UNPAUSED)
 
@@ -89,12 +90,12 @@ class LicenseServicer:
     """Answers ``license_v2.API`` as a server without a licence."""
 
     async def GetActivationCode(
-        self, _request: license_pb2.GetActivationCodeRequest, _context: Any
+        self, _request: license_pb2.GetActivationCodeRequest, _call: Call
     ) -> license_pb2.GetActivationCodeResponse:
         return license_pb2.GetActivationCodeResponse(state=enterprise_pb2.NONE)
 
     async def DeleteAll(
-        self, _request: license_pb2.DeleteAllRequest, _context: Any
+        self, _request: license_pb2.DeleteAllRequest, _call: Call
     ) -> license_pb2.DeleteAllResponse:
         return (
             license_pb2.DeleteAllResponse()
@@ -105,7 +106,7 @@ class IdentityServicer:
     """Answers ``identity_v2.API`` as a server without identity providers."""
 
     async def DeleteAll(
-        self, _request: identity_pb2.DeleteAllRequest, _context: Any
+        self, _request: identity_pb2.DeleteAllRequest, _call: Call
     ) -> identity_pb2.DeleteAllResponse:
         return identity_pb2.DeleteAllResponse()
 
@@ -113,5 +114,5 @@ class IdentityServicer:
 class TransactionServicer:
     """Answers ``transaction_v2.API`` as a server without open transactions."""
 
-    async def DeleteAll(self, _request: transaction_pb2.DeleteAllRequest, _context: Any) -> Empty:
+    async def DeleteAll(self, _request: transaction_pb2.DeleteAllRequest, _call: Call) -> Empty:
         return EMPTY_REPLY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trunkline import errors
 from trunkline.model import limits, names
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.spec_cache import Specs
     from trunkline.pps.worker_queries import WorkerInfo
+    from trunkline.rpc.call import Call
 
 
 class Image(Protocol):
@@ -92,18 +93,16 @@ class ControlServicer(ServicerBase):
         self._images = images
         self._machines = machines
 
-    async def ListWorker(self, request: pb.ListWorkerRequest, _context: Any) -> AsyncIterator[pb.WorkerInfo]:
-        steps = worker_queries.list_workers(self._versions, request.project, request.pipeline)
+    async def ListWorker(self, request: pb.ListWorkerRequest, call: Call) -> AsyncIterator[pb.WorkerInfo]:
+        steps = worker_queries.list_workers(self._store(call), request.project, request.pipeline)
         async with aclosing(self._ahead(steps)) as pages:
             async for page in pages:
                 for info in page:
                     yield _worker_info(info)
 
-    async def ListMachine(
-        self, _request: pb.ListMachineRequest, _context: Any
-    ) -> AsyncIterator[pb.MachineInfo]:
+    async def ListMachine(self, _request: pb.ListMachineRequest, call: Call) -> AsyncIterator[pb.MachineInfo]:
         machines = await self._blocking(self._machines)
-        on = await self._versions.query_soon(worker_queries.by_machine)
+        on = await self._store(call).query_soon(worker_queries.by_machine)
         for machine in machines:
             there = on.get(machine.name, ())
             info = pb.MachineInfo(
@@ -124,7 +123,7 @@ class ControlServicer(ServicerBase):
             convert.set_time(info.created, machine.created)
             yield info
 
-    async def ListCost(self, request: pb.ListCostRequest, _context: Any) -> AsyncIterator[pb.CostInfo]:
+    async def ListCost(self, request: pb.ListCostRequest, call: Call) -> AsyncIterator[pb.CostInfo]:
         project = request.project or names.DEFAULT_PROJECT
         wanted = JobFilter(
             pipeline=names.PipelineName(project, request.pipeline) if request.pipeline else None,
@@ -132,7 +131,7 @@ class ControlServicer(ServicerBase):
             set_id=request.job_id,
             number=request.number or COSTS,
         )
-        async with aclosing(self._ahead(costs.list_costs(self._versions, self._specs, wanted))) as pages:
+        async with aclosing(self._ahead(costs.list_costs(self._store(call), self._specs, wanted))) as pages:
             async for page in pages:
                 for cost in page:
                     yield pb.CostInfo(
@@ -147,19 +146,17 @@ class ControlServicer(ServicerBase):
                     )
 
     async def ExplainPipeline(
-        self, request: pb.ExplainPipelineRequest, _context: Any
+        self, request: pb.ExplainPipelineRequest, call: Call
     ) -> AsyncIterator[pb.Decision]:
         name = names.PipelineName(request.project or names.DEFAULT_PROJECT, request.pipeline)
-        for row in await self._versions.query_soon(pipeline_queries.decisions, name, request.number):
+        for row in await self._store(call).query_soon(pipeline_queries.decisions, name, request.number):
             decision = pb.Decision(
                 target=row.target, sentence=row.sentence, inputs_json=json.dumps(row.inputs)
             )
             convert.set_time(decision.at, row.at)
             yield decision
 
-    async def CreateImage(
-        self, requests: AsyncIterator[pb.CreateImageRequest], _context: Any
-    ) -> pb.ImageInfo:
+    async def CreateImage(self, requests: AsyncIterator[pb.CreateImageRequest], _call: Call) -> pb.ImageInfo:
         name = requirements = ""
         contents: dict[str, bytearray] = {}
         modes: dict[str, int] = {}
@@ -180,16 +177,16 @@ class ControlServicer(ServicerBase):
         files = [(path, bytes(data), modes[path] or 0o644) for path, data in contents.items()]
         return _image_info(await self._blocking(self._images.create, name, requirements, files))
 
-    async def ListImage(self, _request: pb.ListImageRequest, _context: Any) -> AsyncIterator[pb.ImageInfo]:
+    async def ListImage(self, _request: pb.ListImageRequest, _call: Call) -> AsyncIterator[pb.ImageInfo]:
         for image in await self._blocking(self._images.list):
             yield _image_info(image)
 
-    async def DeleteImage(self, request: pb.DeleteImageRequest, _context: Any) -> pb.DeleteImageResponse:
+    async def DeleteImage(self, request: pb.DeleteImageRequest, _call: Call) -> pb.DeleteImageResponse:
         await self._blocking(self._images.delete, request.name)
         return pb.DeleteImageResponse()
 
-    async def InspectStorage(self, _request: pb.InspectStorageRequest, _context: Any) -> pb.StorageInfo:
-        totals = await self._versions.query_soon(queries.storage_totals)
+    async def InspectStorage(self, _request: pb.InspectStorageRequest, call: Call) -> pb.StorageInfo:
+        totals = await self._store(call).query_soon(queries.storage_totals)
         return pb.StorageInfo(**totals._asdict())
 
 

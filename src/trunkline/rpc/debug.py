@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.rpc.gen import debug_pb2 as pb
 from trunkline.telemetry.logs import LEVELS, ROOT, LevelOverride
 
 if TYPE_CHECKING:
+    from trunkline.rpc.call import Call
     from trunkline.rpc.gen.debug_pb2 import SetLogLevelRequest, SetLogLevelResponse
 
 _LEVELS = {
@@ -31,7 +32,7 @@ class DebugServicer:
         self._ours = LevelOverride(ROOT)
         self._grpc = LevelOverride("grpc")
 
-    async def SetLogLevel(self, request: SetLogLevelRequest, _context: Any) -> SetLogLevelResponse:
+    async def SetLogLevel(self, request: SetLogLevelRequest, _call: Call) -> SetLogLevelResponse:
         which = request.WhichOneof("level")
         number = getattr(request, which) if which else pb.SetLogLevelRequest.UNKNOWN
         if number not in _LEVELS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model import names
@@ -13,6 +13,7 @@ from trunkline.rpc.gen import metadata_pb2
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.rpc.call import Call
 
 
 class MetadataServicer:
@@ -22,10 +23,10 @@ class MetadataServicer:
         self._versions = versions
 
     async def EditMetadata(
-        self, request: metadata_pb2.EditMetadataRequest, _context: Any
+        self, request: metadata_pb2.EditMetadataRequest, call: Call
     ) -> metadata_pb2.EditMetadataResponse:
         edits = [_edit(message) for message in request.edits]
-        await self._versions.write_soon(metadata_edits.edit, edits)
+        await self._versions.for_caller(call.caller).write_soon(metadata_edits.edit, edits)
         return metadata_pb2.EditMetadataResponse()
 
 

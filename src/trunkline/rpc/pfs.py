@@ -7,7 +7,7 @@ itself is nothing but wire. The parts: ``pfs_commits``, ``pfs_branches``, ``pfs_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model import names
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.rpc.call import Call
+
 
 class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls):
     """Answers ``pfs_v2.API``."""
@@ -36,64 +38,62 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
 
     # --- projects ---------------------------------------------------------------------------------------
 
-    async def CreateProject(self, request: pfs_pb2.CreateProjectRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(
+    async def CreateProject(self, request: pfs_pb2.CreateProjectRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(
             repos.create_project, request.project.name, request.description, update=request.update
         )
         return EMPTY_REPLY
 
-    async def InspectProject(
-        self, request: pfs_pb2.InspectProjectRequest, _context: Any
-    ) -> pfs_pb2.ProjectInfo:
-        row = await self._versions.query_soon(queries.project, convert.project_name(request.project))
+    async def InspectProject(self, request: pfs_pb2.InspectProjectRequest, call: Call) -> pfs_pb2.ProjectInfo:
+        row = await self._store(call).query_soon(queries.project, convert.project_name(request.project))
         return convert.project_info(row)
 
     async def InspectProjectV2(
-        self, request: pfs_pb2.InspectProjectV2Request, _context: Any
+        self, request: pfs_pb2.InspectProjectV2Request, call: Call
     ) -> pfs_pb2.InspectProjectV2Response:
-        row = await self._versions.query_soon(queries.project, convert.project_name(request.project))
+        row = await self._store(call).query_soon(queries.project, convert.project_name(request.project))
         return pfs_pb2.InspectProjectV2Response(info=convert.project_info(row), defaults_json="{}")
 
     async def ListProject(
-        self, _request: pfs_pb2.ListProjectRequest, _context: Any
+        self, _request: pfs_pb2.ListProjectRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.ProjectInfo]:
-        for row in await self._versions.query_soon(queries.projects):
+        for row in await self._store(call).query_soon(queries.projects):
             yield convert.project_info(row)
 
-    async def DeleteProject(self, request: pfs_pb2.DeleteProjectRequest, _context: Any) -> Empty:
+    async def DeleteProject(self, request: pfs_pb2.DeleteProjectRequest, call: Call) -> Empty:
         if not request.project.name:
             raise errors.InvalidArgument("the request names no project to delete; set project.name")
-        await self._versions.write_soon(repos.delete_project, request.project.name)
+        await self._store(call).write_soon(repos.delete_project, request.project.name)
         return EMPTY_REPLY
 
     # --- repos ------------------------------------------------------------------------------------------
 
-    async def CreateRepo(self, request: pfs_pb2.CreateRepoRequest, _context: Any) -> Empty:
+    async def CreateRepo(self, request: pfs_pb2.CreateRepoRequest, call: Call) -> Empty:
         name = convert.repo_name(request.repo)
         if name.type not in names.REPO_TYPES:
             raise errors.InvalidArgument(
                 f'repo type "{name.type}" is not known; use one of {", ".join(names.REPO_TYPES)}'
             )
-        await self._versions.write_soon(repos.create_repo, name, request.description, update=request.update)
+        await self._store(call).write_soon(
+            repos.create_repo, name, request.description, update=request.update
+        )
         return EMPTY_REPLY
 
-    async def InspectRepo(self, request: pfs_pb2.InspectRepoRequest, _context: Any) -> pfs_pb2.RepoInfo:
-        info = await self._versions.query_soon(queries.repo, convert.repo_name(request.repo))
+    async def InspectRepo(self, request: pfs_pb2.InspectRepoRequest, call: Call) -> pfs_pb2.RepoInfo:
+        info = await self._store(call).query_soon(queries.repo, convert.repo_name(request.repo))
         return convert.repo_info(info)
 
-    async def ListRepo(
-        self, request: pfs_pb2.ListRepoRequest, _context: Any
-    ) -> AsyncIterator[pfs_pb2.RepoInfo]:
+    async def ListRepo(self, request: pfs_pb2.ListRepoRequest, call: Call) -> AsyncIterator[pfs_pb2.RepoInfo]:
         projects = [convert.project_name(project) for project in request.projects]
         page = queries.Page(request.page.page_size, request.page.page_index)
-        for info in await self._versions.query_soon(queries.list_repos, request.type, projects, page):
+        for info in await self._store(call).query_soon(queries.list_repos, request.type, projects, page):
             yield convert.repo_info(info)
 
     async def ReposSummary(
-        self, request: pfs_pb2.ReposSummaryRequest, _context: Any
+        self, request: pfs_pb2.ReposSummaryRequest, call: Call
     ) -> pfs_pb2.ReposSummaryResponse:
         projects = [pickers.project(picker) for picker in request.projects]
-        summaries = await self._versions.query_soon(queries.summaries, projects)
+        summaries = await self._store(call).query_soon(queries.summaries, projects)
         return pfs_pb2.ReposSummaryResponse(
             summaries=[
                 pfs_pb2.ReposSummary(
@@ -105,30 +105,28 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
             ]
         )
 
-    async def DeleteRepo(
-        self, request: pfs_pb2.DeleteRepoRequest, _context: Any
-    ) -> pfs_pb2.DeleteRepoResponse:
+    async def DeleteRepo(self, request: pfs_pb2.DeleteRepoRequest, call: Call) -> pfs_pb2.DeleteRepoResponse:
         deleted = await self._blocking(
             repos.delete_repo_in_slices,
-            self._versions,
+            self._store(call),
             convert.repo_name(request.repo),
             force=request.force,
         )
         return pfs_pb2.DeleteRepoResponse(deleted=deleted)
 
     async def DeleteRepos(
-        self, request: pfs_pb2.DeleteReposRequest, _context: Any
+        self, request: pfs_pb2.DeleteReposRequest, call: Call
     ) -> pfs_pb2.DeleteReposResponse:
         if not request.all and not request.projects:
             return pfs_pb2.DeleteReposResponse()
         projects = [] if request.all else [convert.project_name(project) for project in request.projects]
         gone = await self._blocking(
-            repos.delete_repos_in_slices, self._versions, projects, force=request.force
+            repos.delete_repos_in_slices, self._store(call), projects, force=request.force
         )
         return pfs_pb2.DeleteReposResponse(repos=[convert.repo_message(row) for row in gone])
 
     # --- everything -------------------------------------------------------------------------------------
 
-    async def DeleteAll(self, _request: Empty, _context: Any) -> Empty:
-        await self._blocking(pipelines.delete_everything, self._versions)
+    async def DeleteAll(self, _request: Empty, call: Call) -> Empty:
+        await self._blocking(pipelines.delete_everything, self._store(call))
         return EMPTY_REPLY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.pfs import branches, queries
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.rpc.call import Call
     from trunkline.rpc.gen import pfs_pb2
 
 
 class BranchCalls(ServicerBase):
     """Makes, tells and removes branches."""
 
-    async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, _context: Any) -> Empty:
+    async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, call: Call) -> Empty:
         if request.trigger.ByteSize():
             raise errors.Unimplemented(
                 f"branch triggers are not built yet; create branch {convert.branch_name(request.branch)} without one"
             )
-        await self._versions.write_soon(
+        await self._store(call).write_soon(
             branches.create_branch,
             convert.branch_name(request.branch),
             head=convert.optional_commit(request.head),
@@ -33,41 +34,42 @@ class BranchCalls(ServicerBase):
         )
         return EMPTY_REPLY
 
-    async def InspectBranch(self, request: pfs_pb2.InspectBranchRequest, _context: Any) -> pfs_pb2.BranchInfo:
-        info = await self._versions.query_soon(queries.branch, convert.branch_name(request.branch))
+    async def InspectBranch(self, request: pfs_pb2.InspectBranchRequest, call: Call) -> pfs_pb2.BranchInfo:
+        info = await self._store(call).query_soon(queries.branch, convert.branch_name(request.branch))
         return convert.branch_info(info)
 
     async def ListBranch(
-        self, request: pfs_pb2.ListBranchRequest, _context: Any
+        self, request: pfs_pb2.ListBranchRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
         name = convert.repo_or_project(request.repo)
-        for info in await self._versions.query_soon(queries.list_branches, name, reverse=request.reverse):
+        for info in await self._store(call).query_soon(queries.list_branches, name, reverse=request.reverse):
             yield convert.branch_info(info)
 
-    async def DeleteBranch(self, request: pfs_pb2.DeleteBranchRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(
+    async def DeleteBranch(self, request: pfs_pb2.DeleteBranchRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(
             branches.delete_branch, convert.branch_name(request.branch), force=request.force
         )
         return EMPTY_REPLY
 
     async def WalkBranchProvenance(
-        self, request: pfs_pb2.WalkBranchProvenanceRequest, _context: Any
+        self, request: pfs_pb2.WalkBranchProvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
-        for info in await self._walk(request, up=True):
+        for info in await self._walk(call, request, up=True):
             yield convert.branch_info(info)
 
     async def WalkBranchSubvenance(
-        self, request: pfs_pb2.WalkBranchSubvenanceRequest, _context: Any
+        self, request: pfs_pb2.WalkBranchSubvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
-        for info in await self._walk(request, up=False):
+        for info in await self._walk(call, request, up=False):
             yield convert.branch_info(info)
 
     async def _walk(
         self,
+        call: Call,
         request: pfs_pb2.WalkBranchProvenanceRequest | pfs_pb2.WalkBranchSubvenanceRequest,
         *,
         up: bool,
     ) -> list[branches.BranchInfo]:
         starts = [pickers.branch(picker) for picker in request.start]
         limit, depth = request.max_branches, request.max_depth
-        return await self._versions.query_soon(branches.walk, starts, up=up, limit=limit, depth=depth)
+        return await self._store(call).query_soon(branches.walk, starts, up=up, limit=limit, depth=depth)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.model.states import CommitState
 from trunkline.pfs import commit_lists, commits, queries, watch
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.rpc.call import Call
+
 
 class CommitCalls(ServicerBase):
     """Starts, finishes, tells, follows and removes commits."""
 
     # --- one commit -------------------------------------------------------------------------------------
 
-    async def StartCommit(self, request: pfs_pb2.StartCommitRequest, _context: Any) -> pfs_pb2.Commit:
+    async def StartCommit(self, request: pfs_pb2.StartCommitRequest, call: Call) -> pfs_pb2.Commit:
         branch = convert.branch_name(request.branch)
-        row = await self._versions.write_soon(
+        row = await self._store(call).write_soon(
             commits.start_commit,
             branch,
             parent=convert.optional_commit(request.parent),
@@ -32,10 +34,10 @@ class CommitCalls(ServicerBase):
         )
         return convert.commit_message(branch.repo, row.set_id)
 
-    async def FinishCommit(self, request: pfs_pb2.FinishCommitRequest, _context: Any) -> Empty:
+    async def FinishCommit(self, request: pfs_pb2.FinishCommitRequest, call: Call) -> Empty:
         await self._blocking(
             commits.finish_commit,
-            self._versions,
+            self._store(call),
             convert.commit_name(request.commit),
             error=request.error,
             description=request.description,
@@ -43,33 +45,35 @@ class CommitCalls(ServicerBase):
         )
         return EMPTY_REPLY
 
-    async def ClearCommit(self, request: pfs_pb2.ClearCommitRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(commits.clear_commit, convert.commit_name(request.commit))
+    async def ClearCommit(self, request: pfs_pb2.ClearCommitRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(commits.clear_commit, convert.commit_name(request.commit))
         return EMPTY_REPLY
 
-    async def InspectCommit(self, request: pfs_pb2.InspectCommitRequest, _context: Any) -> pfs_pb2.CommitInfo:
+    async def InspectCommit(self, request: pfs_pb2.InspectCommitRequest, call: Call) -> pfs_pb2.CommitInfo:
         name, state = convert.commit_name(request.commit), convert.commit_state(request.wait)
         if state is CommitState.STARTED:
-            return convert.commit_info(await self._versions.query_soon(queries.commit, name))
-        row = await watch.wait_commit(self._versions, name, state)
-        return convert.commit_info(await self._versions.query_soon(queries.describe_commit, row))
+            return convert.commit_info(await self._store(call).query_soon(queries.commit, name))
+        row = await watch.wait_commit(self._store(call), name, state)
+        return convert.commit_info(await self._store(call).query_soon(queries.describe_commit, row))
 
     async def SquashCommit(
-        self, request: pfs_pb2.SquashCommitRequest, _context: Any
+        self, request: pfs_pb2.SquashCommitRequest, call: Call
     ) -> pfs_pb2.SquashCommitResponse:
-        await self._remove(request, keep_changes=True)
+        await self._remove(call, request, keep_changes=True)
         return pfs_pb2.SquashCommitResponse()
 
-    async def DropCommit(
-        self, request: pfs_pb2.DropCommitRequest, _context: Any
-    ) -> pfs_pb2.DropCommitResponse:
-        await self._remove(request, keep_changes=False)
+    async def DropCommit(self, request: pfs_pb2.DropCommitRequest, call: Call) -> pfs_pb2.DropCommitResponse:
+        await self._remove(call, request, keep_changes=False)
         return pfs_pb2.DropCommitResponse()
 
     async def _remove(
-        self, request: pfs_pb2.SquashCommitRequest | pfs_pb2.DropCommitRequest, *, keep_changes: bool
+        self,
+        call: Call,
+        request: pfs_pb2.SquashCommitRequest | pfs_pb2.DropCommitRequest,
+        *,
+        keep_changes: bool,
     ) -> None:
-        await self._versions.write_soon(
+        await self._store(call).write_soon(
             commits.remove_one,
             convert.commit_name(request.commit),
             keep_changes=keep_changes,
@@ -79,7 +83,7 @@ class CommitCalls(ServicerBase):
     # --- lists ------------------------------------------------------------------------------------------
 
     async def ListCommit(
-        self, request: pfs_pb2.ListCommitRequest, _context: Any
+        self, request: pfs_pb2.ListCommitRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         newest = convert.optional_commit(request.to)
         wanted = commit_lists.Wanted(
@@ -96,16 +100,16 @@ class CommitCalls(ServicerBase):
                 else None
             ),
         )
-        async with aclosing(self._ahead(commit_lists.list_commits(self._versions, wanted))) as pages:
+        async with aclosing(self._ahead(commit_lists.list_commits(self._store(call), wanted))) as pages:
             async for page in pages:
                 for info in page:
                     yield convert.commit_info(info)
 
     async def SubscribeCommit(
-        self, request: pfs_pb2.SubscribeCommitRequest, _context: Any
+        self, request: pfs_pb2.SubscribeCommitRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         following = watch.subscribe(
-            self._versions,
+            self._store(call),
             convert.repo_name(request.repo),
             request.branch,
             after=convert.optional_commit(getattr(request, "from")),
@@ -114,15 +118,15 @@ class CommitCalls(ServicerBase):
         )
         async with aclosing(following) as rows:
             async for row in rows:
-                yield convert.commit_info(await self._versions.query_soon(queries.describe_commit, row))
+                yield convert.commit_info(await self._store(call).query_soon(queries.describe_commit, row))
 
     async def FindCommits(
-        self, request: pfs_pb2.FindCommitsRequest, _context: Any
+        self, request: pfs_pb2.FindCommitsRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.FindCommitsResponse]:
         searched = 0
         last: pfs_pb2.Commit | None = None
         steps = commit_lists.find_changes(
-            self._versions, convert.commit_name(request.start), request.file_path, request.limit
+            self._store(call), convert.commit_name(request.start), request.file_path, request.limit
         )
         async with aclosing(self._ahead(steps)) as looks:
             async for look in looks:
@@ -133,45 +137,46 @@ class CommitCalls(ServicerBase):
         yield pfs_pb2.FindCommitsResponse(last_searched_commit=last, commits_searched=searched)
 
     async def WalkCommitProvenance(
-        self, request: pfs_pb2.WalkCommitProvenanceRequest, _context: Any
+        self, request: pfs_pb2.WalkCommitProvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
-        for info in await self._walk_commits(request, up=True):
+        for info in await self._walk_commits(call, request, up=True):
             yield convert.commit_info(info)
 
     async def WalkCommitSubvenance(
-        self, request: pfs_pb2.WalkCommitSubvenanceRequest, _context: Any
+        self, request: pfs_pb2.WalkCommitSubvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
-        for info in await self._walk_commits(request, up=False):
+        for info in await self._walk_commits(call, request, up=False):
             yield convert.commit_info(info)
 
     async def _walk_commits(
         self,
+        call: Call,
         request: pfs_pb2.WalkCommitProvenanceRequest | pfs_pb2.WalkCommitSubvenanceRequest,
         *,
         up: bool,
     ) -> list[commits.CommitInfo]:
         starts = [pickers.commit(picker) for picker in request.start]
         limit, depth = request.max_commits, request.max_depth
-        return await self._versions.query_soon(commit_lists.walk, starts, up=up, limit=limit, depth=depth)
+        return await self._store(call).query_soon(commit_lists.walk, starts, up=up, limit=limit, depth=depth)
 
     # --- commit sets ------------------------------------------------------------------------------------
 
     async def InspectCommitSet(
-        self, request: pfs_pb2.InspectCommitSetRequest, _context: Any
+        self, request: pfs_pb2.InspectCommitSetRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         set_id = convert.set_id(request.commit_set)
-        for info in await self._versions.query_soon(queries.commit_set, set_id):
+        for info in await self._store(call).query_soon(queries.commit_set, set_id):
             if request.wait and info.row.finished is None:
                 text = f"{info.repos[info.row.repo_id]}@{info.row.set_id}"
-                row = await watch.wait_row(self._versions, info.row.id, CommitState.FINISHED, text)
-                yield convert.commit_info(await self._versions.query_soon(queries.describe_commit, row))
+                row = await watch.wait_row(self._store(call), info.row.id, CommitState.FINISHED, text)
+                yield convert.commit_info(await self._store(call).query_soon(queries.describe_commit, row))
             else:
                 yield convert.commit_info(info)
 
     async def ListCommitSet(
-        self, request: pfs_pb2.ListCommitSetRequest, _context: Any
+        self, request: pfs_pb2.ListCommitSetRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitSetInfo]:
-        steps = commit_lists.list_commit_sets(self._versions, request.project.name or None)
+        steps = commit_lists.list_commit_sets(self._store(call), request.project.name or None)
         async with aclosing(self._ahead(steps)) as pages:
             async for page in pages:
                 for set_id, infos in page:
@@ -180,10 +185,10 @@ class CommitCalls(ServicerBase):
                         commits=[convert.commit_info(info) for info in infos],
                     )
 
-    async def SquashCommitSet(self, request: pfs_pb2.SquashCommitSetRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(commits.squash, convert.set_id(request.commit_set))
+    async def SquashCommitSet(self, request: pfs_pb2.SquashCommitSetRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(commits.squash, convert.set_id(request.commit_set))
         return EMPTY_REPLY
 
-    async def DropCommitSet(self, request: pfs_pb2.DropCommitSetRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(commits.drop, convert.set_id(request.commit_set))
+    async def DropCommitSet(self, request: pfs_pb2.DropCommitSetRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(commits.drop, convert.set_id(request.commit_set))
         return EMPTY_REPLY

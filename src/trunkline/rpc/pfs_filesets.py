@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.pfs import filesets
 from trunkline.pfs.feed import Feed
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.rpc.call import Call
+
 
 class FileSetCalls(ServicerBase):
     """Makes, renews and composes file sets."""
@@ -24,40 +26,43 @@ class FileSetCalls(ServicerBase):
     raw_requests = frozenset({"CreateFileSet"})
 
     async def CreateFileSet(
-        self, requests: AsyncIterator[bytes], _context: Any
+        self, requests: AsyncIterator[bytes], call: Call
     ) -> pfs_pb2.CreateFileSetResponse:
-        changes = FileSetStream(self._versions)
-        async with Feed(self._executor, Applier(self._versions, None, changes)) as feed:
+        changes = FileSetStream(self._store(call))
+        async with Feed(self._executor, Applier(self._store(call), None, changes)) as feed:
             await feed.receive(requests)
             handle = filesets.new_handle()
             await feed.finish(changes.finish, handle, filesets.DEFAULT_TTL)
         return pfs_pb2.CreateFileSetResponse(file_set_id=handle)
 
     async def GetFileSet(
-        self, request: pfs_pb2.GetFileSetRequest, _context: Any
+        self, request: pfs_pb2.GetFileSetRequest, call: Call
     ) -> pfs_pb2.CreateFileSetResponse:
         make = filesets.of_changes if request.type == pfs_pb2.GetFileSetRequest.DIFF else filesets.of_commit
-        handle = await self._blocking(make, self._versions, convert.commit_name(request.commit))
+        handle = await self._blocking(make, self._store(call), convert.commit_name(request.commit))
         return pfs_pb2.CreateFileSetResponse(file_set_id=handle)
 
-    async def AddFileSet(self, request: pfs_pb2.AddFileSetRequest, _context: Any) -> Empty:
+    async def AddFileSet(self, request: pfs_pb2.AddFileSetRequest, call: Call) -> Empty:
         await self._blocking(
-            filesets.add_to_commit, self._versions, convert.commit_name(request.commit), request.file_set_id
+            filesets.add_to_commit,
+            self._store(call),
+            convert.commit_name(request.commit),
+            request.file_set_id,
         )
         return EMPTY_REPLY
 
-    async def RenewFileSet(self, request: pfs_pb2.RenewFileSetRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(
-            filesets.renew, self._versions, request.file_set_id, request.ttl_seconds
+    async def RenewFileSet(self, request: pfs_pb2.RenewFileSetRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(
+            filesets.renew, self._store(call), request.file_set_id, request.ttl_seconds
         )
         return EMPTY_REPLY
 
     async def ComposeFileSet(
-        self, request: pfs_pb2.ComposeFileSetRequest, _context: Any
+        self, request: pfs_pb2.ComposeFileSetRequest, call: Call
     ) -> pfs_pb2.CreateFileSetResponse:
         handle = await self._blocking(
             filesets.compose,
-            self._versions,
+            self._store(call),
             list(request.file_set_ids),
             request.ttl_seconds,
             compact=request.compact,

@@ -7,7 +7,7 @@ are a ``BytesValue`` made by hand around the chunk, and file infos are made by t
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.pfs import files, reading
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.files import Snapshot
     from trunkline.pfs.reading import FileEntry
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.rpc.call import Call
 
 #: Bytes of small pieces that make a frame of content; chunks are sent as they are, up to 2 MiB.
 FRAME_BYTES = 1 << 20
@@ -33,67 +35,67 @@ class ReadCalls(ServicerBase):
 
     # --- content ----------------------------------------------------------------------------------------
 
-    async def GetFile(self, request: pfs_pb2.GetFileRequest, _context: Any) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(self._content(request))) as frames:
+    async def GetFile(self, request: pfs_pb2.GetFileRequest, call: Call) -> AsyncIterator[bytes]:
+        async with aclosing(self._ahead(self._content(self._store(call), request))) as frames:
             async for frame in frames:
                 yield frame
 
-    async def GetFileTAR(self, request: pfs_pb2.GetFileRequest, _context: Any) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(self._archive(request))) as frames:
+    async def GetFileTAR(self, request: pfs_pb2.GetFileRequest, call: Call) -> AsyncIterator[bytes]:
+        async with aclosing(self._ahead(self._archive(self._store(call), request))) as frames:
             async for frame in frames:
                 yield frame
 
-    def _content(self, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
+    def _content(self, store: VersionedStore, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
         """Yield the frames of one file's content."""
         _refuse_url(request)
-        snapshot = self._snapshot(request.file.commit)
+        snapshot = _snapshot(store, request.file.commit)
         for piece in reading.content(snapshot, request.file.path, request.offset):
             yield bytes_value([piece])
 
-    def _archive(self, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
+    def _archive(self, store: VersionedStore, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
         """Yield the frames of an archive."""
         _refuse_url(request)
         if request.offset:
             raise errors.InvalidArgument("an archive cannot be read from an offset; use GetFile for one file")
         bounds = request.path_range
-        snapshot = self._snapshot(request.file.commit)
+        snapshot = _snapshot(store, request.file.commit)
         yield from _in_frames(reading.archive(snapshot, request.file.path, bounds.lower, bounds.upper))
 
     # --- file infos -------------------------------------------------------------------------------------
 
-    async def InspectFile(self, request: pfs_pb2.InspectFileRequest, _context: Any) -> pfs_pb2.FileInfo:
+    async def InspectFile(self, request: pfs_pb2.InspectFileRequest, call: Call) -> pfs_pb2.FileInfo:
         def look() -> pfs_pb2.FileInfo:
-            snapshot = self._snapshot(request.file.commit)
+            snapshot = _snapshot(self._store(call), request.file.commit)
             return FileInfos(snapshot).info(snapshot.inspect(request.file.path))
 
         return await self._blocking(look)
 
-    async def ListFile(self, request: pfs_pb2.ListFileRequest, _context: Any) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._list(request)))) as batches:
+    async def ListFile(self, request: pfs_pb2.ListFileRequest, call: Call) -> AsyncIterator[bytes]:
+        async with aclosing(self._ahead(in_batches(self._list(self._store(call), request)))) as batches:
             async for batch in batches:
                 for info in batch:
                     yield info
 
-    async def WalkFile(self, request: pfs_pb2.WalkFileRequest, _context: Any) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._walk_files(request)))) as batches:
+    async def WalkFile(self, request: pfs_pb2.WalkFileRequest, call: Call) -> AsyncIterator[bytes]:
+        async with aclosing(self._ahead(in_batches(self._walk_files(self._store(call), request)))) as batches:
             async for batch in batches:
                 for info in batch:
                     yield info
 
-    async def GlobFile(self, request: pfs_pb2.GlobFileRequest, _context: Any) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._glob(request)))) as batches:
+    async def GlobFile(self, request: pfs_pb2.GlobFileRequest, call: Call) -> AsyncIterator[bytes]:
+        async with aclosing(self._ahead(in_batches(self._glob(self._store(call), request)))) as batches:
             async for batch in batches:
                 for info in batch:
                     yield info
 
-    async def DiffFile(self, request: pfs_pb2.DiffFileRequest, _context: Any) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._diff(request)))) as batches:
+    async def DiffFile(self, request: pfs_pb2.DiffFileRequest, call: Call) -> AsyncIterator[bytes]:
+        async with aclosing(self._ahead(in_batches(self._diff(self._store(call), request)))) as batches:
             async for batch in batches:
                 for pair in batch:
                     yield pair
 
-    def _list(self, request: pfs_pb2.ListFileRequest) -> Iterator[bytes]:
-        snapshot = self._snapshot(request.file.commit)
+    def _list(self, store: VersionedStore, request: pfs_pb2.ListFileRequest) -> Iterator[bytes]:
+        snapshot = _snapshot(store, request.file.commit)
         entries = reading.list_directory(
             snapshot,
             request.file.path,
@@ -103,8 +105,8 @@ class ReadCalls(ServicerBase):
         )
         return FileInfos(snapshot).encoded(entries)
 
-    def _walk_files(self, request: pfs_pb2.WalkFileRequest) -> Iterator[bytes]:
-        snapshot = self._snapshot(request.file.commit)
+    def _walk_files(self, store: VersionedStore, request: pfs_pb2.WalkFileRequest) -> Iterator[bytes]:
+        snapshot = _snapshot(store, request.file.commit)
         entries = reading.walk(
             snapshot,
             request.file.path,
@@ -114,16 +116,16 @@ class ReadCalls(ServicerBase):
         )
         return FileInfos(snapshot).encoded(entries)
 
-    def _glob(self, request: pfs_pb2.GlobFileRequest) -> Iterator[bytes]:
-        snapshot = self._snapshot(request.commit)
+    def _glob(self, store: VersionedStore, request: pfs_pb2.GlobFileRequest) -> Iterator[bytes]:
+        snapshot = _snapshot(store, request.commit)
         bounds = request.path_range
         return FileInfos(snapshot).encoded(
             reading.glob(snapshot, request.pattern, bounds.lower, bounds.upper)
         )
 
-    def _diff(self, request: pfs_pb2.DiffFileRequest) -> Iterator[bytes]:
+    def _diff(self, store: VersionedStore, request: pfs_pb2.DiffFileRequest) -> Iterator[bytes]:
         difference = reading.diff(
-            self._versions,
+            store,
             convert.commit_name(request.new_file.commit),
             request.new_file.path,
             convert.optional_commit(request.old_file.commit),
@@ -139,8 +141,9 @@ class ReadCalls(ServicerBase):
                 reply.old_file.CopyFrom(old.info(before))
             yield reply.SerializeToString()
 
-    def _snapshot(self, message: pfs_pb2.Commit) -> Snapshot:
-        return files.snapshot(self._versions, convert.commit_name(message))
+
+def _snapshot(store: VersionedStore, message: pfs_pb2.Commit) -> Snapshot:
+    return files.snapshot(store, convert.commit_name(message))
 
 
 class FileInfos:

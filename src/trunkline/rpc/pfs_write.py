@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.rpc.call import Call
 
 
 class WriteCalls(ServicerBase):
@@ -28,11 +29,11 @@ class WriteCalls(ServicerBase):
 
     raw_requests = frozenset({"ModifyFile"})
 
-    async def ModifyFile(self, requests: AsyncIterator[bytes], _context: Any) -> Empty:
+    async def ModifyFile(self, requests: AsyncIterator[bytes], call: Call) -> Empty:
         def begin(target: pfs_pb2.Commit) -> CommitStream:
-            return CommitStream(self._versions, convert.commit_name(target))
+            return CommitStream(self._store(call), convert.commit_name(target))
 
-        applier = Applier(self._versions, begin)
+        applier = Applier(self._store(call), begin)
         async with Feed(self._executor, applier) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: _commit_stream(applier).finish())

@@ -6,7 +6,7 @@ The parts: ``pps_jobs``, ``pps_datums``, ``pps_logs``, ``pps_secrets``.
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model import names
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trunkline.pps.pipeline_queries import PipelineInfo
     from trunkline.pps.secrets import SecretStore
     from trunkline.pps.spec_cache import Specs
+    from trunkline.rpc.call import Call
 
 
 class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
@@ -59,41 +60,42 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         self._admission = admission
         self._secrets = secrets
 
-    async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, _context: Any) -> Empty:
-        await self._create(lambda: pps_convert.spec_json(request), request)
+    async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, call: Call) -> Empty:
+        await self._create(call, lambda: pps_convert.spec_json(request), request)
         return EMPTY_REPLY
 
     async def CreatePipelineV2(
-        self, request: pps_pb2.CreatePipelineV2Request, _context: Any
+        self, request: pps_pb2.CreatePipelineV2Request, call: Call
     ) -> pps_pb2.CreatePipelineV2Response:
         text = request.create_pipeline_request_json
-        effective_json = await self._create(lambda: pps_convert.user_json(text), request)
+        effective_json = await self._create(call, lambda: pps_convert.user_json(text), request)
         return pps_pb2.CreatePipelineV2Response(effective_create_pipeline_request_json=effective_json)
 
     async def _create(
         self,
+        call: Call,
         read: Callable[[], Mapping[str, object]],
         request: pps_pb2.CreatePipelineRequest | pps_pb2.CreatePipelineV2Request,
     ) -> str:
         """Make a pipeline of what ``read`` returns, which may take long; return the complete specification."""
         admitted = await self._blocking(lambda: self._admission.admit(read()))
         if not request.dry_run:
-            await self._versions.write_soon(
+            await self._store(call).write_soon(
                 pipelines.create, admitted, update=request.update, reprocess=request.reprocess
             )
         return admitted.effective_json
 
     async def InspectPipeline(
-        self, request: pps_pb2.InspectPipelineRequest, _context: Any
+        self, request: pps_pb2.InspectPipelineRequest, call: Call
     ) -> pps_pb2.PipelineInfo:
         name = pps_convert.pipeline_name(request.pipeline)
-        info = await self._versions.query_soon(
+        info = await self._store(call).query_soon(
             pipeline_queries.pipeline, self._specs, name, details=request.details
         )
         return self._pipeline_info(info)
 
     async def ListPipeline(
-        self, request: pps_pb2.ListPipelineRequest, _context: Any
+        self, request: pps_pb2.ListPipelineRequest, call: Call
     ) -> AsyncIterator[pps_pb2.PipelineInfo]:
         pps_convert.refuse_jq(request.jq_filter)
         one = bool(request.pipeline.name)
@@ -105,7 +107,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
             page=Page(request.page.page_size, request.page.page_index),
             details=True,  # as Pachyderm, whatever the request says: pachctl depends on it
         )
-        steps = pipeline_queries.list_pipelines(self._versions, self._specs, wanted)
+        steps = pipeline_queries.list_pipelines(self._store(call), self._specs, wanted)
         async with aclosing(self._ahead(steps)) as pages:
             async for page in pages:
                 for info in page:
@@ -114,16 +116,18 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
     def _pipeline_info(self, info: PipelineInfo) -> pps_pb2.PipelineInfo:
         return pps_convert.pipeline_info(info, self._admission.notice(info.spec))
 
-    async def DeletePipeline(self, request: pps_pb2.DeletePipelineRequest, _context: Any) -> Empty:
+    async def DeletePipeline(self, request: pps_pb2.DeletePipelineRequest, call: Call) -> Empty:
         force, keep_repo = request.force, request.keep_repo
         if request.all:
-            await self._blocking(pipelines.delete_all, self._versions, [], force=force, keep_repo=keep_repo)
+            await self._blocking(
+                pipelines.delete_all, self._store(call), [], force=force, keep_repo=keep_repo
+            )
             return EMPTY_REPLY
         name = pps_convert.pipeline_name(request.pipeline)
         try:
             await self._blocking(
                 pipelines.delete_in_slices,
-                self._versions,
+                self._store(call),
                 name.project,
                 name.name,
                 force=force,
@@ -135,12 +139,12 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         return EMPTY_REPLY
 
     async def DeletePipelines(
-        self, request: pps_pb2.DeletePipelinesRequest, _context: Any
+        self, request: pps_pb2.DeletePipelinesRequest, call: Call
     ) -> pps_pb2.DeletePipelinesResponse:
         projects = [] if request.all else [convert.project_name(project) for project in request.projects]
         deleted = await self._blocking(
             pipelines.delete_all,
-            self._versions,
+            self._store(call),
             projects,
             force=request.force,
             keep_repo=request.keep_repo,
@@ -149,30 +153,32 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
             pipelines=[pps_convert.pipeline_message(row.project, row.name) for row in deleted]
         )
 
-    async def StartPipeline(self, request: pps_pb2.StartPipelineRequest, _context: Any) -> Empty:
+    async def StartPipeline(self, request: pps_pb2.StartPipelineRequest, call: Call) -> Empty:
         name = pps_convert.pipeline_name(request.pipeline)
-        await self._versions.write_soon(pipelines.start, name.project, name.name)
+        await self._store(call).write_soon(pipelines.start, name.project, name.name)
         return EMPTY_REPLY
 
-    async def StopPipeline(self, request: pps_pb2.StopPipelineRequest, _context: Any) -> Empty:
+    async def StopPipeline(self, request: pps_pb2.StopPipelineRequest, call: Call) -> Empty:
         name = pps_convert.pipeline_name(request.pipeline)
         try:
-            await self._versions.write_soon(pipelines.stop, name.project, name.name)
+            await self._store(call).write_soon(pipelines.stop, name.project, name.name)
         except errors.NotFound:
             if request.must_exist:
                 raise
         return EMPTY_REPLY
 
-    async def RerunPipeline(self, request: pps_pb2.RerunPipelineRequest, _context: Any) -> Empty:
+    async def RerunPipeline(self, request: pps_pb2.RerunPipelineRequest, call: Call) -> Empty:
         name = pps_convert.pipeline_name(request.pipeline)
-        await self._versions.write_soon(pipelines.rerun, name.project, name.name, reprocess=request.reprocess)
+        await self._store(call).write_soon(
+            pipelines.rerun, name.project, name.name, reprocess=request.reprocess
+        )
         return EMPTY_REPLY
 
     async def PipelinesSummary(
-        self, request: pps_pb2.PipelinesSummaryRequest, _context: Any
+        self, request: pps_pb2.PipelinesSummaryRequest, call: Call
     ) -> pps_pb2.PipelinesSummaryResponse:
         projects = [picker.name or names.DEFAULT_PROJECT for picker in request.projects]
-        summaries = await self._versions.query_soon(pipeline_queries.summaries, projects)
+        summaries = await self._store(call).query_soon(pipeline_queries.summaries, projects)
         return pps_pb2.PipelinesSummaryResponse(
             summaries=[
                 pps_pb2.PipelinesSummary(
@@ -186,6 +192,6 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
             ]
         )
 
-    async def DeleteAll(self, _request: Empty, _context: Any) -> Empty:
-        await self._blocking(pipelines.delete_all, self._versions, [], force=True, keep_repo=False)
+    async def DeleteAll(self, _request: Empty, call: Call) -> Empty:
+        await self._blocking(pipelines.delete_all, self._store(call), [], force=True, keep_repo=False)
         return EMPTY_REPLY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model.states import DatumState
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.model.spec import PipelineSpec
+    from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.spec_cache import Specs
+    from trunkline.rpc.call import Call
 
 
 class DatumCalls(ServicerBase):
@@ -28,27 +30,27 @@ class DatumCalls(ServicerBase):
 
     _specs: Specs
 
-    async def InspectDatum(self, request: pps_pb2.InspectDatumRequest, _context: Any) -> pps_pb2.DatumInfo:
+    async def InspectDatum(self, request: pps_pb2.InspectDatumRequest, call: Call) -> pps_pb2.DatumInfo:
         name = pps_convert.job_name(request.datum.job)
         context, listed = await self._blocking(
-            datum_queries.datum, self._versions, self._specs, name, request.datum.id
+            datum_queries.datum, self._store(call), self._specs, name, request.datum.id
         )
         return pps_convert.DatumInfos(context).info(listed)
 
     async def ListDatum(
-        self, request: pps_pb2.ListDatumRequest, _context: Any
+        self, request: pps_pb2.ListDatumRequest, call: Call
     ) -> AsyncIterator[pps_pb2.DatumInfo]:
-        async with aclosing(self._ahead(in_batches(self._list(request)))) as batches:
+        async with aclosing(self._ahead(in_batches(self._list(self._store(call), request)))) as batches:
             async for batch in batches:
                 for info in batch:
                     yield info
 
-    async def RestartDatum(self, request: pps_pb2.RestartDatumRequest, _context: Any) -> Empty:
+    async def RestartDatum(self, request: pps_pb2.RestartDatumRequest, call: Call) -> Empty:
         name = pps_convert.job_name(request.job)
-        await self._blocking(datum_queries.restart, self._versions, name, list(request.data_filters))
+        await self._blocking(datum_queries.restart, self._store(call), name, list(request.data_filters))
         return EMPTY_REPLY
 
-    def _list(self, request: pps_pb2.ListDatumRequest) -> Iterator[pps_pb2.DatumInfo]:
+    def _list(self, store: VersionedStore, request: pps_pb2.ListDatumRequest) -> Iterator[pps_pb2.DatumInfo]:
         wanted = DatumFilter(
             states=[DatumState(pps_pb2.DatumState.Name(state)) for state in request.filter.state],
             marker=request.pagination_marker,
@@ -57,11 +59,11 @@ class DatumCalls(ServicerBase):
         )
         if request.job.id:
             name = pps_convert.job_name(request.job)
-            context, listed = datum_queries.list_of_job(self._versions, self._specs, name, wanted)
+            context, listed = datum_queries.list_of_job(store, self._specs, name, wanted)
         elif not request.input.ByteSize():
             raise errors.InvalidArgument("must specify a job or an input: set one of them")
         else:
-            context, listed = datum_queries.list_of_input(self._versions, _spec_of(request.input), wanted)
+            context, listed = datum_queries.list_of_input(store, _spec_of(request.input), wanted)
         return map(pps_convert.DatumInfos(context).info, listed)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.pps import job_queries, jobs
 from trunkline.pps.job_queries import JobFilter
@@ -16,45 +16,47 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.rpc.call import Call
+
 
 class JobCalls(ServicerBase):
     """The calls about jobs."""
 
-    async def InspectJob(self, request: pps_pb2.InspectJobRequest, _context: Any) -> pps_pb2.JobInfo:
+    async def InspectJob(self, request: pps_pb2.InspectJobRequest, call: Call) -> pps_pb2.JobInfo:
         name = pps_convert.job_name(request.job)
         if request.wait:
-            info = await job_queries.wait_for_end(self._versions, name, details=request.details)
+            info = await job_queries.wait_for_end(self._store(call), name, details=request.details)
         else:
-            info = await self._versions.query_soon(job_queries.job, name, details=request.details)
+            info = await self._store(call).query_soon(job_queries.job, name, details=request.details)
         return pps_convert.job_info(info)
 
     async def InspectJobSet(
-        self, request: pps_pb2.InspectJobSetRequest, _context: Any
+        self, request: pps_pb2.InspectJobSetRequest, call: Call
     ) -> AsyncIterator[pps_pb2.JobInfo]:
         set_id, details = request.job_set.id, request.details
         if request.wait:
-            following = job_queries.follow_job_set(self._versions, set_id, details=details)
+            following = job_queries.follow_job_set(self._store(call), set_id, details=details)
             async with aclosing(following) as ended:
                 async for info in ended:
                     yield pps_convert.job_info(info)
         else:
-            for info in await self._versions.query_soon(job_queries.job_set, set_id, details=details):
+            for info in await self._store(call).query_soon(job_queries.job_set, set_id, details=details):
                 yield pps_convert.job_info(info)
 
-    async def ListJob(self, request: pps_pb2.ListJobRequest, _context: Any) -> AsyncIterator[pps_pb2.JobInfo]:
+    async def ListJob(self, request: pps_pb2.ListJobRequest, call: Call) -> AsyncIterator[pps_pb2.JobInfo]:
         pps_convert.refuse_jq(request.jq_filter)
-        steps = job_queries.list_jobs(self._versions, _job_filter(request))
+        steps = job_queries.list_jobs(self._store(call), _job_filter(request))
         async with aclosing(self._ahead(steps)) as pages:
             async for page in pages:
                 for info in page:
                     yield pps_convert.job_info(info)
 
     async def ListJobSet(
-        self, request: pps_pb2.ListJobSetRequest, _context: Any
+        self, request: pps_pb2.ListJobSetRequest, call: Call
     ) -> AsyncIterator[pps_pb2.JobSetInfo]:
         pps_convert.refuse_jq(request.jq_filter)
         steps = job_queries.list_job_sets(
-            self._versions,
+            self._store(call),
             [convert.project_name(project) for project in request.projects],
             number=request.number,
             reverse=request.reverse,
@@ -67,20 +69,20 @@ class JobCalls(ServicerBase):
                 )
 
     async def SubscribeJob(
-        self, request: pps_pb2.SubscribeJobRequest, _context: Any
+        self, request: pps_pb2.SubscribeJobRequest, call: Call
     ) -> AsyncIterator[pps_pb2.JobInfo]:
         name = pps_convert.pipeline_name(request.pipeline)
-        following = job_queries.subscribe(self._versions, name, details=request.details)
+        following = job_queries.subscribe(self._store(call), name, details=request.details)
         async with aclosing(following) as infos:
             async for info in infos:
                 yield pps_convert.job_info(info)
 
-    async def StopJob(self, request: pps_pb2.StopJobRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(jobs.stop, pps_convert.job_name(request.job), request.reason)
+    async def StopJob(self, request: pps_pb2.StopJobRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(jobs.stop, pps_convert.job_name(request.job), request.reason)
         return EMPTY_REPLY
 
-    async def DeleteJob(self, request: pps_pb2.DeleteJobRequest, _context: Any) -> Empty:
-        await self._versions.write_soon(jobs.delete, pps_convert.job_name(request.job))
+    async def DeleteJob(self, request: pps_pb2.DeleteJobRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(jobs.delete, pps_convert.job_name(request.job))
         return EMPTY_REPLY
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.model import logql
 from trunkline.model.states import WorkerState
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trunkline.pps.worker_queries import WorkerEvent
+    from trunkline.rpc.call import Call
 
 
 #: Seconds that requests without a span reach back, as in Pachyderm; pachctl sends a span of 0 when none is given.
@@ -28,37 +29,39 @@ DEFAULT_SPAN = 86_400.0
 class LogCalls(ServicerBase):
     """The calls about logs."""
 
-    async def GetLogs(
-        self, request: pps_pb2.GetLogsRequest, _context: Any
-    ) -> AsyncIterator[pps_pb2.LogMessage]:
-        selection = await self._blocking(log_queries.select, self._versions, self._log_filter(request))
-        async with aclosing(log_queries.lines(self._versions, selection)) as lines:
+    async def GetLogs(self, request: pps_pb2.GetLogsRequest, call: Call) -> AsyncIterator[pps_pb2.LogMessage]:
+        selection = await self._blocking(
+            log_queries.select, self._store(call), self._log_filter(call, request)
+        )
+        async with aclosing(log_queries.lines(self._store(call), selection)) as lines:
             async for line in lines:
                 yield pps_convert.log_message(selection.pipeline, line)
 
     async def QueryLoki(
-        self, request: pps_pb2.LokiRequest, _context: Any
+        self, request: pps_pb2.LokiRequest, call: Call
     ) -> AsyncIterator[pps_pb2.LokiLogMessage]:
         query = logql.parse(request.query)
-        async with aclosing(log_queries.search(self._versions, query, self._since(request))) as messages:
+        async with aclosing(
+            log_queries.search(self._store(call), query, self._since(call, request))
+        ) as messages:
             async for message in messages:
                 yield pps_pb2.LokiLogMessage(message=message)
 
     async def GetKubeEvents(
-        self, request: pps_pb2.LokiRequest, _context: Any
+        self, request: pps_pb2.LokiRequest, call: Call
     ) -> AsyncIterator[pps_pb2.LokiLogMessage]:
         query = logql.parse(request.query)
-        events = await self._versions.query_soon(worker_queries.events, self._since(request))
+        events = await self._store(call).query_soon(worker_queries.events, self._since(call, request))
         messages = map(_kube_event, events)
         for message in await self._blocking(lambda: list(filter(query.keeps, messages))):
             yield pps_pb2.LokiLogMessage(message=message)
 
-    def _since(self, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
+    def _since(self, call: Call, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
         """Return the time that a request's span reaches back to, seconds since the epoch."""
         span = convert.seconds_of_span(request.since, "since") if request.HasField("since") else 0.0
-        return self._versions.clock.now() - (span or DEFAULT_SPAN)
+        return self._store(call).clock.now() - (span or DEFAULT_SPAN)
 
-    def _log_filter(self, request: pps_pb2.GetLogsRequest) -> LogFilter:
+    def _log_filter(self, call: Call, request: pps_pb2.GetLogsRequest) -> LogFilter:
         message = request.datum.job if request.datum.id else request.job
         job = pps_convert.job_name(message) if message.id else None
         return LogFilter(
@@ -66,7 +69,7 @@ class LogCalls(ServicerBase):
             job=job,
             datum=request.datum.id,
             data_filters=list(request.data_filters),
-            since=self._since(request),
+            since=self._since(call, request),
             follow=request.follow,
             tail=request.tail,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pps_pb2
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pps.secrets import SecretInfo, SecretStore
+    from trunkline.rpc.call import Call
 
 
 class SecretCalls(ServicerBase):
@@ -19,18 +20,18 @@ class SecretCalls(ServicerBase):
 
     _secrets: SecretStore
 
-    async def CreateSecret(self, request: pps_pb2.CreateSecretRequest, _context: Any) -> Empty:
+    async def CreateSecret(self, request: pps_pb2.CreateSecretRequest, _call: Call) -> Empty:
         await self._blocking(self._secrets.create, request.file)
         return EMPTY_REPLY
 
-    async def InspectSecret(self, request: pps_pb2.InspectSecretRequest, _context: Any) -> pps_pb2.SecretInfo:
+    async def InspectSecret(self, request: pps_pb2.InspectSecretRequest, _call: Call) -> pps_pb2.SecretInfo:
         return _info(await self._blocking(self._secrets.inspect, request.secret.name))
 
-    async def ListSecret(self, _request: Empty, _context: Any) -> pps_pb2.SecretInfos:
+    async def ListSecret(self, _request: Empty, _call: Call) -> pps_pb2.SecretInfos:
         secrets = await self._blocking(self._secrets.list)
         return pps_pb2.SecretInfos(secret_info=map(_info, secrets))
 
-    async def DeleteSecret(self, request: pps_pb2.DeleteSecretRequest, _context: Any) -> Empty:
+    async def DeleteSecret(self, request: pps_pb2.DeleteSecretRequest, _call: Call) -> Empty:
         await self._blocking(self._secrets.delete, request.secret.name)
         return EMPTY_REPLY
 

@@ -2,8 +2,8 @@
 
 A servicer is a plain object with a method named as the RPC, exactly:
 
-- unary: ``async def InspectRepo(self, request, context) -> RepoInfo``
-- server stream: ``async def ListRepo(self, request, context)`` that yields, an async generator
+- unary: ``async def InspectRepo(self, request, call) -> RepoInfo``
+- server stream: ``async def ListRepo(self, request, call)`` that yields, an async generator
 - client stream: ``request`` is an async iterator of messages; the rest as above
 
 An RPC without such a method answers UNIMPLEMENTED and names itself, so every service of the API is there
@@ -38,6 +38,7 @@ from google.protobuf.message_factory import GetMessageClass
 from trunkline import __version__, errors, threads
 from trunkline.model import limits
 from trunkline.rpc import status
+from trunkline.rpc.call import Call
 from trunkline.rpc.gen import (
     admin_pb2,
     auth_pb2,
@@ -67,7 +68,10 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
     Context = grpc.aio.ServicerContext[Any, Any]
+    #: What grpc calls, what that calls with our view of the call, and a servicer's method.
     Behaviour = Callable[[Any, Context], Awaitable[Any]]
+    Implementation = Callable[[Any, Context, Call], Awaitable[Any]]
+    Method = Callable[[Any, Call], Awaitable[Any]]
 
 _MODULES = (
     admin_pb2,
@@ -98,8 +102,6 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 
-#: Who calls, as long as nobody identifies itself.
-ANONYMOUS = "anonymous"
 # Pachyderm's clients look for exactly these words to learn that there is no login.
 _AUTH_OFF = "the auth service is not activated"
 
@@ -173,20 +175,26 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
             if method.client_streaming
             else _unary(rpc, implementation, decode, lane)
         )
-    wrapped = _observed(rpc, wrapped)
+    observed = _observed(rpc, wrapped)
     # A single request is decoded by the wrapper, so that bytes which are no message get their sentence.
     # grpc decodes the requests of a stream while the method iterates, which the wrapper encloses anyway.
-    return make(wrapped, decode if method.client_streaming else None, encode)
+    return make(observed, decode if method.client_streaming else None, encode)
 
 
-def _observed(rpc: str, behaviour: Behaviour) -> Behaviour:
+def _observed(rpc: str, behaviour: Implementation) -> Behaviour:
     """Count and time a call, and write its record to the access log."""
 
-    async def call(request: Any, context: Context) -> Any:
+    async def answer_call(request: Any, context: Context) -> Any:
         begun, code = time.perf_counter(), "CANCELLED"
         metrics.calls_running.inc()
+        call = Call(
+            rpc,
+            peer=context.peer(),
+            metadata=context.invocation_metadata() or (),
+            time_left=context.time_remaining(),
+        )
         try:
-            answer = await behaviour(request, context)
+            answer = await behaviour(request, context, call)
         except grpc.aio.AbortError:
             code = _code(context)
             raise
@@ -196,9 +204,9 @@ def _observed(rpc: str, behaviour: Behaviour) -> Behaviour:
         finally:
             metrics.calls_running.dec()
             duration = time.perf_counter() - begun
-            events.call_done(rpc, code, duration, caller=ANONYMOUS, peer=context.peer())
+            events.call_done(rpc, code, duration, caller=str(call.caller), peer=call.peer)
 
-    return call
+    return answer_call
 
 
 def _code(context: Context) -> str:
@@ -206,26 +214,37 @@ def _code(context: Context) -> str:
     return code.name if isinstance(code, grpc.StatusCode) else "OK"
 
 
-def _unary(rpc: str, implementation: Behaviour, decode: Callable[[Any], Any], lane: str) -> Behaviour:
-    async def call(request: Any, context: Context) -> Any:
-        threads.enter_lane(lane or context.peer())
+def _send_trailing(context: Context, call: Call) -> None:
+    if call.trailing:
+        context.set_trailing_metadata(tuple(call.trailing))
+
+
+def _unary(rpc: str, implementation: Method, decode: Callable[[Any], Any], lane: str) -> Implementation:
+    async def answer(request: Any, context: Context, call: Call) -> Any:
+        threads.enter_lane(lane or call.peer)
         try:
-            return await implementation(decode(request), context)
+            reply = await implementation(decode(request), call)
+            _send_trailing(context, call)
+            return reply
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            _send_trailing(context, call)
             await status.refuse(context, rpc, error)
 
-    return call
+    return answer
 
 
-def _collecting(rpc: str, implementation: Behaviour, lane: str) -> Behaviour:
-    async def call(_their_iterator: AsyncIterator[Any], context: Context) -> Any:
-        threads.enter_lane(lane or context.peer())
+def _collecting(rpc: str, implementation: Method, lane: str) -> Implementation:
+    async def answer(_their_iterator: AsyncIterator[Any], context: Context, call: Call) -> Any:
+        threads.enter_lane(lane or call.peer)
         try:
-            return await implementation(_requests(context), context)
+            reply = await implementation(_requests(context), call)
+            _send_trailing(context, call)
+            return reply
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            _send_trailing(context, call)
             await status.refuse(context, rpc, error)
 
-    return call
+    return answer
 
 
 async def _requests(context: Context) -> AsyncGenerator[Any]:
@@ -252,20 +271,22 @@ async def _requests(context: Context) -> AsyncGenerator[Any]:
 
 def _streaming(
     rpc: str,
-    implementation: Callable[[Any, Context], AsyncGenerator[Any]],
+    implementation: Callable[[Any, Call], AsyncGenerator[Any]],
     decode: Callable[[Any], Any],
     lane: str,
-) -> Behaviour:
-    async def call(request: Any, context: Context) -> None:
-        threads.enter_lane(lane or context.peer())
+) -> Implementation:
+    async def answer(request: Any, context: Context, call: Call) -> None:
+        threads.enter_lane(lane or call.peer)
         try:
-            async with aclosing(implementation(decode(request), context)) as answers:
-                async for answer in answers:
-                    await context.write(answer)
+            async with aclosing(implementation(decode(request), call)) as replies:
+                async for reply in replies:
+                    await context.write(reply)
+            _send_trailing(context, call)
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            _send_trailing(context, call)
             await status.refuse(context, rpc, error)
 
-    return call
+    return answer
 
 
 def _missing(rpc: str) -> Behaviour:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.rpc.call import Call
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +39,10 @@ class ServicerBase:
     def __init__(self, versions: VersionedStore, executor: Executor) -> None:
         self._versions = versions
         self._executor = executor
+
+    def _store(self, call: Call) -> VersionedStore:
+        """Return the store as the call's caller sees it."""
+        return self._versions.for_caller(call.caller)
 
     async def _blocking(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn`` in the executor; its loops end early when the call ends."""

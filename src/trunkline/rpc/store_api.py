@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.rpc.call import Call
 
 # Of PutFilesRequest.
 _COMMIT, _CHUNKS, _FILES = map(tag, (1, 2, 3))
@@ -30,12 +31,12 @@ class StoreServicer(ServicerBase):
 
     raw_requests = frozenset({"PutFiles"})
 
-    async def Missing(self, request: pb.MissingRequest, _context: Any) -> pb.MissingResponse:
-        positions = await self._blocking(chunk_uploads.missing, self._versions, request.ids)
+    async def Missing(self, request: pb.MissingRequest, call: Call) -> pb.MissingResponse:
+        positions = await self._blocking(chunk_uploads.missing, self._store(call), request.ids)
         return pb.MissingResponse(positions=positions)
 
-    async def PutFiles(self, requests: AsyncIterator[bytes], _context: Any) -> pb.PutFilesResponse:
-        applier = PutApplier(self._versions)
+    async def PutFiles(self, requests: AsyncIterator[bytes], call: Call) -> pb.PutFilesResponse:
+        applier = PutApplier(self._store(call))
         async with Feed(self._executor, applier) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: applier.opened().finish())

@@ -5,9 +5,10 @@ Every call names its worker and proves it with the worker's token.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.model import caller
 from trunkline.model.states import DatumState
 from trunkline.pfs import chunk_uploads
 from trunkline.pps import claims, datums, input_reads, logs, presigned
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import WorkerIdentity
     from trunkline.pps.spec_cache import Specs
+    from trunkline.rpc.call import Call
 
 #: Bytes of file content in one Fetch frame.
 FRAME = 1 << 20
@@ -62,22 +64,22 @@ class WorkerServicer(ServicerBase):
         self._assignments = Assignments(versions, specs)
         self._dispatcher = Dispatcher(versions, specs, self._assignments, executor)
 
-    async def Register(self, _request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:
-        worker_id = await self._authenticate(context)
-        await self._versions.write_soon(claims.register, worker_id)
+    async def Register(self, _request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
+        worker_id = await self._authenticate(call)
+        await self._store(call).write_soon(claims.register, worker_id)
         return pb.RegisterResponse()
 
-    async def Claim(self, request: pb.ClaimRequest, context: Any) -> pb.ClaimResponse:
-        worker_id = await self._authenticate(context)
+    async def Claim(self, request: pb.ClaimRequest, call: Call) -> pb.ClaimResponse:
+        worker_id = await self._authenticate(call)
         work = await self._dispatcher.next_work(worker_id, request.wait_seconds)
         if work.assignment is not None:
             return pb.ClaimResponse(assignment=assignment_message(work.assignment))
         return pb.ClaimResponse(retire=work.retire)
 
-    async def Renew(self, request: pb.RenewRequest, context: Any) -> pb.RenewResponse:
-        worker_id = await self._authenticate(context)
+    async def Renew(self, request: pb.RenewRequest, call: Call) -> pb.RenewResponse:
+        worker_id = await self._authenticate(call)
         running = request.datum_started > 0
-        renewal = await self._versions.write_soon(
+        renewal = await self._store(call).write_soon(
             claims.renew,
             worker_id,
             request.claim_id,
@@ -88,28 +90,26 @@ class WorkerServicer(ServicerBase):
             valid=renewal.valid, restart_datum=renewal.restart_datum, retire=renewal.retire
         )
 
-    async def Fetch(self, request: pb.FetchRequest, context: Any) -> AsyncIterator[pb.FetchResponse]:
-        worker_id = await self._authenticate(context)
+    async def Fetch(self, request: pb.FetchRequest, call: Call) -> AsyncIterator[pb.FetchResponse]:
+        worker_id = await self._authenticate(call)
         assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-        frames = self._frames(assignment, request)
+        frames = self._frames(self._store(call), assignment, request)
         while (frame := await self._blocking(next, frames, None)) is not None:
             yield frame
 
-    async def Offer(self, request: pb.OfferRequest, context: Any) -> pb.OfferResponse:
-        worker_id = await self._authenticate(context)
+    async def Offer(self, request: pb.OfferRequest, call: Call) -> pb.OfferResponse:
+        worker_id = await self._authenticate(call)
         await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-        return await self._blocking(self._offer, request)
+        return await self._blocking(self._offer, self._store(call), request)
 
-    async def Complete(
-        self, requests: AsyncIterator[pb.CompleteRequest], context: Any
-    ) -> pb.CompleteResponse:
-        worker_id = await self._authenticate(context)
+    async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], call: Call) -> pb.CompleteResponse:
+        worker_id = await self._authenticate(call)
         completion: Completion | None = None
         try:
             async for request in requests:
                 if completion is None:
                     assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-                    completion = Completion(self._versions, request.claim_id, assignment, self._grants)
+                    completion = Completion(self._store(call), request.claim_id, assignment, self._grants)
                 await self._blocking(_add, completion, request)
             if completion is None:
                 raise errors.InvalidArgument("the stream of a completion is empty; send at least one frame")
@@ -120,63 +120,43 @@ class WorkerServicer(ServicerBase):
             if completion is not None:
                 completion.abort()
             raise
-        completed = await self._versions.write_soon(claims.complete, worker_id, prepared)
+        completed = await self._store(call).write_soon(claims.complete, worker_id, prepared)
         return pb.CompleteResponse(accepted=completed.accepted, retire=completed.retire)
 
-    async def Log(self, request: pb.LogRequest, context: Any) -> pb.LogResponse:
-        worker_id = await self._authenticate(context)
+    async def Log(self, request: pb.LogRequest, call: Call) -> pb.LogResponse:
+        worker_id = await self._authenticate(call)
         if not request.lines:
             return pb.LogResponse()
         try:
             assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
         except claims.ClaimLost:
             return pb.LogResponse()  # the job is over; nobody asks for these lines
-        await self._blocking(self._store_lines, worker_id, assignment, request)
+        await self._blocking(_store_lines, self._store(call), worker_id, assignment, request)
         return pb.LogResponse()
 
-    def _offer(self, request: pb.OfferRequest) -> pb.OfferResponse:
+    def _offer(self, store: VersionedStore, request: pb.OfferRequest) -> pb.OfferResponse:
         ids = [
             request.ids[at : at + chunk_uploads.ID_BYTES]
             for at in range(0, len(request.ids), chunk_uploads.ID_BYTES)
         ]
-        missing = chunk_uploads.missing(self._versions, ids)
+        missing = chunk_uploads.missing(store, ids)
         grant = self._grants.grant(request.claim_id) if missing else PackGrant("", "", b"")
         return pb.OfferResponse(missing=missing, pack=grant.pack, url=grant.url, grant=grant.grant)
 
-    def _store_lines(self, worker_id: str, assignment: Assignment, request: pb.LogRequest) -> None:
-        lines = [
-            logs.Line(
-                assignment.datums[line.datum].id.hex() if line.datum < len(assignment.datums) else "",
-                line.ts_ns / 1e9,
-                line.message.decode("utf-8", "replace"),
-                not line.system,
-            )
-            for line in request.lines
-        ]
-        data = logs.pack(lines)
-        self._versions.write(
-            logs.store,
-            pipeline_id=assignment.pipeline.id,
-            job_id=assignment.job.id,
-            worker_id=worker_id,
-            lines=lines,
-            data=data,
-        )
-
-    async def _authenticate(self, context: Any) -> str:
-        """Return the calling worker's id, or raise Unauthenticated."""
-        metadata = dict(context.invocation_metadata())
-        worker_id = str(metadata.get("worker-id", ""))
-        await self._identity.verify(worker_id, str(metadata.get("worker-token", "")))
+    async def _authenticate(self, call: Call) -> str:
+        """Return the calling worker's id, or raise Unauthenticated. From then on the worker is the caller."""
+        worker_id = str(call.metadata.get("worker-id", ""))
+        await self._identity.verify(worker_id, str(call.metadata.get("worker-token", "")))
+        call.caller = caller.worker(worker_id)
         return worker_id
 
-    def _frames(self, assignment: Assignment, request: pb.FetchRequest) -> Iterator[pb.FetchResponse]:
+    def _frames(
+        self, store: VersionedStore, assignment: Assignment, request: pb.FetchRequest
+    ) -> Iterator[pb.FetchResponse]:
         """Yield the files of items in frames of about ``FRAME`` bytes."""
-        reads = PresignedReads(self._versions) if request.direct else None
+        reads = PresignedReads(store) if request.direct else None
         frame, size = pb.FetchResponse(), 0
-        for item, path, data, places, last in input_reads.pieces(
-            self._versions, assignment, request.items, reads
-        ):
+        for item, path, data, places, last in input_reads.pieces(store, assignment, request.items, reads):
             message = frame.pieces.add(item=item, path=path, data=data, last=last)
             size += len(data) + len(path) + 16
             if places:
@@ -189,6 +169,29 @@ class WorkerServicer(ServicerBase):
                 frame, size = pb.FetchResponse(), 0
         if frame.pieces:
             yield frame
+
+
+def _store_lines(
+    store: VersionedStore, worker_id: str, assignment: Assignment, request: pb.LogRequest
+) -> None:
+    lines = [
+        logs.Line(
+            assignment.datums[line.datum].id.hex() if line.datum < len(assignment.datums) else "",
+            line.ts_ns / 1e9,
+            line.message.decode("utf-8", "replace"),
+            not line.system,
+        )
+        for line in request.lines
+    ]
+    data = logs.pack(lines)
+    store.write(
+        logs.store,
+        pipeline_id=assignment.pipeline.id,
+        job_id=assignment.job.id,
+        worker_id=worker_id,
+        lines=lines,
+        data=data,
+    )
 
 
 def _add(completion: Completion, request: pb.CompleteRequest) -> None:

@@ -1,0 +1,64 @@
+"""One call as servicers see it, whatever the transport.
+
+Servicers get a ``Call`` beside their request and know nothing else of the network. The transport's adapter
+(``registry``) makes it, and sends what the servicer sets in it.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from trunkline.model.caller import ANONYMOUS, Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Call:
+    """One call in progress. Belongs to the event loop's thread.
+
+    A method is cancelled (``asyncio.CancelledError``) when its client goes; work that it gave to threads learns
+    of it by ``trunkline.cancellation``. What a method raises becomes the call's status.
+
+    Attributes:
+        rpc: ``package.Service/Method``.
+        peer: the client's address, as the transport writes it.
+        caller: who calls; whoever authenticates the call sets it. Everything that the call reads and writes is
+            done for this caller.
+        trailing: metadata to be sent after the answer.
+    """
+
+    def __init__(
+        self,
+        rpc: str,
+        *,
+        peer: str = "",
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+        time_left: float | None = None,
+    ) -> None:
+        """Make the call.
+
+        Args:
+            rpc: ``package.Service/Method``.
+            peer: the client's address.
+            metadata: what the client sent beside the request, names in lower case.
+            time_left: seconds until the client's deadline; None without one.
+        """
+        self.rpc = rpc
+        self.peer = peer
+        self.caller: Caller = ANONYMOUS
+        self.trailing: list[tuple[str, str | bytes]] = []
+        self._metadata = metadata
+        self._deadline = time.monotonic() + time_left if time_left is not None else None
+
+    @cached_property
+    def metadata(self) -> Mapping[str, str | bytes]:
+        """What the client sent beside the request; values are bytes when the name ends with ``-bin``."""
+        return dict(self._metadata)
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the client stops waiting, at least 0; None when it set no deadline."""
+        return max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else None

@@ -1,0 +1,56 @@
+"""Every read and write knows for whom it is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from postgres_server import database_url
+
+from trunkline.app.clock import SystemClock
+from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.meta import install
+from trunkline.meta.database import Database
+from trunkline.model import caller
+from trunkline.model.names import RepoName
+from trunkline.pfs import commits, repos
+from trunkline.pfs.branches import BranchName
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.repository import VersionedStore
+from trunkline.storage.files import file_trees
+from trunkline.storage.store import ChunkStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Iterator[VersionedStore]:
+    with database_url("sqlite", tmp_path) as url:
+        db = Database(url, lambda _: None)
+        install.install(db, 0.0)
+        store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(db, SystemClock().now), threads=1)
+        yield VersionedStore(db, store, file_trees(store), None, SystemClock())  # type: ignore[arg-type]
+        store.close()
+        db.close()
+
+
+def test_reads_and_writes_are_made_for_the_caller_of_the_store(versions: VersionedStore) -> None:
+    worker = caller.worker("0123")
+
+    mine = versions.for_caller(worker)
+
+    assert mine.query(lambda read: read.caller) == worker
+    assert mine.write(lambda write: write.caller) == worker
+    assert versions.write(lambda write: write.caller) == caller.SYSTEM
+
+
+def test_writes_that_share_an_id_make_commits_of_one_set(versions: VersionedStore) -> None:
+    branches = [BranchName(RepoName("default", name), "master") for name in "ab"]
+    for branch in branches:
+        versions.write(repos.create_repo, branch.repo, "", update=False)
+
+    rows = [versions.write_in_set("5" * 32, commits.start_commit, branch) for branch in branches]
+
+    assert [row.set_id for row in rows] == ["5" * 32] * 2
