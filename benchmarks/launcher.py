@@ -23,7 +23,7 @@ from worker_processes import Workers
 
 from trunkline.worker import command
 from trunkline.worker.interrupts import Interrupts
-from trunkline.worker.pod_sandbox import Launcher
+from trunkline.worker.pod.launcher_client import LauncherClient
 from trunkline.worker.subprocesses import SpawnExecutor
 
 DATUMS = 1000
@@ -68,7 +68,7 @@ def starts(socket: str) -> float:
     interrupts = Interrupts()
     starter: command.Executor = SpawnExecutor()
     if socket:
-        launcher = Launcher(socket, str(Path(socket).parent), ".trunkline")
+        launcher = LauncherClient(socket, str(Path(socket).parent), ".trunkline")
         launcher.connect(10, time.sleep)
         starter = launcher
     program = command.Program(["true"], b"", {"PATH": os.environ["PATH"]}, "/", "/tmp")

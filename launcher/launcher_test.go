@@ -255,14 +255,14 @@ func TestWhatKeepsACommandFromStartingIsToldAsFacts(t *testing.T) {
 		"NUL in the name":    {program{Argv: []string{"a\x00b"}, Env: path}, obstacle{Kind: "not found", Path: folder}},
 		"no x bit":           {program{Argv: []string{"plain"}, Env: path}, obstacle{Kind: "not executable", Path: folder + "/plain"}},
 		"no such file":       {program{Argv: []string{"/no/such"}}, obstacle{Kind: "spawn", Path: "/no/such", Errno: int(syscall.ENOENT)}},
-		"a folder":           {program{Argv: []string{folder}}, obstacle{Kind: "spawn", Path: folder, Errno: int(syscall.EACCES), Exists: true, Mode: syscall.S_IFDIR | 0o755}},
-		"just text":          {program{Argv: []string{"text"}, Env: path}, obstacle{Kind: "spawn", Path: folder + "/text", Errno: int(syscall.ENOEXEC), Exists: true, Mode: syscall.S_IFREG | 0o755}},
-		"lost interpreter":   {program{Argv: []string{"./lost"}, Cwd: folder}, obstacle{Kind: "spawn", Path: "./lost", Errno: int(syscall.ENOENT), Exists: true, Mode: syscall.S_IFREG | 0o755}},
+		"a folder":           {program{Argv: []string{folder}}, obstacle{Kind: "spawn", Path: folder, Errno: int(syscall.EACCES), Mode: syscall.S_IFDIR | 0o755}},
+		"just text":          {program{Argv: []string{"text"}, Env: path}, obstacle{Kind: "spawn", Path: folder + "/text", Errno: int(syscall.ENOEXEC), Mode: syscall.S_IFREG | 0o755}},
+		"lost interpreter":   {program{Argv: []string{"./lost"}, Cwd: folder}, obstacle{Kind: "spawn", Path: "./lost", Errno: int(syscall.ENOENT), Mode: syscall.S_IFREG | 0o755}},
 		"no such folder":     {program{Argv: []string{"true"}, Cwd: "/no/such"}, obstacle{Kind: "working_dir", Path: "/no/such", Errno: int(syscall.ENOENT)}},
 		"cwd is a file":      {program{Argv: []string{"true"}, Cwd: folder + "/text"}, obstacle{Kind: "working_dir", Path: folder + "/text", Errno: int(syscall.ENOTDIR)}},
 		"NUL in an argument": {program{Argv: []string{"sh", "a\x00b"}}, obstacle{Kind: "text", Detail: "embedded null byte"}},
 		"odd variable":       {program{Argv: []string{"sh"}, Env: map[string]string{"A=B": "c"}}, obstacle{Kind: "text", Detail: "illegal environment variable name"}},
-		"too much":           {program{Argv: []string{"/bin/sh", strings.Repeat("x", 3<<20)}}, obstacle{Kind: "spawn", Path: "/bin/sh", Errno: int(syscall.E2BIG), Exists: true, Mode: modeOf(t, "/bin/sh")}},
+		"too much":           {program{Argv: []string{"/bin/sh", strings.Repeat("x", 3<<20)}}, obstacle{Kind: "spawn", Path: "/bin/sh", Errno: int(syscall.E2BIG), Mode: modeOf(t, "/bin/sh")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorker(t)

@@ -19,9 +19,8 @@ type obstacle struct {
 	Path string `json:"path"`
 	// The kernel's reason, if it gave one.
 	Errno int `json:"errno,omitempty"`
-	// Whether there is something at Path, and its type and permissions as in <sys/stat.h>.
-	Exists bool   `json:"exists,omitempty"`
-	Mode   uint32 `json:"mode,omitempty"`
+	// Type and permissions of what is at Path, as in <sys/stat.h>; 0 when nothing is there.
+	Mode uint32 `json:"mode,omitempty"`
 	// What is wrong with a text.
 	Detail string `json:"detail,omitempty"`
 }
@@ -138,7 +137,7 @@ func refusal(path, cwd string, err error) *obstacle {
 	lack := &obstacle{Kind: "spawn", Path: path, Errno: int(errnoOf(err))}
 	var status syscall.Stat_t
 	if syscall.Stat(from(cwd, path), &status) == nil {
-		lack.Exists, lack.Mode = true, status.Mode
+		lack.Mode = status.Mode
 	}
 	return lack
 }

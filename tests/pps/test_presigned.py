@@ -29,7 +29,7 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 from trunkline.worker import presigned_reads, presigned_writes
 from trunkline.worker.circuit_breaker import StoreUnreachable
-from trunkline.worker.presigned_reads import Connections
+from trunkline.worker.store_connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -20,7 +20,7 @@ from worker_processes import SOMEBODY
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.command import ExecutorLost
-from trunkline.worker.pod_sandbox import Launcher
+from trunkline.worker.pod.launcher_client import LauncherClient
 
 SUCCESS, FAILED = pb.DatumResult.SUCCESS, pb.DatumResult.FAILED
 ONE = {"in": {"/f": b"content"}}
@@ -350,7 +350,7 @@ def test_a_launcher_of_another_version_is_refused(tmp_path):
         connection.sendall(len(body).to_bytes(4, "big") + body)
         connection.close()
 
-    launcher = Launcher(path, "/pfs", ".trunkline")
+    launcher = LauncherClient(path, "/pfs", ".trunkline")
     thread = threading.Thread(target=answer)
     thread.start()
 
@@ -365,7 +365,7 @@ def test_a_launcher_of_another_version_is_refused(tmp_path):
 
 def test_a_launcher_that_does_not_come_is_missed_in_a_sentence(tmp_path):
     with pytest.raises(ExecutorLost, match="see why the container of the image does not run"):
-        Launcher(str(tmp_path / "none"), "/pfs", ".trunkline").connect(0, time.sleep)
+        LauncherClient(str(tmp_path / "none"), "/pfs", ".trunkline").connect(0, time.sleep)
 
 
 def children(pid: int) -> list[int]:

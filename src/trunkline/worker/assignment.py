@@ -45,8 +45,8 @@ def work(
     api: ServerAPI,
     heartbeat: Heartbeat,
     interrupts: Interrupts,
-    world: Sandbox,
-    places: ScratchPool,
+    sandbox: Sandbox,
+    scratch: ScratchPool,
     assignment: pb.Assignment,
     notes: Sequence[str],
 ) -> None:
@@ -56,8 +56,8 @@ def work(
         api: the main thread's connection.
         heartbeat: renews the claim meanwhile.
         interrupts: what may call the worker away.
-        world: what commands see.
-        places: folders for the files of datums.
+        sandbox: what commands see.
+        scratch: folders for the files of datums.
         assignment: what was claimed.
         notes: sentences for the log of the first datum.
     """
@@ -65,7 +65,7 @@ def work(
     heartbeat.hold(assignment.claim_id, assignment.lease_seconds)
     for note in notes:
         heartbeat.logs.add(0, time.time_ns(), note.encode(), system=True)
-    run = _Run(api, heartbeat, interrupts, world, places, assignment)
+    run = _Run(api, heartbeat, interrupts, sandbox, scratch, assignment)
     try:
         run.to_the_end()
     except Interrupted:
@@ -81,23 +81,23 @@ class _Run:
         api: ServerAPI,
         heartbeat: Heartbeat,
         interrupts: Interrupts,
-        world: Sandbox,
-        places: ScratchPool,
+        sandbox: Sandbox,
+        scratch: ScratchPool,
         assignment: pb.Assignment,
     ) -> None:
         self._api = api
         self._heartbeat = heartbeat
         self._interrupts = interrupts
         self._assignment = assignment
-        self._places = places
+        self._scratch = scratch
         owner, fault = None, ""
         try:
-            owner = world.find_user(assignment.command.user)
+            owner = sandbox.find_user(assignment.command.user)
         except InvalidArgument as error:
             fault = error.message
-        self._inputs = Inputs(api, interrupts, assignment, places, owner)
+        self._inputs = Inputs(api, interrupts, assignment, scratch, owner)
         self._runner = DatumRunner(
-            world, places, heartbeat, interrupts, assignment, self._inputs, owner, fault
+            sandbox, scratch, heartbeat, interrupts, assignment, self._inputs, owner, fault
         )
         self._waiting: list[Finished] = []
         self._waiting_bytes = 0
@@ -201,7 +201,7 @@ class _Run:
                 presigned_writes.Output(finished.result.datum, output.path, output.file)
                 for finished, output in large
             ],
-            self._places.disk,
+            self._scratch.disk,
             check,
         )
         share = (time.monotonic_ns() - begun) // len(large)
@@ -211,8 +211,8 @@ class _Run:
 
     def _forget_waiting(self) -> None:
         for finished in self._waiting:
-            if finished.place:
-                self._runner.take_back(finished.result.datum, finished.place)
+            if finished.datum_dir:
+                self._runner.take_back(finished.result.datum, finished.datum_dir)
         self._waiting, self._waiting_bytes = [], 0
 
     def _frames(self, release: bool, stored: Stored | None = None) -> Iterator[pb.CompleteRequest]:

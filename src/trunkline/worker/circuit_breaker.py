@@ -1,7 +1,7 @@
-"""Whether it is worth a try to move bytes between this worker and the object store, past the server.
+"""Circuit breaker for direct transfers between this worker and the object store, by presigned URLs.
 
-Until something goes wrong it is. After that bytes go through the server for a while, because each vain try
-costs seconds; a store that was down or forbidden for a moment is used again later.
+It is closed until a transfer fails. After that, bytes go through the server for a while, because each
+unsuccessful try costs seconds; a store that was down or forbidden for a moment is used again later.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trunkline.worker.presigned_reads import Connections
+    from trunkline.worker.store_connections import Connections
 
-#: Seconds for which the server is asked after the store was tried in vain.
+#: Seconds for which bytes go through the server after a transfer has failed.
 AFTER_FAILURE = 300.0
 
 
@@ -21,7 +21,7 @@ class StoreUnreachable(Exception):
 
 
 class StoreBreaker:
-    """One worker's way to the store. Used by one thread at a time."""
+    """Whether one worker uses the store directly. Used by one thread at a time."""
 
     def __init__(self) -> None:
         self._closed_until = 0.0
@@ -30,20 +30,20 @@ class StoreBreaker:
 
     @property
     def open(self) -> bool:
-        """Tell whether the store is worth a try now."""
+        """Whether a transfer is worth a try now."""
         return time.monotonic() >= self._closed_until
 
     @property
     def connections(self) -> Connections:
         """Return the connections to it, which are kept from datum to datum."""
         if self._connections is None:
-            from trunkline.worker.presigned_reads import Connections  # 25 ms that few workers need
+            from trunkline.worker.store_connections import Connections  # 25 ms that few workers need
 
             self._connections = Connections()
         return self._connections
 
     def close(self, reason: str) -> None:
-        """Note that the store was tried in vain."""
+        """Note that a transfer has failed."""
         self._closed_until = time.monotonic() + AFTER_FAILURE
         self._note = (
             f"the object store cannot be used from here ({reason}); bytes go through the server for the"

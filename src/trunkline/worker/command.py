@@ -2,7 +2,8 @@
 
 The main thread waits in ``poll`` for the command's output, for its end and for interruptions together, so no
 thread is needed and nothing competes with the next start for the interpreter. Who starts the command, the
-worker itself (``spawned.py``) or the launcher in another container (``launched.py``), is the world's affair;
+worker itself (``subprocesses.py``) or the launcher in another container (``pod/launcher_client.py``), is the
+sandbox's affair;
 both have killed everything the command left behind when they report its end.
 
 Must not: decide whether a datum is tried again, or know anything of inputs and outputs.
@@ -45,7 +46,7 @@ class Program(NamedTuple):
     working_dir: str
     #: Its folder for temporary files.
     tmp: str
-    #: None runs it as the world's own user.
+    #: None runs it as the sandbox's own user.
     owner: Owner = None
     #: Bytes of memory that the command and what it starts may use; 0 for no limit that the worker must hold.
     memory_limit: int = 0
@@ -103,7 +104,7 @@ class Executor(Protocol):
 
 
 class StartFailure(NamedTuple):
-    """What stands in a command's way: facts, so that every world makes the same sentences of them."""
+    """What stands in a command's way: facts, so that every sandbox makes the same sentences of them."""
 
     #: ``working_dir``, ``not found``, ``not executable``, ``text`` or ``spawn``.
     kind: str

@@ -51,7 +51,7 @@ class Finished(NamedTuple):
     result: pb.DatumResult
     outputs: Sequence[Captured] = ()
     #: Holds outputs; to be taken back after they are handed in.
-    place: DatumDir | None = None
+    datum_dir: DatumDir | None = None
 
 
 class _AttemptFailed(Exception):
@@ -71,8 +71,8 @@ class DatumRunner:
 
     def __init__(
         self,
-        world: Sandbox,
-        places: ScratchPool,
+        sandbox: Sandbox,
+        scratch: ScratchPool,
         heartbeat: Heartbeat,
         interrupts: Interrupts,
         assignment: pb.Assignment,
@@ -81,8 +81,8 @@ class DatumRunner:
         user_fault: str,
     ) -> None:
         """``user_fault`` says why transform.user cannot be honoured; empty when it can."""
-        self._world = world
-        self._places = places
+        self._sandbox = sandbox
+        self._scratch = scratch
         self._heartbeat = heartbeat
         self._interrupts = interrupts
         self._assignment = assignment
@@ -127,34 +127,34 @@ class DatumRunner:
 
     def _attempt(self, position: int, result: pb.DatumResult) -> Finished:
         try:
-            place = self._inputs.take(position)
+            datum_dir = self._inputs.take(position)
         except InputsUnavailable as failure:
             raise _AttemptFailed(str(failure)) from failure
         finally:
             result.download_ns = self._inputs.download_ns(position)
         keep = False
         try:
-            self._world.show(place, self._interrupts)
+            self._sandbox.show(datum_dir, self._interrupts)
             begun = time.monotonic_ns()
             try:
-                self._process(position, place)
+                self._process(position, datum_dir)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
-            captured = self._capture(place, result, begun)
+            captured = self._capture(datum_dir, result, begun)
             keep = any(output.data is None for output in captured)
             if keep:
-                self._places.seal(place, self._owner)
+                self._scratch.seal(datum_dir, self._owner)
             result.state, result.reason = pb.DatumResult.SUCCESS, ""
-            return Finished(result, captured, place if keep else None)
+            return Finished(result, captured, datum_dir if keep else None)
         finally:
-            self._world.hide()
+            self._sandbox.hide()
             if not keep:
-                self.take_back(position, place)
+                self.take_back(position, datum_dir)
 
-    def take_back(self, position: int, place: DatumDir) -> None:
+    def take_back(self, position: int, datum_dir: DatumDir) -> None:
         """Remove a place, or tell the log why that is impossible."""
         try:
-            self._places.take_back(place)
+            self._scratch.take_back(datum_dir)
         except OSError as error:
             self._note(
                 position,
@@ -165,44 +165,53 @@ class DatumRunner:
         """Say something in the datum's log."""
         self._heartbeat.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
 
-    def _process(self, position: int, place: DatumDir) -> None:
+    def _process(self, position: int, datum_dir: DatumDir) -> None:
         """Run the command, and the error command when it fails."""
         if self._user_fault:
             raise _AttemptFailed(self._user_fault)
         given = self._assignment.command
         datum = self._assignment.datums[position]
-        tmp = place.tmp if place.in_memory else place.tmp.replace(place.root, self._world.pfs, 1)
-        env = environment.of_datum(self._world.variables, self._world.pfs, tmp, self._assignment, datum)
-        ending = self._execute(position, given.cmd, given.stdin, env, place)
+        tmp = (
+            datum_dir.tmp
+            if datum_dir.in_memory
+            else datum_dir.tmp.replace(datum_dir.root, self._sandbox.pfs, 1)
+        )
+        env = environment.of_datum(self._sandbox.variables, self._sandbox.pfs, tmp, self._assignment, datum)
+        ending = self._execute(position, given.cmd, given.stdin, env, datum_dir)
         if ending.succeeded(given.accept_return_code):
             return
-        if place.in_memory and self._world.memory_is_full():
+        if datum_dir.in_memory and self._sandbox.memory_is_full():
             raise _MemoryFull
         reason = ending.reason + self._disk_note()
         recovered = (
             bool(given.err_cmd)
-            and self._execute(position, given.err_cmd, given.err_stdin, env, place).succeeded()
+            and self._execute(position, given.err_cmd, given.err_stdin, env, datum_dir).succeeded()
         )
         raise _AttemptFailed(reason, recovered)
 
     def _execute(
-        self, position: int, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str], place: DatumDir
+        self,
+        position: int,
+        argv: Sequence[str],
+        stdin: Sequence[str],
+        env: dict[str, str],
+        datum_dir: DatumDir,
     ) -> command.Ending:
         if not argv:
             return command.Ending(None, "nothing to run: no transform.cmd")
-        real = self._world.real
+        real = self._sandbox.real
         program = command.Program(
             argv=[real(argument) for argument in argv],
             stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
             env=env,
-            working_dir=self._world.working_dir(self._assignment.command.working_dir),
-            tmp=place.tmp,
+            working_dir=self._sandbox.working_dir(self._assignment.command.working_dir),
+            tmp=datum_dir.tmp,
             owner=self._owner,
-            memory_limit=self._world.memory_limit,
+            memory_limit=self._sandbox.memory_limit,
         )
         logs = self._heartbeat.logs
         return command.run(
-            self._world.starter,
+            self._sandbox.starter,
             program,
             timeout=self._assignment.datum_timeout_seconds,
             interrupts=self._interrupts,
@@ -211,16 +220,16 @@ class DatumRunner:
             log_is_full=lambda: logs.overfull,
         )
 
-    def _capture(self, place: DatumDir, result: pb.DatumResult, command_begun: int) -> list[Captured]:
+    def _capture(self, datum_dir: DatumDir, result: pb.DatumResult, command_begun: int) -> list[Captured]:
         """Take the outputs; those of small datums into memory.
 
         Args:
-            place: the datum's folders.
+            datum_dir: the datum's folders.
             result: is given the size and the time.
             command_begun: monotonic nanoseconds; the timeout of the datum covers this too.
         """
         begun = time.monotonic_ns()
-        pfs = self._world.pfs
+        pfs = self._sandbox.pfs
         timeout = self._assignment.datum_timeout_seconds
 
         def check() -> None:
@@ -234,13 +243,13 @@ class DatumRunner:
 
         try:
             with outputs.access(self._owner):
-                files = list(outputs.find(f"{pfs}/out", self._world.links_within, check))
+                files = list(outputs.find(f"{pfs}/out", self._sandbox.links_within, check))
                 size = sum(output.size_bytes for output in files)
                 if size <= MAX_IN_MEMORY:
                     captured = [Captured(output.path, _read(output.file)) for output in files]
                 else:
                     captured = [
-                        Captured(output.path, None, _lasting(output.file, pfs, place, number, check))
+                        Captured(output.path, None, _lasting(output.file, pfs, datum_dir, number, check))
                         for number, output in enumerate(files)
                     ]
         except InvalidArgument as error:
@@ -252,7 +261,7 @@ class DatumRunner:
         return captured
 
     def _disk_note(self) -> str:
-        status = os.statvfs(self._places.disk)
+        status = os.statvfs(self._scratch.disk)
         if status.f_bavail * status.f_frsize >= _FULL_DISK:
             return ""
         return "; the disk that holds /pfs/out is full: make room there, or run fewer workers at a time"
@@ -263,20 +272,20 @@ def _read(path: str) -> bytes:
         return file.read(MAX_IN_MEMORY + 1)
 
 
-def _lasting(path: str, pfs: str, place: DatumDir, number: int, check: Callable[[], None]) -> str:
+def _lasting(path: str, pfs: str, datum_dir: DatumDir, number: int, check: Callable[[], None]) -> str:
     """Return where the bytes at ``path`` will still be when /pfs shows another datum.
 
     Args:
         path: of the file, as commands see it.
         pfs: where commands see the datum.
-        place: the datum's folders.
+        datum_dir: the datum's folders.
         number: of the output, to name a copy by.
         check: called now and then; what it raises ends the copying.
     """
-    if real := place.real(path, pfs):
+    if real := datum_dir.real(path, pfs):
         return real
     # A link out of /pfs: the next datum may write another file there.
-    copy = f"{place.tmp}/trunkline-output-{number}"
+    copy = f"{datum_dir.tmp}/trunkline-output-{number}"
     with open(outputs.open_file(path), "rb", buffering=0) as reader, open(copy, "wb", buffering=0) as writer:
         while os.sendfile(writer.fileno(), reader.fileno(), None, _COPIED):
             check()

@@ -53,13 +53,13 @@ class Inputs:
         api: ServerAPI,
         interrupts: Interrupts,
         assignment: pb.Assignment,
-        places: ScratchPool,
+        scratch: ScratchPool,
         owner: Owner,
     ) -> None:
         self._api = api
         self._interrupts = interrupts
         self._assignment = assignment
-        self._places = places
+        self._scratch = scratch
         self._owner = owner
         self._memory_allowed = True
         #: Position of a datum -> its place, filled and not yet taken.
@@ -86,7 +86,7 @@ class Inputs:
                 if len(batch) == 1:
                     raise
                 self._fill([position])  # what is wrong may concern another datum of the batch
-        return self._places.equip(self._ready.pop(position))
+        return self._scratch.equip(self._ready.pop(position))
 
     def avoid_memory(self) -> None:
         """Lay everything out on disk from now on: the memory is full."""
@@ -111,8 +111,8 @@ class Inputs:
 
     def close(self) -> None:
         """Remove what has not been taken."""
-        for place in self._ready.values():
-            self._places.take_back(place)
+        for datum_dir in self._ready.values():
+            self._scratch.take_back(datum_dir)
         for folder in self._shared.values():
             file_trees.remove_tree(folder)
 
@@ -131,12 +131,12 @@ class Inputs:
         begun = time.monotonic_ns()
         try:
             try:
-                places = self._fill_patiently(batch)
+                datum_dirs = self._fill_patiently(batch)
             except OSError as error:
                 if error.errno != errno.ENOSPC or not self._memory_allowed:
                     raise
                 self.avoid_memory()
-                places = self._fill_patiently(batch)
+                datum_dirs = self._fill_patiently(batch)
         except Unauthenticated:
             raise
         except TrunklineError as error:
@@ -150,7 +150,7 @@ class Inputs:
             raise InputsUnavailable(
                 f"the inputs could not be written to the worker's disk ({error.strerror}); make room there"
             ) from error
-        self._ready.update(places)
+        self._ready.update(datum_dirs)
         share = (time.monotonic_ns() - begun) // len(batch)
         for position in batch:
             self._nanoseconds[position] += share
@@ -164,33 +164,33 @@ class Inputs:
 
     def _fill_once(self, batch: list[int]) -> dict[int, DatumDir]:
         """Fetch and lay out the batch; leave nothing behind when that fails."""
-        places: dict[int, DatumDir] = {}
+        datum_dirs: dict[int, DatumDir] = {}
         shared: dict[int, str] = {}
         try:
             for position in batch:
-                places[position] = self._make_place(position)
+                datum_dirs[position] = self._make_datum_dir(position)
             for item in self._missing(batch):
                 size = self._assignment.items[item].size_bytes
-                shared[item] = self._places.make_shared(item, self._may_use_memory(size))
+                shared[item] = self._scratch.make_shared(item, self._may_use_memory(size))
             targets = dict(shared)
             for position, item in self._items(batch):
                 if item not in self._several:
-                    targets[item] = f"{places[position].root}/{self._assignment.items[item].input}"
+                    targets[item] = f"{datum_dirs[position].root}/{self._assignment.items[item].input}"
             if targets:
                 self._fetch(targets)
             for position, item in self._items(batch):
                 if item in self._several:
                     source = shared.get(item) or self._shared[item]
-                    target = f"{places[position].root}/{self._assignment.items[item].input}"
+                    target = f"{datum_dirs[position].root}/{self._assignment.items[item].input}"
                     files.copy_tree(source, target, self._owner)
         except BaseException:
-            for place in places.values():
-                self._places.take_back(place)
+            for datum_dir in datum_dirs.values():
+                self._scratch.take_back(datum_dir)
             for folder in shared.values():
                 file_trees.remove_tree(folder)
             raise
         self._shared |= shared
-        return places
+        return datum_dirs
 
     def _items(self, batch: list[int]) -> list[tuple[int, int]]:
         return [(position, item) for position in batch for item in self._assignment.datums[position].items]
@@ -200,11 +200,11 @@ class Inputs:
         return {item for _, item in self._items(batch)} & self._several - self._shared.keys()
 
     def _may_use_memory(self, size_bytes: int) -> bool:
-        return self._memory_allowed and self._places.fits_in_memory(size_bytes, self._owner)
+        return self._memory_allowed and self._scratch.fits_in_memory(size_bytes, self._owner)
 
-    def _make_place(self, position: int) -> DatumDir:
+    def _make_datum_dir(self, position: int) -> DatumDir:
         names = {self._assignment.items[item].input for item in self._assignment.datums[position].items}
-        return self._places.make(names, self._owner, self._may_use_memory(self.download_bytes(position)))
+        return self._scratch.make(names, self._owner, self._may_use_memory(self.download_bytes(position)))
 
     def _fetch(self, targets: dict[int, str]) -> None:
         """Write the files of the items, each below its target folder."""
@@ -225,7 +225,7 @@ class Inputs:
                     if parent and target + parent not in made:
                         files.make_folders(target, parent, self._owner)
                         made.add(target + parent)
-                    descriptor = self._places.create(target + piece.path, self._owner)
+                    descriptor = self._scratch.create(target + piece.path, self._owner)
                 _write(descriptor, piece.data)
                 if piece.places:
                     self._read_from_store(descriptor, piece.places, urls)
@@ -236,10 +236,12 @@ class Inputs:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _read_from_store(self, descriptor: int, places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> None:
+    def _read_from_store(
+        self, descriptor: int, chunk_places: Sequence[pb.ChunkPlace], urls: Sequence[str]
+    ) -> None:
         from trunkline.worker import presigned_reads  # what it loads costs 25 ms that few workers need
 
-        for data in presigned_reads.read(self._api.store.connections, places, urls):
+        for data in presigned_reads.read(self._api.store.connections, chunk_places, urls):
             if self._interrupts.end_command:
                 raise Interrupted
             _write(descriptor, data)

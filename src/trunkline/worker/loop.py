@@ -33,25 +33,25 @@ class _Stop(BaseException):
 
 
 class Worker:
-    """One worker process after it has entered its world."""
+    """One worker process after its sandbox is made."""
 
-    def __init__(self, settings: Settings, world: Sandbox, pid: int) -> None:
+    def __init__(self, settings: Settings, sandbox: Sandbox, pid: int) -> None:
         """Connect to the server.
 
         Args:
             settings: the worker's.
-            world: where its commands run.
+            sandbox: where its commands run.
             pid: of the process that the fleet started: this one, or the one outside its PID namespace.
         """
         self._settings = settings
         self._pid = pid
-        self._world = world
+        self._sandbox = sandbox
         self._interrupts = Interrupts()
         self._api = self._connect()
         self._heartbeat = Heartbeat(self._connect(), self._interrupts)
         self._waiting = False
         self._told_to_go = False
-        self._notes = world.notes
+        self._notes = sandbox.notes
         for note in self._notes:
             say(note)
 
@@ -96,8 +96,8 @@ class Worker:
                     self._api,
                     self._heartbeat,
                     self._interrupts,
-                    self._world,
-                    self._world.places,
+                    self._sandbox,
+                    self._sandbox.scratch,
                     answer.assignment,
                     self._notes,
                 )

@@ -48,7 +48,7 @@ def main() -> int:
 def _enter(given: Settings) -> Sandbox:
     """Make the sandbox of the commands and move this process into it."""
     if given.launcher:
-        from trunkline.worker import pod_sandbox  # a process worker starts without it
+        from trunkline.worker.pod import sandbox as pod_sandbox  # a process worker starts without it
 
         return pod_sandbox.enter(given)
     lack = "TRUNKLINE_NO_NAMESPACES is set"

@@ -26,7 +26,8 @@ from trunkline.pack_format import PackLayout, encode
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import outputs as output_files
 from trunkline.worker.circuit_breaker import StoreUnreachable
-from trunkline.worker.presigned_reads import PASSING, PAUSE, TRIES, Connections, host_of, said
+from trunkline.worker.presigned_reads import PASSING, PAUSE, TRIES, host_of, said
+from trunkline.worker.store_connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,10 +1,10 @@
-"""The world a command sees: the private root when the machine allows one, else the documented fallback.
+"""What a command sees: the private root when the machine allows one, else the documented fallback.
 
-The rest of the worker asks here where things are and who starts commands, and does not care which world it
-has. A third one, where commands run in another container, is in ``pod_sandbox.py``.
+The rest of the worker asks here where things are and who starts commands, and does not depend on which sandbox it
+has. A third one, where commands run in another container, is in ``pod/sandbox.py``.
 
 In the fallback there is no ``/pfs``: the folder of the datum itself plays its part, commands find it in
-``$PFS_ROOT`` (set in all worlds, so portable commands read it), and arguments that are, as a whole, a path
+``$PFS_ROOT`` (set in all sandboxes, so portable commands read it), and arguments that are, as a whole, a path
 below ``/pfs`` or of a file of the image are replaced by the real path. Text inside a shell line is left as
 it is.
 """
@@ -42,15 +42,15 @@ class Sandbox:
     memory_limit = 0
 
     def __init__(
-        self, starter: Executor, places: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
+        self, starter: Executor, scratch: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
     ) -> None:
-        #: Starts commands in this world.
+        #: Starts commands in this sandbox.
         self.starter = starter
         #: The folders of datums.
-        self.places = places
+        self.scratch = scratch
         #: Variables that do not depend on the datum or the pipeline.
         self.variables = dict(variables)
-        #: What whoever reads a pipeline's log should know about this world.
+        #: What whoever reads a pipeline's log should know about it.
         self.notes = list(notes)
 
     @property
@@ -58,7 +58,7 @@ class Sandbox:
         """Where commands find /pfs; only meaningful while a place is shown."""
         return PFS
 
-    def show(self, place: DatumDir, interrupts: Interrupts) -> None:
+    def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Let commands see the place as /pfs.
 
         Raises:
@@ -76,7 +76,7 @@ class Sandbox:
         return False
 
     def real(self, argument: str) -> str:
-        """Return the argument as the command must be given it in this world."""
+        """Return the argument as the command must be given it in this sandbox."""
         if self.pfs != PFS and (argument == PFS or argument.startswith(PFS + "/")):
             return self.pfs + argument[len(PFS) :]
         return argument
@@ -86,7 +86,7 @@ class Sandbox:
         return self.real("/" + wanted.lstrip("/"))
 
     def find_user(self, wanted: str) -> Owner:
-        """Return the user and group that ``transform.user`` means; None for the world's own.
+        """Return the user and group that ``transform.user`` means; None for the worker's own.
 
         Raises:
             InvalidArgument: there is no such user, or the worker may not change to it.
@@ -115,13 +115,13 @@ class NamespaceSandbox(Sandbox):
         self.memory_limit = settings.memory_limit
         self._shown = False
 
-    def show(self, place: DatumDir, interrupts: Interrupts) -> None:
+    def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Let commands see the place as /pfs."""
         del interrupts
-        libc.mount(place.root, PFS, None, libc.MS_BIND)
+        libc.mount(datum_dir.root, PFS, None, libc.MS_BIND)
         self._shown = True
-        if place.in_memory:
-            libc.mount(place.out, f"{PFS}/out", None, libc.MS_BIND)
+        if datum_dir.in_memory:
+            libc.mount(datum_dir.out, f"{PFS}/out", None, libc.MS_BIND)
 
     def hide(self) -> None:
         """Take it away again; what still uses it, say a process that the kernel cannot end, keeps it."""
@@ -156,17 +156,17 @@ class HostSandbox(Sandbox):
         """The folder of the datum that is shown."""
         return self._shown
 
-    def show(self, place: DatumDir, interrupts: Interrupts) -> None:
+    def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Let the place play /pfs."""
         del interrupts
-        self._shown = place.root
+        self._shown = datum_dir.root
 
     def hide(self) -> None:
         """Nothing plays /pfs any more."""
         self._shown = ""
 
     def real(self, argument: str) -> str:
-        """Return the argument as the command must be given it in this world."""
+        """Return the argument as the command must be given it in this sandbox."""
         return self._image_files.get(argument) or super().real(argument)
 
     def find_user(self, wanted: str) -> Owner:

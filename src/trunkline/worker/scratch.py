@@ -81,20 +81,20 @@ class ScratchPool:
         self._made += 1
         disk = self.disk if owner is None or not self._guests else self._guests
         root = f"{PFS}/{self._made}" if in_memory else f"{disk}/datum-{self._made}"
-        place = DatumDir(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
-        for folder in (root, place.out, *(f"{root}/{name}" for name in inputs)):
+        datum_dir = DatumDir(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
+        for folder in (root, datum_dir.out, *(f"{root}/{name}" for name in inputs)):
             os.mkdir(folder)
             files.give(folder, owner)
         if not in_memory:
-            os.mkdir(place.tmp)
-            files.give(place.tmp, owner)
-        return place
+            os.mkdir(datum_dir.tmp)
+            files.give(datum_dir.tmp, owner)
+        return datum_dir
 
-    def equip(self, place: DatumDir) -> DatumDir:
+    def equip(self, datum_dir: DatumDir) -> DatumDir:
         """Give a place in memory its folders on disk; it is about to be shown."""
-        if place.in_memory and place.out.startswith(PFS):
-            place.out, place.tmp = self._take_spare()
-        return place
+        if datum_dir.in_memory and datum_dir.out.startswith(PFS):
+            datum_dir.out, datum_dir.tmp = self._take_spare()
+        return datum_dir
 
     def make_shared(self, number: int, in_memory: bool) -> str:
         """Make a folder for something that is copied into several places."""
@@ -110,24 +110,24 @@ class ScratchPool:
             os.fchown(descriptor, *owner)
         return descriptor
 
-    def seal(self, place: DatumDir, owner: Owner) -> None:
+    def seal(self, datum_dir: DatumDir, owner: Owner) -> None:
         """Keep commands of another user, which run next, from changing what is in a place."""
         if owner is not None:
-            os.chown(place.root, os.geteuid(), os.getegid())
-            os.chmod(place.root, 0o700)
+            os.chown(datum_dir.root, os.geteuid(), os.getegid())
+            os.chmod(datum_dir.root, 0o700)
 
-    def take_back(self, place: DatumDir) -> None:
+    def take_back(self, datum_dir: DatumDir) -> None:
         """Remove a place with all that is in it.
 
         Raises:
             OSError: something in it resists; what is left is never used again.
         """
-        file_trees.remove_tree(place.root)
-        if place.in_memory and not place.out.startswith(PFS):
-            for folder in (place.out, place.tmp):
+        file_trees.remove_tree(datum_dir.root)
+        if datum_dir.in_memory and not datum_dir.out.startswith(PFS):
+            for folder in (datum_dir.out, datum_dir.tmp):
                 file_trees.empty(folder)
                 os.chmod(folder, 0o700)  # whatever the command has made of it
-            self._spare.append((place.out, place.tmp))
+            self._spare.append((datum_dir.out, datum_dir.tmp))
 
     def _take_spare(self) -> tuple[str, str]:
         if self._spare:
