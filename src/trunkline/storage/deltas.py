@@ -32,7 +32,7 @@ APPEND = b"A"
 REPLACE = b"R"
 
 #: Bytes of pieces that wait to be cut and stored together.
-_PENDING_BYTES = 8 << 20
+_PENDING_BYTES = 2 << 20
 #: Rows held before they become a delta, some 300 bytes each.
 _SPILL_ROWS = 1 << 17
 #: Deleting a directory looks through all rows held; with more than these, they are stored first.
