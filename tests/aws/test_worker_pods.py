@@ -9,7 +9,7 @@ import pytest
 from trunkline.app import worker_pods
 from trunkline.aws.pods import read_pod
 from trunkline.model import spec_rules
-from trunkline.pps import spec_cache
+from trunkline.model.workers import memory_request
 from trunkline.scaling import fargate
 from trunkline.scaling.fargate_rules import findings
 from trunkline.scaling.pods import GIB, MIB
@@ -52,8 +52,7 @@ def test_a_plan_counts_the_memory_that_the_controller_asks_for():
     for changes in ({}, {"resource_requests": {"memory": "3Gi"}}, {"resource_requests": {"cpu": 2}}):
         user = pod_of(**changes).containers[0]
 
-        assert user.requests.memory == spec_cache.memory_request(spec(**changes))
-    assert worker_pods.DEFAULT_MEMORY == spec_cache.DEFAULT_MEMORY
+        assert user.requests.memory == memory_request(spec(**changes))
 
 
 @pytest.mark.parametrize(

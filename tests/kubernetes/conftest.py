@@ -25,6 +25,11 @@ if os.environ.get("TRUNKLINE_TEST_KUBERNETES") != "1":
     collect_ignore_glob = ["test_*.py"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left_behind() -> None:
+    """Replaces the check of all other tests: the cluster outlives each module, and ``test_cluster`` checks its end."""
+
+
 @pytest.fixture(scope="session")
 def kubernetes() -> Iterator[clusters.Kubernetes]:
     """The cluster under test: our own, or the one that was named."""

@@ -1,7 +1,7 @@
 """Rules for what a pipeline spec says of its pods, as far as they need no cluster.
 
-Kubernetes would refuse the pod, and its pipeline would wait for ever; here the spec is refused when it is sent.
-What only the cluster knows (which secrets, classes and nodes it has) is no business of these rules.
+Kubernetes would refuse the pod, and its pipeline would wait without end; here the spec is refused when it is sent.
+What only the cluster knows (which secrets, classes and nodes it has) is not checked here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def check(spec: PipelineSpec) -> None:
     """Check what a completed spec says of pods.
 
     Raises:
-        InvalidArgument: a rule is broken; the message says which, where and how to mend it.
+        InvalidArgument: a rule is broken; the message says which, where and how to fix it.
     """
     for number, toleration in enumerate(spec.tolerations, 1):
         _toleration(toleration, f"toleration {number}/{len(spec.tolerations)}")
@@ -48,10 +48,12 @@ def check(spec: PipelineSpec) -> None:
     _limits("sidecar_resource", spec.sidecar_resource_requests, spec.sidecar_resource_limits)
     pod_spec = _json("pod_spec", spec.pod_spec)
     if pod_spec is not None and not isinstance(pod_spec, dict):
-        raise InvalidArgument("pod_spec is no object; write the part of a pod's spec that is to be merged")
+        raise InvalidArgument(
+            "pod_spec is not an object; write the part of a pod's spec that is to be merged"
+        )
     patch = _json("pod_patch", spec.pod_patch)
     if patch is not None and not isinstance(patch, list):
-        raise InvalidArgument("pod_patch is no list; write a list of JSON patch operations")
+        raise InvalidArgument("pod_patch is not a list; write a list of JSON patch operations")
     for number, operation in enumerate(patch or ()):
         check_operation(operation, f"pod_patch[{number}]")
 
@@ -60,10 +62,10 @@ def check_operation(operation: object, place: str) -> None:
     """Check the form of one operation of a JSON patch.
 
     Raises:
-        InvalidArgument: it is no operation of RFC 6902.
+        InvalidArgument: it is not an operation of RFC 6902.
     """
     if not isinstance(operation, dict):
-        raise InvalidArgument(f"{place} is no object; an operation has op, path and mostly value")
+        raise InvalidArgument(f"{place} is not an object; an operation has op, path and mostly value")
     op = operation.get("op")
     if not isinstance(op, str) or op not in _OPERATIONS:
         raise InvalidArgument(f"{place}.op is {op!r}; write {', '.join(_OPERATIONS)}")

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from trunkline.model.quantities import parse_bytes
+
 if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
+
+#: Bytes that a worker requests when its spec requests nothing (Pachyderm: PIPELINE_DEFAULT_MEMORY_REQUEST).
+DEFAULT_MEMORY = 256 << 20
 
 
 class WorkerPhase(StrEnum):
@@ -97,3 +102,11 @@ class Machine:
     pretended: bool = False
     #: Seconds of its life that pass in a second; a simulation may run faster.
     speed: float = 1.0
+
+
+def memory_request(spec: PipelineSpec) -> int:
+    """Return the bytes of memory that a worker of a pipeline requests."""
+    requests = spec.resource_requests
+    if requests is None or not requests.memory:
+        return DEFAULT_MEMORY
+    return parse_bytes(requests.memory, "resource_requests.memory")

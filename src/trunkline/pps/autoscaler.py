@@ -20,12 +20,12 @@ from blake3 import blake3
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.states import JobState, PipelineState, WorkerState
-from trunkline.model.workers import WorkerEnding, WorkerSpec
+from trunkline.model.workers import WorkerEnding, WorkerSpec, memory_request
 from trunkline.pps import autoscaler_instructions as instructions
 from trunkline.pps import autoscaler_step as autoscale
 from trunkline.pps import claims, lookahead, lost_attempts
 from trunkline.pps import jobs as job_ops
-from trunkline.pps.spec_cache import image_of, memory_request
+from trunkline.pps.spec_cache import image_of
 from trunkline.pps.startup_times import Starts
 from trunkline.scaling import policy
 from trunkline.telemetry import events as telemetry

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import bills, jobs, pipelines, workers
 from trunkline.meta.bills import BillRow
-from trunkline.model.workers import Machine
+from trunkline.model.workers import Machine, memory_request
 from trunkline.pps import job_queries
-from trunkline.pps.spec_cache import memory_request
 from trunkline.scaling import rates
 from trunkline.scaling.prices import MINIMUM_SECONDS, billed
 

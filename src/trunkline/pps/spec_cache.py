@@ -7,16 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.meta import pipelines
-from trunkline.model import quantities, spec
+from trunkline.model import spec
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.database import Database
     from trunkline.model.spec import Input, PipelineSpec
-
-#: Bytes that a worker asks for when its specification asks for nothing (Pachyderm: PIPELINE_DEFAULT_MEMORY_REQUEST).
-DEFAULT_MEMORY = 256 << 20
 
 
 class Specs:
@@ -40,14 +37,6 @@ class Specs:
         """Like ``of``, in a snapshot of its own. Blocks on the first look."""
         found = self._known.get((pipeline_id, version))
         return found if found is not None else self._db.read_blocking(self.of, pipeline_id, version)
-
-
-def memory_request(specification: PipelineSpec) -> int:
-    """Return the bytes of memory that a worker asks its fleet for."""
-    wanted = specification.resource_requests
-    if wanted is None or not wanted.memory:
-        return DEFAULT_MEMORY
-    return quantities.parse_bytes(wanted.memory, "resource_requests.memory")
 
 
 def input_of(specification: PipelineSpec) -> Input:

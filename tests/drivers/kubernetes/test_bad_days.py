@@ -11,6 +11,7 @@ from lightkube import KubeConfig
 
 from trunkline.drivers.fleets.kubernetes import client as kube
 from trunkline.drivers.fleets.kubernetes.client import Connection
+from trunkline.drivers.fleets.kubernetes.workers import DELETED
 from trunkline.errors import FailedPrecondition, Unavailable
 from trunkline.model.workers import WorkerPhase
 
@@ -61,7 +62,7 @@ def test_what_happened_while_nobody_watched_is_seen_by_the_list(api, fleet):
 
     wait_until(lambda: {each.phase for each in fleet.observe()} == {WorkerPhase.GONE})
     assert sighting(fleet, ended).reason == "was evicted from its node: full"
-    assert sighting(fleet, deleted).reason == "its pod was deleted by somebody else"
+    assert sighting(fleet, deleted).reason == DELETED
 
 
 def test_a_quota_is_waited_for(api, fleet):

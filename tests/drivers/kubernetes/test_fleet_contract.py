@@ -7,6 +7,7 @@ import logging
 import pytest
 from kubernetes_world import make_fleet, sighting, wait_until, worker
 
+from trunkline.drivers.fleets.kubernetes.workers import DELETED
 from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.model.spec import Metadata
 from trunkline.model.workers import WorkerPhase
@@ -248,7 +249,7 @@ def test_a_pod_that_somebody_deletes_is_gone_until_it_is_acknowledged(api, fleet
     api.delete_pod(name)
 
     wait_until(lambda: sighting(fleet, spec).phase is GONE)
-    assert sighting(fleet, spec).reason == "its pod was deleted by somebody else"
+    assert sighting(fleet, spec).reason == DELETED
     fleet.stop(spec.worker_id, 0)
     assert fleet.observe() == []
 

@@ -190,7 +190,7 @@ def test_patches_for_pachyderm_reach_the_users_container():
         ({"pod_spec": '{"restartPolicy": "Always"}'}, "sets restartPolicy"),
         ({"pod_spec": "[]"}, "pod_spec is not an object"),
         ({"pod_patch": "{}"}, "pod_patch is not a list"),
-        ({"pod_patch": "[1]"}, r"pod_patch\[0\] is no object"),
+        ({"pod_patch": "[1]"}, r"pod_patch\[0\] is not an object"),
         ({"pod_spec": "{"}, "pod_spec is not JSON"),
     ],
 )

@@ -137,7 +137,7 @@ LACK_IN_WORDS = (
             "Fargate does not start a node for it yet: Fargate capacity is unavailable at this time",
             True,
         ),
-        (on_node(), {}, "is placed on node-1, which has not begun with it", False),
+        (on_node(), {}, "is placed on node-1, which has not started it yet", False),
         (
             on_node(state("user", waiting={"reason": "PodInitializing"})),
             {"Pulling": note('Pulling image "edges:1"', 3661.0)},
@@ -147,13 +147,13 @@ LACK_IN_WORDS = (
         (
             on_node(state("user", waiting={"reason": "ContainerCreating"})),
             {"Pulling": note('Pulling image "edges:1"', 10), "Pulled": note("Successfully pulled", 20)},
-            "its containers are being made on node-1",
+            "its containers are being created on node-1",
             False,
         ),
         (
             on_node(state("user", waiting={"reason": "ContainerCreating"})),
             {"FailedCreatePodSandBox": note("no IP addresses available")},
-            "node-1 cannot make its sandbox: no IP addresses available",
+            "node-1 cannot create its sandbox: no IP addresses available",
             False,
         ),
     ],
@@ -334,7 +334,7 @@ def disrupted(reason: str, message: str = "") -> Pod:
         ),
         (
             on_node(state("worker", terminated=ended(137, "OOMKilled")), phase="Failed"),
-            "container worker ran out of memory, for its node had no more; raise sidecar_resource_requests.memory",
+            "container worker ran out of memory, because its node had no more; raise sidecar_resource_requests.memory",
         ),
         (
             on_node(

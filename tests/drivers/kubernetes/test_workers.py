@@ -42,7 +42,7 @@ def test_a_pod_is_created_until_it_exists_and_deleted_once():
     assert worker.next_action(1.0) is None
     worker.stop_by = 10.0
     assert worker.next_action(2.0) == "delete"
-    worker.told_stop_by = 10.0
+    worker.sent_stop_by = 10.0
 
     assert worker.next_action(3.0) is None
 
@@ -76,7 +76,7 @@ def test_a_worker_that_is_leaving_or_has_ended_is_not_marked():
 
 def test_a_pod_whose_node_does_not_end_it_is_removed_by_force_after_a_minute():
     worker = running()
-    worker.stop_by = worker.told_stop_by = 30.0
+    worker.stop_by = worker.sent_stop_by = 30.0
     worker.done_at = 1.0
 
     worker.overdue(89.0)

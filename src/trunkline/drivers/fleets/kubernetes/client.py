@@ -1,8 +1,8 @@
 """The connection to the Kubernetes API: one client, in one event loop, in one thread.
 
 One thread, because lightkube 1.0.1 crashes the interpreter when two threads decode a type for the first time
-at once; ``_warm`` decodes each type once before the thread exists, for those who build values elsewhere. What
-the library raises becomes one of our errors here, with the RBAC rule that is missing where one is.
+at once; ``_warm`` decodes each type once before the thread exists, for callers that build values elsewhere.
+Errors of the library become classes of ``errors`` here, with the RBAC rule that is missing where one is.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ CALL_SECONDS = 10.0
 CALLS_IN_FLIGHT = 32
 #: Seconds at least between two connects of one watch: the library opens it again at once when it ends.
 _WATCH_PACE = 0.5
-#: What a call may meet that is no bug of ours.
+#: What a call may raise that is not a fault of ours.
 FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError, ConfigError, OSError, TimeoutError)
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """Asks for bookmarks, which the library does not, paces watches, and counts calls."""
+    """Requests bookmarks, which the library does not, limits the pace of watches, and counts calls."""
 
     def __init__(self, calls: list[int], **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -70,7 +70,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
 
 class _Bookmarks(httpx2.AsyncByteStream):
-    """Makes bookmarks digestible: those of pods have null for the containers, which the library refuses."""
+    """Replaces null by an empty list in bookmarks of pods, because the library refuses to decode it."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
@@ -97,14 +97,14 @@ class _Bookmarks(httpx2.AsyncByteStream):
 
 
 class Connection:
-    """An API server and the thread that speaks with it. Methods may be called from any thread but that one."""
+    """An API server and the thread that calls it. Methods may be called from any other thread."""
 
     def __init__(self, namespace: str = "", config: SingleConfig | None = None) -> None:
-        """Find the API server; no call is made yet.
+        """Read the configuration; no call is made yet.
 
         Args:
-            namespace: where workers live; empty for the one that the configuration names.
-            config: how to reach the server; None looks in the pod, then at KUBECONFIG.
+            namespace: the workers' namespace; empty for the one in the configuration.
+            config: how to reach the API server; None reads the pod's configuration, then KUBECONFIG.
 
         Raises:
             FailedPrecondition: there is no configuration, or it cannot be used.
@@ -289,22 +289,22 @@ def message(error: BaseException) -> str:
 
 
 def retry_after(error: BaseException) -> float:
-    """Return the seconds that the server asks to be left alone."""
+    """Return the seconds that the API server asks to wait before the next call."""
     if isinstance(error, ApiError) and error.status is not None and error.status.details is not None:
         return float(error.status.details.retryAfterSeconds or 0)
     if isinstance(error, httpx2.HTTPStatusError) and error.response is not None:
-        told = error.response.headers.get("Retry-After", "")
-        return float(told) if told.isdigit() else 0.0
+        seconds = error.response.headers.get("Retry-After", "")
+        return float(seconds) if seconds.isdigit() else 0.0
     return 0.0
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Return whether only the connection broke, and nothing was said that makes no sense."""
+    """Return whether only the connection broke, so that a watch can continue from its last version."""
     return isinstance(error, httpx2.TransportError | OSError | TimeoutError)
 
 
 def is_rbac(error: BaseException) -> bool:
-    """Return whether a right is missing, and not an admission rule broken."""
+    """Return whether a permission is missing, as opposed to an admission rule that is broken."""
     return code(error) == 403 and " cannot " in message(error) and "exceeded quota" not in message(error)
 
 
@@ -316,47 +316,47 @@ def rbac_rule(verb: str, resource: str) -> str:
 def translated(
     error: BaseException, server: str, namespace: str, verb: str, resource: str
 ) -> errors.TrunklineError:
-    """Return our error for one of a call's.
+    """Return the class of ``errors`` for an error of a call.
 
     Args:
         error: one of ``FAILURES``.
         server: URL of the API server.
-        namespace: where the call was for; empty for calls about the whole cluster.
-        verb: what was tried.
-        resource: with what, such as ``pods``.
+        namespace: the namespace of the call; empty for calls about the whole cluster.
+        verb: the verb of the call, such as ``list``.
+        resource: its resource, such as ``pods``.
     """
-    told, status = message(error), code(error)
+    text, status = message(error), code(error)
     if is_rbac(error):
         kind = "Role" if namespace else "ClusterRole"
         return errors.PermissionDenied(
             f"Kubernetes forbids to {verb} {resource}{f' in namespace {namespace}' if namespace else ''} "
-            f"({told}); add to the server's {kind}: {rbac_rule(verb, resource)}"
+            f"({text}); add to the server's {kind}: {rbac_rule(verb, resource)}"
         )
     if status == 401:
         return errors.FailedPrecondition(
-            f"the Kubernetes API at {server} does not accept the server's credentials ({told}); "
+            f"the Kubernetes API at {server} does not accept the server's credentials ({text}); "
             "renew the token or certificate of its configuration"
         )
-    if status == 404 and "namespaces" in told:
+    if status == 404 and "namespaces" in text:
         return errors.FailedPrecondition(
             f'namespace "{namespace}" does not exist in the cluster at {server}; create it or name another '
             "with --namespace"
         )
     if status == 429:
-        return errors.ResourceExhausted(f"the Kubernetes API at {server} is overloaded ({told}); try again")
+        return errors.ResourceExhausted(f"the Kubernetes API at {server} is overloaded ({text}); try again")
     if status == 409:
-        return errors.Aborted(f"somebody else changed {resource} at the same time ({told}); try again")
+        return errors.Aborted(f"{resource} changed at the same time ({text}); try again")
     if status == 404:
-        return errors.NotFound(f"Kubernetes does not know it: {told}")
+        return errors.NotFound(f"Kubernetes does not know it: {text}")
     if status in (400, 422):
-        return errors.InvalidArgument(f"Kubernetes finds it invalid: {told}; correct it")
+        return errors.InvalidArgument(f"Kubernetes finds it invalid: {text}; correct it")
     if 400 <= status < 500:
-        return errors.FailedPrecondition(f"Kubernetes refuses to {verb} {resource}: {told}")
+        return errors.FailedPrecondition(f"Kubernetes refuses to {verb} {resource}: {text}")
     if status >= 500:
-        return errors.Unavailable(f"the Kubernetes API at {server} is in trouble ({told}); try again")
+        return errors.Unavailable(f"the Kubernetes API at {server} failed ({text}); try again")
     if isinstance(error, ConfigError):
-        return errors.FailedPrecondition(f"the Kubernetes configuration cannot be used: {told}; correct it")
+        return errors.FailedPrecondition(f"the Kubernetes configuration cannot be used: {text}; correct it")
     return errors.Unavailable(
-        f"the Kubernetes API at {server} does not answer ({told}); check the address in the configuration "
+        f"the Kubernetes API at {server} does not answer ({text}); check the address in the configuration "
         "and that the server may reach it"
     )

@@ -131,14 +131,14 @@ class KubernetesFleet:
     # the port
 
     def start(self, spec: WorkerSpec) -> None:
-        """Ask for a worker; see ``ports.Fleet``."""
-        by_hand = bool(spec.wanted.pod_spec or spec.wanted.pod_patch)
+        """Request a worker; see ``ports.Fleet``."""
+        patched = bool(spec.wanted.pod_spec or spec.wanted.pod_patch)
         rendered = pods.render(spec, self._settings)
-        wanted = as_pod(rendered, strictly=by_hand)
+        pod = as_pod(rendered, strictly=patched)
         with self._known.lock:
             if self._closed:
                 raise Unavailable("the server is shutting down and starts no workers; start it again")
-            new = self._known.want(spec.worker_id, pods.pod_name(spec), wanted)
+            new = self._known.want(spec.worker_id, pods.pod_name(spec), pod)
             if new:
                 self._known.workers[spec.worker_id].secrets = self._foreign_secrets(spec, rendered)
         if new:
@@ -173,7 +173,7 @@ class KubernetesFleet:
         """Check that secrets were made through Trunkline; one that does not exist gives nothing away.
 
         Raises:
-            InvalidArgument: one of them belongs to somebody else.
+            InvalidArgument: one of them was not.
             Exception: one of ``client.FAILURES``.
         """
         for name in sorted(names):
@@ -190,14 +190,14 @@ class KubernetesFleet:
                 )
 
     def stop(self, worker_id: str, grace: float) -> None:
-        """Ask a worker to go; see ``ports.Fleet``. One that is gone already is forgotten."""
+        """Request the end of a worker; see ``ports.Fleet``. One that is gone already is forgotten."""
         with self._known.lock:
             act = self._known.want_gone(worker_id, time.monotonic() + max(0.0, grace))
         if act:
             self._wake(worker_id)
 
     def mark(self, worker_id: str, *, busy: bool) -> None:
-        """Note whether a worker holds work; see ``ports.Fleet``. Idleness of seconds is not passed on."""
+        """Record whether a worker holds work; see ``ports.Fleet``. Idleness of seconds is not passed on."""
         with self._known.lock:
             worker = self._known.workers.get(worker_id)
             if worker is None or worker.busy == busy:
@@ -212,11 +212,11 @@ class KubernetesFleet:
         return self._known.sightings()
 
     def machines(self) -> Sequence[Machine]:
-        """Return the nodes that workers are on or are promised; see ``ports.Fleet``."""
+        """Return the nodes that workers are on or that are chosen for them; see ``ports.Fleet``."""
         return self._known.machines()
 
     def close(self, grace: float) -> None:
-        """Finish the calls that are under way and let go of the connection; see ``ports.Fleet``. Pods run on."""
+        """Finish the calls under way and close the connection; see ``ports.Fleet``. Pods run on."""
         with self._known.lock:
             if self._closed:
                 return
@@ -227,7 +227,7 @@ class KubernetesFleet:
     # beginning and ending
 
     async def _begin(self) -> None:
-        """Look around once, and say in one sentence what is missing."""
+        """Read the cluster once and check every permission."""
         namespace = self._settings.namespace
         try:
             await self._pods.list()
@@ -262,7 +262,7 @@ class KubernetesFleet:
                 self._go(self._keep(following.follow, f"kubernetes-{resource}"), resource)
 
     async def _check_namespace(self) -> None:
-        """A list of a namespace that does not exist is empty; only a create tells."""
+        """Check that the namespace exists, by a create that is not carried out: a list would only be empty."""
         probe = as_pod(
             {
                 "metadata": {"generateName": "trunkline-probe-", "namespace": self._settings.namespace},
@@ -272,7 +272,7 @@ class KubernetesFleet:
         try:
             await self.connection.client.create(probe, dry_run=True)
         except kube.FAILURES as error:
-            # What else speaks against this pod need not speak against others.
+            # Other reasons against this pod need not apply to workers.
             if kube.code(error) == 404:
                 raise self._at_start(error, "create") from error
 
@@ -323,10 +323,10 @@ class KubernetesFleet:
             for worker_id in self._known.overdue(time.monotonic()):
                 self._wake(worker_id)
 
-    # what is wanted becomes so
+    # making the cluster match
 
     def _wake(self, worker_id: str) -> None:
-        """Have the connection's thread look at a worker."""
+        """Make the connection's thread check a worker."""
         with self._known.lock:
             first = not self._dirty
             self._dirty.add(worker_id)
@@ -337,9 +337,9 @@ class KubernetesFleet:
         with self._known.lock:
             dirty, self._dirty = self._dirty, set()
             workers = self._known.workers
-            found = [workers[worker_id] for worker_id in dirty if worker_id in workers]
-            idle = [worker for worker in found if not worker.acting]
-            for worker in found:
+            changed = [workers[worker_id] for worker_id in dirty if worker_id in workers]
+            idle = [worker for worker in changed if not worker.acting]
+            for worker in changed:
                 if worker.acting and worker.poke is not None and worker.stop_by is not None:
                     worker.poke.set()
             for worker in idle:
@@ -413,31 +413,31 @@ class KubernetesFleet:
                 await self._mark(worker)
 
     async def _create(self, worker: Worker) -> None:
-        wanted = worker.wanted
-        if wanted is None:
+        pod = worker.to_create
+        if pod is None:
             return
         await self._check_secrets(worker.secrets)
         worker.attempted = True
         try:
-            await self.connection.client.create(wanted)
+            await self.connection.client.create(pod)
         except kube.FAILURES as error:
             if kube.reason(error) != "AlreadyExists":
                 raise
-            found = await self.connection.client.get(Pod, worker.name)
-            if labels_of(found).get(pods.WORKER) != worker.worker_id:
+            existing = await self.connection.client.get(Pod, worker.name)
+            if labels_of(existing).get(pods.WORKER) != worker.worker_id:
                 raise
         with self._known.lock:
-            worker.wanted = None
+            worker.to_create = None
             worker.done_at = time.monotonic()
             if worker.pod is None:
-                told = "was created and waits to be placed on a node"
-                worker.sighting = replace(worker.sighting, reason=told, unsatisfiable=False, queued=False)
+                reason = "was created and waits to be placed on a node"
+                worker.sighting = replace(worker.sighting, reason=reason, unsatisfiable=False, queued=False)
 
     async def _delete(self, worker: Worker) -> None:
         with self._known.lock:
             by = worker.stop_by
             assert by is not None
-            # A pod without a process needs no time; 0 for one that has would not wait for its node's word.
+            # A pod without a process needs no time. With 0, the API server would not wait for the node to end one.
             runs = worker.sighting.phase is WorkerPhase.RUNNING and not worker.force
             grace = max(1, math.ceil(by - time.monotonic())) if runs else 0
         try:
@@ -446,9 +446,9 @@ class KubernetesFleet:
             if kube.code(error) != 404:
                 raise
             with self._known.lock:
-                self._known.forget(worker)  # should a create be answered yet, the watch will tell
+                self._known.forget(worker)  # if a create is still under way, the watch reports its pod
         with self._known.lock:
-            worker.told_stop_by = by
+            worker.sent_stop_by = by
             worker.done_at = time.monotonic()
 
     async def _mark(self, worker: Worker) -> None:
@@ -458,7 +458,7 @@ class KubernetesFleet:
         except kube.FAILURES as error:
             if kube.code(error) != 404:
                 raise
-            with self._known.lock:  # the watch will tell that it is gone
+            with self._known.lock:  # the watch reports that it is gone
                 worker.leaving_since = worker.leaving_since or time.monotonic()
             return
         with self._known.lock:

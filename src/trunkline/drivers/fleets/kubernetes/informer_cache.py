@@ -43,21 +43,21 @@ class Known:
         """Begin with nothing.
 
         Args:
-            wake: is told of workers for which there is something to do.
+            wake: receives the ids of workers that need a call.
         """
         self.lock = threading.Lock()
         self.workers: dict[str, Worker] = {}
         self._wake = wake
         self._by_pod: dict[str, Worker] = {}
-        #: Vanished, and nobody has acknowledged it by ``stop``.
+        #: Vanished, and not acknowledged by ``stop`` yet.
         self._gone: OrderedDict[str, WorkerSighting] = OrderedDict()
         self._stopped: OrderedDict[str, None] = OrderedDict()
         self._machines: dict[str, Machine] = {}
 
-    # what is wanted; the lock is held
+    # the desired state; the lock is held
 
     def want(self, worker_id: str, name: str, pod: Pod) -> bool:
-        """Note down a worker that is to be. Returns whether it is new."""
+        """Record a worker that must exist. Returns whether it is new."""
         if worker_id in self.workers:
             return False
         sighting = WorkerSighting(
@@ -69,7 +69,7 @@ class Known:
         return True
 
     def want_gone(self, worker_id: str, by: float) -> bool:
-        """Note down that a worker is to be gone by then. Returns whether there is something to do."""
+        """Record that a worker must be gone by then. Returns whether a call is needed."""
         self._gone.pop(worker_id, None)
         worker = self.workers.get(worker_id)
         if worker is None:
@@ -100,7 +100,7 @@ class Known:
     def _add(self, worker: Worker) -> None:
         self.workers[worker.worker_id] = self._by_pod[worker.name] = worker
 
-    # what is asked
+    # questions
 
     def sightings(self) -> Sequence[WorkerSighting]:
         """Return every worker as it was seen last."""
@@ -119,12 +119,12 @@ class Known:
     def machines(self) -> Sequence[Machine]:
         """Return the machines that workers are on or are promised, by name."""
         with self.lock:
-            found: dict[str, Machine] = {}
+            machines_in_use: dict[str, Machine] = {}
             for worker in self.workers.values():
                 name = worker.sighting.machine
-                if name and name not in found and worker.sighting.phase is not WorkerPhase.GONE:
-                    found[name] = self._machine_of(name, worker)
-            return sorted(found.values(), key=lambda machine: machine.name)
+                if name and name not in machines_in_use and worker.sighting.phase is not WorkerPhase.GONE:
+                    machines_in_use[name] = self._machine_of(name, worker)
+            return sorted(machines_in_use.values(), key=lambda machine: machine.name)
 
     def _machine_of(self, name: str, worker: Worker) -> Machine:
         pod = worker.pod
@@ -138,7 +138,7 @@ class Known:
             known = Machine(name=name, kind=kind, ready=worker.sighting.phase is WorkerPhase.RUNNING)
         return known if pod is None else machines.with_pod(known, pod)
 
-    # what the cluster tells
+    # reports of the informers
 
     def pods_listed(self, names: set[str], begun: float) -> None:
         """Remove the workers whose pods are not in a list.
@@ -155,7 +155,7 @@ class Known:
                     self._vanished(worker)
 
     def pod_changed(self, change: str, pod: Pod) -> None:
-        """Take over what a watch tells of a pod."""
+        """Record a reported state of a pod."""
         worker_id = labels_of(pod).get(pods.WORKER, "")
         if not worker_id or pod.metadata is None:
             return
@@ -163,7 +163,7 @@ class Known:
         with self.lock:
             worker = self.workers.get(worker_id)
             if worker is not None and worker.name != pod.metadata.name:
-                return  # somebody has made a copy of a worker's pod; it is none of ours
+                return  # a copy of a worker's pod, which is not ours
             if change == "DELETED":
                 if worker is not None:
                     worker.pod = pod
@@ -176,14 +176,14 @@ class Known:
                 if worker_id in self._stopped:  # its create was answered after it was stopped
                     worker.stop_by = now
             if worker.pod is not None and is_newer(worker.pod, pod):
-                return  # a list that was answered before the watch told of a change
+                return  # a list that was answered before the watch reported a change
             worker.take(pod, now, self._machines)
             act = worker.next_action(now) is not None
         if act:
             self._wake(worker_id)
 
     def event_changed(self, change: str, event: Event) -> None:
-        """Take over what an event says about a pod of ours."""
+        """Record an event about a pod of ours."""
         if change == "DELETED" or not event.reason:
             return
         with self.lock:
@@ -197,7 +197,7 @@ class Known:
             self._machines = {name: machine for name, machine in self._machines.items() if name in names}
 
     def node_changed(self, change: str, node: Node) -> None:
-        """Take over what a watch tells of a node."""
+        """Record a reported state of a node."""
         machine = machines.machine(node)
         with self.lock:
             if change == "DELETED":
@@ -206,7 +206,7 @@ class Known:
                 self._machines[machine.name] = machine
 
     def overdue(self, now: float) -> list[str]:
-        """Draw conclusions from what should have happened; returns the workers with something to do."""
+        """Act on what should have happened by now; returns the workers that need a call."""
         with self.lock:
             due = []
             for worker in self.workers.values():
@@ -221,7 +221,7 @@ class Known:
             return due
 
     def _vanished(self, worker: Worker) -> None:
-        """Take note of a pod that is not there any more."""
+        """Record that a pod does not exist any more."""
         self.forget(worker)
         if worker.stop_by is not None:
             return

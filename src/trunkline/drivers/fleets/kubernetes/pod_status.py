@@ -109,16 +109,16 @@ def waiting(pod: Pod, notes: Mapping[str, Note], nodes: Mapping[str, Machine]) -
 
 def _on_fargate(message: str, notes: Mapping[str, Note]) -> WaitReason:
     failed = notes.get("FailedScheduling")
-    told = message or (failed.message if failed else "")
-    if not told:
+    text = message or (failed.message if failed else "")
+    if not text:
         return WaitReason("Fargate is starting a node for it, which takes about a minute")
-    # Whatever it is, a node is not on its way: that is no part of how long a start takes. It may pass by itself
-    # (a claim that gets bound, a quota that grows), so none of it is unsatisfiable.
-    if "not supported on Fargate" in told or "exceed" in told:
-        return WaitReason(f"Fargate does not take this pod: {shortened(told)}", queued=True)
-    if "profile" in told:
-        return WaitReason(f"Fargate has no profile for this pod: {shortened(told)}", queued=True)
-    return WaitReason(f"Fargate does not start a node for it yet: {shortened(told)}", queued=True)
+    # In each of these cases no node is being started, so the wait does not count as the time of a start. It may end
+    # by itself (a claim that is bound, a quota that grows), so none of them is unsatisfiable.
+    if "not supported on Fargate" in text or "exceed" in text:
+        return WaitReason(f"Fargate does not take this pod: {shortened(text)}", queued=True)
+    if "profile" in text:
+        return WaitReason(f"Fargate has no profile for this pod: {shortened(text)}", queued=True)
+    return WaitReason(f"Fargate does not start a node for it yet: {shortened(text)}", queued=True)
 
 
 def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note], nodes: Mapping[str, Machine]) -> WaitReason:
@@ -144,7 +144,7 @@ def _unplaced(pod: Pod, message: str, notes: Mapping[str, Note], nodes: Mapping[
 
 
 def nominated(pod: Pod, notes: Mapping[str, Note]) -> str:
-    """Return the machine that a pod will be on as far as somebody has decided, or nothing."""
+    """Return the machine that the scheduler or an autoscaler has chosen for a pod, or nothing."""
     if pod.status is not None and pod.status.nominatedNodeName:
         return pod.status.nominatedNodeName
     answer = notes.get("Nominated")
@@ -228,7 +228,7 @@ def _exceeds(pod: Pod, nodes: Mapping[str, Machine]) -> bool:
 
 
 def _starting(pod: Pod, notes: Mapping[str, Note]) -> WaitReason:
-    """Say what a pod that has a node waits for."""
+    """Explain what a pod that has a node waits for."""
     assert pod.spec is not None
     node = pod.spec.nodeName or ""
     images = {
@@ -259,10 +259,10 @@ def _starting(pod: Pod, notes: Mapping[str, Note]) -> WaitReason:
         return WaitReason(f"image{name} is being pulled on {node} since {_clock(begun.at)} UTC")
     sandbox = notes.get("FailedCreatePodSandBox")
     if sandbox is not None and blocked is not None:
-        return WaitReason(f"{node} cannot make its sandbox: {shortened(sandbox.message)}")
+        return WaitReason(f"{node} cannot create its sandbox: {shortened(sandbox.message)}")
     if blocked is not None:
-        return WaitReason(f"its containers are being made on {node}")
-    return WaitReason(f"is placed on {node}, which has not begun with it")
+        return WaitReason(f"its containers are being created on {node}")
+    return WaitReason(f"is placed on {node}, which has not started it yet")
 
 
 def _pull_failure(image: str, message: str, notes: Mapping[str, Note]) -> str:
@@ -333,14 +333,14 @@ def command_ended(pod: Pod) -> bool:
 
 
 def ending(pod: Pod, machine: Machine | None = None) -> str:
-    """Say how a pod ended.
+    """Explain how a pod ended.
 
     Args:
-        pod: as the cluster had it last.
-        machine: the one it was on, when it is known.
+        pod: the pod as the cluster reported it last.
+        machine: its machine, when it is known.
     """
-    if told := disruption(pod, machine):
-        return told
+    if reason := disruption(pod, machine):
+        return reason
     for status, end in _terminations(pod):
         if end.reason == "OOMKilled":
             return _out_of_memory(pod, status.name)
@@ -354,13 +354,13 @@ def ending(pod: Pod, machine: Machine | None = None) -> str:
             continue
         return _exit(status.name, end)
     if pod.status is not None and pod.status.phase == "Failed":
-        told = shortened(pod.status.message or "")
-        return f"failed: {pod.status.reason or 'no reason is given'}{f': {told}' if told else ''}"
+        message = shortened(pod.status.message or "")
+        return f"failed: {pod.status.reason or 'no reason is given'}{f': {message}' if message else ''}"
     return "ended as asked"
 
 
 def disruption(pod: Pod, machine: Machine | None = None) -> str:
-    """Say who has taken the pod's place away; empty when nobody has."""
+    """Explain who removed the pod from its node; empty when it was not removed."""
     node = (pod.spec.nodeName if pod.spec else "") or "its node"
     status = pod.status
     if status is None:
@@ -374,28 +374,30 @@ def disruption(pod: Pod, machine: Machine | None = None) -> str:
         return f"was lost with its node {node}, which was shut down{taken}"
     if status.reason in ("Preempting", "Preempted"):
         return _DISRUPTIONS["PreemptionByScheduler"]
-    for kind, value, reason, told in _conditions(pod):
+    for kind, value, reason, detail in _conditions(pod):
         if kind == "DisruptionTarget" and value == "True":
             form = _DISRUPTIONS.get(reason, "was disrupted: {message}")
-            return form.format(node=node, message=shortened(told)) + taken
+            return form.format(node=node, message=shortened(detail)) + taken
     return ""
 
 
 def _exit(name: str, end: ContainerStateTerminated) -> str:
-    said = shortened(next((line for line in reversed((end.message or "").splitlines()) if line.strip()), ""))
+    last_line = shortened(
+        next((line for line in reversed((end.message or "").splitlines()) if line.strip()), "")
+    )
     how = f"ended with exit code {end.exitCode}"
     if end.signal or end.exitCode == 137:
         how = f"was killed ({'SIGKILL' if end.exitCode == 137 else f'signal {end.signal}'})"
     if end.reason not in (None, "Error", "Completed"):
         how += f" ({end.reason})"
-    return f"container {name} {how}" + (f"; its last words: {said}" if said else "")
+    return f"container {name} {how}" + (f"; its last words: {last_line}" if last_line else "")
 
 
 def _out_of_memory(pod: Pod, name: str) -> str:
     prefix = "" if name == "user" else "sidecar_"
     if limit := _limit(pod, name):
         return f"container {name} ran out of memory (limit {limit}); raise {prefix}resource_limits.memory"
-    return f"container {name} ran out of memory, for its node had no more; raise {prefix}resource_requests.memory"
+    return f"container {name} ran out of memory, because its node had no more; raise {prefix}resource_requests.memory"
 
 
 def _limit(pod: Pod, name: str) -> str:

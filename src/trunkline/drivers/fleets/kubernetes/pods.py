@@ -92,7 +92,7 @@ class WorkerConfig:
 class PodSettings:
     """What all worker pods of a server have in common."""
 
-    #: Identity of the installation; pods with another one are somebody else's.
+    #: Identity of the installation; pods with another one belong to other servers.
     cluster: str
     namespace: str
     #: HOST:PORT where workers reach the server.
@@ -127,7 +127,7 @@ def render(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
     Raises:
         InvalidArgument: the spec asks for what no pod can have, or for what its workers may not use.
     """
-    wanted = spec.wanted
+    pipeline = spec.wanted
     defaults = settings.config.defaults
     pod: dict[str, Any] = {
         "apiVersion": "v1",
@@ -137,10 +137,10 @@ def render(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
     }
     if defaults.get("spec"):
         pod["spec"] = _with_defaults(pod["spec"], defaults["spec"], spec)
-    if wanted.pod_spec:
-        pod["spec"] = pod_patches.merge(pod["spec"], _json(wanted.pod_spec, "pod_spec", dict))
-    if wanted.pod_patch:
-        pod = _patched(pod, _json(wanted.pod_patch, "pod_patch", list))
+    if pipeline.pod_spec:
+        pod["spec"] = pod_patches.merge(pod["spec"], _json(pipeline.pod_spec, "pod_spec", dict))
+    if pipeline.pod_patch:
+        pod = _patched(pod, _json(pipeline.pod_patch, "pod_patch", list))
     pod_policy.check(pod, settings.config.policy, settings.config.service_account)
     pod["spec"].setdefault("automountServiceAccountToken", False)
     # Patches do not change what the fleet finds the pod by.
@@ -173,9 +173,9 @@ def _metadata(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
 
 def _with_defaults(rendered: dict[str, Any], defaults: Mapping[str, Any], spec: WorkerSpec) -> dict[str, Any]:
     """Return a rendered pod spec with the installation's defaults below what the pipeline sets."""
-    wanted, transform = spec.wanted, spec.wanted.transform or Transform()
+    transform = spec.wanted.transform or Transform()
     merged: dict[str, Any] = pod_patches.merge(rendered, defaults)
-    pipeline = _placement(wanted)
+    pipeline = _placement(spec.wanted)
     if tolerations := [*defaults.get("tolerations", ()), *pipeline.get("tolerations", ())]:
         pipeline["tolerations"] = tolerations  # they add up: each lets pods onto more nodes
     if transform.user:
@@ -223,8 +223,8 @@ def _own(kind: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
 
 
 def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
-    wanted = spec.wanted
-    transform = wanted.transform or Transform()
+    pipeline = spec.wanted
+    transform = pipeline.transform or Transform()
     if transform.image and not _IMAGE.fullmatch(transform.image):
         raise InvalidArgument(
             f'transform.image "{transform.image}" is not a valid image name; write [REGISTRY/]NAME[:TAG][@DIGEST] '
@@ -246,8 +246,8 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                 "image": settings.worker_image,
                 "command": ["/trunkline/launcher", "install", "/launcher/launcher"],
                 "resources": sidecar_resources(
-                    wanted.sidecar_resource_requests,
-                    wanted.sidecar_resource_limits,
+                    pipeline.sidecar_resource_requests,
+                    pipeline.sidecar_resource_limits,
                     _default_resources(settings, "launcher"),
                 ),
                 "securityContext": own_user,
@@ -286,8 +286,8 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
                 "command": ["python3", "-P", "-m", "trunkline.worker"],
                 "env": _worker_environment(spec, settings),
                 "resources": sidecar_resources(
-                    wanted.sidecar_resource_requests,
-                    wanted.sidecar_resource_limits,
+                    pipeline.sidecar_resource_requests,
+                    pipeline.sidecar_resource_limits,
                     _default_resources(settings, "worker"),
                 ),
                 "securityContext": own_user,
@@ -321,7 +321,7 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
             *secret_volumes,
         ],
     }
-    pod.update(_placement(wanted))
+    pod.update(_placement(pipeline))
     if transform.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys(transform.image_pull_secrets)]
     return pod
@@ -342,17 +342,17 @@ def _worker_environment(spec: WorkerSpec, settings: PodSettings) -> list[dict[st
     return [{"name": name, "value": value} for name, value in variables.items()]
 
 
-def _placement(wanted: PipelineSpec) -> dict[str, Any]:
+def _placement(pipeline: PipelineSpec) -> dict[str, Any]:
     placed: dict[str, Any] = {}
-    if wanted.scheduling_spec is not None:
-        if wanted.scheduling_spec.node_selector:
-            placed["nodeSelector"] = dict(wanted.scheduling_spec.node_selector)
-        if wanted.scheduling_spec.priority_class_name:
-            placed["priorityClassName"] = wanted.scheduling_spec.priority_class_name
-    if wanted.tolerations:
+    if pipeline.scheduling_spec is not None:
+        if pipeline.scheduling_spec.node_selector:
+            placed["nodeSelector"] = dict(pipeline.scheduling_spec.node_selector)
+        if pipeline.scheduling_spec.priority_class_name:
+            placed["priorityClassName"] = pipeline.scheduling_spec.priority_class_name
+    if pipeline.tolerations:
         placed["tolerations"] = [
-            _toleration(each, f"toleration {number}/{len(wanted.tolerations)}")
-            for number, each in enumerate(wanted.tolerations, 1)
+            _toleration(each, f"toleration {number}/{len(pipeline.tolerations)}")
+            for number, each in enumerate(pipeline.tolerations, 1)
         ]
     return placed
 
@@ -458,5 +458,5 @@ def _patched(pod: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
 
 
 def _rooted(path: str) -> str:
-    # A pod's spec has no field of either name, so there is no doubt what is meant.
+    # A pod's spec has no field of either name, so the path is unambiguous.
     return path if path.split("/")[1:2] in (["spec"], ["metadata"]) else f"/spec{path}"

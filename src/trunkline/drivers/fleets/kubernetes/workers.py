@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 #: Seconds that a worker must be idle before its pod is unmarked; doubles with each mark of a pod, so that a
 #: worker that gets a datum every so often costs no call for each.
 IDLE_SECONDS, LONGEST_IDLE_SECONDS = 5.0, 320.0
-#: Seconds after its time until a pod is removed without its node's word, and until it counts as lost.
+#: Seconds after its time until a pod is removed without its node's confirmation, and until it counts as lost.
 FORCE_AFTER = 60.0
-#: Seconds that a worker has to hand in and go after the container for commands ended.
+#: Seconds that a worker has to hand in and exit after the container for commands ended.
 COMMAND_GRACE = 30.0
 #: Seconds that a pod which no node could take waits for an autoscaler to answer before its wait counts as
 #: unsatisfiable. Cluster Autoscaler looks every 10 s, Karpenter sooner.
 AUTOSCALER_PATIENCE = 60.0
 #: Events about one pod that are remembered, the newest of each reason.
 NOTES_KEPT = 12
-DELETED = "its pod was deleted by somebody else"
+DELETED = "its pod was deleted by another user or program"
 
 Action = Literal["create", "delete", "mark"]
 
 
 @dataclass(slots=True)
 class Worker:
-    """A worker as wanted and as known."""
+    """A worker: its desired state, and the last known state of its pod."""
 
     worker_id: str
     #: The pod's.
     name: str
-    #: What is to be created; None once the pod exists.
-    wanted: Pod | None
+    #: The pod to create; None once it exists.
+    to_create: Pod | None
     sighting: WorkerSighting
-    #: As it was told last.
+    #: The last reported state.
     pod: Pod | None = None
     #: Secrets of its pod that must be checked before it is created.
     secrets: set[str] = field(default_factory=set)
@@ -57,18 +57,18 @@ class Worker:
     attempted: bool = False
     #: When a call last succeeded: a list begun later shows what it did.
     done_at: float = 0.0
-    #: By when it is to be gone; None: it is to stay.
+    #: When it must be gone; None while it is to stay.
     stop_by: float | None = None
-    #: What the cluster was told of that.
-    told_stop_by: float | None = None
-    #: To be removed without its node's word.
+    #: The time that the API server was given for that.
+    sent_stop_by: float | None = None
+    #: Removed without a confirmation of its node.
     force: bool = False
     #: Whether it holds work, and since when it does not.
     busy: bool = True
     idle_since: float = 0.0
-    #: Marks that were set and removed.
+    #: How often its mark was set or removed.
     marks: int = 0
-    #: A task is at work for it.
+    #: A task makes calls for it.
     acting: bool = False
     #: Ends a pause between two tries.
     poke: asyncio.Event | None = None
@@ -81,12 +81,12 @@ class Worker:
     notes: OrderedDict[str, Note] = field(default_factory=OrderedDict)
 
     def next_action(self, now: float) -> Action | None:
-        """Return the call that is to be made for it now."""
+        """Return the next call for it."""
         if self.stop_by is not None:
-            told = self.told_stop_by
-            return "delete" if told is None or self.stop_by < told else None
+            sent = self.sent_stop_by
+            return "delete" if sent is None or self.stop_by < sent else None
         if self.pod is None:
-            return "create" if self.wanted is not None else None
+            return "create" if self.to_create is not None else None
         if self.leaving_since or self.sighting.phase is WorkerPhase.GONE or self.busy == is_marked(self.pod):
             return None
         return "mark" if self.busy or now >= self._idle_until() else None
@@ -95,9 +95,9 @@ class Worker:
         return self.idle_since + min(LONGEST_IDLE_SECONDS, IDLE_SECONDS * 2.0 ** min(self.marks, 10))
 
     def take(self, pod: Pod, now: float, machines: Mapping[str, Machine]) -> None:
-        """Take over what was told of its pod."""
+        """Record a reported state of its pod."""
         self.pod = pod
-        self.wanted = None
+        self.to_create = None
         if pod.metadata is not None and pod.metadata.deletionTimestamp is not None and not self.leaving_since:
             self.leaving_since = now
         if pod_status.command_ended(pod) and not self.command_ended_at:
@@ -105,7 +105,7 @@ class Worker:
         self.see(machines)
 
     def hear(self, reason: str, note: Note, machines: Mapping[str, Machine]) -> None:
-        """Take over what an event says."""
+        """Record an event about its pod."""
         key = pod_status.key(reason, note)
         known = self.notes.get(key)
         if known is not None and known.at > note.at:
@@ -118,39 +118,39 @@ class Worker:
             self.see(machines)
 
     def see(self, machines: Mapping[str, Machine]) -> None:
-        """Work out what to tell of it, once its pod is known."""
+        """Derive its sighting from its pod."""
         pod = self.pod
         assert pod is not None
-        phase, told = WorkerPhase.RUNNING, pod_status.WaitReason("")
+        phase, why = WorkerPhase.RUNNING, pod_status.WaitReason("")
         if pod_status.ended(pod):
-            phase, told = WorkerPhase.GONE, pod_status.WaitReason(self.ending(machines))
+            phase, why = WorkerPhase.GONE, pod_status.WaitReason(self.ending(machines))
         elif pod.status is None or pod.status.phase in (None, "", "Pending"):
             phase = WorkerPhase.PENDING
-            told = (
+            why = (
                 pod_status.WaitReason("is being removed")
                 if self.leaving_since
                 else pod_status.waiting(pod, self.notes, machines)
             )
-        if not told.lacks_machine:
+        if not why.lacks_machine:
             self.lacking_since = None
         self.sighting = WorkerSighting(
             worker_id=self.worker_id,
             phase=phase,
-            reason=told.sentence,
-            unsatisfiable=told.unsatisfiable or (told.lacks_machine and self.sighting.unsatisfiable),
-            lacks_machine=told.lacks_machine,
-            queued=told.queued,
+            reason=why.sentence,
+            unsatisfiable=why.unsatisfiable or (why.lacks_machine and self.sighting.unsatisfiable),
+            lacks_machine=why.lacks_machine,
+            queued=why.queued,
             machine=node_of(pod) or pod_status.nominated(pod, self.notes),
             ending=self.ending_kind(machines),
         )
 
     def ending(self, machines: Mapping[str, Machine]) -> str:
-        """Say how it ended."""
+        """Explain how it ended."""
         if self.pod is None:
             return DELETED
         node = machines.get(node_of(self.pod))
-        if told := pod_status.disruption(self.pod, node):
-            return told
+        if reason := pod_status.disruption(self.pod, node):
+            return reason
         if self.leaving_since and self.stop_by is None:
             return DELETED
         return pod_status.ending(self.pod, node)
@@ -165,10 +165,10 @@ class Worker:
         return WorkerEnding.REMOVED if disrupted else WorkerEnding.CRASHED
 
     def overdue(self, now: float) -> None:
-        """Draw conclusions from what should have happened by now."""
-        told = self.told_stop_by
-        if told is not None and now > max(told, self.done_at) + FORCE_AFTER and self.pod is not None:
-            self.force, self.told_stop_by, self.stop_by = True, None, now
+        """Act on what should have happened by now: remove by force, count as lost, or give up a wait."""
+        sent = self.sent_stop_by
+        if sent is not None and now > max(sent, self.done_at) + FORCE_AFTER and self.pod is not None:
+            self.force, self.sent_stop_by, self.stop_by = True, None, now
         if self.sighting.lacks_machine and not self.sighting.unsatisfiable:
             self.lacking_since = now if self.lacking_since is None else self.lacking_since
             if now - self.lacking_since >= AUTOSCALER_PATIENCE:
