@@ -45,7 +45,7 @@ from trunkline.storage.store import ChunkStore
 from trunkline.supervision import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
@@ -164,10 +164,10 @@ class PpsWorld:
         self._thread.start()
         self._executor = ThreadPoolExecutor(8)
         self.clock = TestClock()
-        wakeups = Wakeups(self._loop)
-        self._db = Database(
-            database or sqlite_url(self._folder), lambda topics: wakeups.announce([*topics, "any"])
-        )
+        wakeups = self._wakeups = Wakeups(self._loop)
+        #: Write transactions that announced something.
+        self.transactions = 0
+        self._db = Database(database or sqlite_url(self._folder), self._announce)
         install.install(self._db, self.clock.now())
         self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db, self.clock.now), threads=2)
         self.versions = VersionedStore(
@@ -278,6 +278,14 @@ class PpsWorld:
 
     def datums(self, job: JobRow) -> list[listing.ListedDatum]:
         return list(listing.list_datums(self.versions, job))
+
+    def _announce(self, topics: Iterable[str]) -> None:
+        self.transactions += 1
+        self._wakeups.announce([*topics, "any"])
+
+    def on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the world's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def until(self, look: Callable[[], T | None], what: str) -> T:
         """Wait until ``look`` finds something; woken by every write."""

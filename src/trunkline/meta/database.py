@@ -24,7 +24,7 @@ import os
 import queue
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -35,6 +35,7 @@ from trunkline.meta import dialects
 from trunkline.meta.leader import LeaseHeld, writer
 from trunkline.supervision import Supervisor
 from trunkline.telemetry import events
+from trunkline.threads import FairExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +47,8 @@ log = logging.getLogger("trunkline.meta")
 
 #: Threads that serve reads; reads are short, two cores rarely fill more.
 READERS = 4
+#: Threads for the reads of the lane ``threads.CONTROL``: claims, leases and the controller's rounds.
+CONTROL_READERS = 2
 #: Most functions that share one commit: bounds how long the first one waits.
 GROUP = 64
 #: Seconds that a lost database is waited for before callers are told. A restart of PostgreSQL takes 1 to 5.
@@ -141,7 +144,7 @@ class Database:
         self._writing = threading.Lock()
         self._closing = threading.Event()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="meta-read")
+        self._readers = FairExecutor(READERS, control=CONTROL_READERS, share=READERS - 1)
         self._local = threading.local()
         #: Every thread's connection for reads, to be closed with the database.
         self._reading: list[sa.Connection] = []

@@ -103,7 +103,7 @@ class Controller:
         while True:
             stamp = wakeups.stamp()
             failpoints.reach("controller.pipelines")
-            for row in await self._versions.db.read(pipelines.list_all, []):
+            for row in await self._read(pipelines.list_all, []):
                 if row.id not in self._loops:
                     loop = asyncio.create_task(self._keep(row.id), name=f"pipeline {row}")
                     self._loops[row.id] = loop
@@ -145,7 +145,7 @@ class Controller:
         failure = failures.after(error, self._failures.get(pipeline_id))
         self._failures[pipeline_id] = failure
         try:
-            pipeline = await self._versions.db.read(pipelines.by_id, pipeline_id)
+            pipeline = await self._read(pipelines.by_id, pipeline_id)
             if pipeline is None:
                 return 0.0  # deleted during its round, which then fails in many ways
             traceback = error if failure.kind is failures.FailureKind.BUG else None
@@ -163,7 +163,7 @@ class Controller:
     async def _round(self, pipeline_id: int) -> tuple[float | None, bool]:
         """Do one thing. Returns when to look again (None: at the next change) and whether the pipeline exists."""
         now = self._versions.clock.now()
-        pipeline, job, view = await self._versions.db.read(self._look, pipeline_id)
+        pipeline, job, view = await self._read(self._look, pipeline_id)
         if pipeline is None:
             return None, False
         step = decide.next_step(view, now)
@@ -256,7 +256,7 @@ class Controller:
                 # This server itself was frozen or too busy: renewals may be waiting to be read.
                 judge = LeaseJudge(monotonic)
             looked_at = monotonic()
-            held = {claim.id: claim for claim in await self._versions.db.read(jobs.held_claims)}
+            held = {claim.id: claim for claim in await self._read(jobs.held_claims)}
             for claim_id in judge.expired([claims.lease_of(claim) for claim in held.values()]):
                 try:
                     await self._versions.write_soon(claims.free_expired, held[claim_id])
@@ -272,6 +272,11 @@ class Controller:
             failpoints.reach("controller.sweep")
             await self._blocking(self.autoscaler.sweep)
             await asyncio.sleep(SWEEP_TICK)
+
+    async def _read(self, fn: Callable[..., T], *args: Any) -> T:
+        """Read in the lane that no client's lists can fill."""
+        with threads.lane(threads.CONTROL):
+            return await self._versions.db.read(fn, *args)
 
     async def _blocking(self, fn: Callable[..., T], *args: Any) -> T:
         return await threads.run(self._executor, fn, *args)

@@ -146,10 +146,11 @@ def _bills(conn: sa.Connection, specs: Specs, unbilled: Sequence[JobRow], now: f
     """Return the bills of jobs of one pipeline as of now; reads each worker once, however many jobs it served."""
     if not unbilled:
         return []
-    in_order = sorted(unbilled, key=lambda job: job.id)
+    in_order = sorted(unbilled, key=lambda job: job.created)
     pipeline_id = in_order[0].pipeline_id
     starts = [job.created for job in in_order]
-    ends = [jobs.next_created(conn, pipeline_id, job.id) or now for job in in_order]
+    following = [jobs.next_created(conn, pipeline_id, job.id) for job in in_order]
+    ends = [now if created is None else created for created in following]
     sums = [_Sum() for _ in in_order]
     versions = {job.version: specs.of(conn, pipeline_id, job.version) for job in in_order}
     present = [

@@ -1,0 +1,323 @@
+"""Lists, waits and deletions cost what they return, not what there is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from pps_world import PpsWorld, pfs
+
+from trunkline.meta import commits as commit_rows
+from trunkline.meta import jobs, query, schema
+from trunkline.model import names
+from trunkline.model.names import PipelineName
+from trunkline.model.states import CommitState
+from trunkline.pfs import commit_lists, resolve, watch
+from trunkline.pfs import commits as commit_ops
+from trunkline.pfs import repos as repo_ops
+from trunkline.pfs.branches import BranchName
+from trunkline.pfs.queries import Page
+from trunkline.pps import claims, costs, job_queries, log_queries, logs, pipeline_queries, worker_queries
+from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps.job_queries import JobFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trunkline.pfs.writes import WriteTransaction
+
+pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
+
+#: Of a pipeline that has been at work for long; a tenth of what a busy server has.
+JOBS, PAST_WORKERS, BATCHES = 2_000, 1_000, 1_000
+
+
+class RowCounter:
+    """How many rows reads have fetched from the database's driver."""
+
+    rows = 0
+
+
+def fill(write: WriteTransaction, pipeline_id: int, repo_id: int) -> None:
+    """Give a pipeline a long history: finished jobs, gone workers, logs."""
+    conn = write.conn
+    conn.execute(schema.job.update().values(created=-1.0))  # the pipeline's own first job
+    first = conn.execute(sa.select(sa.func.max(schema.commit.c.id))).scalar() or 0
+    rows = [
+        commit_rows.CommitRow(
+            first + 1 + number, f"{number:032x}", repo_id, "master", first + number if number else None,
+            "AUTO", "", "", float(number), number + 0.5, b"", 0, {},
+        )
+        for number in range(JOBS)
+    ]  # fmt: skip
+    conn.execute(
+        schema.commit.insert(),
+        [
+            {name: getattr(row, name) for name in commit_rows.CommitRow.__slots__}
+            | {"checksum": commit_rows.checksum(row)}
+            for row in rows
+        ],
+    )
+    conn.execute(
+        schema.job.insert(),
+        [
+            {
+                "pipeline_id": pipeline_id, "version": 1, "commit_id": row.id, "set_id": row.set_id,
+                "state": "SUCCESS", "created": row.started, "started": row.started, "finished": row.finished,
+            }
+            for row in rows
+        ],
+    )  # fmt: skip
+    conn.execute(
+        schema.worker_past.insert(),
+        [
+            {"pipeline_id": pipeline_id, "created": float(number), "ready": None, "ended": number + 0.5}
+            for number in range(PAST_WORKERS)
+        ],
+    )
+    data = logs.pack([logs.Line("", 1.0, "a line", user=True)])
+    conn.execute(
+        schema.log_batch.insert(),
+        [
+            {
+                "pipeline_id": pipeline_id, "worker_id": "w", "first_ts": 1.0, "last_ts": 1.0, "lines": 1,
+                "data": data,
+            }
+            for _ in range(BATCHES)
+        ],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def busy(world: PpsWorld) -> PpsWorld:
+    """A pipeline with a long history and nothing to do."""
+    world.repo("images")
+    number = world.pipeline("edges", pfs("images"))
+    world.until_workers("edges", 1)
+    world.stop_controller()
+    repo = world.versions.read(resolve.repo, names.RepoName("default", "edges"))
+    world.versions.write(fill, number, repo.id)
+    return world
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[RowCounter]:
+    """Rows fetched through ``meta.query`` and through SQLAlchemy."""
+    counter = RowCounter()
+    run = query._run
+
+    class Counting:
+        """A driver's cursor that counts."""
+
+        def __init__(self, cursor: Any) -> None:
+            self._cursor = cursor
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._cursor, name)
+
+        def fetchall(self) -> list[Any]:
+            fetched: list[Any] = self._cursor.fetchall()
+            counter.rows += len(fetched)
+            return fetched
+
+        def fetchone(self) -> Any:
+            counter.rows += 1
+            return self._cursor.fetchone()
+
+    monkeypatch.setattr(query, "_run", lambda *args, **kwargs: Counting(run(*args, **kwargs)))
+    fetchall = sa.engine.cursor.CursorFetchStrategy.fetchall
+
+    def counted(self: Any, result: Any, dbapi_cursor: Any) -> Any:
+        fetched = fetchall(self, result, dbapi_cursor)
+        counter.rows += len(fetched)
+        return fetched
+
+    monkeypatch.setattr(sa.engine.cursor.CursorFetchStrategy, "fetchall", counted)
+    return counter
+
+
+def test_what_the_controller_and_claims_read_does_not_grow_with_finished_jobs(
+    busy: PpsWorld, rows: RowCounter
+) -> None:
+    number = busy.pipeline_row("edges").id
+    [worker_id] = [row.id for row in busy.workers("edges")]
+    looks = {
+        "live": lambda: busy.versions.read(jobs.live, number),
+        "claim": lambda: busy.versions.read(claims.work_waits, worker_id),
+        "leases": lambda: busy.versions.read(jobs.held_claims),
+        "last with results": lambda: busy.versions.read(jobs.last_with_results, number, 1),
+        "gaps": lambda: busy.versions.read(jobs.gaps, number, 20),
+        "next created": lambda: busy.versions.read(jobs.next_created, number, 1),
+    }
+
+    read = {}
+    for name, look in looks.items():
+        rows.rows = 0
+        look()
+        read[name] = rows.rows
+
+    assert max(read.values()) <= 25, read
+
+
+def test_the_first_page_of_each_list_reads_a_page(busy: PpsWorld, rows: RowCounter) -> None:
+    versions, edges = busy.versions, PipelineName("default", "edges")
+    firsts = {
+        "jobs": job_queries.list_jobs(versions, JobFilter()),
+        "jobs of a pipeline": job_queries.list_jobs(versions, JobFilter(pipeline=edges, details=True)),
+        "jobs, oldest first": job_queries.list_jobs(versions, JobFilter(reverse=True)),
+        "jobs before a time": job_queries.list_jobs(versions, JobFilter(marker=1000.0)),
+        "job sets": job_queries.list_job_sets(versions, [], number=0, reverse=False, details=False),
+        "commits": commit_lists.list_commits(
+            versions, commit_lists.Wanted(repo=names.RepoName("default", "edges"))
+        ),
+        "commit sets": commit_lists.list_commit_sets(versions, None),
+        "costs": costs.list_costs(versions, busy.specs, JobFilter(pipeline=edges, number=20)),
+        "workers": worker_queries.list_workers(versions, "", ""),
+    }
+
+    read = {}
+    for name, pages in firsts.items():
+        rows.rows = 0
+        next(iter(pages))
+        read[name] = rows.rows
+
+    assert max(read.values()) <= 12 * job_queries.PAGE, read
+
+
+def test_a_list_of_jobs_is_complete_in_both_orders(busy: PpsWorld) -> None:
+    newest_first = [
+        info.row.id for page in job_queries.list_jobs(busy.versions, JobFilter()) for info in page
+    ]
+    oldest_first = [
+        info.row.id
+        for page in job_queries.list_jobs(busy.versions, JobFilter(reverse=True, number=60))
+        for info in page
+    ]
+
+    assert len(newest_first) == len(set(newest_first)) == JOBS + 1
+    assert newest_first == sorted(newest_first, reverse=True)
+    assert oldest_first == newest_first[::-1][:60]
+
+
+def test_commit_sets_are_listed_once_each_newest_first(busy: PpsWorld) -> None:
+    listed = [
+        set_id for page in commit_lists.list_commit_sets(busy.versions, "default") for set_id, _ in page
+    ]
+
+    assert len(listed) == len(set(listed))
+    assert [f"{number:032x}" for number in reversed(range(JOBS))] == [
+        set_id for set_id in listed if set_id.startswith("0" * 16)
+    ]
+
+
+def test_the_last_lines_of_a_log_are_read_from_its_end(busy: PpsWorld, rows: RowCounter) -> None:
+    selection = log_queries.select(
+        busy.versions, log_queries.LogFilter(pipeline=PipelineName("default", "edges"), tail=3)
+    )
+
+    async def last() -> int:
+        return len([line async for line in log_queries.lines(busy.versions, selection)])
+
+    rows.rows = 0
+    count = busy.on_loop(last())
+
+    assert count == 3
+    assert rows.rows <= logs.PAGE + 20
+
+
+def test_bills_are_settled_once_and_past_workers_forgotten_without_changing_them(busy: PpsWorld) -> None:
+    versions, number = busy.versions, busy.pipeline_row("edges").id
+    wanted = JobFilter(pipeline=PipelineName("default", "edges"))
+    before = [cost.worker_seconds for page in costs.list_costs(versions, busy.specs, wanted) for cost in page]
+
+    while versions.write(costs.settle_bills, busy.specs, number):
+        pass
+
+    after = [cost.worker_seconds for page in costs.list_costs(versions, busy.specs, wanted) for cost in page]
+    left = versions.read(
+        lambda conn: conn.execute(sa.select(sa.func.count()).select_from(schema.worker_past)).scalar()
+    )
+    assert after[1:] == pytest.approx(before[1:])  # the newest job goes on
+    assert sum(after[1:]) == pytest.approx(PAST_WORKERS * 0.5)
+    assert left == 0
+
+
+def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: PpsWorld) -> None:
+    before = busy.transactions
+
+    pipeline_ops.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=False)
+
+    left = busy.versions.read(
+        lambda conn: [
+            conn.execute(sa.select(sa.func.count()).select_from(table)).scalar()
+            for table in (schema.job, schema.log_batch, schema.pipeline, schema.worker_past)
+        ]
+    )
+    assert left == [0, 0, 0, 0]
+    assert busy.transactions - before >= (JOBS + BATCHES) / repo_ops.SLICE
+
+
+def test_a_repo_with_many_commits_is_deleted_in_short_transactions(busy: PpsWorld) -> None:
+    repo = busy.versions.read(resolve.repo, names.RepoName("default", "edges"))
+    pipeline_ops.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=True)
+
+    removed = repo_ops.delete_repo_in_slices(busy.versions, names.RepoName("default", "edges"), force=False)
+
+    assert removed
+    assert busy.versions.read(commit_rows.oldest, repo.id, 1) == []
+
+
+def test_no_statement_of_a_removal_binds_more_values_than_a_database_takes(busy: PpsWorld) -> None:
+    many = list(range(1_000_000, 1_070_000))
+
+    busy.versions.write(lambda write: jobs.remove(write.conn, many))
+    busy.versions.write(lambda write: commit_rows.remove(write.conn, many))
+
+
+def test_who_waits_for_a_commit_looks_again_for_that_commit_only(world: PpsWorld) -> None:
+    world.repo("waited")
+    world.repo("busy")
+    branch = BranchName(names.RepoName("default", "waited"), "master")
+    row = world.versions.write(commit_ops.start_commit, branch)
+    name = resolve.CommitName(branch.repo, id=row.set_id)
+    looks = 0
+    read = world.versions.db.read_blocking
+
+    def counting(fn: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal looks
+        looks += getattr(fn, "__qualname__", "").startswith("wait_row")
+        return read(fn, *args, **kwargs)
+
+    world.versions.db.read_blocking = counting  # type: ignore[method-assign]
+
+    async def scenario() -> str:
+        waiting = [
+            asyncio.ensure_future(watch.wait_commit(world.versions, name, CommitState.FINISHED))
+            for _ in range(20)
+        ]
+        loop = asyncio.get_running_loop()
+        for number in range(10):
+            await loop.run_in_executor(None, world.put, "busy", {f"/{number}": b"x"})
+        await loop.run_in_executor(None, commit_ops.finish_commit, world.versions, name)
+        finished = await asyncio.gather(*waiting)
+        return finished[0].set_id
+
+    assert world.on_loop(scenario()) == row.set_id
+    assert looks <= 2 * 20 + 20
+
+
+def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:
+    world.repo("images")
+    world.pipeline("edges", pfs("images"))
+    world.stop_controller()
+    for _ in range(pipeline_queries.PAGE + 5):
+        world.pipeline("edges", pfs("images"), update=True)
+    wanted = pipeline_queries.PipelineFilter(history=-1, page=Page(0, 0))
+
+    pages = list(pipeline_queries.list_pipelines(world.versions, world.specs, wanted))
+
+    listed = [info.version.version for page in pages for info in page]
+    assert listed == list(range(pipeline_queries.PAGE + 6, 0, -1))
+    assert max(len(page) for page in pages) == pipeline_queries.PAGE
