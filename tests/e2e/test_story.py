@@ -38,7 +38,6 @@ done
 def client(shared: Server) -> Iterator[Client]:
     client = shared.client()
     yield client
-    client.pps.delete_all()
     client.pfs.delete_all()
 
 
@@ -285,3 +284,13 @@ def test_the_sdk_example_runs(shared: Server, client: Client) -> None:
     )
 
     assert told == b"twotwotwotwo"
+
+
+def test_deleting_all_of_pfs_deletes_the_pipelines_that_own_its_repos(client: Client) -> None:
+    make_repo(client, "images")
+    make_pipeline(client, "edges", COPY_IN_CAPITALS, "images")
+
+    client.pfs.delete_all()
+
+    assert list(client.pps.list_pipeline()) == []
+    assert list(client.pfs.list_repo(type="user")) == []
