@@ -224,7 +224,8 @@ def test_a_command_that_exits_with_1_fails_its_job_after_its_tries_and_its_words
     job, log = run(client, "echo tried; echo complaint >&2; exit 1", datum_tries=2)
 
     assert job.state == pps.JobState.JOB_FAILURE
-    assert job.reason.endswith(f"exit code 1 (datum {failed_datum(client, job)})")
+    assert job.reason.startswith("/a: exit code 1")
+    assert job.reason.endswith(f"(datum {failed_datum(client, job)})")
     assert log.count("tried") == 2
     assert "complaint" in log
     assert files_of(client, "edges@master") == {}

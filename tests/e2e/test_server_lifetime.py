@@ -14,7 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pachyderm_sdk.api import pps
-from servers import Server, make_pipeline, make_repo, put, until
+from servers import Server, ended, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +133,23 @@ def health_is_gone(server: Server) -> bool:
         return health(server, "") != SERVING
     except grpc.RpcError:
         return True
+
+
+def test_a_server_that_stops_while_workers_wait_for_work_logs_no_error(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server().start()
+    client = server.client()
+    images = make_repo(client, "images")
+    spec = pps.ParallelismSpec(constant=2)
+    edges = make_pipeline(client, "edges", "true", "images", autoscaling=False, parallelism_spec=spec)
+    ended(client, edges, put(client, images, {"/a": b"1"}))
+
+    code = server.terminate()
+
+    assert code == 0
+    assert "Traceback" not in server.log.read_text()
+    assert "ERROR" not in server.log.read_text()
 
 
 def test_data_is_readable_by_the_servers_user_alone(
