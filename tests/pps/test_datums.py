@@ -441,3 +441,14 @@ def test_a_cross_of_unions_counts_both(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(InvalidArgument, match="cross of 4 x 4 items"):
         datums.check_count(Input(cross=(two, two)), lambda _: 2)
+
+
+def test_the_items_of_all_datums_together_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty small sides make a million datums of twenty items each."""
+    monkeypatch.setattr(datums.limits, "DATUM_ITEMS", limits.Limit(40, "items", "a small limit"))
+
+    datums.check_count(Input(cross=(leaf("a"), leaf("b"))), lambda _: 4)
+    with pytest.raises(InvalidArgument, match="48 items"):
+        datums.check_count(
+            Input(cross=(leaf("a"), leaf("b"), leaf("c"))), lambda pfs: 4 if pfs.repo != "c" else 1
+        )

@@ -105,6 +105,11 @@ DATUMS = Limit(
     "datums",
     "datums of a job, and of an input that `ListDatum` previews; a cross multiplies its sides",
 )
+DATUM_ITEMS = Limit(
+    20_000_000,
+    "items",
+    "files and folders of all datums of a job together, which is what its plan has to write",
+)
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
 UPLOAD_IDLE = Limit(
     600,

@@ -170,9 +170,10 @@ def check_count(spec: Input, count_items: Callable[[PfsInput], int]) -> None:
     """
     for node in _crosses(spec):
         sides = [_count(side, count_items) for side in node.cross]
-        if prod(sides) > limits.DATUMS:
-            text = " x ".join(f"{side:,}" for side in sides)
-            raise limits.beyond(f"a cross of {text} items", prod(sides), limits.DATUMS, _SMALLER)
+        text = " x ".join(f"{side:,}" for side in sides)
+        what = f"a cross of {text} items"
+        limits.check_count(prod(sides), limits.DATUMS, what, _SMALLER)
+        limits.check_count(prod(sides) * len(sides), limits.DATUM_ITEMS, what, _SMALLER)
 
 
 def check_total(total: int) -> None:

@@ -9,6 +9,7 @@ This module must not know any RPC or message.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,10 +37,13 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], rpc: str, error: E
     """End the call ``rpc`` (``package.Service/Method``) with the status that ``error`` stands for.
 
     Raises:
-        grpc.aio.AbortError: always; it tells grpc that the status is sent.
+        grpc.aio.AbortError: it tells grpc that the status is sent.
+        asyncio.CancelledError: the client has gone, so nothing can be sent.
     """
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    if isinstance(error, grpc.aio.InternalError):  # grpc could not send an answer
+        raise asyncio.CancelledError(f"the client of {rpc} has gone") from error
     if isinstance(error, errors.TrunklineError):
         code, message = code_of(error), error.message
     elif isinstance(error, DecodeError):
