@@ -125,7 +125,8 @@ def test_by_default_everything_is_on_one_volume_that_outlives_the_release() -> N
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
     assert only(manifests, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
     assert environment({}) == {
-        "TRUNKLINE_LOG": "WARNING",
+        "TRUNKLINE_LOG": "INFO",
+        "TRUNKLINE_LOG_FORMAT": "text",
         "TRUNKLINE_WORKER_CONFIG": "line-trunkline-workers",
     }
     assert container({})["args"][1:] == [
@@ -435,3 +436,28 @@ def test_the_chart_works_as_a_part_of_another(tmp_path: Path) -> None:
         assert ("kind: Deployment" in done.stdout) == enabled
         assert ("mirror.example.org/trunkline/server" in done.stdout) == enabled
         assert ("storageClassName: fast" in done.stdout) == enabled
+
+
+def test_metrics_have_a_port_and_a_service_of_their_own() -> None:
+    clients = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    values = {
+        "metrics": {"enabled": True, "clients": clients, "serviceMonitor": {"enabled": True}},
+        "service": {"type": "LoadBalancer"},
+        "allowOpenPort": True,
+    }
+    manifests = rendered(values)
+
+    service = only(manifests, "Service", "metrics")
+    monitor = only(manifests, "ServiceMonitor")["spec"]
+    [server] = only(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    rules = only(manifests, "NetworkPolicy", "server")["spec"]["ingress"]
+    assert "--metrics=0.0.0.0:9650" in server["args"]
+    assert {"name": "metrics", "containerPort": 9650} in server["ports"]
+    # The load balancer does not have it.
+    assert "type" not in service["spec"]
+    assert [port["name"] for port in only(manifests, "Service", "trunkline")["spec"]["ports"]] == [
+        "api-grpc-port"
+    ]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert rules[1] == {"from": clients, "ports": [{"port": 9650}]}
+    assert "--metrics" not in str(container({})["args"])

@@ -256,8 +256,8 @@ az://{{ $storage.microsoft.container }}
 {{- end -}}
 {{- end -}}
 {{- range .Values.server.extraArgs -}}
-{{- if regexMatch "^--(data|listen|insecure|database|store|fleet|advertise|worker-image|namespace)(=|$)" . -}}
-{{- fail (printf "server.extraArgs has %q, which the chart sets from other values; see database, store, service and workers" .) -}}
+{{- if regexMatch "^--(data|listen|insecure|database|store|fleet|advertise|worker-image|namespace|metrics)(=|$)" . -}}
+{{- fail (printf "server.extraArgs has %q, which the chart sets from other values; see database, store, service, metrics and workers" .) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.database.url .Values.database.urlSecret.name -}}
@@ -274,6 +274,9 @@ az://{{ $storage.microsoft.container }}
 {{- end -}}
 {{- if and .Values.service.nodePort (ne .Values.service.type "NodePort") (ne .Values.service.type "LoadBalancer") -}}
 {{- fail (printf "service.nodePort %v needs service.type NodePort or LoadBalancer, not %s" .Values.service.nodePort .Values.service.type) -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "metrics.serviceMonitor.enabled needs metrics.enabled=true" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- fail "ingress.enabled needs ingress.host, the name under which clients reach the server" -}}
