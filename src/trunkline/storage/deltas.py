@@ -138,7 +138,7 @@ class DeltaWriter:
         self._put(row_key(path, tag), value)
 
     def finish(self) -> list[TreeId]:
-        """Store what is left; return the deltas, to be applied in this order. empty when there was no change."""
+        """Store what is left; return the deltas, to be applied in this order; empty when there was no change."""
         self._flush()
         self._spill()
         return self._deltas

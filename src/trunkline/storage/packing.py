@@ -222,7 +222,7 @@ class ChunkWriter:
                 self._close_open_pack(last)
                 self._uploading += 1
         if upload:
-            self._put(number, last)
+            self._put(number, last, sealing=True)
         with self._changed:
             self._changed.wait_for(lambda: self._uploading == 0)
             self._raise_error()
@@ -352,14 +352,15 @@ class ChunkWriter:
         self._open_number += 1
         self._packs[self._open_number] = _Pack()
 
-    def _put(self, number: int, pack: _Pack) -> None:
-        """Upload a pack. Runs in an upload thread, for the last pack in the caller's."""
+    def _put(self, number: int, pack: _Pack, *, sealing: bool = False) -> None:
+        """Upload a pack. Runs in an upload thread; when sealing, for the last pack, in the caller's."""
         size = pack.layout.size
         try:
             if self._error is None:
                 self._objects.put(pack.key, pack.parts)
                 pack.release()
-                self._record_early(number, pack)
+                if not sealing:  # the caller records the last pack at once
+                    self._record_early(number, pack)
         except BaseException as error:  # noqa: BLE001  # given to the caller's thread, which raises it
             with self._changed:
                 self._error = self._error or error
