@@ -38,6 +38,7 @@ from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.admission import Admission
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.retention import Retention, RetentionService
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.spec_cache import Specs
 from trunkline.pps.worker_tokens import WorkerTokens
@@ -147,6 +148,8 @@ async def running(
         fleet = chosen.fleet
         stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
         controller = Controller(versions, specs, fleet, executor, supervisor)
+        kept = Retention(days=settings.keep_days, log_bytes=settings.keep_log_bytes)
+        controller.services["retention"] = RetentionService(versions, specs, kept).run
         secrets = SecretStore(chosen.secrets)
         image_notice = functools.partial(_image_notice, images if settings.fleet == "processes" else None)
         admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.unsupported)

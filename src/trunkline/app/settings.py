@@ -12,6 +12,10 @@ class Settings:
 
     #: Folder for everything that has no other place; nobody else uses it.
     data: Path
+    #: Days that logs, scaling decisions, events and results of failed jobs are kept.
+    keep_days: float = 30.0
+    #: Bytes of compressed logs that are kept.
+    keep_log_bytes: int = 1 << 30
     #: HOST:PORT; port 0 for any free one.
     listen: str = "127.0.0.1:30650"
     #: Whether it may listen where others than this machine's users reach it.

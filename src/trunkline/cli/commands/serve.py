@@ -46,6 +46,8 @@ def serve(invocation: Invocation) -> None:
         source_packages=options.source_packages,
         worker_image=options.worker_image,
         namespace=options.namespace,
+        keep_days=options.keep_days,
+        keep_log_bytes=parse_bytes(options.keep_logs, "--keep-logs"),
         metrics=options.metrics,
         log_level=options.log_level,
         log_format=options.log_format,
@@ -146,6 +148,19 @@ COMMANDS = {
                 default="",
                 metavar="NAME",
                 help="Kubernetes namespace of workers (the server's)",
+            ),
+            argument(
+                "--keep-days",
+                type=float,
+                default=30.0,
+                metavar="N",
+                help="days that logs, scaling decisions, events and results of failed jobs are kept (30)",
+            ),
+            argument(
+                "--keep-logs",
+                default="1Gi",
+                metavar="BYTES",
+                help="bytes of compressed logs that are kept (1Gi)",
             ),
             argument(
                 "--capacity-memory",

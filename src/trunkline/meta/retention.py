@@ -1,0 +1,98 @@
+"""Removes what is kept for a time only. Every function is one short transaction's work: it removes a slice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from trunkline.meta.schema import decision, handin, job, log_batch, worker_event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def log_sizes(conn: sa.Connection, below: int | None, number: int) -> list[tuple[int, int, float]]:
+    """Return ``(number, bytes, time of the last line)`` of log batches of all pipelines, newest first."""
+    size = sa.func.length(log_batch.c.data)
+    query = sa.select(log_batch.c.id, size, log_batch.c.last_ts).order_by(log_batch.c.id.desc()).limit(number)
+    if below is not None:
+        query = query.where(log_batch.c.id < below)
+    return [(row[0], row[1], row[2]) for row in conn.execute(query)]
+
+
+def remove_logs(conn: sa.Connection, up_to: int, number: int) -> int:
+    """Delete the oldest log batches of all pipelines, none after ``up_to``; return how many they were."""
+    some = sa.select(log_batch.c.id).where(log_batch.c.id <= up_to).order_by(log_batch.c.id).limit(number)
+    return conn.execute(log_batch.delete().where(log_batch.c.id.in_(some))).rowcount
+
+
+def remove_decisions(
+    conn: sa.Connection, pipeline_id: int, before: float, keep: Sequence[int], number: int
+) -> int:
+    """Delete old scaling decisions of a pipeline.
+
+    Args:
+        conn: a write transaction.
+        pipeline_id: the pipeline.
+        before: those taken before this time go, seconds since the epoch.
+        keep: how many of the newest stay whatever their age, and the most that stay.
+        number: delete at most so many.
+
+    Returns:
+        How many were deleted.
+    """
+    return _remove(conn, decision, pipeline_id, before, keep, number)
+
+
+def remove_events(
+    conn: sa.Connection, pipeline_id: int, before: float, keep: Sequence[int], number: int
+) -> int:
+    """Delete old events of a pipeline's workers; as ``remove_decisions``."""
+    return _remove(conn, worker_event, pipeline_id, before, keep, number)
+
+
+def _remove(
+    conn: sa.Connection, table: sa.Table, pipeline_id: int, before: float, keep: Sequence[int], number: int
+) -> int:
+    least, most = keep
+    mine = sa.select(table.c.id).where(table.c.pipeline_id == pipeline_id)
+
+    def beyond(count: int) -> int:
+        """Return the number of the newest row beyond so many; 0 when there are not more."""
+        query = mine.order_by(table.c.id.desc()).offset(count).limit(1)
+        return int(conn.execute(query).scalar() or 0)
+
+    spare, excess = beyond(least), beyond(most)
+    if not spare:
+        return 0
+    old = sa.and_(table.c.id <= spare, table.c.at < before)
+    some = mine.where(sa.or_(table.c.id <= excess, old)).order_by(table.c.id).limit(number)
+    return conn.execute(table.delete().where(table.c.id.in_(some))).rowcount
+
+
+def next_job_with_results(conn: sa.Connection, after: int) -> int | None:
+    """Return the next job after a row number that still has results of its own."""
+    found: int | None = conn.execute(
+        sa.select(sa.func.min(handin.c.job_id)).where(handin.c.job_id > after)
+    ).scalar()
+    return found
+
+
+def has_later_success(conn: sa.Connection, pipeline_id: int, job_id: int) -> bool:
+    """Whether a good job of the pipeline came after a job."""
+    query = (
+        sa.select(job.c.id)
+        .where(job.c.pipeline_id == pipeline_id, job.c.id > job_id, job.c.state == "SUCCESS")
+        .limit(1)
+    )
+    return conn.execute(query).first() is not None
+
+
+def remove_results(conn: sa.Connection, job_id: int, number: int) -> int:
+    """Delete results of an ended job; with the last of them its todo goes too. Return how many they were."""
+    some = sa.select(handin.c.id).where(handin.c.job_id == job_id).order_by(handin.c.id).limit(number)
+    removed = conn.execute(handin.delete().where(handin.c.id.in_(some))).rowcount
+    if removed < number:
+        conn.execute(job.update().where(job.c.id == job_id).values(todo=None, gone=None))
+    return removed
