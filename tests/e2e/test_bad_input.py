@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import psutil
 import pytest
+from google.protobuf import duration_pb2, timestamp_pb2
 from pachyderm_sdk.api import pfs, pps
 from servers import (
+    PATIENCE,
     Server,
     ended,
     files_of,
@@ -23,6 +25,8 @@ from servers import (
     shell,
     until,
 )
+
+from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,6 +194,97 @@ def test_a_job_or_datum_that_is_not_there_is_not_found(client: Client) -> None:
 
     assert (job.code(), job.details()) == (MISSING, f"job default/edges@{strange} not found")
     assert (datum.code(), datum.details()) == (MISSING, f"datum {'ab' * 32} not found in job {commit}")
+
+
+# --- limits -------------------------------------------------------------------------------------------------
+
+
+def raw(server: Server, name: str, request: Any, reply: Any = None) -> list[Any]:
+    """Call an RPC whose reply is a stream, without the SDK."""
+    with grpc.insecure_channel(server.address) as channel:
+        call = channel.unary_stream(
+            f"/{name}", type(request).SerializeToString, reply.FromString if reply else None
+        )
+        return list(call(request, timeout=PATIENCE))
+
+
+def leaf(number: int) -> pps_pb2.Input:
+    return pps_pb2.Input(pfs=pps_pb2.PfsInput(repo="images", name=f"i{number}", glob="/*"))
+
+
+SPAN = duration_pb2.Duration(seconds=2**62)
+NO_TIME = timestamp_pb2.Timestamp(nanos=-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_"),
+    [
+        pytest.param(
+            "pps_v2.API/ListDatum",
+            pps_pb2.ListDatumRequest(input=pps_pb2.Input(cross=[leaf(i) for i in range(20)]), number=1),
+            id="a cross of a million datums",
+        ),
+        pytest.param("pps_v2.API/QueryLoki", pps_pb2.LokiRequest(since=SPAN), id="since of QueryLoki"),
+        pytest.param(
+            "pps_v2.API/GetKubeEvents", pps_pb2.LokiRequest(since=SPAN), id="since of GetKubeEvents"
+        ),
+        pytest.param(
+            "pps_v2.API/GetLogs",
+            pps_pb2.GetLogsRequest(pipeline=pps_pb2.Pipeline(name="x"), since=SPAN),
+            id="since of GetLogs",
+        ),
+        pytest.param(
+            "pps_v2.API/ListJob", pps_pb2.ListJobRequest(pagination_marker=NO_TIME), id="marker of ListJob"
+        ),
+        pytest.param(
+            "pfs_v2.API/ListCommit",
+            pfs_pb2.ListCommitRequest(repo=pfs_pb2.Repo(name="images"), started_time=NO_TIME),
+            id="started_time of ListCommit",
+        ),
+        pytest.param(
+            "pfs_v2.API/ListRepo",
+            pfs_pb2.ListRepoRequest(page=pfs_pb2.RepoPage(page_size=2**53, page_index=2**63 - 1)),
+            id="page of ListRepo",
+        ),
+    ],
+)
+def test_a_request_beyond_a_limit_is_the_callers_fault(
+    shared: Server, client: Client, name: str, request_: Any
+) -> None:
+    branch = make_repo(client, "images")
+    put(client, branch, {"/a": b"1", "/b": b"2"})
+
+    with pytest.raises(grpc.RpcError) as caught:
+        raw(shared, name, request_)
+
+    assert caught.value.code() is INVALID  # type: ignore[attr-defined]
+
+
+def test_a_marker_that_is_no_datum_is_the_callers_fault(shared: Server, client: Client) -> None:
+    branch = make_repo(client, "images")
+    pipeline = make_pipeline(client, "edges", "true", "images")
+    commit = put(client, branch, {"/a": b"1"})
+    ended(client, pipeline, commit)
+
+    job = pps_pb2.Job(pipeline=pps_pb2.Pipeline(name="edges"), id=commit)
+    with pytest.raises(grpc.RpcError) as caught:
+        raw(shared, "pps_v2.API/ListDatum", pps_pb2.ListDatumRequest(job=job, pagination_marker="zz"))
+
+    assert caught.value.code() is INVALID  # type: ignore[attr-defined]
+
+
+def test_a_long_image_name_harms_no_list_and_no_other_pipeline(client: Client) -> None:
+    branch = make_repo(client, "images")
+    odd = make_pipeline(
+        client, "odd", "true", "images", transform=pps.Transform(cmd=["true"], image="é" * 250)
+    )
+    plain = make_pipeline(client, "plain", "true", "images")
+
+    commit = put(client, branch, {"/a": b"1"})
+
+    assert ended(client, plain, commit).state == pps.JobState.JOB_SUCCESS
+    assert ended(client, odd, commit).state == pps.JobState.JOB_SUCCESS
+    assert len(list(client.pps.list_pipeline(details=True))) == 2
 
 
 # --- commands -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import logql
+from trunkline.model import limits, logql
 
 
 def test_a_selector_chooses_by_labels_and_says_nothing_about_labels_that_are_not_there() -> None:
@@ -40,3 +40,23 @@ def test_an_empty_query_asks_for_everything() -> None:
 def test_what_is_not_understood_is_refused_with_its_place(query: str, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         logql.parse(query)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("expression", ["(a|a)*b", "(a+)+$b", "(.|.)*~~~$"])
+def test_no_expression_takes_more_than_linear_time(expression: str) -> None:
+    """With a backtracking engine each of these runs for years, and the server stands still meanwhile."""
+    query = logql.parse(f'{{pipelineName=~"{expression}"}} |~ "{expression}"')
+
+    assert not query.selects({"pipelineName": "a" * 60})
+    assert not query.keeps("a" * 60_000)
+
+
+def test_an_expression_that_needs_much_memory_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="broken expression"):
+        logql.parse('{a=~"' + "(\\\\pL{500}){900}" + '"}')
+
+
+def test_a_query_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(InvalidArgument):
+        logql.parse('{a="' + "b" * limits.LOG_QUERY + '"}')

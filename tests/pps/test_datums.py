@@ -448,6 +448,9 @@ def test_the_items_of_all_datums_together_are_limited(monkeypatch: pytest.Monkey
     monkeypatch.setattr(datums.limits, "DATUM_ITEMS", limits.Limit(40, "items", "a small limit"))
 
     datums.check_count(Input(cross=(leaf("a"), leaf("b"))), lambda _: 4)
+    nested = Input(cross=(Input(cross=(leaf("a"), leaf("b"))), leaf("c")))
+    with pytest.raises(InvalidArgument, match="48 items"):
+        datums.check_count(nested, lambda pfs: 4 if pfs.repo != "c" else 1)
     with pytest.raises(InvalidArgument, match="48 items"):
         datums.check_count(
             Input(cross=(leaf("a"), leaf("b"), leaf("c"))), lambda pfs: 4 if pfs.repo != "c" else 1

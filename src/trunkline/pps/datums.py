@@ -173,7 +173,7 @@ def check_count(spec: Input, count_items: Callable[[PfsInput], int]) -> None:
         text = " x ".join(f"{side:,}" for side in sides)
         what = f"a cross of {text} items"
         limits.check_count(prod(sides), limits.DATUMS, what, _SMALLER)
-        limits.check_count(prod(sides) * len(sides), limits.DATUM_ITEMS, what, _SMALLER)
+        limits.check_count(prod(sides) * _width(node), limits.DATUM_ITEMS, what, _SMALLER)
 
 
 def check_total(total: int) -> None:
@@ -195,6 +195,13 @@ def _crosses(spec: Input) -> Iterator[Input]:
     else:
         for child in spec.children:
             yield from _crosses(child)
+
+
+def _width(spec: Input) -> int:
+    """Return the most items of a datum of an input; a join or group is not known beforehand and counts as one."""
+    if spec.cross:
+        return sum(map(_width, spec.cross))
+    return max(map(_width, spec.union), default=1)
 
 
 def _count(spec: Input, count_items: Callable[[PfsInput], int]) -> int:
