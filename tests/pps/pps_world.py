@@ -15,6 +15,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.drivers.objects.memory import MemoryObjects
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
+    from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import Machine, WorkerSpec
     from trunkline.pps import datum_rows
     from trunkline.pps.assignments import Assignment
@@ -87,6 +89,7 @@ class HeldFleet:
 
     name = "held"
     startup_prior = 0.5
+    unsupported: Mapping[str, Unsupported] = MappingProxyType({})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,6 +111,8 @@ class HeldFleet:
         with self._lock:
             if self.refusal is not None:
                 raise self.refusal
+            if spec.worker_id in self.specs:
+                return
             self.asked.append(spec.worker_id)
             self.specs[spec.worker_id] = spec
             self._sightings[spec.worker_id] = WorkerSighting(

@@ -58,3 +58,38 @@ def wait_until(condition, seconds: float = 30.0) -> None:
 
 def sighting(fleet, spec):
     return next((each for each in fleet.observe() if each.worker_id == spec.worker_id), None)
+
+
+def name_of(api, spec) -> str:
+    return next(
+        pod["metadata"]["name"]
+        for pod in api.pods()
+        if pod["metadata"]["labels"]["trunkline.dev/worker"] == spec.worker_id
+    )
+
+
+def containers(state: dict, **others: dict) -> list[dict]:
+    """Statuses of the pod's containers, all in one state but for those named."""
+    return [
+        {
+            "name": name,
+            "image": "i",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": others.get(name, state),
+        }
+        for name in ("user", "worker")
+    ]
+
+
+def run(api, spec) -> str:
+    name = name_of(api, spec)
+    api.bind(name, "node-1")
+    running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    api.set_status(name, {"phase": "Running", "containerStatuses": containers(running)})
+    return name
+
+
+def exited(code: int, reason: str = "Error", message: str = "") -> dict:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}

@@ -3,53 +3,29 @@
 from __future__ import annotations
 
 import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from kubernetes_world import make_fleet, sighting, wait_until, worker
+from kubernetes_world import containers, exited, make_fleet, name_of, run, sighting, wait_until, worker
 
 from trunkline.drivers.fleets.kubernetes.workers import DELETED
 from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.model.spec import Metadata
 from trunkline.model.workers import WorkerPhase
 
+sys.path.append(str(Path(__file__).parents[1]))
+from fleet_contract import FleetContract
+
+if TYPE_CHECKING:
+    from trunkline.drivers.fleets.kubernetes.fleet import KubernetesFleet
+    from trunkline.model.workers import WorkerSpec
+
 PENDING, RUNNING, GONE = WorkerPhase.PENDING, WorkerPhase.RUNNING, WorkerPhase.GONE
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 KARPENTER = "karpenter.sh/do-not-disrupt"
-
-
-def name_of(api, spec) -> str:
-    return next(
-        pod["metadata"]["name"]
-        for pod in api.pods()
-        if pod["metadata"]["labels"]["trunkline.dev/worker"] == spec.worker_id
-    )
-
-
-def containers(state: dict, **others: dict) -> list[dict]:
-    """Statuses of the pod's containers, all in one state but for those named."""
-    return [
-        {
-            "name": name,
-            "image": "i",
-            "imageID": "",
-            "ready": False,
-            "restartCount": 0,
-            "state": others.get(name, state),
-        }
-        for name in ("user", "worker")
-    ]
-
-
-def run(api, spec) -> str:
-    name = name_of(api, spec)
-    api.bind(name, "node-1")
-    running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
-    api.set_status(name, {"phase": "Running", "containerStatuses": containers(running)})
-    return name
-
-
-def exited(code: int, reason: str = "Error", message: str = "") -> dict:
-    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
 
 
 def test_a_worker_is_a_pod_that_is_pending_then_running_then_gone(api, fleet):
@@ -397,3 +373,35 @@ def test_without_the_right_to_see_nodes_it_works_and_says_so_once(api, fleets, c
         )
         == 1
     )
+
+
+@dataclass
+class Pods:
+    api: object
+    fleet: KubernetesFleet
+
+    def spec(self) -> WorkerSpec:
+        return worker()
+
+    def let_run(self, spec: WorkerSpec) -> None:
+        wait_until(lambda: any(_is_of(pod, spec) for pod in self.api.pods()))
+        run(self.api, spec)
+
+    def let_go(self) -> None:
+        for pod in self.api.pods():
+            if pod["metadata"].get("deletionTimestamp"):
+                self.api.finish_deletion(pod["metadata"]["name"])
+
+    def end(self, spec: WorkerSpec) -> None:
+        status = {"phase": "Succeeded", "containerStatuses": containers(exited(0, "Completed"))}
+        self.api.set_status(name_of(self.api, spec), status)
+
+
+def _is_of(pod: dict, spec: WorkerSpec) -> bool:
+    return pod["metadata"]["labels"]["trunkline.dev/worker"] == spec.worker_id
+
+
+class TestPods(FleetContract):
+    @pytest.fixture
+    def subject(self, api, fleet):
+        return Pods(api, fleet)
