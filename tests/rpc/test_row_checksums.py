@@ -28,7 +28,7 @@ def change(versions, statement):
 
 
 def newest(conn):
-    return conn.execute(sa.text("SELECT max(id) FROM commit")).scalar_one()
+    return conn.execute(sa.text('SELECT max(id) FROM "commit"')).scalar_one()
 
 
 @pytest.mark.parametrize(
