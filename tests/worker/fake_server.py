@@ -173,7 +173,7 @@ class FakeServer:
         self._note(lambda: self.fetches.append(list(request.items)))
         assignment = self._handed[request.claim_id]
         for number in request.items:
-            item = assignment.items[number]
+            item = assignment.datum_run.items[number]
             for path, content in sorted(self.files[item.input, item.path].items()):
                 pieces = [content[at : at + (1 << 20)] for at in range(0, len(content) or 1, 1 << 20)]
                 for piece in pieces:
@@ -200,26 +200,29 @@ class FakeServer:
 
 def assignment(
     server: FakeServer, inputs: dict[str, dict[str, bytes]], cmd: list[str], **command
-) -> pb.Assignment:
+) -> pb.DatumRun:
     """One datum per file of the first input, crossed with all files of the others as whole folders."""
     made = pb.Assignment(
         claim_id=f"claim-{len(server.assignments)}",
         lease_seconds=30,
         project="default",
         pipeline="edges",
-        job_id="1" * 32,
-        output_commit_id="1" * 32,
-        datum_tries=1,
-        command=pb.Command(cmd=cmd, **command),
+        datum_run=pb.DatumRun(
+            job_id="1" * 32,
+            output_commit_id="1" * 32,
+            datum_tries=1,
+            command=pb.Command(cmd=cmd, **command),
+        ),
     )
+    run = made.datum_run
     (first, files), *others = inputs.items()
     for name, tree in others:
-        made.items.add(input=name, path="/", commit_id="c" * 32, size_bytes=sum(map(len, tree.values())))
+        run.items.add(input=name, path="/", commit_id="c" * 32, size_bytes=sum(map(len, tree.values())))
         server.files[name, "/"] = tree
     shared = range(len(others))
     for path, content in files.items():
         server.files[first, path] = {path: content}
-        made.items.add(input=first, path=path, commit_id="c" * 32, size_bytes=len(content))
-        made.datums.add(id=f"{len(made.datums):064x}", items=[*shared, len(made.items) - 1])
+        run.items.add(input=first, path=path, commit_id="c" * 32, size_bytes=len(content))
+        run.datums.add(id=f"{len(run.datums):064x}", items=[*shared, len(run.items) - 1])
     server.assignments.append(made)
-    return made
+    return run

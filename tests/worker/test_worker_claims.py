@@ -105,9 +105,8 @@ def test_lines_appear_while_the_command_still_runs(server, workers):
 
 def test_a_worker_keeps_its_claim_alive_and_says_what_it_runs(server, workers):
     flag = workers.folder / "go-on"
-    assignment(
-        server, {"in": {"/1": b"", "/2": b""}}, sh(f"test $in = /pfs/in/1 || {{ {until(flag)}; }}")
-    ).lease_seconds = 0.3
+    assignment(server, {"in": {"/1": b"", "/2": b""}}, sh(f"test $in = /pfs/in/1 || {{ {until(flag)}; }}"))
+    server.assignments[-1].lease_seconds = 0.3
     process = workers.start()
 
     server.wait_until(lambda: any(renewal.datum == 1 for renewal in server.renewals))
@@ -119,7 +118,8 @@ def test_a_worker_keeps_its_claim_alive_and_says_what_it_runs(server, workers):
 
 def test_a_lost_claim_ends_the_command_and_the_worker_claims_anew(server, workers):
     mark = f"sleep 1000.{uuid.uuid4().int}"
-    assignment(server, {"in": {"/f": b""}}, sh(mark)).lease_seconds = 0.3
+    assignment(server, {"in": {"/f": b""}}, sh(mark))
+    server.assignments[-1].lease_seconds = 0.3
     assignment(server, {"in": {"/f": b"second"}}, sh("cp $in /pfs/out"))
     server.lose_claims = True
 
@@ -145,7 +145,8 @@ def test_a_datum_is_started_again_on_request(server, workers):
     starts = workers.folder / "starts"
     count = f"$(wc -l < {starts})"
     script = f"echo >> {starts}; test {count} -gt 1 || sleep 1000; echo {count} > /pfs/out/starts"
-    assignment(server, {"in": {"/f": b""}}, sh(script)).lease_seconds = 0.3
+    assignment(server, {"in": {"/f": b""}}, sh(script))
+    server.assignments[-1].lease_seconds = 0.3
     server.restart_once = True
 
     workers.run()
@@ -228,9 +229,8 @@ def test_a_worker_that_the_server_does_not_know_ends(server, workers):
 
 def test_a_datum_outlives_an_outage_of_the_server(server, workers):
     flag = workers.folder / "go-on"
-    assignment(
-        server, {"in": {"/f": b"x"}}, sh(f"echo begun; {until(flag)}; cp $in /pfs/out")
-    ).lease_seconds = 0.3
+    assignment(server, {"in": {"/f": b"x"}}, sh(f"echo begun; {until(flag)}; cp $in /pfs/out"))
+    server.assignments[-1].lease_seconds = 0.3
     process = workers.start()
     wait_for_file(Path(f"{flag}.running"))
 

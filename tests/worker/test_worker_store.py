@@ -62,7 +62,8 @@ OUTPUTS = {(0, "/large"): bytes(LARGE), (0, "/small"): b"small\n"}
 
 def test_a_server_that_does_not_know_the_pack_gets_the_bytes(server, workers_anywhere, store):
     """As after a restart of the server between its offer and the hand-in."""
-    assignment(server, {"in": {"/a": b""}}, WRITE_ANYWHERE).direct = True
+    assignment(server, {"in": {"/a": b""}}, WRITE_ANYWHERE)
+    server.assignments[-1].direct = True
 
     workers_anywhere.run()
 
@@ -77,7 +78,8 @@ def test_a_server_that_does_not_know_the_pack_gets_the_bytes(server, workers_any
 def test_a_store_that_refuses_costs_one_try_and_a_line_in_the_log(server, workers, store):
     store.status = 403
     for _ in range(2):
-        assignment(server, {"in": {"/a": b""}}, WRITE).direct = True
+        assignment(server, {"in": {"/a": b""}}, WRITE)
+        server.assignments[-1].direct = True
 
     workers.run()
 

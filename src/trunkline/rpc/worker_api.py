@@ -226,17 +226,23 @@ def _place_message(place: presigned.ChunkPlace) -> pb.ChunkPlace:
 
 def assignment_message(assignment: Assignment) -> pb.Assignment:
     """Return what a worker is to do."""
+    return pb.Assignment(
+        claim_id=assignment.claim_id,
+        lease_seconds=claims.LEASE,
+        project=assignment.pipeline.project,
+        pipeline=assignment.pipeline.name,
+        direct=assignment.direct,
+        datum_run=_datum_run(assignment),
+    )
+
+
+def _datum_run(assignment: Assignment) -> pb.DatumRun:
     spec = assignment.spec
     transform = spec.transform
     assert transform is not None
     position = {item: number for number, item in enumerate(assignment.items)}
     leaves = {leaf.name: leaf for _, leaf in datums.leaves(input_of(spec))}
-    return pb.Assignment(
-        claim_id=assignment.claim_id,
-        lease_seconds=claims.LEASE,
-        direct=assignment.direct,
-        project=assignment.pipeline.project,
-        pipeline=assignment.pipeline.name,
+    return pb.DatumRun(
         job_id=assignment.job.set_id,
         output_commit_id=assignment.job.set_id,
         command=pb.Command(

@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from trunkline.errors import FailedPrecondition, InvalidArgument
+from trunkline.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import outputs
 from trunkline.worker.api import patiently
@@ -60,7 +60,15 @@ def work(
         scratch: folders for the files of datums.
         assignment: what was claimed.
         notes: sentences for the log of the first datum.
+
+    Raises:
+        Unimplemented: the server asks for a kind of work that this worker does not know.
     """
+    if not assignment.HasField("datum_run"):
+        raise Unimplemented(
+            f"claim {assignment.claim_id} is for a kind of work that this worker does not know; give workers the"
+            " version of their server"
+        )
     interrupts.lower_for_new_claim()
     heartbeat.hold(assignment.claim_id, assignment.lease_seconds)
     for note in notes:
@@ -92,7 +100,7 @@ class _Run:
         self._scratch = scratch
         owner, fault = None, ""
         try:
-            owner = sandbox.find_user(assignment.command.user)
+            owner = sandbox.find_user(assignment.datum_run.command.user)
         except InvalidArgument as error:
             fault = error.message
         self._inputs = Inputs(api, interrupts, assignment, scratch, owner)
@@ -110,7 +118,7 @@ class _Run:
 
     def to_the_end(self) -> None:
         """Run and hand in everything, or as much as a request to retire leaves time for."""
-        count = len(self._assignment.datums)
+        count = len(self._assignment.datum_run.datums)
         for position in range(count):
             try:
                 finished = self._run_datum(position)

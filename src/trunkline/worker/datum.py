@@ -96,7 +96,7 @@ class DatumRunner:
         Raises:
             Interrupted: a flag ended it; nothing is left of it.
         """
-        tries = max(1, self._assignment.datum_tries)
+        tries = max(1, self._assignment.datum_run.datum_tries)
         result = pb.DatumResult(datum=position, started=time.time())
         result.download_bytes = self._inputs.download_bytes(position)
         self._heartbeat.report(position, result.started)
@@ -169,8 +169,8 @@ class DatumRunner:
         """Run the command, and the error command when it fails."""
         if self._user_fault:
             raise _AttemptFailed(self._user_fault)
-        given = self._assignment.command
-        datum = self._assignment.datums[position]
+        given = self._assignment.datum_run.command
+        datum = self._assignment.datum_run.datums[position]
         tmp = (
             datum_dir.tmp
             if datum_dir.in_memory
@@ -204,7 +204,7 @@ class DatumRunner:
             argv=[real(argument) for argument in argv],
             stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
             env=env,
-            working_dir=self._sandbox.working_dir(self._assignment.command.working_dir),
+            working_dir=self._sandbox.working_dir(self._assignment.datum_run.command.working_dir),
             tmp=datum_dir.tmp,
             owner=self._owner,
             memory_limit=self._sandbox.memory_limit,
@@ -213,7 +213,7 @@ class DatumRunner:
         return command.run(
             self._sandbox.starter,
             program,
-            timeout=self._assignment.datum_timeout_seconds,
+            timeout=self._assignment.datum_run.datum_timeout_seconds,
             interrupts=self._interrupts,
             take=lambda now, line: logs.add(position, now, line),
             note=lambda now, line: logs.add(position, now, line, system=True),
@@ -230,7 +230,7 @@ class DatumRunner:
         """
         begun = time.monotonic_ns()
         pfs = self._sandbox.pfs
-        timeout = self._assignment.datum_timeout_seconds
+        timeout = self._assignment.datum_run.datum_timeout_seconds
 
         def check() -> None:
             if self._interrupts.end_command:

@@ -45,18 +45,18 @@ def of_datum(
         assignment: the claimed run that the datum belongs to.
         datum: the datum.
     """
-    variables = dict(base) | {"TMPDIR": tmp} | dict(assignment.command.env)
+    variables = dict(base) | {"TMPDIR": tmp} | dict(assignment.datum_run.command.env)
     variables |= {
         "PACH_IN_WORKER": "true",
         "PFS_ROOT": pfs,
         "PACH_DATUM_ID": datum.id,
-        "PACH_JOB_ID": assignment.job_id,
-        "PACH_OUTPUT_COMMIT_ID": assignment.output_commit_id,
+        "PACH_JOB_ID": assignment.datum_run.job_id,
+        "PACH_OUTPUT_COMMIT_ID": assignment.datum_run.output_commit_id,
         "PPS_PIPELINE_NAME": assignment.pipeline,
         "PPS_PROJECT_NAME": assignment.project,
     }
     for position in datum.items:
-        item = assignment.items[position]
+        item = assignment.datum_run.items[position]
         name = item.input
         variables[name] = f"{pfs}/{name}{item.path}"
         variables[f"{name}_COMMIT"] = item.commit_id

@@ -65,7 +65,7 @@ class Inputs:
         #: Position of a datum -> its place, filled and not yet taken.
         self._ready: dict[int, DatumDir] = {}
         #: Item -> how many datums still have to get it.
-        self._uses = Counter(item for datum in assignment.datums for item in set(datum.items))
+        self._uses = Counter(item for datum in assignment.datum_run.datums for item in set(datum.items))
         self._several = {item for item, uses in self._uses.items() if uses > 1}
         #: Item of several datums -> the folder it is copied from.
         self._shared: dict[int, str] = {}
@@ -99,12 +99,13 @@ class Inputs:
     def download_bytes(self, position: int) -> int:
         """Return the size of the datum's inputs."""
         return sum(
-            self._assignment.items[item].size_bytes for item in self._assignment.datums[position].items
+            self._assignment.datum_run.items[item].size_bytes
+            for item in self._assignment.datum_run.datums[position].items
         )
 
     def done_with(self, position: int) -> None:
         """The datum will not be asked for again."""
-        for item in set(self._assignment.datums[position].items):
+        for item in set(self._assignment.datum_run.datums[position].items):
             self._uses[item] -= 1
             if self._uses[item] == 0 and item in self._shared:
                 file_trees.remove_tree(self._shared.pop(item))
@@ -120,7 +121,9 @@ class Inputs:
         """Return the datums to fetch for now, beginning with ``first``."""
         size = self.download_bytes(first)
         batch = [first]
-        for position in range(first + 1, min(first + MAX_BATCH_DATUMS, len(self._assignment.datums))):
+        for position in range(
+            first + 1, min(first + MAX_BATCH_DATUMS, len(self._assignment.datum_run.datums))
+        ):
             size += self.download_bytes(position)
             if position in self._ready or size > MAX_BATCH_BYTES:
                 break
@@ -170,18 +173,20 @@ class Inputs:
             for position in batch:
                 datum_dirs[position] = self._make_datum_dir(position)
             for item in self._missing(batch):
-                size = self._assignment.items[item].size_bytes
+                size = self._assignment.datum_run.items[item].size_bytes
                 shared[item] = self._scratch.make_shared(item, self._may_use_memory(size))
             targets = dict(shared)
             for position, item in self._items(batch):
                 if item not in self._several:
-                    targets[item] = f"{datum_dirs[position].root}/{self._assignment.items[item].input}"
+                    targets[item] = (
+                        f"{datum_dirs[position].root}/{self._assignment.datum_run.items[item].input}"
+                    )
             if targets:
                 self._fetch(targets)
             for position, item in self._items(batch):
                 if item in self._several:
                     source = shared.get(item) or self._shared[item]
-                    target = f"{datum_dirs[position].root}/{self._assignment.items[item].input}"
+                    target = f"{datum_dirs[position].root}/{self._assignment.datum_run.items[item].input}"
                     files.copy_tree(source, target, self._owner)
         except BaseException:
             for datum_dir in datum_dirs.values():
@@ -193,7 +198,11 @@ class Inputs:
         return datum_dirs
 
     def _items(self, batch: list[int]) -> list[tuple[int, int]]:
-        return [(position, item) for position in batch for item in self._assignment.datums[position].items]
+        return [
+            (position, item)
+            for position in batch
+            for item in self._assignment.datum_run.datums[position].items
+        ]
 
     def _missing(self, batch: list[int]) -> set[int]:
         """Return the items of several datums that the batch needs and nobody has fetched yet."""
@@ -203,14 +212,17 @@ class Inputs:
         return self._memory_allowed and self._scratch.fits_in_memory(size_bytes, self._owner)
 
     def _make_datum_dir(self, position: int) -> DatumDir:
-        names = {self._assignment.items[item].input for item in self._assignment.datums[position].items}
+        names = {
+            self._assignment.datum_run.items[item].input
+            for item in self._assignment.datum_run.datums[position].items
+        }
         return self._scratch.make(names, self._owner, self._may_use_memory(self.download_bytes(position)))
 
     def _fetch(self, targets: dict[int, str]) -> None:
         """Write the files of the items, each below its target folder."""
         made: set[str] = set()
         for item, target in targets.items():
-            path = self._assignment.items[item].path
+            path = self._assignment.datum_run.items[item].path
             if path.endswith("/"):  # a folder exists for the command even when it is empty
                 files.make_folders(target, path, self._owner)
         descriptor = -1

@@ -32,11 +32,23 @@ class ClaimResponse(_message.Message):
     def __init__(self, retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "direct")
+    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_FIELD_NUMBER: _ClassVar[int]
+    DATUM_RUN_FIELD_NUMBER: _ClassVar[int]
+    claim_id: str
+    lease_seconds: float
+    project: str
+    pipeline: str
+    direct: bool
+    datum_run: DatumRun
+    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ...) -> None: ...
+
+class DatumRun(_message.Message):
+    __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
@@ -44,11 +56,6 @@ class Assignment(_message.Message):
     DATUM_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     DATUMS_FIELD_NUMBER: _ClassVar[int]
-    DIRECT_FIELD_NUMBER: _ClassVar[int]
-    claim_id: str
-    lease_seconds: float
-    project: str
-    pipeline: str
     job_id: str
     output_commit_id: str
     command: Command
@@ -56,8 +63,7 @@ class Assignment(_message.Message):
     datum_timeout_seconds: float
     items: _containers.RepeatedCompositeFieldContainer[Item]
     datums: _containers.RepeatedCompositeFieldContainer[Datum]
-    direct: bool
-    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., direct: _Optional[bool] = ...) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("cmd", "stdin", "err_cmd", "err_stdin", "env", "working_dir", "accept_return_code", "user")
