@@ -224,6 +224,14 @@ NO_TIME = timestamp_pb2.Timestamp(nanos=-1)
             pps_pb2.ListDatumRequest(input=pps_pb2.Input(cross=[leaf(i) for i in range(20)]), number=1),
             id="a cross of a million datums",
         ),
+        pytest.param(
+            "pps_v2.API/ListDatum",
+            pps_pb2.ListDatumRequest(
+                input=leaf(0),
+                filter=pps_pb2.ListDatumRequest.Filter(state=[999]),  # type: ignore[list-item]
+            ),
+            id="an unknown state",
+        ),
         pytest.param("pps_v2.API/QueryLoki", pps_pb2.LokiRequest(since=SPAN), id="since of QueryLoki"),
         pytest.param(
             "pps_v2.API/GetKubeEvents", pps_pb2.LokiRequest(since=SPAN), id="since of GetKubeEvents"
@@ -248,7 +256,7 @@ NO_TIME = timestamp_pb2.Timestamp(nanos=-1)
         ),
     ],
 )
-def test_a_request_beyond_a_limit_is_the_callers_fault(
+def test_a_value_out_of_range_is_the_callers_fault(
     shared: Server, client: Client, name: str, request_: Any
 ) -> None:
     branch = make_repo(client, "images")

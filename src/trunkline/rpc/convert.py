@@ -134,14 +134,14 @@ def commit_state(number: int) -> CommitState:
     """Return a state to wait for; the unset one asks for no wait."""
     if number == pfs_pb2.COMMIT_STATE_UNKNOWN:
         return CommitState.STARTED
-    return CommitState(_known(pfs_pb2.CommitState.items(), number, "commit state"))
+    return CommitState(known_value(pfs_pb2.CommitState.items(), number, "commit state"))
 
 
 def origin(number: int) -> str | None:
     """Return the origin to filter by, None for no filter."""
     if number == pfs_pb2.ORIGIN_KIND_UNKNOWN:
         return None
-    return _known(pfs_pb2.OriginKind.items(), number, "origin kind")
+    return known_value(pfs_pb2.OriginKind.items(), number, "origin kind")
 
 
 def upstreams(
@@ -189,7 +189,7 @@ def seconds_of_span(message: Duration, field: str) -> float:
     return seconds
 
 
-def _known(values: Iterable[tuple[str, int]], number: int, what: str) -> str:
+def known_value(values: Iterable[tuple[str, int]], number: int, what: str) -> str:
     """Return the name of an enum's value; the wire lets through numbers that have none."""
     for name, value in values:
         if value == number:

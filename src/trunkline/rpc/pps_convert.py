@@ -123,6 +123,15 @@ def job_state(state: str) -> pps_pb2.JobState:
     return cast("pps_pb2.JobState", pps_pb2.JobState.Value(f"JOB_{JobState(state)}"))
 
 
+def datum_state_of(number: int) -> DatumState:
+    """Return a datum state that a request names.
+
+    Raises:
+        InvalidArgument: there is no such state.
+    """
+    return DatumState(convert.known_value(pps_pb2.DatumState.items(), number, "datum state"))
+
+
 def datum_state(state: DatumState) -> pps_pb2.DatumState:
     """Return a datum state on the wire."""
     return cast("pps_pb2.DatumState", pps_pb2.DatumState.Value(str(state)))

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model.states import DatumState
 from trunkline.pps import datum_queries
 from trunkline.pps.datum_queries import DatumFilter
 from trunkline.pps.pipelines import read_request
@@ -51,8 +50,9 @@ class DatumCalls(ServicerBase):
         return EMPTY_REPLY
 
     def _list(self, store: VersionedStore, request: pps_pb2.ListDatumRequest) -> Iterator[pps_pb2.DatumInfo]:
+        """Yield what is asked for. A generator, so that nothing of it runs before a thread takes a step."""
         wanted = DatumFilter(
-            states=[DatumState(pps_pb2.DatumState.Name(state)) for state in request.filter.state],
+            states=[pps_convert.datum_state_of(state) for state in request.filter.state],
             marker=request.pagination_marker,
             reverse=request.reverse,
             number=request.number,
@@ -64,7 +64,7 @@ class DatumCalls(ServicerBase):
             raise errors.InvalidArgument("must specify a job or an input: set one of them")
         else:
             context, listed = datum_queries.list_of_input(store, _spec_of(request.input), wanted)
-        return map(pps_convert.DatumInfos(context).info, listed)
+        yield from map(pps_convert.DatumInfos(context).info, listed)
 
 
 def _spec_of(message: pps_pb2.Input) -> PipelineSpec:
