@@ -17,8 +17,9 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "data").start()
+def server(tmp_path: Path, database_url: str) -> Iterator[Server]:
+    options = () if database_url.startswith("sqlite") else ("--database", database_url)
+    server = Server(tmp_path / "data", options=options).start()
     try:
         yield server
         assert server.terminate() == 0
@@ -37,6 +38,7 @@ def run(server: Server, seed: int, seconds: float) -> tuple[Fuzzer, Probe]:
     return fuzzer, probe
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_hostile_messages_are_answered_and_harm_nobody(server: Server) -> None:
     fuzzer, probe = run(server, seed=7, seconds=6)
 
@@ -47,7 +49,9 @@ def test_hostile_messages_are_answered_and_harm_nobody(server: Server) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("database_url", "seed"), [("sqlite", 0), ("postgres", 1)], indirect=["database_url"]
+)
 def test_hostile_messages_for_minutes_leave_the_memory_as_it_was(server: Server, seed: int) -> None:
     process = psutil.Process(server.pid)
     run(server, seed=seed + 1000, seconds=30)  # caches and threads are there now
