@@ -157,7 +157,7 @@ def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: S
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings, WorkerConfig
     from trunkline.drivers.fleets.kubernetes.secrets import KubernetesSecrets
 
-    connection = Connection(settings.namespace)
+    connection = Connection(settings.namespace, supervisor=supervisor)
     try:
         config_map = os.environ.get("TRUNKLINE_WORKER_CONFIG", "")
         pods = PodSettings(

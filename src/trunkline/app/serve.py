@@ -188,8 +188,7 @@ async def running(
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
-        renewing = asyncio.create_task(supervisor.keep("write sessions", sessions.run), name="write sessions")
-        stack.push_async_callback(_cancelled, renewing)
+        await stack.enter_async_context(supervisor.running({"write-sessions": sessions.run}))
         yield server
 
 

@@ -26,6 +26,7 @@ from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, Secret
 
 from trunkline import errors
+from trunkline.supervision import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -99,12 +100,18 @@ class _Bookmarks(httpx2.AsyncByteStream):
 class Connection:
     """An API server and the thread that calls it. Methods may be called from any other thread."""
 
-    def __init__(self, namespace: str = "", config: SingleConfig | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str = "",
+        config: SingleConfig | None = None,
+        supervisor: Supervisor | None = None,
+    ) -> None:
         """Read the configuration; no call is made yet.
 
         Args:
             namespace: the workers' namespace; empty for the one in the configuration.
             config: how to reach the API server; None reads the pod's configuration, then KUBECONFIG.
+            supervisor: is told when the thread fails; one of its own when None.
 
         Raises:
             FailedPrecondition: there is no configuration, or it cannot be used.
@@ -131,8 +138,10 @@ class Connection:
                 "correct its certificates"
             ) from error
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="kubernetes", daemon=True)
-        self._thread.start()
+        # Not started again: what its tasks were doing is not known.
+        self._thread = (supervisor or Supervisor()).thread(
+            "kubernetes-calls", self._loop.run_forever, restart=False
+        )
 
         async def connect() -> AsyncClient:
             return AsyncClient(
