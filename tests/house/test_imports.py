@@ -11,10 +11,6 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
-#: Cycles that are known and to be opened. This list may only become shorter.
-KNOWN_CYCLES = [
-    frozenset({"trunkline.worker.circuit_breaker", "trunkline.worker.presigned_reads"}),
-]
 
 
 def module_name(path: Path) -> str:
@@ -87,12 +83,11 @@ def test_the_network_interface_imports_neither_rows_nor_trees(graph: dict[str, s
     assert wrong == set()
 
 
-def test_no_modules_import_each_other_in_a_circle_but_those_that_are_known(
+def test_no_modules_import_each_other_in_a_circle(
     graph: dict[str, set[str]],
 ) -> None:
-    found = cycles(graph)
-
-    assert {tuple(sorted(group)) for group in found} == {tuple(sorted(group)) for group in KNOWN_CYCLES}
+    assert len(graph) > 100
+    assert cycles(graph) == []
 
 
 def test_a_circle_is_found() -> None:
