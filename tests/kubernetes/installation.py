@@ -205,7 +205,11 @@ def local_server(
     return Server(
         data,
         environment={"KUBECONFIG": str(cluster.kubeconfig_of("trunkline"))} | (environment or {}),
-        options=["--fleet", "kubernetes", "--namespace", namespace, "--worker-image", WORKER_IMAGE, *options],
+        options=[
+            *("--fleet", "kubernetes", "--namespace", namespace, "--worker-image", WORKER_IMAGE),
+            "--insecure",  # an address that pods reach
+            *options,
+        ],
         listen=f"{cluster.host}:0",
     )
 

@@ -37,6 +37,7 @@ from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
 from trunkline.drivers.fleets.kubernetes.secrets import is_ours
 from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
 from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
+from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.supervision import ServiceLost, Supervisor
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings
     from trunkline.drivers.fleets.kubernetes.workers import Action, Worker
-    from trunkline.model.field_support import Unsupported
+
 
 log = logging.getLogger("trunkline.kubernetes")
 
@@ -58,6 +59,16 @@ UNSATISFIABLE_PAUSE = 30.0
 #: Verbs that the server needs for pods.
 _NEEDED = ("create", "delete", "get", "list", "patch", "watch")
 
+#: Fields of a spec that pods do not honour; they honour all others.
+UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
+    {
+        "transform.dockerfile": Unsupported(
+            Treatment.WARN, "no image is built from it; build and push one, and name it in transform.image"
+        ),
+        "transform.debug": Unsupported(Treatment.WARN, "the log has all output of workers"),
+    }
+)
+
 
 class KubernetesFleet:
     """Implements ``ports.Fleet``."""
@@ -65,8 +76,7 @@ class KubernetesFleet:
     name = "kubernetes"
     #: Seconds; a pod whose image is on its node starts in 3, one that needs a new node in 50 to 100.
     startup_prior = 10.0
-    #: Pods have all that a spec may say.
-    unsupported: Mapping[str, Unsupported] = MappingProxyType({})
+    unsupported: Mapping[str, Unsupported] = UNSUPPORTED
 
     def __init__(
         self, connection: kube.Connection, settings: PodSettings, supervisor: Supervisor | None = None
