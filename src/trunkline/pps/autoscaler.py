@@ -19,15 +19,15 @@ from blake3 import blake3
 
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
-from trunkline.model.states import JobState, PipelineState, WorkerState
+from trunkline.model.states import PipelineState, WorkerState
 from trunkline.model.workers import WorkerEnding, WorkerSpec, memory_request
 from trunkline.pps import autoscaler_instructions as instructions
 from trunkline.pps import autoscaler_step as autoscale
-from trunkline.pps import claims, lookahead, lost_attempts
+from trunkline.pps import claims, lost_attempts
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.spec_cache import image_of
 from trunkline.pps.startup_times import Starts
-from trunkline.scaling import policy
+from trunkline.pps.work import work_of
 from trunkline.telemetry import events as telemetry
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
     from trunkline.pps.spec_cache import Specs
+    from trunkline.scaling import policy
 
 log = logging.getLogger("trunkline.pps")
 
@@ -190,29 +191,10 @@ class Autoscaler:
         since = memory.crashes.job_id if memory.crashes is not None else job_id
         return _Snapshot(
             rows=rows,
-            demand=self._demand(conn, job, now),
+            demand=work_of(self._specs, self._starts, job).demand(conn, now),
             gaps=jobs.gaps(conn, pipeline_id, GAPS) if idle else [],
             job_id=job_id,
             recorded=jobs.recorded_since(conn, pipeline_id, since) if rows or memory.crashes else 0,
-        )
-
-    def _demand(self, conn: sa.Connection, job: JobRow | None, now: float) -> policy.Demand:
-        running = jobs.by_id(conn, job.id) if job is not None else None
-        nothing = policy.Demand(unclaimed=0, claimed=0, seconds_per_datum=None)
-        if running is None:
-            return nothing
-        if running.state is JobState.CREATED:
-            datums, seconds = lookahead.foreseen(conn, self._specs, self._starts, running, now)
-            return policy.Demand(
-                unclaimed=0, claimed=0, seconds_per_datum=None, foreseen=datums, foreseen_in=seconds
-            )
-        if running.state is not JobState.RUNNING:
-            return nothing
-        unclaimed = jobs.unclaimed(conn, running)
-        return policy.Demand(
-            unclaimed=unclaimed,
-            claimed=max(0, running.todo_count - running.handed_in - unclaimed),
-            seconds_per_datum=lookahead.seconds_per_datum(conn, running) if unclaimed else None,
         )
 
     def _observe(self, pipeline: PipelineRow, spec: PipelineSpec, snapshot: _Snapshot) -> autoscale.Observed:

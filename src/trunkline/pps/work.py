@@ -1,0 +1,71 @@
+"""What the workers of a pipeline are needed for.
+
+Runs of datums are the only kind of work so far. Another kind (a service, a spout, a batch) is another class here,
+another field of ``Assignment.work`` in the worker API, and another case of ``work_of``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from trunkline.meta import jobs
+from trunkline.model.states import JobState
+from trunkline.pps import lookahead
+from trunkline.scaling.policy import Demand
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.startup_times import Starts
+
+
+class Work(Protocol):
+    """Something that workers are needed for."""
+
+    def demand(self, conn: sa.Connection, now: float) -> Demand:
+        """Return how much of it is waiting and running, in the snapshot of ``conn``.
+
+        Args:
+            conn: the snapshot.
+            now: seconds since the epoch.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DatumWork:
+    """The datums of a pipeline's oldest live job; with ``job`` None there are none."""
+
+    specs: Specs
+    starts: Starts
+    job: JobRow | None
+
+    def demand(self, conn: sa.Connection, now: float) -> Demand:
+        """Return the datums that wait and run, or that will come once the upstream jobs are done."""
+        running = jobs.by_id(conn, self.job.id) if self.job is not None else None
+        if running is not None and running.state is JobState.CREATED:
+            datums, seconds = lookahead.foreseen(conn, self.specs, self.starts, running, now)
+            return Demand(
+                unclaimed=0, claimed=0, seconds_per_datum=None, foreseen=datums, foreseen_in=seconds
+            )
+        if running is None or running.state is not JobState.RUNNING:
+            return Demand(unclaimed=0, claimed=0, seconds_per_datum=None)
+        unclaimed = jobs.unclaimed(conn, running)
+        return Demand(
+            unclaimed=unclaimed,
+            claimed=max(0, running.todo_count - running.handed_in - unclaimed),
+            seconds_per_datum=lookahead.seconds_per_datum(conn, running) if unclaimed else None,
+        )
+
+
+def work_of(specs: Specs, starts: Starts, job: JobRow | None) -> Work:
+    """Return what a pipeline's workers are needed for.
+
+    Args:
+        specs: the parsed specifications.
+        starts: how long workers take to start.
+        job: the pipeline's oldest live job; None without one.
+    """
+    return DatumWork(specs, starts, job)
