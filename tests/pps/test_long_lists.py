@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from pps_world import PpsWorld, pfs
 
+from trunkline import errors
 from trunkline.meta import commits as commit_rows
 from trunkline.meta import jobs, query, schema
 from trunkline.model import names
@@ -20,6 +21,7 @@ from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.branches import BranchName
 from trunkline.pfs.queries import Page
 from trunkline.pps import claims, costs, job_queries, log_queries, logs, pipeline_queries, worker_queries
+from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.job_queries import JobFilter
 
@@ -32,6 +34,11 @@ pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=T
 
 #: Of a pipeline that has been at work for long; a tenth of what a busy server has.
 JOBS, PAST_WORKERS, BATCHES = 2_000, 1_000, 1_000
+
+
+def set_id(number: int) -> str:
+    """Return the id of a made-up commit set, in the form that names can tell from branches."""
+    return f"{number:012x}4000a{0:015x}"
 
 
 class RowCounter:
@@ -47,7 +54,7 @@ def fill(write: WriteTransaction, pipeline_id: int, repo_id: int) -> None:
     first = conn.execute(sa.select(sa.func.max(schema.commit.c.id))).scalar() or 0
     rows = [
         commit_rows.CommitRow(
-            first + 1 + number, f"{number:032x}", repo_id, "master", first + number if number else None,
+            first + 1 + number, set_id(number), repo_id, "master", first + number if number else None,
             "AUTO", "", "", float(number), number + 0.5, b"", 0, {},
         )
         for number in range(JOBS)
@@ -207,8 +214,8 @@ def test_commit_sets_are_listed_once_each_newest_first(busy: PpsWorld) -> None:
     ]
 
     assert len(listed) == len(set(listed))
-    assert [f"{number:032x}" for number in reversed(range(JOBS))] == [
-        set_id for set_id in listed if set_id.startswith("0" * 16)
+    assert [set_id(number) for number in reversed(range(JOBS))] == [
+        listed_id for listed_id in listed if listed_id.endswith("4000a" + "0" * 15)
     ]
 
 
@@ -306,6 +313,46 @@ def test_who_waits_for_a_commit_looks_again_for_that_commit_only(world: PpsWorld
 
     assert world.on_loop(scenario()) == row.set_id
     assert looks <= 2 * 20 + 20
+
+
+def test_the_base_of_a_job_is_read_at_once_behind_many_jobs_that_failed(
+    busy: PpsWorld, rows: RowCounter
+) -> None:
+    newest, *_ = busy.jobs("edges")
+
+    def fail_all_but_the_first(write: WriteTransaction) -> None:
+        table = schema.job
+        first = write.conn.execute(sa.select(sa.func.min(table.c.id)).where(table.c.id > 1)).scalar()
+        write.conn.execute(table.update().where(table.c.id > first).values(state="FAILURE", base_id=first))
+
+    busy.versions.write(fail_all_but_the_first)
+    rows.rows = 0
+    base = busy.versions.read(job_ops.base_job, newest)
+
+    assert base is not None
+    assert base.set_id == set_id(0)
+    assert rows.rows <= 10
+
+
+@pytest.mark.parametrize(("ancestry", "position"), [("^1500", JOBS - 1501), (".1", 0), (".2000", JOBS - 1)])
+def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
+    busy: PpsWorld, rows: RowCounter, ancestry: str, position: int
+) -> None:
+    repo = names.RepoName("default", "edges")
+
+    rows.rows = 0
+    row = busy.versions.read(resolve.commit, resolve.CommitName(repo, id=set_id(JOBS - 1) + ancestry))
+
+    assert row.set_id == set_id(position)
+    assert rows.rows <= 10
+
+
+def test_an_ancestor_that_does_not_exist_is_not_found(busy: PpsWorld) -> None:
+    repo = names.RepoName("default", "edges")
+
+    for ancestry in (f"^{JOBS}", f".{JOBS + 1}"):
+        with pytest.raises(errors.NotFound):
+            busy.versions.read(resolve.commit, resolve.CommitName(repo, id=set_id(JOBS - 1) + ancestry))
 
 
 def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:

@@ -134,3 +134,14 @@ def _columns(conn: object) -> dict[str, list[str]]:
         for table in sorted(inspector.get_table_names())
         if table != "alembic_version"
     }
+
+
+def test_every_revision_but_the_newest_has_a_frozen_database_of_each_kind() -> None:
+    from trunkline.meta import migrations
+
+    files = Path(migrations.__file__).parent.glob("versions/r[0-9]*.py")
+    revisions = {path.name[1:5] for path in files} - {install.HEAD}
+
+    assert {path.name for path in FROZEN.glob("*.gz")} >= {
+        f"{revision}.{kind}.gz" for revision in revisions for kind in ("sqlite", "postgres.sql")
+    }

@@ -405,7 +405,7 @@ def restart(conn: sa.Connection, row: JobRow) -> None:
     for table in (claim, handin):
         conn.execute(table.delete().where(table.c.job_id == row.id))
     again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
-    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "gone": None}
+    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "gone": None, "started": None}
     move(conn, row, JobState.STARTING, **again)
 
 

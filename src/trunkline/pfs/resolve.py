@@ -110,21 +110,18 @@ def text(conn: sa.Connection, row: CommitRow) -> str:
 
 def _follow(conn: sa.Connection, row: CommitRow, step: names.AncestryStep, name: CommitName) -> CommitRow:
     if step.from_root:
-        line = [row]
-        while line[-1].parent_id is not None:
-            line.append(commits.by_id(conn, line[-1].parent_id))
-        if not 1 <= step.count <= len(line):
+        ancestor, length = commits.ancestor(conn, row.id, -step.count)
+        if ancestor is None:
             raise errors.NotFound(
-                f"commit {name} not found: its history has {len(line)} commits, so .{step.count} does not exist"
+                f"commit {name} not found: its history has {length} commits, so .{step.count} does not exist"
             )
-        return line[-step.count]
-    for taken in range(step.count):
-        if row.parent_id is None:
-            raise errors.NotFound(
-                f"commit {name} not found: its history ends after {taken} of {step.count} steps back"
-            )
-        row = commits.by_id(conn, row.parent_id)
-    return row
+        return ancestor
+    ancestor, length = commits.ancestor(conn, row.id, step.count)
+    if ancestor is None:
+        raise errors.NotFound(
+            f"commit {name} not found: its history ends after {length - 1} of {step.count} steps back"
+        )
+    return ancestor
 
 
 def _in_provenance_of_set(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:

@@ -189,13 +189,23 @@ def stop_live_jobs(write: WriteTransaction, pipeline_id: int, reason: str) -> No
 
 
 def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
-    """Return the last good job before this one: the nearest ancestor of its output commit made by a success."""
+    """Return the last good job before this one: the nearest ancestor of its output commit made by a success.
+
+    A job that was planned knows its own base, so that jobs that fail one after the other cost the next one nothing.
+    """
     row = commits.by_id(conn, job.commit_id)
     while row.parent_id is not None:
         row = commits.by_id(conn, row.parent_id)
         made_by = jobs.by_commit(conn, row.id)
-        if made_by is not None and made_by.state is JobState.SUCCESS:
+        if made_by is None:
+            continue
+        if made_by.state is JobState.SUCCESS:
             return made_by
+        if made_by.started is None:
+            continue  # it ended before it was planned
+        base = jobs.by_id(conn, made_by.base_id) if made_by.base_id is not None else None
+        if base is not None or made_by.base_id is None:
+            return base
     return None
 
 
