@@ -110,7 +110,11 @@ class Release:
         print(
             self.cluster.kubectl("-n", self.namespace, "logs", "deploy/trunkline", "--tail=60", check=False)
         )
-        self.helm("uninstall", "trunkline", "--wait")
+        self.uninstall()
+
+    def uninstall(self) -> None:
+        if "trunkline" in self.helm("list", "--short"):
+            self.helm("uninstall", "trunkline", "--wait")
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +217,35 @@ def test_a_job_runs_on_any_cluster(simplest: Release, trunkline_loaded: str) -> 
     assert made == pictures
     assert history.most_running() >= 1
     history.close()
+
+
+def test_workers_hold_up_no_drain_and_go_with_the_release(simplest: Release, trunkline_loaded: str) -> None:
+    """Without a controller, ``kubectl drain`` refuses the node, and ``helm uninstall`` leaves the pods behind."""
+    cluster, namespace = simplest.cluster, simplest.namespace
+    with simplest.forwarded() as client:
+        make_repo(client, "images")
+        client.pps.create_pipeline(
+            pipeline=pps.Pipeline(name="waits"),
+            input=pps.Input(pfs=pps.PfsInput(repo="images", glob="/*")),
+            transform=pps.Transform(
+                cmd=["true"], image=f"{trunkline_loaded}trunkline/worker:{installation.TAG}"
+            ),
+            parallelism_spec=pps.ParallelismSpec(constant=1),
+        )
+    until(
+        lambda: [pod for pod in pods_of(cluster, namespace) if pod["status"].get("phase") == "Running"],
+        "the worker to run",
+    )
+    [pod] = pods_of(cluster, namespace)
+
+    options = ["--ignore-daemonsets", "--delete-emptydir-data", "--dry-run=server"]
+    drained = cluster.kubectl(
+        "drain", pod["spec"]["nodeName"], *options, "--pod-selector=app.kubernetes.io/managed-by=trunkline"
+    )
+    simplest.uninstall()
+
+    assert pod["metadata"]["name"] in drained
+    until(lambda: not pods_of(cluster, namespace), "the worker to be gone")
 
 
 def test_the_installed_server_tells_the_whole_story(

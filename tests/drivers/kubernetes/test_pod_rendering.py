@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from kubernetes_world import worker
 
 from trunkline.drivers.fleets.kubernetes import pods
+from trunkline.drivers.fleets.kubernetes.fleet import UNSUPPORTED
 from trunkline.errors import InvalidArgument
+from trunkline.model.field_support import warnings
 from trunkline.model.spec import GpuSpec, ResourceSpec, SecretMount, Toleration, Transform
 
 SETTINGS = pods.PodSettings(cluster="c1", namespace="work", server="trunkline:30650", worker_image="own:1")
@@ -227,3 +229,14 @@ def test_every_pipeline_has_names_that_kubernetes_takes(project, pipeline):
     assert pod["metadata"]["name"].endswith(spec.worker_id[:12])
     for value in pod["metadata"]["labels"].values():
         assert re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value)
+
+
+def test_fields_without_an_effect_on_pods_are_named_and_the_others_are_not():
+    transform = Transform(image="a", dockerfile="Dockerfile", debug=True, memory_volume=True, user="1")
+
+    sentences = warnings(worker(transform=transform).wanted, UNSUPPORTED)
+
+    assert [sentence.partition(" ")[0] for sentence in sentences] == [
+        "transform.dockerfile",
+        "transform.debug",
+    ]
