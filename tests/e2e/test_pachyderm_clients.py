@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
+import tarfile
 
 import grpc
 import pytest
-from pachyderm_sdk.api import pps
+from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, job_of, make_pipeline, make_repo, put, until
 
 from trunkline.client.channel import Channel
@@ -150,3 +152,149 @@ def test_services_that_are_not_built_have_nothing_to_delete(server):
             "transaction_v2.API/DeleteAll",
         ):
             channel.unary(f"/{method}", b"")
+
+
+def meta_repo(name):
+    return pfs.Repo(name=name, type="meta", project=pfs.Project(name="default"))
+
+
+def types_of(client, name):
+    return sorted(info.repo.type for info in client.pfs.list_repo(type="") if info.repo.name == name)
+
+
+def test_a_commit_set_has_a_spec_an_output_and_a_meta_commit_for_each_pipeline(client):
+    branch = make_repo(client, "counted-in")
+    first = make_pipeline(client, "counted-1", "cp /pfs/counted-in/* /pfs/out/", "counted-in")
+    alone = list(client.pfs.wait_commit_set(pfs.CommitSet(id=put(client, branch, {"/a": b"1"}))))
+    second = make_pipeline(client, "counted-2", "cp /pfs/counted-1/* /pfs/out/", "counted-1")
+    id = put(client, branch, {"/b": b"1"})
+
+    chain = list(client.pfs.wait_commit_set(pfs.CommitSet(id=id)))
+
+    assert len(alone) == 4
+    assert len(chain) == 7
+    assert all(info.finished for info in chain)
+    kinds = [(info.commit.repo.name, info.commit.repo.type) for info in chain]
+    assert {(pipeline.name, "meta") for pipeline in (first, second)} <= set(kinds)
+    assert [info.repo.name for info in client.pfs.list_repo(type="meta")].count("counted-1") == 1
+
+
+def test_meta_commits_are_inspected_listed_awaited_and_followed(client):
+    branch = make_repo(client, "followed-in")
+    pipeline = make_pipeline(client, "followed", "true", "followed-in")
+    id = put(client, branch, {"/a": b"1"})
+    repo = meta_repo(pipeline.name)
+
+    by_branch = client.pfs.wait_commit(pfs.Commit(branch=pfs.Branch(repo=repo, name="master")))
+    by_id = client.pfs.inspect_commit(commit=pfs.Commit(repo=repo, id=id), wait=pfs.CommitState.FINISHED)
+    followed = client.pfs.subscribe_commit(repo=repo, branch="master", state=pfs.CommitState.FINISHED)
+
+    assert by_branch.commit.id == by_id.commit.id == id
+    assert by_id.origin.kind == pfs.OriginKind.AUTO
+    assert id in [info.commit.id for info in client.pfs.list_commit(repo=repo, all=True)]
+    assert next(info for info in followed if info.commit.id == id).finished
+
+
+def test_the_files_of_a_meta_commit_are_read_in_every_way(client):
+    branch = make_repo(client, "laid-out-in")
+    pipeline = make_pipeline(client, "laid-out", "cp /pfs/laid-out-in/* /pfs/out/", "laid-out-in")
+    ids = [put(client, branch, {f"/{name}": name.encode()}) for name in "ab"]
+    for id in ids:
+        ended(client, pipeline, id)
+    commit = pfs.Commit(repo=meta_repo(pipeline.name), id=ids[1])
+    job = job_of(pipeline, ids[1])
+    datums = {info.data[0].file.path: info.datum.id for info in client.pps.list_datum(job=job)}
+
+    def file(path, of=commit):
+        return pfs.File(commit=of, path=path)
+
+    def read(path):
+        return client.pfs.pfs_file(file(path)).read()
+
+    top = [info.file.path for info in client.pfs.list_file(file=file("/"))]
+    walked = [info.file.path for info in client.pfs.walk_file(file=file(f"/pfs/{datums['/a']}"))]
+    globbed = [info.file.path for info in client.pfs.glob_file(commit=commit, pattern="/pfs/*/out/*")]
+    meta = json.loads(read(f"/meta/{datums['/a']}/meta"))
+    tar = b"".join(reply.value for reply in client.pfs.get_file_tar(file=file(f"/pfs/{datums['/b']}/")))
+    before = pfs.Commit(repo=commit.repo, id=ids[0])
+    differing = [
+        reply.new_file.file.path
+        for reply in client.pfs.diff_file(new_file=file("/"), old_file=file("/", before))
+    ]
+
+    assert top == ["/meta/", "/pfs/"]
+    assert [path for path in walked if not path.endswith("/")] == [
+        f"/pfs/{datums['/a']}/laid-out-in/a", f"/pfs/{datums['/a']}/out/a",
+    ]  # fmt: skip
+    assert sorted(globbed) == sorted(f"/pfs/{id}/out{path}" for path, id in datums.items())
+    assert read(f"/pfs/{datums['/b']}/out/b") == read(f"/pfs/{datums['/b']}/laid-out-in/b") == b"b"
+    assert meta["job"]["id"] == ids[0]
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        assert f"/pfs/{datums['/b']}/out/b".lstrip("/") in [name.lstrip("/") for name in archive.getnames()]
+    assert f"/pfs/{datums['/b']}/out/b" in differing
+    assert not [path for path in differing if datums["/a"] in path]
+
+
+def test_output_and_meta_commits_of_a_pipeline_are_finished_by_force_alone(client):
+    branch = make_repo(client, "guarded-in")
+    pipeline = make_pipeline(client, "guarded", "sleep 600", "guarded-in")
+    id = put(client, branch, {"/a": b"1"})
+    until(
+        lambda: client.pps.inspect_job(job=job_of(pipeline, id)).state == pps.JobState.JOB_RUNNING,
+        "the job to run",
+    )
+    commit = pfs.Commit(repo=meta_repo(pipeline.name), id=id)
+
+    with pytest.raises(grpc.RpcError) as caught:
+        client.pfs.finish_commit(commit=commit)
+    client.pps.stop_job(job=job_of(pipeline, id), reason="enough")
+    info = client.pfs.wait_commit(commit)
+
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert info.error == "enough"
+
+
+def test_meta_branches_follow_as_long_as_the_pipeline_does_and_go_with_it(client):
+    branch = make_repo(client, "going-in")
+    pipeline = make_pipeline(client, "going", "true", "going-in")
+    of_meta = pfs.Branch(repo=meta_repo(pipeline.name), name="master")
+    of_output = pfs.Branch(
+        repo=pfs.Repo(name=pipeline.name, type="user", project=of_meta.repo.project), name="master"
+    )
+
+    def followed(of):
+        info = client.pfs.inspect_branch(branch=of)
+        return sorted((up.repo.name, up.repo.type, up.name) for up in info.direct_provenance)
+
+    running = followed(of_meta), followed(of_output)
+    client.pps.stop_pipeline(pipeline=pipeline)
+    stopped = followed(of_meta)
+    client.pps.start_pipeline(pipeline=pipeline)
+    again = followed(of_meta)
+    before = types_of(client, pipeline.name)
+    client.pps.delete_pipeline(pipeline=pipeline, keep_repo=True)
+
+    assert (
+        running[0]
+        == running[1]
+        == again
+        == [("going", "spec", "master"), (branch.repo.name, "user", "master")]
+    )
+    assert stopped == []
+    assert before == ["meta", "spec", "user"]
+    assert types_of(client, pipeline.name) == ["user"]
+
+
+def test_squashing_and_dropping_a_commit_set_takes_its_meta_commits(client):
+    branch = make_repo(client, "squashed-in")
+    pipeline = make_pipeline(client, "squashed", "true", "squashed-in")
+    ids = [put(client, branch, {f"/{name}": b"1"}) for name in "abc"]
+    for id in ids:
+        ended(client, pipeline, id)
+    client.pfs.squash_commit_set(commit_set=pfs.CommitSet(id=ids[0]))
+    client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=ids[2]))
+
+    listed = [info.commit.id for info in client.pfs.list_commit(repo=meta_repo(pipeline.name), all=True)]
+
+    assert ids[1] in listed
+    assert not {ids[0], ids[2]} & set(listed)

@@ -38,6 +38,7 @@ from trunkline.pps.completion import Completion, DatumResult
 from trunkline.pps.controller import Controller
 from trunkline.pps.dispatch import Dispatcher, NextWork
 from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.presigned import PackGrants
 from trunkline.pps.spec_cache import Specs
 from trunkline.storage import files as storage_files
@@ -175,10 +176,11 @@ class PpsWorld:
         self._db = Database(database or sqlite_url(self._folder), self._announce)
         install.install(self._db, self.clock.now())
         self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db, self.clock.now), threads=2)
-        self.versions = VersionedStore(
-            self._db, self._store, file_trees(self._store), wakeups, self.clock, hooks=JobKeeper()
-        )
         self.specs = Specs(self._db)
+        self.versions = VersionedStore(
+            self._db, self._store, file_trees(self._store), wakeups, self.clock,
+            hooks=JobKeeper(), derived=MetaFiles(self.specs),
+        )  # fmt: skip
         self.assignments = Assignments(self.versions, self.specs)
         self.grants = PackGrants(self.versions)
         self._dispatcher = Dispatcher(self.versions, self.specs, self.assignments, self._executor)
@@ -266,13 +268,13 @@ class PpsWorld:
     def workers(self, name: str) -> list[WorkerRow]:
         return self.versions.read(workers.of_pipeline, self.pipeline_row(name).id)
 
-    def files(self, repo: str, at: str = "master") -> dict[str, bytes]:
-        """Return the files of a branch's head, or of a commit."""
-        name = resolve.CommitName(names.RepoName("default", repo, names.USER), id=at)
+    def files(self, repo: str, at: str = "master", kind: str = names.USER) -> dict[str, bytes]:
+        """Return the files of a branch's head, or of a commit; ``kind`` is the repo's type."""
+        name = resolve.CommitName(names.RepoName("default", repo, kind), id=at)
         found = files.snapshot(self.versions, name)
         return {
             entry.path: b"".join(found.read(entry))
-            for entry in storage_files.walk(self.versions.trees, found.tree)
+            for entry in storage_files.walk(found.trees, found.tree)
             if not entry.is_dir
         }
 

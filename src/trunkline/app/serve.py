@@ -38,6 +38,7 @@ from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.admission import Admission
 from trunkline.pps.controller import Controller
 from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.spec_cache import Specs
@@ -130,10 +131,11 @@ async def running(
         # Ends before what its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
-        versions = VersionedStore(
-            db, store, file_trees(store), wakeups, clock, hooks=JobKeeper(), scratch=str(data)
-        )
         specs = Specs(db)
+        versions = VersionedStore(
+            db, store, file_trees(store), wakeups, clock,
+            hooks=JobKeeper(), derived=MetaFiles(specs), scratch=str(data),
+        )  # fmt: skip
         images = ImageEnvironments(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )

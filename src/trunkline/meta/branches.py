@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from trunkline.meta import checksums
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query, require
-from trunkline.meta.schema import branch, branch_provenance
+from trunkline.meta.schema import branch, branch_provenance, repo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +49,13 @@ _UP = Query(
     _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(
         branch_provenance.c.upstream_id
     )
+)
+_SOURCES = Query(
+    _BRANCH.add_columns(repo.c.type)
+    .join(branch_provenance, branch_provenance.c.upstream_id == branch.c.id)
+    .join(repo, repo.c.id == branch.c.repo_id)
+    .where(branch_provenance.c.branch_id == sa.bindparam("branch_id"))
+    .order_by(branch.c.id)
 )
 _DOWN = Query(
     _EDGE.where(branch_provenance.c.upstream_id == sa.bindparam("branch_id")).order_by(
@@ -110,10 +117,15 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
 
 def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -> None:
     """Set a branch's head."""
-    row = by_id(conn, branch_id)
+    move_row(conn, by_id(conn, branch_id), head_id, now)
+
+
+def move_row(conn: sa.Connection, row: BranchRow, head_id: int | None, now: float) -> BranchRow:
+    """Set the head of a branch whose row is at hand; return its new row."""
     _MOVE.run(
-        conn, branch_id=branch_id, new_head=head_id, now=now, sum=checksums.of(row.repo_id, row.name, head_id)
+        conn, branch_id=row.id, new_head=head_id, now=now, sum=checksums.of(row.repo_id, row.name, head_id)
     )
+    return replace(row, head_id=head_id, updated_at=now)
 
 
 def remove(conn: sa.Connection, branch_id: int) -> None:
@@ -126,6 +138,11 @@ def remove(conn: sa.Connection, branch_id: int) -> None:
 def upstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
     """Return the direct provenance of a branch."""
     return [Edge(*row) for row in _UP.rows(conn, branch_id=branch_id)]
+
+
+def sources(conn: sa.Connection, branch_id: int) -> list[tuple[BranchRow, str]]:
+    """Return the branches of the direct provenance of a branch, each with the type of its repo."""
+    return [(_checked(row[:-1]), row[-1]) for row in _SOURCES.rows(conn, branch_id=branch_id)]
 
 
 def downstream(conn: sa.Connection, branch_id: int) -> list[Edge]:

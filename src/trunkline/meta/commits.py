@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from trunkline.meta import checksums
 from trunkline.meta.query import Query, require
-from trunkline.meta.schema import commit, commit_provenance, layer
+from trunkline.meta.schema import branch, commit, commit_provenance, layer, pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +38,11 @@ _COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__), commit.c.
 _BY_ID = Query(_COMMIT.where(commit.c.id == sa.bindparam("commit_id")))
 _IN_SET = Query(
     _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
+)
+_META = Query(
+    _COMMIT.join(branch, branch.c.repo_id == commit.c.repo_id)
+    .join(pipeline, pipeline.c.meta_branch_id == branch.c.id)
+    .where(pipeline.c.id == sa.bindparam("pipeline_id"), commit.c.set_id == sa.bindparam("set_id"))
 )
 _UPSTREAM = Query(
     _COMMIT.join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
@@ -148,6 +153,12 @@ def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
 def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
     """Return the commit of a set in a repo."""
     row = _IN_SET.first(conn, set_id=set_id, repo_id=repo_id)
+    return _checked(row) if row else None
+
+
+def meta_commit(conn: sa.Connection, pipeline_id: int, set_id: str) -> CommitRow | None:
+    """Return the commit of a set in the meta repo of a pipeline."""
+    row = _META.first(conn, pipeline_id=pipeline_id, set_id=set_id)
     return _checked(row) if row else None
 
 
@@ -295,6 +306,12 @@ def finish(
         return False
     clear_layers(conn, row.id)
     return True
+
+
+def set_tree(conn: sa.Connection, row: CommitRow, tree: bytes) -> None:
+    """Record the tree of a finished commit whose files were not stored before. Its size stays."""
+    values = {"tree": tree, "checksum": checksum(replace(row, tree=tree))}
+    conn.execute(commit.update().where(commit.c.id == row.id).values(values))
 
 
 def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query, require
-from trunkline.meta.schema import decision, pipeline, pipeline_version, project
+from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project
 from trunkline.model.states import PipelineState, check_transition
 
 
@@ -27,6 +27,7 @@ class PipelineRow:
     target: int
     output_branch_id: int
     spec_branch_id: int
+    meta_branch_id: int
     created_at: float
     updated_at: float
     metadata: dict[str, str]
@@ -62,12 +63,16 @@ class DecisionRow:
 _P = pipeline.c
 _COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     _P.id, project.c.name, _P.name, _P.version, _P.state, _P.reason, _P.stopped, _P.target, _P.output_branch_id,
-    _P.spec_branch_id, _P.created_at, _P.updated_at, _P.metadata,
+    _P.spec_branch_id, _P.meta_branch_id, _P.created_at, _P.updated_at, _P.metadata,
 )  # fmt: skip
 _PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
 _BY_NAME = Query(_PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name")))
 _BY_ID = Query(_PIPELINE.where(_P.id == sa.bindparam("pipeline_id")))
-_BY_OUTPUT = Query(_PIPELINE.where(_P.output_branch_id == sa.bindparam("branch_id")))
+_BY_OUTPUT = Query(
+    _PIPELINE.join(branch, branch.c.id == _P.output_branch_id).where(
+        branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("branch_name")
+    )
+)
 _VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__slots__))
 _ONE_VERSION = Query(
     _VERSION.where(
@@ -94,9 +99,9 @@ def by_id(conn: sa.Connection, pipeline_id: int) -> PipelineRow | None:
     return PipelineRow(*row) if row else None
 
 
-def by_output_branch(conn: sa.Connection, branch_id: int) -> PipelineRow | None:
+def by_output_branch(conn: sa.Connection, repo_id: int, name: str) -> PipelineRow | None:
     """Return the pipeline that writes to a branch."""
-    row = _BY_OUTPUT.first(conn, branch_id=branch_id)
+    row = _BY_OUTPUT.first(conn, repo_id=repo_id, branch_name=name)
     return PipelineRow(*row) if row else None
 
 
@@ -115,13 +120,14 @@ def add(
     name: str,
     output_branch_id: int,
     spec_branch_id: int,
+    meta_branch_id: int,
     now: float,
 ) -> int:
     """Insert a pipeline at version 1, in state STARTING, and return its number."""
     values: dict[str, Any] = {
         "project_id": project_id, "name": name, "version": 1, "state": PipelineState.STARTING, "reason": "",
         "stopped": False, "target": 0, "output_branch_id": output_branch_id, "spec_branch_id": spec_branch_id,
-        "created_at": now, "updated_at": now, "metadata": {},
+        "meta_branch_id": meta_branch_id, "created_at": now, "updated_at": now, "metadata": {},
     }  # fmt: skip
     return inserted_id(conn.execute(pipeline.insert().values(values)))
 

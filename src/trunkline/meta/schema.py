@@ -260,6 +260,8 @@ pipeline = Table(
     Column("target", Integer, nullable=False, default=0),
     Column("output_branch_id", Id, ForeignKey("branch.id")),
     Column("spec_branch_id", Id, ForeignKey("branch.id")),
+    #: Follows what the output branch follows.
+    Column("meta_branch_id", Id),
     #: Jobs up to this one have a bill.
     Column("billed_job_id", Id, nullable=False, default=0),
     Column("created_at", Float, nullable=False),

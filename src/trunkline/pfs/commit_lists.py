@@ -220,17 +220,17 @@ def find_changes(
             f"cannot find the changes of {path} from open commit {start}; finish it, or start from its parent"
         )
     repo = versions.read(repos.repo_by_id, row.repo_id)
-    there = _hash_at(versions, row, path)
+    there = _hash_at(versions, row, repo, path)
     searched = 0
     while row is not None and (not limit or searched < limit):
         parent = versions.read(rows.find_by_id, row.parent_id) if row.parent_id is not None else None
-        before = _hash_at(versions, parent, path) if parent is not None else None
+        before = _hash_at(versions, parent, repo, path) if parent is not None else None
         searched += 1
         yield Searched(row, repo, there != before)
         row, there = parent, before
 
 
-def _hash_at(versions: VersionedStore, row: CommitRow, path: str) -> bytes | None:
-    content = files.file_tree(versions, row)
+def _hash_at(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow, path: str) -> bytes | None:
+    content = files.file_tree(versions, row, repo)
     entry = storage_files.inspect(content.trees, content.tree, path)
     return entry.hash if entry is not None else None

@@ -13,7 +13,7 @@ from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import names, paths
 from trunkline.model.leases import Lease
-from trunkline.pfs import resolve
+from trunkline.pfs import derived, resolve
 from trunkline.storage import files as storage_files
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.segments import EMPTY, TreeId
@@ -126,15 +126,20 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
 
     row, repo, view = versions.read(look)
     exact = resolve.CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
-    return Snapshot(versions, exact, row, _file_tree(versions, row, view))
+    return Snapshot(versions, exact, row, _file_tree(versions, row, repo, view))
 
 
-def file_tree(versions: VersionedStore, row: CommitRow) -> FileTree:
-    """Return the files of a commit, open or finished. Blocks."""
-    return _file_tree(versions, row, None if row.tree is not None else versions.read(open_view, row))
+def file_tree(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow) -> FileTree:
+    """Return the files of a commit, open or finished, of a repo. Blocks."""
+    return _file_tree(versions, row, repo, None if row.tree is not None else versions.read(open_view, row))
 
 
-def _file_tree(versions: VersionedStore, row: CommitRow, view: OpenView | None) -> FileTree:
+def _file_tree(
+    versions: VersionedStore, row: CommitRow, repo: repos.RepoRow, view: OpenView | None
+) -> FileTree:
+    files = derived.files_of(versions, row, repo.type)
+    if files is not None:
+        return files
     if view is not None:
         return versions.composed(view.base, view.deltas)
     return versions.composed(TreeId(row.tree or EMPTY), [])

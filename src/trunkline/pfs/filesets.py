@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
-from trunkline.pfs import files, resolve
+from trunkline.model import names
+from trunkline.pfs import derived, files, resolve
 from trunkline.pfs.write_streams import Changes
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
@@ -40,32 +41,25 @@ def new_handle() -> str:
 
 def of_commit(versions: VersionedStore, name: resolve.CommitName) -> str:
     """Make a file set of all files of a commit; return its handle. Blocks."""
-
-    def look(conn: sa.Connection) -> tuple[TreeId, list[TreeId]]:
-        row = resolve.commit(conn, name)
-        if row.tree is not None:
-            return TreeId(row.tree), []
-        view = files.open_view(conn, row)
-        return view.base, view.deltas
-
     if name.repo.name == files.FILESETS:
         return _record(versions, *files.fileset_parts(versions, name.id))
-    return _record(versions, *versions.read(look))
+    row, repo, view = versions.read(_look, name)
+    if row.tree is not None:
+        return _record(versions, derived.stored_tree(versions, row, repo.type), [])
+    return _record(versions, view.base, view.deltas)
 
 
 def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
     """Make a file set of what a commit changes in its parent; return its handle. Blocks."""
-
-    def look(conn: sa.Connection) -> tuple[CommitRow, files.OpenView]:
-        row = resolve.commit(conn, name)
-        return row, files.open_view(conn, row)
-
-    row, view = versions.read(look)
+    row, repo, view = versions.read(_look, name)
     if row.tree is None:
         return _record(versions, EMPTY, view.deltas)
+    tree, base = derived.stored_tree(versions, row, repo.type), view.base
+    if repo.type == names.META and row.parent_id is not None:
+        base = derived.stored_tree(versions, versions.read(commits.by_id, row.parent_id), repo.type)
     changes = Changes(versions)
     try:
-        for new, old in storage_files.diff(versions.trees, view.base, TreeId(row.tree)):
+        for new, old in storage_files.diff(versions.trees, base, tree):
             if new is not None and not new.is_dir:
                 changes.delta.copy(new.path, new.tag, new.value, append=False)
             elif new is None and old is not None and not old.is_dir:
@@ -73,6 +67,11 @@ def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
         return _store(versions, changes)
     finally:
         changes.abort()
+
+
+def _look(conn: sa.Connection, name: resolve.CommitName) -> tuple[CommitRow, repos.RepoRow, files.OpenView]:
+    row = resolve.commit(conn, name)
+    return row, repos.repo_by_id(conn, row.repo_id), files.open_view(conn, row)
 
 
 def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import branches, commits, repos
+from trunkline.model import names
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -26,14 +27,12 @@ def propagate(write: WriteTransaction) -> None:
     conn = write.conn
     for branch_id in _downstream_in_order(conn, list(write.moved)):
         row = branches.by_id(conn, branch_id)
-        head = commits.by_id(conn, row.head_id) if row.head_id is not None else None
-        if head is not None and head.set_id == write.set_id:
-            continue
-        edges = branches.upstream(conn, branch_id)
-        upstream = [branches.by_id(conn, edge.upstream_id) for edge in edges]
-        if all(repos.repo_by_id(conn, up.repo_id).type == "spec" for up in upstream):
-            continue  # a branch that follows nothing but its own specification makes its commits itself
         taken = commits.find(conn, write.set_id, row.repo_id)
+        if taken is not None and taken.id == row.head_id:
+            continue
+        upstream = branches.sources(conn, branch_id)
+        if all(type_ == names.SPEC for _, type_ in upstream):
+            continue  # a branch that follows nothing but its own specification makes its commits itself
         if taken is not None:
             repo = repos.repo_by_id(conn, row.repo_id)
             raise errors.FailedPrecondition(
@@ -50,9 +49,9 @@ def propagate(write: WriteTransaction) -> None:
             origin="AUTO",
             description="",
             started=write.now,
-            provenance=[up.head_id for up in upstream if up.head_id is not None],
+            provenance=[up.head_id for up, _ in upstream if up.head_id is not None],
         )
-        branches.move(conn, branch_id, made.id, write.now)
+        branches.move_row(conn, row, made.id, write.now)
         write.created.append(made)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trunkline.meta.wakeups import Wakeups
     from trunkline.model.caller import Caller
     from trunkline.pfs.compositions import FileTree
+    from trunkline.pfs.derived import DerivedFiles
     from trunkline.pfs.writes import WriteHooks
     from trunkline.ports import Clock
     from trunkline.storage.segments import TreeId
@@ -49,6 +50,8 @@ class VersionedStore:
     wakeups: Wakeups
     clock: Clock
     hooks: WriteHooks | None = None
+    #: Computes the files of commits that have none stored.
+    derived: DerivedFiles | None = None
     #: For whom reads and writes are made.
     caller: Caller = SYSTEM
     #: Judges which file sets have not been renewed in time; copies of this store share it.

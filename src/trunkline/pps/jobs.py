@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import branches, commits, jobs, pipelines
+from trunkline.meta import commits, jobs, pipelines
 from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
@@ -57,11 +57,8 @@ class JobKeeper:
             )
 
     def _create_job(self, write: WriteTransaction, row: commits.CommitRow) -> None:
-        if commits.by_id(write.conn, row.id).finished is not None:
-            return
-        branch = branches.find(write.conn, row.repo_id, row.branch_name)
-        owner = pipelines.by_output_branch(write.conn, branch.id) if branch is not None else None
-        if owner is None or owner.stopped:
+        owner = pipelines.by_output_branch(write.conn, row.repo_id, row.branch_name)
+        if owner is None or owner.stopped or commits.by_id(write.conn, row.id).finished is not None:
             return
         jobs.add(
             write.conn,
@@ -105,21 +102,24 @@ def end_job(
     size: int = 0,
     packs: Sequence[PackRecord] = (),
 ) -> bool:
-    """Bring a job to its end together with its output commit; False when it had ended before.
+    """Bring a job to its end together with its output and meta commit; False when it had ended before.
 
     A job that is not a success leaves its reason as the commit's error and the files of the last good
     commit, so that what comes after it still finds something to build on.
     """
     if not jobs.end(write.conn, job.id, state, reason, write.now):
         return False
+    error = "" if state is JobState.SUCCESS else reason
     row = commits.find_by_id(write.conn, job.commit_id)
     if row is not None and row.finished is None:
         if tree is None:
             tree = files.base_tree(write.conn, row)
             size = _size_of_base(write.conn, row)
-        commit_ops.close(
-            write, row, tree=tree, size=size, packs=packs, error="" if state is JobState.SUCCESS else reason
-        )
+        commit_ops.close(write, row, tree=tree, size=size, packs=packs, error=error)
+    meta = commits.meta_commit(write.conn, job.pipeline_id, job.set_id)
+    if meta is not None and meta.finished is None:
+        # What is read from it is derived from the job (``meta_files``).
+        commit_ops.close(write, meta, tree=EMPTY, size=0, packs=(), error=error)
     wake(write, job.pipeline_id)
     wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")

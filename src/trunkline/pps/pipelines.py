@@ -86,7 +86,7 @@ def stop(write: WriteTransaction, project: str, name: str) -> None:
     row = find(write.conn, project, name)
     if row.stopped:
         return
-    branches.set_provenance(write.conn, row.output_branch_id, [])
+    _follow_nothing(write.conn, row)
     job_ops.stop_live_jobs(write, row.id, "pipeline was stopped")
     if row.state is PipelineState.FAILURE:  # stopping repairs nothing: its state and reason stay
         pipelines.change(write.conn, row.id, stopped=True, updated_at=write.now)
@@ -138,11 +138,10 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     """
     row = find(write.conn, project, name)
     conn = write.conn
-    output_repo, spec_repo = _repos_of(conn, row)
-    if not keep_repo:
-        repo_ops.check_dependents(conn, output_repo, force=force)
+    own = _repos_of(conn, row)
+    _check_dependents(conn, own, force=force, keep_repo=keep_repo)
     job_ops.stop_live_jobs(write, row.id, "pipeline was deleted")
-    branches.set_provenance(conn, row.output_branch_id, [])
+    _follow_nothing(conn, row)
     while _remove_jobs_once(write, row.id):
         pass
     while logs.remove_oldest(conn, row.id, repo_ops.SLICE):
@@ -150,9 +149,10 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     workers.remove_of_pipeline(conn, row.id)
     workers.forget_pipeline(conn, row.id)
     pipelines.remove(conn, row.id)
+    repo_ops.remove_repo(write, own.meta)
     if not keep_repo:
-        repo_ops.remove_repo(write, output_repo)
-    repo_ops.remove_repo(write, spec_repo)
+        repo_ops.remove_repo(write, own.output)
+    repo_ops.remove_repo(write, own.spec)
     _wake(write, row.id)
     write.tx.wake("workers")
     write.tx.after_commit(lambda: metrics.forget_pipeline(row.project, row.name))
@@ -211,21 +211,22 @@ def delete_in_slices(
     def step(write: WriteTransaction) -> bool:
         conn = write.conn
         row = find(conn, project, name)
-        output_repo, spec_repo = _repos_of(conn, row)
-        if not keep_repo:
-            repo_ops.check_dependents(conn, output_repo, force=force)
+        own = _repos_of(conn, row)
+        _check_dependents(conn, own, force=force, keep_repo=keep_repo)
         if jobs.count_up_to(conn, row.id, repo_ops.SLICE) < repo_ops.SLICE and not logs.more_than(
             conn, row.id, repo_ops.SLICE
         ):
-            # Few jobs and logs: only commits may be many, and they stay if the repo stays.
-            return not keep_repo and repo_ops.shorten_once(write, output_repo.id)
+            # Few jobs and logs: only commits may be many, and those of the output stay if its repo stays.
+            return repo_ops.shorten_once(write, own.meta.id) or (
+                not keep_repo and repo_ops.shorten_once(write, own.output.id)
+            )
         if not row.stopped:
             stop(write, project, name)
             return True
         return bool(
             _remove_jobs_once(write, row.id)
             or logs.remove_oldest(conn, row.id, repo_ops.SLICE)
-            or repo_ops.shorten_once(write, spec_repo.id)
+            or repo_ops.shorten_once(write, own.spec.id)
         )
 
     while versions.write(step):
@@ -242,11 +243,30 @@ def _remove_jobs_once(write: WriteTransaction, pipeline_id: int) -> bool:
     return bool(page)
 
 
-def _repos_of(conn: sa.Connection, row: PipelineRow) -> tuple[RepoRow, RepoRow]:
-    """Return a pipeline's output repo and spec repo."""
-    output = branches.by_id(conn, row.output_branch_id)
-    own_spec = branches.by_id(conn, row.spec_branch_id)
-    return repos.repo_by_id(conn, output.repo_id), repos.repo_by_id(conn, own_spec.repo_id)
+@dataclass(frozen=True, slots=True)
+class _Repos:
+    """The repos of a pipeline."""
+
+    output: RepoRow
+    spec: RepoRow
+    meta: RepoRow
+
+
+def _repos_of(conn: sa.Connection, row: PipelineRow) -> _Repos:
+    heads = (row.output_branch_id, row.spec_branch_id, row.meta_branch_id)
+    return _Repos(*(repos.repo_by_id(conn, branches.by_id(conn, number).repo_id) for number in heads))
+
+
+def _check_dependents(conn: sa.Connection, own: _Repos, *, force: bool, keep_repo: bool) -> None:
+    """Check that no branch depends on the repos that go with a pipeline, as ``repos.check_dependents``."""
+    for repo in (own.meta,) if keep_repo else (own.output, own.meta):
+        repo_ops.check_dependents(conn, repo, force=force)
+
+
+def _follow_nothing(conn: sa.Connection, row: PipelineRow) -> None:
+    """Take the provenance of a pipeline's branches away, so that nothing makes commits on them."""
+    branches.set_provenance(conn, row.output_branch_id, [])
+    branches.set_provenance(conn, row.meta_branch_id, [])
 
 
 def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:
@@ -276,21 +296,25 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
         )
     _check_inputs(conn, request.spec)
     output = names.RepoName(request.project, request.name, names.USER)
-    own_spec = names.RepoName(request.project, request.name, names.SPEC)
-    about = f"Output repo for pipeline {request.project}/{request.name}."
-    repo_ops.create_repo(write, output, about, update=False)
-    spec_repo = repo_ops.create_repo(
-        write, own_spec, f"Spec repo for pipeline {request.project}/{request.name}.", update=False
-    )
+    own = [
+        repo_ops.create_repo(
+            write, replace(output, type=kind), f"{what} repo for pipeline {output.project}/{output.name}.",
+            update=False,
+        )
+        for kind, what in ((names.USER, "Output"), (names.SPEC, "Spec"), (names.META, "Meta"))
+    ]  # fmt: skip
+    output_repo, spec_repo, meta_repo = own
     spec_branch = branches.add(conn, spec_repo.id, "master", write.now)
     _spec_commit(write, spec_branch)
-    output_branch = branches.add(conn, resolve.repo(conn, output).id, request.spec.output_branch, write.now)
+    output_branch = branches.add(conn, output_repo.id, request.spec.output_branch, write.now)
+    meta_branch = branches.add(conn, meta_repo.id, request.spec.output_branch, write.now)
     number = pipelines.add(
         conn,
         project_id=project.id,
         name=request.name,
         output_branch_id=output_branch.id,
         spec_branch_id=spec_branch.id,
+        meta_branch_id=meta_branch.id,
         now=write.now,
     )
     _add_version(write, number, 1, request, request.spec.salt or new_salt())
@@ -313,13 +337,23 @@ def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, repr
     _add_version(write, row.id, row.version + 1, request, salt)
     output = branches.by_id(conn, row.output_branch_id)
     if output.name != request.spec.output_branch:
-        branches.set_provenance(conn, output.id, [])
-        moved = branches.find(conn, output.repo_id, request.spec.output_branch)
-        output = moved or branches.add(conn, output.repo_id, request.spec.output_branch, write.now)
-        pipelines.change(conn, row.id, output_branch_id=output.id)
+        _follow_nothing(conn, row)
+        meta = branches.by_id(conn, row.meta_branch_id)
+        moved = {
+            "output_branch_id": _branch(write, output.repo_id, request.spec.output_branch),
+            "meta_branch_id": _branch(write, meta.repo_id, request.spec.output_branch),
+        }
+        pipelines.change(conn, row.id, **moved)
+        row = replace(row, **moved)  # type: ignore[arg-type]  # two numbers
     _spec_commit(write, branches.by_id(conn, row.spec_branch_id))
-    _follow_inputs(write, replace(row, output_branch_id=output.id), request.spec)
+    _follow_inputs(write, row, request.spec)
     _wake(write, row.id)
+
+
+def _branch(write: WriteTransaction, repo_id: int, name: str) -> int:
+    """Return the number of a branch, made when it is missing."""
+    row = branches.find(write.conn, repo_id, name) or branches.add(write.conn, repo_id, name, write.now)
+    return row.id
 
 
 def _add_version(write: WriteTransaction, pipeline_id: int, number: int, request: Request, salt: str) -> None:
@@ -349,16 +383,15 @@ def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
 
 
 def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: PipelineSpec) -> None:
-    """Give the output branch its provenance, and with it a new commit and job.
+    """Give the output and the meta branch their provenance, and with it a new commit each and a job.
 
     A pipeline without an input follows its own specification alone, which makes no commits.
     """
     conn = write.conn
-    output = branches.by_id(conn, row.output_branch_id)
-    own_spec = branches.by_id(conn, row.spec_branch_id)
-    own_repo = repos.repo_by_id(conn, own_spec.repo_id)
+    followers = (row.output_branch_id, row.meta_branch_id)
     if specification.input is None:
-        branches.set_provenance(conn, output.id, [(own_spec.id, False)])
+        for number in followers:
+            branches.set_provenance(conn, number, [(row.spec_branch_id, False)])
         return
     upstream: dict[branch_ops.BranchName, bool] = {}
     for leaf in input_leaves(specification.input):
@@ -366,17 +399,16 @@ def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: Pip
             names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]), leaf["branch"]
         )
         upstream[name] = upstream.get(name, True) and leaf["never"]
-    upstream[
-        branch_ops.BranchName(names.RepoName(own_repo.project, own_repo.name, own_repo.type), own_spec.name)
-    ] = False
-    output_repo = repos.repo_by_id(conn, output.repo_id)
-    branch_ops.create_branch(
-        write,
-        branch_ops.BranchName(
-            names.RepoName(output_repo.project, output_repo.name, output_repo.type), output.name
-        ),
-        provenance=[branch_ops.Upstream(name, never) for name, never in upstream.items()],
-    )
+    upstream[_name_of(conn, row.spec_branch_id)] = False
+    provenance = [branch_ops.Upstream(name, never) for name, never in upstream.items()]
+    for number in followers:
+        branch_ops.create_branch(write, _name_of(conn, number), provenance=provenance)
+
+
+def _name_of(conn: sa.Connection, branch_id: int) -> branch_ops.BranchName:
+    row = branches.by_id(conn, branch_id)
+    repo = repos.repo_by_id(conn, row.repo_id)
+    return branch_ops.BranchName(names.RepoName(repo.project, repo.name, repo.type), row.name)
 
 
 def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:

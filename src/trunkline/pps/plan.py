@@ -14,7 +14,9 @@ from trunkline import cancellation, failpoints
 from trunkline.errors import Cancelled
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
+from trunkline.model.names import META
 from trunkline.model.states import DatumState, JobState
+from trunkline.pfs import derived
 from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
@@ -92,6 +94,7 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     """
     failpoints.reach("plan")
     spec = specs.get(job.pipeline_id, job.version)
+    _store_meta_inputs(versions, spec, job)
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
     writer = versions.chunks.writer()
     try:
@@ -121,6 +124,18 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     except BaseException:
         writer.abort()
         raise
+
+
+def _store_meta_inputs(versions: VersionedStore, spec: PipelineSpec, job: JobRow) -> None:
+    """Store the files of the meta commits that a job reads; workers read stored trees alone."""
+    leaves = [(key, leaf) for key, leaf in datums.leaves(input_of(spec)) if leaf.repo_type == META]
+    if not leaves:
+        return
+    inputs = versions.read(inputs_of, spec, job)
+    for key, leaf in leaves:
+        row = inputs.commits[key]
+        if row is not None:
+            derived.stored_tree(versions, row, leaf.repo_type)
 
 
 def _look(
