@@ -178,9 +178,9 @@ class PpsWorld:
         self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db, self.clock.now), threads=2)
         self.specs = Specs(self._db)
         self.versions = VersionedStore(
-            self._db, self._store, file_trees(self._store), wakeups, self.clock,
-            hooks=JobKeeper(), derived=MetaFiles(self.specs),
-        )  # fmt: skip
+            self._db, self._store, file_trees(self._store), wakeups, self.clock, hooks=JobKeeper()
+        )
+        self.versions.derived = MetaFiles(self.versions, self.specs)
         self.assignments = Assignments(self.versions, self.specs)
         self.grants = PackGrants(self.versions)
         self._dispatcher = Dispatcher(self.versions, self.specs, self.assignments, self._executor)

@@ -135,7 +135,7 @@ def test_the_files_are_the_same_from_scratch_from_another_job_and_stored(world, 
         snapshot = meta_snapshot(world, "shout", set_id)
         plain = from_scratch(world, snapshot)
         assert snapshot.tree == plain
-        assert world.versions.derived.store(world.versions, snapshot.row) == plain
+        assert world.versions.derived.store(snapshot.row) == plain
         assert commit_row(world, "shout", set_id).tree == plain
         assert meta_snapshot(world, "shout", set_id).tree == plain
 

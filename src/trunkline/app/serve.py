@@ -133,9 +133,9 @@ async def running(
         stack.callback(_shut_down, executor)
         specs = Specs(db)
         versions = VersionedStore(
-            db, store, file_trees(store), wakeups, clock,
-            hooks=JobKeeper(), derived=MetaFiles(specs), scratch=str(data),
-        )  # fmt: skip
+            db, store, file_trees(store), wakeups, clock, hooks=JobKeeper(), scratch=str(data)
+        )
+        versions.derived = MetaFiles(versions, specs)
         images = ImageEnvironments(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )

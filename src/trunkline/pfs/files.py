@@ -13,7 +13,7 @@ from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import names, paths
 from trunkline.model.leases import Lease
-from trunkline.pfs import derived, resolve
+from trunkline.pfs import resolve
 from trunkline.storage import files as storage_files
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.segments import EMPTY, TreeId
@@ -137,12 +137,26 @@ def file_tree(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow) -> 
 def _file_tree(
     versions: VersionedStore, row: CommitRow, repo: repos.RepoRow, view: OpenView | None
 ) -> FileTree:
-    files = derived.files_of(versions, row, repo.type)
-    if files is not None:
-        return files
+    if versions.derived is not None and _is_derived(row, repo.type):
+        files = versions.derived.files_of(row)
+        if files is not None:
+            return files
     if view is not None:
         return versions.composed(view.base, view.deltas)
     return versions.composed(TreeId(row.tree or EMPTY), [])
+
+
+def stored_tree(versions: VersionedStore, row: CommitRow, repo_type: str) -> TreeId:
+    """Return the tree of a finished commit, storing it first if its files were derived until now. Blocks."""
+    stored = None
+    if versions.derived is not None and _is_derived(row, repo_type):
+        stored = versions.derived.store(row)
+    return stored or TreeId(row.tree or EMPTY)
+
+
+def _is_derived(row: CommitRow, repo_type: str) -> bool:
+    # An empty tree that was stored is derived again, which costs nothing.
+    return repo_type == names.META and row.origin == "AUTO" and TreeId(row.tree or EMPTY) == EMPTY
 
 
 def open_view(conn: sa.Connection, row: CommitRow) -> OpenView:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import names
-from trunkline.pfs import derived, files, resolve
+from trunkline.pfs import files, resolve
 from trunkline.pfs.write_streams import Changes
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
@@ -45,7 +45,7 @@ def of_commit(versions: VersionedStore, name: resolve.CommitName) -> str:
         return _record(versions, *files.fileset_parts(versions, name.id))
     row, repo, view = versions.read(_look, name)
     if row.tree is not None:
-        return _record(versions, derived.stored_tree(versions, row, repo.type), [])
+        return _record(versions, files.stored_tree(versions, row, repo.type), [])
     return _record(versions, view.base, view.deltas)
 
 
@@ -54,9 +54,9 @@ def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
     row, repo, view = versions.read(_look, name)
     if row.tree is None:
         return _record(versions, EMPTY, view.deltas)
-    tree, base = derived.stored_tree(versions, row, repo.type), view.base
+    tree, base = files.stored_tree(versions, row, repo.type), view.base
     if repo.type == names.META and row.parent_id is not None:
-        base = derived.stored_tree(versions, versions.read(commits.by_id, row.parent_id), repo.type)
+        base = files.stored_tree(versions, versions.read(commits.by_id, row.parent_id), repo.type)
     changes = Changes(versions)
     try:
         for new, old in storage_files.diff(versions.trees, base, tree):

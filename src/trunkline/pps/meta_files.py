@@ -93,23 +93,26 @@ class MetaFiles:
     """The ``DerivedFiles`` of meta repos. May be used from any thread.
 
     Args:
+        versions: the store.
         specs: parsed specifications.
     """
 
-    def __init__(self, specs: Specs) -> None:
+    def __init__(self, versions: VersionedStore, specs: Specs) -> None:
+        self._versions = versions
         self._specs = specs
         self._lock = threading.Lock()
         self._views: OrderedDict[int, _View] = OrderedDict()
 
-    def files_of(self, versions: VersionedStore, row: CommitRow) -> FileTree | None:
+    def files_of(self, row: CommitRow) -> FileTree | None:
         """Return the files of a meta commit; None when no pipeline owns it. Blocks; records nothing.
 
         A commit of a job that runs, or that was not a success, shows the files of the last good job.
         """
+        versions = self._versions
         source = versions.read(self._look, row)
         if source is None or isinstance(source, bytes):
             return None if source is None else FileTree(versions.trees, TreeId(source), versions.chunks)
-        view = self._view(versions, source.pipeline.id)
+        view = self._view(source.pipeline.id)
         with view.lock:  # many readers of a new commit build its tree once
             tree = view.trees.get(source.job.set_id)
             if tree is None:
@@ -118,8 +121,9 @@ class MetaFiles:
                 view.last = (source.datums, tree)
         return FileTree(versions.trees.through(view.scratch), tree, view.scratch)
 
-    def store(self, versions: VersionedStore, row: CommitRow) -> TreeId | None:
+    def store(self, row: CommitRow) -> TreeId | None:
         """Store the files of a meta commit and record them in its row; None when no pipeline owns it. Blocks."""
+        versions = self._versions
         source = versions.read(self._look, row)
         if source is None or isinstance(source, bytes):
             return None if source is None else TreeId(source)
@@ -139,7 +143,8 @@ class MetaFiles:
             writer.abort()
         return tree
 
-    def _view(self, versions: VersionedStore, pipeline_id: int) -> _View:
+    def _view(self, pipeline_id: int) -> _View:
+        versions = self._versions
         with self._lock:
             view = self._views.get(pipeline_id)
             if view is None or len(view.trees) >= _TREES:

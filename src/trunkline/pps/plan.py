@@ -16,7 +16,7 @@ from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
 from trunkline.model.names import META
 from trunkline.model.states import DatumState, JobState
-from trunkline.pfs import derived
+from trunkline.pfs import files
 from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
@@ -135,7 +135,7 @@ def _store_meta_inputs(versions: VersionedStore, spec: PipelineSpec, job: JobRow
     for key, leaf in leaves:
         row = inputs.commits[key]
         if row is not None:
-            derived.stored_tree(versions, row, leaf.repo_type)
+            files.stored_tree(versions, row, leaf.repo_type)
 
 
 def _look(
