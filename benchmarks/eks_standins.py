@@ -2,7 +2,7 @@
 
 The API server and the scheduler are real, the machines are pretended, the workers are real processes. Everything that
 AWS and the rule of the peer wait for passes ``SPEED`` times as fast as it would: a start of 50 seconds takes 10, the
-30 seconds between Pachyderm's looks take 6. What is ours (processes that start, datums that are handed in) is not
+30 seconds between Pachyderm's looks take 6. What is ours (processes that start, datums that are reported) is not
 sped up, so that our overheads weigh five times as much here as they would.
 
 The peer is the rule that ``simulation`` describes, in the very same server in the place of ``policy.decide``: whatever

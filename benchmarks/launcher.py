@@ -37,7 +37,7 @@ def xargs() -> float:
 
 
 def worker(world: str, launcher: Path) -> float:
-    """Return the seconds from the second claim's answer to its hand-in; the first warms up."""
+    """Return the seconds from the second claim's answer to its completion; the first warms up."""
     server = FakeServer()
     folder = Path(tempfile.mkdtemp(prefix="trunkline-bench-", dir=common.SCRATCH))
     folder.chmod(0o755)

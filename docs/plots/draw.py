@@ -68,12 +68,12 @@ def start_up() -> str:
 
 
 def price() -> str:
-    """What a job of the article's pipeline costs in each place, against its work."""
+    """What a job of the example pipeline costs in each place, against its work."""
     return _prices(POD, "edges.json, 1 CPU and 4 GiB: an exact fit on Fargate")
 
 
 def price_uneven() -> str:
-    """The same for a pipeline whose request is no size of Fargate's."""
+    """The same for a pipeline whose request no size of Fargate fits exactly."""
     uneven = Amounts(cpu_millis=3000, memory=8 * GIB)
     pod = replace(POD, containers=(Container(name="user", requests=uneven),), init_containers=())
     fit = fargate.fit(pod, PRICES)

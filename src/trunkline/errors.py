@@ -18,10 +18,10 @@
     ├── Unimplemented          part of the API that is not built yet
     └── DataLoss               stored bytes are gone or do not match their address
 
-A message says what, where (with the values) and how to mend it, in one sentence for people. The class
-decides the status code at every door, once (``rpc/status.py``, ``cli/exit_codes.py``), and whether a retry
-can help (``retryable``). Errors of libraries are turned into these where they enter, with the cause
-chained; a bug stays what it is and is not dressed up as one of these.
+A message says what is wrong, where (with the values) and how to fix it, in one sentence for people. The class
+decides the status code (``rpc/status.py``), the exit code (``cli/exit_codes.py``) and whether a retry can help
+(``retryable``). Errors of libraries become these where they enter, with the cause chained. A bug keeps its own
+class.
 """
 
 from __future__ import annotations

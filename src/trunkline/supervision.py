@@ -1,10 +1,10 @@
-"""Long-lived tasks and threads as named services that do not end without anybody noticing.
+"""Long-lived tasks and threads as named services whose failures do not stay unnoticed.
 
-A service is a function that runs until it is told to end. One that raises, or returns although nobody told it
-to, is logged and started again after a pause, which doubles with each failure in a row. One that fails too often
-in a row, or that cannot be started again, is lost: the supervisor reports that once, and the server exits with a
-code of its own, so that systemd or Kubernetes starts a new one. Each service's state is reported by name. Errors
-that can be retried (a database that does not answer) never make a service lost, however long they last.
+A service is a function that runs until it is stopped. One that raises, or returns before it is stopped, is logged
+and started again after a pause, which doubles with each failure in a row. One that fails too often in a row, or
+that cannot be started again, is lost: the supervisor reports that once, and the server exits with a code of its
+own, so that systemd or Kubernetes starts a new one. Each service's state is reported by name. Errors that can be
+retried (a database that does not answer) never make a service lost, however long they last.
 
 Supervisor trees of Erlang/OTP are the source of the scheme: restart intensity, and escalation when it is exceeded.
 """
@@ -42,7 +42,7 @@ class ServiceState(StrEnum):
     RESTARTING = "restarting"
     #: It failed and is not started again.
     LOST = "lost"
-    #: It ended because it was told to.
+    #: It ended because it was stopped.
     ENDED = "ended"
 
 
@@ -114,7 +114,7 @@ class Supervisor:
 
         Args:
             name: of the service and the thread.
-            main: runs it; returns when it was told to end. It is called again, in the same thread, after an
+            main: runs it; returns when it is stopped. It is called again, in the same thread, after an
                 exception.
             restart: whether it may be called again.
         """
@@ -175,7 +175,7 @@ class Supervisor:
 
     def _failed(self, name: str, error: BaseException | None, pause: float | None) -> None:
         """Log a failure; raise ServiceLost when the service is not started again."""
-        how = "ended although nobody told it to" if error is None else f"failed: {describe(error)}"
+        how = "ended unexpectedly" if error is None else f"failed: {describe(error)}"
         if pause is None:
             self._move(name, ServiceState.LOST)
             log.critical("service %s %s", name, how, exc_info=error, extra={"action": "service_lost"})
@@ -189,7 +189,7 @@ class Supervisor:
         with self._lock:
             report, self._lost = self._lost, None
         if report is not None:
-            why = describe(error) if error is not None else "it ended although nobody told it to"
+            why = describe(error) if error is not None else "it ended unexpectedly"
             report(f"the service {name} of this server is lost ({why}); see the log above and start it again")
 
     def _move(self, name: str, state: ServiceState) -> None:

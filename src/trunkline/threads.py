@@ -3,7 +3,7 @@
 Work is queued by lane: one lane for each connection and for each part of the server that has much to do. Threads
 take from the lanes in turn, and no lane has more than its share of them at a time, so a client with a thousand
 requests delays another by one piece of work and not by a thousand. The lane ``CONTROL`` has threads of its own:
-leases are renewed and workers are told what to do while everything else is busy.
+leases are renewed and workers get their claims while everything else is busy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The documents: what they point at exists, and what they say can be run."""
+"""The documents: links, names and paths in them exist, and the lists of pages and layers are complete."""
 
 from __future__ import annotations
 
@@ -13,9 +13,26 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 FOLDER = ROOT / "docs/design/decisions"
 DECISIONS = sorted(FOLDER.glob("[0-9]*.md"))
 
+PACKAGE = ROOT / "src/trunkline"
+PARTS = sorted(  # folders and modules directly below the package
+    path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+)
+FOLDERS = [
+    "benchmarks",
+    "charts",
+    "docker",
+    "docs",
+    "examples",
+    "launcher",
+    "protos",
+    "scripts",
+    "src",
+    "tests",
+]
+
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-LAYERS = "app|cli|client|drivers|errors|meta|model|pfs|ports|pps|rpc|scaling|storage|worker"
-NAME_IN_CODE = re.compile(rf"`((?:{LAYERS})(?:\.\w+)+)`")
+NAME_IN_CODE = re.compile(rf"`((?:{'|'.join(PARTS)})(?:\.\w+)+)`")
+PATH_IN_CODE = re.compile(rf"`((?:{'|'.join([*FOLDERS, *PARTS])})/[\w./-]*)`")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -37,24 +54,56 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=in_the_house)
-def test_every_name_of_the_code_exists(document: Path) -> None:
+def test_every_dotted_name_of_the_code_exists(document: Path) -> None:
     missing = [name for name in NAME_IN_CODE.findall(prose(document)) if not exists(name)]
 
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=in_the_house)
+def test_every_path_of_the_code_exists(document: Path) -> None:
+    paths = PATH_IN_CODE.findall(prose(document))
+
+    missing = [path for path in paths if not (ROOT / path).exists() and not (PACKAGE / path).exists()]
+
+    assert missing == []
+
+
+def test_names_and_paths_are_recognized_in_the_documents() -> None:
+    pages = "".join(map(prose, DOCUMENTS))
+
+    assert len(NAME_IN_CODE.findall(pages)) > 100
+    assert len(PATH_IN_CODE.findall(pages)) > 50
+
+
+def test_the_table_of_layers_names_every_folder_and_module_of_the_package() -> None:
+    table = (ROOT / "docs/architecture.md").read_text().partition("## Layers")[2].partition("\n## ")[0]
+
+    named = re.findall(r"^\| `(\w+)(?:/|\.py)`", table, re.MULTILINE)
+
+    assert sorted(named) == [part for part in PARTS if part != "__init__"]
+
+
+def test_the_index_lists_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    listed = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
+    pages = {page for page in ROOT.glob("docs/**/*.md") if page.parent != FOLDER and page != index}
+
+    assert pages - listed == set()
+
+
 def exists(name: str) -> bool:
     """Tell whether a dotted name below the package is a module, or something inside one."""
     parts = ("trunkline." + name.removesuffix(".py")).split(".")
-    for cut in range(len(parts), 1, -1):
+    for length in range(len(parts), 1, -1):
         try:
-            found: object = importlib.import_module(".".join(parts[:cut]))
+            value: object = importlib.import_module(".".join(parts[:length]))
         except ModuleNotFoundError:
             continue
-        for attribute in parts[cut:]:
-            if not hasattr(found, attribute):
+        for attribute in parts[length:]:
+            if not hasattr(value, attribute):
                 return False
-            found = getattr(found, attribute)
+            value = getattr(value, attribute)
         return True
     return False
 

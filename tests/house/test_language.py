@@ -1,0 +1,120 @@
+"""The language of code and documents: phrases that a reader has to translate are refused.
+
+The house style asks for plain English (CONTRIBUTING.md). Most of it a machine cannot judge; these phrases it can.
+They are looked for in whole files, so in messages, comments and docstrings alike.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLACES = (
+    *(path.name for path in ROOT.glob("*.md")),
+    *("benchmarks", "charts", "docker", "docs", "examples", "launcher", "protos", "scripts", "src", "tests"),
+    *(".ci", "hatch_build.py", "pyproject.toml"),
+)
+BINARY = {".gz", ".jpg", ".png", ".pyc"}
+
+#: What to write instead, by the expression that finds the phrase.
+INSTEAD = {
+    r"\b(?:un)?mend(?:s|ed|ing)?\b": "fix",
+    r"\bhopeless\b": "unsatisfiable",
+    r"\bin vain\b": "unsuccessfully",
+    r"\bby lot\b": "at random",
+    r"\bfor ever\b": "forever",
+    r"\bwhat is beyond\b": "the rest; more than the limit",
+    r"\b(?:is|are|was|were|be|been) told\b": "the verb: gets, learns, is configured, is reported",
+    r"\bunless told otherwise\b": "by default",
+    r"\bone more word\b": "expected a noun",
+    r"\bthinks out\b": "draws, computes",
+    r"\bis no (?:arn|bool|branch|client|command|commit|digest|duration|file|folder|glob|id|image|job|link|list"
+    r"|machine|mapping|message|name|number|object|option|path|pipeline|pod|quantity|regular|repo|size|spec|state"
+    r"|text|time|url|value|worker)\b": "is not a valid …",
+    r"\bthe way through\b": "how to",
+    r"\bwho wants\b": "to …, do …",
+    r"\bdoors?\b": "interface",
+    r"\bhands? in\b|\bhanded in\b|\bhanding in\b|\bhand-ins?\b": "report, record, complete; completion",
+}
+PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instead in INSTEAD.items()}
+
+#: Parts of the tree that still have to be rewritten. Entries are only removed.
+NOT_YET = (
+    "src/trunkline/app/",
+    "src/trunkline/aws/",
+    "src/trunkline/cli/",
+    "src/trunkline/client/",
+    "src/trunkline/drivers/",
+    "src/trunkline/linux/",
+    "src/trunkline/meta/",
+    "src/trunkline/model/",
+    "src/trunkline/pfs/",
+    "src/trunkline/pps/",
+    "src/trunkline/rpc/",
+    "src/trunkline/scaling/",
+    "src/trunkline/storage/",
+    "src/trunkline/telemetry/",
+    "src/trunkline/worker/",
+    "tests/",
+    "charts/",
+    "docs/benchmarks.md",
+    "docs/design/",
+    "docs/eks.md",
+    "docs/kubernetes.md",
+    "docs/way-of-a-datum.md",
+    "docs/workers.md",
+    "examples/",
+    "launcher/",
+    "protos/trunkline/",
+)
+
+#: Files that are not ours, or that have to name the phrases.
+EXEMPT = (
+    "protos/pachyderm/",  # the API of Pachyderm, word by word
+    "src/trunkline/rpc/gen/",  # generated
+    "tests/golden/",  # frozen
+    "tests/house/test_language.py",
+    "docs/plots/chain.svg",  # drawn
+)
+
+#: Phrases that are right where they stand, with the reason.
+ALLOWED: dict[tuple[str, str], str] = {}
+
+
+def files() -> list[str]:
+    """Return our text files, as paths below the repository."""
+    folders = [ROOT / place for place in PLACES]
+    paths = [path for folder in folders for path in (folder.rglob("*") if folder.is_dir() else [folder])]
+    names = sorted(
+        str(path.relative_to(ROOT)) for path in paths if path.is_file() and path.suffix not in BINARY
+    )
+    return [name for name in names if "__pycache__" not in name and not name.startswith((*NOT_YET, *EXEMPT))]
+
+
+FILES = files()
+
+
+def test_most_of_the_tree_is_looked_at() -> None:
+    assert len(FILES) > 50
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_use_plain_words(name: str) -> None:
+    text = (ROOT / name).read_text()
+
+    phrases = [
+        f'{name}:{text.count(chr(10), 0, match.start()) + 1}: "{match.group()}"; write: {instead}'
+        for phrase, instead in PHRASES.items()
+        for match in phrase.finditer(text)
+        if (name, match.group()) not in ALLOWED
+    ]
+
+    assert phrases == []
+
+
+def test_parts_that_are_not_done_exist() -> None:
+    assert [name for name in NOT_YET if not (ROOT / name).exists()] == []
