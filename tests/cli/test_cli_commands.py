@@ -247,6 +247,57 @@ def test_an_update_says_that_old_output_stays(run, server, tmp_path):
     assert "--reprocess runs them again" in outcome.err
 
 
+def test_an_input_branch_that_does_not_exist_is_named_on_creation(run, server, tmp_path):
+    path = tmp_path / "total.json"
+    inputs = [{"pfs": {"repo": "raw", "branch": branch, "glob": "/"}} for branch in ("nope", "master")]
+    path.write_text(json.dumps({"pipeline": {"name": "total"}, "input": {"cross": inputs}}))
+    server.answers["InspectBranch"] = Refusal(grpc.StatusCode.NOT_FOUND, "no such branch")
+
+    outcome = run("create", "pipeline", "-f", str(path))
+
+    assert outcome.code == 0
+    assert "raw@nope" in outcome.err
+    assert server.only("InspectBranch").branch.name == "nope"
+
+
+def test_warnings_of_the_server_about_a_spec_go_to_standard_error(run, server, tmp_path):
+    path = tmp_path / "edges.json"
+    path.write_text('{"pipeline": {"name": "edges"}}')
+    details = pps_pb2.PipelineInfo.Details(reason="resource_limits.gpu has no effect on this fleet")
+    server.answers["InspectPipeline"] = pps_pb2.PipelineInfo(details=details)
+
+    outcome = run("create", "pipeline", "-f", str(path))
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "resource_limits.gpu has no effect on this fleet" in outcome.err
+
+
+def test_a_jsonnet_template_is_refused_as_one(run, server):
+    outcome = run("create", "pipeline", "-f", "edges.jsonnet")
+
+    assert outcome.code == 2
+    assert "template" in outcome.err
+    assert not server.asked
+
+
+def test_a_branch_that_is_none_is_refused_as_a_branch(run, server):
+    outcome = run("create", "branch", "raw")
+
+    assert outcome.code == 2
+    assert '"raw" is not a branch' in outcome.err
+    assert not server.asked
+
+
+def test_storage_that_is_larger_than_what_was_written_saves_nothing(run, server):
+    server.answers["InspectStorage"] = control_pb2.StorageInfo(
+        written_bytes=1000, chunk_bytes=2000, stored_bytes=3000
+    )
+
+    lines = run("inspect", "storage").out.splitlines()
+
+    assert lines[-1].split() == ["Saved:", "0", "B"]
+
+
 def test_the_repos_of_a_spec_are_those_of_its_project(run, server, tmp_path):
     path = tmp_path / "total.json"
     path.write_text(

@@ -235,6 +235,17 @@ def test_a_folder_comes_as_files_below_the_one_named(run, server, tmp_path):
     assert found == {"a": b"A" * 3000, "deep/er/b": b"", "c": b"C"}
 
 
+def test_a_pattern_is_got_with_the_paths_of_its_matches(run, server, tmp_path):
+    server.answers["GetFileTAR"] = content(archive(("/in/a.csv", b"A"), ("/in/b.csv", b"B")))
+    target = tmp_path / "out"
+
+    outcome = run("get", "file", "images@master:/in/*.csv", "-r", "-o", str(target))
+
+    assert outcome.code == 0
+    assert {path.relative_to(target).as_posix() for path in target.rglob("*.csv")} == {"in/a.csv", "in/b.csv"}
+    assert "InspectFile" not in server.asked
+
+
 def test_an_archive_cannot_write_outside_of_the_folder(run, server, tmp_path):
     server.answers["GetFileTAR"] = content(archive(("/in/../../evil", b"x")))
 

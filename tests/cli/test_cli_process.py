@@ -124,6 +124,11 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
             ["create", "zebra"],
             'unknown resource "zebra" for "create"; expected one of: branch, image, pipeline, project, repo',
         ),
+        (["repo", "list"], 'did you mean "trunkline list repo"?'),
+        (["edit", "pipeline", "p"], 'unknown command "trunkline edit"; see'),
+        (["validate", "pipeline", "-f", "x"], 'unknown command "trunkline validate"; see'),
+        (["find", "commit"], 'unknown command "trunkline find"; see'),
+        (["idp", "delete-client"], 'unknown command "trunkline idp"; see'),
         (["xyzzy"], 'unknown command "trunkline xyzzy"; see "trunkline --help"'),
         (
             ["create"],
@@ -131,8 +136,10 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
         ),
         (
             ["list", "repo", "--projekt", "x"],
-            'unrecognized arguments: --projekt x; see "trunkline list repo --help"',
+            'unrecognized arguments: --projekt x; did you mean "--project"?; see "trunkline list repo --help"',
         ),
+        (["put", "file", "a@b", "-f", "x", "y"], "repeat -f before each value"),
+        (["get", "file", "a@b:/c", "--offset", "-1"], '"-1" is not a number of 0 or more'),
         (["--bogus", "list", "repo"], 'unknown option "--bogus" before the command'),
         (["put", "file", "images@master"], "put file needs -f FILE"),
         (["list", "repo", "-o", "xml"], "invalid choice: 'xml'"),

@@ -37,4 +37,4 @@ def test_machines_and_jobs_fit_80_columns_and_can_be_told_apart():
         "fargate-ip-10-0-0-100",
         "fargate-ip-10-0-0-101",
     ]
-    assert lines[-1] == "2 machines (1 ready), 0.1254 USD per hour, pretended"
+    assert lines[-1] == "2 machines (1 ready), 0.125 USD per hour, pretended"

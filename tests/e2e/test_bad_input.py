@@ -129,7 +129,10 @@ def test_a_pipeline_that_exists_is_not_made_again(client: Client) -> None:
     error = refusal(lambda: make_pipeline(client, "edges", "true", "images"))
 
     assert error.code() is grpc.StatusCode.ALREADY_EXISTS
-    assert error.details() == 'pipeline "edges" already exists; use update to change it'
+    assert (
+        error.details()
+        == 'pipeline "edges" already exists; change it with update pipeline (the field update)'
+    )
 
 
 def test_a_pipeline_that_would_feed_itself_is_refused(client: Client) -> None:

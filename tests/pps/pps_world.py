@@ -23,7 +23,7 @@ from trunkline.meta import install, jobs, pipelines, workers
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model import names
-from trunkline.model.states import DatumState, JobState
+from trunkline.model.states import TERMINAL_JOB_STATES, DatumState, JobState
 from trunkline.model.workers import WorkerPhase, WorkerSighting
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files, resolve, write_streams
@@ -320,7 +320,7 @@ class PpsWorld:
         return self.until(look, f"the newest job of {name} to be {' or '.join(states)}")
 
     def until_ended(self, name: str) -> JobRow:
-        return self.until_state(name, *jobs.TERMINAL)
+        return self.until_state(name, *TERMINAL_JOB_STATES)
 
     def until_workers(self, name: str, number: int) -> list[str]:
         """Wait until the fleet has exactly this many workers of a pipeline; return their ids."""
@@ -451,7 +451,7 @@ class Hand:
         def look() -> JobRow | None:
             self.work()
             newest = self.world.jobs(name)[0]
-            return newest if newest.state in jobs.TERMINAL else None
+            return newest if newest.state in TERMINAL_JOB_STATES else None
 
         return self.world.until(look, f"the newest job of {name} to end")
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from pps_world import Failed, Hand, PpsWorld, Recovered, Seen, pfs
 
-from trunkline.errors import Cancelled
+from trunkline.errors import Cancelled, FailedPrecondition
 from trunkline.model import limits
+from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import DatumState
-from trunkline.pps import datums, pipelines, plan, sorted_rows
+from trunkline.pps import datum_queries, datums, pipelines, plan, sorted_rows
 from trunkline.pps.jobs import remove_jobs
 
 if TYPE_CHECKING:
@@ -47,6 +48,15 @@ def test_the_first_job_runs_every_datum(world: PpsWorld) -> None:
 
     assert (job.state, counters(job)) == ("SUCCESS", (2, 2, 0, 0, 0))
     assert world.files("edges") == {"/a": b"ONE", "/b": b"TWO"}
+
+
+def test_a_datum_of_a_job_that_has_ended_cannot_be_restarted(world: PpsWorld) -> None:
+    hand = start(world, a=b"one")
+    job = hand.work_until_ended("edges")
+    name = JobName(PipelineName("default", "edges"), job.set_id)
+
+    with pytest.raises(FailedPrecondition):
+        datum_queries.restart(world.versions, name, ["/a"])
 
 
 def test_an_unchanged_datum_is_not_run_again(world: PpsWorld) -> None:

@@ -74,8 +74,8 @@ class Account:
             import botocore.exceptions
         except ImportError as error:
             raise FailedPrecondition(
-                "talking to AWS needs boto3, which is not installed; install trunkline[aws], or use "
-                '"trunkline fargate render" and apply the file by other means'
+                'talking to AWS needs boto3, which is not installed; install Trunkline with its extra "aws", in a'
+                " clone: pip install '.[aws]', or use \"trunkline fargate render\" and apply the file by other means"
             ) from error
         self._exceptions = botocore.exceptions
         self.region = region

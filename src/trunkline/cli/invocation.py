@@ -146,8 +146,8 @@ class Invocation:
         from trunkline.model.names import parse_commit
         from trunkline.rpc.gen import pfs_pb2
 
-        ref = parse_commit(text, self.project)
-        if ref.id or ref.ancestry:
+        ref = parse_commit(text, self.project) if "@" in text else None
+        if ref is None or ref.id or ref.ancestry:
             raise InvalidArgument(f'"{text}" is not a branch; write repo@branch')
         return pfs_pb2.Branch(repo=self.repo_message(ref.repo), name=ref.branch)
 
@@ -203,7 +203,7 @@ class Invocation:
         pipeline, at, id = text.partition("@")
         if not at or not is_id(id):
             raise InvalidArgument(
-                f'"{text}" is not a job; write pipeline@id, as "trunkline list job" shows it'
+                f'"{text}" is not a job; write pipeline@id with all 32 digits, as "trunkline list job" shows it'
             )
         return pps_pb2.Job(pipeline=self.pipeline(pipeline), id=id)
 

@@ -43,7 +43,7 @@ def _run(words: Sequence[str]) -> int:
         return _help(name, wanted=not words or "--help" in rest)
     command = parsing.load(name)
     try:
-        options = parsing.parser(name, command).parse_args(rest)
+        options = parsing.parser(name, command).parse(rest)
     except SystemExit as done:  # argparse has shown the help
         return int(done.code or 0)
 

@@ -160,18 +160,35 @@ def size(count: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a length of time for people: ``0.25s``, ``12s``, ``3m05s``, ``2h01m``."""
+    """Return a length of time for people.
+
+    >>> span(0.0421), span(0.25), span(12.3), span(250), span(7500), span(270_000)
+    ('42 ms', '0.25 s', '12.3 s', '4 min 10 s', '2 h 5 min', '3 d 3 h')
+    """
     if seconds < 0.0995:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 9.995:
-        return f"{seconds:.2f}s"
-    if seconds < 59.5:
-        return f"{seconds:.0f}s"
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes}m{rest:02}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours < 48 else f"{hours // 24}d{hours % 24:02}h"
+        return f"{minutes} min" + (f" {rest} s" if rest else "")
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours} h" + (f" {minutes} min" if minutes else "")
+    return f"{hours // 24} d" + (f" {hours % 24} h" if hours % 24 else "")
+
+
+def money(dollars: float) -> str:
+    """Return US dollars: three significant digits, from one dollar on cents; ``-`` when no price is known.
+
+    >>> money(0.23304), money(12.5), money(0.00012), money(0.0)
+    ('0.233', '12.50', '0.00012', '-')
+    """
+    if not dollars:
+        return "-"
+    if dollars >= 1:
+        return f"{dollars:,.2f}"
+    return f"{float(f'{dollars:.3g}'):.10f}".rstrip("0").rstrip(".") or "0"
 
 
 def duration(value: Duration) -> str:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Options every command takes that have a value; they may also stand before the command's words.
 _WITH_VALUE = ("--address", "--context", "--project")
 _FLAGS = ("-q", "--quiet")
+#: Least similarity (0 to 1, as difflib counts it) of a word that is suggested: "lst" and "list" have 0.86,
+#: "find" and "finish", which do different things, 0.6.
+SIMILAR = 0.65
 
 
 class Argument(NamedTuple):
@@ -59,10 +62,11 @@ SHOWING = (
 
 def limit_option(what: str) -> Argument:
     """Return the ``-n`` option of a list; ``what`` ends its help."""
-    return argument("-n", "--number", type=_natural, default=0, help=f"at most that many {what}")
+    return argument("-n", "--number", type=natural, default=0, help=f"at most that many {what}")
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """Read a whole number of 0 or more, as argparse's ``type``."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f'"{text}" is not a number of 0 or more')
     return int(text)
@@ -77,6 +81,30 @@ TIMEOUT = argument(
 
 class Parser(argparse.ArgumentParser):
     """An argparse parser that raises instead of exiting."""
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the options that ``words`` give.
+
+        Raises:
+            UsageError: the command does not take one of them.
+        """
+        options, extra = self.parse_known_args(words)
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(extra)}{self._hint(extra)}")
+        return options
+
+    def _hint(self, extra: Sequence[str]) -> str:
+        """Say what was probably meant by arguments that the command does not take."""
+        import difflib
+
+        options = [name for action in self._actions for name in action.option_strings if name[1] == "-"]
+        if extra[0].startswith("--"):
+            near = difflib.get_close_matches(extra[0].partition("=")[0], options, 1)
+            return f'; did you mean "{near[0]}"?' if near else ""
+        repeated = [action.option_strings[0] for action in self._actions if action.default == []]
+        if repeated and not extra[0].startswith("-"):
+            return f"; repeat {repeated[0]} before each value, as in {repeated[0]} A {repeated[0]} B"
+        return ""
 
     def error(self, message: str) -> NoReturn:
         """Raise ``UsageError``."""
@@ -144,13 +172,18 @@ def _unknown(name: str, word: str, whole: str) -> UsageError:
     """``name`` is what was understood, ``word`` what was not, ``whole`` as much as may be meant."""
     import difflib  # 5 ms that only a mistake costs
 
-    known = [command for command in TABLE if command.startswith(f"{name} ")] if name else list(TABLE)
-    nexts = sorted({command[len(name) :].split()[0] for command in known})
-    # After an understood word the rest of the whole is common to all and would make everything look near.
-    near = [] if name else difflib.get_close_matches(whole, known, 1)
-    near = near or difflib.get_close_matches(word, nexts, 1)
+    commands = [command for command in TABLE if command.startswith(f"{name} ")] if name else list(TABLE)
+    nexts = sorted({command[len(name) :].split()[0] for command in commands})
+    # Word by word: in "edit pipeline" the common "pipeline" would make every "… pipeline" look similar.
+    near = difflib.get_close_matches(word, nexts, 1, SIMILAR)
+    meant = ""
     if near:
-        meant = near[0] if near[0] in known else f"{name} {near[0]}".strip()
+        rest = whole.removeprefix(name).split()[1:]
+        meant = " ".join([*name.split(), near[0], *(ALIASES.get(noun, noun) for noun in rest)])
+        meant = meant if meant in TABLE else f"{name} {near[0]}".strip()
+    elif " ".join(reversed(whole.split())) in TABLE:
+        meant = " ".join(reversed(whole.split()))
+    if meant:
         return UsageError(f'unknown command "trunkline {whole}"; did you mean "trunkline {meant}"?')
     if name:
         return UsageError(f'unknown resource "{word}" for "{name}"; expected one of: {", ".join(nexts)}')

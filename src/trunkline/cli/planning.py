@@ -174,28 +174,6 @@ def _columns() -> int | None:
     return max(40, os.get_terminal_size(sys.stdout.fileno()).columns or 80)
 
 
-def money(dollars: float) -> str:
-    """Return US dollars with three digits that matter, and never fewer than cents.
-
-    >>> money(0.23304), money(12.5), money(0.00012)
-    ('0.233', '12.50', '0.00012')
-    """
-    if dollars >= 1:
-        return f"{dollars:,.2f}"
-    return f"{float(f'{dollars:.3g}'):.10f}".rstrip("0").rstrip(".") or "0"
-
-
-def span(seconds: float) -> str:
-    """Return seconds for people: ``50 s``, ``4 min 10 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.3g} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    minutes = round(whole / 60)
-    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
-
-
 def amounts(cpu_millis: int, memory: int) -> str:
     """Return processors and memory for people: ``1.05 CPU, 4.125 GiB``."""
     from trunkline.scaling.fargate_rules import gib

@@ -69,7 +69,8 @@ def checked_url(given: str) -> str:
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         if importlib.util.find_spec("psycopg") is None:
             raise errors.FailedPrecondition(
-                "PostgreSQL needs a driver that is not installed; pip install 'trunkline[postgres]'"
+                'PostgreSQL needs a driver that is not installed; install Trunkline with its extra "postgres", in a'
+                " clone: pip install '.[postgres]'"
             )
         url = url.set(drivername="postgresql+psycopg")
     elif url.drivername != "sqlite":

@@ -16,9 +16,6 @@ from trunkline.model.states import TERMINAL_JOB_STATES, ClaimState, JobState, ch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: States that a job does not leave.
-TERMINAL = TERMINAL_JOB_STATES
-
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
@@ -391,7 +388,7 @@ def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: flo
         False when it was deleted or is in a terminal state already.
     """
     row = by_id(conn, job_id)
-    if row is None or row.state in TERMINAL:
+    if row is None or row.state in TERMINAL_JOB_STATES:
         return False
     move(conn, row, state, reason=reason, finished=now)
     conn.execute(claim.delete().where(claim.c.job_id == job_id))

@@ -74,7 +74,7 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (transform and transform.datum_batching, "transform.datum_batching"),
     ]
     for where, node in _inputs(spec):
-        wishes += [(node.join, f"{where}.join"), (node.group, f"{where}.group"), (node.cron, f"{where}.cron")]
+        wishes += [(getattr(node, kind), f"{where}.{kind}") for kind in _INSTEAD]
         if node.pfs is not None:
             pfs = f"{where}.pfs"
             wishes += [
@@ -83,7 +83,19 @@ def unsupported(spec: PipelineSpec) -> list[str]:
                 (node.pfs.trigger, f"{pfs}.trigger"),
                 (node.pfs.commit, f"{pfs}.commit"),
             ]
-    return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
+    return [f"{field} is not built yet; {_instead(field)}" for wish, field in wishes if wish]
+
+
+#: What to do instead of an input that is not built yet: without it nothing would be left of the spec.
+_INSTEAD = {
+    "join": "use cross, and let the command skip the pairs that do not match",
+    "group": 'use a pfs input with the glob "/", and let the command group the files',
+    "cron": 'use a pfs input, and call "trunkline rerun pipeline" from a cron job of the system',
+}
+
+
+def _instead(field: str) -> str:
+    return _INSTEAD.get(field.rpartition(".")[2], "leave it out")
 
 
 # --- rules ---------------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> 
         )
         raise errors.FailedPrecondition(
             f'branch "{name}" cannot be deleted because it\'s in the direct provenance of [{shown}];'
-            " delete those first, or use force"
+            " delete those first, or use force (--force)"
         )
     rows.remove(write.conn, row.id)
     write.tx.wake(f"repo:{row.repo_id}")

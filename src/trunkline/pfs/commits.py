@@ -322,7 +322,7 @@ def remove_one(
             if not recursive:
                 raise errors.FailedPrecondition(
                     f"cannot remove commit {resolve.text(write.conn, row)}: {resolve.text(write.conn, down)}"
-                    " comes from it; use recursive to remove both"
+                    " comes from it; use recursive (--recursive) to remove both"
                 )
             if down.id not in gone:
                 gone[down.id] = down

@@ -45,7 +45,7 @@ def one_file(snapshot: Snapshot, path: str) -> FileEntry:
     if len(entries) > 1 or entries[0].is_dir:
         what = "matches more than one file" if len(entries) > 1 else "is a directory"
         raise errors.InvalidArgument(
-            f'"{path}" {what} in {snapshot.name}; read it as an archive with GetFileTAR (pachctl get file -r)'
+            f'"{path}" {what} in {snapshot.name}; get it as an archive (get file -r, GetFileTAR)'
         )
     return entries[0]
 

@@ -254,7 +254,7 @@ def check_dependents(conn: sa.Connection, row: RepoRow, *, force: bool, doomed: 
                 raise errors.FailedPrecondition(
                     f"repo {row} cannot be deleted: branch {other.name!r} of repo"
                     f" {rows.repo_by_id(conn, other.repo_id)} depends on its branch {branch.name!r};"
-                    " delete that first, or use force"
+                    " delete that first, or use force (--force)"
                 )
 
 

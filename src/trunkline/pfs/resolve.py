@@ -7,6 +7,7 @@ means the repo's commit in the set's provenance, so ``repo@<job id>`` always wor
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import ProjectRow, RepoRow
+
+#: What looks like the beginning of an id, as tables show it.
+_SHORT_ID = re.compile(r"[0-9a-f]{7,31}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,13 @@ def branch(conn: sa.Connection, repo_name: names.RepoName, name: str) -> BranchR
     owner = repo(conn, repo_name)
     found = branches.find(conn, owner.id, name)
     if found is None:
-        raise errors.NotFound(f'branch "{name}" not found in repo {repo_name}')
+        raise _no_branch(name, repo_name)
     return found
+
+
+def _no_branch(name: str, repo_name: names.RepoName) -> errors.NotFound:
+    hint = "; ids have 32 hexadecimal digits and cannot be shortened" if _SHORT_ID.fullmatch(name) else ""
+    return errors.NotFound(f'branch "{name}" not found in repo {repo_name}{hint}')
 
 
 def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
@@ -94,7 +103,7 @@ def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
     else:
         head_of = branches.find(conn, owner.id, base)
         if head_of is None:
-            raise errors.NotFound(f'branch "{base}" not found in repo {name.repo}')
+            raise _no_branch(base, name.repo)
         if head_of.head_id is None:
             raise errors.NotFound(f'branch "{base}" of repo {name.repo} has no commits yet')
         found = commits.by_id(conn, head_of.head_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import jobs, pipelines, repos
 from trunkline.model import names
-from trunkline.model.states import DatumState
+from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
 from trunkline.pfs.resolve import CommitName
 from trunkline.pps import datum_rows, datums, listing, plan
 from trunkline.pps import jobs as job_ops
@@ -162,8 +162,14 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
 
     Raises:
         NotFound: there is no such job, or no such datum runs.
+        FailedPrecondition: the job has ended.
     """
     job = versions.read(job_ops.find, name)
+    if job.state in TERMINAL_JOB_STATES:
+        raise errors.FailedPrecondition(
+            f"job {name} has ended ({job.state.lower()}), and only running datums can be restarted; run the pipeline"
+            " again with rerun pipeline"
+        )
     for claim in versions.read(jobs.owned_claims, job.id):
         if claim.datum_position is None or job.todo is None:
             continue

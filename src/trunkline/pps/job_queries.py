@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import commits, jobs, pipelines, repos
 from trunkline.meta.jobs import ClaimRow, JobRow
-from trunkline.model.states import JobState
+from trunkline.model.states import TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import resolve
 from trunkline.pps.jobs import find
 from trunkline.pps.pipelines import find as find_pipeline
@@ -46,7 +46,7 @@ class JobInfo:
     @property
     def ended(self) -> bool:
         """Whether the job is in a terminal state."""
-        return self.row.state in jobs.TERMINAL
+        return self.row.state in TERMINAL_JOB_STATES
 
     @property
     def reason(self) -> str:
@@ -133,8 +133,8 @@ def _ended_jobs(
     rows = jobs.of_set(read.conn, set_id)
     if not rows:
         raise errors.NotFound(f"no jobs found for jobset {set_id}")
-    ended = [row for row in rows if row.state in jobs.TERMINAL and row.id not in yielded]
-    waiting = [row.id for row in rows if row.state not in jobs.TERMINAL]
+    ended = [row for row in rows if row.state in TERMINAL_JOB_STATES and row.id not in yielded]
+    waiting = [row.id for row in rows if row.state not in TERMINAL_JOB_STATES]
     return _describe(read.conn, ended[:PAGE], details=details), waiting
 
 
@@ -198,7 +198,7 @@ async def subscribe(
         for info in await versions.query_soon(_changed_jobs, name, seen, details=details):
             seen[info.row.id] = info.row.state
             yield info
-        seen = {number: state for number, state in seen.items() if state not in jobs.TERMINAL}
+        seen = {number: state for number, state in seen.items() if state not in TERMINAL_JOB_STATES}
         await versions.wakeups.changed(stamp, topic)
 
 
@@ -213,7 +213,7 @@ def _changed_jobs(
     conn = read.conn
     rows = {row.id: row for row in jobs.live(conn, find_pipeline(conn, name.project, name.name).id)}
     for number, state in seen.items():
-        if number not in rows and state not in jobs.TERMINAL:
+        if number not in rows and state not in TERMINAL_JOB_STATES:
             ended = jobs.by_id(conn, number)
             if ended is not None:
                 rows[number] = ended

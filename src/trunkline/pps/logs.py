@@ -15,6 +15,7 @@ import zstandard
 
 from trunkline.meta import jobs, pipelines
 from trunkline.meta import logs as batches
+from trunkline.model.states import TERMINAL_JOB_STATES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -179,6 +180,6 @@ def _page(conn: sa.Connection, query: Query, seen: int) -> tuple[bool, list[batc
     over = pipelines.by_id(conn, query.pipeline_id) is None
     if query.job_id is not None:
         job = jobs.by_id(conn, query.job_id)
-        over = job is None or job.state in jobs.TERMINAL
+        over = job is None or job.state in TERMINAL_JOB_STATES
     page = batches.page(conn, pipeline_id=query.pipeline_id, job_id=query.job_id, beyond=seen, number=PAGE)
     return over, page

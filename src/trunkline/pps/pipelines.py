@@ -76,7 +76,9 @@ def create(write: WriteTransaction, request: Request, *, update: bool, reprocess
     if found is None:
         return _create_new(write, request)
     if not update:
-        raise errors.AlreadyExists(f'pipeline "{request.name}" already exists; use update to change it')
+        raise errors.AlreadyExists(
+            f'pipeline "{request.name}" already exists; change it with update pipeline (the field update)'
+        )
     _update(write, found, request, reprocess=reprocess)
     return found.id
 

@@ -15,7 +15,7 @@ from trunkline.errors import Cancelled
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
 from trunkline.model.names import META
-from trunkline.model.states import DatumState, JobState
+from trunkline.model.states import TERMINAL_JOB_STATES, DatumState, JobState
 from trunkline.pfs import files
 from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
@@ -254,7 +254,7 @@ class _Draft:
 
 def _check_live(conn: sa.Connection, job_id: int) -> None:
     job = jobs.by_id(conn, job_id)
-    if job is None or job.state in jobs.TERMINAL:
+    if job is None or job.state in TERMINAL_JOB_STATES:
         raise Cancelled("the job ended while it was planned")
 
 

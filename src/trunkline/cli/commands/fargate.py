@@ -17,14 +17,12 @@ from trunkline.cli.planning import (
     amounts,
     both_or_none,
     count,
-    money,
     natural,
     planned,
     positive,
     prices_of,
     read_json_or_yaml,
     say,
-    span,
 )
 
 if TYPE_CHECKING:
@@ -176,7 +174,7 @@ class _View:
         hour = self.hour or 0.0
         unused = f"{fit.unused_cpu_millis / 1000:g} vCPU and {gib(fit.unused_memory)} GB"
         price = (
-            f"{money(hour)} USD per hour and worker, {money(hour * workers)} with all {workers} "
+            f"{output.money(hour)} USD per hour and worker, {output.money(hour * workers)} with all {workers} "
             f"({prices.region}, list prices of {prices.as_of})"
         )
         if not prices.storage_is_priced(fit.storage):
@@ -188,17 +186,19 @@ class _View:
 
     def _start_up(self) -> str:
         measured = "as given" if self.options.startup is not None else "expected, not measured"
-        text = f"{span(self.start_up.seconds)} ({measured})"
+        text = f"{output.span(self.start_up.seconds)} ({measured})"
         if self.ramp:
             workers = self.planned.spec.parallelism
-            text += f"; the last of {workers} is launched {span(self.ramp)} later, at 20 at once and then 20 per second"
+            later = output.span(self.ramp)
+            text += f"; the last of {workers} is launched {later} later, at 20 at once and then 20 per second"
         return text
 
     def _job(self, forecast: Forecast) -> str:
         options = self.options
-        dollars = "" if forecast.dollars is None else f" and {money(forecast.dollars)} USD"
+        dollars = "" if forecast.dollars is None else f" and {output.money(forecast.dollars)} USD"
         return (
-            f"{options.datums:,} datums of {span(options.seconds_per_datum)}: {span(forecast.seconds)}{dollars} with "
+            f"{options.datums:,} datums of {output.span(options.seconds_per_datum)}: "
+            f"{output.span(forecast.seconds)}{dollars} with "
             f"{forecast.workers} worker{'s' * (forecast.workers != 1)}"
         )
 

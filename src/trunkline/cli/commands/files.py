@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import SHOWING, Command, argument, natural
 from trunkline.cli.progress import Progress
 from trunkline.rpc.gen import pfs_pb2
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FILE = argument("file", metavar="REPO@BRANCH-OR-ID:/PATH")
 FOLDER = argument("file", metavar="REPO@BRANCH-OR-ID[:/PATH]")
 COLUMNS = ("NAME", "TYPE", ">SIZE", "COMMITTED")
+GLOB_CHARACTERS = "*?[{"  # a path with one of them names no single file or folder
 
 
 def put(invocation: Invocation) -> None:
@@ -52,14 +53,18 @@ def get(invocation: Invocation) -> None:
     if options.recursive and to_stdout:
         raise UsageError("get file -r needs -o FOLDER to write to")
     quiet = invocation.quiet or to_stdout
-    total = None if quiet else invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file)).size_bytes
+    is_glob = any(character in ref.path for character in GLOB_CHARACTERS)
+    total = None
+    if not quiet and not is_glob:
+        total = invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file)).size_bytes
     call = "GetFileTAR" if options.recursive else "GetFile"
     with (
         Progress(total, quiet=quiet) as progress,
         invocation.channel.server_stream(f"/pfs_v2.API/{call}", request) as frames,
     ):
         if options.recursive:
-            number = downloads.to_folder(frames, ref.path, options.output, progress.add)
+            root = "/" if is_glob else ref.path
+            number = downloads.to_folder(frames, root, options.output, progress.add)
             invocation.note(f"got {number:,} files, {output.size(progress.done)}")
         elif to_stdout:
             downloads.to_stdout(frames, progress.add)
@@ -228,7 +233,7 @@ COMMANDS = {
                 "-o", "--output", metavar="PATH", help="where to write; - or nothing is standard output"
             ),
             argument("-r", "--recursive", action="store_true", help="a folder with everything below"),
-            argument("--offset", type=int, default=0, metavar="BYTES", help="begin there"),
+            argument("--offset", type=natural, default=0, metavar="BYTES", help="skip this many bytes"),
         ),
     ),
     "list file": Command(list_, (FOLDER, *SHOWING)),

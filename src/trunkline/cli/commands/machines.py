@@ -31,7 +31,7 @@ def list_machines(invocation: Invocation) -> None:
             output.when(info.created, whole=whole),
             "ready" if info.ready else "starting",
             runs(info),
-            money(info.dollars_per_hour),
+            output.money(info.dollars_per_hour),
         )
 
     found = invocation.control.ListMachine(control_pb2.ListMachineRequest())
@@ -55,7 +55,7 @@ def list_costs(invocation: Invocation) -> None:
             info.job_id,
             output.span(info.worker_seconds),
             output.span(info.work_seconds),
-            money(info.dollars),
+            output.money(info.dollars),
             ", ".join(notes),
         )
 
@@ -87,22 +87,15 @@ def bill(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> list[tuple[str, 
     lines = []
     if mine:
         kinds = ", ".join(sorted({machine.kind for machine in mine}))
-        lines.append(("Machines", f"{len(mine)} ({kinds}), {money(hour)} USD per hour"))
+        lines.append(("Machines", f"{len(mine)} ({kinds}), {output.money(hour)} USD per hour"))
     if costs and costs[0].dollars:
         lines.append(
             (
                 "Last job",
-                f"{money(costs[0].dollars)} USD for {output.span(costs[0].worker_seconds)} of workers",
+                f"{output.money(costs[0].dollars)} USD for {output.span(costs[0].worker_seconds)} of workers",
             )
         )
     return lines
-
-
-def money(dollars: float) -> str:
-    """Return US dollars for people: ``-`` for nothing known, four digits for small change."""
-    if not dollars:
-        return "-"
-    return f"{dollars:,.2f}" if dollars >= 100 else f"{dollars:.4f}"
 
 
 COMMANDS = {

@@ -17,12 +17,10 @@ from trunkline.cli.planning import (
     amounts,
     both_or_none,
     count,
-    money,
     natural,
     planned,
     prices_of,
     say,
-    span,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +118,7 @@ def _show(
                 f"{tiling.unused_cpu_millis / 1000:g}",
                 gib(tiling.unused_memory),
                 str(tiling.machines(workers)),
-                money(tiling.hour_of(workers) or 0.0),
+                output.money(tiling.hour_of(workers) or 0.0),
             )
             for tiling in machines[:SHOWN]
         ),
@@ -136,9 +134,9 @@ def _show(
                 name,
                 f"{forecast.machines} x {forecast.machine}",
                 str(forecast.workers),
-                span(forecast.seconds),
-                span(forecast.tail_seconds / forecast.machines),
-                "-" if forecast.dollars is None else money(forecast.dollars),
+                output.span(forecast.seconds),
+                output.span(forecast.tail_seconds / forecast.machines),
+                "-" if forecast.dollars is None else output.money(forecast.dollars),
             )
             for name, forecast in forecasts
         ),
@@ -164,8 +162,8 @@ def _advice(machines: Sequence[Tiling], workers: int) -> list[tuple[str, str]]:
             hour = fewer * (tiling.hour or 0.0)
             sentence = (
                 f"with {' and '.join(asks)} for all containers of a worker, {tiling.type.name} holds "
-                f"{tiling.workers + 1} instead of {tiling.workers}: {fewer} of them cost {money(hour)} USD per hour, "
-                f"{1 - hour / best:.0%} less"
+                f"{tiling.workers + 1} instead of {tiling.workers}: {fewer} of them cost "
+                f"{output.money(hour)} USD per hour, {1 - hour / best:.0%} less"
             )
             found.append((fewer * (tiling.hour or 0.0), sentence))
     return [("advice", sentence) for _, sentence in sorted(found)[:1]]
@@ -181,7 +179,8 @@ def _break_evens(forecasts: list[tuple[str, Forecast]]) -> list[tuple[str, str]]
         elif not forecast.break_even:
             sentence = f"{name} is cheaper than Fargate from the start"
         else:
-            sentence = f"{name} is cheaper than Fargate when each worker has over {span(forecast.break_even)} of work"
+            work = output.span(forecast.break_even)
+            sentence = f"{name} is cheaper than Fargate when each worker has over {work} of work"
         lines.append(("break-even", sentence))
     return lines
 

@@ -12,7 +12,7 @@ from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trunkline.cli.invocation import Invocation
 
@@ -53,6 +53,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
             update=update,
             reprocess=reprocess,
         )
+        absent = [] if options.dry_run else _absent_branches(invocation, spec)
         try:
             effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
         except TrunklineError as error:
@@ -66,6 +67,10 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
         if options.dry_run:
             print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
             continue
+        for branch in absent:
+            invocation.note(
+                f"pipeline {_name(spec)}: input branch {branch} did not exist and was created empty"
+            )
         after = _inspect(invocation, spec)
         if after.details.reason:
             invocation.note(f"pipeline {_name(spec)}: {after.details.reason}")
@@ -74,6 +79,43 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
                 f"updated pipeline {_name(spec)}; datums that earlier versions processed keep their output,"
                 " --reprocess runs them again"
             )
+
+
+def _absent_branches(invocation: Invocation, spec: dict[str, Any]) -> list[str]:
+    """Return the input branches that a spec names and that do not exist: the server creates them, empty.
+
+    ``master`` is not looked up: pipelines are often created before the first commit.
+    """
+    from trunkline.errors import NotFound
+    from trunkline.rpc.gen import pfs_pb2
+
+    absent = []
+    for pfs in _pfs_inputs(spec.get("input")):
+        repo, branch = pfs.get("repo"), pfs.get("branch")
+        if not (isinstance(repo, str) and isinstance(branch, str)) or branch in ("", "master"):
+            continue
+        project = pfs.get("project") or _placed(spec, invocation.project)["pipeline"].get("project") or {}
+        name = project.get("name") if isinstance(project, dict) else project
+        try:
+            named = invocation.branch(f"{name or 'default'}/{repo}@{branch}")
+            invocation.pfs.InspectBranch(pfs_pb2.InspectBranchRequest(branch=named))
+        except NotFound:
+            absent.append(f"{repo}@{branch}")
+        except TrunklineError:
+            continue  # what is wrong with the name, the server says when it reads the spec
+    return absent
+
+
+def _pfs_inputs(node: object) -> Iterator[dict[str, Any]]:
+    """Yield the pfs inputs below an input of a spec that nobody has checked yet."""
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get("pfs"), dict):
+        yield node["pfs"]
+    for kind in ("cross", "union", "join", "group"):
+        children = node.get(kind)
+        for child in children if isinstance(children, list) else ():
+            yield from _pfs_inputs(child)
 
 
 def _named(spec: dict[str, Any]) -> str:

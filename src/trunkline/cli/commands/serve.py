@@ -29,6 +29,8 @@ def serve(invocation: Invocation) -> None:
         memory = parse_bytes(options.capacity_memory, "--capacity-memory")
         if not memory:
             raise InvalidArgument("--capacity-memory 0 lets no worker start; leave it out or give more")
+    # grpc logs each failure that is reported here by an error message, with its own source line.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Named here only and loaded only now: the command line is a client everywhere else.
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.cli import output
 from trunkline.cli.commands.jobs import progress
-from trunkline.cli.commands.machines import money
 from trunkline.cli.commands.pipelines import job_state, pipeline_state
 from trunkline.cli.commands.workers import SHORT_ID
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import TIMEOUT, Command, argument
 from trunkline.errors import DeadlineExceeded, Unimplemented
+from trunkline.model.states import TERMINAL_JOB_STATES
 from trunkline.rpc.gen import control_pb2, pps_pb2
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ EVERY = 0.3  # seconds between looks; a look costs the server three small querie
 JOBS = 12  # newest jobs looked at
 #: States of workers in the order in which a worker goes through them.
 WORKER_STATES = ("pending", "starting", "idle", "busy", "retiring")
-_ENDED = ("success", "failure", "killed", "unrunnable")
+#: Words for the states of jobs that have ended.
+_ENDED = frozenset(state.lower() for state in TERMINAL_JOB_STATES)
 
 
 class PipelineSight(NamedTuple):
@@ -198,7 +199,7 @@ def machines_text(sight: Sight) -> str:
         return "no machines"
     ready = sum(machine.ready for machine in sight.machines)
     hour = sum(machine.dollars_per_hour for machine in sight.machines)
-    price = f", {money(hour)} USD per hour" if hour else ""
+    price = f", {output.money(hour)} USD per hour" if hour else ""
     pretended = ", pretended" if any(machine.pretended for machine in sight.machines) else ""
     return f"{count} machine{'s' * (count != 1)} ({ready} ready){price}{pretended}"
 
@@ -332,10 +333,10 @@ def _machine_table(sight: Sight) -> RenderableType:
             machine.name.partition(".")[0],  # without the domain, which all share
             machine.kind,
             machine.type,
-            output.span(machine.age),
+            output.span(machine.age if machine.age < 60 else machine.age // 60 * 60),
             _state("running" if machine.ready else "starting"),
             str(machine.workers),
-            money(machine.dollars_per_hour),
+            output.money(machine.dollars_per_hour),
         )
     return machines
 
