@@ -10,8 +10,9 @@ import pytest
 from pps_world import Failed, PpsWorld, Seen, pfs
 
 from trunkline.meta import chunks, commits
-from trunkline.model.names import META, RepoName
+from trunkline.model.names import META, JobName, PipelineName, RepoName
 from trunkline.pfs import files, resolve
+from trunkline.pps import jobs as job_ops
 from trunkline.pps import meta_files
 from trunkline.storage.scratch_chunks import ScratchChunks
 from trunkline.storage.segments import EMPTY
@@ -162,3 +163,37 @@ def test_a_pipeline_reads_the_meta_commits_of_another(world):
     assert len(world.files("states")) == 3
     assert len(reader.ran) == 1  # meta files of datums that were skipped are the same
     assert all(json.loads(data)["job"]["id"] for data in world.files("states").values())
+
+
+def test_a_commit_whose_job_was_deleted_shows_the_files_of_the_last_good_one(world):
+    world.repo("texts")
+    world.put("texts", {"/a": b"first"})
+    world.pipeline("shout", pfs("texts"))
+    hand = world.staffed("shout", shout)
+    hand.work_until_ended("shout")
+    before = world.files("shout", kind=META)
+    world.put("texts", {"/b": b"second"})
+    job = hand.work_until_ended("shout")
+    pipeline = PipelineName("default", "shout")
+    world.versions.write(job_ops.delete, JobName(pipeline, job.set_id))
+
+    assert world.files("shout", at=job.set_id, kind=META) == before
+
+
+def test_the_content_of_reference_inputs_is_that_of_the_job_that_is_asked_about(world):
+    for repo, file in (("texts", "/a"), ("rules", "/rule")):
+        world.repo(repo)
+        world.put(repo, {file: b"old"})
+    given = {"cross": [pfs("texts"), pfs("rules", "/", reference=True)]}
+    world.pipeline("shout", given)
+    hand = world.staffed("shout", shout)
+    hand.work_until_ended("shout")
+    world.files("shout", kind=META)
+    hand.ran.clear()
+    world.put("rules", {"/rule": b"new"})
+    hand.work_until_ended("shout")
+
+    found = world.files("shout", kind=META)
+
+    assert hand.ran == []
+    assert [data for path, data in found.items() if path.endswith("/rules/rule")] == [b"new"]

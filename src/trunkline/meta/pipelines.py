@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
 from trunkline.meta.query import Query, require
-from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project
+from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project, repo
 from trunkline.model.states import PipelineState, check_transition
 
 
@@ -69,9 +69,10 @@ _PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
 _BY_NAME = Query(_PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name")))
 _BY_ID = Query(_PIPELINE.where(_P.id == sa.bindparam("pipeline_id")))
 _BY_OUTPUT = Query(
-    _PIPELINE.join(branch, branch.c.id == _P.output_branch_id).where(
-        branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("branch_name")
-    )
+    # A pipeline has its output repo's name, so that the index on names leads to it.
+    _PIPELINE.join(repo, sa.and_(repo.c.project_id == _P.project_id, repo.c.name == _P.name))
+    .join(branch, sa.and_(branch.c.repo_id == repo.c.id, branch.c.id == _P.output_branch_id))
+    .where(repo.c.id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("branch_name"))
 )
 _VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__slots__))
 _ONE_VERSION = Query(

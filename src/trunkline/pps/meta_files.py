@@ -24,6 +24,7 @@ from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
 from trunkline.pfs.compositions import FileTree
 from trunkline.pps import datum_rows, datums, meta_json, plan
+from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 from trunkline.storage import chunk_lists
@@ -50,6 +51,8 @@ _PIPELINES = 8
 _TREES = 32
 #: Jobs whose inputs are held while a tree is built.
 _ORIGINS = 256
+#: Ancestors that are looked at for stored files.
+_NEAR = 32
 #: Datums whose JSON is stored together.
 _TOGETHER = 512
 #: The number of the output among the trees that files are taken from; inputs follow.
@@ -160,15 +163,11 @@ class MetaFiles:
         pipeline = pipelines.find(conn, repo.project, repo.name)
         if pipeline is None:
             return None
-        job: JobRow | None = None
-        at: CommitRow | None = row
-        while at is not None and job is None:
-            job = _good_job(conn, pipeline, at)
-            if job is None:
-                at = _parent(conn, at)
-        if at is None or job is None:
+        job = _good_job(conn, pipeline, row)
+        if job is None:
             return EMPTY
-        if _is_stored(at):
+        at = commits.meta_commit(conn, pipeline.id, job.set_id)
+        if at is not None and _is_stored(at):
             return at.tree
         spec = self._specs.of(conn, pipeline.id, job.version)
         inputs = plan.inputs_of(conn, spec, job)
@@ -180,7 +179,7 @@ class MetaFiles:
             [TreeId(output or EMPTY), *(inputs.trees[key] for key, _ in leaves)],
             {leaf.name: number for number, (_, leaf) in enumerate(leaves, _OUTPUT + 1)},
             any(leaf.reference for _, leaf in leaves),
-            _stored_base(conn, pipeline, at),
+            _stored_base(conn, pipeline, at) if at is not None else None,
         )
 
 
@@ -193,17 +192,27 @@ def _parent(conn: sa.Connection, row: CommitRow) -> CommitRow | None:
 
 
 def _good_job(conn: sa.Connection, pipeline: PipelineRow, row: CommitRow) -> JobRow | None:
-    """Return the job of a meta commit if it was a success."""
-    job = jobs.find(conn, pipeline.id, row.set_id)
-    return job if job is not None and job.state is JobState.SUCCESS else None
+    """Return the job of a meta commit if it was a success, else the last good job before it."""
+    at: CommitRow | None = row
+    while at is not None:
+        job = jobs.find(conn, pipeline.id, at.set_id)
+        if job is not None:
+            return job if job.state is JobState.SUCCESS else base_job(conn, job)
+        at = _parent(conn, at)  # the job was deleted
+    return None
 
 
 def _stored_base(conn: sa.Connection, pipeline: PipelineRow, row: CommitRow) -> tuple[TreeId, TreeId] | None:
+    """Return datums and tree of the nearest ancestor whose files are stored, if it is near."""
     at = _parent(conn, row)
-    while at is not None and not _is_stored(at):
+    for _ in range(_NEAR):
+        if at is None or _is_stored(at):
+            break
         at = _parent(conn, at)
-    job = _good_job(conn, pipeline, at) if at is not None else None
-    if at is None or job is None:
+    else:
+        return None
+    job = jobs.find(conn, pipeline.id, at.set_id) if at is not None else None
+    if at is None or job is None or job.state is not JobState.SUCCESS:
         return None
     return TreeId(job.datums or EMPTY), TreeId(at.tree or EMPTY)
 
