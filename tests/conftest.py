@@ -106,12 +106,20 @@ class Served:
         self.clock = TestClock()
         self.objects = LimitedObjects(folder / "objects")
         self.address = ""
+        self._clients: list[pachyderm_sdk.Client] = []
         self.versions: VersionedStore
         self.executor: ThreadPoolExecutor
 
     def client(self) -> pachyderm_sdk.Client:
         host, _, port = self.address.rpartition(":")
-        return pachyderm_sdk.Client(host=host, port=int(port))
+        client = pachyderm_sdk.Client(host=host, port=int(port))
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        """End the clients' connections; a stream that a test left unread keeps a thread of gRPC otherwise."""
+        for client in self._clients:
+            client._channel.close()  # the SDK has no method for it
 
     async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
         wakeups = Wakeups(asyncio.get_running_loop())
@@ -164,6 +172,7 @@ def serving(folder: Path) -> Iterator[Served]:
         assert started.wait(PATIENCE), "the server did not start"
         yield served
     finally:
+        served.close_clients()
         for stop in stops:
             stop()
         thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 from pps_world import PpsWorld, Seen
 
-from trunkline.meta import install, schema
+from trunkline.meta import install, migrations, schema
 from trunkline.meta.database import Database, sqlite_url
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
 FROZEN = Path(__file__).parents[1] / "golden" / "databases"
+VERSIONS = Path(migrations.__file__).parent / "versions"
 
 
 @pytest.fixture(params=sorted(path.name for path in FROZEN.glob("*.gz")))
@@ -136,12 +138,20 @@ def _columns(conn: object) -> dict[str, list[str]]:
     }
 
 
-def test_every_revision_but_the_newest_has_a_frozen_database_of_each_kind() -> None:
-    from trunkline.meta import migrations
+def test_every_revision_has_a_frozen_database_of_each_kind() -> None:
+    """A change that adds a revision freezes it: ``python tests/golden/databases/freeze.py``."""
+    revisions = {path.name[1:5] for path in VERSIONS.glob("r[0-9]*.py")}
 
-    files = Path(migrations.__file__).parent.glob("versions/r[0-9]*.py")
-    revisions = {path.name[1:5] for path in files} - {install.HEAD}
-
+    assert install.HEAD in revisions
     assert {path.name for path in FROZEN.glob("*.gz")} >= {
         f"{revision}.{kind}.gz" for revision in revisions for kind in ("sqlite", "postgres.sql")
     }
+
+
+@pytest.mark.parametrize("path", sorted(VERSIONS.glob("r[0-9]*.py")), ids=lambda path: path.stem)
+def test_a_migration_does_what_it_did_whatever_the_code_becomes(path: Path) -> None:
+    imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    modules = {node.module or "" for node in imports}
+
+    assert "alembic" in modules
+    assert not [module for module in modules if module.startswith("trunkline")]

@@ -1,6 +1,6 @@
 """Writes the frozen databases of this checkout's schema revision: ``python tests/golden/databases/freeze.py``.
 
-Run it before a change adds a revision, so that the newest one is frozen as its code filled it. It makes
+Run it with a change that adds a revision, as a test demands. It makes
 ``REVISION.sqlite.gz`` and ``REVISION.postgres.sql.gz`` beside itself; ``tests/pps/test_migrations.py`` upgrades
 each to the newest revision and reads it. With PYTHONPATH set to the ``src`` of an older checkout, it freezes that
 one's revision.

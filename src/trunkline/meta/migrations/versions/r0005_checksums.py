@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import sqlalchemy as sa
 from alembic import op
-
-from trunkline.meta import checksums
 
 revision = "0005"
 down_revision = "0004"
@@ -28,10 +28,13 @@ def upgrade() -> None:
         update = table.update().where(table.c.id == sa.bindparam("row")).values(checksum=sa.bindparam("sum"))
         last = -1
         while rows := conn.execute(query.where(table.c.id > last).limit(_BATCH)).all():
-            conn.execute(
-                update, [{"row": row[0], "sum": checksums.of(*map(_plain, row[1:]))} for row in rows]
-            )
+            conn.execute(update, [{"row": row[0], "sum": _checksum(*map(_plain, row[1:]))} for row in rows])
             last = rows[-1][0]
+
+
+def _checksum(*values: int | str | bytes | None) -> int:
+    """Return the checksum of a row's values as of this revision."""
+    return crc32(ascii(values).encode())
 
 
 def _plain(value: object) -> int | str | bytes | None:

@@ -6,11 +6,10 @@ Jobs that were made before have no meta commit.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import sqlalchemy as sa
 from alembic import op
-
-from trunkline.meta import checksums
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -86,7 +85,7 @@ def _branch(conn: Connection, repo_id: int, name: str, now: float) -> int:
         conn.execute(
             _BRANCH.insert().values(
                 repo_id=repo_id, name=name, head_id=None, created_at=now, updated_at=now, metadata={},
-                checksum=checksums.of(repo_id, name, None),
+                checksum=crc32(ascii((repo_id, name, None)).encode()),
             )
         )  # fmt: skip
     return int(conn.execute(query).scalar_one())
