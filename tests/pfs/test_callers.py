@@ -13,16 +13,19 @@ from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.model import caller
 from trunkline.model.names import RepoName
-from trunkline.pfs import commits, repos
+from trunkline.pfs import commits, repos, resolve
 from trunkline.pfs.branches import BranchName
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
+from trunkline.pfs.resolve import CommitName
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from trunkline.pfs.writes import WriteTransaction
 
 
 @pytest.fixture
@@ -54,3 +57,33 @@ def test_writes_that_share_an_id_make_commits_of_one_set(versions: VersionedStor
     rows = [versions.write_in_set("5" * 32, commits.start_commit, branch) for branch in branches]
 
     assert [row.set_id for row in rows] == ["5" * 32] * 2
+
+
+def test_prepared_operations_are_recorded_together_or_not_at_all(versions: VersionedStore) -> None:
+    """Two commits finish in one transaction; when the second cannot, the first stays open."""
+    branches = [BranchName(RepoName("default", name), "master") for name in "ab"]
+    names = [CommitName(branch.repo, branch=branch.name) for branch in branches]
+    for branch in branches:
+        versions.write(repos.create_repo, branch.repo, "", update=False)
+        versions.write(commits.start_commit, branch)
+    prepared = [
+        commits.prepare_finish(versions, name, error="", description="", force=False) for name in names
+    ]
+
+    def both(write: WriteTransaction, *, fail: bool) -> list[bool]:
+        recorded = [commits.record_finish(write, one) for one in prepared]
+        if fail:
+            raise RuntimeError("the second operation cannot be recorded")
+        return recorded
+
+    def finished() -> list[bool]:
+        return [versions.read(resolve.commit, name).finished is not None for name in names]
+
+    with pytest.raises(RuntimeError):
+        versions.write(both, fail=True)
+    after_failure = finished()
+    recorded = versions.write(both, fail=False)
+
+    assert after_failure == [False, False]
+    assert recorded == [True, True]
+    assert finished() == [True, True]

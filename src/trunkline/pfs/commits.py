@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -130,6 +130,19 @@ def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedFinish:
+    """An open commit with its layers applied, ready to be recorded as finished. The bytes are durable."""
+
+    row: CommitRow
+    #: The commit as messages write it.
+    name: str
+    view: files.OpenView
+    applied: files.AppliedLayers
+    error: str
+    description: str
+
+
 def finish_commit(
     versions: VersionedStore,
     name: resolve.CommitName,
@@ -138,16 +151,32 @@ def finish_commit(
     description: str = "",
     force: bool = False,
 ) -> None:
-    """Finish an open commit: apply its layers to its parent's files. Blocks; costs what was changed.
+    """Finish an open commit. Blocks; costs what was changed.
 
     A conflict between its files does not raise: the commit is finished with that error, as a commit that
     is finished with ``error`` by its writer.
+
+    Args:
+        versions: the store.
+        name: the commit.
+        error: why its files are not good; empty when they are.
+        description: replaces the commit's when it is not empty.
+        force: also a commit that belongs to a pipeline.
 
     Raises:
         NotFound: there is no such commit.
         CommitFinished: it is finished.
         FailedPrecondition: it is a pipeline's output and ``force`` is not set.
     """
+    prepared = prepare_finish(versions, name, error=error, description=description, force=force)
+    while not versions.write(record_finish, prepared):
+        prepared = prepare_again(versions, prepared)
+
+
+def prepare_finish(
+    versions: VersionedStore, name: resolve.CommitName, *, error: str, description: str, force: bool
+) -> PreparedFinish:
+    """Apply an open commit's layers to its parent's files. Blocks. Arguments and errors as ``finish_commit``."""
 
     def look(conn: sa.Connection) -> tuple[CommitRow, str, files.OpenView]:
         row = resolve.commit(conn, name)
@@ -163,9 +192,38 @@ def finish_commit(
     limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
     limits.check_text(error, limits.REASON, "the error of the commit")
     row, full, view = versions.read(look)
-    while not _try_to_finish(versions, row, full, view, error, description):
-        # A stream added a layer meanwhile: apply again, with it.
-        view = versions.read(files.open_view, row)
+    return PreparedFinish(row, full, view, files.apply_layers(versions, view), error, description)
+
+
+def prepare_again(versions: VersionedStore, prepared: PreparedFinish) -> PreparedFinish:
+    """Apply the layers again, with those that streams have added meanwhile. Blocks."""
+    view = versions.read(files.open_view, prepared.row)
+    return replace(prepared, view=view, applied=files.apply_layers(versions, view))
+
+
+def record_finish(write: WriteTransaction, prepared: PreparedFinish) -> bool:
+    """Record a prepared commit as finished; False when a stream has added a layer since it was prepared.
+
+    A commit with an error keeps its files for who asks for it by name; the next one builds on the last good one.
+
+    Raises:
+        NotFound: it was deleted.
+        CommitFinished: it was finished.
+    """
+    row = prepared.row
+    now = rows.find_by_id(write.conn, row.id)
+    if now is None:
+        raise errors.NotFound(f"commit {prepared.name} was deleted")
+    if now.finished is not None:
+        raise errors.CommitFinished(f"commit {prepared.name} has already finished")
+    if [number for number, _ in rows.layers(write.conn, row.id)] != prepared.view.numbers:
+        return False
+    applied = prepared.applied
+    close(
+        write, row, tree=applied.tree, size=applied.size, packs=applied.packs,
+        error=prepared.error or applied.problem or "", description=prepared.description or row.description,
+    )  # fmt: skip
+    return True
 
 
 def _is_of_pipeline(conn: sa.Connection, row: CommitRow) -> bool:
@@ -174,29 +232,6 @@ def _is_of_pipeline(conn: sa.Connection, row: CommitRow) -> bool:
     edges = branches.upstream(conn, branch.id) if branch is not None else []
     sources = [branches.by_id(conn, edge.upstream_id).repo_id for edge in edges]
     return any(repos.repo_by_id(conn, number).type == SPEC for number in sources)
-
-
-def _try_to_finish(
-    versions: VersionedStore, row: CommitRow, full: str, view: files.OpenView, error: str, description: str
-) -> bool:
-    # A commit with an error keeps its files for who asks for it by name; the next one builds on the last good one.
-    applied = files.apply_layers(versions, view)
-
-    def finish(write: WriteTransaction) -> bool:
-        now = rows.find_by_id(write.conn, row.id)
-        if now is None:
-            raise errors.NotFound(f"commit {full} was deleted")
-        if now.finished is not None:
-            raise errors.CommitFinished(f"commit {full} has already finished")
-        if [number for number, _ in rows.layers(write.conn, row.id)] != view.numbers:
-            return False
-        close(
-            write, row, tree=applied.tree, size=applied.size, packs=applied.packs,
-            error=error or applied.problem or "", description=description or row.description,
-        )  # fmt: skip
-        return True
-
-    return versions.write(finish)
 
 
 def close(

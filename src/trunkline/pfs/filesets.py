@@ -8,6 +8,7 @@ packs of these rows are recorded in the same write as what refers to them.
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
@@ -74,6 +75,14 @@ def _look(conn: sa.Connection, name: resolve.CommitName) -> tuple[CommitRow, rep
     return row, repos.repo_by_id(conn, row.repo_id), files.open_view(conn, row)
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedAddition:
+    """The changes of a file set, ready to be recorded in a commit. The bytes are durable."""
+
+    deltas: Sequence[TreeId]
+    packs: Sequence[PackRecord]
+
+
 def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: str) -> None:
     """Add the changes of a file set to an open commit. Blocks.
 
@@ -81,18 +90,37 @@ def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: st
         NotFound: there is no such commit or file set.
         CommitFinished: the commit is finished.
     """
-    deltas, packs = _as_deltas(versions, handle)
+    versions.write(record_addition, name, prepare_addition(versions, handle))
 
-    def record(write: WriteTransaction) -> None:
-        chunks.add(write.conn, packs, 0, write.now)
-        row = resolve.commit(write.conn, name)
-        if row.finished is not None:
-            raise errors.CommitFinished(
-                f"commit {resolve.text(write.conn, row)} has already finished; add the file set to an open commit"
-            )
-        commits.add_layers(write.conn, row.id, deltas)
 
-    versions.write(record)
+def prepare_addition(versions: VersionedStore, handle: str) -> PreparedAddition:
+    """Make the changes of a file set ready to be added to commits. Blocks.
+
+    Raises:
+        NotFound: there is no such file set.
+    """
+    return PreparedAddition(*_as_deltas(versions, handle))
+
+
+def record_addition(write: WriteTransaction, name: resolve.CommitName, prepared: PreparedAddition) -> None:
+    """Add prepared changes to an open commit.
+
+    Args:
+        write: the transaction.
+        name: the commit.
+        prepared: the changes; their bytes are durable.
+
+    Raises:
+        NotFound: there is no such commit.
+        CommitFinished: it is finished.
+    """
+    chunks.add(write.conn, prepared.packs, 0, write.now)
+    row = resolve.commit(write.conn, name)
+    if row.finished is not None:
+        raise errors.CommitFinished(
+            f"commit {resolve.text(write.conn, row)} has already finished; add the file set to an open commit"
+        )
+    commits.add_layers(write.conn, row.id, prepared.deltas)
 
 
 def renew(write: WriteTransaction, versions: VersionedStore, handle: str, ttl: int) -> None:

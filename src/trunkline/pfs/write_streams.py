@@ -8,6 +8,7 @@ refers to them; a stream that breaks off leaves at most objects that nothing ref
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
@@ -21,11 +22,15 @@ from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.segments import EMPTY, TreeId
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
+    from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.packing import ChunkWriter
 
 #: The datum tag of what users put.
 DEFAULT_TAG = "default"
@@ -113,6 +118,19 @@ class FileSetStream(Changes):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedStream:
+    """The changes of a stream, ready to be recorded. The bytes are durable."""
+
+    deltas: Sequence[TreeId]
+    #: Bytes that the client wrote and that are not counted yet.
+    written: int
+    packs: Sequence[PackRecord]
+    #: Of a commit of its own: the head that the changes were applied to, and the result.
+    head: CommitRow | None = None
+    applied: files.AppliedLayers | None = None
+
+
 class CommitStream(Changes):
     """A stream into a commit."""
 
@@ -159,40 +177,49 @@ class CommitStream(Changes):
             CommitFinished: the open commit was finished while the stream ran.
             FailedPrecondition: the changes of a commit of its own contradict each other.
         """
+        prepared = self.prepare()
+        while not self._versions.write(self.record, prepared):
+            prepared = self.prepare_again(prepared)
+
+    def prepare(self) -> PreparedStream:
+        """Make the changes durable, and of a commit of its own the files. Blocks; errors as ``finish``."""
         deltas = self.delta.finish()
         if self._open is not None:
-            self._add_layers(self._open, deltas)
-        else:
-            self._commit(deltas)
+            return PreparedStream(deltas, self.delta.bytes_in, packs=self.writer.seal())
+        return self._apply(self.writer, deltas, self.delta.bytes_in)
 
-    def _add_layers(self, row: CommitRow, deltas: list[TreeId]) -> None:
-        packs = self.writer.seal()
+    def prepare_again(self, prepared: PreparedStream) -> PreparedStream:
+        """Apply the same changes to the files of the commit that another writer made meanwhile. Blocks."""
+        return self._apply(self._versions.chunks.writer(), prepared.deltas, 0)
 
-        def record(write: WriteTransaction) -> None:
-            now = commits.find_by_id(write.conn, row.id)
-            if now is None or now.finished is not None:
-                raise errors.CommitFinished(
-                    f"commit {self._target.repo}@{row.set_id} has already finished: it was finished or removed while"
-                    " this stream was writing, and the stream was discarded; write to a new commit"
-                )
-            chunks.add(write.conn, packs, self.delta.bytes_in, write.now)
-            commits.add_layers(write.conn, row.id, deltas)
+    def record(self, write: WriteTransaction, prepared: PreparedStream) -> bool:
+        """Record prepared changes; False when another writer has moved the branch since.
 
-        self._versions.write(record)
+        Raises:
+            CommitFinished: the open commit was finished.
+        """
+        if self._open is not None:
+            self._add_layers(write, self._open, prepared)
+            return True
+        return self._start_and_finish(write, prepared)
 
-    def _commit(self, deltas: list[TreeId]) -> None:
-        writer = self.writer
-        written = self.delta.bytes_in
-        while True:
-            head = self._versions.read(self._finished_head)
-            base = TreeId(head.tree) if head is not None and head.tree is not None else EMPTY
-            applied = files.apply(self._versions, writer, base, deltas)
-            if applied.problem:
-                raise errors.FailedPrecondition(f"nothing was committed to {self._branch}: {applied.problem}")
-            if self._versions.write(self._start_and_finish, head, applied, written):
-                return
-            # Another writer was first. The bytes are indexed now; apply the same deltas to its files.
-            writer, written = self._versions.chunks.writer(), 0
+    def _add_layers(self, write: WriteTransaction, row: CommitRow, prepared: PreparedStream) -> None:
+        now = commits.find_by_id(write.conn, row.id)
+        if now is None or now.finished is not None:
+            raise errors.CommitFinished(
+                f"commit {self._target.repo}@{row.set_id} has already finished: it was finished or removed while"
+                " this stream was writing, and the stream was discarded; write to a new commit"
+            )
+        chunks.add(write.conn, prepared.packs, prepared.written, write.now)
+        commits.add_layers(write.conn, row.id, prepared.deltas)
+
+    def _apply(self, writer: ChunkWriter, deltas: Sequence[TreeId], written: int) -> PreparedStream:
+        head = self._versions.read(self._finished_head)
+        base = TreeId(head.tree) if head is not None and head.tree is not None else EMPTY
+        applied = files.apply(self._versions, writer, base, deltas)
+        if applied.problem:
+            raise errors.FailedPrecondition(f"nothing was committed to {self._branch}: {applied.problem}")
+        return PreparedStream(deltas, written, packs=applied.packs, head=head, applied=applied)
 
     def _finished_head(self, conn: sa.Connection) -> CommitRow | None:
         owner = resolve.repo(conn, self._branch.repo)
@@ -207,13 +234,13 @@ class CommitStream(Changes):
             )
         return head
 
-    def _start_and_finish(
-        self, write: WriteTransaction, head: CommitRow | None, applied: files.AppliedLayers, written: int
-    ) -> bool:
-        chunks.add(write.conn, applied.packs, written, write.now)
-        now = self._finished_head(write.conn)
+    def _start_and_finish(self, write: WriteTransaction, prepared: PreparedStream) -> bool:
+        # The bytes are indexed even when another writer was first: the same deltas are applied to its files.
+        chunks.add(write.conn, prepared.packs, prepared.written, write.now)
+        head, now = prepared.head, self._finished_head(write.conn)
         if (now.id if now is not None else None) != (head.id if head is not None else None):
             return False
+        assert prepared.applied is not None
         row = commit_ops.start_commit(write, self._branch)
-        commit_ops.close(write, row, tree=applied.tree, size=applied.size, packs=[])
+        commit_ops.close(write, row, tree=prepared.applied.tree, size=prepared.applied.size, packs=[])
         return True
