@@ -278,9 +278,9 @@ class PpsWorld:
             if not entry.is_dir
         }
 
-    def head(self, repo: str, branch: str = "master") -> str:
-        """Return the id of a branch's head."""
-        name = resolve.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+    def head(self, repo: str, branch: str = "master", kind: str = names.USER) -> str:
+        """Return the id of a branch's head; ``kind`` is the repo's type."""
+        name = resolve.CommitName(names.RepoName("default", repo, kind), branch=branch)
         return self.versions.read(resolve.commit, name).set_id
 
     def datums(self, job: JobRow) -> list[listing.ListedDatum]:

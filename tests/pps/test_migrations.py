@@ -87,6 +87,24 @@ def test_a_frozen_database_is_read_and_its_unfinished_job_is_finished(frozen_url
         world.close()
 
 
+@pytest.mark.parametrize("frozen_url", ["0001.sqlite.gz", "0007.postgres.sql.gz"], indirect=True)
+def test_pipelines_of_a_frozen_database_get_a_meta_repo_for_later_commits(frozen_url: str) -> None:
+    world = PpsWorld(frozen_url)
+    try:
+        hand = world.staffed("edges", copy)
+        hand.work_until_ended("edges")
+        world.put("images", {"/d": b"fifth"})
+        hand.work_until_ended("edges")
+
+        found = world.files("edges", kind="meta")
+
+        assert world.head("edges", kind="meta") == world.head("images")
+        outputs = [data for path, data in found.items() if "/out/" in path]
+        assert sorted(outputs) == [b"fifth", b"first", b"fourth", b"second"]
+    finally:
+        world.close()
+
+
 def test_the_migrations_alone_make_the_schema_that_the_code_says(database_url: str) -> None:
     database = Database(database_url, lambda _topics: None)
     try:

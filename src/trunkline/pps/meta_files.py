@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from trunkline import cancellation
 from trunkline.chunking import MIN_BYTES, REF
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
@@ -51,6 +53,8 @@ _PIPELINES = 8
 _TREES = 32
 #: Jobs whose inputs are held while a tree is built.
 _ORIGINS = 256
+#: Seconds between two looks whether the answer is still waited for.
+_PATIENCE = 0.2
 #: Ancestors that are looked at for stored files.
 _NEAR = 32
 #: Datums whose JSON is stored together.
@@ -116,7 +120,7 @@ class MetaFiles:
         if source is None or isinstance(source, bytes):
             return None if source is None else FileTree(versions.trees, TreeId(source), versions.chunks)
         view = self._view(source.pipeline.id)
-        with view.lock:  # many readers of a new commit build its tree once
+        with _held(view.lock):  # many readers of a new commit build its tree once
             tree = view.trees.get(source.job.set_id)
             if tree is None:
                 tree = build(versions, self._specs, view.scratch, source, view.last or source.base)
@@ -181,6 +185,17 @@ class MetaFiles:
             any(leaf.reference for _, leaf in leaves),
             _stored_base(conn, pipeline, at) if at is not None else None,
         )
+
+
+@contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock; whoever waits for it stops when nobody waits for the answer any more."""
+    while not lock.acquire(timeout=_PATIENCE):
+        cancellation.check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _is_stored(row: CommitRow) -> bool:
