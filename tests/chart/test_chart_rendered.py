@@ -291,7 +291,7 @@ def test_the_notes_say_where_data_is_and_how_to_reach_the_server(values: dict[st
     assert done.returncode == 0, done.stderr
     notes = done.stdout.partition("NOTES:")[2]
     lost = values == INSTALLATIONS["throw-away"]
-    assert ("GONE WITH THE POD" in notes) == lost
+    assert ("LOST WHEN THE POD ENDS" in notes) == lost
     assert "helm -n data test line" in notes
 
 

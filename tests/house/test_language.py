@@ -60,13 +60,11 @@ NOT_YET = (
     "src/trunkline/telemetry/",
     "src/trunkline/worker/",
     "tests/",
-    "charts/",
     "docs/benchmarks.md",
     "docs/eks.md",
     "docs/kubernetes.md",
     "examples/",
     "launcher/",
-    "protos/trunkline/",
 )
 
 #: Files that are not ours, or that have to name the phrases.

@@ -1,4 +1,4 @@
-{{/* Names, labels, and what several values mean together. */}}
+{{/* Names, labels, and settings that several values decide together. */}}
 
 {{- define "trunkline.name" -}}
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
@@ -41,7 +41,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* What marks the pods that the server makes (drivers/fleets/kubernetes/pods.py). */}}
+{{/* Labels of the pods that the server creates (drivers/fleets/kubernetes/pods.py). */}}
 {{- define "trunkline.workerSelector" -}}
 app.kubernetes.io/managed-by: trunkline
 app.kubernetes.io/component: worker
@@ -55,7 +55,7 @@ app.kubernetes.io/component: worker
 {{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
-{{/* The nodes that the images run on, and those that are asked for: (list $ nodeSelector). */}}
+{{/* The node selector of the images, and the one of the values: (list $ nodeSelector). */}}
 {{- define "trunkline.nodeSelector" -}}
 kubernetes.io/os: linux
 {{- with (index . 0).Values.image.architecture }}
@@ -102,7 +102,7 @@ kubernetes.io/arch: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The part of a pod that all workers have: the server merges it below what pipelines set. */}}
+{{/* Defaults of all worker pods: the server merges the values of pipelines over them. */}}
 {{- define "trunkline.workerPod" -}}
 {{- $workers := .Values.workers -}}
 metadata:
@@ -171,7 +171,7 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* What pipelines may name beside that. */}}
+{{/* The policy: accounts, secrets and claims that pipelines may or may not name. */}}
 {{- define "trunkline.workerPolicy" -}}
 serviceAccounts: {{ .Values.workers.allowedServiceAccounts | toJson }}
 secrets: {{ .Values.workers.allowedSecrets | toJson }}
