@@ -278,7 +278,7 @@ def test_quotes_dollars_and_percent_signs_survive_in_every_file(format):
     [
         ({"cluster": "de mo"}, '"de mo" is no name of an EKS cluster'),
         ({"cluster": "-demo"}, "is no name of an EKS cluster"),
-        ({"region": "us-east"}, '"us-east" is no AWS region'),
+        ({"region": "us-east"}, '"us-east" is not an AWS region'),
         ({"region": "us-gov-west-1"}, "not offered in us-gov-west-1 (GovCloud)"),
         ({"role_arn": "mine"}, '"mine" is no ARN of a role'),
         ({"subnets": ("vpc-1",)}, '"vpc-1" is no id of a subnet'),

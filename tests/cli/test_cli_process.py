@@ -80,8 +80,10 @@ def test_ctrl_c_ends_with_130_and_says_nothing(spawn, server):
 
     process.send_signal(signal.SIGINT)
 
-    code = process.wait(30)
-    release.set()
+    try:
+        code = process.wait(30)
+    finally:
+        release.set()
     assert code == 130
     assert process.stderr.read() == b""
 

@@ -124,7 +124,7 @@ def test_a_server_killed_while_its_pack_is_on_the_way_keeps_what_was_finished(
 @pytest.mark.parametrize(
     ("url", "key", "said"),
     [
-        ("s3://nowhere-at-all/x", "", "there is no such bucket; make it or name another with --store"),
+        ("s3://nowhere-at-all/x", "", "there is no such bucket; create it or name another with --store"),
         ("s3://ready/x", "reader", "allow s3:PutObject and s3:DeleteObject on arn:aws:s3:::ready/x/*"),
         ("ftp://ready/x", "", "use s3://bucket/prefix"),
     ],

@@ -350,7 +350,7 @@ async def test_a_method_sees_its_call_without_knowing_the_transport():
     [call] = seen
     assert (call.rpc, call.caller) == ("versionpb_v2.API/GetVersion", ANONYMOUS)
     assert call.metadata["name"] == "value"
-    assert 0 < call.time_left <= LIMIT
+    assert 0 < call.time_left < 2 * LIMIT  # gRPC rounds what it sends
     assert call.peer
     assert trailing["cost"] == "3"
 

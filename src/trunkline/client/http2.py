@@ -69,6 +69,7 @@ SEND_BATCH = 1 << 20  # bytes handed to the kernel in one call at most
 LAST_STREAM_ID = 2**31 - 1
 CONNECT_TIMEOUT = 10.0  # seconds
 MOST_BUFFERS = 512  # per sendmsg; Linux takes 1024
+POLL = 1000.0  # milliseconds of one wait at most, so that a signal is noticed
 
 
 class BrokenConnection(Unavailable):
@@ -276,9 +277,14 @@ class Connection:
             self._write_what_fits()
 
     def _wait(self, events: int) -> int:
-        milliseconds: float | None = None
+        """Wait for events of the socket, at most ``POLL`` at a time; returns those that came, 0 for none.
+
+        A signal that arrives between Python's last look for signals and the system call is only noticed when the
+        call returns. Without the bound, Ctrl-C on a stream that stays silent would be lost then.
+        """
+        milliseconds = POLL
         if self.deadline is not None:
-            milliseconds = (self.deadline - monotonic()) * 1000
+            milliseconds = min((self.deadline - monotonic()) * 1000, POLL)
             if milliseconds <= 0:
                 raise DeadlineExceeded(
                     f"{self.name} did not answer within the call's time limit; allow more time"
