@@ -298,3 +298,22 @@ def test_squashing_and_dropping_a_commit_set_takes_its_meta_commits(client):
 
     assert ids[1] in listed
     assert not {ids[0], ids[2]} & set(listed)
+
+
+def test_files_of_meta_commits_are_copied_and_put_into_file_sets(client):
+    branch = make_repo(client, "copied-in")
+    pipeline = make_pipeline(client, "copied", "true", "copied-in")
+    id = put(client, branch, {"/a": b"1"})
+    ended(client, pipeline, id)
+    meta = pfs.Commit(repo=meta_repo(pipeline.name), id=id)
+    file_set = client.pfs.get_file_set(commit=meta)
+    [source] = [info.file for info in client.pfs.glob_file(commit=meta, pattern="/meta/*/meta")]
+    expected = client.pfs.pfs_file(source).read()
+    make_repo(client, "copies")
+
+    with client.pfs.commit(branch=pfs.Branch.from_uri("copies@master")) as commit:
+        commit.copy_file(src=source, dst="/copy")
+        client.pfs.add_file_set(commit=commit, file_set_id=file_set.file_set_id)
+
+    for path in ("/copy", source.path):
+        assert client.pfs.pfs_file(pfs.File(commit=commit, path=path)).read() == expected

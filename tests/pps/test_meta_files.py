@@ -141,6 +141,7 @@ def test_the_files_are_the_same_from_scratch_from_another_job_and_stored(world, 
         assert meta_snapshot(world, "shout", set_id).tree == plain
 
 
+@pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 def test_a_pipeline_reads_the_meta_commits_of_another(world):
     world.repo("texts")
     world.put("texts", {"/a": b"first", "/b": b"second"})
