@@ -91,9 +91,9 @@ def test_a_mistake_on_the_command_line_is_told_before_anything_is_built(tmp_path
     code, said = build("--bass", "x")
     assert (code, said) == (
         1,
-        "build-images: '--bass' is no option here; see scripts/build-images --help",
+        "build-images: unknown option '--bass'; see scripts/build-images --help",
     )
     code, said = build("--launcher", str(tmp_path / "none"))
-    assert (code, said) == (1, f"build-images: --launcher {tmp_path}/none is no file")
+    assert (code, said) == (1, f"build-images: --launcher {tmp_path}/none is not a file")
     code, said = build("--tag")
     assert (code, said) == (1, "build-images: --tag needs a value")
