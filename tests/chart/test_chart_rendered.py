@@ -295,7 +295,7 @@ def test_the_notes_say_where_data_is_and_how_to_reach_the_server(values: dict[st
     assert "helm -n data test line" in notes
 
 
-def test_the_server_admits_only_its_own_namespace_unless_told_otherwise() -> None:
+def test_the_server_admits_only_its_own_namespace_by_default() -> None:
     policy = only(rendered({}), "NetworkPolicy", "server")["spec"]
 
     [rule] = policy["ingress"]
@@ -308,7 +308,7 @@ def test_the_server_admits_only_its_own_namespace_unless_told_otherwise() -> Non
 
 
 def test_the_notes_say_that_the_port_is_open() -> None:
-    for values, told in (({}, "pods of namespace data"), ({"networkPolicy": {"enabled": False}}, "NOTHING")):
+    for values, told in (({}, "pods of namespace data"), ({"networkPolicy": {"enabled": False}}, "EVERY POD")):
         done = helm("install", "line", CHART, "--namespace", "data", "--dry-run=client", values=values)
 
         assert "no TLS and no users" in done.stdout
