@@ -308,7 +308,10 @@ def test_the_server_admits_only_its_own_namespace_by_default() -> None:
 
 
 def test_the_notes_say_that_the_port_is_open() -> None:
-    for values, told in (({}, "pods of namespace data"), ({"networkPolicy": {"enabled": False}}, "EVERY POD")):
+    for values, told in (
+        ({}, "pods of namespace data"),
+        ({"networkPolicy": {"enabled": False}}, "EVERY POD"),
+    ):
         done = helm("install", "line", CHART, "--namespace", "data", "--dry-run=client", values=values)
 
         assert "no TLS and no users" in done.stdout
