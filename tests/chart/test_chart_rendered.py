@@ -381,7 +381,7 @@ def test_what_workers_have_in_common_is_what_the_server_merges() -> None:
         project="default",
         pipeline="edges",
         version=1,
-        wanted=PipelineSpec(transform=Transform(image="edges:1")),
+        pipeline_spec=PipelineSpec(transform=Transform(image="edges:1")),
         memory=256 << 20,
     )
     pod = pods_driver.render(

@@ -36,7 +36,7 @@ def new_spec() -> WorkerSpec:
         project="default",
         pipeline="edges",
         version=1,
-        wanted=PipelineSpec(transform=Transform()),
+        pipeline_spec=PipelineSpec(transform=Transform()),
         memory=1 << 20,
     )
 

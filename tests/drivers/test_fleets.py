@@ -59,7 +59,7 @@ def spec(number: int, memory: int = 0, image: str = "") -> WorkerSpec:
         project="default",
         pipeline="edges",
         version=1,
-        wanted=PipelineSpec(transform=Transform(image=image)),
+        pipeline_spec=PipelineSpec(transform=Transform(image=image)),
         memory=memory,
     )
 
@@ -235,7 +235,7 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
         images = ImageEnvironments({str(tmp_path / "i")!r})
         fleet = ProcessFleet({server.address!r}, {str(tmp_path / "fleet")!r}, images)
         fleet.start(WorkerSpec(worker_id="1" * 32, token="t", project="p", pipeline="q", version=1,
-            wanted=PipelineSpec(), memory=0))
+            pipeline_spec=PipelineSpec(), memory=0))
         sys.stdin.read()
     """)
     crashing = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)

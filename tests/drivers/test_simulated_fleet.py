@@ -71,7 +71,7 @@ def spec(number: int = 1) -> WorkerSpec:
         project="p",
         pipeline="q",
         version=1,
-        wanted=PipelineSpec(),
+        pipeline_spec=PipelineSpec(),
         memory=1,
     )
 

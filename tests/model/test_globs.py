@@ -118,17 +118,6 @@ def test_both_engines_agree_and_captures_are_parts_of_the_path(pattern: type_of_
         assert not plain.matches(path) or path.startswith(plain.literal_prefix)
 
 
-@given(patterns)
-def test_matching_prefixes_are_the_matching_ancestors(pattern: type_of_pattern) -> None:
-    glob = compile_glob(pattern[0] or "/")
-
-    for path in PATHS:
-        hooks = [path[:i] for i, c in enumerate(path) if c == "/" and i]
-        expected = [*(["/"] if glob.matches("/") else []), *(p + "/" for p in hooks if glob.matches(p))]
-        expected += [path] if glob.matches(path) else []
-        assert glob.matching_prefixes(path) == expected
-
-
 # --- by example -----------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ def test_an_empty_query_asks_for_everything() -> None:
     [
         ("edges", "has no selector"),
         ("{pipelineName=edges}", "is broken at 'pipelineName=edges'"),
-        ('{pipelineName="edges"} | json', "goes on with '| json'"),
+        ('{pipelineName="edges"} | json', r"continues with '\| json'"),
         ('{pipelineName=~"("}', "broken expression '\\('"),
     ],
 )

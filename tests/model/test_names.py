@@ -1,7 +1,5 @@
 """Names, ids and references."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,16 +56,6 @@ def test_a_branch_cannot_look_like_an_id_nor_a_repo_take_the_file_sets_name() ->
         names.check_branch(ID)
     with pytest.raises(InvalidArgument, match="reserved for file sets"):
         names.check_repo("__filesets__")
-
-
-@given(st.integers(min_value=0))
-def test_new_ids_are_version_four_uuids_and_depend_on_the_source_alone(seed: int) -> None:
-    made = names.new_id(random.Random(seed).randbytes)
-
-    assert names.is_id(made)
-    assert made[16] in "89ab"
-    assert made == names.new_id(random.Random(seed).randbytes)
-    assert made != names.new_id(random.Random(seed + 1).randbytes)
 
 
 @pytest.mark.parametrize("text", ["", ID[:-1], ID + "0", ID.upper(), "0" * 32, ID + "\n", "master"])

@@ -55,7 +55,7 @@ def test_what_pods_can_have_is_accepted(fields):
         ({"tolerations": [{"operator": "EQUAL"}]}, "toleration 1/1 has operator EQUAL and no key"),
         (
             {"tolerations": [{"operator": "EXISTS", "toleration_seconds": 3}]},
-            "toleration 1/1 has toleration_seconds, which only effect NO_EXECUTE knows",
+            "toleration 1/1 has toleration_seconds, which needs effect NO_EXECUTE",
         ),
         (
             {"resource_requests": {"cpu": 2}, "resource_limits": {"cpu": 1}},

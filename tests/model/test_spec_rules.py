@@ -91,8 +91,8 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"transform.secrets": [{"name": "s"}]}, "transform.secrets[0] has neither mount_path nor env_var"),
         ({"transform.secrets": [{"name": "s", "env_var": "S"}]}, 'has env_var "S" but no key'),
         # inputs
-        ({"input": {}}, "input is empty, but exactly one of pfs, cron, cross, union, join, group is wanted"),
-        ({"input.cross": [pfs("b")]}, "input has pfs and cross, but exactly one of"),
+        ({"input": {}}, "input is empty, but it needs exactly one of pfs, cron, cross, union, join, group"),
+        ({"input.cross": [pfs("b")]}, "input has pfs and cross, but it needs exactly one of"),
         ({"input": {"cross": []}}, "input is empty"),
         ({"input.pfs.repo": None}, "input.pfs names no repo"),
         ({"input.pfs.glob": None}, "input.pfs has no glob; add for example"),
@@ -119,7 +119,7 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"input": {"group": [pfs("a")]}}, "input.group[0].pfs has no group_by"),
         (
             {"input": {"join": [{"cross": [pfs("a")]}]}},
-            "input.join[0] is no pfs input; a join combines pfs inputs only",
+            "input.join[0] is not a pfs input; use only pfs inputs in a join",
         ),
         ({"input": {"join": [pfs("a", join_on="$2")]}}, '"$2" refers to capture $2 but glob "/(*)" has 1'),
         ({"input": {"group": [pfs("a", group_by="$2")]}}, '"$2" refers to capture $2'),

@@ -52,7 +52,7 @@ class FargateScenarios:
         Raises:
             InvalidArgument: Fargate has no machine that large.
         """
-        fit = fargate.fit(read_pod(manifest(spec.wanted, "default")))
+        fit = fargate.fit(read_pod(manifest(spec.pipeline_spec, "default")))
         if fit is None:
             raise errors.InvalidArgument(
                 f"Fargate has no machine for a worker of {spec.project}/{spec.pipeline}: it gives 16 vCPU and"

@@ -31,7 +31,7 @@ def manifest(spec: PipelineSpec, namespace: str) -> dict[str, Any]:
         project=spec.project,
         pipeline=spec.name,
         version=1,
-        wanted=spec,
+        pipeline_spec=spec,
         memory=memory_request(spec),
     )
     settings = pods.PodSettings(cluster="trunkline", namespace=namespace, server="", worker_image="")

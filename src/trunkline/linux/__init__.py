@@ -1,1 +1,1 @@
-"""What Linux offers and the standard library lacks: system calls, process trees, file trees of any depth."""
+"""Linux features that the standard library lacks: system calls, process trees, file trees of any depth."""

@@ -1,10 +1,10 @@
-"""Removes folders of any depth and size, whatever a command has made of them.
+"""Removes folders of any depth and size, with whatever permissions a command has set.
 
 A path may be longer than the kernel takes and a tree deeper than any stack, so nothing here recurses or builds
-paths: subfolders are moved up to the top folder until all of them are empty. Permissions that a command took
-from its own folders are restored on the way. Symbolic links are removed, never followed.
+paths: subfolders are moved up to the top folder until all of them are empty. Permissions that a command removed
+from its own folders are restored first. Symbolic links are removed, never followed.
 
-Not ``shutil``: importing it costs a tenth of a worker's start-up, and ``rmtree`` recurses.
+Does not use ``shutil``: importing it takes a tenth of a worker's start-up, and ``rmtree`` recurses.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder with all that is in it; removing what is not there succeeds.
+    """Remove a folder with its contents; succeeds when it does not exist.
 
     Raises:
-        OSError: something cannot be removed, for instance an immutable file; the rest is removed.
+        OSError: an entry cannot be removed, for instance an immutable file; all others are removed.
     """
     with contextlib.suppress(FileNotFoundError):
         empty(path)
@@ -32,10 +32,10 @@ def remove_tree(path: str) -> None:
 
 
 def empty(path: str) -> None:
-    """Remove all that is in a folder.
+    """Remove the contents of a folder.
 
     Raises:
-        OSError: something cannot be removed; the rest is removed.
+        OSError: an entry cannot be removed; all others are removed.
     """
     top = _open_folder(path)
     try:
@@ -59,7 +59,7 @@ def empty(path: str) -> None:
 
 
 def _remove_folder(name: str, top: int, aliases: itertools.count[int]) -> None:
-    """Remove a folder of ``top``; folders in it are moved to ``top`` under new names."""
+    """Remove a folder of ``top``; its subfolders are moved to ``top`` under new names."""
     folder = _open_folder(name, top)
     try:
         while entries := _list(folder):
@@ -92,7 +92,7 @@ def _lift(name: str, folder: int, top: int, aliases: itertools.count[int]) -> No
             os.rename(name, alias, src_dir_fd=folder, dst_dir_fd=top)
             return
         except PermissionError:
-            # A folder moves only when it may be written, because its ".." changes.
+            # Moving a folder needs write permission for it, because its ".." changes.
             mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
             if mode & stat.S_IRWXU == stat.S_IRWXU:
                 raise
@@ -120,6 +120,6 @@ def _open_folder(name: str, parent: int | None = None) -> int:
         os.chmod(name, stat.S_IRWXU, dir_fd=parent)
         folder = os.open(name, _OPEN, dir_fd=parent)
     if os.fstat(folder).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        with contextlib.suppress(OSError):  # somebody else's; perhaps it is empty
+        with contextlib.suppress(OSError):  # another user's; it may be empty
             os.fchmod(folder, stat.S_IRWXU)
     return folder

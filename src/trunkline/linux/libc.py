@@ -1,8 +1,8 @@
 """Linux system calls that the standard library lacks, as functions that raise ``OSError``.
 
-Called by ctypes: they are few and must work before anything else is imported, and a compiled extension would
-need a compiler wherever Trunkline is installed. Numbers are from the kernel's stable user interface. Nothing
-here decides anything.
+Called with ctypes: they are few and must work before anything else is imported, and a compiled extension would
+need a compiler wherever Trunkline is installed. Numbers are from the kernel's stable user interface. This module
+makes no decisions.
 """
 
 from __future__ import annotations
@@ -73,12 +73,23 @@ _libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_void_p)
 
 
 def unshare(flags: int) -> None:
-    """Give this process namespaces of its own."""
+    """Move this process into new namespaces."""
     _check("unshare", _libc.unshare(flags))
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    """Attach a file system or folder at ``target``."""
+    """Attach a file system or folder at ``target`` (``mount(2)``).
+
+    Args:
+        source: device or folder; None when the kind or the flags need none.
+        target: folder to mount on.
+        kind: file system type; None when the flags need none.
+        flags: ``MS_…`` constants.
+        options: the file system's own options, separated by commas.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
     encode = os.fsencode
     code = _libc.mount(
         None if source is None else encode(source),
@@ -91,12 +102,12 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, options
 
 
 def umount(target: str, flags: int = 0) -> None:
-    """Take the topmost mount away from ``target``."""
+    """Detach the topmost mount from ``target``."""
     _check("umount", _libc.umount2(os.fsencode(target), flags), target)
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Make ``new`` the root of this mount namespace and put the old one on ``old``."""
+    """Make ``new`` the root of this mount namespace and mount the old root on ``old``."""
     code = _libc.syscall(
         ctypes.c_long(_PIVOT_ROOT), ctypes.c_char_p(os.fsencode(new)), ctypes.c_char_p(os.fsencode(old))
     )
@@ -104,7 +115,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send the signal when the thread that started this process ends."""
+    """Make the kernel send the signal when the thread that started this process ends."""
     _check("prctl", _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0))
 
 
@@ -114,23 +125,23 @@ def adopt_orphans() -> None:
 
 
 def hide_memory() -> None:
-    """Keep other processes of the same user out of this one's memory and first environment."""
+    """Hide this process's memory and initial environment from other processes of the same user."""
     _check("prctl", _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def forbid_new_privileges() -> None:
-    """Let no program that this process or a child executes gain privileges, by setuid bits for instance."""
+    """Prevent programs that this process or a child executes from gaining privileges, for instance by setuid."""
     _check("prctl", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
 def drop_from_bounding_set(capabilities: Iterable[int]) -> None:
-    """Keep capabilities from the programs that children execute; this process keeps those it has."""
+    """Deny capabilities to the programs that children execute; this process keeps its own."""
     for capability in capabilities:
         _check("prctl", _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0))
 
 
 def open_without_magic(path: str, flags: int) -> int:
-    """Open a file; links of /proc that lead to another process's files or to descriptors are refused.
+    """Open a file; magic links of /proc (to another process's files or to descriptors) are refused.
 
     Raises:
         OSError: ELOOP for such a link; otherwise as ``os.open``.
@@ -162,15 +173,14 @@ def is_on_proc(descriptor: int) -> bool:
 def files_as_user(uid: int, gid: int) -> Iterator[None]:
     """Access files with the permissions of another user, in this thread; needs root.
 
-    The kernel forgets meanwhile what ``die_with_parent`` has set, and may make the memory readable: the caller
-    sets both again.
+    The kernel resets what ``die_with_parent`` and ``hide_memory`` have set: the caller sets both again.
     """
     groups = os.getgroups()
     _set_groups([])
     _libc.setfsgid(gid)
     _libc.setfsuid(uid)
     try:
-        # Both calls return the former value and no error; asking again shows whether they worked.
+        # Both calls return the former value and no error; a second call shows whether they worked.
         if _libc.setfsuid(0xFFFFFFFF) != uid or _libc.setfsgid(0xFFFFFFFF) != gid:
             raise PermissionError(errno.EPERM, f"the worker may not access files as user {uid}")
         yield

@@ -1,4 +1,4 @@
-"""Process trees and their memory, as /proc shows them."""
+"""Process trees and their memory, read from /proc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 def children(pid: int) -> list[int]:
     """Return the children of a process; none when it has ended."""
     result: list[int] = []
-    with contextlib.suppress(OSError):  # it ended while being looked at
+    with contextlib.suppress(OSError):  # it has just ended
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
                 result += map(int, file.read().split())
@@ -31,7 +31,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def resident_memory(pids: Iterable[int]) -> int:
-    """Return the bytes of memory that processes use together; memory that several share counts for each."""
+    """Return the bytes of memory that processes use in all; shared memory counts for each of them."""
     pages = 0
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/statm", "rb") as file:
@@ -40,12 +40,12 @@ def resident_memory(pids: Iterable[int]) -> int:
 
 
 def proportional_memory(pids: Iterable[int]) -> int:
-    """Return the bytes of memory that processes use together; shared memory counts once. Takes far longer."""
+    """Return the bytes of memory that processes use in all; shared memory counts once. Takes far longer."""
     size = 0
     for pid in pids:
         try:
             with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
                 size += next(int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:"))
-        except (OSError, StopIteration):  # not ours to look into, or a zombie
+        except (OSError, StopIteration):  # another user's, or a zombie
             size += resident_memory([pid])
     return size

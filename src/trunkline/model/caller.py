@@ -9,7 +9,7 @@ from enum import StrEnum
 class CallerKind(StrEnum):
     """What kind of client makes a call."""
 
-    #: A client that did not say who it is.
+    #: A client that did not identify itself.
     ANONYMOUS = "anonymous"
     #: A worker of a fleet; its name is the worker's id.
     WORKER = "worker"
@@ -26,7 +26,7 @@ class Caller:
     name: str = ""
 
     def __str__(self) -> str:
-        """Return the caller as logs and messages write it."""
+        """Return the caller's name in logs and messages."""
         return f"{self.kind}:{self.name}" if self.name else str(self.kind)
 
 
@@ -35,5 +35,5 @@ SYSTEM = Caller(CallerKind.SYSTEM)
 
 
 def worker(worker_id: str) -> Caller:
-    """Return the caller that a worker is."""
+    """Return the caller for a worker's calls."""
     return Caller(CallerKind.WORKER, worker_id)

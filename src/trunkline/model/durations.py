@@ -1,4 +1,4 @@
-"""Spans of time as specs write them: Go's ``1h30m`` and protobuf's JSON form ``"90s"``, in one grammar."""
+"""Parses and formats the durations of specs: Go's ``1h30m`` and protobuf's JSON form ``"90s"`` in one grammar."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LONGEST = 315_576_000_000
 
 
 def parse_duration(text: str, where: str) -> float:
-    """Return the seconds that ``text`` means, to the nanosecond; negative ones too.
+    """Return a duration in seconds, to the nanosecond. It may be negative.
 
     Args:
         text: a duration such as ``1h30m``, ``90s`` or ``250ms``.
         where: the field it comes from, for the message.
 
     Raises:
-        InvalidArgument: it is no duration, or longer than protobuf allows.
+        InvalidArgument: ``text`` is not a duration, or is longer than protobuf allows.
     """
     match = _DURATION.fullmatch(text)
     if match is None:
@@ -52,6 +52,6 @@ def parse_duration(text: str, where: str) -> float:
 
 def format_duration(seconds: float) -> str:
     """Return protobuf's JSON form: ``90s``, ``0.25s``; to the nanosecond."""
-    whole, nanoseconds = divmod(round(abs(seconds) * 10**9), 10**9)
+    integer, nanoseconds = divmod(round(abs(seconds) * 10**9), 10**9)
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
-    return f"{'-' if seconds < 0 and (whole or nanoseconds) else ''}{whole}{fraction}s"
+    return f"{'-' if seconds < 0 and (integer or nanoseconds) else ''}{integer}{fraction}s"

@@ -1,7 +1,7 @@
-"""What a fleet makes of the fields of a spec: most it honours; of the others it says so, or refuses them.
+"""Which fields of a spec a fleet does not support, and whether such a field causes a warning or an error.
 
-A fleet lists the fields that it does not honour, each with what is to be done about it; the list is data, and the
-rule is here. A field is named as in the spec, such as ``resource_limits.gpu``.
+Each fleet lists the fields that it does not support, with their treatment; this module applies the list. A field
+has its name in the spec, such as ``resource_limits.gpu``.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 class Treatment(StrEnum):
-    """What becomes of a spec with a field that a fleet does not honour."""
+    """How a spec with an unsupported field is treated."""
 
-    #: It runs, and whoever looks at it learns that the field has no effect.
+    #: The pipeline runs; InspectPipeline reports that the field has no effect.
     WARN = "warn"
-    #: It is refused, because without the field the result would be another one.
+    #: The spec is refused, because ignoring the field would change the result.
     REFUSE = "refuse"
 
 
 class Unsupported(NamedTuple):
-    """A field that a fleet does not honour."""
+    """A field that a fleet does not support."""
 
     treatment: Treatment
     #: Why, and what to do instead, as the second half of a sentence.
@@ -35,7 +35,7 @@ class Unsupported(NamedTuple):
 
 
 def is_set(spec: PipelineSpec, field: str) -> bool:
-    """Whether a spec sets a field, which may be one within another."""
+    """Whether a spec sets a field; a dotted name is a field of a field."""
     value: object = spec
     for name in field.split("."):
         value = getattr(value, name, None)
@@ -49,7 +49,7 @@ def warnings(spec: PipelineSpec, unsupported: Mapping[str, Unsupported]) -> list
 
     Args:
         spec: a complete spec.
-        unsupported: what the fleet does not honour.
+        unsupported: the fields that the fleet does not support.
     """
     return [
         f"{field} has no effect here: {what.why}"
@@ -59,11 +59,11 @@ def warnings(spec: PipelineSpec, unsupported: Mapping[str, Unsupported]) -> list
 
 
 def check(spec: PipelineSpec, unsupported: Mapping[str, Unsupported]) -> None:
-    """Refuse a spec whose result would be another one on the fleet.
+    """Refuse a spec that would give a different result on the fleet.
 
     Args:
         spec: a complete spec.
-        unsupported: what the fleet does not honour.
+        unsupported: the fields that the fleet does not support.
 
     Raises:
         InvalidArgument: it sets a field that the fleet refuses.

@@ -1,7 +1,7 @@
 """The grammar of globs: text in, syntax tree out, or an error that names the character.
 
-What the nodes mean is told in ``model.globs``. A pattern is untrusted text: its length and the depth of
-its groups are bounded here.
+``model.globs`` defines what the nodes mean. A pattern is untrusted text: its length and the depth of its groups
+are limited here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trunkline.model import limits
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """These characters."""
+    """A fixed sequence of characters."""
 
     text: str
 
@@ -46,7 +46,7 @@ class CharacterClass:
 
 @dataclass(frozen=True, slots=True)
 class Alternatives:
-    """One of the sequences; as often as ``kind`` says: ``@`` once, ``?``, ``*``, ``+``, or ``!`` none."""
+    """One of the sequences, repeated as ``kind`` says: ``@`` once, ``?``, ``*``, ``+``, or ``!`` never."""
 
     kind: str
     #: Position of its capture, counted from 0; None for braces.
@@ -60,7 +60,7 @@ Sequence = tuple[Node, ...]
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A pattern taken apart. An empty sequence is the root's pattern."""
+    """The syntax tree of a pattern. An empty sequence is the root's pattern."""
 
     text: str
     sequence: Sequence
@@ -110,7 +110,7 @@ def _starts_with_slash(node: Node) -> bool:
 
 
 def _joined(nodes: Sequence) -> Sequence:
-    """Merge neighbouring literals, and slashes that follow each other; a run of stars is one wildcard."""
+    """Merge adjacent literals, slashes and wildcards."""
     merged: list[Node] = []
     for node in nodes:
         last = merged[-1] if merged else None
@@ -131,7 +131,7 @@ class _Parser:
         self.groups = 0
 
     def sequence(self, closers: str, depth: int) -> Sequence:
-        """Parse up to the end of the pattern or, not included, one of ``closers``."""
+        """Parse up to the end of the pattern or up to one of ``closers``, which is not consumed."""
         nodes: list[Node] = []
         while self._at < len(self._pattern) and self._pattern[self._at] not in closers:
             nodes.append(self._node(depth))
@@ -175,7 +175,7 @@ class _Parser:
         return Wildcard(deep)
 
     def _alternatives(self, kind: str, opening: int, depth: int) -> Alternatives:
-        """Parse a group whose opening parenthesis or brace stands at ``opening``."""
+        """Parse a group whose opening parenthesis or brace is at ``opening``."""
         if depth == limits.GLOB_DEPTH:
             raise self._error(
                 f"the group opened at character {opening + 1} is nested deeper than {limits.GLOB_DEPTH}; "

@@ -1,26 +1,26 @@
-r"""Globs: patterns that choose files and directories of a tree.
+r"""Globs: patterns that select files and directories of a tree.
 
 The language is that of the Pachyderm API::
 
     *  ?            any characters, one character; both stop at /
     **              any characters, / included
-    [abc] [a-c]     one of these characters; [!abc] and [^abc]: one of the others; never /
+    [abc] [a-c]     one of these characters; [!abc] and [^abc]: any other character; never /
     {a,b}           either
     @(a|b) (a|b)    exactly one; ?(a) at most one, *(a) any number, +(a) at least one
-    !(a|b)          anything within one path element but these
+    !(a|b)          anything within one path element except these
     \x              the character x itself
 
-Every parenthesis captures the text it matched, numbered by its opening. A pattern is matched against a
-canonical path (``model.paths``), of directories too, and must cover all of it. ``/`` matches the root
-and nothing else does. A pattern without leading slash gets one; a trailing slash is dropped.
+Every group in parentheses captures the text it matched; groups are numbered by their opening parenthesis. A
+pattern is matched against the canonical path (``model.paths``) of a file or directory and must match all of it.
+Only ``/`` matches the root. A pattern without leading slash gets one; a trailing slash is dropped.
 
-Three engines share one meaning. A pattern whose cost is bounded becomes a regular expression for ``re`` (half
-a microsecond a path). Repeated groups and several interplaying wildcards could make a backtracking engine take
-exponential time, so they become one for RE2 (three microseconds), which is linear in pattern and path. Neither
-has a ``!( )``: patterns with one, and captures, run on sets of positions kept as the bits of an integer. There
-the cost grows with the square of the path's length for each group that repeats or excludes, so a pattern with
-a ``!( )`` may have few of them (``limits.GLOB_SEARCHES``). A pattern comes from whoever may create a pipeline:
-no pattern may stop the server.
+Three engines implement the same semantics. A pattern whose cost is bounded becomes a regular expression for
+``re`` (half a microsecond per path). Repeated groups and several interacting wildcards can make a backtracking
+engine take exponential time, so they become an expression for RE2 (three microseconds), which is linear in pattern
+and path. Neither supports ``!( )``: patterns with one, and captures, run on sets of positions that are stored as
+the bits of an integer. There the cost grows with the square of the path's length for each group that repeats or
+excludes, so a pattern with a ``!( )`` may have few of them (``limits.GLOB_SEARCHES``). Anybody who may create a
+pipeline can send a pattern, so no pattern may stop the server.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from trunkline.model.glob_syntax import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: A repetition that may backtrack over the whole path counts as so many alternatives …
+#: A repetition that may backtrack over the whole path counts as this many alternatives …
 _WILDCARD_WEIGHT = 512
-#: … and a pattern with more combinations than this is not given to ``re``: one such wildcard stays under ten
+#: … and a pattern with more combinations than this does not use ``re``: one such wildcard takes less than ten
 #: milliseconds on the longest path.
 _MAX_COMBINATIONS = 512
 #: Bytes that RE2 may use for one pattern.
 _RE2_MEMORY = 512 << 10
-#: Patterns that stay compiled.
+#: Size of the cache of compiled patterns.
 _COMPILED = 256
 
 _REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\}|(\$))")
@@ -65,13 +65,13 @@ class Glob:
 
     __slots__ = ("_expression", "_root", "_sequence", "groups", "is_literal", "literal_prefix", "pattern")
 
-    #: As given, in canonical form: with leading and without trailing slash.
+    #: The pattern in canonical form: with leading and without trailing slash.
     pattern: str
     #: The longest text that every matching path starts with.
     literal_prefix: str
     #: Whether the pattern matches exactly one path, ``literal_prefix``.
     is_literal: bool
-    #: How many parentheses capture.
+    #: Number of capturing groups.
     groups: int
 
     def __init__(self, pattern: str) -> None:
@@ -115,10 +115,10 @@ class Glob:
         return f"Glob({self.pattern!r})"
 
     def matches(self, path: str) -> bool:
-        """Whether the pattern covers ``path``: canonical, without trailing slash, ``/`` for the root.
+        """Whether the pattern matches ``path``: canonical, without trailing slash, ``/`` for the root.
 
         Raises:
-            InvalidArgument: to find out takes too long (``limits.GLOB_STEPS``).
+            InvalidArgument: the match takes too many steps (``limits.GLOB_STEPS``).
         """
         if path == "/" or self._root:
             return self._root and path == "/"
@@ -128,20 +128,20 @@ class Glob:
         return bool(text.ends(self._sequence, 1) >> text.length)
 
     def captures(self, path: str) -> list[str] | None:
-        """Return what each parenthesis matched, or None when the pattern does not match.
+        """Return what each group in parentheses matched, or None when the pattern does not match.
 
-        From left to right, each part of the pattern takes as much as it can. A parenthesis that took no
-        part gives the empty string, one inside a repetition its last text.
+        From left to right, each part of the pattern matches as much as it can. A group that was not used
+        gives the empty string, a repeated one the text of its last repetition.
         """
         if not self.matches(path):
             return None
-        found = [""] * self.groups
-        if found:
-            _Text(path).capture(self._sequence, 0, len(path), found)
-        return found
+        captures = [""] * self.groups
+        if captures:
+            _Text(path).capture(self._sequence, 0, len(path), captures)
+        return captures
 
     def replace(self, path: str, template: str) -> str | None:
-        """Put captures into ``template``: ``$1`` or ``${1}`` the first, ``$0`` the path, ``$$`` a dollar.
+        """Substitute captures in ``template``: ``$1`` or ``${1}`` the first, ``$0`` the path, ``$$`` a dollar.
 
         Returns:
             The text, or None when the pattern does not match.
@@ -150,17 +150,17 @@ class Glob:
             InvalidArgument: the template names a capture that the pattern does not have.
         """
         self.check_template(template)
-        found = self.captures(path)
-        if found is None:
+        captures = self.captures(path)
+        if captures is None:
             return None
-        values = [path, *found]
+        values = [path, *captures]
         return _REFERENCE.sub(lambda m: "$" if m[3] else values[int(m[1] or m[2])], template)
 
     def check_template(self, template: str) -> None:
         """Check that every capture named in ``template`` exists.
 
         Raises:
-            InvalidArgument: one does not.
+            InvalidArgument: a capture does not exist.
         """
         for reference in _REFERENCE.finditer(template):
             number = reference[1] or reference[2]
@@ -170,36 +170,19 @@ class Glob:
                     f"{self.groups} in parentheses; add a group such as (*) to the glob or name a lower one"
                 )
 
-    def matching_prefixes(self, path: str) -> list[str]:
-        """Return what a change of the file ``path`` touches: each directory above it and itself, if matched.
-
-        The root comes first; directories end with ``/``.
-        """
-        found = ["/"] if self._root else []
-        if self._root or not path.startswith(self.literal_prefix):
-            return found
-        cut = path.find("/", 1)
-        while cut != -1:
-            if self.matches(path[:cut]):
-                found.append(path[: cut + 1])
-            cut = path.find("/", cut + 1)
-        if self.matches(path):
-            found.append(path)
-        return found
-
 
 @lru_cache(maxsize=_COMPILED)
 def compile_glob(pattern: str) -> Glob:
-    """Compile ``pattern``; the same text gives the same object while it is in use.
+    """Compile ``pattern``; equal patterns share one object while it is in the cache.
 
     Raises:
-        InvalidArgument: the pattern is wrong; the message names the position and what is wrong.
+        InvalidArgument: the pattern is not valid; the message names the position and the fault.
     """
     return Glob(pattern)
 
 
 def _groups(sequence: Sequence) -> Iterator[Alternatives]:
-    """Yield every group of a sequence, those within groups too."""
+    """Yield every group of a sequence, nested groups included."""
     for node in sequence:
         if isinstance(node, Alternatives):
             yield node
@@ -211,7 +194,7 @@ def _groups(sequence: Sequence) -> Iterator[Alternatives]:
 
 
 def _expression(sequence: Sequence) -> re.Pattern[str] | None:
-    """Translate a sequence whose cost is bounded, else return None."""
+    """Translate a sequence whose cost is bounded; return None for any other."""
     combinations = _combinations(sequence, last=True)
     if combinations is None or combinations > _MAX_COMBINATIONS:
         return None
@@ -219,10 +202,10 @@ def _expression(sequence: Sequence) -> re.Pattern[str] | None:
 
 
 def _combinations(sequence: Sequence, *, last: bool) -> int | None:
-    """Bound the ways a backtracking engine may try, or None when nothing bounds them.
+    """Return an upper bound of the ways that a backtracking engine may try; None without a bound.
 
     Args:
-        sequence: what is to be matched.
+        sequence: the sequence to match.
         last: whether its end is the end of the path.
     """
     total = 1
@@ -242,15 +225,17 @@ def _combinations(sequence: Sequence, *, last: bool) -> int | None:
     return total
 
 
-def _is_settled(wildcard: Wildcard, rest: Sequence, *, last: bool) -> bool:
-    """Whether the first place where the pattern can go on after the wildcard is as good as any other."""
-    fixed = _fixed_length(rest)
-    if not wildcard.deep and any(isinstance(node, Literal) and "/" in node.text for node in rest[:fixed]):
+def _is_settled(wildcard: Wildcard, remainder: Sequence, *, last: bool) -> bool:
+    """Whether the first position where the pattern can continue after the wildcard is as good as any other."""
+    fixed = _fixed_length(remainder)
+    if not wildcard.deep and any(
+        isinstance(node, Literal) and "/" in node.text for node in remainder[:fixed]
+    ):
         return True  # the next slash settles it
-    if fixed == len(rest):
+    if fixed == len(remainder):
         return last  # the end of the path settles it
     # A later wildcard that may take all that this one may take can take the difference.
-    after = rest[fixed]
+    after = remainder[fixed]
     return isinstance(after, Wildcard) and (after.deep or not wildcard.deep)
 
 
@@ -267,12 +252,16 @@ def _translate(sequence: Sequence) -> str:
     index = 0
     while index < len(sequence):
         node = sequence[index]
-        rest = sequence[index + 1 :]
-        fixed = _fixed_length(rest)
-        if isinstance(node, Wildcard) and 0 < fixed < len(rest) and _is_settled(node, rest, last=True):
-            # Atomic: the first place is kept, so several wildcards cost their sum, not their product.
+        remainder = sequence[index + 1 :]
+        fixed = _fixed_length(remainder)
+        if (
+            isinstance(node, Wildcard)
+            and 0 < fixed < len(remainder)
+            and _is_settled(node, remainder, last=True)
+        ):
+            # Atomic: no backtracking to a later position, so several wildcards cost their sum, not their product.
             any_text = ".*?" if node.deep else "[^/]*?"
-            parts.append(f"(?>{any_text}{_translate(rest[:fixed])})")
+            parts.append(f"(?>{any_text}{_translate(remainder[:fixed])})")
             index += 1 + fixed
             continue
         parts.append(_translate_node(node))
@@ -343,14 +332,14 @@ class _Text:
         self.text = text
         self.length = len(text)
         self.all = (1 << (self.length + 1)) - 1
-        #: Per character, the positions where it stands.
+        #: Per character, its positions.
         masks: dict[str, int] = {}
         for position, character in enumerate(text):
             masks[character] = masks.get(character, 0) | 1 << position
         self._masks = masks
         #: Positions of characters that are not a slash.
         self.inside = self.all >> 1 & ~masks.get("/", 0)
-        #: Ends that the alternatives of a ``*( )``, ``+( )`` or ``!( )`` reach from one start: each is worked out
+        #: Ends that the alternatives of a ``*( )``, ``+( )`` or ``!( )`` reach from one start: each is computed
         #: once, however deep the groups are nested.
         self._reached: dict[tuple[int, int], int] = {}
         self._steps = 0
@@ -374,11 +363,11 @@ class _Text:
             case Wildcard(deep):
                 return self._onwards(starts, deep=deep)
             case CharacterClass():
-                here = 0
+                positions = 0
                 for character, mask in self._masks.items():
                     if node.holds(character):
-                        here |= mask
-                return (starts & here) << 1
+                        positions |= mask
+                return (starts & positions) << 1
             case Alternatives():
                 return self._ends_of_alternatives(node, starts)
 
@@ -389,7 +378,7 @@ class _Text:
         return reached | starts if node.kind in "?*" else reached
 
     def _ends_of_repeated(self, node: Alternatives, starts: int) -> int:
-        """Return the positions that one repetition or more reach."""
+        """Return the positions that one or more repetitions reach."""
         reached, new = 0, starts
         while new:
             start = new & -new
@@ -400,7 +389,7 @@ class _Text:
         return reached
 
     def _either_from(self, node: Alternatives, start: int) -> int:
-        """Do what ``_either`` does for one start, and remember it."""
+        """Do what ``_either`` does for one start, and cache the result."""
         self._steps += 1
         if self._steps > limits.GLOB_STEPS:
             raise InvalidArgument(
@@ -434,17 +423,17 @@ class _Text:
         # (Cameron et al., "Bitwise Data Parallelism in Regular Expression Matching", PACT 2014).
         return ((starts & self.inside) + self.inside) ^ self.inside | starts
 
-    def capture(self, sequence: Sequence, start: int, end: int, found: list[str]) -> None:
-        """Write into ``found`` what the groups of a sequence that spans ``start`` to ``end`` matched."""
+    def capture(self, sequence: Sequence, start: int, end: int, captures: list[str]) -> None:
+        """Write into ``captures`` what the groups of a sequence that spans ``start`` to ``end`` matched."""
         for index, node in enumerate(sequence):
             next_start = self._longest(self._ends_of(node, 1 << start), sequence[index + 1 :], end)
             if isinstance(node, Alternatives):
-                self._capture_group(node, start, next_start, found)
+                self._capture_group(node, start, next_start, captures)
             start = next_start
 
-    def _capture_group(self, node: Alternatives, start: int, end: int, found: list[str]) -> None:
+    def _capture_group(self, node: Alternatives, start: int, end: int, captures: list[str]) -> None:
         if node.group is not None:
-            found[node.group] = self.text[start:end]
+            captures[node.group] = self.text[start:end]
         while node.kind != "!" and start < end:
             step_end = end
             if node.kind in "*+":
@@ -452,16 +441,16 @@ class _Text:
                 step_end = self._longest(self._either(node, 1 << start) & ~(1 << start), more, end)
             for sequence in node.sequences:
                 if self.ends(sequence, 1 << start) >> step_end & 1:
-                    self.capture(sequence, start, step_end, found)
+                    self.capture(sequence, start, step_end, captures)
                     break
             start = step_end
 
-    def _longest(self, ends: int, rest: Sequence, target: int) -> int:
-        """Return the highest of ``ends`` from which ``rest`` can end at ``target``; there is one."""
+    def _longest(self, ends: int, remainder: Sequence, target: int) -> int:
+        """Return the highest of ``ends`` from which ``remainder`` can end at ``target``; one must exist."""
         ends &= (1 << (target + 1)) - 1
         while ends:
             highest = ends.bit_length() - 1
-            if self.ends(rest, 1 << highest) >> target & 1:
+            if self.ends(remainder, 1 << highest) >> target & 1:
                 return highest
             ends ^= 1 << highest
         raise AssertionError("a part of a matching pattern has no end")

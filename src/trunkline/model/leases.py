@@ -1,8 +1,8 @@
-"""Leases without clocks: whoever judges one measures how long its counter has not changed.
+"""Leases without wall clocks: a lease expires when its counter has not changed for too long.
 
-A lease is a row with an owner and a counter that the owner moves to renew it. No stored time is compared with a
-clock, so a step of the wall clock, or a clock that differs from another machine's, ends no lease. A server that
-was away, or has just started, sees every lease for the first time and gives each owner its whole time again.
+A lease is a row with an owner and a counter; the owner renews it by changing the counter. No stored time is compared
+with a clock, so neither a step of the wall clock nor a clock that differs from another machine's ends a lease. A
+server that has just started reads every lease for the first time and grants each owner its full time again.
 """
 
 from __future__ import annotations
@@ -16,49 +16,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease as it was read."""
+    """A lease as read from the database."""
 
     id: str
     #: Changes with each renewal, and with the owner.
     counter: Hashable
-    #: How long the owner may stay silent.
+    #: Seconds that may pass between two renewals.
     seconds: float
 
 
 class LeaseJudge:
-    """Remembers when each lease was last seen to change.
+    """Remembers when it first read the current counter of each lease.
 
-    Threads may share it without a lock: what one of them loses of another's memory makes a lease longer, never
-    shorter.
+    Threads may share it without a lock: an update that is lost makes a lease longer, never shorter.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        """Begin without memory.
+        """Begin with no leases.
 
         Args:
             monotonic: seconds on a clock that is never set.
         """
         self._monotonic = monotonic
-        self._seen: dict[str, tuple[Hashable, float]] = {}
+        self._readings: dict[str, tuple[Hashable, float]] = {}
 
     def expired(self, leases: Iterable[Lease]) -> list[str]:
-        """Return the ids of the leases that ran out; every lease that exists must be given, others are forgotten."""
+        """Return the ids of the expired leases.
+
+        Args:
+            leases: all leases that exist; any other lease is forgotten.
+        """
         now = self._monotonic()
-        seen, ended = {}, []
+        readings, expired = {}, []
         for lease in leases:
-            seen[lease.id] = last = self._last(lease, now)
+            readings[lease.id] = last = self._last(lease, now)
             if now - last[1] > lease.seconds:
-                ended.append(lease.id)
-        self._seen = seen
-        return ended
+                expired.append(lease.id)
+        self._readings = readings
+        return expired
 
     def is_expired(self, lease: Lease) -> bool:
-        """Whether a lease ran out."""
+        """Whether a lease has expired."""
         now = self._monotonic()
-        self._seen[lease.id] = last = self._last(lease, now)
+        self._readings[lease.id] = last = self._last(lease, now)
         return now - last[1] > lease.seconds
 
     def _last(self, lease: Lease, now: float) -> tuple[Hashable, float]:
-        """Return the counter, and when it was first seen as it is."""
-        last = self._seen.get(lease.id)
+        """Return the counter, and when it first had this value."""
+        last = self._readings.get(lease.id)
         return last if last is not None and last[0] == lease.counter else (lease.counter, now)

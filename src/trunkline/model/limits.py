@@ -1,11 +1,11 @@
-"""The limits on what a client or a command may make: every one, with its value, in one table.
+"""The limits on what a client or a command may create, with their values, in one table.
 
-A limit is an integer that also says its unit and what it bounds; ``docs/limits.md`` is the same table for
-people, and a test compares the two. Whatever takes a text, a list, a number or a tree from outside checks it
-here, before anything is made of it. The functions below raise the one error message of their kind.
+A limit is an integer with a unit and a description; ``docs/limits.md`` is the same table for users, and a test
+compares the two. Code that receives a text, a list, a number or a tree from outside checks it against these limits
+before it uses it. The functions below raise the one error message of their kind.
 
-Values are chosen so that no real use meets them and so that the largest thing that is allowed leaves a server
-with 4 GiB of memory alive. They are no settings: clients and other servers rely on them.
+Values are chosen so that real use stays below them and so that a server with 4 GiB of memory survives the largest
+allowed input. They are not settings: clients and other servers rely on them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Limit(int):
-    """A limit: its value, its unit and what it bounds."""
+    """A limit: its value, its unit and what it applies to."""
 
     unit: str
     bounds: str
@@ -28,9 +28,9 @@ class Limit(int):
         """Make a limit.
 
         Args:
-            value: the largest value that is allowed.
-            unit: what is counted.
-            bounds: what has the limit, and why that value where it is not obvious.
+            value: the largest allowed value.
+            unit: what is counted, in the plural.
+            bounds: what the limit applies to, and the reason for its value unless it is obvious.
         """
         limit = super().__new__(cls, value)
         limit.unit = unit
@@ -135,7 +135,7 @@ def check_text(text: str, limit: Limit, what: str) -> str:
     Args:
         text: the text.
         limit: the most bytes of its UTF-8 form.
-        what: what the text is, to begin the message with.
+        what: what the text is; the message begins with it.
 
     Raises:
         InvalidArgument: it is longer.
@@ -149,7 +149,7 @@ def check_text(text: str, limit: Limit, what: str) -> str:
 
 
 def cut_text(text: str, limit: Limit) -> str:
-    """Return a text, shortened to its limit of bytes: for what cannot be refused any more.
+    """Return a text, shortened to its limit of bytes: for text that can no longer be refused.
 
     Args:
         text: the text.
@@ -165,7 +165,7 @@ def check_metadata(metadata: Mapping[str, str], what: str) -> None:
     """Check that the metadata of an object is within its limit.
 
     Raises:
-        InvalidArgument: keys and values together are longer.
+        InvalidArgument: keys and values together exceed the limit.
     """
     size = sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items())
     if size > METADATA:
@@ -177,8 +177,8 @@ def check_count(count: int, limit: Limit, what: str, remedy: str) -> None:
 
     Args:
         count: the number.
-        limit: the largest that is allowed.
-        what: what has so many, to begin the message with.
+        limit: the largest allowed number.
+        what: what has that many; the message begins with it.
         remedy: how to get below the limit.
 
     Raises:
@@ -189,7 +189,7 @@ def check_count(count: int, limit: Limit, what: str, remedy: str) -> None:
 
 
 def beyond(what: str, size: int, limit: Limit, remedy: str) -> InvalidArgument:
-    """Return the error for something that is beyond its limit.
+    """Return the error for something that exceeds its limit.
 
     Args:
         what: what is too large.

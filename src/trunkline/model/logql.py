@@ -1,10 +1,10 @@
-"""The little of LogQL that asks for lines of pipelines: a selector and line filters.
+"""The supported subset of LogQL: a stream selector and line filters.
 
-``{pipelineName="edges", pipelineProject="default"} |= "error" != "debug"``. Source of the syntax: Grafana Loki's
-documentation of log queries. What would need Loki itself (parsers, metrics) is refused, never ignored.
+Example: ``{pipelineName="edges", pipelineProject="default"} |= "error" != "debug"``. Source of the syntax: Grafana
+Loki's documentation of log queries. Parsers, metrics and everything else are refused, never ignored.
 
-Expressions come from clients, so they run in RE2, as in Loki: its time is linear in the text, whatever the
-expression. Python's ``re`` can take exponential time and holds the interpreter meanwhile.
+Expressions come from clients, so they run in RE2, as in Loki: its time is linear in the length of the text for any
+expression. Python's ``re`` can take exponential time and blocks the interpreter meanwhile.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _EXPRESSION_MEMORY = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which lines are asked for."""
+    """A parsed query."""
 
-    #: Label and the test of its value.
+    #: Labels, each with the test of its value.
     matchers: tuple[tuple[str, Callable[[str], bool]], ...]
     #: Tests of a line.
     filters: tuple[Callable[[str], bool], ...]
 
     def selects(self, labels: dict[str, str]) -> bool:
-        """Return whether a source of lines is meant; a matcher of a label that it lacks does not count."""
+        """Return whether the selector matches a stream; matchers of labels that the stream lacks are ignored."""
         return all(test(labels[label]) for label, test in self.matchers if label in labels)
 
     def keeps(self, line: str) -> bool:
@@ -50,10 +50,10 @@ class LogQuery:
 
 
 def parse(query: str) -> LogQuery:
-    """Read a query; an empty one asks for everything.
+    """Parse a query; an empty one selects everything.
 
     Raises:
-        InvalidArgument: it is broken or too long, or needs more than selectors and line filters.
+        InvalidArgument: the query is not valid, too long, or uses more than a selector and line filters.
 
     >>> parse('{pipelineName="edges"} |= "error"').keeps("an error")
     True
@@ -68,31 +68,31 @@ def parse(query: str) -> LogQuery:
         )
     matchers, inside, at = [], selector.group(1), 0
     while inside[at:].strip():
-        found = _MATCHER.match(inside, at)
-        if found is None:
+        match = _MATCHER.match(inside, at)
+        if match is None:
             raise InvalidArgument(
                 f'the log query {query!r} is broken at {inside[at:].strip()!r}; matchers look like label="value"'
             )
-        label, operator, value = found.groups()
+        label, operator, value = match.groups()
         matchers.append((label, _matcher(operator, _ESCAPED.sub(r"\1", value))))
-        at = found.end()
+        at = match.end()
     filters, at = [], selector.end()
     while query[at:].strip():
-        found = _FILTER.match(query, at)
-        if found is None:
+        match = _FILTER.match(query, at)
+        if match is None:
             raise InvalidArgument(
-                f"the log query {query!r} goes on with {query[at:].strip()!r}, and only the line filters"
-                " |=, !=, |~ and !~ are understood here"
+                f"the log query {query!r} continues with {query[at:].strip()!r}; only the line filters"
+                " |=, !=, |~ and !~ are supported"
             )
-        quoted = found.group(2)
-        text = _ESCAPED.sub(r"\1", quoted) if quoted is not None else found.group(3)
-        filters.append(_line_filter(found.group(1), text))
-        at = found.end()
+        quoted = match.group(2)
+        text = _ESCAPED.sub(r"\1", quoted) if quoted is not None else match.group(3)
+        filters.append(_line_filter(match.group(1), text))
+        at = match.end()
     return LogQuery(tuple(matchers), tuple(filters))
 
 
 def _matcher(operator: str, text: str) -> Callable[[str], bool]:
-    """Return the test of a label's value, which must match as a whole."""
+    """Return the test of a label's value; an expression must match all of it."""
     if operator in ("=", "!="):
         return lambda value: (value == text) is (operator == "=")
     expression = _compiled(text)
@@ -100,7 +100,7 @@ def _matcher(operator: str, text: str) -> Callable[[str], bool]:
 
 
 def _line_filter(operator: str, text: str) -> Callable[[str], bool]:
-    """Return the test of a line, which must hold a match."""
+    """Return the test of a line; an expression may match any part of it."""
     if operator in ("|=", "!="):
         return lambda line: (text in line) is (operator == "|=")
     expression = _compiled(text)
@@ -120,5 +120,5 @@ def _compiled(text: str) -> Any:
 
 
 def _encoded(text: str) -> bytes:
-    """Return text as RE2 takes it; what is no Unicode text matches nothing but a wildcard."""
+    """Return text as RE2 expects it; lone surrogates match only wildcards."""
     return text.encode(errors="replace")

@@ -1,22 +1,18 @@
 """Names, ids and references, parsed once where they enter.
 
-What is written ``project/repo@branch^2:/path`` becomes a ``FileRef`` of a ``CommitRef`` of a ``RepoName``.
-``check_…`` judge a name that is about to be taken into use; looking up a name that breaks the rules is no
-error but finds nothing. Rules and the beginnings of the messages are those of the Pachyderm API, because
-clients match on them. Nothing here knows what exists: whether ``images@x`` is a branch is asked elsewhere.
+``project/repo@branch^2:/path`` becomes a ``FileRef`` of a ``CommitRef`` of a ``RepoName``. The ``check_…`` functions
+validate the name of something that is about to be created; a lookup by a name that breaks the rules is not an error
+but finds nothing. Rules and the beginnings of the messages are those of the Pachyderm API, because clients match on
+them. Nothing here checks what exists: whether ``images@x`` is a branch is decided elsewhere.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits, paths
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFAULT_PROJECT = "default"
 #: A virtual repo whose commits are file sets.
@@ -32,26 +28,26 @@ _STEP = re.compile(r"([~^.])([0-9]{0,9})", re.ASCII)
 
 
 def check_project(name: str) -> str:
-    """Return ``name`` if a project may have it, else raise InvalidArgument."""
+    """Return ``name`` if it is valid for a project, else raise InvalidArgument."""
     return _check_first(_check(name, limits.PIPELINE_NAME), "project")
 
 
 def check_repo(name: str) -> str:
-    """Return ``name`` if a repo may have it, else raise InvalidArgument."""
+    """Return ``name`` if it is valid for a repo, else raise InvalidArgument."""
     if name == FILESETS_REPO:
         raise InvalidArgument(f"name ({name}) invalid: it is reserved for file sets; choose another")
     return _check(name, limits.NAME)
 
 
 def check_branch(name: str) -> str:
-    """Return ``name`` if a branch may have it, else raise InvalidArgument."""
+    """Return ``name`` if it is valid for a branch, else raise InvalidArgument."""
     if is_id(name):
         raise InvalidArgument(f"name ({name}) invalid: a branch cannot look like a commit id; choose another")
     return _check(name, limits.NAME)
 
 
 def check_pipeline(project: str, name: str) -> str:
-    """Return ``name`` if a pipeline of ``project`` may have it, else raise InvalidArgument."""
+    """Return ``name`` if it is valid for a pipeline of ``project``, else raise InvalidArgument."""
     _check_first(_check(name, limits.PIPELINE_NAME), "pipeline")
     longest = len(f"{project}-{name}-v99")
     if longest > limits.WORKER_NAME:
@@ -63,7 +59,7 @@ def check_pipeline(project: str, name: str) -> str:
 
 
 def check_image(name: str) -> str:
-    """Return ``name`` if an image may have it, else raise InvalidArgument."""
+    """Return ``name`` if it is valid for an image, else raise InvalidArgument."""
     if len(name) > limits.IMAGE_NAME:
         raise InvalidArgument(
             f"image name ({name[:40]}…) invalid: it has {len(name):,} characters, {limits.IMAGE_NAME} are allowed;"
@@ -71,7 +67,7 @@ def check_image(name: str) -> str:
         )
     if not name.isprintable() or " " in name:
         raise InvalidArgument(
-            f"image name ({_shown(name)}) invalid: it has a space or a character that cannot be printed; write it as"
+            f"image name ({_escaped(name)}) invalid: it has a space or a character that cannot be printed; write it as"
             " registries do, such as registry.example.org/team/tool:1.2"
         )
     return name
@@ -84,7 +80,7 @@ def _check(name: str, longest: int) -> str:
         )
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
-            f"name ({_shown(name)}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
+            f"name ({_escaped(name)}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
         )
     return name
 
@@ -95,25 +91,14 @@ def _check_first(name: str, kind: str) -> str:
     return name
 
 
-def _shown(name: str) -> str:
-    """Return a name as it may stand in a message: on one line."""
+def _escaped(name: str) -> str:
+    """Return a name escaped for a message of one line."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def is_id(text: str) -> bool:
     """Whether ``text`` is an id of a commit, commit set, job or transaction: UUIDv4 without dashes."""
     return _ID.fullmatch(text) is not None
-
-
-def new_id(random: Callable[[int], bytes]) -> str:
-    """Return a new id.
-
-    Args:
-        random: gives that many unpredictable bytes, like ``os.urandom``.
-    """
-    digits = random(16).hex()
-    variant = "89ab"[int(digits[16], 16) % 4]  # RFC 9562, section 4.1
-    return f"{digits[:12]}4{digits[13:16]}{variant}{digits[17:]}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -153,9 +138,9 @@ class JobName:
 
 @dataclass(frozen=True, slots=True)
 class AncestryStep:
-    """A step from a commit to a relative of it."""
+    """A step from a commit to one of its ancestors."""
 
-    #: How many parents back; or, ``from_root``, which commit of its history, the oldest being 1.
+    #: Number of parents to go back; with ``from_root`` the position in the history, counted from the oldest, 1.
     count: int
     from_root: bool = False
 
@@ -165,7 +150,7 @@ class AncestryStep:
 
 @dataclass(frozen=True, slots=True)
 class CommitRef:
-    """A commit as people name it: by id or by branch (one of them is empty), then steps back."""
+    """A commit as users write it: an id or a branch (one of them is empty), then steps back."""
 
     repo: RepoName
     branch: str = ""
@@ -194,7 +179,7 @@ def split_ancestry(text: str) -> tuple[str, tuple[AncestryStep, ...]]:
     ('master', (AncestryStep(count=3, from_root=True), AncestryStep(count=1, from_root=False)))
 
     Raises:
-        InvalidArgument: what follows the name is not made of steps.
+        InvalidArgument: the text after the name is not valid ancestry.
     """
     suffix = _ANCESTRY.search(text)
     if suffix is None:
@@ -209,7 +194,9 @@ def split_ancestry(text: str) -> tuple[str, tuple[AncestryStep, ...]]:
             )
         step = _STEP.match(text, at)
         if step is None:
-            raise InvalidArgument(f'"{text}" invalid: "{text[at:]}" is no ancestry; write ^, ^2, ~2 or .2')
+            raise InvalidArgument(
+                f'"{text}" invalid: "{text[at:]}" is not valid ancestry; write ^, ^2, ~2 or .2'
+            )
         mark, digits = step.groups()
         if mark != ".":
             steps.append(AncestryStep(int(digits or 1)))
@@ -229,11 +216,11 @@ def parse_repo(text: str, project: str = DEFAULT_PROJECT) -> RepoName:
     """Parse ``[project/]repo[.type]``.
 
     Args:
-        text: what was written.
+        text: the reference.
         project: the project when ``text`` names none.
 
     Raises:
-        InvalidArgument: it is not of that form.
+        InvalidArgument: ``text`` does not have that form.
     """
     before, slash, name = text.rpartition("/")
     name, dot, kind = name.partition(".")
@@ -259,7 +246,7 @@ def parse_commit(text: str, project: str = DEFAULT_PROJECT) -> CommitRef:
         return CommitRef(parse_repo(repo, project), branch if equals else "", base, steps)
     if equals:
         raise InvalidArgument(
-            f'"{text}" is not a commit: "{base}" is no id; write repo@branch=id or repo@branch'
+            f'"{text}" is not a commit: "{base}" is not a commit id; write repo@branch=id or repo@branch'
         )
     return CommitRef(parse_repo(repo, project), base, "", steps)
 

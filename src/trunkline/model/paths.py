@@ -1,12 +1,12 @@
-"""Canonical file paths, and which of them may be written.
+"""Canonical file paths, and the rules for paths that may be written.
 
-A path starts with ``/``, has no trailing ``/`` (the root ``/`` apart), no empty element, and is UTF-8
-text. ``clean`` brings what people type into that form and never judges; ``validate`` judges a path that
-is about to be written and never changes it. Characters that mean something in a glob are refused, so
-that any path can be used as a glob of itself; other marks and all scripts are welcome, because real
-files have such names (Pachyderm takes printable ASCII only).
+A path starts with ``/``, has no trailing ``/`` (except the root ``/``), no empty element, and is UTF-8
+text. ``clean`` normalizes what users type and never fails; ``validate`` checks a path that is about to be
+written and never changes it. Characters with a meaning in globs are refused, so that any path can be used
+as a glob of itself. Other punctuation and all scripts are allowed, because real files have such names
+(Pachyderm accepts printable ASCII only).
 
-Both run once per file of every upload: the good case is one regular expression. Nothing here looks at
+Both run once per file of every upload, so a valid path costs one regular expression. Nothing here checks
 what exists.
 """
 
@@ -19,8 +19,8 @@ from trunkline.model import limits
 
 _FORBIDDEN = r"\x00-\x1f\x7f-\x9f*?\[\]{}\\"
 _SURROGATES = r"\ud800-\udfff"  # what Python makes of bytes that are not UTF-8
-# No possessive quantifiers: Python 3.11.2, Debian's, gets them wrong around a group. Without them a bad path
-# costs as little, because an element that gives characters back is never followed by a slash.
+# No possessive quantifiers: Python 3.11.2, which Debian ships, gets them wrong around a group. Backtracking is cheap
+# anyway, because an element that gives characters back is never followed by a slash.
 _GOOD = re.compile(rf"(?:/(?!\.\.?(?:/|\Z))[^/{_FORBIDDEN}{_SURROGATES}]{{1,{limits.PATH_ELEMENT}}})+")
 _BAD_CHARACTER = re.compile(rf"[{_FORBIDDEN}]")
 _BAD_TEXT = re.compile(rf"[{_SURROGATES}]")
@@ -48,32 +48,32 @@ def validate(path: str) -> None:
     """Check that a file may be written at ``path``, which must be in canonical form.
 
     Raises:
-        InvalidArgument: the path may not be written; the message starts ``path (X) invalid:``.
+        InvalidArgument: the path is not valid; the message starts ``path (X) invalid:``.
     """
     if _GOOD.fullmatch(path) is None:
-        raise InvalidArgument(f"path ({_shown(path)}) invalid: {_fault(path)}")
+        raise InvalidArgument(f"path ({_escaped(path)}) invalid: {_fault(path)}")
     if path.count("/") > limits.PATH_DEPTH:
         raise InvalidArgument(
-            f"path ({_shown(path)}) invalid: it is {path.count('/'):,} names deep, {limits.PATH_DEPTH} are allowed;"
+            f"path ({_escaped(path)}) invalid: it is {path.count('/'):,} names deep, {limits.PATH_DEPTH} are allowed;"
             " use fewer directories"
         )
     if path.isascii():
         if len(path) > limits.PATH:
-            raise InvalidArgument(f"path ({_shown(path)}) invalid: {_path_too_long(len(path))}")
+            raise InvalidArgument(f"path ({_escaped(path)}) invalid: {_path_too_long(len(path))}")
         return
     encoded = path.encode()
     if len(encoded) > limits.PATH:
-        raise InvalidArgument(f"path ({_shown(path)}) invalid: {_path_too_long(len(encoded))}")
+        raise InvalidArgument(f"path ({_escaped(path)}) invalid: {_path_too_long(len(encoded))}")
     for element in encoded.split(b"/"):
         if len(element) > limits.PATH_ELEMENT:
-            raise InvalidArgument(f"path ({_shown(path)}) invalid: {_element_too_long(len(element))}")
+            raise InvalidArgument(f"path ({_escaped(path)}) invalid: {_element_too_long(len(element))}")
 
 
 def canonical(path: str) -> str:
-    """Do what ``clean`` and ``validate`` do together, at less cost for a path that is good as it is.
+    """Clean and validate a path in one step; cheaper when the path is already canonical.
 
     Raises:
-        InvalidArgument: a file may not be written there.
+        InvalidArgument: the path is not valid.
     """
     if len(path) <= limits.PATH_ELEMENT and path.isascii() and _GOOD.fullmatch(path):
         return path
@@ -88,16 +88,16 @@ def parents(path: str) -> list[str]:
     >>> parents("/a/b/c")
     ['/', '/a', '/a/b']
     """
-    found = ["/"] if path != "/" else []
+    directories = ["/"] if path != "/" else []
     cut = path.find("/", 1)
     while cut != -1:
-        found.append(path[:cut])
+        directories.append(path[:cut])
         cut = path.find("/", cut + 1)
-    return found
+    return directories
 
 
 def _fault(path: str) -> str:
-    """Say what is wrong with a path that the fast check refused, and how to mend it."""
+    """Return what is wrong with a path that the fast check refused, and how to fix it."""
     if path in ("", "/"):
         return "it names no file; give a path such as /name"
     if _BAD_TEXT.search(path):
@@ -131,7 +131,7 @@ def _path_too_long(size: int) -> str:
     return f"it has {size:,} bytes, {limits.PATH:,} are allowed; use fewer or shorter directories"
 
 
-def _shown(path: str) -> str:
-    """Make a hostile path fit for a message: printable and short."""
+def _escaped(path: str) -> str:
+    """Return a path as messages show it: printable and short."""
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in path[:200])
     return printable + ("…" if len(path) > 200 else "")

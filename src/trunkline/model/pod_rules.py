@@ -1,7 +1,7 @@
-"""Rules for what a pipeline spec says of its pods, as far as they need no cluster.
+"""Rules for the pod settings of a pipeline spec that can be checked without a cluster.
 
-Kubernetes would refuse the pod, and its pipeline would wait without end; here the spec is refused when it is sent.
-What only the cluster knows (which secrets, classes and nodes it has) is not checked here.
+Without these checks Kubernetes refuses the pod later, and the pipeline waits forever. What depends on the cluster
+(its secrets, priority classes and nodes) is not checked here.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _OPERATIONS = {
     "copy": ("path", "from"),
     "test": ("path", "value"),
 }
-#: Folders of a worker's pod that are not for secrets.
+#: Folders of a worker's pod where no secret may be mounted.
 _TAKEN = ("/", "/pfs", "/launcher")
 
 
 def check(spec: PipelineSpec) -> None:
-    """Check what a completed spec says of pods.
+    """Check the pod settings of a completed spec.
 
     Raises:
-        InvalidArgument: a rule is broken; the message says which, where and how to fix it.
+        InvalidArgument: a setting is not valid; the message says which, where and how to fix it.
     """
     for number, toleration in enumerate(spec.tolerations, 1):
         _toleration(toleration, f"toleration {number}/{len(spec.tolerations)}")
@@ -59,13 +59,13 @@ def check(spec: PipelineSpec) -> None:
 
 
 def check_operation(operation: object, place: str) -> None:
-    """Check the form of one operation of a JSON patch.
+    """Check one operation of a JSON patch.
 
     Raises:
         InvalidArgument: it is not an operation of RFC 6902.
     """
     if not isinstance(operation, dict):
-        raise InvalidArgument(f"{place} is not an object; an operation has op, path and mostly value")
+        raise InvalidArgument(f"{place} is not an object; write an object with op, path and usually value")
     op = operation.get("op")
     if not isinstance(op, str) or op not in _OPERATIONS:
         raise InvalidArgument(f"{place}.op is {op!r}; write {', '.join(_OPERATIONS)}")
@@ -88,7 +88,7 @@ def _toleration(toleration: Toleration, where: str) -> None:
         raise InvalidArgument(f"{where} has operator EQUAL and no key; add the key or write EXISTS")
     if toleration.toleration_seconds is not None and toleration.effect != "NO_EXECUTE":
         raise InvalidArgument(
-            f"{where} has toleration_seconds, which only effect NO_EXECUTE knows; write that or remove it"
+            f"{where} has toleration_seconds, which needs effect NO_EXECUTE; set that effect or remove it"
         )
 
 
@@ -99,7 +99,7 @@ def _labels(spec: PipelineSpec) -> None:
             if not _LABEL.fullmatch(name) or (slash and (len(prefix) > 253 or not _NAME.fullmatch(prefix))):
                 raise InvalidArgument(
                     f'{field} has the key "{key}", but keys are letters, digits, "-", "_" and "." (63 at most), '
-                    "after a domain and a slash if need be; correct it"
+                    "after an optional domain and slash; correct it"
                 )
             if field != "metadata.annotations" and value and not _LABEL.fullmatch(value):
                 raise InvalidArgument(
@@ -135,7 +135,7 @@ def _names(spec: PipelineSpec) -> None:
     for field, name in named:
         if len(name) > 253 or not _NAME.fullmatch(name):
             raise InvalidArgument(
-                f'{field} is "{name}", but names in Kubernetes are small letters, digits, "-" and "."; correct it'
+                f'{field} is "{name}", but names in Kubernetes are lowercase letters, digits, "-" and "."; correct it'
             )
 
 

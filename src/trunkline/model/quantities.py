@@ -1,6 +1,6 @@
-"""Amounts of memory, disk and processors as Kubernetes writes them: ``4Gi``, ``512M``, ``500m``, ``1e3``.
+"""Parses Kubernetes quantities of memory, disk and CPUs: ``4Gi``, ``512M``, ``500m``, ``1e3``.
 
-Amounts of bytes are rounded up to whole bytes, as Kubernetes does.
+Bytes are rounded up to whole bytes, as in Kubernetes.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ _LARGEST = 2**63 - 1
 
 
 def parse_bytes(text: str, where: str) -> int:
-    """Return the number of bytes that ``text`` means.
+    """Return a quantity in bytes.
 
     Args:
         text: a quantity such as ``4Gi``.
         where: the field it comes from, for the message.
 
     Raises:
-        InvalidArgument: it is no quantity, is negative or does not fit 63 bits.
+        InvalidArgument: ``text`` is not a quantity, is negative or does not fit 63 bits.
     """
     return ceil(_parse(text, where, "4Gi, 512Mi or 2G"))
 
 
 def parse_cpus(text: str, where: str) -> float:
-    """Return the number of processors that ``text`` means: ``500m`` is 0.5.
+    """Return a quantity in CPUs: ``500m`` is 0.5.
 
     Raises:
-        InvalidArgument: it is no quantity, is negative or does not fit 63 bits.
+        InvalidArgument: ``text`` is not a quantity, is negative or does not fit 63 bits.
     """
     return float(_parse(text, where, "2, 0.5 or 500m"))
 

@@ -2,12 +2,12 @@
 
 ``from_json`` reads what a user wrote, strictly; ``effective`` merges it over defaults first;
 ``complete`` fills in what the spec leaves to rules (input names, branches, projects, order), and
-``spec_rules.validate`` judges the result (``spec_rules.load`` does all four). ``to_json`` writes it back in
-snake case. Nothing here knows what exists: whether a repo or a secret is there is asked elsewhere.
+``spec_rules.validate`` checks the result (``spec_rules.load`` does all four). ``to_json`` writes it back in
+snake case. Nothing here checks what exists: whether a repo or a secret exists is checked elsewhere.
 
 Defaults of the wire (false, 0, "", an empty list) are the fields' defaults. Messages that are not set are
 None, and so are numbers where "not set" and zero differ: ``parallelism_spec.constant`` left out is 1, written
-as 0 it is a mistake.
+as 0 it is an error.
 """
 
 # ruff: noqa: RUF009  (the calls in class bodies declare fields, as dataclasses.field does)
@@ -25,6 +25,8 @@ from trunkline.model.spec_fields import (
     count,
     flag,
     ignored,
+    integer,
+    integers,
     mapping,
     message,
     messages,
@@ -32,8 +34,6 @@ from trunkline.model.spec_fields import (
     span,
     text,
     texts,
-    whole,
-    wholes,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ DEFAULT_TRIES = 3
 UNTIL_SUCCESS = "until_success"
 EVERY_JOB = "every_job"
 
-#: What holds when neither the user nor the defaults of cluster and project say otherwise.
+#: Defaults that apply unless the user, the cluster or the project sets others.
 BUILT_IN: Mapping[str, object] = {
     "transform": {"image": DEFAULT_IMAGE},
     "output_branch": DEFAULT_BRANCH,
@@ -73,7 +73,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretMount:
-    """A secret given to the command as a folder or as an environment variable."""
+    """A secret that the command sees as a folder or as an environment variable."""
 
     name: str = text()
     key: str = text()
@@ -83,7 +83,7 @@ class SecretMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transform:
-    """What is run per datum, and in which image."""
+    """The command that runs for each datum, and its image."""
 
     image: str = text()
     cmd: tuple[str, ...] = texts()
@@ -93,7 +93,7 @@ class Transform:
     image_pull_secrets: tuple[str, ...] = texts()
     stdin: tuple[str, ...] = texts()
     err_stdin: tuple[str, ...] = texts()
-    accept_return_code: tuple[int, ...] = wholes()
+    accept_return_code: tuple[int, ...] = integers()
     debug: bool = flag()
     user: str = text()
     working_dir: str = text()
@@ -104,9 +104,9 @@ class Transform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParallelismSpec:
-    """How many workers; with autoscaling the most."""
+    """The number of workers; with autoscaling the maximum."""
 
-    constant: int | None = whole()
+    constant: int | None = integer()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class GpuSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSpec:
-    """What a worker needs or may take."""
+    """Resources that a worker requests, or its limits."""
 
     cpu: float | None = number()
     memory: str = text()
@@ -184,7 +184,7 @@ class Toleration:
     operator: str = choice("EMPTY", "EXISTS", "EQUAL")
     value: str = text()
     effect: str = choice("ALL_EFFECTS", "NO_SCHEDULE", "PREFER_NO_SCHEDULE", "NO_EXECUTE")
-    toleration_seconds: int | None = whole()
+    toleration_seconds: int | None = integer()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,14 +207,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spout:
-    """A pipeline that takes data in from elsewhere."""
+    """A pipeline that ingests data from an external source."""
 
     service: Service | None = message(lambda: Service)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatumSetSpec:
-    """How many datums a worker takes at a time."""
+    """How many datums a worker claims at a time."""
 
     number: int = count()
     size_bytes: int = count()
@@ -237,7 +237,7 @@ class TfJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """When a branch follows another."""
+    """When a branch moves to the head of another."""
 
     branch: str = text()
     all: bool = flag()
@@ -278,7 +278,7 @@ class PfsInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronInput:
-    """Ticks of a clock, as files of a repo of the pipeline's own."""
+    """Timestamps on a schedule, written as files to a repo of the pipeline's own."""
 
     name: str = text()
     project: str = text()
@@ -302,7 +302,7 @@ class Input:
 
     @property
     def children(self) -> tuple[Input, ...]:
-        """The inputs that this one combines."""
+        """The inputs that this input combines."""
         return self.join or self.group or self.cross or self.union
 
     @property
@@ -324,7 +324,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSpec:
-    """A pipeline as it was asked for."""
+    """A pipeline as the user requested it."""
 
     pipeline: Pipeline | None = message(lambda: Pipeline)
     tf_job: TfJob | None = message(lambda: TfJob)
@@ -348,7 +348,7 @@ class PipelineSpec:
     job_timeout: float | None = span()
     maximum_expected_uptime: float | None = span()
     salt: str = text()
-    datum_tries: int | None = whole()
+    datum_tries: int | None = integer()
     scheduling_spec: SchedulingSpec | None = message(lambda: SchedulingSpec)
     pod_spec: str = text()
     pod_patch: str = text()
@@ -373,22 +373,22 @@ class PipelineSpec:
 
     @property
     def parallelism(self) -> int:
-        """Workers wanted; with autoscaling the most."""
+        """The number of workers; with autoscaling the maximum."""
         constant = self.parallelism_spec.constant if self.parallelism_spec else None
         return 1 if constant is None else constant
 
 
-# --- from what was written to what is meant ------------------------------------------------------------
+# --- reading, merging, completing ----------------------------------------------------------------------
 
 
 def from_json(obj: Mapping[str, object]) -> PipelineSpec:
     """Read a spec, strictly.
 
     Args:
-        obj: JSON as ``json.loads`` or ``spec_text.parse_specs`` gives it.
+        obj: JSON as ``json.loads`` or ``spec_text.parse_specs`` returns it.
 
     Raises:
-        InvalidArgument: an unknown field, a field given twice or a wrong type; the message says where.
+        InvalidArgument: an unknown field, a duplicate field or a wrong type; the message says where.
 
     >>> from_json({"pipeline": {"name": "edges"}, "datumTries": "5"}).datum_tries
     5
@@ -397,22 +397,22 @@ def from_json(obj: Mapping[str, object]) -> PipelineSpec:
 
 
 def to_json(spec: PipelineSpec) -> dict[str, object]:
-    """Return the spec as JSON: snake case, what is not set left out. ``from_json`` gives it back."""
+    """Return the spec as JSON: snake case, without fields that are not set. ``from_json`` reads it back."""
     return spec_fields.write(spec)
 
 
 def effective(user: Mapping[str, object], *defaults: Mapping[str, object]) -> dict[str, object]:
-    """Merge a user's spec over defaults (RFC 7396); null deletes what a lower layer says.
+    """Merge a user's spec over defaults (RFC 7396); null deletes the value of a lower layer.
 
     Args:
-        user: the spec as written, in snake or camel case.
+        user: the user's spec, in snake or camel case.
         defaults: lower layers, the lowest first: those of the cluster, then of the project.
 
     Returns:
         The merged JSON in snake case, the built-in defaults included.
 
     Raises:
-        InvalidArgument: a layer has an unknown field or a field given twice.
+        InvalidArgument: a layer has an unknown or duplicate field.
     """
     merged: object = BUILT_IN
     for layer in (*defaults, user):
@@ -435,9 +435,9 @@ def _merge(target: object, patch: object) -> object:
 
 
 def complete(spec: PipelineSpec) -> PipelineSpec:
-    """Fill in what a spec leaves to rules: projects, input names, branches, cron repos, the inputs' order.
+    """Fill in derived fields of a spec: projects, input names, branches, cron repos, the inputs' order.
 
-    Completing twice changes nothing more.
+    Idempotent.
     """
     transform = spec.transform
     return replace(

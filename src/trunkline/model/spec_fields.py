@@ -1,11 +1,11 @@
-"""How a class of frozen values is read from JSON and written back, told once per field.
+"""Reads classes of frozen values from JSON and writes them back; each field is declared once.
 
 A message class is a dataclass whose fields are declared by the functions below (``text``, ``flag``, …).
-Reading is strict: an unknown field, a wrong type or a field given twice is an error that names the place
-as the user wrote it (``input.pfs.golb``) and the nearest known name. As in protobuf's JSON form, snake
+Reading is strict: an unknown field, a wrong type or a duplicate field is an error that names the place
+as the user wrote it (``input.pfs.golb``) and the nearest valid name. As in protobuf's JSON form, snake
 and camel case are both accepted, 64-bit integers may be strings, and null means not set.
 
-Whether a value makes sense is not judged here but in ``model.spec_rules``.
+Types are checked here, meaning in ``model.spec_rules``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ M = TypeVar("M")
 
 
 class _Kind(Protocol):
-    """How values of one field look in JSON."""
+    """The JSON form of one field's values."""
 
     def read(self, value: object, where: str) -> Any: ...
 
@@ -51,14 +51,14 @@ def flag() -> Any:
     return _declare(_Flag(), False)
 
 
-def whole() -> Any:
+def integer() -> Any:
     """Declare a 64-bit integer that may be set to zero; None when not set."""
-    return _declare(_Whole(), None)
+    return _declare(_Integer(), None)
 
 
 def count() -> Any:
     """Declare a 64-bit integer; zero when not set."""
-    return _declare(_Whole(), 0)
+    return _declare(_Integer(), 0)
 
 
 def number() -> Any:
@@ -77,7 +77,7 @@ def choice(*names: str) -> Any:
 
 
 def message(cls: Callable[[], type]) -> Any:
-    """Declare a message; None when not set. The class is given late because inputs hold inputs."""
+    """Declare a message; None when not set. The class is passed as a function because inputs contain inputs."""
     return _declare(_Message(cls), None)
 
 
@@ -86,9 +86,9 @@ def texts() -> Any:
     return _declare(_Many(_Text()), ())
 
 
-def wholes() -> Any:
+def integers() -> Any:
     """Declare a list of integers."""
-    return _declare(_Many(_Whole()), ())
+    return _declare(_Many(_Integer()), ())
 
 
 def messages(cls: Callable[[], type]) -> Any:
@@ -102,7 +102,7 @@ def mapping() -> Any:
 
 
 def ignored() -> Any:
-    """Declare a field that the wire has and whose value the server sets itself."""
+    """Declare a field of the API whose value the server sets itself."""
     return _declare(_Ignored(), None)
 
 
@@ -118,11 +118,11 @@ def read(cls: type[M], obj: object, where: str = "") -> M:
 
     Args:
         cls: its class.
-        obj: JSON as ``json.loads`` gives it.
-        where: the place of ``obj`` in what the user wrote; empty at the top.
+        obj: JSON as ``json.loads`` returns it.
+        where: the place of ``obj`` in the user's text; empty at the top.
 
     Raises:
-        InvalidArgument: an unknown field, a field given twice, a wrong type or too deep a nesting.
+        InvalidArgument: an unknown field, a duplicate field, a wrong type or nesting that is too deep.
     """
     kinds = _kinds(cast("Any", cls))
     values: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def read(cls: type[M], obj: object, where: str = "") -> M:
 
 
 def write(obj: object) -> dict[str, object]:
-    """Return a message as JSON: snake case, fields that have their default left out."""
+    """Return a message as JSON: snake case, without fields that have their default value."""
     written: dict[str, object] = {}
     for f in fields(cast("Any", obj)):
         value = getattr(obj, f.name)
@@ -144,10 +144,15 @@ def write(obj: object) -> dict[str, object]:
 
 
 def keyed(cls: type[Any], obj: object, where: str = "") -> dict[str, object]:
-    """Return JSON of a message with all field names in snake case, values as they are, nulls kept.
+    """Return JSON of a message with all field names in snake case; values and nulls are unchanged.
+
+    Args:
+        cls: the message's class.
+        obj: JSON as ``json.loads`` returns it.
+        where: the place of ``obj`` in the user's text; empty at the top.
 
     Raises:
-        InvalidArgument: an unknown field or a field given twice.
+        InvalidArgument: an unknown or duplicate field.
     """
     kinds = _kinds(cast("Any", cls))
     return {
@@ -157,7 +162,16 @@ def keyed(cls: type[Any], obj: object, where: str = "") -> dict[str, object]:
 
 
 def keyed_shallow(cls: type[Any], obj: object, where: str) -> dict[str, object]:
-    """Like ``keyed`` for the message's own fields only."""
+    """Like ``keyed``, for the message's own fields only.
+
+    Args:
+        cls: the message's class.
+        obj: JSON as ``json.loads`` returns it.
+        where: the place of ``obj`` in the user's text; empty at the top.
+
+    Raises:
+        InvalidArgument: an unknown or duplicate field, or ``obj`` is not an object.
+    """
     if not isinstance(obj, Mapping):
         raise _wrong(where or "the pipeline spec", obj, "an object with fields")
     if where.count(".") > limits.SPEC_DEPTH:
@@ -165,17 +179,17 @@ def keyed_shallow(cls: type[Any], obj: object, where: str) -> dict[str, object]:
             f"{where[:60]}… is nested deeper than {limits.SPEC_DEPTH} levels; write it flatter"
         )
     names = _names(cast("Any", cls))
-    found: dict[str, object] = {}
+    members: dict[str, object] = {}
     for key, value in obj.items():
         name = names.get(key)
         if name is None:
             raise _unknown(cls, str(key), where)
-        if name in found:
+        if name in members:
             raise InvalidArgument(
                 f'"{_join(where, name)}" is given twice, in snake and in camel case; keep one'
             )
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 @cache
@@ -197,9 +211,9 @@ def _names(cls: type[Any]) -> dict[str, str]:
 def _unknown(cls: type, key: str, where: str) -> InvalidArgument:
     from difflib import get_close_matches  # only a mistake needs it
 
-    known = sorted(_kinds(cast("Any", cls)))
-    near = get_close_matches(key.lower(), known, 1)
-    hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(known)}"
+    spellings = sorted(_kinds(cast("Any", cls)))
+    near = get_close_matches(key.lower(), spellings, 1)
+    hint = f'did you mean "{near[0]}"?' if near else f"valid fields: {', '.join(spellings)}"
     return InvalidArgument(f'unknown field "{_join(where, key)}"; {hint}')
 
 
@@ -207,8 +221,8 @@ def _join(where: str, name: str) -> str:
     return f"{where}.{name}" if where else name
 
 
-def _wrong(where: str, value: object, wanted: str) -> InvalidArgument:
-    return InvalidArgument(f"{where} is {_described(value)}, but {wanted} is wanted")
+def _wrong(where: str, value: object, expected: str) -> InvalidArgument:
+    return InvalidArgument(f"{where} is {_described(value)}, but must be {expected}")
 
 
 def _described(value: object) -> str:
@@ -247,7 +261,7 @@ class _Text(_Scalar):
     def read(self, value: object, where: str) -> str:
         if not isinstance(value, str):
             scalar = isinstance(value, (bool, int, float))
-            raise _wrong(where, value, "a string, in quotes," if scalar else "a string")
+            raise _wrong(where, value, "a string in quotes" if scalar else "a string")
         if "\0" in value:
             raise InvalidArgument(
                 f"{where} holds a NUL character, which no command or file can take; remove it"
@@ -266,7 +280,7 @@ class _Flag(_Scalar):
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole(_Scalar):
+class _Integer(_Scalar):
     def read(self, value: object, where: str) -> int:
         if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (
             isinstance(value, float) and value.is_integer()

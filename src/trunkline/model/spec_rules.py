@@ -1,9 +1,9 @@
-"""Whether a pipeline spec makes sense, and which of its wishes are not built yet.
+"""The rules that a pipeline spec must follow, and the features of the API that are not implemented yet.
 
-``validate`` takes a completed spec and knows nothing but the spec: that repos, secrets and commits exist is
-checked where they live. Each rule is one function with its own message; the first that is broken is told.
-A rule that Pachyderm checks only when it makes a pod (a bad quantity, a bad port) is checked here, so that
-a mistake is found when the spec is sent and not by a pipeline that never starts.
+``validate`` takes a completed spec and uses nothing else: whether repos, secrets and commits exist is checked where
+they are stored. Each rule is one function with its own message; the first broken rule is reported. Rules that
+Pachyderm checks only when it creates a pod (quantities, ports) are checked here, so that the user learns of an error
+when the spec is sent and not from a pipeline that never starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from trunkline.model.spec import CronInput, PfsInput, ResourceSpec, Service
 
-#: Names below /pfs that are taken.
+#: Reserved names below /pfs.
 _RESERVED_INPUTS = ("out", ".env")
 #: RFC 3339; its fields are not checked against the calendar.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -36,10 +36,10 @@ def load(user: Mapping[str, object], *defaults: Mapping[str, object]) -> Pipelin
 
     Args:
         user: its JSON.
-        defaults: those of the cluster, then of the project.
+        defaults: the defaults of the cluster, then those of the project.
 
     Raises:
-        InvalidArgument: something is wrong with it; the message says what, where and how to mend it.
+        InvalidArgument: the spec is not valid; the message says what, where and how to fix it.
     """
     spec = complete(from_json(effective(user, *defaults)))
     validate(spec)
@@ -50,18 +50,17 @@ def validate(spec: PipelineSpec) -> None:
     """Check a completed spec.
 
     Raises:
-        InvalidArgument: a rule is broken.
+        InvalidArgument: the spec breaks a rule.
     """
     for rule in _RULES:
         rule(spec)
 
 
 def unsupported(spec: PipelineSpec) -> list[str]:
-    """Return a sentence for each wish of a valid spec that Trunkline cannot fulfil yet.
+    """Return a sentence for each feature that a valid spec uses and Trunkline does not implement yet.
 
-    Fields that only Kubernetes knows (``pod_spec``, ``pod_patch``, ``tolerations``, ``scheduling_spec``,
-    ``metadata``, ``image_pull_secrets``, sidecar resources) are not listed: they are kept, and a fleet of
-    processes has no use for them.
+    Fields for Kubernetes (``pod_spec``, ``pod_patch``, ``tolerations``, ``scheduling_spec``, ``metadata``,
+    ``image_pull_secrets``, sidecar resources) are not listed: they are stored, and the process fleet ignores them.
     """
     transform = spec.transform
     wishes: list[tuple[object, str]] = [
@@ -162,9 +161,9 @@ def _shape_of_inputs(spec: PipelineSpec) -> None:
     for where, node in _inputs(spec):
         kinds = [kind for kind in ("pfs", "cron", *_COMBINATIONS) if getattr(node, kind)]
         if len(kinds) != 1:
-            found = f"has {' and '.join(kinds)}" if kinds else "is empty"
+            fault = f"has {' and '.join(kinds)}" if kinds else "is empty"
             raise InvalidArgument(
-                f"{where} {found}, but exactly one of pfs, cron, cross, union, join, group is wanted"
+                f"{where} {fault}, but it needs exactly one of pfs, cron, cross, union, join, group"
             )
         if node.pfs is not None:
             _pfs_input(node.pfs, f"{where}.pfs", spec)
@@ -217,7 +216,7 @@ def _cron_input(cron: CronInput, where: str) -> None:
         raise InvalidArgument(f'{where} has no spec; add for example "spec": "@every 60s"')
     if cron.start and not _MOMENT.fullmatch(cron.start):
         raise InvalidArgument(
-            f'{where}.start "{cron.start}" is no time; write for example 2024-05-17T08:00:00Z'
+            f'{where}.start "{cron.start}" is not a valid time; write for example 2024-05-17T08:00:00Z'
         )
     names.check_repo(cron.repo)
 
@@ -232,7 +231,7 @@ def _keyed_inputs(kind: str, children: tuple[Input, ...], where: str) -> None:
     key = "join_on" if kind == "join" else "group_by"
     for position, child in enumerate(children):
         if child.pfs is None:
-            raise InvalidArgument(f"{where}[{position}] is no pfs input; a {kind} combines pfs inputs only")
+            raise InvalidArgument(f"{where}[{position}] is not a pfs input; use only pfs inputs in a {kind}")
         if not getattr(child.pfs, key):
             raise InvalidArgument(f'{where}[{position}].pfs has no {key}; add for example "{key}": "$1"')
 
@@ -243,7 +242,7 @@ def _names_of_inputs(spec: PipelineSpec) -> None:
 
 
 def _names_used(node: Input) -> list[str]:
-    """Return the names that a datum of this input may hold."""
+    """Return the input names that a datum of this input may have."""
     if not node.children:
         return [node.name]
     used: list[str] = []
@@ -256,7 +255,7 @@ def _names_used(node: Input) -> list[str]:
                         f'name "{name}" was used more than once; give one of these inputs another name'
                     )
         used += of_child
-    # A name of several branches of a union is one name: a datum has only one branch.
+    # A name that several branches of a union share counts once: a datum comes from one branch.
     return list(dict.fromkeys(used))
 
 
@@ -272,7 +271,7 @@ def _scale(spec: PipelineSpec) -> None:
     if spec.parallelism < 1:
         raise InvalidArgument(
             f"parallelism_spec.constant is {spec.parallelism}, but a pipeline needs at least 1 worker; "
-            "write 1 or more, and autoscaling: true to have none while there is nothing to do"
+            "write 1 or more, and set autoscaling: true to have none while idle"
         )
     limits.check_count(
         spec.parallelism, limits.WORKERS, "parallelism_spec.constant", "write a smaller number"
@@ -363,8 +362,10 @@ def _egress(spec: PipelineSpec) -> None:
         return
     targets = [field for field in ("url", "object_storage", "sql_database") if getattr(spec.egress, field)]
     if len(targets) != 1:
-        found = " and ".join(targets) or "nothing"
-        raise InvalidArgument(f"egress sets {found}; set exactly one of URL, object_storage and sql_database")
+        fields = " and ".join(targets) or "nothing"
+        raise InvalidArgument(
+            f"egress sets {fields}; set exactly one of URL, object_storage and sql_database"
+        )
     if targets[0] != "url" and not getattr(spec.egress, targets[0]).url:
         raise InvalidArgument(f"egress.{targets[0]} has no url; add it")
 

@@ -1,10 +1,10 @@
 """Spec files: JSON or YAML text in, one JSON object per pipeline out.
 
-A file may hold one spec, a list of specs, or several documents after each other. What people get wrong in
-such files is told with line, column and the line itself. A key given twice is an error, because both
-formats would silently drop the first. Fields are not looked at here (``model.spec``).
+A file may hold one spec, a list of specs, or several documents. Syntax errors are reported with line, column and the
+line itself. A duplicate key is an error, because both formats would silently drop the first value. Fields are
+checked elsewhere (``model.spec``).
 
-The YAML library is imported when a YAML file comes, because every command pays for imports.
+The YAML library is imported on first use, because every command pays for imports.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
-# A string that is never closed counts to the end: otherwise each quote in it would be tried as a start.
+# A string that is never closed extends to the end: otherwise each quote in it would be tried as a start.
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\]]', re.DOTALL)
 _LONG_NUMBER = re.compile(rf'"(?:[^"\\]|\\.)*"?|(-?[0-9]{{{limits.SPEC_DIGITS + 1},}})', re.DOTALL)
 #: Brackets within brackets of a spec in JSON: an object and a list for each level of inputs.
@@ -35,11 +35,11 @@ def parse_specs(text: str, source: str) -> list[dict[str, Any]]:
 
     Args:
         text: its content.
-        source: its name, for messages; ``.yaml`` or ``.yml`` at its end makes it YAML, ``.json`` JSON,
+        source: its name, for messages; a name ending in ``.yaml`` or ``.yml`` is YAML, one in ``.json`` is JSON,
             otherwise the first character decides.
 
     Raises:
-        InvalidArgument: it is broken, has a key twice, or holds something that is not a spec.
+        InvalidArgument: the file is not valid, has a duplicate key, or contains something that is not a spec.
     """
     text = text.removeprefix("\ufeff")
     documents = _yaml(text, source) if _is_yaml(text, source) else _json(text, source)
@@ -48,20 +48,21 @@ def parse_specs(text: str, source: str) -> list[dict[str, Any]]:
         for spec in document if isinstance(document, list) else [document]:
             if not isinstance(spec, dict):
                 raise InvalidArgument(
-                    f"{source} holds {_kind(spec)} where a pipeline spec is wanted; "
+                    f"{source} contains {_kind(spec)}, but a pipeline spec is expected; "
                     'write an object such as {"pipeline": {"name": "edges"}, …}'
                 )
             specs.append(spec)
     if not specs:
-        raise InvalidArgument(f"{source} holds no pipeline spec; write one, in JSON or YAML")
+        raise InvalidArgument(f"{source} contains no pipeline spec; write one in JSON or YAML")
     return specs
 
 
 def parse_request(text: str) -> dict[str, Any]:
-    """Return the one spec, in JSON, that a request holds.
+    """Return the one spec of a request, which is JSON.
 
     Raises:
-        InvalidArgument: it is broken, too long or too deep, has a key twice, or is no object.
+        InvalidArgument: the text is not valid JSON, too long or nested too deep, has a duplicate key, or is not an
+            object.
     """
     source = "the pipeline spec"
     limits.check_text(text, limits.SPEC, source)
@@ -84,11 +85,11 @@ def _is_yaml(text: str, source: str) -> bool:
 
 
 class _DuplicateKey(Exception):
-    """An object gives a key twice."""
+    """An object has a duplicate key."""
 
 
 class _Constant(Exception):
-    """A number that Python reads but JSON does not have."""
+    """A number that Python accepts but JSON does not."""
 
 
 def _json(text: str, source: str) -> Iterator[object]:
@@ -107,13 +108,15 @@ def _json(text: str, source: str) -> Iterator[object]:
             ) from error
         except _Constant as error:
             position = next(token.start() for token in _CONSTANT.finditer(text, at) if token[1])
-            raise _broken(source, "JSON", text, position, f'"{error}" is no number in JSON') from error
+            raise _broken(
+                source, "JSON", text, position, f'"{error}" is not a valid number in JSON'
+            ) from error
         yield document
         at = _skip_space(text, end)
 
 
 def _check_json(text: str, source: str) -> None:
-    """Refuse what would take the decoder too deep, or more than linear time.
+    """Refuse text that would take the decoder too deep, or more than linear time.
 
     Raises:
         InvalidArgument: brackets are nested too deeply, or a number is too long.
@@ -137,10 +140,10 @@ def _check_json(text: str, source: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise _DuplicateKey
-    return found
+    return members
 
 
 def _no_constant(name: str) -> object:
@@ -153,7 +156,7 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _first_duplicate(text: str, at: int) -> tuple[str, int]:
-    """Find the key that an object of valid JSON gives twice; the decoder does not say where it is."""
+    """Return the duplicate key of valid JSON and its position, which the decoder does not report."""
     objects: list[set[str] | None] = []  # per open bracket the keys so far; None for a list
     last = ("", at)
     for token in _TOKEN.finditer(text, at):
@@ -198,26 +201,26 @@ def _yaml(text: str, source: str) -> Iterator[object]:
 
 @cache
 def _loader() -> Any:
-    """Return a loader that knows what JSON knows: no dates, no keys but strings, none of them twice."""
+    """Return a loader restricted to what JSON has: no dates, only strings as keys, no duplicate keys."""
     import yaml
 
     base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C library is optional in source builds
 
     class Loader(base):  # type: ignore[misc, valid-type]
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     raise yaml.constructor.ConstructorError(
                         None, None, "a key must be a string", key.start_mark
                     )
-                if key.value in seen:
+                if key.value in keys:
                     raise yaml.constructor.ConstructorError(
                         None, None, f'key "{key.value}" is given twice in one object', key.start_mark
                     )
-                seen.add(key.value)
+                keys.add(key.value)
                 if key.tag != "tag:yaml.org,2002:merge":
-                    # JSON has no other keys: 8080: and yes: mean the strings.
+                    # Keys in JSON are strings: 8080: and yes: mean the strings.
                     key.tag = "tag:yaml.org,2002:str"
             return dict(super().construct_mapping(node, deep))
 
@@ -244,11 +247,11 @@ def _broken(source: str, form: str, text: str, position: int, what: str) -> Inva
     line = text.count("\n", 0, position) + 1
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", start)
-    shown = text[start : end if end >= 0 else len(text)].strip()
-    shown = shown if len(shown) <= 100 else shown[:100] + "…"
+    excerpt = text[start : end if end >= 0 else len(text)].strip()
+    excerpt = excerpt if len(excerpt) <= 100 else excerpt[:100] + "…"
     place = f"line {line}, column {position - start + 1}"
     what = what[:1].lower() + what[1:]
-    return InvalidArgument(f"{source} is broken {form} at {place}: {what}; fix this line: {shown}")
+    return InvalidArgument(f"{source} is broken {form} at {place}: {what}; fix this line: {excerpt}")
 
 
 def _kind(value: object) -> str:

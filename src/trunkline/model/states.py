@@ -1,8 +1,8 @@
-"""States of commits, jobs, pipelines, datums, claims and workers, and the legal moves of those that have a row.
+"""States of commits, jobs, pipelines, datums, claims and workers, and the legal transitions between stored states.
 
 Values are the names of the Pachyderm API without their prefix, and what the database stores.
-``docs/design/states.md`` says what each state means. The ``move`` functions of ``meta`` check each change of a row
-against the tables here. A commit's state follows from its columns, and a datum's from its results.
+``docs/design/states.md`` defines each state. The ``move`` functions of ``meta`` check each change of a row against
+the tables here. A commit's state follows from its columns, and a datum's from its results.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _State = TypeVar("_State", bound=StrEnum)
 
 
 class CommitState(StrEnum):
-    """How far a commit is; each state includes the earlier ones. The order is that of the wire's numbers."""
+    """The progress of a commit; each state includes the earlier ones. The order is that of the wire's numbers."""
 
     STARTED = "STARTED"
     READY = "READY"
@@ -28,7 +28,7 @@ class CommitState(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     CREATED = "CREATED"
     STARTING = "STARTING"
@@ -42,7 +42,7 @@ class JobState(StrEnum):
 
 
 class PipelineState(StrEnum):
-    """Where a pipeline stands."""
+    """The state of a pipeline."""
 
     STARTING = "STARTING"
     RUNNING = "RUNNING"
@@ -54,7 +54,7 @@ class PipelineState(StrEnum):
 
 
 class DatumState(StrEnum):
-    """What became of a datum in a job."""
+    """The result of a datum in a job."""
 
     UNKNOWN = "UNKNOWN"
     STARTING = "STARTING"
@@ -65,7 +65,7 @@ class DatumState(StrEnum):
 
 
 class ClaimState(StrEnum):
-    """Where a run of datums stands."""
+    """The state of a claim."""
 
     FREE = "free"
     CLAIMED = "claimed"
@@ -73,7 +73,7 @@ class ClaimState(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """Where a worker stands, as the controller sees it. A worker that is gone has no row."""
+    """The state of a worker, as the controller sees it. A worker that has ended has no row."""
 
     PENDING = "pending"
     STARTING = "starting"
@@ -90,10 +90,10 @@ _JOB_ENDS = frozenset({_J.FAILURE, _J.KILLED})
 JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     _J.CREATED: frozenset({_J.STARTING, _J.UNRUNNABLE}) | _JOB_ENDS,
     _J.STARTING: frozenset({_J.RUNNING, _J.UNRUNNABLE}) | _JOB_ENDS,
-    # Back to STARTING when the machinery, not the user's command, failed.
+    # Back to STARTING when the system failed, not the user's command.
     _J.RUNNING: frozenset({_J.EGRESSING, _J.FINISHING, _J.STARTING}) | _JOB_ENDS,
     _J.EGRESSING: frozenset({_J.FINISHING, _J.STARTING}) | _JOB_ENDS,
-    # Back to STARTING when the job that it builds on was removed.
+    # Back to STARTING when the base job was removed.
     _J.FINISHING: frozenset({_J.SUCCESS, _J.STARTING}) | _JOB_ENDS,
     _J.SUCCESS: frozenset(),
     _J.FAILURE: frozenset(),
@@ -101,18 +101,18 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     _J.UNRUNNABLE: frozenset(),
 }
 
-# An update restarts a pipeline from anywhere, a stop pauses it, a spec that cannot run fails it.
+# An update restarts a pipeline from any state, a stop pauses it, a spec that cannot run fails it.
 _PIPELINE_ALWAYS = frozenset({_P.STARTING, _P.RESTARTING, _P.PAUSED, _P.FAILURE})
 _PIPELINE_LIVE = frozenset({_P.RUNNING, _P.STANDBY, _P.CRASHING})
 PIPELINE_TRANSITIONS: Mapping[PipelineState, frozenset[PipelineState]] = {
     _P.STARTING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.STARTING},
     _P.RESTARTING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.RESTARTING},
-    # Which of the three a live pipeline shows follows from what is there: work, workers, their deaths.
+    # Which of the three states a live pipeline has depends on its work, its workers and their crashes.
     _P.RUNNING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.RUNNING},
     _P.STANDBY: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.STANDBY},
     _P.CRASHING: (_PIPELINE_ALWAYS | _PIPELINE_LIVE) - {_P.CRASHING},
     _P.PAUSED: _PIPELINE_ALWAYS - {_P.PAUSED},
-    # Only a new version of the spec repairs a failed pipeline. Stopping it changes nothing in its state.
+    # Only a new version of the spec restarts a failed pipeline. Stopping it does not change its state.
     _P.FAILURE: frozenset({_P.RESTARTING}),
 }
 
@@ -123,11 +123,11 @@ CLAIM_TRANSITIONS: Mapping[ClaimState, frozenset[ClaimState]] = {
 }
 
 WORKER_TRANSITIONS: Mapping[WorkerState, frozenset[WorkerState]] = {
-    # A fleet may see the process only after the worker has said that it is ready.
+    # A fleet may see the process only after the worker has reported that it is ready.
     _W.PENDING: frozenset({_W.STARTING, _W.IDLE, _W.RETIRING, _W.GONE}),
     _W.STARTING: frozenset({_W.PENDING, _W.IDLE, _W.RETIRING, _W.GONE}),
     _W.IDLE: frozenset({_W.BUSY, _W.RETIRING, _W.GONE}),
-    # Lost when its lease ran out: the process may exist but does not answer, so it is stopped and replaced.
+    # Lost when its lease expires: the process may exist but does not answer, so it is stopped and replaced.
     _W.BUSY: frozenset({_W.IDLE, _W.RETIRING, _W.LOST, _W.GONE}),
     _W.RETIRING: frozenset({_W.LOST, _W.GONE}),
     _W.LOST: frozenset({_W.GONE}),
@@ -145,16 +145,16 @@ _TABLES: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
 
 
 def check_transition(old: _State, new: _State, what: str, history: Callable[[], Iterable[str]]) -> None:
-    """Check that ``what`` may go from ``old`` to ``new``. Staying where it is is not a move.
+    """Check that ``what`` may change from ``old`` to ``new``. The same state is not a transition.
 
     Args:
-        old: where it is.
-        new: where it shall go.
-        what: what moves, with its ids, for the message.
-        history: what happened to it so far, oldest first; called only for the message.
+        old: the present state.
+        new: the next state.
+        what: what changes, with its ids, for the message.
+        history: earlier events, oldest first; called only for the message.
 
     Raises:
-        FailedPrecondition: the move is not legal; the message says what is, and the history.
+        FailedPrecondition: the transition is not legal; the message lists the legal ones and the history.
     """
     possible = _TABLES[type(old)][old]
     if new in possible or new == old:

@@ -16,63 +16,63 @@ DEFAULT_MEMORY = 256 << 20
 
 
 class WorkerPhase(StrEnum):
-    """Where a worker stands, as its fleet sees it."""
+    """The phase of a worker, as its fleet sees it."""
 
-    PENDING = "pending"  # asked for; waits for a place, a machine or an image, and says for which
+    PENDING = "pending"  # requested; waits for room, a machine or an image; ``reason`` says for which
     RUNNING = "running"  # its process exists
     GONE = "gone"  # its process ended; ``reason`` says how
 
 
 class WorkerEnding(StrEnum):
-    """Why a worker's process ended: whether it counts as a crash, and whether its datum lost an attempt."""
+    """Why a worker's process ended: decides whether it counts as a crash and as an attempt of its datum."""
 
-    CRASHED = "crashed"  # by itself, or killed for what it did, such as using too much memory
-    REMOVED = (
-        "removed"  # evicted, deleted or drained, or its machine went away: says nothing about the worker
+    CRASHED = (
+        "crashed"  # exited by itself, or was killed for its own behaviour, such as using too much memory
     )
-    STOPPED = "stopped"  # the controller told it to stop
+    REMOVED = "removed"  # evicted, deleted or drained, or its machine was removed: not the worker's fault
+    STOPPED = "stopped"  # the controller stopped it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
     """A worker that the controller wants to exist."""
 
-    #: 32 hex digits, unique for ever.
+    #: 32 hex digits, never reused.
     worker_id: str
-    #: Secret that the worker presents to the server's worker API; dies with the worker.
+    #: Secret that authenticates the worker to the server's worker API; valid while the worker exists.
     token: str
     project: str
     pipeline: str
     #: Version of the pipeline, from 1.
     version: int
-    #: The pipeline's spec. A fleet takes from it what it can honour: image, resources, labels, placement.
-    wanted: PipelineSpec
+    #: The pipeline's spec. A fleet uses the fields that it supports: image, resources, labels, placement.
+    pipeline_spec: PipelineSpec
     #: Requested memory in bytes, the default included; the fleet admits against it.
     memory: int
-    #: Seconds that the worker is given to hand in its datum when its machine goes.
+    #: Seconds that the worker has to complete its datum when its machine is removed.
     grace: float = 60.0
 
     @property
     def image(self) -> str:
-        """Image name as the pipeline spec gives it."""
-        return self.wanted.transform.image if self.wanted.transform is not None else ""
+        """The image's name in the pipeline spec."""
+        return self.pipeline_spec.transform.image if self.pipeline_spec.transform is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSighting:
-    """A worker that a fleet knows of."""
+    """What a fleet reports about a worker."""
 
     worker_id: str
     phase: WorkerPhase
-    #: One sentence for people: why it is pending or how it ended. Empty when running.
+    #: One sentence for users: why it is pending or how it ended. Empty when running.
     reason: str = ""
     #: Pending, and waiting alone does not help: the image does not exist, or nothing can supply a machine.
     unsatisfiable: bool = False
-    #: Unsatisfiable for lack of a machine. Somebody may add one, so this never fails the pipeline.
+    #: Unsatisfiable for lack of a machine. An administrator may add one, so this never fails the pipeline.
     lacks_machine: bool = False
-    #: Pending until other workers of the fleet end. This time does not count as the time of a start.
+    #: Pending until other workers of the fleet end. This time does not count as start-up time.
     queued: bool = False
-    #: Why it ended; only meaningful when it is gone.
+    #: Why it ended; only meaningful in phase GONE.
     ending: WorkerEnding = WorkerEnding.CRASHED
     #: Name of the machine it is on or will be on; empty while it has none.
     machine: str = ""
@@ -85,14 +85,14 @@ class Machine:
     name: str
     #: local, node, node group, karpenter or fargate.
     kind: str
-    #: Node group, pool or Fargate profile that it belongs to; empty when there is none.
+    #: Node group, pool or Fargate profile that it belongs to; empty when it belongs to none.
     group: str = ""
-    #: What the provider calls its size, such as ``m5.xlarge`` or ``0.25vCPU 0.5GB``; empty when unknown.
+    #: The provider's name of its size, such as ``m5.xlarge`` or ``0.25vCPU 0.5GB``; empty when unknown.
     instance_type: str = ""
     region: str = ""
-    #: Rented at the spot price, and may be taken away.
+    #: Rented at the spot price; the provider may reclaim it.
     spot: bool = False
-    #: CPUs and bytes of memory that it has for workers.
+    #: CPUs and bytes of memory that are available to workers.
     cpu: float = 0.0
     memory: int = 0
     #: Seconds since the epoch.
@@ -100,7 +100,7 @@ class Machine:
     ready: bool = True
     #: Simulated: nobody pays for it.
     pretended: bool = False
-    #: Seconds of its life that pass in a second; a simulation may run faster.
+    #: Seconds of its lifetime per second of real time; a simulation may run faster.
     speed: float = 1.0
 
 

@@ -153,7 +153,7 @@ class Autoscaler:
                 project=spec.project,
                 pipeline=spec.name,
                 version=1,
-                wanted=spec,
+                pipeline_spec=spec,
                 memory=memory_request(spec),
             )
         )
@@ -278,7 +278,7 @@ class Autoscaler:
                     project=pipeline.project,
                     pipeline=pipeline.name,
                     version=pipeline.version,
-                    wanted=spec,
+                    pipeline_spec=spec,
                     memory=memory_request(spec),
                     grace=grace,
                 )

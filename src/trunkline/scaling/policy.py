@@ -67,17 +67,17 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """The work that a pipeline's running jobs have left."""
+    """The remaining work of a pipeline's running jobs."""
 
     #: Datums that no worker has claimed.
     unclaimed: int
-    #: Datums that a worker has claimed and not yet handed in.
+    #: Datums that a worker has claimed and not yet completed.
     claimed: int
     #: Expected seconds to run one datum; None before anything is known.
     seconds_per_datum: float | None
-    #: Datums that come at least when the upstream jobs are done; 0 for none.
+    #: Minimum number of datums that arrive when the upstream jobs end; 0 for none.
     foreseen: int = 0
-    #: Seconds until they come.
+    #: Seconds until they arrive.
     foreseen_in: float = 0.0
 
 

@@ -55,7 +55,13 @@ class Prices:
         return self.storage_gb is not None or storage <= FREE_STORAGE
 
     def machine_hour(self, family: str, vcpu: float, *, spot: bool = False) -> float | None:
-        """Return what an hour of an EC2 machine costs, None when its family is not in the table."""
+        """Return what an hour of an EC2 machine costs, None when its family is not in the table.
+
+        Args:
+            family: of the instance type, such as ``m5``.
+            vcpu: the machine's vCPUs.
+            spot: whether it is rented at the spot price.
+        """
         price = self.families.get(family)
         return None if price is None else price * vcpu * (self.spot_share if spot else 1.0)
 

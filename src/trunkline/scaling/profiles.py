@@ -90,7 +90,13 @@ def matches_glob(glob: str, text: str) -> bool:
 
 
 def selects(selector: Selector, namespace: str, labels: Mapping[str, str]) -> bool:
-    """Return whether a selector takes a pod of that namespace and those labels."""
+    """Return whether a selector of a Fargate profile matches a pod.
+
+    Args:
+        selector: one selector of a profile.
+        namespace: the pod's namespace.
+        labels: the pod's labels.
+    """
     return matches_glob(selector.namespace, namespace) and not _missing(selector, labels)
 
 

@@ -1,6 +1,6 @@
-"""The events that the server reports: each writes one log record and updates the metrics that follow from it.
+"""The events that the server reports: each writes one log record and updates its metrics.
 
-Call them after the transaction that made them true (``Tx.after_commit``): a transaction may run twice.
+Call them after the transaction has committed (``Tx.after_commit``): a transaction may run twice.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _scaling = logging.getLogger("trunkline.scaling")
 _slow = logging.getLogger("trunkline.slow")
 _access = logging.getLogger(ACCESS)
 
-#: Seconds from which on a database transaction is logged as slow.
+#: Seconds after which a database transaction is logged as slow.
 SLOW_TRANSACTION = 0.5
-#: Failed datums of one report that are logged one by one; the rest is counted.
+#: Failed datums of one report that are logged one by one; further ones are only counted.
 MOST_FAILURES = 10
 
 
 class PipelineName(NamedTuple):
-    """A pipeline, as log fields and labels name it."""
+    """A pipeline's name in log fields and labels."""
 
     project: str
     name: str
@@ -51,7 +51,7 @@ class DatumReport(NamedTuple):
 
 
 class JobReport(NamedTuple):
-    """What is known about a job at its end."""
+    """The result of a job."""
 
     id: str
     state: str
@@ -67,13 +67,13 @@ class JobReport(NamedTuple):
 
 
 def job_started(pipeline: PipelineName, job_id: str, *, total: int, todo: int) -> None:
-    """Report that a job's datums are known and workers may claim them.
+    """Report that a job is planned and workers may claim its datums.
 
     Args:
         pipeline: the job's pipeline.
         job_id: the job.
         total: datums of the job.
-        todo: those that must run; the others are skipped.
+        todo: the datums that must run; the others are skipped.
     """
     _jobs.info(
         "job started",
@@ -117,7 +117,14 @@ def job_finished(pipeline: PipelineName, report: JobReport) -> None:
 def datums_recorded(
     pipeline: PipelineName, job_id: str, worker_id: str, reports: Sequence[DatumReport]
 ) -> None:
-    """Report the datums of one completion. Each failed one is a warning, up to ``MOST_FAILURES``."""
+    """Report the datums of one completion. Each failed one is a warning, up to ``MOST_FAILURES``.
+
+    Args:
+        pipeline: the job's pipeline.
+        job_id: the job.
+        worker_id: the worker that ran them.
+        reports: one for each datum.
+    """
     labels = tuple(pipeline)
     sums = {"download": 0.0, "process": 0.0, "upload": 0.0}
     histograms = {phase: metrics.datum_seconds.labels(*labels, phase) for phase in sums}
@@ -151,10 +158,10 @@ def worker_ready(pipeline: PipelineName, worker_id: str, *, seconds: float, mach
     """Report that a worker registered.
 
     Args:
-        pipeline: whose datums it runs.
+        pipeline: the worker's pipeline.
         worker_id: the worker.
         seconds: from the request for it until now.
-        machine: what it runs on; empty when not known.
+        machine: the machine that it runs on; empty when unknown.
     """
     metrics.worker_starts.labels(*pipeline).observe(seconds)
     extra = {
@@ -169,12 +176,12 @@ def worker_ready(pipeline: PipelineName, worker_id: str, *, seconds: float, mach
 
 
 def worker_ended(pipeline: PipelineName, worker_id: str, *, asked: bool, reason: str) -> None:
-    """Report that a worker is gone; without having been asked to end, that is a warning.
+    """Report that a worker ended; a warning unless the server stopped it.
 
     Args:
-        pipeline: whose datums it ran.
+        pipeline: the worker's pipeline.
         worker_id: the worker.
-        asked: whether the server asked it to end.
+        asked: whether the server stopped it.
         reason: why it ended; may be empty.
     """
     metrics.worker_ends.labels(*pipeline, "yes" if asked else "no").inc()
@@ -185,13 +192,13 @@ def worker_ended(pipeline: PipelineName, worker_id: str, *, asked: bool, reason:
 
 
 def scaling_decided(pipeline: PipelineName, *, target: int, workers: int, sentence: str) -> None:
-    """Report a scaling decision that differs from the one before.
+    """Report a scaling decision that differs from the previous one.
 
     Args:
-        pipeline: whose workers.
-        target: how many workers it is to have.
-        workers: how many it has now, those that start included.
-        sentence: why.
+        pipeline: the pipeline.
+        target: the number of workers that it should have.
+        workers: the number that it has now, those that are starting included.
+        sentence: the reason.
     """
     reason = "start" if target > workers else "retire" if target < workers else "hold"
     metrics.decisions.labels(*pipeline, reason).inc()
@@ -222,7 +229,7 @@ def call_done(method: str, code: str, seconds: float, *, caller: str, peer: str)
         method: ``package.Service/Method``.
         code: name of its status code.
         seconds: its duration; of a stream, from start to end.
-        caller: who called.
+        caller: the identity of the caller.
         peer: the address it came from.
     """
     metrics.calls.labels(method, code).observe(seconds)

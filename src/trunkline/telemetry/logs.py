@@ -1,8 +1,7 @@
 """Structured logs: one record per event, as text for people or as JSON for programs.
 
 A record has a message for people and fields for programs. Fields are passed as ``extra``; ``action`` names the
-event and is the field to filter by. Everything that code passes in ``extra`` is printed, so a field needs no
-registration here.
+event and is the field to filter by. Everything in ``extra`` is printed, so fields are not declared here.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-#: The logger above all of ours.
+#: The parent of all loggers of Trunkline.
 ROOT = "trunkline"
 #: One record per call of the API; see ``set_up``.
 ACCESS = "trunkline.access"
@@ -32,7 +31,7 @@ LEVELS: Mapping[str, int] = {
 FORMS = ("text", "json")
 #: Loggers of libraries that write a line for every call to the Kubernetes API.
 _CHATTY = ("httpx", "httpx2")
-#: Attributes that every record has; all others are fields.
+#: Attributes that every record has; any other attribute is a field.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -40,10 +39,10 @@ def set_up(level: str, form: str, *, access: bool, stream: TextIO) -> None:
     """Send all records of the process to one stream.
 
     Args:
-        level: the least level of our records, a key of ``LEVELS``; libraries log from warnings on.
+        level: the lowest level of Trunkline's records, a key of ``LEVELS``; libraries log warnings and above.
         form: one of ``FORMS``.
         access: whether each call of the API is logged too.
-        stream: where to.
+        stream: the output.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
@@ -55,7 +54,7 @@ def set_up(level: str, form: str, *, access: bool, stream: TextIO) -> None:
 
 
 class LevelOverride:
-    """A level that is set for a while, as SetLogLevel does; after it the earlier level comes back."""
+    """A temporary log level, as SetLogLevel sets it; the earlier level is restored afterwards."""
 
     def __init__(self, logger: str) -> None:
         self._logger = logging.getLogger(logger)
@@ -64,7 +63,7 @@ class LevelOverride:
         self._timer: threading.Timer | None = None
 
     def set(self, level: int, seconds: float) -> None:
-        """Set a level for ``seconds``. A second call replaces the first; the level before both comes back."""
+        """Set a level for ``seconds``. A second call replaces the first; the original level is restored."""
         with self._lock:
             if self._timer is None:
                 self._usual = self._logger.level
@@ -76,7 +75,7 @@ class LevelOverride:
             self._timer.start()
 
     def reset(self) -> None:
-        """Go back to the usual level now."""
+        """Restore the original level now."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -85,7 +84,7 @@ class LevelOverride:
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what code passed in ``extra``, in its order."""
+    """Return the fields passed in ``extra``, in their order."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
@@ -100,13 +99,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
         line = f"{_time(record)} {record.levelname:7} {record.name}: {_one_line(record.getMessage())}"
-        shown = " ".join(f"{name}={_text(value)}" for name, value in fields(record).items())
-        line = f"{line}  {shown}" if shown else line
+        pairs = " ".join(f"{name}={_text(value)}" for name, value in fields(record).items())
+        line = f"{line}  {pairs}" if pairs else line
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -128,5 +127,5 @@ def _text(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Escape line breaks: a name that a client chose must not make a second record."""
+    """Escape line breaks: a name chosen by a client must not forge a second record."""
     return text.replace("\r", "\\r").replace("\n", "\\n")

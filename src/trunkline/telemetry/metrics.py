@@ -1,15 +1,15 @@
 """The server's metrics, registered with ``prometheus-client`` in one registry.
 
 Names and labels follow Prometheus' conventions: unit suffixes, few label values (project, pipeline, state; never a
-job or a path). Names that Pachyderm's dashboards use are kept as aliases. What can be read from the database at
-the time of a scrape (queues, workers, stored bytes) is not counted here; ``pps.gauges`` collects it.
+job or a path). Names that Pachyderm's dashboards use exist as aliases. Values that a scrape can read from the
+database (queues, workers, stored bytes) are not counted here; ``pps.gauges`` collects them.
 """
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each label value, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each label value, without use
 #: Every metric of the server.
 REGISTRY = CollectorRegistry()
 _PIPELINE = ("project", "pipeline")
@@ -19,7 +19,10 @@ _FAST = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 _WORK = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
 
 build = Gauge(
-    "trunkline_build_info", "1; the labels say what runs.", ("version", "commit"), registry=REGISTRY
+    "trunkline_build_info",
+    "Always 1; version and commit are labels.",
+    ("version", "commit"),
+    registry=REGISTRY,
 )
 calls = Histogram(
     "trunkline_rpc_duration_seconds",

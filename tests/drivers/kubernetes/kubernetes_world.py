@@ -43,7 +43,7 @@ def worker(**wanted) -> WorkerSpec:
         project="default",
         pipeline="edges",
         version=3,
-        wanted=PipelineSpec(**({"transform": Transform(image="pachyderm/opencv")} | wanted)),
+        pipeline_spec=PipelineSpec(**({"transform": Transform(image="pachyderm/opencv")} | wanted)),
         memory=256 << 20,
     )
 

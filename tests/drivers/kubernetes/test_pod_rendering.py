@@ -234,7 +234,7 @@ def test_every_pipeline_has_names_that_kubernetes_takes(project, pipeline):
 def test_fields_without_an_effect_on_pods_are_named_and_the_others_are_not():
     transform = Transform(image="a", dockerfile="Dockerfile", debug=True, memory_volume=True, user="1")
 
-    sentences = warnings(worker(transform=transform).wanted, UNSUPPORTED)
+    sentences = warnings(worker(transform=transform).pipeline_spec, UNSUPPORTED)
 
     assert [sentence.partition(" ")[0] for sentence in sentences] == [
         "transform.dockerfile",

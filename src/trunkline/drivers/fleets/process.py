@@ -467,14 +467,14 @@ def _environment(
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),
         "TRUNKLINE_MEMORY_LIMIT": str(_memory_limit(spec)),
-        "TRUNKLINE_NOTES": "\n".join(field_support.warnings(spec.wanted, UNSUPPORTED)),
+        "TRUNKLINE_NOTES": "\n".join(field_support.warnings(spec.pipeline_spec, UNSUPPORTED)),
         "TRUNKLINE_GRACE": f"{spec.grace:g}",
     }
 
 
 def _memory_limit(spec: WorkerSpec) -> int:
     """Return the bytes of memory that commands may use; 0 for no limit."""
-    limits = spec.wanted.resource_limits
+    limits = spec.pipeline_spec.resource_limits
     return parse_bytes(limits.memory, "resource_limits.memory") if limits and limits.memory else 0
 
 

@@ -142,7 +142,7 @@ class KubernetesFleet:
 
     def start(self, spec: WorkerSpec) -> None:
         """Request a worker; see ``ports.Fleet``."""
-        patched = bool(spec.wanted.pod_spec or spec.wanted.pod_patch)
+        patched = bool(spec.pipeline_spec.pod_spec or spec.pipeline_spec.pod_patch)
         rendered = pods.render(spec, self._settings)
         pod = as_pod(rendered, strictly=patched)
         with self._known.lock:
@@ -172,7 +172,7 @@ class KubernetesFleet:
         ``create pipeline`` has checked those of ``transform.secrets``.
         """
         config = self._settings.config
-        transform = spec.wanted.transform
+        transform = spec.pipeline_spec.transform
         return (
             pod_policy.secrets_of(rendered)
             - {each.name for each in (transform.secrets if transform is not None else ())}

@@ -33,7 +33,7 @@ def user_resources(spec: WorkerSpec, defaults: Mapping[str, Any]) -> dict[str, A
         spec: the worker.
         defaults: the installation's default ``resources`` of that container.
     """
-    asked, limited = _amounts(spec.wanted.resource_requests, spec.wanted.resource_limits)
+    asked, limited = _amounts(spec.pipeline_spec.resource_requests, spec.pipeline_spec.resource_limits)
     own = {"cpu": DEFAULT_CPU, "memory": str(spec.memory)}
     # Kubernetes takes the limit for a request that is missing.
     own = {name: amount for name, amount in own.items() if name not in defaults.get("limits", {})}

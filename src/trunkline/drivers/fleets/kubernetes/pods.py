@@ -127,7 +127,7 @@ def render(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
     Raises:
         InvalidArgument: the spec asks for what no pod can have, or for what its workers may not use.
     """
-    pipeline = spec.wanted
+    pipeline = spec.pipeline_spec
     defaults = settings.config.defaults
     pod: dict[str, Any] = {
         "apiVersion": "v1",
@@ -155,7 +155,7 @@ def render(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
 
 
 def _metadata(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
-    user = spec.wanted.metadata
+    user = spec.pipeline_spec.metadata
     defaults = settings.config.defaults.get("metadata", {})
     return {
         "name": pod_name(spec),
@@ -173,9 +173,9 @@ def _metadata(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
 
 def _with_defaults(rendered: dict[str, Any], defaults: Mapping[str, Any], spec: WorkerSpec) -> dict[str, Any]:
     """Return a rendered pod spec with the installation's defaults below what the pipeline sets."""
-    transform = spec.wanted.transform or Transform()
+    transform = spec.pipeline_spec.transform or Transform()
     merged: dict[str, Any] = pod_patches.merge(rendered, defaults)
-    pipeline = _placement(spec.wanted)
+    pipeline = _placement(spec.pipeline_spec)
     if tolerations := [*defaults.get("tolerations", ()), *pipeline.get("tolerations", ())]:
         pipeline["tolerations"] = tolerations  # they add up: each lets pods onto more nodes
     if transform.user:
@@ -223,7 +223,7 @@ def _own(kind: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
 
 
 def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
-    pipeline = spec.wanted
+    pipeline = spec.pipeline_spec
     transform = pipeline.transform or Transform()
     if transform.image and not _IMAGE.fullmatch(transform.image):
         raise InvalidArgument(
