@@ -46,7 +46,13 @@ def modules() -> list[str]:
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     """Return the names of a function's parameters, without ``self`` and ``cls``."""
     arguments = function.args
-    declared = [*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg]
+    declared = [
+        *arguments.posonlyargs,
+        *arguments.args,
+        arguments.vararg,
+        *arguments.kwonlyargs,
+        arguments.kwarg,
+    ]
     names = [argument.arg for argument in declared if argument is not None]
     return [name for name in names if name not in ("self", "cls")]
 

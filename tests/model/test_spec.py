@@ -129,7 +129,10 @@ def test_what_the_server_sets_itself_is_ignored() -> None:
         ({"datum_tries": 1.5}, "datum_tries is the number 1.5, but must be a whole number"),
         ({"datum_tries": True}, "datum_tries is true, but must be a whole number"),
         ({"datum_tries": 2**63}, "but must be a number of at most 63 bits"),
-        ({"datum_timeout": 90}, 'datum_timeout is the number 90, but must be a duration in quotes such as "90s"'),
+        (
+            {"datum_timeout": 90},
+            'datum_timeout is the number 90, but must be a duration in quotes such as "90s"',
+        ),
         ({"datum_timeout": "90"}, 'datum_timeout "90" is not a duration'),
         (
             {"resource_requests": {"cpu": "many"}},
