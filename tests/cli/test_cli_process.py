@@ -23,7 +23,10 @@ from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import pfs_pb2
 
 #: What the fast commands must not import; each costs more than 10 ms or drags in something that does.
-SLOW = {"asyncio", "click", "grpc", "google.protobuf.message", "rich", "yaml", "dataclasses", "inspect"}
+SLOW = {
+    "asyncio", "click", "grpc", "google.protobuf.message", "rich", "yaml", "dataclasses", "inspect",
+    "opentelemetry", "trunkline.telemetry",
+}  # fmt: skip
 
 
 def imported_by(spawn, *words):

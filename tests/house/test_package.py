@@ -55,12 +55,14 @@ def test_the_dependencies_are_exactly_what_is_imported() -> None:
     for package in set(imported_packages()) - {"trunkline", "__future__"}:
         if package.startswith("google.protobuf"):
             used.add("protobuf")
+        elif package == "opentelemetry":  # a folder that several distributions share
+            used.update(map(distribution_name, PROJECT["optional-dependencies"]["otel"]))
         elif package not in sys.stdlib_module_names:
             used.add(distribution_name(of_package[package][0]))
 
     extras = PROJECT["optional-dependencies"]
     optional = {
-        distribution_name(one) for extra in ("postgres", "kubernetes", "aws") for one in extras[extra]
+        distribution_name(one) for extra in ("postgres", "kubernetes", "aws", "otel") for one in extras[extra]
     }
     assert used - optional == named
 

@@ -101,6 +101,12 @@ def test_a_result_that_is_none_is_refused(ready: Ready) -> None:
         ready.completion.prepare()
 
 
+@pytest.mark.parametrize("moment", [-1.0, 1e300, float("nan")])
+def test_a_result_with_a_time_that_is_not_valid_is_refused(ready: Ready, moment: float) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        ready.completion.add_result(DatumResult(0, DatumState.SUCCESS, finished=moment))
+
+
 def test_an_output_of_a_datum_that_is_not_in_the_assignment_is_refused(ready: Ready) -> None:
     with pytest.raises(errors.InvalidArgument):
         ready.completion.add_output(3, "/a", b"1")

@@ -62,7 +62,7 @@ from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 from trunkline.supervision import ServiceLost, ServiceState, Supervisor
-from trunkline.telemetry import logs, metrics
+from trunkline.telemetry import events, logs, metrics, tracing
 from trunkline.threads import FairExecutor
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
         clock = SystemClock()
+        stack.push_async_callback(asyncio.to_thread, _export_traces(supervisor))
         wakeups = Wakeups(asyncio.get_running_loop())
         db = Database(drivers.database_url(settings), wakeups.announce, superseded, supervisor)
         stack.callback(db.close)
@@ -192,6 +193,25 @@ async def running(
         sessions = WriteSessions(versions)
         await stack.enter_async_context(supervisor.running({"write-sessions": sessions.run}))
         yield server
+
+
+def _export_traces(supervisor: Supervisor) -> Callable[[], None]:
+    """Export traces when the standard variables ask for it; return what ends that."""
+    if not tracing.is_asked_for(os.environ):
+        return lambda: None
+    try:
+        tracer = tracing.Tracer(os.environ, events.spans_exported)
+    except errors.FailedPrecondition as error:
+        log.warning("%s", error.message, extra={"action": "traces_off"})
+        return lambda: None
+    tracer.start(supervisor.thread)
+    tracing.install(tracer)
+
+    def end() -> None:
+        tracing.install(None)
+        tracer.close()
+
+    return end
 
 
 def _report(server: rpc_server.Server, service: str, state: ServiceState) -> None:

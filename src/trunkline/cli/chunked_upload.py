@@ -58,7 +58,7 @@ def put(
         OSError: a file cannot be read; nothing was put.
         TrunklineError: what the server answered, or a file changed while it was read; nothing was put.
     """
-    with Channel(channel.address) as asking, CuttingAhead(uploads) as cutting:
+    with Channel(channel.address, channel.metadata) as asking, CuttingAhead(uploads) as cutting:
         sending = _Sending(Client(asking).store, cutting, count)
         channel.client_stream("/trunkline.store.v1.Store/PutFiles", sending.requests(commit))
 

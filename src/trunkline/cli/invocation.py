@@ -5,6 +5,7 @@ Data goes to standard output, notes to standard error.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,21 +19,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
+    from trunkline.cli.tracing import CommandTrace
     from trunkline.client.channel import Channel
     from trunkline.client.stubs import Service
     from trunkline.model.names import CommitRef, FileRef, PipelineName, RepoName
     from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 T = TypeVar("T")
+#: Any of them makes a command part of a trace.
+_TRACE_VARIABLES = frozenset(
+    ("TRACEPARENT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+)
 
 
 class Invocation:
     """What a command needs. The connection is made when first used and closed at the end."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, command: str) -> None:
+        """Prepare to run.
+
+        Args:
+            options: those of the command line.
+            command: its name, such as ``put file``.
+        """
         #: The options, as the command's arguments name them.
         self.options: Any = options
         self.quiet: bool = options.quiet
+        self._command = command
+        self._trace: CommandTrace | None = None
 
     @cached_property
     def target(self) -> config.Target:
@@ -49,7 +63,11 @@ class Invocation:
         """The channel to the server."""
         from trunkline.client.channel import Channel
 
-        return Channel(self.target.address)
+        if not _TRACE_VARIABLES.isdisjoint(os.environ):
+            from trunkline.cli.tracing import CommandTrace
+
+            self._trace = CommandTrace(self._command)
+        return Channel(self.target.address, self._trace.metadata if self._trace is not None else ())
 
     @cached_property
     def _client(self) -> Any:
@@ -213,3 +231,5 @@ class Invocation:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if "channel" in self.__dict__:
             self.channel.close()
+        if self._trace is not None:
+            self._trace.end(error)

@@ -49,7 +49,7 @@ def _run(words: Sequence[str]) -> int:
 
     from trunkline.cli.invocation import Invocation
 
-    with Invocation(options) as invocation:
+    with Invocation(options, name) as invocation:
         return command.run(invocation) or exit_codes.OK
 
 

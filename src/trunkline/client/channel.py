@@ -70,7 +70,8 @@ class Channel:
         Raises:
             InvalidArgument: an entry cannot be used.
         """
-        self._metadata = b"".join(literal(key, _checked(key, value)) for key, value in metadata)
+        self.metadata = tuple(metadata)
+        self._metadata = b"".join(literal(key, _checked(key, value)) for key, value in self.metadata)
 
     def unary(self, path: str, request: bytes, timeout: float | None = None) -> bytes:
         """Send one message and return the one that answers it.

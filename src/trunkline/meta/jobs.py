@@ -49,6 +49,8 @@ class JobRow:
     cursor: int
     gone: bytes | None
     datums: bytes | None
+    #: Trace that the job belongs to (``model.trace``); None without one.
+    trace: str | None
 
     @property
     def handed_in(self) -> int:
@@ -329,12 +331,29 @@ def gaps(conn: sa.Connection, pipeline_id: int, number: int) -> list[float]:
 
 
 def add(
-    conn: sa.Connection, *, pipeline_id: int, version: int, commit_id: int, set_id: str, now: float
+    conn: sa.Connection,
+    *,
+    pipeline_id: int,
+    version: int,
+    commit_id: int,
+    set_id: str,
+    now: float,
+    trace: str | None = None,
 ) -> int:
-    """Insert a job in state CREATED."""
+    """Insert a job in state CREATED and return its number.
+
+    Args:
+        conn: the write transaction.
+        pipeline_id: whose job it is.
+        version: of the pipeline.
+        commit_id: number of its output commit.
+        set_id: id of that commit.
+        now: seconds since the epoch.
+        trace: the trace that it belongs to.
+    """
     values: dict[str, Any] = {
         "pipeline_id": pipeline_id, "version": version, "commit_id": commit_id, "set_id": set_id,
-        "state": JobState.CREATED, "created": now,
+        "state": JobState.CREATED, "created": now, "trace": trace,
     }  # fmt: skip
     return inserted_id(conn.execute(job.insert().values(values)))
 

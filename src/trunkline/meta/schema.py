@@ -322,6 +322,8 @@ job = Table(
     Column("gone", LargeBinary),
     #: Datum tree of the whole job; set on SUCCESS.
     Column("datums", LargeBinary),
+    #: Trace that it belongs to, as W3C headers; none without one.
+    Column("trace", _text(600)),
     Index("ix_job_pipeline_id_id", "pipeline_id", "id"),
     sqlite_autoincrement=True,
 )

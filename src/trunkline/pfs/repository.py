@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trunkline.meta.database import Database, Tx
     from trunkline.meta.wakeups import Wakeups
     from trunkline.model.caller import Caller
+    from trunkline.model.trace import TraceContext
     from trunkline.pfs.compositions import FileTree
     from trunkline.pfs.derived import DerivedFiles
     from trunkline.pfs.writes import WriteHooks
@@ -54,6 +55,8 @@ class VersionedStore:
     derived: DerivedFiles | None = None
     #: For whom reads and writes are made.
     caller: Caller = SYSTEM
+    #: The trace that writes belong to; None without one.
+    trace: TraceContext | None = None
     #: Judges which file sets have not been renewed in time; copies of this store share it.
     fileset_leases: LeaseJudge = None  # type: ignore[assignment]  # set below when not given
     #: Folder of temporary files; None for the system's.
@@ -65,9 +68,10 @@ class VersionedStore:
         if self.fileset_leases is None:
             self.fileset_leases = LeaseJudge(self.clock.monotonic)
 
-    def for_caller(self, caller: Caller) -> VersionedStore:
-        """Return the same store, whose reads and writes are made for ``caller``."""
-        return self if caller == self.caller else replace(self, caller=caller)
+    def for_caller(self, caller: Caller, trace: TraceContext | None = None) -> VersionedStore:
+        """Return the same store, whose reads and writes are made for ``caller`` and belong to ``trace``."""
+        same = caller == self.caller and trace == self.trace
+        return self if same else replace(self, caller=caller, trace=trace)
 
     def write(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
@@ -134,7 +138,12 @@ class VersionedStore:
     ) -> T:
         # Whole microseconds, as the wire tells them: what a client hands back equals what is stored.
         write = WriteTransaction(
-            tx=tx, now=round(self.clock.now(), 6), set_id=set_id, caller=self.caller, hooks=self.hooks
+            tx=tx,
+            now=round(self.clock.now(), 6),
+            set_id=set_id,
+            caller=self.caller,
+            trace=self.trace,
+            hooks=self.hooks,
         )
         value = fn(write, *args, **kwargs)
         propagation.propagate(write)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trunkline.meta.database import Tx
     from trunkline.meta.repos import RepoRow
     from trunkline.model.caller import Caller
+    from trunkline.model.trace import TraceContext
 
 
 class WriteHooks(Protocol):
@@ -48,6 +49,8 @@ class WriteTransaction:
     created: list[CommitRow] = field(default_factory=list)
     finished: list[CommitRow] = field(default_factory=list)
     hooks: WriteHooks | None = None
+    #: The trace that jobs made by it belong to; None without one.
+    trace: TraceContext | None = None
 
     @property
     def conn(self) -> sa.Connection:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines
+from trunkline.model import trace
 from trunkline.pps import claims, datum_rows, datums, plan
 from trunkline.pps.presigned import can_sign
 from trunkline.pps.spec_cache import input_of
 from trunkline.storage.lru import ByteCache
 from trunkline.storage.segments import TreeId
+from trunkline.telemetry import tracing
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import ClaimRow, JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
+    from trunkline.model.trace import TraceContext
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.spec_cache import Specs
 
@@ -50,6 +53,14 @@ class Assignment:
     commits: dict[str, str]
     #: Whether bytes can go between the worker and the object store.
     direct: bool
+
+    def datum_traces(self) -> list[TraceContext | None]:
+        """Return what the command of each datum is below in its job's trace; None without a trace."""
+        above = trace.from_text(self.job.trace)
+        if above is None:
+            return [None] * len(self.datums)
+        job = tracing.job_context(above, f"{self.pipeline.project}/{self.pipeline.name}", self.job.set_id)
+        return [tracing.datum_context(job, self.claim_id, row.id.hex()) for row in self.datums]
 
 
 class Assignments:

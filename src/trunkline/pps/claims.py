@@ -235,7 +235,8 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     if prepared.count:
         job_ops.wake_job(write, job)
         name = _pipeline_name(conn, job.pipeline_id)
-        write.tx.after_commit(lambda: events.datums_recorded(name, job.set_id, worker_id, prepared.reports))
+        origin = events.DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
+        write.tx.after_commit(lambda: events.datums_recorded(name, origin, prepared.reports))
     return Completed(accepted=True, retire=refused.retire)
 
 

@@ -44,6 +44,9 @@ class DatumResult(NamedTuple):
     upload_ns: int = 0
     download_bytes: int = 0
     upload_bytes: int = 0
+    #: When its run began and ended by the worker's clock, seconds since the epoch; 0 when not known.
+    started: float = 0.0
+    finished: float = 0.0
 
 
 class Completion:
@@ -118,7 +121,7 @@ class Completion:
         """Add what became of the next datum.
 
         Raises:
-            InvalidArgument: a time or a number of bytes is negative.
+            InvalidArgument: a time or a number of bytes is negative, or a time is not valid.
         """
         measured = (
             result.download_ns, result.process_ns, result.upload_ns, result.download_bytes, result.upload_bytes,
@@ -128,6 +131,12 @@ class Completion:
                 f"the result of datum {result.datum} has a negative time or number of bytes ({min(measured)});"
                 " send 0 or more"
             )
+        for moment in (result.started, result.finished):
+            if not 0 <= moment <= claims.LATEST:
+                raise errors.InvalidArgument(
+                    f"the result of datum {result.datum} has a time that is not valid ({moment}); send seconds"
+                    " since 1970"
+                )
         self._results.append(result._replace(reason=limits.cut_text(result.reason, limits.REASON)))
 
     def release(self) -> None:
@@ -163,7 +172,7 @@ class Completion:
             packs=self._changes.writer.seal(),
             uploaded=self._packs,
             written_bytes=self._changes.delta.bytes_in,
-            reports=[_report(row) for row in rows],
+            reports=[_report(row, result) for row, result in zip(rows, self._results, strict=True)],
         )
 
     def abort(self) -> None:
@@ -213,11 +222,11 @@ class Completion:
         )
 
 
-def _report(row: datum_rows.DatumRow) -> events.DatumReport:
+def _report(row: datum_rows.DatumRow, result: DatumResult) -> events.DatumReport:
     return events.DatumReport(
         row.id.hex(), str(row.state), row.reason,
         row.download_ns / 1e9, row.process_ns / 1e9, row.upload_ns / 1e9,
-        row.download_bytes, row.upload_bytes,
+        row.download_bytes, row.upload_bytes, result.started, result.finished,
     )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ class JobKeeper:
             commit_id=row.id,
             set_id=row.set_id,
             now=write.now,
+            trace=str(write.trace) if write.trace is not None else None,
         )
         wake(write, owner.id)
 
@@ -135,7 +136,7 @@ def _report_end(write: WriteTransaction, job_id: int) -> None:
         return
     report = events.JobReport(
         job.set_id, str(job.state), job.reason, job.created, write.now,
-        job.total, job.processed, job.skipped, job.failed, job.recovered,
+        job.total, job.processed, job.skipped, job.failed, job.recovered, job.trace,
     )  # fmt: skip
     name = events.PipelineName(owner.project, owner.name)
     write.tx.after_commit(lambda: events.job_finished(name, report))

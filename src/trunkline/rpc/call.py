@@ -15,6 +15,8 @@ from trunkline.model.caller import ANONYMOUS, Caller
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from trunkline.model.trace import TraceContext
+
 
 class Call:
     """One call in progress. Belongs to the event loop's thread.
@@ -27,6 +29,7 @@ class Call:
         peer: the client's address, as the transport writes it.
         caller: who calls; whoever authenticates the call sets it. Everything that the call reads and writes is
             done for this caller.
+        trace: the trace that the call belongs to; None without one. What it writes belongs to it too.
         trailing: metadata to be sent after the answer.
     """
 
@@ -49,6 +52,7 @@ class Call:
         self.rpc = rpc
         self.peer = peer
         self.caller: Caller = ANONYMOUS
+        self.trace: TraceContext | None = None
         self.trailing: list[tuple[str, str | bytes]] = []
         self._metadata = metadata
         self._deadline = time.monotonic() + time_left if time_left is not None else None

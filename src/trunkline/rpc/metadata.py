@@ -26,7 +26,7 @@ class MetadataServicer:
         self, request: metadata_pb2.EditMetadataRequest, call: Call
     ) -> metadata_pb2.EditMetadataResponse:
         edits = [_edit(message) for message in request.edits]
-        await self._versions.for_caller(call.caller).write_soon(metadata_edits.edit, edits)
+        await self._versions.for_caller(call.caller, call.trace).write_soon(metadata_edits.edit, edits)
         return metadata_pb2.EditMetadataResponse()
 
 

@@ -36,7 +36,7 @@ import grpc
 from google.protobuf.message_factory import GetMessageClass
 
 from trunkline import __version__, errors, threads
-from trunkline.model import limits
+from trunkline.model import limits, trace
 from trunkline.rpc import status
 from trunkline.rpc.call import Call
 from trunkline.rpc.gen import (
@@ -60,7 +60,7 @@ from trunkline.rpc.gen import (
     worker_api_pb2,
     worker_pb2,
 )
-from trunkline.telemetry import events, metrics
+from trunkline.telemetry import events, metrics, tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -104,6 +104,8 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
 
 # Pachyderm's clients look for exactly these words to learn that there is no login.
 _AUTH_OFF = "the auth service is not activated"
+
+_WORKER_SERVICE = "trunkline.worker.v1.Worker/"
 
 # By (client streams, server streams).
 _MAKE_HANDLER = {
@@ -182,7 +184,9 @@ def _handler(rpc: str, method: MethodDescriptor, servicer: object) -> grpc.RpcMe
 
 
 def _observed(rpc: str, behaviour: Implementation) -> Behaviour:
-    """Count and time a call, and write its record to the access log."""
+    """Count and time a call, write its record to the access log, and make it a span of its trace."""
+    # Workers ask for work all the time: their calls begin no traces.
+    may_begin = not rpc.startswith(_WORKER_SERVICE)
 
     async def answer_call(request: Any, context: Context) -> Any:
         begun, code = time.perf_counter(), "CANCELLED"
@@ -193,6 +197,9 @@ def _observed(rpc: str, behaviour: Implementation) -> Behaviour:
             metadata=context.invocation_metadata() or (),
             time_left=context.time_remaining(),
         )
+        above = _trace_above(call)
+        span = tracing.begin(above, root=may_begin)
+        call.trace = span.context if span is not None else above
         try:
             answer = await behaviour(request, context, call)
         except grpc.aio.AbortError:
@@ -204,9 +211,16 @@ def _observed(rpc: str, behaviour: Implementation) -> Behaviour:
         finally:
             metrics.calls_running.dec()
             duration = time.perf_counter() - begun
-            events.call_done(rpc, code, duration, caller=str(call.caller), peer=call.peer)
+            events.call_done(rpc, code, duration, caller=str(call.caller), peer=call.peer, span=span)
 
     return answer_call
+
+
+def _trace_above(call: Call) -> trace.TraceContext | None:
+    parent, state = call.metadata.get("traceparent"), call.metadata.get("tracestate")
+    if not isinstance(parent, str):
+        return None
+    return trace.from_headers(parent, state if isinstance(state, str) else "")
 
 
 def _code(context: Context) -> str:

@@ -42,7 +42,7 @@ class ServicerBase:
 
     def _store(self, call: Call) -> VersionedStore:
         """Return the store as the call's caller sees it."""
-        return self._versions.for_caller(call.caller)
+        return self._versions.for_caller(call.caller, call.trace)
 
     async def _blocking(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn`` in the executor; its loops end early when the call ends."""

@@ -213,6 +213,8 @@ def _add(completion: Completion, request: pb.CompleteRequest) -> None:
                 result.upload_ns,
                 result.download_bytes,
                 result.upload_bytes,
+                result.started,
+                result.finished,
             )
         )
     if request.release:
@@ -242,6 +244,7 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
     assert transform is not None
     position = {item: number for number, item in enumerate(assignment.items)}
     leaves = {leaf.name: leaf for _, leaf in datums.leaves(input_of(spec))}
+    traces = assignment.datum_traces()
     return pb.DatumRun(
         job_id=assignment.job.set_id,
         output_commit_id=assignment.job.set_id,
@@ -269,7 +272,12 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
             for item in assignment.items
         ],
         datums=[
-            pb.Datum(id=row.id.hex(), items=[position[item] for item in row.items])
-            for row in assignment.datums
+            pb.Datum(
+                id=row.id.hex(),
+                items=[position[item] for item in row.items],
+                traceparent=context.header if context is not None else "",
+            )
+            for row, context in zip(assignment.datums, traces, strict=True)
         ],
+        tracestate=next((context.state for context in traces if context is not None), ""),
     )

@@ -6,9 +6,11 @@ Call them after the transaction has committed (``Tx.after_commit``): a transacti
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from trunkline.telemetry import metrics
+from trunkline.model import trace
+from trunkline.telemetry import metrics, tracing
 from trunkline.telemetry.logs import ACCESS
 
 if TYPE_CHECKING:
@@ -19,11 +21,22 @@ _workers = logging.getLogger("trunkline.workers")
 _scaling = logging.getLogger("trunkline.scaling")
 _slow = logging.getLogger("trunkline.slow")
 _access = logging.getLogger(ACCESS)
+_traces = logging.getLogger("trunkline.traces")
 
+#: Names of gRPC's status codes, by number.
+_CODES = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+#: Those that OpenTelemetry's conventions count as errors of the server's span.
+_SERVER_FAULTS = ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
 #: Seconds after which a database transaction is logged as slow.
 SLOW_TRANSACTION = 0.5
 #: Failed datums of one report that are logged one by one; further ones are only counted.
 MOST_FAILURES = 10
+#: Seconds between two records about dropped spans.
+DROPS_LOGGED_EVERY = 60.0
 
 
 class PipelineName(NamedTuple):
@@ -48,6 +61,19 @@ class DatumReport(NamedTuple):
     upload: float
     download_bytes: int
     upload_bytes: int
+    #: By the worker's clock, seconds since the epoch; 0 when not known.
+    started: float
+    finished: float
+
+
+class DatumOrigin(NamedTuple):
+    """What datums were run for, and by whom."""
+
+    job_id: str
+    claim_id: str
+    worker_id: str
+    #: Trace of the job (``model.trace``); None without one.
+    trace: str | None
 
 
 class JobReport(NamedTuple):
@@ -64,6 +90,8 @@ class JobReport(NamedTuple):
     skipped: int
     failed: int
     recovered: int
+    #: Trace of the job (``model.trace``); None without one.
+    trace: str | None = None
 
 
 def job_started(pipeline: PipelineName, job_id: str, *, total: int, todo: int) -> None:
@@ -112,17 +140,37 @@ def job_finished(pipeline: PipelineName, report: JobReport) -> None:
     if report.reason:
         extra["reason"] = report.reason
     _jobs.log(logging.INFO if good else logging.WARNING, "job finished", extra=extra)
+    above = trace.from_text(report.trace) if tracing.is_on() else None
+    if above is not None and above.sampled:
+        context = tracing.job_context(above, str(pipeline), report.id)
+        attributes = {
+            **_span_attributes(pipeline, report.id),
+            "trunkline.job.state": report.state,
+            "trunkline.job.datums": report.total,
+            "trunkline.job.processed": report.processed,
+            "trunkline.job.skipped": report.skipped,
+            "trunkline.job.failed": report.failed,
+        }
+        error = None if good else report.reason
+        tracing.record(
+            tracing.Span(context, above.span_id, "job", report.created, report.finished, attributes, error)
+        )
 
 
-def datums_recorded(
-    pipeline: PipelineName, job_id: str, worker_id: str, reports: Sequence[DatumReport]
-) -> None:
+def _span_attributes(pipeline: PipelineName, job_id: str) -> dict[str, str | int]:
+    return {
+        "trunkline.project": pipeline.project,
+        "trunkline.pipeline": pipeline.name,
+        "trunkline.job.id": job_id,
+    }
+
+
+def datums_recorded(pipeline: PipelineName, origin: DatumOrigin, reports: Sequence[DatumReport]) -> None:
     """Report the datums of one completion. Each failed one is a warning, up to ``MOST_FAILURES``.
 
     Args:
         pipeline: the job's pipeline.
-        job_id: the job.
-        worker_id: the worker that ran them.
+        origin: what they were run for.
         reports: one for each datum.
     """
     labels = tuple(pipeline)
@@ -146,12 +194,50 @@ def datums_recorded(
     metrics.datum_bytes.labels(*labels, "download").inc(sum(report.download_bytes for report in reports))
     metrics.datum_bytes.labels(*labels, "upload").inc(sum(report.upload_bytes for report in reports))
     failed = [report for report in reports if report.state == "FAILED"]
-    common = {"action": "datum_failed", "pipeline": str(pipeline), "job": job_id, "worker": worker_id}
+    common = {
+        "action": "datum_failed",
+        "pipeline": str(pipeline),
+        "job": origin.job_id,
+        "worker": origin.worker_id,
+    }
     for report in failed[:MOST_FAILURES]:
         extra = {**common, "datum": report.id, "reason": report.reason, "duration": round(report.process, 3)}
         _jobs.warning("datum failed", extra=extra)
     if len(failed) > MOST_FAILURES:
         _jobs.warning("%d more datums failed", len(failed) - MOST_FAILURES, extra=common)
+    _record_datum_spans(pipeline, origin, reports)
+
+
+def _record_datum_spans(pipeline: PipelineName, origin: DatumOrigin, reports: Sequence[DatumReport]) -> None:
+    above = trace.from_text(origin.trace) if tracing.is_on() else None
+    if above is None or not above.sampled:
+        return
+    job = tracing.job_context(above, str(pipeline), origin.job_id)
+    common = _span_attributes(pipeline, origin.job_id) | {"trunkline.worker.id": origin.worker_id}
+    for report in reports:
+        if not 0 < report.started <= report.finished:
+            continue
+        # The worker says how long each phase took and when the last one ended; they follow each other.
+        uploaded = report.finished - report.upload
+        processed = uploaded - report.process
+        phases = (
+            tracing.Phase("download", processed - report.download, processed),
+            tracing.Phase("run", processed, uploaded),
+            tracing.Phase("upload", uploaded, report.finished),
+        )
+        attributes = common | {"trunkline.datum.id": report.id, "trunkline.datum.state": report.state}
+        tracing.record(
+            tracing.Span(
+                tracing.datum_context(job, origin.claim_id, report.id),
+                job.span_id,
+                "datum",
+                min(report.started, phases[0].start),
+                report.finished,
+                attributes,
+                report.reason if report.state == "FAILED" else None,
+                phases=phases,
+            )
+        )
 
 
 def worker_ready(pipeline: PipelineName, worker_id: str, *, seconds: float, machine: str) -> None:
@@ -222,8 +308,10 @@ def transaction_done(operations: Sequence[str], seconds: float) -> None:
         )
 
 
-def call_done(method: str, code: str, seconds: float, *, caller: str, peer: str) -> None:
-    """Report an API call: a metric always, and a record in the access log.
+def call_done(
+    method: str, code: str, seconds: float, *, caller: str, peer: str, span: tracing.OpenSpan | None
+) -> None:
+    """Report an API call: a metric always, a record in the access log, and the end of its span.
 
     Args:
         method: ``package.Service/Method``.
@@ -231,8 +319,20 @@ def call_done(method: str, code: str, seconds: float, *, caller: str, peer: str)
         seconds: its duration; of a stream, from start to end.
         caller: the identity of the caller.
         peer: the address it came from.
+        span: the call's span; None without one.
     """
     metrics.calls.labels(method, code).observe(seconds)
+    if span is not None:
+        service, _, name = method.partition("/")
+        attributes: dict[str, str | int] = {
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": name,
+            "rpc.grpc.status_code": _CODES.index(code),
+            "client.address": peer,
+            "trunkline.caller": caller,
+        }
+        tracing.record(span.end(method, attributes, code if code in _SERVER_FAULTS else None, server=True))
     if _access.isEnabledFor(logging.INFO):
         extra = {
             "action": "call",
@@ -243,3 +343,38 @@ def call_done(method: str, code: str, seconds: float, *, caller: str, peer: str)
             "peer": peer,
         }
         _access.info("call", extra=extra)
+
+
+class _Seldom:
+    """Says when something is due that may happen once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = float("-inf")
+
+    def is_due(self, now: float) -> bool:
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+_drops = _Seldom(DROPS_LOGGED_EVERY)
+
+
+def spans_exported(exported: int, dropped: int, reason: str) -> None:
+    """Report an export of spans. Dropped ones are logged at most once in ``DROPS_LOGGED_EVERY`` seconds.
+
+    Args:
+        exported: how many the collector took.
+        dropped: how many are lost.
+        reason: why.
+    """
+    metrics.spans.labels("exported").inc(exported)
+    metrics.spans.labels("dropped").inc(dropped)
+    if dropped and _drops.is_due(time.monotonic()):
+        _traces.warning(
+            "spans were dropped: %s; trunkline_spans_total counts them",
+            reason,
+            extra={"action": "spans_dropped", "dropped": dropped},
+        )

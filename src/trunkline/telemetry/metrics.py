@@ -126,6 +126,12 @@ slow_operations = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+spans = Counter(
+    "trunkline_spans",
+    "Spans of traces, by what became of them: exported, dropped.",
+    ("outcome",),
+    registry=REGISTRY,
+)
 services = Gauge(
     "trunkline_service_up",
     "Whether a background service of the server runs (1) or is being restarted (0).",

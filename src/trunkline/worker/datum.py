@@ -123,6 +123,7 @@ class DatumRunner:
                 break
             attempt += 1
         result.state = pb.DatumResult.RECOVERED if recovered else pb.DatumResult.FAILED
+        result.finished = time.time()
         return Finished(result)
 
     def _attempt(self, position: int, result: pb.DatumResult) -> Finished:
@@ -258,6 +259,7 @@ class DatumRunner:
             raise _AttemptFailed(f"the outputs could not be read: {error}{self._disk_note()}") from error
         result.upload_bytes = size
         result.upload_ns = time.monotonic_ns() - begun
+        result.finished = time.time()
         return captured
 
     def _disk_note(self) -> str:

@@ -55,6 +55,10 @@ def of_datum(
         "PPS_PIPELINE_NAME": assignment.pipeline,
         "PPS_PROJECT_NAME": assignment.project,
     }
+    if datum.traceparent:
+        variables["TRACEPARENT"] = datum.traceparent
+    if assignment.datum_run.tracestate:
+        variables["TRACESTATE"] = assignment.datum_run.tracestate
     for position in datum.items:
         item = assignment.datum_run.items[position]
         name = item.input

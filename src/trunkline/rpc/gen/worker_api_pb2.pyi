@@ -48,7 +48,7 @@ class Assignment(_message.Message):
     def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ...) -> None: ...
 
 class DatumRun(_message.Message):
-    __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums")
+    __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "tracestate")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class DatumRun(_message.Message):
     DATUM_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     DATUMS_FIELD_NUMBER: _ClassVar[int]
+    TRACESTATE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     output_commit_id: str
     command: Command
@@ -63,7 +64,8 @@ class DatumRun(_message.Message):
     datum_timeout_seconds: float
     items: _containers.RepeatedCompositeFieldContainer[Item]
     datums: _containers.RepeatedCompositeFieldContainer[Datum]
-    def __init__(self, job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ...) -> None: ...
+    tracestate: str
+    def __init__(self, job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., tracestate: _Optional[str] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("cmd", "stdin", "err_cmd", "err_stdin", "env", "working_dir", "accept_return_code", "user")
@@ -113,12 +115,14 @@ class Item(_message.Message):
     def __init__(self, input: _Optional[str] = ..., path: _Optional[str] = ..., hash: _Optional[bytes] = ..., commit_id: _Optional[str] = ..., size_bytes: _Optional[int] = ..., empty_files: _Optional[bool] = ..., join_on: _Optional[str] = ..., group_by: _Optional[str] = ...) -> None: ...
 
 class Datum(_message.Message):
-    __slots__ = ("id", "items")
+    __slots__ = ("id", "items", "traceparent")
     ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     id: str
     items: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, id: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, id: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class RenewRequest(_message.Message):
     __slots__ = ("claim_id", "datum", "datum_started")
@@ -257,7 +261,7 @@ class OutputPiece(_message.Message):
     def __init__(self, datum: _Optional[int] = ..., path: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class DatumResult(_message.Message):
-    __slots__ = ("datum", "state", "reason", "download_ns", "process_ns", "upload_ns", "download_bytes", "upload_bytes", "started")
+    __slots__ = ("datum", "state", "reason", "download_ns", "process_ns", "upload_ns", "download_bytes", "upload_bytes", "started", "finished")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DatumResult.State]
@@ -277,6 +281,7 @@ class DatumResult(_message.Message):
     DOWNLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
     datum: int
     state: DatumResult.State
     reason: str
@@ -286,7 +291,8 @@ class DatumResult(_message.Message):
     download_bytes: int
     upload_bytes: int
     started: float
-    def __init__(self, datum: _Optional[int] = ..., state: _Optional[_Union[DatumResult.State, str]] = ..., reason: _Optional[str] = ..., download_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., upload_ns: _Optional[int] = ..., download_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., started: _Optional[float] = ...) -> None: ...
+    finished: float
+    def __init__(self, datum: _Optional[int] = ..., state: _Optional[_Union[DatumResult.State, str]] = ..., reason: _Optional[str] = ..., download_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., upload_ns: _Optional[int] = ..., download_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., started: _Optional[float] = ..., finished: _Optional[float] = ...) -> None: ...
 
 class CompleteResponse(_message.Message):
     __slots__ = ("accepted", "retire")
