@@ -1,9 +1,9 @@
-"""The opencv story, live: photographs go in, five workers come, pictures come out, the workers go.
+"""The image demo: photographs go in, five workers start, pictures of edges come out, the workers stop.
 
-Run it with ``scripts/demo``. It starts a server of its own on a free port, with everything below ``demo-data/``,
-and uses the commands that it shows, as a person would; only the watching in between asks the
-server directly. Each part checks what it claims, and the program fails when the story is not true. At the end
-the server is stopped and its data removed, except for ``demo-data/montage.png``; with ``--keep`` it stays.
+Run it with ``scripts/demo``. It starts a server of its own on a free port, with all data below ``demo-data/``,
+and runs the commands that it shows; only the live picture asks the server directly. Each step checks what it
+claims, and the program fails when a claim is false. At the end it stops the server and removes its data, except
+for ``demo-data/montage.png``; with ``--keep`` the server continues to run.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ IMAGE = "pachyderm/opencv"
 WORKERS = 5  # parallelism_spec.constant of edges.json
 
 
-class Untrue(Exception):
-    """The story did not go as it is told."""
+class FalseClaim(Exception):
+    """The demo claims something that is not so."""
 
 
 def check(fact: bool, claim: str) -> None:
-    """Print a claim that was found true, or fail."""
+    """Print a claim if it is true.
+
+    Raises:
+        FalseClaim: it is false.
+    """
     if not fact:
-        raise Untrue(claim)
+        raise FalseClaim(claim)
     console.print(Text.assemble(("  ✓ ", "green"), claim))
 
 
@@ -44,16 +48,18 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main() -> int:
     """Run the demo; return the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description="Show what Trunkline is for.")
-    parser.add_argument("--keep", action="store_true", help="leave the server up at the end")
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="Run the image example on this machine."
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the server running at the end")
     keep = parser.parse_args().keep
     server = stage.Server(FOLDER / "server", console)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the demo ends its server too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops the server too
     try:
-        server.check_that_none_is_up()
+        server.check_not_running()
         shutil.rmtree(FOLDER, ignore_errors=True)
         story(server)
-    except (Untrue, stage.Broken) as error:
+    except (FalseClaim, stage.Broken) as error:
         console.print(f"\nThe demo failed: {error}", style="red", markup=False)
         keep = False
         return 1
@@ -66,11 +72,14 @@ def main() -> int:
             farewell(server)
         else:
             server.end()
+            console.print(
+                "To look around afterwards, run the demo again with --keep: its server continues to run."
+            )
     return 0
 
 
 def story(server: stage.Server) -> None:
-    """Tell it from beginning to end."""
+    """Run all steps of the demo."""
     title("A server, and two pipelines without workers")
     server.start()
     sets = photographs.prepare(FOLDER / "pictures")
@@ -80,26 +89,26 @@ def story(server: stage.Server) -> None:
     for name in ("edges", "montage"):
         server.run("create", "pipeline", "-f", stage.shown(HERE / f"{name}.json"))
     server.until_idle()
-    check(not server.workers_seen, "nobody has put anything in, and nobody waits for work: zero workers")
+    check(not server.workers_seen, "there is no input yet: zero workers")
 
     title(f"{len(sets.first)} photographs go in")
     first = server.put("images", sets.first_folder)
     part = server.watch(first)
     edges = part.job("edges")
-    check(edges.processed == edges.total == len(sets.first), f"all {edges.total} were run")
+    check(edges.processed == edges.total == len(sets.first), f"edges ran all {edges.total} photographs")
     check(
         f"start {WORKERS} at once" in part.decision,
-        f"{WORKERS} workers were asked for in one step: “{part.decision}”",
+        f"{WORKERS} workers were requested in one step: “{part.decision}”",
     )
-    check(part.peak == WORKERS, f"up to {part.peak} workers were there, and now there are none: 0 → 5 → 0")
+    check(part.peak == WORKERS, f"up to {part.peak} workers ran, and now there are none: 0 → 5 → 0")
 
     title(f"The same folder goes in again, with {len(sets.second)} more in it")
     second = server.put("images", sets.all_folder)
     later = server.watch(second)
     edges = later.job("edges")
-    check(edges.processed == len(sets.second), f"only the {edges.processed} new ones were run")
-    check(edges.skipped == len(sets.first), f"the {edges.skipped} that had not changed were skipped")
-    check(later.job("montage").processed == 1, "and the montage was made again, because its input changed")
+    check(edges.processed == len(sets.second), f"edges ran only the {edges.processed} new ones")
+    check(edges.skipped == len(sets.first), f"edges skipped the {edges.skipped} that had not changed")
+    check(later.job("montage").processed == 1, "montage ran again, because its input changed")
 
     title(f"{sets.replaced} is replaced by its mirror image, {sets.deleted} is deleted")
     before = server.hashes("edges@master")
@@ -111,15 +120,15 @@ def story(server: stage.Server) -> None:
     last = server.watch(third)
     edges = last.job("edges")
     after = server.hashes("edges@master")
-    check(edges.processed == 1, "only the replaced one was run")
-    check(edges.skipped == edges.total - 1 == len(before) - 2, f"the other {edges.skipped} were skipped")
+    check(edges.processed == 1, "edges ran only the replaced one")
+    check(edges.skipped == edges.total - 1 == len(before) - 2, f"edges skipped the other {edges.skipped}")
     changed = {path for path in before if after.get(path) != before[path]} | (after.keys() - before.keys())
     check(
         changed == {f"/{sets.replaced}", f"/{sets.deleted}"} and f"/{sets.deleted}" not in after,
-        "downstream exactly these two changed",
+        "in the output of edges exactly these two changed",
     )
 
-    title("What came of it")
+    title("The result")
     picture = FOLDER / "montage.png"
     server.run("get", "file", "montage@master:/montage.png", "-o", stage.shown(picture))
     size = stage.png_size(picture)
@@ -130,15 +139,16 @@ def story(server: stage.Server) -> None:
     summary([("first batch", part), ("second batch", later), ("replaced, deleted", last)])
     stored = server.storage()
     console.print(
-        f"\nStored: {mib(stored.stored_bytes)} for {mib(stored.written_bytes)} written by people and workers"
-        f" ({mib(stored.written_bytes - stored.chunk_bytes)} were there already, compression saved"
-        f" {mib(stored.chunk_bytes - stored.stored_bytes)})."
+        f"\nWritten by client and workers: {mib(stored.written_bytes)}\n"
+        f"Already in the store:          {mib(stored.written_bytes - stored.chunk_bytes)}\n"
+        f"Saved by compression:          {mib(stored.chunk_bytes - stored.stored_bytes)}\n"
+        f"Stored:                        {mib(stored.stored_bytes)}"
     )
     console.print(Text.assemble("Look at it: ", (str(picture), "bold")))
 
 
 def title(text: str) -> None:
-    """Begin a part."""
+    """Print the heading of a step."""
     console.print()
     console.print(Text(text, style="bold"))
 
@@ -149,7 +159,7 @@ def mib(size: int) -> str:
 
 
 def summary(parts: list[tuple[str, stage.Part]]) -> None:
-    """Print what the three commits cost."""
+    """Print a table of the three commits, with the datums of both pipelines."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for heading in ("COMMIT", "FINISHED AFTER", "PEAK WORKERS", "DATUMS RUN", "SKIPPED"):
         table.add_column(heading, justify="left" if heading == "COMMIT" else "right")
@@ -157,15 +167,16 @@ def summary(parts: list[tuple[str, stage.Part]]) -> None:
         table.add_row(name, f"{part.seconds:.1f} s", str(part.peak), str(part.processed), str(part.skipped))
     console.print()
     console.print(table)
+    console.print("Datums are those of both pipelines, edges and montage.", style="dim")
 
 
 def farewell(server: stage.Server) -> None:
-    """Say how to go on with a server that stays."""
+    """Print how to use the server that continues to run."""
     host, _, port = server.address.rpartition(":")
     trunkline = stage.shown(Path(stage.trunkline()))
     script = f"from pachyderm_sdk import Client; print(Client({json.dumps(host)}, {port}).get_version())"
     console.print(
-        f"\nThe server stays up: process {server.pid} on {server.address}. Talk to it:\n\n"
+        f"\nThe server is still running: process {server.pid} on {server.address}. Use it:\n\n"
         f"  export PACHD_ADDRESS={server.address}\n"
         f"  {trunkline} list job\n"
         f"  {trunkline} explain pipeline edges\n"

@@ -1,4 +1,4 @@
-"""The photographs of the demo: they come with the wheels of scikit-image and scikit-learn."""
+"""The photographs of the demo, taken from the wheels of scikit-image and scikit-learn."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ REPLACED, DELETED = "chelsea.png", "grass.png"
 
 @dataclass(frozen=True)
 class Sets:
-    """What goes in when. Folders hold nothing but the pictures named."""
+    """The photographs of each step. The folders hold only the pictures named here."""
 
     first: tuple[str, ...]
     first_folder: Path
-    #: What comes later; its folder holds the first ones too.
+    #: Added in the second step; ``all_folder`` holds these and the first ones.
     second: tuple[str, ...]
     all_folder: Path
     replaced: str
@@ -41,24 +41,24 @@ class Sets:
 
 
 def prepare(folder: Path) -> Sets:
-    """Lay the pictures out below a folder."""
+    """Copy the pictures into folders below ``folder``."""
     sources = [_beside("skimage", "data"), _beside("sklearn", "datasets/images")]
     for name, files in (("first", FIRST), ("all", FIRST + SECOND)):
         target = folder / name
         target.mkdir(parents=True)
         for file in files:
-            shutil.copy(next(place / file for place in sources if (place / file).exists()), target / file)
+            shutil.copy(next(source / file for source in sources if (source / file).exists()), target / file)
     mirrored = folder / f"mirrored-{REPLACED}"
     _mirror(folder / "first" / REPLACED, mirrored)
     return Sets(FIRST, folder / "first", SECOND, folder / "all", REPLACED, mirrored, DELETED)
 
 
 def _beside(package: str, path: str) -> Path:
-    """Return a folder inside an installed package, without the price of importing it."""
-    found = importlib.util.find_spec(package)
-    assert found is not None, f"{package} is part of the demo extra"
-    assert found.origin is not None
-    return Path(found.origin).parent / path
+    """Return a folder inside an installed package, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, f"{package} is part of the demo extra"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / path
 
 
 def _mirror(source: Path, target: Path) -> None:

@@ -1,8 +1,7 @@
-"""What the demo stands on: a server in a process of its own, commands that are shown as they run, a watcher.
+"""Helpers of the demos: a server in a process of its own, commands that are printed as they run, a watcher.
 
-The watcher asks the server ten times a second how things stand, from the start to the end, so that the figures
-do not depend on what is drawn. On a terminal its picture is that of ``trunkline top``; elsewhere each change is
-a line.
+The watcher reads the server's state ten times a second during the whole demo, so that the figures do not depend
+on what is drawn. A terminal shows the picture of ``trunkline top``; elsewhere each change is printed as a line.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ LOOK_EVERY = 0.1  # seconds
 READY_WITHIN = 30.0  # seconds
 BUILT_WITHIN = 600.0  # seconds; a slow package index
 DONE_WITHIN = 300.0  # seconds
-#: Seconds that workers may fail to stay up; a few starts.
+#: Seconds that a pipeline may be crashing: a few starts of a worker.
 CRASHING_WITHIN = 10.0
-#: Five workers ask for 4 GiB each, and the one of the montage for the default of a quarter.
+#: Bytes: five workers request 4 GiB each, and the one of montage the default of 0.25 GiB.
 MEMORY_NEEDED = 21 << 30
 
 
@@ -50,7 +49,7 @@ class Broken(Exception):
 
 @dataclass
 class Job:
-    """What a job came to."""
+    """The counters of a job."""
 
     total: int
     processed: int
@@ -59,7 +58,7 @@ class Job:
 
 @dataclass
 class Part:
-    """What one commit caused."""
+    """The result of one commit."""
 
     jobs: dict[str, Job]
     #: Seconds from the commit to the end of its last job.
@@ -70,7 +69,7 @@ class Part:
     decision: str
 
     def job(self, pipeline: str) -> Job:
-        """Return what a pipeline's job came to."""
+        """Return the job of a pipeline."""
         return self.jobs[pipeline]
 
     @property
@@ -80,13 +79,13 @@ class Part:
 
     @property
     def skipped(self) -> int:
-        """Datums that did not need to run."""
+        """Datums that were skipped, in all jobs."""
         return sum(job.skipped for job in self.jobs.values())
 
 
 @dataclass
-class Seen:
-    """Workers of a pipeline at a moment."""
+class WorkerCount:
+    """Number of workers at a moment."""
 
     at: float
     number: int
@@ -94,41 +93,41 @@ class Seen:
 
 @dataclass
 class Watcher:
-    """Looks at the server all the time, in a thread."""
+    """Reads the server's state all the time, in a thread."""
 
     address: str
     sights: queue.SimpleQueue[top.Sight] = field(default_factory=queue.SimpleQueue)
-    seen: list[Seen] = field(default_factory=list)
+    counts: list[WorkerCount] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
-        with asking(self.address) as invocation:
+        with connected(self.address) as invocation:
             while not self._stop.wait(LOOK_EVERY):
                 sight = top.look(invocation)
-                there = sum(
-                    count
-                    for (name, state), count in sight.workers.items()
+                count = sum(
+                    number
+                    for (name, state), number in sight.workers.items()
                     if name == "edges" and state in ("starting", "idle", "busy")
                 )
-                self.seen.append(Seen(time.monotonic(), there))
+                self.counts.append(WorkerCount(time.monotonic(), count))
                 self.sights.put(sight)
 
 
 @contextlib.contextmanager
-def asking(address: str) -> Any:
-    """Give what commands get: calls to a server."""
+def connected(address: str) -> Any:
+    """Yield a connection to a server, as commands have it."""
     options = argparse.Namespace(
         address=address, context=None, project="default", quiet=True, all_projects=False, timeout=None
     )
@@ -140,17 +139,27 @@ class Server:
     """The demo's server."""
 
     def __init__(self, data: Path, console: Console, *options: str) -> None:
-        """``options`` go to the server's command line."""
+        """Describe a server that ``start`` starts.
+
+        Args:
+            data: its data folder.
+            console: where commands and their output are printed.
+            options: further options of ``trunkline serve``.
+        """
         self._data = data
         self._options = options
         self._console = console
         self._process: subprocess.Popen[str] | None = None
         self._watcher: Watcher | None = None
-        self._known: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self.address = ""
 
-    def check_that_none_is_up(self) -> None:
-        """Fail when the server of an earlier demo has the data folder."""
+    def check_not_running(self) -> None:
+        """Check that no server of an earlier demo has the data folder.
+
+        Raises:
+            Broken: one has.
+        """
         lock = self._data / "lock"
         if not lock.exists():
             return
@@ -160,7 +169,7 @@ class Server:
             except BlockingIOError:
                 owner = handle.read().strip()
                 raise Broken(
-                    f"the server of an earlier demo is still up; stop it with: kill {owner}"
+                    f"the server of an earlier demo is still running; stop it with: kill {owner}"
                 ) from None
 
     @property
@@ -171,20 +180,22 @@ class Server:
 
     @property
     def workers_seen(self) -> int:
-        """Most workers that were there at a time since the start."""
+        """Most workers that existed at a time since the start."""
         assert self._watcher is not None
-        return max((seen.number for seen in self._watcher.seen), default=0)
+        return max((count.number for count in self._watcher.counts), default=0)
 
     def start(self) -> None:
         """Start it on a free port and wait until it is ready."""
         begun = time.monotonic()
         command = ["serve", "--data", shown(self._data), "--listen", "127.0.0.1:0", *self._options]
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if not shutil.which("trunkline"):
+            self._console.print(f"The commands below are run as {shown(Path(trunkline()))}.")
         if memory < MEMORY_NEEDED:
             command += ["--capacity-memory", f"{MEMORY_NEEDED >> 30}Gi"]
             self._console.print(
-                f"This machine has {memory / (1 << 30):.0f} GiB of memory and five workers ask for 4 GiB each. They"
-                " only ask, so the server is told that it may give more than there is."
+                f"This machine has {memory / (1 << 30):.0f} GiB of memory, and five workers request 4 GiB each but"
+                " use less; --capacity-memory lets all of them start."
             )
         self._show(command)
         self._data.mkdir(parents=True)
@@ -194,7 +205,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the demo, which then stops the server in order
+                start_new_session=True,  # Ctrl-C reaches only the demo, which then stops the server
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -208,7 +219,7 @@ class Server:
         self._watcher.start()
 
     def end(self) -> None:
-        """Stop it, see that nothing is left running, and remove its data."""
+        """Stop the server, check that no process is left, and remove its data."""
         if self._watcher is not None:
             self._watcher.stop()
         if self._process is None:
@@ -220,9 +231,9 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise Broken("the server did not stop within 30 s and was killed") from None
-        left = [pid for pid in children if Path(f"/proc/{pid}").exists()]
-        if code or left:
-            raise Broken(f"the server ended with exit code {code} and left {len(left)} processes")
+        remaining = [pid for pid in children if Path(f"/proc/{pid}").exists()]
+        if code or remaining:
+            raise Broken(f"the server ended with exit code {code} and left {len(remaining)} processes")
         for rest in (self._data, self._data.parent / "pictures", self._data.parent / "server.log"):
             shutil.rmtree(rest) if rest.is_dir() else rest.unlink(missing_ok=True)
         self._say("the server has stopped, nothing is left running, and its data is removed")
@@ -230,7 +241,7 @@ class Server:
     # --- commands ---------------------------------------------------------------------------------------
 
     def run(self, *arguments: str) -> str:
-        """Show a command, run it, and show what it says."""
+        """Print a command, run it, and print its output."""
         self._show(arguments)
         done = subprocess.run(
             [trunkline(), *arguments],
@@ -238,22 +249,22 @@ class Server:
             text=True,
             capture_output=True,
         )
-        said = (done.stdout + done.stderr).strip()
+        text = (done.stdout + done.stderr).strip()
         if done.returncode:
-            raise Broken(f"trunkline {' '.join(arguments)} ended with exit code {done.returncode}: {said}")
-        for line in said.splitlines():
+            raise Broken(f"trunkline {' '.join(arguments)} ended with exit code {done.returncode}: {text}")
+        for line in text.splitlines():
             self._say(line)
         return done.stdout.strip()
 
     def put(self, repo: str, folder: Path) -> str:
-        """Put what is in a folder into a repo as one commit; return its id."""
+        """Put the files of a folder into a repo as one commit; return its id."""
         self.run("put", "file", "-r", f"{repo}@master:/", "-f", shown(folder))
         return self.head(repo)
 
     def until_image_is_ready(self, name: str) -> None:
-        """Wait until an image is built, and show that it is."""
+        """Wait until an image is built, and print how long it took."""
         begun = time.monotonic()
-        with asking(self.address) as server, self._waiting(f"pip builds {name} …"):
+        with connected(self.address) as server, self._waiting(f"pip builds {name} …"):
             while True:
                 images = {
                     image.name: image for image in server.control.ListImage(control_pb2.ListImageRequest())
@@ -271,11 +282,11 @@ class Server:
     # --- watching ---------------------------------------------------------------------------------------
 
     def watch(self, commit: str) -> Part:
-        """Show what happens until the jobs of a commit have ended and all workers are gone."""
+        """Show the pipelines until the jobs of a commit have ended and all workers have stopped."""
         begun = time.monotonic()
         self.until_idle()
         assert self._watcher is not None
-        with asking(self.address) as server:
+        with connected(self.address) as server:
             request = pps_pb2.InspectJobSetRequest(job_set=pps_pb2.JobSet(id=commit), wait=True)
             infos = {info.job.pipeline.name: info for info in server.pps.InspectJobSet(request, 10.0)}
             finished = self._finished(server, commit)
@@ -294,30 +305,30 @@ class Server:
         return Part(
             jobs,
             end - finished,
-            max((seen.number for seen in self._watcher.seen if seen.at >= begun), default=0),
+            max((count.number for count in self._watcher.counts if count.at >= begun), default=0),
             decisions[-1].sentence if decisions else "",
         )
 
     def until_idle(self) -> None:
-        """Show what happens until nothing does."""
+        """Show the pipelines until all are in standby."""
         assert self._watcher is not None
         end = time.monotonic() + DONE_WITHIN
-        well = time.monotonic()
+        last_healthy = time.monotonic()
         while not self._watcher.sights.empty():
-            self._watcher.sights.get()  # how things stood before
+            self._watcher.sights.get()  # from before
         with self._picture() as show:
             while True:
                 try:
                     sight = self._watcher.sights.get(timeout=READY_WITHIN)
                 except queue.Empty:
-                    raise Broken("the server does not answer any more") from None
+                    raise Broken("the server has stopped answering") from None
                 show(sight)
                 if sight.idle and all(pipeline.state == "standby" for pipeline in sight.pipelines):
                     return
                 crashing = [pipeline for pipeline in sight.pipelines if pipeline.state == "crashing"]
                 if not crashing:
-                    well = time.monotonic()
-                elif time.monotonic() - well > CRASHING_WITHIN:
+                    last_healthy = time.monotonic()
+                elif time.monotonic() - last_healthy > CRASHING_WITHIN:
                     raise Broken(f"pipeline {crashing[0].name} does not run: {crashing[0].reason}")
                 if time.monotonic() > end:
                     raise Broken(f"not done within {DONE_WITHIN:.0f} s")
@@ -332,30 +343,30 @@ class Server:
 
     def _lines(self, sight: top.Sight) -> None:
         for subject, text in top.lines(sight):
-            if self._known.get(subject) != text:
-                self._known[subject] = text
+            if self._printed.get(subject) != text:
+                self._printed[subject] = text
                 self._say(text)
 
-    # --- looks ------------------------------------------------------------------------------------------
+    # --- reads ------------------------------------------------------------------------------------------
 
     def head(self, repo: str) -> str:
         """Return the id of the newest commit on master."""
-        with asking(self.address) as server:
+        with connected(self.address) as server:
             info = server.pfs.InspectCommit(
                 pfs_pb2.InspectCommitRequest(commit=server.commit(f"{repo}@master"))
             )
         return str(info.commit.id)
 
     def hashes(self, commit: str) -> dict[str, bytes]:
-        """Return the files of a commit with the hashes of what is in them."""
-        with asking(self.address) as server:
+        """Return the files of a commit with the hashes of their content."""
+        with connected(self.address) as server:
             file, _ = server.file(f"{commit}:/")
             infos = list(server.pfs.WalkFile(pfs_pb2.WalkFileRequest(file=file)))
         return {info.file.path: info.hash for info in infos if info.file_type == pfs_pb2.FILE}
 
     def storage(self) -> Any:
-        """Return what the store holds."""
-        with asking(self.address) as server:
+        """Return the store's counters."""
+        with connected(self.address) as server:
             return server.control.InspectStorage(control_pb2.InspectStorageRequest())
 
     def _finished(self, server: Any, commit: str) -> float:
@@ -368,7 +379,7 @@ class Server:
         self._console.print(Text.assemble(("$ ", "dim"), (f"trunkline {' '.join(arguments)}", "cyan")))
 
     def _say(self, text: str) -> None:
-        """Print a line, folded between words below where its text begins."""
+        """Print a line, wrapped at words and indented to where its last column begins."""
         begins = max((gap.end() + 2 for gap in re.finditer(r"\S {2,}", text)), default=2)
         folded = textwrap.wrap(
             f"  {text}",
@@ -393,29 +404,29 @@ def trunkline() -> str:
 
 
 def shown(path: Path) -> str:
-    """Return a path as it is typed in the checkout."""
+    """Return a path relative to the working directory, as one types it."""
     return os.path.relpath(path)
 
 
 def descendants(pid: int) -> list[int]:
-    """Return all processes below one."""
+    """Return the ids of all descendants of a process."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
+    ids: list[int] = []
     pending = [pid]
     while pending:
         children = parents.get(pending.pop(), [])
-        found += children
+        ids += children
         pending += children
-    return found
+    return ids
 
 
 def png_size(file: Path) -> tuple[int, int] | None:
-    """Return width and height of a PNG picture; None when it is none."""
+    """Return width and height of a PNG picture; None when the file is not one."""
     head = file.read_bytes()[:24]
     if head[:8] != b"\x89PNG\r\n\x1a\n":
         return None

@@ -1,12 +1,12 @@
-"""The opencv story, told with the published pachyderm-sdk and nothing of Trunkline's.
+"""The image example with the published pachyderm-sdk, without any of Trunkline's code.
 
     pip install pachyderm-sdk
     trunkline serve --data somewhere &
     trunkline create image pachyderm/opencv --from examples/opencv/image
     python examples/opencv/story_sdk.py localhost 30650 picture.jpg …
 
-Puts pictures into a repo, lets one pipeline find their edges and a second one make a sheet of both, changes a
-picture, and shows that only this one is run again. Saves the sheet as montage.png.
+Puts pictures into a repo, lets one pipeline find their edges and a second one make a montage of both, changes a
+picture, and shows that only this one runs again. Saves the montage as montage.png.
 """
 
 import json
@@ -22,7 +22,7 @@ EDGES = pps.Pipeline(name="edges")
 MONTAGE = pps.Pipeline(name="montage")
 
 
-def tell(
+def run(
     client: Client,
     pictures: dict[str, bytes],
     *,
@@ -30,18 +30,18 @@ def tell(
     cmd: tuple[str, ...] = ("python3", "/edges.py"),
     montage_cmd: tuple[str, ...] = ("python3", "/montage.py"),
 ) -> bytes:
-    """Tell the story and return the sheet.
+    """Run the example and return the montage.
 
     Args:
-        client: connected to a server that knows none of the names used here.
-        pictures: by file name, two at least.
-        image: what the commands run in.
-        cmd: makes the edges of the pictures in /pfs/images.
-        montage_cmd: makes /pfs/out/montage.png of /pfs/images and /pfs/edges.
+        client: connected to a server without the repos and pipelines named here.
+        pictures: content by file name, at least two.
+        image: image of the commands.
+        cmd: command that finds the edges of the pictures in /pfs/images.
+        montage_cmd: command that makes /pfs/out/montage.png from /pfs/images and /pfs/edges.
     """
     client.pfs.create_repo(repo=IMAGES)
 
-    # A pipeline as an object: up to five workers, and none while there is nothing to do.
+    # A pipeline as an object: up to five workers, none while there is no work.
     client.pps.create_pipeline(
         pipeline=EDGES,
         description="Finds the edges in every picture.",
@@ -50,7 +50,7 @@ def tell(
         parallelism_spec=pps.ParallelismSpec(constant=5),
         autoscaling=True,
     )
-    # A pipeline as people write it, in JSON.
+    # A pipeline as JSON, as in a spec file.
     spec = {
         "pipeline": {"name": "montage"},
         "transform": {"cmd": list(montage_cmd), "image": image},
@@ -67,7 +67,7 @@ def tell(
     wait_for(client, MONTAGE, first.id)
     assert done.data_processed == len(pictures)
 
-    print("one of them is replaced by another …")
+    print("one picture is replaced by another …")
     changed, other = sorted(pictures)[:2]
     with client.pfs.commit(branch=MASTER) as second:
         second.delete_file(path=f"/{changed}")
@@ -81,7 +81,7 @@ def tell(
         print(f"  {datum.data[0].file.path}: {pps.DatumState(datum.state).name.lower()}")
     for line in client.pps.get_logs(job=pps.Job(pipeline=EDGES, id=second.id)):
         if line.user:
-            print(f"  the command said: {line.message.rstrip()}")
+            print(f"  log: {line.message.rstrip()}")
     root = pfs.File(commit=edges, path="/")
     assert len(list(client.pfs.list_file(file=root))) == len(pictures)
     assert len(list(client.pfs.glob_file(commit=edges, pattern="/*"))) == len(pictures)
@@ -89,13 +89,19 @@ def tell(
     assert any(changed.partition(".")[0] in path for path in differing)
     assert not any(path.strip("/") in pictures and path != f"/{changed}" for path in differing)
 
-    sheet = pfs.File(commit=pfs.Commit(repo=pfs.Repo(name="montage"), id=second.id), path="/montage.png")
-    with client.pfs.pfs_file(sheet) as file:
+    montage = pfs.File(commit=pfs.Commit(repo=pfs.Repo(name="montage"), id=second.id), path="/montage.png")
+    with client.pfs.pfs_file(montage) as file:
         return file.read()
 
 
 def wait_for(client: Client, pipeline: pps.Pipeline, commit_id: str) -> pps.JobInfo:
-    """Wait until the job that a commit caused has ended well."""
+    """Wait until the job of a commit has succeeded, and print its counters.
+
+    Args:
+        client: connected to the server.
+        pipeline: the job's pipeline.
+        commit_id: the commit whose job it is.
+    """
     info = client.pps.inspect_job(job=pps.Job(pipeline=pipeline, id=commit_id), wait=True)
     assert info.state == pps.JobState.JOB_SUCCESS, (
         f"{pipeline.name}: {pps.JobState(info.state).name}: {info.reason}"
@@ -107,6 +113,6 @@ def wait_for(client: Client, pipeline: pps.Pipeline, commit_id: str) -> pps.JobI
 
 if __name__ == "__main__":
     host, port, *files = sys.argv[1:]
-    sheet = tell(Client(host, int(port)), {Path(file).name: Path(file).read_bytes() for file in files})
-    Path("montage.png").write_bytes(sheet)
-    print(f"montage.png: {len(sheet):,} bytes")
+    montage = run(Client(host, int(port)), {Path(file).name: Path(file).read_bytes() for file in files})
+    Path("montage.png").write_bytes(montage)
+    print(f"montage.png: {len(montage):,} bytes")

@@ -45,8 +45,8 @@ def armed(name: str, action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            left = {key: value for key, value in (_armed or {}).items() if key != name}
-            _armed = left or None
+            others = {key: value for key, value in (_armed or {}).items() if key != name}
+            _armed = others or None
 
 
 def arm_from_environment() -> None:
@@ -63,12 +63,12 @@ def arm_from_environment() -> None:
 
 def failing(times: int | None = None) -> Callable[[], None]:
     """Return an action that raises OSError, the first ``times`` times or always."""
-    left = times
+    remaining = times
 
     def action() -> None:
-        nonlocal left
-        if left is None or left > 0:
-            left = left if left is None else left - 1
+        nonlocal remaining
+        if remaining is None or remaining > 0:
+            remaining = remaining if remaining is None else remaining - 1
             raise OSError("a test has armed this fail point")
 
     return action

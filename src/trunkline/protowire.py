@@ -114,9 +114,9 @@ def add_file(path: str, content: bytes) -> bytes:
     # Lengths nest, so they are worked out from the inside.
     value = head(_VALUE, len(content)) if content else b""
     raw = head(_RAW, len(value) + len(content))
-    named = head(_PATH, len(name)) + name
-    file = head(_ADD_FILE, len(named) + len(raw) + len(value) + len(content))
-    return b"".join((file, named, raw, value, content))
+    name_field = head(_PATH, len(name)) + name
+    file_head = head(_ADD_FILE, len(name_field) + len(raw) + len(value) + len(content))
+    return b"".join((file_head, name_field, raw, value, content))
 
 
 def put_chunks(chunks: Iterable[bytes]) -> bytes:

@@ -146,8 +146,8 @@ class _Pool:
             thread.join()
 
     def _serve(self) -> None:
-        while (taken := self._wait()) is not None:
-            lane, future, work = taken
+        while (next_work := self._wait()) is not None:
+            lane, future, work = next_work
             if future.set_running_or_notify_cancel():
                 try:
                     value = work()
@@ -160,17 +160,17 @@ class _Pool:
                     del value
             else:
                 self._done(lane)
-            del taken, future, work  # a thread that waits keeps nothing alive
+            del next_work, future, work  # a thread that waits keeps nothing alive
 
     def _wait(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
         """Return the next piece of work; None when there will be none."""
         with self._changed:
-            while (taken := self._take()) is None:
+            while (next_work := self._take()) is None:
                 if self._closed and not self._lanes:
                     return None
                 self._idle += 1
                 self._changed.wait()  # whoever wakes it takes it off the idle ones
-            return taken
+            return next_work
 
     def _take(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
         """Take from the next lane that has less than its share of threads. Needs the lock."""
@@ -188,9 +188,9 @@ class _Pool:
 
     def _done(self, lane: str) -> None:
         with self._changed:
-            left = self._running[lane] - 1
-            if left:
-                self._running[lane] = left
+            running = self._running[lane] - 1
+            if running:
+                self._running[lane] = running
             else:
                 del self._running[lane]
             # If the lane had its share it may have more now: this thread takes that itself.

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from trunkline.aws.desired import policy_arn, source_arn, trust_policy, wanted
+from trunkline.aws.desired import desired_profile, policy_arn, source_arn, trust_policy
 from trunkline.cli import exit_codes
 from trunkline.cli.main import main
 from trunkline.scaling.profiles import Selector
@@ -21,13 +21,13 @@ SPEC = {
     "transform": {"cmd": ["true"]},
     "input": {"pfs": {"repo": "images", "glob": "/*"}},
 }
-WANTED = wanted(
+DESIRED = desired_profile(
     cluster="demo",
     region=REGION,
     name="trunkline",
     selectors=[Selector(namespace="default", labels=(("node", "fargate"),))],
 )
-TRUST = trust_policy(source_arn(WANTED, "123456789012"))
+TRUST = trust_policy(source_arn(DESIRED, "123456789012"))
 WHERE = ("--cluster", "demo", "--region", REGION)
 
 
@@ -81,7 +81,7 @@ def test_apply_again_changes_nothing_and_says_what_exists(run):
 
     assert code == 0
     assert 'role "trunkline-fargate-demo" trusts Fargate and has its policy' in err
-    assert 'Fargate profile "trunkline" exists as wanted and is ACTIVE' in err
+    assert 'Fargate profile "trunkline" exists as requested and is ACTIVE' in err
     assert "nothing to do" in err
 
 
@@ -127,7 +127,7 @@ def test_a_profile_that_takes_the_same_pods_is_warned_of(run):
 
     _, _, err = apply(run, "--name", "aa", "--label", "node=fargate", "--label", "x=y")
 
-    assert '! profile "trunkline" takes pods of default: node=fargate, x=y too; "aa" wins' in err
+    assert '! profile "trunkline" also selects pods of default: node=fargate, x=y; "aa" gets them' in err
 
 
 def test_a_role_of_ours_that_lost_its_policy_is_mended(run, cloud):
@@ -180,9 +180,9 @@ def test_a_role_for_another_cluster_is_refused_and_one_for_any_is_warned_of(run,
     warned = apply(run, "--role", careless)
 
     assert refused[0] == exit_codes.CONFLICT
-    assert "leaves out profile trunkline of cluster demo" in refused[2]
+    assert "excludes profile trunkline of cluster demo" in refused[2]
     assert warned[0] == 0
-    assert "may be taken on behalf of any cluster of any account" in warned[2]
+    assert "may be assumed for any cluster of any account" in warned[2]
 
 
 def test_a_role_that_does_not_exist_is_told(run):
@@ -233,7 +233,7 @@ def test_a_wrong_region_is_told_with_what_is_there(run):
     code, _, err = run("fargate", "status", "--cluster", "demo", "--region", "eu-west-1")
 
     assert code == exit_codes.NOT_FOUND
-    assert 'no EKS cluster "demo" in eu-west-1; there is: none. Check --cluster and --region' in err
+    assert 'no EKS cluster "demo" in eu-west-1; there are: none. Check --cluster and --region' in err
 
 
 def test_no_credentials_are_told_with_how_to_get_some(run, monkeypatch):
@@ -301,7 +301,7 @@ def test_status_of_a_profile_that_does_not_exist_names_those_that_do(run):
     code, _, err = run("fargate", "status", *WHERE, "--name", "trunklin")
 
     assert code == exit_codes.NOT_FOUND
-    assert 'has no Fargate profile "trunklin"; there is: trunkline' in err
+    assert 'has no Fargate profile "trunklin"; there are: trunkline' in err
 
 
 def test_delete_removes_the_profile_and_the_role_we_made(run, cloud):
@@ -324,7 +324,7 @@ def test_delete_leaves_a_role_that_others_use_or_own(run, cloud):
     _, _, owned = run("fargate", "delete", *WHERE, "--name", "yy", "--yes")
 
     assert 'role "trunkline-fargate-demo" is used by trunkline' in shared
-    assert 'role "own" is not ours' in owned
+    assert 'role "own" was not created by Trunkline' in owned
     names = {role["RoleName"] for role in cloud.client("iam").list_roles()["Roles"]}
     assert names == {"trunkline-fargate-demo", "own"}
 
@@ -335,7 +335,7 @@ def test_delete_of_what_is_not_there_names_what_is(run):
     code, _, err = run("fargate", "delete", *WHERE, "--name", "nobody", "--yes")
 
     assert code == exit_codes.NOT_FOUND
-    assert 'has no Fargate profile "nobody"; there is: trunkline' in err
+    assert 'has no Fargate profile "nobody"; there are: trunkline' in err
 
 
 def test_a_delete_that_was_cut_off_is_finished_by_the_next(run, cloud):

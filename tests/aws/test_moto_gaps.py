@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from trunkline.aws.desired import OURS, policy_arn, source_arn, trust_policy, wanted
+from trunkline.aws.desired import OURS, desired_profile, policy_arn, source_arn, trust_policy
 from trunkline.aws.diff import (
     Changes,
-    FoundProfile,
     Observed,
+    ObservedProfile,
     Role,
     Subnet,
     explain_issue,
@@ -23,7 +23,7 @@ from trunkline.errors import Aborted, FailedPrecondition, NotFound, ResourceExha
 from trunkline.scaling.profiles import Limits, Profile, Selector
 
 ACCOUNT = "123456789012"
-WANTED = wanted(
+DESIRED = desired_profile(
     cluster="demo",
     region="us-east-1",
     name="trunkline",
@@ -32,7 +32,7 @@ WANTED = wanted(
 ROLE = Role(
     name="trunkline-fargate-demo",
     arn=f"arn:aws:iam::{ACCOUNT}:role/trunkline-fargate-demo",
-    trust=trust_policy(source_arn(WANTED, ACCOUNT)),
+    trust=trust_policy(source_arn(DESIRED, ACCOUNT)),
     policies=(policy_arn("aws"),),
     tags={OURS[0]: OURS[1]},
 )
@@ -50,10 +50,10 @@ FOUND = Observed(
 )
 
 
-def there(name="other", status="ACTIVE", **changes) -> FoundProfile:
+def there(name="other", status="ACTIVE", **changes) -> ObservedProfile:
     selectors = changes.pop("selectors", (Selector(namespace="elsewhere"),))
     settings = {"role_arn": ROLE.arn, "subnets": (SUBNET.id,), **changes}
-    return FoundProfile(profile=Profile(name=name, selectors=selectors), status=status, **settings)
+    return ObservedProfile(profile=Profile(name=name, selectors=selectors), status=status, **settings)
 
 
 def after(found: Observed, changes: Changes) -> Observed:
@@ -68,7 +68,7 @@ def after(found: Observed, changes: Changes) -> Observed:
             assert found.role is not None
             found = replace(found, role=replace(found.role, policies=(parameters["PolicyArn"],)))
         elif step.operation == "create_fargate_profile":
-            made = there(WANTED.profile.name, selectors=WANTED.profile.selectors)
+            made = there(DESIRED.profile.name, selectors=DESIRED.profile.selectors)
             found = replace(found, profiles=(*found.profiles, made))
     return found
 
@@ -77,34 +77,34 @@ def after(found: Observed, changes: Changes) -> Observed:
 def test_deciding_again_after_the_steps_gives_no_steps(role):
     found = replace(FOUND, role=role)
 
-    changes = to_apply(WANTED, found)
+    changes = to_apply(DESIRED, found)
 
     assert changes.steps
-    assert to_apply(WANTED, after(found, changes)).steps == ()
+    assert to_apply(DESIRED, after(found, changes)).steps == ()
 
 
 def test_more_profiles_than_the_quota_are_refused():
     full = replace(FOUND, profiles=tuple(there(f"p{n}") for n in range(10)))
 
     with pytest.raises(ResourceExhausted, match="has 10 Fargate profiles, the quota is 10"):
-        to_apply(WANTED, full)
-    assert to_apply(WANTED, full, Limits(profiles=11)).steps
+        to_apply(DESIRED, full)
+    assert to_apply(DESIRED, full, Limits(profiles=11)).steps
 
 
 def test_while_one_profile_is_being_deleted_no_other_is_made_or_deleted():
     found = replace(FOUND, profiles=(there(status="DELETING"), there("mine")))
 
     with pytest.raises(Aborted, match='profile "other" of cluster "demo" is being deleted'):
-        to_apply(WANTED, found)
+        to_apply(DESIRED, found)
     with pytest.raises(Aborted, match='profile "other" is being deleted'):
         to_delete("mine", ROLE.name, found)
 
 
 def test_the_same_profile_being_deleted_is_waited_for():
-    found = replace(FOUND, profiles=(there("trunkline", "DELETING", selectors=WANTED.profile.selectors),))
+    found = replace(FOUND, profiles=(there("trunkline", "DELETING", selectors=DESIRED.profile.selectors),))
 
-    with pytest.raises(Aborted, match="wait until it is gone"):
-        to_apply(WANTED, found)
+    with pytest.raises(Aborted, match="wait until it is deleted"):
+        to_apply(DESIRED, found)
     assert [step.service for step in to_delete("trunkline", ROLE.name, found).steps] == ["iam", "iam"]
 
 
@@ -113,7 +113,7 @@ def test_a_profile_that_failed_says_what_eks_says_and_what_to_do():
     found = replace(FOUND, profiles=(there("trunkline", "CREATE_FAILED", issues=issues),))
 
     with pytest.raises(FailedPrecondition) as refusal:
-        to_apply(WANTED, found)
+        to_apply(DESIRED, found)
 
     assert (
         "is CREATE_FAILED: PodExecutionRoleAlreadyInUse: role x is used by a node group"
@@ -127,27 +127,27 @@ def test_an_unknown_issue_is_told_as_it_is():
 
 
 def test_a_profile_that_is_being_made_is_as_wanted():
-    found = replace(FOUND, profiles=(there("trunkline", "CREATING", selectors=WANTED.profile.selectors),))
+    found = replace(FOUND, profiles=(there("trunkline", "CREATING", selectors=DESIRED.profile.selectors),))
 
-    changes = to_apply(WANTED, found)
+    changes = to_apply(DESIRED, found)
 
     assert changes.steps == ()
-    assert "exists as wanted and is CREATING" in changes.kept[-1]
+    assert "exists as requested and is CREATING" in changes.unchanged[-1]
 
 
 def test_a_cluster_that_is_not_ready_is_told():
     with pytest.raises(FailedPrecondition, match='cluster "demo" is CREATING'):
-        to_apply(WANTED, replace(FOUND, cluster_status="CREATING"))
+        to_apply(DESIRED, replace(FOUND, cluster_status="CREATING"))
 
 
 def test_few_free_addresses_are_warned_of():
     few = replace(FOUND, subnets=(replace(SUBNET, free_addresses=7),))
 
-    assert "have 7 free addresses together" in to_apply(WANTED, few).warnings[0]
+    assert "have 7 free addresses together" in to_apply(DESIRED, few).warnings[0]
 
 
 def test_a_role_named_by_the_user_must_exist():
-    named = replace(WANTED, role_arn=f"arn:aws:iam::{ACCOUNT}:role/mine")
+    named = replace(DESIRED, role_arn=f"arn:aws:iam::{ACCOUNT}:role/mine")
 
     with pytest.raises(NotFound, match=r'role "mine" .* does not exist'):
         to_apply(named, replace(FOUND, role=None))
@@ -169,10 +169,10 @@ def test_the_condition_of_a_role_must_allow_this_profile(arn, allowed):
     found = replace(FOUND, role=replace(ROLE, trust=trust_policy(arn)))
 
     if allowed:
-        assert to_apply(WANTED, found).steps
+        assert to_apply(DESIRED, found).steps
     else:
         with pytest.raises(FailedPrecondition, match="widen its condition aws:SourceArn"):
-            to_apply(WANTED, found)
+            to_apply(DESIRED, found)
 
 
 def test_a_trust_policy_may_be_written_in_every_way_that_iam_allows():
@@ -180,11 +180,11 @@ def test_a_trust_policy_may_be_written_in_every_way_that_iam_allows():
         "Effect": "Allow",
         "Principal": {"Service": ["ec2.amazonaws.com", "eks-fargate-pods.amazonaws.com"]},
         "Action": ["sts:TagSession", "sts:*"],
-        "Condition": {"StringLike": {"AWS:SourceArn": [source_arn(WANTED, ACCOUNT)]}},
+        "Condition": {"StringLike": {"AWS:SourceArn": [source_arn(DESIRED, ACCOUNT)]}},
     }
     found = replace(FOUND, role=replace(ROLE, trust={"Statement": statement}))
 
-    assert [step.operation for step in to_apply(WANTED, found).steps] == ["create_fargate_profile"]
+    assert [step.operation for step in to_apply(DESIRED, found).steps] == ["create_fargate_profile"]
 
 
 @pytest.mark.parametrize("effect", ["Deny"])
@@ -192,7 +192,7 @@ def test_a_statement_that_denies_gives_no_trust(effect):
     trust = json.loads(json.dumps(ROLE.trust).replace("Allow", effect))
 
     with pytest.raises(FailedPrecondition, match="trusts no service"):
-        to_apply(WANTED, replace(FOUND, role=replace(ROLE, trust=trust)))
+        to_apply(DESIRED, replace(FOUND, role=replace(ROLE, trust=trust)))
 
 
 def test_a_role_that_is_gone_under_a_living_profile_is_told():
@@ -202,7 +202,9 @@ def test_a_role_that_is_gone_under_a_living_profile_is_told():
 
 
 def test_a_profile_without_labels_is_warned_of_and_made():
-    wide = wanted(cluster="demo", region="us-east-1", name="a", selectors=[Selector(namespace="default")])
+    wide = desired_profile(
+        cluster="demo", region="us-east-1", name="a", selectors=[Selector(namespace="default")]
+    )
 
     changes = to_apply(wide, FOUND)
 

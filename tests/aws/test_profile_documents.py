@@ -15,13 +15,13 @@ from cfnlint.api import lint
 
 from trunkline.aws.desired import (
     api_selectors,
+    desired_profile,
     policy_arn,
     read_profiles,
     role_tags,
     selectors_for,
     source_arn,
     trust_policy,
-    wanted,
 )
 from trunkline.aws.documents import FORMATS, render
 from trunkline.errors import InvalidArgument
@@ -45,7 +45,7 @@ def make(**changes):
         "tags": {"team": "vision"},
         **changes,
     }
-    return wanted(**settings)
+    return desired_profile(**settings)
 
 
 FULL = make()
@@ -276,12 +276,12 @@ def test_quotes_dollars_and_percent_signs_survive_in_every_file(format):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"cluster": "de mo"}, '"de mo" is no name of an EKS cluster'),
-        ({"cluster": "-demo"}, "is no name of an EKS cluster"),
+        ({"cluster": "de mo"}, '"de mo" is not a valid name of an EKS cluster'),
+        ({"cluster": "-demo"}, "is not a valid name of an EKS cluster"),
         ({"region": "us-east"}, '"us-east" is not an AWS region'),
         ({"region": "us-gov-west-1"}, "not offered in us-gov-west-1 (GovCloud)"),
-        ({"role_arn": "mine"}, '"mine" is no ARN of a role'),
-        ({"subnets": ("vpc-1",)}, '"vpc-1" is no id of a subnet'),
+        ({"role_arn": "mine"}, '"mine" is not the ARN of a role'),
+        ({"subnets": ("vpc-1",)}, '"vpc-1" is not the id of a subnet'),
         ({"name": "eks-mine"}, 'begins with "eks-"'),
         ({"selectors": ()}, "has no selector"),
     ],
@@ -335,10 +335,13 @@ def test_profiles_that_eks_made_itself_are_read_too():
         ("text", "holds no Fargate profile"),
         ({"selectors": [{"namespace": "x"}]}, "without a name"),
         ({"name": "a", "selectors": "x"}, "without a list of selectors"),
-        ({"name": "a", "selectors": ["x"]}, "selectors[0] is no selector"),
+        ({"name": "a", "selectors": ["x"]}, "selectors[0] is not a selector"),
         ({"name": "a", "selectors": [{}]}, 'selector 1 of profile "a" names no namespace'),
-        ({"name": "a", "selectors": [{"namespace": 1}]}, "namespace is no text"),
-        ({"name": "a", "selectors": [{"namespace": "x", "labels": {"a": 1}}]}, "labels is no map of texts"),
+        ({"name": "a", "selectors": [{"namespace": 1}]}, "namespace is not a string"),
+        (
+            {"name": "a", "selectors": [{"namespace": "x", "labels": {"a": 1}}]},
+            "labels is not a map of strings",
+        ),
         ([{"name": "a", "selectors": [{"namespace": "x"}]}] * 2, 'two profiles named "a"'),
     ],
 )

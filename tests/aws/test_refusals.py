@@ -63,7 +63,7 @@ def test_a_throttled_call_says_to_wait(refuse):
     code, err = refuse(429, "TooManyRequestsException", "Rate exceeded")
 
     assert code == exit_codes.UNAVAILABLE
-    assert "AWS throttles eks:DescribeCluster in us-east-1 again and again (Rate exceeded); try again" in err
+    assert "AWS throttles eks:DescribeCluster in us-east-1 repeatedly (Rate exceeded); try again" in err
 
 
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException"])
@@ -78,14 +78,14 @@ def test_a_quota_of_the_account_is_named(refuse):
     code, err = refuse(400, "ResourceLimitExceededException", "You've reached your quota")
 
     assert code == exit_codes.FAILURE
-    assert "an AWS quota is reached (You've reached your quota); have it raised" in err
+    assert "an AWS quota is reached (You've reached your quota); request a higher quota" in err
 
 
 def test_trouble_at_aws_says_to_try_again(refuse):
     code, err = refuse(503, "ServiceUnavailableException", "down")
 
     assert code == exit_codes.UNAVAILABLE
-    assert "AWS fails at eks:DescribeCluster (down); try again" in err
+    assert "eks:DescribeCluster failed in AWS (down); try again" in err
 
 
 def test_a_refusal_that_nobody_knows_is_told_as_it_is(refuse):

@@ -273,9 +273,9 @@ def test_a_job_can_be_stopped_and_says_so(client: Client) -> None:
 def test_the_sdk_example_runs(shared: Server, client: Client) -> None:
     example = Path(__file__).parents[2] / "examples" / "opencv" / "story_sdk.py"
     host, _, port = shared.address.rpartition(":")
-    story = runpy.run_path(str(example))
+    program = runpy.run_path(str(example))
 
-    told = story["tell"](
+    montage = program["run"](
         Client(host, int(port)),
         pictures={"a.png": b"one", "b.png": b"two"},
         image="",
@@ -283,7 +283,7 @@ def test_the_sdk_example_runs(shared: Server, client: Client) -> None:
         montage_cmd=("sh", "-c", "cat /pfs/images/* /pfs/edges/* > /pfs/out/montage.png"),
     )
 
-    assert told == b"twotwotwotwo"
+    assert montage == b"twotwotwotwo"
 
 
 def test_deleting_all_of_pfs_deletes_the_pipelines_that_own_its_repos(client: Client) -> None:

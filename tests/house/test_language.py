@@ -45,7 +45,6 @@ PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instea
 #: Parts of the tree that still have to be rewritten. Entries are only removed.
 NOT_YET = (
     "src/trunkline/app/",
-    "src/trunkline/aws/",
     "src/trunkline/cli/",
     "src/trunkline/client/",
     "src/trunkline/drivers/",
@@ -59,7 +58,6 @@ NOT_YET = (
     "docs/benchmarks.md",
     "docs/eks.md",
     "docs/kubernetes.md",
-    "examples/",
     "launcher/",
 )
 

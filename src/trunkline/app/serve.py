@@ -229,13 +229,13 @@ def _check_ready(versions: VersionedStore) -> None:
 
 async def _turn(db: Database, takeover_seconds: float) -> None:
     """Wait until no other server writes to the database, or take over from one that does nothing for so long."""
-    told = ""
+    reported = ""
     while holder := await asyncio.to_thread(db.open, takeover_seconds):
-        if holder != told:
+        if holder != reported:
             log.warning("waiting: %s; this one takes over when that one ends", holder)
-            told = holder
+            reported = holder
         await asyncio.sleep(LEASE_POLL)
-    if told:
+    if reported:
         log.warning("taking over: no other server is active any more")
 
 

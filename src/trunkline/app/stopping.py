@@ -66,13 +66,13 @@ class Stop:
 
     def finish(self) -> None:
         """End the process now if threads are left that would keep it; else return."""
-        left = [
+        remaining = [
             thread.name
             for thread in threading.enumerate()
             if thread is not threading.current_thread() and not thread.daemon
         ]
-        if left:
-            log.warning("stopped; %s did not end and is ended by force", ", ".join(sorted(left)))
+        if remaining:
+            log.warning("stopped; %s did not end and is ended by force", ", ".join(sorted(remaining)))
             self._exit()
 
     def _on_signal(self, number: int, _frame: object) -> None:

@@ -1,5 +1,5 @@
-"""What Amazon's cloud has to be told so that workers find machines there: rendered as files, or applied.
+"""AWS: Fargate profiles and node groups for workers, rendered as files or applied to an account.
 
-The rules and the arithmetic are pure and live in ``scaling``; here they become documents and calls. Only this
-package knows boto3, and only ``apply.py`` in it.
+The rules and the arithmetic are pure functions in ``scaling``; this package turns their results into documents and
+calls. Only ``apply.py`` uses boto3.
 """

@@ -1,11 +1,11 @@
-"""The Fargate profile and its role as one value, from which files are rendered and calls are made. Pure.
+"""The desired Fargate profile and its role as one value, from which files are rendered and calls are made. Pure.
 
-Whatever is said twice (the trust policy, the managed policy, the parameters of a call) is said here once, so
-that the four kinds of files and ``apply`` cannot disagree.
+What several formats share (the trust policy, the managed policy, the parameters of a call) is defined here once,
+so that the four kinds of files and ``apply`` agree.
 
-Trust: ``eks-fargate-pods.amazonaws.com`` may take the role, and only for a profile of this very cluster
-(``aws:SourceArn``); without that condition another account's cluster could have EKS use it (the "confused
-deputy"). Source: "Amazon EKS Pod execution IAM role", EKS user guide.
+Trust: only ``eks-fargate-pods.amazonaws.com`` may assume the role, and only for a profile of this cluster
+(``aws:SourceArn``). Without that condition a cluster of another account could make EKS use it (the "confused
+deputy" problem). Source: "Amazon EKS Pod execution IAM role", EKS user guide.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 PRINCIPAL = "eks-fargate-pods.amazonaws.com"
 POLICY = "AmazonEKSFargatePodExecutionRolePolicy"
-#: Marks roles that we made: those we may mend and delete.
+#: Tag of roles that Trunkline created: only these are changed and deleted.
 OURS = ("trunkline", "fargate")
-_ROLE_NAME = 64  # characters, at most
+_ROLE_NAME = 64  # characters; the limit of IAM
 _CLUSTER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", re.ASCII)
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]", re.ASCII)
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}", re.ASCII)
@@ -32,33 +32,33 @@ _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/(?:[\w+=,.@/-]+/)?([
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """A Fargate profile, as it shall be."""
+class DesiredProfile:
+    """A Fargate profile as it should be."""
 
     cluster: str
     region: str
     profile: Profile
-    #: ARN of a role that exists; empty when one is to be made, under ``role_name``.
+    #: ARN of an existing role; empty to create one named ``role_name``.
     role_arn: str = ""
-    #: Private subnets; empty for all private ones of the cluster, which only who asks AWS can tell.
+    #: Private subnets; empty for all private subnets of the cluster, which only AWS knows.
     subnets: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def role_name(self) -> str:
         """Name of the pod execution role."""
-        given = _ROLE_ARN.fullmatch(self.role_arn)
-        if given is not None:
-            return given[1]
+        arn = _ROLE_ARN.fullmatch(self.role_arn)
+        if arn is not None:
+            return arn[1]
         return f"trunkline-fargate-{self.cluster}"[:_ROLE_NAME]
 
     @property
     def partition(self) -> str:
-        """The part of AWS that the region is in, as ARNs name it."""
+        """The AWS partition of the region, as in ARNs."""
         return "aws-cn" if self.region.startswith("cn-") else "aws"
 
 
-def wanted(
+def desired_profile(
     *,
     cluster: str,
     region: str,
@@ -68,32 +68,42 @@ def wanted(
     subnets: Iterable[str] = (),
     tags: Mapping[str, str] | None = None,
     limits: Limits | None = None,
-) -> Wanted:
-    """Return a checked ``Wanted``.
+) -> DesiredProfile:
+    """Return a checked desired profile.
+
+    Args:
+        cluster: name of the EKS cluster.
+        region: AWS region of the cluster.
+        name: name of the profile.
+        selectors: which pods it selects.
+        role_arn: pod execution role; empty to create one.
+        subnets: ids of private subnets; empty for all private subnets of the cluster.
+        tags: tags of what is created.
+        limits: the account's quotas; those of a new account when None.
 
     Raises:
-        InvalidArgument: something is no name or breaks a rule of EKS.
+        InvalidArgument: a value is not valid or breaks a rule of EKS.
     """
     if not _CLUSTER.fullmatch(cluster):
         raise InvalidArgument(
-            f'"{cluster}" is no name of an EKS cluster; letters, digits, - and _ make one, 100 at most'
+            f'"{cluster}" is not a valid name of an EKS cluster; use at most 100 letters, digits, - and _'
         )
     check_region(region)
     if role_arn and not _ROLE_ARN.fullmatch(role_arn):
         raise InvalidArgument(
-            f'"{role_arn}" is no ARN of a role; write for example arn:aws:iam::123456789012:role/NAME'
+            f'"{role_arn}" is not the ARN of a role; write for example arn:aws:iam::123456789012:role/NAME'
         )
     subnets = tuple(dict.fromkeys(subnets))
     for subnet in subnets:
         if not _SUBNET.fullmatch(subnet):
             raise InvalidArgument(
-                f'"{subnet}" is no id of a subnet; write for example subnet-0123456789abcdef0'
+                f'"{subnet}" is not the id of a subnet; write for example subnet-0123456789abcdef0'
             )
     profile = Profile(name=name, selectors=tuple(dict.fromkeys(selectors)))
     wrong = mistakes(profile, limits)
     if wrong:
         raise InvalidArgument("; and ".join(wrong))
-    return Wanted(
+    return DesiredProfile(
         cluster=cluster,
         region=region,
         profile=profile,
@@ -104,10 +114,10 @@ def wanted(
 
 
 def check_region(region: str) -> None:
-    """Check that a region can be one, and has Fargate.
+    """Check the name of a region, and that it has Fargate.
 
     Raises:
-        InvalidArgument: it is no region's name, or one without Fargate on EKS.
+        InvalidArgument: it is not a region, or has no Fargate on EKS.
     """
     if not _REGION.fullmatch(region):
         raise InvalidArgument(f'"{region}" is not an AWS region; write for example us-east-1')
@@ -115,25 +125,30 @@ def check_region(region: str) -> None:
         raise InvalidArgument(f"EKS on Fargate is not offered in {region} (GovCloud); use a node group there")
 
 
-# What is said in several forms ------------------------------------------------------------------------------
+# Shared by all formats ---------------------------------------------------------------------------------------
 
 
 def policy_arn(partition: str) -> str:
-    """Return the ARN of the managed policy by which Fargate pulls images."""
+    """Return the ARN of the managed policy that lets Fargate pull images."""
     return f"arn:{partition}:iam::aws:policy/{POLICY}"
 
 
-def source_arn(wanted: Wanted, account: str, partition: str = "") -> str:
-    """Return the pattern of ARNs on whose behalf the role may be taken: profiles of this cluster.
+def source_arn(desired: DesiredProfile, account: str, partition: str = "") -> str:
+    """Return the pattern of source ARNs that may assume the role: the profiles of this cluster.
 
-    A profile's real ARN ends with an id after its name, so that it cannot be said exactly beforehand.
+    The ARN of a profile ends with an id that is not known before it is created; hence a pattern.
+
+    Args:
+        desired: the profile.
+        account: AWS account id.
+        partition: AWS partition; that of the region when empty.
     """
-    partition = partition or wanted.partition
-    return f"arn:{partition}:eks:{wanted.region}:{account}:fargateprofile/{wanted.cluster}/*"
+    partition = partition or desired.partition
+    return f"arn:{partition}:eks:{desired.region}:{account}:fargateprofile/{desired.cluster}/*"
 
 
 def trust_policy(source: Any) -> dict[str, Any]:
-    """Return who may take the role. ``source`` is ``source_arn``, or what a template puts in its place."""
+    """Return the trust policy of the role. ``source`` is ``source_arn``, or a template expression for it."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -147,62 +162,70 @@ def trust_policy(source: Any) -> dict[str, Any]:
     }
 
 
-def role_tags(wanted: Wanted) -> dict[str, str]:
-    """Return the tags of a role that we make."""
-    return {**wanted.tags, OURS[0]: OURS[1]}
+def role_tags(desired: DesiredProfile) -> dict[str, str]:
+    """Return the tags of a role that Trunkline creates."""
+    return {**desired.tags, OURS[0]: OURS[1]}
 
 
 def api_selectors(profile: Profile) -> list[dict[str, Any]]:
-    """Return selectors as the EKS API and eksctl write them: labels are a map."""
+    """Return selectors in the form of the EKS API and eksctl: labels are a map."""
     return [
-        {"namespace": one.namespace, **({"labels": dict(one.labels)} if one.labels else {})}
-        for one in profile.selectors
+        {"namespace": selector.namespace, **({"labels": dict(selector.labels)} if selector.labels else {})}
+        for selector in profile.selectors
     ]
 
 
-def profile_parameters(wanted: Wanted, role_arn: str, subnets: Iterable[str]) -> dict[str, Any]:
-    """Return the parameters of CreateFargateProfile."""
+def profile_parameters(desired: DesiredProfile, role_arn: str, subnets: Iterable[str]) -> dict[str, Any]:
+    """Return the parameters of CreateFargateProfile.
+
+    Args:
+        desired: the profile.
+        role_arn: its pod execution role.
+        subnets: ids of its subnets.
+    """
     return {
-        "clusterName": wanted.cluster,
-        "fargateProfileName": wanted.profile.name,
+        "clusterName": desired.cluster,
+        "fargateProfileName": desired.profile.name,
         "podExecutionRoleArn": role_arn,
-        "selectors": api_selectors(wanted.profile),
+        "selectors": api_selectors(desired.profile),
         "subnets": list(subnets),
-        **({"tags": dict(wanted.tags)} if wanted.tags else {}),
+        **({"tags": dict(desired.tags)} if desired.tags else {}),
     }
 
 
-# Selectors from elsewhere -----------------------------------------------------------------------------------
+# Selectors of pipelines and of existing profiles ----------------------------------------------------------
 
 
 def selectors_for(
     namespace: str, labels: Iterable[Mapping[str, str]], *, limits: Limits | None = None
 ) -> list[Selector]:
-    """Return selectors that take the workers of pipelines and no other pods.
+    """Return selectors that match the workers of pipelines and no other pods.
 
     Args:
         namespace: where the workers run.
-        labels: of each pipeline, its ``metadata.labels``.
+        labels: ``metadata.labels`` of each pipeline.
         limits: the account's quotas.
 
     Raises:
-        InvalidArgument: a pipeline has no label to be known by, or too many different ones.
+        InvalidArgument: a pipeline has no labels.
     """
     limits = limits or Limits()
-    found = []
-    for own in labels:
-        if not own:
+    selectors = []
+    for pipeline_labels in labels:
+        if not pipeline_labels:
             raise InvalidArgument(
-                "a pipeline has no metadata.labels, so that a profile could only take every pod of its namespace; "
-                'add "metadata": {"labels": {"node": "fargate"}}, or say --label node=fargate'
+                "a pipeline has no metadata.labels, so a profile would select every pod of its namespace; "
+                'add "metadata": {"labels": {"node": "fargate"}}, or use --label node=fargate'
             )
-        found.append(Selector(namespace=namespace, labels=tuple(sorted(own.items())[: limits.labels])))
-    # One that asks for more than another takes nothing that the other does not.
-    found = list(dict.fromkeys(found))
+        selectors.append(
+            Selector(namespace=namespace, labels=tuple(sorted(pipeline_labels.items())[: limits.labels]))
+        )
+    # A selector with more labels than another matches nothing that the other does not match.
+    selectors = list(dict.fromkeys(selectors))
     return [
-        one
-        for one in found
-        if not any(other != one and set(other.labels) < set(one.labels) for other in found)
+        selector
+        for selector in selectors
+        if not any(other != selector and set(other.labels) < set(selector.labels) for other in selectors)
     ]
 
 
@@ -210,24 +233,24 @@ def read_profiles(document: Any, where: str) -> list[Profile]:
     """Return the profiles in a document: of eksctl, of the EKS API, or of CloudFormation.
 
     Args:
-        document: what JSON or YAML gave: an eksctl ClusterConfig, the answer of describe-fargate-profile, one
+        document: parsed JSON or YAML: an eksctl ClusterConfig, the answer of describe-fargate-profile, one
             profile, a CloudFormation template, or a list of any of these.
-        where: what to call it in messages.
+        where: name of the document in messages.
 
     Raises:
-        InvalidArgument: no profile is in it, or one is broken.
+        InvalidArgument: it contains no profile, or a profile is not valid.
     """
-    found = list(_profiles(document, where))
-    if not found:
+    profiles = list(_profiles(document, where))
+    if not profiles:
         raise InvalidArgument(
             f"{where} holds no Fargate profile; give an eksctl ClusterConfig with fargateProfiles, the output of "
             '"aws eks describe-fargate-profile", or a CloudFormation template'
         )
-    names = [profile.name for profile in found]
+    names = [profile.name for profile in profiles]
     for name in names:
         if names.count(name) > 1:
             raise InvalidArgument(f'{where} holds two profiles named "{name}"; names are unique in a cluster')
-    return found
+    return profiles
 
 
 def _profiles(document: Any, where: str) -> Iterable[Profile]:
@@ -249,39 +272,41 @@ def _profiles(document: Any, where: str) -> Iterable[Profile]:
             yield _profile(document, where)
 
 
-def _profile(written: Mapping[str, Any], where: str) -> Profile:
-    written = {key[:1].lower() + key[1:]: value for key, value in written.items()}
-    name = written.get("name") or written.get("fargateProfileName")
-    selectors = written.get("selectors")
+def _profile(fields: Mapping[str, Any], where: str) -> Profile:
+    fields = {key[:1].lower() + key[1:]: value for key, value in fields.items()}
+    name = fields.get("name") or fields.get("fargateProfileName")
+    selectors = fields.get("selectors")
     if not isinstance(name, str) or not isinstance(selectors, list):
         raise InvalidArgument(
             f"{where} is a Fargate profile without a name or without a list of selectors; add it"
         )
     profile = Profile(
         name=name,
-        selectors=tuple(_selector(one, f"{where}: selectors[{at}]") for at, one in enumerate(selectors)),
+        selectors=tuple(
+            _selector(sentence, f"{where}: selectors[{at}]") for at, sentence in enumerate(selectors)
+        ),
     )
-    # Its name may begin with eks-, EKS makes such ones itself.
+    # Its name may begin with eks-, as those that EKS creates itself.
     wrong = mistakes(replace(profile, name="any"), Limits(selectors=1000, labels=1000))
     if wrong:
         raise InvalidArgument(
-            f"{where}: " + "; and ".join(one.replace('"any"', f'"{name}"') for one in wrong)
+            f"{where}: " + "; and ".join(sentence.replace('"any"', f'"{name}"') for sentence in wrong)
         )
     return profile
 
 
-def _selector(written: Any, where: str) -> Selector:
-    if not isinstance(written, dict):
-        raise InvalidArgument(f"{where} is no selector; write namespace and labels")
-    written = {key[:1].lower() + key[1:]: value for key, value in written.items()}
-    labels = written.get("labels") or {}
+def _selector(fields: Any, where: str) -> Selector:
+    if not isinstance(fields, dict):
+        raise InvalidArgument(f"{where} is not a selector; write namespace and labels")
+    fields = {key[:1].lower() + key[1:]: value for key, value in fields.items()}
+    labels = fields.get("labels") or {}
     if isinstance(labels, list):  # CloudFormation has a list where the API has a map
-        labels = {one.get("Key"): one.get("Value") for one in labels if isinstance(one, dict)}
+        labels = {pair.get("Key"): pair.get("Value") for pair in labels if isinstance(pair, dict)}
     if not isinstance(labels, dict) or not all(
         isinstance(text, str) for pair in labels.items() for text in pair
     ):
-        raise InvalidArgument(f"{where}.labels is no map of texts; write for example node: fargate")
-    namespace = written.get("namespace", "")
+        raise InvalidArgument(f"{where}.labels is not a map of strings; write for example node: fargate")
+    namespace = fields.get("namespace", "")
     if not isinstance(namespace, str):
-        raise InvalidArgument(f"{where}.namespace is no text; quote it")
+        raise InvalidArgument(f"{where}.namespace is not a string; quote it")
     return Selector(namespace=namespace, labels=tuple(sorted(labels.items())))

@@ -1,8 +1,9 @@
-"""What has to be done to an account so that a Fargate profile is as wanted, or gone. Pure.
+"""The steps that create or delete a Fargate profile in an account. Pure.
 
-``apply`` reads what is there (``Observed``), these functions decide, people see the steps, ``apply`` carries them
-out. Deciding again after that gives no steps. Rules that AWS enforces late, vaguely or only in its console are
-checked here, with a sentence each; a step that would be refused is never shown.
+``apply`` reads the state of the account (``Observed``), these functions return the steps, the command shows them,
+and ``apply`` carries them out. A second run after that returns no steps. Rules that AWS checks late, reports
+vaguely or enforces only in its console are checked here, each with its own message; a step that AWS would refuse
+is never shown.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.aws.desired import (
     OURS,
     PRINCIPAL,
-    Wanted,
+    DesiredProfile,
     policy_arn,
     profile_parameters,
     role_tags,
@@ -42,12 +43,12 @@ class Role:
 
     @property
     def ours(self) -> bool:
-        """Whether we made it and may mend it."""
+        """Whether Trunkline created it and may change it."""
         return self.tags.get(OURS[0]) == OURS[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundProfile:
+class ObservedProfile:
     """A Fargate profile that exists."""
 
     profile: Profile
@@ -55,7 +56,7 @@ class FoundProfile:
     status: str
     role_arn: str
     subnets: tuple[str, ...]
-    #: What EKS says is wrong with it: code and message.
+    #: Health issues that EKS reports: code and message.
     issues: tuple[tuple[str, str], ...] = ()
 
 
@@ -67,29 +68,29 @@ class Subnet:
     vpc: str
     zone: str
     free_addresses: int
-    #: Its routes lead to an internet gateway.
+    #: Whether it has a route to an internet gateway.
     public: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is there."""
+    """The state of an account, as far as it matters for a cluster's profiles."""
 
     account: str
     partition: str
     cluster: str
     cluster_status: str
     vpc: str
-    #: The cluster's subnets and those that were named.
+    #: The cluster's subnets and those that the user named.
     subnets: tuple[Subnet, ...]
     #: Which of them are the cluster's.
     cluster_subnets: tuple[str, ...]
     role: Role | None
-    profiles: tuple[FoundProfile, ...]
+    profiles: tuple[ObservedProfile, ...]
 
-    def profile(self, name: str) -> FoundProfile | None:
+    def profile(self, name: str) -> ObservedProfile | None:
         """Return the profile of that name."""
-        return next((one for one in self.profiles if one.profile.name == name), None)
+        return next((profile for profile in self.profiles if profile.profile.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,133 +105,152 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What to do, in order, and what is worth knowing."""
+    """The steps in order, and notes for the user."""
 
     steps: tuple[Step, ...]
-    #: What is as it should be already.
-    kept: tuple[str, ...] = ()
+    #: Parts that need no change.
+    unchanged: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def to_apply(wanted: Wanted, found: Observed, limits: Limits | None = None) -> Changes:
-    """Return what makes the profile as wanted.
+def to_apply(desired: DesiredProfile, observed: Observed, limits: Limits | None = None) -> Changes:
+    """Return the steps that create the desired profile.
+
+    Args:
+        desired: the profile as it should be.
+        observed: the state of the account.
+        limits: the account's quotas; those of a new account when None.
 
     Raises:
-        FailedPrecondition: what exists is in the way; the message says what and how to mend it.
-        ResourceExhausted: the cluster has as many profiles as it may have.
-        Aborted: another profile is being deleted; only one can be at a time.
+        FailedPrecondition: something that exists prevents it; the message says what, and how to fix it.
+        ResourceExhausted: the cluster has reached the quota of profiles.
+        Aborted: another profile is being deleted; EKS does one at a time.
     """
     limits = limits or Limits()
     steps: list[Step] = []
-    kept: list[str] = []
-    warnings = list(takes_too_much(wanted.profile))
-    if found.cluster_status not in ("ACTIVE", "UPDATING"):
+    unchanged: list[str] = []
+    warnings = list(takes_too_much(desired.profile))
+    if observed.cluster_status not in ("ACTIVE", "UPDATING"):
         raise FailedPrecondition(
-            f'cluster "{wanted.cluster}" is {found.cluster_status}; a profile can be made once it is ACTIVE'
+            f'cluster "{desired.cluster}" is {observed.cluster_status}; a profile can be created once it is ACTIVE'
         )
-    subnets = _subnets(wanted, found, warnings)
-    _role(wanted, found, steps, kept, warnings)
-    role_arn = wanted.role_arn or f"arn:{found.partition}:iam::{found.account}:role/{wanted.role_name}"
+    subnets = _subnets(desired, observed, warnings)
+    _role(desired, observed, steps, unchanged, warnings)
+    role_arn = (
+        desired.role_arn or f"arn:{observed.partition}:iam::{observed.account}:role/{desired.role_name}"
+    )
 
-    existing = found.profile(wanted.profile.name)
+    existing = observed.profile(desired.profile.name)
     if existing is not None:
-        kept += _existing(wanted, existing, role_arn, subnets)
+        unchanged += _existing(desired, existing, role_arn, subnets)
     else:
-        _room(found, limits)
+        _room(observed, limits)
         steps.append(
             Step(
-                sentence=f'create Fargate profile "{wanted.profile.name}" of cluster "{wanted.cluster}" for '
-                f"{'; '.join(map(str, wanted.profile.selectors))} in {', '.join(subnets)}",
+                sentence=f'create Fargate profile "{desired.profile.name}" of cluster "{desired.cluster}" for '
+                f"{'; '.join(map(str, desired.profile.selectors))} in {', '.join(subnets)}",
                 service="eks",
                 operation="create_fargate_profile",
-                parameters=profile_parameters(wanted, role_arn, subnets),
+                parameters=profile_parameters(desired, role_arn, subnets),
             )
         )
-    warnings += _rivals(wanted, found)
-    return Changes(steps=tuple(steps), kept=tuple(kept), warnings=tuple(warnings))
+    warnings += _rivals(desired, observed)
+    return Changes(steps=tuple(steps), unchanged=tuple(unchanged), warnings=tuple(warnings))
 
 
-def _subnets(wanted: Wanted, found: Observed, warnings: list[str]) -> list[str]:
-    known = {subnet.id: subnet for subnet in found.subnets}
-    if wanted.subnets:
-        for id in wanted.subnets:
-            if known[id].vpc != found.vpc:
+def _subnets(desired: DesiredProfile, observed: Observed, warnings: list[str]) -> list[str]:
+    by_id = {subnet.id: subnet for subnet in observed.subnets}
+    if desired.subnets:
+        for id in desired.subnets:
+            if by_id[id].vpc != observed.vpc:
                 raise FailedPrecondition(
-                    f'subnet {id} is in {known[id].vpc}, the cluster "{wanted.cluster}" in {found.vpc}; '
+                    f'subnet {id} is in {by_id[id].vpc}, the cluster "{desired.cluster}" in {observed.vpc}; '
                     "name subnets of the cluster's network"
                 )
-            if known[id].public:
+            if by_id[id].public:
                 raise FailedPrecondition(
-                    f"subnet {id} is public (it has a route to an internet gateway), and Fargate takes private "
-                    "subnets only; name one whose way out is a NAT gateway"
+                    f"subnet {id} is public (it has a route to an internet gateway), and Fargate needs private "
+                    "subnets; name one that reaches the internet through a NAT gateway"
                 )
-        chosen = list(wanted.subnets)
+        chosen = list(desired.subnets)
     else:
-        chosen = [id for id in found.cluster_subnets if not known[id].public]
+        chosen = [id for id in observed.cluster_subnets if not by_id[id].public]
         if not chosen:
             raise FailedPrecondition(
-                f'all subnets of cluster "{wanted.cluster}" are public ({", ".join(found.cluster_subnets)}), and '
-                "Fargate takes private subnets only; make one whose way out is a NAT gateway and name it with "
-                "--subnet"
+                f'all subnets of cluster "{desired.cluster}" are public ({", ".join(observed.cluster_subnets)}), and '
+                "Fargate needs private subnets; create one that reaches the internet through a NAT gateway and name it "
+                "with --subnet"
             )
-    free = sum(known[id].free_addresses for id in chosen)
+    free = sum(by_id[id].free_addresses for id in chosen)
     if free < 50:
         warnings.append(
-            f"the subnets have {free} free addresses together, and every pod takes one: no more than that run at "
-            "once"
+            f"the subnets have {free} free addresses together, and every pod needs one: no more pods than that "
+            "run at a time"
         )
     return chosen
 
 
-def _role(wanted: Wanted, found: Observed, steps: list[Step], kept: list[str], warnings: list[str]) -> None:
-    policy = policy_arn(found.partition)
+def _role(
+    desired: DesiredProfile, observed: Observed, steps: list[Step], unchanged: list[str], warnings: list[str]
+) -> None:
+    policy = policy_arn(observed.partition)
     attach = Step(
-        sentence=f'attach {policy.rpartition("/")[2]} to role "{wanted.role_name}"',
+        sentence=f'attach {policy.rpartition("/")[2]} to role "{desired.role_name}"',
         service="iam",
         operation="attach_role_policy",
-        parameters={"RoleName": wanted.role_name, "PolicyArn": policy},
+        parameters={"RoleName": desired.role_name, "PolicyArn": policy},
     )
-    role = found.role
+    role = observed.role
     if role is None:
-        if wanted.role_arn:
+        if desired.role_arn:
             raise NotFound(
-                f'role "{wanted.role_name}" ({wanted.role_arn}) does not exist; leave --role out to have one made'
+                f'role "{desired.role_name}" ({desired.role_arn}) does not exist; omit --role to create one'
             )
-        trust = trust_policy(source_arn(wanted, found.account, found.partition))
-        tags = [{"Key": key, "Value": value} for key, value in role_tags(wanted).items()]
+        trust = trust_policy(source_arn(desired, observed.account, observed.partition))
+        tags = [{"Key": key, "Value": value} for key, value in role_tags(desired).items()]
         steps += [
             Step(
-                sentence=f'create role "{wanted.role_name}", which {PRINCIPAL} may take for profiles of this cluster',
+                sentence=f'create role "{desired.role_name}", which {PRINCIPAL} may assume for profiles of this '
+                "cluster",
                 service="iam",
                 operation="create_role",
                 parameters={
-                    "RoleName": wanted.role_name,
+                    "RoleName": desired.role_name,
                     "AssumeRolePolicyDocument": json.dumps(trust),
-                    "Description": f"Pod execution role of Fargate profiles of {wanted.cluster}",
+                    "Description": f"Pod execution role of Fargate profiles of {desired.cluster}",
                     "Tags": tags,
                 },
             ),
             attach,
         ]
         return
-    wrong, warning = judge_trust(role.trust, wanted, found)
+    wrong, warning = judge_trust(role.trust, desired, observed)
     if wrong:
         raise FailedPrecondition(f'role "{role.name}" {wrong}')
     if warning:
         warnings.append(f'role "{role.name}" {warning}')
     if policy in role.policies:
-        kept.append(f'role "{role.name}" trusts Fargate and has its policy')
+        unchanged.append(f'role "{role.name}" trusts Fargate and has its policy')
     elif role.ours:
         steps.append(attach)
     else:
         raise FailedPrecondition(
-            f'role "{role.name}" lacks the policy {policy}, without which Fargate can pull no image from ECR; '
+            f'role "{role.name}" lacks the policy {policy}, without which Fargate cannot pull images from ECR; '
             f"attach it: aws iam attach-role-policy --role-name {role.name} --policy-arn {policy}"
         )
 
 
-def judge_trust(trust: Mapping[str, Any], wanted: Wanted, found: Observed) -> tuple[str, str]:
-    """Return what is wrong with a trust policy, and what is only careless; empty when nothing is."""
+def judge_trust(trust: Mapping[str, Any], desired: DesiredProfile, observed: Observed) -> tuple[str, str]:
+    """Check a trust policy.
+
+    Args:
+        trust: the policy document.
+        desired: the profile that uses the role.
+        observed: the state of the account.
+
+    Returns:
+        Why Fargate cannot assume the role, and what makes the policy unsafe; each empty when there is nothing.
+    """
     services: list[str] = []
     conditions: list[list[str]] = []
     for statement in _several(trust.get("Statement")):
@@ -257,38 +277,49 @@ def judge_trust(trust: Mapping[str, Any], wanted: Wanted, found: Observed) -> tu
     if PRINCIPAL not in services:
         trusted = ", ".join(services) or "no service"
         return (
-            f"trusts {trusted} and not {PRINCIPAL}, so that Fargate cannot take it (the role of a node group will "
-            "not do); name another role, or leave --role out to have one made"
+            f"trusts {trusted} and not {PRINCIPAL}, so Fargate cannot assume it (the role of a node group does "
+            "not work); name another role, or omit --role to create one"
         ), ""
     if any(not arns for arns in conditions):
         return "", (
-            "may be taken on behalf of any cluster of any account: add the condition ArnLike aws:SourceArn "
-            f"{source_arn(wanted, found.account, found.partition)}"
+            "may be assumed for any cluster of any account: add the condition ArnLike aws:SourceArn "
+            f"{source_arn(desired, observed.account, observed.partition)}"
         )
-    # The id at the end of a real ARN is anything.
-    real = source_arn(wanted, found.account, found.partition)[:-1] + f"{wanted.profile.name}/id"
+    # The ARN of a profile ends with an arbitrary id.
+    real = source_arn(desired, observed.account, observed.partition)[:-1] + f"{desired.profile.name}/id"
     if not any(matches_glob(arn, real) for arns in conditions for arn in arns):
         allowed = ", ".join(arn for arns in conditions for arn in arns)
         return (
-            f"may be taken for {allowed} only, which leaves out profile {wanted.profile.name} of cluster "
-            f"{wanted.cluster}; widen its condition aws:SourceArn to "
-            f"{source_arn(wanted, found.account, found.partition)}"
+            f"may be assumed for {allowed} only, which excludes profile {desired.profile.name} of cluster "
+            f"{desired.cluster}; widen its condition aws:SourceArn to "
+            f"{source_arn(desired, observed.account, observed.partition)}"
         ), ""
     return "", ""
 
 
-def judge_role(role: Role | None, profile: FoundProfile, region: str, found: Observed) -> list[str]:
-    """Return what is wrong with the role of a profile that exists."""
+def judge_role(role: Role | None, profile: ObservedProfile, region: str, observed: Observed) -> list[str]:
+    """Return what is wrong with the role of an existing profile.
+
+    Args:
+        role: its role; None when it does not exist.
+        profile: the profile.
+        region: AWS region.
+        observed: the state of the account.
+    """
     name = profile.role_arn.rpartition("/")[2]
     if role is None:
         return [
-            f'its role "{name}" does not exist any more, so that no pod starts; delete and apply the profile'
+            f'its role "{name}" does not exist any more, so no pod starts; delete the profile and apply it again'
         ]
-    wanted = Wanted(cluster=found.cluster, region=region, profile=profile.profile, role_arn=role.arn)
-    wrong = [f'its role "{name}" {one}' for one in judge_trust(role.trust, wanted, found) if one]
-    policy = policy_arn(found.partition)
+    desired = DesiredProfile(
+        cluster=observed.cluster, region=region, profile=profile.profile, role_arn=role.arn
+    )
+    wrong = [
+        f'its role "{name}" {problem}' for problem in judge_trust(role.trust, desired, observed) if problem
+    ]
+    policy = policy_arn(observed.partition)
     if policy not in role.policies:
-        wrong.append(f'its role "{name}" lacks the policy {policy}, so that no image can be pulled from ECR')
+        wrong.append(f'its role "{name}" lacks the policy {policy}, so images cannot be pulled from ECR')
     return wrong
 
 
@@ -298,123 +329,133 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _existing(wanted: Wanted, existing: FoundProfile, role_arn: str, subnets: Sequence[str]) -> list[str]:
-    name = f'Fargate profile "{wanted.profile.name}"'
+def _existing(
+    desired: DesiredProfile, existing: ObservedProfile, role_arn: str, subnets: Sequence[str]
+) -> list[str]:
+    name = f'Fargate profile "{desired.profile.name}"'
     if existing.status == "DELETING":
-        raise Aborted(f"{name} is being deleted; wait until it is gone (minutes) and apply again")
+        raise Aborted(f"{name} is being deleted; wait until it is deleted (minutes) and apply again")
     if existing.status.endswith("_FAILED"):
         raise FailedPrecondition(f"{name} is {existing.status}{_issues(existing)}; delete it and apply again")
     differs = []
-    if set(existing.profile.selectors) != set(wanted.profile.selectors):
-        there = "; ".join(map(str, existing.profile.selectors))
-        differs.append(f"selectors ({there} instead of {'; '.join(map(str, wanted.profile.selectors))})")
+    if set(existing.profile.selectors) != set(desired.profile.selectors):
+        existing_selectors = "; ".join(map(str, existing.profile.selectors))
+        differs.append(
+            f"selectors ({existing_selectors} instead of {'; '.join(map(str, desired.profile.selectors))})"
+        )
     if existing.role_arn != role_arn:
         differs.append(f"role ({existing.role_arn} instead of {role_arn})")
-    # Which subnets the cluster has may change; only those that were named are an instruction.
-    if wanted.subnets and set(existing.subnets) != set(subnets):
+    # The cluster's subnets may change; only subnets that the user named are compared.
+    if desired.subnets and set(existing.subnets) != set(subnets):
         differs.append(f"subnets ({', '.join(existing.subnets)} instead of {', '.join(subnets)})")
     if differs:
         raise FailedPrecondition(
             f"{name} exists with other {' and other '.join(differs)}, and profiles cannot be changed; choose another "
             f"--name, or delete it first: its pods stop then"
         )
-    return [f"{name} exists as wanted and is {existing.status}"]
+    return [f"{name} exists as requested and is {existing.status}"]
 
 
-def _room(found: Observed, limits: Limits) -> None:
-    for other in found.profiles:
+def _room(observed: Observed, limits: Limits) -> None:
+    for other in observed.profiles:
         if other.status == "DELETING":
             raise Aborted(
-                f'profile "{other.profile.name}" of cluster "{found.cluster}" is being deleted, and until it is gone '
-                "EKS makes and deletes no other; try again in some minutes"
+                f'profile "{other.profile.name}" of cluster "{observed.cluster}" is being deleted, and EKS '
+                "creates and deletes one at a time; try again in a few minutes"
             )
-    if len(found.profiles) >= limits.profiles:
+    if len(observed.profiles) >= limits.profiles:
         raise ResourceExhausted(
-            f'cluster "{found.cluster}" has {len(found.profiles)} Fargate profiles, the quota is {limits.profiles}; '
-            "delete one, add a selector to another, or have the quota raised"
+            f'cluster "{observed.cluster}" has {len(observed.profiles)} Fargate profiles, the quota is '
+            f"{limits.profiles}; delete one, add a selector to another, or request a higher quota"
         )
 
 
-def _rivals(wanted: Wanted, found: Observed) -> Iterable[str]:
-    """Warn of profiles that would take the same pods."""
-    for other in found.profiles:
-        if other.profile.name == wanted.profile.name or other.status.endswith("_FAILED"):
+def _rivals(desired: DesiredProfile, observed: Observed) -> Iterable[str]:
+    """Yield a warning for each profile that selects the same pods."""
+    for other in observed.profiles:
+        if other.profile.name == desired.profile.name or other.status.endswith("_FAILED"):
             continue
-        for mine in wanted.profile.selectors:
+        for mine in desired.profile.selectors:
             if any(_overlap(theirs, mine) for theirs in other.profile.selectors):
-                first = min(other.profile.name, wanted.profile.name)
+                first = min(other.profile.name, desired.profile.name)
                 yield (
-                    f'profile "{other.profile.name}" takes pods of {mine} too; "{first}" wins, because its name '
-                    "sorts first"
+                    f'profile "{other.profile.name}" also selects pods of {mine}; "{first}" gets them, because '
+                    "its name sorts first"
                 )
                 break
 
 
 def _overlap(theirs: Any, mine: Any) -> bool:
-    """Tell whether a pod made for ``mine`` is taken by ``theirs`` too."""
+    """Return whether ``theirs`` also selects a pod that ``mine`` selects."""
     return matches_glob(theirs.namespace, mine.namespace) and all(
         any(matches_glob(key, k) and matches_glob(value, v) for k, v in mine.labels)
         for key, value in theirs.labels
     )
 
 
-def _issues(profile: FoundProfile) -> str:
+def _issues(profile: ObservedProfile) -> str:
     return "".join(f": {explain_issue(code, message)}" for code, message in profile.issues)
 
 
 def explain_issue(code: str, message: str) -> str:
-    """Return what EKS says is wrong with a profile, and what to do about it."""
+    """Return a health issue that EKS reports of a profile, and what to do about it."""
     advice = {
         "PodExecutionRoleAlreadyInUse": "the role belongs to a node group too; give the profile one of its own",
         "AccessDenied": "the role cannot be used; check its trust policy and its policies",
-        "ClusterUnreachable": "EKS does not reach the cluster's API server; look at the cluster's health",
-        "InternalFailure": "EKS failed by itself; try again later",
+        "ClusterUnreachable": "EKS does not reach the cluster's API server; check the cluster's health",
+        "InternalFailure": "an error inside EKS; try again later",
     }.get(code, "")
     return " ".join(
         part for part in (f"{code}: {message}" if message else code, f"({advice})" * bool(advice)) if part
     )
 
 
-def to_delete(name: str, role_name: str, found: Observed, *, keep_role: bool = False) -> Changes:
-    """Return what removes a profile, and its role when we made it and nobody else uses it.
+def to_delete(name: str, role_name: str, observed: Observed, *, keep_role: bool = False) -> Changes:
+    """Return the steps that delete a profile, and its role when Trunkline created it and no other profile uses it.
+
+    Args:
+        name: name of the profile.
+        role_name: name of its role.
+        observed: the state of the account.
+        keep_role: whether to leave the role.
 
     Raises:
-        NotFound: there is no such profile.
+        NotFound: the profile does not exist.
         Aborted: another profile is being deleted.
     """
-    existing = found.profile(name)
-    role = found.role
+    existing = observed.profile(name)
+    role = observed.role
     users = [
-        one.profile.name
-        for one in found.profiles
-        if role is not None and one.role_arn == role.arn and one.profile.name != name
+        profile.profile.name
+        for profile in observed.profiles
+        if role is not None and profile.role_arn == role.arn and profile.profile.name != name
     ]
     if existing is None and (role is None or not role.ours or users or keep_role):
-        known = ", ".join(one.profile.name for one in found.profiles) or "none"
-        raise NotFound(f'cluster "{found.cluster}" has no Fargate profile "{name}"; there is: {known}')
-    for other in found.profiles:
+        names = ", ".join(profile.profile.name for profile in observed.profiles) or "none"
+        raise NotFound(f'cluster "{observed.cluster}" has no Fargate profile "{name}"; there are: {names}')
+    for other in observed.profiles:
         if other.status == "DELETING" and other.profile.name != name:
             raise Aborted(
-                f'profile "{other.profile.name}" is being deleted, and until it is gone EKS deletes no other; '
-                "try again in some minutes"
+                f'profile "{other.profile.name}" is being deleted, and EKS deletes one at a time; '
+                "try again in a few minutes"
             )
-    steps, kept = [], []
+    steps, unchanged = [], []
     if existing is not None and existing.status == "DELETING":
-        kept.append(f'Fargate profile "{name}" is being deleted')
+        unchanged.append(f'Fargate profile "{name}" is being deleted')
     elif existing is not None:
         steps.append(
             Step(
-                sentence=f'delete Fargate profile "{name}" of cluster "{found.cluster}": its pods stop',
+                sentence=f'delete Fargate profile "{name}" of cluster "{observed.cluster}": its pods stop',
                 service="eks",
                 operation="delete_fargate_profile",
-                parameters={"clusterName": found.cluster, "fargateProfileName": name},
+                parameters={"clusterName": observed.cluster, "fargateProfileName": name},
             )
         )
     if role is not None and not keep_role:
         if not role.ours:
-            kept.append(f'role "{role.name}" is not ours')
+            unchanged.append(f'role "{role.name}" was not created by Trunkline')
         elif users:
-            kept.append(f'role "{role.name}" is used by {", ".join(users)}')
+            unchanged.append(f'role "{role.name}" is used by {", ".join(users)}')
         else:
             steps += [
                 *(
@@ -433,4 +474,4 @@ def to_delete(name: str, role_name: str, found: Observed, *, keep_role: bool = F
                     parameters={"RoleName": role_name},
                 ),
             ]
-    return Changes(steps=tuple(steps), kept=tuple(kept))
+    return Changes(steps=tuple(steps), unchanged=tuple(unchanged))

@@ -1,8 +1,8 @@
 """A Fargate profile and its role as files: eksctl, CloudFormation, Terraform, and commands of the AWS CLI. Pure.
 
-What cannot be known offline (the account, the cluster's private subnets) is left to whoever runs the file, by
-the means of its own language. A role that shall be made gets the same trust and policy everywhere; eksctl
-makes such a one by itself when none is named, so its file says nothing about it.
+Values that are not known offline (the account, the cluster's private subnets) are parameters or expressions of the
+file's own language. A new role gets the same trust policy and managed policy in every format; eksctl creates such
+a role itself when none is named, so its file does not contain it.
 """
 
 from __future__ import annotations
@@ -23,62 +23,62 @@ from trunkline.aws.desired import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trunkline.aws.desired import Wanted
+    from trunkline.aws.desired import DesiredProfile
 
 
-def render(wanted: Wanted, format: str) -> str:
+def render(desired: DesiredProfile, format: str) -> str:
     """Return the file of a format, one of ``FORMATS``."""
-    return FORMATS[format](wanted)
+    return FORMATS[format](desired)
 
 
-def _eksctl(wanted: Wanted) -> str:
-    profile: dict[str, Any] = {"name": wanted.profile.name}
-    if wanted.role_arn:
-        profile["podExecutionRoleARN"] = wanted.role_arn
-    profile["selectors"] = api_selectors(wanted.profile)
-    if wanted.subnets:
-        profile["subnets"] = list(wanted.subnets)
-    if wanted.tags:
-        profile["tags"] = dict(wanted.tags)
+def _eksctl(desired: DesiredProfile) -> str:
+    profile: dict[str, Any] = {"name": desired.profile.name}
+    if desired.role_arn:
+        profile["podExecutionRoleARN"] = desired.role_arn
+    profile["selectors"] = api_selectors(desired.profile)
+    if desired.subnets:
+        profile["subnets"] = list(desired.subnets)
+    if desired.tags:
+        profile["tags"] = dict(desired.tags)
     config = {
         "apiVersion": "eksctl.io/v1alpha5",
         "kind": "ClusterConfig",
-        "metadata": {"name": wanted.cluster, "region": wanted.region},
+        "metadata": {"name": desired.cluster, "region": desired.region},
         "fargateProfiles": [profile],
     }
     return "# eksctl create fargateprofile -f THIS_FILE\n" + yaml_text(config)
 
 
-def _cloudformation(wanted: Wanted) -> str:
+def _cloudformation(desired: DesiredProfile) -> str:
     template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": f"Fargate profile {wanted.profile.name} of the EKS cluster {wanted.cluster}",
+        "Description": f"Fargate profile {desired.profile.name} of the EKS cluster {desired.cluster}",
     }
     resources: dict[str, Any] = {}
-    if not wanted.subnets:
+    if not desired.subnets:
         template["Parameters"] = {
             "Subnets": {
                 "Type": "List<AWS::EC2::Subnet::Id>",
                 "Description": "Private subnets of the cluster, without a route to an internet gateway",
             }
         }
-    if not wanted.role_arn:
-        source = source_arn(wanted, "${AWS::AccountId}", "${AWS::Partition}").replace(
-            f":{wanted.region}:", ":${AWS::Region}:"
+    if not desired.role_arn:
+        source = source_arn(desired, "${AWS::AccountId}", "${AWS::Partition}").replace(
+            f":{desired.region}:", ":${AWS::Region}:"
         )
         resources["PodExecutionRole"] = {
             "Type": "AWS::IAM::Role",
             "Properties": {
-                "RoleName": wanted.role_name,
+                "RoleName": desired.role_name,
                 "AssumeRolePolicyDocument": trust_policy({"Fn::Sub": source}),
                 "ManagedPolicyArns": [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{POLICY}"}],
-                "Tags": [{"Key": key, "Value": value} for key, value in role_tags(wanted).items()],
+                "Tags": [{"Key": key, "Value": value} for key, value in role_tags(desired).items()],
             },
         }
     properties: dict[str, Any] = {
-        "ClusterName": wanted.cluster,
-        "FargateProfileName": wanted.profile.name,
-        "PodExecutionRoleArn": wanted.role_arn or {"Fn::GetAtt": ["PodExecutionRole", "Arn"]},
+        "ClusterName": desired.cluster,
+        "FargateProfileName": desired.profile.name,
+        "PodExecutionRoleArn": desired.role_arn or {"Fn::GetAtt": ["PodExecutionRole", "Arn"]},
         "Selectors": [
             {
                 "Namespace": selector.namespace,
@@ -88,21 +88,21 @@ def _cloudformation(wanted: Wanted) -> str:
                     else {}
                 ),
             }
-            for selector in wanted.profile.selectors
+            for selector in desired.profile.selectors
         ],
-        "Subnets": list(wanted.subnets) or {"Ref": "Subnets"},
+        "Subnets": list(desired.subnets) or {"Ref": "Subnets"},
     }
-    if wanted.tags:
-        properties["Tags"] = [{"Key": key, "Value": value} for key, value in wanted.tags.items()]
+    if desired.tags:
+        properties["Tags"] = [{"Key": key, "Value": value} for key, value in desired.tags.items()]
     resources["FargateProfile"] = {"Type": "AWS::EKS::FargateProfile", "Properties": properties}
     return yaml_text({**template, "Resources": resources})
 
 
-def _terraform(wanted: Wanted) -> str:
-    role = _hcl_text(wanted.role_arn) if wanted.role_arn else "aws_iam_role.trunkline_fargate.arn"
-    subnets = _hcl_list(wanted.subnets) if wanted.subnets else "var.private_subnet_ids"
+def _terraform(desired: DesiredProfile) -> str:
+    role = _hcl_text(desired.role_arn) if desired.role_arn else "aws_iam_role.trunkline_fargate.arn"
+    subnets = _hcl_list(desired.subnets) if desired.subnets else "var.private_subnet_ids"
     lines = []
-    if not wanted.subnets:
+    if not desired.subnets:
         lines += [
             'variable "private_subnet_ids" {',
             '  description = "Private subnets of the cluster, without a route to an internet gateway"',
@@ -110,10 +110,10 @@ def _terraform(wanted: Wanted) -> str:
             "}",
             "",
         ]
-    if not wanted.role_arn:
-        # JSON inside HCL; the account is what Terraform finds.
+    if not desired.role_arn:
+        # JSON inside HCL; Terraform fills in the account.
         placeholder = "@ACCOUNT@"
-        trust = json.dumps(trust_policy(source_arn(wanted, placeholder, "@PARTITION@")), indent=2)
+        trust = json.dumps(trust_policy(source_arn(desired, placeholder, "@PARTITION@")), indent=2)
         trust = _hcl_escaped(trust)
         trust = trust.replace(placeholder, "${data.aws_caller_identity.current.account_id}")
         trust = trust.replace("@PARTITION@", "${data.aws_partition.current.partition}")
@@ -123,11 +123,11 @@ def _terraform(wanted: Wanted) -> str:
             'data "aws_partition" "current" {}',
             "",
             'resource "aws_iam_role" "trunkline_fargate" {',
-            f"  name               = {_hcl_text(wanted.role_name)}",
+            f"  name               = {_hcl_text(desired.role_name)}",
             "  assume_role_policy = <<POLICY",
             *trust.splitlines(),
             "POLICY",
-            f"  tags               = {_hcl_map(role_tags(wanted))}",
+            f"  tags               = {_hcl_map(role_tags(desired))}",
             "}",
             "",
             'resource "aws_iam_role_policy_attachment" "trunkline_fargate" {',
@@ -138,16 +138,16 @@ def _terraform(wanted: Wanted) -> str:
         ]
     lines += [
         'resource "aws_eks_fargate_profile" "trunkline" {',
-        f"  cluster_name           = {_hcl_text(wanted.cluster)}",
-        f"  fargate_profile_name   = {_hcl_text(wanted.profile.name)}",
+        f"  cluster_name           = {_hcl_text(desired.cluster)}",
+        f"  fargate_profile_name   = {_hcl_text(desired.profile.name)}",
         f"  pod_execution_role_arn = {role}",
         f"  subnet_ids             = {subnets}",
     ]
-    if wanted.tags:
-        lines.append(f"  tags                   = {_hcl_map(wanted.tags)}")
-    if not wanted.role_arn:
+    if desired.tags:
+        lines.append(f"  tags                   = {_hcl_map(desired.tags)}")
+    if not desired.role_arn:
         lines.append("  depends_on             = [aws_iam_role_policy_attachment.trunkline_fargate]")
-    for selector in wanted.profile.selectors:
+    for selector in desired.profile.selectors:
         lines += ["", "  selector {", f"    namespace = {_hcl_text(selector.namespace)}"]
         if selector.labels:
             lines.append(f"    labels    = {_hcl_map(dict(selector.labels))}")
@@ -156,43 +156,43 @@ def _terraform(wanted: Wanted) -> str:
     return "\n".join(lines)
 
 
-def _aws_cli(wanted: Wanted) -> str:
+def _aws_cli(desired: DesiredProfile) -> str:
     lines = ["#!/bin/sh", "set -eu"]
-    if not wanted.subnets:
+    if not desired.subnets:
         lines.append(': "${SUBNETS:?set SUBNETS to the cluster\'s private subnets, separated by spaces}"')
-    if not wanted.role_arn:
-        # The account goes in by the shell; nothing else in the document is for it to read.
-        trust = quote(json.dumps(trust_policy(source_arn(wanted, "@ACCOUNT@"))))
+    if not desired.role_arn:
+        # The shell inserts the account; everything else in the document is quoted.
+        trust = quote(json.dumps(trust_policy(source_arn(desired, "@ACCOUNT@"))))
         lines += [
             'ACCOUNT="$(aws sts get-caller-identity --query Account --output text)"',
             "aws iam create-role"
-            f" --role-name {quote(wanted.role_name)}"
+            f" --role-name {quote(desired.role_name)}"
             f" --assume-role-policy-document {trust.replace('@ACCOUNT@', _unquoted('$ACCOUNT'))}"
-            f" --tags {_cli_tags(role_tags(wanted))}",
+            f" --tags {_cli_tags(role_tags(desired))}",
             "aws iam attach-role-policy"
-            f" --role-name {quote(wanted.role_name)}"
-            f" --policy-arn arn:{wanted.partition}:iam::aws:policy/{POLICY}",
+            f" --role-name {quote(desired.role_name)}"
+            f" --policy-arn arn:{desired.partition}:iam::aws:policy/{POLICY}",
         ]
-    parameters = profile_parameters(wanted, wanted.role_arn, wanted.subnets)
+    parameters = profile_parameters(desired, desired.role_arn, desired.subnets)
     role = (
-        quote(wanted.role_arn)
-        if wanted.role_arn
-        else f'"arn:{wanted.partition}:iam::$ACCOUNT:role/{wanted.role_name}"'
+        quote(desired.role_arn)
+        if desired.role_arn
+        else f'"arn:{desired.partition}:iam::$ACCOUNT:role/{desired.role_name}"'
     )
-    subnets = " ".join(map(quote, wanted.subnets)) if wanted.subnets else "$SUBNETS"
+    subnets = " ".join(map(quote, desired.subnets)) if desired.subnets else "$SUBNETS"
     create = (
-        f"aws eks create-fargate-profile --region {wanted.region}"
-        f" --cluster-name {quote(wanted.cluster)}"
-        f" --fargate-profile-name {quote(wanted.profile.name)}"
+        f"aws eks create-fargate-profile --region {desired.region}"
+        f" --cluster-name {quote(desired.cluster)}"
+        f" --fargate-profile-name {quote(desired.profile.name)}"
         f" --pod-execution-role-arn {role}"
         f" --subnets {subnets}"
         f" --selectors {quote(json.dumps(parameters['selectors']))}"
     )
-    if wanted.tags:
-        create += f" --tags {quote(json.dumps(dict(wanted.tags)))}"
+    if desired.tags:
+        create += f" --tags {quote(json.dumps(dict(desired.tags)))}"
     wait = (
-        f"aws eks wait fargate-profile-active --region {wanted.region}"
-        f" --cluster-name {quote(wanted.cluster)} --fargate-profile-name {quote(wanted.profile.name)}"
+        f"aws eks wait fargate-profile-active --region {desired.region}"
+        f" --cluster-name {quote(desired.cluster)} --fargate-profile-name {quote(desired.profile.name)}"
     )
     return "\n".join([*lines, create, wait, ""])
 
@@ -231,12 +231,13 @@ def yaml_text(*documents: Any) -> str:
             return True
 
     return "---\n".join(
-        yaml.dump(one, Dumper=Plain, sort_keys=False, allow_unicode=True, width=110) for one in documents
+        yaml.dump(document, Dumper=Plain, sort_keys=False, allow_unicode=True, width=110)
+        for document in documents
     )
 
 
 #: The files that can be rendered.
-FORMATS: dict[str, Callable[[Wanted], str]] = {
+FORMATS: dict[str, Callable[[DesiredProfile], str]] = {
     "eksctl": _eksctl,
     "cloudformation": _cloudformation,
     "terraform": _terraform,

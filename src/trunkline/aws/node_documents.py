@@ -1,8 +1,8 @@
 """Machines for workers as files: a node group for Cluster Autoscaler, or Karpenter's node pool. Pure.
 
-Both start at no machine, take only pods that tolerate their taint, and go soon after the last worker has gone:
-nothing else lives on them that would keep them. Sources: eksctl's ClusterConfig schema; Cluster Autoscaler's
-README for AWS (tags by which it knows a group that has no node, and options per group); Karpenter's pages
+Both start with no machine, accept only pods that tolerate their taint, and are removed soon after their last worker
+has ended, because nothing else runs on them. Sources: eksctl's ClusterConfig schema; Cluster Autoscaler's
+README for AWS (tags that describe a group without nodes, and options per group); Karpenter's pages
 "NodePools" and "NodeClasses" (v1).
 """
 
@@ -22,33 +22,33 @@ _TAG = "k8s.io/cluster-autoscaler"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Machines for workers, whoever starts them."""
+    """A group of machines for workers."""
 
     cluster: str
     region: str
     name: str
-    #: Names of instance types. For Cluster Autoscaler all of one size: it knows only the first.
+    #: Names of instance types. For Cluster Autoscaler all of one size: it looks only at the first.
     types: tuple[str, ...]
-    #: Machines at most.
-    most: int
-    #: vCPUs at most, which is how Karpenter counts.
-    most_vcpus: int
-    #: GiB of disk of a machine: images and what the workers have in hand.
+    #: Maximum number of machines.
+    max_machines: int
+    #: Maximum number of vCPUs, Karpenter's measure.
+    max_vcpus: int
+    #: GiB of disk of a machine, for images and the datums that workers process.
     disk: int = 80
     spot: bool = False
-    #: Labels of the nodes, by which pods ask for them.
+    #: Labels of the nodes, which pods select.
     labels: Mapping[str, str]
     #: Key and value of the taint that keeps other pods away; empty for none.
     taint: tuple[str, str] | tuple[()] = ()
-    #: Seconds without a worker after which Cluster Autoscaler takes a machine away.
+    #: Seconds without a worker after which Cluster Autoscaler removes a machine.
     unneeded: float
 
 
 def cluster_autoscaler(group: Group) -> str:
     """Return an eksctl file with the node group.
 
-    It is a group of eksctl's own and not a managed one: the tags of a managed group stay on the EKS object,
-    and Cluster Autoscaler reads those of the Auto Scaling group.
+    It is not a managed group: the tags of a managed group stay on the EKS object, and Cluster Autoscaler reads the
+    tags of the Auto Scaling group.
     """
     tags = {
         f"{_TAG}/enabled": "true",
@@ -61,7 +61,7 @@ def cluster_autoscaler(group: Group) -> str:
         "name": group.name,
         "minSize": 0,
         "desiredCapacity": 0,
-        "maxSize": group.most,
+        "maxSize": group.max_machines,
         "volumeSize": group.disk,
         "privateNetworking": True,
         "labels": dict(group.labels),
@@ -113,18 +113,18 @@ def karpenter(group: Group) -> str:
                         ),
                         _requirement("node.kubernetes.io/instance-type", list(group.types)),
                     ],
-                    # A machine goes when it is empty. By age it would be taken from under a worker, because
-                    # expiry does not heed budgets.
+                    # Machines are removed when empty. Expiry by age would remove them under a running worker,
+                    # because it ignores budgets.
                     "expireAfter": "Never",
                 },
             },
-            "limits": {"cpu": str(group.most_vcpus)},
+            "limits": {"cpu": str(group.max_vcpus)},
             "disruption": {
-                # "WhenEmptyOrUnderutilized", the default, moves the last workers of every job from machine to
-                # machine, and a worker that is moved begins its datum again.
+                # The default, "WhenEmptyOrUnderutilized", moves the last workers of every job to other machines,
+                # and a worker that is moved starts its datum again.
                 "consolidationPolicy": "WhenEmpty",
                 "consolidateAfter": _duration(CONSOLIDATE_AFTER),
-                # Of the empty ones, all may go at once.
+                # All empty machines may be removed at once.
                 "budgets": [{"nodes": "100%"}],
             },
         },
@@ -162,5 +162,5 @@ def _requirement(key: str, values: Sequence[str]) -> dict[str, Any]:
 
 
 def _duration(seconds: float) -> str:
-    """Return a duration as Go reads it."""
+    """Return a duration in Go's format."""
     return f"{round(seconds)}s"

@@ -1,7 +1,7 @@
-"""A Kubernetes pod as the rules of machines see it, read from its manifest. Pure.
+"""Reads a pod manifest into the value that the rules of machines use. Pure.
 
-The manifest is what the Kubernetes driver renders, or any other; who has one needs nothing else to ask
-whether Fargate takes it. Amounts that are no quantities are the API server's to refuse and count as not said.
+The manifest comes from the Kubernetes driver or from anywhere else. Amounts that are not valid quantities are
+ignored here; the API server refuses them.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def read_pod(manifest: Mapping[str, Any]) -> Pod:
         volumes=tuple(map(_volume, spec.get("volumes") or ())),
         tolerations=tuple(
             Toleration(
-                key=one.get("key", ""),
-                operator=one.get("operator", "Equal"),
-                value=one.get("value", ""),
-                effect=one.get("effect", ""),
+                key=entry.get("key", ""),
+                operator=entry.get("operator", "Equal"),
+                value=entry.get("value", ""),
+                effect=entry.get("effect", ""),
             )
-            for one in spec.get("tolerations") or ()
+            for entry in spec.get("tolerations") or ()
         ),
         node_selector=dict(spec.get("nodeSelector") or {}),
         affinities=(
-            *(one for one in _AFFINITIES if affinity.get(one)),
+            *(entry for entry in _AFFINITIES if affinity.get(entry)),
             *(("topologySpreadConstraints",) if spec.get("topologySpreadConstraints") else ()),
         ),
         host_network=bool(spec.get("hostNetwork")),
@@ -56,47 +56,47 @@ def read_pod(manifest: Mapping[str, Any]) -> Pod:
     )
 
 
-def _container(written: Mapping[str, Any]) -> Container:
-    resources = written.get("resources") or {}
+def _container(fields: Mapping[str, Any]) -> Container:
+    resources = fields.get("resources") or {}
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     devices = dict.fromkeys(
-        one for one in (*requests, *limits) if one not in _ORDINARY and not one.startswith("hugepages-")
+        name for name in (*requests, *limits) if name not in _ORDINARY and not name.startswith("hugepages-")
     )
     return Container(
-        name=written.get("name", ""),
-        # Kubernetes takes a limit for the request that is not there.
+        name=fields.get("name", ""),
+        # Kubernetes uses the limit where a request is missing.
         requests=_amounts({**limits, **requests}),
         limits=_amounts(limits),
-        privileged=bool((written.get("securityContext") or {}).get("privileged")),
-        host_ports=tuple(port["hostPort"] for port in written.get("ports") or () if port.get("hostPort")),
+        privileged=bool((fields.get("securityContext") or {}).get("privileged")),
+        host_ports=tuple(port["hostPort"] for port in fields.get("ports") or () if port.get("hostPort")),
         devices=tuple(devices),
-        stays=written.get("restartPolicy") == "Always",
+        stays=fields.get("restartPolicy") == "Always",
     )
 
 
-def _amounts(written: Mapping[str, Any]) -> Amounts:
+def _amounts(quantities: Mapping[str, Any]) -> Amounts:
     return Amounts(
         cpu_millis=_number(
-            written, "cpu", lambda text, where: math.ceil(round(parse_cpus(text, where) * 1000, 6))
+            quantities, "cpu", lambda text, where: math.ceil(round(parse_cpus(text, where) * 1000, 6))
         ),
-        memory=_number(written, "memory", parse_bytes),
-        storage=_number(written, "ephemeral-storage", parse_bytes),
+        memory=_number(quantities, "memory", parse_bytes),
+        storage=_number(quantities, "ephemeral-storage", parse_bytes),
     )
 
 
-def _number(written: Mapping[str, Any], name: str, parse: Callable[[str, str], int]) -> int | None:
-    if name not in written:
+def _number(quantities: Mapping[str, Any], name: str, parse: Callable[[str, str], int]) -> int | None:
+    if name not in quantities:
         return None
     try:
-        return parse(str(written[name]), name)
+        return parse(str(quantities[name]), name)
     except InvalidArgument:
         return None
 
 
-def _volume(written: Mapping[str, Any]) -> Volume:
-    kinds: Iterable[str] = (key for key in written if key != "name")
+def _volume(fields: Mapping[str, Any]) -> Volume:
+    kinds: Iterable[str] = (key for key in fields if key != "name")
     kind = next(iter(kinds), "emptyDir")
     in_memory = (
-        kind == "emptyDir" and (written[kind] or {}).get("medium") == "Memory" if kind in written else False
+        kind == "emptyDir" and (fields[kind] or {}).get("medium") == "Memory" if kind in fields else False
     )
-    return Volume(name=written.get("name", ""), kind=kind, in_memory=in_memory)
+    return Volume(name=fields.get("name", ""), kind=kind, in_memory=in_memory)

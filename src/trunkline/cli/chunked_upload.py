@@ -132,12 +132,12 @@ class _Sending:
             self._list += [REF.pack(id, length) for id, length in part.chunks]
             if not part.last:
                 continue
-            whole = b"".join(self._list)
+            chunk_list = b"".join(self._list)
             self._list = []
-            for at in range(0, len(whole) or 1, LONGEST_LIST):
-                names = whole[at : at + LONGEST_LIST]
-                request.files.add(path=part.upload.path, chunks=names, append=at > 0)
-                size += len(part.upload.path) + len(names)
+            for at in range(0, len(chunk_list) or 1, LONGEST_LIST):
+                part_list = chunk_list[at : at + LONGEST_LIST]
+                request.files.add(path=part.upload.path, chunks=part_list, append=at > 0)
+                size += len(part.upload.path) + len(part_list)
                 if size >= FRAME_BYTES:
                     yield request.SerializeToString()
                     request, size = store_pb2.PutFilesRequest(), 0

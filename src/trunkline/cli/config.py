@@ -39,8 +39,8 @@ def load(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     Raises:
         FailedPrecondition: the file is broken.
     """
-    found = _read(path(environ))
-    return {"active_context": found.get("active_context", ""), "contexts": found.get("contexts") or {}}
+    document = _read(path(environ))
+    return {"active_context": document.get("active_context", ""), "contexts": document.get("contexts") or {}}
 
 
 def save(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
@@ -70,7 +70,7 @@ def target(
     Raises:
         NotFound: the context that is named does not exist.
     """
-    named = context or environ.get("TRUNKLINE_CONTEXT", "")
+    chosen = context or environ.get("TRUNKLINE_CONTEXT", "")
     if address:
         return Target(address, project or DEFAULT_PROJECT, "--address")
     if not context:
@@ -78,22 +78,22 @@ def target(
             if environ.get(variable):
                 return Target(environ[variable], project or DEFAULT_PROJECT, variable)
     config = load(environ)
-    name = named or config["active_context"]
+    name = chosen or config["active_context"]
     if name:
-        found = config["contexts"].get(name)
-        if found is None:
+        entry = config["contexts"].get(name)
+        if entry is None:
             raise NotFound(
                 f'context "{name}" not found in {path(environ)}; make it with'
                 f' "trunkline config set context {name} --address HOST:PORT"'
             )
-        return Target(found["address"], project or found.get("project") or DEFAULT_PROJECT, f"context {name}")
+        return Target(entry["address"], project or entry.get("project") or DEFAULT_PROJECT, f"context {name}")
     return _pachctls(project, environ) or Target(DEFAULT_ADDRESS, project or DEFAULT_PROJECT, "default")
 
 
 def _pachctls(project: str | None, environ: Mapping[str, str]) -> Target | None:
     source = environ.get("PACH_CONFIG") or os.path.join(_home(environ), ".pachyderm", "config.json")
-    known = _read(source).get("v2") or {}
-    context = (known.get("contexts") or {}).get(known.get("active_context")) or {}
+    settings = _read(source).get("v2") or {}
+    context = (settings.get("contexts") or {}).get(settings.get("active_context")) or {}
     if not context.get("pachd_address"):
         return None
     return Target(context["pachd_address"], project or context.get("project") or DEFAULT_PROJECT, source)
@@ -104,14 +104,14 @@ def _read(source: str) -> dict[str, Any]:
         with open(source, encoding="utf-8") as file:
             import json
 
-            found = json.load(file)
+            document = json.load(file)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except ValueError as error:
         raise FailedPrecondition(f"{source} is broken ({error}); fix or remove it") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise FailedPrecondition(f"{source} does not hold a JSON object; fix or remove it")
-    return found
+    return document
 
 
 def _home(environ: Mapping[str, str]) -> str:

@@ -70,7 +70,7 @@ def to_folder(frames: Iterable[bytes], root: str, folder: str, count: Callable[[
     import tarfile
 
     os.makedirs(folder, exist_ok=True)
-    made = {folder}
+    existing = {folder}
     number = 0
     try:
         with tarfile.open(fileobj=_Reader(frames), mode="r|", bufsize=TAR_BUFFER) as archive:  # type: ignore[call-overload]
@@ -80,9 +80,9 @@ def to_folder(frames: Iterable[bytes], root: str, folder: str, count: Callable[[
                     os.makedirs(target, exist_ok=True)
                 elif member.isfile():
                     parent = os.path.dirname(target)
-                    if parent not in made:
+                    if parent not in existing:
                         os.makedirs(parent, exist_ok=True)
-                        made.add(parent)
+                        existing.add(parent)
                     _extract(archive, member, target, count)
                     number += 1
     except tarfile.ReadError as error:

@@ -40,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     name, rest = parsing.split(words)
     if name not in TABLE:
-        return _help(name, wanted=not words or "--help" in rest)
+        return _help(name, asked=not words or "--help" in rest)
     command = parsing.load(name)
     try:
         options = parsing.parser(name, command).parse(rest)
-    except SystemExit as done:  # argparse has shown the help
-        return int(done.code or 0)
+    except SystemExit as exit:  # argparse has shown the help
+        return int(exit.code or 0)
 
     from trunkline.cli.invocation import Invocation
 
@@ -53,9 +53,9 @@ def _run(words: Sequence[str]) -> int:
         return command.run(invocation) or exit_codes.OK
 
 
-def _help(beginning: str, *, wanted: bool) -> int:
-    if not wanted:
-        nouns = ", ".join(known[len(beginning) + 1 :] for known in TABLE if known.startswith(f"{beginning} "))
+def _help(beginning: str, *, asked: bool) -> int:
+    if not asked:
+        nouns = ", ".join(name[len(beginning) + 1 :] for name in TABLE if name.startswith(f"{beginning} "))
         raise exit_codes.UsageError(f'"trunkline {beginning}" needs a resource; choose one of: {nouns}')
     print(parsing.overview(beginning))
     return exit_codes.OK

@@ -165,7 +165,7 @@ def _leading_options(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _begins_a_command(name: str) -> bool:
-    return name in TABLE or any(known.startswith(f"{name} ") for known in TABLE)
+    return name in TABLE or any(command.startswith(f"{name} ") for command in TABLE)
 
 
 def _unknown(name: str, word: str, whole: str) -> UsageError:
@@ -201,15 +201,15 @@ def load(name: str) -> Command:
 def parser(name: str, command: Command) -> Parser:
     """Return the parser of a command's options."""
     summary = TABLE[name][1]
-    made = Parser(f"trunkline {name}", description=summary, formatter_class=_Help, allow_abbrev=False)
+    parser = Parser(f"trunkline {name}", description=summary, formatter_class=_Help, allow_abbrev=False)
     for names, settings in command.arguments:
-        made.add_argument(*names, **settings)
-    common = made.add_argument_group("global options")
+        parser.add_argument(*names, **settings)
+    common = parser.add_argument_group("global options")
     common.add_argument("--address", metavar="HOST:PORT", help="the server to talk to")
     common.add_argument("--context", metavar="NAME", help="the context that names the server")
     common.add_argument("--project", metavar="NAME", help="project of names that do not state one")
     common.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress")
-    return made
+    return parser
 
 
 def overview(beginning: str = "") -> str:

@@ -85,7 +85,7 @@ def planned(invocation: Invocation) -> list[Planned]:
     from trunkline.model import spec_rules
 
     options = invocation.options
-    specs = [spec_rules.load(one) for one in read_specs(options.file)]
+    specs = [spec_rules.load(spec) for spec in read_specs(options.file)]
     return [Planned(spec, read_pod(manifest(spec, options.namespace))) for spec in specs]
 
 

@@ -56,9 +56,9 @@ def list_(invocation: Invocation) -> None:
         provenance = ", ".join(map(_name, info.direct_provenance))
         return info.branch.name, info.head.id or "-", _trigger(info.trigger) or "-", provenance or "-"
 
-    found = invocation.pfs.ListBranch(pfs_pb2.ListBranchRequest(repo=repo))
+    branches = invocation.pfs.ListBranch(pfs_pb2.ListBranchRequest(repo=repo))
     columns = ("BRANCH", "HEAD", "TRIGGER", "PROVENANCE")
-    output.show_many(invocation, found, columns, row, lambda info: _name(info.branch))
+    output.show_many(invocation, branches, columns, row, lambda info: _name(info.branch))
 
 
 def delete(invocation: Invocation) -> None:

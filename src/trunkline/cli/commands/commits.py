@@ -162,8 +162,8 @@ def squash(invocation: Invocation) -> None:
     """Merge commits into their children."""
     options = invocation.options
     if is_id(options.commit):
-        wanted = pfs_pb2.CommitSet(id=options.commit)
-        invocation.pfs.SquashCommitSet(pfs_pb2.SquashCommitSetRequest(commit_set=wanted))
+        commit_set = pfs_pb2.CommitSet(id=options.commit)
+        invocation.pfs.SquashCommitSet(pfs_pb2.SquashCommitSetRequest(commit_set=commit_set))
     else:
         commit = invocation.commit(options.commit)
         request = pfs_pb2.SquashCommitRequest(commit=commit, recursive=options.recursive)
@@ -174,8 +174,8 @@ def delete(invocation: Invocation) -> None:
     """Delete commits without children, and their data."""
     options = invocation.options
     if is_id(options.commit):
-        wanted = pfs_pb2.CommitSet(id=options.commit)
-        invocation.pfs.DropCommitSet(pfs_pb2.DropCommitSetRequest(commit_set=wanted))
+        commit_set = pfs_pb2.CommitSet(id=options.commit)
+        invocation.pfs.DropCommitSet(pfs_pb2.DropCommitSetRequest(commit_set=commit_set))
     else:
         commit = invocation.commit(options.commit)
         request = pfs_pb2.DropCommitRequest(commit=commit, recursive=options.recursive)

@@ -31,8 +31,8 @@ def set_(invocation: Invocation) -> None:
         raise UsageError(
             f'"{options.name}" is not a valid context name; leave spaces and control characters out'
         )
-    known = config.load()
-    context = known["contexts"].get(options.name, {})
+    settings = config.load()
+    context = settings["contexts"].get(options.name, {})
     if options.address:
         parse_address(options.address)
         context["address"] = options.address
@@ -40,17 +40,22 @@ def set_(invocation: Invocation) -> None:
         raise UsageError(f"config set context {options.name} needs --address HOST:PORT")
     if options.project:
         context["project"] = options.project
-    known["contexts"][options.name] = context
-    known["active_context"] = options.name
-    config.save(known)
+    settings["contexts"][options.name] = context
+    settings["active_context"] = options.name
+    config.save(settings)
 
 
 def list_(invocation: Invocation) -> None:  # noqa: ARG001 - every command takes it
     """List contexts."""
-    known = config.load()
+    settings = config.load()
     rows = [
-        ("*" if name == known["active_context"] else "", name, context["address"], context.get("project", ""))
-        for name, context in sorted(known["contexts"].items())
+        (
+            "*" if name == settings["active_context"] else "",
+            name,
+            context["address"],
+            context.get("project", ""),
+        )
+        for name, context in sorted(settings["contexts"].items())
     ]
     output.table(("ACTIVE", "NAME", "ADDRESS", "PROJECT"), rows)
 
@@ -58,14 +63,14 @@ def list_(invocation: Invocation) -> None:  # noqa: ARG001 - every command takes
 def delete(invocation: Invocation) -> None:
     """Delete a context."""
     name = invocation.options.name
-    known = config.load()
-    if known["contexts"].pop(name, None) is None:
+    settings = config.load()
+    if settings["contexts"].pop(name, None) is None:
         raise NotFound(
             f'context "{name}" not found in {config.path()}; "trunkline config list context" lists them'
         )
-    if known["active_context"] == name:
-        known["active_context"] = ""
-    config.save(known)
+    if settings["active_context"] == name:
+        settings["active_context"] = ""
+    config.save(settings)
 
 
 COMMANDS = {

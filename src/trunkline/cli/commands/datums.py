@@ -29,12 +29,12 @@ def list_(invocation: Invocation) -> None:
     else:
         _set_input(invocation, request, options.file)
     if options.state:
-        wanted = pps_pb2.ListDatumRequest.Filter(state=[state.upper() for state in options.state])
-        request.filter.CopyFrom(wanted)
+        states = pps_pb2.ListDatumRequest.Filter(state=[state.upper() for state in options.state])
+        request.filter.CopyFrom(states)
 
     def row(info: pps_pb2.DatumInfo) -> Sequence[str]:
         stats = info.stats
-        took = (
+        total = (
             stats.download_time.ToTimedelta()
             + stats.process_time.ToTimedelta()
             + stats.upload_time.ToTimedelta()
@@ -43,13 +43,13 @@ def list_(invocation: Invocation) -> None:
             info.datum.id,
             output.one_line(_files(info), 60),
             _state(info),
-            output.span(took.total_seconds()) if took else "-",
+            output.span(total.total_seconds()) if total else "-",
             output.size(stats.download_bytes),
             output.size(stats.upload_bytes),
         )
 
-    found = invocation.pps.ListDatum(request)
-    output.show_many(invocation, found, COLUMNS, row, lambda info: info.datum.id)
+    datums = invocation.pps.ListDatum(request)
+    output.show_many(invocation, datums, COLUMNS, row, lambda info: info.datum.id)
 
 
 def _set_input(invocation: Invocation, request: pps_pb2.ListDatumRequest, source: str) -> None:

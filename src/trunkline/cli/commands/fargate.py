@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
-from trunkline.cli.commands.fargate_account import PROFILE, wanted_of
+from trunkline.cli.commands.fargate_account import PROFILE, desired_of
 from trunkline.cli.exit_codes import FAILURE
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.cli.planning import (
@@ -42,10 +42,10 @@ def render(invocation: Invocation) -> None:
     from trunkline.aws.documents import render as document
     from trunkline.scaling.profiles import takes_too_much
 
-    wanted = wanted_of(invocation)
-    for warning in takes_too_much(wanted.profile):
+    desired = desired_of(invocation)
+    for warning in takes_too_much(desired.profile):
         invocation.note(f"trunkline: {warning}")
-    print(document(wanted, invocation.options.format), end="")
+    print(document(desired, invocation.options.format), end="")
 
 
 def plan(invocation: Invocation) -> int | None:
@@ -58,7 +58,7 @@ def plan(invocation: Invocation) -> int | None:
     job = both_or_none(invocation)
     profiles = _profiles(options, pipelines)
     quota = Quota(vcpus=options.vcpu_quota, addresses=options.free_ips)
-    views = [_View(one, profiles, prices, quota, options, job=job) for one in pipelines]
+    views = [_View(pipeline, profiles, prices, quota, options, job=job) for pipeline in pipelines]
     form = output.form_of(invocation)
     if form == "table":
         for position, view in enumerate(views):
@@ -79,7 +79,11 @@ def _profiles(options: Any, pipelines: list[Planned]) -> list[Profile]:
 
     if options.profiles:
         return read_profiles(read_json_or_yaml(options.profiles), options.profiles)
-    labels = [one.spec.metadata.labels for one in pipelines if one.spec.metadata and one.spec.metadata.labels]
+    labels = [
+        pipeline.spec.metadata.labels
+        for pipeline in pipelines
+        if pipeline.spec.metadata and pipeline.spec.metadata.labels
+    ]
     selectors = selectors_for(options.namespace, labels)
     return [Profile(name="trunkline", selectors=tuple(selectors))] if selectors else []
 
@@ -144,8 +148,8 @@ class _View:
         """The plan, labelled, for people."""
         pod, spec = self.planned.pod, self.planned.spec
         containers = "; ".join(
-            f"{one.name} {amounts(one.requests.cpu_millis or 0, one.requests.memory or 0)}"
-            for one in pod.containers
+            f"{container.name} {amounts(container.requests.cpu_millis or 0, container.requests.memory or 0)}"
+            for container in pod.containers
         )
         profile = self.choice.sentence
         if self.choice.profile is not None and not self.options.profiles:
@@ -213,7 +217,7 @@ class _View:
             "runs": self.runs,
             "profile": {
                 "name": self.choice.profile.name if self.choice.profile else None,
-                "matching": [one.name for one in self.choice.matching],
+                "matching": [profile.name for profile in self.choice.matching],
                 "ambiguous": self.choice.ambiguous,
                 "sentence": self.choice.sentence,
             },

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trunkline.aws.apply import Account
-    from trunkline.aws.desired import Wanted
-    from trunkline.aws.diff import Changes, FoundProfile, Observed
+    from trunkline.aws.desired import DesiredProfile
+    from trunkline.aws.diff import Changes, Observed, ObservedProfile
     from trunkline.cli.invocation import Invocation
 
 CLUSTER = argument("--cluster", required=True, metavar="NAME", help="the EKS cluster")
@@ -60,30 +60,30 @@ def region_of(invocation: Invocation) -> str:
     Raises:
         UsageError: none of them says one.
     """
-    given: str = (
+    region: str = (
         invocation.options.region
         or os.environ.get("AWS_REGION", "")
         or os.environ.get("AWS_DEFAULT_REGION", "")
     )
-    if not given:
+    if not region:
         from trunkline.aws.apply import configured_region
 
-        given = configured_region()
-    if not given:
+        region = configured_region()
+    if not region:
         raise UsageError(
             "no AWS region is known; say --region, for example --region us-east-1, or set AWS_REGION"
         )
-    return given
+    return region
 
 
-def wanted_of(invocation: Invocation) -> Wanted:
+def desired_of(invocation: Invocation) -> DesiredProfile:
     """Return the profile that the options ask for.
 
     Raises:
         UsageError: nothing says which pods it shall take.
         InvalidArgument: it breaks a rule of EKS.
     """
-    from trunkline.aws.desired import selectors_for, wanted
+    from trunkline.aws.desired import desired_profile, selectors_for
     from trunkline.scaling.profiles import Selector
 
     options = invocation.options
@@ -96,7 +96,7 @@ def wanted_of(invocation: Invocation) -> Wanted:
         raise UsageError(
             "nothing says which pods the profile takes; give the specs with -f FILE, or --label node=fargate"
         )
-    return wanted(
+    return desired_profile(
         cluster=options.cluster,
         region=region_of(invocation),
         name=options.name,
@@ -111,7 +111,7 @@ def _specs(source: str) -> list[Any]:
     from trunkline.cli.specs import read_specs
     from trunkline.model import spec_rules
 
-    return [spec_rules.load(one) for one in read_specs(source)]
+    return [spec_rules.load(spec) for spec in read_specs(source)]
 
 
 def _labels(spec: Any) -> dict[str, str]:
@@ -138,22 +138,22 @@ def apply(invocation: Invocation) -> int | None:
     from trunkline.aws.apply import Account
     from trunkline.aws.diff import to_apply
 
-    wanted = wanted_of(invocation)
-    account = Account(wanted.region)
-    found = account.find(wanted.cluster, wanted.role_name, wanted.subnets)
-    changes = to_apply(wanted, found)
-    if not _agreed(invocation, changes, found):
+    desired = desired_of(invocation)
+    account = Account(desired.region)
+    observed = account.find(desired.cluster, desired.role_name, desired.subnets)
+    changes = to_apply(desired, observed)
+    if not _agreed(invocation, changes, observed):
         return CONFLICT
     for step in changes.steps:
         invocation.note(f"{step.sentence} …")
         account.carry_out(step)
-    profile = account.profile(wanted.cluster, wanted.profile.name)
+    profile = account.profile(desired.cluster, desired.profile.name)
     if profile is not None and profile.status == "CREATING" and not invocation.options.no_wait:
         invocation.note("waiting until the profile is active (one to five minutes) …")
         timeout = WAIT_SECONDS if invocation.timeout is None else invocation.timeout
-        profile = account.wait(wanted.cluster, wanted.profile.name, timeout=timeout)
+        profile = account.wait(desired.cluster, desired.profile.name, timeout=timeout)
     if profile is None:
-        print(f'Fargate profile "{wanted.profile.name}" is gone again: somebody deleted it')
+        print(f'Fargate profile "{desired.profile.name}" is gone again: somebody deleted it')
         return CONFLICT
     print(_line(profile))
     return None if profile.status in ("ACTIVE", "CREATING") else CONFLICT
@@ -167,9 +167,9 @@ def delete(invocation: Invocation) -> int | None:
     options = invocation.options
     account = Account(region_of(invocation))
     role_name = _role_name(account, options)
-    found = account.find(options.cluster, role_name)
-    changes = to_delete(options.name, role_name, found, keep_role=options.keep_role)
-    if not _agreed(invocation, changes, found):
+    observed = account.find(options.cluster, role_name)
+    changes = to_delete(options.name, role_name, observed, keep_role=options.keep_role)
+    if not _agreed(invocation, changes, observed):
         return CONFLICT
     timeout = WAIT_SECONDS if invocation.timeout is None else invocation.timeout
     for step in changes.steps:
@@ -185,23 +185,23 @@ def delete(invocation: Invocation) -> int | None:
 
 def _role_name(account: Account, options: Any) -> str:
     """Return the name of a profile's role, of the one that ``apply`` makes when there is no profile."""
-    from trunkline.aws.desired import Wanted
+    from trunkline.aws.desired import DesiredProfile
     from trunkline.scaling.profiles import Profile
 
     existing = account.profile(options.cluster, options.name)
     if existing is not None and existing.role_arn:
         return existing.role_arn.rpartition("/")[2]
     nothing = Profile(name=options.name, selectors=())
-    return Wanted(cluster=options.cluster, region=account.region, profile=nothing).role_name
+    return DesiredProfile(cluster=options.cluster, region=account.region, profile=nothing).role_name
 
 
-def _agreed(invocation: Invocation, changes: Changes, found: Observed) -> bool:
+def _agreed(invocation: Invocation, changes: Changes, observed: Observed) -> bool:
     """Show what would be done, and ask.
 
     Raises:
         UsageError: nobody is there to be asked, and ``--yes`` was not said.
     """
-    for sentence in changes.kept:
+    for sentence in changes.unchanged:
         invocation.note(f"  = {sentence}")
     for step in changes.steps:
         print(f"  + {step.sentence}", file=sys.stderr)
@@ -214,10 +214,12 @@ def _agreed(invocation: Invocation, changes: Changes, found: Observed) -> bool:
         return True
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{len(changes.steps)} changes to account {found.account} are shown and not made; say --yes to make them"
+            f"{len(changes.steps)} changes to account {observed.account} are shown and not made; say --yes to make them"
         )
     print(
-        f"Make these {len(changes.steps)} changes to account {found.account}? [y/N] ", end="", file=sys.stderr
+        f"Make these {len(changes.steps)} changes to account {observed.account}? [y/N] ",
+        end="",
+        file=sys.stderr,
     )
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -229,70 +231,74 @@ def status(invocation: Invocation) -> int | None:
 
     options = invocation.options
     account = Account(region_of(invocation))
-    found = account.find(options.cluster)
-    profiles = [one for one in found.profiles if options.name in (None, one.profile.name)]
+    observed = account.find(options.cluster)
+    profiles = [profile for profile in observed.profiles if options.name in (None, profile.profile.name)]
     if options.name and not profiles:
         from trunkline.errors import NotFound
 
-        known = ", ".join(one.profile.name for one in found.profiles) or "none"
+        names = ", ".join(profile.profile.name for profile in observed.profiles) or "none"
         raise NotFound(
-            f'cluster "{found.cluster}" has no Fargate profile "{options.name}"; there is: {known}'
+            f'cluster "{observed.cluster}" has no Fargate profile "{options.name}"; there are: {names}'
         )
     form = output.form_of(invocation)
     if form == "name":
-        for one in profiles:
-            print(one.profile.name)
+        for profile in profiles:
+            print(profile.profile.name)
     elif form != "table":
-        output.values((_plain(one, found, _troubles(one, found, account)) for one in profiles), form)
+        output.values(
+            (_plain(profile, observed, _troubles(profile, observed, account)) for profile in profiles), form
+        )
     else:
-        output.table(("NAME", "STATUS", "SELECTORS", "ROLE", ">SUBNETS"), (_row(one) for one in profiles))
-        for one in profiles:
-            for sentence in _troubles(one, found, account):
-                print(f"{one.profile.name}: {sentence}")
-    return None if all(one.status in ("ACTIVE", "CREATING") for one in profiles) else CONFLICT
+        output.table(
+            ("NAME", "STATUS", "SELECTORS", "ROLE", ">SUBNETS"), (_row(profile) for profile in profiles)
+        )
+        for profile in profiles:
+            for sentence in _troubles(profile, observed, account):
+                print(f"{profile.profile.name}: {sentence}")
+    return None if all(profile.status in ("ACTIVE", "CREATING") for profile in profiles) else CONFLICT
 
 
-def _row(one: FoundProfile) -> Sequence[str]:
-    selectors = "; ".join(map(str, one.profile.selectors))
+def _row(profile: ObservedProfile) -> Sequence[str]:
+    selectors = "; ".join(map(str, profile.profile.selectors))
     return (
-        one.profile.name,
-        one.status.lower(),
+        profile.profile.name,
+        profile.status.lower(),
         selectors,
-        one.role_arn.rpartition("/")[2],
-        str(len(one.subnets)),
+        profile.role_arn.rpartition("/")[2],
+        str(len(profile.subnets)),
     )
 
 
-def _line(one: FoundProfile) -> str:
+def _line(profile: ObservedProfile) -> str:
     from trunkline.aws.diff import explain_issue
 
-    issues = "".join(f"; {explain_issue(code, message)}" for code, message in one.issues)
-    return f'Fargate profile "{one.profile.name}" is {one.status}{issues}'
+    issues = "".join(f"; {explain_issue(code, message)}" for code, message in profile.issues)
+    return f'Fargate profile "{profile.profile.name}" is {profile.status}{issues}'
 
 
-def _troubles(one: FoundProfile, found: Observed, account: Account) -> list[str]:
+def _troubles(profile: ObservedProfile, observed: Observed, account: Account) -> list[str]:
     """Return sentences on what is or may become wrong with a profile."""
     from trunkline.aws.diff import explain_issue, judge_role
 
-    public = [subnet.id for subnet in found.subnets if subnet.public and subnet.id in one.subnets]
-    role = account.role(one.role_arn.rpartition("/")[2])
+    public = [subnet.id for subnet in observed.subnets if subnet.public and subnet.id in profile.subnets]
+    role = account.role(profile.role_arn.rpartition("/")[2])
     return [
-        *(explain_issue(code, message) for code, message in one.issues),
-        *judge_role(role, one, account.region, found),
+        *(explain_issue(code, message) for code, message in profile.issues),
+        *judge_role(role, profile, account.region, observed),
         *([f"subnets {', '.join(public)} are public; Fargate takes private ones only"] if public else []),
     ]
 
 
-def _plain(one: FoundProfile, found: Observed, troubles: list[str]) -> dict[str, Any]:
+def _plain(profile: ObservedProfile, observed: Observed, troubles: list[str]) -> dict[str, Any]:
     from trunkline.aws.desired import api_selectors
 
     return {
-        "name": one.profile.name,
-        "cluster": found.cluster,
-        "status": one.status,
-        "selectors": api_selectors(one.profile),
-        "pod_execution_role": one.role_arn,
-        "subnets": list(one.subnets),
+        "name": profile.profile.name,
+        "cluster": observed.cluster,
+        "status": profile.status,
+        "selectors": api_selectors(profile.profile),
+        "pod_execution_role": profile.role_arn,
+        "subnets": list(profile.subnets),
         "troubles": troubles,
     }
 

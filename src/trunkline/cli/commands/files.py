@@ -144,18 +144,18 @@ def diff(invocation: Invocation) -> None:
         return change.new_file.file.path or change.old_file.file.path
 
     def row(change: pfs_pb2.DiffFileResponse) -> Sequence[str]:
-        old, new = change.HasField("old_file"), change.HasField("new_file")
-        what = "changed" if old and new else "added" if new else "deleted"
+        has_old, has_new = change.HasField("old_file"), change.HasField("new_file")
+        kind = "changed" if has_old and has_new else "added" if has_new else "deleted"
         sizes = [
-            output.size(info.size_bytes) if there else "-"
-            for there, info in ((old, change.old_file), (new, change.new_file))
+            output.size(info.size_bytes) if exists else "-"
+            for exists, info in ((has_old, change.old_file), (has_new, change.new_file))
         ]
-        return what, path(change), *sizes
+        return kind, path(change), *sizes
 
-    found: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
+    changes: Iterable[pfs_pb2.DiffFileResponse] = invocation.pfs.DiffFile(request)
     if not options.folders:
-        found = (change for change in found if not path(change).endswith("/"))
-    output.show_many(invocation, found, ("CHANGE", "NAME", ">OLD SIZE", ">NEW SIZE"), row, path)
+        changes = (change for change in changes if not path(change).endswith("/"))
+    output.show_many(invocation, changes, ("CHANGE", "NAME", ">OLD SIZE", ">NEW SIZE"), row, path)
 
 
 def copy(invocation: Invocation) -> None:

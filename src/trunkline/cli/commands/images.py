@@ -71,9 +71,9 @@ def list_(invocation: Invocation) -> None:
         state = f"{info.state}: {info.reason}" if info.reason else info.state
         return info.name, info.digest[:12], state, output.one_line(", ".join(info.paths))
 
-    found = invocation.control.ListImage(control_pb2.ListImageRequest())
+    images = invocation.control.ListImage(control_pb2.ListImageRequest())
     columns = ("NAME", "DIGEST", "STATE", "FILES")
-    output.show_many(invocation, found, columns, row, lambda info: info.name)
+    output.show_many(invocation, images, columns, row, lambda info: info.name)
 
 
 def delete(invocation: Invocation) -> None:

@@ -34,8 +34,8 @@ def list_machines(invocation: Invocation) -> None:
             output.money(info.dollars_per_hour),
         )
 
-    found = invocation.control.ListMachine(control_pb2.ListMachineRequest())
-    output.show_many(invocation, found, MACHINES, row, lambda info: info.name)
+    machines = invocation.control.ListMachine(control_pb2.ListMachineRequest())
+    output.show_many(invocation, machines, MACHINES, row, lambda info: info.name)
 
 
 def list_costs(invocation: Invocation) -> None:
@@ -59,8 +59,8 @@ def list_costs(invocation: Invocation) -> None:
             ", ".join(notes),
         )
 
-    found = invocation.control.ListCost(request)
-    output.show_many(invocation, found, COSTS, row, lambda info: f"{info.pipeline}@{info.job_id}")
+    costs = invocation.control.ListCost(request)
+    output.show_many(invocation, costs, COSTS, row, lambda info: f"{info.pipeline}@{info.job_id}")
 
 
 def runs(info: control_pb2.MachineInfo) -> str:
@@ -82,12 +82,12 @@ def bill(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> list[tuple[str, 
         costs = list(invocation.control.ListCost(request))
     except Unimplemented:  # a Pachyderm server has no such calls
         return []
-    mine = [machine for machine in machines if name in machine.pipelines and machine.kind != "local"]
-    hour = sum(machine.dollars_per_hour for machine in mine)
+    own = [machine for machine in machines if name in machine.pipelines and machine.kind != "local"]
+    hour = sum(machine.dollars_per_hour for machine in own)
     lines = []
-    if mine:
-        kinds = ", ".join(sorted({machine.kind for machine in mine}))
-        lines.append(("Machines", f"{len(mine)} ({kinds}), {output.money(hour)} USD per hour"))
+    if own:
+        kinds = ", ".join(sorted({machine.kind for machine in own}))
+        lines.append(("Machines", f"{len(own)} ({kinds}), {output.money(hour)} USD per hour"))
     if costs and costs[0].dollars:
         lines.append(
             (

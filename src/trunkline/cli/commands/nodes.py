@@ -48,35 +48,37 @@ def plan(invocation: Invocation) -> int | None:
     prices = prices_of(invocation)
     job = both_or_none(invocation)
     form = output.form_of(invocation)
-    found = [
+    plans = [
         (
-            one,
-            tilings(one.pod, prices, workers=one.spec.parallelism),
-            _forecasts(invocation, one, prices) if job else [],
+            pipeline,
+            tilings(pipeline.pod, prices, workers=pipeline.spec.parallelism),
+            _forecasts(invocation, pipeline, prices) if job else [],
         )
-        for one in pipelines
+        for pipeline in pipelines
     ]
     if form == "table":
-        for position, (one, machines, forecasts) in enumerate(found):
+        for position, (pipeline, machines, forecasts) in enumerate(plans):
             print("\n" * bool(position), end="")
-            _show(one, machines, forecasts, prices)
+            _show(pipeline, machines, forecasts, prices)
     elif form == "name":
-        for one, machines, _ in found:
-            print(machines[0].type.name if machines else f"{one.spec.name}: none")
+        for pipeline, machines, _ in plans:
+            print(machines[0].type.name if machines else f"{pipeline.spec.name}: none")
     else:
-        output.values((_plain(one, machines, forecasts, prices) for one, machines, forecasts in found), form)
-    return None if all(machines for _, machines, _ in found) else FAILURE
+        output.values(
+            (_plain(pipeline, machines, forecasts, prices) for pipeline, machines, forecasts in plans), form
+        )
+    return None if all(machines for _, machines, _ in plans) else FAILURE
 
 
-def _forecasts(invocation: Invocation, one: Planned, prices: Prices) -> list[tuple[str, Forecast]]:
+def _forecasts(invocation: Invocation, pipeline: Planned, prices: Prices) -> list[tuple[str, Forecast]]:
     """Return a run in each place, with the place's name."""
     from trunkline.scaling import placement
 
     options = invocation.options
     run = placement.Run(
-        pod=one.pod,
-        workers=one.spec.parallelism,
-        autoscaling=one.spec.autoscaling,
+        pod=pipeline.pod,
+        workers=pipeline.spec.parallelism,
+        autoscaling=pipeline.spec.autoscaling,
         datums=options.datums,
         seconds_per_datum=options.seconds_per_datum,
     )
@@ -97,13 +99,14 @@ def _forecasts(invocation: Invocation, one: Planned, prices: Prices) -> list[tup
 
 
 def _show(
-    one: Planned, machines: Sequence[Tiling], forecasts: list[tuple[str, Forecast]], prices: Prices
+    pipeline: Planned, machines: Sequence[Tiling], forecasts: list[tuple[str, Forecast]], prices: Prices
 ) -> None:
     from trunkline.scaling.fargate_rules import gib
 
-    workers = one.spec.parallelism
+    workers = pipeline.spec.parallelism
     print(
-        f"{one.spec.name}: {workers} worker{'s' * (workers != 1)} of {amounts(one.pod.cpu_millis, one.pod.memory)} "
+        f"{pipeline.spec.name}: {workers} worker{'s' * (workers != 1)} of "
+        f"{amounts(pipeline.pod.cpu_millis, pipeline.pod.memory)} "
         f"({prices.region}, list prices of {prices.as_of})"
     )
     if not machines:
@@ -150,7 +153,7 @@ def _advice(machines: Sequence[Tiling], workers: int) -> list[tuple[str, str]]:
 
     from trunkline.scaling.fargate_rules import gib
 
-    found = []
+    sentences = []
     best = machines[0].hour_of(workers) or 0.0
     for tiling in machines:
         asks = [
@@ -165,8 +168,8 @@ def _advice(machines: Sequence[Tiling], workers: int) -> list[tuple[str, str]]:
                 f"{tiling.workers + 1} instead of {tiling.workers}: {fewer} of them cost "
                 f"{output.money(hour)} USD per hour, {1 - hour / best:.0%} less"
             )
-            found.append((fewer * (tiling.hour or 0.0), sentence))
-    return [("advice", sentence) for _, sentence in sorted(found)[:1]]
+            sentences.append((fewer * (tiling.hour or 0.0), sentence))
+    return [("advice", sentence) for _, sentence in sorted(sentences)[:1]]
 
 
 def _break_evens(forecasts: list[tuple[str, Forecast]]) -> list[tuple[str, str]]:
@@ -186,13 +189,13 @@ def _break_evens(forecasts: list[tuple[str, Forecast]]) -> list[tuple[str, str]]
 
 
 def _plain(
-    one: Planned, machines: Sequence[Tiling], forecasts: list[tuple[str, Forecast]], prices: Prices
+    pipeline: Planned, machines: Sequence[Tiling], forecasts: list[tuple[str, Forecast]], prices: Prices
 ) -> dict[str, Any]:
     return {
-        "pipeline": one.spec.name,
-        "project": one.spec.project,
-        "workers": one.spec.parallelism,
-        "asks_for": {"vcpu": one.pod.cpu_millis / 1000, "memory_bytes": one.pod.memory},
+        "pipeline": pipeline.spec.name,
+        "project": pipeline.spec.project,
+        "workers": pipeline.spec.parallelism,
+        "asks_for": {"vcpu": pipeline.pod.cpu_millis / 1000, "memory_bytes": pipeline.pod.memory},
         "region": prices.region,
         "as_of": prices.as_of,
         "machines": [
@@ -203,8 +206,8 @@ def _plain(
                 "unused_vcpu": tiling.unused_cpu_millis / 1000,
                 "unused_memory_bytes": tiling.unused_memory,
                 "hour": tiling.hour,
-                "machines": tiling.machines(one.spec.parallelism),
-                "all_workers_hour": tiling.hour_of(one.spec.parallelism),
+                "machines": tiling.machines(pipeline.spec.parallelism),
+                "all_workers_hour": tiling.hour_of(pipeline.spec.parallelism),
                 "smaller_vcpu": None
                 if tiling.smaller_cpu_millis is None
                 else tiling.smaller_cpu_millis / 1000,
@@ -224,14 +227,14 @@ def render(invocation: Invocation) -> int | None:
 
     options = invocation.options
     pipelines = planned(invocation)
-    largest = _largest([one.pod for one in pipelines])
-    wanted = sum(one.spec.parallelism for one in pipelines)
-    machines = tilings(largest, prices_of(invocation), workers=wanted)
+    largest = _largest([pipeline.pod for pipeline in pipelines])
+    workers = sum(pipeline.spec.parallelism for pipeline in pipelines)
+    machines = tilings(largest, prices_of(invocation), workers=workers)
     if not machines:
         raise InvalidArgument(
             f"no machine of the table holds a worker of {amounts(largest.cpu_millis, largest.memory)}; ask for less"
         )
-    group = _group(invocation, pipelines, machines, wanted)
+    group = _group(invocation, pipelines, machines, workers)
     print((karpenter if options.autoscaler == "karpenter" else cluster_autoscaler)(group), end="")
     for sentence in _missing(pipelines, group.labels, group.taint):
         invocation.note(f"trunkline: {sentence}")
@@ -249,7 +252,7 @@ def _largest(pods: Sequence[Pod]) -> Pod:
 
 
 def _group(
-    invocation: Invocation, pipelines: Sequence[Planned], machines: Sequence[Tiling], wanted: int
+    invocation: Invocation, pipelines: Sequence[Planned], machines: Sequence[Tiling], workers: int
 ) -> Any:
     from trunkline.aws.node_documents import Group
     from trunkline.cli.exit_codes import UsageError
@@ -259,23 +262,23 @@ def _group(
     options = invocation.options
     best = machines[0]
     if options.type:
-        known = {one.type.name: one for one in machines}
+        by_type = {one.type.name: one for one in machines}
         for name in options.type:
             if name not in {type.name for type in TYPES}:
                 raise UsageError(f'--type "{name}" is not in the table; it has for example {best.type.name}')
-            if name not in known:
+            if name not in by_type:
                 raise UsageError(f'--type "{name}" does not hold one worker; {best.type.name} does')
-        chosen = [known[name] for name in options.type]
+        chosen = [by_type[name] for name in options.type]
     elif options.autoscaler == "karpenter":
-        price = best.hour_of(wanted) or 0.0
-        chosen = [one for one in machines if (one.hour_of(wanted) or 0.0) <= _NEARLY_AS_CHEAP * price]
+        price = best.hour_of(workers) or 0.0
+        chosen = [one for one in machines if (one.hour_of(workers) or 0.0) <= _NEARLY_AS_CHEAP * price]
     else:
         # Cluster Autoscaler plans with the first type of a group: the others must be like it.
         chosen = [
             one for one in machines if (one.type.vcpu, one.type.memory) == (best.type.vcpu, best.type.memory)
         ]
     fewest = min(chosen, key=lambda one: one.workers)
-    most = options.max_machines or fewest.machines(wanted)
+    most = options.max_machines or fewest.machines(workers)
     labels: dict[str, str] = {}
     for one in pipelines:
         labels.update(one.pod.node_selector)
@@ -287,8 +290,8 @@ def _group(
         region=region_of(invocation),
         name=options.name,
         types=tuple(one.type.name for one in chosen),
-        most=most,
-        most_vcpus=max((options.max_machines or one.machines(wanted)) * one.type.vcpu for one in chosen),
+        max_machines=most,
+        max_vcpus=max((options.max_machines or one.machines(workers)) * one.type.vcpu for one in chosen),
         spot=options.spot,
         labels=labels or {_POOL: options.name},
         taint=taint,
@@ -301,17 +304,17 @@ def _missing(pipelines: Sequence[Planned], labels: Any, taint: tuple[str, ...]) 
     import json
 
     sentences = []
-    for one in pipelines:
-        if dict(one.pod.node_selector) != dict(labels):
-            wanted = json.dumps({"scheduling_spec": {"node_selector": dict(labels)}})
+    for pipeline in pipelines:
+        if dict(pipeline.pod.node_selector) != dict(labels):
+            addition = json.dumps({"scheduling_spec": {"node_selector": dict(labels)}})
             sentences.append(
-                f"{one.spec.name} does not ask for these machines; add {wanted[1:-1]} to its spec"
+                f"{pipeline.spec.name} does not ask for these machines; add {addition[1:-1]} to its spec"
             )
-        if taint and not any(_tolerates(toleration, taint) for toleration in one.pod.tolerations):
+        if taint and not any(_tolerates(toleration, taint) for toleration in pipeline.pod.tolerations):
             tolerations = [{"key": taint[0], "operator": "EQUAL", "value": taint[1], "effect": "NO_SCHEDULE"}]
-            wanted = json.dumps({"tolerations": tolerations})
+            addition = json.dumps({"tolerations": tolerations})
             sentences.append(
-                f"{one.spec.name} does not tolerate the taint of these machines; add {wanted[1:-1]} to its spec"
+                f"{pipeline.spec.name} does not tolerate the taint of these machines; add {addition[1:-1]} to its spec"
             )
     return sentences
 

@@ -56,9 +56,9 @@ def list_(invocation: Invocation) -> None:
         active = "*" if info.project.name == invocation.project else ""
         return active, info.project.name, created, output.one_line(info.description)
 
-    found = invocation.pfs.ListProject(pfs_pb2.ListProjectRequest())
+    projects = invocation.pfs.ListProject(pfs_pb2.ListProjectRequest())
     columns = ("ACTIVE", "NAME", "CREATED", "DESCRIPTION")
-    output.show_many(invocation, found, columns, row, lambda info: info.project.name)
+    output.show_many(invocation, projects, columns, row, lambda info: info.project.name)
 
 
 def delete(invocation: Invocation) -> None:

@@ -55,8 +55,8 @@ def list_(invocation: Invocation) -> None:
     def row(info: pps_pb2.SecretInfo) -> Sequence[str]:
         return info.secret.name, info.type, output.when(info.creation_timestamp, whole=whole)
 
-    found = invocation.pps.ListSecret(Empty()).secret_info
-    output.show_many(invocation, found, COLUMNS, row, lambda info: info.secret.name)
+    secrets = invocation.pps.ListSecret(Empty()).secret_info
+    output.show_many(invocation, secrets, COLUMNS, row, lambda info: info.secret.name)
 
 
 def inspect(invocation: Invocation) -> None:

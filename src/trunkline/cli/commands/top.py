@@ -101,15 +101,15 @@ def top(invocation: Invocation) -> None:
 
 def _sights(invocation: Invocation) -> Iterator[Sight]:
     options = invocation.options
-    left = invocation.timeout
+    remaining = invocation.timeout
     while True:
         sight = look(invocation)
         yield sight
         if options.until_idle and sight.idle:
             return
-        if left is not None:
-            left -= options.every
-            if left <= 0:
+        if remaining is not None:
+            remaining -= options.every
+            if remaining <= 0:
                 raise DeadlineExceeded("top was watching for the time given; allow more with --timeout")
         select.select((), (), (), options.every)
 
@@ -152,7 +152,7 @@ def look(invocation: Invocation) -> Sight:
 
 def _machines(invocation: Invocation) -> Sequence[MachineSight]:
     try:
-        found = list(invocation.control.ListMachine(control_pb2.ListMachineRequest()))
+        machines = list(invocation.control.ListMachine(control_pb2.ListMachineRequest()))
     except Unimplemented:  # a Pachyderm server has no such call
         return ()
     now = time()
@@ -167,7 +167,7 @@ def _machines(invocation: Invocation) -> Sequence[MachineSight]:
             info.dollars_per_hour,
             info.pretended,
         )
-        for info in found
+        for info in machines
         if info.kind != "local"
     ]
 
@@ -210,12 +210,12 @@ def machines_text(sight: Sight) -> str:
 def _plain(invocation: Invocation, sights: Iterator[Sight]) -> None:
     """Print a line for every pipeline, job or crew that changed; nothing is printed twice."""
     del invocation
-    known = {"machines": "no machines"}  # a server of processes never has any to tell of
+    printed = {"machines": "no machines"}  # a server of processes never has any to tell of
     for sight in sights:
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
         for subject, text in lines(sight):
-            if known.get(subject) != text:
-                known[subject] = text
+            if printed.get(subject) != text:
+                printed[subject] = text
                 print(f"{now}  {text}", flush=True)
 
 

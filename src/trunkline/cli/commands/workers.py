@@ -37,8 +37,8 @@ def list_(invocation: Invocation) -> None:
             info.reason,
         )
 
-    found = invocation.control.ListWorker(request)
-    output.show_many(invocation, found, WORKERS, row, lambda info: info.id)
+    workers = invocation.control.ListWorker(request)
+    output.show_many(invocation, workers, WORKERS, row, lambda info: info.id)
 
 
 def explain(invocation: Invocation) -> None:
@@ -53,9 +53,9 @@ def explain(invocation: Invocation) -> None:
         at = output.when(decision.at, whole=options.full_timestamps)
         return at, str(decision.target), decision.sentence
 
-    found = invocation.control.ExplainPipeline(request)
+    decisions = invocation.control.ExplainPipeline(request)
     columns = ("WHEN", ">WORKERS", "WHY")
-    output.show_many(invocation, found, columns, row, lambda decision: decision.sentence)
+    output.show_many(invocation, decisions, columns, row, lambda decision: decision.sentence)
 
 
 def inspect_storage(invocation: Invocation) -> None:
