@@ -56,7 +56,6 @@ NOT_YET = (
     "src/trunkline/worker/",
     "tests/",
     "docs/benchmarks.md",
-    "docs/eks.md",
     "docs/kubernetes.md",
     "launcher/",
 )
