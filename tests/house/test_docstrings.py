@@ -25,7 +25,6 @@ NOT_YET = (
     "meta/",
     "pfs/",
     "pps/",
-    "rpc/",
     "ports.py",
     "storage/",
     "threads.py",

@@ -51,7 +51,6 @@ NOT_YET = (
     "src/trunkline/meta/",
     "src/trunkline/pfs/",
     "src/trunkline/pps/",
-    "src/trunkline/rpc/",
     "src/trunkline/storage/",
     "src/trunkline/worker/",
     "tests/",

@@ -129,7 +129,7 @@ def test_ancestry_names_earlier_commits(images, uri, position):
     [
         ("images@master^5", grpc.StatusCode.NOT_FOUND, "history ends"),
         ("images@master.9", grpc.StatusCode.NOT_FOUND, "does not exist"),
-        ("images@master^x", grpc.StatusCode.INVALID_ARGUMENT, "no ancestry"),
+        ("images@master^x", grpc.StatusCode.INVALID_ARGUMENT, "not valid ancestry"),
         ("images@deadbeef", grpc.StatusCode.NOT_FOUND, "32 hexadecimal digits"),
         ("images@other", grpc.StatusCode.NOT_FOUND, 'branch "other" not found in repo default/images'),
         (

@@ -1,1 +1,1 @@
-"""The gRPC door: wire messages, conversion, status codes and servicers; nothing else knows the wire."""
+"""The gRPC API: messages, conversion, status codes and servicers; no other package uses the wire format."""

@@ -1,6 +1,6 @@
-"""The small services that clients ask before anything else: version, cluster, licence.
+"""The small services that clients call first: version, cluster, licence.
 
-There is no licence to have: its services answer that none is there, which is what scripts look at.
+Trunkline has no licence: those services answer that there is none, which is what scripts check.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class AdminServicer:
     """Answers ``admin_v2.API``.
 
     Args:
-        cluster_id: what the store says it is.
-        versions: holds the cluster's metadata.
+        cluster_id: the store's id.
+        versions: the store, which holds the cluster's metadata.
     """
 
     def __init__(self, cluster_id: str, versions: VersionedStore) -> None:

@@ -1,7 +1,7 @@
-"""One call as servicers see it, whatever the transport.
+"""One call as servicers see it, independent of the transport.
 
-Servicers get a ``Call`` beside their request and know nothing else of the network. The transport's adapter
-(``registry``) makes it, and sends what the servicer sets in it.
+Servicers receive a ``Call`` with their request and nothing else about the network. The transport's adapter
+(``registry``) creates it, and sends the trailing metadata that the servicer sets.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 class Call:
     """One call in progress. Belongs to the event loop's thread.
 
-    A method is cancelled (``asyncio.CancelledError``) when its client goes; work that it gave to threads learns
-    of it by ``trunkline.cancellation``. What a method raises becomes the call's status.
+    A method is cancelled (``asyncio.CancelledError``) when its client disconnects; its work in threads is cancelled
+    by ``trunkline.cancellation``. An exception of the method becomes the call's status.
 
     Attributes:
         rpc: ``package.Service/Method``.
         peer: the client's address, as the transport writes it.
-        caller: who calls; whoever authenticates the call sets it. Everything that the call reads and writes is
-            done for this caller.
-        trace: the trace that the call belongs to; None without one. What it writes belongs to it too.
+        caller: the authenticated caller, for whom the call reads and writes.
+        trace: the trace that the call belongs to; None without one. Its writes belong to it too.
         trailing: metadata to be sent after the answer.
     """
 
@@ -41,12 +40,12 @@ class Call:
         metadata: Iterable[tuple[str, str | bytes]] = (),
         time_left: float | None = None,
     ) -> None:
-        """Make the call.
+        """Create the call.
 
         Args:
             rpc: ``package.Service/Method``.
             peer: the client's address.
-            metadata: what the client sent beside the request, names in lower case.
+            metadata: the request's metadata, names in lower case.
             time_left: seconds until the client's deadline; None without one.
         """
         self.rpc = rpc
@@ -59,10 +58,10 @@ class Call:
 
     @cached_property
     def metadata(self) -> Mapping[str, str | bytes]:
-        """What the client sent beside the request; values are bytes when the name ends with ``-bin``."""
+        """The request's metadata; values are bytes when the name ends with ``-bin``."""
         return dict(self._metadata)
 
     @property
     def time_left(self) -> float | None:
-        """Seconds until the client stops waiting, at least 0; None when it set no deadline."""
+        """Seconds until the client's deadline, at least 0; None when it set none."""
         return max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else None

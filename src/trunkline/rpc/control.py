@@ -1,4 +1,4 @@
-"""What Trunkline offers beyond the Pachyderm API (``protos/trunkline/control/control.proto``)."""
+"""Trunkline's own API beside the Pachyderm API (``protos/trunkline/control/control.proto``)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class Image(Protocol):
-    """An image environment as this door tells it."""
+    """An image environment as this API reports it."""
 
     @property
     def name(self) -> str:
-        """What pipelines call it."""
+        """Its name in pipelines."""
 
     @property
     def hash(self) -> str:
@@ -48,20 +48,29 @@ class Image(Protocol):
 
     @property
     def files(self) -> Sequence[str]:
-        """Absolute paths that it brings."""
+        """Absolute paths of its files."""
 
 
 class Images(Protocol):
-    """Where image environments are kept; the fleet's driver has them."""
+    """The image environments; the fleet's driver stores them."""
 
     def create(self, name: str, requirements: str, files: Sequence[tuple[str, bytes, int]]) -> Image:
-        """Make ``name`` mean these requirements and files (absolute path, content, mode)."""
+        """Create or replace an image environment.
+
+        Args:
+            name: image name as pipelines use it.
+            requirements: pip requirements, one per line; empty for none.
+            files: absolute path, content and permission bits of each file.
+
+        Raises:
+            InvalidArgument: the name, a path or a requirement is not valid.
+        """
 
     def list(self) -> Sequence[Image]:
-        """Return all, by name."""
+        """Return all image environments, ordered by name."""
 
     def delete(self, name: str) -> None:
-        """Forget a name, or raise NotFound."""
+        """Delete a name, or raise NotFound."""
 
 
 #: Jobs listed with their costs when the request does not say how many.
@@ -79,14 +88,14 @@ class ControlServicer(ServicerBase):
         machines: Callable[[], Sequence[Machine]],
         executor: Executor,
     ) -> None:
-        """Make the servicer.
+        """Create the servicer.
 
         Args:
             versions: the store.
             specs: the parsed specifications.
-            images: where image environments are kept.
-            machines: returns what the fleet says of its machines.
-            executor: where blocking work runs.
+            images: the image environments.
+            machines: returns the fleet's machines.
+            executor: runs blocking work.
         """
         super().__init__(versions, executor)
         self._specs = specs
@@ -104,7 +113,7 @@ class ControlServicer(ServicerBase):
         machines = await self._blocking(self._machines)
         on = await self._store(call).query_soon(worker_queries.by_machine)
         for machine in machines:
-            there = on.get(machine.name, ())
+            workers = on.get(machine.name, ())
             info = pb.MachineInfo(
                 name=machine.name,
                 kind=machine.kind,
@@ -116,8 +125,8 @@ class ControlServicer(ServicerBase):
                 memory_bytes=machine.memory,
                 ready=machine.ready,
                 pretended=machine.pretended,
-                workers=[worker_id for worker_id, _ in there],
-                pipelines=[pipeline for _, pipeline in there],
+                workers=[worker_id for worker_id, _ in workers],
+                pipelines=[pipeline for _, pipeline in workers],
                 dollars_per_hour=rates.per_hour(machine) or 0.0,
             )
             convert.set_time(info.created, machine.created)
@@ -125,13 +134,13 @@ class ControlServicer(ServicerBase):
 
     async def ListCost(self, request: pb.ListCostRequest, call: Call) -> AsyncIterator[pb.CostInfo]:
         project = request.project or names.DEFAULT_PROJECT
-        wanted = JobFilter(
+        filter_ = JobFilter(
             pipeline=names.PipelineName(project, request.pipeline) if request.pipeline else None,
             projects=[project],
             set_id=request.job_id,
             number=request.number or COSTS,
         )
-        async with aclosing(self._ahead(costs.list_costs(self._store(call), self._specs, wanted))) as pages:
+        async with aclosing(self._ahead(costs.list_costs(self._store(call), self._specs, filter_))) as pages:
             async for page in pages:
                 for cost in page:
                     yield pb.CostInfo(
@@ -168,12 +177,10 @@ class ControlServicer(ServicerBase):
                 modes[file.path] = modes.get(file.path, 0) | file.mode
                 size += len(file.data) + len(file.path)
             what = f"the files of image {name!r}"
-            limits.check_count(
-                size, limits.IMAGE_BYTES, what, "put data into a repo and name that as an input"
-            )
-            limits.check_count(len(contents), limits.IMAGE_FILES, what, "bring fewer files")
+            limits.check_count(size, limits.IMAGE_BYTES, what, "put data into a repo and use it as an input")
+            limits.check_count(len(contents), limits.IMAGE_FILES, what, "send fewer files")
         if not name:
-            raise errors.InvalidArgument("the image has no name")
+            raise errors.InvalidArgument("the image has no name; set name in the first message")
         files = [(path, bytes(data), modes[path] or 0o644) for path, data in contents.items()]
         return _image_info(await self._blocking(self._images.create, name, requirements, files))
 
@@ -190,18 +197,18 @@ class ControlServicer(ServicerBase):
         return pb.StorageInfo(**totals._asdict())
 
 
-def _worker_info(shown: WorkerInfo) -> pb.WorkerInfo:
-    row = shown.row
+def _worker_info(worker: WorkerInfo) -> pb.WorkerInfo:
+    row = worker.row
     info = pb.WorkerInfo(
         id=row.id,
-        project=shown.pipeline.project,
-        pipeline=shown.pipeline.name,
+        project=worker.pipeline.project,
+        pipeline=worker.pipeline.name,
         pipeline_version=row.version,
         state=row.state,
         reason=row.reason,
         machine=row.machine["name"] if row.machine is not None else "",
-        job_id=shown.job_id,
-        datum_id=shown.datum_id,
+        job_id=worker.job_id,
+        datum_id=worker.datum_id,
     )
     convert.set_time(info.created, row.created)
     if row.ready is not None:

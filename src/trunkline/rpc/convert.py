@@ -1,14 +1,14 @@
-"""Between messages of ``pfs_v2`` and the values of the layers below, in both directions.
+"""Converts messages of ``pfs_v2`` to and from the values of the layers below.
 
-Reading: one function per kind of message. An empty sub-message, and one that holds only what the published
-SDK fills into every empty repo (``type: user``, ``project: default``), counts as unset; the functions with
-``optional_`` in their name return None for it, the others say what is missing. An empty project means
-``default``, an empty repo type ``user``. A commit's repo may stand in the commit or in its branch, and its
-ancestry in its id or in its branch's name.
+Reading: one function per kind of message. An empty sub-message, and one that holds only the values that the
+published SDK sets in every empty repo (``type: user``, ``project: default``), counts as unset; the functions with
+``optional_`` in their name return None for it, the others raise an error that names the missing field. An empty
+project means ``default``, an empty repo type ``user``. A commit's repo may be set in the commit or in its branch,
+and its ancestry in its id or in its branch's name.
 
 Writing: ``Commit.branch`` is never set, because the API's clients must not rely on it.
 
-Nothing here asks what exists.
+Nothing here checks what exists.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def repo_name(message: pfs_pb2.Repo) -> names.RepoName:
     Raises:
         InvalidArgument: it names none.
     """
-    found = optional_repo(message)
-    if found is None:
+    name = optional_repo(message)
+    if name is None:
         raise errors.InvalidArgument("the request names no repo; set the repo's name")
-    return found
+    return name
 
 
 def repo_or_project(message: pfs_pb2.Repo) -> names.RepoName:
@@ -109,14 +109,14 @@ def commit_name(message: pfs_pb2.Commit) -> CommitName:
     Raises:
         InvalidArgument: it names none.
     """
-    found = optional_commit(message)
-    if found is None:
+    name = optional_commit(message)
+    if name is None:
         repo = optional_repo(message.repo) or optional_repo(message.branch.repo)
         where = f" of repo {repo}" if repo else ""
         raise errors.InvalidArgument(
             f"the request names no commit{where}; set its id, or its branch for the head"
         )
-    return found
+    return name
 
 
 def set_id(message: pfs_pb2.CommitSet) -> str:
@@ -131,7 +131,7 @@ def set_id(message: pfs_pb2.CommitSet) -> str:
 
 
 def commit_state(number: int) -> CommitState:
-    """Return a state to wait for; the unset one asks for no wait."""
+    """Return the state to wait for; if unset, the first one, which needs no wait."""
     if number == pfs_pb2.COMMIT_STATE_UNKNOWN:
         return CommitState.STARTED
     return CommitState(known_value(pfs_pb2.CommitState.items(), number, "commit state"))
@@ -147,7 +147,7 @@ def origin(number: int) -> str | None:
 def upstreams(
     provenance: Iterable[pfs_pb2.Branch], specs: Iterable[pfs_pb2.BranchPropagationSpec]
 ) -> list[Upstream]:
-    """Return a branch's provenance, with what is said about single edges."""
+    """Return a branch's provenance, with the settings of single edges."""
     never = {branch_name(spec.branch) for spec in specs if spec.propagation_spec.never}
     return [Upstream(name, never=name in never) for name in map(branch_name, provenance)]
 
@@ -157,10 +157,10 @@ def seconds_of_time(message: Timestamp, field: str) -> float:
 
     Args:
         message: the time.
-        field: where it stands in the request.
+        field: its field in the request.
 
     Raises:
-        InvalidArgument: it is no time: beyond the years 1 to 9999, or with nanoseconds below 0 or above 10^9.
+        InvalidArgument: it is not in the years 1 to 9999, or its nanoseconds are below 0 or above 10^9.
     """
     try:
         return float(message.ToNanoseconds() / 1e9)
@@ -172,11 +172,11 @@ def seconds_of_time(message: Timestamp, field: str) -> float:
 
 
 def seconds_of_span(message: Duration, field: str) -> float:
-    """Return a span of time in seconds.
+    """Return a duration in seconds.
 
     Args:
-        message: the span.
-        field: where it stands in the request.
+        message: the duration.
+        field: its field in the request.
 
     Raises:
         InvalidArgument: it is longer than ten years.
@@ -190,12 +190,21 @@ def seconds_of_span(message: Duration, field: str) -> float:
 
 
 def known_value(values: Iterable[tuple[str, int]], number: int, what: str) -> str:
-    """Return the name of an enum's value; the wire lets through numbers that have none."""
+    """Return the name of an enum's value; the wire accepts numbers that have none.
+
+    Args:
+        values: name and number of each value of the enum.
+        number: the number in the request.
+        what: what the value is; the message begins with it.
+
+    Raises:
+        InvalidArgument: no value has this number.
+    """
     for name, value in values:
         if value == number:
             return name
-    known = ", ".join(f"{value} ({name})" for name, value in values)
-    raise errors.InvalidArgument(f"{what} {number} is not known; use one of {known}")
+    choices = ", ".join(f"{value} ({name})" for name, value in values)
+    raise errors.InvalidArgument(f"{what} {number} is not known; use one of {choices}")
 
 
 # --- writing -------------------------------------------------------------------------------------------
@@ -222,7 +231,7 @@ def branch_message(repo: RepoRow, name: str) -> pfs_pb2.Branch:
 
 
 def project_info(row: ProjectRow) -> pfs_pb2.ProjectInfo:
-    """Return what is known about a project."""
+    """Return the reply about a project."""
     info = pfs_pb2.ProjectInfo(
         project=pfs_pb2.Project(name=row.name), description=row.description, metadata=row.metadata
     )
@@ -231,7 +240,7 @@ def project_info(row: ProjectRow) -> pfs_pb2.ProjectInfo:
 
 
 def repo_info(info: RepoInfo) -> pfs_pb2.RepoInfo:
-    """Return what is known about a repo."""
+    """Return the reply about a repo."""
     row = info.row
     message = pfs_pb2.RepoInfo(
         repo=repo_message(row),
@@ -246,7 +255,7 @@ def repo_info(info: RepoInfo) -> pfs_pb2.RepoInfo:
 
 
 def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
-    """Return what is known about a commit."""
+    """Return the reply about a commit."""
 
     def name(row: CommitRow) -> pfs_pb2.Commit:
         return commit_message(info.repos[row.repo_id], row.set_id)
@@ -278,7 +287,7 @@ def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
 
 
 def branch_info(info: BranchInfo) -> pfs_pb2.BranchInfo:
-    """Return what is known about a branch."""
+    """Return the reply about a branch."""
     message = pfs_pb2.BranchInfo(
         branch=branch_message(info.repo, info.row.name),
         provenance=[branch_message(repo, name) for repo, name in info.provenance],

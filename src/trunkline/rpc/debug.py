@@ -1,4 +1,4 @@
-"""The debug service, as far as it is built: log levels."""
+"""The debug service; only log levels are implemented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEVELS = {
     pb.SetLogLevelRequest.ERROR: LEVELS["error"],
     pb.SetLogLevelRequest.OFF: LEVELS["off"],
 }
-#: The longest time that a level may be set for, in seconds: a day.
+#: The longest time for which a level can be set, in seconds: a day.
 LONGEST = 86_400.0
 
 log = logging.getLogger("trunkline.rpc")
@@ -29,7 +29,7 @@ class DebugServicer:
     """Answers ``debug_v2.Debug``."""
 
     def __init__(self) -> None:
-        self._ours = LevelOverride(ROOT)
+        self._trunkline = LevelOverride(ROOT)
         self._grpc = LevelOverride("grpc")
 
     async def SetLogLevel(self, request: SetLogLevelRequest, _call: Call) -> SetLogLevelResponse:
@@ -44,7 +44,7 @@ class DebugServicer:
             raise errors.InvalidArgument(
                 f"a log level cannot be set for {seconds:g} s; set duration to more than 0 and at most {LONGEST:g} s"
             )
-        override = self._ours if which == "pachyderm" else self._grpc
+        override = self._trunkline if which == "pachyderm" else self._grpc
         override.set(_LEVELS[number], seconds)
         log.warning(
             "log level set",
@@ -54,5 +54,5 @@ class DebugServicer:
 
     def close(self) -> None:
         """Restore the usual levels."""
-        self._ours.reset()
+        self._trunkline.reset()
         self._grpc.reset()

@@ -1,11 +1,10 @@
-"""The frames of a stream of file changes, decoded by hand where that pays.
+"""Decodes the frames of a ModifyFile stream; large pieces of files without copying them.
 
 A large frame is nearly always one piece of a file: three nested length-delimited fields around a megabyte.
-Decoding it as a message copies the megabyte twice; here it is cut out of the frame as a view. Everything else,
-and whatever looks unusual, goes through the message class. Both ways give the same operations; a test compares
-them.
+Decoding it as a message copies the megabyte twice; here it is sliced out of the frame as a view. Any other frame
+is decoded by the message class. Both ways give the same operations; a test compares them.
 
-Only the layout of ``ModifyFileRequest`` is known here, not what the operations do.
+This module knows the layout of ``ModifyFileRequest``, not what the operations do.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ Operation = Add | pfs_pb2.Commit | pfs_pb2.DeleteFile | pfs_pb2.CopyFile | pfs_p
 
 
 def decode(frame: bytes) -> Operation:
-    """Return what a frame says; None when it says nothing.
+    """Return the operation in a frame; None when the frame is empty.
 
     Raises:
-        google.protobuf.message.DecodeError: it is no ``ModifyFileRequest``.
+        google.protobuf.message.DecodeError: it is not a ``ModifyFileRequest``.
     """
     if len(frame) >= CUT_FROM:
         add = _cut(frame)
@@ -51,7 +50,7 @@ def decode(frame: bytes) -> Operation:
 
 
 def _cut(frame: bytes) -> Add | None:
-    """Return the piece of a file that makes up the whole frame, or None when the frame is anything else."""
+    """Return the piece of a file that is the whole frame, or None when the frame is anything else."""
     try:
         (add,) = fields(frame)
         if add[0] != _ADD_FILE:
@@ -70,6 +69,6 @@ def _cut(frame: bytes) -> Add | None:
                 data = cast("memoryview", content)
             else:
                 return None
-    except ValueError:  # the message class will say what is wrong with it, if anything is
+    except ValueError:  # the message class decides whether it is an error
         return None
     return (path, datum, data) if data is not None else None

@@ -1,8 +1,7 @@
-"""The versioned store's API (``pfs_v2.API``): here projects and repos, and the parts put together.
+"""The versioned store's API (``pfs_v2.API``): the methods for projects and repos, and the combined servicer.
 
-A method reads its request (``convert``), calls the layer below and writes the reply; what it decides by
-itself is nothing but wire. The parts: ``pfs_commits``, ``pfs_branches``, ``pfs_write``, ``pfs_filesets``,
-``pfs_read``.
+A method reads its request (``convert``), calls the layer below and writes the reply; it applies no rules of its
+own. The other methods are in ``pfs_commits``, ``pfs_branches``, ``pfs_write``, ``pfs_filesets`` and ``pfs_read``.
 """
 
 from __future__ import annotations
@@ -120,10 +119,10 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         if not request.all and not request.projects:
             return pfs_pb2.DeleteReposResponse()
         projects = [] if request.all else [convert.project_name(project) for project in request.projects]
-        gone = await self._blocking(
+        deleted = await self._blocking(
             repos.delete_repos_in_slices, self._store(call), projects, force=request.force
         )
-        return pfs_pb2.DeleteReposResponse(repos=[convert.repo_message(row) for row in gone])
+        return pfs_pb2.DeleteReposResponse(repos=[convert.repo_message(row) for row in deleted])
 
     # --- everything -------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BranchCalls(ServicerBase):
-    """Makes, tells and removes branches."""
+    """Creates, inspects and deletes branches."""
 
     async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, call: Call) -> Empty:
         if request.trigger.ByteSize():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CommitCalls(ServicerBase):
-    """Starts, finishes, tells, follows and removes commits."""
+    """Starts, finishes, inspects, follows and removes commits."""
 
     # --- one commit -------------------------------------------------------------------------------------
 
@@ -86,10 +86,10 @@ class CommitCalls(ServicerBase):
         self, request: pfs_pb2.ListCommitRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         newest = convert.optional_commit(request.to)
-        wanted = commit_lists.Wanted(
+        query = commit_lists.Wanted(
             repo=newest.repo if newest is not None else convert.repo_or_project(request.repo),
             newest=newest,
-            # Not ``from``: that is a word of Python.
+            # By getattr, because ``from`` is a keyword of Python.
             until=convert.optional_commit(getattr(request, "from")),
             number=request.number,
             oldest_first=request.reverse,
@@ -100,7 +100,7 @@ class CommitCalls(ServicerBase):
                 else None
             ),
         )
-        async with aclosing(self._ahead(commit_lists.list_commits(self._store(call), wanted))) as pages:
+        async with aclosing(self._ahead(commit_lists.list_commits(self._store(call), query))) as pages:
             async for page in pages:
                 for info in page:
                     yield convert.commit_info(info)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class FileSetCalls(ServicerBase):
-    """Makes, renews and composes file sets."""
+    """Creates, renews and composes file sets."""
 
     raw_requests = frozenset({"CreateFileSet"})
 

@@ -1,7 +1,7 @@
 """Reading files over ``pfs_v2.API``.
 
-Replies are made as bytes in a thread (``_ahead``) and handed to the wire as they are: frames of file content
-are a ``BytesValue`` made by hand around the chunk, and file infos are made by the hundred.
+Replies are encoded in a thread (``_ahead``) and sent unchanged: frames of file content are a hand-encoded
+``BytesValue`` around the chunk, and file infos are encoded some hundred at a time.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.rpc.call import Call
 
-#: Bytes of small pieces that make a frame of content; chunks are sent as they are, up to 2 MiB.
+#: Bytes up to which small pieces are joined into one frame; chunks are sent as they are, up to 2 MiB.
 FRAME_BYTES = 1 << 20
 
 
 class ReadCalls(ServicerBase):
-    """Tells about files and sends their content."""
+    """Lists files and sends their content."""
 
     raw_responses = frozenset({"GetFile", "GetFileTAR", "ListFile", "WalkFile", "GlobFile", "DiffFile"})
 
@@ -147,14 +147,14 @@ def _snapshot(store: VersionedStore, message: pfs_pb2.Commit) -> Snapshot:
 
 
 class FileInfos:
-    """Makes the messages about the files of one commit; holds what they all repeat."""
+    """Builds the messages about the files of one commit; holds the fields that they share."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._commit = convert.commit_message(snapshot.commit_name.repo, snapshot.commit_name.id)
         self._committed = snapshot.finished
 
     def info(self, entry: FileEntry) -> pfs_pb2.FileInfo:
-        """Return what is known about a file or directory."""
+        """Return the reply about a file or directory."""
         message = pfs_pb2.FileInfo(
             file=pfs_pb2.File(commit=self._commit, path=entry.path, datum=entry.tag),
             file_type=pfs_pb2.DIR if entry.is_dir else pfs_pb2.FILE,
@@ -179,7 +179,7 @@ def _refuse_url(request: pfs_pb2.GetFileRequest) -> None:
 
 
 def _in_frames(pieces: Iterable[bytes]) -> Generator[bytes]:
-    """Gather pieces into frames."""
+    """Join pieces into frames."""
     gathered: list[bytes] = []
     size = 0
     for piece in pieces:

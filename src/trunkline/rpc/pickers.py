@@ -1,6 +1,6 @@
-"""Pickers: the API's structured way to name projects, repos, branches and commits.
+"""Pickers: the API's structured names of projects, repos, branches and commits.
 
-They say what the plain messages say with ancestry in a text; so they become the same names.
+They express as messages what plain names express as text with ancestry, and are converted to the same names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trunkline.pfs.resolve import CommitName
 if TYPE_CHECKING:
     from trunkline.rpc.gen import pfs_pb2
 
-#: Steps of one picker inside another; a client that nests deeper is up to no good.
+#: The most pickers inside each other; no honest client needs more.
 MAX_NESTING = 20
 
 

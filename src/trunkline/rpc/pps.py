@@ -1,6 +1,6 @@
-"""The pipeline API (``pps_v2.API``): here pipelines, and the parts put together.
+"""The pipeline API (``pps_v2.API``): the methods for pipelines, and the combined servicer.
 
-The parts: ``pps_jobs``, ``pps_datums``, ``pps_logs``, ``pps_secrets``.
+The other methods are in ``pps_jobs``, ``pps_datums``, ``pps_logs`` and ``pps_secrets``.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         admission: Admission,
         secrets: SecretStore,
     ) -> None:
-        """Make the servicer.
+        """Create the servicer.
 
         Args:
             versions: the store.
             specs: the parsed specifications.
-            executor: where blocking work runs.
+            executor: runs blocking work.
             admission: checks specifications.
             secrets: the secrets for commands.
         """
@@ -77,7 +77,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         read: Callable[[], Mapping[str, object]],
         request: pps_pb2.CreatePipelineRequest | pps_pb2.CreatePipelineV2Request,
     ) -> str:
-        """Make a pipeline of what ``read`` returns, which may take long; return the complete specification."""
+        """Create a pipeline from the result of ``read``, which may block; return the complete specification."""
         admitted = await self._blocking(lambda: self._admission.admit(read()))
         if not request.dry_run:
             await self._store(call).write_soon(
@@ -98,16 +98,16 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         self, request: pps_pb2.ListPipelineRequest, call: Call
     ) -> AsyncIterator[pps_pb2.PipelineInfo]:
         pps_convert.refuse_jq(request.jq_filter)
-        one = bool(request.pipeline.name)
-        wanted = PipelineFilter(
-            pipeline=pps_convert.pipeline_name(request.pipeline) if one else None,
+        single = bool(request.pipeline.name)
+        filter_ = PipelineFilter(
+            pipeline=pps_convert.pipeline_name(request.pipeline) if single else None,
             projects=[convert.project_name(project) for project in request.projects],
             job_id=request.commit_set.id,
             history=request.history,
             page=Page(request.page.page_size, request.page.page_index),
-            details=True,  # as Pachyderm, whatever the request says: pachctl depends on it
+            details=True,  # as in Pachyderm, whatever the request sets: pachctl depends on it
         )
-        steps = pipeline_queries.list_pipelines(self._store(call), self._specs, wanted)
+        steps = pipeline_queries.list_pipelines(self._store(call), self._specs, filter_)
         async with aclosing(self._ahead(steps)) as pages:
             async for page in pages:
                 for info in page:

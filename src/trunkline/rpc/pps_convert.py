@@ -1,7 +1,7 @@
-"""Between messages of ``pps_v2`` and the values of the layers below.
+"""Converts messages of ``pps_v2`` to and from the values of the layers below.
 
-A specification is JSON all the way: what comes as a message is turned into JSON first, so that V1 and V2 of
-CreatePipeline take the same road, and what goes out is read from the stored JSON by protobuf itself.
+A specification is JSON internally: a message is converted to JSON first, so that V1 and V2 of CreatePipeline share
+one path, and replies are parsed from the stored JSON by protobuf itself.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from trunkline.pps.logs import Line
     from trunkline.pps.pipeline_queries import PipelineInfo, PipelineRow
 
-#: Fields of CreatePipelineRequest that steer the request and are no part of the specification.
+#: Fields of CreatePipelineRequest that are options of the request and not part of the specification.
 _REQUEST_FLAGS = ("update", "reprocess", "dry_run", "spec_commit")
-#: Fields of PipelineInfo.Details that stand in the specification under the same name.
+#: Fields of PipelineInfo.Details that have the same name in the specification.
 _SPEC_FIELDS = (
     "transform", "tf_job", "parallelism_spec", "egress", "output_branch", "resource_requests", "resource_limits",
     "sidecar_resource_limits", "sidecar_resource_requests", "input", "description", "service", "spout",
@@ -43,7 +43,7 @@ _JOB_SPEC_FIELDS = (
 
 
 def pipeline_name(message: pps_pb2.Pipeline) -> PipelineName:
-    """Return the pipeline that a message names; the name may carry ancestry.
+    """Return the pipeline that a message names; the name may end with ancestry.
 
     Raises:
         InvalidArgument: it names none.
@@ -77,17 +77,17 @@ def refuse_jq(expression: str) -> None:
 
 
 def spec_json(request: pps_pb2.CreatePipelineRequest) -> dict[str, Any]:
-    """Return a specification that came as a message as JSON."""
+    """Return the specification in a message as JSON."""
     limits.check_count(request.ByteSize(), limits.SPEC, "the pipeline spec", "shorten it")
     try:
-        found: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
+        spec: dict[str, Any] = json_format.MessageToDict(request, preserving_proto_field_name=True)
     except (ValueError, json_format.SerializeToJsonError) as error:  # a time or a duration out of range
         raise errors.InvalidArgument(
             f"the pipeline spec cannot be read: {error}; correct the value"
         ) from error
     for flag in _REQUEST_FLAGS:
-        found.pop(flag, None)
-    return found
+        spec.pop(flag, None)
+    return spec
 
 
 def spec_message(effective_json: str) -> pps_pb2.CreatePipelineRequest:
@@ -96,7 +96,7 @@ def spec_message(effective_json: str) -> pps_pb2.CreatePipelineRequest:
 
 
 def _copy(source: Any, target: Any, fields: tuple[str, ...]) -> None:
-    """Copy the fields that are set from one message to another that has them under the same names."""
+    """Copy the fields that are set to another message that has fields of the same names."""
     for descriptor, value in source.ListFields():
         if descriptor.name not in fields:
             continue
@@ -127,7 +127,7 @@ def datum_state_of(number: int) -> DatumState:
     """Return a datum state that a request names.
 
     Raises:
-        InvalidArgument: there is no such state.
+        InvalidArgument: no state has this number.
     """
     return DatumState(convert.known_value(pps_pb2.DatumState.items(), number, "datum state"))
 
@@ -137,15 +137,15 @@ def datum_state(state: DatumState) -> pps_pb2.DatumState:
     return cast("pps_pb2.DatumState", pps_pb2.DatumState.Value(str(state)))
 
 
-def pipeline_info(shown: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
-    """Return what InspectPipeline replies about a pipeline in one of its versions.
+def pipeline_info(info: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
+    """Return the reply about a pipeline in one of its versions.
 
     Args:
-        shown: the pipeline.
-        notice: what users should know about its fields on this fleet.
+        info: the pipeline.
+        notice: warnings about fields that have no effect on this fleet.
     """
-    row, version = shown.row, shown.version
-    info = pps_pb2.PipelineInfo(
+    row, version = info.row, info.version
+    message = pps_pb2.PipelineInfo(
         pipeline=pipeline_message(row.project, row.name),
         version=version.version,
         stopped=row.stopped,
@@ -155,39 +155,39 @@ def pipeline_info(shown: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
         user_spec_json=version.user_json,
         effective_spec_json=version.effective_json,
     )
-    info.metadata.update(row.metadata)
-    info.spec_commit.CopyFrom(
+    message.metadata.update(row.metadata)
+    message.spec_commit.CopyFrom(
         convert.commit_message(names.RepoName(row.project, row.name, names.SPEC), version.spec_set_id)
     )
-    newest = shown.newest_job
+    newest = info.newest_job
     if newest is not None:
-        info.last_job_state = job_state(newest.state)
+        message.last_job_state = job_state(newest.state)
     spec = spec_message(version.effective_json)
-    info.parallelism = spec.parallelism_spec.constant or 1
-    if shown.details is not None:
-        _copy(spec, info.details, _SPEC_FIELDS)
-        details = info.details
+    message.parallelism = spec.parallelism_spec.constant or 1
+    if info.details is not None:
+        _copy(spec, message.details, _SPEC_FIELDS)
+        details = message.details
         details.salt = version.salt
         details.reason = notice
         convert.set_time(details.created_at, row.created_at)
         convert.set_time(details.updated_at, row.updated_at)
         details.workers_requested = row.target
-        details.workers_available = shown.details.workers_available
-        if shown.details.workers_started is not None:
-            convert.set_time(details.workers_started_at, shown.details.workers_started)
-        details.unclaimed_tasks = shown.details.unclaimed
+        details.workers_available = info.details.workers_available
+        if info.details.workers_started is not None:
+            convert.set_time(details.workers_started_at, info.details.workers_started)
+        details.unclaimed_tasks = info.details.unclaimed
         if newest is not None and newest.state in (JobState.FAILURE, JobState.UNRUNNABLE):
             details.recent_error = newest.reason
-    return info
+    return message
 
 
-def job_info(shown: JobInfo) -> pps_pb2.JobInfo:
-    """Return what InspectJob replies about a job."""
-    job = shown.row
-    info = pps_pb2.JobInfo(
-        job=job_message(shown.pipeline, job.set_id),
+def job_info(info: JobInfo) -> pps_pb2.JobInfo:
+    """Return the reply about a job."""
+    job = info.row
+    message = pps_pb2.JobInfo(
+        job=job_message(info.pipeline, job.set_id),
         pipeline_version=job.version,
-        output_commit=convert.commit_message(shown.output_repo, job.set_id),
+        output_commit=convert.commit_message(info.output_repo, job.set_id),
         restart=job.restart,
         data_processed=job.processed,
         data_skipped=job.skipped,
@@ -195,37 +195,37 @@ def job_info(shown: JobInfo) -> pps_pb2.JobInfo:
         data_failed=job.failed,
         data_recovered=job.recovered,
         state=job_state(job.state),
-        reason=shown.reason,
+        reason=info.reason,
     )
-    # With its branch, which other replies leave out and clients expect in this one.
-    info.output_commit.branch.CopyFrom(convert.branch_message(shown.output_repo, shown.output_branch))
-    _stats(info.stats, job)
-    convert.set_time(info.created, job.created)
+    # With its branch, which other replies omit and clients expect in this one.
+    message.output_commit.branch.CopyFrom(convert.branch_message(info.output_repo, info.output_branch))
+    _stats(message.stats, job)
+    convert.set_time(message.created, job.created)
     if job.started is not None:
-        convert.set_time(info.started, job.started)
+        convert.set_time(message.started, job.started)
     if job.finished is not None:
-        convert.set_time(info.finished, job.finished)
-    if shown.version is not None:
-        _copy(spec_message(shown.version.effective_json), info.details, _JOB_SPEC_FIELDS)
-        info.details.salt = shown.version.salt
-        for claim in shown.claims:
-            status = info.details.worker_status.add(worker_id=claim.worker_id or "", job_id=job.set_id)
+        convert.set_time(message.finished, job.finished)
+    if info.version is not None:
+        _copy(spec_message(info.version.effective_json), message.details, _JOB_SPEC_FIELDS)
+        message.details.salt = info.version.salt
+        for claim in info.claims:
+            status = message.details.worker_status.add(worker_id=claim.worker_id or "", job_id=job.set_id)
             if claim.datum_started is not None:
                 convert.set_time(status.datum_status.started, claim.datum_started)
-    return info
+    return message
 
 
-def _stats(message: pps_pb2.ProcessStats, given: Any) -> None:
+def _stats(message: pps_pb2.ProcessStats, row: Any) -> None:
     """Fill in times and bytes from a job or datum row."""
-    message.download_time.FromNanoseconds(given.download_ns)
-    message.process_time.FromNanoseconds(given.process_ns)
-    message.upload_time.FromNanoseconds(given.upload_ns)
-    message.download_bytes = given.download_bytes
-    message.upload_bytes = given.upload_bytes
+    message.download_time.FromNanoseconds(row.download_ns)
+    message.process_time.FromNanoseconds(row.process_ns)
+    message.upload_time.FromNanoseconds(row.upload_ns)
+    message.download_bytes = row.download_bytes
+    message.upload_bytes = row.upload_bytes
 
 
 class DatumInfos:
-    """Makes the messages about the datums of one list; holds what they all repeat."""
+    """Builds the messages about the datums of one list; holds the fields that they share."""
 
     def __init__(self, context: DatumContext) -> None:
         self._job: pps_pb2.Job | None = None
@@ -236,7 +236,7 @@ class DatumInfos:
         }
 
     def info(self, listed: ListedDatum) -> pps_pb2.DatumInfo:
-        """Return what ListDatum replies about a datum."""
+        """Return the reply about a datum."""
         row = listed.row
         info = pps_pb2.DatumInfo(datum=pps_pb2.Datum(id=row.id.hex()), state=datum_state(listed.state))
         if self._job is not None:
@@ -271,12 +271,12 @@ def log_message(pipeline: PipelineRow, line: Line) -> pps_pb2.LogMessage:
 
 
 def user_json(text: str) -> dict[str, Any]:
-    """Read the JSON of CreatePipelineV2.
+    """Parse the JSON of CreatePipelineV2.
 
     Raises:
-        InvalidArgument: it is no JSON object; says where.
+        InvalidArgument: it is not a JSON object; the message says where.
     """
-    found = spec_text.parse_request(text)
+    spec = spec_text.parse_request(text)
     for flag in _REQUEST_FLAGS:
-        found.pop(flag, None)
-    return found
+        spec.pop(flag, None)
+    return spec

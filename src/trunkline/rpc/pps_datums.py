@@ -1,4 +1,4 @@
-"""Datums over ``pps_v2.API``: listed, inspected, run again."""
+"""Datums over ``pps_v2.API``: inspects, lists and restarts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class DatumCalls(ServicerBase):
-    """The calls about datums."""
+    """Inspects, lists and restarts datums."""
 
     _specs: Specs
 
@@ -50,8 +50,8 @@ class DatumCalls(ServicerBase):
         return EMPTY_REPLY
 
     def _list(self, store: VersionedStore, request: pps_pb2.ListDatumRequest) -> Iterator[pps_pb2.DatumInfo]:
-        """Yield what is asked for. A generator, so that nothing of it runs before a thread takes a step."""
-        wanted = DatumFilter(
+        """Yield the requested datums. A generator, so that nothing runs before a thread takes the first step."""
+        filter_ = DatumFilter(
             states=[pps_convert.datum_state_of(state) for state in request.filter.state],
             marker=request.pagination_marker,
             reverse=request.reverse,
@@ -59,16 +59,16 @@ class DatumCalls(ServicerBase):
         )
         if request.job.id:
             name = pps_convert.job_name(request.job)
-            context, listed = datum_queries.list_of_job(store, self._specs, name, wanted)
+            context, listed = datum_queries.list_of_job(store, self._specs, name, filter_)
         elif not request.input.ByteSize():
             raise errors.InvalidArgument("must specify a job or an input: set one of them")
         else:
-            context, listed = datum_queries.list_of_input(store, _spec_of(request.input), wanted)
+            context, listed = datum_queries.list_of_input(store, _spec_of(request.input), filter_)
         yield from map(pps_convert.DatumInfos(context).info, listed)
 
 
 def _spec_of(message: pps_pb2.Input) -> PipelineSpec:
-    """Return the specification of a pipeline with this input that does nothing."""
+    """Return the specification of a pipeline with this input and a command that does nothing."""
     request = pps_pb2.CreatePipelineRequest(input=message)
     request.pipeline.name = "preview"
     request.transform.cmd.append("true")

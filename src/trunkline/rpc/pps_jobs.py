@@ -1,4 +1,4 @@
-"""Jobs over ``pps_v2.API``: inspected, listed, followed, stopped."""
+"""Jobs over ``pps_v2.API``: inspects, lists, follows, stops and deletes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class JobCalls(ServicerBase):
-    """The calls about jobs."""
+    """Inspects, lists, follows, stops and deletes jobs."""
 
     async def InspectJob(self, request: pps_pb2.InspectJobRequest, call: Call) -> pps_pb2.JobInfo:
         name = pps_convert.job_name(request.job)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from trunkline.rpc.call import Call
 
 
-#: Seconds that requests without a span reach back, as in Pachyderm; pachctl sends a span of 0 when none is given.
+#: Seconds that requests without ``since`` reach back, as in Pachyderm; pachctl sends 0 by default.
 DEFAULT_SPAN = 86_400.0
 
 
 class LogCalls(ServicerBase):
-    """The calls about logs."""
+    """Reads logs and worker events."""
 
     async def GetLogs(self, request: pps_pb2.GetLogsRequest, call: Call) -> AsyncIterator[pps_pb2.LogMessage]:
         selection = await self._blocking(
@@ -57,7 +57,7 @@ class LogCalls(ServicerBase):
             yield pps_pb2.LokiLogMessage(message=message)
 
     def _since(self, call: Call, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
-        """Return the time that a request's span reaches back to, seconds since the epoch."""
+        """Return the time from which a request wants lines, in seconds since the epoch."""
         span = convert.seconds_of_span(request.since, "since") if request.HasField("since") else 0.0
         return self._store(call).clock.now() - (span or DEFAULT_SPAN)
 
@@ -76,7 +76,7 @@ class LogCalls(ServicerBase):
 
 
 def _kube_event(event: WorkerEvent) -> str:
-    """Return what happened to a worker in the shape of a Kubernetes event, as a line of the event log.
+    """Return a worker's event in the form of a Kubernetes event, as a line of the event log.
 
     pachctl reads a JSON object whose ``log`` is the event's JSON.
     """

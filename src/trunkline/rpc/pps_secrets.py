@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SecretCalls(ServicerBase):
-    """The calls about secrets."""
+    """Creates, inspects and deletes secrets."""
 
     _secrets: SecretStore
 

@@ -1,4 +1,4 @@
-"""Which code answers which RPC: a table made from the descriptors of every service in ``protos/``.
+"""Maps RPCs to servicers: a table built from the descriptors of every service in ``protos/``.
 
 A servicer is a plain object with a method named as the RPC, exactly:
 
@@ -6,22 +6,22 @@ A servicer is a plain object with a method named as the RPC, exactly:
 - server stream: ``async def ListRepo(self, request, call)`` that yields, an async generator
 - client stream: ``request`` is an async iterator of messages; the rest as above
 
-An RPC without such a method answers UNIMPLEMENTED and names itself, so every service of the API is there
-from the first day and a servicer grows one method at a time. A servicer that wants or gives bytes instead
-of messages for some RPCs (to decode by hand what is hot) names them in ``raw_requests`` and
-``raw_responses``, two sets of method names. What blocks in a call runs in the lane of its connection
-(``threads``); a servicer names in ``control`` the methods whose work must not wait for others', and in
-``long_lists`` those whose requests may have lists beyond the limit.
+An RPC without such a method answers UNIMPLEMENTED with its own name, so every service of the API is registered
+and a servicer can implement any part of it. A servicer that reads or returns bytes instead of messages for some
+RPCs (to decode frequent messages by hand) names them in ``raw_requests`` and ``raw_responses``, two sets of method
+names. Blocking work of a call runs in the lane of its connection (``threads``); a servicer names in ``control`` the
+methods whose work must not wait for others', and in ``long_lists`` those whose requests may have lists beyond the
+limit.
 
-What a method raises becomes a status in ``status``. The wrapping is one coroutine per call; per message of
-a stream it costs nothing, because it stands in for grpc's own loop over the generator. Unlike that loop it
-closes the generator as soon as the call ends, however it ends, so ``finally`` blocks run at once.
+``status`` maps a method's exception to a status. The wrapper is one coroutine per call; it costs nothing per message
+of a stream, because it replaces grpc's own loop over the generator. Unlike that loop it closes the generator as soon
+as the call ends, however it ends, so ``finally`` blocks run at once.
 
-The stream of requests of a call with one answer ends only when the client said it was done; when the client
-goes in the middle, the method is cancelled. grpc does not keep these apart (see ``_requests``), and an upload
-taken for finished would commit half a file. Such a method must not send initial metadata itself.
+The stream of requests of a call with one answer ends only when the client has ended it; when the client disconnects
+in the middle, the method is cancelled. grpc does not distinguish these cases (see ``_requests``), and an interrupted
+upload would be committed with half a file. Such a method must not send initial metadata itself.
 
-This module must not know what any RPC means.
+This module does not know what any RPC does.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class Registry(grpc.GenericRpcHandler):
         }
         for name, servicer in servicers.items():
             raw = _named_methods(servicer, "raw_requests") | _named_methods(servicer, "raw_responses")
-            if lost := {rpc for rpc in raw if rpc not in SERVICES[name].methods_by_name}:
-                raise ValueError(f"{name} has no {', '.join(sorted(lost))} to exchange raw bytes with")
+            if unknown_raw := {rpc for rpc in raw if rpc not in SERVICES[name].methods_by_name}:
+                raise ValueError(f"{name} has no {', '.join(sorted(unknown_raw))} to exchange raw bytes with")
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails

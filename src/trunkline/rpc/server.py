@@ -4,7 +4,7 @@ Every service is registered (``registry``), and the standard health service says
 server as a whole (the empty name), and for each part of it that runs in the background (``trunkline/NAME``).
 The server listens without TLS and does not identify its callers.
 
-This module must not know any RPC.
+This module knows no RPC.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from trunkline.supervision import ServiceState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Bytes; what Pachyderm's server and SDK allow, so that every message they may send is taken.
+# Bytes; the same limit as in Pachyderm's server and SDK, so that every message they send is accepted.
 MESSAGE_LIMIT = 20 * 1024 * 1024
 
-#: What the health service puts before the names of parts of the server that run in the background.
+#: Prefix of background services in the health service.
 HEALTH_PREFIX = "trunkline/"
-#: Reports under way; the event loop itself keeps no task alive.
+#: Pending health updates; the event loop keeps no strong references to tasks.
 _REPORTS: set[asyncio.Task[None]] = set()
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    # A taken port must be refused, not shared: two servers would each get half of the calls.
+    # A port in use must be refused, not shared: two servers would each get half of the calls.
     ("grpc.so_reuseport", 0),
-    # Subscriptions and log streams stay silent for hours. Asking the client every minute whether it is
-    # there keeps routers from forgetting the connection and frees the streams of a machine that is gone.
+    # Subscriptions and log streams are silent for hours. A ping every minute keeps routers from dropping the
+    # connection and frees the streams of clients that have disappeared.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
-    # Clients may do the same, with or without calls, as often as they like (0 strikes: never cut off).
+    # Clients may ping too, with or without calls, at any rate (0 strikes: never disconnected).
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
@@ -53,7 +53,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Server:
-    """A server that has its address, and accepts calls once it serves."""
+    """A server that is bound to its address, and accepts calls once it serves."""
 
     #: ``HOST:PORT`` with the real port.
     address: str
@@ -67,7 +67,7 @@ class Server:
         await self._server.start()
 
     def report(self, service: str, state: ServiceState) -> None:
-        """Let the health service say how a part of the server is doing. May be called from any thread."""
+        """Report the state of a background service to the health service. Thread-safe."""
         status = (
             health_pb2.HealthCheckResponse.SERVING
             if state is ServiceState.RUNNING
@@ -82,15 +82,15 @@ class Server:
         task.add_done_callback(_REPORTS.discard)
 
     async def stop(self, grace: float) -> None:
-        """Take no more calls, let those that run finish for ``grace`` seconds, then cancel them."""
+        """Accept no more calls, wait up to ``grace`` seconds for those in progress, then cancel them."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
 
 
 async def bind(listen: str) -> Server:
-    """Take an address, ``HOST:PORT``, so that it can be told to others before anything is served.
+    """Bind the address ``HOST:PORT``, so that it is known before the server accepts calls.
 
-    Port 0 lets the system choose one. A host in brackets is an IPv6 address.
+    With port 0 the system chooses a port. A host in brackets is an IPv6 address.
 
     Raises:
         InvalidArgument: ``listen`` is not ``HOST:PORT``.
@@ -111,7 +111,7 @@ async def bind(listen: str) -> Server:
 
 
 async def start(servicers: Mapping[str, object], listen: str) -> Server:
-    """Bind and serve in one."""
+    """Bind and serve."""
     server = await bind(listen)
     await server.serve(servicers)
     return server
@@ -135,7 +135,7 @@ async def _add_health(server: grpc.aio.Server) -> Any:
 
 
 def _why_not(host: str, port: int) -> str:
-    """Bind as grpc would to learn the system's reason, which grpc only writes to its own log."""
+    """Bind like grpc to get the system's reason, which grpc only writes to its own log."""
     try:
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

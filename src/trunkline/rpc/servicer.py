@@ -1,9 +1,8 @@
-"""What servicers and their parts share: the store, and the way into threads and back.
+"""The base class of servicers: access to the store, and running work in threads.
 
 Blocking work (storage, anything that writes bytes) runs in the executor; plain transactions run in the
-database's own threads. Answers of a stream are made in a thread some hundred at a time, because a hop
-between threads costs as much as making dozens of them, and one step ahead of the client, so that reading
-and sending overlap.
+database's own threads. Answers of a stream are built in a thread some hundred at a time, because a thread switch
+costs as much as building dozens of them, and one step ahead of the client, so that reading and sending overlap.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Small messages made at a time.
+#: Small messages built at a time.
 BATCH = 256
 
 EMPTY_REPLY = Empty()
 
 
 class ServicerBase:
-    """A servicer, or a part of one."""
+    """Base class of servicers and of their mix-ins."""
 
     def __init__(self, versions: VersionedStore, executor: Executor) -> None:
         self._versions = versions
@@ -49,26 +48,26 @@ class ServicerBase:
         return await threads.run(self._executor, fn, *args, **kwargs)
 
     async def _ahead(self, steps: Generator[T]) -> AsyncGenerator[T]:
-        """Yield what a blocking generator yields, which runs in the executor one step ahead."""
+        """Yield the values of a blocking generator, which runs in the executor one step ahead."""
         scope = Scope()
         coming: Future[tuple[T, ...]] = scope.submit(self._executor, _step, steps)
         try:
-            while made := await asyncio.wrap_future(coming):
+            while step := await asyncio.wrap_future(coming):
                 coming = scope.submit(self._executor, _step, steps)
-                yield made[0]
+                yield step[0]
         finally:
             scope.cancel()
-            # The generator may be running now; whoever finishes its step closes it.
+            # The generator may be running now; it is closed when its step ends.
             coming.add_done_callback(lambda _: steps.close())
 
 
 def _step(steps: Iterator[T]) -> tuple[T, ...]:
-    """Take one step; nothing when there is none."""
+    """Return the next value in a tuple, which is empty at the end."""
     return tuple(islice(steps, 1))
 
 
-def in_batches(made: Iterable[T]) -> Generator[list[T]]:
-    """Gather what is made into lists of ``BATCH``."""
-    made = iter(made)
-    while batch := list(islice(made, BATCH)):
+def in_batches(values: Iterable[T]) -> Generator[list[T]]:
+    """Group values into lists of ``BATCH``."""
+    values = iter(values)
+    while batch := list(islice(values, BATCH)):
         yield batch

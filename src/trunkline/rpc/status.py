@@ -1,10 +1,10 @@
-"""Turns what a servicer raised into the gRPC status that the client sees. The only place that does.
+"""Maps exceptions of servicers to gRPC statuses. The only module that does.
 
-Ours carry the name of their code; bytes that are no message are the client's fault; everything else is a
-bug of ours, so the client hears INTERNAL and the traceback goes to the log. A cancelled call is not an
-error: ``asyncio.CancelledError`` is no ``Exception`` and never comes here.
+A ``TrunklineError`` has the name of its status code; bytes that are not a message are INVALID_ARGUMENT; any other
+exception is a bug, so the client gets INTERNAL and the traceback goes to the log. A cancelled call is not an error:
+``asyncio.CancelledError`` is not an ``Exception`` and never arrives here.
 
-This module must not know any RPC or message.
+This module knows no RPC and no message.
 """
 
 from __future__ import annotations
@@ -24,26 +24,31 @@ if TYPE_CHECKING:
 _log = logging.getLogger("trunkline.rpc")
 
 # Bytes of a message in the trailing metadata. Clients refuse metadata above 8 KiB (grpc core's soft limit)
-# and would show that instead of our sentence; the rest is left for the names of the other entries.
+# and would show that instead of our message; the remainder is for the names of the other entries.
 _MESSAGE_LIMIT = 6 * 1024
 
 
 def code_of(error: TrunklineError) -> grpc.StatusCode:
-    """Return the gRPC status code of one of our errors."""
+    """Return the gRPC status code of an error."""
     return grpc.StatusCode[error.code]
 
 
 async def refuse(context: grpc.aio.ServicerContext[Any, Any], rpc: str, error: Exception) -> NoReturn:
-    """End the call ``rpc`` (``package.Service/Method``) with the status that ``error`` stands for.
+    """End a call with the status for an error.
+
+    Args:
+        context: the call.
+        rpc: its name, ``package.Service/Method``.
+        error: the exception of the servicer.
 
     Raises:
-        grpc.aio.AbortError: it tells grpc that the status is sent.
-        asyncio.CancelledError: the client has gone, so nothing can be sent.
+        grpc.aio.AbortError: signals to grpc that the status is sent.
+        asyncio.CancelledError: the client has disconnected, so nothing can be sent.
     """
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, grpc.aio.InternalError):  # grpc could not send an answer
-        raise asyncio.CancelledError(f"the client of {rpc} has gone") from error
+        raise asyncio.CancelledError(f"the client of {rpc} has disconnected") from error
     if isinstance(error, errors.TrunklineError):
         code, message = code_of(error), error.message
     elif isinstance(error, DecodeError):
@@ -60,7 +65,7 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], rpc: str, error: E
 
 
 def _cut(message: str) -> str:
-    """Shorten a message to what fits into metadata, where a byte that is not plain ASCII takes three."""
+    """Shorten a message to the size of metadata, where a byte that is not plain ASCII takes three."""
     message = message.encode(errors="replace").decode()  # a path may hold bytes that are not UTF-8
     size = 0
     for position, character in enumerate(message):

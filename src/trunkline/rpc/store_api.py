@@ -88,7 +88,7 @@ class PutApplier:
         """Return the stream into the commit.
 
         Raises:
-            InvalidArgument: the client has not said which.
+            InvalidArgument: the client has not named the commit.
         """
         if self._stream is None:
             raise errors.InvalidArgument(

@@ -1,6 +1,6 @@
 """The worker API (``protos/trunkline/worker/worker.proto``), converted to and from calls of ``pps``.
 
-Every call names its worker and proves it with the worker's token.
+Every call names its worker and is authenticated by the worker's token.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class WorkerServicer(ServicerBase):
     def __init__(
         self, versions: VersionedStore, specs: Specs, executor: Executor, identity: WorkerIdentity
     ) -> None:
-        """Prepare to answer.
+        """Create the servicer.
 
         Args:
             versions: the store.
             specs: the parsed specifications.
-            executor: where blocking work runs.
+            executor: runs blocking work.
             identity: verifies which worker makes a call.
         """
         super().__init__(versions, executor)
@@ -130,7 +130,7 @@ class WorkerServicer(ServicerBase):
         try:
             assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
         except claims.ClaimLost:
-            return pb.LogResponse()  # the job is over; nobody asks for these lines
+            return pb.LogResponse()  # the job has ended, so the lines are dropped
         await self._blocking(_store_lines, self._store(call), worker_id, assignment, request)
         return pb.LogResponse()
 
@@ -144,7 +144,7 @@ class WorkerServicer(ServicerBase):
         return pb.OfferResponse(missing=missing, pack=grant.pack, url=grant.url, grant=grant.grant)
 
     async def _authenticate(self, call: Call) -> str:
-        """Return the calling worker's id, or raise Unauthenticated. From then on the worker is the caller."""
+        """Return the calling worker's id, or raise Unauthenticated. Sets the worker as the caller."""
         worker_id = str(call.metadata.get("worker-id", ""))
         await self._identity.verify(worker_id, str(call.metadata.get("worker-token", "")))
         call.caller = caller.worker(worker_id)
@@ -227,7 +227,7 @@ def _place_message(place: presigned.ChunkPlace) -> pb.ChunkPlace:
 
 
 def assignment_message(assignment: Assignment) -> pb.Assignment:
-    """Return what a worker is to do."""
+    """Return the message for an assignment."""
     return pb.Assignment(
         claim_id=assignment.claim_id,
         lease_seconds=claims.LEASE,
