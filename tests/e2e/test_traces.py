@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from collector import Collector, Received
+from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, files_of, make_pipeline, make_repo, until
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -66,21 +67,9 @@ def put_traced(server, tmp_path, name, **variables):
     done = trunkline(server, "put", "file", f"texts@master:/{name}", "-f", str(source), **variables)
     assert (done.returncode, done.stderr) == (0, "")
     client = server.client()
-    commit = client.pfs.inspect_commit(commit=next(iter(client.pfs.list_commit(repo=_repo()))).commit)
-    ended(client, _pipeline(), commit.commit.id)
+    newest = next(iter(client.pfs.list_commit(repo=pfs.Repo.from_uri("texts"))))
+    ended(client, pps.Pipeline(name="upper"), newest.commit.id)
     return files_of(client, "upper@master")[f"/{name}"].decode().split()
-
-
-def _repo():
-    from pachyderm_sdk.api import pfs
-
-    return pfs.Repo.from_uri("texts")
-
-
-def _pipeline():
-    from pachyderm_sdk.api import pps
-
-    return pps.Pipeline(name="upper")
 
 
 def test_a_trace_reaches_from_the_command_line_to_the_command_of_a_datum(server, collector, tmp_path):
@@ -105,6 +94,13 @@ def test_a_trace_reaches_from_the_command_line_to_the_command_of_a_datum(server,
     assert all(datum.start <= span.start <= span.end <= datum.end for span in phases)
 
 
+def test_a_call_without_a_trace_begins_one_but_calls_of_workers_do_not(server, collector, tmp_path):
+    put_traced(server, tmp_path, "three")
+
+    the_span(collector, "pfs_v2.API/CreateRepo", "")
+    assert not [span for span in collector.spans.values() if span.name.startswith("trunkline.worker")]
+
+
 def test_a_collector_that_is_gone_changes_nothing_for_a_command(server, tmp_path):
     done = trunkline(server, "list", "repo", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
 
@@ -126,7 +122,7 @@ def test_without_the_extra_a_command_warns_once(server):
     assert "trunkline[otel]" in line
 
 
-def test_a_trace_is_passed_on_where_nothing_is_exported(server, collector, tmp_path):
+def test_a_trace_that_is_not_recorded_is_passed_on_as_it_came(server, tmp_path):
     seen, *_ = put_traced(server, tmp_path, "two", TRACEPARENT=f"00-{TRACE}-{SPAN}-00")
 
     assert seen == f"00-{TRACE}-{SPAN}-00"
