@@ -1,7 +1,7 @@
 """Small commits, durable: the limit beside them is one fsynced 4 KiB file, written in turns with them.
 
-``commits.py postgres`` keeps the metadata on a PostgreSQL of its own. The peer is then what any program would
-pay there at the least for the same: two transactions, each with a row inserted and two rows updated.
+``commits.py postgres`` keeps the metadata on a PostgreSQL of its own. The peer is then the minimum for the same
+work: two transactions, each with one row inserted and two rows updated.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
     """Commit in turns with the limit and print the table."""
     with common.server(*options) as server:
         server.create_repo("data")
-        empty, one, limit = [], [], []
+        empty, small, limit = [], [], []
         empty_cpu, one_cpu = [], []
         for number in range(RUNS + 5):
             idle = common.cpu_seconds(server.process.pid)
@@ -86,7 +86,7 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
             limit_once(number)
             if number >= 5:
                 empty.append(middle - begun)
-                one.append(end - middle)
+                small.append(end - middle)
                 limit.append(time.perf_counter() - end)
                 empty_cpu.append(between - idle)
                 one_cpu.append(common.cpu_seconds(server.process.pid) - between)
@@ -113,8 +113,8 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
             ],
             [
                 "one small file: start -> FINISHED",
-                common.spread(one),
-                f"{common.median(one) / base:.0f}",
+                common.spread(small),
+                f"{common.median(small) / base:.0f}",
                 f"{sum(one_cpu) / RUNS * 1000:.1f}",
                 "8",
                 "414",

@@ -1,8 +1,8 @@
-"""What every benchmark needs: a server of its own, lean access to it, and tables that print ratios.
+"""What every benchmark needs: a server of its own, access to it with little overhead, and tables that print ratios.
 
 A benchmark measures Trunkline and its peer (or the physical limit) in the same run, in turns, and prints
 medians and their ratio; machines are shared and noisy, so single figures mean little. Peers that cannot be
-installed from a registry (Pachyderm itself) stand in the tables as recorded figures, marked ``recorded``.
+installed from a registry (Pachyderm itself) appear in the tables as recorded figures, marked ``recorded``.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def modify_frames(commit: pfs_pb2.Commit, files: Iterable[tuple[str, bytes]]) ->
 
 
 def cpu_seconds(process_id: int | None) -> float:
-    """Return the processor time that a process has used, which other work on the machine lengthens least."""
+    """Return the processor time that a process has used, which depends least on other work of the machine."""
     fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,12 +1,12 @@
 """What scaling costs on Fargate and on a node group, beside Pachyderm's rule, on stand-ins of both.
 
-The API server and the scheduler are real, the machines are pretended, the workers are real processes. Everything that
-AWS and the rule of the peer wait for passes ``SPEED`` times as fast as it would: a start of 50 seconds takes 10, the
-30 seconds between Pachyderm's looks take 6. What is ours (processes that start, datums that are reported) is not
-sped up, so that our overheads weigh five times as much here as they would.
+The API server and the scheduler are real, the machines are simulated, the workers are real processes. The waiting times
+of AWS and of the peer's rule are ``SPEED`` times shorter: a start of 50 seconds takes 10, the 30 seconds between
+Pachyderm's decisions take 6. Our own overhead (starting processes, reporting datums) is not shortened, so it counts
+five times as much as it would.
 
-The peer is the rule that ``simulation`` describes, in the very same server in the place of ``policy.decide``: whatever
-else differs between the two systems is not measured.
+The peer is the rule that ``simulation`` describes, in the same server in the place of ``policy.decide``. Other
+differences between the two systems are not measured.
 
 Needs root and the folder named by KUBEBUILDER_ASSETS, as ``scripts/test-kubernetes`` does; says so otherwise.
 """
@@ -97,13 +97,13 @@ class Bench:
         fargate.close()
 
     def paid(self, namespace: str, since: float = 0.0) -> dict[str, tuple[int, float]]:
-        """Return pods and seconds of them, from asked for to gone, by pipeline."""
-        found: dict[str, tuple[int, float]] = {}
+        """Return by pipeline the pods and their seconds, from request to end."""
+        pods: dict[str, tuple[int, float]] = {}
         for life in self.stage.kubelet.lives_in(namespace):
             if life.seen >= since:
-                count, seconds = found.get(life.pipeline, (0, 0.0))
-                found[life.pipeline] = count + 1, seconds + (life.gone or time.time()) - life.seen
-        return found
+                count, seconds = pods.get(life.pipeline, (0, 0.0))
+                pods[life.pipeline] = count + 1, seconds + (life.gone or time.time()) - life.seen
+        return pods
 
     def until_empty(self, namespace: str) -> None:
         clusters.until(
@@ -124,7 +124,7 @@ class Run:
 
     @property
     def bound(self) -> float:
-        """Worker-seconds that every worker's start and all the work take."""
+        """The worker-seconds of every worker's start and of all the work."""
         return (WORKERS + 1) * START + WORK
 
 
@@ -138,14 +138,14 @@ def put(server: common.Server, tag: str, files: dict[str, str]) -> tuple[str, fl
 
 
 def make_chain(server: common.Server) -> None:
-    """Make the article's two pipelines: five workers for each picture, one for the sheet of all."""
+    """Create the two pipelines of the article: five workers for the pictures, one for the sheet of all."""
     server.create_repo("images")
     many = {"autoscaling": True, "parallelism_spec": {"constant": WORKERS}}
-    one = {"autoscaling": True, "parallelism_spec": {"constant": 1}}
+    single = {"autoscaling": True, "parallelism_spec": {"constant": 1}}
     each = ["sh", "-c", "sleep $(cat /pfs/images/*); cp /pfs/images/* /pfs/out/"]
     server.create_pipeline("edges", each, "images", **many)
     server.create_pipeline(
-        "montage", ["sh", "-c", "ls /pfs/edges > /pfs/out/sheet"], "edges", glob="/", **one
+        "montage", ["sh", "-c", "ls /pfs/edges > /pfs/out/sheet"], "edges", glob="/", **single
     )
 
 
@@ -196,7 +196,7 @@ def warm(bench: Bench, rule: str) -> tuple[float, int]:
 
 
 class Freedom:
-    """When nothing kept each node of a group from going any more, as the cluster tells it."""
+    """When each node of a group became removable, as the cluster reports it."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -220,7 +220,7 @@ def node_group(bench: Bench, rule: str) -> tuple[list[float], float, float]:
     """Sixty short datums and a long one on machines for two workers each.
 
     Returns:
-        The seconds from the last datum of each machine until it was free to go, those from the end of the job until
+        The seconds from the last datum of each machine until it was removable, those from the end of the job until
         the last machine was, and those that all machines were held.
     """
     namespace = bench.namespace()
@@ -262,8 +262,8 @@ def node_group(bench: Bench, rule: str) -> tuple[list[float], float, float]:
         last[homes[pod].node] = max(last.get(homes[pod].node, 0.0), float(at))
     held = 0.0
     for node in last:
-        here = [life for life in homes.values() if life.node == node]
-        held += max(life.gone for life in here) - min(life.placed for life in here)
+        lives = [life for life in homes.values() if life.node == node]
+        held += max(life.gone for life in lives) - min(life.placed for life in lives)
     autoscaler.close()
     for node in stage.nodes.named():
         bench.cluster.kubectl("delete", "node", node, "--wait=false")
@@ -331,11 +331,11 @@ def main() -> None:
         ["what", *rules, "to reach"],
         [
             [
-                "last datum of a machine -> free to go, the slowest",
+                "last datum of a machine -> removable, the slowest",
                 *(f"{groups[rule][0][-1]:.2f} s" for rule in rules),
                 "2 s",
             ],
-            ["job done -> last machine free to go", *(f"{groups[rule][1]:.2f} s" for rule in rules), "2 s"],
+            ["job done -> last machine removable", *(f"{groups[rule][1]:.2f} s" for rule in rules), "2 s"],
             [
                 "seconds from a machine's first pod to the end of its last, all machines",
                 *(f"{groups[rule][2]:.0f}" for rule in rules),
@@ -346,7 +346,7 @@ def main() -> None:
 
 
 def serve_by_pachyderms_rule() -> int:
-    """Be the command line, with the other rule."""
+    """Run the command line with the other rule."""
     from trunkline.cli.main import main as command_line
 
     policy.decide = PachydermRule(SPEED)

@@ -1,5 +1,5 @@
-"""What others notice while a client sends what nobody should: the probe's latency beside the fuzzer, against an
-idle server of the same run. ``fuzz.py [SECONDS] [SEED]``.
+"""How malformed requests of one client affect others: the latency of a probe beside the fuzzer, against an idle
+server of the same run. ``fuzz.py [SECONDS] [SEED]``.
 """
 
 from __future__ import annotations

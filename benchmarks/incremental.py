@@ -1,4 +1,4 @@
-"""One file more on many datums done before: the cost must be the change's, not the repo's.
+"""One more file in a repo with many finished datums: the cost must depend on the change, not on the repo.
 
 The limit beside it is the same one-file job on an empty repo, in the same run.
 """

@@ -1,9 +1,9 @@
-"""Workers as pods on a real Kubernetes, and 1,000 of them on pretended nodes.
+"""Workers as pods on a real Kubernetes, and 1,000 of them on simulated nodes.
 
-Beside our figures stand, from the same run on the same cluster: bare creates of the same pod by the same client
-library with as many calls at a time, the start of bare pods of the same image, and the process fleet. Times of
-calls are the API server's own, from its audit log; phases of pods are stamped when a watch tells them; commands
-tell when they run over the network.
+The peers, from the same run on the same cluster: bare creates of the same pod by the same client library with as
+many concurrent calls, the start of bare pods of the same image, and the process fleet. Times of calls come from the
+API server's audit log; phases of pods get the time at which a watch reports them; commands report over the network
+when they run.
 
 Needs root and the folder named by KUBEBUILDER_ASSETS, as ``scripts/test-kubernetes`` does; says so otherwise.
 """
@@ -53,10 +53,10 @@ USER = {"kind": "User", "name": "trunkline", "apiGroup": "rbac.authorization.k8s
 
 
 class Watch:
-    """When what happened to the pods of a namespace, by this machine's clock as the watch told it."""
+    """The changes of a namespace's pods that a watch reported, with the time of this machine's clock."""
 
     def __init__(self, cluster: clusters.Cluster, namespace: str) -> None:
-        self.told: list[tuple[float, str, str, str]] = []
+        self.changes: list[tuple[float, str, str, str]] = []
         self._watch = lambda: cluster.watch_pods(subprocess.PIPE, namespace)
         self._process, self._closed = self._watch(), False
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -65,20 +65,20 @@ class Watch:
     def _read(self) -> None:
         while True:
             for line in self._process.stdout:
-                self.told.append((time.time(), *clusters.pod_change(line)))
+                self.changes.append((time.time(), *clusters.pod_change(line)))
             self._process.wait()
             if self._closed:
                 return
-            # The API server ends the watches of those who read slowly; the next one begins with all there is.
+            # The API server ends the watches of slow readers; the next watch begins with all existing pods.
             self._process = self._watch()
 
     def first(self, phase: str) -> dict[str, float]:
-        """When each pod was first seen in a phase."""
-        found: dict[str, float] = {}
-        for at, change, pod, seen in list(self.told):
-            if seen == phase and change != "DELETED":
-                found.setdefault(pod, at)
-        return found
+        """Return when each pod was first seen in a phase."""
+        times: dict[str, float] = {}
+        for at, change, pod, current in list(self.changes):
+            if current == phase and change != "DELETED":
+                times.setdefault(pod, at)
+        return times
 
     def close(self) -> None:
         self._closed = True
@@ -87,7 +87,7 @@ class Watch:
 
 
 class IdleWorkers:
-    """What the workers in pretended pods would say if they were there: they register and wait for work."""
+    """Makes the calls that workers in simulated pods would make: register, and wait for work."""
 
     #: Seconds that a worker lets the server wait, and workers on one connection: a thousand would do nothing else.
     WAIT, ON_ONE = 300.0, 20
@@ -125,14 +125,17 @@ class IdleWorkers:
 
 
 def credentials(pod: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return what the worker of a pod shows to the server."""
+    """Return the credentials that the worker of a pod sends to the server."""
     [worker] = [each for each in pod["spec"]["containers"] if each["name"] == "worker"]
-    given = {each["name"]: each.get("value", "") for each in worker["env"]}
-    return ("worker-id", given["TRUNKLINE_WORKER_ID"]), ("worker-token", given["TRUNKLINE_WORKER_TOKEN"])
+    variables = {each["name"]: each.get("value", "") for each in worker["env"]}
+    return ("worker-id", variables["TRUNKLINE_WORKER_ID"]), (
+        "worker-token",
+        variables["TRUNKLINE_WORKER_TOKEN"],
+    )
 
 
 class Bench:
-    """The cluster with everything on it."""
+    """A cluster, and the fleets and servers on it."""
 
     def __init__(self, cluster: clusters.Cluster, folder: Path) -> None:
         self.cluster = cluster
@@ -145,7 +148,7 @@ class Bench:
         self._namespaces = 0
 
     def namespace(self) -> str:
-        """Make a namespace in which the server has its rights."""
+        """Create a namespace in which the server has its rights."""
         self._namespaces += 1
         name = f"bench-{self._namespaces}"
         self.cluster.kubectl("create", "namespace", name)
@@ -164,7 +167,7 @@ class Bench:
             yield server
 
     def creates(self, user: str, namespace: str) -> list[float]:
-        """When the API server had answered the pod creates of a user."""
+        """Return when the API server had answered the pod creates of a user."""
         return sorted(
             clusters.stamp(entry["stageTimestamp"])
             for entry in self.cluster.audited(user)
@@ -175,7 +178,7 @@ class Bench:
 
 
 def bare_creates(bench: Bench, namespace: str, pod: dict[str, Any], count: int) -> None:
-    """Create so many pods like this one with the client library, nothing else."""
+    """Create ``count`` copies of a pod with the client library."""
 
     async def create_all() -> None:
         config = KubeConfig.from_file(bench.cluster.kubeconfig_of("bare")).get()
@@ -193,7 +196,7 @@ def bare_creates(bench: Bench, namespace: str, pod: dict[str, Any], count: int) 
 
 
 def numbered(pod: dict[str, Any], namespace: str, number: int) -> dict[str, Any]:
-    """Return a pod like another one, without what the API server has added."""
+    """Return a copy of a pod without the fields that the API server has added."""
     like = copy.deepcopy(pod)
     like["metadata"] = {
         "name": f"bare-{number}",
@@ -208,7 +211,7 @@ def numbered(pod: dict[str, Any], namespace: str, number: int) -> dict[str, Any]
 
 
 def script(work: float, url: str = "") -> list[str]:
-    """Return a command that tells that it runs, works, and copies its input."""
+    """Return a command that reports that it runs, works, and copies its input."""
     tell = f"wget -q -O /dev/null {url}/$(basename /pfs/data/*); " if url else ""
     return ["sh", "-ec", f"{tell}sleep {work:g}; cp /pfs/data/* /pfs/out/"]
 
@@ -226,7 +229,7 @@ def settled(bench: Bench, namespace: str) -> None:
 
 
 def five(bench: Bench, turns: int = 5) -> list[list[str]]:
-    """Ten pictures' worth of datums on five pods from zero."""
+    """Measure a job of ten datums on five pods, from zero workers."""
     created, commanded, whole, calls = [], [], [], []
     namespace = bench.namespace()
     ledger = installation.Ledger(bench.cluster.host)
@@ -245,7 +248,7 @@ def five(bench: Bench, turns: int = 5) -> list[list[str]]:
         for turn in range(turns):
             watch = Watch(bench.cluster, namespace)
             counted = len(bench.creates("trunkline", namespace))
-            asked = sum(bench.cluster.asked("trunkline").values())
+            before = sum(bench.cluster.asked("trunkline").values())
             ledger.forget()
             commit = server.start_commit("data")
             server.put(commit, ((f"/{turn}-{path[1:]}", data) for path, data in files(10)))
@@ -259,9 +262,9 @@ def five(bench: Bench, turns: int = 5) -> list[list[str]]:
             created.append(stamps[4] - begun)
             running = sorted(watch.first("Running").values())
             commanded += [
-                told - ran for told, ran in zip(ledger.times()[: len(running)], running, strict=True)
+                reported - ran for reported, ran in zip(ledger.times()[: len(running)], running, strict=True)
             ]
-            calls.append((sum(bench.cluster.asked("trunkline").values()) - asked) / len(stamps))
+            calls.append((sum(bench.cluster.asked("trunkline").values()) - before) / len(stamps))
             watch.close()
     bare = [bare_start(bench, pod) for _ in range(turns)]
     ledger.close()
@@ -298,7 +301,7 @@ def bare_start(bench: Bench, pod: dict[str, Any]) -> float:
 
 
 def datums(bench: Bench, turns: int = 3) -> list[list[str]]:
-    """What a datum costs in a pod and in a process, both with two warm workers."""
+    """Measure a datum in a pod and in a process, both with two warm workers."""
     spec: dict[str, Any] = {"parallelism_spec": {"constant": 2}, "resource_requests": SMALL}
     pods, processes, calls = [], [], 0
     for _ in range(turns):
@@ -309,8 +312,8 @@ def datums(bench: Bench, turns: int = 3) -> list[list[str]]:
             server.await_workers("each", 2)
             before = bench.cluster.asked("trunkline")
             pods.append(one_job(server))
-            made = bench.cluster.asked("trunkline") - before
-            calls += sum(number for (verb, _), number in made.items() if verb not in ("list", "watch"))
+            requests = bench.cluster.asked("trunkline") - before
+            calls += sum(number for (verb, _), number in requests.items() if verb not in ("list", "watch"))
         bench.cluster.kubectl("delete", "namespace", namespace, "--wait=false")
         with common.server() as server:
             server.create_repo("data")
@@ -341,7 +344,7 @@ def one_job(server: common.Server) -> float:
 
 
 def many(bench: Bench) -> list[list[str]]:
-    """A thousand workers in one step, on nodes that pretend."""
+    """Measure a thousand workers in one step, on simulated nodes."""
     namespace, other = bench.namespace(), bench.namespace()
     with bench.server(namespace) as server:
         process = psutil.Process(server.process.pid)
@@ -367,9 +370,9 @@ def many(bench: Bench) -> list[list[str]]:
         workers = IdleWorkers(server.address, pods)
         server.await_workers("each", MANY, 300)
         marked = {"patch": 0}
-        while marked["patch"] < MANY:  # idle ones are free to go: one call each
-            asked = bench.cluster.asked("trunkline")
-            marked = {"patch": sum(number for (verb, _), number in asked.items() if verb == "patch")}
+        while marked["patch"] < MANY:  # idle workers are marked as removable: one call each
+            requests = bench.cluster.asked("trunkline")
+            marked = {"patch": sum(number for (verb, _), number in requests.items() if verb == "patch")}
             time.sleep(1)
         steady(process)
         before, at = cpu(process), time.monotonic()
@@ -381,7 +384,7 @@ def many(bench: Bench) -> list[list[str]]:
         began = time.time()
         server.channel.unary("/pps_v2.API/StopPipeline", stop_request("each"), 120.0)
         clusters.until(lambda: not installation.pods_of(bench.cluster, namespace), "all to be gone", 600)
-        gone = time.time() - began
+        seconds_to_stop = time.time() - began
         workers.join()
         total = bench.cluster.asked("trunkline")
         watch.close()
@@ -402,7 +405,7 @@ def many(bench: Bench) -> list[list[str]]:
         ],
         ["API calls in these 30 s", str(idle_calls), "", "0"],
         ["memory of the server beside them", f"{memory:.0f} MiB", "", ""],
-        [f"stop pipeline -> all {MANY} pods gone", f"{gone:.1f} s", "", ""],
+        [f"stop pipeline -> all {MANY} pods gone", f"{seconds_to_stop:.1f} s", "", ""],
         ["API calls that change something, per worker", f"{writes / MANY:.2f}", "", ""],
     ]
 
@@ -413,7 +416,7 @@ def cpu(process: psutil.Process) -> float:
 
 
 def steady(process: psutil.Process) -> None:
-    """Wait until the server has caught up: two equal seconds in a row, a minute at most."""
+    """Wait until the server uses equal processor time in two seconds in a row, a minute at most."""
     last = None
     for _ in range(60):
         before = cpu(process)
@@ -434,7 +437,7 @@ def stop_request(name: str) -> bytes:
 
 
 def replaced(bench: Bench, turns: int = 3) -> list[list[str]]:
-    """Kill the server during a job, start another; when does the work go on?"""
+    """Kill the server during a job, start another, and measure when the work goes on."""
     waits, twice = [], 0
     for _ in range(turns):
         namespace = bench.namespace()
@@ -459,9 +462,9 @@ def replaced(bench: Bench, turns: int = 3) -> list[list[str]]:
         server.kill()
         ledger.let_go()
         server.start()
-        ready, known = time.time(), len(ledger.times())
-        clusters.until(lambda: len(ledger.times()) > known, "the work to go on")
-        waits.append(ledger.times()[known] - ready)
+        ready, count = time.time(), len(ledger.times())
+        clusters.until(lambda: len(ledger.times()) > count, "the work to go on")
+        waits.append(ledger.times()[count] - ready)
         again = common.Server(server.address, bench.folder, server.process, 0.0)
         again.wait_job("each", commit.id)
         twice += sum(ledger.runs.values()) - len(ledger.runs)
@@ -484,7 +487,7 @@ TABLES = {
 
 def main() -> None:
     if os.environ.pop("KUBECONFIG", None) and not os.environ.get("KUBEBUILDER_ASSETS"):
-        print("kubernetes: skipped: it counts what the API server is asked, which needs one of its own")
+        print("kubernetes: skipped: it counts calls of the API server, which needs a cluster of its own")
         return
     if lacking := clusters.missing():
         print(f"kubernetes: skipped: {lacking}")

@@ -1,7 +1,7 @@
 """From FinishCommit to the user's command, and to the job's success.
 
-The command writes its own clock into its output, so the time to it is that of the same machine's clock.
-The limit beside it is what starting that command alone takes.
+The command writes the time into its output; client and command share the machine's clock.
+The limit beside it is the start of that command alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def read(server: common.Server, name: str, commit_id: str, path: str) -> bytes:
     return b"".join(BytesValue.FromString(frame).value for frame in frames)
 
 
-def one(server: common.Server, number: int, last: str, *, change: bool = True) -> tuple[float, float, float]:
+def measure(
+    server: common.Server, number: int, last: str, *, change: bool = True
+) -> tuple[float, float, float]:
     """Commit, wait; return finish -> command, command -> success, finish -> success."""
     commit = server.start_commit("data")
     if change:
@@ -64,23 +66,23 @@ def main() -> None:
     with common.server() as server:
         fresh(("first", "data"), autoscaling=False)(server)
         server.await_workers("first", 1)
-        warm = [one(server, number, "first") for number in range(RUNS + 3)][3:]
-        unchanged = [one(server, 0, "first", change=False)[2] for _ in range(RUNS)]
+        warm = [measure(server, number, "first") for number in range(RUNS + 3)][3:]
+        unchanged = [measure(server, 0, "first", change=False)[2] for _ in range(RUNS)]
     with common.server() as server:
         fresh(("first", "data"), autoscaling=True)(server)
         cold = []
         for number in range(6):
             server.await_workers("first", 0)
-            cold.append(one(server, number, "first"))
+            cold.append(measure(server, number, "first"))
         cold = cold[1:]
         server.await_workers("first", 0)
-        idle = [one(server, 0, "first", change=False)[2] for _ in range(RUNS)]
+        idle = [measure(server, 0, "first", change=False)[2] for _ in range(RUNS)]
         assert server.workers("first") == 0, "an unchanged commit started a worker"
     with common.server() as server:
         fresh(("first", "data"), ("second", "first"), ("third", "second"), autoscaling=False)(server)
         for name in ("first", "second", "third"):
             server.await_workers(name, 1)
-        chain = [one(server, number, "third")[2] for number in range(RUNS + 3)][3:]
+        chain = [measure(server, number, "third")[2] for number in range(RUNS + 3)][3:]
     limit = common.median(alone)
 
     def row(what: str, values: list[float], promise: str, recorded: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What a datum costs through the launcher: `true`, one worker as a process and one as a pod, beside ``xargs -n1 true``.
 
-The same literal server of the worker API for both, so that only the worker's side is measured. The pod is played
+Both use the same fake server of the worker API, so that only the worker's side is measured. The pod is simulated
 without containers: a private root with /pfs on a disk, two users and a PID namespace when this runs as root.
 """
 
@@ -48,8 +48,8 @@ def worker(world: str, launcher: Path) -> float:
         workers.disk = str(folder / "disk")
     try:
         for count in (64, DATUMS):
-            made = assignment(server, {"in": {f"/{number:06d}": b"x" for number in range(count)}}, ["true"])
-            made.claim_id = f"claim-{count}"
+            work = assignment(server, {"in": {f"/{number:06d}": b"x" for number in range(count)}}, ["true"])
+            work.claim_id = f"claim-{count}"
         server.retire_when_empty = False
         process = workers.start()
         server.wait_until(lambda: server.claims == 2)
@@ -64,7 +64,7 @@ def worker(world: str, launcher: Path) -> float:
 
 
 def starts(socket: str) -> float:
-    """Return the seconds that a start and the end of `true` take; by the launcher at the socket if there is one."""
+    """Return the seconds from the start to the end of `true`, started by the launcher at the socket if there is one."""
     interrupts = Interrupts()
     starter: command.Executor = SpawnExecutor()
     if socket:
@@ -81,14 +81,14 @@ def starts(socket: str) -> float:
 
 
 def starts_elsewhere(launcher: Path | None) -> float:
-    """The same in a process of its own, whose only children are those commands."""
+    """Return the same, measured in a process whose only children are those commands."""
     with tempfile.TemporaryDirectory() as folder:
         socket = f"{folder}/run.sock" if launcher else ""
         process = subprocess.Popen([launcher, "serve", socket]) if launcher else None
-        said = subprocess.run([sys.executable, __file__, "starts", socket], check=True, capture_output=True)
+        done = subprocess.run([sys.executable, __file__, "starts", socket], check=True, capture_output=True)
         if process:
             process.wait(30)
-    return float(said.stdout)
+    return float(done.stdout)
 
 
 def main() -> None:

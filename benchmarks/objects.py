@@ -1,4 +1,4 @@
-"""Packs in an S3 server: our driver against the bare client, and workers past the server against through it.
+"""Packs in an S3 server: our driver against the bare client, and workers with and without presigned URLs.
 
 Both halves talk to the same SeaweedFS on this machine, in turns, in the same run. The second half is one
 datum with a large input and an equally large output of new bytes; "through the server" is the same code with
@@ -135,18 +135,18 @@ def datum(s3: S3Server, folder: Path) -> None:
     script.chmod(0o755)
     signed = common.TRUNKLINE
     ways = {"through the server": str(script), "direct": signed}
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    results: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for number in range(ROUNDS):
         data = os.urandom(LARGE)
         for way, program in ways.items():
             common.TRUNKLINE = program
-            found[way].append(run_datum(s3, f"datum-{number}-{len(way)}", data))
+            results[way].append(run_datum(s3, f"datum-{number}-{len(way)}", data))
     common.TRUNKLINE = signed
     rows = []
-    for way, runs in found.items():
+    for way, runs in results.items():
         columns = [common.spread([run[part] for run in runs], 1, 2) for part in ("whole", "fetch", "store")]
         cpu = statistics.median(run["server"] for run in runs)
-        base = statistics.median(run["whole"] for run in found["through the server"])
+        base = statistics.median(run["whole"] for run in results["through the server"])
         ratio = base / statistics.median(run["whole"] for run in runs)
         rows.append([way, *columns, f"{cpu:.2f}", f"{ratio:.2f}"])
     common.table(

@@ -1,12 +1,12 @@
-"""Fargate simulated: how long jobs take, what is paid for them, and how near the plan was to it.
+"""Fargate simulated: how long jobs take, what they cost, and how close the plan was.
 
 The server, the pipelines and the workers are real; the machines are simulated (``serve --simulate fargate``). All times
-are Fargate's: what was measured here times the speed, so that an overhead of 0.1 s here counts as 0.5 s there.
-The datums sleep, and so take the time that is said.
+are Fargate's: the measured time multiplied by the speed, so that an overhead of 0.1 s counts as 0.5 s at speed 5.
+The datums sleep, so they take exactly the stated time.
 
 The peer is Pachyderm's rule, described below, in the same server on the same simulated machines: only
-``scaling.policy.decide`` is another function. Starts are all alike there (``SIGMA`` 0), so that one start-up s can
-be compared with; the plans are held against starts that are spread as the simulation spreads them.
+``scaling.policy.decide`` is replaced. All its starts take the same time (``SIGMA`` 0), so that results can be
+compared with one start-up time; the plans are compared with starts that vary as in the simulation.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ RUNS = 3  # of the chain with each rule, in turns; each takes 20 to 45 s
 class PachydermRule:
     """Pachyderm's autoscaling, with the signature of ``policy.decide``.
 
-    One worker first, for it makes the tasks; every 30 s a look at how many tasks there are, and as many workers,
-    the limit at most; never fewer until the job is done, then none at once (its pps controller, 2.12).
+    One worker first, which creates the tasks; every 30 s as many workers as there are tasks, up to the limit; never
+    fewer until the job is done, then none at once (its pps controller, 2.12).
     """
 
     def __init__(self, speed: float) -> None:
@@ -55,9 +55,13 @@ class PachydermRule:
         fleet = [worker for worker in observed.workers if worker.state != "retiring"]
         tasks = demand.unclaimed + demand.claimed
         if not tasks:
-            gone = tuple(worker.id for worker in fleet if worker.state != "busy")
+            retired = tuple(worker.id for worker in fleet if worker.state != "busy")
             return policy.Decision(
-                target=len(fleet) - len(gone), start=0, retire=gone, sentence="nothing to do", wake_at=None
+                target=len(fleet) - len(retired),
+                start=0,
+                retire=retired,
+                sentence="nothing to do",
+                wake_at=None,
             )
         if not fleet:
             return policy.Decision(target=1, start=1, retire=(), sentence="one worker first", wake_at=None)
@@ -78,7 +82,7 @@ class PachydermRule:
 
 
 def serve(rule: str, sigma: str, *arguments: str) -> int:
-    """Be the server, with another policy or other starts."""
+    """Run the server with another policy or other start-up times."""
     from trunkline.app import simulation
     from trunkline.cli.main import main as command_line
 
@@ -97,7 +101,7 @@ def simulated(speed: float, rule: str = "ours", sigma: float = 0.25):
 
 
 def pipeline(server: common.Server, name: str, source: str, glob: str = "/*", workers: int = WORKERS) -> None:
-    """Make a pipeline whose datums sleep as long as their files say, in seconds here."""
+    """Create a pipeline whose datums sleep for the seconds in their files."""
     server.create_pipeline(
         name,
         [
@@ -115,12 +119,12 @@ def pipeline(server: common.Server, name: str, source: str, glob: str = "/*", wo
 
 
 def commit(server: common.Server, source: str, seconds: list[float], speed: float, first: int = 0):
-    """Put a file for each datum in one commit; return its id and when its finish was asked for."""
-    made = server.start_commit(source)
-    server.put(made, [(f"/{first + place:05}", b"%f" % (each / speed)) for place, each in enumerate(seconds)])
+    """Put a file for each datum in one commit; return its id and when FinishCommit was called."""
+    new = server.start_commit(source)
+    server.put(new, [(f"/{first + place:05}", b"%f" % (each / speed)) for place, each in enumerate(seconds)])
     begun = time.time()
-    server.finish_commit(made)
-    return made.id, begun
+    server.finish_commit(new)
+    return new.id, begun
 
 
 def done(server: common.Server, name: str, job_id: str) -> float:
@@ -132,12 +136,12 @@ def cost(server: common.Server, name: str, job_id: str) -> control_pb2.CostInfo:
     """Return what a job has cost, once its machines are gone."""
     control = Client(server.channel).control
     deadline = time.monotonic() + 60
-    while [one for one in control.ListMachine(control_pb2.ListMachineRequest()) if one.pretended]:
+    while any(machine.pretended for machine in control.ListMachine(control_pb2.ListMachineRequest())):
         if time.monotonic() > deadline:
-            raise SystemExit("the machines did not go")
+            raise SystemExit("the simulated machines were not removed")
         time.sleep(0.02)
     request = control_pb2.ListCostRequest(project="default", pipeline=name, number=50)
-    return next(found for found in control.ListCost(request) if found.job_id == job_id)
+    return next(cost for cost in control.ListCost(request) if cost.job_id == job_id)
 
 
 @dataclass
@@ -152,7 +156,7 @@ class Chain:
 
 
 def chain(rule: str, sigma: float) -> Chain:
-    """Run the article's chain from nothing."""
+    """Run the chain of the article from zero workers."""
     with simulated(SPEED, rule, sigma) as server:
         make_chain(server)
         job, begun = commit(server, "images", [SECONDS] * DATUMS, SPEED)
@@ -196,7 +200,7 @@ def warm() -> tuple[float, int]:
 def second() -> tuple[float, float]:
     """Return how long a batch of a datum per worker takes, and the next one once all workers are gone.
 
-    Nobody knows how long a datum takes when the first one comes; for the second, the policy knows it.
+    The time of a datum is unknown for the first batch and known for the second.
     """
     with simulated(SPEED, sigma=0.0) as server:
         server.create_repo("images")
@@ -229,7 +233,7 @@ def workloads() -> Iterator[tuple[str, list[float]]]:
 
 
 def plan(folder: Path, seconds: list[float]) -> dict:
-    """Return what ``fargate plan`` says of a job."""
+    """Return the plan of ``fargate plan`` for a job."""
     spec = {
         "pipeline": {"name": "edges"},
         "transform": {"cmd": ["true"]},
@@ -330,13 +334,13 @@ def show_chain() -> None:
         [
             [
                 what,
-                middle([run.edges for run in found]),
-                middle([run.whole for run in found]),
-                middle([run.paid for run in found], 0),
-                middle([run.paid / paid for run in found], 2),
-                middle([run.paid_whole for run in found], 0),
+                middle([run.edges for run in chains]),
+                middle([run.whole for run in chains]),
+                middle([run.paid for run in chains], 0),
+                middle([run.paid / paid for run in chains], 2),
+                middle([run.paid_whole for run in chains], 0),
             ]
-            for what, found in runs.items()
+            for what, chains in runs.items()
         ],
     )
 

@@ -1,8 +1,8 @@
-"""100,000 files of 1 KiB in one commit through one stream, against a bare grpc.aio server that only drains.
+"""100,000 files of 1 KiB in one commit through one stream, against a bare grpc.aio server that discards them.
 
 Client and server are two processes; both servers get the same encoded messages from the same lean client,
-in turns. The time of the whole tells what a user sees; the servers' processor time tells it also when other work
-keeps the processors busy.
+in turns. The total time is what a user sees; the servers' processor time is meaningful also when other work keeps
+the processors busy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATH = "/pfs_v2.API/ModifyFile"
 
 
 def drain(ready) -> None:
-    """A bare server: takes the stream, counts, answers."""
+    """Run a bare server that reads the stream, counts, and answers."""
     import grpc
 
     async def serve() -> None:
@@ -50,10 +50,10 @@ def main() -> None:
         (f"/{number // 1000:03d}/{number:06d}", data[number % 1000 * 1024 :][:1016] + number.to_bytes(8))
         for number in range(FILES)
     ]
-    here, there = multiprocessing.Pipe()
-    bare = multiprocessing.get_context("spawn").Process(target=drain, args=(there,), daemon=True)
+    receiver, sender = multiprocessing.Pipe()
+    bare = multiprocessing.get_context("spawn").Process(target=drain, args=(sender,), daemon=True)
     bare.start()
-    bare_channel = Channel(f"127.0.0.1:{here.recv()}")
+    bare_channel = Channel(f"127.0.0.1:{receiver.recv()}")
     limit, stream, whole = [], [], []
     limit_cpu, stream_cpu, whole_cpu = [], [], []
     for _ in range(3):

@@ -1,6 +1,6 @@
 """How long a user waits for the server and for the command line.
 
-The limit beside them is what the interpreter itself takes to start and stop (``python -c pass``), measured
+The limit beside them is the time that the interpreter itself takes to start and stop (``python -c pass``), measured
 in turns with them.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
                 if turn >= 2:
                     times[name].append(took)
     bare = common.median(times["python -c pass"])
-    wanted = {
+    promises = {
         "trunkline version --client-only": "80",
         "trunkline version": "80",
         "trunkline list repo": "130",
@@ -53,7 +53,7 @@ def main() -> None:
             name,
             common.spread(took),
             f"{common.median(took) / bare:.1f}",
-            wanted.get(name, ""),
+            promises.get(name, ""),
             recorded.get(name, ""),
         ]
         for name, took in times.items()

@@ -54,6 +54,25 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=in_the_house)
+def test_every_link_to_a_section_names_a_heading(document: Path) -> None:
+    links = [link.partition("#") for link in LINK.findall(prose(document)) if "#" in link and "://" not in link]
+
+    missing = [
+        f"{target}#{anchor}"
+        for target, _, anchor in links
+        if anchor not in anchors((document.parent / target) if target else document)
+    ]
+
+    assert missing == []
+
+
+def anchors(document: Path) -> list[str]:
+    """Return the names by which a link can reach the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=in_the_house)
 def test_every_dotted_name_of_the_code_exists(document: Path) -> None:
     missing = [name for name in NAME_IN_CODE.findall(prose(document)) if not exists(name)]
 

@@ -54,7 +54,6 @@ NOT_YET = (
     "src/trunkline/storage/",
     "src/trunkline/worker/",
     "tests/",
-    "docs/benchmarks.md",
     "docs/kubernetes.md",
     "launcher/",
 )
