@@ -55,7 +55,9 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=in_the_house)
 def test_every_link_to_a_section_names_a_heading(document: Path) -> None:
-    links = [link.partition("#") for link in LINK.findall(prose(document)) if "#" in link and "://" not in link]
+    links = [
+        link.partition("#") for link in LINK.findall(prose(document)) if "#" in link and "://" not in link
+    ]
 
     missing = [
         f"{target}#{anchor}"
