@@ -1,7 +1,7 @@
-"""Which commit this Trunkline was built from.
+"""The commit that this Trunkline was built from.
 
-The wheel holds a file with the commit (``hatch_build.py``). In a clone, where the package is run from its source,
-the commit is read from the clone; that it may have changes on top cannot be seen this way.
+A wheel contains the commit in a file (``hatch_build.py``). In a clone, where the package runs from its source, the
+commit is read from the clone; uncommitted changes are not visible this way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ DIGITS = 12
 
 
 def build_commit() -> str:
-    """Return the first digits of the commit; empty when it is not known."""
+    """Return the first digits of the commit; empty when it is unknown."""
     package = os.path.dirname(os.path.abspath(__file__))
     recorded = _read(os.path.join(package, "COMMIT"))
     return (recorded or _of_clone(os.path.join(package, "..", "..")))[:DIGITS]

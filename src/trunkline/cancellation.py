@@ -1,8 +1,8 @@
-"""Lets work in threads end when nobody waits for it any more.
+"""Cancellation of work in threads.
 
-Whoever gives work to a thread does so within a scope, and cancels the scope when the work is not wanted any more:
-the client has gone, the pipeline was deleted, the server stops. The work carries the scope in its context,
-and long loops call ``check``, which raises when a scope around them is cancelled.
+Work is submitted to threads within a scope. The scope is cancelled when its result is not needed any more: the
+client has disconnected, the pipeline was deleted, the server stops. The work carries the scope in its context, and
+long loops call ``check``, which raises when a scope around them is cancelled.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ class Scope:
         self._cancelled = True
 
     def submit(self, executor: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Give work to an executor that runs it in the caller's context, as part of this scope.
+        """Submit work to an executor, in the caller's context and as part of this scope.
+
+        Args:
+            executor: runs it.
+            fn: the function.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
 
         Raises:
             RuntimeError: the executor is shut down.
@@ -56,7 +62,7 @@ _current: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
 def check() -> None:
-    """Raise if nobody waits any more for what is being done. Costs a tenth of a microsecond.
+    """Raise if the current work is cancelled. Costs a tenth of a microsecond.
 
     Raises:
         Cancelled: a scope around the caller is cancelled.

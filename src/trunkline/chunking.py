@@ -1,4 +1,4 @@
-"""Content-defined chunking: cuts files at boundaries that their content determines, and names the chunks.
+"""Content-defined chunking: splits files at boundaries that their content determines, and computes chunk ids.
 
 FastCDC 2020 (Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage
 Systems", IEEE TPDS 2020) as implemented by ``pyfastcdc``. The parameters are part of the store's format: with
@@ -6,8 +6,8 @@ others, everything would be stored again. A cut depends only on the bytes since 
 engine relies on two consequences: the cuts are the same however the bytes arrive, and cutting can resume at
 any earlier cut.
 
-The store cuts files that it receives whole; the command line and workers cut before they send, to send only
-what the store lacks. All must get the same chunks, so all use this module, which knows none of them.
+The store splits files that it receives whole; the command line and workers split files themselves, to send only
+the chunks that the store lacks. All must get the same chunks, so all use this module, which depends on none of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Bytes. A file shorter than the minimum is one chunk; with chunks of the average size a terabyte has a million
-#: index rows; the maximum bounds what a reader must hold.
+#: index rows; the maximum bounds the memory of a reader.
 MIN_BYTES = 512 << 10
 AVERAGE_BYTES = 1 << 20
 MAX_BYTES = 2 << 20
@@ -31,8 +31,8 @@ MAX_BYTES = 2 << 20
 #: A chunk in the chunk list of a file: its id and its bytes (docs/design/format.md, File trees).
 REF = struct.Struct("<32sI")
 
-#: Bytes gathered before they are scanned: the rest after the last final cut is scanned twice, so a larger window
-#: costs less time; it is also the memory of each open stream.
+#: Bytes collected before they are scanned. The bytes after the last final cut are scanned twice, so a larger window
+#: costs less time, but it is the memory of each open stream.
 WINDOW_BYTES = 8 << 20
 
 if not pyfastcdc.FastCDC.__module__.startswith("pyfastcdc.cy"):
@@ -44,7 +44,7 @@ if not pyfastcdc.FastCDC.__module__.startswith("pyfastcdc.cy"):
 
 
 class Chunker:
-    """Cuts one file. ``feed`` returns chunks as soon as they are final, ``finish`` the rest.
+    """Splits one file. ``feed`` returns chunks as soon as they are final, ``finish`` the rest.
 
     Chunks may be views of the bytes that were passed in, which therefore must not change.
     """
@@ -55,25 +55,25 @@ class Chunker:
         self._held = 0
 
     def feed(self, data: bytes | memoryview) -> list[bytes | memoryview]:
-        """Take the next bytes; return the chunks that later bytes cannot change."""
+        """Add the next bytes; return the chunks that later bytes cannot change."""
         self._parts.append(data)
         self._held += len(data)
         if self._held < WINDOW_BYTES:
             return []
-        return self._cut(sure_only=True)
+        return self._cut(final_only=True)
 
     def finish(self) -> list[bytes | memoryview]:
         """Return the remaining chunks and reset the chunker."""
         if self._held <= MIN_BYTES:
             window, self._parts, self._held = self._join(), [], 0
             return [window] if window else []
-        return self._cut(sure_only=False)
+        return self._cut(final_only=False)
 
-    def _cut(self, *, sure_only: bool) -> list[bytes | memoryview]:
+    def _cut(self, *, final_only: bool) -> list[bytes | memoryview]:
         window = memoryview(self._join())
         chunks: list[bytes | memoryview] = [chunk.data for chunk in self._cutter.cut_buf(window)]
-        # The end of the window made the last cut, unless the content happens to have made the same.
-        rest = chunks.pop() if sure_only else b""
+        # The last cut is the end of the window, which later bytes may move.
+        rest = chunks.pop() if final_only else b""
         self._parts, self._held = [rest] if rest else [], len(rest)
         return chunks
 
@@ -101,7 +101,7 @@ def chunk_names(read_into: Callable[[memoryview], int], window: bytearray) -> It
         position = 0
         for size in _sizes(cutter, view[:held]):
             if position + size == held and not ended:
-                break  # the end of the window made this cut
+                break  # this cut is the end of the window
             yield chunk_name(view[position : position + size]), size
             position += size
         view[: held - position] = view[position:held]
@@ -109,7 +109,7 @@ def chunk_names(read_into: Callable[[memoryview], int], window: bytearray) -> It
 
 
 def _sizes(cutter: pyfastcdc.FastCDC, window: memoryview) -> Iterator[int]:
-    """Yield the bytes of each chunk, one by one: hashed at once, a chunk is still in the processor's cache."""
+    """Yield the size of each chunk, one at a time: a chunk that is hashed at once is still in the processor's cache."""
     if len(window) > MIN_BYTES:
         for chunk in cutter.cut_buf(window):
             yield chunk.length

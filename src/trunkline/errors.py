@@ -1,22 +1,22 @@
-"""Every error Trunkline raises on purpose, and nothing else.
+"""The errors that Trunkline raises on purpose.
 
 ::
 
     TrunklineError
-    ├── InvalidArgument        the request itself is wrong; no retry will help
+    ├── InvalidArgument        the request itself is wrong; a retry does not help
     ├── NotFound               a named thing does not exist
     ├── AlreadyExists          a name is taken
-    ├── FailedPrecondition     right request, wrong moment or state
+    ├── FailedPrecondition     the state does not allow the request
     │   └── CommitFinished     a write to a commit that is finished
-    ├── Aborted                another writer won; try again
+    ├── Aborted                another writer was first; try again
     ├── PermissionDenied       the caller may not do this
-    ├── Unauthenticated        the caller did not say who it is
+    ├── Unauthenticated        the caller has not proved who it is
     ├── ResourceExhausted      a disk, quota or limit is full
-    ├── Unavailable            a needed server does not answer; try again
-    ├── DeadlineExceeded       the time the caller gave is over; the work may be done or not
-    ├── Cancelled              the caller took the request back
+    ├── Unavailable            a required server does not answer; try again
+    ├── DeadlineExceeded       the time limit of the call has passed; the work may be done or not
+    ├── Cancelled              the caller has cancelled the request
     ├── Unimplemented          part of the API that is not built yet
-    └── DataLoss               stored bytes are gone or do not match their address
+    └── DataLoss               stored bytes are missing or do not match their address
 
 A message says what is wrong, where (with the values) and how to fix it, in one sentence for people. The class
 decides the status code (``rpc/status.py``), the exit code (``cli/exit_codes.py``) and whether a retry can help
@@ -37,7 +37,7 @@ class TrunklineError(Exception):
     #: Whether the same request may succeed later without being changed.
     retryable: ClassVar[bool] = False
 
-    #: Whether a server answered it; false for what was noticed before anything was sent.
+    #: Whether a server returned it; false for errors that are noticed before anything is sent.
     answered = False
 
     def __init__(self, message: str) -> None:
@@ -46,7 +46,7 @@ class TrunklineError(Exception):
 
 
 def is_retryable(error: BaseException | None) -> bool:
-    """Return whether what failed with ``error`` may succeed later without being changed."""
+    """Return whether the operation that failed with ``error`` may succeed later without being changed."""
     return isinstance(error, TrunklineError) and error.retryable
 
 
@@ -69,7 +69,7 @@ class AlreadyExists(TrunklineError):
 
 
 class FailedPrecondition(TrunklineError):
-    """The request is right but the state does not allow it."""
+    """The request is valid but the state does not allow it."""
 
     code = "FAILED_PRECONDITION"
 
@@ -79,7 +79,7 @@ class CommitFinished(FailedPrecondition):
 
 
 class Aborted(TrunklineError):
-    """Another writer won the race; the request may be sent again."""
+    """Another writer was first; the request may be sent again."""
 
     code = "ABORTED"
     retryable = True
@@ -92,7 +92,7 @@ class PermissionDenied(TrunklineError):
 
 
 class Unauthenticated(TrunklineError):
-    """The caller did not say who it is, or not convincingly."""
+    """The caller has not proved who it is."""
 
     code = "UNAUTHENTICATED"
 
@@ -105,20 +105,20 @@ class ResourceExhausted(TrunklineError):
 
 
 class Unavailable(TrunklineError):
-    """A server that is needed does not answer."""
+    """A required server does not answer."""
 
     code = "UNAVAILABLE"
     retryable = True
 
 
 class DeadlineExceeded(TrunklineError):
-    """The time the caller gave is over; whether the work was done is not known."""
+    """The time limit of the call has passed; whether the work was done is not known."""
 
     code = "DEADLINE_EXCEEDED"
 
 
 class Cancelled(TrunklineError):
-    """The request was taken back before it was answered."""
+    """The request was cancelled before it was answered."""
 
     code = "CANCELLED"
 
@@ -130,6 +130,6 @@ class Unimplemented(TrunklineError):
 
 
 class DataLoss(TrunklineError):
-    """Stored bytes are gone or do not match their address."""
+    """Stored bytes are missing or do not match their address."""
 
     code = "DATA_LOSS"

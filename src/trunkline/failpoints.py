@@ -1,7 +1,7 @@
 """Fail points: named places where a test lets the server fail, wait or die.
 
 ``reach("controller.round")`` costs one comparison while no test has armed anything. A test in the same process arms
-an action with ``armed``; a server in a process of its own reads ``TRUNKLINE_FAILPOINTS`` when it starts: entries
+an action with ``armed``; a server in a process of its own reads ``TRUNKLINE_FAILPOINTS`` at its start: entries
 ``NAME=ACTION`` or ``NAME=ACTION@FILE``, separated by semicolons. The second form acts only while the file exists.
 Actions: ``kill`` (SIGKILL to itself, as a power cut), ``raise`` (an OSError) and ``spin`` (compute forever).
 
@@ -30,14 +30,14 @@ _lock = threading.Lock()
 
 
 def reach(name: str) -> None:
-    """Do what a test has armed for this place, which is nothing in production."""
+    """Run the action that a test has armed for this place; does nothing in production."""
     if _armed is not None and (action := _armed.get(name)) is not None:
         action()
 
 
 @contextlib.contextmanager
 def armed(name: str, action: Callable[[], None]) -> Iterator[None]:
-    """Let ``action`` run whenever a fail point is reached, in the thread that reaches it."""
+    """Run ``action`` whenever a fail point is reached, in the thread that reaches it."""
     global _armed
     with _lock:
         _armed = {**(_armed or {}), name: action}
@@ -50,10 +50,10 @@ def armed(name: str, action: Callable[[], None]) -> Iterator[None]:
 
 
 def arm_from_environment() -> None:
-    """Arm what ``TRUNKLINE_FAILPOINTS`` names.
+    """Arm the fail points that ``TRUNKLINE_FAILPOINTS`` names.
 
     Raises:
-        InvalidArgument: it cannot be read.
+        InvalidArgument: the variable is not valid.
     """
     global _armed
     entries = [entry for entry in os.environ.get(VARIABLE, "").split(";") if entry]

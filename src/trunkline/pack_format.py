@@ -1,8 +1,8 @@
 """The layout of packs and the codecs of chunks (docs/design/format.md, Packs). Pure functions over bytes.
 
-The server writes packs, and workers write them too when they upload to the object store themselves; both
-read ranges of packs. Both use this module, which knows neither of them and imports only the two libraries
-that the layout needs, so that a worker that transfers a large file loads nothing else.
+The server writes packs, and so do workers that upload to the object store directly; both read ranges of packs.
+Both use this module. It depends on neither and imports only the two libraries that the layout needs, so that a
+worker that transfers a large file loads nothing else.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ RAW = 0
 ZSTD = 1
 
 #: Bytes of chunks after which a pack is complete. Disks and clouds write objects of this size well; larger
-#: ones only lengthen the wait at the end of a write.
+#: ones only make the end of a write wait longer.
 PACK_BYTES = 64 << 20
 #: Bytes of the BLAKE3-256 at the end of a pack.
 HASH_BYTES = 32
-#: Bytes between two chunks of a pack up to which reading both with one request is cheaper than with two.
+#: Bytes between two chunks of a pack up to which one request for both is cheaper than two requests.
 GAP_BYTES = 64 << 10
 
 #: A row of a pack's table: chunk id, offset in the pack, stored bytes, bytes of the chunk, codec.
@@ -39,7 +39,7 @@ ENTRY = struct.Struct("<32sIIIB")
 _LEVEL = 1
 #: A chunk stays raw when zstd leaves more than this share of it; reading it is then only a copy.
 _WORTHWHILE = 0.97
-#: From this many chunks on, every eighth is tried first, which is enough to notice any kind that is frequent.
+#: From this many chunks on, every eighth is tried first; that is enough to notice content that compresses.
 _SAMPLED = 32
 _SAMPLE_STEP = 8
 
@@ -51,7 +51,7 @@ def new_key() -> str:
 
 
 def encode(pieces: Sequence[bytes | memoryview]) -> tuple[list[int], list[bytes | memoryview]]:
-    """Compress chunks where it pays; return the codec of each and the stored bytes of each.
+    """Compress chunks where it saves space; return the codec of each and the stored bytes of each.
 
     Small chunks go through zstd in one call: each call releases the interpreter lock and has to acquire it
     again, which for a kilobyte costs more than the compression. Of many chunks, a sample is tried first in
@@ -74,7 +74,7 @@ def encode(pieces: Sequence[bytes | memoryview]) -> tuple[list[int], list[bytes 
 
 
 def decode(id: bytes, codec: int, length: int, stored: bytes) -> bytes | None:
-    """Undo ``encode`` for one chunk and check its content.
+    """Reverse ``encode`` for one chunk and check its content.
 
     Args:
         id: the chunk's id.
@@ -95,7 +95,7 @@ def decode(id: bytes, codec: int, length: int, stored: bytes) -> bytes | None:
 
 
 class PackLayout:
-    """Lays out one pack: its table, its size and its hash. Where the bytes go is up to the caller.
+    """Computes the layout of one pack: its table, size and hash. The caller writes the bytes.
 
     Attributes:
         key: of the object.
@@ -141,7 +141,7 @@ class PackLayout:
         ends = list(accumulate(map(len, stored), initial=self.size))
         count = max(1, min(bisect_left(ends, PACK_BYTES), len(stored)))
         lengths = list(map(len, pieces[:count]))
-        # The shortest of the columns, ``lengths``, says how many rows there are.
+        # ``map`` stops at the shortest column, ``lengths``.
         self.table += b"".join(map(ENTRY.pack, ids, ends, map(len, stored), lengths, codecs))
         part = stored[0] if count == 1 else b"".join(stored[:count])
         self._hash.update(part)
@@ -157,7 +157,7 @@ class PackLayout:
 
 
 def _is_worthwhile(packed: bytes, data: bytes | memoryview) -> bool:
-    """Return whether zstd made something noticeably smaller."""
+    """Return whether compression saves enough space."""
     return len(packed) <= len(data) * _WORTHWHILE
 
 

@@ -1,4 +1,4 @@
-"""What Trunkline needs from outside, as small protocols. Drivers implement them; only ``app`` knows which.
+"""Small protocols for what the core needs from outside. Drivers implement them; only ``app`` knows which.
 
 All methods are synchronous and may block; callers on the event loop run them in a thread. Every method
 may be called from several threads at once. Errors of a driver's library surface as ``errors`` classes.
@@ -28,22 +28,27 @@ class ObjectStore(Protocol):
         """
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Return ``length`` bytes from ``start`` (to the end when None).
+        """Return bytes of an object.
+
+        Args:
+            key: of the object.
+            start: offset of the first byte.
+            length: number of bytes; None for all until the end.
 
         Raises:
-            NotFound: no such object.
-            DataLoss: the object is shorter than asked for.
+            NotFound: the object does not exist.
+            DataLoss: the object is shorter than requested.
             Unavailable: the store did not answer; the call may be repeated.
         """
 
     def delete(self, key: str) -> None:
-        """Remove the object; removing what is not there succeeds."""
+        """Remove the object; succeeds when it does not exist."""
 
     def size(self, key: str) -> int:
-        """Return the bytes of an object, at the cost of one request.
+        """Return the size of an object in bytes, at the cost of one request.
 
         Raises:
-            NotFound: no such object.
+            NotFound: the object does not exist.
             Unavailable: the store did not answer; the call may be repeated.
         """
 
@@ -55,7 +60,7 @@ class ObjectStore(Protocol):
         """
 
     def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:
-        """Return a presigned URL: whoever has it can do one thing to one object.
+        """Return a presigned URL, which allows one operation on one object without further credentials.
 
         Args:
             key: of the object; for PUT a new one, because such a URL may replace an object.
@@ -63,108 +68,114 @@ class ObjectStore(Protocol):
             seconds: how long it is valid.
 
         Returns:
-            The URL, or None when the store has none; the bytes go through the server then.
+            The URL, or None when the store has no presigned URLs; the bytes go through the server then.
         """
 
 
 class Fleet(Protocol):
     """Starts and stops workers; knows nothing of pipelines, jobs or datums.
 
-    Level-triggered: the controller compares ``observe()`` with what it wants and calls ``start`` and
+    Level-triggered: the controller compares ``observe()`` with the desired workers and calls ``start`` and
     ``stop``; both are idempotent by worker id, so repeating them after a restart changes nothing.
     """
 
     @property
     def name(self) -> str:
-        """What records call this fleet, such as ``processes``."""
+        """Name of this fleet in records, such as ``processes``."""
 
     @property
     def startup_prior(self) -> float:
-        """Seconds that a start is taken to last before one was seen."""
+        """Assumed seconds of a start before the first one was measured."""
 
     @property
     def unsupported(self) -> Mapping[str, Unsupported]:
         """The fields of a spec that this fleet does not honour, by their names in the spec."""
 
     def check(self, spec: WorkerSpec) -> None:
-        """Refuse a worker that this fleet can never run, whatever its capacity becomes.
+        """Check that this fleet can run a worker, given enough capacity.
 
         Raises:
-            InvalidArgument: the message says why.
+            InvalidArgument: it never can; the message says why.
         """
 
     def start(self, spec: WorkerSpec) -> None:
-        """Ask for a worker. Returns at once; it is pending until ``observe`` says otherwise.
+        """Request a worker. Returns at once; it is pending until ``observe`` reports another phase.
 
         Raises:
             InvalidArgument: this fleet can never run such a worker; the message says why.
         """
 
     def stop(self, worker_id: str, grace: float) -> None:
-        """Ask the worker to finish and go; end it by force after ``grace`` seconds. Unknown ids are ignored."""
+        """Stop a worker, by force after ``grace`` seconds. Unknown ids are ignored."""
 
     def mark(self, worker_id: str, *, busy: bool) -> None:
-        """Note whether a worker holds work, so that whoever owns its machine spares the busy ones.
+        """Record whether a worker is busy, so that the owner of its machine does not evict busy workers.
 
-        Returns at once; a mark that is there already and unknown ids are ignored. A new worker counts as busy.
+        Returns at once. Repeated marks and unknown ids are ignored. A new worker counts as busy.
         """
 
     def observe(self) -> Sequence[WorkerSighting]:
-        """Return every worker that exists now: pending with its reason, running, or gone with its cause."""
+        """Return every worker that exists now: pending with its reason, running, or ended with its cause."""
 
     def machines(self) -> Sequence[Machine]:
-        """Return the machines that workers run on or that are being made for them."""
+        """Return the machines that workers run on or that are being created for them."""
 
     def close(self, grace: float) -> None:
-        """Release what the driver holds.
+        """Release the driver's resources.
 
-        Workers that cannot live without this server are asked to finish and are ended after ``grace`` seconds;
-        workers elsewhere run on and wait for the next server.
+        Workers that depend on this server are stopped, by force after ``grace`` seconds; workers elsewhere continue
+        to run and wait for the next server.
         """
 
 
 class WorkerIdentity(Protocol):
-    """Verifies which worker makes a call. Its method is a coroutine: nearly every call is answered from memory."""
+    """Verifies which worker makes a call. A coroutine, because nearly every call is answered from memory."""
 
     async def verify(self, worker_id: str, token: str) -> None:
         """Check that a token proves that the caller is a worker.
 
         Args:
-            worker_id: the worker that the caller says it is.
+            worker_id: the worker that the caller claims to be.
             token: the proof that came with the call.
 
         Raises:
-            Unauthenticated: it does not, or there is no such worker (any more); the worker must exit.
+            Unauthenticated: it does not, or the worker does not exist (any more); the worker must exit.
             Unavailable: it cannot be checked now; the worker may try again.
         """
 
 
 class Secrets(Protocol):
-    """Where secrets for commands are kept: named sets of keys and values. Values never come back."""
+    """Secrets for commands: named sets of keys and values. Values cannot be read back."""
 
     def create(self, name: str, kind: str, data: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
-        """Store a secret, replacing one of that name that was made here.
+        """Store a secret, replacing an earlier one that Trunkline created.
+
+        Args:
+            name: of the secret.
+            kind: its type, as Kubernetes names it.
+            data: values by key.
+            labels: labels to store with it.
 
         Raises:
-            AlreadyExists: somebody else made a secret of that name.
-            PermissionDenied: the server may not.
+            AlreadyExists: a secret of that name was created by somebody else.
+            PermissionDenied: the server is not allowed to.
         """
 
     def inspect(self, name: str) -> tuple[str, float, Sequence[str]] | None:
         """Return ``(kind, created in seconds since the epoch, keys)``, or None."""
 
     def list(self) -> Sequence[tuple[str, str, float]]:
-        """Return ``(name, kind, created)`` of those that were made here, by name."""
+        """Return ``(name, kind, created)`` of the secrets that Trunkline created, sorted by name."""
 
     def delete(self, name: str) -> None:
-        """Remove a secret that was made here; removing what is not there succeeds."""
+        """Remove a secret that Trunkline created; succeeds when it does not exist."""
 
 
 class Clock(Protocol):
-    """The time, as an input."""
+    """The time, passed in so that tests can control it."""
 
     def now(self) -> float:
-        """Return seconds since the epoch, UTC: for people, and for what is stored."""
+        """Return seconds since the epoch, UTC: for display and for stored times."""
 
     def monotonic(self) -> float:
         """Return seconds on a clock that is never set: for leases and time limits."""

@@ -1,8 +1,8 @@
 """The protobuf wire format, written and read by hand where the generated classes cost too much.
 
-The server and the client cut file content out of messages here, because copying a mebibyte into and out of a
-message object costs ten times the framing; the command line reads the version here, because importing protobuf
-takes longer than asking for it. Everything else uses the generated classes.
+The server and the client use it for file content, because copying a mebibyte into and out of a message object
+costs ten times the framing. The command line uses it to read the version, because importing protobuf takes longer
+than the call. Everything else uses the generated classes.
 
 Imports nothing of Trunkline, so that every layer can use it.
 Source: https://protobuf.dev/programming-guides/encoding/
@@ -28,7 +28,7 @@ _LENGTH_BYTES, _VALUE_BYTES = 5, 10
 
 
 class WireError(ValueError):
-    """The bytes are no message."""
+    """The bytes are not a valid message."""
 
 
 def tag(number: int, wire_type: int = LENGTH_DELIMITED) -> int:
@@ -47,7 +47,7 @@ def varint(value: int) -> bytes:
 
 
 def head(number: int, length: int) -> bytes:
-    """Encode what stands before the content of a length-delimited field."""
+    """Encode the key and the length of a length-delimited field."""
     return varint(tag(number)) + varint(length)
 
 
@@ -105,13 +105,13 @@ def _varint(view: memoryview, at: int, longest: int) -> tuple[int, int]:
     raise WireError(f"the message has a varint of more than {longest} bytes")
 
 
-# --- messages of ours ----------------------------------------------------------------------------------
+# --- specific messages ----------------------------------------------------------------------------------
 
 
 def add_file(path: str, content: bytes) -> bytes:
     """Encode the ModifyFileRequest that appends ``content`` to the file at ``path``."""
     name = path.encode()
-    # Lengths nest, so they are worked out from the inside.
+    # Lengths nest, so they are computed from the inside out.
     value = head(_VALUE, len(content)) if content else b""
     raw = head(_RAW, len(value) + len(content))
     name_field = head(_PATH, len(name)) + name

@@ -6,7 +6,7 @@ that cannot be started again, is lost: the supervisor reports that once, and the
 own, so that systemd or Kubernetes starts a new one. Each service's state is reported by name. Errors that can be
 retried (a database that does not answer) never make a service lost, however long they last.
 
-Supervisor trees of Erlang/OTP are the source of the scheme: restart intensity, and escalation when it is exceeded.
+Modelled on the supervisors of Erlang/OTP: restart intensity, and escalation when it is exceeded.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Supervisor:
         *,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
-        """Make a supervisor without services.
+        """Create a supervisor without services.
 
         Args:
             lost: called once, from any thread, with a sentence, when a service is lost.

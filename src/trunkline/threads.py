@@ -1,8 +1,8 @@
-"""An executor whose threads are shared fairly between those that have work.
+"""An executor that shares its threads fairly between lanes of work.
 
-Work is queued by lane: one lane for each connection and for each part of the server that has much to do. Threads
-take from the lanes in turn, and no lane has more than its share of them at a time, so a client with a thousand
-requests delays another by one piece of work and not by a thousand. The lane ``CONTROL`` has threads of its own:
+Work is queued by lane: one lane for each connection and for each part of the server that has much work. Threads
+serve the lanes in turn, and no lane has more than its share of threads at a time, so a client with a thousand
+requests delays another client by one piece of work, not by a thousand. The lane ``CONTROL`` has threads of its own:
 leases are renewed and workers get their claims while everything else is busy.
 """
 
@@ -32,13 +32,13 @@ _lane: ContextVar[str] = ContextVar("lane", default="")
 
 
 def enter_lane(name: str) -> None:
-    """Give all work that the current task submits from now on to a lane."""
+    """Assign all work that the current task submits from now on to a lane."""
     _lane.set(name)
 
 
 @contextmanager
 def lane(name: str) -> Iterator[None]:
-    """Give the work that is submitted within the context to a lane."""
+    """Assign the work that is submitted within the context to a lane."""
     before = _lane.set(name)
     try:
         yield
@@ -47,7 +47,13 @@ def lane(name: str) -> Iterator[None]:
 
 
 async def run(executor: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``fn`` in a thread, and let it end early when the caller is cancelled.
+    """Run ``fn`` in a thread; it can end early when the caller is cancelled.
+
+    Args:
+        executor: runs it.
+        fn: the function.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
 
     Raises:
         Exception: whatever ``fn`` raises.
@@ -64,18 +70,23 @@ class FairExecutor(Executor):
     """Runs work in threads. Every method may be called from any thread."""
 
     def __init__(self, threads: int, *, control: int, share: int) -> None:
-        """Make an executor; its threads start when they are needed.
+        """Create an executor; its threads start when they are needed.
 
         Args:
             threads: threads for all lanes but ``CONTROL``.
             control: threads for ``CONTROL``.
-            share: the most threads that one lane has at a time.
+            share: maximum number of threads of one lane at a time.
         """
         self._shared = _Pool("blocking", threads, share)
         self._control = _Pool("control", control, control)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run ``fn`` in the caller's lane.
+
+        Args:
+            fn: the function.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
 
         Raises:
             RuntimeError: the executor is shut down.
@@ -87,11 +98,11 @@ class FairExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work.
+        """Stop accepting work.
 
         Args:
-            wait: return when all threads have ended.
-            cancel_futures: drop the work that waits instead of doing it.
+            wait: whether to return only when all threads have ended.
+            cancel_futures: whether to drop queued work.
         """
         for pool in (self._shared, self._control):
             pool.close(cancel_futures=cancel_futures)
@@ -101,7 +112,7 @@ class FairExecutor(Executor):
 
 
 class _Pool:
-    """Threads, and the lanes whose work they do."""
+    """Threads, and the lanes that they serve."""
 
     def __init__(self, name: str, most: int, share: int) -> None:
         self._name = name
@@ -112,9 +123,9 @@ class _Pool:
         self._closed = False
         self._threads: list[threading.Thread] = []
         self._idle = 0
-        #: Work that waits, by lane; the lane whose turn it is comes first.
+        #: Queued work by lane; the lane whose turn it is comes first.
         self._lanes: OrderedDict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = OrderedDict()
-        #: Pieces of work being done, by lane.
+        #: Number of running pieces of work by lane.
         self._running: dict[str, int] = {}
 
     def add(self, lane: str, future: Future[Any], work: Callable[[], Any]) -> None:
@@ -151,7 +162,7 @@ class _Pool:
             if future.set_running_or_notify_cancel():
                 try:
                     value = work()
-                except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+                except BaseException as error:  # noqa: BLE001 - the future carries it
                     self._done(lane)
                     future.set_exception(error)
                 else:
@@ -160,20 +171,20 @@ class _Pool:
                     del value
             else:
                 self._done(lane)
-            del next_work, future, work  # a thread that waits keeps nothing alive
+            del next_work, future, work  # so that an idle thread keeps no object alive
 
     def _wait(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
-        """Return the next piece of work; None when there will be none."""
+        """Return the next piece of work; None when the pool is closed and empty."""
         with self._changed:
             while (next_work := self._take()) is None:
                 if self._closed and not self._lanes:
                     return None
                 self._idle += 1
-                self._changed.wait()  # whoever wakes it takes it off the idle ones
+                self._changed.wait()  # the thread that notifies it decrements _idle
             return next_work
 
     def _take(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
-        """Take from the next lane that has less than its share of threads. Needs the lock."""
+        """Return work of the next lane that has less than its share of threads. Needs the lock."""
         for lane, queue in self._lanes.items():
             running = self._running.get(lane, 0)
             if running < self._share:
@@ -193,7 +204,7 @@ class _Pool:
                 self._running[lane] = running
             else:
                 del self._running[lane]
-            # If the lane had its share it may have more now: this thread takes that itself.
+            # A lane that had its share may run more now: this thread serves it next.
             if self._closed:
                 self._wake_all()
 

@@ -1,4 +1,4 @@
-"""The supervisor: what fails is started again, what cannot be started again is reported, nothing ends unnoticed."""
+"""The supervisor restarts services that fail and reports those that it cannot restart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def supervisor(lost: list[str]) -> Supervisor:
 
 
 @pytest.mark.parametrize("ends", ["raises", "returns", "is cancelled from inside"])
-def test_a_task_that_ends_unexpectedly_is_started_again(
+def test_a_task_that_ends_unexpectedly_is_restarted(
     supervisor: Supervisor, lost: list[str], ends: str
 ) -> None:
     starts: list[int] = []
@@ -53,7 +53,7 @@ def test_a_task_that_ends_unexpectedly_is_started_again(
     assert supervisor.states() == {"loop": ServiceState.ENDED}
 
 
-def test_a_task_that_fails_again_and_again_is_lost_and_reported_once(
+def test_a_task_that_fails_repeatedly_is_lost_and_reported_once(
     supervisor: Supervisor, lost: list[str]
 ) -> None:
     starts: list[int] = []
@@ -95,7 +95,7 @@ def test_an_error_that_can_be_retried_never_makes_a_service_lost(
     assert lost == []
 
 
-def test_a_thread_that_fails_goes_on_in_the_same_thread_and_ends_when_it_is_told_to(
+def test_a_thread_that_fails_is_restarted_in_the_same_thread_and_ends_on_request(
     supervisor: Supervisor, lost: list[str]
 ) -> None:
     threads: list[int] = []
@@ -113,7 +113,7 @@ def test_a_thread_that_fails_goes_on_in_the_same_thread_and_ends_when_it_is_told
     assert supervisor.states() == {"fleet": ServiceState.ENDED}
 
 
-def test_a_thread_that_cannot_be_started_again_is_lost_with_its_first_failure(
+def test_a_thread_that_cannot_be_restarted_is_lost_with_its_first_failure(
     supervisor: Supervisor, lost: list[str]
 ) -> None:
     def service() -> None:

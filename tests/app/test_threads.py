@@ -1,4 +1,4 @@
-"""Threads that are shared fairly, and work that ends when nobody waits for it."""
+"""Fair sharing of threads, and cancellation of work."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_lanes_take_turns_however_much_one_of_them_queued_before() -> None:
     assert order.index("few") <= 1
 
 
-def test_control_work_runs_while_every_shared_thread_is_taken(executor: FairExecutor) -> None:
+def test_control_work_runs_while_every_shared_thread_is_busy(executor: FairExecutor) -> None:
     release = threading.Event()
     try:
         for name in ("a", "b", "c"):
@@ -82,7 +82,7 @@ def test_what_a_function_raises_reaches_the_future(executor: FairExecutor) -> No
         executor.submit(lambda: 1 // 0).result(LIMIT)
 
 
-def test_shutdown_drops_what_waits_and_ends_every_thread() -> None:
+def test_shutdown_drops_queued_work_and_ends_every_thread() -> None:
     executor = FairExecutor(2, control=1, share=2)
     started, release = threading.Event(), threading.Event()
     running = executor.submit(lambda: (started.set(), release.wait(LIMIT)))

@@ -22,7 +22,7 @@ LIMIT = 64 << 20
 
 
 class Servicer:
-    """One method per shape of call; the requests steer what happens."""
+    """One method per kind of call; the requests control what happens."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()

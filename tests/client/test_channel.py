@@ -70,7 +70,7 @@ def test_long_trailers_are_read(channel):
     assert channel.unary("/test.T/Trailing", b"100000") == b"done"
 
 
-def test_trailers_beyond_any_reason_end_the_call_and_not_the_channel(channel):
+def test_trailers_over_the_limit_end_the_call_and_not_the_channel(channel):
     with pytest.raises(errors.TrunklineError):
         channel.unary("/test.T/Trailing", b"1000000")
 
@@ -220,10 +220,10 @@ def test_a_deadline_holds_for_streams(channel):
             pass
 
 
-def test_a_second_call_while_one_is_under_way_is_refused(channel):
+def test_a_second_call_during_another_is_refused(channel):
     answers = channel.server_stream("/test.T/Endless", b"1")
 
-    with pytest.raises(RuntimeError, match=r"/test.T/Endless is under way"):
+    with pytest.raises(RuntimeError, match=r"/test.T/Endless is running"):
         channel.unary("/test.T/Echo", b"")
 
     answers.close()
@@ -251,7 +251,7 @@ def test_closing_the_channel_wakes_a_call_in_another_thread(server):
     assert len(outcome) == 1
 
 
-def test_nobody_listening_is_said_with_the_mend():
+def test_a_server_that_does_not_listen_is_named_with_the_command_that_starts_one():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -265,7 +265,7 @@ def test_nobody_listening_is_said_with_the_mend():
     )
 
 
-def test_a_restarted_server_is_found_again(channel, server):
+def test_a_channel_reconnects_to_a_restarted_server(channel, server):
     assert channel.unary("/test.T/Echo", b"before") == b"before"
     server.stop()
     with pytest.raises(errors.Unavailable):

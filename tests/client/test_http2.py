@@ -1,4 +1,4 @@
-"""The corners of HTTP/2 that a well-behaved server seldom shows, played by a server scripted byte by byte."""
+"""Rare cases of HTTP/2, produced by a server that is scripted byte by byte."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_request_waits_for_a_window_of_a_few_bytes(scripted):
                 window = 7
         peer.answer(stream)
 
-    # The first 64 KiB may leave before the settings arrive; the rest squeezes through.
+    # The first 64 KiB may be sent before the settings arrive; the rest in small pieces.
     message = bytes(range(256)) * 270
     assert scripted(script).unary("/t.T/M", message) == b"answer"
 
@@ -218,7 +218,7 @@ def test_a_ping_is_answered_with_its_payload(scripted):
     assert pongs == [b"12345678"]
 
 
-def test_a_request_that_a_leaving_server_did_not_look_at_is_sent_again(scripted):
+def test_a_request_that_a_stopping_server_has_not_processed_is_repeated(scripted):
     def leaves(peer: Peer) -> None:
         peer.request()
         peer.send(GOAWAY, 0, 0, struct.pack(">LL", 0, 0))
@@ -229,15 +229,15 @@ def test_a_request_that_a_leaving_server_did_not_look_at_is_sent_again(scripted)
     assert scripted(leaves, stays).unary("/t.T/M", b"once") == b"answer"
 
 
-def test_a_refused_stream_is_tried_once_more_and_then_given_up(scripted):
+def test_a_refused_stream_is_repeated_once(scripted):
     def refuses(peer: Peer) -> None:
         peer.send(RST, 0, peer.request(), struct.pack(">L", 7))
 
-    with pytest.raises(errors.Unavailable, match="broke off"):
+    with pytest.raises(errors.Unavailable, match="aborted the call"):
         scripted(refuses, refuses).unary("/t.T/M", b"")
 
 
-def test_a_call_under_way_finishes_on_a_leaving_server_and_the_next_goes_elsewhere(scripted):
+def test_a_running_call_finishes_on_a_stopping_server_and_the_next_uses_another_connection(scripted):
     def leaves(peer: Peer) -> None:
         stream = peer.request()
         peer.send(GOAWAY, 0, 0, struct.pack(">LL", stream, 0))
@@ -259,8 +259,8 @@ def test_an_answer_followed_by_a_closed_connection_counts(scripted):
     assert scripted(script).unary("/t.T/M", b"") == b"answer"
 
 
-def test_what_a_server_said_before_it_went_is_heard_to_the_end(scripted, monkeypatch):
-    """Acknowledging a ping fails once the server is gone; its answers are still there to be read."""
+def test_frames_sent_before_a_server_stops_are_processed(scripted, monkeypatch):
+    """Acknowledging a ping fails once the server is gone; its answers can still be read."""
     monkeypatch.setattr(http2, "RECEIVE_BUFFER", 1024)
     gone = threading.Event()
 
@@ -303,7 +303,7 @@ def test_frames_of_a_cancelled_stream_are_skipped_and_their_room_given_back(scri
     answers.close()
 
     assert [channel.unary("/t.T/M", b""), channel.unary("/t.T/M", b"")] == [b"answer", b"answer"]
-    # 16 MiB to begin with, and half a window given back (and a message) for the 9 MiB that nobody took.
+    # 16 MiB at first, then an update of half a window (and a message) for the 9 MiB that were dropped.
     assert given_back == [(16 << 20) - 65_535, (8 << 20) + 6]
 
 

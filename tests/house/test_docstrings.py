@@ -17,17 +17,12 @@ GENERATED = "rpc/gen/"
 
 #: Folders and modules whose functions still have to be documented. Entries are only removed.
 NOT_YET = (
-    "app/",
     "cli/",
-    "client/",
-    "cancellation.py",
     "drivers/",
     "meta/",
     "pfs/",
     "pps/",
-    "ports.py",
     "storage/",
-    "threads.py",
     "worker/",
 )
 

@@ -44,9 +44,7 @@ PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instea
 
 #: Parts of the tree that still have to be rewritten. Entries are only removed.
 NOT_YET = (
-    "src/trunkline/app/",
     "src/trunkline/cli/",
-    "src/trunkline/client/",
     "src/trunkline/drivers/",
     "src/trunkline/meta/",
     "src/trunkline/pfs/",

@@ -1,4 +1,4 @@
-"""The time, from the machine."""
+"""The machine's clock."""
 
 from __future__ import annotations
 

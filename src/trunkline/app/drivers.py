@@ -1,6 +1,6 @@
-"""Which driver stands behind which port: the only place that knows.
+"""Chooses the drivers behind the ports; nothing else knows the drivers.
 
-Libraries that only some servers need are imported when they are chosen.
+Libraries that only some servers need are imported when their driver is chosen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def database_url(settings: Settings) -> str:
     """Return the URL of the database, with the driver that is used for it.
 
     Raises:
-        InvalidArgument: the URL means no database that can be used.
+        InvalidArgument: the URL does not name a supported database.
         FailedPrecondition: the driver for it is not installed.
     """
     return checked_url(settings.database) if settings.database else sqlite_url(settings.data.absolute())
@@ -40,9 +40,9 @@ def objects(settings: Settings) -> ObjectStore:
     """Return the object store.
 
     Raises:
-        InvalidArgument: the URL means no store that can be used.
-        PermissionDenied: the server may not do in it what it must.
-        FailedPrecondition: there is no such bucket, or it cannot hold what is never replaced.
+        InvalidArgument: the URL does not name a supported store.
+        PermissionDenied: the server lacks a permission in it.
+        FailedPrecondition: the bucket does not exist, or cannot protect objects from being replaced.
         Unavailable: it does not answer.
     """
     url = settings.store
@@ -83,29 +83,29 @@ def hidden(settings: Settings) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class FleetDrivers:
-    """A fleet, and what comes with it."""
+    """A fleet with its secrets and worker identities."""
 
     fleet: Fleet
-    #: Where secrets for its workers are kept; None when it has no place for them.
+    #: Where secrets for its workers are kept; None when the fleet keeps none.
     secrets: Secrets | None = None
-    #: Verifies its workers; None when they have the tokens that the server made for them.
+    #: Verifies its workers; None when they use tokens that the server issues.
     identity: WorkerIdentity | None = None
 
 
 def fleet(
     settings: Settings, address: str, images: ImageEnvironments, cluster_id: str, supervisor: Supervisor
 ) -> FleetDrivers:
-    """Return the fleet and what comes with it.
+    """Return the fleet with its secrets and worker identities.
 
     Args:
-        settings: which one.
+        settings: of the server.
         address: where the server listens.
-        images: what image names mean to processes; a fleet of pods has images of its own.
-        cluster_id: identity of this installation, by which it knows its workers again.
-        supervisor: restarts what the fleet runs in the background.
+        images: environments for image names on a fleet of processes; pods run real images.
+        cluster_id: identity of this installation, with which it recognises its workers.
+        supervisor: runs the fleet's background services.
 
     Raises:
-        InvalidArgument: there is no such fleet, or it lacks a setting.
+        InvalidArgument: the fleet is unknown, or a setting is missing.
         FailedPrecondition: the cluster is not ready for workers.
         Unavailable: the cluster does not answer.
     """
@@ -148,7 +148,7 @@ def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: S
     host = (settings.advertise or address).rpartition(":")[0].strip("[]")
     if not settings.advertise and (host in ("", "0.0.0.0", "::", "localhost") or host.startswith("127.")):
         raise errors.InvalidArgument(
-            f"workers in pods cannot reach {address}; name with --advertise HOST:PORT where they find the server"
+            f"workers in pods cannot reach {address}; name an address that they reach with --advertise HOST:PORT"
         )
     from trunkline.drivers.fleets.kubernetes import worker_config
     from trunkline.drivers.fleets.kubernetes.client import Connection

@@ -37,7 +37,7 @@ _GOOD = (ServiceState.RUNNING, ServiceState.ENDED)
 
 
 class StateCollector:
-    """Reads the gauges that come from the database, at each scrape."""
+    """Reads the gauges that come from the database at each scrape."""
 
     def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
@@ -84,7 +84,7 @@ class MonitoringServer:
     """Serves the three paths in threads of its own."""
 
     def __init__(self, listen: str, supervisor: Supervisor, ready: Callable[[], None]) -> None:
-        """Take the address.
+        """Listen on the address.
 
         Args:
             listen: HOST:PORT; port 0 takes any free one.

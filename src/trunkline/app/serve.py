@@ -1,9 +1,8 @@
-"""The composition root: settings to drivers to servers, and the order in which they start and stop.
+"""The composition root: builds the server from its settings, and defines the order of start and stop.
 
-Only this module knows which driver stands behind which port. Start: lock the data folder, wait until no other
-server writes to the database, listen, then let the controller work. Stop (``stopping``): no new work is
-handed out, workers finish the datum they run or give it back, calls end, the database closes. Whatever is cut
-short is taken up by the next start, because nothing of it is kept in memory alone.
+Start: lock the data folder, wait until no other server writes to the database, listen, then start the controller.
+Stop (``stopping``): no new work is assigned, workers finish their datum or return it, calls end, the database
+closes. The next start continues interrupted work, because all state is stored.
 """
 
 from __future__ import annotations
@@ -75,16 +74,16 @@ log = logging.getLogger("trunkline.app")
 
 #: Threads for blocking work of requests and pipelines. They mostly wait for the disk or for each other's GIL.
 BLOCKING_THREADS = 32
-#: The most of them that one connection has at a time, so that others find one free.
+#: Maximum number of them for one connection at a time, so that others get one.
 LANE_SHARE = 8
-#: Threads beside them for what workers need to keep their leases.
+#: Further threads for the calls that keep workers' leases alive.
 CONTROL_THREADS = 4
-#: Seconds that workers have to finish their datum when the server is told to stop.
+#: Seconds that workers have to finish their datum when the server stops.
 DRAIN_GRACE = 10.0
-#: Seconds after which a thread that computes lets another have the interpreter. Python's 5 ms would be added
-#: to a request at each of its hops while, say, a large upload is cut up beside it.
+#: Seconds after which Python switches between computing threads. The default of 5 ms would be added to a request at
+#: each change of thread while, for example, a large upload is split into chunks.
 SWITCH_INTERVAL = 0.0005
-#: Seconds between two looks whether the active server is gone.
+#: Seconds between two checks whether the active server has ended.
 LEASE_POLL = 0.3
 #: Seconds that calls have to end.
 CALL_GRACE = 1.0
@@ -101,10 +100,10 @@ async def running(
     """Serve while the context is open. Waits while another server is active on the same database.
 
     Args:
-        settings: how.
-        superseded: called from a thread, with a sentence, when another server has taken over; from then on
-            nothing can be written and the context is to be left.
-        lost: called from a thread, with a sentence, when a service is lost; the context is to be left.
+        settings: of the server.
+        superseded: called from a thread, with a message, when another server has taken over; nothing can be
+            written from then on, and the caller must leave the context.
+        lost: called from a thread, with a message, when a service is lost; the caller must leave the context.
 
     Raises:
         FailedPrecondition: another server has the data folder, a newer one wrote it, or everybody who reaches the
@@ -112,7 +111,7 @@ async def running(
         Unavailable: the address or the folder cannot be used.
     """
     _check_exposure(settings)
-    data = settings.data.absolute()  # workers run elsewhere and must find what is in it
+    data = settings.data.absolute()  # workers have another working directory
     supervisor = Supervisor(lost)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
@@ -129,7 +128,7 @@ async def running(
         identity.check(objects, cluster_id)
         store = ChunkStore(objects, DatabaseChunkIndex(db, clock.now))
         stack.callback(store.close)
-        # Ends before what its threads use.
+        # Stopped before the objects that its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
         specs = Specs(db)
@@ -141,7 +140,7 @@ async def running(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )
         stack.callback(images.close)
-        server = await rpc_server.bind(settings.listen)  # workers must be told its address
+        server = await rpc_server.bind(settings.listen)  # workers need its address
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))
         stack.callback(supervisor.report_to, None)
@@ -215,20 +214,24 @@ def _export_traces(supervisor: Supervisor) -> Callable[[], None]:
 
 
 def _report(server: rpc_server.Server, service: str, state: ServiceState) -> None:
-    """Tell the health service and the metrics how a background service is doing."""
+    """Report the state of a background service to the health service and the metrics."""
     server.report(service, state)
     metrics.services.labels(service).set(1 if state is ServiceState.RUNNING else 0)
 
 
 def _check_ready(versions: VersionedStore) -> None:
-    """Raise when the database or the object store cannot be used."""
+    """Check that the database and the object store can be used.
+
+    Raises:
+        TrunklineError: one of them cannot.
+    """
     versions.db.check()
-    with contextlib.suppress(errors.NotFound):  # the store answers, which is all that is asked
+    with contextlib.suppress(errors.NotFound):  # the store answers, which is enough
         versions.chunks.objects.get("packs/00/none", 0, 1)
 
 
 async def _turn(db: Database, takeover_seconds: float) -> None:
-    """Wait until no other server writes to the database, or take over from one that does nothing for so long."""
+    """Wait until no other server writes to the database, or take over from one without progress for so long."""
     reported = ""
     while holder := await asyncio.to_thread(db.open, takeover_seconds):
         if holder != reported:
@@ -240,7 +243,11 @@ async def _turn(db: Database, takeover_seconds: float) -> None:
 
 
 def _check_exposure(settings: Settings) -> None:
-    """Refuse to be reachable from elsewhere by accident: there are no users yet, so whoever calls may do all."""
+    """Refuse an address that other machines reach unless the user allows it: there are no users and passwords yet.
+
+    Raises:
+        FailedPrecondition: the address is not local, and ``insecure`` is not set.
+    """
     host = settings.listen.rpartition(":")[0].strip("[]")
     try:
         local = ipaddress.ip_address(host).is_loopback
@@ -261,7 +268,7 @@ def _check_exposure(settings: Settings) -> None:
 
 
 def _shut_down(executor: FairExecutor) -> None:
-    """Drop the work that waits and give the work that runs a few seconds; what goes on is ended by force."""
+    """Drop queued work and give running work a few seconds to end."""
     ending = threading.Thread(
         target=functools.partial(executor.shutdown, cancel_futures=True), name="shutdown", daemon=True
     )
@@ -270,7 +277,7 @@ def _shut_down(executor: FairExecutor) -> None:
 
 
 def _image_notice(images: ImageEnvironments | None, name: str) -> str:
-    """Say what an image name means here when it means nothing; without ``images`` all are what they say."""
+    """Return a notice for an image name without a local environment; "" when there are real images."""
     if images is None or images.resolve(name) is not None:
         return ""
     return (
@@ -289,12 +296,12 @@ async def _cancelled(task: asyncio.Future[Any]) -> None:
 def _locked(data: Path) -> Iterator[None]:
     """Hold the data folder for this process alone: the file ``lock``, and the folder itself.
 
-    The file tells who holds it. Somebody may remove it, so the folder is locked too, where its file system can.
+    The file contains the owner's process id. It may be deleted, so the folder is locked too where its file system can.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
-        if data.stat().st_mode & 0o077:  # made by an earlier version, or by hand
-            with contextlib.suppress(PermissionError):  # a volume that belongs to root and lets this group in
+        if data.stat().st_mode & 0o077:  # created by an earlier version, or by hand
+            with contextlib.suppress(PermissionError):  # a volume of root that this group may use
                 data.chmod(0o700)
         handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -327,7 +334,7 @@ def _locked(data: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _unless_unsupported() -> Iterator[None]:
-    """Go on when a file system cannot lock a folder, as NFS cannot."""
+    """Ignore that a file system cannot lock a folder, as NFS cannot."""
     try:
         yield
     except BlockingIOError:
@@ -337,14 +344,14 @@ def _unless_unsupported() -> Iterator[None]:
 
 
 async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) -> Stop:
-    """Serve until told to stop; one line of JSON on stdout says when the server is ready and where.
+    """Serve until the stop; prints one line of JSON with the address when the server is ready.
 
     Args:
-        settings: how.
+        settings: of the server.
         exit_code: returns the code with which an error ends the process.
 
     Returns:
-        What has ended the server.
+        The stop, with its reason.
     """
     stop = Stop(exit_code)
     stop.listen()
@@ -358,7 +365,7 @@ async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError],
         starting = asyncio.ensure_future(stack.enter_async_context(context))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():  # it waits for another server, and need not any more
+        if not starting.done():  # it still waits for another server
             await _cancelled(starting)
             return stop
         server = await starting
@@ -380,7 +387,7 @@ def main(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) 
     """Serve in the foreground; returns after an orderly stop.
 
     Args:
-        settings: how.
+        settings: of the server.
         exit_code: returns the code with which an error ends the process.
 
     Raises:
@@ -389,7 +396,7 @@ def main(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) 
     """
     logs.set_up(settings.log_level, settings.log_format, access=settings.access_log, stream=sys.stderr)
     failpoints.arm_from_environment()
-    os.umask(0o077)  # what is kept is nobody else's to read
+    os.umask(0o077)  # stored files are private
     libc.hide_memory()  # its environment may hold the secrets of the store and the database
     sys.setswitchinterval(SWITCH_INTERVAL)
     stop = asyncio.run(serve(settings, exit_code))

@@ -1,4 +1,4 @@
-"""What a server is told at its start."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path  # noqa: TC003 a field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to serve."""
+    """Settings of a server, read once at its start."""
 
-    #: Folder for everything that has no other place; nobody else uses it.
+    #: Folder for all data that has no other place; used by this server alone.
     data: Path
     #: Days that logs, scaling decisions, events and results of failed jobs are kept.
     keep_days: float = 30.0
@@ -18,11 +18,11 @@ class Settings:
     keep_log_bytes: int = 1 << 30
     #: HOST:PORT; port 0 for any free one.
     listen: str = "127.0.0.1:30650"
-    #: Whether it may listen where others than this machine's users reach it.
+    #: Whether it may listen on an address that other machines reach.
     insecure: bool = False
     #: URL of the database; empty for SQLite in the data folder.
     database: str = ""
-    #: Seconds that another active server may do nothing before this one takes over. PostgreSQL only.
+    #: Seconds without progress of another active server after which this one takes over. PostgreSQL only.
     takeover_seconds: float = 30.0
     #: URL of the object store; empty for a folder in the data folder.
     store: str = ""
@@ -34,7 +34,7 @@ class Settings:
     speed: float = 1.0
     #: HOST:PORT under which workers elsewhere reach this server; empty for where it listens.
     advertise: str = ""
-    #: Bytes of memory that workers may ask for together; None for the machine's. Processes only.
+    #: Bytes of memory that workers may request together; None for the machine's. Processes only.
     capacity_memory: int | None = None
     #: Whether images may name packages in source form, whose code then runs when they are built. Processes only.
     source_packages: bool = False
@@ -42,9 +42,9 @@ class Settings:
     worker_image: str = ""
     #: HOST:PORT of the monitoring address (metrics and probes); empty for none.
     metrics: str = ""
-    #: The least level of log records: debug, info, warning, error or off.
+    #: Lowest level of log records: debug, info, warning, error or off.
     log_level: str = "info"
-    #: How log records are written: text or json.
+    #: Format of log records: text or json.
     log_format: str = "text"
     #: Whether each API call is logged.
     access_log: bool = False

@@ -1,6 +1,6 @@
-"""The simulation of Fargate: how long each part of a start takes, and which machine a worker gets.
+"""Simulated starts of Fargate machines: the duration of each step, and the machine that a worker gets.
 
-The machine is what ``scaling.fargate`` gives the worker's pod; the times are those that plans count with
+The machine is the one that ``scaling.fargate`` selects for the worker's pod; the durations are those of plans
 (``scaling.placement``), multiplied by a random factor. Only the wait is simulated; the worker is real.
 """
 
@@ -39,7 +39,7 @@ class FargateScenario:
 
 
 class FargateScenarios:
-    """Makes one scenario after the other; the same seed gives the same scenarios."""
+    """Draws scenarios from a seeded generator; the same seed gives the same scenarios."""
 
     def __init__(self, speed: float, seed: int) -> None:
         self._speed = speed
@@ -50,13 +50,13 @@ class FargateScenarios:
         """Return the scenario for a worker.
 
         Raises:
-            InvalidArgument: Fargate has no machine that large.
+            InvalidArgument: Fargate has no machine large enough.
         """
         fit = fargate.fit(read_pod(manifest(spec.pipeline_spec, "default")))
         if fit is None:
             raise errors.InvalidArgument(
-                f"Fargate has no machine for a worker of {spec.project}/{spec.pipeline}: it gives 16 vCPU and"
-                " 120 GB at most; lower resource_requests"
+                f"Fargate has no machine for a worker of {spec.project}/{spec.pipeline}: it has at most 16 vCPU and"
+                " 120 GB; lower resource_requests"
             )
         self._number += 1
         usual = placement.fargate_start_up()

@@ -1,8 +1,8 @@
-"""How a server ends: by a signal, because a part of it is lost, or because another server has taken over.
+"""Stops a server: on a signal, when a service is lost, or when another server has taken over.
 
 The first SIGTERM or SIGINT begins an orderly stop, the second one ends the process at once. However the stop begins,
-the process ends ``STOP_SECONDS`` later at the latest, whatever its threads are doing: what is cut short is taken up
-by the next start.
+the process ends ``STOP_SECONDS`` later at the latest, whatever its threads are doing; the next start
+continues interrupted work.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ STOP_SECONDS = 20.0
 
 
 class Stop:
-    """The end of a server. Every method but ``wait`` may be called from any thread."""
+    """The stop of a server. Every method except ``wait`` may be called from any thread."""
 
     def __init__(self, exit_code: Callable[[TrunklineError], int]) -> None:
-        """Make it for the running event loop.
+        """Create it for the running event loop.
 
         Args:
             exit_code: returns the code with which an error ends the process.
@@ -44,17 +44,17 @@ class Stop:
         self._exit_code = exit_code
 
     def listen(self) -> None:
-        """Let SIGTERM and SIGINT end the server. To be called in the main thread."""
+        """Stop the server on SIGTERM and SIGINT. Call this in the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             # Not the event loop's own handlers: those run only when the loop is free.
             signal.signal(number, self._on_signal)
 
     async def wait(self) -> None:
-        """Wait until the server is to end."""
+        """Wait until the stop begins."""
         await self._begun.wait()
 
     def begin(self, error: TrunklineError | None = None) -> None:
-        """Let the server end, because of ``error`` or because it was told to."""
+        """Begin the stop, because of ``error`` or on request."""
         with self._lock:
             if self._timer is not None:
                 return
@@ -65,7 +65,7 @@ class Stop:
         self._loop.call_soon_threadsafe(self._begun.set)
 
     def finish(self) -> None:
-        """End the process now if threads are left that would keep it; else return."""
+        """End the process by force if threads are left that would keep it alive; else return."""
         remaining = [
             thread.name
             for thread in threading.enumerate()

@@ -1,7 +1,7 @@
 """Renders the pods that a pipeline's workers would have, for plans, with the fleet's own driver.
 
-Nothing here calls or needs a cluster. The server's address and images do not matter for sizes and rules and are
-left empty. What an installation sets for all its workers is not known here.
+Nothing here needs a cluster. The server's address and images do not affect sizes and rules and are left empty.
+Settings of an installation for all its workers are not known here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def manifest(spec: PipelineSpec, namespace: str) -> dict[str, Any]:
         namespace: where workers run.
 
     Raises:
-        InvalidArgument: the spec asks for what no pod can have.
+        InvalidArgument: no pod can satisfy the spec.
     """
     worker = WorkerSpec(
         worker_id="0" * 32,

@@ -1,1 +1,1 @@
-"""How Python programs talk to a Trunkline server: a lean gRPC channel and typed calls on top of it."""
+"""The client: a lean gRPC channel, and typed calls on top of it."""

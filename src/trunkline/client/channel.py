@@ -1,12 +1,12 @@
 """A lean gRPC client: synchronous calls of bytes over one HTTP/2 connection.
 
-The command line and every worker start with it, and importing grpcio costs more than all that they do
+The command line and every worker use it, because importing grpcio takes longer than everything else that they do
 before their first call (``docs/design/decisions/0002-a-lean-grpc-client.md``). It sends and returns encoded
-messages; whoever wants classes puts them on top. Failures are classes of ``trunkline.errors``, the same
-ones the server raised.
+messages; ``stubs`` adds message classes. Failures are classes of ``trunkline.errors``, the same ones that the
+server raised.
 
-It must not import grpc, protobuf or asyncio, and offers no TLS, no compression and no interleaved calls:
-who needs two calls at a time opens two channels.
+It must not import grpc, protobuf or asyncio. It has no TLS, no compression and no concurrent calls: two calls at a
+time need two channels.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 30650
 SEND_TOGETHER = 64 << 10  # bytes of small messages that leave in one write
-SEND_AT_LEAST_EVERY = 0.02  # seconds; keeps a slow producer's messages from waiting for company
+SEND_AT_LEAST_EVERY = 0.02  # seconds; bounds the delay of a slow producer's messages
 
 
 class Channel:
-    """A connection to one server, made when first needed and again when it was lost.
+    """A connection to one server, opened when first needed and again when it was lost.
 
     Args:
         address: ``host:port``, ``host`` or ``grpc://host:port``; an IPv6 host in brackets.
         metadata: sent with every call; lower-case keys, printable ASCII values.
 
     Raises:
-        InvalidArgument: the address or a metadata entry cannot be used.
+        InvalidArgument: the address or a metadata entry is not valid.
 
     Example:
         >>> with Channel("localhost:30650") as channel:  # doctest: +SKIP
@@ -61,14 +61,14 @@ class Channel:
         self.set_metadata(metadata)
         self._connection: Connection | None = None
         self._busy = _thread.allocate_lock()
-        self._current = ""  # the path of the call that holds the lock
+        self._current = ""  # path of the call that holds the lock
         self._closed = False
 
     def set_metadata(self, metadata: Iterable[tuple[str, str]]) -> None:
-        """Replace what later calls send.
+        """Replace the metadata of later calls.
 
         Raises:
-            InvalidArgument: an entry cannot be used.
+            InvalidArgument: an entry is not valid.
         """
         self.metadata = tuple(metadata)
         self._metadata = b"".join(literal(key, _checked(key, value)) for key, value in self.metadata)
@@ -79,10 +79,10 @@ class Channel:
         Args:
             path: ``/package.Service/Method``.
             request: the encoded message.
-            timeout: seconds; None waits for ever.
+            timeout: seconds; None for no limit.
 
         Raises:
-            TrunklineError: what the server answered, or ``Unavailable`` or ``DeadlineExceeded``.
+            TrunklineError: the server's error, or ``Unavailable`` or ``DeadlineExceeded``.
         """
         with self._call(path, timeout) as call:
             call.send_only(request)
@@ -91,7 +91,12 @@ class Channel:
     def server_stream(self, path: str, request: bytes, timeout: float | None = None) -> Responses:
         """Send one message and return an iterator of the answers; the request has been sent on return.
 
-        Until the iterator is exhausted or closed the channel is taken; closing it cancels the call.
+        The channel is busy until the iterator is exhausted or closed; closing it cancels the call.
+
+        Args:
+            path: ``/package.Service/Method``.
+            request: the encoded message.
+            timeout: seconds for the whole call; None for no limit.
         """
         call = self._call(path, timeout)
         try:
@@ -104,8 +109,16 @@ class Channel:
     def client_stream(self, path: str, requests: Iterable[bytes], timeout: float | None = None) -> bytes:
         """Send every message of ``requests`` and return the one that answers them.
 
-        An error the server answers early ends the call at once: the rest of ``requests`` is not asked for.
-        An exception raised by ``requests`` cancels the call and passes through.
+        An early error of the server ends the call at once: the rest of ``requests`` is not read. An exception of
+        ``requests`` cancels the call and is raised.
+
+        Args:
+            path: ``/package.Service/Method``.
+            requests: the encoded messages.
+            timeout: seconds; None for no limit.
+
+        Raises:
+            TrunklineError: the server's error, or ``Unavailable`` or ``DeadlineExceeded``.
         """
         with self._call(path, timeout) as call:
             call.send_many(requests)
@@ -125,7 +138,7 @@ class Channel:
 
     def _call(self, path: str, timeout: float | None) -> _Call:
         if not self._busy.acquire(blocking=False):
-            message = f"cannot call {path}: {self._current} is under way on this channel; open another"
+            message = f"cannot call {path}: {self._current} is running on this channel; open another"
             raise RuntimeError(message)
         self._current = path
         try:
@@ -158,7 +171,7 @@ class Channel:
         connection = self._connection
         if connection and not connection.closed:
             try:
-                connection.drain()  # learns of a goaway or an end that arrived while nobody looked
+                connection.drain()  # reads a goaway or an end that has arrived since the last call
             except errors.TrunklineError:
                 connection.close()
             if connection.retired:
@@ -177,7 +190,7 @@ class Channel:
 
 
 class Responses:
-    """The answers of a server stream, one after the other; an iterator that can be closed early."""
+    """The answers of a server stream: an iterator that can be closed early."""
 
     def __init__(self, call: _Call) -> None:
         self._call = call
@@ -197,7 +210,7 @@ class Responses:
         return message
 
     def close(self) -> None:
-        """Cancel the call unless it is over; closing twice is fine."""
+        """Cancel the call unless it has ended; a second call does nothing."""
         self._call.close()
 
     def __enter__(self) -> Responses:
@@ -211,7 +224,7 @@ class Responses:
 
 
 class _Call:
-    """One call under way. It owns the channel's lock until ``close``."""
+    """One call. It owns the channel's lock until ``close``."""
 
     def __init__(self, channel: Channel, head: bytes, deadline: float | None) -> None:
         self._channel = channel
@@ -219,7 +232,7 @@ class _Call:
         self._head = head
         self._deadline = deadline
         self._open = True
-        #: The request, as long as it may be sent a second time.
+        #: The request, as long as it may be repeated.
         self._request: bytes | None = None
         self._begin()
 
@@ -234,12 +247,12 @@ class _Call:
         self._stream = connection.open(self._head, self._messages)
 
     def send_only(self, request: bytes) -> None:
-        """Send the one request of a call and end our side."""
+        """Send the only request of a call and end the request stream."""
         self._request = request
         self._guarded(lambda: self._connection.send(self._stream, prefix(request), request, end=True))
 
     def _send_again(self) -> bool:
-        """Repeat a request that a server going away has certainly not looked at; True if so."""
+        """Repeat a request that a stopping server has certainly not processed; True if so."""
         if not self._stream.refused or self._request is None:
             return False
         request, self._request = self._request, None
@@ -250,7 +263,7 @@ class _Call:
         return True
 
     def send_many(self, requests: Iterable[bytes]) -> None:
-        """Send every request, small ones together, until the server ends the call."""
+        """Send all requests, batching small ones, until the server ends the call."""
         together = bytearray()
         last_flush = 0.0
         for request in requests:
@@ -276,10 +289,14 @@ class _Call:
 
     def _send_batch(self, head: bytes, body: bytes) -> None:
         self._guarded(lambda: self._connection.send(self._stream, head, body, end=False))
-        self._guarded(self._connection.drain)  # an early answer must not wait until the window is used up
+        self._guarded(self._connection.drain)  # notice an early answer before the window is used up
 
     def next_answer(self) -> bytes | None:
-        """Return the next message, None when the call ended well; raise what it failed with."""
+        """Return the next message; None when the call succeeded.
+
+        Raises:
+            TrunklineError: the call failed.
+        """
         ready = self._messages.ready
         while not ready:
             if not self._open:
@@ -293,7 +310,11 @@ class _Call:
         return ready.popleft()
 
     def only_answer(self) -> bytes:
-        """Return the single message of a call that ended well."""
+        """Return the only message of a successful call.
+
+        Raises:
+            TrunklineError: the call failed, or had no message or several.
+        """
         first = self.next_answer()
         if first is not None and self.next_answer() is None:
             return first
@@ -301,7 +322,7 @@ class _Call:
         raise errors.TrunklineError(f"{self._where} answered with {number} instead of one; see its log")
 
     def _guarded(self, action: Callable[[], None]) -> None:
-        """Do ``action``; a connection lost after the status arrived is no loss."""
+        """Run ``action``; ignore that the connection was lost after the status arrived."""
         try:
             action()
         except BrokenConnection:
@@ -319,7 +340,7 @@ class _Call:
         return None
 
     def _raise_failure(self) -> None:
-        code, message = self._status() or self._status_of_other_ends()
+        code, message = self._status() or self._status_without_grpc()
         if code == OK:
             if self._messages.incomplete:
                 raise errors.DataLoss(f"the answer of {self._where} ends inside a message; try again")
@@ -329,10 +350,10 @@ class _Call:
         error.answered = True
         raise error
 
-    def _status_of_other_ends(self) -> tuple[int, str]:
+    def _status_without_grpc(self) -> tuple[int, str]:
         reset = self._stream.reset
         if reset is not None:
-            message = f"{self._where} broke off the call (HTTP/2 error {reset}); see its log, then try again"
+            message = f"{self._where} aborted the call (HTTP/2 error {reset}); see its log, then try again"
             return FROM_RESET.get(reset, INTERNAL), message
         http = dict(self._stream.heads[0]).get(":status", "") if self._stream.heads else ""
         if http in ("", "200"):
@@ -347,7 +368,7 @@ class _Call:
         self.close()
 
     def close(self) -> None:
-        """Release the channel; cancels the call if the server may still be at it."""
+        """Release the channel; cancels the call if the server may still process it."""
         if not self._open:
             return
         self._open = False
@@ -361,7 +382,7 @@ def parse_address(address: str) -> tuple[str, int]:
     """Split ``address`` into host and port.
 
     Raises:
-        InvalidArgument: it asks for TLS or is not an address.
+        InvalidArgument: it uses TLS or is not an address.
 
     Example:
         >>> parse_address("grpc://localhost:30650")
@@ -370,8 +391,8 @@ def parse_address(address: str) -> tuple[str, int]:
     scheme, separator, rest = address.strip().rpartition("://")
     if separator and scheme not in ("grpc", "http"):
         raise errors.InvalidArgument(
-            f'the address "{address}" asks for {scheme}, but only plain gRPC is spoken; write grpc://host:port'
-            " and let a proxy end TLS"
+            f'the address "{address}" uses {scheme}, but only plain gRPC is supported; write grpc://host:port'
+            " and let a proxy terminate TLS"
         )
     rest = rest.rstrip("/")
     host, colon, port = rest.rpartition(":")

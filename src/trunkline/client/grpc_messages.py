@@ -1,6 +1,6 @@
-"""gRPC's framing: messages inside data frames, and what the ways a call can end mean.
+"""gRPC's framing: messages inside data frames, and the meaning of status codes.
 
-Nothing here touches a connection.
+Pure: nothing here uses a connection.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from struct import Struct
 
 from trunkline import errors
 
-LARGEST_MESSAGE = 64 << 20  # bytes; the server sends 20 MiB at most, a length beyond this is garbage
+LARGEST_MESSAGE = 64 << 20  # bytes; the server sends at most 20 MiB; a longer length is not valid
 _PREFIX = Struct(">BL")  # compressed or not, length in bytes
 
 OK, UNKNOWN, INTERNAL = 0, 2, 13
 
-#: gRPC status codes and the errors they become. ``code`` of a class is the way back.
+#: Error class of each gRPC status code. ``code`` of a class is the reverse.
 ERRORS: dict[int, type[errors.TrunklineError]] = {
     1: errors.Cancelled,
     2: errors.TrunklineError,
@@ -35,7 +35,7 @@ ERRORS: dict[int, type[errors.TrunklineError]] = {
     16: errors.Unauthenticated,
 }
 
-# What an answer without gRPC status means, from gRPC's http-grpc-status-mapping.md and PROTOCOL-HTTP2.md.
+# Status codes of answers without a gRPC status, from gRPC's http-grpc-status-mapping.md and PROTOCOL-HTTP2.md.
 FROM_HTTP = {"400": 13, "401": 16, "403": 7, "404": 12, "429": 14, "502": 14, "503": 14, "504": 14}
 FROM_RESET = {7: 14, 8: 1, 11: 8, 12: 7}
 
@@ -46,22 +46,22 @@ def prefix(message: bytes) -> bytes:
 
 
 class Messages:
-    """Cuts the payload of data frames into messages: five bytes of prefix, then the message."""
+    """Splits the payload of data frames into messages: five bytes of prefix, then the message."""
 
     def __init__(self) -> None:
         self.ready: deque[bytes] = deque()
-        #: Bytes still missing of the message begun; 0 between messages.
+        #: Missing bytes of the current message; 0 between messages.
         self.missing = 0
         self._pieces: list[bytes] = []
         self._prefix = b""
 
     @property
     def incomplete(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """Whether a message is incomplete."""
         return bool(self.missing or self._prefix)
 
     def feed(self, piece: memoryview | bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Add the next bytes of the stream."""
         position, size = 0, len(piece)
         while position < size:
             if not self.missing:
@@ -91,7 +91,9 @@ class Messages:
             compressed, length = _PREFIX.unpack_from(piece, position)
             position += _PREFIX.size
         if compressed:
-            raise errors.Unimplemented("the server sent a compressed message, which was not asked for")
+            raise errors.Unimplemented(
+                "the server sent a compressed message, which the client does not support"
+            )
         if length > LARGEST_MESSAGE:
             raise errors.ResourceExhausted(
                 f"the server sent a message of {length} bytes; at most {LARGEST_MESSAGE} are accepted"
@@ -103,12 +105,12 @@ class Messages:
 
 
 def percent_decoded(text: str) -> str:
-    """Undo the encoding of ``grpc-message``; what is not an escape stays."""
+    """Decode ``grpc-message``; text that is not an escape stays as it is."""
     first, *rest = text.encode().split(b"%")
     decoded = bytearray(first)
     for part in rest:
         try:
             decoded += bytes((int(part[:2], 16),)) + part[2:]
-        except ValueError:  # a lone percent sign means itself
+        except ValueError:  # not an escape
             decoded += b"%" + part
     return decoded.decode("utf-8", "replace")

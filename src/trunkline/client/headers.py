@@ -1,8 +1,8 @@
-"""Header blocks (RFC 7541): writing a call's head, reading a server's answers.
+"""Header blocks (RFC 7541): encodes a call's headers, decodes a server's answers.
 
-Both sides stay without a dynamic table: we never add to it, and tell the server to keep none. What gRPC
-servers then send is read here by a few lines; whatever is beyond them (Huffman coding, a table after all)
-goes to the hpack library, whose import would cost every command a fifth of its start-up.
+Neither side uses a dynamic table: the client never adds to it and tells the server to keep none. The blocks that
+gRPC servers then send are decoded here. Everything else (Huffman coding, a dynamic table after all) is decoded by
+the hpack library, whose import would cost every command a fifth of its start-up.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _HUFFMAN = 0x80
 
 
 class HeaderDecoder:
-    """Reads the header blocks of one connection, in the order in which they arrive.
+    """Decodes the header blocks of one connection, in the order in which they arrive.
 
     Args:
-        limit: bytes of a decoded block that are accepted.
+        limit: maximum bytes of a decoded block.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        #: The server has said that it keeps no table.
+        #: Whether the server has confirmed that it keeps no dynamic table.
         self._no_table = False
-        #: Set for good once a block was too much for us: from then on the library holds the state.
+        #: Set once a block needs the library: from then on the library keeps the decoder's state.
         self._library: Decoder | None = None
 
     def decode(self, block: bytes) -> Headers:
         """Return the fields of a block.
 
         Raises:
-            OverflowError: they take more than the limit.
+            OverflowError: they exceed the limit.
             ValueError: the block is broken.
         """
         if self._library is None:
@@ -57,7 +57,7 @@ class HeaderDecoder:
         return self._decode_by_library(block)
 
     def _decode_plain(self, block: bytes) -> Headers | None:
-        """Return the fields, or None if it takes more than this; the state is then as before."""
+        """Return the fields; None when the library is needed, with the state unchanged."""
         fields: Headers = []
         no_table = self._no_table
         at = 0
@@ -74,7 +74,7 @@ class HeaderDecoder:
                     no_table = True
                     at += 1
                     continue
-                # A field to be added does not fit into a table of size 0; elsewhere it changes the state.
+                # In a table of size 0 an added field is dropped; otherwise it would change the state.
                 if first & _ADDED and not no_table:
                     return None
                 index, at = _read_integer(block, at, 6 if first & _ADDED else 4)
@@ -85,7 +85,7 @@ class HeaderDecoder:
                 value, at = _read_plain(block, at)
                 fields.append((name, value))
         except (KeyError, IndexError, UnicodeDecodeError, _Huffman):
-            return None  # the library judges what is broken
+            return None  # the library decides whether the block is broken
         self._no_table = no_table
         return fields
 
@@ -106,7 +106,7 @@ class HeaderDecoder:
 
 
 class _Huffman(Exception):
-    """A text that is coded."""
+    """A string is Huffman-coded."""
 
 
 def _read_plain(block: bytes, at: int) -> tuple[str, int]:
@@ -137,10 +137,10 @@ def _read_integer(block: bytes, at: int, prefix_bits: int) -> tuple[int, int]:
 def literal(name: int | str, value: str) -> bytes:
     """Encode a header field as a literal without indexing (RFC 7541 section 6.2.2).
 
-    It leaves no state behind, so a call's head needs no encoder; Huffman coding would save a few bytes only.
+    It leaves no state behind, so no encoder is needed; Huffman coding would save only a few bytes.
 
     Args:
-        name: an index of the static table, or a name of its own.
+        name: an index of the static table, or the name itself.
         value: ASCII.
     """
     encoded = value.encode("ascii")

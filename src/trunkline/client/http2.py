@@ -1,13 +1,12 @@
 """One HTTP/2 connection with one open stream at a time, on a plain socket.
 
-What a gRPC client needs of RFC 9113 and no more: preface, settings, flow control both ways, ping, goaway,
-reset, continuation. It is synchronous and driven by the call in progress: the socket is read only while
-somebody waits for an answer or for room to send, so an answer nobody takes stays with the sender, which is
-all the back-pressure there is. Whatever must be said in between (acknowledgements, window updates) is queued
-and leaves with the next write.
+Implements the part of RFC 9113 that a gRPC client needs: preface, settings, flow control in both directions, ping,
+goaway, reset, continuation. It is synchronous and driven by the current call: the socket is read only while the
+call waits for an answer or for room to send, so unread answers stay with the sender, which is the back-pressure.
+Control frames in between (acknowledgements, window updates) are queued and sent with the next write.
 
-It must not know gRPC: messages, statuses and metadata are ``channel``'s. It must not be used from two
-threads at once; ``channel`` sees to that. Only ``close`` may come from elsewhere.
+It must not depend on gRPC: messages, statuses and metadata belong to ``channel``. It must not be used from two
+threads at once; ``channel`` ensures that. Only ``close`` may be called from another thread.
 """
 
 from __future__ import annotations
@@ -59,10 +58,10 @@ if TYPE_CHECKING:
 
     from trunkline.client.http2_streams import Sink
 
-DEFAULT_WINDOW = 65_535  # bytes, both directions, until settings say otherwise
+DEFAULT_WINDOW = 65_535  # bytes, both directions, until the settings change it
 STREAM_WINDOW = 4 << 20  # bytes a server may send ahead on a stream: four frames of GetFile
 CONNECTION_WINDOW = 16 << 20  # bytes; never the limit, as one stream is open at a time
-LARGEST_FRAME = 1 << 20  # bytes we take in one frame; fewer frames cost fewer turns of the loop
+LARGEST_FRAME = 1 << 20  # bytes of a received frame; fewer frames need fewer iterations
 LARGEST_HEADERS = 256 << 10  # bytes of a decoded header list: room for a long error message
 RECEIVE_BUFFER = 64 << 10  # bytes read at once; longer runs of data bypass the buffer
 SEND_BATCH = 1 << 20  # bytes handed to the kernel in one call at most
@@ -73,23 +72,33 @@ POLL = 1000.0  # milliseconds of one wait at most, so that a signal is noticed
 
 
 class BrokenConnection(Unavailable):
-    """The connection is gone; whether the server acted on the request is not known."""
+    """The connection is lost; whether the server processed the request is not known."""
 
 
 class Connection:
     """A connected HTTP/2 client. Every method may raise ``BrokenConnection`` or ``DeadlineExceeded``."""
 
     def __init__(self, host: str, port: int, name: str, timeout: float | None) -> None:
-        """Connect; ``OSError`` passes through. ``name`` is how messages call the server."""
+        """Connect.
+
+        Args:
+            host: name or address of the server.
+            port: its port.
+            name: the server's name in error messages.
+            timeout: seconds; at most, and without one, ``CONNECT_TIMEOUT``.
+
+        Raises:
+            OSError: the connection failed.
+        """
         self.name = name
-        #: ``monotonic`` time after which waiting is given up, set per call.
+        #: ``monotonic`` time at which waiting ends, set per call.
         self.deadline: float | None = None
-        #: No further stream may be opened here.
+        #: Whether no further stream may be opened.
         self.retired = False
-        patience = min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT)
-        # As bytes, because a text would import the codec for international names, 3 ms.
+        limit = min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT)
+        # As bytes: a str would import the codec for international names, 3 ms.
         name_bytes = host.encode() if host.isascii() else host.encode("idna")
-        self._socket = socket.create_connection((name_bytes, port), patience)  # type: ignore[arg-type]
+        self._socket = socket.create_connection((name_bytes, port), limit)  # type: ignore[arg-type]
         self._set_socket_options()
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
@@ -97,7 +106,7 @@ class Connection:
         self._buffer = bytearray(RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
-        #: Payload of the current data frame still to come, and padding after it.
+        #: Missing bytes of the current data frame's payload, and of its padding.
         self._data_left = self._padding_left = 0
         self._data_stream: Stream | None = None
         self._data_ends_stream = False
@@ -120,7 +129,7 @@ class Connection:
                 (MAX_HEADER_LIST_SIZE, LARGEST_HEADERS),
             )
         )
-        #: Control frames that leave before anything else.
+        #: Control frames to send before anything else.
         self._queued = bytearray(PREFACE + frame(SETTINGS, 0, 0, settings))
         self._queued += frame(WINDOW_UPDATE, 0, 0, U32.pack(CONNECTION_WINDOW - DEFAULT_WINDOW))
 
@@ -128,7 +137,7 @@ class Connection:
         connected = self._socket
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A stream may rightly be silent for hours; the kernel tells a silent server from a dead machine.
+        # A stream may be silent for hours; keep-alive detects a dead machine.
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):  # s, s, times
             if hasattr(socket, option):
@@ -137,7 +146,7 @@ class Connection:
     # Streams ------------------------------------------------------------------------------------------
 
     def open(self, header_block: bytes, sink: Sink) -> Stream:
-        """Begin a stream; its headers leave with the first bytes sent."""
+        """Open a stream; its headers are sent with the first data."""
         stream = Stream(self._next_id, self._initial_window, sink)
         self._next_id += 2
         self.retired = self.retired or self._next_id > LAST_STREAM_ID
@@ -151,9 +160,15 @@ class Connection:
         return stream
 
     def send(self, stream: Stream, head: bytes, body: bytes | memoryview, end: bool) -> None:
-        """Send ``head`` and ``body`` as data frames, as the server makes room.
+        """Send data frames as the server's windows allow.
 
         Returns early, with bytes unsent, when the server has ended the stream.
+
+        Args:
+            stream: the open stream.
+            head: first bytes of the payload.
+            body: the following bytes, which are not copied.
+            end: whether they end the request stream.
         """
         view = memoryview(body)
         while not stream.ended:
@@ -167,53 +182,53 @@ class Connection:
             last = batch == len(head) + len(view)
             self._send_window -= batch
             stream.send_window -= batch
-            taken = batch - len(head)
-            self._write(self._cut(stream.id, head, view[:taken], END_STREAM if end and last else 0))
+            position = batch - len(head)
+            self._write(self._cut(stream.id, head, view[:position], END_STREAM if end and last else 0))
             if last:
                 stream.send_ended = end
                 return
-            head, view = b"", view[taken:]
+            head, view = b"", view[position:]
 
     def _cut(self, stream_id: int, head: bytes, body: memoryview, end_flag: int) -> list[bytes | memoryview]:
         limit = self._frame_limit
         size = min(limit, len(head) + len(body))
-        taken = size - len(head)
+        position = size - len(head)
         buffers: list[bytes | memoryview] = []
-        header = frame_header(size, DATA, 0 if taken < len(body) else end_flag, stream_id)
-        buffers += (header + head, body[:taken])
-        while taken < len(body):
-            size = min(limit, len(body) - taken)
-            ends = taken + size == len(body)
+        header = frame_header(size, DATA, 0 if position < len(body) else end_flag, stream_id)
+        buffers += (header + head, body[:position])
+        while position < len(body):
+            size = min(limit, len(body) - position)
+            ends = position + size == len(body)
             buffers += (
                 frame_header(size, DATA, end_flag if ends else 0, stream_id),
-                body[taken : taken + size],
+                body[position : position + size],
             )
-            taken += size
+            position += size
         return buffers
 
     def end_sending(self, stream: Stream) -> None:
-        """Say that nothing more will be sent on the stream."""
+        """End the request stream."""
         if not stream.ended:
             self._write([frame_header(0, DATA, END_STREAM, stream.id)])
             stream.send_ended = True
 
     def release(self, stream: Stream) -> None:
-        """Forget the stream; unless both sides have ended it, tell the server to stop."""
+        """Close the stream; cancels it unless both sides have ended it."""
         if self._stream is stream:
             self._stream = None
-        if self._data_stream is stream:  # the rest of a frame under way falls on the floor
+        if self._data_stream is stream:  # the rest of the current frame is dropped
             self._data_stream = None
         if not (stream.ended and stream.send_ended) and stream.reset is None and not self.closed:
             self._queued += frame(RST_STREAM, 0, stream.id, U32.pack(CANCEL))
-            self._write_what_fits()
+            self._write_some()
 
     def receive(self, stream: Stream) -> None:
-        """Wait until the server has said something more; the caller looks at the stream afterwards."""
+        """Wait until more frames have arrived; the caller checks the stream afterwards."""
         if not stream.ended:
             self._await_frames()
 
     def drain(self) -> None:
-        """Take in what has arrived, without waiting."""
+        """Process the frames that have arrived, without waiting."""
         while self._fill():
             self._process()
 
@@ -231,7 +246,7 @@ class Connection:
     # Writing ------------------------------------------------------------------------------------------
 
     def _write(self, buffers: Sequence[bytes | memoryview]) -> None:
-        """Write queued control frames, then ``buffers``, whole; on any failure the connection is over."""
+        """Write queued control frames, then all of ``buffers``; closes the connection on failure."""
         pending: list[bytes | memoryview] = [bytes(self._queued), *buffers]
         self._queued.clear()
         try:
@@ -239,26 +254,26 @@ class Connection:
                 try:
                     sent = self._socket.sendmsg(pending[:MOST_BUFFERS])
                 except BlockingIOError:
-                    # Reading while we wait keeps two full sockets from waiting for each other.
+                    # Reading while waiting prevents a deadlock of two full sockets.
                     if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN and self._fill():
                         self._process()
                     continue
                 pending = _after(pending, sent)
         except OSError as error:
-            self._drain_last_words()
+            self._drain_final_frames()
             raise self._broken(error) from error
         except BaseException:
-            self.close()  # half a frame may be out: nothing after it would make sense
+            self.close()  # a partial frame may have been sent, after which nothing can follow
             raise
 
-    def _write_what_fits(self) -> None:
-        # A server that is gone is noticed by the next read, after all that it said before.
+    def _write_some(self) -> None:
+        # The next read notices a lost server, after the frames that it sent before.
         with contextlib.suppress(OSError):
             sent = self._socket.send(self._queued)
             del self._queued[:sent]
 
-    def _drain_last_words(self) -> None:
-        # A server that goes away says why first (a status, a goaway); it may wait in our receive buffer.
+    def _drain_final_frames(self) -> None:
+        # A stopping server sends the reason first (a status, a goaway), which may be in the receive buffer.
         with contextlib.suppress(Unavailable):
             self.drain()
 
@@ -266,15 +281,15 @@ class Connection:
 
     def _await_frames(self) -> None:
         if self._queued:
-            self._write_what_fits()
+            self._write_some()
         while not self._fill():
-            # What could not be sent may be the very room that the server waits for.
+            # The unsent frames may be the window update that the server waits for.
             ready = self._wait(select.POLLIN | (select.POLLOUT if self._queued else 0))
             if ready & select.POLLOUT:
-                self._write_what_fits()
+                self._write_some()
         self._process()
         if self._queued:
-            self._write_what_fits()
+            self._write_some()
 
     def _wait(self, events: int) -> int:
         """Wait for events of the socket, at most ``POLL`` at a time; returns those that came, 0 for none.
@@ -297,7 +312,7 @@ class Connection:
         return ready[0][1] if ready else 0
 
     def _fill(self) -> bool:
-        """Receive what is there, True if anything; long data goes to the sink past the buffer."""
+        """Receive available bytes, True if any; long data goes directly to the sink."""
         stream = self._data_stream
         try:
             direct = min(self._data_left, stream.sink.missing) if stream and self._start == self._end else 0
@@ -313,7 +328,7 @@ class Connection:
                     rest = self._buffer[self._start : self._end]
                     self._buffer[: len(rest)] = rest
                     self._start, self._end = 0, len(rest)
-                if self._end == len(self._buffer):  # a long frame that must be seen whole
+                if self._end == len(self._buffer):  # a long frame that is processed as a whole
                     self._view.release()
                     self._buffer += bytes(len(self._buffer))
                     self._view = memoryview(self._buffer)
@@ -328,7 +343,7 @@ class Connection:
         return True
 
     def _process(self) -> None:
-        """Act on every whole frame in the buffer and on as much of a data frame as is there."""
+        """Process every complete frame in the buffer, and data frames as far as they have arrived."""
         while True:
             if self._data_left or self._padding_left or self._data_stream:
                 self._take_data()
@@ -389,7 +404,7 @@ class Connection:
             stream.ended = True
 
     def _count_received(self, stream: Stream | None, length: int) -> None:
-        """Give the room back in large steps: half a window at a time."""
+        """Count received bytes; sends a window update for each half window."""
         self._unacknowledged += length
         if self._unacknowledged > CONNECTION_WINDOW:
             raise self._violation("more data than the connection's window allows")
@@ -420,7 +435,7 @@ class Connection:
             elif kind == WINDOW_UPDATE:
                 self._on_window_update(stream, stream_id, U32.unpack(payload)[0] & LAST_STREAM_ID)
             elif kind == PUSH_PROMISE:
-                raise self._violation("a push promise, which was forbidden")
+                raise self._violation("a push promise, which the client has disabled")
         except (StructError, IndexError) as error:
             raise self._violation(f"a frame of kind {kind} with a wrong length") from error
 
@@ -439,7 +454,7 @@ class Connection:
             raise self._too_many_headers()
         if not flags & END_HEADERS:
             return
-        # Blocks of abandoned streams are decoded too: the decoder's state is the connection's.
+        # Blocks of closed streams are decoded too: the decoder's state belongs to the connection.
         try:
             headers = self._headers.decode(self._header_block)
         except OverflowError as error:
@@ -453,7 +468,7 @@ class Connection:
     def _on_reset(self, stream: Stream | None, code: int) -> None:
         if not stream:
             return
-        # NO_ERROR after the trailers only says that the rest of the request is not wanted.
+        # NO_ERROR after the trailers only means that the rest of the request is not needed.
         stream.reset = code
         stream.refused = code == REFUSED_STREAM
         stream.ended = True
@@ -496,7 +511,7 @@ class Connection:
         if bytes(self._buffer[:5]) == b"HTTP/":
             what = "HTTP/1, so it is not a gRPC server"
         self.close()
-        return Unavailable(f"{self.name} sent {what}; check the address (TLS is not spoken here)")
+        return Unavailable(f"{self.name} sent {what}; check the address (TLS is not supported)")
 
     def _broken(self, error: Exception | None) -> BrokenConnection:
         self.close()
@@ -505,7 +520,7 @@ class Connection:
 
 
 def _after(buffers: list[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
-    """Return what is left of ``buffers`` when their first ``sent`` bytes are gone."""
+    """Return the rest of ``buffers`` after their first ``sent`` bytes."""
     for position, buffer in enumerate(buffers):
         if sent < len(buffer):
             return [memoryview(buffer)[sent:], *buffers[position + 1 :]]

@@ -1,7 +1,4 @@
-"""HTTP/2 frames as bytes: the numbers of RFC 9113.
-
-Only what a client sends is built here; nothing here keeps state or touches a socket.
-"""
+"""HTTP/2 frames: the constants of RFC 9113, and encoding. Pure."""
 
 from __future__ import annotations
 
@@ -33,10 +30,24 @@ GOAWAY_START = Struct(">LL")  # last stream id, error code
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
-    """Return a whole frame."""
+    """Return a complete frame.
+
+    Args:
+        kind: frame type.
+        flags: of the frame.
+        stream_id: stream, 0 for the connection.
+        payload: content.
+    """
     return frame_header(len(payload), kind, flags, stream_id) + payload
 
 
 def frame_header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
-    """Return the nine bytes before a payload of ``length`` bytes."""
+    """Return the nine bytes of a frame header.
+
+    Args:
+        length: bytes of the payload.
+        kind: frame type.
+        flags: of the frame.
+        stream_id: stream, 0 for the connection.
+    """
     return FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream_id)

@@ -1,8 +1,7 @@
 """Calls by name with message objects, on top of a channel.
 
-Which message a call takes, which it gives and whether it streams stands in the descriptors of the generated
-modules; repeating it here in a hundred methods would only give it a chance to be wrong. A generated module
-is imported when a service of it is first used.
+The messages of a call, and whether it streams, come from the descriptors of the generated modules, so they are not
+repeated here. A generated module is imported when one of its services is first used.
 """
 
 from __future__ import annotations
@@ -23,11 +22,18 @@ if TYPE_CHECKING:
 class Service:
     """The calls of one service as attributes named like them.
 
-    A call takes the request (or an iterable of requests) and a ``timeout`` in seconds; it returns the
-    answer, or an iterator of answers. Errors are those of ``Channel``.
+    The arguments of a call are the request (or an iterable of requests) and a ``timeout`` in seconds; it returns
+    the answer, or an iterator of answers. Errors are those of ``Channel``.
     """
 
     def __init__(self, channel: Channel, module: ModuleType, name: str) -> None:
+        """Bind a service to a channel.
+
+        Args:
+            channel: carries the calls.
+            module: the generated module of the service.
+            name: of the service in the module.
+        """
         self._channel = channel
         self._descriptor = module.DESCRIPTOR.services_by_name[name]
 
@@ -92,7 +98,7 @@ class Client:
 
     @cached_property
     def store(self) -> Service:
-        """Chunks, for who cuts files itself."""
+        """Chunk-level uploads."""
         from trunkline.rpc.gen import store_pb2
 
         return Service(self.channel, store_pb2, "Store")
