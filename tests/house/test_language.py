@@ -52,7 +52,6 @@ NOT_YET = (
     "src/trunkline/storage/",
     "src/trunkline/worker/",
     "tests/",
-    "docs/kubernetes.md",
     "launcher/",
 )
 
