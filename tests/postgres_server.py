@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,9 +103,18 @@ class PostgresServer:
 
 
 class Wire:
-    """Between clients and PostgreSQL, and cut at a moment that a test names, once."""
+    """Between clients and PostgreSQL: counts round trips, and can be cut once at a moment that a test names."""
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(self, server: PostgresServer, delay: float = 0.0) -> None:
+        """Listen.
+
+        Args:
+            server: where connections are passed on to.
+            delay: seconds that a message takes, each way.
+        """
+        self._delay = delay
+        #: How often any client sent something after it had heard from PostgreSQL.
+        self.trips = 0
         self._folder = tempfile.TemporaryDirectory(prefix="trunkline-wire-")
         self.socket = self._folder.name
         self._target = f"{server.socket}/.s.PGSQL.5432"
@@ -128,12 +138,21 @@ class Wire:
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._target)
                 self._open += [client, server]
+                answered = threading.Event()
+                answered.set()
                 for ends in ((client, server, "request"), (server, client, "answer")):
-                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+                    threading.Thread(target=self._pump, args=(*ends, answered), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, way: str, answered: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while part := source.recv(65536):
+                if way == "answer":
+                    answered.set()
+                elif answered.is_set():
+                    answered.clear()
+                    self.trips += 1
+                if self._delay:
+                    time.sleep(self._delay)
                 if self.cut_at == way and b"COMMIT\0" in part:
                     self.cut_at = ""
                     break

@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from trunkline import cancellation, errors, failpoints
-from trunkline.meta import dialects
+from trunkline.meta import dialects, query
 from trunkline.meta.leader import LeaseHeld, writer
+from trunkline.meta.pipelining import UnexpectedRows
 from trunkline.supervision import Supervisor
 from trunkline.telemetry import events
 from trunkline.threads import FairExecutor
@@ -251,6 +252,7 @@ class Database:
                 self._reading.remove(conn)
                 self._local.conn = None
             conn = self._local.conn = self._engine.connect()
+            dialects.pipeline(conn, reading=True)
             self._reading.append(conn)
         return conn
 
@@ -411,14 +413,12 @@ class Database:
         for call in calls:
             tx = Tx(conn)
             try:
-                if len(calls) == 1:
-                    value = call.fn(tx)
-                else:
-                    with conn.begin_nested():
-                        value = call.fn(tx)
+                value = call.fn(tx) if len(calls) == 1 else _in_savepoint(tx, call.fn)
             except BaseException as error:
                 if self._writer.lost(error):
                     raise _ConnectionLost(self._said(error)) from error
+                with contextlib.suppress(sa.exc.DBAPIError), self._losing():
+                    self._writer.verify()
                 outcomes.append(_Outcome(error=self._ours(error)))
             else:
                 outcomes.append(_Outcome(value=value))
@@ -457,6 +457,24 @@ class Database:
         """Say why a write is given up, and what is known of it."""
         fate = "whether this was written is not known" if unanswered else "nothing was written"
         return errors.Unavailable(f"{self._writer.superseded or error}; {fate}")
+
+
+def _in_savepoint(tx: Tx, fn: Callable[[Tx], T]) -> T:
+    """Run one of several functions of a transaction, so that what fails in it undoes nothing else."""
+    query.control(tx.conn, "SAVEPOINT one_call")
+    try:
+        value = fn(tx)
+        query.flush(tx.conn)  # what it sent and did not wait for is its own to answer for
+    except BaseException:
+        with contextlib.suppress(sa.exc.DBAPIError, UnexpectedRows):
+            query.flush(tx.conn)
+        with contextlib.suppress(sa.exc.DBAPIError):
+            query.control(tx.conn, "ROLLBACK TO SAVEPOINT one_call")
+            query.control(tx.conn, "RELEASE SAVEPOINT one_call")
+            query.flush(tx.conn)
+        raise
+    query.control(tx.conn, "RELEASE SAVEPOINT one_call")
+    return value
 
 
 def inserted_id(result: sa.CursorResult[Any]) -> int:

@@ -17,15 +17,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from trunkline import errors
-from trunkline.meta import query
+from trunkline.meta import pipelining, query
 
 if TYPE_CHECKING:
     import sqlite3
 
 #: Key of ``conn.info``: the statement that begins a transaction; a snapshot for reading unless it is set.
 BEGIN = "begin"
-#: Key of ``conn.info``: rows that the last statement of BEGIN changed.
-BEGUN_ROWS = "begun_rows"
 
 #: Seconds a second process's transaction is waited for. There is only ours; backups may hold the file.
 BUSY_TIMEOUT = 10.0
@@ -116,7 +114,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @event.listens_for(made, "begin")
     def begin(conn: sa.Connection) -> None:
-        query.command(conn, conn.info.get(BEGIN, "BEGIN"))
+        query.control(conn, conn.info.get(BEGIN, "BEGIN"))
 
     return made
 
@@ -148,16 +146,58 @@ def _postgres(url: sa.URL) -> sa.Engine:
             )
         if encoding != "utf-8":
             connection.execute("SET client_encoding TO 'UTF8'")
-        # psycopg's own transaction handling sends a BEGIN alone; ours carries more (``BEGIN``).
+        # psycopg's own transaction handling waits for the answer of BEGIN.
         connection.autocommit = True
         connection.execute(_POSTGRES_SESSION)
 
     @event.listens_for(made, "begin")
     def begin(conn: sa.Connection) -> None:
-        text = conn.info.get(BEGIN, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        conn.info[BEGUN_ROWS] = query.command(conn, text)
+        query.control(conn, conn.info.get(BEGIN, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
+    @event.listens_for(made, "do_execute")
+    def execute(cursor: Any, text: str, values: Any, _context: object) -> bool | None:
+        return _execute_with_queued(cursor, text, values, many=False)
+
+    @event.listens_for(made, "do_executemany")
+    def executemany(cursor: Any, text: str, values: Any, _context: object) -> bool | None:
+        return _execute_with_queued(cursor, text, values, many=True)
+
+    @event.listens_for(made, "do_execute_no_params")
+    def execute_no_params(cursor: Any, text: str, _context: object) -> bool | None:
+        return _execute_with_queued(cursor, text, None, many=False)
+
+    made.dialect.do_commit = _commit  # type: ignore[method-assign,assignment]
+    made.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
     return made
+
+
+def _execute_with_queued(cursor: Any, text: str, values: Any, *, many: bool) -> bool | None:
+    """Run SQLAlchemy's statement in one message with those that were queued; None when there are none."""
+    sent = pipelining.of(cursor.connection)
+    if sent is None or not sent.waiting:
+        return None
+    sent.execute(cursor, text, values, many=many)
+    return True
+
+
+def _commit(connection: Any) -> None:
+    (pipelining.of(connection.dbapi_connection) or connection).commit()
+
+
+def _rollback(connection: Any) -> None:
+    (pipelining.of(connection.dbapi_connection) or connection).rollback()
+
+
+def pipeline(conn: sa.Connection, *, reading: bool) -> None:
+    """Let statements whose answers nobody reads travel with the next; only PostgreSQL can do it.
+
+    Args:
+        conn: to be closed with ``drop``.
+        reading: its transactions only read.
+    """
+    if conn.dialect.name == "postgresql":
+        connection: Any = conn.connection.dbapi_connection
+        connection.pipelining = pipelining.Pipelining(connection, reading=reading)
 
 
 def place(url: sa.URL) -> str:
@@ -188,10 +228,15 @@ def lost(conn: sa.Connection, error: BaseException | None) -> bool:
 
 def drop(conn: sa.Connection) -> None:
     """Close a connection of which nothing is known any more."""
+    sent = None
+    with contextlib.suppress(Exception):
+        sent = pipelining.of(conn.connection.dbapi_connection)
     with contextlib.suppress(Exception):
         conn.invalidate()
     with contextlib.suppress(Exception):
         conn.close()
+    if sent is not None:
+        sent.abandon()  # does not wait: the connection is closed
 
 
 def translated(error: sa.exc.DBAPIError, url: sa.URL) -> BaseException:

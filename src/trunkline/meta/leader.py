@@ -15,6 +15,7 @@ Used by one thread at a time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from trunkline import errors
-from trunkline.meta import dialects, query, schema
+from trunkline.meta import dialects, pipelining, query, schema
 
 if TYPE_CHECKING:
     from typing import Any
@@ -39,6 +40,7 @@ LOCK = 0x74726B6C
 ACTIVE, LAST_WRITE = "active_server", "last_write"
 
 _TAKE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
+_MOVE_EPOCH = f"UPDATE setting SET value = %s WHERE name = '{LAST_WRITE}' AND value = %s"
 _READ = "SELECT value FROM setting WHERE name = '{}'"
 #: The session that holds the lock, and what shows that it is alive: when its last statement began, and whether the
 #: database itself is at work for it.
@@ -85,8 +87,20 @@ class Writer:
         """Begin a transaction on the connection."""
         self._current().begin()
 
+    def verify(self) -> None:
+        """See whether the open transaction may be committed; an exception ended its last function.
+
+        Raises:
+            Unavailable: another server has been active since the last write; the transaction is undone.
+            sqlalchemy.exc.DBAPIError: a statement that was sent before has failed.
+        """
+
     def commit(self) -> None:
-        """Make the transaction durable."""
+        """Make the transaction durable.
+
+        Raises:
+            Unavailable: another server has been active since the last write; the transaction is undone.
+        """
         self._current().commit()
 
     def rollback(self) -> None:
@@ -134,6 +148,8 @@ class LeaderConnection(Writer):
         self._number = 0
         #: What LAST_WRITE holds, as far as is known, and what the open transaction sets it to.
         self._stored = self._attempted = ""
+        #: The cursor of the statement that moved the epoch in the open transaction.
+        self._fence: Any = None
         #: The last sign of life of the server that is active instead, and when it was first seen (monotonic).
         self._sign: tuple[object, ...] = ()
         self._sign_at = 0.0
@@ -148,6 +164,7 @@ class LeaderConnection(Writer):
                 conn = self._engine.connect()
                 conn.info[dialects.BEGIN] = "BEGIN"
                 self._take(conn)
+                dialects.pipeline(conn, reading=False)
             except BaseException as error:
                 if conn is not None:
                     dialects.drop(conn)
@@ -205,25 +222,28 @@ class LeaderConnection(Writer):
     def begin(self) -> None:
         """Begin a transaction that is committed only while this server is the active one.
 
-        Raises:
-            Unavailable: another server has been active since the last write.
+        Nothing is waited for: BEGIN and the epoch travel with the transaction's first statement.
         """
         conn = self._current()
         self._number += 1
         self._attempted = f"{self._epoch}:{self._number}"
-        # One trip for both. The texts are ours: hexadecimal digits, a colon, a number.
-        conn.info[dialects.BEGIN] = (
-            f"BEGIN; UPDATE setting SET value = '{self._attempted}'"
-            f" WHERE name = '{LAST_WRITE}' AND value = '{self._stored}'"
-        )
         conn.begin()
-        if conn.info[dialects.BEGUN_ROWS] != 1:
+        self._fence = query.queue(conn, _MOVE_EPOCH, (self._attempted, self._stored), changes=1)
+
+    def verify(self) -> None:
+        """Wait for the answers of all that was sent, and see whether the epoch was still this server's."""
+        conn = self._current()
+        with contextlib.suppress(pipelining.UnexpectedRows):
+            query.flush(conn)
+        if self._fence.rowcount != 1:
             conn.rollback()
             self._give_way(conn)
 
     def commit(self) -> None:
         """Make the transaction durable."""
         conn = self._current()
+        if self._fence.rowcount != 1:
+            self.verify()  # COMMIT is not sent before the epoch is known to be this server's
         raw: Any = conn.connection.dbapi_connection
         if raw.info.transaction_status.name == "INERROR":
             # PostgreSQL answers COMMIT with success and rolls back; what failed had been hidden.

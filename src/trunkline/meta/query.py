@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc
 
+from trunkline.meta import pipelining
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,10 +56,19 @@ class Query:
         cursor.close()
         return count
 
-    def _execute(self, conn: sa.Connection, given: dict[str, object]) -> tuple[_Plan, Any]:
+    def send(self, conn: sa.Connection, **given: object) -> None:
+        """Write. On PostgreSQL the answer is not waited for: an error is raised by a later statement or COMMIT."""
+        plan = self._plan(conn, given)
+        queue(conn, plan.text, plan.parameters(given))
+
+    def _plan(self, conn: sa.Connection, given: dict[str, object]) -> _Plan:
         plan = self._plans.get(conn.dialect.name)
         if plan is None:
             plan = self._plans[conn.dialect.name] = _Plan(self._statement, conn.dialect, tuple(given))
+        return plan
+
+    def _execute(self, conn: sa.Connection, given: dict[str, object]) -> tuple[_Plan, Any]:
+        plan = self._plan(conn, given)
         cursor = _run(conn, plan.text, plan.parameters(given))
         if not plan.described and cursor.description is not None:
             plan.describe(conn.dialect, [column[1] for column in cursor.description])
@@ -87,34 +98,88 @@ def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -
     return count
 
 
-def command(conn: sa.Connection, text: str) -> int:
-    """Run the driver's own SQL without values; return how many rows its last statement changed.
+def command(conn: sa.Connection, text: str) -> None:
+    """Run the driver's own SQL without values."""
+    _run(conn, text, None).close()
 
-    PostgreSQL takes several statements at once, for the price of one trip.
+
+def control(conn: sa.Connection, text: str) -> None:
+    """Begin or end a transaction or savepoint; PostgreSQL's answer is not waited for."""
+    sent = pipelining.of(conn.connection.dbapi_connection)
+    if sent is None:
+        command(conn, text)
+        return
+    with _raising(conn, text):
+        sent.queue(text, control=True)
+
+
+def queue(conn: sa.Connection, text: str, values: Any, *, changes: int | None = None) -> Any:
+    """Run the driver's own SQL; PostgreSQL's answer is not waited for.
+
+    Args:
+        conn: with an open transaction.
+        text: one statement.
+        values: its parameters.
+        changes: rows that it has to change, or ``pipelining.UnexpectedRows`` is raised with its answer; only where
+            the connection takes part in pipelining.
+
+    Returns:
+        The cursor; it has the answer after ``flush``.
     """
-    cursor = _run(conn, text, None)
-    if ";" in text:
-        while cursor.nextset():
-            pass
-    count: int = cursor.rowcount
-    cursor.close()
-    return count
+    sent = pipelining.of(conn.connection.dbapi_connection)
+    if sent is None:
+        return _run(conn, text, values)
+    with _raising(conn, text):
+        return sent.queue(text, values, changes=changes)
+
+
+def flush(conn: sa.Connection) -> None:
+    """Wait for the answers of all that was sent on the connection.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the first statement that failed.
+    """
+    sent = pipelining.of(conn.connection.dbapi_connection)
+    if sent is not None and sent.waiting:
+        with _raising(conn, ""):
+            sent.flush()
 
 
 def _run(conn: sa.Connection, text: str, values: Any, *, many: bool = False) -> Any:
-    """Run SQL on a new cursor. A driver's error is raised as SQLAlchemy's, so that callers see one kind."""
-    cursor = conn.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
-    dbapi: Any = conn.dialect.loaded_dbapi
-    try:
-        if values is None:
+    """Run SQL on a new cursor and wait for its answer."""
+    connection: Any = conn.connection.dbapi_connection
+    cursor = connection.cursor()
+    sent = pipelining.of(connection)
+    with _raising(conn, text):
+        if sent is not None and sent.waiting:
+            sent.execute(cursor, text, values, many=many)
+        elif values is None:
             cursor.execute(text)
         elif many:
             cursor.executemany(text, values)
         else:
             cursor.execute(text, values)
-    except dbapi.Error as error:
-        raise exc.DBAPIError.instance(text, None, error, dbapi.Error) from error
     return cursor
+
+
+class _raising:
+    """Raise a driver's error as SQLAlchemy's, so that callers see one kind."""
+
+    __slots__ = ("_conn", "_text")
+
+    def __init__(self, conn: sa.Connection, text: str) -> None:
+        self._conn = conn
+        self._text = text
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
+        dbapi: Any = self._conn.dialect.loaded_dbapi
+        if isinstance(error, dbapi.Error):
+            raise exc.DBAPIError.instance(self._text, None, error, dbapi.Error) from error
 
 
 class _Plan:
