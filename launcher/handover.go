@@ -10,11 +10,11 @@ import (
 )
 
 // What a command leaves must be readable and removable for the worker, which may be another user, and must
-// mean something in the worker's container, which has other files. So when a command has ended, and while
-// nothing of it runs any more, its files are opened for everybody, and links that lead out of /pfs are replaced by
-// what they lead to here.
+// make sense in the worker's container, which has other files. So when a command has ended, and none of its
+// processes runs any more, its files are made accessible to everyone, and links that lead out of /pfs are replaced by
+// copies of their targets.
 
-// open gives everybody all rights on the files and folders of this user at and below path.
+// open gives everyone all rights on the files and folders of this user at and below path.
 func open(path string) {
 	var status syscall.Stat_t
 	if syscall.Lstat(path, &status) != nil {
@@ -48,9 +48,9 @@ func openAll(pfs, hidden string) {
 	}
 }
 
-// replaceLinks replaces the links below folder that lead out of pfs by copies of what they lead to. Links that
-// lead nowhere or in a circle stay, and the worker complains of them. Links to what is no content (devices,
-// pipes) go, since the worker leaves those out.
+// replaceLinks replaces the links below folder that lead out of pfs by copies of their targets. Links to nothing
+// or in a circle stay, and the worker reports them. Links to devices and pipes are removed, because the worker
+// leaves those out.
 func replaceLinks(folder, pfs string) {
 	entries, _ := os.ReadDir(folder)
 	for _, entry := range entries {
@@ -72,7 +72,7 @@ func replaceLink(path, pfs string) {
 	if syscall.Stat(target, &status) != nil {
 		return
 	}
-	// Beside it first: a copy that fails, say on a full disk, leaves the link for the worker to complain of.
+	// Beside it first: a copy that fails, say on a full disk, leaves the link for the worker to report.
 	copied := path + ".trunkline-copy"
 	switch status.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
@@ -106,8 +106,8 @@ func copyFile(source, target string) error {
 	return errors.Join(err, writer.Close(), os.Chmod(target, 0o666))
 }
 
-// copyFolder copies the files and folders of source with what links in it lead to; above are the folders that
-// led here.
+// copyFolder copies the files and folders of source, and the targets of links in it; above are the folders on
+// the path to it.
 func copyFolder(source, target string, above []os.FileInfo) error {
 	here, err := os.Stat(source)
 	if err != nil {

@@ -308,7 +308,7 @@ func TestLinksThatLeadOutOfPfsBecomeWhatTheyLeadTo(t *testing.T) {
 	}
 	for _, name := range []string{"inside", "lost", "loop", "self"} {
 		if _, err := os.Readlink(filepath.Join(w.pfs, "out", name)); err != nil {
-			t.Errorf("%s is no link any more: %v", name, err)
+			t.Errorf("%s is not a link any more: %v", name, err)
 		}
 	}
 	for _, name := range []string{"d/file", "tree"} {

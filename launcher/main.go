@@ -1,12 +1,12 @@
-// The launcher starts commands for a worker that lives in another container of the same pod.
+// The launcher starts commands for a worker in another container of the same pod.
 //
-// A Python worker cannot live in an arbitrary image, and starting a command there through an engine or the
+// A Python worker cannot run in an arbitrary image, and starting a command there through an engine or the
 // API server costs 50 to 100 ms each time. So this one static binary is copied into a shared volume, runs as
 // the first process of the user's container, and starts what the worker asks for over a Unix socket. It needs
 // no privilege, no shell and no file of the image.
 //
-// It decides nothing: which command, how long, how often and what its end means are the worker's business.
-// docs/design/launcher.md has the protocol.
+// It decides nothing: the worker chooses the command, its time limit and its retries, and judges its end.
+// docs/design/launcher.md describes the protocol.
 package main
 
 import (
@@ -42,7 +42,7 @@ func run(arguments []string) error {
 	return errors.New("it is started by the pod of a worker, not by hand\n" + usage)
 }
 
-// install copies the running program to path, whole or not at all.
+// install copies the running program to path, completely or not at all.
 func install(path string) error {
 	source, err := os.Open("/proc/self/exe")
 	if err != nil {
@@ -55,7 +55,7 @@ func install(path string) error {
 	}
 	defer os.Remove(half.Name())
 	_, err = io.Copy(half, source)
-	// The temporary file is its owner's alone; the user's container may run as anybody.
+	// Only its owner can read the temporary file; the user's container may run as any user.
 	err = errors.Join(err, half.Chmod(0o755), half.Close())
 	if err == nil {
 		err = os.Rename(half.Name(), path)

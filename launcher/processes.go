@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// How long to wait for killed processes. They are gone in microseconds unless the kernel itself holds them.
+// How long to wait for killed processes. They end in microseconds unless the kernel itself blocks them.
 const killPatience = 10 * time.Second
 
 // From <sys/prctl.h> and <sys/wait.h>, which package syscall does not have.
@@ -24,7 +24,7 @@ const (
 )
 
 // adoptOrphans makes this process the parent of every descendant whose own parent ends. The first process of
-// a PID namespace is that by nature; a pod whose containers share one has another first process.
+// a PID namespace is that already; a pod whose containers share one has another first process.
 func adoptOrphans() error {
 	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0)
 	if errno != 0 {
@@ -84,7 +84,7 @@ func endLeftovers(spent *use) int {
 	for {
 		found, _, err := reap(-1, syscall.WNOHANG, spent)
 		if err != nil {
-			return 0 // no child at all, which is the rule: nothing was left, and asking cost one call
+			return 0 // no child, which is the usual case; it costs one call
 		}
 		if found > 0 {
 			continue
@@ -126,7 +126,7 @@ func descendants(pid int) []int {
 	return found
 }
 
-// oomKills returns how often the kernel has killed a process of this container for want of memory; 0 where it
+// oomKills returns how often the kernel has killed a process of this container for lack of memory; 0 where it
 // does not say.
 func oomKills() int {
 	for _, file := range []string{

@@ -11,7 +11,7 @@ import (
 // What a search for programs means where neither the image nor the pipeline sets PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Why a command cannot be started: facts, of which the worker makes the same sentences as of its own failures.
+// Why a command cannot be started: facts, from which the worker makes the same messages as for its own failures.
 type obstacle struct {
 	// "working_dir", "not found", "not executable", "text" or "spawn".
 	Kind string `json:"kind"`
@@ -52,7 +52,7 @@ func spawn(wanted *program, stdin, output uintptr) (int, *obstacle) {
 	return pid, nil
 }
 
-// merged returns the container's variables with the request's on top.
+// merged returns the container's variables, replaced and extended by the request's.
 func merged(own []string, wanted map[string]string) map[string]string {
 	all := map[string]string{"PATH": defaultPath}
 	for _, line := range own {
@@ -74,7 +74,7 @@ func lines(environment map[string]string) []string {
 	return all
 }
 
-// faulty says what no kernel can pass on; empty when all is well.
+// faulty returns what the kernel cannot pass to a program; empty if there is nothing.
 func faulty(wanted *program) string {
 	for _, argument := range wanted.Argv {
 		if strings.Contains(argument, "\x00") {

@@ -11,21 +11,21 @@ import (
 )
 
 // The protocol's version. It changes with every change of a message's meaning; worker and launcher come from
-// the same image, so a difference means that somebody mixed two.
+// the same image, so a difference means that two images were mixed.
 const protocolVersion = 1
 
 // Bytes of one frame. What a kernel takes as arguments and environment is 2 MiB by default, 6 MiB at most;
 // six times that for JSON's escapes.
 const maxFrame = 40 << 20
 
-// What the worker says: one field is set.
+// A message of the worker: one field is set.
 type request struct {
 	Hello *hello   `json:"hello,omitempty"`
 	Start *program `json:"start,omitempty"`
 	Kill  bool     `json:"kill,omitempty"`
 }
 
-// What the launcher says: one field is set.
+// A message of the launcher: one field is set.
 type reply struct {
 	Ready   *ready    `json:"ready,omitempty"`
 	Started *started  `json:"started,omitempty"`
@@ -37,7 +37,7 @@ type hello struct {
 	Version int `json:"version"`
 	// The folder that commands know as /pfs.
 	Pfs string `json:"pfs"`
-	// Name of the worker's own folder in it, which is none of the launcher's business.
+	// Name of the worker's own folder in it, which the launcher does not touch.
 	Hidden string `json:"hidden"`
 }
 
@@ -50,7 +50,7 @@ type program struct {
 	Env  map[string]string `json:"env"`
 	// Empty: the container's own.
 	Cwd string `json:"cwd"`
-	// The command's folder for temporary files, made over to the worker at its end.
+	// The command's folder for temporary files, handed over to the worker at its end.
 	Tmp string `json:"tmp"`
 }
 
@@ -61,7 +61,7 @@ type started struct {
 type ending struct {
 	// Exit code, or the negative number of the signal that killed it.
 	Status int `json:"status"`
-	// Whether the kernel killed a process of this container for want of memory meanwhile.
+	// Whether the kernel killed a process of this container for lack of memory meanwhile.
 	OutOfMemory bool `json:"out_of_memory"`
 	// Processes that the kernel does not end.
 	Immortal int `json:"immortal"`

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// serve starts commands for the first worker that connects to the socket, until it hangs up.
+// serve starts commands for the first worker that connects to the socket, until it closes the connection.
 func serve(socket string, patience time.Duration) error {
-	// It does one thing at a time: a second processor would only be woken to hand over to (0.15 ms a command).
+	// It does one thing at a time; waking a second processor would cost 0.15 ms per command.
 	runtime.GOMAXPROCS(1)
-	// A pod's end is told to all containers at once, and the worker decides how long its command may go on.
-	// Caught rather than ignored, because commands would inherit that they are ignored.
+	// All containers of a pod get SIGTERM at once, and the worker decides how long its command may go on.
+	// Caught, not ignored, because commands would inherit ignored signals.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	if err := adoptOrphans(); err != nil {
 		return err
@@ -39,8 +39,7 @@ func serve(socket string, patience time.Duration) error {
 	return err
 }
 
-// accept waits for the worker and takes the socket away again: there is one worker, and commands have no
-// business here.
+// accept waits for the worker and removes the socket: there is one worker, and commands must not connect.
 func accept(socket string, patience time.Duration) (*net.UnixConn, error) {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("cannot remove the old socket: %w", err)
@@ -61,7 +60,7 @@ func accept(socket string, patience time.Duration) (*net.UnixConn, error) {
 	return connection, err
 }
 
-// A launcher serves one worker and runs one command at a time. One goroutine reads what the worker says;
+// A launcher serves one worker and runs one command at a time. One goroutine reads the worker's messages;
 // another, while a command runs, waits for its end.
 type launcher struct {
 	connection *net.UnixConn
@@ -108,12 +107,12 @@ func (l *launcher) greet(said *hello) error {
 		return err
 	}
 	l.foreign = worker != os.Geteuid()
-	// Links are judged by where they really lead; what is not there has no links.
+	// Links are judged by their resolved targets; a missing folder has no links.
 	l.pfs, l.hidden = said.Pfs, said.Hidden
 	if pfs, err := filepath.EvalSymlinks(said.Pfs); err == nil {
 		l.pfs = pfs
 	}
-	// What a launcher before this one could not make over because it was killed.
+	// Files that an earlier launcher could not hand over because it was killed.
 	if l.foreign {
 		openAll(l.pfs, l.hidden)
 	}
@@ -130,7 +129,7 @@ func (l *launcher) start(wanted *program, stdin int) error {
 		return errors.New("the worker wants to start a command without a name")
 	}
 	var pipe [2]int
-	// Made here rather than by the worker, so that its owner is who runs the command: then /dev/stdout can be opened.
+	// Made here rather than by the worker, so that the command's user owns it and /dev/stdout can be opened.
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
 		return fmt.Errorf("cannot make a pipe: %w", err)
 	}
@@ -155,11 +154,11 @@ func (l *launcher) start(wanted *program, stdin int) error {
 	l.mutex.Unlock()
 	l.idle = make(chan struct{})
 	err := writeFrame(l.connection, reply{Started: &started{Pid: pid}}, pipe[0])
-	go l.await(pid, wanted.Tmp, kills, l.idle) // only now, so that the end is told after the start
+	go l.await(pid, wanted.Tmp, kills, l.idle) // only now, so that the end is reported after the start
 	return err
 }
 
-// await waits for the command's end, ends what it leaves and tells the worker.
+// await waits for the command's end, ends the processes that it leaves, and reports to the worker.
 func (l *launcher) await(pid int, tmp string, kills int, idle chan struct{}) {
 	var spent use
 	for {
@@ -213,7 +212,7 @@ func (l *launcher) endAll() {
 	l.kill()
 	select {
 	case <-l.idle:
-	case <-time.After(killPatience + time.Second): // the kernel holds it; it goes with the container
+	case <-time.After(killPatience + time.Second): // the kernel blocks it; it ends with the container
 	}
 }
 

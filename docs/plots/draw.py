@@ -1,6 +1,6 @@
 """Draws the plots of docs/eks.md from the same functions that plan: ``python docs/plots/draw.py``.
 
-A test compares what it writes with what is kept, so that no plot can differ from what the commands say.
+A test compares the output with the committed files, so that no plot can differ from what the commands say.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ DATUM = 5.0
 
 
 def start_up() -> str:
-    """From asked for to at work, by what it is spent on."""
+    """Draw the time from the request for a worker to its work, by cause."""
     decided = {"Cluster Autoscaler": placement.SCAN, "Karpenter": placement.BATCH, "Fargate": 0.0}
     boots = {"Fargate": placement.FARGATE_MACHINE}
     images = ((0.0, "small image"), (2.0, "2 GB image"))
     drawing = Drawing(
-        "From asked for to at work",
-        "Seconds that plans count with until they are measured; 12 s for every compressed GB of the image",
+        "From request to work",
+        "Seconds that plans use until they are measured; 12 s for every compressed GB of the image",
         height=330,
     )
     left, top, row = 176, 84, 30
@@ -45,7 +45,7 @@ def start_up() -> str:
         x = left + second * scale
         drawing.line(x, top - 8, x, top + 6 * row + 22)
         drawing.text(x, top + 6 * row + 40, f"{second} s", anchor="middle", size=12, colour=FAINT)
-    legend = ("until somebody decides", "until the machine is there", "until the image is on it")
+    legend = ("until an autoscaler decides", "until the machine is ready", "until it has the image")
     colours = (COLOURS[4], COLOURS[0], COLOURS[2])
     place = 20.0
     for words, colour in zip(legend, colours, strict=True):
@@ -68,12 +68,12 @@ def start_up() -> str:
 
 
 def price() -> str:
-    """What a job of the example pipeline costs in each place, against its work."""
+    """Draw what a job of the example pipeline costs in each place, by its work."""
     return _prices(POD, "edges.json, 1 CPU and 4 GiB: an exact fit on Fargate")
 
 
 def price_uneven() -> str:
-    """The same for a pipeline whose request no size of Fargate fits exactly."""
+    """Draw the same for a pipeline whose request no size of Fargate fits exactly."""
     uneven = Amounts(cpu_millis=3000, memory=8 * GIB)
     pod = replace(POD, containers=(Container(name="user", requests=uneven),), init_containers=())
     fit = fargate.fit(pod, PRICES)
@@ -119,7 +119,7 @@ def _prices(pod: Pod, what: str) -> str:
 
 
 def run(pod: Pod, minutes: float) -> Run:
-    """Return a job of so many minutes of work."""
+    """Return a job with ``minutes`` of work."""
     return Run(
         pod=pod,
         workers=SPEC.parallelism,
@@ -136,18 +136,18 @@ def _dollars(forecast: placement.Forecast | None) -> float:
 
 
 PLACES = {
-    "Fargate": lambda one: placement.on_fargate(one, PRICES),
-    "node group, 10 min": lambda one: placement.on_nodes(one, PRICES, karpenter=False),
-    "node group, 60 s": lambda one: placement.on_nodes(
-        one, PRICES, karpenter=False, unneeded=placement.UNNEEDED_WORKERS
+    "Fargate": lambda run: placement.on_fargate(run, PRICES),
+    "node group, 10 min": lambda run: placement.on_nodes(run, PRICES, karpenter=False),
+    "node group, 60 s": lambda run: placement.on_nodes(
+        run, PRICES, karpenter=False, unneeded=placement.UNNEEDED_WORKERS
     ),
-    "Karpenter": lambda one: placement.on_nodes(one, PRICES, karpenter=True),
-    "Karpenter, Spot": lambda one: placement.on_nodes(one, PRICES, karpenter=True, spot=True),
+    "Karpenter": lambda run: placement.on_nodes(run, PRICES, karpenter=True),
+    "Karpenter, Spot": lambda run: placement.on_nodes(run, PRICES, karpenter=True, spot=True),
 }
 
 
 def limits() -> str:
-    """The machines that Fargate has, and what becomes of the article's pods."""
+    """Draw the machines that Fargate has, and those that the example's pods get."""
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     x = Scale(0.4, 160, LEFT, LEFT + width)
     y = Scale(0.18, 24, TOP + height, TOP)
@@ -171,39 +171,47 @@ def limits() -> str:
     drawing.text(30, TOP + height / 2, "vCPU", anchor="middle", turn=True)
     fit = fargate.fit(POD, PRICES)
     assert fit is not None
-    asked = (x.at(POD.memory / GIB + 0.25), y.at(POD.cpu_millis / 1000))
-    given = (x.at(fit.size.gb), y.at(fit.size.vcpu))
-    drawing.line(*asked, *given, COLOURS[1], 2)
-    drawing.dot(*asked, COLOURS[1], 5)
-    drawing.dot(*given, COLOURS[1], 7)
+    request = (x.at(POD.memory / GIB + 0.25), y.at(POD.cpu_millis / 1000))
+    machine = (x.at(fit.size.gb), y.at(fit.size.vcpu))
+    drawing.line(*request, *machine, COLOURS[1], 2)
+    drawing.dot(*request, COLOURS[1], 5)
+    drawing.dot(*machine, COLOURS[1], 7)
     words = f"edges.json: {POD.cpu_millis / 1000:g} CPU and {POD.memory / GIB:g} + 0.25 GB become {fit.size}"
-    drawing.text(LEFT + 12, given[1] - 69, words, size=12, colour=COLOURS[1], bold=True)
-    drawing.line(given[0] - 6, given[1] - 6, given[0] - 70, given[1] - 62, COLOURS[1])
+    drawing.text(LEFT + 12, machine[1] - 69, words, size=12, colour=COLOURS[1], bold=True)
+    drawing.line(machine[0] - 6, machine[1] - 6, machine[0] - 70, machine[1] - 62, COLOURS[1])
     return drawing.whole()
 
 
 @dataclass
 class Life:
-    """One worker: when it was asked for, was ready, and what it did; all in seconds."""
+    """One worker: when it was requested, was ready, ran datums and ended, in seconds."""
 
     pipeline: str
-    asked: float
+    requested: float
     ready: float
     worked: list[tuple[float, float]] = field(default_factory=list)
-    gone: float = 0.0
+    ended: float = 0.0
 
 
-def lives(pipeline: str, asked: list[float], begun: float, datums: int, seconds: float) -> list[Life]:
-    """Return what workers do when each takes the next datum as soon as it can; they go when all is done."""
-    found = [Life(pipeline, at, at + START) for at in asked]
+def lives(pipeline: str, requested: list[float], begun: float, datums: int, seconds: float) -> list[Life]:
+    """Return the lives of workers that each take the next datum as soon as they can, until all are done.
+
+    Args:
+        pipeline: whose workers they are.
+        requested: when each of them is requested, in seconds.
+        begun: when the datums exist, in seconds.
+        datums: how many there are.
+        seconds: that each of them takes.
+    """
+    workers = [Life(pipeline, at, at + START) for at in requested]
     for _ in range(datums):
-        first = min(found, key=lambda life: (_free(life, begun), life.asked))
+        first = min(workers, key=lambda life: (_free(life, begun), life.requested))
         at = _free(first, begun)
         first.worked.append((at, at + seconds))
-    end = max(_free(life, begun) for life in found if life.worked)
-    for life in found:
-        life.gone = end
-    return found
+    end = max(_free(life, begun) for life in workers if life.worked)
+    for life in workers:
+        life.ended = end
+    return workers
 
 
 def _free(life: Life, begun: float) -> float:
@@ -212,22 +220,24 @@ def _free(life: Life, begun: float) -> float:
 
 #: The chain of the benchmark: datums of edges and their seconds, and the one of montage.
 START, DATUMS, SECONDS, MONTAGE = placement.fargate_start_up().seconds, 10, 20.0, 10.0
-LOOKS = 30.0  # seconds between the looks of Pachyderm's controller
+INTERVAL = 30.0  # seconds between the decisions of Pachyderm's controller
 
 
 def chain() -> str:
-    """What the workers of two pipelines do, asked for at once and as Pachyderm asks for them."""
+    """Draw the workers of two pipelines, requested at once and as Pachyderm requests them."""
     workers = SPEC.parallelism
     ours = lives("edges", [0.0] * workers, 0.0, DATUMS, SECONDS)
-    ours += lives("montage", [0.0], ours[0].gone, 1, MONTAGE)
-    second = (START // LOOKS + 1) * LOOKS  # the first look at which the first worker has made the tasks
+    ours += lives("montage", [0.0], ours[0].ended, 1, MONTAGE)
+    second = (
+        START // INTERVAL + 1
+    ) * INTERVAL  # the first decision after the first worker has created the tasks
     theirs = lives("edges", [0.0] + [second] * (workers - 1), 0.0, DATUMS, SECONDS)
-    theirs += lives("montage", [theirs[0].gone], 0.0, 1, MONTAGE)
+    theirs += lives("montage", [theirs[0].ended], 0.0, 1, MONTAGE)
     left, row = 92, 19
     drawing = Drawing(
-        "Two pipelines in a row, from nothing",
+        "Two pipelines in a row, from zero workers",
         f"{DATUMS} datums of {SECONDS:g} s on {workers} workers, then one of {MONTAGE:g} s; a machine takes "
-        f"{START:g} s; Pachyderm looks every {LOOKS:g} s",
+        f"{START:g} s; Pachyderm decides every {INTERVAL:g} s",
         height=400,
     )
     scale = (WIDTH - left - 40) / 220.0
@@ -241,15 +251,17 @@ def chain() -> str:
         place += 170
     y = 84.0
     for title, staff in (("Trunkline", ours), ("Pachyderm's rule", theirs)):
-        end = max(life.gone for life in staff)
-        paid = sum(life.gone - life.asked for life in staff if life.pipeline == "edges")
+        end = max(life.ended for life in staff)
+        paid = sum(life.ended - life.requested for life in staff if life.pipeline == "edges")
         words = f"{title}: done after {end:g} s; workers of edges existed for {paid:g} s in all"
         drawing.text(left, y + 14, words, bold=True)
         y += 22
         for life in staff:
             drawing.text(20, y + 12, life.pipeline, size=12)
-            drawing.box(left + life.ready * scale, y + 2, (life.gone - life.ready) * scale, row - 5, LIFE[2])
-            drawing.box(left + life.asked * scale, y + 2, (life.ready - life.asked) * scale, row - 5, LIFE[0])
+            drawing.box(left + life.ready * scale, y + 2, (life.ended - life.ready) * scale, row - 5, LIFE[2])
+            drawing.box(
+                left + life.requested * scale, y + 2, (life.ready - life.requested) * scale, row - 5, LIFE[0]
+            )
             for begin, until in life.worked:
                 drawing.box(left + begin * scale, y + 2, (until - begin) * scale - 1, row - 5, LIFE[1])
             y += row

@@ -1,7 +1,7 @@
-"""Charts as SVG text: just what the plots of these documents need, so that no plotting library is.
+"""Charts as SVG text: what the plots of these documents need, so that no plotting library is needed.
 
-The same values give the same bytes. Sizes are in pixels, origins at the top left as SVG has them; texts are
-real text, in whatever sans-serif the reader has, and the background is white so that dark pages show them too.
+The same values give the same bytes. Sizes are in pixels from the top left. Texts are real text in the reader's
+sans-serif font; the background is white, so that dark pages show the plots too.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ class Scale:
         return self.begin + share * (self.end - self.begin)
 
 
-def apart(wanted: list[float], least: float) -> list[float]:
-    """Return positions near the wanted ones, in their order, that are at least so far from each other."""
-    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    placed = [0.0] * len(wanted)
+def apart(targets: list[float], least: float) -> list[float]:
+    """Return positions near the targets, in their order, with at least ``least`` between them."""
+    order = sorted(range(len(targets)), key=lambda index: targets[index])
+    placed = [0.0] * len(targets)
     last = -math.inf
     for index in order:
-        last = placed[index] = max(wanted[index], last + least)
+        last = placed[index] = max(targets[index], last + least)
     return placed
