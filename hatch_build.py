@@ -11,7 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class CommitHook(BuildHookInterface[Any]):
-    """Adds ``trunkline/COMMIT``; nothing when git or the clone is not there."""
+    """Adds ``trunkline/COMMIT``; does nothing without git or a clone."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the file to the wheel; a development install reads its clone instead."""

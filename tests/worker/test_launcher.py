@@ -62,4 +62,4 @@ def test_an_architecture_that_is_not_built_is_refused(tmp_path):
     )
 
     assert tried.returncode == 1
-    assert tried.stderr == "launcher: there is no launcher for mips; choose amd64 or arm64\n"
+    assert tried.stderr == "launcher: the launcher cannot be built for mips; choose amd64 or arm64\n"

@@ -22,7 +22,7 @@ FONT = cv2.FONT_HERSHEY_DUPLEX
 
 
 def fitted(picture: np.ndarray | None) -> np.ndarray:
-    """Return the picture scaled into a square, whole and undistorted."""
+    """Return the picture scaled to fit into a square."""
     square = np.full((PICTURE, PICTURE, 3), BACKDROP, np.uint8)
     if picture is None:
         write(square, "no edges yet", (PICTURE // 2 - 55, PICTURE // 2), 0.5, DIM)
@@ -47,36 +47,36 @@ def write(
 
 def card(name: str, photograph: np.ndarray, edges: np.ndarray | None) -> np.ndarray:
     """Return a photograph and its edges side by side with a caption."""
-    made = np.full((PICTURE + 2 * PADDING + CAPTION, 2 * PICTURE + GAP + 2 * PADDING, 3), CARD, np.uint8)
+    pair = np.full((PICTURE + 2 * PADDING + CAPTION, 2 * PICTURE + GAP + 2 * PADDING, 3), CARD, np.uint8)
     for place, picture in enumerate((photograph, edges)):
         left = PADDING + place * (PICTURE + GAP)
-        made[PADDING : PADDING + PICTURE, left : left + PICTURE] = fitted(picture)
-    base = made.shape[0] - PADDING - 4
+        pair[PADDING : PADDING + PICTURE, left : left + PICTURE] = fitted(picture)
+    base = pair.shape[0] - PADDING - 4
     height, width = photograph.shape[:2]
-    shown = name if len(name) <= 36 else f"{name[:20]}...{name[-13:]}"
-    write(made, shown, (PADDING + 2, base), 0.55, INK)
+    title = name if len(name) <= 36 else f"{name[:20]}...{name[-13:]}"
+    write(pair, title, (PADDING + 2, base), 0.55, INK)
     facts = f"{width} x {height}"
     room = cv2.getTextSize(facts, FONT, 0.45, 1)[0][0]
-    write(made, facts, (made.shape[1] - PADDING - 2 - room, base), 0.45, DIM)
-    return made
+    write(pair, facts, (pair.shape[1] - PADDING - 2 - room, base), 0.45, DIM)
+    return pair
 
 
 def sheet(cards: list[np.ndarray]) -> np.ndarray:
-    """Return the cards in a grid that is about as wide as a screen is for its height."""
+    """Return the cards in a grid with about the proportions of a screen."""
     height, width = cards[0].shape[:2] if cards else (0, 2 * PICTURE)
     columns = max(1, round(math.sqrt(len(cards) * 1.5 * (height + MARGIN) / (width + MARGIN))))
     rows = math.ceil(len(cards) / columns)
     size = (HEADER + MARGIN + rows * (height + MARGIN), MARGIN + columns * (width + MARGIN), 3)
-    made = np.full(size, SHEET, np.uint8)
+    canvas = np.full(size, SHEET, np.uint8)
     for number, each in enumerate(cards):
         top = HEADER + MARGIN + number // columns * (height + MARGIN)
         left = MARGIN + number % columns * (width + MARGIN)
-        made[top : top + height, left : left + width] = each
-    title = write(made, "Edges", (MARGIN, HEADER - 16), 1.2, INK)
+        canvas[top : top + height, left : left + width] = each
+    title = write(canvas, "Edges", (MARGIN, HEADER - 16), 1.2, INK)
     count = "1 photograph" if len(cards) == 1 else f"{len(cards)} photographs"
-    write(made, count, (MARGIN + title + 22, HEADER - 16), 0.65, DIM)
-    cv2.line(made, (MARGIN, HEADER + 6), (size[1] - MARGIN, HEADER + 6), ACCENT, 2, cv2.LINE_AA)
-    return made
+    write(canvas, count, (MARGIN + title + 22, HEADER - 16), 0.65, DIM)
+    cv2.line(canvas, (MARGIN, HEADER + 6), (size[1] - MARGIN, HEADER + 6), ACCENT, 2, cv2.LINE_AA)
+    return canvas
 
 
 def main() -> None:
@@ -89,13 +89,13 @@ def main() -> None:
         if photograph is None:
             print(f"{name}: not a picture that OpenCV can read; left out")
             continue
-        found = next((place for place in (edges / name, edges / f"{name}.png") if place.is_file()), None)
+        drawing = next((place for place in (edges / name, edges / f"{name}.png") if place.is_file()), None)
         cards.append(
-            card(name, photograph, None if found is None else cv2.imread(str(found), cv2.IMREAD_COLOR))
+            card(name, photograph, None if drawing is None else cv2.imread(str(drawing), cv2.IMREAD_COLOR))
         )
-    made = sheet(cards)
-    cv2.imwrite(str(PFS / "out" / "montage.png"), made)
-    print(f"{len(cards)} photographs on a sheet of {made.shape[1]} x {made.shape[0]}")
+    montage = sheet(cards)
+    cv2.imwrite(str(PFS / "out" / "montage.png"), montage)
+    print(f"{len(cards)} photographs on a sheet of {montage.shape[1]} x {montage.shape[0]}")
 
 
 if __name__ == "__main__":
