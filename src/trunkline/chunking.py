@@ -32,8 +32,10 @@ MAX_BYTES = 2 << 20
 REF = struct.Struct("<32sI")
 
 #: Bytes collected before they are scanned. The bytes after the last final cut are scanned twice, so a larger window
-#: costs less time, but it is the memory of each open stream.
+#: costs less time, but it is the memory of each open stream. The smallest window holds a whole chunk and the end of
+#: the one before, whatever the content.
 WINDOW_BYTES = 8 << 20
+SMALLEST_WINDOW_BYTES = 2 * MAX_BYTES
 
 if not pyfastcdc.FastCDC.__module__.startswith("pyfastcdc.cy"):
     logging.getLogger(__name__).warning(
@@ -54,13 +56,25 @@ class Chunker:
         self._parts: list[bytes | memoryview] = []
         self._held = 0
 
-    def feed(self, data: bytes | memoryview) -> list[bytes | memoryview]:
-        """Add the next bytes; return the chunks that later bytes cannot change."""
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that were taken and are in no chunk yet."""
+        return self._held
+
+    def feed(self, data: bytes | memoryview, window: int = WINDOW_BYTES) -> list[bytes | memoryview]:
+        """Take the next bytes; return chunks that later bytes cannot change.
+
+        Args:
+            data: the bytes.
+            window: bytes to gather before they are cut; does not change where the cuts are.
+        """
         self._parts.append(data)
         self._held += len(data)
-        if self._held < WINDOW_BYTES:
-            return []
-        return self._cut(final_only=True)
+        return self._cut(final_only=True) if self._held >= window else []
+
+    def drain(self) -> list[bytes | memoryview]:
+        """Return the chunks that later bytes cannot change, and keep what follows them: at most one chunk."""
+        return self._cut(final_only=True) if self._held > MAX_BYTES else []
 
     def finish(self) -> list[bytes | memoryview]:
         """Return the remaining chunks and reset the chunker."""
@@ -72,8 +86,9 @@ class Chunker:
     def _cut(self, *, final_only: bool) -> list[bytes | memoryview]:
         window = memoryview(self._join())
         chunks: list[bytes | memoryview] = [chunk.data for chunk in self._cutter.cut_buf(window)]
-        # The last cut is the end of the window, which later bytes may move.
-        rest = chunks.pop() if final_only else b""
+        # The last cut is the end of the window, which later bytes may move. It is copied: a view of it would keep
+        # the whole window in memory until the next cut.
+        rest = bytes(chunks.pop()) if final_only else b""
         self._parts, self._held = [rest] if rest else [], len(rest)
         return chunks
 

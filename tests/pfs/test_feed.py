@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trunkline.errors import DeadlineExceeded
-from trunkline.pfs.feed import Feed
+from trunkline.pfs import feed as feeds
+from trunkline.pfs.feed import BATCH_BYTES, Feed
+from trunkline.storage.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -20,11 +22,17 @@ class Collector:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.applied = asyncio.Event()
+        self.drained = asyncio.Event()
         self.aborted = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     def apply(self, batch: Sequence[bytes]) -> None:
         self.frames += batch
+        self._loop.call_soon_threadsafe(self.applied.set)
+
+    def drain(self) -> None:
+        self._loop.call_soon_threadsafe(self.drained.set)
 
     def abort(self) -> None:
         self._loop.call_soon_threadsafe(self.aborted.set)
@@ -45,8 +53,58 @@ async def test_an_upload_whose_client_sends_nothing_more_ends_and_frees_what_it_
 
     collector = Collector()
     with pytest.raises(DeadlineExceeded):
-        async with Feed(executor, collector, idle_limit=0.05) as feed:
+        async with Feed(executor, collector, MemoryBudget(1 << 20), idle_limit=0.05) as feed:
             await feed.receive(frames())
 
     await asyncio.wait_for(collector.aborted.wait(), 20)
+    assert collector.frames == [b"first"]
+
+
+async def test_a_feed_reads_no_further_frames_while_the_budget_has_no_room(
+    executor: ThreadPoolExecutor,
+) -> None:
+    budget = MemoryBudget(1 << 20)
+    sent = 0
+
+    async def frames() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(20):
+            sent += 1
+            yield bytes(BATCH_BYTES)
+
+    budget.hold_messages(2 << 20)  # of other uploads
+    collector = Collector()
+    async with Feed(executor, collector, budget) as feed:
+        receiving = asyncio.ensure_future(feed.receive(frames()))
+        await collector.applied.wait()
+        for _ in range(100):  # rounds of the event loop, in which it would read all
+            await asyncio.sleep(0)
+        sent_without_room = sent
+        budget.release_messages(2 << 20)
+        await asyncio.wait_for(receiving, 20)
+        await feed.finish(lambda: None)
+
+    assert sent_without_room == 1
+    assert len(collector.frames) == 20
+    assert budget.held_bytes == 0
+
+
+async def test_a_feed_drains_its_applier_when_the_client_pauses(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "DRAIN_AFTER", 0.01)
+    collector = Collector()
+    end = asyncio.Event()
+
+    async def frames() -> AsyncIterator[bytes]:
+        yield b"first"
+        await end.wait()
+
+    async with Feed(executor, collector, MemoryBudget(1 << 20)) as feed:
+        receiving = asyncio.ensure_future(feed.receive(frames()))
+        await asyncio.wait_for(collector.drained.wait(), 20)
+        end.set()
+        await receiving
+        await feed.finish(lambda: None)
+
     assert collector.frames == [b"first"]

@@ -35,6 +35,24 @@ def pushed_cuts(data: bytes, frame: int) -> list[int]:
     return [len(chunk) for chunk in chunks]
 
 
+@given(st.integers(0, 24 << 20), st.integers(1, 6 << 20), st.integers(4 << 20, 8 << 20), st.integers(1, 9))
+@settings(max_examples=15)
+def test_cuts_depend_neither_on_the_window_nor_on_pauses(
+    size: int, frame: int, window: int, pause: int
+) -> None:
+    data = noise(size)
+    chunker = Chunker()
+    chunks: list[bytes | memoryview] = []
+    for number, at in enumerate(range(0, size, frame)):
+        chunks += chunker.feed(data[at : at + frame], window)
+        if number % pause == 0:
+            chunks += chunker.drain()
+            assert chunker.held_bytes <= MAX_BYTES
+    chunks += chunker.finish()
+
+    assert [len(chunk) for chunk in chunks] == whole_cuts(data)
+
+
 @given(st.integers(0, 24 << 20), st.integers(1, 12 << 20), st.integers(0, 3))
 @settings(max_examples=15)
 def test_cuts_do_not_depend_on_how_the_bytes_come_in(size: int, frame: int, seed: int) -> None:

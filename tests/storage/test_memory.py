@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from storage_world import MemoryIndex, World, noise
 
+from trunkline.chunking import MAX_BYTES, SMALLEST_WINDOW_BYTES
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.storage import packing
+from trunkline.storage.deltas import DeltaWriter
+from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
@@ -94,6 +97,52 @@ def test_many_stalled_uploads_hold_no_more_than_the_budget_together() -> None:
     for writer in writers:
         assert len(writer.seal()) > 0
     assert store.budget.held_bytes == 0
+    store.close()
+
+
+def test_many_uploads_and_slow_readers_hold_the_budget_and_little_for_each() -> None:
+    store = ChunkStore(MemoryObjects(), index := MemoryIndex(), threads=2, memory_bytes=32 * MIB)
+    trees = file_trees(store)
+    filler = store.writer()
+    ids = filler.add_many([noise(MIB, seed) for seed in range(12)])
+    index.record_all(filler.seal())
+    readings = [store.read_many(ids) for _ in range(8)]
+    uploads = [DeltaWriter(trees, store.writer()) for _ in range(16)]
+    most = 0
+
+    for reading in readings:  # and take nothing more
+        next(reading)
+    for part in range(14):
+        for number, upload in enumerate(uploads):
+            if number % 2 and part > 7:
+                continue  # it stalls
+            upload.add(f"/{number}", "", noise(MIB, 1000 * number + part))
+            most = max(most, store.budget.held_bytes)
+    for upload in uploads[1::2]:
+        upload.drain()
+
+    # An upload gathers a window before it is cut, a reader holds one chunk of two steps.
+    assert most <= 32 * MIB + 16 * (SMALLEST_WINDOW_BYTES + 2 * MIB) + 8 * 2 * MAX_BYTES
+    assert all(upload._writer.uncut_bytes <= MAX_BYTES for upload in uploads[1::2])
+    for reading in readings:
+        reading.close()
+    for upload in uploads:
+        upload._writer.abort()
+    assert store.budget.held_bytes == 0
+    store.close()
+
+
+def test_chunks_whose_neighbours_are_stored_already_do_not_keep_the_buffer_of_all() -> None:
+    store = ChunkStore(MemoryObjects(), MemoryIndex(), threads=1)
+    writer = store.writer()
+    buffer = bytearray(noise(2 * MIB))
+    writer.add(bytes(buffer[:MIB]))
+
+    with memoryview(buffer) as view, view[:MIB] as first, view[MIB:] as second:
+        writer.add_many([first, second])
+
+    buffer.clear()  # raises BufferError as long as there is a view
+    writer.abort()
     store.close()
 
 

@@ -5,6 +5,10 @@ executor, one batch at a time per stream so that their order is kept, and is dec
 the next one is gathered; so a stream holds at most two batches. The last batch and what ends the stream go
 over together. A stream that pauses sends what it has, so that its errors come at once, and an error of a batch
 ends the call without waiting for more frames.
+
+Batches count in the store's memory budget. While it has no room a stream reads no further frames, which makes
+its client wait, but never before its first batch: small uploads do not wait for large ones. A stream that pauses
+longer has its applier drained, so that a client that sends nothing more holds little.
 """
 
 from __future__ import annotations
@@ -21,9 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from concurrent.futures import Executor, Future
 
+    from trunkline.storage.memory_budget import MemoryBudget
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Seconds after which a stream that pauses is drained.
+DRAIN_AFTER = 1.0
+#: Seconds after which a stream that waits for room asks again even if it was not woken.
+_LOOK_AGAIN = 1.0
 #: Bytes of frames that make a batch. Two batches with the largest frames (20 MiB) stay under 48 MiB.
 BATCH_BYTES = 1 << 20
 #: Frames that make a batch: handing one over costs as much as some twenty small files.
@@ -38,6 +48,9 @@ class Applier(Protocol):
     def apply(self, batch: Sequence[bytes]) -> None:
         """Apply frames in order, or raise."""
 
+    def drain(self) -> None:
+        """Hold as little as possible until the next frame."""
+
     def abort(self) -> None:
         """Drop what was applied, unless it is finished."""
 
@@ -48,15 +61,24 @@ class Feed:
     A context: on leaving it, what the applier holds is dropped unless ``finish`` went well.
     """
 
-    def __init__(self, executor: Executor, applier: Applier, idle_limit: float = limits.UPLOAD_IDLE) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        applier: Applier,
+        budget: MemoryBudget,
+        idle_limit: float = limits.UPLOAD_IDLE,
+    ) -> None:
         """Make a feed for one call.
 
         Args:
             executor: where frames are applied.
             applier: applies them.
+            budget: counts the frames that are not applied yet.
             idle_limit: seconds without a frame after which the upload ends.
         """
         self._executor = executor
+        self._budget = budget
+        self._waits_for_room = False
         self._idle_limit = idle_limit
         #: Frames received.
         self._received = 0
@@ -64,6 +86,7 @@ class Feed:
         self._frames: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._drain_timer: asyncio.TimerHandle | None = None
         #: The last thing given to the executor. Not the loop's future of it: that one is done as soon as the
         #: call is cancelled, while the thread is still at work.
         self._running: Future[Any] | None = None
@@ -77,8 +100,7 @@ class Feed:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timers()
         self._scope.cancel()
         if not self._finished and self._running is not None:
             # Not awaited: the call may be cancelled, and nobody waits for the clearing up.
@@ -96,7 +118,7 @@ class Feed:
             either: set[asyncio.Future[Any]] = {reading, self._failed}
             seen, done = -1, set[asyncio.Future[Any]]()
             while not done:
-                if seen == self._received and (self._job is None or self._job.done()):
+                if seen == self._received and not self._is_busy:
                     raise DeadlineExceeded(
                         f"the upload ended because its client sent nothing for {self._idle_limit:,} seconds; send it"
                         " again, or send smaller uploads as they become ready"
@@ -119,6 +141,7 @@ class Feed:
             TrunklineError: what the applier or the step raised.
         """
         batch = self._gathered()
+        self._stop_timers()
         await self._idle()
 
         def last() -> T:
@@ -144,8 +167,28 @@ class Feed:
             if self._size >= BATCH_BYTES or len(self._frames) >= BATCH_FRAMES:
                 await self._idle()
                 self._apply()
+                await self._room()
             elif self._timer is None:
                 self._timer = loop.call_later(PAUSE, self._paused)
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether the server has something to do before it takes the next frame."""
+        return self._waits_for_room or (self._job is not None and not self._job.done())
+
+    async def _room(self) -> None:
+        """Wait until the budget has room for another batch."""
+        self._waits_for_room = True
+        while (waiting := self._budget.room_for_messages()) is not None:
+            await asyncio.wait({asyncio.wrap_future(waiting)}, timeout=_LOOK_AGAIN)
+            waiting.cancel()
+        self._waits_for_room = False
+
+    def _stop_timers(self) -> None:
+        for timer in (self._timer, self._drain_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._drain_timer = None
 
     async def _idle(self) -> None:
         """Wait until no batch is being applied."""
@@ -154,8 +197,16 @@ class Feed:
 
     def _apply(self) -> None:
         """Give the gathered frames to the executor."""
+        size = self._size
+        self._budget.hold_messages(size)
         self._job = self._start(self._applier.apply, self._gathered())
         self._job.add_done_callback(self._applied)
+        assert self._running is not None
+        # Of the thread's future: that of the loop is done as soon as the call is cancelled.
+        self._running.add_done_callback(lambda _: self._budget.release_messages(size))
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+        self._drain_timer = asyncio.get_running_loop().call_later(DRAIN_AFTER, self._drain)
 
     def _gathered(self) -> list[bytes]:
         """Take the gathered frames."""
@@ -172,6 +223,18 @@ class Feed:
     def _applied(self, job: asyncio.Future[Any]) -> None:
         if not job.cancelled() and (error := job.exception()) is not None and not self._failed.done():
             self._failed.set_result(error)
+
+    def _drain(self) -> None:
+        """Drain the applier, unless frames have come meanwhile, which set the timer again."""
+        self._drain_timer = None
+        if self._frames or self._is_busy or self._failed.done():
+            return
+        self._job = self._start(self._drain_applier)
+        self._job.add_done_callback(self._applied)
+
+    def _drain_applier(self) -> None:
+        self._applier.drain()
+        self._budget.return_memory()
 
     def _paused(self) -> None:
         """Apply what there is, as soon as the batch before is done."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.derived import DerivedFiles
     from trunkline.pfs.writes import WriteHooks
     from trunkline.ports import Clock
+    from trunkline.storage.memory_budget import MemoryBudget
     from trunkline.storage.segments import TreeId
     from trunkline.storage.store import ChunkStore
     from trunkline.storage.trees import Trees
@@ -67,6 +68,11 @@ class VersionedStore:
     def __post_init__(self) -> None:
         if self.fileset_leases is None:
             self.fileset_leases = LeaseJudge(self.clock.monotonic)
+
+    @property
+    def budget(self) -> MemoryBudget:
+        """What all transfers hold in memory."""
+        return self.chunks.budget
 
     def for_caller(self, caller: Caller, trace: TraceContext | None = None) -> VersionedStore:
         """Return the same store, whose reads and writes are made for ``caller`` and belong to ``trace``."""

@@ -48,6 +48,10 @@ class Changes:
         """Append ``data`` to a file, making it first when it is not there. ``path`` is valid."""
         self.delta.add(path, tag or DEFAULT_TAG, data)
 
+    def drain(self) -> None:
+        """Hold as little as possible until the next change."""
+        self.delta.drain()
+
     def delete(self, path: str, tag: str) -> None:
         """Delete a file, or with a trailing ``/`` everything below a directory; a path that does not exist is ignored.
 

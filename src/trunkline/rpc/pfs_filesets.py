@@ -29,7 +29,8 @@ class FileSetCalls(ServicerBase):
         self, requests: AsyncIterator[bytes], call: Call
     ) -> pfs_pb2.CreateFileSetResponse:
         changes = FileSetStream(self._store(call))
-        async with Feed(self._executor, Applier(self._store(call), None, changes)) as feed:
+        applier = Applier(self._store(call), None, changes)
+        async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             handle = filesets.new_handle()
             await feed.finish(changes.finish, handle, filesets.DEFAULT_TTL)

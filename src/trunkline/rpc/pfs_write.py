@@ -34,7 +34,7 @@ class WriteCalls(ServicerBase):
             return CommitStream(self._store(call), convert.commit_name(target))
 
         applier = Applier(self._store(call), begin)
-        async with Feed(self._executor, applier) as feed:
+        async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: _commit_stream(applier).finish())
         return EMPTY_REPLY
@@ -96,6 +96,11 @@ class Applier:
                 (self.changes or self._opened()).add(self._path, datum, data)
             else:
                 self._apply_other(operation)
+
+    def drain(self) -> None:
+        """Hold as little as possible until the next frame."""
+        if self.changes is not None:
+            self.changes.drain()
 
     def abort(self) -> None:
         """Drop what was applied, unless it is finished."""

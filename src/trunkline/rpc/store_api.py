@@ -37,7 +37,7 @@ class StoreServicer(ServicerBase):
 
     async def PutFiles(self, requests: AsyncIterator[bytes], call: Call) -> pb.PutFilesResponse:
         applier = PutApplier(self._store(call))
-        async with Feed(self._executor, applier) as feed:
+        async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: applier.opened().finish())
         return pb.PutFilesResponse()
@@ -78,6 +78,11 @@ class PutApplier:
         stream = self.opened()
         stream.add_chunks(chunks)
         stream.put_files(files)
+
+    def drain(self) -> None:
+        """Hold as little as possible until the next frame."""
+        if self._stream is not None:
+            self._stream.drain()
 
     def abort(self) -> None:
         """Drop what was applied, unless it is finished."""

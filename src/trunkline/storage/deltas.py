@@ -143,6 +143,14 @@ class DeltaWriter:
         self._spill()
         return self._deltas
 
+    def drain(self) -> None:
+        """Store what can be stored before the next change, so that a stream that pauses holds little."""
+        if self._pending_bytes > MIN_BYTES:
+            self._flush()
+        if self._open:
+            self._open.drain()
+        self._writer.send_batch()
+
     def _delete_below(self, path: str) -> None:
         prefix = path.encode()
         if len(self._rows) + len(self._pending) > _SEARCHED_ROWS:
@@ -250,11 +258,24 @@ class _OpenFile:
 
     def feed(self, data: Data) -> None:
         """Append bytes."""
-        more = chunk_lists.store(self._writer, self._chunker.feed(data))
+        self._store(self._chunker.feed(data, self._writer.window_bytes))
+        self._writer.uncut_bytes = self._chunker.held_bytes
+
+    def drain(self) -> None:
+        """Store the chunks that later bytes cannot change."""
+        self._store(self._chunker.drain())
+        self._writer.uncut_bytes = self._chunker.held_bytes
+
+    def _store(self, chunks: list[Data]) -> None:
+        if not chunks:
+            return
+        more = chunk_lists.store(self._writer, chunks)
+        self._writer.send_batch()  # the chunks are views of one buffer
         self._row_size += len(more)
         chunk_lists.check_size(self._row_size, path_of(self.key))
         self._row.append(more)
 
     def finish(self) -> bytes:
         """Return the row."""
+        self._writer.uncut_bytes = 0
         return b"".join([*self._row, chunk_lists.store(self._writer, self._chunker.finish())])

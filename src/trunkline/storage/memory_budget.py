@@ -1,24 +1,32 @@
 """One bound on the memory that all transfers of a store hold together.
 
-Writers hold chunks on their way to a pack and packs that are not uploaded yet; readers hold chunks that they
-read ahead. Without a common bound, clients could fill the server's memory with transfers that they start and
-do not continue. When writers reach the bound, the largest unfinished packs are uploaded as they are, and
-writers wait for the room this makes. When all transfers together reach it, readers stop reading ahead.
+Uploads hold messages that are not applied yet, bytes that are not cut into chunks yet, chunks on their way to a
+pack, and packs that are not uploaded yet; downloads hold chunks that they read ahead. Without a common bound,
+clients could fill the server's memory with transfers that they start and do not continue. When uploads reach
+the bound, the largest unfinished packs are uploaded as they are, writers wait for the room this makes, and
+uploads read no further messages meanwhile. When all transfers together reach it, downloads stop reading ahead.
 
-A writer never waits for a client, neither its own nor another: what it waits for is done by the store's
-threads, so waiting ends. That is why the memory of readers, which only their clients release, does not count
-for writers.
+A writer never waits for a client, neither its own nor another: what it waits for is done by the server's
+threads, so waiting ends. That is why the memory of downloads, which only their clients release, does not count
+for writers, and bytes that are not cut yet count up to a quarter of the bound.
 """
 
 from __future__ import annotations
 
 import ctypes
 import threading
+import time
 import weakref
+from collections import deque
+from concurrent.futures import Future
 from typing import Protocol
+
+from trunkline.chunking import SMALLEST_WINDOW_BYTES, WINDOW_BYTES
 
 #: Seconds after which a waiting writer looks again even if nobody announced room.
 _LOOK_AGAIN = 1.0
+#: Seconds between two returns of memory to the operating system, each of which takes some milliseconds.
+_RETURN_INTERVAL = 0.1
 
 
 class Reader:
@@ -49,6 +57,10 @@ class Writer(Protocol):
     def leaving_bytes(self) -> int:
         """Those that are being uploaded."""
 
+    @property
+    def uncut_bytes(self) -> int:
+        """Bytes that its user gathers before they are cut; not part of ``held_bytes``."""
+
     def upload_open_pack(self) -> bool:
         """Upload the open pack early; False when it is not possible now."""
 
@@ -66,6 +78,12 @@ class MemoryBudget:
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._writers: weakref.WeakSet[Writer] = weakref.WeakSet()
         self._changed = threading.Condition()
+        #: Bytes of messages that were received and are not applied yet.
+        self._message_bytes = 0
+        #: Uploads that wait for room, in the order in which they came.
+        self._waiting: deque[Future[None]] = deque()
+        #: When unused memory may be returned again.
+        self._next_return = 0.0
         #: Whether the limit was reached since unused memory was last returned to the operating system.
         self._was_exhausted = False
 
@@ -74,7 +92,8 @@ class MemoryBudget:
         """Bytes held now."""
         with self._changed:
             readers = sum(reader.held_bytes for reader in self._readers)
-            return readers + sum(writer.held_bytes for writer in self._writers)
+            writers = sum(writer.held_bytes + writer.uncut_bytes for writer in self._writers)
+            return readers + writers + self._message_bytes
 
     @property
     def is_exhausted(self) -> bool:
@@ -84,16 +103,66 @@ class MemoryBudget:
         self._was_exhausted = True
         return True
 
-    def return_memory(self) -> None:
-        """Return unused memory to the operating system once transfers that reached the limit have ended.
+    @property
+    def window_bytes(self) -> int:
+        """Bytes that an upload gathers before it cuts them; the more uploads there are, the fewer."""
+        with self._changed:
+            share = self._limit // 4 // max(1, len(self._writers))
+        return max(SMALLEST_WINDOW_BYTES, min(WINDOW_BYTES, share))
 
-        The C library keeps what many threads have freed; after a burst of transfers that can be a gigabyte.
+    def hold_messages(self, size: int) -> None:
+        """Count messages that were received; a thread will apply them whatever their client does."""
+        with self._changed:
+            self._message_bytes += size
+
+    def release_messages(self, size: int) -> None:
+        """Count messages no longer that were applied or dropped."""
+        with self._changed:
+            self._message_bytes -= size
+        self.announce()
+
+    def room_for_messages(self) -> Future[None] | None:
+        """Return None when an upload may read further messages, else what is done when it is to ask again.
+
+        Uploads open packs early when that makes room. Does not block.
         """
-        if self._was_exhausted and self.held_bytes <= self._limit // 8:
+        with self._changed:
+            writers = list(self._writers)
+            held = self._uploads_hold(writers)
+            if held <= self._limit:
+                return None
+            self._was_exhausted = True
+            waiting: Future[None] = Future()
+            self._waiting.append(waiting)
+            surplus = held - sum(writer.leaving_bytes for writer in writers) - self._limit
+        for writer in sorted(writers, key=lambda writer: writer.open_bytes, reverse=True):
+            if surplus <= 0:
+                break
+            surplus -= writer.open_bytes
+            writer.upload_open_pack()
+        return waiting
+
+    def _uploads_hold(self, writers: list[Writer]) -> int:
+        """Return the bytes of all uploads; those that only clients can release count up to a quarter."""
+        uncut = min(sum(writer.uncut_bytes for writer in writers), self._limit // 4)
+        return sum(writer.held_bytes for writer in writers) + uncut + self._message_bytes
+
+    def return_memory(self) -> None:
+        """Return unused memory to the operating system if transfers have reached the limit lately.
+
+        To be called when a transfer has ended or pauses. The C library keeps what many threads have freed;
+        after a burst of transfers that can be a gigabyte.
+        """
+        with self._changed:
+            now = time.monotonic()
+            if not self._was_exhausted or now < self._next_return:
+                return
+            self._next_return = now + _RETURN_INTERVAL
+        if self.held_bytes <= self._limit // 8:
             self._was_exhausted = False
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-            if trim is not None:
-                trim(0)
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+        if trim is not None:
+            trim(0)
 
     def add_reader(self) -> Reader:
         """Return a reader whose bytes count from now on."""
@@ -111,13 +180,24 @@ class MemoryBudget:
         """Wake writers that wait for room: something was released, or can be uploaded now."""
         with self._changed:
             self._changed.notify_all()
+            woken: list[Future[None]] = []
+            if self._waiting:
+                held = self._uploads_hold(list(self._writers))
+                # One at a time, since each will hold what it reads; all when there is much room.
+                count = len(self._waiting) if held <= self._limit // 2 else int(held <= self._limit)
+                woken = [self._waiting.popleft() for _ in range(count)]
+        for waiting in woken:
+            if waiting.set_running_or_notify_cancel():
+                waiting.set_result(None)
 
     def wait_for_room(self) -> None:
-        """Return when writers hold at most the limit. The caller must hold no lock of a writer."""
+        """Return when writers hold at most their part of the limit. The caller must hold no lock of a writer."""
         while True:
             with self._changed:
                 writers = list(self._writers)
-                held = sum(writer.held_bytes for writer in writers)
+                # Messages wait for their writer, so they leave it some room however many they are.
+                messages = min(self._message_bytes, self._limit // 4)
+                held = self._uploads_hold(writers) - self._message_bytes + messages
                 if held <= self._limit:
                     return
                 self._was_exhausted = True

@@ -80,6 +80,7 @@ class ChunkWriter:
         bytes_stored: bytes added to packs, after compression.
         held_bytes: bytes in memory: batches on their way, the open pack, and packs that are not uploaded.
         leaving_bytes: those of packs that are being uploaded.
+        uncut_bytes: bytes that the caller gathers for further chunks; set by the caller.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class ChunkWriter:
         self.bytes_stored = 0
         self.held_bytes = 0
         self.leaving_bytes = 0
+        self.uncut_bytes = 0
         self._closed = False
         #: Identity of this write, for leases.
         self.session = uuid.uuid4().hex
@@ -132,6 +134,11 @@ class ChunkWriter:
             self._changed.notify_all()
 
     @property
+    def window_bytes(self) -> int:
+        """Bytes to gather before they are cut."""
+        return self._budget.window_bytes
+
+    @property
     def open_bytes(self) -> int:
         """Bytes of the open pack that ``upload_open_pack`` would free."""
         with self._changed:
@@ -156,6 +163,8 @@ class ChunkWriter:
         with self._changed:
             seen = self._seen
             fresh = {id: piece for id, piece in zip(ids, pieces, strict=True) if id not in seen}
+            if len(fresh) < len(pieces):
+                fresh = {id: _alone(piece) for id, piece in fresh.items()}
             seen.update(fresh)
         self.bytes_in += sum(map(len, pieces))
         for id, piece in fresh.items():
@@ -166,6 +175,15 @@ class ChunkWriter:
                 self._submit()
                 batch = self._batch
         return ids
+
+    def send_batch(self) -> None:
+        """Give the chunks that wait for a batch to the pool; worth it when they are views of large buffers.
+
+        Raises:
+            TrunklineError: an upload failed; the writer must be aborted.
+        """
+        if self._batch.ids:
+            self._submit()
 
     def read(self, id: ChunkId) -> bytes:
         """Return a chunk's bytes, also of one that is not sealed yet."""
@@ -254,7 +272,7 @@ class ChunkWriter:
 
     def _release_all(self) -> None:
         """Count nothing of this writer any more."""
-        self.held_bytes = self.leaving_bytes = 0
+        self.held_bytes = self.leaving_bytes = self.uncut_bytes = 0
         self._budget.announce()
         self._budget.return_memory()
 
@@ -317,7 +335,9 @@ class ChunkWriter:
             if self._stored_before > REMEMBERED_CHUNKS:
                 self._seen = {id: seen for id, seen in self._seen.items() if seen != _STORED_BEFORE}
                 self._stored_before = 0
-        batch.pieces = [piece for id, piece in zip(batch.ids, batch.pieces, strict=True) if id not in intact]
+        batch.pieces = [
+            _alone(piece) for id, piece in zip(batch.ids, batch.pieces, strict=True) if id not in intact
+        ]
         batch.ids = [id for id in batch.ids if id not in intact]
 
     def _append(
@@ -388,6 +408,15 @@ class ChunkWriter:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def _alone(piece: bytes | memoryview) -> bytes:
+    """Return a chunk as bytes of its own.
+
+    Views of a buffer keep all of it in memory. That is right while all of the buffer is on its way to a pack,
+    but not when other chunks of it are stored already.
+    """
+    return bytes(piece)
 
 
 class _Batch:
