@@ -129,6 +129,13 @@ def exists(name: str) -> bool:
     return False
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=in_the_house)
+def test_no_document_installs_from_an_index_that_does_not_have_the_package(document: Path) -> None:
+    commands = re.findall(r"pip install [^`\n]*", document.read_text())
+
+    assert [command for command in commands if "trunkline" in command] == []
+
+
 def test_decisions_are_numbered_and_listed_in_order() -> None:
     listed = LINK.findall((FOLDER / "README.md").read_text())
 
