@@ -96,7 +96,7 @@ class Watcher:
     """Reads the server's state all the time, in a thread."""
 
     address: str
-    sights: queue.SimpleQueue[top.Sight] = field(default_factory=queue.SimpleQueue)
+    snapshots: queue.SimpleQueue[top.Snapshot] = field(default_factory=queue.SimpleQueue)
     counts: list[WorkerCount] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -115,14 +115,14 @@ class Watcher:
     def _run(self) -> None:
         with connected(self.address) as invocation:
             while not self._stop.wait(LOOK_EVERY):
-                sight = top.look(invocation)
+                snapshot = top.read_state(invocation)
                 count = sum(
                     number
-                    for (name, state), number in sight.workers.items()
+                    for (name, state), number in snapshot.workers.items()
                     if name == "edges" and state in ("starting", "idle", "busy")
                 )
                 self.counts.append(WorkerCount(time.monotonic(), count))
-                self.sights.put(sight)
+                self.snapshots.put(snapshot)
 
 
 @contextlib.contextmanager
@@ -314,18 +314,18 @@ class Server:
         assert self._watcher is not None
         end = time.monotonic() + DONE_WITHIN
         last_healthy = time.monotonic()
-        while not self._watcher.sights.empty():
-            self._watcher.sights.get()  # from before
+        while not self._watcher.snapshots.empty():
+            self._watcher.snapshots.get()  # from before
         with self._picture() as show:
             while True:
                 try:
-                    sight = self._watcher.sights.get(timeout=READY_WITHIN)
+                    snapshot = self._watcher.snapshots.get(timeout=READY_WITHIN)
                 except queue.Empty:
                     raise Broken("the server has stopped answering") from None
-                show(sight)
-                if sight.idle and all(pipeline.state == "standby" for pipeline in sight.pipelines):
+                show(snapshot)
+                if snapshot.idle and all(pipeline.state == "standby" for pipeline in snapshot.pipelines):
                     return
-                crashing = [pipeline for pipeline in sight.pipelines if pipeline.state == "crashing"]
+                crashing = [pipeline for pipeline in snapshot.pipelines if pipeline.state == "crashing"]
                 if not crashing:
                     last_healthy = time.monotonic()
                 elif time.monotonic() - last_healthy > CRASHING_WITHIN:
@@ -339,10 +339,10 @@ class Server:
             yield self._lines
             return
         with Live(console=self._console, auto_refresh=False) as screen:
-            yield lambda sight: screen.update(top.picture(sight), refresh=True)
+            yield lambda snapshot: screen.update(top.picture(snapshot), refresh=True)
 
-    def _lines(self, sight: top.Sight) -> None:
-        for subject, text in top.lines(sight):
+    def _lines(self, snapshot: top.Snapshot) -> None:
+        for subject, text in top.lines(snapshot):
             if self._printed.get(subject) != text:
                 self._printed[subject] = text
                 self._say(text)

@@ -91,7 +91,7 @@ def test_the_plan_is_shown_and_nothing_is_done_without_a_yes(run, cloud):
     assert code == exit_codes.USAGE
     assert '+ create role "trunkline-fargate-demo"' in err
     assert '+ create Fargate profile "trunkline" of cluster "demo" for default: node=fargate' in err
-    assert "3 changes to account 123456789012 are shown and not made; say --yes" in err
+    assert "3 changes to account 123456789012 were not made; add --yes" in err
     assert cloud.client("eks").list_fargate_profiles(clusterName="demo")["fargateProfileNames"] == []
 
 
@@ -261,7 +261,7 @@ def test_no_region_is_told(run):
     code, _, err = run("fargate", "apply", "--cluster", "demo", "--label", "a=b")
 
     assert code == exit_codes.USAGE
-    assert "no AWS region is known; say --region" in err
+    assert "no AWS region is set; add --region" in err
 
 
 def test_a_region_in_the_files_of_the_aws_cli_is_taken(run, tmp_path):

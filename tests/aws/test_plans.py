@@ -233,8 +233,8 @@ def test_render_without_a_region_or_without_pods_says_what_is_missing(run):
     bad_label = run("fargate", "render", "--cluster", "demo", "--region", "us-east-1", "--label", "node")
 
     assert no_region[0] == no_pods[0] == bad_label[0] == exit_codes.USAGE
-    assert "say --region" in no_region[2]
-    assert "give the specs with -f FILE, or --label node=fargate" in no_pods[2]
+    assert "add --region" in no_region[2]
+    assert "add the specs with -f FILE, or --label node=fargate" in no_pods[2]
     assert '--label "node" is not KEY=VALUE' in bad_label[2]
 
 
@@ -339,7 +339,7 @@ def test_what_no_machine_holds_ends_with_1(run):
     code, out, _ = run("nodes", "plan", "-f", "spec.json", resource_requests={"cpu": 100, "memory": "1Gi"})
 
     assert code == exit_codes.FAILURE
-    assert "no machine of the table holds one worker" in out
+    assert "no machine type in the table is large enough" in out
 
 
 def node_group(run, *more, **changes):

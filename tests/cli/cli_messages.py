@@ -1,4 +1,4 @@
-"""What the scripted server is told to answer with, in short words."""
+"""Short forms of the answers of the scripted server."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_delete_repo_that_is_not_there_is_not_found(run, server):
     assert run("delete", "repo", "x") == (
         3,
         "",
-        'trunkline: repo "default/x" not found; "trunkline list repo -A" shows what there is\n',
+        'trunkline: repo "default/x" not found; "trunkline list repo -A" lists all repos\n',
     )
 
 

@@ -262,7 +262,7 @@ def test_an_archive_that_breaks_off_is_data_loss(run, server, tmp_path):
     outcome = run("get", "file", "images@master:/", "-r", "-o", str(tmp_path / "out"))
 
     assert outcome.code == 1
-    assert "broken archive" in outcome.err
+    assert "damaged archive" in outcome.err
     assert not (tmp_path / "out" / "a").exists()
 
 

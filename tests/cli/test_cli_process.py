@@ -279,7 +279,7 @@ def test_a_broken_configuration_is_named(home):
     path.parent.mkdir(parents=True)
     path.write_text("{")
 
-    with pytest.raises(FailedPrecondition, match=r"config\.json is broken .* fix or remove it"):
+    with pytest.raises(FailedPrecondition, match=r"config\.json is not valid JSON .* fix or remove it"):
         config.target(environ={"HOME": str(home)})
 
 

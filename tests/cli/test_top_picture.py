@@ -7,25 +7,25 @@ from collections import Counter
 
 from rich.console import Console
 
-from trunkline.cli.commands.top import JobSight, MachineSight, PipelineSight, Sight, picture
+from trunkline.cli.commands.top import JobStatus, MachineStatus, PipelineStatus, Snapshot, picture
 
 
-def drawn(sight: Sight, width: int = 80) -> list[str]:
+def drawn(snapshot: Snapshot, width: int = 80) -> list[str]:
     paper = io.StringIO()
-    Console(file=paper, width=width).print(picture(sight))
+    Console(file=paper, width=width).print(picture(snapshot))
     return [line.rstrip() for line in paper.getvalue().splitlines()]
 
 
-def machine(number: int, type: str, *, ready: bool) -> MachineSight:
+def machine(number: int, type: str, *, ready: bool) -> MachineStatus:
     name = f"fargate-ip-10-0-0-{number}.us-east-1.compute.internal"
-    return MachineSight(name, "fargate", type, 83.0, ready, int(ready), 0.0627, pretended=True)
+    return MachineStatus(name, "fargate", type, 83.0, ready, int(ready), 0.0627, pretended=True)
 
 
 def test_machines_and_jobs_fit_80_columns_and_can_be_told_apart():
     lines = drawn(
-        Sight(
-            [PipelineSight("montage", "running", "", True, 5, 1)],
-            [JobSight("montage", "0" * 32, "success", "", "12 + 0 / 12", 12, 12)],
+        Snapshot(
+            [PipelineStatus("montage", "running", "", True, 5, 1)],
+            [JobStatus("montage", "0" * 32, "success", "", "12 + 0 / 12", 12, 12)],
             Counter({("montage", "busy"): 1}),
             {},
             [machine(100, "0.25vCPU 1GB", ready=False), machine(101, "1vCPU 5GB", ready=True)],

@@ -269,7 +269,7 @@ def test_a_file_that_vanishes_before_its_turn_ends_the_put(server, images, chann
     plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
     (folder / "b").unlink()
 
-    with pytest.raises(errors.NotFound, match="vanished before it was read, and nothing was put"):
+    with pytest.raises(errors.NotFound, match="disappeared before it was read; nothing was put"):
         chunked_upload.put(channel, branch(), plan, lambda _: None)
 
     with pytest.raises(errors.NotFound):
@@ -305,8 +305,8 @@ def test_a_long_file_waits_for_who_takes_it(folder, monkeypatch):
         (folder / name).write_bytes(noise(12 << 20))
     plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
 
-    with parallel_chunker.CuttingAhead(plan) as cutting:
-        parts = list(cutting.parts())
+    with parallel_chunker.ParallelChunker(plan) as chunker:
+        parts = list(chunker.parts())
 
     assert [part.upload.path for part in parts if part.last] == ["/in/a", "/in/b", "/in/c"]
     assert sum(part.size for part in parts) == 36 << 20
@@ -318,7 +318,7 @@ def test_leaving_early_ends_the_threads(folder, monkeypatch):
         (folder / name).write_bytes(noise(3 << 20))
     plan = upload_plan.plan([str(folder)], "/in", recursive=True, skipped=print)
 
-    with parallel_chunker.CuttingAhead(plan) as cutting:
-        next(cutting.parts())
+    with parallel_chunker.ParallelChunker(plan) as chunker:
+        next(chunker.parts())
 
-    assert not any(thread.is_alive() for thread in cutting._threads)
+    assert not any(thread.is_alive() for thread in chunker._threads)

@@ -1,8 +1,8 @@
-"""Puts local files by their chunks: only those that the server lacks are sent.
+"""Uploads local files by chunks: only chunks that the server lacks are sent.
 
-Files are cut and named here (``cutting_ahead``), the server is asked which chunks it lacks, and those go out
-before the files that name them, all in one stream, so that the files arrive together or not at all. The
-questions take a channel of their own, because the stream holds the first one.
+Files are split here (``parallel_chunker``); the server reports which chunks it lacks; these are sent before the
+files that refer to them, all in one stream, so that all files arrive or none. The queries use a second channel,
+because the stream occupies the first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from trunkline.chunking import REF
-from trunkline.cli.parallel_chunker import CuttingAhead
+from trunkline.cli.parallel_chunker import ParallelChunker
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client
 from trunkline.protowire import put_chunks
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from trunkline.client.stubs import Service
     from trunkline.rpc.gen import pfs_pb2
 
-#: Bytes and number of chunks that are asked for together.
-ASKED_BYTES = 32 << 20
-ASKED_CHUNKS = 2048
-#: Bytes of chunks or of names that make a message: large enough to be cheap, small enough to show progress.
+#: Bytes and number of chunks in one query.
+QUERY_BYTES = 32 << 20
+QUERY_CHUNKS = 2048
+#: Bytes of chunks or of chunk lists in a message: large enough to be cheap, small enough to show progress.
 FRAME_BYTES = 1 << 20
-#: Bytes of names in one file of a message, 230 GB of content; what is longer is appended.
+#: Bytes of the chunk list of a file in one message, for 230 GB of content; the rest is appended.
 LONGEST_LIST = REF.size * 200_000
 
 
 def possible(uploads: Sequence[Upload]) -> bool:
-    """Tell whether all are files that can be read twice."""
+    """Return whether all sources are files that can be read twice."""
     return not any(upload.is_url or upload.size is None for upload in uploads) and all(
         stat.S_ISREG(os.stat(upload.source).st_mode) for upload in uploads
     )
@@ -49,30 +49,30 @@ def put(
 
     Args:
         channel: to the server.
-        commit: where to.
-        uploads: ``possible`` ones.
-        count: told how many bytes of content are with the server, as they get there.
+        commit: to write to.
+        uploads: for which ``possible`` is true.
+        count: called with the bytes of content that the server has received, as they arrive.
 
     Raises:
-        Unimplemented: the server takes no chunks; nothing was counted or put.
+        Unimplemented: the server does not support chunks; nothing was counted or put.
         OSError: a file cannot be read; nothing was put.
-        TrunklineError: what the server answered, or a file changed while it was read; nothing was put.
+        TrunklineError: the server's error, or a file changed while it was read; nothing was put.
     """
-    with Channel(channel.address, channel.metadata) as asking, CuttingAhead(uploads) as cutting:
-        sending = _Sending(Client(asking).store, cutting, count)
+    with Channel(channel.address, channel.metadata) as queries, ParallelChunker(uploads) as chunker:
+        sending = _Sending(Client(queries).store, chunker, count)
         channel.client_stream("/trunkline.store.v1.Store/PutFiles", sending.requests(commit))
 
 
 class _Sending:
-    """One stream being sent."""
+    """One upload stream."""
 
-    def __init__(self, store: Service, cutting: CuttingAhead, count: Callable[[int], None]) -> None:
+    def __init__(self, store: Service, chunker: ParallelChunker, count: Callable[[int], None]) -> None:
         self._store = store
-        self._cutting = cutting
+        self._chunker = chunker
         self._count = count
-        #: Chunks that the server has or was sent.
+        #: Chunks that the server has or has been sent.
         self._settled: set[bytes] = set()
-        #: The chunk list of the file under way.
+        #: The chunk list of the current file.
         self._list: list[bytes] = []
 
     def requests(self, commit: pfs_pb2.Commit) -> Iterator[bytes]:
@@ -80,11 +80,11 @@ class _Sending:
         yield store_pb2.PutFilesRequest(commit=commit).SerializeToString()
         batch: list[FilePart] = []
         chunks = size = 0
-        for part in self._cutting.parts():
+        for part in self._chunker.parts():
             batch.append(part)
             chunks += len(part.chunks)
             size += part.size
-            if chunks >= ASKED_CHUNKS or size >= ASKED_BYTES or len(batch) >= ASKED_CHUNKS:
+            if chunks >= QUERY_CHUNKS or size >= QUERY_BYTES or len(batch) >= QUERY_CHUNKS:
                 yield from self._batch(batch)
                 batch, chunks, size = [], 0, 0
         yield from self._batch(batch)
@@ -115,13 +115,13 @@ class _Sending:
             yield put_chunks(chunks)
             self._count(size)
         for part in batch:
-            self._cutting.sent(part)
+            self._chunker.sent(part)
         yield from self._files(batch)
 
     def _missing(self, ids: list[bytes]) -> list[bytes]:
         if not ids:
             return []
-        # Never more than a few hundred above ``ASKED_CHUNKS``, as parts are small.
+        # Never more than a few hundred above ``QUERY_CHUNKS``, as parts are small.
         answer = self._store.Missing(store_pb2.MissingRequest(ids=ids))
         return [ids[position] for position in answer.positions]
 

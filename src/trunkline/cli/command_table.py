@@ -1,7 +1,7 @@
-"""Every command: its words, the module of ``cli.commands`` it lives in, and one line of help.
+"""All commands: their words, their module in ``cli.commands``, and one line of help.
 
-Reading this table is all that happens before a command is chosen; a module is imported only to run its
-command or to show its help. Each module says in ``COMMANDS`` what its commands take.
+Only this table is read to choose a command; a module is imported only to run its command or to show its help. Each
+module defines the arguments of its commands in ``COMMANDS``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which server and project are meant: options, environment, contexts.
+"""Selects server and project: from options, environment and contexts.
 
-Contexts live in ``$XDG_CONFIG_HOME/trunkline/config.json``; one of them is active. When there are none, the
-active context of pachctl's configuration is followed, so that a machine set up for pachctl just works. That
-file is never written.
+Contexts are stored in ``$XDG_CONFIG_HOME/trunkline/config.json``; one of them is active. Without contexts, the
+active context of pachctl's configuration is used, so that a machine with a configured pachctl needs no further
+set-up. That file is never written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT_PROJECT = "default"
 
 
 class Target(NamedTuple):
-    """A server and a project, and where they were said."""
+    """A server and a project, and where they were configured."""
 
     address: str
     project: str
@@ -28,7 +28,7 @@ class Target(NamedTuple):
 
 
 def path(environ: Mapping[str, str] = os.environ) -> str:
-    """Return where the configuration is kept."""
+    """Return the path of the configuration file."""
     base = environ.get("XDG_CONFIG_HOME") or os.path.join(_home(environ), ".config")
     return os.path.join(base, "trunkline", "config.json")
 
@@ -37,14 +37,14 @@ def load(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return the configuration: ``{"active_context": name, "contexts": {name: {"address", "project"}}}``.
 
     Raises:
-        FailedPrecondition: the file is broken.
+        FailedPrecondition: the file is not valid.
     """
     document = _read(path(environ))
     return {"active_context": document.get("active_context", ""), "contexts": document.get("contexts") or {}}
 
 
 def save(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
-    """Replace the configuration, whole or not at all."""
+    """Replace the configuration atomically."""
     import json
 
     target = path(environ)
@@ -62,13 +62,20 @@ def target(
     project: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Target:
-    """Return the server and project meant; the first that says something wins.
+    """Return the selected server and project.
 
-    For the server: ``address``, ``context``, TRUNKLINE_ADDRESS, PACHD_ADDRESS, TRUNKLINE_CONTEXT, the active
-    context, pachctl's active context, localhost. For the project: ``project``, the context, ``default``.
+    The first of these names the server: ``address``, ``context``, TRUNKLINE_ADDRESS, PACHD_ADDRESS, TRUNKLINE_CONTEXT,
+    the active context, pachctl's active context, localhost. The first of these names the project: ``project``, the
+    context, ``default``.
+
+    Args:
+        address: HOST:PORT of ``--address``.
+        context: name of ``--context``.
+        project: name of ``--project``.
+        environ: environment variables.
 
     Raises:
-        NotFound: the context that is named does not exist.
+        NotFound: the named context does not exist.
     """
     chosen = context or environ.get("TRUNKLINE_CONTEXT", "")
     if address:
@@ -83,7 +90,7 @@ def target(
         entry = config["contexts"].get(name)
         if entry is None:
             raise NotFound(
-                f'context "{name}" not found in {path(environ)}; make it with'
+                f'context "{name}" not found in {path(environ)}; create it with'
                 f' "trunkline config set context {name} --address HOST:PORT"'
             )
         return Target(entry["address"], project or entry.get("project") or DEFAULT_PROJECT, f"context {name}")
@@ -108,7 +115,7 @@ def _read(source: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except ValueError as error:
-        raise FailedPrecondition(f"{source} is broken ({error}); fix or remove it") from error
+        raise FailedPrecondition(f"{source} is not valid JSON ({error}); fix or remove it") from error
     if not isinstance(document, dict):
         raise FailedPrecondition(f"{source} does not hold a JSON object; fix or remove it")
     return document

@@ -1,6 +1,6 @@
-"""Where "get file" puts what it reads.
+"""Writes the output of "get file".
 
-A file appears under its name when it is whole; a download that fails leaves nothing under that name.
+A file gets its name when it is complete; a failed download leaves nothing under that name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _content(frame: bytes) -> memoryview:
     """Return the content of an encoded BytesValue.
 
     Raises:
-        DataLoss: it is none.
+        DataLoss: the message is not valid.
     """
     try:
         return bytes_of(frame)
@@ -46,8 +46,14 @@ def to_stdout(frames: Iterable[bytes], count: Callable[[int], None]) -> None:
 
 
 def to_file(frames: Iterable[bytes], path: str, count: Callable[[int], None]) -> None:
-    """Write the content of encoded BytesValue messages to a file."""
-    with _whole(path) as partial, open(partial, "wb", buffering=0) as file:
+    """Write the content of encoded BytesValue messages to a file.
+
+    Args:
+        frames: the messages.
+        path: of the file.
+        count: called with the size of each piece of content.
+    """
+    with _complete(path) as partial, open(partial, "wb", buffering=0) as file:
         for frame in frames:
             content = _content(frame)
             count(len(content))
@@ -60,12 +66,12 @@ def to_folder(frames: Iterable[bytes], root: str, folder: str, count: Callable[[
 
     Args:
         frames: encoded BytesValue messages, together a TAR archive with absolute names.
-        root: what the names begin with and is left out.
-        folder: where to; made if needed.
-        count: told of each piece of content.
+        root: prefix that is removed from the names.
+        folder: to write to; created if needed.
+        count: called with the size of each piece of content.
 
     Raises:
-        DataLoss: the archive is broken or names something outside of ``folder``.
+        DataLoss: the archive is damaged or contains a path outside of ``folder``.
     """
     import tarfile
 
@@ -86,7 +92,7 @@ def to_folder(frames: Iterable[bytes], root: str, folder: str, count: Callable[[
                     _extract(archive, member, target, count)
                     number += 1
     except tarfile.ReadError as error:
-        raise DataLoss(f"the server sent a broken archive ({error}); try again") from error
+        raise DataLoss(f"the server sent a damaged archive ({error}); try again") from error
     return number
 
 
@@ -95,14 +101,14 @@ def _extract(
 ) -> None:
     source = archive.extractfile(member)
     assert source, "a regular file has content"
-    with _whole(target) as partial, open(partial, "wb") as file:
+    with _complete(target) as partial, open(partial, "wb") as file:
         while piece := source.read(COPY):
             file.write(piece)
             count(len(piece))
 
 
 def _target(name: str, root: str, folder: str) -> str:
-    """Return where an entry goes; a server must not be able to name a place outside of the folder."""
+    """Return the path of an entry; a server must not be able to write outside of the folder."""
     relative = ("/" + name.strip("/")).removeprefix(root.rstrip("/")).strip("/")
     if ".." in relative.split("/"):
         raise DataLoss(
@@ -112,10 +118,10 @@ def _target(name: str, root: str, folder: str) -> str:
 
 
 @contextlib.contextmanager
-def _whole(path: str) -> Iterator[str]:
-    """Give a name to write under; rename it to ``path`` at the end, or remove it."""
+def _complete(path: str) -> Iterator[str]:
+    """Yield a temporary path; rename it to ``path`` at the end, or delete it on failure."""
     if os.path.exists(path) and not os.path.isfile(path):
-        yield path  # a device or a pipe is written to as it is
+        yield path  # a device or a pipe is written directly
         return
     parent = os.path.dirname(path) or "."
     if not os.path.isdir(parent):
@@ -131,7 +137,7 @@ def _whole(path: str) -> Iterator[str]:
 
 
 class _Reader:
-    """The content of frames as a file that tarfile can read."""
+    """The content of messages as a file object for tarfile."""
 
     def __init__(self, frames: Iterable[bytes]) -> None:
         self._frames = iter(frames)

@@ -1,4 +1,4 @@
-"""Exit codes: what each means, and which error ends with which. ``docs/cli.md`` shows the same table."""
+"""Exit codes, and the exit code of each error. ``docs/cli.md`` shows the same table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BY_CODE = {
 
 
 class UsageError(TrunklineError):
-    """The command line itself cannot be understood."""
+    """The command line is not valid."""
 
     code = "USAGE"
 
@@ -42,7 +42,7 @@ class JobFailed(TrunklineError):
 
 
 def exit_code(error: TrunklineError) -> int:
-    """Return the code with which ``error`` ends the program."""
+    """Return the exit code for ``error``."""
     if isinstance(error, UsageError) or (isinstance(error, InvalidArgument) and not error.answered):
         return USAGE
     if isinstance(error, JobFailed):

@@ -1,6 +1,6 @@
-"""One run of a command: its options, the server it talks to, and where its words go.
+"""One run of a command: its options, its server and its output.
 
-Data goes to standard output, notes to standard error.
+Data is printed to standard output, notes to standard error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TRACE_VARIABLES = frozenset(
 
 
 class Invocation:
-    """What a command needs. The connection is made when first used and closed at the end."""
+    """The context of a command. The connection is opened when first used and closed at the end."""
 
     def __init__(self, options: argparse.Namespace, command: str) -> None:
         """Prepare to run.
@@ -42,7 +42,7 @@ class Invocation:
             options: those of the command line.
             command: its name, such as ``put file``.
         """
-        #: The options, as the command's arguments name them.
+        #: The parsed options of the command.
         self.options: Any = options
         self.quiet: bool = options.quiet
         self._command = command
@@ -50,12 +50,12 @@ class Invocation:
 
     @cached_property
     def target(self) -> config.Target:
-        """The server and project meant."""
+        """The selected server and project."""
         return config.target(self.options.address, self.options.context, self.options.project)
 
     @property
     def project(self) -> str:
-        """The project of names without one."""
+        """The project of names that do not state one."""
         return self.target.project
 
     @cached_property
@@ -95,12 +95,12 @@ class Invocation:
 
     @cached_property
     def timeout(self) -> float | None:
-        """Seconds after which a wait is given up."""
+        """Seconds after which waiting ends; None for no limit."""
         return self.duration("timeout")
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Explain a wait that ``--timeout`` ends; ``what`` names the thing that was waited for."""
+        """Report which object was not finished when ``--timeout`` ends a wait; ``what`` names it."""
         try:
             yield
         except DeadlineExceeded as error:
@@ -110,7 +110,7 @@ class Invocation:
             ) from error
 
     def duration(self, option: str) -> float | None:
-        """Return the seconds an option says, None when it was not given."""
+        """Return the value of an option in seconds; None when it is not set."""
         text = getattr(self.options, option)
         if text is None:
             return None
@@ -123,8 +123,8 @@ class Invocation:
         """Yield ``infos``; when there are none, check that the project exists.
 
         Args:
-            infos: the answer of a list call for the project in use.
-            anything: true when the list is not that of the project in use.
+            infos: the answer of a list call for the selected project.
+            anything: true when the list is not limited to the selected project.
 
         Raises:
             NotFound: the project does not exist.
@@ -140,7 +140,7 @@ class Invocation:
             self.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=project))
 
     def note(self, text: str) -> None:
-        """Say something to the person, unless --quiet."""
+        """Print a note to standard error, unless --quiet."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
@@ -176,7 +176,7 @@ class Invocation:
         return self.commit_message(parse_commit(text, self.project))
 
     def commit_message(self, ref: CommitRef) -> pfs_pb2.Commit:
-        """Return the message that names a commit; steps back go where the branch or the id stands."""
+        """Return the message that names a commit; ancestry is appended to the branch or the id."""
         from trunkline.rpc.gen import pfs_pb2
 
         steps = "".join(map(str, ref.ancestry))

@@ -1,6 +1,6 @@
-"""Runs one command and turns what went wrong into one line and an exit code.
+"""Runs one command and turns errors into one line and an exit code.
 
-Everything slow to import stays out of here; a test counts the milliseconds by naming the modules.
+Must not import slow modules; a test lists those that may be imported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"trunkline: {error.message}", file=sys.stderr)
         return exit_codes.exit_code(error)
     except BrokenPipeError:
-        # The reader of our output has closed it, as "head" does. Python must not complain at exit either.
+        # The reader has closed the pipe, as "head" does. Python must not report it at exit either.
         _discard_output()
         return exit_codes.OK
     except KeyboardInterrupt:

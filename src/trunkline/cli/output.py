@@ -1,7 +1,7 @@
-"""How answers are printed: tables for people, JSON and YAML for programs.
+"""Output: tables for people, JSON and YAML for programs.
 
-A table is aligned by its first rows and then flows, so that a listing of a million files neither waits nor
-fills the memory. Nothing is imported for it: a table library costs more than most commands take.
+The first rows determine the widths of a table, and later rows are printed as they arrive, so that a list of a million
+files is neither delayed nor held in memory. No table library is used: importing one takes longer than most commands.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-ALIGNED_BY = 500  # rows looked at before the first is printed
-WIDEST = 64  # characters of a column that others wait for: a datum id
+ALIGNED_BY = 500  # rows that determine the widths of the columns
+WIDEST = 64  # characters; maximum width of a column: a datum id
 
 _GREEN, _YELLOW, _RED, _CYAN = "32", "33", "31", "36"
-#: Colours of state words; others stay plain.
+#: Colours of states; other words have none.
 _COLOURS = {
     **dict.fromkeys(("success", "finished", "running", "ready", "idle", "recovered", "added"), _GREEN),
     **dict.fromkeys(
@@ -44,14 +44,14 @@ def show_many(
     row: Callable[[Any], Sequence[str]],
     name: Callable[[Any], str],
 ) -> None:
-    """Print messages in the way the options ask for.
+    """Print messages in the selected output format.
 
     Args:
-        invocation: the run, with the options of ``parsing.SHOWING``.
-        messages: printed as they come.
+        invocation: has the options of ``parsing.SHOWING``.
+        messages: printed as they arrive.
         columns: headings of the table; ``>`` before one aligns it to the right.
-        row: gives the cells of a message.
-        name: gives what ``-o name`` prints of it.
+        row: returns the cells of a message.
+        name: returns the text of ``-o name``.
     """
     form = form_of(invocation)
     if form == "table":
@@ -66,7 +66,14 @@ def show_many(
 def show_one(
     invocation: Invocation, message: Any, fields: Callable[[Any], Sequence[tuple[str, str]]], name: str
 ) -> None:
-    """Print one message; ``fields`` gives label and value of each line of the text form, "" leaving it out."""
+    """Print one message in the selected output format.
+
+    Args:
+        invocation: has the options of ``parsing.SHOWING``.
+        message: to print.
+        fields: returns label and value of each line of the text form; lines without a value are omitted.
+        name: text of ``-o name``.
+    """
     form = form_of(invocation)
     if form == "table":
         lines = [(label, value) for label, value in fields(message) if value]
@@ -80,7 +87,7 @@ def show_one(
 
 
 def form_of(invocation: Invocation) -> str:
-    """Return how the options ask for it to be printed."""
+    """Return the selected output format."""
     options = invocation.options
     form: str = "json" if options.raw and options.output in (None, "table") else options.output or "table"
     return form
@@ -108,14 +115,26 @@ def values(plain: Iterable[Any], form: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO | None = None) -> None:
-    """Print aligned rows under headings."""
+    """Print aligned rows under headings.
+
+    Args:
+        columns: headings; ``>`` before one aligns it to the right.
+        rows: cells, printed as they arrive.
+        out: standard output when None.
+    """
     out = out or sys.stdout
     for line in table_lines(columns, rows, colour=_wants_colour(out)):
         print(line, file=out)
 
 
 def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], *, colour: bool) -> Iterator[str]:
-    """Yield the lines of a table."""
+    """Yield the lines of a table.
+
+    Args:
+        columns: headings; ``>`` before one aligns it to the right.
+        rows: cells.
+        colour: whether to colour states.
+    """
     rows = iter(rows)
     first = list(islice(rows, ALIGNED_BY))
     headings = [column.lstrip(">") for column in columns]
@@ -133,7 +152,7 @@ def _aligned(cell: str, width: int, right: bool, colour: bool) -> str:
 
 
 def _coloured(text: str, word: str) -> str:
-    """Colour the state that ``word`` begins with; colours go outside the padding so that columns stay."""
+    """Colour the state at the start of ``word``, without changing the width of the column."""
     state = word.split(" ", 1)[0].split(":", 1)[0]
     code = _COLOURS.get(state)
     if code is None or not _wants_colour(sys.stdout):
@@ -145,7 +164,7 @@ def _wants_colour(out: TextIO) -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and out.isatty()
 
 
-# Words for values -------------------------------------------------------------------------------------------
+# Text forms of values -------------------------------------------------------------------------------------------
 
 
 def size(count: int) -> str:
@@ -202,7 +221,13 @@ def seconds(moment: Timestamp) -> float:
 
 
 def when(moment: Timestamp, *, whole: bool, now: float | None = None) -> str:
-    """Return a time as an age (``5 minutes ago``) or, ``whole``, as RFC 3339; ``-`` when unset."""
+    """Return a time as text; ``-`` when unset.
+
+    Args:
+        moment: the time.
+        whole: whether to return RFC 3339 instead of an age such as ``5 minutes ago``.
+        now: seconds since the epoch; the current time when None.
+    """
     if not moment.seconds and not moment.nanos:
         return "-"
     return stamp(seconds(moment)) if whole else age((now or time()) - seconds(moment))

@@ -1,14 +1,14 @@
-"""Cuts local files and names their chunks in threads, ahead of who sends them.
+"""Splits local files into chunks and computes their ids in threads, ahead of the upload.
 
-Threads take runs of files in order: a long file is a run of its own, short ones share one. Each run's parts
-wait until it is their turn, and a thread that is ``AHEAD_BYTES`` before the taker waits too, unless its run
-is the one being taken; so order costs no deadlock and a folder of any size bounded memory.
+Threads process batches of files in order: a long file is a batch of its own, short files share one. The parts of a
+batch are queued until it is its turn. A thread that is ``AHEAD_BYTES`` ahead of the reader waits, unless its batch
+is the one being read; this bounds memory and cannot deadlock.
 
-Of a long file only the names are kept: its missing chunks are read a second time, from the system's cache.
-That is cheaper than it looks (most of a file is usually not missing), and unlike a mapping of the file it
-survives a file that is cut short while it is read. A file that changes meanwhile ends the upload.
+Of a long file only the chunk ids are kept: missing chunks are read a second time, from the system's cache. That is
+cheap, because usually most chunks are not missing, and unlike a memory mapping it survives a file that is truncated
+meanwhile. A file that changes during the upload ends the upload.
 
-It must not know who asks or what is missing.
+It must not depend on the caller or on what is missing.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
     from trunkline.cli.upload_plan import Upload
 
-#: Bytes cut before they are taken: little enough to be still in the system's cache when they are sent.
+#: Maximum bytes ahead of the reader: few enough to be in the system's cache when they are sent.
 AHEAD_BYTES = 256 << 20
-#: Bytes and number of the short files of a run, and bytes of a part of a long one.
-RUN_BYTES = 8 << 20
-RUN_FILES = 512
+#: Bytes and number of the short files of a batch, and bytes of a part of a long file.
+BATCH_BYTES = 8 << 20
+BATCH_FILES = 512
 PART_BYTES = 16 << 20
 
 
 class FilePart(NamedTuple):
-    """Some chunks of a file that follow each other."""
+    """Consecutive chunks of a file."""
 
     upload: Upload
-    #: Id and bytes of each.
+    #: Id and size in bytes of each.
     chunks: list[tuple[bytes, int]]
-    #: Where the first begins in the file.
+    #: Offset of the first chunk in the file.
     start: int
-    #: The bytes, of a short file; else where to read them.
+    #: The content of a short file; the open file of a long one.
     content: bytes | OpenFile
     #: Whether the file ends here.
     last: bool
@@ -61,7 +61,7 @@ class FilePart(NamedTuple):
 
 
 class OpenFile:
-    """A file that must stay as it is until it is sent."""
+    """A file that must not change until it is sent."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -69,13 +69,13 @@ class OpenFile:
             self._handle = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise NotFound(
-                f"{source} vanished before it was read, and nothing was put; put again without it"
+                f"{source} disappeared before it was read; nothing was put, put again without it"
             ) from error
         self._before = os.fstat(self._handle)
         self.size = self._before.st_size
 
     def read_into(self, view: memoryview) -> int:
-        """Fill ``view`` with the next bytes; tell how many."""
+        """Fill ``view`` with the next bytes; return their number."""
         return os.readv(self._handle, [view])
 
     def read_all(self) -> bytes:
@@ -92,17 +92,17 @@ class OpenFile:
         return data
 
     def check(self, size: int) -> None:
-        """Make sure that the file is as it was, with ``size`` bytes.
+        """Check that the file has not changed and has ``size`` bytes.
 
         Raises:
-            FailedPrecondition: somebody writes to it.
+            FailedPrecondition: it has changed.
         """
         now, before = os.fstat(self._handle), self._before
         if (size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns) or now.st_size != size:
             self._refuse()
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file; a second call does nothing."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -110,25 +110,25 @@ class OpenFile:
     def _refuse(self) -> None:
         raise FailedPrecondition(
             f"{self._source} changed while it was read ({self.size} bytes when it was opened,"
-            f" {os.fstat(self._handle).st_size} now), and nothing was put; put it again when nobody writes to it"
+            f" {os.fstat(self._handle).st_size} now); nothing was put, put it again when no process writes to it"
         )
 
 
-class CuttingAhead:
-    """Cuts files while it is entered. ``parts`` may be taken once, by the thread that entered it."""
+class ParallelChunker:
+    """Splits files while the context is open. ``parts`` may be read once, by the thread that opened it."""
 
     def __init__(self, uploads: Sequence[Upload]) -> None:
-        self._runs = list(_runs(uploads))
+        self._batches = list(_batches(uploads))
         self._threads = [
             threading.Thread(target=self._work, name=f"cut-{number}")
-            for number in range(min(os.cpu_count() or 1, len(self._runs)))
+            for number in range(min(os.cpu_count() or 1, len(self._batches)))
         ]
         # Below: guarded by the condition's lock.
         self._changed = threading.Condition()
-        #: Per run what is ready, in order; then None, or the error that ended it.
-        self._ready: list[deque[list[FilePart] | BaseException | None]] = [deque() for _ in self._runs]
+        #: Parts of each batch in order, followed by None or the error that ended it.
+        self._ready: list[deque[list[FilePart] | BaseException | None]] = [deque() for _ in self._batches]
         self._next = 0
-        self._taken = 0
+        self._current = 0
         self._held = 0
         self._stopped = False
         self._open: set[OpenFile] = set()
@@ -143,7 +143,7 @@ class CuttingAhead:
         for number, ready in enumerate(self._ready):
             while True:
                 with self._changed:
-                    self._taken = number
+                    self._current = number
                     self._changed.notify_all()
                     while not ready:
                         self._changed.wait()
@@ -157,10 +157,10 @@ class CuttingAhead:
                 yield from parts
 
     def sent(self, part: FilePart) -> None:
-        """Take note that nobody will read from ``part`` any more.
+        """Release a part that has been sent.
 
         Raises:
-            FailedPrecondition: its file changed since it was cut.
+            FailedPrecondition: its file has changed since it was split.
         """
         file = part.content
         if isinstance(file, OpenFile):
@@ -169,7 +169,7 @@ class CuttingAhead:
                 self._open.discard(file)
                 file.close()
 
-    def __enter__(self) -> CuttingAhead:
+    def __enter__(self) -> ParallelChunker:
         for thread in self._threads:
             thread.start()
         return self
@@ -189,15 +189,15 @@ class CuttingAhead:
             with self._changed:
                 number = self._next
                 self._next += 1
-                if self._stopped or number >= len(self._runs):
+                if self._stopped or number >= len(self._batches):
                     return
             try:
                 end: BaseException | None = None
-                for parts in self._cut(self._runs[number], window):
+                for parts in self._cut(self._batches[number], window):
                     self._hand_over(number, parts)
             except _StoppedError:
                 return
-            except BaseException as error:  # noqa: BLE001  # handed to the taker, which raises it
+            except BaseException as error:  # noqa: BLE001  # the reader raises it
                 end = error
             with self._changed:
                 self._ready[number].append(end)
@@ -209,7 +209,9 @@ class CuttingAhead:
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    self._stopped or self._held + size <= AHEAD_BYTES or (number == self._taken and not ready)
+                    self._stopped
+                    or self._held + size <= AHEAD_BYTES
+                    or (number == self._current and not ready)
                 )
             )
             if self._stopped:
@@ -218,9 +220,9 @@ class CuttingAhead:
             ready.append(parts)
             self._changed.notify_all()
 
-    def _cut(self, run: Sequence[Upload], window: bytearray) -> Iterator[list[FilePart]]:
+    def _cut(self, batch: Sequence[Upload], window: bytearray) -> Iterator[list[FilePart]]:
         short: list[FilePart] = []
-        for upload in run:
+        for upload in batch:
             file = OpenFile(upload.source)
             if file.size > MIN_BYTES:
                 self._open.add(file)
@@ -238,7 +240,7 @@ class CuttingAhead:
 
 
 class _StoppedError(Exception):
-    """Nobody takes the parts any more."""
+    """The context has been closed."""
 
 
 def _long(upload: Upload, file: OpenFile, window: bytearray) -> Iterator[list[FilePart]]:
@@ -254,17 +256,17 @@ def _long(upload: Upload, file: OpenFile, window: bytearray) -> Iterator[list[Fi
     yield [FilePart(upload, chunks, start, file, last=True)]
 
 
-def _runs(uploads: Sequence[Upload]) -> Iterator[list[Upload]]:
-    run: list[Upload] = []
+def _batches(uploads: Sequence[Upload]) -> Iterator[list[Upload]]:
+    batch: list[Upload] = []
     size = 0
     for upload in uploads:
-        run.append(upload)
+        batch.append(upload)
         size += upload.size or 0
-        if size >= RUN_BYTES or len(run) >= RUN_FILES:
-            yield run
-            run, size = [], 0
-    if run:
-        yield run
+        if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _size(parts: Sequence[FilePart]) -> int:

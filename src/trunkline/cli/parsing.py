@@ -1,7 +1,7 @@
-"""From the words of a command line to a command and its options.
+"""Parses the command line into a command and its options.
 
-The words up to the first that belongs to no command choose it from ``table``; argparse reads the rest. It
-is argparse because importing click takes 45 ms, more than asking a server for its version
+The leading words select the command from ``command_table``; argparse parses the rest. argparse is used because
+importing click takes 45 ms, longer than asking a server for its version
 (``docs/design/decisions/0002-a-lean-grpc-client.md``).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-#: Options every command takes that have a value; they may also stand before the command's words.
+#: Options with a value that every command has; they may also precede the command's words.
 _WITH_VALUE = ("--address", "--context", "--project")
 _FLAGS = ("-q", "--quiet")
 #: Least similarity (0 to 1, as difflib counts it) of a word that is suggested: "lst" and "list" have 0.86,
@@ -40,14 +40,14 @@ def argument(*names: str, **settings: Any) -> Argument:
 
 
 class Command(NamedTuple):
-    """What a command does and takes."""
+    """The function and the arguments of a command."""
 
-    #: Does it; returns the exit code, None meaning 0.
+    #: Runs the command; returns the exit code, None meaning 0.
     run: Callable[[Invocation], int | None]
     arguments: Sequence[Argument] = ()
 
 
-#: For commands that show something.
+#: Options of commands that print objects.
 SHOWING = (
     argument(
         "-o",
@@ -112,7 +112,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.HelpFormatter):
-    """argparse's own, with a width that does not cost an import of shutil for every option."""
+    """argparse's formatter, with a width that needs no import of shutil for every option."""
 
     def __init__(self, prog: str) -> None:
         columns = os.environ.get("COLUMNS", "")
@@ -122,12 +122,12 @@ class _Help(argparse.HelpFormatter):
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the command's name and the words that are left for its options.
+    """Return the command's name and the words of its options.
 
-    The name is empty, or only the beginning of one, when the words stop short and help is wanted.
+    The name is empty or incomplete when the words end before a command is complete.
 
     Raises:
-        UsageError: there is no such command.
+        UsageError: the command does not exist.
     """
     leading, words = _leading_options(list(words))
     name = ""
@@ -135,7 +135,7 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
         if word in ("-h", "--help"):
             break
         longer = f"{name} {word}".strip()
-        if not _begins_a_command(longer):  # "nodes" begins commands of its own, after "list" it is a plural
+        if not _begins_a_command(longer):  # "nodes" begins commands itself; after "list" it is a plural
             longer = f"{name} {ALIASES.get(word, word)}".strip()
         if not _begins_a_command(longer):
             if name in TABLE:
@@ -169,8 +169,14 @@ def _begins_a_command(name: str) -> bool:
 
 
 def _unknown(name: str, word: str, whole: str) -> UsageError:
-    """``name`` is what was understood, ``word`` what was not, ``whole`` as much as may be meant."""
-    import difflib  # 5 ms that only a mistake costs
+    """Return the error for an unknown command, with a suggestion.
+
+    Args:
+        name: the words that begin a command.
+        word: the first word that does not.
+        whole: the words of the presumed command.
+    """
+    import difflib  # 5 ms, only after a mistake
 
     commands = [command for command in TABLE if command.startswith(f"{name} ")] if name else list(TABLE)
     nexts = sorted({command[len(name) :].split()[0] for command in commands})
@@ -213,12 +219,12 @@ def parser(name: str, command: Command) -> Parser:
 
 
 def overview(beginning: str = "") -> str:
-    """Return the help for all commands, or for those that begin with some words."""
+    """Return the help for all commands, or for those that begin with ``beginning``."""
     names = [name for name in TABLE if not beginning or name.startswith(f"{beginning} ")]
     width = max(map(len, names))
     lines = [f"usage: trunkline {beginning or 'COMMAND'} … [OPTIONS]", ""]
     if not beginning:
-        lines += ["Versioned data and incremental pipelines whose workers come and go with the work.", ""]
+        lines += ["Versioned data and incremental pipelines with autoscaled workers.", ""]
     lines += [f"  {name:{width}}  {TABLE[name][1]}" for name in names]
     lines += ["", '"trunkline COMMAND --help" describes each.']
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What ``fargate plan`` and ``nodes plan`` share: specs as pods, price files, numbers, sentences on a terminal."""
+"""Shared by ``fargate plan`` and ``nodes plan``: specs as pods, price files, numbers, wrapped output."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from trunkline.scaling.pods import Pod
     from trunkline.scaling.prices import Prices
 
-#: Region whose prices are shown when none is named; every line with a price says which region it is for.
-USUAL_REGION = "us-east-1"
+#: Region of the prices when none is selected; every line with a price names its region.
+DEFAULT_REGION = "us-east-1"
 
 
 class Planned(NamedTuple):
@@ -65,12 +65,14 @@ NAMESPACE = argument(
     "--namespace", default="default", metavar="NAMESPACE", help="namespace of the workers (default)"
 )
 PRICES = (
-    argument("--region", metavar="REGION", help=f"AWS region, for prices (AWS_REGION, else {USUAL_REGION})"),
-    argument("--prices", metavar="FILE", help="prices in JSON, over those that come with Trunkline"),
+    argument(
+        "--region", metavar="REGION", help=f"AWS region, for prices (AWS_REGION, else {DEFAULT_REGION})"
+    ),
+    argument("--prices", metavar="FILE", help="prices in JSON that override those of Trunkline"),
 )
 JOB = (
-    argument("--datums", type=count, metavar="N", help="datums of a job, to tell its time and price"),
-    argument("--seconds-per-datum", type=positive, metavar="SECONDS", help="how long one takes"),
+    argument("--datums", type=count, metavar="N", help="datums of a job, for its duration and price"),
+    argument("--seconds-per-datum", type=positive, metavar="SECONDS", help="duration of one datum"),
     argument(
         "--image-gb", type=natural, default=0.0, metavar="GB", help="compressed size of the image (small)"
     ),
@@ -90,18 +92,21 @@ def planned(invocation: Invocation) -> list[Planned]:
 
 
 def prices_of(invocation: Invocation) -> Prices:
-    """Return the prices of the region that is meant.
+    """Return the prices of the selected region.
 
     Raises:
-        NotFound: there are none for it.
-        InvalidArgument: the price file is broken.
+        NotFound: there are no prices for it.
+        InvalidArgument: the price file is not valid.
     """
     from trunkline.aws.desired import check_region
     from trunkline.scaling.prices import prices
 
     options = invocation.options
     region = (
-        options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or USUAL_REGION
+        options.region
+        or os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION")
+        or DEFAULT_REGION
     )
     check_region(region)
     overlay = read_json_or_yaml(options.prices) if options.prices else None
@@ -109,7 +114,7 @@ def prices_of(invocation: Invocation) -> Prices:
 
 
 def read_json_or_yaml(path: str) -> Any:
-    """Return what a file holds; several YAML documents are a list."""
+    """Return the content of a file; several YAML documents are a list."""
     import json
 
     with open(path, encoding="utf-8") as file:
@@ -130,16 +135,16 @@ def read_json_or_yaml(path: str) -> Any:
 
 
 def both_or_none(invocation: Invocation) -> bool:
-    """Tell whether a job is described.
+    """Return whether the options describe a job.
 
     Raises:
-        UsageError: it is half described.
+        UsageError: one of the two options is missing.
     """
     from trunkline.cli.exit_codes import UsageError
 
     options = invocation.options
     if (options.datums is None) != (options.seconds_per_datum is None):
-        raise UsageError("a job's time needs both --datums and --seconds-per-datum; give the other too")
+        raise UsageError("a job needs both --datums and --seconds-per-datum; add the missing one")
     return options.datums is not None
 
 
@@ -147,7 +152,7 @@ def both_or_none(invocation: Invocation) -> bool:
 
 
 def say(lines: Iterable[tuple[str, str]], label_width: int = 10) -> None:
-    """Print labelled sentences, folded at the terminal's edge; into a pipe, one line each."""
+    """Print labelled sentences, wrapped at the terminal's width; into a pipe, one line each."""
     import textwrap
 
     width = _columns()
@@ -175,7 +180,7 @@ def _columns() -> int | None:
 
 
 def amounts(cpu_millis: int, memory: int) -> str:
-    """Return processors and memory for people: ``1.05 CPU, 4.125 GiB``."""
+    """Return processors and memory as text: ``1.05 CPU, 4.125 GiB``."""
     from trunkline.scaling.fargate_rules import gib
 
     return f"{cpu_millis / 1000:g} CPU, {gib(memory)} GiB"

@@ -1,6 +1,6 @@
-"""A line on a terminal that says how far a transfer is.
+"""A progress line for transfers on a terminal.
 
-Drawn by hand with one write a tenth of a second: a progress library costs more start-up than most transfers.
+Written by hand, ten times a second: importing a progress library takes longer than most transfers.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from trunkline.cli.output import size, span
 if TYPE_CHECKING:
     from types import TracebackType
 
-EVERY = 0.1  # seconds between drawings; faster cannot be read
-QUIET_FIRST = 0.4  # seconds; what is done by then needs no progress line
+EVERY = 0.1  # seconds between updates; faster cannot be read
+QUIET_FIRST = 0.4  # seconds; shorter transfers need no progress line
 BAR = 24  # characters
 
 
 class Progress:
-    """Counts bytes; draws while it is entered, if standard error is a terminal.
+    """Counts bytes, and draws a line while the context is open, if standard error is a terminal.
 
     Args:
-        total: bytes expected, None when not known.
-        quiet: draw nothing.
+        total: expected bytes; None when unknown.
+        quiet: whether to draw nothing.
     """
 
     def __init__(self, total: int | None, *, quiet: bool) -> None:
@@ -45,13 +45,13 @@ class Progress:
             sys.stderr.flush()
 
     def line(self, passed: float) -> str:
-        """Return the line as it stands after ``passed`` seconds."""
+        """Return the line after ``passed`` seconds."""
         rate = self.done / passed if passed > 0 else 0.0
         if not self._total:
             return f"{size(self.done)}  {size(int(rate))}/s"
         share = min(self.done / self._total, 1.0)
         filled = round(share * BAR)
-        left = span((self._total - self.done) / rate) if rate and self.done < self._total else "0s"
+        left = span((self._total - self.done) / rate) if rate and self.done < self._total else "0 s"
         bar = "━" * filled + "╌" * (BAR - filled)
         return (
             f"{bar} {share:4.0%}  {size(self.done)} of {size(self._total)}  {size(int(rate))}/s  {left} left"

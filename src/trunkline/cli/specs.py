@@ -1,4 +1,4 @@
-"""Spec files, for every command that takes one."""
+"""Reads spec files for commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def read_specs(source: str) -> list[dict[str, Any]]:
     """Return the specs in a file, or on standard input for ``-``.
 
     Raises:
-        InvalidArgument: it is not text, or broken; the message says in which line and column.
+        InvalidArgument: it is not a valid spec file; the message names line and column.
     """
     from trunkline.model.spec_text import parse_specs
 

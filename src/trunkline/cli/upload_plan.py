@@ -1,4 +1,4 @@
-"""What "put file" sends: which sources go to which paths."""
+"""The plan of "put file": which source is written to which path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEMES = ("http://", "https://", "s3://", "gs://", "gcs://", "as://", "wasb://
 
 
 class Upload(NamedTuple):
-    """A source and where it goes."""
+    """A source and its path in the repo."""
 
     source: str  # a local path, ``-``, or a URL that the server reads itself
     path: str
@@ -25,25 +25,25 @@ class Upload(NamedTuple):
 
     @property
     def is_url(self) -> bool:
-        """Whether the server fetches it."""
+        """Whether the server reads it itself."""
         return self.source.startswith(_SCHEMES)
 
 
 def plan(
     sources: Sequence[str], path: str, *, recursive: bool, skipped: Callable[[str], None]
 ) -> list[Upload]:
-    """Say what goes where.
+    """Return which source is written to which path.
 
     Args:
         sources: local files or folders, ``-``, URLs.
-        path: where to; empty to keep the sources' own names, a folder if it ends in ``/`` or there are
-            several sources.
-        recursive: whether folders are taken.
-        skipped: called with a sentence for each entry of a folder that is left out.
+        path: path in the repo; empty to keep the names of the sources; a folder when it ends in ``/`` or
+            there are several sources.
+        recursive: whether folders are allowed.
+        skipped: called with a message for each entry of a folder that is skipped.
 
     Raises:
         UsageError: standard input without a path, or a folder without ``recursive``.
-        NotFound: a source is missing.
+        NotFound: a source does not exist.
     """
     uploads: list[Upload] = []
     as_folder = not path or path.endswith("/") or len(sources) > 1
@@ -57,7 +57,7 @@ def plan(
             continue
         name = os.path.basename(os.path.normpath(source))
         is_folder = not source.startswith(_SCHEMES) and os.path.isdir(source)
-        # "put file repo@b -r -f ." and "-f .." put the content, as there is no name to keep.
+        # For ``.`` and ``..`` the content of the folder is put, without a name.
         named = as_folder and not (is_folder and (path or name in (".", "..", "/")))
         target = f"{path}/{name}" if named or (is_folder and as_folder and len(sources) > 1) else path
         if is_folder:
@@ -80,16 +80,16 @@ def _folder(source: str, path: str, skipped: Callable[[str], None]) -> Iterator[
             full = os.path.join(folder, name)
             if os.path.islink(full) and _contains(os.path.realpath(full), os.path.realpath(folder)):
                 subfolders.remove(name)
-                skipped(f"left out {full}: it links to a folder that contains it")
+                skipped(f"skipped {full}: it links to a folder that contains it")
         subfolders.sort()
         for name in sorted(names):
             full = os.path.join(folder, name)
             if os.path.isfile(full):
                 yield Upload(full, _joined(f"{path}/{os.path.relpath(full, source)}"), os.path.getsize(full))
             elif os.path.exists(full):
-                skipped(f"left out {full}: it is not a regular file")
+                skipped(f"skipped {full}: it is not a regular file")
             else:
-                skipped(f"left out {full}: it links to a file that does not exist")
+                skipped(f"skipped {full}: it links to a file that does not exist")
 
 
 def _contains(folder: str, path: str) -> bool:
@@ -106,7 +106,7 @@ def _size(source: str) -> int | None:
     try:
         return os.path.getsize(source)
     except OSError as error:
-        hint = "quote no pattern; repeat -f for each file" if "*" in source else "check the path"
+        hint = "patterns are not expanded; repeat -f for each file" if "*" in source else "check the path"
         raise NotFound(f"{source}: {(error.strerror or 'cannot be read').lower()}; {hint}") from error
 
 
@@ -114,7 +114,7 @@ def read_list(source: str) -> list[str]:
     """Return the sources named in a file, one per line; ``-`` is standard input.
 
     Raises:
-        InvalidArgument: it names none.
+        InvalidArgument: the file is empty.
     """
     if source == STDIN:
         lines = sys.stdin.read().splitlines()

@@ -1,7 +1,7 @@
-"""Sends the files of "put file": their bytes as ready-made messages.
+"""Sends the files of "put file".
 
-All files of a command go in one stream, so they arrive together or not at all. Large local files go by their
-chunks (``chunked_upload``); whatever cannot be read twice, and what is small, goes as it is.
+All files of a command are sent in one stream, so that all of them arrive or none. Large local files are uploaded by
+chunks (``chunked_upload``); small files, and sources that cannot be read twice, are sent as they are.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from trunkline.client.channel import Channel
     from trunkline.rpc.gen import pfs_pb2
 
-#: Bytes of a file in one message: large enough to be cheap, small enough to show progress and to flow.
+#: Bytes of a file in one message: large enough to be cheap, small enough to show progress.
 PIECE = 1 << 20
-#: Bytes of all files from which it pays to ask what the server lacks: less is sent in the time of asking.
-WORTH_ASKING = 1 << 20
+#: Bytes of all files from which a query for missing chunks pays: fewer bytes are sent in the time of the query.
+MIN_CHUNKED_BYTES = 1 << 20
 
 
 def send(
@@ -36,20 +36,20 @@ def send(
     append: bool,
     count: Callable[[int], None],
 ) -> None:
-    """Put everything into a commit, in one stream.
+    """Put files into a commit, in one stream.
 
     Args:
         channel: to the server.
-        commit: where to.
-        uploads: what goes where.
-        append: add to files that exist; otherwise they are replaced.
-        count: told how many bytes of content got to the server, as they do.
+        commit: to write to.
+        uploads: sources and their paths.
+        append: whether to append to existing files instead of replacing them.
+        count: called with the bytes of content that were sent.
     """
-    if not append and sum(upload.size or 0 for upload in uploads) >= WORTH_ASKING:
+    if not append and sum(upload.size or 0 for upload in uploads) >= MIN_CHUNKED_BYTES:
         from trunkline.cli import chunked_upload
 
         if chunked_upload.possible(uploads):
-            # A server that takes no chunks says so before anything is counted.
+            # A server without chunk-level uploads fails before anything is counted.
             with contextlib.suppress(Unimplemented):
                 chunked_upload.put(channel, commit, uploads, count)
                 return
@@ -67,9 +67,9 @@ def messages(uploads: Sequence[Upload], *, append: bool, count: Callable[[int], 
     """Yield the encoded operations of a ModifyFile stream, after its ``set_commit``.
 
     Args:
-        uploads: what goes where.
-        append: add to files that exist; otherwise they are replaced, by a delete before.
-        count: told how many bytes of content each message holds.
+        uploads: sources and their paths.
+        append: whether to append to existing files; otherwise a delete before replaces them.
+        count: called with the bytes of content of each message.
     """
     for upload in uploads:
         if upload.is_url:

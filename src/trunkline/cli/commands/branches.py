@@ -18,7 +18,7 @@ BRANCH = argument("name", metavar="REPO@BRANCH")
 
 
 def create(invocation: Invocation) -> None:
-    """Make a branch, or move it."""
+    """Create a branch, or move it."""
     options = invocation.options
     request = pfs_pb2.CreateBranchRequest(
         branch=invocation.branch(options.name), provenance=map(invocation.branch, options.provenance)
@@ -93,14 +93,14 @@ COMMANDS = {
         create,
         (
             BRANCH,
-            argument("--head", metavar="COMMIT", help="where it points; branch or id of the same repo"),
+            argument("--head", metavar="COMMIT", help="head of the branch: a branch or id of the same repo"),
             argument(
                 "-p",
                 "--provenance",
                 metavar="REPO@BRANCH",
                 action="append",
                 default=[],
-                help="a branch whose commits give it commits; may be repeated",
+                help="make this branch its provenance; may be repeated",
             ),
         ),
     ),
@@ -108,6 +108,11 @@ COMMANDS = {
     "list branch": Command(list_, (argument("repo", metavar="REPO"), *SHOWING)),
     "delete branch": Command(
         delete,
-        (BRANCH, argument("-f", "--force", action="store_true", help="even if other branches depend on it")),
+        (
+            BRANCH,
+            argument(
+                "-f", "--force", action="store_true", help="delete it even if other branches depend on it"
+            ),
+        ),
     ),
 }

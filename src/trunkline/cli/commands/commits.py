@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 COMMIT = argument("commit", metavar="REPO@BRANCH-OR-ID")
 COMMIT_OR_ID = argument("commit", metavar="REPO@BRANCH-OR-ID|ID", help="a commit, or all commits of one id")
-RECURSIVE = argument("--recursive", action="store_true", help="together with the commits that depend on it")
-MESSAGE = argument("-m", "--message", "--description", dest="message", default="", help="what it is about")
+RECURSIVE = argument("--recursive", action="store_true", help="also the commits that depend on it")
+MESSAGE = argument(
+    "-m", "--message", "--description", dest="message", default="", help="description of the commit"
+)
 COLUMNS = ("PROJECT", "REPO", "COMMIT", "STARTED", "STATE", ">SIZE", "ORIGIN", "DESCRIPTION")
 
 
@@ -119,7 +121,7 @@ def wait(invocation: Invocation) -> None:
     """Wait until a commit, or all commits of one id, are finished.
 
     Raises:
-        JobFailed: one was finished with an error.
+        JobFailed: a commit finished with an error.
     """
     options = invocation.options
     infos: Iterable[pfs_pb2.CommitInfo]
@@ -139,7 +141,7 @@ def wait(invocation: Invocation) -> None:
 
 
 def subscribe(invocation: Invocation) -> None:
-    """Print commits as they reach a state, the ones there are first."""
+    """Print commits as they reach a state, existing ones first."""
     options = invocation.options
     repo, _, branch = options.branch.partition("@")
     request = pfs_pb2.SubscribeCommitRequest(
@@ -183,7 +185,7 @@ def delete(invocation: Invocation) -> None:
 
 
 def commit_name(commit: pfs_pb2.Commit) -> str:
-    """Return a commit as references write it."""
+    """Return the name of a commit as in references."""
     return f"{repo_name(commit.repo)}@{commit.id}"
 
 
@@ -210,23 +212,39 @@ COMMANDS = {
         start,
         (
             argument("branch", metavar="REPO@BRANCH"),
-            argument("-p", "--parent", metavar="BRANCH-OR-ID", help="instead of the branch's head"),
+            argument(
+                "-p", "--parent", metavar="BRANCH-OR-ID", help="parent of the commit (the branch's head)"
+            ),
             MESSAGE,
         ),
     ),
     "finish commit": Command(
         finish,
-        (COMMIT, MESSAGE, argument("-f", "--force", action="store_true", help="also a pipeline's output")),
+        (
+            COMMIT,
+            MESSAGE,
+            argument("-f", "--force", action="store_true", help="also a commit of a pipeline's output"),
+        ),
     ),
     "inspect commit": Command(inspect, (COMMIT_OR_ID, *SHOWING)),
     "list commit": Command(
         list_,
         (
-            argument("commit", metavar="REPO[@BRANCH-OR-ID]", help="ids count back from there"),
-            argument("-f", "--from", dest="since", metavar="BRANCH-OR-ID", help="stop at this commit"),
+            argument(
+                "commit",
+                metavar="REPO[@BRANCH-OR-ID]",
+                help="with a branch or id, its commit and the ancestors",
+            ),
+            argument(
+                "-f",
+                "--from",
+                dest="since",
+                metavar="BRANCH-OR-ID",
+                help="list only the commits after this one",
+            ),
             limit_option("commits"),
             argument("--reverse", action="store_true", help="oldest first"),
-            argument("--all", action="store_true", help="also commits that pipelines made"),
+            argument("--all", action="store_true", help="also commits of pipelines"),
             *SHOWING,
         ),
     ),
@@ -235,15 +253,15 @@ COMMANDS = {
         subscribe,
         (
             argument("branch", metavar="REPO@BRANCH"),
-            argument("--from", dest="since", metavar="ID", help="begin after this commit"),
-            argument("--new", action="store_true", help="only commits made from now on"),
+            argument("--from", dest="since", metavar="ID", help="print only the commits after this one"),
+            argument("--new", action="store_true", help="print only new commits"),
             argument(
                 "--state",
                 choices=("started", "ready", "finishing", "finished"),
                 default="finished",
-                help="print a commit when it is so far (finished)",
+                help="print a commit when it reaches this state (finished)",
             ),
-            argument("--all", action="store_true", help="also commits that pipelines made"),
+            argument("--all", action="store_true", help="also commits of pipelines"),
             TIMEOUT,
             *SHOWING,
         ),

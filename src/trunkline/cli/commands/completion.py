@@ -1,4 +1,4 @@
-"""Completion scripts: the words of commands, then their options, then file names."""
+"""Completion scripts: words of commands, then options, then file names."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def fish() -> str:
 
 
 def next_words() -> dict[str, list[str]]:
-    """Return what may follow each beginning of a command: more words, or the options of a whole one."""
+    """Return the words that may follow each prefix of a command: further words, or options of a complete command."""
     following: dict[str, set[str]] = {}
     for name in TABLE:
         words = name.split()

@@ -16,20 +16,20 @@ NAME = argument("name", metavar="CONTEXT")
 
 
 def get(invocation: Invocation) -> None:
-    """Show a context, or the server and project in use and where they were said."""
+    """Show a context, or the selected server and project and where they were configured."""
     name = invocation.options.name
     target = config.target(context=name) if name else invocation.target
     print(f"address  {target.address}\nproject  {target.project}\nfrom     {target.source}")
 
 
 def set_(invocation: Invocation) -> None:
-    """Make or change a context and use it."""
+    """Create or change a context and use it."""
     from trunkline.client.channel import parse_address
 
     options = invocation.options
     if not options.name or any(c.isspace() or not c.isprintable() for c in options.name):
         raise UsageError(
-            f'"{options.name}" is not a valid context name; leave spaces and control characters out'
+            f'"{options.name}" is not a valid context name; use no spaces and no control characters'
         )
     settings = config.load()
     context = settings["contexts"].get(options.name, {})

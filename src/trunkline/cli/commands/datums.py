@@ -19,7 +19,7 @@ COLUMNS = ("ID", "FILES", "STATE", ">TIME", ">DL", ">UL")
 
 
 def list_(invocation: Invocation) -> None:
-    """List the datums of a job, or those that a spec would make now."""
+    """List the datums of a job, or those that a spec would create now."""
     options = invocation.options
     if bool(options.job) == bool(options.file):
         raise UsageError("list datum needs either PIPELINE@ID or -f SPEC")
@@ -53,7 +53,7 @@ def list_(invocation: Invocation) -> None:
 
 
 def _set_input(invocation: Invocation, request: pps_pb2.ListDatumRequest, source: str) -> None:
-    """Fill in the input of the first spec of a file; its repos are those of the pipeline's project."""
+    """Set the input of the first spec of a file; its repos are in the project of the pipeline."""
     import json
 
     from google.protobuf.json_format import Parse, ParseError
@@ -65,7 +65,7 @@ def _set_input(invocation: Invocation, request: pps_pb2.ListDatumRequest, source
     try:
         Parse(json.dumps(spec.get("input") or {}), request.input)
     except ParseError as error:
-        raise InvalidArgument(f"the input in {source} cannot be used: {error}") from error
+        raise InvalidArgument(f"the input in {source} is not valid: {error}") from error
     pipeline = spec.get("pipeline")
     project = pipeline.get("project") if isinstance(pipeline, dict) else None
     name = project.get("name") if isinstance(project, dict) else project
@@ -102,7 +102,7 @@ def inspect(invocation: Invocation) -> None:
 
 
 def restart(invocation: Invocation) -> None:
-    """Run a datum that is being worked on from its start."""
+    """Restart a running datum from the beginning."""
     options = invocation.options
     request = pps_pb2.RestartDatumRequest(job=invocation.job(options.job), data_filters=options.filters)
     invocation.pps.RestartDatum(request)
@@ -121,7 +121,9 @@ COMMANDS = {
         list_,
         (
             argument("job", metavar="PIPELINE@ID", nargs="?"),
-            argument("-f", "--file", metavar="SPEC", help="a pipeline spec, instead of a job"),
+            argument(
+                "-f", "--file", metavar="SPEC", help="list the datums of this pipeline spec instead of a job"
+            ),
             argument(
                 "--state",
                 action="append",
@@ -137,7 +139,12 @@ COMMANDS = {
         restart,
         (
             JOB,
-            argument("filters", metavar="FILTER", nargs="+", help="a path or hash of each datum to restart"),
+            argument(
+                "filters",
+                metavar="FILTER",
+                nargs="+",
+                help="restart the datum with all of these paths or hashes",
+            ),
         ),
     ),
 }

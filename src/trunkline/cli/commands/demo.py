@@ -1,4 +1,4 @@
-"""Runs the stories that come with the package; they are programs of their own, in ``examples``."""
+"""Runs the demos of the package, which are separate programs in ``examples``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def fargate(invocation: Invocation) -> None:
-    """Run the pipeline of pictures on simulated machines of AWS Fargate, with real workers."""
+    """Run the image demo on simulated machines of AWS Fargate, with real workers."""
     options = invocation.options
-    _become("simulation.py", "--speed", f"{options.speed:g}", *(["--keep"] if options.keep else []))
+    _execute("simulation.py", "--speed", f"{options.speed:g}", *(["--keep"] if options.keep else []))
 
 
 def opencv(invocation: Invocation) -> None:
-    """Run the pipeline of pictures here."""
-    _become("demo.py", *(["--keep"] if invocation.options.keep else []))
+    """Run the image demo on this machine."""
+    _execute("demo.py", *(["--keep"] if invocation.options.keep else []))
 
 
-def _become(program: str, *arguments: str) -> None:
-    """Go on as a program of the example."""
+def _execute(program: str, *arguments: str) -> None:
+    """Replace this process by a program of the example."""
     from importlib.util import find_spec
 
     if find_spec("skimage") is None or find_spec("sklearn") is None:
@@ -38,7 +38,7 @@ def _become(program: str, *arguments: str) -> None:
 
 
 def _folder() -> str:
-    """Return where the example is: in the installed package, or beside its source."""
+    """Return the folder of the example: in the installed package, or beside its source."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     for folder in (
         os.path.join(package, "examples", "opencv"),
@@ -51,12 +51,18 @@ def _folder() -> str:
     )
 
 
-KEEP = argument("--keep", action="store_true", help="leave the server up at the end")
+KEEP = argument("--keep", action="store_true", help="leave the server running at the end")
 COMMANDS = {
     "demo fargate": Command(
         fargate,
         (
-            argument("--speed", type=float, default=10.0, metavar="N", help="times faster than Fargate (10)"),
+            argument(
+                "--speed",
+                type=float,
+                default=10.0,
+                metavar="N",
+                help="run this many times faster than Fargate (10)",
+            ),
             KEEP,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Pipelines on Fargate, before anything is made: the plan, and the profile as a file. Both work offline."""
+"""The plan of pipelines on Fargate, and the profile as a file. Both work offline."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def render(invocation: Invocation) -> None:
 
 
 def plan(invocation: Invocation) -> int | None:
-    """Tell how pipelines fit Fargate."""
+    """Print how pipelines fit Fargate."""
     from trunkline.scaling.fargate import Quota
 
     options = invocation.options
@@ -89,7 +89,7 @@ def _profiles(options: Any, pipelines: list[Planned]) -> list[Profile]:
 
 
 class _View:
-    """One pipeline's plan: what is known of it, for people and for programs."""
+    """The plan of one pipeline, for people and for programs."""
 
     def __init__(
         self,
@@ -126,13 +126,13 @@ class _View:
 
     @property
     def runs(self) -> bool:
-        """Whether its pods run on Fargate: a profile takes them, and no rule is broken."""
+        """Whether its pods run on Fargate: a profile selects them, and no rule is broken."""
         refused = any(finding.weight == "refused" for finding in self.findings)
         return self.choice.profile is not None and self.fit is not None and not refused and self.at_once != 0
 
     @property
     def hour(self) -> float | None:
-        """US dollars that a worker costs an hour."""
+        """US dollars per worker and hour."""
         if self.fit is None:
             return None
         return self.prices.fargate_hour(self.fit.size.vcpu, self.fit.size.gb, self.fit.storage)
@@ -154,7 +154,8 @@ class _View:
         profile = self.choice.sentence
         if self.choice.profile is not None and not self.options.profiles:
             where = f" --cluster {self.options.cluster}" if self.options.cluster else ""
-            profile += f' (it is not there yet, "trunkline fargate apply{where}" makes it; --profiles FILE for others)'
+            hint = f'"trunkline fargate apply{where}" creates it, --profiles FILE uses others'
+            profile += f" (it does not exist yet; {hint})"
         lines = [("profile", profile), ("asks for", f"{amounts(pod.cpu_millis, pod.memory)} ({containers})")]
         if self.fit is not None:
             lines += self._machine(self.fit)
@@ -164,7 +165,7 @@ class _View:
                 (
                     "quota",
                     f"only {self.at_once} of {spec.parallelism} workers can run at once under the quota or the free "
-                    "addresses given; the others wait as Pending: have it raised, or lower parallelism_spec.constant",
+                    "addresses given; the others wait: request a higher quota, or lower parallelism_spec.constant",
                 )
             )
         if self.forecast is not None:
@@ -189,7 +190,7 @@ class _View:
         ]
 
     def _start_up(self) -> str:
-        measured = "as given" if self.options.startup is not None else "expected, not measured"
+        measured = "as specified" if self.options.startup is not None else "expected, not measured"
         text = f"{output.span(self.start_up.seconds)} ({measured})"
         if self.ramp:
             workers = self.planned.spec.parallelism
@@ -259,11 +260,11 @@ COMMANDS = {
         (
             SPECS,
             NAMESPACE,
-            argument("--cluster", metavar="NAME", help="the EKS cluster, for the command that is proposed"),
+            argument("--cluster", metavar="NAME", help="the EKS cluster, for the suggested command"),
             argument(
                 "--profiles",
                 metavar="FILE",
-                help="the cluster's profiles: eksctl, CloudFormation, or describe-fargate-profile (what apply makes)",
+                help="profiles of the cluster: eksctl, CloudFormation, or describe-fargate-profile (those of apply)",
             ),
             *PRICES,
             *JOB,
@@ -271,13 +272,13 @@ COMMANDS = {
                 "--startup",
                 type=positive,
                 metavar="SECONDS",
-                help="a start-up that was measured, all of it (50)",
+                help="measured duration of a start (50)",
             ),
             argument(
                 "--vcpu-quota",
                 type=natural,
                 metavar="N",
-                help="Fargate vCPUs that the account may run at once",
+                help="the account's quota of Fargate vCPUs",
             ),
             argument("--free-ips", type=count, metavar="N", help="free addresses in the profile's subnets"),
             *SHOWING,

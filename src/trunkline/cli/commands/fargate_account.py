@@ -1,6 +1,6 @@
-"""A Fargate profile in an AWS account: made, looked at, deleted.
+"""Creates, shows and deletes a Fargate profile in an AWS account.
 
-Each command reads what is there, shows what it would do and does it when told to. Nothing is decided here.
+Each command reads the account's state, shows its changes and makes them after a confirmation. ``aws.diff`` decides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 CLUSTER = argument("--cluster", required=True, metavar="NAME", help="the EKS cluster")
-REGION = argument("--region", metavar="REGION", help="AWS region (AWS_REGION, or what the AWS CLI is set to)")
+REGION = argument("--region", metavar="REGION", help="AWS region (AWS_REGION, or the AWS CLI's)")
 NAME = argument("--name", default="trunkline", metavar="NAME", help="name of the profile (trunkline)")
 #: What makes up a profile.
 PROFILE = (
@@ -38,27 +38,33 @@ PROFILE = (
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="select these pods instead of those of the specs; may be repeated, all must match",
+        help="select pods with this label instead of those of the specs; may be repeated, all must match",
     ),
     argument(
         "--subnet",
         action="append",
         default=[],
         metavar="ID",
-        help="a private subnet; may be repeated (all private ones of the cluster)",
+        help="private subnet; may be repeated (all private subnets of the cluster)",
     ),
-    argument("--role", default="", metavar="ARN", help="a pod execution role that exists (one is made)"),
-    argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="tag of what is made"),
+    argument("--role", default="", metavar="ARN", help="existing pod execution role (a new one)"),
+    argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="tag for what is created; may be repeated",
+    ),
 )
-YES = argument("-y", "--yes", action="store_true", help="do it without asking")
-WAIT_SECONDS = 600.0  # for a profile that is made or deleted; AWS takes one to five minutes
+YES = argument("-y", "--yes", action="store_true", help="make the changes without a question")
+WAIT_SECONDS = 600.0  # for a profile to be created or deleted; AWS takes one to five minutes
 
 
 def region_of(invocation: Invocation) -> str:
-    """Return the region that the options, the environment or the AWS CLI's files say.
+    """Return the region of the options, the environment or the AWS CLI's files.
 
     Raises:
-        UsageError: none of them says one.
+        UsageError: none of them has one.
     """
     region: str = (
         invocation.options.region
@@ -71,16 +77,16 @@ def region_of(invocation: Invocation) -> str:
         region = configured_region()
     if not region:
         raise UsageError(
-            "no AWS region is known; say --region, for example --region us-east-1, or set AWS_REGION"
+            "no AWS region is set; add --region, for example --region us-east-1, or set AWS_REGION"
         )
     return region
 
 
 def desired_of(invocation: Invocation) -> DesiredProfile:
-    """Return the profile that the options ask for.
+    """Return the profile of the options.
 
     Raises:
-        UsageError: nothing says which pods it shall take.
+        UsageError: neither specs nor labels select pods.
         InvalidArgument: it breaks a rule of EKS.
     """
     from trunkline.aws.desired import desired_profile, selectors_for
@@ -93,9 +99,7 @@ def desired_of(invocation: Invocation) -> DesiredProfile:
     elif options.file:
         selectors = selectors_for(options.namespace, [_labels(spec) for spec in _specs(options.file)])
     else:
-        raise UsageError(
-            "nothing says which pods the profile takes; give the specs with -f FILE, or --label node=fargate"
-        )
+        raise UsageError("the profile selects no pods; add the specs with -f FILE, or --label node=fargate")
     return desired_profile(
         cluster=options.cluster,
         region=region_of(invocation),
@@ -122,7 +126,7 @@ def pairs_of(texts: Sequence[str], option: str) -> dict[str, str]:
     """Return repeated KEY=VALUE options as a mapping.
 
     Raises:
-        UsageError: one is not of that form.
+        UsageError: an option does not have this form.
     """
     pairs = {}
     for text in texts:
@@ -134,7 +138,7 @@ def pairs_of(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def apply(invocation: Invocation) -> int | None:
-    """Make the role and the profile, as far as they are missing."""
+    """Create the role and the profile, unless they exist."""
     from trunkline.aws.apply import Account
     from trunkline.aws.diff import to_apply
 
@@ -142,7 +146,7 @@ def apply(invocation: Invocation) -> int | None:
     account = Account(desired.region)
     observed = account.find(desired.cluster, desired.role_name, desired.subnets)
     changes = to_apply(desired, observed)
-    if not _agreed(invocation, changes, observed):
+    if not _confirmed(invocation, changes, observed):
         return CONFLICT
     for step in changes.steps:
         invocation.note(f"{step.sentence} …")
@@ -153,14 +157,14 @@ def apply(invocation: Invocation) -> int | None:
         timeout = WAIT_SECONDS if invocation.timeout is None else invocation.timeout
         profile = account.wait(desired.cluster, desired.profile.name, timeout=timeout)
     if profile is None:
-        print(f'Fargate profile "{desired.profile.name}" is gone again: somebody deleted it')
+        print(f'Fargate profile "{desired.profile.name}" does not exist any more: it was deleted meanwhile')
         return CONFLICT
     print(_line(profile))
     return None if profile.status in ("ACTIVE", "CREATING") else CONFLICT
 
 
 def delete(invocation: Invocation) -> int | None:
-    """Delete the profile, and its role when it was made by ``apply``."""
+    """Delete the profile, and its role when ``apply`` created it."""
     from trunkline.aws.apply import Account
     from trunkline.aws.diff import to_delete
 
@@ -169,12 +173,12 @@ def delete(invocation: Invocation) -> int | None:
     role_name = _role_name(account, options)
     observed = account.find(options.cluster, role_name)
     changes = to_delete(options.name, role_name, observed, keep_role=options.keep_role)
-    if not _agreed(invocation, changes, observed):
+    if not _confirmed(invocation, changes, observed):
         return CONFLICT
     timeout = WAIT_SECONDS if invocation.timeout is None else invocation.timeout
     for step in changes.steps:
         if step.service == "iam":
-            # A role is needed until the last pod of its profile has stopped.
+            # The role is needed until the last pod of the profile has stopped.
             account.wait(options.cluster, options.name, timeout=timeout)
         invocation.note(f"{step.sentence} …")
         account.carry_out(step)
@@ -184,7 +188,7 @@ def delete(invocation: Invocation) -> int | None:
 
 
 def _role_name(account: Account, options: Any) -> str:
-    """Return the name of a profile's role, of the one that ``apply`` makes when there is no profile."""
+    """Return the name of a profile's role; without a profile, that of the role that ``apply`` creates."""
     from trunkline.aws.desired import DesiredProfile
     from trunkline.scaling.profiles import Profile
 
@@ -195,11 +199,11 @@ def _role_name(account: Account, options: Any) -> str:
     return DesiredProfile(cluster=options.cluster, region=account.region, profile=nothing).role_name
 
 
-def _agreed(invocation: Invocation, changes: Changes, observed: Observed) -> bool:
-    """Show what would be done, and ask.
+def _confirmed(invocation: Invocation, changes: Changes, observed: Observed) -> bool:
+    """Show the changes, and ask for a confirmation.
 
     Raises:
-        UsageError: nobody is there to be asked, and ``--yes`` was not said.
+        UsageError: standard input is not a terminal, and ``--yes`` is not set.
     """
     for sentence in changes.unchanged:
         invocation.note(f"  = {sentence}")
@@ -214,7 +218,7 @@ def _agreed(invocation: Invocation, changes: Changes, observed: Observed) -> boo
         return True
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{len(changes.steps)} changes to account {observed.account} are shown and not made; say --yes to make them"
+            f"{len(changes.steps)} changes to account {observed.account} were not made; add --yes to make them"
         )
     print(
         f"Make these {len(changes.steps)} changes to account {observed.account}? [y/N] ",
@@ -226,7 +230,7 @@ def _agreed(invocation: Invocation, changes: Changes, observed: Observed) -> boo
 
 
 def status(invocation: Invocation) -> int | None:
-    """Show the Fargate profiles of a cluster, and what is wrong with them."""
+    """Show the Fargate profiles of a cluster with their problems."""
     from trunkline.aws.apply import Account
 
     options = invocation.options
@@ -246,14 +250,14 @@ def status(invocation: Invocation) -> int | None:
             print(profile.profile.name)
     elif form != "table":
         output.values(
-            (_plain(profile, observed, _troubles(profile, observed, account)) for profile in profiles), form
+            (_plain(profile, observed, _problems(profile, observed, account)) for profile in profiles), form
         )
     else:
         output.table(
             ("NAME", "STATUS", "SELECTORS", "ROLE", ">SUBNETS"), (_row(profile) for profile in profiles)
         )
         for profile in profiles:
-            for sentence in _troubles(profile, observed, account):
+            for sentence in _problems(profile, observed, account):
                 print(f"{profile.profile.name}: {sentence}")
     return None if all(profile.status in ("ACTIVE", "CREATING") for profile in profiles) else CONFLICT
 
@@ -276,8 +280,8 @@ def _line(profile: ObservedProfile) -> str:
     return f'Fargate profile "{profile.profile.name}" is {profile.status}{issues}'
 
 
-def _troubles(profile: ObservedProfile, observed: Observed, account: Account) -> list[str]:
-    """Return sentences on what is or may become wrong with a profile."""
+def _problems(profile: ObservedProfile, observed: Observed, account: Account) -> list[str]:
+    """Return the problems of a profile as sentences."""
     from trunkline.aws.diff import explain_issue, judge_role
 
     public = [subnet.id for subnet in observed.subnets if subnet.public and subnet.id in profile.subnets]
@@ -285,7 +289,7 @@ def _troubles(profile: ObservedProfile, observed: Observed, account: Account) ->
     return [
         *(explain_issue(code, message) for code, message in profile.issues),
         *judge_role(role, profile, account.region, observed),
-        *([f"subnets {', '.join(public)} are public; Fargate takes private ones only"] if public else []),
+        *([f"subnets {', '.join(public)} are public; Fargate needs private subnets"] if public else []),
     ]
 
 
@@ -328,9 +332,9 @@ COMMANDS = {
             CLUSTER,
             REGION,
             NAME,
-            argument("--keep-role", action="store_true", help="leave the role even if it was made by apply"),
+            argument("--keep-role", action="store_true", help="leave the role even if apply created it"),
             YES,
-            argument("--no-wait", action="store_true", help="do not wait until it is gone"),
+            argument("--no-wait", action="store_true", help="do not wait until it is deleted"),
             TIMEOUT,
         ),
     ),

@@ -28,7 +28,7 @@ def put(invocation: Invocation) -> None:
 
     options = invocation.options
     file, _ = invocation.file(options.file)
-    path = options.file.partition(":")[2]  # as it was written: a slash at its end makes it a folder
+    path = options.file.partition(":")[2]  # unchanged: a slash at its end makes it a folder
     sources = [*options.sources, *(upload_plan.read_list(options.input) if options.input else ())]
     if not sources:
         raise UsageError("put file needs -f FILE (- is standard input) or -i LIST")
@@ -85,7 +85,7 @@ def list_(invocation: Invocation) -> None:
         for info in invocation.pfs.ListFile(pfs_pb2.ListFileRequest(file=file)):
             empty = False
             yield info
-        if empty and file.path.strip("/"):  # the server answers nothing for a path that does not exist
+        if empty and file.path.strip("/"):  # the server returns nothing for a path that does not exist
             invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file))
 
     _show_files(invocation, entries())
@@ -129,12 +129,12 @@ def _show_files(invocation: Invocation, infos: Iterable[pfs_pb2.FileInfo]) -> No
 
 
 def _file_name(info: pfs_pb2.FileInfo) -> str:
-    """Return a file as references write it."""
+    """Return the name of a file as in references."""
     return f"{commit_name(info.file.commit)}:{info.file.path}"
 
 
 def diff(invocation: Invocation) -> None:
-    """Compare a file or folder between two commits; without the second, with the first one's parent."""
+    """Compare a file or folder between two commits, by default a commit and its parent."""
     options = invocation.options
     request = pfs_pb2.DiffFileRequest(new_file=invocation.file(options.file)[0])
     if options.old:
@@ -159,7 +159,7 @@ def diff(invocation: Invocation) -> None:
 
 
 def copy(invocation: Invocation) -> None:
-    """Copy files inside the server, without moving their bytes."""
+    """Copy files inside the server, without transferring their content."""
     options = invocation.options
     source, _ = invocation.file(options.file)
     target, _ = invocation.file(options.target)
@@ -171,12 +171,12 @@ def delete(invocation: Invocation) -> None:
     """Delete a file or folder.
 
     Raises:
-        NotFound: there is no such file.
+        NotFound: the file does not exist.
         UsageError: it is a folder, and -r is not given.
     """
     options = invocation.options
     file, _ = invocation.file(options.file)
-    # The server deletes whatever has this name and accepts that nothing does; a person wants to hear of it.
+    # The server ignores a path that does not exist; the user should learn of it.
     info = invocation.pfs.InspectFile(pfs_pb2.InspectFileRequest(file=file))
     folder = info.file_type == pfs_pb2.FileType.DIR
     if folder and not options.recursive:
@@ -205,7 +205,7 @@ COMMANDS = {
             argument(
                 "file",
                 metavar="REPO@BRANCH[:/PATH]",
-                help="where to; without a path the files keep their names, with a slash at its end it is a folder",
+                help="destination; without a path files keep their names, a path that ends in / is a folder",
             ),
             argument(
                 "-f",
@@ -217,11 +217,18 @@ COMMANDS = {
                 help="file, folder or URL to put, - for standard input; may be repeated",
             ),
             argument(
-                "-i", "--input-file", dest="input", metavar="LIST", help="a file that names one FILE per line"
+                "-i",
+                "--input-file",
+                dest="input",
+                metavar="LIST",
+                help="read the names of files to put from this file, one per line",
             ),
-            argument("-r", "--recursive", action="store_true", help="put folders with everything below"),
+            argument("-r", "--recursive", action="store_true", help="put folders with all files below them"),
             argument(
-                "-a", "--append", action="store_true", help="add to files that exist; without it, replace"
+                "-a",
+                "--append",
+                action="store_true",
+                help="append to existing files instead of replacing them",
             ),
         ),
     ),
@@ -230,9 +237,9 @@ COMMANDS = {
         (
             FILE,
             argument(
-                "-o", "--output", metavar="PATH", help="where to write; - or nothing is standard output"
+                "-o", "--output", metavar="PATH", help="file or folder to write (standard output, also -)"
             ),
-            argument("-r", "--recursive", action="store_true", help="a folder with everything below"),
+            argument("-r", "--recursive", action="store_true", help="a folder with all files below it"),
             argument("--offset", type=natural, default=0, metavar="BYTES", help="skip this many bytes"),
         ),
     ),
@@ -243,8 +250,8 @@ COMMANDS = {
         diff,
         (
             argument("file", metavar="NEW", help="repo@branch-or-id[:/path]"),
-            argument("old", metavar="OLD", nargs="?", help="the same; without it, the parent commit"),
-            argument("--folders", action="store_true", help="also the folders that changed"),
+            argument("old", metavar="OLD", nargs="?", help="repo@branch-or-id[:/path] (the parent commit)"),
+            argument("--folders", action="store_true", help="also list folders that changed"),
             *SHOWING,
         ),
     ),
@@ -253,11 +260,11 @@ COMMANDS = {
         (
             argument("file", metavar="SOURCE", help="repo@branch-or-id:/path"),
             argument("target", metavar="TARGET", help="repo@branch:/path"),
-            argument("-a", "--append", action="store_true", help="add to what is there"),
+            argument("-a", "--append", action="store_true", help="append to existing files"),
         ),
     ),
     "delete file": Command(
         delete,
-        (FILE, argument("-r", "--recursive", action="store_true", help="a folder with everything below")),
+        (FILE, argument("-r", "--recursive", action="store_true", help="a folder with all files below it")),
     ),
 }

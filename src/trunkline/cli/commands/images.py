@@ -1,4 +1,4 @@
-"""Images without containers: an image name stands for requirements and files."""
+"""Local environments for image names: requirements and files that stand for an image."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 PIECE = 1 << 20  # bytes of a file in one message
-NAME = argument("name", metavar="IMAGE", help="as specs name it, such as pachyderm/opencv")
+NAME = argument("name", metavar="IMAGE", help="image name as in specs, such as pachyderm/opencv")
 
 
 def create(invocation: Invocation) -> None:
-    """Say what an image name means: a folder with ``requirements.txt`` and what is below ``files/``."""
+    """Define the environment of an image name by a folder with ``requirements.txt`` and ``files/``."""
     options = invocation.options
     requests = frames(options.name, options.folder)
     info = invocation.control.CreateImage(requests, invocation.timeout)
@@ -33,12 +33,12 @@ def frames(name: str, folder: str) -> Iterator[control_pb2.CreateImageRequest]:
     """Yield the messages that describe an image.
 
     Raises:
-        NotFound: the folder holds neither requirements nor files.
+        NotFound: the folder has neither requirements nor files.
     """
     requirements = os.path.join(folder, "requirements.txt")
     root = os.path.join(folder, "files")
     if not os.path.isfile(requirements) and not os.path.isdir(root):
-        raise NotFound(f"{folder} holds neither requirements.txt nor files/; give the folder of an image")
+        raise NotFound(f"{folder} has neither requirements.txt nor files/; name the folder of an image")
     first = control_pb2.CreateImageRequest(name=name)
     if os.path.isfile(requirements):
         with open(requirements, encoding="utf-8") as file:
@@ -65,7 +65,7 @@ def _file(source: str, path: str) -> Iterator[control_pb2.CreateImageRequest]:
 
 
 def list_(invocation: Invocation) -> None:
-    """List images that mean something here."""
+    """List the image names with a local environment."""
 
     def row(info: control_pb2.ImageInfo) -> Sequence[str]:
         state = f"{info.state}: {info.reason}" if info.reason else info.state
@@ -77,7 +77,7 @@ def list_(invocation: Invocation) -> None:
 
 
 def delete(invocation: Invocation) -> None:
-    """Forget what an image name means."""
+    """Delete the local environment of an image name."""
     invocation.control.DeleteImage(control_pb2.DeleteImageRequest(name=invocation.options.name))
 
 
@@ -91,7 +91,7 @@ COMMANDS = {
                 dest="folder",
                 metavar="FOLDER",
                 required=True,
-                help="holds requirements.txt, and under files/ what stands at / in the image",
+                help="folder with requirements.txt, and with the files of / of the image below files/",
             ),
             TIMEOUT,
         ),

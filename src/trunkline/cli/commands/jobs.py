@@ -27,7 +27,7 @@ def inspect(invocation: Invocation) -> None:
     """Show a job, or all jobs of one id.
 
     Raises:
-        JobFailed: it was waited for and has failed.
+        JobFailed: with --wait, the job has failed.
     """
     options = invocation.options
     if is_id(options.job):
@@ -44,7 +44,7 @@ def wait(invocation: Invocation) -> None:
     """Wait until a job, or all jobs of one id, have ended.
 
     Raises:
-        JobFailed: one has failed.
+        JobFailed: a job has failed.
     """
     options = invocation.options
     with invocation.waiting(f"job {options.job}"):
@@ -123,7 +123,7 @@ def list_(invocation: Invocation) -> None:
 
 
 def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
-    """Print jobs in the way the options ask for."""
+    """Print jobs in the selected output format."""
     whole = invocation.options.full_timestamps
 
     def row(info: pps_pb2.JobInfo) -> Sequence[str]:
@@ -156,12 +156,12 @@ def delete(invocation: Invocation) -> None:
 
 
 def job_name(job: pps_pb2.Job) -> str:
-    """Return a job as references write it."""
+    """Return the name of a job as in references."""
     return f"{pipeline_name(job.pipeline)}@{job.id}"
 
 
 def progress(info: pps_pb2.JobInfo) -> str:
-    """Return a job's datums in one word: ``3 + 10 / 13`` is processed, skipped, total."""
+    """Return the counters of a job's datums: ``3 + 10 / 13`` is processed, skipped, total."""
     others = f" + {info.data_failed} failed" if info.data_failed else ""
     recovered = f" + {info.data_recovered} recovered" if info.data_recovered else ""
     return f"{info.data_processed} + {info.data_skipped}{recovered}{others} / {info.data_total}"
@@ -177,7 +177,12 @@ def _duration(info: pps_pb2.JobInfo) -> str:
 COMMANDS = {
     "inspect job": Command(
         inspect,
-        (JOB_OR_ID, argument("--wait", action="store_true", help="until it has ended"), TIMEOUT, *SHOWING),
+        (
+            JOB_OR_ID,
+            argument("--wait", action="store_true", help="wait until it has ended"),
+            TIMEOUT,
+            *SHOWING,
+        ),
     ),
     "wait job": Command(wait, (JOB_OR_ID, TIMEOUT, *SHOWING)),
     "list job": Command(
@@ -191,7 +196,7 @@ COMMANDS = {
                 metavar="REPO@ID",
                 action="append",
                 default=[],
-                help="only jobs with this input",
+                help="only jobs with this input commit; may be repeated",
             ),
             argument(
                 "--state",
@@ -214,14 +219,14 @@ COMMANDS = {
                 type=int,
                 default=0,
                 metavar="N",
-                help="with N older pipeline versions, -1 for all",
+                help="also jobs of N older pipeline versions, -1 for all",
             ),
             limit_option("jobs"),
-            argument("-A", "--all-projects", action="store_true", help="of every project"),
+            argument("-A", "--all-projects", action="store_true", help="of all projects"),
             TIMEOUT,
             *SHOWING,
         ),
     ),
-    "stop job": Command(stop, (JOB, argument("--reason", default="", help="for the record"))),
+    "stop job": Command(stop, (JOB, argument("--reason", default="", help="reason to record"))),
     "delete job": Command(delete, (JOB,)),
 }

@@ -1,4 +1,4 @@
-"""What pipelines print."""
+"""Logs of pipelines and jobs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def logs(invocation: Invocation) -> None:
-    """Show log lines, oldest first; with -f, go on as they are written."""
+    """Print log lines, oldest first; with -f, continue with new lines."""
     options = invocation.options
     if not (options.pipeline or options.job):
         raise UsageError("logs needs --pipeline PIPELINE or --job PIPELINE@ID")
     if options.datum and not options.job:
-        raise UsageError("logs --datum needs the --job it belongs to")
+        raise UsageError("logs --datum needs --job PIPELINE@ID")
     request = pps_pb2.GetLogsRequest(follow=options.follow, tail=options.tail, master=options.master)
     if options.pipeline:
         request.pipeline.CopyFrom(invocation.pipeline(options.pipeline))
@@ -50,17 +50,17 @@ COMMANDS = {
     "logs": Command(
         logs,
         (
-            argument("-p", "--pipeline", metavar="PIPELINE", help="of all its jobs"),
-            argument("-j", "--job", metavar="PIPELINE@ID", help="of one job"),
-            argument("--datum", metavar="ID", help="of one datum of the job"),
-            argument("-f", "--follow", action="store_true", help="go on with new lines as they are written"),
+            argument("-p", "--pipeline", metavar="PIPELINE", help="lines of all jobs of this pipeline"),
+            argument("-j", "--job", metavar="PIPELINE@ID", help="lines of one job"),
+            argument("--datum", metavar="ID", help="lines of one datum of the job"),
+            argument(
+                "-f", "--follow", action="store_true", help="continue with new lines as they are written"
+            ),
             argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m (24h)"),
             argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines"),
-            argument("--master", action="store_true", help="messages of the system about the pipeline"),
-            argument("--timestamps", action="store_true", help="with the time of each line"),
-            argument(
-                "--raw", action="store_true", help="as JSON, a line each, with everything known about it"
-            ),
+            argument("--master", action="store_true", help="lines of Trunkline about the pipeline"),
+            argument("--timestamps", action="store_true", help="print the time of each line"),
+            argument("--raw", action="store_true", help="print each line as JSON with all its fields"),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Machines that workers run on, and what they cost."""
+"""Machines of workers, and the cost of jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COSTS = ("PIPELINE", "JOB", ">WORKER TIME", ">WORK", ">USD", "")
 
 
 def list_machines(invocation: Invocation) -> None:
-    """List the machines that workers run on or that are being made for them."""
+    """List the machines that workers run on or that are being created for them."""
     whole = invocation.options.full_timestamps
 
     def row(info: control_pb2.MachineInfo) -> Sequence[str]:
@@ -39,7 +39,7 @@ def list_machines(invocation: Invocation) -> None:
 
 
 def list_costs(invocation: Invocation) -> None:
-    """List what the workers of the last jobs have cost so far, newest first."""
+    """List the cost of the workers of the last jobs, newest first."""
     options = invocation.options
     request = control_pb2.ListCostRequest(project=invocation.project, number=options.number)
     if options.pipeline:
@@ -64,7 +64,7 @@ def list_costs(invocation: Invocation) -> None:
 
 
 def runs(info: control_pb2.MachineInfo) -> str:
-    """Return what runs on a machine: ``default/edges (2)``."""
+    """Return the pipelines on a machine with their workers: ``default/edges (2)``."""
     counts = dict.fromkeys(info.pipelines, 0)
     for pipeline in info.pipelines:
         counts[pipeline] += 1
@@ -72,7 +72,7 @@ def runs(info: control_pb2.MachineInfo) -> str:
 
 
 def bill(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> list[tuple[str, str]]:
-    """Return what the machines of a pipeline cost now and what its last job has cost, as labelled lines."""
+    """Return the price of a pipeline's machines and the cost of its last job, as labelled lines."""
     from trunkline.errors import Unimplemented
 
     name = f"{pipeline.project.name}/{pipeline.name}"
@@ -103,7 +103,7 @@ COMMANDS = {
     "list cost": Command(
         list_costs,
         (
-            argument("-p", "--pipeline", metavar="PIPELINE", help="only of this pipeline"),
+            argument("-p", "--pipeline", metavar="PIPELINE", help="only jobs of this pipeline"),
             limit_option("jobs (20)"),
             *SHOWING,
         ),

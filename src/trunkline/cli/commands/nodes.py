@@ -1,4 +1,4 @@
-"""Machines of EC2 for workers: which ones they fill, what a run costs on them, and the group as a file. Offline."""
+"""EC2 machines for workers: the best types, the cost of a job, and the node group as a file. Offline."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from trunkline.scaling.pods import Pod
     from trunkline.scaling.prices import Prices
 
-SHOWN = 6  # machines of the table; the first is the one to take
-#: Types that cost all workers at most this much more than the cheapest are offered to Karpenter beside it: the
-#: more there are, the likelier one is to be had.
+SHOWN = 6  # machines in the table; the first is the cheapest
+#: Types that cost at most this factor more than the cheapest are offered to Karpenter too: with more types one is
+#: more likely to be available.
 _NEARLY_AS_CHEAP = 1.25
 _POOL = "trunkline.dev/pool"  # label and taint of machines for workers
 
 
 def plan(invocation: Invocation) -> int | None:
-    """Tell which machines workers fill, and what a run costs in each place."""
+    """Print the best machine types for workers, and the cost of a job on each kind of machine."""
     from trunkline.scaling.nodes import tilings
 
     pipelines = planned(invocation)
@@ -71,7 +71,7 @@ def plan(invocation: Invocation) -> int | None:
 
 
 def _forecasts(invocation: Invocation, pipeline: Planned, prices: Prices) -> list[tuple[str, Forecast]]:
-    """Return a run in each place, with the place's name."""
+    """Return the forecast of a job on each kind of machine."""
     from trunkline.scaling import placement
 
     options = invocation.options
@@ -110,7 +110,7 @@ def _show(
         f"({prices.region}, list prices of {prices.as_of})"
     )
     if not machines:
-        say([("machines", "no machine of the table holds one worker; ask for less")])
+        say([("machines", "no machine type in the table is large enough for one worker; lower its requests")])
         return
     output.table(
         ("MACHINE", ">HOLDS", ">UNUSED CPU", ">UNUSED GIB", ">MACHINES", ">USD/HOUR"),
@@ -148,7 +148,7 @@ def _show(
 
 
 def _advice(machines: Sequence[Tiling], workers: int) -> list[tuple[str, str]]:
-    """Say which slightly smaller request would need cheaper machines than the best as it is."""
+    """Return which slightly smaller request would need cheaper machines."""
     from math import ceil
 
     from trunkline.scaling.fargate_rules import gib
@@ -232,7 +232,8 @@ def render(invocation: Invocation) -> int | None:
     machines = tilings(largest, prices_of(invocation), workers=workers)
     if not machines:
         raise InvalidArgument(
-            f"no machine of the table holds a worker of {amounts(largest.cpu_millis, largest.memory)}; ask for less"
+            f"no machine type in the table is large enough for a worker of "
+            f"{amounts(largest.cpu_millis, largest.memory)}; lower its requests"
         )
     group = _group(invocation, pipelines, machines, workers)
     print((karpenter if options.autoscaler == "karpenter" else cluster_autoscaler)(group), end="")
@@ -242,7 +243,7 @@ def render(invocation: Invocation) -> int | None:
 
 
 def _largest(pods: Sequence[Pod]) -> Pod:
-    """Return a pod as large as the largest in each of what it asks for."""
+    """Return a pod with the largest processor and memory requests of all pods."""
     from dataclasses import replace
 
     from trunkline.scaling.pods import Amounts, Container
@@ -273,7 +274,7 @@ def _group(
         price = best.hour_of(workers) or 0.0
         chosen = [one for one in machines if (one.hour_of(workers) or 0.0) <= _NEARLY_AS_CHEAP * price]
     else:
-        # Cluster Autoscaler plans with the first type of a group: the others must be like it.
+        # Cluster Autoscaler plans with the first type of a group, so the others must have the same size.
         chosen = [
             one for one in machines if (one.type.vcpu, one.type.memory) == (best.type.vcpu, best.type.memory)
         ]
@@ -300,7 +301,7 @@ def _group(
 
 
 def _missing(pipelines: Sequence[Planned], labels: Any, taint: tuple[str, ...]) -> list[str]:
-    """Say what the specs need so that their workers come to these machines."""
+    """Return what the specs lack for their workers to run on these machines."""
     import json
 
     sentences = []
@@ -308,7 +309,7 @@ def _missing(pipelines: Sequence[Planned], labels: Any, taint: tuple[str, ...]) 
         if dict(pipeline.pod.node_selector) != dict(labels):
             addition = json.dumps({"scheduling_spec": {"node_selector": dict(labels)}})
             sentences.append(
-                f"{pipeline.spec.name} does not ask for these machines; add {addition[1:-1]} to its spec"
+                f"{pipeline.spec.name} does not select these machines; add {addition[1:-1]} to its spec"
             )
         if taint and not any(_tolerates(toleration, taint) for toleration in pipeline.pod.tolerations):
             tolerations = [{"key": taint[0], "operator": "EQUAL", "value": taint[1], "effect": "NO_SCHEDULE"}]
@@ -337,7 +338,7 @@ COMMANDS = {
                 "--autoscaler",
                 choices=("cluster-autoscaler", "karpenter"),
                 default="cluster-autoscaler",
-                help="who starts machines (cluster-autoscaler)",
+                help="autoscaler that starts machines (cluster-autoscaler)",
             ),
             argument("--cluster", required=True, metavar="NAME", help="the EKS cluster"),
             argument("--name", default="workers", metavar="NAME", help="name of the group or pool (workers)"),
@@ -350,16 +351,21 @@ COMMANDS = {
                 metavar="TYPE",
                 help="instance type; may be repeated (the cheapest for all workers)",
             ),
-            argument("--max-machines", type=count, metavar="N", help="at most (as many as all workers need)"),
-            argument("--spot", action="store_true", help="on Spot machines, which may be taken away"),
+            argument(
+                "--max-machines",
+                type=count,
+                metavar="N",
+                help="maximum number of machines (as many as all workers need)",
+            ),
+            argument("--spot", action="store_true", help="use Spot machines, which AWS may reclaim"),
             argument(
                 "--unneeded",
                 type=natural,
                 metavar="SECONDS",
-                help="how long an empty machine of a group stays (60)",
+                help="seconds until an empty machine of a group is removed (60)",
             ),
             argument("--taint", metavar="KEY=VALUE", help=f"taint of the machines ({_POOL}=NAME)"),
-            argument("--no-taint", action="store_true", help="let other pods come too"),
+            argument("--no-taint", action="store_true", help="accept other pods too"),
         ),
     ),
 }

@@ -24,19 +24,17 @@ SPECS = argument(
     metavar="FILE",
     help="specs in JSON or YAML, one or several; - is standard input",
 )
-DRY_RUN = argument(
-    "--dry-run", action="store_true", help="change nothing; print the specs as they would take effect"
-)
+DRY_RUN = argument("--dry-run", action="store_true", help="change nothing; print the effective specs")
 COLUMNS = ("PROJECT", "NAME", "VERSION", "INPUT", "CREATED", "STATE / LAST JOB", ">WORKERS", "DESCRIPTION")
 
 
 def create(invocation: Invocation) -> None:
-    """Make pipelines from a spec file."""
+    """Create pipelines from a spec file."""
     _send(invocation, update=False, reprocess=False)
 
 
 def update(invocation: Invocation) -> None:
-    """Change pipelines by a spec file, making those that are missing."""
+    """Update pipelines from a spec file; creates those that do not exist."""
     _send(invocation, update=True, reprocess=invocation.options.reprocess)
 
 
@@ -48,7 +46,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
     for number, spec in enumerate(specs, start=1):
         before = _inspect(invocation, spec).version if update and not (reprocess or options.dry_run) else 0
         request = pps_pb2.CreatePipelineV2Request(
-            create_pipeline_request_json=json.dumps(_placed(spec, invocation.project)),
+            create_pipeline_request_json=json.dumps(_in_project(spec, invocation.project)),
             dry_run=options.dry_run,
             update=update,
             reprocess=reprocess,
@@ -82,7 +80,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
 
 
 def _absent_branches(invocation: Invocation, spec: dict[str, Any]) -> list[str]:
-    """Return the input branches that a spec names and that do not exist: the server creates them, empty.
+    """Return the input branches of a spec that do not exist; the server creates them, empty.
 
     ``master`` is not looked up: pipelines are often created before the first commit.
     """
@@ -94,7 +92,7 @@ def _absent_branches(invocation: Invocation, spec: dict[str, Any]) -> list[str]:
         repo, branch = pfs.get("repo"), pfs.get("branch")
         if not (isinstance(repo, str) and isinstance(branch, str)) or branch in ("", "master"):
             continue
-        project = pfs.get("project") or _placed(spec, invocation.project)["pipeline"].get("project") or {}
+        project = pfs.get("project") or _in_project(spec, invocation.project)["pipeline"].get("project") or {}
         name = project.get("name") if isinstance(project, dict) else project
         try:
             named = invocation.branch(f"{name or 'default'}/{repo}@{branch}")
@@ -102,12 +100,12 @@ def _absent_branches(invocation: Invocation, spec: dict[str, Any]) -> list[str]:
         except NotFound:
             absent.append(f"{repo}@{branch}")
         except TrunklineError:
-            continue  # what is wrong with the name, the server says when it reads the spec
+            continue  # the server reports invalid names when it reads the spec
     return absent
 
 
 def _pfs_inputs(node: object) -> Iterator[dict[str, Any]]:
-    """Yield the pfs inputs below an input of a spec that nobody has checked yet."""
+    """Yield the pfs inputs below an unchecked input of a spec."""
     if not isinstance(node, dict):
         return
     if isinstance(node.get("pfs"), dict):
@@ -128,12 +126,12 @@ def _name(spec: dict[str, Any]) -> str:
 
 
 def _inspect(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.PipelineInfo:
-    """Return the pipeline that a spec is for; an empty message when there is none."""
+    """Return the pipeline of a spec; an empty message when it does not exist."""
     from google.protobuf.json_format import ParseDict
 
     from trunkline.errors import NotFound
 
-    pipeline = ParseDict(_placed(spec, invocation.project)["pipeline"], pps_pb2.Pipeline())
+    pipeline = ParseDict(_in_project(spec, invocation.project)["pipeline"], pps_pb2.Pipeline())
     try:
         request = pps_pb2.InspectPipelineRequest(pipeline=pipeline, details=True)
         return cast("pps_pb2.PipelineInfo", invocation.pps.InspectPipeline(request))
@@ -141,8 +139,8 @@ def _inspect(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.PipelineIn
         return pps_pb2.PipelineInfo()
 
 
-def _placed(spec: dict[str, Any], project: str) -> dict[str, Any]:
-    """Put a pipeline that names no project into the one in use; everything else is sent as it is."""
+def _in_project(spec: dict[str, Any], project: str) -> dict[str, Any]:
+    """Return a spec with the selected project, unless it names one; nothing else is changed."""
     pipeline = spec.get("pipeline")
     if project == "default" or not isinstance(pipeline, dict) or pipeline.get("project"):
         return spec
@@ -238,13 +236,13 @@ def delete(invocation: Invocation) -> None:
 
 
 def start(invocation: Invocation) -> None:
-    """Let a stopped pipeline run again."""
+    """Start a stopped pipeline."""
     pipeline = invocation.pipeline(invocation.options.name)
     invocation.pps.StartPipeline(pps_pb2.StartPipelineRequest(pipeline=pipeline))
 
 
 def stop(invocation: Invocation) -> None:
-    """Keep a pipeline from running; its running jobs are killed."""
+    """Stop a pipeline; its running jobs are killed."""
     pipeline = invocation.pipeline(invocation.options.name)
     invocation.pps.StopPipeline(pps_pb2.StopPipelineRequest(pipeline=pipeline, must_exist=True))
 
@@ -258,22 +256,22 @@ def rerun(invocation: Invocation) -> None:
 
 
 def pipeline_name(pipeline: pps_pb2.Pipeline) -> str:
-    """Return a pipeline as references write it."""
+    """Return the name of a pipeline as in references."""
     return f"{pipeline.project.name}/{pipeline.name}"
 
 
 def pipeline_state(state: int) -> str:
-    """Return the word for a pipeline's state."""
+    """Return a pipeline's state as a word."""
     return _word(pps_pb2.PipelineState, state).removeprefix("pipeline_")
 
 
 def job_state(state: int) -> str:
-    """Return the word for a job's state, ``-`` for none."""
+    """Return a job's state as a word, ``-`` for none."""
     return _word(pps_pb2.JobState, state).removeprefix("job_") if state else "-"
 
 
 def _word(enum: Any, number: int) -> str:
-    """A newer server may know states that this client has no name for."""
+    """Return the name of an enum value, or its number when a newer server has added it."""
     descriptor = enum.DESCRIPTOR.values_by_number.get(number)
     return descriptor.name.lower() if descriptor else str(number)
 
@@ -297,22 +295,20 @@ def input_text(node: pps_pb2.Input) -> str:
     return ""
 
 
-REPROCESS = argument("--reprocess", action="store_true", help="also the datums that are done")
+REPROCESS = argument("--reprocess", action="store_true", help="run all datums again, also processed ones")
 COMMANDS = {
     "create pipeline": Command(create, (SPECS, DRY_RUN)),
     "update pipeline": Command(update, (SPECS, REPROCESS, DRY_RUN)),
     "inspect pipeline": Command(
         inspect,
-        (NAME, argument("--spec", action="store_true", help="print the spec as it was given"), *SHOWING),
+        (NAME, argument("--spec", action="store_true", help="print the spec as submitted"), *SHOWING),
     ),
     "list pipeline": Command(
         list_,
         (
-            argument("name", metavar="PIPELINE", nargs="?", help="only this one"),
-            argument(
-                "--history", type=int, default=0, metavar="N", help="with N older versions of it, -1 for all"
-            ),
-            argument("-A", "--all-projects", action="store_true", help="of every project"),
+            argument("name", metavar="PIPELINE", nargs="?", help="only this pipeline"),
+            argument("--history", type=int, default=0, metavar="N", help="also N older versions, -1 for all"),
+            argument("-A", "--all-projects", action="store_true", help="of all projects"),
             *SHOWING,
         ),
     ),
@@ -321,8 +317,10 @@ COMMANDS = {
         (
             argument("name", metavar="PIPELINE", nargs="?", help="pipeline, or project/pipeline"),
             argument("--all", action="store_true", help="all pipelines of the project"),
-            argument("--keep-repo", action="store_true", help="keep the output as a repo of its own"),
-            argument("-f", "--force", action="store_true", help="even if other pipelines read its output"),
+            argument("--keep-repo", action="store_true", help="keep the output repo"),
+            argument(
+                "-f", "--force", action="store_true", help="delete it even if other pipelines read its output"
+            ),
         ),
     ),
     "start pipeline": Command(start, (NAME,)),

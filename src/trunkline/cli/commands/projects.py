@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 NAME = argument("name", metavar="PROJECT")
-DESCRIPTION = argument("-d", "--description", help="what it is for")
+DESCRIPTION = argument("-d", "--description", help="description of the project")
 
 
 def _project(invocation: Invocation) -> pfs_pb2.Project:
@@ -23,7 +23,7 @@ def _project(invocation: Invocation) -> pfs_pb2.Project:
 
 
 def create(invocation: Invocation) -> None:
-    """Make a project."""
+    """Create a project."""
     project, description = _project(invocation), invocation.options.description or ""
     invocation.pfs.CreateProject(pfs_pb2.CreateProjectRequest(project=project, description=description))
 
@@ -62,7 +62,7 @@ def list_(invocation: Invocation) -> None:
 
 
 def delete(invocation: Invocation) -> None:
-    """Delete a project; with --force its pipelines and repos first, which the server does not do by itself."""
+    """Delete a project; with --force also its pipelines and repos, which the server does not delete itself."""
     project, force = _project(invocation), invocation.options.force
     if force:
         invocation.pfs.InspectProject(pfs_pb2.InspectProjectRequest(project=project))

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 NAME = argument("name", metavar="REPO", help="repo, or project/repo")
-DESCRIPTION = argument("-d", "--description", help="what it holds")
-ALL_PROJECTS = argument("-A", "--all-projects", action="store_true", help="of every project")
+DESCRIPTION = argument("-d", "--description", help="description of the repo")
+ALL_PROJECTS = argument("-A", "--all-projects", action="store_true", help="of all projects")
 
 
 def create(invocation: Invocation) -> None:
-    """Make a repo."""
+    """Create a repo."""
     options = invocation.options
     request = pfs_pb2.CreateRepoRequest(
         repo=invocation.repo(options.name), description=options.description or ""
@@ -85,7 +85,7 @@ def delete(invocation: Invocation) -> None:
         request = pfs_pb2.DeleteRepoRequest(repo=invocation.repo(options.name), force=options.force)
         if not invocation.pfs.DeleteRepo(request).deleted:
             repo = repo_name(request.repo)
-            raise NotFound(f'repo "{repo}" not found; "trunkline list repo -A" shows what there is')
+            raise NotFound(f'repo "{repo}" not found; "trunkline list repo -A" lists all repos')
         return
     if not options.all:
         raise UsageError('delete repo needs a name or --all; see "trunkline delete repo --help"')
@@ -95,7 +95,7 @@ def delete(invocation: Invocation) -> None:
 
 
 def repo_name(repo: pfs_pb2.Repo) -> str:
-    """Return a repo as references write it."""
+    """Return the name of a repo as in references."""
     suffix = f".{repo.type}" if repo.type not in ("", "user") else ""
     return f"{repo.project.name}/{repo.name}{suffix}"
 
@@ -108,7 +108,7 @@ COMMANDS = {
         list_,
         (
             argument("--type", default="user", help="user (the default), meta or spec"),
-            argument("--all", action="store_true", help="of every type"),
+            argument("--all", action="store_true", help="of all types"),
             ALL_PROJECTS,
             *SHOWING,
         ),
@@ -118,7 +118,7 @@ COMMANDS = {
         (
             argument("name", metavar="REPO", nargs="?", help="repo, or project/repo"),
             argument("--all", action="store_true", help="all repos of the project"),
-            argument("-f", "--force", action="store_true", help="even if others depend on it"),
+            argument("-f", "--force", action="store_true", help="delete it even if other repos depend on it"),
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""Secrets for commands. Values go to the server and never come back."""
+"""Secrets for commands. Their values cannot be read back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-NAME = argument("name", metavar="SECRET", help="as specs name it")
+NAME = argument("name", metavar="SECRET", help="name of the secret, as in specs")
 COLUMNS = ("NAME", "TYPE", "CREATED")
 
 
 def create(invocation: Invocation) -> None:
-    """Store a Kubernetes Secret, given in JSON or YAML; replaces one of that name that was made here."""
+    """Store a Kubernetes Secret from JSON or YAML; replaces an earlier one of that name."""
     import json
 
     source = invocation.options.file
@@ -47,7 +47,7 @@ def _from_yaml(text: str, source: str) -> object:
 
 
 def list_(invocation: Invocation) -> None:
-    """List secrets that were made here."""
+    """List secrets that Trunkline created."""
     from google.protobuf.empty_pb2 import Empty
 
     whole = invocation.options.full_timestamps
@@ -73,7 +73,7 @@ def inspect(invocation: Invocation) -> None:
 
 
 def delete(invocation: Invocation) -> None:
-    """Delete a secret that was made here."""
+    """Delete a secret that Trunkline created."""
     secret = pps_pb2.Secret(name=invocation.options.name)
     invocation.pps.DeleteSecret(pps_pb2.DeleteSecretRequest(secret=secret))
 

@@ -1,4 +1,4 @@
-"""Runs the server; everything about it is in ``trunkline.app``."""
+"""Runs the server of ``trunkline.app``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def serve(invocation: Invocation) -> None:
-    """Run a server in the foreground until it is told to stop."""
+    """Run a server in the foreground until SIGTERM or Ctrl-C."""
     from importlib import import_module
     from pathlib import Path
 
@@ -28,15 +28,15 @@ def serve(invocation: Invocation) -> None:
     if options.capacity_memory:
         memory = parse_bytes(options.capacity_memory, "--capacity-memory")
         if not memory:
-            raise InvalidArgument("--capacity-memory 0 lets no worker start; leave it out or give more")
+            raise InvalidArgument("--capacity-memory 0 lets no worker start; use a larger value or omit it")
     # grpc logs each failure that is reported here by an error message, with its own source line.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # Named here only and loaded only now: the command line is a client everywhere else.
+    # Imported by name: all other commands are clients and must not load the server.
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
         listen=options.listen,
         insecure=options.insecure,
-        # Their URLs may hold passwords, and everybody on the machine can read arguments.
+        # Their URLs may contain passwords, and arguments are visible to all users of the machine.
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
         takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
@@ -62,31 +62,29 @@ COMMANDS = {
     "serve": Command(
         serve,
         (
-            argument(
-                "--data", required=True, metavar="FOLDER", help="where everything is kept; made if needed"
-            ),
+            argument("--data", required=True, metavar="FOLDER", help="data folder; created if needed"),
             argument(
                 "--listen",
                 default="127.0.0.1:30650",
                 metavar="HOST:PORT",
-                help="where to answer (127.0.0.1:30650); port 0 picks one",
+                help="address to listen on (127.0.0.1:30650); port 0 for any free port",
             ),
             argument(
                 "--insecure",
                 action="store_true",
-                help="allow an address that others reach, although whoever reaches it may do everything",
+                help="allow an address that other machines reach, although there are no users and passwords",
             ),
             argument(
                 "--metrics",
                 default="",
                 metavar="HOST:PORT",
-                help="serve /metrics, /livez and /readyz there over HTTP (off)",
+                help="serve /metrics, /livez and /readyz over HTTP on this address (off)",
             ),
             argument(
                 "--log-level",
                 default=os.environ.get("TRUNKLINE_LOG", "info").lower(),
                 choices=("debug", "info", "warning", "error", "off"),
-                help="least level of log records on standard error ($TRUNKLINE_LOG, else info)",
+                help="lowest level of log records on standard error ($TRUNKLINE_LOG, else info)",
             ),
             argument(
                 "--log-format",
@@ -99,14 +97,14 @@ COMMANDS = {
                 "--database",
                 default="",
                 metavar="URL",
-                help="where metadata is kept, such as postgresql://user@host/name ($TRUNKLINE_DATABASE, else SQLite"
+                help="database for metadata, such as postgresql://user@host/name ($TRUNKLINE_DATABASE, else SQLite"
                 " in FOLDER)",
             ),
             argument(
                 "--store",
                 default="",
                 metavar="URL",
-                help="where bytes are kept, such as s3://bucket/prefix ($TRUNKLINE_STORE, else a folder in FOLDER)",
+                help="object store, such as s3://bucket/prefix ($TRUNKLINE_STORE, else a folder in FOLDER)",
             ),
             argument(
                 "--fleet",
@@ -119,7 +117,7 @@ COMMANDS = {
                 "--rehearse",
                 default="",
                 choices=("fargate",),
-                help="let workers wait for simulated machines, as on Fargate (--rehearse is the old name)",
+                help="simulate machines that workers wait for, as on Fargate (--rehearse is the old name)",
             ),
             argument(
                 "--speed",
@@ -131,13 +129,13 @@ COMMANDS = {
             argument(
                 "--source-packages",
                 action="store_true",
-                help="let images name packages in source form, whose code then runs here when they are built",
+                help="allow images to install source packages, whose code runs on this machine during the build",
             ),
             argument(
                 "--advertise",
                 default="",
                 metavar="HOST:PORT",
-                help="where workers elsewhere reach this server (where it listens)",
+                help="address at which workers on other machines reach this server (the one of --listen)",
             ),
             argument(
                 "--worker-image",
@@ -156,18 +154,18 @@ COMMANDS = {
                 type=float,
                 default=30.0,
                 metavar="N",
-                help="days that logs, scaling decisions, events and results of failed jobs are kept (30)",
+                help="days to keep logs, scaling decisions, events and results of failed jobs (30)",
             ),
             argument(
                 "--keep-logs",
                 default="1Gi",
                 metavar="BYTES",
-                help="bytes of compressed logs that are kept (1Gi)",
+                help="bytes of compressed logs to keep (1Gi)",
             ),
             argument(
                 "--capacity-memory",
                 metavar="QUANTITY",
-                help="memory that workers may ask for together, such as 16Gi",
+                help="total memory that workers may request, such as 16Gi (the machine's)",
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""Watches pipelines, jobs and workers: a live picture on a terminal, a line per change elsewhere."""
+"""Shows pipelines, jobs and workers live: a picture on a terminal, a line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-EVERY = 0.3  # seconds between looks; a look costs the server three small queries
-JOBS = 12  # newest jobs looked at
+EVERY = 0.3  # seconds between updates; each costs the server three small queries
+JOBS = 12  # newest jobs shown
 #: States of workers in the order in which a worker goes through them.
 WORKER_STATES = ("pending", "starting", "idle", "busy", "retiring")
 #: Words for the states of jobs that have ended.
 _ENDED = frozenset(state.lower() for state in TERMINAL_JOB_STATES)
 
 
-class PipelineSight(NamedTuple):
-    """A pipeline at a moment."""
+class PipelineStatus(NamedTuple):
+    """The state of a pipeline."""
 
     name: str
     state: str
     reason: str
     autoscaling: bool
-    wanted: int  # workers
+    requested: int  # workers
     ready: int
 
 
-class JobSight(NamedTuple):
-    """A job at a moment."""
+class JobStatus(NamedTuple):
+    """The state of a job."""
 
     pipeline: str
     id: str
@@ -57,8 +57,8 @@ class JobSight(NamedTuple):
     total: int
 
 
-class MachineSight(NamedTuple):
-    """A machine that workers need, other than the server's own."""
+class MachineStatus(NamedTuple):
+    """The state of a machine of workers, other than the server's own."""
 
     name: str
     kind: str
@@ -70,55 +70,55 @@ class MachineSight(NamedTuple):
     pretended: bool
 
 
-class Sight(NamedTuple):
-    """All that is watched at a moment."""
+class Snapshot(NamedTuple):
+    """The state of everything that is shown."""
 
-    pipelines: Sequence[PipelineSight]
-    jobs: Sequence[JobSight]
+    pipelines: Sequence[PipelineStatus]
+    jobs: Sequence[JobStatus]
     #: Workers by pipeline and state.
     workers: Counter[tuple[str, str]]
     #: Why workers are pending, by pipeline.
     waiting: dict[str, str]
-    machines: Sequence[MachineSight] = ()
+    machines: Sequence[MachineStatus] = ()
 
     @property
     def idle(self) -> bool:
-        """Whether no job is under way and no worker is there that should go."""
+        """Whether no job is running and no autoscaled worker is left."""
         lasting = {pipeline.name for pipeline in self.pipelines if not pipeline.autoscaling}
         leaving = any(name not in lasting for name, _ in self.workers)
         return not leaving and not self.machines and all(job.state in _ENDED for job in self.jobs)
 
 
 def top(invocation: Invocation) -> None:
-    """Watch until interrupted, or until everything rests."""
+    """Show the state until interrupted, or with --until-idle until nothing runs."""
     options = invocation.options
     if options.every < 0.05:
         raise UsageError("top --every must be at least 0.05 seconds")
     live = sys.stdout.isatty() and not options.plain
     draw = _live if live else _plain
-    draw(invocation, _sights(invocation))
+    draw(invocation, _snapshots(invocation))
 
 
-def _sights(invocation: Invocation) -> Iterator[Sight]:
+def _snapshots(invocation: Invocation) -> Iterator[Snapshot]:
     options = invocation.options
     remaining = invocation.timeout
     while True:
-        sight = look(invocation)
-        yield sight
-        if options.until_idle and sight.idle:
+        snapshot = read_state(invocation)
+        yield snapshot
+        if options.until_idle and snapshot.idle:
             return
         if remaining is not None:
             remaining -= options.every
             if remaining <= 0:
-                raise DeadlineExceeded("top was watching for the time given; allow more with --timeout")
+                raise DeadlineExceeded("top has reached its --timeout")
         select.select((), (), (), options.every)
 
 
-def look(invocation: Invocation) -> Sight:
-    """Ask the server how things stand."""
+def read_state(invocation: Invocation) -> Snapshot:
+    """Read the state from the server."""
     projects = [] if invocation.options.all_projects else [{"name": invocation.project}]
     pipelines = [
-        PipelineSight(
+        PipelineStatus(
             _shown(invocation, info.pipeline),
             pipeline_state(info.state),
             info.reason,
@@ -129,7 +129,7 @@ def look(invocation: Invocation) -> Sight:
         for info in invocation.pps.ListPipeline(pps_pb2.ListPipelineRequest(details=True, projects=projects))
     ]
     jobs = [
-        JobSight(
+        JobStatus(
             _shown(invocation, info.job.pipeline),
             info.job.id,
             job_state(info.state),
@@ -147,17 +147,17 @@ def look(invocation: Invocation) -> Sight:
         workers[pipeline, worker.state] += 1
         if worker.state == "pending" and worker.reason:
             waiting[pipeline] = worker.reason
-    return Sight(pipelines, jobs, workers, waiting, _machines(invocation))
+    return Snapshot(pipelines, jobs, workers, waiting, _machines(invocation))
 
 
-def _machines(invocation: Invocation) -> Sequence[MachineSight]:
+def _machines(invocation: Invocation) -> Sequence[MachineStatus]:
     try:
         machines = list(invocation.control.ListMachine(control_pb2.ListMachineRequest()))
     except Unimplemented:  # a Pachyderm server has no such call
         return ()
     now = time()
     return [
-        MachineSight(
+        MachineStatus(
             info.name,
             info.kind,
             info.instance_type,
@@ -184,55 +184,58 @@ def _shown(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> str:
     return f"{pipeline.project.name}/{pipeline.name}" if invocation.options.all_projects else pipeline.name
 
 
-def workers_text(sight: Sight, pipeline: str) -> str:
-    """Return a pipeline's workers in words: ``5 workers (2 starting, 3 busy)``."""
-    counts = [(state, sight.workers[pipeline, state]) for state in WORKER_STATES]
+def workers_text(snapshot: Snapshot, pipeline: str) -> str:
+    """Return a pipeline's workers as text: ``5 workers (2 starting, 3 busy)``."""
+    counts = [(state, snapshot.workers[pipeline, state]) for state in WORKER_STATES]
     total = sum(count for _, count in counts)
     parts = ", ".join(f"{count} {state}" for state, count in counts if count)
     return f"{total} worker{'s' * (total != 1)}" + (f" ({parts})" if parts else "")
 
 
-def machines_text(sight: Sight) -> str:
-    """Return the machines in words: ``5 machines (3 ready), 0.2331 USD per hour``; nothing without any."""
-    count = len(sight.machines)
+def machines_text(snapshot: Snapshot) -> str:
+    """Return the machines as text: ``5 machines (3 ready), 0.233 USD per hour``."""
+    count = len(snapshot.machines)
     if not count:
         return "no machines"
-    ready = sum(machine.ready for machine in sight.machines)
-    hour = sum(machine.dollars_per_hour for machine in sight.machines)
+    ready = sum(machine.ready for machine in snapshot.machines)
+    hour = sum(machine.dollars_per_hour for machine in snapshot.machines)
     price = f", {output.money(hour)} USD per hour" if hour else ""
-    pretended = ", pretended" if any(machine.pretended for machine in sight.machines) else ""
+    pretended = ", pretended" if any(machine.pretended for machine in snapshot.machines) else ""
     return f"{count} machine{'s' * (count != 1)} ({ready} ready){price}{pretended}"
 
 
 # Lines ------------------------------------------------------------------------------------------------------
 
 
-def _plain(invocation: Invocation, sights: Iterator[Sight]) -> None:
-    """Print a line for every pipeline, job or crew that changed; nothing is printed twice."""
+def _plain(invocation: Invocation, snapshots: Iterator[Snapshot]) -> None:
+    """Print a line for every pipeline, job or set of workers that has changed."""
     del invocation
-    printed = {"machines": "no machines"}  # a server of processes never has any to tell of
-    for sight in sights:
+    printed = {"machines": "no machines"}  # a fleet of processes has none, which is not worth a line
+    for snapshot in snapshots:
         now = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
-        for subject, text in lines(sight):
+        for subject, text in lines(snapshot):
             if printed.get(subject) != text:
                 printed[subject] = text
                 print(f"{now}  {text}", flush=True)
 
 
-def lines(sight: Sight) -> Iterator[tuple[str, str]]:
-    """Yield what can change and how it stands now."""
-    for pipeline in sight.pipelines:
-        troubled = pipeline.state in ("crashing", "failure")  # what workers wait for stands with the workers
+def lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield each subject that can change, with its state as text."""
+    for pipeline in snapshot.pipelines:
+        troubled = pipeline.state in (
+            "crashing",
+            "failure",
+        )  # reasons of waiting workers are on the line of the workers
         reason = f" ({pipeline.reason})" if pipeline.reason and troubled else ""
-        waiting = sight.waiting.get(pipeline.name)
+        waiting = snapshot.waiting.get(pipeline.name)
         because = f", pending because {waiting}" if waiting else ""
         yield f"pipeline {pipeline.name}", f"pipeline {pipeline.name}  {pipeline.state}{reason}"
         yield (
             f"workers {pipeline.name}",
-            f"pipeline {pipeline.name}  {workers_text(sight, pipeline.name)}{because}",
+            f"pipeline {pipeline.name}  {workers_text(snapshot, pipeline.name)}{because}",
         )
-    yield "machines", machines_text(sight)
-    for job in reversed(sight.jobs):
+    yield "machines", machines_text(snapshot)
+    for job in reversed(snapshot.jobs):
         reason = f" ({job.reason})" if job.reason else ""
         name = f"{job.pipeline}@{job.id}"
         yield name, f"job {name}  {job.state}  {job.progress}{reason}"
@@ -263,29 +266,29 @@ BAR = 24  # characters
 _GAP = (0, 2, 0, 0)  # between columns; with more the tables would not fit 80 characters
 
 
-def _live(invocation: Invocation, sights: Iterator[Sight]) -> None:
+def _live(invocation: Invocation, snapshots: Iterator[Snapshot]) -> None:
     from rich.live import Live
 
     del invocation
     with Live(auto_refresh=False) as screen:
-        for sight in sights:
-            screen.update(picture(sight), refresh=True)
+        for snapshot in snapshots:
+            screen.update(picture(snapshot), refresh=True)
 
 
-def picture(sight: Sight) -> RenderableType:
-    """Return what a terminal shows, as something rich can draw."""
+def picture(snapshot: Snapshot) -> RenderableType:
+    """Return the picture for a terminal, for rich."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     pipelines = Table("PIPELINE", "STATE", "WORKERS", "", box=None, pad_edge=False, padding=_GAP)
-    for pipeline in sight.pipelines:
+    for pipeline in snapshot.pipelines:
         squares = Text()
         for state in WORKER_STATES:
-            squares.append("■" * sight.workers[pipeline.name, state], style=_STYLES[state])
-        squares.append("□" * max(pipeline.wanted - len(squares), 0), style="dim")
-        note = sight.waiting.get(pipeline.name) or pipeline.reason
-        words = Text(workers_text(sight, pipeline.name))
+            squares.append("■" * snapshot.workers[pipeline.name, state], style=_STYLES[state])
+        squares.append("□" * max(pipeline.requested - len(squares), 0), style="dim")
+        note = snapshot.waiting.get(pipeline.name) or pipeline.reason
+        words = Text(workers_text(snapshot, pipeline.name))
         if note:
             words.append(f"  {note}", style="dim")
         pipelines.add_row(pipeline.name, _state(pipeline.state), squares, words)
@@ -293,7 +296,7 @@ def picture(sight: Sight) -> RenderableType:
     jobs = Table(
         "JOB", "ID", "STATE", "DATUMS", "DONE + SKIPPED / ALL", box=None, pad_edge=False, padding=_GAP
     )
-    for job in sight.jobs:
+    for job in snapshot.jobs:
         share = job.done / job.total if job.total else float(job.state == "success")
         filled = round(share * BAR)
         bar = Text("━" * filled, style=_STYLES.get(job.state, ""))
@@ -303,17 +306,17 @@ def picture(sight: Sight) -> RenderableType:
             words.append(f"  {job.reason}", style="dim")
         jobs.add_row(job.pipeline, job.id[:SHORT_ID], _state(job.state), bar, words)
 
-    if not sight.pipelines:
+    if not snapshot.pipelines:
         return Text("no pipelines", style="dim")
     parts: list[RenderableType] = [pipelines]
-    if sight.jobs:
+    if snapshot.jobs:
         parts += [Text(), jobs]
-    if sight.machines:
-        parts += [Text(), _machine_table(sight), Text(machines_text(sight), style="dim")]
+    if snapshot.machines:
+        parts += [Text(), _machine_table(snapshot), Text(machines_text(snapshot), style="dim")]
     return Group(*parts)
 
 
-def _machine_table(sight: Sight) -> RenderableType:
+def _machine_table(snapshot: Snapshot) -> RenderableType:
     from rich.table import Table
 
     machines = Table(
@@ -328,9 +331,9 @@ def _machine_table(sight: Sight) -> RenderableType:
         pad_edge=False,
         padding=_GAP,
     )
-    for machine in sight.machines:
+    for machine in snapshot.machines:
         machines.add_row(
-            machine.name.partition(".")[0],  # without the domain, which all share
+            machine.name.partition(".")[0],  # without the common domain
             machine.kind,
             machine.type,
             output.span(machine.age if machine.age < 60 else machine.age // 60 * 60),
@@ -350,12 +353,20 @@ COMMANDS = {
     "top": Command(
         top,
         (
-            argument("--until-idle", action="store_true", help="end when no job runs and workers are gone"),
             argument(
-                "--every", type=float, default=EVERY, metavar="SECONDS", help=f"look so often ({EVERY})"
+                "--until-idle",
+                action="store_true",
+                help="end when no job runs and no autoscaled worker is left",
             ),
-            argument("--plain", action="store_true", help="a line per change, on a terminal too"),
-            argument("-A", "--all-projects", action="store_true", help="every project"),
+            argument(
+                "--every",
+                type=float,
+                default=EVERY,
+                metavar="SECONDS",
+                help=f"seconds between updates ({EVERY})",
+            ),
+            argument("--plain", action="store_true", help="print a line per change, also on a terminal"),
+            argument("-A", "--all-projects", action="store_true", help="of all projects"),
             TIMEOUT,
         ),
     )

@@ -1,4 +1,4 @@
-"""The versions of client and server, without protobuf: the fastest round trip there is."""
+"""The versions of client and server, without protobuf, for a fast start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAJOR, _MINOR, _MICRO, _ADDITIONAL = 1, 2, 3, 4
 
 
 def version(invocation: Invocation) -> None:
-    """Print the client's version and, unless told not to, the server's."""
+    """Print the client's version and, without --client-only, the server's."""
     options = invocation.options
     client, server = f"{__version__} ({build_commit() or 'unknown commit'})", ""
     if not options.client_only:
@@ -52,8 +52,8 @@ COMMANDS = {
     "version": Command(
         version,
         (
-            argument("--client-only", action="store_true", help="do not ask the server"),
-            argument("-o", "--output", choices=("table", "json"), help="how to print it (table)"),
+            argument("--client-only", action="store_true", help="print only the client's version"),
+            argument("-o", "--output", choices=("table", "json"), help="output format (table)"),
             TIMEOUT,
         ),
     )

@@ -1,4 +1,4 @@
-"""Workers, the decisions about their number, and the store."""
+"""Workers, scaling decisions, and the store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 WORKERS = ("PROJECT", "PIPELINE", "WORKER", "STATE", "CREATED", "JOB", "DATUM", "REASON")
-SHORT_ID = 12  # characters; enough to tell ids apart in a table
+SHORT_ID = 12  # characters; enough to distinguish ids in a table
 
 
 def list_(invocation: Invocation) -> None:
-    """List workers and what they do."""
+    """List workers with their state."""
     options = invocation.options
     request = control_pb2.ListWorkerRequest(project="" if options.all_projects else invocation.project)
     if options.pipeline:
@@ -42,7 +42,7 @@ def list_(invocation: Invocation) -> None:
 
 
 def explain(invocation: Invocation) -> None:
-    """Tell why a pipeline has the workers it has: its latest decisions, newest first."""
+    """Print the scaling decisions of a pipeline, newest first."""
     options = invocation.options
     pipeline = invocation.pipeline(options.name)
     request = control_pb2.ExplainPipelineRequest(
@@ -79,8 +79,8 @@ COMMANDS = {
     "list worker": Command(
         list_,
         (
-            argument("-p", "--pipeline", metavar="PIPELINE", help="only of this pipeline"),
-            argument("-A", "--all-projects", action="store_true", help="of every project"),
+            argument("-p", "--pipeline", metavar="PIPELINE", help="only workers of this pipeline"),
+            argument("-A", "--all-projects", action="store_true", help="of all projects"),
             *SHOWING,
         ),
     ),
