@@ -122,7 +122,7 @@ def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -
 
 def move_row(conn: sa.Connection, row: BranchRow, head_id: int | None, now: float) -> BranchRow:
     """Set the head of a branch whose row is at hand; return its new row."""
-    _MOVE.run(
+    _MOVE.send(
         conn, branch_id=row.id, new_head=head_id, now=now, sum=checksums.of(row.repo_id, row.name, head_id)
     )
     return replace(row, head_id=head_id, updated_at=now)

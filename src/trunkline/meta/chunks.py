@@ -120,7 +120,7 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
         stored += record.stored_bytes
         length += added_bytes - replaced_bytes
     if count or written_bytes:
-        _COUNT.run(
+        _COUNT.send(
             conn,
             more_chunks=chunks,
             more_packs=count,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from trunkline.meta import checksums
-from trunkline.meta.query import Query, require
+from trunkline.meta.query import Query, gather, require
 from trunkline.meta.schema import branch, commit, commit_provenance, layer, pipeline
 
 if TYPE_CHECKING:
@@ -287,31 +287,46 @@ def add(
     }  # fmt: skip
     number = int(_ADD.value(conn, **values, checksum=checksum(CommitRow(id=0, **values))))
     for upstream_id in dict.fromkeys(provenance):
-        _ADD_PROVENANCE.run(conn, commit_id=number, upstream_id=upstream_id)
+        _ADD_PROVENANCE.send(conn, commit_id=number, upstream_id=upstream_id)
     return CommitRow(id=number, **values)
 
 
 def finish(
     conn: sa.Connection, row: CommitRow, *, tree: bytes, size: int, error: str, description: str, at: float
-) -> bool:
-    """Finish an open commit and drop its layers; False when it is finished already."""
-    current = find_by_id(conn, row.id)
-    if current is None:
-        return False
-    done = _FINISH.run(
+) -> CommitRow:
+    """Finish an open commit and drop its layers.
+
+    Args:
+        conn: the transaction.
+        row: the open commit as this transaction has read or made it.
+        tree: its files.
+        size: bytes of its files.
+        error: why it is not good, or empty.
+        description: replaces the one that it has.
+        at: seconds since the epoch.
+
+    Returns:
+        The finished commit.
+    """
+    finished = replace(row, tree=tree, size=size, error=error, description=description, finished=at)
+    _FINISH.send(
         conn, commit_id=row.id, at=at, new_tree=tree, new_size=size, why=error, text=description,
-        sum=checksum(replace(current, tree=tree, size=size)),
+        sum=checksum(finished),
     )  # fmt: skip
-    if not done:
-        return False
     clear_layers(conn, row.id)
-    return True
+    return finished
 
 
 def set_tree(conn: sa.Connection, row: CommitRow, tree: bytes) -> None:
     """Record the tree of a finished commit whose files were not stored before. Its size stays."""
     values = {"tree": tree, "checksum": checksum(replace(row, tree=tree))}
     conn.execute(commit.update().where(commit.c.id == row.id).values(values))
+
+
+def find_with_layers(conn: sa.Connection, commit_id: int) -> tuple[CommitRow | None, list[tuple[int, bytes]]]:
+    """Return a commit, or None when it was removed, and ``(number, delta)`` of its layers in order."""
+    rows, layers = gather(conn, (_BY_ID, {"commit_id": commit_id}), (_LAYERS, {"commit_id": commit_id}))
+    return (_checked(rows[0]) if rows else None), [(row[0], row[1]) for row in layers]
 
 
 def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:
@@ -322,12 +337,12 @@ def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:
 def add_layers(conn: sa.Connection, commit_id: int, deltas: Iterable[bytes]) -> None:
     """Append deltas to an open commit."""
     for delta in deltas:
-        _ADD_LAYER.run(conn, commit_id=commit_id, delta=delta)
+        _ADD_LAYER.send(conn, commit_id=commit_id, delta=delta)
 
 
 def clear_layers(conn: sa.Connection, commit_id: int) -> None:
     """Drop an open commit's deltas."""
-    _CLEAR_LAYERS.run(conn, of_commit=commit_id)
+    _CLEAR_LAYERS.send(conn, of_commit=commit_id)
 
 
 def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | None) -> None:

@@ -34,8 +34,7 @@ class Query:
     def rows(self, conn: sa.Connection, **given: object) -> list[Row]:
         """Return all rows."""
         plan, cursor = self._execute(conn, given)
-        found: list[Row] = cursor.fetchall()
-        return [plan.row(row) for row in found] if plan.converts else found
+        return plan.fetch(conn, cursor)
 
     def first(self, conn: sa.Connection, **given: object) -> Row | None:
         """Return the first row, or None."""
@@ -58,8 +57,16 @@ class Query:
 
     def send(self, conn: sa.Connection, **given: object) -> None:
         """Write. On PostgreSQL the answer is not waited for: an error is raised by a later statement or COMMIT."""
+        self.ask(conn, given)
+
+    def ask(self, conn: sa.Connection, given: dict[str, object]) -> Any:
+        """Run it, on PostgreSQL without waiting; return the cursor for ``answer``."""
         plan = self._plan(conn, given)
-        queue(conn, plan.text, plan.parameters(given))
+        return queue(conn, plan.text, plan.parameters(given))
+
+    def answer(self, conn: sa.Connection, cursor: Any) -> list[Row]:
+        """Return all rows of a cursor of ``ask``, after ``flush``."""
+        return self._plan(conn, {}).fetch(conn, cursor)
 
     def _plan(self, conn: sa.Connection, given: dict[str, object]) -> _Plan:
         plan = self._plans.get(conn.dialect.name)
@@ -71,8 +78,15 @@ class Query:
         plan = self._plan(conn, given)
         cursor = _run(conn, plan.text, plan.parameters(given))
         if not plan.described and cursor.description is not None:
-            plan.describe(conn.dialect, [column[1] for column in cursor.description])
+            plan.describe(conn.dialect, cursor)
         return plan, cursor
+
+
+def gather(conn: sa.Connection, *reads: tuple[Query, dict[str, object]]) -> list[list[Row]]:
+    """Return all rows of several queries, each with its parameters; PostgreSQL is asked for all in one message."""
+    asked = [read.ask(conn, values) for read, values in reads]
+    flush(conn)
+    return [read.answer(conn, cursor) for (read, _), cursor in zip(reads, asked, strict=True)]
 
 
 def require(row: Row | None) -> Row:
@@ -211,8 +225,9 @@ class _Plan:
         #: Whether any column of the result is converted; known once it is described.
         self.converts = self.described = False
 
-    def describe(self, dialect: sa.Dialect, codes: Sequence[object]) -> None:
+    def describe(self, dialect: sa.Dialect, cursor: Any) -> None:
         """Learn from the first result which types the driver returns, and so what is to be converted."""
+        codes = [column[1] for column in cursor.description]
         functions = [
             column.type.dialect_impl(dialect).result_processor(dialect, code)
             for column, code in zip(self._columns, codes, strict=True)
@@ -220,6 +235,13 @@ class _Plan:
         self._results = [(at, function) for at, function in enumerate(functions) if function is not None]
         self.converts = bool(self._results)
         self.described = True
+
+    def fetch(self, conn: sa.Connection, cursor: Any) -> list[Row]:
+        """Return all rows of an answer with their columns converted."""
+        if not self.described:
+            self.describe(conn.dialect, cursor)
+        rows: list[Row] = cursor.fetchall()
+        return [self.row(row) for row in rows] if self.converts else rows
 
     def parameters(self, given: dict[str, object]) -> Any:
         """Return the driver's parameters."""

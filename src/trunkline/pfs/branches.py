@@ -248,5 +248,5 @@ def add_empty_head(write: WriteTransaction, row: BranchRow, *, closed: bool) -> 
     write.moved[row.id] = None
     write.created.append(made)
     if closed:
-        commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
-        write.finished.append(commits.by_id(conn, made.id))
+        finished = commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
+        write.finished.append(finished)

@@ -109,7 +109,7 @@ def start_commit(
         description=description,
         started=write.now,
     )
-    branches.move(conn, row.id, made.id, write.now)
+    branches.move_row(conn, row, made.id, write.now)
     write.moved[row.id] = None
     write.created.append(made)
     return made
@@ -210,13 +210,12 @@ def record_finish(write: WriteTransaction, prepared: PreparedFinish) -> bool:
         NotFound: it was deleted.
         CommitFinished: it was finished.
     """
-    row = prepared.row
-    now = rows.find_by_id(write.conn, row.id)
-    if now is None:
+    row, layers = rows.find_with_layers(write.conn, prepared.row.id)
+    if row is None:
         raise errors.NotFound(f"commit {prepared.name} was deleted")
-    if now.finished is not None:
+    if row.finished is not None:
         raise errors.CommitFinished(f"commit {prepared.name} has already finished")
-    if [number for number, _ in rows.layers(write.conn, row.id)] != prepared.view.numbers:
+    if [number for number, _ in layers] != prepared.view.numbers:
         return False
     applied = prepared.applied
     close(
@@ -246,15 +245,25 @@ def close(
 ) -> None:
     """Record that an open commit is finished with these files. The packs' bytes are already durable.
 
+    Args:
+        write: the transaction.
+        row: the commit as this transaction has read or made it.
+        tree: its files.
+        size: bytes of its files.
+        packs: what was written for them.
+        error: why it is not good, or empty.
+        description: replaces the one that it has.
+
     Raises:
-        CommitFinished: somebody else finished it first.
+        CommitFinished: it is finished.
     """
-    chunks.add(write.conn, packs, 0, write.now)
-    if not rows.finish(
-        write.conn, row, tree=tree, size=size, error=error, description=description, at=write.now
-    ):
+    if row.finished is not None:
         raise errors.CommitFinished(f"commit {resolve.text(write.conn, row)} has already finished")
-    write.finished.append(rows.by_id(write.conn, row.id))
+    chunks.add(write.conn, packs, 0, write.now)
+    finished = rows.finish(
+        write.conn, row, tree=tree, size=size, error=error, description=description, at=write.now
+    )
+    write.finished.append(finished)
 
 
 def clear_commit(write: WriteTransaction, name: resolve.CommitName) -> None:

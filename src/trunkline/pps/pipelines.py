@@ -378,10 +378,10 @@ def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
         description="",
         started=write.now,
     )
-    commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
+    finished = commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
     branches.move(conn, branch.id, made.id, write.now)
     write.moved[branch.id] = None
-    write.created.append(commits.by_id(conn, made.id))
+    write.created.append(finished)
 
 
 def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: PipelineSpec) -> None:
