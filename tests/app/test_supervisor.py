@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from trunkline.errors import Unavailable
-from trunkline.supervision import MOST_FAILURES, ServiceLost, ServiceState, Supervisor
+from trunkline.runtime.supervision import MOST_FAILURES, ServiceLost, ServiceState, Supervisor
 
 PATIENCE = 30.0
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trunkline import cancellation, threads
-from trunkline.cancellation import Scope
 from trunkline.errors import Cancelled
-from trunkline.threads import CONTROL, FairExecutor, lane
+from trunkline.runtime import cancellation, threads
+from trunkline.runtime.cancellation import Scope
+from trunkline.runtime.threads import CONTROL, FairExecutor, lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from trunkline.cli import chunked_upload, upload_plan
 from trunkline.cli.exit_codes import UsageError
-from trunkline.protowire import WireError, add_file, bytes_of, fields, put_chunks
+from trunkline.formats.protowire import WireError, add_file, bytes_of, fields, put_chunks
 from trunkline.rpc.gen import pfs_pb2, store_pb2
 
 ID = "0123456789ab4def8123456789abcdef"

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from trunkline import failpoints
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
+from trunkline.runtime import failpoints
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
 from fake_server import FakeServer, assignment

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from trunkline import errors
-from trunkline.cancellation import Scope
 from trunkline.meta import install, schema
 from trunkline.meta.database import Database, Tx
 from trunkline.meta.wakeups import Wakeups
+from trunkline.runtime.cancellation import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,21 +30,22 @@ from trunkline.pfs import files, resolve, write_streams
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
-from trunkline.pps import claims, input_reads, listing
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
-from trunkline.pps.assignments import Assignments
-from trunkline.pps.completion import Completion, DatumResult
 from trunkline.pps.controller import Controller
-from trunkline.pps.dispatch import Dispatcher, NextWork
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.meta_files import MetaFiles
-from trunkline.pps.presigned import PackGrants
+from trunkline.pps.queries import listing
 from trunkline.pps.spec_cache import Specs
+from trunkline.pps.workers import claims, input_reads
+from trunkline.pps.workers.assignments import Assignments
+from trunkline.pps.workers.completion import Completion, DatumResult
+from trunkline.pps.workers.dispatch import Dispatcher, NextWork
+from trunkline.pps.workers.presigned import PackGrants
+from trunkline.runtime.supervision import Supervisor
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
-from trunkline.supervision import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import Machine, WorkerSpec
     from trunkline.pps import datum_rows
-    from trunkline.pps.assignments import Assignment
+    from trunkline.pps.workers.assignments import Assignment
 
 T = TypeVar("T")
 #: Seconds that a test waits for a state before it fails; a busy machine needs some.

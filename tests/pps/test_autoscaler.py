@@ -13,7 +13,8 @@ from trunkline.meta import pipelines as pipeline_rows
 from trunkline.meta import workers as worker_rows
 from trunkline.model.states import PipelineState
 from trunkline.model.workers import WorkerEnding, WorkerPhase
-from trunkline.pps import autoscaler, pipelines
+from trunkline.pps import pipelines
+from trunkline.pps.autoscaling import autoscaler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from trunkline.model.states import WorkerState
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting
-from trunkline.pps import autoscaler_instructions as instructions
-from trunkline.pps import autoscaler_step as autoscale
-from trunkline.pps.autoscaler_step import Memory, Observed, Step, WorkerReport, start_refused, step
+from trunkline.pps.autoscaling import instructions as instructions
+from trunkline.pps.autoscaling import step as autoscale
+from trunkline.pps.autoscaling.step import Memory, Observed, Step, WorkerReport, start_refused, step
 from trunkline.scaling.policy import MOST_ON_THEIR_WAY, Demand
 
 NOW = 1_000.0

@@ -9,10 +9,10 @@ from pps_world import PpsWorld, Seen, pfs
 from trunkline.meta import pipelines as pipeline_rows
 from trunkline.meta import workers as worker_rows
 from trunkline.model.workers import Machine, WorkerPhase
-from trunkline.pps.autoscaler_step import UNSATISFIABLE_PATIENCE
-from trunkline.pps.lookahead import foreseen
+from trunkline.pps.autoscaling.lookahead import foreseen
+from trunkline.pps.autoscaling.startup_times import Starts
+from trunkline.pps.autoscaling.step import UNSATISFIABLE_PATIENCE
 from trunkline.pps.spec_cache import Specs
-from trunkline.pps.startup_times import Starts
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

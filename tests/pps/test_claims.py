@@ -13,8 +13,8 @@ from trunkline import errors
 from trunkline.meta import jobs, workers
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import DatumState, JobState, WorkerState
-from trunkline.pps import claims
 from trunkline.pps.jobs import end_job
+from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

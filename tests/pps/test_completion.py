@@ -12,11 +12,11 @@ from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.model import limits
 from trunkline.model.states import DatumState
-from trunkline.pps.completion import Completion, DatumResult
+from trunkline.pps.workers.completion import Completion, DatumResult
 
 if TYPE_CHECKING:
-    from trunkline.pps.assignments import Assignment
-    from trunkline.pps.claims import Claimed
+    from trunkline.pps.workers.assignments import Assignment
+    from trunkline.pps.workers.claims import Claimed
 
 
 class Ready:

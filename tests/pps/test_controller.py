@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from pps_world import Seen, pfs
 
-from trunkline import errors, failpoints
+from trunkline import errors
 from trunkline.model import names
-from trunkline.pps import job_queries, pipeline_queries
 from trunkline.pps.failures import FailureKind, after, kind_of
+from trunkline.pps.queries import job_queries, pipeline_queries
+from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,11 +9,11 @@ from pps_world import PpsWorld, Seen, pfs
 
 from trunkline.model.names import PipelineName
 from trunkline.model.workers import Machine, WorkerPhase
-from trunkline.pps import costs
-from trunkline.pps.job_queries import JobFilter
+from trunkline.pps.queries import costs
+from trunkline.pps.queries.job_queries import JobFilter
 
 if TYPE_CHECKING:
-    from trunkline.pps.costs import Cost
+    from trunkline.pps.queries.costs import Cost
 
 #: 1 vCPU and 5 GB in us-east-1: 0.04048 + 5 * 0.004445 USD per hour.
 HOUR = 0.062705

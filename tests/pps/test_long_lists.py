@@ -20,10 +20,12 @@ from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.branches import BranchName
 from trunkline.pfs.queries import Page
-from trunkline.pps import claims, costs, job_queries, log_queries, logs, pipeline_queries, worker_queries
 from trunkline.pps import jobs as job_ops
+from trunkline.pps import logs
 from trunkline.pps import pipelines as pipeline_ops
-from trunkline.pps.job_queries import JobFilter
+from trunkline.pps.queries import costs, job_queries, log_queries, pipeline_queries, worker_queries
+from trunkline.pps.queries.job_queries import JobFilter
+from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from trunkline.meta import workers
 from trunkline.model.spec import PipelineSpec
 from trunkline.model.states import DatumState
 from trunkline.model.workers import WorkerEnding, WorkerPhase
-from trunkline.pps import claims, lost_attempts
+from trunkline.pps.workers import claims, lost_attempts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

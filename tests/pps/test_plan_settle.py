@@ -11,8 +11,9 @@ from trunkline.errors import Cancelled, FailedPrecondition
 from trunkline.model import limits
 from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import DatumState
-from trunkline.pps import datum_queries, datums, pipelines, plan, sorted_rows
+from trunkline.pps import datums, pipelines, plan, sorted_rows
 from trunkline.pps.jobs import remove_jobs
+from trunkline.pps.queries import datum_queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 from s3_server import BadWay
 
-from trunkline.chunking import REF
 from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import FailedPrecondition
+from trunkline.formats.chunking import REF
+from trunkline.formats.pack_format import ENTRY
 from trunkline.meta import chunks as chunk_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
-from trunkline.pack_format import ENTRY
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
-from trunkline.pps.presigned import GRANT_SECONDS, PackGrants, PresignedReads, ReportedPack, can_sign
+from trunkline.pps.workers.presigned import GRANT_SECONDS, PackGrants, PresignedReads, ReportedPack, can_sign
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.storage import chunk_lists
 from trunkline.storage.chunks import ChunkId
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from s3_server import S3Server
 
-    from trunkline.pps.presigned import ChunkRun
+    from trunkline.pps.workers.presigned import ChunkRun
     from trunkline.storage.chunks import PackRecord
 
 

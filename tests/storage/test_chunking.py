@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from storage_world import World, noise
 
-from trunkline.chunking import AVERAGE_BYTES, MAX_BYTES, MIN_BYTES, REF, Chunker, chunk_name, chunk_names
+from trunkline.formats.chunking import (
+    AVERAGE_BYTES,
+    MAX_BYTES,
+    MIN_BYTES,
+    REF,
+    Chunker,
+    chunk_name,
+    chunk_names,
+)
 from trunkline.storage import chunk_lists
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "cuts.json").read_text())

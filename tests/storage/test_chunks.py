@@ -16,7 +16,7 @@ from storage_world import MemoryIndex, World, noise
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import DataLoss, ResourceExhausted
-from trunkline.pack_format import PACK_BYTES, RAW, ZSTD
+from trunkline.formats.pack_format import PACK_BYTES, RAW, ZSTD
 from trunkline.storage.chunks import ChunkId, Location, chunk_id
 from trunkline.storage.store import ChunkStore
 

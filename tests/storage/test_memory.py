@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from storage_world import MemoryIndex, World, noise
 
-from trunkline.chunking import MAX_BYTES, SMALLEST_WINDOW_BYTES
 from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.formats.chunking import MAX_BYTES, SMALLEST_WINDOW_BYTES
 from trunkline.storage import packing
 from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.files import file_trees

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.ports import Fleet, ObjectStore, Secrets, WorkerIdentity
-    from trunkline.supervision import Supervisor
+    from trunkline.runtime.supervision import Supervisor
 
 
 def database_url(settings: Settings) -> str:

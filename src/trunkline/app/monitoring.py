@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from trunkline import errors
 from trunkline.pps import gauges
-from trunkline.supervision import ServiceState
+from trunkline.runtime.supervision import ServiceState
 from trunkline.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.supervision import Supervisor
+    from trunkline.runtime.supervision import Supervisor
 
 log = logging.getLogger("trunkline.app")
 

@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from trunkline import __version__, errors, failpoints
+from trunkline import __version__, errors
 from trunkline.app import drivers
 from trunkline.app.clock import SystemClock
 from trunkline.app.monitoring import MonitoringServer, StateCollector
@@ -58,11 +58,12 @@ from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
 from trunkline.rpc.store_api import StoreServicer
 from trunkline.rpc.worker_api import WorkerServicer
+from trunkline.runtime import failpoints
+from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
+from trunkline.runtime.threads import FairExecutor
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
-from trunkline.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.telemetry import events, logs, metrics, tracing
-from trunkline.threads import FairExecutor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -11,11 +11,11 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from trunkline.chunking import REF
 from trunkline.cli.parallel_chunker import ParallelChunker
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client
-from trunkline.protowire import put_chunks
+from trunkline.formats.chunking import REF
+from trunkline.formats.protowire import put_chunks
 from trunkline.rpc.gen import store_pb2
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss, NotFound
-from trunkline.protowire import WireError, bytes_of
+from trunkline.formats.protowire import WireError, bytes_of
 
 if TYPE_CHECKING:
     import tarfile

@@ -18,8 +18,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from trunkline.chunking import MIN_BYTES, WINDOW_BYTES, chunk_name, chunk_names
 from trunkline.errors import FailedPrecondition, NotFound
+from trunkline.formats.chunking import MIN_BYTES, WINDOW_BYTES, chunk_name, chunk_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

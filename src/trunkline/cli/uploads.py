@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli.upload_plan import STDIN
 from trunkline.errors import Unimplemented
-from trunkline.protowire import add_file
+from trunkline.formats.protowire import add_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -30,13 +30,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
-from trunkline import cancellation, errors, failpoints
+from trunkline import errors
 from trunkline.meta import dialects, query
 from trunkline.meta.leader import LeaseHeld, writer
 from trunkline.meta.pipelining import UnexpectedRows
-from trunkline.supervision import Supervisor
+from trunkline.runtime import cancellation, failpoints
+from trunkline.runtime.supervision import Supervisor
+from trunkline.runtime.threads import FairExecutor
 from trunkline.telemetry import events
-from trunkline.threads import FairExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.chunking import MAX_BYTES, MIN_BYTES, REF
+from trunkline.formats.chunking import MAX_BYTES, MIN_BYTES, REF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
-from trunkline.chunking import MAX_BYTES
+from trunkline.formats.chunking import MAX_BYTES
 from trunkline.model import paths
 from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import CommitStream

@@ -17,9 +17,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from trunkline.cancellation import Scope
 from trunkline.errors import DeadlineExceeded
 from trunkline.model import limits
+from trunkline.runtime.cancellation import Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -13,14 +13,16 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trunkline import errors, failpoints, threads
+from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
-from trunkline.pps import claims, decide, failures, plan, settle
-from trunkline.pps.autoscaler import Autoscaler
+from trunkline.pps import decide, failures, plan, settle
+from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.jobs import end_job, wake, wake_job
-from trunkline.supervision import describe
+from trunkline.pps.workers import claims
+from trunkline.runtime import failpoints, threads
+from trunkline.runtime.supervision import describe
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
     from trunkline.pps.spec_cache import Specs
-    from trunkline.supervision import Supervisor
+    from trunkline.runtime.supervision import Supervisor
 
 log = logging.getLogger("trunkline.pps")
 T = TypeVar("T")

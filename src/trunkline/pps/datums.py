@@ -25,9 +25,9 @@ from itertools import chain, product
 from math import prod
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from trunkline import cancellation
 from trunkline.errors import Unimplemented
 from trunkline.model import limits
+from trunkline.runtime import cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

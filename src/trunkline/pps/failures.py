@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trunkline.errors import TrunklineError, is_retryable
-from trunkline.supervision import describe
+from trunkline.runtime.supervision import describe
 
 #: Seconds until a round that failed is tried again: doubles with each failure in a row, up to the second figure.
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from trunkline import cancellation
-from trunkline.chunking import MIN_BYTES, REF
+from trunkline.formats.chunking import MIN_BYTES, REF
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
 from trunkline.pfs.compositions import FileTree
@@ -29,6 +28,7 @@ from trunkline.pps import datum_rows, datums, meta_json, plan
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
+from trunkline.runtime import cancellation
 from trunkline.storage import chunk_lists
 from trunkline.storage.scratch_chunks import ScratchChunks
 from trunkline.storage.segments import EMPTY, TreeId

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from trunkline import cancellation, failpoints
 from trunkline.errors import Cancelled
 from trunkline.meta import commits, jobs, repos
 from trunkline.model.globs import compile_glob
@@ -21,6 +20,7 @@ from trunkline.pps import datum_rows, datums
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
+from trunkline.runtime import cancellation, failpoints
 from trunkline.storage import files as storage_files
 from trunkline.storage.segments import EMPTY, TreeId
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines
 from trunkline.meta import retention as rows
-from trunkline.pps import costs
+from trunkline.pps.queries import costs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from trunkline.meta import jobs
 from trunkline.model.states import JobState
-from trunkline.pps import lookahead
+from trunkline.pps.autoscaling import lookahead
 from trunkline.scaling.policy import Demand
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
+    from trunkline.pps.autoscaling.startup_times import Starts
     from trunkline.pps.spec_cache import Specs
-    from trunkline.pps.startup_times import Starts
 
 
 class Work(Protocol):

@@ -6,8 +6,8 @@ import hmac
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.pps import claims
-from trunkline.pps.autoscaler import token_hash
+from trunkline.pps.autoscaling.autoscaler import token_hash
+from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore

@@ -22,7 +22,7 @@ class Call:
     """One call in progress. Belongs to the event loop's thread.
 
     A method is cancelled (``asyncio.CancelledError``) when its client disconnects; its work in threads is cancelled
-    by ``trunkline.cancellation``. An exception of the method becomes the call's status.
+    by ``trunkline.runtime.cancellation``. An exception of the method becomes the call's status.
 
     Attributes:
         rpc: ``package.Service/Method``.

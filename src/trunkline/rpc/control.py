@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from trunkline import errors
 from trunkline.model import limits, names
 from trunkline.pfs import queries
-from trunkline.pps import costs, pipeline_queries, worker_queries
-from trunkline.pps.job_queries import JobFilter
+from trunkline.pps.queries import costs, pipeline_queries, worker_queries
+from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from trunkline.model.workers import Machine
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.queries.worker_queries import WorkerInfo
     from trunkline.pps.spec_cache import Specs
-    from trunkline.pps.worker_queries import WorkerInfo
     from trunkline.rpc.call import Call
 
 

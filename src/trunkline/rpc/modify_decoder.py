@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from trunkline.protowire import fields, tag
+from trunkline.formats.protowire import fields, tag
 from trunkline.rpc.gen import pfs_pb2
 
 #: Bytes of a frame from which cutting by hand is cheaper than the message class (measured: about 8 KiB).

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.formats.protowire import bytes_value
 from trunkline.pfs import files, reading
-from trunkline.protowire import bytes_value
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.servicer import ServicerBase, in_batches

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs.queries import Page
-from trunkline.pps import pipeline_queries, pipelines
-from trunkline.pps.pipeline_queries import PipelineFilter
+from trunkline.pps import pipelines
+from trunkline.pps.queries import pipeline_queries
+from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 from trunkline.rpc.pps_datums import DatumCalls
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.admission import Admission
-    from trunkline.pps.pipeline_queries import PipelineInfo
+    from trunkline.pps.queries.pipeline_queries import PipelineInfo
     from trunkline.pps.secrets import SecretStore
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call

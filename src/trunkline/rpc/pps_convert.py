@@ -19,11 +19,11 @@ from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
-    from trunkline.pps.datum_queries import DatumContext
-    from trunkline.pps.job_queries import JobInfo
-    from trunkline.pps.listing import ListedDatum
     from trunkline.pps.logs import Line
-    from trunkline.pps.pipeline_queries import PipelineInfo, PipelineRow
+    from trunkline.pps.queries.datum_queries import DatumContext
+    from trunkline.pps.queries.job_queries import JobInfo
+    from trunkline.pps.queries.listing import ListedDatum
+    from trunkline.pps.queries.pipeline_queries import PipelineInfo, PipelineRow
 
 #: Fields of CreatePipelineRequest that are options of the request and not part of the specification.
 _REQUEST_FLAGS = ("update", "reprocess", "dry_run", "spec_commit")

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.pps import datum_queries
-from trunkline.pps.datum_queries import DatumFilter
 from trunkline.pps.pipelines import read_request
+from trunkline.pps.queries import datum_queries
+from trunkline.pps.queries.datum_queries import DatumFilter
 from trunkline.rpc import pps_convert
 from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase, in_batches

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from trunkline.pps import job_queries, jobs
-from trunkline.pps.job_queries import JobFilter
+from trunkline.pps import jobs
+from trunkline.pps.queries import job_queries
+from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase

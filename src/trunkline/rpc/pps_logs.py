@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from trunkline.model import logql
 from trunkline.model.states import WorkerState
-from trunkline.pps import log_queries, worker_queries
-from trunkline.pps.log_queries import LogFilter
+from trunkline.pps.queries import log_queries, worker_queries
+from trunkline.pps.queries.log_queries import LogFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.servicer import ServicerBase
@@ -18,7 +18,7 @@ from trunkline.rpc.servicer import ServicerBase
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from trunkline.pps.worker_queries import WorkerEvent
+    from trunkline.pps.queries.worker_queries import WorkerEvent
     from trunkline.rpc.call import Call
 
 

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from trunkline import __version__, errors, threads
+from trunkline import __version__, errors
 from trunkline.model import limits, trace
 from trunkline.rpc import status
 from trunkline.rpc.call import Call
@@ -60,6 +60,7 @@ from trunkline.rpc.gen import (
     worker_api_pb2,
     worker_pb2,
 )
+from trunkline.runtime import threads
 from trunkline.telemetry import events, metrics, tracing
 
 if TYPE_CHECKING:

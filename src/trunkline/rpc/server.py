@@ -21,7 +21,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from trunkline import errors
 from trunkline.rpc.registry import SERVICES, Registry
-from trunkline.supervision import ServiceState
+from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 
-from trunkline import threads
-from trunkline.cancellation import Scope
+from trunkline.runtime import threads
+from trunkline.runtime.cancellation import Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator

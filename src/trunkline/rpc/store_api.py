@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from trunkline import errors
+from trunkline.formats.protowire import fields, tag
 from trunkline.pfs import chunk_uploads
 from trunkline.pfs.chunk_uploads import ChunkedFile, ChunkedStream
 from trunkline.pfs.feed import Feed
-from trunkline.protowire import fields, tag
 from trunkline.rpc import convert
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.gen import store_pb2 as pb

@@ -11,12 +11,13 @@ from trunkline import errors
 from trunkline.model import caller
 from trunkline.model.states import DatumState
 from trunkline.pfs import chunk_uploads
-from trunkline.pps import claims, datums, input_reads, logs, presigned
-from trunkline.pps.assignments import Assignment, Assignments
-from trunkline.pps.completion import Completion, DatumResult
-from trunkline.pps.dispatch import Dispatcher
-from trunkline.pps.presigned import PackGrant, PackGrants, PresignedReads, ReportedPack
+from trunkline.pps import datums, logs
 from trunkline.pps.spec_cache import input_of
+from trunkline.pps.workers import claims, input_reads, presigned
+from trunkline.pps.workers.assignments import Assignment, Assignments
+from trunkline.pps.workers.completion import Completion, DatumResult
+from trunkline.pps.workers.dispatch import Dispatcher
+from trunkline.pps.workers.presigned import PackGrant, PackGrants, PresignedReads, ReportedPack
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
 

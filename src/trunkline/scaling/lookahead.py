@@ -1,8 +1,9 @@
 """When the work of a pipeline will come, and how much: the time that the jobs before it still take.
 
 A stage is a job that has not ended, with what its workers have left. A downstream pipeline's work comes when all
-stages before it are done, so its workers can be requested one start ahead of it. Pure: ``pps.lookahead`` reads the
-stages. Each stage is visited once, in an order in which every stage comes after those before it.
+stages before it are done, so its workers can be requested one start ahead of it. Pure:
+``pps.autoscaling.lookahead`` reads the stages. Each stage is visited once, in an order in which every stage comes
+after those before it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to think of a start that takes longer than usual. Pure; ``pps.startup_times`` measures starts."""
+"""What to think of a start that takes longer than usual. Pure; ``pps.autoscaling.startup_times`` measures starts."""
 
 from __future__ import annotations
 

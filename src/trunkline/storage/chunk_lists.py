@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from trunkline.chunking import REF, Chunker
 from trunkline.errors import InvalidArgument
+from trunkline.formats.chunking import REF, Chunker
 from trunkline.model import limits
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 A chunk is a run of bytes that is stored once and named by its content. Its bytes lie in a pack; only the
 chunk index (SQL, known here by its protocol) says where. ``store`` reads chunks and ``packing`` writes them;
-``trunkline.pack_format`` has the layout of packs.
+``trunkline.formats.pack_format`` has the layout of packs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NewType, Protocol
 from blake3 import blake3
 
 from trunkline.errors import DataLoss
-from trunkline.pack_format import ENTRY
-from trunkline.pack_format import decode as decode_stored
+from trunkline.formats.pack_format import ENTRY
+from trunkline.formats.pack_format import decode as decode_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

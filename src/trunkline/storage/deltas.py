@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.chunking import MIN_BYTES, REF, Chunker
+from trunkline.formats.chunking import MIN_BYTES, REF, Chunker
 from trunkline.storage import chunk_lists
 from trunkline.storage.segments import TreeKind
 

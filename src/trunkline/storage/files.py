@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
-from trunkline import cancellation
+from trunkline.runtime import cancellation
 from trunkline.storage import chunk_lists
 from trunkline.storage.segments import Sums, TreeKind
 from trunkline.storage.trees import Trees

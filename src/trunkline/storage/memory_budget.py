@@ -21,7 +21,7 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Protocol
 
-from trunkline.chunking import SMALLEST_WINDOW_BYTES, WINDOW_BYTES
+from trunkline.formats.chunking import SMALLEST_WINDOW_BYTES, WINDOW_BYTES
 
 #: Seconds after which a waiting writer looks again even if nobody announced room.
 _LOOK_AGAIN = 1.0

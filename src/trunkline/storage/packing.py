@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Protocol
 from blake3 import blake3
 
 from trunkline.errors import TrunklineError
-from trunkline.pack_format import ENTRY, HASH_BYTES, PackLayout, encode, new_key
+from trunkline.formats.pack_format import ENTRY, HASH_BYTES, PackLayout, encode, new_key
 from trunkline.storage.chunks import ChunkId, ChunkSource, Location, PackRecord, decode
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss, NotFound
-from trunkline.pack_format import GAP_BYTES
+from trunkline.formats.pack_format import GAP_BYTES
 from trunkline.storage.chunks import ChunkId, Location, decode, lost_pack
 from trunkline.storage.lru import ByteCache
 from trunkline.storage.memory_budget import MemoryBudget

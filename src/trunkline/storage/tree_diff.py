@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from trunkline import cancellation
+from trunkline.runtime import cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

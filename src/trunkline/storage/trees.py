@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from trunkline import cancellation
+from trunkline.runtime import cancellation
 from trunkline.storage.builder import FROZEN, TreeBuilder
 from trunkline.storage.chunks import ChunkId
 from trunkline.storage.lru import ByteCache

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from trunkline.pack_format import GAP_BYTES, decode
+from trunkline.formats.pack_format import GAP_BYTES, decode
 from trunkline.worker.circuit_breaker import StoreUnreachable
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Uploads large outputs to the object store as packs, so that their bytes do not pass through the server.
 
-Files are cut into chunks as on the server (``trunkline.chunking``), the server says which chunks the store
-lacks, and those are compressed into packs (``trunkline.pack_format``) that are uploaded to presigned URLs.
+Files are cut into chunks as on the server (``trunkline.formats.chunking``), the server says which chunks the store
+lacks, and those are compressed into packs (``trunkline.formats.pack_format``) that are uploaded to presigned URLs.
 Afterwards the worker reports chunk lists and the tables of the packs. A pack is gathered in an unlinked file
 beside the outputs, because the worker's memory counts as the pipeline's.
 
@@ -20,9 +20,9 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from trunkline.chunking import REF, WINDOW_BYTES, chunk_names
 from trunkline.errors import FailedPrecondition
-from trunkline.pack_format import PackLayout, encode
+from trunkline.formats.chunking import REF, WINDOW_BYTES, chunk_names
+from trunkline.formats.pack_format import PackLayout, encode
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import outputs as output_files
 from trunkline.worker.circuit_breaker import StoreUnreachable

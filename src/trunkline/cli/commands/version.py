@@ -33,7 +33,7 @@ def version(invocation: Invocation) -> None:
 
 
 def _server_version(invocation: Invocation) -> str:
-    from trunkline.protowire import VARINT, WireError, fields, tag
+    from trunkline.formats.protowire import VARINT, WireError, fields, tag
 
     answer = invocation.channel.unary("/versionpb_v2.API/GetVersion", b"", invocation.timeout)
     try:

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline import failpoints
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageState, software_folders
 from trunkline.errors import InvalidArgument, Unavailable
@@ -34,7 +33,8 @@ from trunkline.model import field_support
 from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
-from trunkline.supervision import Supervisor, describe
+from trunkline.runtime import failpoints
+from trunkline.runtime.supervision import Supervisor, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

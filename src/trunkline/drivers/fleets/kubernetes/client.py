@@ -26,7 +26,7 @@ from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, Secret
 
 from trunkline import errors
-from trunkline.supervision import Supervisor
+from trunkline.runtime.supervision import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

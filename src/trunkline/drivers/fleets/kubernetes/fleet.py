@@ -39,7 +39,7 @@ from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
 from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
 from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
-from trunkline.supervision import ServiceLost, Supervisor
+from trunkline.runtime.supervision import ServiceLost, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines
 from trunkline.model import limits
-from trunkline.pps import datum_queries, listing, logs
 from trunkline.pps import jobs as job_ops
+from trunkline.pps import logs
 from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps.queries import datum_queries, listing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

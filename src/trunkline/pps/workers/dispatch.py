@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.model.states import JobState, WorkerState
-from trunkline.pps import claims
 from trunkline.pps.jobs import end_job
+from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import ClaimRow
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
-    from trunkline.pps.assignments import Assignment, Assignments
     from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.workers.assignments import Assignment, Assignments
 
-log = logging.getLogger("trunkline.pps.dispatch")
+log = logging.getLogger("trunkline.pps.workers.dispatch")
 
 
 @dataclass(frozen=True, slots=True)

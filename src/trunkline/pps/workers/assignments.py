@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import jobs, pipelines
 from trunkline.model import trace
-from trunkline.pps import claims, datum_rows, datums, plan
-from trunkline.pps.presigned import can_sign
+from trunkline.pps import datum_rows, datums, plan
 from trunkline.pps.spec_cache import input_of
+from trunkline.pps.workers import claims
+from trunkline.pps.workers.presigned import can_sign
 from trunkline.storage.lru import ByteCache
 from trunkline.storage.segments import TreeId
 from trunkline.telemetry import tracing

@@ -11,10 +11,11 @@ from trunkline.meta import jobs, pipelines, repos
 from trunkline.model import names
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
 from trunkline.pfs.resolve import CommitName
-from trunkline.pps import datum_rows, datums, listing, plan
+from trunkline.pps import datum_rows, datums, plan
 from trunkline.pps import jobs as job_ops
-from trunkline.pps.listing import ListedDatum
-from trunkline.pps.preview import Preview
+from trunkline.pps.queries import listing
+from trunkline.pps.queries.listing import ListedDatum
+from trunkline.pps.queries.preview import Preview
 from trunkline.pps.spec_cache import input_of
 from trunkline.storage.segments import TreeId
 

@@ -1,4 +1,4 @@
-"""What a step of the autoscaler asks for. ``pps.autoscaler`` applies each once, in their order."""
+"""What a step of the autoscaler asks for. ``pps.autoscaling.autoscaler`` applies each once, in their order."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
-from trunkline.chunking import MAX_BYTES
+from trunkline.formats.chunking import MAX_BYTES
+from trunkline.formats.pack_format import ENTRY, HASH_BYTES, RAW, ZSTD, new_key
 from trunkline.meta import settings
-from trunkline.pack_format import ENTRY, HASH_BYTES, RAW, ZSTD, new_key
 from trunkline.storage import chunk_lists
 from trunkline.storage.chunks import ChunkId, Location, PackRecord, decode
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import commits, jobs, pipelines, workers
 from trunkline.model.states import JobState, WorkerState
-from trunkline.pps import claims
 from trunkline.pps.spec_cache import image_of, input_of
+from trunkline.pps.workers import claims
 from trunkline.scaling.lookahead import Stage, least_datums, outlooks
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
+    from trunkline.pps.autoscaling.startup_times import Starts
     from trunkline.pps.spec_cache import Specs
-    from trunkline.pps.startup_times import Starts
 
 #: Starts of the waiting pipeline within which upstream jobs matter: workers are requested one start ahead and kept
 #: for a second one if the work is late (``scaling.policy.LOOKAHEAD_SLACK``).

@@ -24,7 +24,7 @@ from trunkline.errors import TrunklineError, is_retryable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-log = logging.getLogger("trunkline.supervision")
+log = logging.getLogger("trunkline.runtime.supervision")
 
 #: Seconds to the first restart of a service; doubles with each failure in a row, up to the second figure.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 10.0

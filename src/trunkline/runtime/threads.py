@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from trunkline.cancellation import Scope
+from trunkline.runtime.cancellation import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from trunkline.meta import bills, jobs, pipelines, workers
 from trunkline.meta.bills import BillRow
 from trunkline.model.workers import Machine, memory_request
-from trunkline.pps import job_queries
+from trunkline.pps.queries import job_queries
 from trunkline.scaling import rates
 from trunkline.scaling.prices import MINIMUM_SECONDS, billed
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
-    from trunkline.pps.job_queries import JobFilter
+    from trunkline.pps.queries.job_queries import JobFilter
     from trunkline.pps.spec_cache import Specs
 
 #: Bills settled, and past workers forgotten, in one transaction.

@@ -17,14 +17,15 @@ from trunkline.model import limits, paths
 from trunkline.model.states import DatumState
 from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import Changes
-from trunkline.pps import claims, datum_rows
+from trunkline.pps import datum_rows
 from trunkline.pps.jobs import datum_failure
+from trunkline.pps.workers import claims
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pps.assignments import Assignment
-    from trunkline.pps.presigned import PackGrants, ReportedPack
+    from trunkline.pps.workers.assignments import Assignment
+    from trunkline.pps.workers.presigned import PackGrants, ReportedPack
     from trunkline.storage.chunks import PackRecord
 
 #: What can become of a datum that ran.

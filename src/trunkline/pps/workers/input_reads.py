@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
-from trunkline.pps.presigned import LARGE_BYTES
+from trunkline.pps.workers.presigned import LARGE_BYTES
 from trunkline.storage import files as storage_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pps.assignments import Assignment
     from trunkline.pps.datum_rows import RowItem
-    from trunkline.pps.presigned import ChunkPlace, PresignedReads
+    from trunkline.pps.workers.assignments import Assignment
+    from trunkline.pps.workers.presigned import ChunkPlace, PresignedReads
     from trunkline.storage.files import FileEntry
     from trunkline.storage.segments import TreeId
 

@@ -1,7 +1,7 @@
 """One step of the autoscaler: from what is remembered and observed to what is done, as a pure function.
 
 ``step`` takes the memory of one pipeline, what its workers and its fleet show, the work that is left and the time;
-it returns the new memory, instructions, and the sentence that explains them. ``pps.autoscaler`` reads the
+it returns the new memory, instructions, and the sentence that explains them. ``pps.autoscaling.autoscaler`` reads the
 arguments and applies the instructions. The terms, the loop and examples are in ``docs/design/autoscaler.md``.
 
 All memory may be lost at any time: what follows from it is repeated or decided again, never done wrongly.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.model.states import WorkerState
 from trunkline.model.workers import WorkerEnding, WorkerPhase
-from trunkline.pps.autoscaler_instructions import (
+from trunkline.pps.autoscaling.instructions import (
     BeginWorkers,
     FailPipeline,
     LearnStarts,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trunkline.model.workers import Machine, WorkerSighting
-    from trunkline.pps.autoscaler_instructions import Instruction
+    from trunkline.pps.autoscaling.instructions import Instruction
 
 #: Seconds that a retiring worker has to hand in its datum before it is stopped by force.
 RETIRE_GRACE = 60.0

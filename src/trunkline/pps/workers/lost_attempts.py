@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
-    from trunkline.pps.claims import LostAttempts
+    from trunkline.pps.workers.claims import LostAttempts
     from trunkline.storage.chunks import PackRecord
 
 #: Lost attempts in a row after which a datum fails, where ``datum_tries`` does not ask for more: a worker may crash

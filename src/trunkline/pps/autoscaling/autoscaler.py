@@ -1,7 +1,7 @@
 """The loop body of the autoscaler: reads what a step needs, takes the step, and applies its instructions.
 
 Level-triggered: rows in the database say which workers are wanted, the fleet says which exist. What follows from
-the difference is decided by ``pps.autoscaler_step.step``, a pure function; this module must not decide anything. The
+the difference is decided by ``pps.autoscaling.step.step``, a pure function; this module must not decide anything. The
 memory of a pipeline is one value, dropped with the pipeline; losing it costs time and nothing else.
 """
 
@@ -21,13 +21,13 @@ from trunkline import errors
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.states import PipelineState, WorkerState
 from trunkline.model.workers import WorkerEnding, WorkerSpec, memory_request
-from trunkline.pps import autoscaler_instructions as instructions
-from trunkline.pps import autoscaler_step as autoscale
-from trunkline.pps import claims, lost_attempts
 from trunkline.pps import jobs as job_ops
+from trunkline.pps.autoscaling import instructions as instructions
+from trunkline.pps.autoscaling import step as autoscale
+from trunkline.pps.autoscaling.startup_times import Starts
 from trunkline.pps.spec_cache import image_of
-from trunkline.pps.startup_times import Starts
 from trunkline.pps.work import work_of
+from trunkline.pps.workers import claims, lost_attempts
 from trunkline.telemetry import events as telemetry
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What requests ask about pipelines, jobs, datums, logs, workers and costs. Read only."""

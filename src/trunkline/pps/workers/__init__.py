@@ -1,0 +1,1 @@
+"""What workers ask for and report: claims, assignments, inputs, completions, presigned transfers."""
