@@ -1,4 +1,4 @@
-"""An AWS account on this machine: moto's server, with a cluster in a network like those that eksctl makes."""
+"""An AWS account on this machine: moto's server, with a cluster in a network as eksctl creates it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cloud(NamedTuple):
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """The address of a server that plays AWS."""
+    """The address of moto's server."""
     # Before moto is imported: without it the managed policies of AWS do not exist there.
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     from moto.server import ThreadedMotoServer
@@ -54,7 +54,7 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture
 def credentials(monkeypatch, tmp_path) -> None:
-    """Credentials that mean nothing, and none of the machine's own."""
+    """Invalid credentials instead of the machine's own."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""The account: what is made in moto's AWS, and what is refused, by the command line as people use it."""
+"""Commands against moto's AWS: what they create, change and refuse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WHERE = ("--cluster", "demo", "--region", REGION)
 
 @pytest.fixture
 def run(cloud, capfd, tmp_path, monkeypatch):
-    """Run a command line against the account, nobody sitting at the terminal."""
+    """Run a command line against the account, without a terminal."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "edges.json").write_text(json.dumps(SPEC))
@@ -96,14 +96,14 @@ def test_the_plan_is_shown_and_nothing_is_done_without_a_yes(run, cloud):
 
 
 class Person(io.StringIO):
-    """Somebody at a terminal who types one line."""
+    """A terminal at which the user types one line."""
 
     def isatty(self):
         return True
 
 
 @pytest.mark.parametrize(("typed", "made"), [("n", []), ("", []), ("yes", ["trunkline"])])
-def test_somebody_at_a_terminal_is_asked(run, cloud, monkeypatch, typed, made):
+def test_a_user_at_a_terminal_is_asked_for_a_confirmation(run, cloud, monkeypatch, typed, made):
     monkeypatch.setattr("sys.stdin", Person(f"{typed}\n"))
 
     code, _, err = run("fargate", "apply", *WHERE, "-f", "edges.json")
@@ -130,7 +130,7 @@ def test_a_profile_that_takes_the_same_pods_is_warned_of(run):
     assert '! profile "trunkline" also selects pods of default: node=fargate, x=y; "aa" gets them' in err
 
 
-def test_a_role_of_ours_that_lost_its_policy_is_mended(run, cloud):
+def test_a_role_created_by_trunkline_gets_its_missing_policy_back(run, cloud):
     apply(run)
     cloud.client("iam").detach_role_policy(RoleName="trunkline-fargate-demo", PolicyArn=POLICY)
 
@@ -185,7 +185,7 @@ def test_a_role_for_another_cluster_is_refused_and_one_for_any_is_warned_of(run,
     assert "may be assumed for any cluster of any account" in warned[2]
 
 
-def test_a_role_that_does_not_exist_is_told(run):
+def test_a_role_that_does_not_exist_is_reported(run):
     code, _, err = apply(run, "--role", "arn:aws:iam::123456789012:role/nobody")
 
     assert code == exit_codes.NOT_FOUND
@@ -208,7 +208,7 @@ def test_a_public_subnet_is_refused_and_all_of_them_being_public_too(run, cloud)
     assert 'all subnets of cluster "open" are public' in err
 
 
-def test_a_subnet_of_another_network_or_of_none_is_told(run, cloud):
+def test_a_subnet_of_another_network_or_none_is_reported(run, cloud):
     ec2 = cloud.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     elsewhere = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
@@ -222,21 +222,21 @@ def test_a_subnet_of_another_network_or_of_none_is_told(run, cloud):
     assert f"no subnet subnet-00000000 in {REGION}; check the id" in err
 
 
-def test_a_cluster_name_with_a_typo_is_told_with_the_near_ones(run):
+def test_a_cluster_name_with_a_typo_is_reported_with_similar_names(run):
     code, _, err = run("fargate", "apply", "--cluster", "dmeo", "--region", REGION, "--label", "a=b", "--yes")
 
     assert code == exit_codes.NOT_FOUND
     assert err == f'trunkline: no EKS cluster "dmeo" in {REGION}; did you mean demo?\n'
 
 
-def test_a_wrong_region_is_told_with_what_is_there(run):
+def test_a_wrong_region_is_reported_with_its_clusters(run):
     code, _, err = run("fargate", "status", "--cluster", "demo", "--region", "eu-west-1")
 
     assert code == exit_codes.NOT_FOUND
     assert 'no EKS cluster "demo" in eu-west-1; there are: none. Check --cluster and --region' in err
 
 
-def test_no_credentials_are_told_with_how_to_get_some(run, monkeypatch):
+def test_missing_credentials_are_reported_with_a_way_to_log_in(run, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
@@ -247,7 +247,7 @@ def test_no_credentials_are_told_with_how_to_get_some(run, monkeypatch):
     assert "aws sso login" in err
 
 
-def test_a_profile_of_the_aws_cli_that_does_not_exist_is_told(run, monkeypatch):
+def test_a_profile_of_the_aws_cli_that_does_not_exist_is_reported(run, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     code, _, err = apply(run)
@@ -257,7 +257,7 @@ def test_a_profile_of_the_aws_cli_that_does_not_exist_is_told(run, monkeypatch):
     assert "AWS_PROFILE" in err
 
 
-def test_no_region_is_told(run):
+def test_no_region_is_reported(run):
     code, _, err = run("fargate", "apply", "--cluster", "demo", "--label", "a=b")
 
     assert code == exit_codes.USAGE
@@ -272,7 +272,7 @@ def test_a_region_in_the_files_of_the_aws_cli_is_taken(run, tmp_path):
     assert code == 0, err
 
 
-def test_nobody_answering_is_told(run, monkeypatch):
+def test_a_service_that_does_not_answer_is_reported(run, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
@@ -314,7 +314,7 @@ def test_delete_removes_the_profile_and_the_role_we_made(run, cloud):
     assert [role["RoleName"] for role in cloud.client("iam").list_roles()["Roles"]] == []
 
 
-def test_delete_leaves_a_role_that_others_use_or_own(run, cloud):
+def test_delete_leaves_a_role_that_is_used_or_was_created_elsewhere(run, cloud):
     apply(run)
     apply(run, "--name", "zz", "--label", "node=other")
     own = cloud.make_role("own", TRUST)
@@ -329,7 +329,7 @@ def test_delete_leaves_a_role_that_others_use_or_own(run, cloud):
     assert names == {"trunkline-fargate-demo", "own"}
 
 
-def test_delete_of_what_is_not_there_names_what_is(run):
+def test_delete_of_a_missing_profile_names_the_existing_ones(run):
     apply(run)
 
     code, _, err = run("fargate", "delete", *WHERE, "--name", "nobody", "--yes")
@@ -338,7 +338,7 @@ def test_delete_of_what_is_not_there_names_what_is(run):
     assert 'has no Fargate profile "nobody"; there are: trunkline' in err
 
 
-def test_a_delete_that_was_cut_off_is_finished_by_the_next(run, cloud):
+def test_an_interrupted_delete_is_finished_by_the_next(run, cloud):
     apply(run)
     cloud.client("eks").delete_fargate_profile(clusterName="demo", fargateProfileName="trunkline")
 

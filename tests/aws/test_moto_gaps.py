@@ -1,4 +1,4 @@
-"""Rules of AWS that its stand-in does not enforce, so that only we can: decided on what was found, by hand."""
+"""Rules of AWS that moto does not enforce, tested with hand-written states of an account."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def there(name="other", status="ACTIVE", **changes) -> ObservedProfile:
 
 
 def after(found: Observed, changes: Changes) -> Observed:
-    """What AWS would hold when the steps are done."""
+    """Return the state of the account after the steps."""
     for step in changes.steps:
         parameters = step.parameters
         if step.operation == "create_role":
@@ -122,11 +122,11 @@ def test_a_profile_that_failed_says_what_eks_says_and_what_to_do():
     assert "give the profile one of its own" in refusal.value.message
 
 
-def test_an_unknown_issue_is_told_as_it_is():
+def test_an_unknown_issue_is_reported_as_it_is():
     assert explain_issue("Strange", "odd") == "Strange: odd"
 
 
-def test_a_profile_that_is_being_made_is_as_wanted():
+def test_a_profile_that_is_being_created_needs_no_step():
     found = replace(FOUND, profiles=(there("trunkline", "CREATING", selectors=DESIRED.profile.selectors),))
 
     changes = to_apply(DESIRED, found)
@@ -135,7 +135,7 @@ def test_a_profile_that_is_being_made_is_as_wanted():
     assert "exists as requested and is CREATING" in changes.unchanged[-1]
 
 
-def test_a_cluster_that_is_not_ready_is_told():
+def test_a_cluster_that_is_not_ready_is_reported():
     with pytest.raises(FailedPrecondition, match='cluster "demo" is CREATING'):
         to_apply(DESIRED, replace(FOUND, cluster_status="CREATING"))
 
@@ -195,13 +195,13 @@ def test_a_statement_that_denies_gives_no_trust(effect):
         to_apply(DESIRED, replace(FOUND, role=replace(ROLE, trust=trust)))
 
 
-def test_a_role_that_is_gone_under_a_living_profile_is_told():
+def test_a_deleted_role_of_an_existing_profile_is_reported():
     (trouble,) = judge_role(None, there(), "us-east-1", FOUND)
 
     assert "does not exist any more" in trouble
 
 
-def test_a_profile_without_labels_is_warned_of_and_made():
+def test_a_profile_without_labels_is_created_with_a_warning():
     wide = desired_profile(
         cluster="demo", region="us-east-1", name="a", selectors=[Selector(namespace="default")]
     )

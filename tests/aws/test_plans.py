@@ -28,7 +28,7 @@ EDGES = {
 
 @pytest.fixture
 def run(capfd, tmp_path, monkeypatch):
-    """Run a command line in an empty folder, with ``spec.json`` as told."""
+    """Run a command line in an empty folder with ``spec.json``."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -73,7 +73,7 @@ def test_the_plan_of_the_article_says_profile_size_price_and_how_to_pay_less(run
     assert len(lines) == 7
 
 
-def test_a_request_just_above_a_size_is_told_what_a_little_less_would_save(run):
+def test_a_request_just_above_a_size_is_reported_with_what_a_smaller_one_saves(run):
     code, out, _ = run("fargate", "plan", "-f", "spec.json", resource_requests={"cpu": 1.05, "memory": "4Gi"})
 
     assert code == 0
@@ -158,7 +158,7 @@ def test_a_pipeline_without_labels_is_taken_by_no_profile_of_ours(run):
     assert "create one with: trunkline fargate apply" in planned["profile"]["sentence"]
 
 
-def test_a_quota_that_is_too_small_is_told_before_it_is_reached(run):
+def test_a_quota_that_is_too_small_is_reported_before_it_is_reached(run):
     code, out, _ = run("fargate", "plan", "-f", "spec.json", "--vcpu-quota", "3")
     assert code == 0
     assert "only 3 of 5 workers can run at once" in out
@@ -167,14 +167,14 @@ def test_a_quota_that_is_too_small_is_told_before_it_is_reached(run):
     assert (code, planned["runs"], planned["at_once"]) == (exit_codes.FAILURE, False, 0)
 
 
-def test_many_workers_are_told_how_long_they_take_to_launch(run):
+def test_many_workers_are_planned_with_the_time_to_launch_them(run):
     code, out, _ = run("fargate", "plan", "-f", "spec.json", parallelism_spec={"constant": 120})
 
     assert code == 0
     assert "the last of 120 is launched 5 s later, at 20 at once and then 20 per second" in out
 
 
-def test_a_region_without_prices_is_told_and_a_price_file_mends_it(run, tmp_path):
+def test_a_region_without_prices_is_reported_and_a_price_file_adds_them(run, tmp_path):
     code, _, err = run("fargate", "plan", "-f", "spec.json", "--region", "af-south-1")
     assert code == exit_codes.NOT_FOUND
     assert 'no prices for region "af-south-1" in the table of 2026-03' in err
@@ -203,7 +203,7 @@ def test_a_region_without_prices_is_told_and_a_price_file_mends_it(run, tmp_path
         (("--profiles", "spec.json"), exit_codes.USAGE, "holds no Fargate profile"),
     ],
 )
-def test_what_cannot_be_understood_is_told_in_one_line(run, words, code, said):
+def test_arguments_that_are_not_valid_are_reported_in_one_line(run, words, code, said):
     done, out, err = run("fargate", "plan", "-f", "spec.json", *words)
 
     assert (done, out) == (code, "")
@@ -211,7 +211,7 @@ def test_what_cannot_be_understood_is_told_in_one_line(run, words, code, said):
     assert said in err
 
 
-def test_a_file_that_is_neither_json_nor_yaml_is_told_where(run, tmp_path):
+def test_a_file_that_is_neither_json_nor_yaml_is_reported_with_its_place(run, tmp_path):
     (tmp_path / "p.yaml").write_text("a: [1,\nb: ]: {")
 
     _, _, err = run("fargate", "plan", "-f", "spec.json", "--profiles", "p.yaml")
@@ -239,7 +239,7 @@ def test_render_without_a_region_or_without_pods_says_what_is_missing(run):
 
 
 def test_a_plan_imports_neither_the_database_nor_the_cloud_nor_the_wire(tmp_path):
-    """What keeps it under 300 ms: on two cores it takes half of that."""
+    """This keeps it under 300 ms."""
     (tmp_path / "spec.json").write_text(json.dumps(EDGES))
     probe = (
         "import sys; from trunkline.cli.main import main; code = main(sys.argv[1:]); "
@@ -268,7 +268,7 @@ def test_a_plan_imports_neither_the_database_nor_the_cloud_nor_the_wire(tmp_path
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_sentences_are_folded_at_the_edge_of_the_terminal(tmp_path, columns):
+def test_sentences_are_wrapped_at_the_width_of_the_terminal(tmp_path, columns):
     (tmp_path / "spec.json").write_text(json.dumps(EDGES))
     leader, follower = pty.openpty()
     import fcntl
@@ -306,7 +306,7 @@ def test_nodes_plan_shows_machines_and_every_place_side_by_side(run):
     assert "node group is never cheaper than Fargate for these workers" in out
 
 
-def test_workers_that_fill_their_machine_are_told_from_when_on_it_is_cheaper(run):
+def test_the_plan_says_from_which_amount_of_work_a_machine_is_cheaper(run):
     words = ("--datums", "500", "--seconds-per-datum", "4")
 
     _, out, _ = run("nodes", "plan", "-f", "spec.json", *words, parallelism_spec={"constant": 6})
@@ -325,7 +325,7 @@ def test_nodes_plan_for_programs_orders_the_places_by_their_tails(run):
     assert planned["machines"][0]["workers"] >= 3
 
 
-def test_a_smaller_request_that_saves_a_machine_is_told(run):
+def test_a_smaller_request_that_saves_a_machine_is_reported(run):
     requests = {"cpu": 1.31, "memory": "2Gi"}
 
     _, out, _ = run(
@@ -335,7 +335,7 @@ def test_a_smaller_request_that_saves_a_machine_is_told(run):
     assert "for all containers of a worker" in out
 
 
-def test_what_no_machine_holds_ends_with_1(run):
+def test_a_worker_larger_than_every_machine_ends_with_1(run):
     code, out, _ = run("nodes", "plan", "-f", "spec.json", resource_requests={"cpu": 100, "memory": "1Gi"})
 
     assert code == exit_codes.FAILURE
@@ -390,7 +390,7 @@ NODE_GROUP = {
 }
 
 
-def test_a_group_for_cluster_autoscaler_starts_from_zero_and_goes_soon(run):
+def test_a_group_for_cluster_autoscaler_starts_from_zero_and_is_removed_soon(run):
     (config,), _ = node_group(run)
 
     (group,) = config["nodeGroups"]
@@ -444,7 +444,7 @@ def test_spot_groups_spread_over_types(run):
     assert group["instancesDistribution"]["spotAllocationStrategy"] == "price-capacity-optimized"
 
 
-def test_karpenters_pool_leaves_busy_workers_alone(run):
+def test_karpenters_pool_does_not_disturb_busy_workers(run):
     (pool, node_class), _ = node_group(run, "--autoscaler", "karpenter", "--spot")
 
     disruption = pool["spec"]["disruption"]
@@ -458,7 +458,7 @@ def test_karpenters_pool_leaves_busy_workers_alone(run):
     assert pool["spec"]["template"]["spec"]["nodeClassRef"]["name"] == node_class["metadata"]["name"]
 
 
-def test_specs_that_would_not_come_to_the_machines_are_told_what_to_add(run):
+def test_specs_that_do_not_select_the_machines_are_listed_with_the_missing_fields(run):
     _, err = node_group(run)
     assert 'add "scheduling_spec": {"node_selector": {"trunkline.dev/pool": "workers"}} to its spec' in err
     assert "edges does not tolerate the taint" in err
@@ -471,7 +471,7 @@ def test_specs_that_would_not_come_to_the_machines_are_told_what_to_add(run):
     assert quiet == ""
 
 
-def test_a_machine_that_is_unknown_or_too_small_is_told(run):
+def test_a_machine_that_is_unknown_or_too_small_is_reported(run):
     words = ("nodes", "render", "-f", "spec.json", "--cluster", "demo", "--region", "us-east-1", "--type")
 
     unknown, small = run(*words, "p9.huge"), run(*words, "c6i.large")

@@ -1,4 +1,4 @@
-"""The files of the four tools say what the calls say, and pass their tools' own checks."""
+"""The files for the four tools match the calls, and pass the tools' own checks."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def strip(text):
 
 
 def plain(value):
-    """Undo what the parser keeps: quotes around texts and keys, and marks of its own."""
+    """Remove what the parser keeps: quotes around texts and keys, and its own marks."""
     if isinstance(value, dict):
         return {strip(key): plain(one) for key, one in value.items() if not strip(key).startswith("__")}
     if isinstance(value, list):
@@ -198,7 +198,7 @@ def plain(value):
 
 @ALL
 def test_the_commands_of_the_aws_cli_make_the_calls(one, tmp_path):
-    """Run by a real shell, with a program in place of aws that writes down what it is asked."""
+    """Run by a real shell, with a program in place of aws that records its arguments."""
     said = tmp_path / "said"
     aws = tmp_path / "aws"
     aws.write_text(
@@ -286,7 +286,7 @@ def test_quotes_dollars_and_percent_signs_survive_in_every_file(format):
         ({"selectors": ()}, "has no selector"),
     ],
 )
-def test_what_cannot_be_meant_is_told(change, words):
+def test_values_that_are_not_valid_are_refused(change, words):
     with pytest.raises(InvalidArgument) as refusal:
         make(**change)
 
@@ -303,7 +303,7 @@ def test_selectors_come_from_the_labels_of_the_specs():
     ]
 
 
-def test_specs_without_labels_are_told_what_to_add():
+def test_specs_without_labels_are_refused_with_the_field_to_add():
     with pytest.raises(InvalidArgument, match="a pipeline has no metadata"):
         selectors_for("default", [{"node": "fargate"}, {}])
 
@@ -345,7 +345,7 @@ def test_profiles_that_eks_made_itself_are_read_too():
         ([{"name": "a", "selectors": [{"namespace": "x"}]}] * 2, 'two profiles named "a"'),
     ],
 )
-def test_a_broken_profile_file_is_told_where(document, words):
+def test_a_broken_profile_file_is_reported_with_its_place(document, words):
     with pytest.raises(InvalidArgument) as refusal:
         read_profiles(document, "mine.yaml")
 

@@ -1,4 +1,4 @@
-"""What AWS answers on bad days, as a small server on loopback says it, and what people read then."""
+"""Errors of AWS, returned by a small server on loopback, and the messages for users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trunkline.cli.main import main
 
 @pytest.fixture
 def refuse(credentials, monkeypatch, capfd, tmp_path):
-    """Have every call answered by an error; returns what "fargate status" makes of it."""
+    """Answer every call with an error; return the outcome of "fargate status"."""
     answer = {}
 
     class Refusing(BaseHTTPRequestHandler):
@@ -67,7 +67,7 @@ def test_a_throttled_call_says_to_wait(refuse):
 
 
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException"])
-def test_credentials_that_are_no_longer_good_say_to_log_in(refuse, code):
+def test_expired_credentials_say_to_log_in(refuse, code):
     done, err = refuse(403, code, "The security token included in the request is invalid.")
 
     assert done == exit_codes.DENIED
@@ -81,14 +81,14 @@ def test_a_quota_of_the_account_is_named(refuse):
     assert "an AWS quota is reached (You've reached your quota); request a higher quota" in err
 
 
-def test_trouble_at_aws_says_to_try_again(refuse):
+def test_an_error_inside_aws_says_to_try_again(refuse):
     code, err = refuse(503, "ServiceUnavailableException", "down")
 
     assert code == exit_codes.UNAVAILABLE
     assert "eks:DescribeCluster failed in AWS (down); try again" in err
 
 
-def test_a_refusal_that_nobody_knows_is_told_as_it_is(refuse):
+def test_an_unknown_refusal_is_reported_as_it_is(refuse):
     code, err = refuse(400, "ClientException", "odd")
 
     assert code == exit_codes.CONFLICT

@@ -124,7 +124,7 @@ def test_any_manifest_can_be_read():
     assert [(one.kind, one.in_memory) for one in pod.volumes] == [("csi", False), ("emptyDir", True)]
 
 
-def test_an_empty_or_odd_manifest_is_no_crash():
+def test_an_empty_or_unusual_manifest_can_be_read():
     assert read_pod({}).containers == ()
     odd = read_pod(
         {"spec": {"containers": [{"resources": {"requests": {"cpu": "lots"}}}], "volumes": [{"name": "x"}]}}

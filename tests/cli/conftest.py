@@ -1,4 +1,4 @@
-"""A real grpc.aio server that answers what a test tells it to, and ways to run the command line against it."""
+"""A real grpc.aio server with scripted answers, and fixtures that run the command line against it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedServer:
-    """Answers each call with what ``answers`` holds for its name, and keeps what was asked.
+    """Answers each call with what ``answers`` holds for its name, and records the requests.
 
     An answer is a message, a list of messages for a stream, a Refusal, or a function of the requests that
     returns one of these. A call without an answer gets an empty message, or an empty stream.
@@ -88,7 +88,7 @@ class ScriptedServer:
         )
 
     def only(self, call: str) -> Any:
-        """Return what was asked in the only call of that name."""
+        """Return the request of the only call of that name."""
         (request,) = self.asked[call]
         return request
 

@@ -1,4 +1,4 @@
-"""Commands against a real server that answers what each test says: what is asked, what is printed."""
+"""Commands against a scripted server: their requests and their output."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def test_yaml_comes_as_documents(run, server):
     assert [document["repo"]["name"] for document in documents] == ["a", "b"]
 
 
-def test_names_alone_are_ready_for_a_loop(run, server):
+def test_o_name_prints_one_name_per_line(run, server):
     server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo("a")), pfs_pb2.RepoInfo(repo=repo("b"))]
 
     assert run("list", "repo", "-o", "name").out == "default/a\ndefault/b\n"
 
 
-def test_delete_repo_that_is_not_there_is_not_found(run, server):
+def test_delete_of_a_missing_repo_is_not_found(run, server):
     server.answers["DeleteRepo"] = pfs_pb2.DeleteRepoResponse(deleted=False)
 
     assert run("delete", "repo", "x") == (
@@ -118,7 +118,7 @@ def test_start_commit_prints_the_id_and_nothing_else(run, server):
     assert server.only("StartCommit").branch.name == "master"
 
 
-def test_list_commit_tells_how_far_each_is(run, server):
+def test_list_commit_shows_the_state_of_each(run, server):
     server.answers["ListCommit"] = [
         pfs_pb2.CommitInfo(commit=commit("images", ID), started=NOON, origin={"kind": "USER"}),
         pfs_pb2.CommitInfo(commit=commit("images", OTHER), started=NOON, finished=NOON, error="no room"),
@@ -280,7 +280,7 @@ def test_a_jsonnet_template_is_refused_as_one(run, server):
     assert not server.asked
 
 
-def test_a_branch_that_is_none_is_refused_as_a_branch(run, server):
+def test_a_repo_is_refused_where_a_branch_is_needed(run, server):
     outcome = run("create", "branch", "raw")
 
     assert outcome.code == 2
@@ -407,7 +407,7 @@ def test_what_is_not_a_job_is_refused_before_asking(run, server, word):
     assert not server.asked
 
 
-def test_list_datum_asks_for_the_states_wanted(run, server):
+def test_list_datum_filters_by_state(run, server):
     info = pps_pb2.DatumInfo(datum={"id": "d1"}, state="FAILED")
     info.data.add(file=pfs_pb2.File(commit=commit("images", ID), path="/a.png"))
     server.answers["ListDatum"] = [info]
@@ -509,7 +509,7 @@ def test_an_error_of_the_server_is_one_line_and_its_exit_code(run, server, code,
     assert run("create", "repo", "images") == (expected, "", 'trunkline: repo "images" is trouble; fix it\n')
 
 
-def test_top_prints_a_line_per_change_and_ends_when_all_rests(run, server):
+def test_top_prints_a_line_per_change_and_ends_when_nothing_runs(run, server):
     looks = iter(
         [
             ("JOB_RUNNING", 1, ["busy", "busy", "starting"]),

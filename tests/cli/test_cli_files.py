@@ -1,4 +1,4 @@
-"""Files go up and come down: what is sent for which words, and what lands where."""
+"""Uploads and downloads: the messages that are sent, and the files that are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ID = "0123456789ab4def8123456789abcdef"
 
 
 def operations(server):
-    """What one put sent, as readable words; the pieces of a file together."""
+    """Return the operations of one put as text, the pieces of a file joined."""
     first, *rest = server.only("ModifyFile")
     assert first.WhichOneof("body") == "set_commit"
     found: list[tuple[str, str, bytes]] = []
@@ -73,7 +73,7 @@ def test_a_large_file_goes_in_pieces_and_arrives_whole(run, server, tree):
 
 
 def test_a_server_that_takes_no_chunks_is_sent_the_bytes(run, server, tree):
-    """As an older server or pachd: the scripted one has no Store, and refuses its calls as unknown."""
+    """As an older server or pachd: the scripted server has no Store service."""
     data = random.Random(0).randbytes(5 << 20)
     (tree / "d" / "big").write_bytes(data)
 
@@ -144,7 +144,7 @@ def test_names_follow_from_source_and_target(tree, sources, path, expected):
     ] == expected
 
 
-def test_a_folder_needs_to_be_meant(run, server, tree):
+def test_a_folder_needs_r(run, server, tree):
     outcome = run("put", "file", "images@master", "-f", "d")
 
     assert (outcome.code, outcome.err) == (2, "trunkline: d is a folder; add -r to put everything below it\n")
@@ -161,12 +161,12 @@ def test_a_missing_file_is_noticed_before_anything_is_sent(run, server, tree):
     assert not server.asked
 
 
-def test_standard_input_wants_a_name(tree):
+def test_standard_input_needs_a_path(tree):
     with pytest.raises(UsageError, match="standard input has no name"):
         upload_plan.plan(["-"], "", recursive=False, skipped=print)
 
 
-def test_a_refused_put_says_what_the_server_said(run, server, tree):
+def test_a_refused_put_reports_the_servers_error(run, server, tree):
     server.answers["ModifyFile"] = Refusal(
         grpc.StatusCode.FAILED_PRECONDITION, "commit x has already finished"
     )
@@ -196,7 +196,7 @@ def test_a_file_appears_under_its_name_when_it_is_whole(run, server, tree):
     assert sorted(os.listdir(tree)) == ["a.txt", "d", "home"]
 
 
-def test_a_download_that_fails_leaves_the_old_file_and_no_rest(run, server, tree):
+def test_a_failed_download_leaves_the_old_file_and_no_partial_one(run, server, tree):
     def broken(_):
         raise RuntimeError("disk on fire")
 
@@ -353,7 +353,7 @@ def test_a_folder_that_is_missing_is_named_before_anything_is_read(run, server, 
     assert f"folder {tmp_path / 'none'} does not exist" in outcome.err
 
 
-def test_what_is_left_out_of_a_folder_is_named_and_a_loop_ends(tmp_path):
+def test_skipped_entries_of_a_folder_are_named_and_a_loop_ends(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a").write_text("x")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")

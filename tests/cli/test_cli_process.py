@@ -1,4 +1,4 @@
-"""The command line as a person meets it: a process with pipes, signals, an environment and a clock."""
+"""The command line as a process: pipes, signals, environment, start-up."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_list_repo_imports_protobuf_and_nothing_else_slow(server):
     assert "trunkline.rpc.gen.pps_pb2" not in imported
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(spawn, server):
+def test_a_reader_that_closes_the_pipe_is_not_an_error(spawn, server):
     server.answers["ListRepo"] = [pfs_pb2.RepoInfo(repo=repo(f"repo-{n:05}")) for n in range(20_000)]
     process = spawn("list", "repo")
 
@@ -65,7 +65,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(spawn, server):
     assert process.stderr.read() == b""
 
 
-def test_ctrl_c_ends_with_130_and_says_nothing(spawn, server):
+def test_ctrl_c_ends_with_130_and_prints_nothing(spawn, server):
     """The stream stays open until the test ends it: a stream that ended by itself after half a second made this
     test fail on a busy machine, where the signal came later than that."""
     asked = []
@@ -171,20 +171,20 @@ def test_a_mistyped_command_line_ends_with_2_and_how_to_fix_it(run, server, word
 @pytest.mark.parametrize(
     "words", [[], ["--help"], ["-h"], ["create", "--help"], ["list", "repo", "-h"], ["top", "--help"]]
 )
-def test_help_goes_to_standard_output_and_is_no_error(run, words):
+def test_help_is_printed_to_standard_output_with_exit_code_0(run, words):
     outcome = run(*words)
 
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("usage: trunkline")
 
 
-def test_options_for_everything_may_stand_in_front(run, server):
+def test_global_options_may_precede_the_command(run, server):
     assert run("--project", "art", "-q", f"--address={server.address}", "list", "repo").code == 0
 
     assert server.only("ListRepo").projects[0].name == "art"
 
 
-def test_every_command_is_where_the_table_says():
+def test_every_command_is_in_the_module_of_the_table():
     for name in TABLE:
         assert parser(name, load(name)).format_help().startswith(f"usage: trunkline {name}")
         assert split([*name.split(), "x"]) == (name, ["x"])
@@ -201,7 +201,7 @@ def test_the_exit_codes_of_the_documentation_are_the_real_ones():
     assert set(documented) == known
 
 
-def test_colours_are_for_terminals_that_want_them(spawn, server):
+def test_colours_are_printed_only_to_terminals_that_allow_them(spawn, server):
     server.answers["ListCommit"] = [pfs_pb2.CommitInfo(commit={"repo": {"name": "a"}, "id": "1"}, error="x")]
 
     def on_terminal(**env):
@@ -256,21 +256,21 @@ def write(path, value):
         ({"context": "other", "project": "q"}, {"TRUNKLINE_ADDRESS": "env:1"}, ("other:1", "q")),
     ],
 )
-def test_the_nearest_word_on_the_server_wins(home, given, environment, expected):
+def test_the_most_specific_setting_names_the_server(home, given, environment, expected):
     contexts = {"here": {"address": "ctx:1", "project": "p"}, "other": {"address": "other:1"}}
     write(home / ".config/trunkline/config.json", {"active_context": "here", "contexts": contexts})
 
     assert config.target(**given, environ={"HOME": str(home), **environment})[:2] == expected
 
 
-def test_a_machine_set_up_for_pachctl_just_works(home):
+def test_the_context_of_pachctl_is_used_without_a_context_of_ours(home):
     context = {"pachd_address": "grpc://pachd:30650", "project": "lab"}
     write(home / ".pachyderm/config.json", {"v2": {"active_context": "k", "contexts": {"k": context}}})
 
     assert config.target(environ={"HOME": str(home)})[:2] == ("grpc://pachd:30650", "lab")
 
 
-def test_without_any_word_the_server_is_here(home):
+def test_without_settings_the_server_is_on_this_machine(home):
     assert config.target(environ={"HOME": str(home)})[:2] == ("localhost:30650", "default")
 
 
@@ -287,7 +287,7 @@ def test_a_broken_configuration_is_named(home):
 
 
 def complete(*words: str) -> list[str]:
-    """What bash offers after these words, the last being the one under the cursor."""
+    """Return the completions of bash after these words, the last being under the cursor."""
     script = (
         f"{completion.bash()}\nCOMP_WORDS=({' '.join(repr(word) for word in words)}); "
         f"COMP_CWORD={len(words) - 1}; _trunkline; printf '%s\\n' \"${{COMPREPLY[@]}}\""
