@@ -46,7 +46,7 @@ class S3Server:
         return f"http://{self.address}"
 
     def environment(self, *, key: str = KEY, secret: str = SECRET, address: str = "") -> dict[str, str]:
-        """Return what a process must be told to use it, perhaps by another way."""
+        """Return the environment by which a process uses it, directly or through a proxy."""
         return {
             "AWS_ENDPOINT_URL": f"http://{address or self.address}",
             "AWS_ACCESS_KEY_ID": key,
@@ -249,7 +249,7 @@ class BadWay:
             return
         if how in _ANSWERS:
             reader.read(length)
-            body = b"<Error><Code>%b</Code><Message>So it is told.</Message></Error>" % _ANSWERS[how]
+            body = b"<Error><Code>%b</Code><Message>A scripted error.</Message></Error>" % _ANSWERS[how]
             connection.sendall(
                 b"HTTP/1.1 %b So\r\nConnection: close\r\nContent-Type: application/xml\r\n" % how.encode()
                 + b"Content-Length: %d\r\n\r\n" % len(body)
@@ -291,7 +291,7 @@ class BadWay:
 
 
 class Relay:
-    """Passes TCP through to an address that may be told later, and counts the bytes of both directions."""
+    """Passes TCP through to an address that may be set later, and counts the bytes of both directions."""
 
     def __init__(self) -> None:
         self.target = ""

@@ -32,7 +32,7 @@ class Subject(Protocol):
         """Let a worker that was asked for run, as far as that depends on the outside."""
 
     def let_go(self) -> None:
-        """Let workers that were told to stop end, as far as that depends on the outside."""
+        """Let stopped workers end, as far as that depends on the outside."""
 
     def end(self, spec: WorkerSpec) -> None:
         """Let a running worker end by itself."""
@@ -67,7 +67,7 @@ def phase(fleet: Fleet, spec: WorkerSpec) -> WorkerPhase | None:
 
 
 def is_away(subject: Subject, spec: WorkerSpec) -> bool:
-    """Whether a worker that was told to stop has ended."""
+    """Whether a stopped worker has ended."""
     subject.let_go()
     return phase(subject.fleet, spec) in (WorkerPhase.GONE, None)
 

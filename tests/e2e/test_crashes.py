@@ -179,7 +179,7 @@ def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: 
     assert left == []
     assert job.state == pps.JobState.JOB_SUCCESS
     assert sorted(runs(notes)) == ["a", "b", "c"], (
-        "what was running was finished and handed in, not run again"
+        "the running datum was finished and recorded, not run again"
     )
     assert files_of(server.client(), "edges@master") == {"/a": b"1", "/b": b"2", "/c": b"3"}
 

@@ -1,4 +1,4 @@
-"""Whole servers that lose a part, are told to stop while they work, or find something wrong when they start."""
+"""Whole servers that lose a service, are stopped while they work, or find something wrong when they start."""
 
 from __future__ import annotations
 

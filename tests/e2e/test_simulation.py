@@ -86,10 +86,10 @@ def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, 
     assert (info.details.workers_available, info.state) == (0, pps.PipelineState.PIPELINE_RUNNING)
     assert [worker["state"] for worker in workers] == ["pending"] * WORKERS
     assert all("machine" in worker["reason"] for worker in workers)
-    # Five machines were asked for in one step, and are marked as pretended.
+    # Five machines were requested in one step, and are marked as pretended.
     assert [(one["kind"], one["pretended"]) for one in asked] == [("fargate", True)] * WORKERS
     assert "start 5 at once" in trunkline(server, "explain", "pipeline", "edges")
-    # They come, and what runs on each is told.
+    # They start, and the list shows what runs on each.
     at_work = until(lambda: [one for one in machines() if one.ready and one.pipelines], "a machine at work")
     assert at_work[0].pipelines == ["default/edges"]
     assert at_work[0].dollars_per_hour == pytest.approx(hour)

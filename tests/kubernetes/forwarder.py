@@ -14,7 +14,7 @@ from services import pass_on
 
 
 async def main(host: str, path: str) -> None:
-    """Serve for ever."""
+    """Serve until the process ends."""
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         beyond, there = await asyncio.open_unix_connection(path)

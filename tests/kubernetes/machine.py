@@ -1,10 +1,10 @@
-"""A machine of its own inside this one: namespaces for processes, mounts and the network, and a cable to it.
+"""A simulated machine in this one: namespaces for processes, mounts and the network, and a virtual link to it.
 
 A cluster starts dozens of processes that start others, mounts hundreds of folders and changes the network and the
-kernel's settings. Undoing all that by hand is hopeless after a run that was killed, so it happens where the kernel
-undoes it: the first process of the namespaces ends, and with it every process, mount, link and address in them.
-The first process ends with the process that made the machine, whatever ends that one. What is left then is a
-folder and empty cgroups; the next machine removes those of machines that are gone.
+kernel's settings. A run that was killed cannot undo all that itself, so the kernel does:
+the first process of the namespaces ends, and with it every process, mount, link and address in them.
+The first process ends with the process that created the machine, however that ends. A folder and empty cgroups
+remain; the next machine removes those of machines that have ended.
 
 Nothing outside is changed: settings that the kubelet insists on are covered by files that already say so.
 """

@@ -49,7 +49,7 @@ class Api:
         return found
 
     def watch(self, path: str, wake: Callable[[], None]) -> None:
-        """Call ``wake`` at each change, for ever."""
+        """Call ``wake`` at each change; never return."""
         while True:
             with contextlib.suppress(OSError), self.open(path + "?watch=1&timeoutSeconds=500") as lines:
                 for _ in lines:
@@ -182,7 +182,7 @@ def answer(query: bytes, names: dict[str, list[str]]) -> bytes:
 
 
 async def main(url: str, token: str, dns: str) -> None:
-    """Serve for ever."""
+    """Serve until the process ends."""
     api = Api(url, token)
     switchboard = Switchboard(api)
     changed = asyncio.Event()

@@ -176,20 +176,20 @@ def test_secrets_reach_the_command_as_variables_and_files(
     server: Server, namespace: str, cluster: Cluster
 ) -> None:
     client = server.client()
-    client.pps.create_secret(name="door", data={"key": "sesame"})
+    client.pps.create_secret(name="vault", data={"key": "sesame"})
     images = make_repo(client, "images")
     wanted = [
-        pps.SecretMount(name="door", key="key", env_var="DOOR"),
-        pps.SecretMount(name="door", mount_path="/run/door"),
+        pps.SecretMount(name="vault", key="key", env_var="VAULT"),
+        pps.SecretMount(name="vault", mount_path="/run/vault"),
     ]
-    script = "echo $DOOR > /pfs/out/variable; cp /run/door/key /pfs/out/file"
+    script = "echo $VAULT > /pfs/out/variable; cp /run/vault/key /pfs/out/file"
     shown = make_pipeline(client, "shown", script, "images", transform={"secrets": wanted})
 
     job = ended(client, shown, put(client, images, numbers(1)))
 
     assert job.state == pps.JobState.JOB_SUCCESS, job.reason
     assert files_of(client, "shown@master") == {"/variable": b"sesame\n", "/file": b"sesame"}
-    assert [info.secret.name for info in client.pps.list_secret().secret_info] == ["door"]
+    assert [info.secret.name for info in client.pps.list_secret().secret_info] == ["vault"]
 
 
 def test_workers_pass_the_strictest_pod_security(server: Server, namespace: str, cluster: Cluster) -> None:
@@ -252,7 +252,7 @@ def test_a_worker_pod_that_is_deleted_costs_time_and_nothing_else(
 def test_a_node_drained_while_busy_lets_commands_end_and_loses_nothing(
     cluster: Cluster, server: Server, namespace: str, ledger: Ledger, spare_node: Node
 ) -> None:
-    """What runs when the node is emptied is handed in from there; the rest runs on the other node."""
+    """What runs when the node is drained is reported from there; the rest runs on the other node."""
     client = server.client()
     images = make_repo(client, "images")
     there = json.dumps({"nodeSelector": {"kubernetes.io/hostname": spare_node.name}})
@@ -326,7 +326,7 @@ def test_an_api_server_that_is_away_during_a_job_changes_nothing(
     assert files_of(client, "copies@master") == numbers(6)
 
 
-# --- what users are told -------------------------------------------------------------------------------------
+# --- what users see -------------------------------------------------------------------------------------
 
 
 def reason_of(client: Client, pipeline: pps.Pipeline, *words: str) -> str:

@@ -1,4 +1,4 @@
-"""What only PostgreSQL does: connections that go, a lease that moves, errors that people can mend."""
+"""What only PostgreSQL does: broken connections, a lease that moves, errors that users can fix."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_a_server_that_lost_its_lease_to_another_can_write_nothing_more_and_says
             eventually(lambda: second.open() == "", "the lease")
         with pytest.raises(errors.Unavailable, match="has taken over"):
             first.run_blocking(put, "late")
-        eventually(lambda: told, "the first to be told")
+        eventually(lambda: told, "the first to notice")
         second.run_blocking(put, "a")
     finally:
         first.close()

@@ -315,9 +315,9 @@ def test_a_job_goes_on_where_it_was_after_the_server_was_started_anew(pair: Staf
 
 
 def test_every_moment_of_death_leaves_each_datum_recorded_once(world: PpsWorld) -> None:
-    """Workers die in turn before, between and after their hand-ins; the job is right all the same."""
+    """Workers die in turn before, between and after their completions; the job is right all the same."""
     staffed = Staffed(world, datums=12, hands=2)
-    deaths: Iterator[str] = iter(["claimed", "ran", "handed in", "ran", "claimed", "handed in"])
+    deaths: Iterator[str] = iter(["claimed", "ran", "completed", "ran", "claimed", "completed"])
     alive, spare = staffed.hands
     while (claimed := alive.take()) is not None:
         match next(deaths, "never"):
@@ -325,13 +325,13 @@ def test_every_moment_of_death_leaves_each_datum_recorded_once(world: PpsWorld) 
                 pass
             case "ran":
                 alive.results(claimed, 1)
-            case "handed in":
+            case "completed":
                 alive.hand_in(alive.results(claimed, 1))
             case _:
                 alive.hand_in(alive.results(claimed))
                 continue
         staffed.expire()
-        held = staffed.state(alive) in ("lost", "gone")  # else it had handed in the whole run
+        held = staffed.state(alive) in ("lost", "gone")  # else it had completed the whole claim
         alive, spare = spare, staffed.replacement() if held else alive
 
     job = world.until_ended("edges")

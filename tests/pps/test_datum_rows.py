@@ -32,7 +32,7 @@ ROWS = st.builds(
 
 
 def test_the_bytes_of_a_row_are_frozen() -> None:
-    """Rows are kept for ever: another layout needs another version byte and a reader for this one."""
+    """Rows are kept forever: another layout needs another version byte and a reader for this one."""
     row = datum_rows.DatumRow(
         id=bytes(range(32)),
         hash=bytes(range(32, 64)),

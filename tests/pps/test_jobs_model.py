@@ -198,7 +198,7 @@ class Jobs(RuleBasedStateMachine):
         model.runs.append(Run(job.set_id, good, wanted if good else {}, files))
 
     def _work(self, name: str) -> JobRow:
-        """Hand in one datum at a time and see the counters go up only."""
+        """Complete one datum at a time; the counters only grow."""
         hand = self.world.staffed(name, lambda seen: self._command(name, seen))
         seen = (0, 0, 0)
 

@@ -560,7 +560,7 @@ def test_many_clients_may_wait_for_one_commit(images):
 
     images.pfs.finish_commit(commit=commit)
 
-    eventually(lambda: len(told) == 20, "everybody is told")
+    eventually(lambda: len(told) == 20, "everyone to be notified")
     assert set(told) == {commit.id}
     assert paths_of(images.pfs.list_file(file=pfs.File.from_uri("images@master:/"))) == []
     for one in waiting:

@@ -172,7 +172,7 @@ def test_bytes_that_are_no_message_are_refused(stream):
 
 
 def test_an_error_reaches_a_client_that_has_not_ended_its_stream(images, stream):
-    """A client that is still busy making files must not make them in vain."""
+    """A client that is still sending files must learn at once that they are refused."""
     commit = put(images, MASTER, {"/a": b"1"})
 
     stream.send(pfs.ModifyFileRequest(set_commit=commit))

@@ -1,4 +1,4 @@
-"""A server of the worker API that hands out literal assignments and keeps what workers hand in.
+"""A server of the worker API that gives out literal assignments and records what workers report.
 
 A real grpc.aio server on a loop of its own in a thread; only what stands behind it is literal.
 """
@@ -29,14 +29,14 @@ class FakeServer:
     lose_claims: bool = False
     restart_once: bool = False
     known: bool = True
-    #: What Offer answers; packs that are handed in are refused, as by a server that was started meanwhile.
+    #: What Offer answers; reported packs are refused, as by a server that was started meanwhile.
     pack_url: str = ""
 
     registered: list[int] = field(default_factory=list)
     claims: int = 0
     fetches: list[list[int]] = field(default_factory=list)
     renewals: list[pb.RenewRequest] = field(default_factory=list)
-    #: Per hand-in: (results, outputs by (datum, path), release)
+    #: Per completion: (results, outputs by (datum, path), release)
     completions: list[tuple[list[pb.DatumResult], dict[tuple[int, str], bytes], bool]] = field(
         default_factory=list
     )

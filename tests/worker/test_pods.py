@@ -241,7 +241,7 @@ def test_a_worker_waits_for_a_server_that_is_not_there_yet(server, pod):
 
 
 def test_the_end_of_the_pod_lets_the_running_datum_finish(server, pod):
-    """SIGTERM reaches both containers, and the launcher goes on until the worker has handed in."""
+    """SIGTERM reaches both containers, and the launcher goes on until the worker has reported its results."""
     flag = pod.folder / "go-on"
     pod.folder.chmod(0o777)
     assignment(server, TWO, sh(f"{until(flag)}; touch /pfs/out/done"))
@@ -320,7 +320,7 @@ def test_a_container_that_dies_while_the_pod_ends_says_nothing_about_the_datum(s
 def test_a_container_that_does_not_come_back_costs_its_datum_and_the_rest_is_given_back(
     server, pod, tries, failed
 ):
-    """Another attempt elsewhere might cost another pod, and so on for ever."""
+    """Another attempt elsewhere might cost another pod, and so on forever."""
     pod.folder.chmod(0o777)
     flag = pod.folder / "never"
     assignment(

@@ -61,7 +61,7 @@ OUTPUTS = {(0, "/large"): bytes(LARGE), (0, "/small"): b"small\n"}
 
 
 def test_a_server_that_does_not_know_the_pack_gets_the_bytes(server, workers_anywhere, store):
-    """As after a restart of the server between its offer and the hand-in."""
+    """As after a restart of the server between its offer and the completion."""
     assignment(server, {"in": {"/a": b""}}, WRITE_ANYWHERE)
     server.assignments[-1].direct = True
 

@@ -339,7 +339,7 @@ def group_of(found: Object) -> str:
 
 
 def is_unschedulable(pod: Object) -> bool:
-    """Return whether the scheduler has looked for a node in vain."""
+    """Return whether the scheduler has found no node for the pod."""
     conditions = pod.get("status", {}).get("conditions", [])
     return (
         not pod["spec"].get("nodeName")

@@ -41,7 +41,7 @@ COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 WEBHOOK = "fargate-mutation.standin.trunkline.test"
 #: Of the log-normal start-up (reference: 50 s in the median, most between 30 and 80).
 SIGMA = 0.25
-#: Seconds between looks when nothing is told.
+#: Seconds between looks without an event.
 PERIOD = 0.1
 #: Seconds after which a refusal is repeated, as schedulers do.
 REPEAT = 5.0

@@ -1,10 +1,10 @@
-"""The kubelet of pretended machines: a worker's pod becomes a real worker process of this computer.
+"""The kubelet of simulated machines: a worker's pod becomes a real worker process of this computer.
 
-What the pod's container ``worker`` is told in its environment the process is told too, save that it has no
-launcher beside it: it runs commands itself, in a private root, with the image environment that the test has made
-for the pod's image. So whole pipelines really run, while the cluster sees pods that pull, run, end and go.
+The process gets the environment of the pod's container ``worker``, except that it has no launcher beside it: it
+runs commands itself, in a private root, with the image environment that the test has made for the pod's image. So
+whole pipelines really run, while the cluster sees pods that pull, run, end and disappear.
 
-A machine that vanishes takes its processes with it at once; a pod that is deleted has its grace.
+A machine that disappears ends its processes at once; a pod that is deleted has its grace period.
 """
 
 from __future__ import annotations
