@@ -19,7 +19,6 @@ GENERATED = "rpc/gen/"
 NOT_YET = (
     "drivers/",
     "meta/",
-    "pfs/",
     "pps/",
     "storage/",
     "worker/",

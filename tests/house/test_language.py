@@ -46,7 +46,6 @@ PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instea
 NOT_YET = (
     "src/trunkline/drivers/",
     "src/trunkline/meta/",
-    "src/trunkline/pfs/",
     "src/trunkline/pps/",
     "src/trunkline/storage/",
     "src/trunkline/worker/",

@@ -179,7 +179,7 @@ def test_the_first_page_of_each_list_reads_a_page(busy: PpsWorld, rows: RowCount
         "jobs before a time": job_queries.list_jobs(versions, JobFilter(marker=1000.0)),
         "job sets": job_queries.list_job_sets(versions, [], number=0, reverse=False, details=False),
         "commits": commit_lists.list_commits(
-            versions, commit_lists.Wanted(repo=names.RepoName("default", "edges"))
+            versions, commit_lists.CommitFilter(repo=names.RepoName("default", "edges"))
         ),
         "commit sets": commit_lists.list_commit_sets(versions, None),
         "costs": costs.list_costs(versions, busy.specs, JobFilter(pipeline=edges, number=20)),

@@ -1,4 +1,4 @@
-"""Branches: made, moved, given provenance, removed."""
+"""Create, move, describe and delete branches and their provenance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
 
 
-#: What a walk returns at most, and how far it goes.
+#: The largest number of branches that a walk returns, and of steps that it takes.
 MAX_WALKED = 10_000
 MAX_DEPTH = 1_000
 
@@ -38,13 +38,13 @@ class BranchName:
     name: str
 
     def __str__(self) -> str:
-        """Return the name as people write it."""
+        """Return the name as users write it."""
         return f"{self.repo}@{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One branch of a direct provenance."""
+    """One branch in the direct provenance of another."""
 
     branch: BranchName
     never: bool = False
@@ -52,20 +52,20 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class BranchInfo:
-    """A branch with its relatives, ready to be told. A relative is its repo and its name."""
+    """A branch with its provenance and subvenance, each a repo and a name: what InspectBranch returns."""
 
     row: BranchRow
     repo: RepoRow
     head: CommitRow | None
-    #: Everything it depends on and everything that depends on it, directly or not.
+    #: All branches it depends on, and all that depend on it, directly or not.
     provenance: list[tuple[RepoRow, str]]
     subvenance: list[tuple[RepoRow, str]]
-    #: With whether the edge carries no commits.
+    #: Each with whether its commits trigger nothing downstream.
     direct_provenance: list[tuple[RepoRow, str, bool]]
 
 
 def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
-    """Gather what an InspectBranch reply holds."""
+    """Return what InspectBranch returns."""
 
     def relative(number: int) -> tuple[RepoRow, str]:
         other = rows.by_id(conn, number)
@@ -82,7 +82,7 @@ def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
 
 
 def walk_bounds(limit: int, depth: int) -> tuple[int, int]:
-    """Return how many a walk returns and how far it goes, when a request asks for this; 0 asks for the most."""
+    """Return the limit and depth of a walk from those of a request, where 0 means the largest."""
     return min(limit or MAX_WALKED, MAX_WALKED), min(depth or MAX_DEPTH, MAX_DEPTH)
 
 
@@ -103,7 +103,7 @@ def walk(
     """
     conn = read.conn
     limit, depth = walk_bounds(limit, depth)
-    found: dict[int, None] = {}
+    reached: dict[int, None] = {}
     edge_of = [resolve.branch(conn, start.repo, start.name).id for start in starts]
     for _ in range(depth):
         following: dict[int, None] = {}
@@ -112,11 +112,11 @@ def walk(
                 following.update((edge.upstream_id, None) for edge in rows.upstream(conn, number))
             else:
                 following.update((edge.branch_id, None) for edge in rows.downstream(conn, number))
-        edge_of = [number for number in following if number not in found]
-        found.update(dict.fromkeys(edge_of))
-        if not edge_of or len(found) >= limit:
+        edge_of = [number for number in following if number not in reached]
+        reached.update(dict.fromkeys(edge_of))
+        if not edge_of or len(reached) >= limit:
             break
-    return [describe(conn, rows.by_id(conn, number)) for number in list(found)[:limit]]
+    return [describe(conn, rows.by_id(conn, number)) for number in list(reached)[:limit]]
 
 
 def create_branch(
@@ -126,11 +126,17 @@ def create_branch(
     head: resolve.CommitName | None = None,
     provenance: Sequence[Upstream] = (),
 ) -> BranchRow:
-    """Make a branch, or move one and replace its provenance.
+    """Create a branch, or move one and replace its provenance.
 
-    Upstream branches that do not exist are made with an empty commit, and so is this one when it is given
+    Upstream branches that do not exist are created with an empty commit, and so is this one when it gets
     neither head nor provenance. A branch with provenance gets an open AUTO commit when it had no head or
     its provenance changed.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the branch.
+        head: the commit to point at; None: the head stays.
+        provenance: the branches that this one depends on directly.
 
     Raises:
         NotFound: a repo or the head commit does not exist.
@@ -140,8 +146,8 @@ def create_branch(
     names.check_branch(name.name)
     owner = resolve.repo(conn, name.repo)
     edges = [(_upstream(write, owner.id, up), up.never) for up in provenance]
-    found = rows.find(conn, owner.id, name.name)
-    row = found or rows.add(conn, owner.id, name.name, write.now)
+    existing = rows.find(conn, owner.id, name.name)
+    row = existing or rows.add(conn, owner.id, name.name, write.now)
     before = {edge.upstream_id: edge.never for edge in rows.upstream(conn, row.id)}
     after = dict(edges)
     changed = before != after
@@ -166,6 +172,11 @@ def create_branch(
 def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> None:
     """Remove a branch; its commits stay.
 
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the branch.
+        force: remove it although other branches depend on it.
+
     Raises:
         NotFound: there is no such branch.
         FailedPrecondition: other branches depend on it and ``force`` is not set.
@@ -174,11 +185,11 @@ def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> 
     edges = rows.downstream(write.conn, row.id)
     if edges and not force:
         dependents = [rows.by_id(write.conn, edge.branch_id) for edge in edges]
-        shown = ", ".join(
+        dependent_names = ", ".join(
             f"{repos.repo_by_id(write.conn, other.repo_id)}@{other.name}" for other in dependents
         )
         raise errors.FailedPrecondition(
-            f'branch "{name}" cannot be deleted because it\'s in the direct provenance of [{shown}];'
+            f'branch "{name}" cannot be deleted because it\'s in the direct provenance of [{dependent_names}];'
             " delete those first, or use force (--force)"
         )
     rows.remove(write.conn, row.id)
@@ -186,25 +197,25 @@ def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> 
 
 
 def _upstream(write: WriteTransaction, owner_id: int, up: Upstream) -> int:
-    """Return the upstream branch's number, making the branch when it is missing."""
+    """Return the upstream branch's number, and create the branch if it does not exist."""
     conn = write.conn
     repo = resolve.repo(conn, up.branch.repo)
     if repo.id == owner_id:
         raise errors.InvalidArgument(
             f"cyclic provenance: a branch of repo {repo} cannot depend on branch {up.branch.name!r} of the same repo"
         )
-    found = rows.find(conn, repo.id, up.branch.name)
-    if found is None:
+    row = rows.find(conn, repo.id, up.branch.name)
+    if row is None:
         names.check_branch(up.branch.name)
-        found = rows.add(conn, repo.id, up.branch.name, write.now)
-        add_empty_head(write, found, closed=True)
-    elif found.head_id is None:
-        add_empty_head(write, found, closed=True)
-    return found.id
+        row = rows.add(conn, repo.id, up.branch.name, write.now)
+        add_empty_head(write, row, closed=True)
+    elif row.head_id is None:
+        add_empty_head(write, row, closed=True)
+    return row.id
 
 
 def restore_heads(write: WriteTransaction, numbers: Sequence[int]) -> None:
-    """Give each of the branches a head again whose commits were all removed: a new empty commit.
+    """Create a new empty commit as the head of each branch that lost all its commits.
 
     A branch that follows one that moved in this write is left to propagation, which creates its commit.
 
@@ -228,12 +239,18 @@ def restore_heads(write: WriteTransaction, numbers: Sequence[int]) -> None:
 
 
 def add_empty_head(write: WriteTransaction, row: BranchRow, *, closed: bool) -> None:
-    """Give the branch an AUTO commit of this write; an empty and finished one when ``closed``."""
+    """Give the branch an AUTO commit of this write; an empty and finished one when ``closed``.
+
+    Args:
+        write: transaction that the change belongs to.
+        row: the branch.
+        closed: finish the commit at once.
+    """
     conn = write.conn
     if commits.find(conn, write.set_id, row.repo_id) is not None:
-        return  # a repo has one commit in a write; an earlier step of this write made it
+        return  # a repo has one commit in a write; an earlier step of this write created it
     upstream = [rows.by_id(conn, edge.upstream_id).head_id for edge in rows.upstream(conn, row.id)]
-    made = commits.add(
+    commit = commits.add(
         conn,
         set_id=write.set_id,
         repo_id=row.repo_id,
@@ -244,9 +261,9 @@ def add_empty_head(write: WriteTransaction, row: BranchRow, *, closed: bool) -> 
         started=write.now,
         provenance=[head for head in upstream if head is not None],
     )
-    rows.move(conn, row.id, made.id, write.now)
+    rows.move(conn, row.id, commit.id, write.now)
     write.moved[row.id] = None
-    write.created.append(made)
+    write.created.append(commit)
     if closed:
-        finished = commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
+        finished = commits.finish(conn, commit, tree=EMPTY, size=0, error="", description="", at=write.now)
         write.finished.append(finished)

@@ -1,4 +1,4 @@
-"""The chunk index of ``storage``, kept in the database."""
+"""The chunk index of ``storage`` in the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DatabaseChunkIndex:
-    """Says where chunks lie. May be used from any thread but the database's own writer.
+    """Returns where chunks are stored. May be used from any thread but the database's own writer.
 
     Args:
         db: the database.

@@ -1,8 +1,8 @@
 """Checks of files that arrive as chunk lists: the list is well formed and the store holds its chunks.
 
 Every chunk that a file names must be in the store, or have arrived before it on the same stream, with the
-length that the file says, and must be a possible cut. Whether the cuts lie where ``chunking`` would put them
-is the sender's affair.
+length that the file says, and must be a possible cut. The cuts need not
+be where ``chunking`` would put them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def parse_chunk_list(path: str, chunks: bytes) -> list[tuple[ChunkId, int]]:
 
 
 class ChunkListChecker:
-    """Knows the chunks that the files of one stream may name. Used by one thread at a time."""
+    """The chunks that the files of one stream may name. Used by one thread at a time."""
 
     def __init__(self, chunks: ChunkStore) -> None:
         self._chunks = chunks
@@ -52,7 +52,7 @@ class ChunkListChecker:
         self._lengths.update(chunks)
 
     def check(self, files: Iterable[tuple[str, Sequence[tuple[ChunkId, int]]]]) -> None:
-        """Check that every chunk that the files name is there with the length they say.
+        """Check that every chunk that the files name exists with the length they state.
 
         Args:
             files: path and chunks of each file, as ``parse_chunk_list`` returns them.

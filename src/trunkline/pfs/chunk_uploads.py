@@ -1,4 +1,4 @@
-"""Uploads by chunks: a client that chunks files itself sends only the chunks that the store lacks.
+"""Chunk-level uploads: a client that chunks files itself sends only the chunks that the store lacks.
 
 A file is accepted only as far as it is checked (``chunk_list_check``). Chunks get their ids here, never from
 the sender. A file that is cut differently than ``chunking`` cuts is the same file, but equal to no other.

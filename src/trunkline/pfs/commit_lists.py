@@ -1,4 +1,4 @@
-"""Lists of commits: a repo's, a line of ancestors, commit sets, what commits came from, where a file changed.
+"""Lists of commits: of a repo, ancestors, commit sets, provenance, and the commits that changed a file.
 
 Lists come in pages, each read in a snapshot of its own, so that a list of any length holds neither memory
 nor a transaction while its reader is slow. Everything here blocks.
@@ -35,17 +35,17 @@ SET_PAGE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which commits of a repo are asked for.
+class CommitFilter:
+    """Selects commits of a repo.
 
-    With ``newest`` the line of its ancestors is followed, up to but without ``until``; otherwise all
-    commits of the repo are meant, or of all user repos of its project when it has no name.
+    With ``newest`` it selects that commit and its ancestors, up to but without ``until``; otherwise all
+    commits of the repo, or of all user repos of its project when the repo has no name.
     """
 
     repo: names.RepoName
     newest: resolve.CommitName | None = None
     until: resolve.CommitName | None = None
-    #: At most so many; 0 for all.
+    #: The largest number of commits; 0: no limit.
     number: int = 0
     oldest_first: bool = False
     origin: str | None = None
@@ -65,35 +65,35 @@ class Wanted:
             )
 
     def takes(self, row: CommitRow) -> bool:
-        """Tell whether a commit passes the filters."""
+        """Return whether a commit passes the filters."""
         return (self.origin is None or row.origin == self.origin) and (
             self.started_before is None or row.started < self.started_before
         )
 
 
-def list_commits(versions: VersionedStore, wanted: Wanted) -> Generator[list[CommitInfo]]:
-    """Yield pages of the commits that are wanted, newest first unless told otherwise.
+def list_commits(versions: VersionedStore, criteria: CommitFilter) -> Generator[list[CommitInfo]]:
+    """Yield pages of the commits that match, newest first by default.
 
     Raises:
         NotFound: the repo or one of the commits does not exist.
         InvalidArgument: the ends are of different repos.
     """
-    left = wanted.number or None
-    for page in _line(versions, wanted) if wanted.newest is not None else _all(versions, wanted):
-        taken = list(islice(filter(wanted.takes, page), left))
-        if taken:
-            yield versions.read(describe_all, taken)
-        if left is not None:
-            left -= len(taken)
-            if left <= 0:
+    remaining = criteria.number or None
+    for page in _line(versions, criteria) if criteria.newest is not None else _all(versions, criteria):
+        matches = list(islice(filter(criteria.takes, page), remaining))
+        if matches:
+            yield versions.read(describe_all, matches)
+        if remaining is not None:
+            remaining -= len(matches)
+            if remaining <= 0:
                 return
 
 
-def _all(versions: VersionedStore, wanted: Wanted) -> Iterator[list[CommitRow]]:
-    owners = [row.id for row in versions.read(resolve.repos_of, wanted.repo)]
+def _all(versions: VersionedStore, criteria: CommitFilter) -> Iterator[list[CommitRow]]:
+    owners = [row.id for row in versions.read(resolve.repos_of, criteria.repo)]
     last: int | None = None
     while True:
-        if wanted.oldest_first:
+        if criteria.oldest_first:
             page = versions.read(rows.of_repos_after, owners, last or 0, PAGE)
         else:
             page = versions.read(rows.of_repos, owners, below=last, number=PAGE)
@@ -103,25 +103,25 @@ def _all(versions: VersionedStore, wanted: Wanted) -> Iterator[list[CommitRow]]:
         last = page[-1].id
 
 
-def _line(versions: VersionedStore, wanted: Wanted) -> Iterator[list[CommitRow]]:
-    assert wanted.newest is not None
-    row: CommitRow | None = versions.read(resolve.commit, wanted.newest)
-    end = versions.read(resolve.commit, wanted.until) if wanted.until is not None else None
+def _line(versions: VersionedStore, criteria: CommitFilter) -> Iterator[list[CommitRow]]:
+    assert criteria.newest is not None
+    row: CommitRow | None = versions.read(resolve.commit, criteria.newest)
+    end = versions.read(resolve.commit, criteria.until) if criteria.until is not None else None
     if end is not None and row is not None and end.repo_id != row.repo_id:
         raise errors.InvalidArgument(
-            f"commits {wanted.until} and {wanted.newest} are of different repos; name two commits of one repo"
+            f"commits {criteria.until} and {criteria.newest} are of different repos; name two commits of one repo"
         )
 
     def page(conn: sa.Connection, row: CommitRow | None) -> list[CommitRow]:
-        found: list[CommitRow] = []
-        while row is not None and len(found) < PAGE and (end is None or row.id != end.id):
-            found.append(row)
+        ancestors: list[CommitRow] = []
+        while row is not None and len(ancestors) < PAGE and (end is None or row.id != end.id):
+            ancestors.append(row)
             row = rows.find_by_id(conn, row.parent_id) if row.parent_id is not None else None
-        return found
+        return ancestors
 
-    while found := versions.read(page, row):
-        yield found
-        parent = found[-1].parent_id
+    while ancestors := versions.read(page, row):
+        yield ancestors
+        parent = ancestors[-1].parent_id
         row = versions.read(rows.find_by_id, parent) if parent is not None else None
 
 
@@ -176,15 +176,15 @@ def walk(
     limit, depth = walk_bounds(limit, depth)
     follow: Callable[[sa.Connection, Sequence[int]], list[tuple[CommitRow, int]]]
     follow = rows.upstream_of if up else rows.downstream_of
-    found: dict[int, CommitRow] = {}
+    visited: dict[int, CommitRow] = {}
     border = [resolve.commit(conn, start).id for start in starts]
     for _ in range(depth):
-        reached = {row.id: row for row, _ in follow(conn, border) if row.id not in found}
-        found.update(reached)
+        reached = {row.id: row for row, _ in follow(conn, border) if row.id not in visited}
+        visited.update(reached)
         border = list(reached)
-        if not border or len(found) >= limit:
+        if not border or len(visited) >= limit:
             break
-    return describe_all(conn, list(found.values())[:limit])
+    return describe_all(conn, list(visited.values())[:limit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +193,14 @@ class Searched:
 
     row: CommitRow
     repo: repos.RepoRow
-    #: Whether the file is not the same as in the commit's parent.
+    #: Whether the file differs from that of the commit's parent.
     changed: bool
 
 
 def find_changes(
     versions: VersionedStore, start: resolve.CommitName, path: str, limit: int
 ) -> Generator[Searched]:
-    """Yield the commits from ``start`` back to the beginning, telling which of them changed a path.
+    """Yield the commits from ``start`` back to the beginning, and whether each of them changed a path.
 
     Args:
         versions: the store.
@@ -220,14 +220,14 @@ def find_changes(
             f"cannot find the changes of {path} from open commit {start}; finish it, or start from its parent"
         )
     repo = versions.read(repos.repo_by_id, row.repo_id)
-    there = _hash_at(versions, row, repo, path)
+    current = _hash_at(versions, row, repo, path)
     searched = 0
     while row is not None and (not limit or searched < limit):
         parent = versions.read(rows.find_by_id, row.parent_id) if row.parent_id is not None else None
         before = _hash_at(versions, parent, repo, path) if parent is not None else None
         searched += 1
-        yield Searched(row, repo, there != before)
-        row, there = parent, before
+        yield Searched(row, repo, current != before)
+        row, current = parent, before
 
 
 def _hash_at(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow, path: str) -> bytes | None:

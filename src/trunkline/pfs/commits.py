@@ -1,4 +1,4 @@
-"""Commits: started, finished, described, removed. Waiting for them is in ``watch``."""
+"""Start, finish, describe and remove commits. ``watch`` waits for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CommitInfo:
-    """A commit with its neighbours, ready to be told."""
+    """A commit with its parent, children and provenance: what InspectCommit returns."""
 
     row: CommitRow
     parent: CommitRow | None
@@ -42,12 +42,12 @@ class CommitInfo:
 
 
 def describe(conn: sa.Connection, row: CommitRow) -> CommitInfo:
-    """Gather what an InspectCommit reply holds."""
+    """Return what InspectCommit returns."""
     return describe_all(conn, [row])[0]
 
 
 def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[CommitInfo]:
-    """Gather what is told about each of some hundred commits at most; costs as many queries as one."""
+    """Describe up to a few hundred commits, with as many queries as for one."""
     numbers = [row.id for row in described]
     parents = [row.parent_id for row in described if row.parent_id is not None]
     parent = {row.id: row for row in rows.by_ids(conn, parents)} if parents else {}
@@ -77,7 +77,13 @@ def start_commit(
     parent: resolve.CommitName | None = None,
     description: str = "",
 ) -> CommitRow:
-    """Open a commit on a branch, which is made when it is missing.
+    """Start a commit on a branch, which is created if it does not exist.
+
+    Args:
+        write: transaction that the change belongs to.
+        branch: the branch to start on.
+        parent: the parent of the commit; None: the head of the branch.
+        description: free text, shown to users.
 
     Raises:
         FailedPrecondition: the branch has provenance, so only its pipeline writes to it; or the parent is
@@ -99,7 +105,7 @@ def start_commit(
             f"parent commit {resolve.text(conn, parent_row)} has not been finished;"
             " finish it first, or write into it as it is open"
         )
-    made = rows.add(
+    commit = rows.add(
         conn,
         set_id=write.set_id,
         repo_id=owner.id,
@@ -109,10 +115,10 @@ def start_commit(
         description=description,
         started=write.now,
     )
-    branches.move_row(conn, row, made.id, write.now)
+    branches.move_row(conn, row, commit.id, write.now)
     write.moved[row.id] = None
-    write.created.append(made)
-    return made
+    write.created.append(commit)
+    return commit
 
 
 def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
@@ -121,12 +127,12 @@ def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
     if edges:
         upstream = [branches.by_id(conn, edge.upstream_id) for edge in edges]
         sources = [(repos.repo_by_id(conn, up.repo_id), up.name) for up in upstream]
-        # A pipeline's own specification is provenance too, but nobody writes there.
+        # A pipeline's own specification is provenance too, but users do not write there.
         writable = [source for source in sources if source[0].type != "spec"] or sources
-        shown = [f"{repo}@{name}" for repo, name in writable]
+        source_names = [f"{repo}@{name}" for repo, name in writable]
         raise errors.FailedPrecondition(
             f"cannot start a commit on an output branch: {repos.repo_by_id(conn, row.repo_id)}@{row.name} is made"
-            f" from {' and '.join(shown)}; write there instead"
+            f" from {' and '.join(source_names)}; write there instead"
         )
 
 
@@ -151,7 +157,7 @@ def finish_commit(
     description: str = "",
     force: bool = False,
 ) -> None:
-    """Finish an open commit. Blocks; costs what was changed.
+    """Finish an open commit. Blocks; the cost depends on the size of the changes only.
 
     A conflict between its files does not raise: the commit is finished with that error, as a commit that
     is finished with ``error`` by its writer.
@@ -176,7 +182,15 @@ def finish_commit(
 def prepare_finish(
     versions: VersionedStore, name: resolve.CommitName, *, error: str, description: str, force: bool
 ) -> PreparedFinish:
-    """Apply an open commit's layers to its parent's files. Blocks. Arguments and errors as ``finish_commit``."""
+    """Apply an open commit's layers to its parent's files. Blocks. Arguments and errors as ``finish_commit``.
+
+    Args:
+        versions: the store to read and write.
+        name: the open commit.
+        error: why the commit is not usable; empty: no error.
+        description: free text, shown to users.
+        force: finish it although a pipeline writes to it.
+    """
 
     def look(conn: sa.Connection) -> tuple[CommitRow, str, files.OpenView]:
         row = resolve.commit(conn, name)
@@ -204,7 +218,7 @@ def prepare_again(versions: VersionedStore, prepared: PreparedFinish) -> Prepare
 def record_finish(write: WriteTransaction, prepared: PreparedFinish) -> bool:
     """Record a prepared commit as finished; False when a stream has added a layer since it was prepared.
 
-    A commit with an error keeps its files for who asks for it by name; the next one builds on the last good one.
+    The files of a commit with an error can be read by its name; the next commit builds on the last good one.
 
     Raises:
         NotFound: it was deleted.
@@ -226,7 +240,7 @@ def record_finish(write: WriteTransaction, prepared: PreparedFinish) -> bool:
 
 
 def _is_of_pipeline(conn: sa.Connection, row: CommitRow) -> bool:
-    """Tell whether a pipeline owns the branch of a commit: then its own specification is provenance."""
+    """Return whether a pipeline owns the branch of a commit: then its own specification is provenance."""
     branch = branches.find(conn, row.repo_id, row.branch_name)
     edges = branches.upstream(conn, branch.id) if branch is not None else []
     sources = [branches.by_id(conn, edge.upstream_id).repo_id for edge in edges]
@@ -246,13 +260,13 @@ def close(
     """Record that an open commit is finished with these files. The packs' bytes are already durable.
 
     Args:
-        write: the transaction.
-        row: the commit as this transaction has read or made it.
-        tree: its files.
-        size: bytes of its files.
-        packs: what was written for them.
-        error: why it is not good, or empty.
-        description: replaces the one that it has.
+        write: transaction that the change belongs to.
+        row: the open commit, as this transaction read or created it.
+        tree: the tree of the files.
+        size: total size of the files, in bytes.
+        packs: packs that hold the new chunks; their bytes are durable already.
+        error: why the commit is not usable; empty: no error.
+        description: replaces the current description.
 
     Raises:
         CommitFinished: it is finished.
@@ -267,7 +281,7 @@ def close(
 
 
 def clear_commit(write: WriteTransaction, name: resolve.CommitName) -> None:
-    """Drop all that was written to an open commit."""
+    """Discard everything that was written to an open commit."""
     row = resolve.commit(write.conn, name)
     if row.finished is not None:
         raise errors.CommitFinished(f"commit {resolve.text(write.conn, row)} has already finished")
@@ -276,14 +290,14 @@ def clear_commit(write: WriteTransaction, name: resolve.CommitName) -> None:
 
 
 def squash(write: WriteTransaction, set_id: str) -> None:
-    """Remove a commit set; its children keep their files and get its parents as theirs.
+    """Remove a commit set; its children keep their files and get its parents as their parents.
 
     Raises:
         NotFound: the set has no commits.
         FailedPrecondition: a commit of it has no children, or an unfinished child.
     """
-    gone = commit_set(write.conn, set_id)
-    for row in gone:
+    members = commit_set(write.conn, set_id)
+    for row in members:
         children = rows.children(write.conn, row.id)
         if not children:
             raise errors.FailedPrecondition(
@@ -296,7 +310,7 @@ def squash(write: WriteTransaction, set_id: str) -> None:
                 f"cannot squash until child commit {resolve.text(write.conn, unfinished)} is finished;"
                 " finish it first"
             )
-    _remove(write, gone)
+    _remove(write, members)
 
 
 def drop(write: WriteTransaction, set_id: str) -> None:
@@ -306,9 +320,9 @@ def drop(write: WriteTransaction, set_id: str) -> None:
         NotFound: the set has no commits.
         FailedPrecondition: a commit of it has children, or commits of other sets come from it.
     """
-    gone = commit_set(write.conn, set_id)
+    members = commit_set(write.conn, set_id)
     later: dict[str, None] = {}
-    for row in gone:
+    for row in members:
         if rows.children(write.conn, row.id):
             raise errors.FailedPrecondition(
                 f"cannot drop a commit that has children: {resolve.text(write.conn, row)};"
@@ -321,45 +335,51 @@ def drop(write: WriteTransaction, set_id: str) -> None:
         raise errors.FailedPrecondition(
             f"commit set {set_id} cannot be dropped because it has subvenant commit sets: {', '.join(later)}"
         )
-    _remove(write, gone)
+    _remove(write, members)
 
 
 def commit_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     """Return the commits of a set, or raise NotFound."""
-    found = rows.of_set(conn, set_id)
-    if not found:
+    members = rows.of_set(conn, set_id)
+    if not members:
         raise errors.NotFound(f"no commits found for commitset {set_id}")
-    return found
+    return members
 
 
 def with_provenance(conn: sa.Connection, set_id: str) -> list[CommitRow]:
-    """Return a set's commits and all they came from, oldest (most upstream) first.
+    """Return a set's commits and their provenance, oldest (most upstream) first.
 
     Raises:
         NotFound: the set has no commits.
     """
-    found = {row.id: row for row in commit_set(conn, set_id)}
-    pending = list(found.values())
+    commits = {row.id: row for row in commit_set(conn, set_id)}
+    pending = list(commits.values())
     while pending:
         for up in rows.upstream(conn, pending.pop().id):
-            if up.id not in found:
-                found[up.id] = up
+            if up.id not in commits:
+                commits[up.id] = up
                 pending.append(up)
-    # Commits are numbered as they are made, and provenance is made first.
-    return [found[number] for number in sorted(found)]
+    # Commits are numbered in the order of their creation, and provenance is created first.
+    return [commits[number] for number in sorted(commits)]
 
 
 def remove_one(
     write: WriteTransaction, name: resolve.CommitName, *, keep_changes: bool, recursive: bool
 ) -> None:
-    """Squash (``keep_changes``) or drop one commit; with ``recursive`` also the commits that come from it.
+    """Squash (``keep_changes``) or drop one commit; with ``recursive`` also the commits that depend on it.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: the commit.
+        keep_changes: squash: its children keep its changes.
+        recursive: remove the commits that depend on it too.
 
     Raises:
         NotFound: there is no such commit.
         FailedPrecondition: as ``squash`` and ``drop``; or others come from it and ``recursive`` is not set.
     """
     row = resolve.commit(write.conn, name)
-    gone = {row.id: row}
+    doomed = {row.id: row}
     pending = [row]
     while pending:
         for down in rows.downstream(write.conn, pending.pop().id):
@@ -368,33 +388,33 @@ def remove_one(
                     f"cannot remove commit {resolve.text(write.conn, row)}: {resolve.text(write.conn, down)}"
                     " comes from it; use recursive (--recursive) to remove both"
                 )
-            if down.id not in gone:
-                gone[down.id] = down
+            if down.id not in doomed:
+                doomed[down.id] = down
                 pending.append(down)
-    for one in gone.values():
-        children = rows.children(write.conn, one.id)
+    for member in doomed.values():
+        children = rows.children(write.conn, member.id)
         if keep_changes and not children:
             raise errors.FailedPrecondition(
-                f"cannot squash a commit that has no children: {resolve.text(write.conn, one)}; use drop for that"
+                f"cannot squash a commit that has no children: {resolve.text(write.conn, member)}; use drop for that"
             )
-        if not keep_changes and any(child.id not in gone for child in children):
+        if not keep_changes and any(child.id not in doomed for child in children):
             raise errors.FailedPrecondition(
-                f"cannot drop a commit that has children: {resolve.text(write.conn, one)}; drop the children first"
+                f"cannot drop a commit that has children: {resolve.text(write.conn, member)}; drop the children first"
             )
-    _remove(write, [gone[number] for number in sorted(gone)])
+    _remove(write, [doomed[number] for number in sorted(doomed)])
 
 
-def _remove(write: WriteTransaction, gone: list[CommitRow]) -> None:
+def _remove(write: WriteTransaction, doomed: list[CommitRow]) -> None:
     """Remove commits: their children get their parents, and so do the branches whose heads they are.
 
     A branch whose last commit goes gets a new empty one.
     """
     conn = write.conn
-    numbers = [row.id for row in gone]
+    numbers = [row.id for row in doomed]
     if write.hooks is not None:
         write.hooks.removing_commits(write, numbers)
     emptied: list[int] = []
-    for row in reversed(gone):
+    for row in reversed(doomed):
         children = rows.children(conn, row.id)
         if children:
             rows.set_parent(conn, [child.id for child in children], row.parent_id)
@@ -404,5 +424,5 @@ def _remove(write: WriteTransaction, gone: list[CommitRow]) -> None:
                 emptied.append(branch.id)
     rows.remove(conn, numbers)
     restore_heads(write, emptied[::-1])
-    for row in gone:
+    for row in doomed:
         write.wake_commit(row)

@@ -1,6 +1,6 @@
 """Open commits and file sets as trees that can be read: their layers, applied on top of their base.
 
-The result is made when somebody reads and is kept for the next readers of the same layers
+The result is computed by the first reader and cached for later readers of the same layers
 (docs/design/decisions/0029-open-commits-are-read-in-memory.md). It is never recorded: nothing of it is in the
 object store or the database, and no row refers to it. Finishing a commit applies the layers again, durably.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trunkline.storage.segments import TreeId
     from trunkline.storage.trees import Trees
 
-#: Results that are kept. Each holds up to a megabyte of memory, and a temporary file for the rest.
+#: Results in the cache. Each holds up to a megabyte of memory, and a temporary file for the rest.
 _KEPT = 32
 
 
@@ -118,7 +118,7 @@ class Compositions:
 
 
 class _Entry:
-    """A result, once it is there."""
+    """A result that may still be computed."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

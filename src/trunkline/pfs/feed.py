@@ -1,6 +1,6 @@
 """Feeds the frames of one upload to what applies them, in batches and in a thread.
 
-The event loop's thread does nothing with a frame but append it to a list. A batch of frames goes to the
+The event loop's thread only appends a frame to a list. A batch of frames goes to the
 executor, one batch at a time per stream so that their order is kept, and is decoded and applied there while
 the next one is gathered; so a stream holds at most two batches. The last batch and what ends the stream go
 over together. A stream that pauses sends what it has, so that its errors come at once, and an error of a batch
@@ -36,7 +36,7 @@ DRAIN_AFTER = 1.0
 _LOOK_AGAIN = 1.0
 #: Bytes of frames that make a batch. Two batches with the largest frames (20 MiB) stay under 48 MiB.
 BATCH_BYTES = 1 << 20
-#: Frames that make a batch: handing one over costs as much as some twenty small files.
+#: Frames that make a batch: passing a batch to the executor costs as much as about twenty small files.
 BATCH_FRAMES = 1024
 #: Seconds after which frames that are too few for a batch are applied all the same.
 PAUSE = 0.01
@@ -91,7 +91,7 @@ class Feed:
         #: call is cancelled, while the thread is still at work.
         self._running: Future[Any] | None = None
         self._job: asyncio.Future[Any] | None = None
-        #: The error of a batch, so that nobody waits for further frames.
+        #: The error of a batch; the feed stops waiting for frames.
         self._failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._finished = False
         self._scope = Scope()
@@ -103,11 +103,11 @@ class Feed:
         self._stop_timers()
         self._scope.cancel()
         if not self._finished and self._running is not None:
-            # Not awaited: the call may be cancelled, and nobody waits for the clearing up.
+            # Not awaited: the call may be cancelled, and nothing waits for the clean-up.
             self._running.add_done_callback(self._clear_up)
 
     async def receive(self, requests: AsyncIterator[bytes]) -> None:
-        """Take frames until the client has sent all, and apply all but the last batch, which ``finish`` does.
+        """Read frames until the client has sent all, and apply all but the last batch, which ``finish`` does.
 
         Raises:
             DeadlineExceeded: the client has sent nothing for too long.
@@ -137,6 +137,11 @@ class Feed:
     async def finish(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Apply the last batch and run the last step; if both succeed there is nothing to drop any more.
 
+        Args:
+            fn: the last step; runs when all batches are applied.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+
         Raises:
             TrunklineError: what the applier or the step raised.
         """
@@ -154,7 +159,7 @@ class Feed:
         return value
 
     def _clear_up(self, _: Future[Any]) -> None:
-        # A server that stops takes no more work; what stays behind is bytes that nothing names.
+        # A server that stops takes no more work; bytes that nothing refers to remain.
         with contextlib.suppress(RuntimeError):
             self._executor.submit(self._applier.abort)
 

@@ -52,7 +52,7 @@ class AppliedLayers:
 
     tree: TreeId
     size: int
-    #: Why these files cannot be a good commit, or None.
+    #: Why these files cannot be a commit without an error; None if they can.
     problem: str | None
     packs: list[PackRecord]
 
@@ -101,7 +101,7 @@ class Snapshot:
         return entry
 
     def not_found(self, path: str) -> errors.NotFound:
-        """Return the error for a path that is not there."""
+        """Return the error for a path that does not exist."""
         repo, _, commit = self.name.partition("@")
         return errors.NotFound(f"file {paths.clean(path)} not found in repo {repo} at commit {commit}")
 
@@ -130,7 +130,13 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
 
 
 def file_tree(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow) -> FileTree:
-    """Return the files of a commit, open or finished, of a repo. Blocks."""
+    """Return the files of a commit, open or finished, of a repo. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        row: the commit.
+        repo: the repo of the commit.
+    """
     return _file_tree(versions, row, repo, None if row.tree is not None else versions.read(open_view, row))
 
 
@@ -147,7 +153,13 @@ def _file_tree(
 
 
 def stored_tree(versions: VersionedStore, row: CommitRow, repo_type: str) -> TreeId:
-    """Return the tree of a finished commit, storing it first if its files were derived until now. Blocks."""
+    """Return the tree of a finished commit, storing it first if its files were derived until now. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        row: the finished commit.
+        repo_type: kind of its repo.
+    """
     stored = None
     if versions.derived is not None and _is_derived(row, repo_type):
         stored = versions.derived.store(row)
@@ -188,7 +200,14 @@ def apply_layers(versions: VersionedStore, view: OpenView) -> AppliedLayers:
 def apply(
     versions: VersionedStore, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]
 ) -> AppliedLayers:
-    """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again."""
+    """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again.
+
+    Args:
+        versions: the store to read and write.
+        writer: takes the new chunks.
+        base: the tree before the changes.
+        deltas: the trees of changes, in their order.
+    """
     applied = apply_deltas(versions.trees, writer, base, deltas)
     tree = base if applied.problem else applied.tree
     size = versions.trees.through(writer).summary(tree).size
@@ -199,7 +218,7 @@ def fileset_parts(versions: VersionedStore, handle: str) -> tuple[TreeId, list[T
     """Return tree and deltas of a file set. Blocks.
 
     Raises:
-        NotFound: there is none of that handle, or its lease ran out.
+        NotFound: it does not exist, or its lease ran out.
     """
     row = versions.read(repos.find_fileset, handle)
     if row is None or versions.fileset_leases.is_expired(fileset_lease(row)):
@@ -208,7 +227,7 @@ def fileset_parts(versions: VersionedStore, handle: str) -> tuple[TreeId, list[T
 
 
 def no_fileset(handle: str) -> errors.NotFound:
-    """Return the error for a file set that is not there."""
+    """Return the error for a file set that does not exist."""
     return errors.NotFound(
         f"file set {handle} not found; it never existed or its time to live ran out: renew file sets in time"
     )
@@ -224,7 +243,7 @@ def record_fileset(
     packs: Sequence[PackRecord] = (),
     written_bytes: int = 0,
 ) -> None:
-    """Record a file set, and forget those whose lease ran out. Blocks.
+    """Record a file set, and remove those whose lease ran out. Blocks.
 
     Args:
         versions: the store.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a file set lives unless it is renewed; as in Pachyderm.
 DEFAULT_TTL = 600.0
-#: Seconds that may be asked for; as in Pachyderm.
+#: The longest lifetime in seconds; as in Pachyderm.
 MIN_TTL, MAX_TTL = 1, 1800
 
 
@@ -86,6 +86,11 @@ class PreparedAddition:
 def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: str) -> None:
     """Add the changes of a file set to an open commit. Blocks.
 
+    Args:
+        versions: the store to read and write.
+        name: the open commit.
+        handle: id of the file set.
+
     Raises:
         NotFound: there is no such commit or file set.
         CommitFinished: the commit is finished.
@@ -124,7 +129,13 @@ def record_addition(write: WriteTransaction, name: resolve.CommitName, prepared:
 
 
 def renew(write: WriteTransaction, versions: VersionedStore, handle: str, ttl: int) -> None:
-    """Let a file set live ``ttl`` seconds from now.
+    """Set the lifetime of a file set, from now on.
+
+    Args:
+        write: transaction that the change belongs to.
+        versions: the store to read and write.
+        handle: id of the file set.
+        ttl: lifetime from now on, in seconds.
 
     Raises:
         NotFound: there is none.

@@ -1,7 +1,7 @@
 """Which database a store belongs to: the object ``installation`` holds the installation's id.
 
-Without it, a database that was lost and begun anew, or another one, would be used with the packs of the first: every
-commit would be gone without a word, and new packs would be mixed with those that nobody knows any more.
+Without it, a new or different database could be used with the packs of the first one: every commit would be missing
+without an error, and new packs would be mixed with packs that no database refers to.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: The object's key.
 KEY = "installation"
-#: What packs' keys begin with.
+#: Prefix of the keys of packs.
 _PACKS = "packs/"
 
 

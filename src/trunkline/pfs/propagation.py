@@ -1,6 +1,6 @@
-"""How a moved branch head reaches the branches downstream of it.
+"""Propagate a moved branch head to the branches downstream of it.
 
-For every branch that depends on a moved one, directly or not, a new open AUTO commit is made: its parent
+For every branch that depends on a moved one, directly or not, a new open AUTO commit is created: its parent
 is the branch's old head, its direct provenance the heads of the branch's upstream branches, all in the
 write's commit set (reference behaviour: Pachyderm 2.12, ``pachyderm-api.md`` §2.2). Edges marked
 ``never`` carry nothing. The order is topological, so that a commit's provenance exists before it.
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 
 def propagate(write: WriteTransaction) -> None:
-    """Make the downstream commits of every branch that the write moved."""
+    """Create the downstream commits of every branch that the write moved."""
     if not write.moved:
         return
     conn = write.conn
     for branch_id in _downstream_in_order(conn, list(write.moved)):
         row = branches.by_id(conn, branch_id)
-        taken = commits.find(conn, write.set_id, row.repo_id)
-        if taken is not None and taken.id == row.head_id:
+        existing = commits.find(conn, write.set_id, row.repo_id)
+        if existing is not None and existing.id == row.head_id:
             continue
         upstream = branches.sources(conn, branch_id)
         if all(type_ == names.SPEC for _, type_ in upstream):
             continue  # a branch that follows nothing but its own specification makes its commits itself
-        if taken is not None:
+        if existing is not None:
             repo = repos.repo_by_id(conn, row.repo_id)
             raise errors.FailedPrecondition(
                 f"inconsistent dependencies: {repo} already has a commit in this transaction"
-                f" (on branch {taken.branch_name!r}) and would get another on branch {row.name!r};"
+                f" (on branch {existing.branch_name!r}) and would get another on branch {row.name!r};"
                 " let at most one branch of a repo depend on what one transaction changes"
             )
-        made = commits.add(
+        commit = commits.add(
             conn,
             set_id=write.set_id,
             repo_id=row.repo_id,
@@ -51,8 +51,8 @@ def propagate(write: WriteTransaction) -> None:
             started=write.now,
             provenance=[up.head_id for up, _ in upstream if up.head_id is not None],
         )
-        branches.move_row(conn, row, made.id, write.now)
-        write.created.append(made)
+        branches.move_row(conn, row, commit.id, write.now)
+        write.created.append(commit)
 
 
 def closure(conn: sa.Connection, start: int, *, up: bool, carrying: bool = False) -> list[int]:

@@ -1,4 +1,4 @@
-"""What requests ask about projects, repos, branches and commits; one function for each question.
+"""Queries on projects, repos, branches and commits; one function for each kind of request.
 
 Each runs in one snapshot, for the caller of the request (``VersionedStore.query``). Lists that may be long are
 elsewhere (``commit_lists``, ``reading``), because they read page by page.
@@ -119,12 +119,12 @@ def list_repos(read: ReadTransaction, repo_type: str, projects: Sequence[str], p
 
 def summaries(read: ReadTransaction, projects: Sequence[str]) -> list[ProjectSummary]:
     """Return what projects hold, or raise NotFound."""
-    found = []
+    results = []
     for name in projects:
         held = repo_rows.list_repos(read.conn, names.USER, [resolve.project(read.conn, name).name])
         size = sum(repo_rows.repo_size(read.conn, row.id) for row in held)
-        found.append(ProjectSummary(name, len(held), size))
-    return found
+        results.append(ProjectSummary(name, len(held), size))
+    return results
 
 
 def branch(read: ReadTransaction, name: BranchName) -> BranchInfo:
@@ -134,6 +134,11 @@ def branch(read: ReadTransaction, name: BranchName) -> BranchInfo:
 
 def list_branches(read: ReadTransaction, name: names.RepoName, *, reverse: bool) -> list[BranchInfo]:
     """Return the branches of a repo, newest first; of a whole project when the repo's name is empty.
+
+    Args:
+        read: snapshot to read in.
+        name: the repo; with an empty name all repos of its project.
+        reverse: return the oldest first.
 
     Raises:
         NotFound: there is no such repo or project.
@@ -150,10 +155,10 @@ def commit(read: ReadTransaction, name: CommitName) -> CommitInfo:
 
 
 def describe_commit(read: ReadTransaction, row: CommitRow) -> CommitInfo:
-    """Return a commit whose row is at hand."""
+    """Describe the commit of a row."""
     return commits.describe(read.conn, row)
 
 
 def commit_set(read: ReadTransaction, set_id: str) -> list[CommitInfo]:
-    """Return the commits of a set and all that they came from, the most upstream first, or raise NotFound."""
+    """Return the commits of a set and their provenance, the most upstream first, or raise NotFound."""
     return commits.describe_all(read.conn, commits.with_provenance(read.conn, set_id))

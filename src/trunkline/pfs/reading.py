@@ -1,4 +1,4 @@
-"""Which files a request means: paths, globs, lists, differences and archives of a commit.
+"""Resolve the files of a request: paths, globs, lists, differences and archives of a commit.
 
 Functions take a ``files.Snapshot`` and yield file entries in path order. They block between entries.
 """
@@ -28,7 +28,7 @@ __all__ = [
     "Difference", "FileEntry", "archive", "content", "diff", "glob", "list_directory", "one_file", "walk",
 ]  # fmt: skip
 
-#: Files that one request may ask for with ``number``; as in Pachyderm.
+#: The largest ``number`` of files in a request; as in Pachyderm.
 MAX_NUMBER = 100_000
 
 
@@ -164,7 +164,7 @@ def glob(snapshot: Snapshot, pattern: str, lower: str = "", upper: str = "") -> 
 
 
 class Difference(NamedTuple):
-    """What differs between two commits; pairs of new and old entry, None where there is none."""
+    """The differences between two commits; pairs of new and old entry, None where there is none."""
 
     new: Snapshot
     #: None when the new commit is compared with nothing.
@@ -252,7 +252,7 @@ def _canonical(path: str) -> str:
 
 
 def _limit(number: int, *, reverse: bool) -> int | None:
-    """Return how many files are wanted at most, None for all."""
+    """Return the largest number of files to return; None: no limit."""
     if not 0 <= number <= MAX_NUMBER:
         raise errors.InvalidArgument(
             f"number {number} is out of bounds; ask for at most {MAX_NUMBER:,} files, or 0 for all"

@@ -1,4 +1,4 @@
-"""What one read is: a snapshot of the database, read for a caller."""
+"""A read: a snapshot of the database, read for a caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ReadTransaction:
     """One read in progress; lives as long as its snapshot."""
 
     conn: sa.Connection
-    #: For whom it is made.
+    #: The caller that it is made for.
     caller: Caller
     #: Seconds since the epoch.
     now: float

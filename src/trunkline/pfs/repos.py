@@ -26,7 +26,7 @@ SLICE = 250
 
 @dataclass(frozen=True, slots=True)
 class RepoInfo:
-    """A repo, ready to be told."""
+    """A repo with its branches and size: what InspectRepo returns."""
 
     row: RepoRow
     #: Names, newest first.
@@ -36,27 +36,34 @@ class RepoInfo:
 
 
 def describe(conn: sa.Connection, row: RepoRow) -> RepoInfo:
-    """Gather what an InspectRepo reply holds."""
+    """Return what InspectRepo returns."""
     return RepoInfo(
         row, [branch.name for branch in branches.of_repo(conn, row.id)], rows.repo_size(conn, row.id)
     )
 
 
 def create_project(write: WriteTransaction, name: str, description: str, *, update: bool) -> None:
-    """Make a project, or with ``update`` replace the description of one that exists."""
+    """Create a project, or with ``update`` replace the description of one that exists.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the project.
+        description: free text, shown to users.
+        update: replace the description when the project exists.
+    """
     names.check_project(name)
     limits.check_text(description, limits.DESCRIPTION, f'the description of project "{name}"')
-    found = rows.find_project(write.conn, name)
-    if found is None:
+    existing = rows.find_project(write.conn, name)
+    if existing is None:
         rows.add_project(write.conn, name, description, write.now)
     elif update:
-        rows.set_project_description(write.conn, found.id, description)
+        rows.set_project_description(write.conn, existing.id, description)
     else:
         raise errors.AlreadyExists(f'project "{name}" already exists')
 
 
 def delete_project(write: WriteTransaction, name: str) -> None:
-    """Remove an empty project. As in Pachyderm, nothing makes this remove repos too.
+    """Remove an empty project. As in Pachyderm, there is no way to remove its repos with it.
 
     Raises:
         FailedPrecondition: it holds repos.
@@ -82,7 +89,13 @@ def delete_all(write: WriteTransaction) -> None:
 
 
 def create_repo(write: WriteTransaction, name: names.RepoName, description: str, *, update: bool) -> RepoRow:
-    """Make a repo, or with ``update`` replace the description of one that exists.
+    """Create a repo, or with ``update`` replace the description of one that exists.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the repo.
+        description: free text, shown to users.
+        update: replace the description when the repo exists.
 
     Raises:
         AlreadyExists: it exists and ``update`` is not set.
@@ -91,8 +104,8 @@ def create_repo(write: WriteTransaction, name: names.RepoName, description: str,
     names.check_repo(name.name)
     limits.check_text(description, limits.DESCRIPTION, f"the description of repo {name}")
     project = resolve.project(write.conn, name.project)
-    found = rows.find_repo(write.conn, name.project, name.name, name.type)
-    if found is None:
+    existing = rows.find_repo(write.conn, name.project, name.name, name.type)
+    if existing is None:
         if (
             name.type != names.USER
             and rows.find_repo(write.conn, name.project, name.name, names.USER) is None
@@ -106,22 +119,27 @@ def create_repo(write: WriteTransaction, name: names.RepoName, description: str,
         return rows.repo_by_id(write.conn, number)
     if not update:
         raise errors.AlreadyExists(f"repo {name} already exists")
-    rows.set_repo_description(write.conn, found.id, description)
-    return found
+    rows.set_repo_description(write.conn, existing.id, description)
+    return existing
 
 
 def delete_repo(write: WriteTransaction, name: names.RepoName, *, force: bool) -> bool:
     """Remove a repo with its branches and commits; False when there is none.
 
-    With a user repo its system repos (meta, spec) go too.
+    With a user repo its system repos (meta, spec) are removed.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the repo.
+        force: remove it although branches elsewhere depend on it.
 
     Raises:
         FailedPrecondition: it belongs to a pipeline, or branches of other repos depend on it and ``force``
             is not set.
     """
-    gone = with_system_repos(write.conn, name)
-    _remove_repos(write, gone, force=force)
-    return bool(gone)
+    doomed = with_system_repos(write.conn, name)
+    _remove_repos(write, doomed, force=force)
+    return bool(doomed)
 
 
 def with_system_repos(conn: sa.Connection, name: names.RepoName) -> list[RepoRow]:
@@ -134,22 +152,27 @@ def with_system_repos(conn: sa.Connection, name: names.RepoName) -> list[RepoRow
 
 
 def delete_repos(write: WriteTransaction, projects: Sequence[str], *, force: bool) -> list[RepoRow]:
-    """Remove all repos of some projects, or of all when none is given; return what was removed.
+    """Remove all repos of some projects, or of all projects; return what was removed.
 
-    What depends on each other inside the selection is no obstacle.
+    Dependencies within the selection do not prevent it.
 
     Projects that do not exist hold no repos.
+
+    Args:
+        write: transaction that the change belongs to.
+        projects: names of the projects; empty: all projects.
+        force: remove it although branches elsewhere depend on it.
 
     Raises:
         FailedPrecondition: as ``delete_repo``, for what depends on them from outside.
     """
-    gone = of_projects(write.conn, projects)
-    _remove_repos(write, gone, force=force)
-    return gone
+    doomed = of_projects(write.conn, projects)
+    _remove_repos(write, doomed, force=force)
+    return doomed
 
 
 def of_projects(conn: sa.Connection, projects: Sequence[str]) -> list[RepoRow]:
-    """Return all repos of some projects, or all there are when none is given."""
+    """Return all repos of some projects; of all projects without any."""
     return rows.list_repos(conn, "", list(projects))
 
 
@@ -158,7 +181,7 @@ def shorten(
 ) -> None:
     """Remove old commits of repos that are about to be removed, in transactions of bounded length. Blocks.
 
-    What is left is removed by ``delete_repo`` and the like in one transaction. Nothing is removed when one of the
+    ``delete_repo`` or ``delete_repos`` removes the rest in one transaction. Nothing is removed when one of the
     repos cannot be: the checks come first.
 
     Args:
@@ -171,16 +194,22 @@ def shorten(
     """
 
     def step(write: WriteTransaction) -> bool:
-        gone = select(write.conn)
-        _check_removable(write, gone, force=force)
-        return any(shorten_once(write, row.id) for row in gone)
+        doomed = select(write.conn)
+        _check_removable(write, doomed, force=force)
+        return any(shorten_once(write, row.id) for row in doomed)
 
     while versions.write(step):
         pass
 
 
 def delete_repo_in_slices(versions: VersionedStore, name: names.RepoName, *, force: bool) -> bool:
-    """Remove a repo as ``delete_repo`` does, in transactions of bounded length. Blocks."""
+    """Remove a repo as ``delete_repo`` does, in transactions of bounded length. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        name: name of the repo.
+        force: remove it although branches elsewhere depend on it.
+    """
     shorten(versions, lambda conn: with_system_repos(conn, name), force=force)
     return versions.write(delete_repo, name, force=force)
 
@@ -188,13 +217,19 @@ def delete_repo_in_slices(versions: VersionedStore, name: names.RepoName, *, for
 def delete_repos_in_slices(
     versions: VersionedStore, projects: Sequence[str], *, force: bool
 ) -> list[RepoRow]:
-    """Remove repos as ``delete_repos`` does, in transactions of bounded length. Blocks."""
+    """Remove repos as ``delete_repos`` does, in transactions of bounded length. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        projects: names of the projects; empty: all projects.
+        force: remove it although branches elsewhere depend on it.
+    """
     shorten(versions, lambda conn: of_projects(conn, projects), force=force)
     return versions.write(delete_repos, projects, force=force)
 
 
 def shorten_once(write: WriteTransaction, repo_id: int) -> bool:
-    """Remove the oldest commits of a repo if it has more than one transaction should remove; whether it had."""
+    """Remove the oldest commits of a repo if it has more than one transaction should remove; return whether it had."""
     conn = write.conn
     numbers = commits.oldest(conn, repo_id, SLICE + 1)
     if len(numbers) <= SLICE:
@@ -218,19 +253,19 @@ def _remove_commits(write: WriteTransaction, numbers: Sequence[int]) -> None:
     write.tx.wake(*(f"commit:{number}" for number in numbers))
 
 
-def _remove_repos(write: WriteTransaction, gone: Sequence[RepoRow], *, force: bool) -> None:
-    _check_removable(write, gone, force=force)
-    for row in gone:
+def _remove_repos(write: WriteTransaction, doomed: Sequence[RepoRow], *, force: bool) -> None:
+    _check_removable(write, doomed, force=force)
+    for row in doomed:
         remove_repo(write, row)
 
 
-def _check_removable(write: WriteTransaction, gone: Sequence[RepoRow], *, force: bool) -> None:
+def _check_removable(write: WriteTransaction, doomed: Sequence[RepoRow], *, force: bool) -> None:
     """Check that repos belong to no pipeline and that nothing outside of them depends on them."""
-    for row in gone:
+    for row in doomed:
         if write.hooks is not None:
             write.hooks.removing_repo(write, row)
-    for row in gone:
-        check_dependents(write.conn, row, force=force, doomed={row.id for row in gone})
+    for row in doomed:
+        check_dependents(write.conn, row, force=force, doomed={row.id for row in doomed})
 
 
 def check_dependents(conn: sa.Connection, row: RepoRow, *, force: bool, doomed: Container[int] = ()) -> None:
@@ -240,7 +275,7 @@ def check_dependents(conn: sa.Connection, row: RepoRow, *, force: bool, doomed: 
         conn: a snapshot.
         row: the repo.
         force: nothing is checked.
-        doomed: repos that go too; what depends on it from there does not count.
+        doomed: repos that are removed too; dependencies from them do not count.
 
     Raises:
         FailedPrecondition: a branch does.
@@ -271,7 +306,7 @@ def remove_repo(write: WriteTransaction, row: RepoRow) -> None:
 
 
 def one_branch_per_repo(write: WriteTransaction, branch_id: int) -> None:
-    """Check that nothing joined by provenance with a branch holds two branches of one repo.
+    """Check that no branch that is connected by provenance with a branch holds two branches of one repo.
 
     Raises:
         InvalidArgument: it does, or the branch would come from itself.

@@ -1,8 +1,8 @@
 """The versioned store as a whole: what every operation of this layer needs, and how a write runs.
 
 At the end of a write, still inside its transaction, the moves of branches are propagated downstream and the
-layer above is told (``writes.WriteHooks``), so that a job exists as soon as its commit does. Nothing here waits, and
-nothing here knows pipelines.
+hooks of the layer above run (``writes.WriteHooks``), so that a job exists as soon as its commit does. This layer
+neither waits nor depends on pipelines.
 
 Functions of this layer are plain and blocking: callers on the event loop run them in a thread.
 """
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class VersionedStore:
-    """The versioned store: database, chunks, trees, and who is told about writes."""
+    """The versioned store: database, chunks, trees, and the hooks that run in writes."""
 
     db: Database
     chunks: ChunkStore
@@ -54,7 +54,7 @@ class VersionedStore:
     hooks: WriteHooks | None = None
     #: Computes the files of commits that have none stored.
     derived: DerivedFiles | None = None
-    #: For whom reads and writes are made.
+    #: The caller that reads and writes are made for.
     caller: Caller = SYSTEM
     #: The trace that writes belong to; None without one.
     trace: TraceContext | None = None
@@ -82,7 +82,13 @@ class VersionedStore:
     def write(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``fn(write, …)`` as one write and return its value once it is durable. Blocks."""
+        """Run ``fn(write, …)`` as one write and return its value once it is durable. Blocks.
+
+        Args:
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return self.db.run_blocking(self._write, uuid.uuid4().hex, fn, *args, **kwargs)
 
     def write_in_set(
@@ -92,27 +98,58 @@ class VersionedStore:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Like ``write``, with the id of the commits that it makes: operations of one request may share it."""
+        """Like ``write``, with the id of the commits that it makes: operations of one request may share it.
+
+        Args:
+            set_id: id of the commit set of the commits that ``fn`` makes.
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return self.db.run_blocking(self._write, set_id, fn, *args, **kwargs)
 
     async def write_soon(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Like ``write``, for the event loop."""
+        """Like ``write``, for the event loop.
+
+        Args:
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return await self.db.run(self._write, uuid.uuid4().hex, fn, *args, **kwargs)
 
     def read(self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``fn(connection, …)`` in a snapshot. Blocks."""
+        """Run ``fn(connection, …)`` in a snapshot. Blocks.
+
+        Args:
+            fn: the function to run; gets the connection first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return self.db.read_blocking(fn, *args, **kwargs)
 
     def query(self, fn: Callable[Concatenate[ReadTransaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``fn(read, …)`` in a snapshot, for the caller. Blocks."""
+        """Run ``fn(read, …)`` in a snapshot, for the caller. Blocks.
+
+        Args:
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return self.db.read_blocking(self._query, fn, *args, **kwargs)
 
     async def query_soon(
         self, fn: Callable[Concatenate[ReadTransaction, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Like ``query``, for the event loop."""
+        """Like ``query``, for the event loop.
+
+        Args:
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return await self.db.read(self._query, fn, *args, **kwargs)
 
     def _query(
@@ -142,7 +179,7 @@ class VersionedStore:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        # Whole microseconds, as the wire tells them: what a client hands back equals what is stored.
+        # Whole microseconds, as the API sends them: a time that a client sends back equals the stored one.
         write = WriteTransaction(
             tx=tx,
             now=round(self.clock.now(), 6),

@@ -1,4 +1,4 @@
-"""From what a request names to the row it means.
+"""Resolve the names of a request to rows.
 
 A commit is named by repo and id, by repo and branch (its head), or by either with ancestry after it
 (``master^2``, ``<id>~1``, ``master.3``). An id that is a commit set without a commit of its own in the repo
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import ProjectRow, RepoRow
 
-#: What looks like the beginning of an id, as tables show it.
+#: A string that looks like the beginning of an id, as tables show it.
 _SHORT_ID = re.compile(r"[0-9a-f]{7,31}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class CommitName:
-    """A commit as a request names it: by ``id`` when given, else by the head of ``branch``.
+    """A commit as a request names it: by ``id`` if set, otherwise by the head of ``branch``.
 
     Either may carry ancestry.
     """
@@ -38,25 +38,25 @@ class CommitName:
     branch: str = ""
 
     def __str__(self) -> str:
-        """Return the name as people write it."""
+        """Return the name as users write it."""
         return f"{self.repo}@{self.id or self.branch}"
 
 
 def project(conn: sa.Connection, name: str) -> ProjectRow:
     """Return the project, or raise NotFound."""
-    found = repos.find_project(conn, name)
-    if found is None:
+    row = repos.find_project(conn, name)
+    if row is None:
         raise errors.NotFound(f'project "{name}" not found')
-    return found
+    return row
 
 
 def repo(conn: sa.Connection, name: names.RepoName) -> RepoRow:
     """Return the repo, or raise NotFound."""
-    found = repos.find_repo(conn, name.project, name.name, name.type)
-    if found is None:
+    row = repos.find_repo(conn, name.project, name.name, name.type)
+    if row is None:
         project(conn, name.project)
         raise errors.NotFound(f"repo {name} not found")
-    return found
+    return row
 
 
 def repos_of(conn: sa.Connection, name: names.RepoName) -> list[RepoRow]:
@@ -71,12 +71,18 @@ def repos_of(conn: sa.Connection, name: names.RepoName) -> list[RepoRow]:
 
 
 def branch(conn: sa.Connection, repo_name: names.RepoName, name: str) -> BranchRow:
-    """Return the branch, or raise NotFound."""
+    """Return the branch, or raise NotFound.
+
+    Args:
+        conn: connection of the transaction.
+        repo_name: name of the repo.
+        name: name of the branch.
+    """
     owner = repo(conn, repo_name)
-    found = branches.find(conn, owner.id, name)
-    if found is None:
+    row = branches.find(conn, owner.id, name)
+    if row is None:
         raise _no_branch(name, repo_name)
-    return found
+    return row
 
 
 def _no_branch(name: str, repo_name: names.RepoName) -> errors.NotFound:
@@ -95,10 +101,10 @@ def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
     base, steps = names.split_ancestry(name.id or name.branch)
     if not base:
         raise errors.InvalidArgument(f"a commit of {name.repo} needs an id or a branch, neither was given")
-    found = None
+    row = None
     if names.is_id(base):
-        found = commits.find(conn, base, owner.id) or _in_provenance_of_set(conn, base, owner.id)
-        if found is None:
+        row = commits.find(conn, base, owner.id) or _in_provenance_of_set(conn, base, owner.id)
+        if row is None:
             raise errors.NotFound(f"commit {name.repo}@{base} not found")
     else:
         head_of = branches.find(conn, owner.id, base)
@@ -106,10 +112,10 @@ def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
             raise _no_branch(base, name.repo)
         if head_of.head_id is None:
             raise errors.NotFound(f'branch "{base}" of repo {name.repo} has no commits yet')
-        found = commits.by_id(conn, head_of.head_id)
+        row = commits.by_id(conn, head_of.head_id)
     for step in steps:
-        found = _follow(conn, found, step, name)
-    return found
+        row = _follow(conn, row, step, name)
+    return row
 
 
 def text(conn: sa.Connection, row: CommitRow) -> str:

@@ -1,8 +1,8 @@
 """Tar archives of files in a store, made piece by piece.
 
-An entry's name is its absolute path, a directory's ends with ``/``; only name and size are told, mode and
-time are zero (as clients of the API know it). Short ASCII names, nearly all there are, get a ustar header
-by hand: two microseconds against twenty of the standard library, which makes the PAX headers of the others.
+An entry's name is its absolute path, a directory's ends with ``/``; mode and time are zero, as in
+Pachyderm. Short ASCII names, nearly all there are, get a ustar header
+from this module, in 2 µs instead of the 20 µs of the standard library, which makes the PAX headers of the others.
 """
 
 from __future__ import annotations

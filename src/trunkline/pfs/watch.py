@@ -1,4 +1,4 @@
-"""Waiting for commits. The only part of this layer that is asynchronous: it holds no thread while it waits."""
+"""Wait for commits. The only asynchronous module of this layer: it holds no thread while it waits."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def _missing(conn: sa.Connection, row: CommitRow, state: CommitState) -> list[in
 async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state: CommitState) -> CommitRow:
     """Return the commit once it is at least in ``state``.
 
+    Args:
+        versions: the store to read and write.
+        name: the commit.
+        state: the first state that is enough.
+
     Raises:
         NotFound: there is no such commit, or it was removed while waited for (``commit X was deleted``).
     """
@@ -42,7 +47,14 @@ async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state:
 
 
 async def wait_row(versions: VersionedStore, number: int, state: CommitState, text: str) -> CommitRow:
-    """Like ``wait_commit`` for a commit whose row number is known."""
+    """Like ``wait_commit`` for a commit whose row number is known.
+
+    Args:
+        versions: the store to read and write.
+        number: row number of the commit.
+        state: the first state that is enough.
+        text: the commit as messages name it.
+    """
 
     def look(conn: sa.Connection) -> tuple[CommitRow | None, list[int]]:
         row = commits.find_by_id(conn, number)
@@ -55,7 +67,7 @@ async def wait_row(versions: VersionedStore, number: int, state: CommitState, te
             raise errors.NotFound(f"commit {text} was deleted")
         if not missing:
             return row
-        await versions.wakeups.changed(stamp, *(f"commit:{one}" for one in {number, *missing}))
+        await versions.wakeups.changed(stamp, *(f"commit:{row_id}" for row_id in {number, *missing}))
 
 
 async def subscribe(
@@ -67,9 +79,17 @@ async def subscribe(
     state: CommitState,
     origin: str | None,
 ) -> AsyncGenerator[CommitRow]:
-    """Yield the commits of a branch (or, without one, of the repo), oldest first, for ever.
+    """Yield the commits of a branch (or, without one, of the repo), oldest first, without end.
 
-    Each is yielded once it is in ``state``; the order is that of their making.
+    Each is yielded once it is in ``state``; they come in the order of their creation.
+
+    Args:
+        versions: the store to read and write.
+        repo: the repo.
+        branch: name of the branch; empty: all commits of the repo.
+        after: yield only commits after this one; None: all.
+        state: the first state that is enough.
+        origin: yield only commits of this origin; None: of all.
     """
     owner = await versions.db.read(resolve.repo, repo)
     seen = (await versions.db.read(resolve.commit, after)).id if after is not None else 0

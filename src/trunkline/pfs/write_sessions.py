@@ -1,4 +1,4 @@
-"""Leases of chunk writers: which writes are under way, for whoever collects chunks that nothing refers to.
+"""Leases of chunk writers: they tell a garbage collector of chunks which writes are in progress.
 
 A writer that finds a chunk in the index stores nothing and refers to it later, in its own transaction. Until
 then no row refers to the chunk, so a collector would take it for garbage. Every writer that is open for longer
@@ -35,7 +35,7 @@ LEASE = 60.0
 
 @dataclass(slots=True)
 class _Session:
-    """A writer as this service knows it."""
+    """What this service records of a writer."""
 
     #: Not after the writer's start, seconds since the epoch.
     started: float
@@ -101,7 +101,7 @@ class WriteSessions:
     def _record(
         self, write: WriteTransaction, begun: Iterable[str], renewed: Iterable[str], ended: list[str]
     ) -> set[str]:
-        """Write one tick; return the sessions that somebody has ended."""
+        """Write one tick; return the sessions that a collector has ended."""
         for id in begun:
             write_sessions.begin(write.conn, id, self._sessions[id].started)
         lost = {id for id in renewed if not write_sessions.renew(write.conn, id)}

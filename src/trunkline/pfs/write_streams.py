@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.packing import ChunkWriter
 
-#: The datum tag of what users put.
+#: The datum tag of files that users put.
 DEFAULT_TAG = "default"
 
 
@@ -45,7 +45,13 @@ class Changes:
         self.delta = DeltaWriter(versions.trees, self.writer)
 
     def add(self, path: str, tag: str, data: bytes | memoryview) -> None:
-        """Append ``data`` to a file, making it first when it is not there. ``path`` is valid."""
+        """Append ``data`` to a file, and create it if it does not exist. ``path`` is valid.
+
+        Args:
+            path: a valid path of a file.
+            tag: names the part of the file that this writer owns; parts are in the order of their tags.
+            data: the bytes to append.
+        """
         self.delta.add(path, tag or DEFAULT_TAG, data)
 
     def drain(self) -> None:
@@ -70,6 +76,13 @@ class Changes:
     def copy(self, source: files.Snapshot, source_path: str, target: str, tag: str, *, append: bool) -> None:
         """Copy a file, or every file of a directory, without moving bytes.
 
+        Args:
+            source: the files to copy from.
+            source_path: a file or directory there.
+            target: path of the copy.
+            tag: names the part of the file that this writer owns.
+            append: append to files that exist, instead of replacing them.
+
         Raises:
             NotFound: the source is not there.
             InvalidArgument: the target is not a valid path of a file.
@@ -90,7 +103,7 @@ class Changes:
                 self.delta.copy(path, tag, below.value, append=append)
 
     def put(self, path: str, tag: str, value: bytes, *, size: int, append: bool) -> None:
-        """Give a file the content that a chunk list names. Every chunk is stored, or was added to ``writer``.
+        """Set the content of a file by a chunk list. Every chunk is stored, or was added to ``writer``.
 
         Args:
             path: valid.

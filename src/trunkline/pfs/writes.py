@@ -1,7 +1,7 @@
-"""What one write is: a single SQL transaction with one fresh commit-set id.
+"""A write: a single SQL transaction with one new commit-set id.
 
-It collects which branches moved and which commits were made or finished. Who runs it is ``versions``; what
-follows from it is ``propagation`` and the layer above.
+It collects which branches moved and which commits were created or finished. ``repository`` runs it; ``propagation``
+and the hooks of the layer above act on it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class WriteHooks(Protocol):
-    """The layer above, told about writes inside their transaction. It may write more, or raise to refuse."""
+    """Hooks that run inside every write transaction. They may write more rows, or raise to reject the write."""
 
     def ending(self, write: WriteTransaction) -> None:
-        """Everything of the write is done but its commit; its moves are propagated."""
+        """Run before the transaction commits, after its moves are propagated."""
 
     def removing_commits(self, write: WriteTransaction, numbers: Sequence[int]) -> None:
-        """These commits are about to be removed."""
+        """Run before these commits are removed."""
 
     def removing_repo(self, write: WriteTransaction, repo: RepoRow) -> None:
-        """A user asks to remove this repo."""
+        """Run when a user asks to remove this repo."""
 
 
 @dataclass(slots=True)
@@ -40,16 +40,16 @@ class WriteTransaction:
 
     tx: Tx
     now: float
-    #: Id of every commit this write makes.
+    #: Id of every commit that this write creates.
     set_id: str
-    #: For whom it is made.
+    #: The caller that it is made for.
     caller: Caller
     #: Branches whose head or provenance changed, in order of the change.
     moved: dict[int, None] = field(default_factory=dict)
     created: list[CommitRow] = field(default_factory=list)
     finished: list[CommitRow] = field(default_factory=list)
     hooks: WriteHooks | None = None
-    #: The trace that jobs made by it belong to; None without one.
+    #: The trace that jobs created by it belong to; None without one.
     trace: TraceContext | None = None
 
     @property

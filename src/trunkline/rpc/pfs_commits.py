@@ -86,7 +86,7 @@ class CommitCalls(ServicerBase):
         self, request: pfs_pb2.ListCommitRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         newest = convert.optional_commit(request.to)
-        query = commit_lists.Wanted(
+        query = commit_lists.CommitFilter(
             repo=newest.repo if newest is not None else convert.repo_or_project(request.repo),
             newest=newest,
             # By getattr, because ``from`` is a keyword of Python.
