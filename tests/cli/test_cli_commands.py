@@ -189,7 +189,7 @@ def test_a_spec_goes_to_the_project_in_use_unless_it_names_one(run, server, tmp_
 
     sent = [json.loads(r.create_pipeline_request_json)["pipeline"] for r in server.asked["CreatePipelineV2"]]
     assert sent == [{"name": "a", "project": {"name": "art"}}, {"name": "b", "project": {"name": "other"}}]
-    assert all(r.update and r.reprocess for r in server.asked["CreatePipelineV2"])
+    assert [(r.update, r.reprocess) for r in server.asked["CreatePipelineV2"]] == [(True, True)] * 2
 
 
 def test_a_broken_spec_is_refused_with_line_and_column_before_anything_is_sent(run, server, tmp_path):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 #: Exit codes of docs/cli.md.
-CONFLICT, SERVICE_LOST = 4, 8
+CONFLICT, UNAVAILABLE, SERVICE_LOST = 4, 6, 8
 #: Seconds after which systemd or Kubernetes would end a server by force; ours must not need them.
 GRACE = 30
 
@@ -164,6 +164,19 @@ def test_data_is_readable_by_the_servers_user_alone(
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     assert any("packs" in path.parts for path in files)
     assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+def test_a_port_that_is_in_use_is_reported_in_one_line(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = make_server()
+    server.start()
+
+    code, sentence = refused(tmp_path / "other", "--listen", server.address)
+
+    assert code == UNAVAILABLE
+    assert sentence.count("\n") == 1
+    assert server.address in sentence
 
 
 def test_a_folder_whose_lock_file_was_removed_is_still_locked(

@@ -151,8 +151,8 @@ async def running(
         fleet = chosen.fleet
         stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
         controller = Controller(versions, specs, fleet, executor, supervisor)
-        kept = Retention(days=settings.keep_days, log_bytes=settings.keep_log_bytes)
-        controller.services["retention"] = RetentionService(versions, specs, kept).run
+        retention = Retention(days=settings.keep_days, log_bytes=settings.keep_log_bytes)
+        controller.services["retention"] = RetentionService(versions, specs, retention).run
         secrets = SecretStore(chosen.secrets)
         image_notice = functools.partial(_image_notice, images if settings.fleet == "processes" else None)
         admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.unsupported)

@@ -407,8 +407,8 @@ def parse_address(address: str) -> tuple[str, int]:
 
 def _checked(key: str, value: str) -> str:
     plain = key.replace("-", "").replace("_", "").replace(".", "")
-    known = plain.isascii() and plain.isalnum() and key == key.lower()
-    if not known or not all(" " <= character <= "~" for character in value):
+    valid = plain.isascii() and plain.isalnum() and key == key.lower()
+    if not valid or not all(" " <= character <= "~" for character in value):
         raise errors.InvalidArgument(
             f'the metadata "{key}" cannot be sent; keys are lower-case letters, digits, "-", "_" and ".",'
             " values printable ASCII"
