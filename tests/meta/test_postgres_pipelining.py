@@ -164,3 +164,24 @@ def test_a_session_that_has_read_is_idle_though_nobody_waited_for_the_end(
         }
 
     eventually(lambda: states() == {"idle"}, "the end of the transaction")
+
+
+def test_a_read_whose_gathered_query_fails_leaves_its_connection_usable(db: Database) -> None:
+    divide = query.Query(sa.select(1 / sa.bindparam("divisor", type_=sa.Integer)))
+    plain = query.Query(sa.select(sa.bindparam("value", type_=sa.Integer)))
+
+    def read(conn: sa.Connection, divisor: int) -> list[list[query.Row]]:
+        asked = [(divide, {"divisor": divisor}), *((plain, {"value": value}) for value in range(50))]
+        return query.gather(conn, *asked)
+
+    with pytest.raises(errors.InvalidArgument):
+        db.read_blocking(read, 0)
+
+    rows = db.read_blocking(read, 1)
+    assert (len(rows), rows[1:3]) == (51, [[(0,)], [(1,)]])
+
+
+def test_a_read_that_asks_nothing_leaves_its_connection_usable(db: Database) -> None:
+    assert db.read_blocking(lambda _conn: "nothing") == "nothing"
+
+    assert db.read_blocking(names) == []

@@ -125,9 +125,8 @@ class Pipelining:
 
     def rollback(self) -> None:
         """Undo the transaction. One that only reads is ended without waiting for the answer."""
-        if self.reading and (
-            self._mode is not None or self._connection.info.transaction_status.name == "INTRANS"
-        ):
+        # Of what was queued and not waited for, nobody knows whether it failed: END would be skipped then.
+        if self.reading and not self.waiting and self._connection.info.transaction_status.name == "INTRANS":
             # Not ROLLBACK, with which psycopg forgets the statements that it has prepared.
             self.queue("END", control=True)
             self._end_message()
