@@ -21,7 +21,6 @@ NOT_YET = (
     "meta/",
     "pps/",
     "storage/",
-    "worker/",
 )
 
 #: From this number of parameters on, the names alone do not say enough.

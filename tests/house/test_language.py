@@ -48,7 +48,6 @@ NOT_YET = (
     "src/trunkline/meta/",
     "src/trunkline/pps/",
     "src/trunkline/storage/",
-    "src/trunkline/worker/",
 )
 
 #: Files that are not ours, or that have to name the phrases.

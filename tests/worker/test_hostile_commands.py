@@ -84,11 +84,11 @@ def test_millions_of_short_lines_cost_bounded_memory_and_are_counted(server, wor
     result = run(server, workers, ["sh", "-c", "yes | head -n 3000000"])
 
     assert result.state == SUCCESS
-    shown = server.log()
-    assert set(shown) == {b"y"}
-    [note, _] = [line for line in server.log(system=True) if b"more were dropped" in line]
+    lines = server.log()
+    assert set(lines) == {b"y"}
+    [note, _] = [line for line in server.log(system=True) if b"more bytes were dropped" in line]
     dropped = int(note.split(b"; ")[1].split()[0])
-    assert dropped // 2 + len(shown) // 2 == 3_000_000
+    assert dropped // 2 + len(lines) // 2 == 3_000_000
 
 
 def test_a_command_that_takes_more_memory_than_its_limit_is_ended(server, workers):

@@ -52,7 +52,7 @@ def test_files_and_what_links_lead_to_are_handed_in(server, workers_anywhere, sc
             'output /a is a link to "/no/such/file", which cannot be followed (No such file or directory)',
         ),
         ("ln -s a a", "which cannot be followed (Too many levels of symbolic links)"),
-        ("mkdir d; ln -s .. d/up", "output link /d/up leads back to a folder that holds it"),
+        ("mkdir d; ln -s .. d/up", "output link /d/up leads back to a folder that contains it"),
         ("echo 1 > 'a*b'", "path (/a*b) invalid:"),
         ("mkdir d; echo 1 > d/$(printf '\\377')", "path (/d/\\"),
     ],

@@ -363,8 +363,8 @@ def test_a_launcher_of_another_version_is_refused(tmp_path):
     listener.close()
 
 
-def test_a_launcher_that_does_not_come_is_missed_in_a_sentence(tmp_path):
-    with pytest.raises(ExecutorLost, match="see why the container of the image does not run"):
+def test_a_launcher_that_does_not_appear_is_reported(tmp_path):
+    with pytest.raises(ExecutorLost, match="no launcher has listened"):
         LauncherClient(str(tmp_path / "none"), "/pfs", ".trunkline").connect(0, time.sleep)
 
 

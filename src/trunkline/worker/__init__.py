@@ -1,1 +1,1 @@
-"""The worker process: claims runs of datums, fetches their inputs, runs the command, hands in outputs."""
+"""The worker process: claims datums, downloads their inputs, runs the command, uploads the outputs."""

@@ -1,7 +1,7 @@
 """The worker API as typed calls over one connection.
 
 A connection carries one call at a time; the worker opens one for its main thread and one for the thread
-that renews claims. Knows the messages and the paths of the RPCs, and nothing of when to call them.
+that renews claims. This module knows the messages and the paths of the RPCs, not when to call them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Answer = TypeVar("Answer")
 _SERVICE = "/trunkline.worker.v1.Worker/"
 #: Seconds for calls that the server answers from memory or with one transaction.
 _SHORT = 20.0
-#: Seconds for calls that move data; a server that is gone shows as a broken connection long before.
+#: Seconds for calls that move data; a server that has stopped breaks the connection long before.
 _LONG = 3600.0
 
 #: Seconds after which the file with the token is read again. The kubelet renews a token at four fifths of its
 #: life, an hour.
 TOKEN_SECONDS = 60.0
-#: Seconds without an answer after which a worker gives up. A server restarts within a few; one that has to find
-#: another machine, and its disk with it, takes minutes. (A worker of processes ends with its server anyway.)
+#: Seconds without an answer after which a worker exits. A server restarts within a few seconds; a server that moves
+#: to another machine with its disk needs minutes. (A worker of the process fleet ends with its server anyway.)
 PATIENCE = 600.0
 _FIRST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0  # seconds
@@ -56,35 +56,41 @@ class ServerAPI:
         self._token_read = time.monotonic()
         token = _read_token(token_file) if token_file else token
         self._connection = Channel(address, _metadata(worker_id, token))
-        #: The way to the object store past the server.
+        #: Decides whether transfers use the object store directly.
         self.store = StoreBreaker()
 
     @property
     def _channel(self) -> Channel:
-        """The connection, with a token that is valid now."""
+        """The connection, with a valid token."""
         if self._token_file and time.monotonic() - self._token_read >= TOKEN_SECONDS:
             self._token_read = time.monotonic()
             self._connection.set_metadata(_metadata(self._worker_id, _read_token(self._token_file)))
         return self._connection
 
     def register(self, pid: int) -> None:
-        """Say that the worker stands ready."""
+        """Report that the worker is ready."""
         self._unary("Register", pb.RegisterRequest(pid=pid))
 
     def claim(self, wait_seconds: float) -> pb.ClaimResponse:
-        """Wait for work for at most so long."""
+        """Claim work, waiting for it for at most ``wait_seconds``."""
         answer = self._unary("Claim", pb.ClaimRequest(wait_seconds=wait_seconds), wait_seconds + _SHORT)
         return pb.ClaimResponse.FromString(answer)
 
     def renew(self, claim_id: str, datum: int, started: float) -> pb.RenewResponse:
-        """Keep the claim alive."""
+        """Renew the lease of a claim.
+
+        Args:
+            claim_id: the claim.
+            datum: position of the running datum in the assignment.
+            started: when it started, in seconds since the epoch; 0 when none runs.
+        """
         request = pb.RenewRequest(claim_id=claim_id, datum=datum, datum_started=started)
         return pb.RenewResponse.FromString(self._unary("Renew", request))
 
     def fetch(
         self, claim_id: str, items: Sequence[int], *, direct: bool
     ) -> Iterator[tuple[pb.FilePiece, Sequence[str]]]:
-        """Yield the files of the items, in the order asked for, each piece with the URLs that its places count.
+        """Yield the files of the items in the requested order, each piece with the URLs that its places index.
 
         Args:
             claim_id: the claim.
@@ -105,14 +111,14 @@ class ServerAPI:
         return pb.OfferResponse.FromString(self._unary("Offer", pb.OfferRequest(claim_id=claim_id, ids=ids)))
 
     def complete(self, frames: Iterable[pb.CompleteRequest]) -> pb.CompleteResponse:
-        """Hand in outputs and results."""
+        """Report results and upload outputs."""
         requests = (frame.SerializeToString() for frame in frames)
         return pb.CompleteResponse.FromString(
             self._channel.client_stream(_SERVICE + "Complete", requests, _LONG)
         )
 
     def log(self, claim_id: str, lines: Sequence[pb.LogLine]) -> None:
-        """Ship log lines."""
+        """Send log lines."""
         self._unary("Log", pb.LogRequest(claim_id=claim_id, lines=lines))
 
     def _unary(
@@ -134,10 +140,10 @@ def _read_token(path: str) -> str:
 
 
 def patiently(call: Callable[[], Answer], interrupts: Interrupts) -> Answer:
-    """Make the call, again and again while the server does not answer, for ``PATIENCE`` at most.
+    """Make a call; retry it while the server does not answer, for at most ``PATIENCE`` seconds.
 
     Raises:
-        TrunklineError: what the call raised last; at once when trying again cannot help.
+        TrunklineError: the last error of the call; raised at once when it is not retryable.
     """
     deadline = time.monotonic() + PATIENCE
     pause = _FIRST_PAUSE

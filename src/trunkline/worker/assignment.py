@@ -1,6 +1,6 @@
-"""Works through one assignment: runs its datums in order and hands their results in, in order.
+"""Executes one assignment: runs its datums in order and reports their results in order.
 
-Results are handed in together, once a second or once their outputs are large, because a hand-in is a
+Results are reported in batches, once a second or once their outputs are large, because each report is a
 transaction of the server; and always when the assignment ends, so that a short job does not wait.
 """
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from trunkline.worker.sandbox import Sandbox
     from trunkline.worker.scratch import ScratchPool
 
-#: Seconds. What a worker that dies loses at most, besides the running datum.
+#: Seconds. The most work that is lost when a worker dies, besides the running datum.
 MAX_AGE = 1.0
-#: Bytes of outputs that wait to be handed in.
+#: Bytes of outputs after which finished datums are reported.
 MAX_WAITING = 32 << 20
-#: Bytes of outputs in one frame: the size at which the connection moves most.
+#: Bytes of outputs in one frame: the size with the highest throughput.
 _FRAME = 1 << 20
-#: Bytes from which on an output is put into the store by the worker itself, where that is possible: below, a
-#: question and a request to the store cost more than the bytes.
+#: Bytes from which on the worker uploads an output directly to the object store, if it can: for smaller outputs the
+#: extra calls to server and store cost more than the bytes.
 LARGE_BYTES = 1 << 20
 
 
@@ -50,24 +50,24 @@ def work(
     assignment: pb.Assignment,
     notes: Sequence[str],
 ) -> None:
-    """Run the assignment's datums and hand them in; the flags of ``interrupts`` tell how it ended.
+    """Run the assignment's datums and report them; the flags of ``interrupts`` show how it ended.
 
     Args:
         api: the main thread's connection.
         heartbeat: renews the claim meanwhile.
-        interrupts: what may call the worker away.
-        sandbox: what commands see.
+        interrupts: flags that end the work early.
+        sandbox: where commands run.
         scratch: folders for the files of datums.
-        assignment: what was claimed.
+        assignment: the claimed work.
         notes: sentences for the log of the first datum.
 
     Raises:
-        Unimplemented: the server asks for a kind of work that this worker does not know.
+        Unimplemented: the assignment is a kind of work that this worker does not support.
     """
     if not assignment.HasField("datum_run"):
         raise Unimplemented(
-            f"claim {assignment.claim_id} is for a kind of work that this worker does not know; give workers the"
-            " version of their server"
+            f"claim {assignment.claim_id} is for a kind of work that this worker does not support; run workers of the"
+            " server's version"
         )
     interrupts.lower_for_new_claim()
     heartbeat.hold(assignment.claim_id, assignment.lease_seconds)
@@ -75,7 +75,7 @@ def work(
         heartbeat.logs.add(0, time.time_ns(), note.encode(), system=True)
     run = _Run(api, heartbeat, interrupts, sandbox, scratch, assignment)
     try:
-        run.to_the_end()
+        run.run_all()
     except Interrupted:
         pass  # lost, or abandoned: the server gives the datums to another worker
     finally:
@@ -112,19 +112,19 @@ class _Run:
         self._handed_in = time.monotonic()
 
     def close(self) -> None:
-        """Remove everything that this assignment has left."""
+        """Remove all files of this assignment."""
         self._forget_waiting()
         self._inputs.close()
 
-    def to_the_end(self) -> None:
-        """Run and hand in everything, or as much as a request to retire leaves time for."""
+    def run_all(self) -> None:
+        """Run and report all datums, or as many as a request to retire leaves time for."""
         count = len(self._assignment.datum_run.datums)
         for position in range(count):
             try:
                 finished = self._run_datum(position)
             except Interrupted:
                 if self._interrupts.give_back and not self._is_worthless():
-                    self._hand_in(release=True)
+                    self._report(release=True)
                     return
                 raise
             self._log_note(position)
@@ -133,13 +133,13 @@ class _Run:
             self._waiting_bytes += finished.result.upload_bytes
             last = position + 1 == count
             if self._interrupts.retire and not last:
-                self._hand_in(release=True)
+                self._report(release=True)
                 return
             aged = time.monotonic() - self._handed_in >= MAX_AGE
             if last or aged or self._waiting_bytes >= MAX_WAITING:
-                self._hand_in(release=False)
+                self._report(release=False)
             if self._interrupts.retire and not last:
-                self._hand_in(release=True)  # the server asked for it with its answer just now
+                self._report(release=True)  # the server requested it in its last answer
                 return
 
     def _log_note(self, position: int) -> None:
@@ -161,7 +161,7 @@ class _Run:
     def _is_worthless(self) -> bool:
         return self._interrupts.claim_lost or self._interrupts.abandon
 
-    def _hand_in(self, release: bool) -> None:
+    def _report(self, release: bool) -> None:
         self._heartbeat.report(0, 0.0)
         patiently(lambda: self._heartbeat.logs.ship(self._api), self._interrupts)
         answer = self._complete(release)
@@ -173,7 +173,7 @@ class _Run:
             raise Interrupted
 
     def _complete(self, release: bool) -> pb.CompleteResponse:
-        """Hand in what waits, large outputs by way of the store when that works."""
+        """Report the finished datums; large outputs go directly to the object store if possible."""
         large = [
             (finished, output)
             for finished in self._waiting
@@ -189,11 +189,11 @@ class _Run:
                 self._log_note(self._waiting[0].result.datum)
                 patiently(lambda: self._heartbeat.logs.ship(self._api), self._interrupts)
             except FailedPrecondition:
-                pass  # a server that was started meanwhile does not know what the other one has offered
+                pass  # a server that was restarted does not know the offers of the former process
         return patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
 
     def _store(self, large: Sequence[tuple[Finished, Captured]]) -> Stored:
-        from trunkline.worker import presigned_writes  # what it loads costs 25 ms that few workers need
+        from trunkline.worker import presigned_writes  # its imports take 25 ms, which few workers need
 
         def offer(ids: bytes) -> pb.OfferResponse:
             return patiently(lambda: self._api.offer(self._assignment.claim_id, ids), self._interrupts)
@@ -224,7 +224,7 @@ class _Run:
         self._waiting, self._waiting_bytes = [], 0
 
     def _frames(self, release: bool, stored: Stored | None = None) -> Iterator[pb.CompleteRequest]:
-        """Yield the frames of a hand-in; the files that are ``stored`` by their chunks."""
+        """Yield the frames of a report; files that are ``stored`` as chunk lists."""
         claim = self._assignment.claim_id
         frame = pb.CompleteRequest(claim_id=claim)
         size = 0

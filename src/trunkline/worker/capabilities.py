@@ -1,8 +1,8 @@
-"""What commands of a worker that runs as root may do as root.
+"""Limits the capabilities of commands when the worker runs as root.
 
-The worker keeps its capabilities, for it mounts ``/pfs``; its commands get those that containers usually have,
-and those by which a program asks for more processor, memory or files for itself. They cannot mount or unmount,
-trace processes, make device files, load modules, or change what is immutable.
+The worker keeps its capabilities, because it mounts ``/pfs``; its commands get those that containers usually have,
+and those by which a program raises its own priority and resource limits. They cannot mount or unmount, trace
+processes, make device files, load modules, or change immutable files.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _ALLOWED = frozenset(
         31,  # SETFCAP
     }
 )
-#: More than there are; the kernel says where they end.
+#: More than exist; the kernel reports where they end.
 _MOST = 64
 
 
 def restrict_commands() -> None:
-    """Limit what the commands that this process starts from now on may do; the process itself keeps its rights."""
+    """Limit the capabilities of commands that this process starts from now on; the process keeps its own."""
     libc.forbid_new_privileges()
     # An ordinary user may not drop them, and its commands have none.
     with contextlib.suppress(OSError):

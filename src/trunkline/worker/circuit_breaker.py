@@ -1,7 +1,7 @@
 """Circuit breaker for direct transfers between this worker and the object store, by presigned URLs.
 
-It is closed until a transfer fails. After that, bytes go through the server for a while, because each
-unsuccessful try costs seconds; a store that was down or forbidden for a moment is used again later.
+It is closed until a transfer fails. Then bytes go through the server for a while, because each unsuccessful try
+costs seconds; a store that was unreachable for a moment is used again later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ AFTER_FAILURE = 300.0
 
 
 class StoreUnreachable(Exception):
-    """The store does not take or give bytes here; the message says why."""
+    """A transfer with the object store failed; the message says why."""
 
 
 class StoreBreaker:
@@ -30,20 +30,20 @@ class StoreBreaker:
 
     @property
     def open(self) -> bool:
-        """Whether a transfer is worth a try now."""
+        """Whether a direct transfer should be tried now."""
         return time.monotonic() >= self._closed_until
 
     @property
     def connections(self) -> Connections:
-        """Return the connections to it, which are kept from datum to datum."""
+        """Return the connections to the store, which are reused from datum to datum."""
         if self._connections is None:
-            from trunkline.worker.store_connections import Connections  # 25 ms that few workers need
+            from trunkline.worker.store_connections import Connections  # takes 25 ms, which few workers need
 
             self._connections = Connections()
         return self._connections
 
     def close(self, reason: str) -> None:
-        """Note that a transfer has failed."""
+        """Record that a transfer has failed."""
         self._closed_until = time.monotonic() + AFTER_FAILURE
         self._note = (
             f"the object store cannot be used from here ({reason}); bytes go through the server for the"
@@ -51,6 +51,6 @@ class StoreBreaker:
         )
 
     def take_note(self) -> str:
-        """Return the sentence for the log that has not been taken yet; empty when there is none."""
+        """Return the sentence for the log and clear it; empty when there is none."""
         note, self._note = self._note, ""
         return note

@@ -1,12 +1,11 @@
-"""Runs one command to its end and says in plain words how it ended.
+"""Runs one command to its end and explains how it ended.
 
-The main thread waits in ``poll`` for the command's output, for its end and for interruptions together, so no
-thread is needed and nothing competes with the next start for the interpreter. Who starts the command, the
-worker itself (``subprocesses.py``) or the launcher in another container (``pod/launcher_client.py``), is the
-sandbox's affair;
-both have killed everything the command left behind when they report its end.
+The main thread waits in ``poll`` for the command's output, its end and interruptions together, so no extra thread
+is needed. The sandbox decides who starts the command: the worker itself (``subprocesses.py``) or the launcher in
+another container (``pod/launcher_client.py``). Both kill all processes that the command leaves behind before they
+report its end.
 
-Must not: decide whether a datum is tried again, or know anything of inputs and outputs.
+This module does not decide whether a datum is retried, and does not use inputs or outputs.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.output_lines import LineTaker
 
-_READ = 64 << 10  # bytes: all that a pipe holds
-#: Seconds. The kernel takes no wait beyond 2^31 milliseconds.
+_READ = 64 << 10  # bytes: the capacity of a pipe
+#: Seconds. The kernel's longest wait is 2^31 milliseconds.
 _LONGEST_WAIT = 3600.0
-#: Seconds between two looks at the command's memory, where it has a limit, and whether the log has room again.
+#: Seconds between two checks of the command's memory, if limited, and of a full log.
 _MEMORY_LOOK, _LOG_LOOK = 0.1, 0.02
 
 
@@ -44,50 +43,50 @@ class Program(NamedTuple):
     env: Mapping[str, str]
     #: Absolute; empty for the launcher's own.
     working_dir: str
-    #: Its folder for temporary files.
+    #: The command's folder for temporary files.
     tmp: str
-    #: None runs it as the sandbox's own user.
+    #: None for the sandbox's own user.
     owner: Owner = None
-    #: Bytes of memory that the command and what it starts may use; 0 for no limit that the worker must hold.
+    #: Bytes of memory for the command and its descendants; 0 when the worker enforces no limit.
     memory_limit: int = 0
 
 
 class Outcome(NamedTuple):
-    """What is known of a command that has ended."""
+    """The result of a command that has ended."""
 
     #: Exit code, or the negative number of the signal that ended it.
     status: int
-    #: Processes it left behind that the kernel does not end.
+    #: Number of leftover processes that the kernel does not end.
     immortal: int
-    #: CPU seconds of the command and of all it waited for.
+    #: CPU seconds of the command and of the processes that it waited for.
     cpu_seconds: float
     #: Bytes of the largest single process.
     peak_memory: int
-    #: Whether the kernel killed a process of its container for want of memory; None when nobody can say.
+    #: Whether the kernel killed a process of its container because memory ran out; None when unknown.
     out_of_memory: bool | None = None
-    #: Why nothing else is known: what ran the command is gone itself. Empty when all is well.
+    #: Why the result is unknown: the launcher itself has ended. Empty when the result is known.
     lost: str = ""
 
 
 class Process(Protocol):
     """A command that has been started."""
 
-    #: Descriptor to read what it prints.
+    #: Descriptor to read its output.
     output: int
     #: Descriptor that is readable when it has ended.
     ended: int
 
     def memory(self, beyond: int) -> int:
-        """Return the bytes of memory that it and its descendants use; exact only when more than ``beyond``."""
+        """Return the bytes of memory of it and its descendants; exact only above ``beyond`` bytes."""
 
     def kill(self) -> None:
-        """End it and its process group at once; may be called again, also when it has ended."""
+        """Kill it and its process group. Idempotent; does nothing when it has ended."""
 
     def finish(self) -> Outcome:
-        """Wait for its end, forcing it, and for that of everything it left behind; called once."""
+        """Kill it and its leftover processes, wait for them, and return the result; called once."""
 
     def close(self) -> None:
-        """Give the descriptors back; after ``finish``."""
+        """Close the descriptors; called after ``finish``."""
 
 
 class Executor(Protocol):
@@ -97,14 +96,14 @@ class Executor(Protocol):
         """Start the program.
 
         Raises:
-            CannotStart: it is not possible; it says why.
-            StarterGone: whoever would start it is not there, and did not come back.
+            CannotStart: the program cannot be started, with the reason.
+            ExecutorLost: the launcher has ended and did not come back.
             Interrupted: a flag was raised meanwhile.
         """
 
 
 class StartFailure(NamedTuple):
-    """What stands in a command's way: facts, so that every sandbox makes the same sentences of them."""
+    """Why a command cannot be started, as facts, so that every sandbox gives the same messages."""
 
     #: ``working_dir``, ``not found``, ``not executable``, ``text`` or ``spawn``.
     kind: str
@@ -112,9 +111,9 @@ class StartFailure(NamedTuple):
     path: str = ""
     #: The kernel's reason; 0 for none.
     errno: int = 0
-    #: Mode of what is at the path, 0 when nothing is there.
+    #: Mode of the file at the path, 0 when none exists.
     mode: int = 0
-    #: What is wrong with a text.
+    #: Why an argument or variable is not valid.
     detail: str = ""
 
 
@@ -127,15 +126,15 @@ class CannotStart(Exception):
 
 
 class ExecutorLost(Exception):
-    """No command can be started any more; the message says why."""
+    """No more commands can be started; the message says why."""
 
 
 class Ending(NamedTuple):
     """How a command ended."""
 
-    #: Exit code; None when it was ended by a signal, by the worker, or never started.
+    #: Exit code; None when a signal or the worker ended it, or when it never started.
     code: int | None
-    #: For people; never empty.
+    #: A sentence for users; never empty.
     reason: str
 
     def succeeded(self, accepted: Sequence[int] = ()) -> bool:
@@ -149,30 +148,30 @@ def run(
     *,
     timeout: float,
     interrupts: Interrupts,
-    take: LineTaker,
+    add_line: LineTaker,
     note: LineTaker,
     log_is_full: Callable[[], bool] = lambda: False,
 ) -> Ending:
-    """Run the program to its end, and kill what it leaves behind.
+    """Run the program to its end, and kill its leftover processes.
 
     Args:
-        starter: starts it.
+        starter: starts the program.
         program: what to run.
         timeout: seconds after which it is killed; 0 for none.
-        interrupts: ends it early when a flag asks for it.
-        take: is given each line the command prints.
-        note: is given lines that the worker itself adds.
+        interrupts: flags that end it early.
+        add_line: called with each line that the command prints.
+        note: called with lines that the worker itself adds.
         log_is_full: whether the command's output must wait.
 
     Raises:
         Interrupted: a flag ended the command.
-        StarterGone: nobody is there to start it.
+        ExecutorLost: the launcher has ended and did not come back.
     """
     try:
         running = starter.start(program, interrupts)
     except CannotStart as error:
         return Ending(None, _why_not_started(program, error.obstacle))
-    lines = OutputLines(take)
+    lines = OutputLines(add_line)
     watch = _Watch(running, timeout, interrupts, lines, log_is_full, program.memory_limit)
     try:
         try:
@@ -184,7 +183,7 @@ def run(
         running.close()
     interrupted = watch.interrupted
     if outcome.lost and interrupts.retire:
-        # The pod is going and its containers are killed one by one: that says nothing about the datum.
+        # The pod is being deleted and its containers are killed one by one: not the datum's fault.
         interrupts.raise_flag(give_back=True)
         interrupted = True
     if interrupted:
@@ -193,7 +192,7 @@ def run(
     if dropped := lines.finish():
         note(
             now,
-            b"the log keeps %d MiB and %d lines of an attempt; %d bytes more were dropped"
+            b"the log holds at most %d MiB and %d lines of an attempt; %d more bytes were dropped"
             % (MAX_LOG >> 20, MAX_LINES, dropped),
         )
     if outcome.immortal:
@@ -225,7 +224,7 @@ def _read(outcome: Outcome) -> Ending:
 
 
 class _Watch:
-    """Watches a command until it has ended, and ends it when it must not go on."""
+    """Watches a command until it has ended, and kills it when it exceeds a limit."""
 
     def __init__(
         self,
@@ -247,10 +246,10 @@ class _Watch:
             self._poller.register(descriptor, select.POLLIN)
         self._reads = self._open = True
         self._poller.register(running.output, select.POLLIN)
-        #: Why it was killed, if it was.
+        #: Why it was killed; empty when it was not.
         self.timed_out = False
         self.interrupted = False
-        #: Bytes that it used beyond its limit.
+        #: Bytes that it used when it exceeded its limit.
         self.memory = 0
 
     def until_ended(self) -> None:
@@ -271,12 +270,12 @@ class _Watch:
                 elif chunk := os.read(self._running.output, _READ):
                     self._lines.feed(chunk)
                 else:
-                    self._open = False  # it closed its outputs and runs on
+                    self._open = False  # it closed its outputs and continues to run
             if ended:
                 return
 
     def _read_or_wait(self) -> None:
-        """Listen to the output unless the log is full; the command waits at its pipe then."""
+        """Read the output unless the log is full; then the command blocks on its pipe."""
         reads = self._open and not self._log_is_full()
         if reads and not self._reads:
             self._poller.register(self._running.output, select.POLLIN)
@@ -285,7 +284,7 @@ class _Watch:
         self._reads = reads
 
     def _wait(self) -> float:
-        """Return the seconds until something is to be looked at in any case."""
+        """Return the seconds until the next check."""
         wait = _LONGEST_WAIT
         if self._deadline is not None:
             wait = min(wait, max(0.0, self._deadline - time.monotonic()))
@@ -311,7 +310,7 @@ def _mebibytes(size_bytes: int) -> str:
 
 
 def _drain(reader: int, lines: OutputLines) -> None:
-    """Take what is still in the pipe; never wait for a writer, for none should be left."""
+    """Read the rest of the pipe without waiting for a writer, since none should exist."""
     os.set_blocking(reader, False)
     try:
         while chunk := os.read(reader, _READ):
@@ -321,7 +320,7 @@ def _drain(reader: int, lines: OutputLines) -> None:
 
 
 def stdin_file(content: bytes) -> int:
-    """Return a descriptor to read ``content`` from: in memory, of any length, and nobody has to feed it."""
+    """Return a descriptor to read ``content`` from: a file in memory, which needs no writer, unlike a pipe."""
     descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
     view = memoryview(content)
     while view:
@@ -331,11 +330,11 @@ def stdin_file(content: bytes) -> int:
 
 
 def _why_not_started(program: Program, lack: StartFailure) -> str:
-    subject = f'command "{_shown(program.argv[0])}"'
+    subject = f'command "{_escaped(program.argv[0])}"'
     reason = os.strerror(lack.errno)
     if lack.kind == "working_dir":
         return (
-            f'working_dir "{program.working_dir}" cannot be entered: {reason}; make it in the image '
+            f'working_dir "{program.working_dir}" cannot be entered: {reason}; create it in the image '
             f"environment or name another in transform.working_dir"
         )
     if lack.kind == "not found":
@@ -348,7 +347,7 @@ def _why_not_started(program: Program, lack: StartFailure) -> str:
     if lack.kind == "text":
         return (
             f"{subject} cannot be started: {lack.detail}; "
-            f"arguments and variables must be free of NUL characters and names of variables of ="
+            f"remove NUL characters from arguments and variables, and = from names of variables"
         )
     if lack.errno == errno.ENOENT and lack.mode:
         return f'{subject} names an interpreter in its first line that does not exist; correct its "#!" line'
@@ -363,11 +362,11 @@ def _why_not_started(program: Program, lack: StartFailure) -> str:
 
 def _lacks(lack: StartFailure) -> str:
     if not lack.mode:
-        return "it cannot be looked at"
+        return "its status cannot be read"
     if stat.S_ISDIR(lack.mode):
         return "it is a folder"
     return "its permissions are " + stat.filemode(lack.mode)
 
 
-def _shown(name: str) -> str:
+def _escaped(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -1,8 +1,8 @@
 """Runs one datum: its attempts, its error command, and the capture of its outputs.
 
-Every attempt begins with fresh inputs and an empty /pfs/out. The error command runs after a failed
-attempt and sees what the attempt left; when it succeeds the datum counts as recovered should all attempts
-fail. Outputs are captured while /pfs is still shown, because links mean what they mean there.
+Every attempt starts with fresh inputs and an empty /pfs/out. The error command runs after a failed attempt and sees
+its files; if it succeeds and all attempts fail, the datum counts as recovered. Outputs are captured while /pfs is
+still mounted, because links are resolved there.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from trunkline.worker.sandbox import Sandbox
     from trunkline.worker.scratch import DatumDir, ScratchPool
 
-#: Bytes of a datum's outputs up to which they are held in memory until they are handed in, which frees
-#: the place at once; larger ones stay in files.
+#: Bytes of a datum's outputs up to which they are held in memory until they are reported, which frees the datum's
+#: folder at once; larger ones stay in files.
 MAX_IN_MEMORY = 4 << 20
-#: Bytes that are copied between two looks whether that is to end.
+#: Bytes that are copied between two checks for an interruption.
 _COPIED = 64 << 20
-#: Bytes. A disk with less is called full when a command has failed.
+#: Bytes. A disk with less free space is reported as full when a command has failed.
 _FULL_DISK = 1 << 20
 
 
@@ -46,11 +46,11 @@ class Captured(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A datum that has been run and waits to be handed in."""
+    """A datum that has run and is not reported yet."""
 
     result: pb.DatumResult
     outputs: Sequence[Captured] = ()
-    #: Holds outputs; to be taken back after they are handed in.
+    #: Holds outputs; removed after they are reported.
     datum_dir: DatumDir | None = None
 
 
@@ -63,7 +63,7 @@ class _AttemptFailed(Exception):
 
 
 class _MemoryFull(Exception):
-    """An attempt failed, perhaps only because its inputs lay in memory: that one does not count."""
+    """An attempt failed, possibly because its inputs were in memory; it does not count."""
 
 
 class DatumRunner:
@@ -80,7 +80,7 @@ class DatumRunner:
         owner: Owner,
         user_fault: str,
     ) -> None:
-        """``user_fault`` says why transform.user cannot be honoured; empty when it can."""
+        """``user_fault`` is the reason why transform.user cannot be used; empty when it can."""
         self._sandbox = sandbox
         self._scratch = scratch
         self._heartbeat = heartbeat
@@ -94,7 +94,7 @@ class DatumRunner:
         """Run the datum to its result.
 
         Raises:
-            Interrupted: a flag ended it; nothing is left of it.
+            Interrupted: a flag ended it; its files are removed.
         """
         tries = max(1, self._assignment.datum_run.datum_tries)
         result = pb.DatumResult(datum=position, started=time.time())
@@ -112,7 +112,7 @@ class DatumRunner:
                 self._interrupts.raise_flag(give_back=True)
                 if attempt == 1:
                     raise Interrupted from failure  # another worker will run it
-                # An attempt took the starter down; another worker might lose its own by the next one.
+                # An attempt ended the launcher's container; the next attempt might end another worker's.
                 result.reason += f"; {failure}"
                 break
             except _AttemptFailed as failure:
@@ -153,24 +153,24 @@ class DatumRunner:
                 self.take_back(position, datum_dir)
 
     def take_back(self, position: int, datum_dir: DatumDir) -> None:
-        """Remove a place, or tell the log why that is impossible."""
+        """Remove a datum's folders, or log why that is impossible."""
         try:
             self._scratch.take_back(datum_dir)
         except OSError as error:
             self._note(
                 position,
-                f"the worker could not remove {error.filename}: {error.strerror}; it goes with the worker",
+                f"the worker could not remove {error.filename}: {error.strerror}; it is removed with the worker",
             )
 
     def _note(self, position: int, text: str) -> None:
-        """Say something in the datum's log."""
+        """Add a line of the worker's own to the datum's log."""
         self._heartbeat.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
 
     def _process(self, position: int, datum_dir: DatumDir) -> None:
         """Run the command, and the error command when it fails."""
         if self._user_fault:
             raise _AttemptFailed(self._user_fault)
-        given = self._assignment.datum_run.command
+        spec = self._assignment.datum_run.command
         datum = self._assignment.datum_run.datums[position]
         tmp = (
             datum_dir.tmp
@@ -178,15 +178,15 @@ class DatumRunner:
             else datum_dir.tmp.replace(datum_dir.root, self._sandbox.pfs, 1)
         )
         env = environment.of_datum(self._sandbox.variables, self._sandbox.pfs, tmp, self._assignment, datum)
-        ending = self._execute(position, given.cmd, given.stdin, env, datum_dir)
-        if ending.succeeded(given.accept_return_code):
+        ending = self._execute(position, spec.cmd, spec.stdin, env, datum_dir)
+        if ending.succeeded(spec.accept_return_code):
             return
         if datum_dir.in_memory and self._sandbox.memory_is_full():
             raise _MemoryFull
         reason = ending.reason + self._disk_note()
         recovered = (
-            bool(given.err_cmd)
-            and self._execute(position, given.err_cmd, given.err_stdin, env, datum_dir).succeeded()
+            bool(spec.err_cmd)
+            and self._execute(position, spec.err_cmd, spec.err_stdin, env, datum_dir).succeeded()
         )
         raise _AttemptFailed(reason, recovered)
 
@@ -216,18 +216,18 @@ class DatumRunner:
             program,
             timeout=self._assignment.datum_run.datum_timeout_seconds,
             interrupts=self._interrupts,
-            take=lambda now, line: logs.add(position, now, line),
+            add_line=lambda now, line: logs.add(position, now, line),
             note=lambda now, line: logs.add(position, now, line, system=True),
             log_is_full=lambda: logs.overfull,
         )
 
     def _capture(self, datum_dir: DatumDir, result: pb.DatumResult, command_begun: int) -> list[Captured]:
-        """Take the outputs; those of small datums into memory.
+        """Collect the outputs; those of small datums in memory.
 
         Args:
             datum_dir: the datum's folders.
-            result: is given the size and the time.
-            command_begun: monotonic nanoseconds; the timeout of the datum covers this too.
+            result: receives the size and the time.
+            command_begun: monotonic nanoseconds; the datum's timeout includes this step.
         """
         begun = time.monotonic_ns()
         pfs = self._sandbox.pfs
@@ -238,7 +238,7 @@ class DatumRunner:
                 raise Interrupted
             if timeout and time.monotonic_ns() - command_begun > timeout * 1e9:
                 raise _AttemptFailed(
-                    f"its outputs were not gathered within datum_timeout, {timeout:g} s; "
+                    f"its outputs were not collected within datum_timeout, {timeout:g} s; "
                     f"write fewer files and links, or raise it"
                 )
 
@@ -275,14 +275,14 @@ def _read(path: str) -> bytes:
 
 
 def _lasting(path: str, pfs: str, datum_dir: DatumDir, number: int, check: Callable[[], None]) -> str:
-    """Return where the bytes at ``path`` will still be when /pfs shows another datum.
+    """Return a path of the file that stays valid when /pfs shows another datum.
 
     Args:
         path: of the file, as commands see it.
         pfs: where commands see the datum.
         datum_dir: the datum's folders.
-        number: of the output, to name a copy by.
-        check: called now and then; what it raises ends the copying.
+        number: number of the output, which names a copy.
+        check: called regularly; an exception of it ends the copying.
     """
     if real := datum_dir.real(path, pfs):
         return real

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from trunkline.rpc.gen import worker_api_pb2 as pb
 
-#: Otherwise what a Python program prints shows late, and is lost when the program is killed.
+#: Otherwise the output of a Python program arrives late, and is lost when the program is killed.
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def of_machine(venv: str) -> dict[str, str]:
-    """Return what commands get of this machine's environment; ``venv`` is the image's folder or empty."""
+    """Return the variables that commands get from this machine; ``venv`` is the image's folder or empty."""
     path = os.environ.get("PATH") or _PATH
     variables = {
         "PATH": f"{venv}/bin:{path}" if venv else path,
@@ -39,10 +39,10 @@ def of_datum(
     """Return all variables for one datum.
 
     Args:
-        base: those that do not depend on the datum or the pipeline.
+        base: variables that do not depend on the datum or the pipeline.
         pfs: where the command finds the datum.
         tmp: folder for temporary files.
-        assignment: the claimed run that the datum belongs to.
+        assignment: the assignment that the datum belongs to.
         datum: the datum.
     """
     variables = dict(base) | {"TMPDIR": tmp} | dict(assignment.datum_run.command.env)

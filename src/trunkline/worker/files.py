@@ -1,13 +1,13 @@
-"""Copies files of the scratch folder, makes folders there and sets their owner; ``file_trees`` removes them.
+"""Copies files of the scratch folder, creates folders and sets their owner; ``file_trees`` removes them.
 
-Not ``shutil``: importing it costs a tenth of the worker's start-up.
+Does not use ``shutil``: importing it takes a tenth of the worker's start-up.
 """
 
 from __future__ import annotations
 
 import os
 
-#: User and group that own what a command may write; None leaves them as they are.
+#: User and group that own the files that a command may write; None leaves them unchanged.
 Owner = tuple[int, int] | None
 
 
@@ -39,7 +39,13 @@ def copy_tree(source: str, target: str, owner: Owner = None) -> None:
 
 
 def make_folders(top: str, below: str, owner: Owner = None) -> str:
-    """Make the folders ``below`` (``/``-separated) under the folder ``top``; return the deepest one."""
+    """Create nested folders; return the deepest one.
+
+    Args:
+        top: an existing folder.
+        below: the path to create in it, separated by ``/``.
+        owner: the owner of the new folders.
+    """
     place = top
     for part in below.split("/"):
         if not part:

@@ -1,8 +1,8 @@
-"""The worker's side thread: keeps the claim alive and ships log lines while the main thread works.
+"""The worker's side thread: renews the claim and sends log lines while the main thread works.
 
-It has a connection of its own, so a long upload or a long wait of the main thread never delays a
-renewal. What it learns (the claim is gone, restart the datum, retire) it raises as a flag; it decides
-nothing. It sleeps nearly all the time: a busy second thread would slow down every spawn.
+It has its own connection, so a long upload or a long wait of the main thread never delays a renewal. It raises the
+server's answers (the claim is lost, restart the datum, retire) as flags and makes no decisions. It sleeps nearly all
+the time: a busy second thread would slow down every spawn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trunkline.worker.api import ServerAPI
     from trunkline.worker.interrupts import Interrupts
 
-#: Seconds before asking a server again that did not answer.
+#: Seconds before the next try after the server did not answer.
 _RETRY = 0.5
 
 
@@ -44,7 +44,7 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; lines that were not shipped are dropped."""
+        """End the thread; lines that were not sent are dropped."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -61,12 +61,12 @@ class Heartbeat:
             self._changed.notify()
 
     def let_go(self) -> None:
-        """Renew no more."""
+        """Stop renewing the claim."""
         with self._changed:
             self._claim = ""
 
     def report(self, datum: int, started: float) -> None:
-        """Tell the server with the next renewal which datum runs since when; 0 when none runs."""
+        """Set the datum and its start time for the next renewal; 0 when none runs."""
         self._datum = (datum, started)
 
     def _wake(self) -> None:
@@ -102,14 +102,14 @@ class Heartbeat:
         with self._changed:
             self._renew_at = time.monotonic() + self._period
             if claim != self._claim:
-                return  # the main thread has finished with it meanwhile
+                return  # the main thread has completed the claim meanwhile
         if not answer.valid or answer.restart_datum or answer.retire:
             self._interrupts.raise_flag(
                 claim_lost=not answer.valid, restart_datum=answer.restart_datum, retire=answer.retire
             )
 
     def _bear(self, error: TrunklineError) -> None:
-        """The server did not answer as hoped: pause, or give up."""
+        """Handle an error of the server: pause, or abandon the work."""
         now = time.monotonic()
         if isinstance(error, Unauthenticated):
             self._interrupts.raise_flag(abandon=True)

@@ -1,13 +1,13 @@
 """Builds the virtual environment of an image: ``python -m trunkline.worker.image_build FOLDER [--sources]``.
 
-The packages are not trusted, and neither is who named them. So pip runs in a private root in which the server's
-folders are covered, without other processes, and as a user without rights when the server is root. Its
-environment is made anew: of the server's it gets what says where packages and certificates are. Only wheels are
-installed, which runs no code of theirs, unless the server's administrator allows packages in source form.
+Neither the packages nor the user who named them are trusted. So pip runs in a private root in which the server's
+folders are hidden, without other processes, and as an unprivileged user when the server is root. Its environment is
+built anew: from the server's it gets only the locations of packages and certificates. Only wheels are installed,
+which runs no code of the packages, unless the server's administrator allows source packages.
 
 Where the machine allows no private root, pip runs as the server's user.
 
-The folder holds ``requirements.txt``; the environment is made as ``venv`` in it. The output says what happens.
+The folder contains ``requirements.txt``; the environment is created as ``venv`` in it. The output is the build log.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from trunkline.worker import capabilities, root, supervisor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: The user without rights: nobody, on all Linux systems.
+#: The unprivileged user: nobody, on all Linux systems.
 _NOBODY = 65534
-#: What pip and what it fetches with read from the environment.
+#: Variables that pip and its HTTP library read.
 _PASSED_ON = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "LANG"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
@@ -84,7 +84,7 @@ def _environment(home: str, temporary: str) -> dict[str, str]:
 
 
 def _copy_settings(home: str) -> None:
-    """Take over the pip settings of the server's user: where its packages come from."""
+    """Copy the pip settings of the server's user, which name the package index."""
     for name in _PIP_SETTINGS:
         try:
             with open(f"{os.environ.get('HOME', '/')}/{name}", "rb") as file:
@@ -99,14 +99,14 @@ def _copy_settings(home: str) -> None:
 def _cover(hidden: list[str], folder: str, software: Sequence[str], guest: bool) -> root.Cover:
     readable = [os.path.realpath(path) for path in software]
     if guest:
-        # The interpreter may lie in a folder that only root enters: of that, it alone is shown.
+        # The interpreter may be in a folder that only root may enter: then only the interpreter is visible in it.
         hidden = hidden + [closed for path in (*readable, folder) if (closed := _closed_above(path))]
     outermost = {path for path in hidden if not any(path.startswith(other + "/") for other in hidden)}
     return root.Cover(sorted(outermost), [folder], readable)
 
 
 def _closed_above(path: str) -> str:
-    """Return the topmost folder above the path that not everybody may enter; empty when there is none."""
+    """Return the topmost folder above the path that other users may not enter; empty when there is none."""
     parts = path.split("/")
     for count in range(2, len(parts)):
         above = "/".join(parts[:count])
@@ -128,7 +128,7 @@ def _become_nobody(folder: str) -> None:
 
 
 def _steps(venv: str, requirements: str, sources: bool) -> Sequence[Sequence[str]]:
-    """Return the commands that make the environment."""
+    """Return the commands that create the environment."""
     install = ["install", "--disable-pip-version-check", "--no-input", "-r", requirements]
     if not sources:
         install += ["--only-binary", ":all:"]

@@ -1,14 +1,14 @@
-"""Lays the inputs of datums out as folders, fetching for several datums at once.
+"""Downloads the inputs of datums into folders, for several datums at once.
 
-Each datum gets a place with ``<input>/<path>``: private copies of its input files, so that a command may
-change them. An item that several datums of the assignment use (one side of a cross) is fetched once, kept
+Each datum gets a folder with ``<input>/<path>``: private copies of its input files, so that a command may
+change them. An item that several datums of the assignment use (one side of a cross) is downloaded once, stored
 beside them, and copied into each.
 
-Fetching ahead is bounded in bytes and in datums: a round trip per tiny datum would cost more than its
-command, and more than a batch would only fill the disk.
+Prefetching is bounded in bytes and in datums: a round trip per tiny datum would cost more than its command, and
+more than a batch would only fill the disk.
 
-Of large files the server may say where they lie in the object store instead of sending them. They are read
-from there, and through the server after all when the store cannot be reached from here.
+For large files the server may send their locations in the object store instead of their bytes. They are read from
+there, or through the server when the store cannot be reached.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.scratch import DatumDir, ScratchPool
 
-#: Bytes of inputs fetched in one go.
+#: Bytes of inputs per fetch.
 MAX_BATCH_BYTES = 16 << 20
-#: Datums fetched in one go; at 64 a round trip is below a hundredth of the cheapest command.
+#: Datums per fetch; at 64 a round trip costs less than a hundredth of the cheapest command.
 MAX_BATCH_DATUMS = 64
 
 
 class InputsUnavailable(Exception):
-    """The inputs of a datum cannot be laid out; the message is for the user."""
+    """The inputs of a datum cannot be downloaded; the message is for the user."""
 
 
 class Inputs:
-    """The inputs of one assignment. Used only while nothing is shown as /pfs."""
+    """The inputs of one assignment. Used only while no datum is shown as /pfs."""
 
     def __init__(
         self,
@@ -62,9 +62,9 @@ class Inputs:
         self._scratch = scratch
         self._owner = owner
         self._memory_allowed = True
-        #: Position of a datum -> its place, filled and not yet taken.
+        #: Position of a datum -> its folders, filled and not yet used.
         self._ready: dict[int, DatumDir] = {}
-        #: Item -> how many datums still have to get it.
+        #: Item -> number of datums that still need it.
         self._uses = Counter(item for datum in assignment.datum_run.datums for item in set(datum.items))
         self._several = {item for item, uses in self._uses.items() if uses > 1}
         #: Item of several datums -> the folder it is copied from.
@@ -72,10 +72,10 @@ class Inputs:
         self._nanoseconds: Counter[int] = Counter()
 
     def take(self, position: int) -> DatumDir:
-        """Return the place of a datum, whose owner the caller becomes; a second time: a fresh one.
+        """Return the folders of a datum, which the caller must remove; each call returns fresh ones.
 
         Raises:
-            InputsUnavailable: the server does not give the files, or the disk does not take them.
+            InputsUnavailable: the files cannot be downloaded, or not be written to the disk.
             Interrupted: a flag was raised meanwhile.
         """
         if position not in self._ready:
@@ -85,33 +85,33 @@ class Inputs:
             except InputsUnavailable:
                 if len(batch) == 1:
                     raise
-                self._fill([position])  # what is wrong may concern another datum of the batch
+                self._fill([position])  # the error may concern another datum of the batch
         return self._scratch.equip(self._ready.pop(position))
 
     def avoid_memory(self) -> None:
-        """Lay everything out on disk from now on: the memory is full."""
+        """Write inputs to disk from now on: the memory is full."""
         self._memory_allowed = False
 
     def download_ns(self, position: int) -> int:
-        """Return the datum's share of the time spent on fetching."""
+        """Return the datum's share of the time spent on downloads, in nanoseconds."""
         return self._nanoseconds[position]
 
     def download_bytes(self, position: int) -> int:
-        """Return the size of the datum's inputs."""
+        """Return the size of the datum's inputs in bytes."""
         return sum(
             self._assignment.datum_run.items[item].size_bytes
             for item in self._assignment.datum_run.datums[position].items
         )
 
     def done_with(self, position: int) -> None:
-        """The datum will not be asked for again."""
+        """Forget a datum, which is not requested again."""
         for item in set(self._assignment.datum_run.datums[position].items):
             self._uses[item] -= 1
             if self._uses[item] == 0 and item in self._shared:
                 file_trees.remove_tree(self._shared.pop(item))
 
     def close(self) -> None:
-        """Remove what has not been taken."""
+        """Remove the folders that were not used."""
         for datum_dir in self._ready.values():
             self._scratch.take_back(datum_dir)
         for folder in self._shared.values():
@@ -147,7 +147,7 @@ class Inputs:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise InputsUnavailable(
-                    "a file of the inputs has a path that is too long for this machine, which takes 4,095 bytes "
+                    "a file of the inputs has a path that is too long for this machine, whose limit is 4,095 bytes "
                     "with the worker's folder and the input's name; shorten the path or the name of the input"
                 ) from error
             raise InputsUnavailable(
@@ -166,7 +166,7 @@ class Inputs:
             return patiently(lambda: self._fill_once(batch), self._interrupts)
 
     def _fill_once(self, batch: list[int]) -> dict[int, DatumDir]:
-        """Fetch and lay out the batch; leave nothing behind when that fails."""
+        """Download the batch; remove its files when that fails."""
         datum_dirs: dict[int, DatumDir] = {}
         shared: dict[int, str] = {}
         try:
@@ -205,7 +205,7 @@ class Inputs:
         ]
 
     def _missing(self, batch: list[int]) -> set[int]:
-        """Return the items of several datums that the batch needs and nobody has fetched yet."""
+        """Return the items of several datums that the batch needs and that are not downloaded yet."""
         return {item for _, item in self._items(batch)} & self._several - self._shared.keys()
 
     def _may_use_memory(self, size_bytes: int) -> bool:
@@ -220,7 +220,7 @@ class Inputs:
 
     def _fetch(self, targets: dict[int, str]) -> None:
         """Write the files of the items, each below its target folder."""
-        made: set[str] = set()
+        folders: set[str] = set()
         for item, target in targets.items():
             path = self._assignment.datum_run.items[item].path
             if path.endswith("/"):  # a folder exists for the command even when it is empty
@@ -234,9 +234,9 @@ class Inputs:
                         raise Interrupted
                     target = targets[piece.item]
                     parent = piece.path.rpartition("/")[0]
-                    if parent and target + parent not in made:
+                    if parent and target + parent not in folders:
                         files.make_folders(target, parent, self._owner)
-                        made.add(target + parent)
+                        folders.add(target + parent)
                     descriptor = self._scratch.create(target + piece.path, self._owner)
                 _write(descriptor, piece.data)
                 if piece.places:
@@ -251,7 +251,7 @@ class Inputs:
     def _read_from_store(
         self, descriptor: int, chunk_places: Sequence[pb.ChunkPlace], urls: Sequence[str]
     ) -> None:
-        from trunkline.worker import presigned_reads  # what it loads costs 25 ms that few workers need
+        from trunkline.worker import presigned_reads  # its imports take 25 ms, which few workers need
 
         for data in presigned_reads.read(self._api.store.connections, chunk_places, urls):
             if self._interrupts.end_command:

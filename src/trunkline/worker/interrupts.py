@@ -1,8 +1,8 @@
-"""What may call the worker away from a running command: one flag per reason, and one descriptor to wait on.
+"""Interruptions of a running command: one flag per reason, and one descriptor to wait on.
 
-The thread that renews claims and the handler of SIGTERM raise flags; the main thread, which waits in
-``poll`` for its command, sees the descriptor become readable and looks which flag is up. An ``Event``
-cannot be polled together with pipes and processes, hence the eventfd.
+The heartbeat thread and the SIGTERM handler raise flags. The main thread, which waits in ``poll`` for its command,
+is woken by the descriptor and reads the flags. The descriptor is an eventfd because an ``Event`` cannot be polled
+together with pipes and processes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ class Interrupts:
     """Flags that any thread may raise and the main thread reads."""
 
     def __init__(self) -> None:
-        #: Readable while something wants the main thread's attention.
+        #: Readable while a flag waits to be handled.
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        #: The claim is gone: what was computed under it is worthless.
+        #: The claim is lost: its results will not be accepted.
         self.claim_lost = False
-        #: The running datum is to be started again.
+        #: Start the running datum again.
         self.restart_datum = False
-        #: Finish the running datum, hand in and go. Does not end a command.
+        #: Finish the running datum, report the results and exit. Does not end a command.
         self.retire = False
-        #: No time or no means are left: end the command, hand in what is finished, give the rest back and go.
+        #: Out of time or unable to run commands: kill the command, report the finished datums, release the others and
+        #: exit.
         self.give_back = False
-        #: Nobody is left to work for: end now.
+        #: The server or the parent process has ended: exit now.
         self.abandon = False
 
     def raise_flag(
@@ -42,7 +43,15 @@ class Interrupts:
         give_back: bool = False,
         abandon: bool = False,
     ) -> None:
-        """Raise flags and wake the main thread. Safe in a signal handler."""
+        """Raise flags and wake the main thread. Safe in a signal handler.
+
+        Args:
+            claim_lost: the claim is lost.
+            restart_datum: start the running datum again.
+            retire: finish the running datum and exit.
+            give_back: kill the command, release unfinished datums and exit.
+            abandon: exit now.
+        """
         self.claim_lost |= claim_lost
         self.restart_datum |= restart_datum
         self.retire |= retire or give_back
@@ -51,7 +60,7 @@ class Interrupts:
         os.eventfd_write(self.descriptor, 1)
 
     def lower_for_new_claim(self) -> None:
-        """Forget what concerned the claim before."""
+        """Clear the flags of the previous claim."""
         self.claim_lost = False
         self.restart_datum = False
 

@@ -1,7 +1,7 @@
-"""Says what of the isolation of commands this machine does not allow: ``python -m trunkline.worker.isolation_check``.
+"""Reports which isolation of commands this machine does not allow: ``python -m trunkline.worker.isolation_check``.
 
-A server starts it once, with an empty folder as the argument, and logs its lines. It makes the sandbox of a worker
-and ends.
+A server starts it once, with an empty folder as the argument, and logs its output. It creates a worker's sandbox
+and exits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trunkline.worker import root, supervisor
 
 
 def main(folder: str) -> None:
-    """Print a line for each part that is not allowed."""
+    """Print a line for each kind of isolation that is not allowed."""
     try:
         if os.environ.get("TRUNKLINE_NO_NAMESPACES", "") not in ("", "0"):
             raise root.RootUnavailable("TRUNKLINE_NO_NAMESPACES is set")

@@ -1,9 +1,9 @@
-"""Gathers log lines and ships them in batches.
+"""Collects log lines and sends them in batches.
 
-The main thread adds lines; the side thread ships a batch when its oldest line has waited ``MAX_WAIT`` or
-the batch has reached ``MAX_BATCH``; before results are handed in the main thread ships the rest itself,
-so that whoever sees a datum finished finds all of its lines. A lock keeps the order. Who adds lines stops when
-they are ``overfull``, so that a command that prints faster than the server takes waits for it.
+The main thread adds lines; the side thread sends a batch when its oldest line has waited ``MAX_WAIT`` or the batch
+has reached ``MAX_BATCH``. Before the main thread reports results it sends the remaining lines itself, so that all
+lines of a finished datum can be read. A lock keeps the order. The main thread stops adding lines when the buffer is
+``overfull``, so that a command that prints faster than the server accepts is blocked.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
     from trunkline.worker.api import ServerAPI
 
-#: Seconds. People who follow a log don't notice; a talkative command costs five calls a second.
+#: Seconds. Not noticeable to users who follow a log; a verbose command costs five calls a second.
 MAX_WAIT = 0.2
-#: Bytes of lines in one batch; a quarter of the frame size that moves fastest, to keep calls short.
+#: Bytes of lines in one batch; a quarter of the frame size with the highest throughput, to keep calls short.
 MAX_BATCH = 256 << 10
-#: Bytes of memory that waiting lines may take.
+#: Bytes of memory that unsent lines may use.
 MAX_KEPT = 32 << 20
-#: Bytes that surround a line in a message, and in memory.
+#: Bytes of overhead per line in a message, and in memory.
 _IN_MESSAGE, _IN_MEMORY = 32, 250
 
 
 class Logs:
-    """The lines of one worker that the server does not have yet."""
+    """The unsent log lines of one worker."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         """``wake`` is called when the first line of a batch arrives and when the batch is full."""
         self._wake = wake
         self._lock = threading.Lock()  # guards the three below
-        #: Datum, nanoseconds since the epoch, text, whether the worker itself says it.
+        #: Datum, nanoseconds since the epoch, text, whether it is the worker's own line.
         self._lines: deque[tuple[int, int, bytes, bool]] = deque()
         self._size = 0
         self._since = 0.0
-        self._shipping = threading.Lock()  # held while lines are on their way: keeps their order
+        self._shipping = threading.Lock()  # held while lines are being sent: keeps their order
         self._claim = ""
 
     def open(self, claim_id: str) -> None:
-        """Take lines for this claim from now on; what is left of the one before is dropped."""
+        """Collect lines for this claim from now on; unsent lines of the previous claim are dropped."""
         with self._shipping, self._lock:
             self._claim, self._size = claim_id, 0
             self._lines.clear()
@@ -57,7 +57,7 @@ class Logs:
             datum: position of the datum in its assignment.
             ts_ns: nanoseconds since the epoch.
             message: the line without its newline.
-            system: whether the worker itself says it.
+            system: whether it is the worker's own line.
         """
         with self._lock:
             first = not self._lines
@@ -70,11 +70,11 @@ class Logs:
 
     @property
     def overfull(self) -> bool:
-        """Whether nothing more should be added until lines are shipped."""
+        """Whether no more lines should be added until some are sent."""
         return self._size + len(self._lines) * (_IN_MEMORY - _IN_MESSAGE) > MAX_KEPT
 
     def due(self) -> float | None:
-        """Seconds until a batch must be shipped; None when there is nothing to ship."""
+        """Seconds until a batch must be sent; None when there are no lines."""
         with self._lock:
             if not self._lines:
                 return None
@@ -83,10 +83,10 @@ class Logs:
             return max(0.0, self._since + MAX_WAIT - time.monotonic())
 
     def ship(self, api: ServerAPI) -> None:
-        """Ship all lines there are now.
+        """Send all present lines.
 
         Raises:
-            TrunklineError: the server did not take them; they are kept.
+            TrunklineError: the server did not accept them; they stay in the buffer.
         """
         with self._shipping:
             while True:

@@ -1,4 +1,4 @@
-"""The worker's life: register, claim, work, claim again, until there is nothing more to expect."""
+"""The worker's main loop: registers, then claims and executes work until it is retired."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from trunkline.worker.sandbox import Sandbox
     from trunkline.worker.settings import Settings
 
-#: Seconds that one claim waits at the server for work. A thousand idle workers ask three times a second.
+#: Seconds that one Claim call waits for work. A thousand idle workers make three calls a second.
 _CLAIM_WAIT = 300.0
-#: Seconds in which the server must answer a new worker. More than for one that works: on Kubernetes both may
-#: start together, and a server that moves to a new node is away for minutes.
+#: Seconds in which the server must answer a new worker. Longer than for a running one: on Kubernetes both may start
+#: together, and a server that moves to a new node is down for minutes.
 _REGISTER_PATIENCE = 600.0
-#: Of the grace after SIGTERM, what is kept for handing in and giving back: a quarter, 5 s at most.
-_HAND_IN_SHARE, _HAND_IN_MOST = 0.25, 5.0
+#: Share of the grace period after SIGTERM that is reserved for reporting and releasing datums: a quarter, at most 5 s.
+_REPORT_SHARE, _REPORT_LIMIT = 0.25, 5.0
 
 
 class _Stop(BaseException):
-    """SIGTERM while the worker waits for work; not an Exception, so that nobody takes it for a failure."""
+    """SIGTERM while the worker waits for work; not an Exception, so that no handler treats it as a failure."""
 
 
 class Worker:
-    """One worker process after its sandbox is made."""
+    """One worker process after its sandbox is set up."""
 
     def __init__(self, settings: Settings, sandbox: Sandbox, pid: int) -> None:
         """Connect to the server.
 
         Args:
-            settings: the worker's.
+            settings: the worker's settings.
             sandbox: where its commands run.
-            pid: of the process that the fleet started: this one, or the one outside its PID namespace.
+            pid: the process that the fleet started: this one, or the one outside its PID namespace.
         """
         self._settings = settings
         self._pid = pid
@@ -56,7 +56,7 @@ class Worker:
             say(note)
 
     def run(self) -> int:
-        """Live; return the exit code: 0 when the work is done, 1 when the server is gone or strange."""
+        """Run until retired; return the exit code: 0 when retired, 1 after an error of the server."""
         signal.signal(signal.SIGALRM, self._on_time_up)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
@@ -105,8 +105,8 @@ class Worker:
             self._interrupts.retire |= answer.retire
 
     def _claim(self) -> pb.ClaimResponse:
-        # An assignment that arrives together with SIGTERM is dropped; its lease runs out, or the server
-        # frees it when it learns that the worker is gone.
+        # An assignment that arrives together with SIGTERM is dropped; its lease expires, or the server
+        # releases it when it learns that the worker has ended.
         self._waiting = True
         try:
             if self._interrupts.retire:
@@ -118,15 +118,15 @@ class Worker:
     def _on_sigterm(self, number: int, frame: object) -> None:
         del number, frame
         parent = self._settings.parent
-        # In a PID namespace the process outside sees to that.
+        # In a PID namespace the process outside checks that.
         orphaned = bool(parent) and os.getpid() == self._pid and os.getppid() != parent
         self._interrupts.raise_flag(retire=True, abandon=orphaned)
         if not self._told_to_go:
             self._told_to_go = True
             grace = self._settings.grace
-            # The kernel's clock rather than a thread: a timer that is set nearly never, and only here.
-            left = grace - min(grace * _HAND_IN_SHARE, _HAND_IN_MOST)
-            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
+            # A kernel timer rather than a thread, because it is needed only here.
+            remaining = grace - min(grace * _REPORT_SHARE, _REPORT_LIMIT)
+            signal.setitimer(signal.ITIMER_REAL, max(remaining, 0.001))
         if self._waiting:
             self._waiting = False
             raise _Stop
@@ -141,6 +141,6 @@ class Worker:
 
 
 def say(text: str) -> None:
-    """Write a line to the worker's own log."""
+    """Print a line to the worker's own log."""
     sys.stderr.write(f"worker: {text}\n")
     sys.stderr.flush()

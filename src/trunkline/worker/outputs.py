@@ -1,14 +1,14 @@
-"""Finds what a command has written to /pfs/out, as the files that will be uploaded.
+"""Lists the files that a command has written to /pfs/out, for the upload.
 
-Links count as what they lead to, as commands see it: a link into an input or anywhere else is a file with that
-content, a link to a folder is that folder. They are followed with the command's permissions: the worker may read
-more, and the caller takes on the command's user meanwhile (``access``). Files of ``/proc`` would show the worker's
-own state and are refused. In a pod the launcher has replaced the links that lead out of /pfs. What is not content
-(pipes, sockets, devices, empty folders) is left out, as Pachyderm does.
+Links are followed as commands see them: a link to a file is a file with that content, a link to a folder is that
+folder. They are followed with the command's permissions, because the worker may read more: the caller switches to
+the command's user meanwhile (``access``). Files of ``/proc`` would reveal the worker's own state and are refused. In
+a pod the launcher has replaced the links that lead out of /pfs. Pipes, sockets, devices and empty folders are
+skipped, as in Pachyderm.
 
-The walk neither recurses nor runs without an end: links can make 2^30 paths of thirty folders.
+The walk does not recurse and is limited: links can make 2^30 paths of thirty folders.
 
-Must not change anything below /pfs/out.
+This module changes nothing below /pfs/out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from trunkline.worker.files import Owner
 
-#: Entries between two looks whether the walk is to end.
+#: Entries between two checks for an interruption.
 _CHECKED = 1_000
 
 
@@ -38,7 +38,7 @@ class OutputFile(NamedTuple):
 
     #: Path below /pfs/out, with a leading slash.
     path: str
-    #: Where its bytes are, links followed.
+    #: Path of its bytes, links followed.
     file: str
     size_bytes: int
 
@@ -52,7 +52,7 @@ class _Folder(NamedTuple):
     path: str
     #: Identities of the folders that led here.
     above: tuple[tuple[int, int], ...]
-    #: Whether a link is on the way.
+    #: Whether a link leads to it.
     linked: bool
 
 
@@ -75,12 +75,12 @@ def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: N
 
     Args:
         out: the folder.
-        links_within: folder that links must not lead out of, because commands see other files outside of it than
-            the worker does; empty when both see the same.
-        check: called now and then; what it raises ends the walk.
+        links_within: folder that links must not lead out of, because commands and worker see different files outside
+            of it; empty when both see the same.
+        check: called regularly; an exception of it ends the walk.
 
     Raises:
-        InvalidArgument: a name cannot be stored, a link leads nowhere or in a circle, or there is too much.
+        InvalidArgument: a name cannot be stored, a link is broken or circular, or the output exceeds a limit.
     """
     waiting = [_Folder(out, "", (), False)]
     files = entries = linked = 0
@@ -105,18 +105,18 @@ def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: N
                 yield OutputFile(path, file, status.st_size)
             elif stat.S_ISDIR(status.st_mode):
                 if path.count("/") > limits.PATH_DEPTH:
-                    paths.validate(path)  # which says so
+                    paths.validate(path)  # raises the error
                 inner.append(_Folder(file, path, above, folder.linked or entry.is_symlink()))
         waiting += reversed(inner)
 
 
 def _list(folder: _Folder) -> tuple[tuple[tuple[int, int], ...], list[os.DirEntry[str]]]:
-    """Return the folders that lead to those in this one, and its entries by name."""
+    """Return the identities of this folder and its ancestors, and its entries by name."""
     status = os.stat(folder.file)
     identity = (status.st_dev, status.st_ino)
     if identity in folder.above:
         raise InvalidArgument(
-            f"output link {_printable(folder.path)} leads back to a folder that holds it; "
+            f"output link {_printable(folder.path)} leads back to a folder that contains it; "
             f"remove the link from /pfs/out"
         )
     try:
@@ -129,7 +129,7 @@ def _list(folder: _Folder) -> tuple[tuple[tuple[int, int], ...], list[os.DirEntr
 
 
 def _follow(entry: os.DirEntry[str], path: str, links_within: str) -> tuple[str, os.stat_result]:
-    """Return where the bytes of an entry are, and its status; links are followed."""
+    """Return the path of an entry's bytes, and its status; links are followed."""
     try:
         if not entry.is_symlink():
             return entry.path, entry.stat()
@@ -165,7 +165,7 @@ def open_file(path: str) -> int:
     """Open an output file to read it.
 
     Raises:
-        OSError: it cannot be opened, or something else is there now.
+        OSError: it cannot be opened, or is not a regular file any more.
     """
     descriptor = libc.open_without_magic(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     if libc.is_on_proc(descriptor):

@@ -1,10 +1,10 @@
 """Reads chunks from the object store by presigned URLs, so that their bytes do not pass through the server.
 
-Neighbouring chunks of a pack are one ranged GET. Every chunk is compared with its id, as the server does it.
-Transient errors are retried; anything else (the store cannot be reached from here, or refuses) is
-``StoreUnreachable``, and the caller asks the server for the bytes instead.
+Adjacent chunks of a pack are read by one ranged GET. Every chunk is verified against its id, as in the server.
+Transient errors are retried; any other error (the store cannot be reached, or refuses) is ``StoreUnreachable``, and
+the caller requests the bytes from the server instead.
 
-Imported with the first file that is read this way: the libraries cost a worker that never does 25 ms.
+Imported with the first file that is read this way: importing the libraries takes 25 ms.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
     from trunkline.worker.store_connections import Connections
 
-#: Times that a range is asked for; the server is the better address after that.
+#: Number of tries for a range; after that the server is used.
 TRIES = 4
 PAUSE = 0.25  # seconds before the second try; doubled for each after that
-#: Statuses that pass: too many requests, and what the store says of itself.
+#: Transient statuses: too many requests, and errors of the store itself.
 PASSING = (429, 500, 502, 503, 504)
 
 
@@ -41,12 +41,12 @@ def read(connections: Connections, places: Sequence[pb.ChunkPlace], urls: Sequen
     """Yield the bytes of each chunk, in order.
 
     Args:
-        connections: kept ones.
+        connections: connections to reuse.
         places: the chunks.
-        urls: of the packs, which places count.
+        urls: URLs of the packs; places refer to them by index.
 
     Raises:
-        StoreUnreachable: some could not be read; those before were.
+        StoreUnreachable: a chunk could not be read; those before it were yielded.
     """
     for run in runs(places, urls):
         done = 0
@@ -60,15 +60,15 @@ def read(connections: Connections, places: Sequence[pb.ChunkPlace], urls: Sequen
                 break
             except (ConnectionRefusedError, TimeoutError) as error:
                 connections.drop(run.url)
-                raise StoreUnreachable(f"{host_of(run.url)} does not answer ({said(error)})") from error
+                raise StoreUnreachable(f"{host_of(run.url)} does not answer ({error_text(error)})") from error
             except (OSError, http.client.HTTPException) as error:
                 connections.drop(run.url)
                 if attempt + 1 == TRIES:
-                    raise StoreUnreachable(f"{host_of(run.url)} breaks off ({said(error)})") from error
+                    raise StoreUnreachable(f"{host_of(run.url)} breaks off ({error_text(error)})") from error
 
 
 def runs(places: Sequence[pb.ChunkPlace], urls: Sequence[str]) -> Iterator[Run]:
-    """Yield the places, neighbours together."""
+    """Yield the places, grouped into runs of adjacent chunks."""
     run: list[pb.ChunkPlace] = []
     for place in places:
         if run:
@@ -112,16 +112,16 @@ def _exactly(answer: http.client.HTTPResponse, size: int) -> bytes:
 def _decode(place: pb.ChunkPlace, stored: bytes) -> bytes:
     data = decode(place.id, place.codec, place.length, stored)
     if data is None:
-        # Damaged on the way or in the store: the server finds out which.
+        # Damaged in transit or in the store: the server can tell which.
         raise StoreUnreachable(f"chunk {place.id.hex()} does not match its id")
     return data
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL; the rest of it is a secret."""
+    """Return the host of a URL; the full URL is a secret."""
     return urlsplit(url).netloc
 
 
-def said(error: Exception) -> str:
-    """Return what an error says of itself."""
+def error_text(error: Exception) -> str:
+    """Return the message of an error, or its class when it has none."""
     return str(error) or type(error).__name__

@@ -1,12 +1,12 @@
 """Uploads large outputs to the object store as packs, so that their bytes do not pass through the server.
 
-Files are cut into chunks as on the server (``trunkline.formats.chunking``), the server says which chunks the store
-lacks, and those are compressed into packs (``trunkline.formats.pack_format``) that are uploaded to presigned URLs.
-Afterwards the worker reports chunk lists and the tables of the packs. A pack is gathered in an unlinked file
-beside the outputs, because the worker's memory counts as the pipeline's.
+Files are split into chunks as on the server (``trunkline.formats.chunking``), the server reports which chunks the
+store lacks, and those are compressed into packs (``trunkline.formats.pack_format``) and uploaded to presigned URLs.
+Afterwards the worker reports chunk lists and the tables of the packs. A pack is built in an unlinked file beside the
+outputs, because the worker's memory counts against the pipeline's limit.
 
-Transient errors are retried; anything else is ``StoreUnreachable``, and the caller sends the bytes to the
-server. A pack that is uploaded but never reported stays in the store as an object that nothing refers to.
+Transient errors are retried; any other error is ``StoreUnreachable``, and the caller sends the bytes to the server.
+A pack that is uploaded but never reported stays in the store as an unreferenced object.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trunkline.formats.pack_format import PackLayout, encode
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import outputs as output_files
 from trunkline.worker.circuit_breaker import StoreUnreachable
-from trunkline.worker.presigned_reads import PASSING, PAUSE, TRIES, host_of, said
+from trunkline.worker.presigned_reads import PASSING, PAUSE, TRIES, error_text, host_of
 from trunkline.worker.store_connections import Connections
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Packs that are uploaded while the next is filled.
 UPLOADS = 2
-#: Chunks in one question to the server: some 64 MB, which the page cache still holds at the second reading.
+#: Chunks in one Offer call: some 64 MB, which are still in the page cache when they are read again.
 _ASKED = 64
 
 
@@ -45,12 +45,12 @@ class Output(NamedTuple):
     datum: int
     #: Below /pfs/out, with leading slash.
     path: str
-    #: Where its bytes are.
+    #: Path of its bytes.
     file: str
 
 
 class Stored(NamedTuple):
-    """What is to be handed in."""
+    """The result of an upload, to be reported."""
 
     packs: list[pb.StoredPack]
     files: list[pb.StoredFile]
@@ -62,18 +62,18 @@ def store(
     folder: str,
     check: Callable[[], None],
 ) -> Stored:
-    """Store files; when it returns, every chunk of theirs is in the store.
+    """Upload files; on return all their chunks are in the store.
 
     Args:
-        offer: asks the server about chunk ids.
+        offer: asks the server which of these chunk ids are missing.
         outputs: the files; they must not change meanwhile.
         folder: on a disk with room for three packs.
-        check: called now and then; what it raises ends the work.
+        check: called regularly; an exception of it ends the upload.
 
     Raises:
-        StoreUnreachable: the store does not take them.
+        StoreUnreachable: the store does not accept them.
         OSError: a file cannot be read, or the disk is full.
-        TrunklineError: what the server answered.
+        TrunklineError: the server's error.
     """
     window = bytearray(WINDOW_BYTES)
     with ThreadPoolExecutor(UPLOADS, "packs") as uploads:
@@ -96,7 +96,7 @@ class _Sending:
         check: Callable[[], None],
     ) -> None:
         self._uploads = uploads
-        #: Packs on their way.
+        #: Uploads in progress.
         self._coming: deque[Future[None]] = deque()
         self._offer = offer
         self._folder = folder
@@ -110,7 +110,7 @@ class _Sending:
         self._layout = PackLayout("")
 
     def file(self, path: str, window: bytearray) -> bytes:
-        """Store what the store lacks of a file; return its chunk list."""
+        """Upload the missing chunks of a file; return its chunk list."""
         descriptor = output_files.open_file(path)
         try:
             chunks: list[bytes] = []
@@ -138,7 +138,7 @@ class _Sending:
         if not answer.missing:
             return
         if not answer.url:
-            raise StoreUnreachable("the server signs no URLs any more")
+            raise StoreUnreachable("the server no longer signs URLs")
         if not self._pack.url:
             self._pack, self._layout = answer, PackLayout(answer.pack)
         for number in answer.missing:
@@ -146,7 +146,7 @@ class _Sending:
             data = os.pread(descriptor, size, position)
             if len(data) != size:
                 raise FailedPrecondition(
-                    "an output became shorter while it was stored; nothing may write to it"
+                    "an output became shorter while it was uploaded; end all processes that write to it"
                 )
             self._append(id, data)
         if self._layout.is_full:
@@ -160,7 +160,7 @@ class _Sending:
         self._spool.write(part)
 
     def _flush(self) -> None:
-        """Start the upload of the open pack; wait while too many are running."""
+        """Start the upload of the open pack; wait while too many uploads are in progress."""
         if self._spool is None:
             return
         layout = self._layout
@@ -176,20 +176,20 @@ class _Sending:
             self._coming.popleft().result()
 
     def finish(self) -> None:
-        """Return when every pack is in the store."""
+        """Wait until every pack is in the store."""
         self._flush()
         while self._coming:
             self._check()
             self._coming.popleft().result()
 
     def close(self) -> None:
-        """Let the open pack go."""
+        """Discard the open pack."""
         if self._spool is not None:
             self._spool.close()
 
 
 def _put_and_close(url: str, spool: IO[bytes], size: int) -> None:
-    connections = Connections()  # a thread's own; one connection for a whole pack costs nothing
+    connections = Connections()  # one per thread; the cost of a connection per pack is negligible
     try:
         with spool:
             put(connections, url, spool, size)
@@ -198,10 +198,16 @@ def _put_and_close(url: str, spool: IO[bytes], size: int) -> None:
 
 
 def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
-    """Put the first ``size`` bytes that a file holds.
+    """Upload the first bytes of a file.
+
+    Args:
+        connections: connections to reuse.
+        url: presigned URL of a new object.
+        body: the file.
+        size: number of bytes.
 
     Raises:
-        StoreUnreachable: the store does not take them.
+        StoreUnreachable: the store does not accept them.
     """
     for attempt in range(TRIES):
         if attempt:
@@ -214,11 +220,11 @@ def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
             answer.read()
         except (ConnectionRefusedError, TimeoutError) as error:
             connections.drop(url)
-            raise StoreUnreachable(f"{host_of(url)} does not answer ({said(error)})") from error
+            raise StoreUnreachable(f"{host_of(url)} does not answer ({error_text(error)})") from error
         except (OSError, http.client.HTTPException) as error:
             connections.drop(url)
             if attempt + 1 == TRIES:
-                raise StoreUnreachable(f"{host_of(url)} breaks off ({said(error)})") from error
+                raise StoreUnreachable(f"{host_of(url)} breaks off ({error_text(error)})") from error
             continue
         if answer.status in (200, 201) or (answer.status == 412 and attempt):
             return

@@ -1,11 +1,11 @@
-"""Ends everything a command left behind, also what left its process group.
+"""Kills the leftover processes of a command, also those that left its process group.
 
-In a PID namespace of its own the worker is the first process, and one call signals all others. Elsewhere the worker
-is the "subreaper" of its descendants: when a process dies, its orphans become the worker's children instead of
-init's. Either way a child of the worker that is there after a command has ended is a leftover, and when there
-is none, nothing is left. Asking the kernel for that costs one call, which is all that the common case pays.
+In its own PID namespace the worker is the first process, and one call signals all others. Elsewhere the worker is
+the "subreaper" of its descendants: when a process dies, its orphans become the worker's children instead of init's.
+In both cases any child of the worker after the end of a command is a leftover process. One system call checks for
+children, which is the whole cost of the common case.
 
-Must not run where the worker has other children than its one command.
+Must not run where the worker has children besides its one command.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from trunkline.linux import processes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds. A killed process is gone in microseconds unless the kernel itself holds it (dead disk, NFS).
+#: Seconds. A killed process ends in microseconds unless the kernel blocks it (failed disk, NFS).
 _PATIENCE = 10.0
 
 
 def end_group(leader: int) -> None:
-    """Kill the process group of a command; its leader is not reaped yet, so the number is still its own."""
+    """Kill the process group of a command, whose leader is not reaped yet, so that the id is still valid."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def end_descendants() -> int:
-    """Kill all descendants until none is left; return how many the kernel refused to end."""
+    """Kill all descendants; return the number of those that the kernel did not end."""
     return _end(_kill_descendants)
 
 
 def end_namespace() -> int:
-    """Kill all other processes of the PID namespace whose first process this is; return how many are left."""
+    """Kill all other processes of this process's PID namespace; return the number of remaining ones."""
     return _end(_kill_namespace)
 
 
 def _end(kill: Callable[[], int]) -> int:
-    """Call ``kill``, which returns how many it tried to end, until this process has no child."""
+    """Call ``kill``, which returns the number of processes that it signalled, until this process has no child."""
     deadline = time.monotonic() + _PATIENCE
     pause = 0.0002  # seconds
     while True:
@@ -59,8 +59,8 @@ def _end(kill: Callable[[], int]) -> int:
 
 
 def _kill_descendants() -> int:
-    # Children of children first show up here when their parent is dead, so this repeats until none is
-    # left; killing the whole tree at once keeps ahead of those that start new ones meanwhile.
+    # Grandchildren become children when their parent is dead, so this repeats until there are none;
+    # killing the whole tree at once outruns processes that start new ones meanwhile.
     living = processes.descendants(os.getpid())
     for pid in living:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -70,5 +70,5 @@ def _kill_descendants() -> int:
 
 def _kill_namespace() -> int:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)  # all at once: none can start another meanwhile
+        os.kill(-1, signal.SIGKILL)  # all at once, so that none can start another meanwhile
     return max(1, sum(name.isdecimal() for name in os.listdir("/proc")) - 1)

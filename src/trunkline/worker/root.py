@@ -1,20 +1,20 @@
 """The private root: a file system that looks like the host's and belongs to one worker alone.
 
-A tmpfs becomes ``/`` of a mount namespace of the worker's own. The host's top folders are bound in, its top
-links recreated, ``/pfs`` added, and the files of the image environment laid over at their absolute paths. Where
-such a file lies inside a folder of the host (``/usr/local/bin/x``), each folder on the way becomes a real one in
-the tmpfs with its other entries bound in. So ``/pfs`` and ``/edges.py`` exist for the command and for nobody
-else, and nothing is ever created on the host. Two parts of the host are left out: folders that are covered, such
-as the server's data, and ``/dev``, which is made anew with the harmless devices.
+A tmpfs becomes ``/`` of the worker's own mount namespace. The host's top-level folders are bind-mounted into it, its
+top-level links recreated, ``/pfs`` added, and the files of the image environment placed at their absolute paths.
+Where such a file is inside a folder of the host (``/usr/local/bin/x``), each parent folder becomes a real one in the
+tmpfs with its other entries bind-mounted. So ``/pfs`` and ``/edges.py`` exist only for the command, and nothing is
+ever created on the host. Two parts of the host are excluded: hidden folders, such as the server's data, and
+``/dev``, which is created anew with harmless devices.
 
-Why not an overlay file system: unprivileged ones are forbidden or broken on too many kernels. Why bind
-mounts that follow the host ("slave") rather than private copies: what the host unmounts later must not
-stay busy because a worker still holds it.
+Why not an overlay file system: unprivileged ones are forbidden or broken on too many kernels. Why bind mounts that
+follow the host ("slave") rather than private copies: a file system that the host unmounts later must not stay busy
+because of a worker.
 
-It imports no dataclasses, here and in the worker's other modules: they cost a tenth of its start-up.
+The worker's modules use no dataclasses: importing them takes a tenth of its start-up.
 
-Must not: run once a second thread exists (the kernel refuses user namespaces then), import anything
-heavy, or leave a mount behind outside its namespace.
+``enter`` must run before a second thread exists (the kernel refuses user namespaces then) and must leave no mount
+outside its namespace. This module must not import large libraries.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 #: Where commands find their data.
 PFS = "/pfs"
 
-#: Bytes of memory for small inputs and for what commands write beside the host's folders, if the worker
-#: has not asked for more. Nothing is used before it is written.
+#: Bytes of memory for small inputs and for files that commands write outside the host's folders, unless the worker
+#: requests more. Memory is used only when files are written.
 _LEAST_MEMORY = 256 << 20
 
 #: Devices that every program may use.
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-#: Devices that compute: they begin with one of these.
+#: Prefixes of accelerator devices.
 _COMPUTE_DEVICES = ("nvidia", "dri", "kfd", "accel")
 _DEVICE_LINKS = {
     "fd": "/proc/self/fd",
@@ -50,19 +50,19 @@ _DEVICE_LINKS = {
     "ptmx": "pts/ptmx",
 }
 
-#: Folders that are to be made or bound below one folder: a file, a folder with more, or an empty folder.
+#: Entries to create in a folder: a file, a folder with a layout of its own, or an empty folder.
 _Layout = dict[str, "LaidFile | _Layout | None"]
 
 
 class RootUnavailable(FailedPrecondition):
-    """This machine does not let the worker have a private root."""
+    """This machine does not allow a private root."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"this machine does not let workers have a private root ({reason}); allow user namespaces, or "
-            f"have commands read $PFS_ROOT instead of {PFS}"
+            f"let commands read $PFS_ROOT instead of {PFS}"
         )
-        #: What the kernel refused.
+        #: The operation that the kernel refused.
         self.reason = reason
 
 
@@ -71,14 +71,14 @@ class LaidFile(NamedTuple):
 
     #: Absolute path that commands see.
     path: str
-    #: Where its bytes lie on the host.
+    #: Path of its bytes on the host.
     source: str
     #: Permission bits.
     mode: int
 
 
 class Cover(NamedTuple):
-    """Folders of the host that the private root shows empty, and what of them it shows all the same."""
+    """Folders of the host that are empty in the private root, and exceptions in them."""
 
     #: Absolute paths without links.
     folders: Sequence[str] = ()
@@ -99,13 +99,13 @@ def enter(
 
     Args:
         staging: an empty folder of the host to build on; it stays empty.
-        files: what to lay over the host's files; they are copied.
-        memory: bytes that the worker has asked for; what is written to the root counts against them.
-        name: what the root is called in the list of mounts, by which the fleet knows whose it is.
+        files: files to place over the host's; they are copied.
+        memory: bytes that the worker requests; files written to the root count against them.
+        name: the root's name in the list of mounts, which identifies the worker to the fleet.
         cover: folders that commands must not see.
 
     Raises:
-        RootUnavailable: namespaces or mounts are forbidden here; the process sees the host as before.
+        RootUnavailable: the machine forbids namespaces or mounts; the process sees the host as before.
     """
     files = list(files)
     try:
@@ -137,12 +137,12 @@ def show_own_processes() -> bool:
     try:
         libc.mount("proc", "/proc", "proc", libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
     except OSError:
-        return False  # parts of the host's are masked, as in a container
+        return False  # parts of the host's /proc are masked, as in a container
     return True
 
 
 def _make_devices(folder: str, size: int) -> None:
-    """Make a ``/dev`` with the harmless devices and those that compute."""
+    """Create a ``/dev`` with harmless devices and accelerators."""
     host = os.listdir("/dev") if os.path.isdir("/dev") else []
     for device in host:
         if device in _DEVICES or device.startswith(_COMPUTE_DEVICES):
@@ -154,7 +154,7 @@ def _make_devices(folder: str, size: int) -> None:
         os.symlink(target, f"{folder}/{name}")
     os.mkdir(f"{folder}/shm")
     os.mkdir(f"{folder}/pts")
-    with contextlib.suppress(OSError):  # commands do without shared memory and terminals then
+    with contextlib.suppress(OSError):  # then commands have no shared memory or terminals
         options = f"mode=1777,size={size}"
         libc.mount("shm", f"{folder}/shm", "tmpfs", libc.MS_NOSUID | libc.MS_NODEV, options)
         options = "newinstance,ptmxmode=0666,mode=0620"
@@ -162,9 +162,9 @@ def _make_devices(folder: str, size: int) -> None:
 
 
 def _cover(staging: str, cover: Cover) -> None:
-    """Show the folders empty but for the exceptions."""
+    """Mount empty folders over the hidden ones, with the exceptions in them."""
     exceptions = [(path, False) for path in cover.writable] + [(path, True) for path in cover.readable]
-    # Opened before they are covered: a descriptor can be bound although no path leads to it.
+    # Opened before they are hidden: a descriptor can be bind-mounted although no path leads to it.
     sources = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path, _ in exceptions}
     for folder in cover.folders:
         place = staging + folder
@@ -181,16 +181,16 @@ def _cover(staging: str, cover: Cover) -> None:
 
 
 def _forbid_writing(place: str) -> None:
-    # In a user namespace the kernel lets a mount keep its restrictions and none be lifted.
-    kept = os.statvfs(place).f_flag & (libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
+    # In a user namespace the kernel does not allow a remount to drop restrictions.
+    restrictions = os.statvfs(place).f_flag & (libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
     times = os.statvfs(place).f_flag
     for flag, status in (
         (libc.MS_NOATIME, os.ST_NOATIME),
         (libc.MS_NODIRATIME, os.ST_NODIRATIME),
         (libc.MS_RELATIME, os.ST_RELATIME),
     ):
-        kept |= flag if times & status else 0
-    libc.mount(None, place, None, libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | kept)
+        restrictions |= flag if times & status else 0
+    libc.mount(None, place, None, libc.MS_REMOUNT | libc.MS_BIND | libc.MS_RDONLY | restrictions)
 
 
 def _unshare() -> None:
@@ -203,8 +203,8 @@ def _unshare() -> None:
             return
     uid, gid = os.geteuid(), os.getegid()
     libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNS)
-    # The user stays who it is, so that commands see their own name and own what they write. The worker
-    # keeps the right to mount in its namespace because it never executes another program itself.
+    # The user id is unchanged, so that commands see their own name and own their files. The worker keeps the right to
+    # mount in its namespace because it never executes another program itself.
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
@@ -215,20 +215,20 @@ def _layout(files: list[LaidFile]) -> _Layout:
     for file in files:
         # /bin is a link to /usr/bin on most hosts: the file must land where the link leads.
         folder, name = os.path.split(file.path)
-        here = layout
+        current = layout
         for part in os.path.realpath(folder).split("/"):
             if part:
-                deeper = here.setdefault(part, {})
+                deeper = current.setdefault(part, {})
                 assert isinstance(deeper, dict), f"{file.path} lies below a file of the same image"
-                here = deeper
-        here[name] = file
+                current = deeper
+        current[name] = file
     layout[PFS[1:]] = None
     layout["dev"] = None
     return layout
 
 
 def _lay(host: str, target: str, layout: _Layout) -> None:
-    """Make ``target``, a folder of the tmpfs, show the folder ``host`` with ``layout`` laid over."""
+    """Fill ``target``, a folder of the tmpfs, with the entries of the folder ``host`` and of ``layout``."""
     if os.path.isdir(host):
         with os.scandir(host) as entries:
             for entry in entries:
@@ -254,14 +254,14 @@ def _show(entry: os.DirEntry[str], place: str) -> None:
         os.symlink(os.readlink(entry.path), place)
         return
     _stand_in(place, entry.is_dir(follow_symlinks=False))
-    # A dead network mount, another user's FUSE mount or an entry that went away meanwhile cannot be bound:
-    # this user cannot look into it on the host either, so the empty stand-in hides nothing from commands.
+    # A dead network mount, another user's FUSE mount or an entry that was removed meanwhile cannot be bind-mounted:
+    # this user cannot read it on the host either, so the empty placeholder hides nothing from commands.
     with contextlib.suppress(OSError):
         libc.mount(entry.path, place, None, libc.MS_BIND | libc.MS_REC)
 
 
 def _stand_in(place: str, is_folder: bool) -> None:
-    """Make something that a folder or file of the host can be bound to."""
+    """Create a mount point for a folder or file of the host."""
     if is_folder:
         os.mkdir(place)
     else:

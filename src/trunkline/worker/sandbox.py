@@ -1,12 +1,11 @@
-"""What a command sees: the private root when the machine allows one, else the documented fallback.
+"""The sandboxes of commands: the private root if the machine allows one, else the documented fallback.
 
-The rest of the worker asks here where things are and who starts commands, and does not depend on which sandbox it
-has. A third one, where commands run in another container, is in ``pod/sandbox.py``.
+A sandbox provides paths and the executor; the rest of the worker does not depend on its kind. A third sandbox, where
+commands run in another container, is in ``pod/sandbox.py``.
 
-In the fallback there is no ``/pfs``: the folder of the datum itself plays its part, commands find it in
-``$PFS_ROOT`` (set in all sandboxes, so portable commands read it), and arguments that are, as a whole, a path
-below ``/pfs`` or of a file of the image are replaced by the real path. Text inside a shell line is left as
-it is.
+In the fallback there is no ``/pfs``: commands find the folder of the datum in ``$PFS_ROOT`` (set in all sandboxes, so
+portable commands read it), and arguments that are a path below ``/pfs`` or the path of an image's file are replaced
+by the real path. Text inside a shell command is not changed.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ if TYPE_CHECKING:
     from trunkline.worker.scratch import DatumDir
     from trunkline.worker.settings import Settings
 
-#: Bytes. Less than this is full.
+#: Bytes. Memory with less free space counts as full.
 _FULL = 1 << 20
 
 
 class Sandbox:
-    """Where commands find their data, files and tools."""
+    """The environment of commands: their data, files and tools."""
 
-    #: What links of outputs must not lead out of; empty when the worker sees all that commands see.
+    #: Folder that links of outputs must not lead out of; empty when worker and commands see the same files.
     links_within = ""
-    #: Bytes of memory that a command may use; 0 when nobody has set a limit, or somebody else holds it.
+    #: Bytes of memory that a command may use; 0 when the worker enforces no limit.
     memory_limit = 0
 
     def __init__(
@@ -50,29 +49,29 @@ class Sandbox:
         self.scratch = scratch
         #: Variables that do not depend on the datum or the pipeline.
         self.variables = dict(variables)
-        #: What whoever reads a pipeline's log should know about it.
+        #: Sentences about it for the pipeline's log.
         self.notes = list(notes)
 
     @property
     def pfs(self) -> str:
-        """Where commands find /pfs; only meaningful while a place is shown."""
+        """The path of /pfs for commands; only meaningful while a datum is shown."""
         return PFS
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
-        """Let commands see the place as /pfs.
+        """Show the datum's folders as /pfs.
 
         Raises:
-            StarterGone: what runs commands is gone with a part of /pfs, and did not come back.
-            Interrupted: a flag was raised while it was waited for.
+            ExecutorLost: the launcher has ended, and with it a part of /pfs, and did not come back.
+            Interrupted: a flag was raised during the wait for it.
         """
         raise NotImplementedError
 
     def hide(self) -> None:
-        """Take it away again, if one is shown."""
+        """Remove the datum from /pfs, if one is shown."""
         raise NotImplementedError
 
     def memory_is_full(self) -> bool:
-        """Whether the memory where small inputs lie is used up."""
+        """Whether the memory for small inputs is full."""
         return False
 
     def real(self, argument: str) -> str:
@@ -81,29 +80,29 @@ class Sandbox:
             return self.pfs + argument[len(PFS) :]
         return argument
 
-    def working_dir(self, wanted: str) -> str:
-        """Return the folder to start a command in; ``wanted`` may be empty."""
-        return self.real("/" + wanted.lstrip("/"))
+    def working_dir(self, folder: str) -> str:
+        """Return the folder to start a command in; ``folder`` may be empty."""
+        return self.real("/" + folder.lstrip("/"))
 
-    def find_user(self, wanted: str) -> Owner:
+    def find_user(self, user: str) -> Owner:
         """Return the user and group that ``transform.user`` means; None for the worker's own.
 
         Raises:
             InvalidArgument: there is no such user, or the worker may not change to it.
         """
-        return subprocesses.find_user(wanted)
+        return subprocesses.find_user(user)
 
 
 class NamespaceSandbox(Sandbox):
-    """The worker and its commands have a root of their own, with /pfs in it."""
+    """The worker and its commands run in a private root with /pfs."""
 
     def __init__(self, settings: Settings, own_processes: bool, lack: str) -> None:
         """Use the private root that this process has entered.
 
         Args:
-            settings: the worker's.
+            settings: the worker's settings.
             own_processes: whether commands have a PID namespace.
-            lack: what of the isolation this machine does not allow; empty when nothing.
+            lack: the isolation that this machine does not allow; empty when it allows all.
         """
         reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
         super().__init__(
@@ -113,30 +112,30 @@ class NamespaceSandbox(Sandbox):
             _notes(settings, lack),
         )
         self.memory_limit = settings.memory_limit
-        self._shown = False
+        self._current = False
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
-        """Let commands see the place as /pfs."""
+        """Mount the datum's folders as /pfs."""
         del interrupts
         libc.mount(datum_dir.root, PFS, None, libc.MS_BIND)
-        self._shown = True
+        self._current = True
         if datum_dir.in_memory:
             libc.mount(datum_dir.out, f"{PFS}/out", None, libc.MS_BIND)
 
     def hide(self) -> None:
-        """Take it away again; what still uses it, say a process that the kernel cannot end, keeps it."""
-        if self._shown:
+        """Unmount it, lazily: a process that the kernel cannot end may still use it."""
+        if self._current:
             libc.umount(PFS, libc.MNT_DETACH)
-        self._shown = False
+        self._current = False
 
     def memory_is_full(self) -> bool:
-        """Whether the private root's memory, where small inputs lie, is used up."""
+        """Whether the private root's memory, which holds small inputs, is full."""
         status = os.statvfs("/")
         return status.f_bavail * status.f_frsize < _FULL
 
 
 class HostSandbox(Sandbox):
-    """The worker and its commands see the host as it is."""
+    """The worker and its commands see the host's files and processes."""
 
     def __init__(self, settings: Settings, lack: str, image_files: Mapping[str, str]) -> None:
         """``image_files`` maps paths in the image to the real ones; ``lack`` says why there is no root."""
@@ -149,32 +148,32 @@ class HostSandbox(Sandbox):
         self.memory_limit = settings.memory_limit
         self._image_files = image_files
         self._venv = settings.image.venv
-        self._shown = ""
+        self._current = ""
 
     @property
     def pfs(self) -> str:
         """The folder of the datum that is shown."""
-        return self._shown
+        return self._current
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
-        """Let the place play /pfs."""
+        """Use the datum's folder as /pfs."""
         del interrupts
-        self._shown = datum_dir.root
+        self._current = datum_dir.root
 
     def hide(self) -> None:
-        """Nothing plays /pfs any more."""
-        self._shown = ""
+        """Stop using the datum's folder as /pfs."""
+        self._current = ""
 
     def real(self, argument: str) -> str:
         """Return the argument as the command must be given it in this sandbox."""
         return self._image_files.get(argument) or super().real(argument)
 
-    def find_user(self, wanted: str) -> Owner:
+    def find_user(self, user: str) -> Owner:
         """Return the user and group that ``transform.user`` means; see ``Sandbox``."""
-        owner = super().find_user(wanted)
+        owner = super().find_user(user)
         if owner is not None and self._venv:
             raise InvalidArgument(
-                f'transform.user "{wanted}" cannot read the packages of the image, because this machine does not '
+                f'transform.user "{user}" cannot read the packages of the image, because this machine does not '
                 f"let workers have a private root; leave transform.user out or allow namespaces"
             )
         return owner
@@ -182,7 +181,7 @@ class HostSandbox(Sandbox):
 
 def _notes(settings: Settings, lack: str) -> list[str]:
     notes = []
-    if settings.image.name and not settings.image.known:
+    if settings.image.name and not settings.image.exists:
         notes.append(
             f'image "{settings.image.name}" is not known here; commands run on this machine\'s own tools'
         )

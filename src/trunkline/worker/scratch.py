@@ -1,12 +1,11 @@
-"""Makes and recycles the folders that are shown as /pfs.
+"""Creates and recycles the folders that are shown as /pfs.
 
-Small inputs lie in the memory of the private root, under the very mount point that hides them while a
-command runs; ``out``, bound in, and the folder for temporary files lie on disk, where there is room, and
-are used again once emptied. So a small datum creates and removes nothing on disk, and that is what makes thousands
-of them cheap: ext4 passes over inodes freed in the last five seconds one by one, and creating a file
-among many that have just been removed took 0.6 ms here against 0.01 ms in memory. Large inputs, and
-everything when there is no private root or when the command runs as another user (who may not be allowed
-to walk down to the scratch folder), lie on disk.
+Small inputs are in the memory of the private root, under the mount point that hides them while a command runs;
+``out``, which is bind-mounted, and the folder for temporary files are on disk and reused once emptied. So a small
+datum creates and removes nothing on disk, which makes thousands of them cheap: ext4 skips inodes freed in the last
+five seconds one by one, and creating a file after many have been removed took 0.6 ms against 0.01 ms in memory.
+Large inputs are on disk, and so is everything when there is no private root or when the command runs as another user
+(who may not be allowed to reach the scratch folder).
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 
     from trunkline.worker.files import Owner
 
-#: Folder for temporary files of a place on disk; hidden, so that who lists /pfs sees inputs and out.
+#: Folder for temporary files of a datum on disk; hidden, so that a listing of /pfs shows inputs and out.
 _TMP = ".tmp"
-#: Bytes. A datum with more input than this gets it on disk.
+#: Bytes. Larger inputs of a datum are on disk.
 MAX_IN_MEMORY = 1 << 20
 
 
@@ -35,14 +34,14 @@ class DatumDir:
     __slots__ = ("in_memory", "out", "root", "tmp")
 
     def __init__(self, root: str, out: str, tmp: str, in_memory: bool) -> None:
-        #: Holds a folder per input, and the next two; when ``in_memory`` only a mount point for ``out``.
+        #: Contains a folder per input, and the next two; when ``in_memory`` only a mount point for ``out``.
         self.root = root
         self.out = out
         self.tmp = tmp
         self.in_memory = in_memory
 
     def real(self, path: str, pfs: str) -> str | None:
-        """Return where the file that commands see at ``path`` really is; None when it is not below ``pfs``."""
+        """Return the real path of the file that commands see at ``path``; None when it is not below ``pfs``."""
         if path.startswith(self.tmp + "/"):
             return path
         if not path.startswith(pfs + "/"):
@@ -54,33 +53,39 @@ class DatumDir:
 
 
 class ScratchPool:
-    """All places of one worker. Used only while nothing is shown as /pfs."""
+    """All datum folders of one worker. Used only while no datum is shown as /pfs."""
 
     def __init__(self, scratch: str, has_memory: bool, guests: str = "") -> None:
-        """Make nothing yet.
+        """Create an empty pool.
 
         Args:
-            scratch: folder of the worker alone, for what lies on disk.
-            has_memory: whether small inputs may lie in the memory of the private root.
-            guests: folder for datums whose command is another user, who cannot enter ``scratch``; empty when
-                such a command need not, because it sees its datum as /pfs.
+            scratch: folder of the worker alone, for files on disk.
+            has_memory: whether small inputs may be in the memory of the private root.
+            guests: folder for datums whose command runs as another user, who cannot enter ``scratch``; empty when
+                such a command need not enter it, because it sees its datum as /pfs.
         """
         self.disk = scratch
         self._guests = guests
         self._has_memory = has_memory
-        self._made = 0
+        self._count = 0
         #: Emptied pairs of out and temporary folders.
         self._spare: list[tuple[str, str]] = []
 
     def fits_in_memory(self, size_bytes: int, owner: Owner) -> bool:
-        """Whether inputs of this size may lie in memory."""
+        """Whether inputs of this size may be in memory."""
         return self._has_memory and owner is None and size_bytes <= MAX_IN_MEMORY
 
     def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> DatumDir:
-        """Make a place with an empty folder per input."""
-        self._made += 1
+        """Create the folders of a datum, with an empty one per input.
+
+        Args:
+            inputs: names of the inputs.
+            owner: who owns what the command may write; None for the worker's user.
+            in_memory: whether the inputs are in the memory of the private root.
+        """
+        self._count += 1
         disk = self.disk if owner is None or not self._guests else self._guests
-        root = f"{PFS}/{self._made}" if in_memory else f"{disk}/datum-{self._made}"
+        root = f"{PFS}/{self._count}" if in_memory else f"{disk}/datum-{self._count}"
         datum_dir = DatumDir(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
         for folder in (root, datum_dir.out, *(f"{root}/{name}" for name in inputs)):
             os.mkdir(folder)
@@ -91,42 +96,42 @@ class ScratchPool:
         return datum_dir
 
     def equip(self, datum_dir: DatumDir) -> DatumDir:
-        """Give a place in memory its folders on disk; it is about to be shown."""
+        """Add the folders on disk to a datum in memory, before it is shown."""
         if datum_dir.in_memory and datum_dir.out.startswith(PFS):
             datum_dir.out, datum_dir.tmp = self._take_spare()
         return datum_dir
 
     def make_shared(self, number: int, in_memory: bool) -> str:
-        """Make a folder for something that is copied into several places."""
-        self._made += 1
-        folder = f"{PFS if in_memory else self.disk}/item-{number}-{self._made}"
+        """Create a folder for an item that is copied to several datums."""
+        self._count += 1
+        folder = f"{PFS if in_memory else self.disk}/item-{number}-{self._count}"
         os.mkdir(folder)
         return folder
 
     def create(self, path: str, owner: Owner) -> int:
-        """Make a file for an input, and return a descriptor to write it by."""
+        """Create a file for an input, and return a descriptor to write it."""
         descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         if owner is not None:
             os.fchown(descriptor, *owner)
         return descriptor
 
     def seal(self, datum_dir: DatumDir, owner: Owner) -> None:
-        """Keep commands of another user, which run next, from changing what is in a place."""
+        """Prevent commands of another user, which run next, from changing a datum's folders."""
         if owner is not None:
             os.chown(datum_dir.root, os.geteuid(), os.getegid())
             os.chmod(datum_dir.root, 0o700)
 
     def take_back(self, datum_dir: DatumDir) -> None:
-        """Remove a place with all that is in it.
+        """Remove the folders of a datum.
 
         Raises:
-            OSError: something in it resists; what is left is never used again.
+            OSError: an entry cannot be removed; the folders are not reused.
         """
         file_trees.remove_tree(datum_dir.root)
         if datum_dir.in_memory and not datum_dir.out.startswith(PFS):
             for folder in (datum_dir.out, datum_dir.tmp):
                 file_trees.empty(folder)
-                os.chmod(folder, 0o700)  # whatever the command has made of it
+                os.chmod(folder, 0o700)  # the command may have changed it
             self._spare.append((datum_dir.out, datum_dir.tmp))
 
     def _take_spare(self) -> tuple[str, str]:
@@ -135,8 +140,8 @@ class ScratchPool:
             for folder in (out, tmp):
                 os.chmod(folder, 0o755)
             return out, tmp
-        self._made += 1
-        out, tmp = f"{self.disk}/out-{self._made}", f"{self.disk}/tmp-{self._made}"
+        self._count += 1
+        out, tmp = f"{self.disk}/out-{self._count}", f"{self.disk}/tmp-{self._count}"
         for folder in (out, tmp):
             os.mkdir(folder)
         return out, tmp

@@ -1,8 +1,8 @@
-"""What a worker process is told at its start: environment variables, and its token.
+"""The settings of a worker process: environment variables, and its token.
 
-Not by arguments, because everyone on the machine can read those. The variables are taken out of the
-environment here, and commands are given one that is built anew (``environment.py``). The kernel shows a process's
-first environment to others of its user, so the process fleet (``drivers/fleets/process.py``) writes the token to
+They are not arguments, because all users of the machine can read those. The variables are removed from the
+environment here, and commands get one that is built anew (``environment.py``). The kernel shows a process's
+initial environment to others of its user, so the process fleet (``drivers/fleets/process.py``) writes the token to
 the worker's standard input; in a pod it is in a file that the kubelet renews. A test keeps both sides in step.
 """
 
@@ -24,8 +24,8 @@ class Image(NamedTuple):
     """The image environment commands run in."""
 
     name: str
-    #: False: nobody provided the image, and commands run on the machine's own tools.
-    known: bool = False
+    #: False: no image environment has this name, and commands use the machine's own tools.
+    exists: bool = False
     #: Folder of the virtual environment; empty when the environment needs none.
     venv: str = ""
     files: tuple[LaidFile, ...] = ()
@@ -36,71 +36,73 @@ class Settings(NamedTuple):
 
     server: str
     worker_id: str
-    #: Proves that calls come from this worker; empty when ``token_file`` has it.
+    #: Authenticates this worker's calls; empty when ``token_file`` has the token.
     token: str
-    #: Folder of this worker alone, for the files of datums; whoever starts workers removes it.
+    #: Folder of this worker alone, for the files of datums; the fleet removes it.
     scratch: str
     image: Image
-    #: File with the token, which somebody renews; empty when ``token`` is set.
+    #: File with the token, which the kubelet renews; empty when ``token`` is set.
     token_file: str = ""
-    #: Process that started the worker and without which it must not live; 0 for none.
+    #: Process that started the worker and whose end ends the worker; 0 for none.
     parent: int = 0
-    #: Bytes of memory the worker has asked for.
+    #: Bytes of memory that the worker requests.
     memory: int = 0
     #: Bytes of memory that a command may use; 0 for no limit.
     memory_limit: int = 0
-    #: What users should know about fields of the spec that have no effect.
+    #: Warnings about fields of the spec that have no effect.
     notes: tuple[str, ...] = ()
     #: Whether to try for a private root.
     namespaces: bool = True
     #: Socket of the launcher that starts commands; empty when the worker starts them itself.
     launcher: str = ""
-    #: Folder that other users may enter, for what commands as another user need when there is no private
-    #: root; not made yet. Whoever starts workers removes it.
+    #: Folder that other users may enter, for the files of commands that run as another user without a private root;
+    #: the worker creates it, the fleet removes it.
     open_scratch: str = ""
     #: Folders of the host that commands must not see.
     hidden: tuple[str, ...] = ()
-    #: What of them commands may read all the same: what they are run with.
+    #: Exceptions in them that commands may read: the interpreter and its libraries.
     readable: tuple[str, ...] = ()
-    #: Seconds after SIGTERM in which the worker must be gone.
+    #: Seconds after SIGTERM in which the worker must have ended.
     grace: float = 60.0
 
 
-def take(environ: MutableMapping[str, str]) -> Settings:
+def load(environ: MutableMapping[str, str]) -> Settings:
     """Read the settings and remove them from ``environ``.
 
     Raises:
         InvalidArgument: a variable is missing.
     """
-    given = {name: environ.pop(name) for name in list(environ) if name.startswith(_PREFIX)}
+    variables = {name: environ.pop(name) for name in list(environ) if name.startswith(_PREFIX)}
 
     def need(name: str) -> str:
         try:
-            return given[_PREFIX + name]
+            return variables[_PREFIX + name]
         except KeyError:
             raise InvalidArgument(
-                f"the worker was started without {_PREFIX}{name}; workers are started by "
+                f"the worker was started without {_PREFIX}{name}; start workers with "
                 f'"trunkline serve", not by hand'
             ) from None
 
-    token_file = given.get(_PREFIX + "WORKER_TOKEN_FILE", "")
+    token_file = variables.get(_PREFIX + "WORKER_TOKEN_FILE", "")
     return Settings(
         server=need("SERVER"),
         worker_id=need("WORKER_ID"),
-        token="" if token_file else given.get(_PREFIX + "WORKER_TOKEN") or _read_token(),
+        token="" if token_file else variables.get(_PREFIX + "WORKER_TOKEN") or _read_token(),
         scratch=need("SCRATCH"),
-        image=_read_image(given.get(_PREFIX + "IMAGE", ""), given.get(_PREFIX + "IMAGE_DESCRIPTION", "")),
+        image=_read_image(
+            variables.get(_PREFIX + "IMAGE", ""), variables.get(_PREFIX + "IMAGE_DESCRIPTION", "")
+        ),
         token_file=token_file,
-        parent=int(given.get(_PREFIX + "PARENT", "0")),
-        memory=int(given.get(_PREFIX + "MEMORY", "0")),
-        memory_limit=int(given.get(_PREFIX + "MEMORY_LIMIT", "0")),
-        notes=tuple(given.get(_PREFIX + "NOTES", "").splitlines()),
-        namespaces=given.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
-        launcher=given.get(_PREFIX + "LAUNCHER", ""),
-        open_scratch=given.get(_PREFIX + "OPEN_SCRATCH", ""),
-        hidden=_paths(given.get(_PREFIX + "HIDDEN", "")),
-        readable=_paths(given.get(_PREFIX + "READABLE", "")),
-        grace=float(given.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
+        parent=int(variables.get(_PREFIX + "PARENT", "0")),
+        memory=int(variables.get(_PREFIX + "MEMORY", "0")),
+        memory_limit=int(variables.get(_PREFIX + "MEMORY_LIMIT", "0")),
+        notes=tuple(variables.get(_PREFIX + "NOTES", "").splitlines()),
+        namespaces=variables.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
+        launcher=variables.get(_PREFIX + "LAUNCHER", ""),
+        open_scratch=variables.get(_PREFIX + "OPEN_SCRATCH", ""),
+        hidden=_paths(variables.get(_PREFIX + "HIDDEN", "")),
+        readable=_paths(variables.get(_PREFIX + "READABLE", "")),
+        grace=float(variables.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
     )
 
 
@@ -109,7 +111,7 @@ def _paths(text: str) -> tuple[str, ...]:
 
 
 def _read_token() -> str:
-    """Return what the fleet has written to standard input, and leave nothing to read there."""
+    """Return the token from standard input, and replace it by an empty one."""
     token = b""
     while part := os.read(0, 1024):
         token += part
@@ -117,22 +119,20 @@ def _read_token() -> str:
     os.dup2(descriptor, 0)
     os.close(descriptor)
     if not token:
-        raise InvalidArgument(
-            'the worker was given no token; workers are started by "trunkline serve", not by hand'
-        )
+        raise InvalidArgument('the worker has no token; start workers with "trunkline serve", not by hand')
     return token.decode("ascii")
 
 
 def _read_image(name: str, description: str) -> Image:
     if not description:
         return Image(name=name)
-    import json  # 5 ms that a worker without an image does not need
+    import json  # takes 5 ms, which a worker without an image does not need
 
     with open(description, encoding="utf-8") as file:
         content = json.load(file)
     return Image(
         name=name,
-        known=True,
+        exists=True,
         venv=content["venv"] or "",
         files=tuple(
             LaidFile(os.fspath(entry["path"]), os.fspath(entry["source"]), int(entry["mode"]))

@@ -1,9 +1,9 @@
-"""Commands that the worker starts itself, as its children.
+"""Starts commands as children of the worker.
 
-By ``posix_spawn``, which takes half a millisecond; ``fork`` would copy the page tables of the worker. Each gets
-a session of its own, a file as standard input and one pipe for both outputs.
+Uses ``posix_spawn``, which takes half a millisecond; ``fork`` would copy the page tables of the worker. Each command
+gets its own session, a file as standard input and one pipe for both outputs.
 
-Must not run where the worker has other children than its one command.
+Must not run where the worker has children besides its one command.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
 
-#: (command, PATH) -> where it was found; saves a look into every folder of a long PATH per datum.
-_found: dict[tuple[str, str], str] = {}
-#: Signals that Python ignores and programs expect to find as the kernel sets them.
+#: (command, PATH) -> the program's path; saves a search through a long PATH for each datum.
+_paths: dict[tuple[str, str], str] = {}
+#: Signals that Python ignores and that must have the kernel's default in programs.
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -36,12 +36,12 @@ class SpawnExecutor:
     """Implements ``command.Executor``."""
 
     def __init__(self, end_leftovers: Callable[[], int]) -> None:
-        """``end_leftovers`` ends what a command leaves running; see ``process_reaper``."""
+        """``end_leftovers`` ends the leftover processes of a command; see ``process_reaper``."""
         self._end_leftovers = end_leftovers
 
     def start(self, program: Program, interrupts: Interrupts) -> ChildProcess:
         """Start the program; see ``command.Executor``."""
-        del interrupts  # it takes no time in which one could be interrupted
+        del interrupts  # the start takes too little time to be interrupted
         reader, writer = os.pipe()
         try:
             pid = _start(program, writer)
@@ -92,7 +92,7 @@ class ChildProcess:
 def _start(program: Program, output: int) -> int:
     """Start the program with both outputs on ``output``; return its process id."""
     try:
-        # posix_spawn cannot change the folder for the child alone. The worker uses no relative path.
+        # posix_spawn cannot change the folder of the child alone. The worker uses no relative paths.
         os.chdir(program.working_dir)
     except OSError as error:
         raise CannotStart(StartFailure("working_dir", program.working_dir, error.errno or 0)) from error
@@ -137,7 +137,7 @@ def _mode(path: str) -> int:
 
 
 def _spawn_as(program: Program, path: str, stdin: int, output: int) -> int:
-    """Start the program as another user, which only fork can do: 1 ms more."""
+    """Start the program as another user, which needs fork and takes 1 ms more."""
     import subprocess
 
     assert program.owner is not None
@@ -159,20 +159,20 @@ def _spawn_as(program: Program, path: str, stdin: int, output: int) -> int:
 
 
 def find_executable(name: str, path: str) -> str:
-    """Return the program that ``name`` means under the search path ``path``.
+    """Return the path of the program ``name`` on the search path ``path``.
 
     Raises:
-        CannotStart: there is none.
+        CannotStart: there is no such program.
     """
     if "/" in name:
         return name
-    known = _found.get((name, path))
-    if known and os.access(known, os.X_OK):
-        return known
+    cached = _paths.get((name, path))
+    if cached and os.access(cached, os.X_OK):
+        return cached
     candidates = [f"{folder or '.'}/{name}" for folder in path.split(":") if "\0" not in name]
     for candidate in candidates:
         if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
-            _found[name, path] = candidate
+            _paths[name, path] = candidate
             return candidate
     unusable = next(filter(os.path.isfile, candidates), None)
     if unusable:

@@ -1,8 +1,8 @@
-"""Makes the worker the first process of a PID namespace of its own.
+"""Makes the worker the first process of its own PID namespace.
 
-The process that the fleet started stays outside: it passes SIGTERM on and ends as the worker ends. Inside,
-commands see and can signal each other only: the kernel ignores what they send to the first process, and ends
-all of them when it ends, however that happens.
+The process that the fleet started stays outside: it forwards SIGTERM and exits as the worker exits. Inside, commands
+can see and signal only each other: the kernel ignores signals that they send to the first process, and kills all of
+them when it ends for any reason.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def enter(parent: int) -> bool:
     """Continue as the first process of a new PID namespace; False when the kernel does not allow one.
 
     Args:
-        parent: process without which the worker must not live; 0 for none.
+        parent: process whose end ends the worker; 0 for none.
     """
     try:
         libc.unshare(libc.CLONE_NEWPID)
@@ -34,7 +34,7 @@ def enter(parent: int) -> bool:
         os.close(reader)
         _wait(child, parent)
     os.close(writer)
-    # Until the worker has something to hand in, it goes at once. The first process of a namespace ignores
+    # Until the worker has results to report, SIGTERM ends it at once. The first process of a namespace ignores
     # signals that it has no handler for.
     signal.signal(signal.SIGTERM, _exit)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
@@ -47,7 +47,7 @@ _outside = -1
 
 
 def arm(reader: int = -1) -> None:
-    """Have the kernel end this process when the one outside ends; again after a change of credentials."""
+    """Make the kernel end this process when the one outside ends; repeated after a change of credentials."""
     global _outside
     if reader >= 0:
         _outside = reader
@@ -57,7 +57,7 @@ def arm(reader: int = -1) -> None:
     poller = select.poll()
     poller.register(_outside, select.POLLIN)
     if poller.poll(0):
-        os._exit(1)  # it ended before it could be watched
+        os._exit(1)  # it ended before this process could follow it
 
 
 def _exit(number: int, frame: object) -> NoReturn:
@@ -66,7 +66,7 @@ def _exit(number: int, frame: object) -> NoReturn:
 
 
 def _wait(child: int, parent: int) -> NoReturn:
-    """Pass SIGTERM on until the child ends; end in the same way."""
+    """Forward SIGTERM until the child ends; exit in the same way."""
 
     def pass_on(number: int, frame: object) -> None:
         del frame

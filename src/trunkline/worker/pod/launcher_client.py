@@ -1,7 +1,7 @@
-"""Has commands started by the launcher in the container of the user's image, over a Unix socket.
+"""Client of the launcher, which starts commands in the container of the user's image; over a Unix socket.
 
-The launcher (``launcher/`` of the repository, protocol in docs/design/launcher.md) listens at a socket in a volume
-that both containers share; what commands print comes through a pipe that it passes over.
+The launcher (``launcher/`` of the repository, protocol in docs/design/launcher.md) listens on a socket in a volume
+that both containers share; it passes a pipe with the command's output.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 #: The protocol's version; launcher/protocol.go has the same.
 VERSION = 1
-#: Seconds in which it must appear again when its container has ended. A kubelet that starts a container again
-#: does so at once the first time; the datum must be completed before the fleet gives up the pod, after 30 s.
+#: Seconds in which it must come back when its container has ended. A kubelet restarts a container at once the first
+#: time; the datum must be completed before the fleet removes the pod, after 30 s.
 _RETURN_PATIENCE = 10.0
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds between looks for the socket
-_HEADER = struct.Struct(">I")  # length of what follows, in bytes
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds between two tries to connect
+_HEADER = struct.Struct(">I")  # length of the body in bytes
 _LOST = (
     "the container of the image ended while the command ran (out of memory?); "
     "ask for more with resource_limits.memory"
@@ -40,11 +40,11 @@ _LOST = (
 
 
 class _Gone(Exception):
-    """The launcher hung up, or is not there yet."""
+    """The launcher closed the connection, or does not listen yet."""
 
 
 class _Connection:
-    """The wire to one launcher: frames of JSON, some with a descriptor."""
+    """The connection to one launcher: frames of JSON, some with a descriptor."""
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -55,24 +55,24 @@ class _Connection:
             raise _Gone from error
 
     def fileno(self) -> int:
-        """Return the descriptor, readable when the launcher has said something or is gone."""
+        """Return the descriptor, readable when a message has arrived or the connection is closed."""
         return self._socket.fileno()
 
     def send(self, message: dict[str, Any], descriptor: int = -1) -> None:
-        """Say something, with a descriptor unless it is -1."""
+        """Send a message, with a descriptor unless it is -1."""
         body = json.dumps(message, separators=(",", ":")).encode()
         frame = memoryview(_HEADER.pack(len(body)) + body)
         rights = [descriptor] if descriptor >= 0 else []
         try:
-            sent = socket.send_fds(self._socket, [frame], rights)
-            # Not even nothing may be sent to a launcher that has answered and gone: its answer would be lost.
-            if sent < len(frame):
-                self._socket.sendall(frame[sent:])
+            count = socket.send_fds(self._socket, [frame], rights)
+            # An empty send to a launcher that has answered and closed would lose its answer.
+            if count < len(frame):
+                self._socket.sendall(frame[count:])
         except OSError as error:
             raise _Gone from error
 
     def receive(self) -> tuple[dict[str, Any], int]:
-        """Return what the launcher says next, and the descriptor that came with it or -1."""
+        """Return the next message, and the descriptor that came with it or -1."""
         try:
             header, descriptors, _, _ = socket.recv_fds(
                 self._socket, _HEADER.size, 1, socket.MSG_CMSG_CLOEXEC
@@ -99,14 +99,14 @@ class _Connection:
 
 
 class LauncherClient:
-    """Implements ``command.Executor``: has commands started in the other container."""
+    """Implements ``command.Executor``: commands run in the other container."""
 
     def __init__(self, path: str, pfs: str, hidden: str) -> None:
-        """Connect to nothing yet.
+        """Create a client without a connection.
 
         Args:
-            path: of the socket.
-            pfs: folder that commands find as /pfs.
+            path: the socket.
+            pfs: folder that commands see as /pfs.
             hidden: name of the worker's own folder in it.
         """
         self._path = path
@@ -117,12 +117,12 @@ class LauncherClient:
         """Connect, waiting for the launcher to appear.
 
         Args:
-            patience: seconds.
-            wait: waits so many seconds, or raises what ends the waiting.
+            patience: seconds to wait.
+            wait: waits that many seconds, or raises an exception that ends the wait.
 
         Raises:
-            StarterGone: it did not appear.
-            FailedPrecondition: it is not of this worker's version.
+            ExecutorLost: it did not appear.
+            FailedPrecondition: it does not have this worker's version.
         """
         deadline = time.monotonic() + patience
         pause = _SHORTEST_PAUSE
@@ -133,7 +133,7 @@ class LauncherClient:
             except _Gone:
                 if time.monotonic() > deadline:
                     raise ExecutorLost(
-                        f"no launcher listens at {self._path} since {patience:.0f} s; see why the container of "
+                        f"no launcher has listened on {self._path} for {patience:.0f} s; check why the container of "
                         f"the image does not run"
                     ) from None
             wait(pause)
@@ -156,7 +156,7 @@ class LauncherClient:
         return connection
 
     def start(self, program: Program, interrupts: Interrupts) -> LaunchedProcess:
-        """Have the program started; see ``command.Executor``."""
+        """Start the program; see ``command.Executor``."""
         while True:
             connection = self.await_return(interrupts)
             try:
@@ -168,7 +168,7 @@ class LauncherClient:
         """Return the connection; when it is lost, wait for a new launcher.
 
         Raises:
-            StarterGone: none came.
+            ExecutorLost: none appeared.
             Interrupted: a flag was raised meanwhile.
         """
 
@@ -184,7 +184,7 @@ class LauncherClient:
         return self._connection
 
     def _start(self, connection: _Connection, program: Program) -> LaunchedProcess:
-        wanted = {
+        request = {
             "argv": program.argv,
             "env": dict(program.env),
             "cwd": program.working_dir,
@@ -192,7 +192,7 @@ class LauncherClient:
         }
         stdin = stdin_file(program.stdin) if program.stdin else -1
         try:
-            connection.send({"start": wanted}, stdin)
+            connection.send({"start": request}, stdin)
         finally:
             if stdin >= 0:
                 os.close(stdin)
@@ -210,7 +210,7 @@ class LauncherClient:
         return LaunchedProcess(self, connection, output)
 
     def drop(self) -> None:
-        """Forget a launcher that is gone."""
+        """Close the connection to a launcher that has ended."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -223,17 +223,17 @@ class LaunchedProcess:
         self._launcher = launcher
         self._connection = connection
         self.output = output
-        #: The launcher speaks next when the command has ended, and only then.
+        #: The launcher's next message is the end of the command.
         self.ended = connection.fileno()
 
     def memory(self, beyond: int) -> int:
-        """Return nothing: the container has the limit."""
+        """Return 0: the container enforces the limit."""
         del beyond
         return 0
 
     def kill(self) -> None:
         """See ``command.Process``."""
-        with contextlib.suppress(_Gone):  # which ``finish`` will find out
+        with contextlib.suppress(_Gone):  # ``finish`` reports it
             self._connection.send({"kill": True})
 
     def finish(self) -> Outcome:
@@ -251,7 +251,7 @@ class LaunchedProcess:
             immortal=ended["immortal"],
             cpu_seconds=ended["cpu_seconds"],
             peak_memory=ended["peak_memory"],
-            # A kernel that counts no such kills reports none, so the absence of one proves nothing.
+            # A kernel that does not count these kills reports 0, so 0 proves nothing.
             out_of_memory=ended["out_of_memory"] or None,
         )
 

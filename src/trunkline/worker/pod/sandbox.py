@@ -1,9 +1,8 @@
 """The sandbox of a pod: /pfs is a volume that the worker's and the user's container share.
 
-A datum's folders are prepared in a hidden folder of the volume and renamed into place, for there is no right to
-mount anything.
+A datum's folders are prepared in a hidden folder of the volume and renamed into place, because pods may not mount.
 
-Must not follow a link that a command has left out of /pfs: it would lead to the worker's own files.
+Links that a command has left and that lead out of /pfs must not be followed: they would lead to the worker's files.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from trunkline.worker.scratch import DatumDir
     from trunkline.worker.settings import Settings
 
-#: Seconds in which the launcher must first appear. The user's image may still be pulled, and whether that can
-#: succeed is for whoever started the pod to judge.
+#: Seconds in which the launcher must first appear. The user's image may still be pulled; the fleet decides whether
+#: that can succeed.
 _FIRST_PATIENCE = 3600.0
 
 
@@ -40,19 +39,19 @@ class PodSandbox(Sandbox):
     """Commands run in another container, which shares /pfs with the worker's."""
 
     def __init__(self, launcher: LauncherClient, pfs: str, hidden: str, fixed: Iterable[str]) -> None:
-        """Commands get the environment of their container, which the launcher adds.
+        """Use the shared folder; the launcher adds the environment of the container.
 
         Args:
-            launcher: connected.
+            launcher: a connected client.
             pfs: the shared folder.
             hidden: the worker's own folder in it.
-            fixed: entries of ``pfs`` that were there before: mounts, for instance.
+            fixed: entries of ``pfs`` that existed before, for instance mounts.
         """
         super().__init__(launcher, PodScratchPool(hidden), environment.UNBUFFERED, [])
         self._launcher = launcher
         self._pfs = pfs
         self._fixed = {os.path.basename(hidden), *fixed}
-        self._shown: DatumDir | None = None
+        self._current: DatumDir | None = None
         #: Whether something could not be moved out of /pfs.
         self._stuck = False
         self._cleared = 0
@@ -60,35 +59,35 @@ class PodSandbox(Sandbox):
 
     @property
     def pfs(self) -> str:
-        """Where commands find /pfs."""
+        """The path of /pfs for commands."""
         return self._pfs
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
-        """Rename the place's folders into /pfs."""
+        """Rename the datum's folders into /pfs."""
         if self._stuck:
             self._launcher.await_return(interrupts)
             self._clear_away()
-        self._shown = datum_dir
+        self._current = datum_dir
         for name in os.listdir(datum_dir.root):
             os.rename(f"{datum_dir.root}/{name}", f"{self._pfs}/{name}")
 
     def hide(self) -> None:
-        """Rename all that is in /pfs now, also what the command has added, into the place."""
-        if self._shown is None:
+        """Rename all entries of /pfs, also those that the command has added, into the datum's folder."""
+        if self._current is None:
             return
         for name in os.listdir(self._pfs):
             if name not in self._fixed:
                 try:
-                    os.rename(f"{self._pfs}/{name}", f"{self._shown.root}/{name}")
+                    os.rename(f"{self._pfs}/{name}", f"{self._current.root}/{name}")
                 except OSError:
                     self._stuck = True
-        self._shown = None
+        self._current = None
 
     def _clear_away(self) -> None:
-        """Move what resisted out of /pfs.
+        """Move entries that could not be moved before out of /pfs.
 
-        It is a folder of the command's own, not made over because the launcher was killed before it could;
-        the next launcher has done so.
+        Such an entry is a folder of the command's user whose permissions the launcher could not open because it was
+        killed; the next launcher has done so.
         """
         with contextlib.suppress(FileExistsError):
             os.mkdir(f"{self.scratch.disk}/stuck")
@@ -98,25 +97,25 @@ class PodSandbox(Sandbox):
                 os.rename(f"{self._pfs}/{name}", f"{self.scratch.disk}/stuck/{self._cleared}")
         self._stuck = False
 
-    def working_dir(self, wanted: str) -> str:
-        """Return the folder to start a command in; by default the one that the image names."""
-        return super().working_dir(wanted) if wanted else ""
+    def working_dir(self, folder: str) -> str:
+        """Return the folder to start a command in; by default that of the image."""
+        return super().working_dir(folder) if folder else ""
 
-    def find_user(self, wanted: str) -> Owner:
+    def find_user(self, user: str) -> Owner:
         """Return the container's own user: it already runs as ``transform.user``."""
-        del wanted
+        del user
         own: Owner = None
         return own
 
 
 def enter(settings: Settings) -> PodSandbox:
-    """Wait for the launcher and make the shared folder ready.
+    """Wait for the launcher and prepare the shared folder.
 
     Raises:
-        FailedPrecondition: there is no launcher, or not the right one.
+        FailedPrecondition: there is no launcher, or it has another version.
     """
-    # Until the worker has something to hand in, it goes at once. As the first process of its container it
-    # would not go at all without a handler.
+    # Until the worker has results to report, SIGTERM ends it at once. As the first process of its container it
+    # would ignore the signal without a handler.
     signal.signal(signal.SIGTERM, _go)
     os.umask(0)  # commands may be another user, and must be able to change their inputs
     hidden = settings.scratch

@@ -1,9 +1,9 @@
 """Folders of datums in the volume that the worker and the user's container share.
 
-The two containers may run as different users, so what the worker makes is open to everybody, except for what is
-not shown: that lies below folders of the worker alone.
+The two containers may run as different users, so all users may access what the worker creates, except for prefetched
+datums, which are in folders of the worker alone.
 
-Must not follow a link that a command has left: it would lead to the worker's own files.
+Links that a command has left must not be followed: they would lead to the worker's own files.
 """
 
 from __future__ import annotations
@@ -21,48 +21,54 @@ if TYPE_CHECKING:
 
     from trunkline.worker.files import Owner
 
-#: Files of inputs kept for the next ones, and the most bytes of one.
+#: Number of input files that are kept for reuse, and the most bytes of one.
 _FILES_KEPT, _KEPT_BYTES = 128, 1 << 20
 
 
 class PodScratchPool(ScratchPool):
-    """Places in the volume that the two containers share, used again once emptied.
+    """Folders in the volume that the two containers share, reused once emptied.
 
-    All on disk, where making and removing costs more than the launcher does: ext4 passes over inodes freed in the
-    last five seconds one by one, which came to 0.5 ms a file here. So emptied folders are used again, and so are
-    the files of small inputs, unless the command has made them into something else.
+    They are on disk, where creating and removing files costs more than the launcher does: ext4 skips inodes freed in
+    the last five seconds one by one, measured as 0.5 ms per file. So emptied folders are reused, and so are the files
+    of small inputs, unless the command has replaced them.
     """
 
     def __init__(self, hidden: str) -> None:
         super().__init__(hidden, has_memory=False)
-        #: Names of inputs -> emptied places with folders for them.
+        #: Names of inputs -> emptied folders of datums with these inputs.
         self._emptied: dict[frozenset[str], list[DatumDir]] = {}
-        #: Files that were inputs and may become others.
+        #: Files of former inputs, for reuse.
         self._files: list[str] = []
 
     def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> DatumDir:
-        """Make a place with an empty folder per input."""
-        del owner, in_memory  # one of the volume's users as good as the other, and no memory of our own
+        """Create the folders of a datum; see ``ScratchPool``.
+
+        Args:
+            inputs: names of its inputs.
+            owner: not used: all users of the volume may access it.
+            in_memory: not used: a pod has no memory of its own for inputs.
+        """
+        del owner, in_memory
         names = frozenset(inputs)
         if spare := self._emptied.get(names):
             return spare.pop()
-        self._made += 1
-        root = f"{self.disk}/datum-{self._made}"
-        datum_dir = DatumDir(root, f"{root}/out", f"{self.disk}/tmp-{self._made}", in_memory=False)
-        # What is not shown, fetched ahead, lies beyond the reach of a command that is another user.
+        self._count += 1
+        root = f"{self.disk}/datum-{self._count}"
+        datum_dir = DatumDir(root, f"{root}/out", f"{self.disk}/tmp-{self._count}", in_memory=False)
+        # A command of another user must not reach prefetched datums.
         os.mkdir(root, 0o700)
         for folder in (datum_dir.out, datum_dir.tmp, *(f"{root}/{name}" for name in names)):
             os.mkdir(folder)
         return datum_dir
 
     def make_shared(self, number: int, in_memory: bool) -> str:
-        """Make a folder for something that is copied into several places."""
+        """Create a folder for an item that is copied to several datums."""
         folder = super().make_shared(number, in_memory)
         os.chmod(folder, 0o700)
         return folder
 
     def create(self, path: str, owner: Owner) -> int:
-        """Make a file for an input out of one that has been, if there is one."""
+        """Create a file for an input, reusing a former one if possible."""
         if not self._files:
             return super().create(path, owner)
         os.rename(self._files.pop(), path)
@@ -77,53 +83,53 @@ class PodScratchPool(ScratchPool):
         kept_all = True
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
-            # A file of another user cannot be made over, and one with a second name is still somebody's.
-            ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
-            if not ours or status.st_size > _KEPT_BYTES or len(self._files) >= _FILES_KEPT:
+            # A file of another user cannot be reused, and one with a second link may still be in use.
+            reusable = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
+            if not reusable or status.st_size > _KEPT_BYTES or len(self._files) >= _FILES_KEPT:
                 kept_all = False
                 continue
-            self._made += 1
-            kept = f"{self.disk}/file-{self._made}"
-            os.rename(entry.path, kept)
-            self._files.append(kept)
+            self._count += 1
+            path = f"{self.disk}/file-{self._count}"
+            os.rename(entry.path, path)
+            self._files.append(path)
         if not kept_all:
             file_trees.empty(folder)
 
     def take_back(self, datum_dir: DatumDir) -> None:
-        """Empty a place for the next datum, or remove it when the command made it into something else.
+        """Empty the folders for the next datum, or remove them when the command has replaced one.
 
         Raises:
-            OSError: something in it resists; what is left is never used again.
+            OSError: an entry cannot be removed; the folders are not reused.
         """
         with os.scandir(datum_dir.root) as listing:
-            found = {entry.name: entry.path for entry in listing}
-        folders = (datum_dir.tmp, *found.values())
+            subfolders = {entry.name: entry.path for entry in listing}
+        folders = (datum_dir.tmp, *subfolders.values())
         modes = [_mode(folder) for folder in folders]
-        if "out" in found and None not in modes:
-            inputs = [path for name, path in found.items() if name != "out"]
+        if "out" in subfolders and None not in modes:
+            inputs = [path for name, path in subfolders.items() if name != "out"]
             for folder in inputs:
                 self._keep_files(folder)
-            for folder in (found["out"], datum_dir.tmp):
+            for folder in (subfolders["out"], datum_dir.tmp):
                 file_trees.empty(folder)
             for folder, mode in zip(folders, modes, strict=True):
                 if mode != 0o777:
                     os.chmod(folder, 0o777)
-            self._emptied.setdefault(frozenset(found) - {"out"}, []).append(datum_dir)
+            self._emptied.setdefault(frozenset(subfolders) - {"out"}, []).append(datum_dir)
             return
-        for path in found.values():
+        for path in subfolders.values():
             _remove(path)
         os.rmdir(datum_dir.root)
         _remove(datum_dir.tmp)
 
 
 def _mode(path: str) -> int | None:
-    """Return the permissions of a folder that the worker made; None for what a command put in its place."""
+    """Return the permissions of a folder of the worker; None when a command has replaced it."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
         return None
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    return stat.S_IMODE(status.st_mode) if ours else None
+    unchanged = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return stat.S_IMODE(status.st_mode) if unchanged else None
 
 
 def _remove(path: str) -> None:
