@@ -34,7 +34,7 @@ _PLACES = (
 
 def blocks(language: str) -> list[str]:
     """Return the blocks of a language."""
-    return [text for found, text in _BLOCK.findall(PAGE) if found == language]
+    return [text for kind, text in _BLOCK.findall(PAGE) if kind == language]
 
 
 def commands(*places: str) -> list[str]:
@@ -49,8 +49,8 @@ def place(command: str) -> str:
 
 def said_to(command: str) -> list[str]:
     """Return the lines that the page shows behind a command, without what it leaves out."""
-    found = _BLOCK.findall(PAGE)
-    for (_, text), (language, shown) in pairwise(found):
+    texts = _BLOCK.findall(PAGE)
+    for (_, text), (language, shown) in pairwise(texts):
         if text.splitlines()[-1] == command and not language:
             return [line for line in shown.splitlines() if line != "…"]
     return []

@@ -1,4 +1,4 @@
-"""docs/kubernetes.md: its values are values of the chart, and what it says you will read is what is said."""
+"""docs/kubernetes.md: its values are values of the chart, and its messages those of the code."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def test_every_value_that_the_page_names_exists() -> None:
 
     assert len(named) > 10
     for name in named:
-        found = defaults
+        value: Any = defaults
         for part in name.split("."):
-            assert part in found, name
-            found = found[part]
+            assert part in value, name
+            value = value[part]
 
 
 def test_the_sentences_of_the_troubleshooting_are_those_that_the_code_says() -> None:
     code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     rows = PAGE.partition("## When something is wrong")[2].splitlines()
-    seen = [row.split("|")[1] for row in rows if row.startswith("| ")][1:]
+    symptoms = [row.split("|")[1] for row in rows if row.startswith("| ")][1:]
     # What Kubernetes itself says is not ours to look for.
     quoted = [
-        text for cell in seen for text in re.findall(r'"([^"]+)"', cell) if "PersistentVolume" not in text
+        text for cell in symptoms for text in re.findall(r'"([^"]+)"', cell) if "PersistentVolume" not in text
     ]
 
     pieces = [

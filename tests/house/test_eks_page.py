@@ -42,22 +42,22 @@ def test_what_needs_no_account_works_offline_and_says_what_the_page_shows(folder
         assert [line for line in said_to(command) if line not in done.stdout.splitlines()] == []
 
     group, pool = (yaml.safe_load_all((folder / name).read_text()) for name in ("group.yaml", "pool.yaml"))
-    assert [one["kind"] for one in group] == ["ClusterConfig"]
-    assert [one["kind"] for one in pool] == ["NodePool", "EC2NodeClass"]
+    assert [document["kind"] for document in group] == ["ClusterConfig"]
+    assert [document["kind"] for document in pool] == ["NodePool", "EC2NodeClass"]
     copies = [json.loads((folder / name).read_text()) for name in ("edges.json", "montage.json")]
-    assert {one["transform"]["image"] for one in copies} == {
+    assert {spec["transform"]["image"] for spec in copies} == {
         "111122223333.dkr.ecr.us-east-1.amazonaws.com/opencv:1"
     }
 
 
 def test_the_file_for_eksctl_is_the_one_that_eksctl_is_given(folder):
-    (given,) = (one for one in commands("offline") if one.startswith("eksctl "))
-    (made,) = (one for one in commands("offline") if one.endswith("> group.yaml"))
+    (creation,) = (command for command in commands("offline") if command.startswith("eksctl "))
+    (rendering,) = (command for command in commands("offline") if command.endswith("> group.yaml"))
 
-    told = run(made.partition(" >")[0], folder).stdout.splitlines()[0]
+    header = run(rendering.partition(" >")[0], folder).stdout.splitlines()[0]
 
-    assert told == "# eksctl create nodegroup -f THIS_FILE"
-    assert given == "eksctl create nodegroup -f group.yaml"
+    assert header == "# eksctl create nodegroup -f THIS_FILE"
+    assert creation == "eksctl create nodegroup -f group.yaml"
 
 
 def test_a_spec_with_what_the_page_adds_comes_to_the_rendered_nodes(folder):
@@ -89,14 +89,14 @@ def test_the_requests_that_the_page_warns_of_get_these_machines(folder, memory, 
     plan = json.loads(run(f"trunkline fargate plan -f {asking(folder, 1, memory)} -o json", folder).stdout)
 
     assert plan["machine"]["capacity_provisioned"] == machine
-    assert any("less" in one["sentence"] for one in plan["findings"]) == (memory == "8Gi")
+    assert any("less" in finding["sentence"] for finding in plan["findings"]) == (memory == "8Gi")
 
 
 def test_the_break_evens_that_the_page_tells_are_those_of_the_plan(folder):
     def minutes(file: str) -> dict[str, float | None]:
         command = f"trunkline nodes plan -f {file} --datums 500 --seconds-per-datum 4 -o json"
         runs = json.loads(run(command, folder).stdout)["runs"]
-        return {one["place"]: one["break_even"] and one["break_even"] * one["workers"] / 60 for one in runs}
+        return {job["place"]: job["break_even"] and job["break_even"] * job["workers"] / 60 for job in runs}
 
     fitting, uneven = minutes("examples/opencv/edges.json"), minutes(asking(folder, 3, "8Gi"))
 
@@ -117,12 +117,12 @@ def asking(folder: Path, cpu: float, memory: str) -> str:
 
 
 def test_the_plots_are_those_that_the_program_draws(tmp_path):
-    kept = {path.name: path.read_text() for path in PLOTS.glob("*.svg")}
+    committed = {path.name: path.read_text() for path in PLOTS.glob("*.svg")}
 
     subprocess.run([sys.executable, str(PLOTS / "draw.py"), str(tmp_path)], check=True, timeout=60)
 
-    assert {path.name: path.read_text() for path in tmp_path.glob("*.svg")} == kept
-    assert all(f"](plots/{name})" in PAGE for name in kept)
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.svg")} == committed
+    assert all(f"](plots/{name})" in PAGE for name in committed)
 
 
 def test_the_sentences_of_the_page_are_those_that_the_code_says():
@@ -130,12 +130,12 @@ def test_the_sentences_of_the_page_are_those_that_the_code_says():
     code = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences that are written in several pieces
     waits = PAGE.partition("| Sentence |")[2].partition("\n\n")[0].splitlines()[2:]
     wrong = PAGE.partition("## 9.")[2].splitlines()
-    told = [row.split("|")[1].partition(" (simulated")[0] for row in waits]
-    told += re.findall(r"\(simulated: \"([^\"]+)\"\)", PAGE)
-    seen = [row.split("|")[1] for row in wrong if row.startswith("| ")][1:]
-    told += [text for cell in seen for text in re.findall(r'"([^"]+)"', cell)]
+    sentences = [row.split("|")[1].partition(" (simulated")[0] for row in waits]
+    sentences += re.findall(r"\(simulated: \"([^\"]+)\"\)", PAGE)
+    symptoms = [row.split("|")[1] for row in wrong if row.startswith("| ")][1:]
+    sentences += [text for cell in symptoms for text in re.findall(r'"([^"]+)"', cell)]
 
-    pieces = [piece.strip(' ;:".') for text in told for piece in text.split("…")]
+    pieces = [piece.strip(' ;:".') for text in sentences for piece in text.split("…")]
 
     assert len(pieces) > 15
     assert [piece for piece in pieces if piece and piece not in code] == []

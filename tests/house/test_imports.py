@@ -27,16 +27,16 @@ FILES = {
 
 def imports_of(name: str) -> set[str]:
     """Return our own modules that a module imports anywhere in its file."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(FILES[name].read_text())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            modules.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
             members = {f"{node.module}.{alias.name}" for alias in node.names}
-            found.update(member for member in members if member in FILES)
+            modules.update(member for member in members if member in FILES)
             if not members <= FILES.keys():
-                found.add(node.module)
-    return {module for module in found if module in FILES and module != name}
+                modules.add(node.module)
+    return {module for module in modules if module in FILES and module != name}
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,9 @@ def test_the_dependencies_are_exactly_what_is_imported() -> None:
 
     extras = PROJECT["optional-dependencies"]
     optional = {
-        distribution_name(one) for extra in ("postgres", "kubernetes", "aws", "otel") for one in extras[extra]
+        distribution_name(requirement)
+        for extra in ("postgres", "kubernetes", "aws", "otel")
+        for requirement in extras[extra]
     }
     assert used - optional == named
 
@@ -95,15 +97,17 @@ def test_the_lock_holds_versions_and_nothing_else() -> None:
 def test_nothing_here_belongs_to_one_machine() -> None:
     skipped = {".git", ".venv", ".hypothesis", "__pycache__", "build", "dist", "demo-data"}
     texts = (".py", ".md", ".toml", ".json", ".yaml", ".proto", ".txt", ".lock", "")
-    found = []
+    phrases = []
     for path in sorted(ROOT.rglob("*")):
         relative = path.relative_to(ROOT)
         hidden = any(part in skipped or part.endswith("_cache") for part in relative.parts)
         if hidden or path.suffix not in texts or not path.is_file():
             continue
-        found += [f"{relative}: {match[0]}" for match in FORBIDDEN.finditer(path.read_text(errors="replace"))]
+        phrases += [
+            f"{relative}: {match[0]}" for match in FORBIDDEN.finditer(path.read_text(errors="replace"))
+        ]
 
-    assert found == []
+    assert phrases == []
 
 
 def test_no_source_file_is_too_long_to_read() -> None:

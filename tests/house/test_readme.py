@@ -46,11 +46,11 @@ def test_the_blocks_of_the_readme_run_and_say_what_they_promise(address: str, tm
     runners = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     host, _, port = address.rpartition(":")
 
-    said = []
+    outputs = []
     for language, block in BLOCK.findall(README.read_text()):
-        there = block.replace('host="127.0.0.1", port=30650', f'host="{host}", port={port}')
+        code = block.replace('host="127.0.0.1", port=30650', f'host="{host}", port={port}')
         run = subprocess.run(
-            [*runners[language], there],
+            [*runners[language], code],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -59,9 +59,9 @@ def test_the_blocks_of_the_readme_run_and_say_what_they_promise(address: str, tm
             check=False,
         )
         assert run.returncode == 0, f"{block}\n{run.stderr}"
-        said.append(run.stdout)
+        outputs.append(run.stdout)
 
-    _, counted, added, from_python = said
+    _, counted, added, from_python = outputs
     assert counted.split()[-1] == "8"  # words of rose.txt
     assert "1 + 2 / 3" in added  # processed + skipped / total
     assert from_python == "b'et tu, Brute?'\n"
