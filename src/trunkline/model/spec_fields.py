@@ -212,8 +212,10 @@ def _unknown(cls: type, key: str, where: str) -> InvalidArgument:
     from difflib import get_close_matches  # only a mistake needs it
 
     spellings = sorted(_kinds(cast("Any", cls)))
-    near = get_close_matches(key.lower(), spellings, 1)
-    hint = f'did you mean "{near[0]}"?' if near else f"valid fields: {', '.join(spellings)}"
+    # Without the common suffix, which would make "chunk_spec" similar to "scheduling_spec".
+    stems = {spelling.removesuffix("_spec"): spelling for spelling in spellings}
+    near = get_close_matches(key.lower().removesuffix("_spec"), stems, 1)
+    hint = f'did you mean "{stems[near[0]]}"?' if near else f"valid fields: {', '.join(spellings)}"
     return InvalidArgument(f'unknown field "{_join(where, key)}"; {hint}')
 
 
