@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -146,7 +147,12 @@ def run(server, capfd, monkeypatch) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def spawn(server) -> Callable[..., subprocess.Popen[bytes]]:
-    """Start a command line as a process of its own against the scripted server."""
+    """Start a command line as a process of its own against the scripted server.
+
+    A shell starts what it puts into the background with SIGINT ignored, and processes inherit that: a test run in the
+    background would start command lines that Ctrl-C does not reach.
+    """
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
     processes: list[subprocess.Popen[bytes]] = []
 
     def spawn(*words: str, **settings: Any) -> subprocess.Popen[bytes]:
@@ -157,6 +163,7 @@ def spawn(server) -> Callable[..., subprocess.Popen[bytes]]:
         return processes[-1]
 
     yield spawn
+    signal.signal(signal.SIGINT, ignored)
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
