@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trunkline.errors import DeadlineExceeded
 from trunkline.pfs import feed as feeds
 from trunkline.pfs.feed import BATCH_BYTES, Feed
 from trunkline.storage.memory_budget import MemoryBudget
@@ -44,7 +43,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-async def test_an_upload_whose_client_sends_nothing_more_ends_and_frees_what_it_holds(
+async def test_an_upload_that_is_cancelled_frees_what_it_holds(
     executor: ThreadPoolExecutor,
 ) -> None:
     async def frames() -> AsyncIterator[bytes]:
@@ -52,9 +51,14 @@ async def test_an_upload_whose_client_sends_nothing_more_ends_and_frees_what_it_
         await asyncio.Event().wait()
 
     collector = Collector()
-    with pytest.raises(DeadlineExceeded):
-        async with Feed(executor, collector, MemoryBudget(1 << 20), idle_limit=0.05) as feed:
+
+    async def upload() -> None:
+        async with Feed(executor, collector, MemoryBudget(1 << 20)) as feed:
             await feed.receive(frames())
+
+    uploading = asyncio.ensure_future(upload())
+    await asyncio.wait_for(collector.applied.wait(), 20)
+    uploading.cancel()
 
     await asyncio.wait_for(collector.aborted.wait(), 20)
     assert collector.frames == [b"first"]

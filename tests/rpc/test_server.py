@@ -32,7 +32,7 @@ class Pfs:
     """Answers by the name of the repo that is asked for."""
 
     raw_requests = frozenset({"ModifyFile", "ClearCommit"})
-    raw_responses = frozenset({"GetFile"})
+    raw_responses = frozenset({"GetFile", "GetFileTAR"})
 
     def __init__(self):
         self.received = []
@@ -85,6 +85,13 @@ class Pfs:
 
     async def GetFile(self, _request, _call):
         yield b"\x0a\x02hi"
+
+    async def GetFileTAR(self, _request, _call):
+        try:
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            self.ended.set()
 
 
 class Pps:
@@ -423,3 +430,30 @@ def test_every_error_of_ours_has_its_status_code():
 
     assert names == {kind.__name__: kind.code for kind in kinds}
     assert [name for name, code in names.items() if code == "UNKNOWN"] == ["TrunklineError"]
+
+
+async def test_a_call_whose_client_takes_nothing_of_the_answer_ends(channel, servicer, monkeypatch):
+    monkeypatch.setattr(limits, "DOWNLOAD_IDLE", 0.05)
+    call = channel.unary_stream("/pfs_v2.API/GetFileTAR")(b"")
+
+    await asyncio.wait_for(servicer.ended.wait(), LIMIT)
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        async for _ in call:
+            pass
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_stream_of_requests_whose_client_sends_nothing_more_ends(channel, servicer, monkeypatch):
+    monkeypatch.setattr(limits, "UPLOAD_IDLE", 0.05)
+
+    async def requests():
+        yield b"first"
+        await asyncio.Event().wait()
+
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await asyncio.wait_for(channel.stream_unary("/pfs_v2.API/ModifyFile")(requests()), LIMIT)
+
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert servicer.received == [b"first"]
+    assert await asyncio.wait_for(servicer.uploads.get(), LIMIT) == "cancelled"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from storage_world import World
+from storage_world import WORLDS, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,3 +18,11 @@ def world() -> Iterator[World]:
     world = World()
     yield world
     world.store.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _worlds_end() -> Iterator[None]:
+    """End the threads of worlds that tests have made themselves."""
+    yield
+    while WORLDS:
+        WORLDS.pop().store.close()

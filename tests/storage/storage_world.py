@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import weakref
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -63,6 +64,10 @@ class MemoryIndex:
             self.record(pack)
 
 
+#: Worlds whose threads end with the tests of a module.
+WORLDS: weakref.WeakSet[World] = weakref.WeakSet()
+
+
 class World:
     """A store with its trees, and short ways to write to it."""
 
@@ -76,6 +81,7 @@ class World:
         self.objects = objects or MemoryObjects()
         self.index = MemoryIndex()
         self.store = ChunkStore(self.objects, self.index, threads=2, inline_bytes=inline_bytes)
+        WORLDS.add(self)
         self.trees = Trees(self.store, kind, format=format)
 
     def write(self, action: Callable[[ChunkWriter], T]) -> T:

@@ -114,7 +114,10 @@ FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one teraby
 UPLOAD_IDLE = Limit(
     600,
     "seconds",
-    "the time between two messages of an upload; what it has sent is kept in memory and open packs",
+    "the time between two messages of a client's stream; what it has sent is kept in memory and open packs",
+)
+DOWNLOAD_IDLE = Limit(
+    600, "seconds", "the time in which a client takes a message of the answer; the next ones are in memory"
 )
 DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
 OUTPUT_BYTES = Limit(200 << 30, "bytes", "a file that a datum writes; its list of chunks fits one message")

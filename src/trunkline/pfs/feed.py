@@ -17,8 +17,6 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from trunkline.errors import DeadlineExceeded
-from trunkline.model import limits
 from trunkline.runtime.cancellation import Scope
 
 if TYPE_CHECKING:
@@ -61,27 +59,16 @@ class Feed:
     A context: on leaving it, what the applier holds is dropped unless ``finish`` went well.
     """
 
-    def __init__(
-        self,
-        executor: Executor,
-        applier: Applier,
-        budget: MemoryBudget,
-        idle_limit: float = limits.UPLOAD_IDLE,
-    ) -> None:
+    def __init__(self, executor: Executor, applier: Applier, budget: MemoryBudget) -> None:
         """Make a feed for one call.
 
         Args:
             executor: where frames are applied.
             applier: applies them.
             budget: counts the frames that are not applied yet.
-            idle_limit: seconds without a frame after which the upload ends.
         """
         self._executor = executor
         self._budget = budget
-        self._waits_for_room = False
-        self._idle_limit = idle_limit
-        #: Frames received.
-        self._received = 0
         self._applier = applier
         self._frames: list[bytes] = []
         self._size = 0
@@ -110,23 +97,12 @@ class Feed:
         """Read frames until the client has sent all, and apply all but the last batch, which ``finish`` does.
 
         Raises:
-            DeadlineExceeded: the client has sent nothing for too long.
             TrunklineError: what the applier raised, as soon as it did.
         """
         reading = asyncio.ensure_future(self._read(requests))
         try:
             either: set[asyncio.Future[Any]] = {reading, self._failed}
-            seen, done = -1, set[asyncio.Future[Any]]()
-            while not done:
-                if seen == self._received and not self._is_busy:
-                    raise DeadlineExceeded(
-                        f"the upload ended because its client sent nothing for {self._idle_limit:,} seconds; send it"
-                        " again, or send smaller uploads as they become ready"
-                    )
-                seen = self._received
-                done, _ = await asyncio.wait(
-                    either, timeout=self._idle_limit, return_when=asyncio.FIRST_COMPLETED
-                )
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
@@ -166,7 +142,6 @@ class Feed:
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         loop = asyncio.get_running_loop()
         async for frame in requests:
-            self._received += 1
             self._frames.append(frame)
             self._size += len(frame)
             if self._size >= BATCH_BYTES or len(self._frames) >= BATCH_FRAMES:
@@ -176,18 +151,11 @@ class Feed:
             elif self._timer is None:
                 self._timer = loop.call_later(PAUSE, self._paused)
 
-    @property
-    def _is_busy(self) -> bool:
-        """Whether the server has something to do before it takes the next frame."""
-        return self._waits_for_room or (self._job is not None and not self._job.done())
-
     async def _room(self) -> None:
         """Wait until the budget has room for another batch."""
-        self._waits_for_room = True
         while (waiting := self._budget.room_for_messages()) is not None:
             await asyncio.wait({asyncio.wrap_future(waiting)}, timeout=_LOOK_AGAIN)
             waiting.cancel()
-        self._waits_for_room = False
 
     def _stop_timers(self) -> None:
         for timer in (self._timer, self._drain_timer):
@@ -232,7 +200,10 @@ class Feed:
     def _drain(self) -> None:
         """Drain the applier, unless frames have come meanwhile, which set the timer again."""
         self._drain_timer = None
-        if self._frames or self._is_busy or self._failed.done():
+        if self._frames or self._failed.done():
+            return
+        if self._job is not None and not self._job.done():
+            self._drain_timer = asyncio.get_running_loop().call_later(DRAIN_AFTER, self._drain)
             return
         self._job = self._start(self._drain_applier)
         self._job.add_done_callback(self._applied)

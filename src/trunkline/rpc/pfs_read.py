@@ -50,7 +50,9 @@ class ReadCalls(ServicerBase):
         _refuse_url(request)
         snapshot = _snapshot(store, request.file.commit)
         for piece in reading.content(snapshot, request.file.path, request.offset):
-            yield bytes_value([piece])
+            frame = bytes_value([piece])
+            del piece  # not to be held as long as the client lets the frame wait
+            yield frame
 
     def _archive(self, store: VersionedStore, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
         """Yield the frames of an archive."""

@@ -60,6 +60,7 @@ from trunkline.rpc.gen import (
     worker_api_pb2,
     worker_pb2,
 )
+from trunkline.rpc.idle import IdleTimeout
 from trunkline.runtime import threads
 from trunkline.telemetry import events, metrics, tracing
 
@@ -251,8 +252,10 @@ def _unary(rpc: str, implementation: Method, decode: Callable[[Any], Any], lane:
 def _collecting(rpc: str, implementation: Method, lane: str) -> Implementation:
     async def answer(_their_iterator: AsyncIterator[Any], context: Context, call: Call) -> Any:
         threads.enter_lane(lane or call.peer)
+        idle = IdleTimeout(limits.UPLOAD_IDLE, "the client sent nothing; send it again, without such a pause")
         try:
-            reply = await implementation(_requests(context), call)
+            with idle:
+                reply = await implementation(_requests(context, idle), call)
             _send_trailing(context, call)
             return reply
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
@@ -262,14 +265,19 @@ def _collecting(rpc: str, implementation: Method, lane: str) -> Implementation:
     return answer
 
 
-async def _requests(context: Context) -> AsyncGenerator[Any]:
+async def _requests(context: Context, idle: IdleTimeout) -> AsyncGenerator[Any]:
     """Yield the requests of a call; end when the client ended its stream, be cancelled when it broke.
 
     grpc's own iterator ends in both cases and cancels the call a moment later: too late for a method that
     has gone on to commit what it got (seen in 1 to 10 of 100 calls cancelled on new connections). Sending the
     headers of the answer tells which it was: on a broken stream that fails, on a whole one it is due anyway.
     """
-    while (request := await context.read()) is not grpc.aio.EOF:
+    while True:
+        idle.begin()
+        request = await context.read()
+        idle.end()
+        if request is grpc.aio.EOF:
+            break
         yield request
     sending = asyncio.ensure_future(context.send_initial_metadata(()))
     try:
@@ -292,10 +300,16 @@ def _streaming(
 ) -> Implementation:
     async def answer(request: Any, context: Context, call: Call) -> None:
         threads.enter_lane(lane or call.peer)
+        idle = IdleTimeout(
+            limits.DOWNLOAD_IDLE, "the client took nothing of the answer; read faster, or less"
+        )
         try:
-            async with aclosing(implementation(decode(request), call)) as replies:
-                async for reply in replies:
-                    await context.write(reply)
+            with idle:
+                async with aclosing(implementation(decode(request), call)) as replies:
+                    async for reply in replies:
+                        idle.begin()
+                        await context.write(reply)
+                        idle.end()
             _send_trailing(context, call)
         except Exception as error:  # noqa: BLE001  every error must reach the client as a status
             _send_trailing(context, call)

@@ -211,8 +211,9 @@ def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None =
             ranges.append((id, start, stop, size))
             skip, left = 0, left - (stop - start)
     pieces = store.read_many(id for id, *_ in ranges)
-    for piece, (_, start, stop, size) in zip(pieces, ranges, strict=True):
-        yield piece if stop - start == size else piece[start:stop]
+    for _, start, stop, size in ranges:
+        # No name holds the piece while its reader has it.
+        yield next(pieces) if stop - start == size else next(pieces)[start:stop]
 
 
 def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

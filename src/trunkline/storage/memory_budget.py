@@ -96,12 +96,17 @@ class MemoryBudget:
             return readers + writers + self._message_bytes
 
     @property
-    def is_exhausted(self) -> bool:
-        """Whether more than the limit is held."""
-        if self.held_bytes <= self._limit:
+    def allows_read_ahead(self) -> bool:
+        """Whether downloads may read ahead: they hold at most half of the limit, and all transfers the limit."""
+        with self._changed:
+            readers = sum(reader.held_bytes for reader in self._readers)
+            if (
+                readers <= self._limit // 2
+                and readers + self._uploads_hold(list(self._writers)) <= self._limit
+            ):
+                return True
+            self._was_exhausted = True
             return False
-        self._was_exhausted = True
-        return True
 
     @property
     def window_bytes(self) -> int:
@@ -154,12 +159,14 @@ class MemoryBudget:
         after a burst of transfers that can be a gigabyte.
         """
         with self._changed:
+            if not self._was_exhausted:
+                return
             now = time.monotonic()
-            if not self._was_exhausted or now < self._next_return:
+            if self.held_bytes <= self._limit // 8:
+                self._was_exhausted = False
+            elif now < self._next_return:
                 return
             self._next_return = now + _RETURN_INTERVAL
-        if self.held_bytes <= self._limit // 8:
-            self._was_exhausted = False
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
         if trim is not None:
             trim(0)

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -176,7 +176,7 @@ class ChunkStore:
             for step in self._steps(chain(first, rest)):
                 coming.append(step)
                 reader.held_bytes += step.size
-                ahead = 0 if self.budget.is_exhausted else 1
+                ahead = 1 if self.budget.allows_read_ahead else 0
                 while len(coming) > ahead:
                     yield from coming[0].chunks()
                     reader.held_bytes -= coming.popleft().size
@@ -197,7 +197,7 @@ class ChunkStore:
                     yield self._start(batch[start:position], locations, size)
                     start, size = position, 0
                     limit = min(2 * limit, _STEP_BYTES)
-                    if self.budget.is_exhausted:
+                    if not self.budget.allows_read_ahead:
                         limit = _FIRST_STEP_BYTES
 
     def _start(self, ids: list[ChunkId], locations: dict[ChunkId, Location], size: int) -> _Step:
@@ -281,8 +281,12 @@ class _Step:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
+        """Yield the chunks, and keep none of them longer than it is needed."""
         contents: dict[ChunkId, bytes] = {}
         for run in self.runs:
             contents.update(run.result())
+        self.runs.clear()
+        uses = Counter(self.ids)
         for id in self.ids:
-            yield contents[id]
+            uses[id] -= 1
+            yield contents[id] if uses[id] else contents.pop(id)
