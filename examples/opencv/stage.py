@@ -131,7 +131,7 @@ def connected(address: str) -> Any:
     options = argparse.Namespace(
         address=address, context=None, project="default", quiet=True, all_projects=False, timeout=None
     )
-    with Invocation(options) as invocation:
+    with Invocation(options, "demo") as invocation:
         yield invocation
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from importlib import import_module
+from pathlib import Path
 
 from rich.console import Console
 
-from trunkline.cli.commands.top import JobStatus, MachineStatus, PipelineStatus, Snapshot, picture
+from trunkline.cli.commands.top import JobStatus, MachineStatus, PipelineStatus, Snapshot, picture, read_state
 
 
 def drawn(snapshot: Snapshot, width: int = 80) -> list[str]:
@@ -38,3 +40,14 @@ def test_machines_and_jobs_fit_80_columns_and_can_be_told_apart():
         "fargate-ip-10-0-0-101",
     ]
     assert lines[-1] == "2 machines (1 ready), 0.125 USD per hour, pretended"
+
+
+def test_the_demo_reads_the_state_of_a_server(server, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples" / "opencv")
+    stage = import_module("stage")
+
+    with stage.connected(server.address) as connection:
+        snapshot = read_state(connection)
+
+    assert list(snapshot.pipelines) == []
+    assert snapshot.idle
