@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// How long a launcher waits for its worker. The worker's image is on the machine by then, since its copy of
-// the launcher came from it; a worker that has not come after so long will not.
+// How long a launcher waits for its worker. The worker's image is on the machine by then, since the launcher was
+// copied from it; a worker that has not connected after this time will not.
 const workerPatience = 10 * time.Minute
 
 const usage = `usage: launcher install PATH    copy this program to PATH

@@ -35,7 +35,7 @@ type reply struct {
 
 type hello struct {
 	Version int `json:"version"`
-	// The folder that commands know as /pfs.
+	// The folder that commands see as /pfs.
 	Pfs string `json:"pfs"`
 	// Name of the worker's own folder in it, which the launcher does not touch.
 	Hidden string `json:"hidden"`

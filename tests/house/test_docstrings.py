@@ -17,7 +17,6 @@ GENERATED = "rpc/gen/"
 
 #: Folders and modules whose functions still have to be documented. Entries are only removed.
 NOT_YET = (
-    "drivers/",
     "meta/",
     "pps/",
     "storage/",

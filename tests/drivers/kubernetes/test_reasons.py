@@ -471,10 +471,10 @@ PULL_EVENTS = [
 )
 def test_the_cause_of_a_failed_pull_stays_whatever_the_kubelet_reports_after_it(reason, message):
     worker = Worker("w", "p", None, WorkerSighting(worker_id="w", phase=WorkerPhase.PENDING))
-    worker.take(on_node(state("user", waiting={"reason": reason, "message": message})), 1.0, {})
+    worker.record_pod(on_node(state("user", waiting={"reason": reason, "message": message})), 1.0, {})
 
     for number, (event, text) in enumerate(PULL_EVENTS):
-        worker.hear(event, note(text, 100.0 + number, "kubelet"), {})
+        worker.record_event(event, note(text, 100.0 + number, "kubelet"), {})
 
     assert f'image "edges:1" cannot be pulled: {CAUSE}; ' in worker.sighting.reason
     assert worker.sighting.unsatisfiable
@@ -511,7 +511,7 @@ def test_a_pod_that_no_node_could_hold_names_the_largest(requests, message, reas
 def test_only_after_a_minute_without_an_autoscaler_is_a_lack_of_machines_unsatisfiable():
     worker = Worker("w", "p", None, WorkerSighting(worker_id="w", phase=WorkerPhase.PENDING))
     tiny = {"tiny": Machine(name="tiny", kind="node", cpu=1.0, memory=1 << 30)}
-    worker.take(unschedulable(LACK), 0.0, tiny)
+    worker.record_pod(unschedulable(LACK), 0.0, tiny)
 
     worker.overdue(10.0)
     assert worker.sighting.lacks_machine
@@ -520,7 +520,7 @@ def test_only_after_a_minute_without_an_autoscaler_is_a_lack_of_machines_unsatis
     assert not worker.sighting.unsatisfiable
     worker.overdue(70.0)
     assert worker.sighting.unsatisfiable
-    worker.hear("TriggeredScaleUp", note("pod triggered scale-up: [{workers 0->1 (max: 4)}]"), tiny)
+    worker.record_event("TriggeredScaleUp", note("pod triggered scale-up: [{workers 0->1 (max: 4)}]"), tiny)
 
     assert not worker.sighting.lacks_machine
     assert not worker.sighting.unsatisfiable

@@ -30,7 +30,7 @@ def a_pod(phase: str = "Running", marked: bool = True, user: dict | None = None,
 
 def running(**pod) -> Worker:
     worker = Worker("w", "p", None, WAITING)
-    worker.take(a_pod(**pod), 1.0, {})
+    worker.record_pod(a_pod(**pod), 1.0, {})
     return worker
 
 
@@ -38,7 +38,7 @@ def test_a_pod_is_created_until_it_exists_and_deleted_once():
     worker = Worker("w", "p", a_pod(), WAITING)
     assert worker.next_action(0.0) == "create"
 
-    worker.take(a_pod("Pending"), 1.0, {})
+    worker.record_pod(a_pod("Pending"), 1.0, {})
     assert worker.next_action(1.0) is None
     worker.stop_by = 10.0
     assert worker.next_action(2.0) == "delete"
@@ -54,11 +54,11 @@ def test_an_idle_worker_is_unmarked_later_each_time_and_a_busy_one_marked_at_onc
         worker.busy, worker.idle_since = False, 100.0
         assert worker.next_action(100.0) is None
         pauses.append(next(t for t in range(1, 100) if worker.next_action(100.0 + t) == "mark"))
-        worker.take(a_pod(marked=False), 0.0, {})
+        worker.record_pod(a_pod(marked=False), 0.0, {})
         worker.marks += 1
         worker.busy = True
         assert worker.next_action(100.0) == "mark"
-        worker.take(a_pod(marked=True), 0.0, {})
+        worker.record_pod(a_pod(marked=True), 0.0, {})
 
     assert pauses == [5, 10, 20, 40]
 
@@ -90,7 +90,7 @@ def test_a_pod_whose_node_does_not_end_it_is_removed_by_force_after_a_minute():
 def test_a_worker_whose_node_does_not_answer_is_lost_after_its_grace_and_a_minute():
     worker = running()
     leaving = a_pod(deletionTimestamp="2026-01-01T00:00:00Z", deletionGracePeriodSeconds=30)
-    worker.take(leaving, 100.0, {})
+    worker.record_pod(leaving, 100.0, {})
 
     worker.overdue(189.0)
     assert worker.sighting.phase is WorkerPhase.RUNNING
@@ -103,7 +103,7 @@ def test_a_worker_whose_node_does_not_answer_is_lost_after_its_grace_and_a_minut
 def test_a_worker_without_its_commands_container_has_time_to_hand_in_and_is_gone_then():
     worker = running()
     out_of_memory = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
-    worker.take(a_pod(user=out_of_memory), 100.0, {})
+    worker.record_pod(a_pod(user=out_of_memory), 100.0, {})
 
     worker.overdue(129.0)
     assert worker.sighting.phase is WorkerPhase.RUNNING
@@ -116,11 +116,11 @@ def test_a_worker_without_its_commands_container_has_time_to_hand_in_and_is_gone
 def test_only_the_newest_event_of_each_reason_is_kept_and_not_too_many():
     worker = Worker("w", "p", None, WAITING)
 
-    worker.hear("Pulling", Note("new", 20.0, ""), {})
-    worker.hear("Pulling", Note("old", 10.0, ""), {})
+    worker.record_event("Pulling", Note("new", 20.0, ""), {})
+    worker.record_event("Pulling", Note("old", 10.0, ""), {})
     assert worker.notes["Pulling"].message == "new"
     for number in range(100):
-        worker.hear(f"Reason{number}", Note("", 0.0, ""), {})
+        worker.record_event(f"Reason{number}", Note("", 0.0, ""), {})
 
     assert len(worker.notes) == NOTES_KEPT
 

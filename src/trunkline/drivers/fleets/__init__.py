@@ -1,1 +1,1 @@
-"""Drivers of the ``Fleet`` port: one per place where workers can run."""
+"""Drivers of the ``Fleet`` port: processes, Kubernetes pods, and simulated machines."""

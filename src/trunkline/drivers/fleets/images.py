@@ -1,9 +1,9 @@
-"""Image environments: what an image name means where there are no containers.
+"""Image environments: the definition of an image name where there are no containers.
 
 A definition is a requirements list and files at absolute paths. It is stored under its content hash, and
-its virtual environment is built once per hash, in the background, beside its final place and then renamed
-into it; so a half-built one is never seen, and two processes that build the same one do it twice and
-agree. Names are small JSON files that point at hashes, replaced atomically.
+its virtual environment is built once per hash, in the background, in a temporary folder that is renamed at the end;
+so an incomplete one is never visible, and two processes that build the same one get the same result. Names are small
+JSON files that refer to hashes and are replaced atomically.
 
 ::
 
@@ -54,7 +54,7 @@ _LAST_LINES = 5
 
 
 class ImageState(StrEnum):
-    """Where the environment of an image stands."""
+    """The state of an image's environment."""
 
     BUILDING = "building"
     READY = "ready"
@@ -63,13 +63,13 @@ class ImageState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageEnvironment:
-    """An image environment as it is now."""
+    """The present state of an image environment."""
 
     name: str
     #: Hex BLAKE3 of the definition; two names with the same content share it.
     hash: str
     state: ImageState
-    #: Why the build failed, for people; empty otherwise.
+    #: Why the build failed, for users; empty otherwise.
     reason: str
     #: JSON file that workers read.
     description: str
@@ -79,17 +79,17 @@ class ImageEnvironment:
 
 
 class ImageEnvironments:
-    """The image environments kept in one folder. Methods may be called from any thread."""
+    """The image environments in one folder. Thread-safe."""
 
     def __init__(
         self, folder: str | os.PathLike[str], hidden: Sequence[str] = (), *, sources: bool = False
     ) -> None:
-        """Use the folder, and make it when it is missing.
+        """Use a folder, which is created if it does not exist.
 
         Args:
-            folder: nobody else uses it.
+            folder: the folder; nothing else may use it.
             hidden: folders that builds must not see, such as the server's data.
-            sources: whether packages in source form may be built, which runs code of theirs.
+            sources: whether source packages may be built, which runs their code.
         """
         self._hidden = tuple(hidden)
         self._sources = sources
@@ -106,15 +106,15 @@ class ImageEnvironments:
     def create(
         self, name: str, requirements: str, files: Sequence[tuple[str, bytes, int]]
     ) -> ImageEnvironment:
-        """Make ``name`` mean this definition, and start building what is not built yet.
+        """Create or replace a definition, and start its build unless it is built already.
 
         Args:
-            name: image name as pipelines give it, such as ``pachyderm/opencv``.
+            name: image name as pipelines use it, such as ``pachyderm/opencv``.
             requirements: names of packages with versions, one a line; empty for none.
             files: absolute path, content and permission bits of each file.
 
         Raises:
-            InvalidArgument: the name, a path or a requirement cannot be used.
+            InvalidArgument: the name, a path or a requirement is not valid.
         """
         if not name:
             raise InvalidArgument("the image has no name; name it")
@@ -132,7 +132,7 @@ class ImageEnvironments:
         return self._read(name, content_hash)
 
     def resolve(self, name: str) -> ImageEnvironment | None:
-        """Return what the name means now; None when nobody has said."""
+        """Return the environment of the name; None when it is not defined."""
         try:
             named = json.loads(self._name_file(name).read_text("utf-8"))
         except FileNotFoundError:
@@ -141,15 +141,15 @@ class ImageEnvironments:
         return self._read(name, named["hash"])
 
     def list(self) -> list[ImageEnvironment]:
-        """Return all, by name."""
+        """Return all environments, ordered by name."""
         names = sorted(json.loads(file.read_text("utf-8"))["name"] for file in self._names.glob("*.json"))
         return [image for name in names if (image := self.resolve(name)) is not None]
 
     def delete(self, name: str) -> None:
-        """Forget the name; pipelines that use it run on the machine's own tools from then on.
+        """Delete the name; pipelines that use it run on the machine's own tools from then on.
 
         Raises:
-            NotFound: there is no such name.
+            NotFound: the name is not defined.
         """
         try:
             self._name_file(name).unlink()
@@ -157,7 +157,7 @@ class ImageEnvironments:
             raise NotFound(f'image "{name}" does not exist; see "trunkline list image"') from None
 
     def wait(self, name: str, seconds: float) -> ImageEnvironment | None:
-        """Wait until the image is built or its build has failed, at most so long; return it as it is then."""
+        """Wait at most ``seconds`` until the build has ended; return the state after that."""
         image = self.resolve(name)
         if image is not None:
             with self._lock:
@@ -167,7 +167,7 @@ class ImageEnvironments:
         return self.resolve(name)
 
     def close(self) -> None:
-        """Stop builds; they begin anew when the image is next needed."""
+        """Stop builds; they start again when the image is next used."""
         with self._lock:
             self._closed = True
             builds = list(self._builds.values())
@@ -210,7 +210,7 @@ class ImageEnvironments:
         )
 
     def _store(self, home: Path, requirements: str, files: Sequence[tuple[str, bytes, int]]) -> None:
-        """Write the definition beside its place and rename it there."""
+        """Write the definition to a temporary folder and rename it."""
         draft = self._by_hash / f".draft-{uuid.uuid4().hex}"
         (draft / "files").mkdir(parents=True)
         entries = []
@@ -303,13 +303,13 @@ class ImageEnvironments:
 
 
 def software_folders() -> list[str]:
-    """Return the folders that hold the interpreter and Trunkline, which workers need wherever they lie."""
+    """Return the folders of the interpreter and of Trunkline, which workers must be able to read."""
     folders = {sys.prefix, sys.base_prefix, str(Path(errors.__file__).parents[1])}
     return sorted(folders | {folder for folder in sys.path if os.path.isdir(folder)})
 
 
 def _take_over(venv: Path) -> None:
-    """Make the server the owner of what a user without rights has built."""
+    """Make the server the owner of an environment that an unprivileged user has built."""
     waiting = [str(venv)]
     for folder in waiting:
         os.lchown(folder, os.geteuid(), os.getegid())
@@ -327,7 +327,7 @@ def _needs_venv(text: str) -> bool:
 
 
 def _hash(requirements: str, files: Sequence[tuple[str, bytes, int]]) -> str:
-    """Return the content hash; an interpreter that cannot use another's packages makes another environment."""
+    """Return the content hash, which includes the interpreter's version, because packages depend on it."""
     hasher = blake3.blake3()
     parts = [b"trunkline image 1", sys.version.encode(), requirements.encode()]
     for path, content, mode in files:
@@ -365,7 +365,7 @@ def _check_paths(paths: Sequence[str]) -> None:
 
 
 def _relocate(draft: Path, final: Path) -> None:
-    """Make the scripts of an environment name the place it will be renamed to."""
+    """Rewrite the paths in an environment's scripts to the folder that it will be renamed to."""
     for script in (draft / "bin").iterdir():
         if script.is_symlink() or not script.is_file():
             continue

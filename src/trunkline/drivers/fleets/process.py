@@ -1,12 +1,12 @@
 """The process fleet: workers are processes of this machine.
 
-Memory requests are admitted against a capacity, in the order they were asked for: a small worker does not
-overtake a large one, or the large one might wait for ever. CPU is time-shared and not counted. A worker
-that does not fit, or whose image is being built, is pending and says so.
+Memory requests are admitted against a capacity, in the order of the requests: a small worker does not overtake a
+large one, because the large one might wait forever. CPU is time-shared and not counted. A worker that does not fit,
+or whose image is being built, is pending with that reason.
 
-One thread starts, watches and ends all workers. It must be one and it must live as long as the fleet,
-because a worker dies with the *thread* that started it (``PR_SET_PDEATHSIG``); that is how workers end
-when the server is killed. Everybody else only notes down what is wanted and wakes it.
+One thread starts, watches and ends all workers. It must be a single one that lives as long as the fleet, because a
+worker dies with the *thread* that started it (``PR_SET_PDEATHSIG``); that is how workers end when the server is
+killed. Other threads only record requests and wake it.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.fleet")
 
-#: What workers, and through them commands, take over from the server's environment; not its credentials.
+#: Variables that workers, and through them commands, inherit from the server; not its credentials.
 _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
     *("TRUNKLINE_NO_NAMESPACES", "COVERAGE_PROCESS_START"),
 )
 #: Prefix of the scratch folders of former workers that could not be removed.
 _ABANDONED = "abandoned-"
-#: Seconds that the check of the isolation may take on a busy machine.
+#: Timeout of the isolation check in seconds, for a busy machine.
 _CHECK_SECONDS = 60.0
-#: Seconds between looks at an image that is being built.
+#: Seconds between two checks of an image that is being built.
 _IMAGE_POLL = 0.2
-#: Workers that are gone and not acknowledged by ``stop``; beyond, the oldest are forgotten.
+#: Ended workers that ``stop`` has not acknowledged; above this number the oldest are forgotten.
 _GONE_KEPT = 1000
-#: Logs of workers that ended badly.
+#: Logs of failed workers that are kept.
 _LOGS_KEPT = 100
 
 
@@ -72,7 +72,7 @@ class _Worker:
     pidfd: int = -1
     #: Monotonic time after which it is killed; set once ``stop`` was called.
     kill_at: float | None = None
-    #: Whether it was killed because it did not go in time.
+    #: Whether it was killed because it did not end in time.
     forced: bool = False
 
 
@@ -162,7 +162,7 @@ class ProcessFleet:
         self._thread = (supervisor or Supervisor()).thread("process-fleet", self._run)
 
     def report_isolation(self) -> None:
-        """Log what of the isolation of commands this machine does not allow; takes a tenth of a second."""
+        """Log which isolation of commands this machine does not allow; takes a tenth of a second."""
         folder = self._scratch / "isolation-check"
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -183,10 +183,10 @@ class ProcessFleet:
         self._tidy(folder)
 
     def check(self, spec: WorkerSpec) -> None:
-        """Refuse nothing: what is too large today fits a larger capacity; see ``ports.Fleet``."""
+        """Accept every worker: the capacity may be raised later; see ``ports.Fleet``."""
 
     def start(self, spec: WorkerSpec) -> None:
-        """Ask for a worker; see ``ports.Fleet``."""
+        """Request a worker; see ``ports.Fleet``."""
         if spec.memory > self._capacity:
             raise InvalidArgument(
                 f"a worker of {spec.project}/{spec.pipeline} asks for {_size(spec.memory)} of memory and this "
@@ -202,7 +202,7 @@ class ProcessFleet:
         os.eventfd_write(self._wake, 1)
 
     def stop(self, worker_id: str, grace: float) -> None:
-        """Ask a worker to go; see ``ports.Fleet``. One that is gone already is forgotten."""
+        """Request the end of a worker; see ``ports.Fleet``. One that has ended already is forgotten."""
         with self._lock:
             worker = self._workers.get(worker_id)
             if worker is None:
@@ -218,7 +218,7 @@ class ProcessFleet:
         os.eventfd_write(self._wake, 1)
 
     def mark(self, worker_id: str, *, busy: bool) -> None:
-        """Nobody takes this machine away; see ``ports.Fleet``."""
+        """Do nothing: local processes are never evicted; see ``ports.Fleet``."""
 
     def observe(self) -> Sequence[WorkerSighting]:
         """Return every worker; see ``ports.Fleet``."""
@@ -240,7 +240,7 @@ class ProcessFleet:
         return [self._machine]
 
     def close(self, grace: float) -> None:
-        """Let workers finish, kill those that do not, and end the fleet's thread; see ``ports.Fleet``."""
+        """Let workers finish, kill the remaining ones, and end the fleet's thread; see ``ports.Fleet``."""
         if self._closed:
             return
         for sighting in self.observe():
@@ -277,7 +277,7 @@ class ProcessFleet:
             return [worker for worker in self._workers.values() if worker.process is not None]
 
     def _wait(self) -> None:
-        """Wait until a worker ends, somebody calls, or a moment comes that was waited for."""
+        """Wait until a worker ends, a request arrives, or a timeout expires."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         limits = []
@@ -294,7 +294,7 @@ class ProcessFleet:
             os.eventfd_read(self._wake)
 
     def _bury(self) -> None:
-        """Note who has ended, and clean up behind them."""
+        """Record the workers that have ended, and remove their files and leftover processes."""
         for worker in self._running():
             assert worker.process is not None
             code = worker.process.poll()
@@ -334,7 +334,7 @@ class ProcessFleet:
         process_reaper.kill_tree(worker.process.pid)
 
     def _admit(self) -> None:
-        """Start who fits, in the order they were asked for."""
+        """Start the workers that fit, in the order of their requests."""
         with self._lock:
             pending = [worker for worker in self._workers.values() if worker.phase is WorkerPhase.PENDING]
         ahead: _Worker | None = None  # waits for memory; nobody overtakes it
@@ -369,7 +369,7 @@ class ProcessFleet:
                     self._spawn(worker, image)
 
     def _lack(self, memory: int) -> str:
-        """Say what a worker of this size has to wait for; empty when it fits."""
+        """Return what a worker of this size waits for; empty when it fits."""
         others = [worker.spec.memory for worker in self._workers.values() if worker.process is not None]
         taken = sum(others)
         if taken + memory <= self._capacity:
@@ -412,7 +412,7 @@ class ProcessFleet:
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
     def _tidy(self, scratch: Path) -> None:
-        """Remove a worker's scratch folder. What cannot be removed is logged and put aside."""
+        """Remove a worker's scratch folder. If it cannot be removed, log that and move it aside."""
         try:
             failpoints.reach("process-fleet.tidy")
             process_reaper.kill_namespace(scratch)
@@ -450,7 +450,7 @@ def _readable(text: str) -> Iterator[int]:
 def _environment(
     server: str, spec: WorkerSpec, image: ImageEnvironment | None, scratch: Path, hidden: Sequence[str]
 ) -> Mapping[str, str]:
-    """Return what the worker is told, except for its token; ``worker/settings.py`` reads it."""
+    """Return the worker's settings, except for its token; ``worker/settings.py`` reads them."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     if "PYTHONPATH" in os.environ:
         parts = os.environ["PYTHONPATH"].split(os.pathsep)
@@ -479,7 +479,7 @@ def _memory_limit(spec: WorkerSpec) -> int:
 
 
 def _open_scratch(worker_id: str) -> str:
-    """Return the folder in which a worker without a private root serves commands of other users."""
+    """Return the folder for commands that run as another user without a private root."""
     return f"/var/tmp/trunkline-{worker_id}"
 
 

@@ -1,10 +1,10 @@
-"""Ends what a worker leaves running when it is killed and cannot tidy up itself.
+"""Kills the processes that a killed worker leaves behind.
 
-A worker writes down the number of the mount namespace it made; every process in it is the worker's or one
-of its commands. The kernel gives the number of a namespace that is gone to the next one, at once, so the
-number alone would hit strangers: the root of the namespace must also bear the worker's name. Without a
-private root there is no such mark, and only descendants found before the kill can be ended. Must never
-take the host's own namespace, or another worker's, for a worker's.
+A worker stores the id of its mount namespace; every process in it is the worker or one of its commands. The kernel
+reuses the id of a removed namespace at once, so the id alone could match unrelated processes: the root of the
+namespace must also have the worker's name. Without a private root there is no such name, and only descendants that
+were listed before the kill can be ended. It must never mistake the host's own namespace, or another worker's, for
+the worker's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def kill_namespace(scratch: Path) -> None:
     """Kill every process in the mount namespace of the worker whose scratch folder this is.
 
     Args:
-        scratch: the folder; its name is the worker's, and that of the worker's root.
+        scratch: the folder; its name is the worker's id, which is also the name of the worker's root.
     """
     try:
         namespace = (scratch / "namespace").read_text("ascii")
@@ -40,7 +40,7 @@ def kill_namespace(scratch: Path) -> None:
     if not namespace or namespace == os.readlink("/proc/self/ns/mnt"):
         return  # it had no private root
     inside = _processes_in(namespace)
-    # One that bears the name is enough: a command may have changed what it sees as the root.
+    # One process with that root is enough: a command may have changed its own root.
     if any(_root_is_called(scratch.name, pid) for pid in inside):
         for pid in inside:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -51,7 +51,7 @@ def _processes_in(namespace: str) -> list[int]:
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
-            with contextlib.suppress(OSError):  # gone meanwhile, or somebody else's
+            with contextlib.suppress(OSError):  # it has ended, or is another user's
                 if os.readlink(f"/proc/{name}/ns/mnt") == namespace:
                     found.append(int(name))
     return found

@@ -1,11 +1,11 @@
-"""A simulation: real workers of another fleet, each of which has to wait for a machine that does not exist.
+"""Simulates the start-up of machines for the workers of another fleet.
 
-A decorator of the ``Fleet`` port. The scenario of a worker says how long its machine is requested, boots, registers
-and pulls the image; then the inner fleet is asked for the worker. Machines are listed as long as their worker
-lives, marked as pretended. So policy, waiting, explanations and bills can be watched on a laptop, with the real
-controller and a real pipeline.
+A decorator of the ``Fleet`` port. The scenario of a worker defines how long its machine takes to be provisioned,
+boot, register and pull the image; then the worker is started by the inner fleet. Machines are listed as long as their
+worker exists, marked as pretended. So policy, waiting, explanations and bills can be observed on a laptop, with the
+real controller and a real pipeline.
 
-Level-triggered like every fleet: what is due is done when somebody observes. Nothing outlives the process.
+Level-triggered like every fleet: ``observe`` does what is due. No state outlives the process.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class StartupScenario(Protocol):
 
     @property
     def waits(self) -> Sequence[tuple[float, str]]:
-        """What the worker waits for, each with the time when it is over, in order."""
+        """The steps of the wait, each with its end, in order."""
 
     @property
     def registered(self) -> float:
-        """When the machine is ready, and is paid for from then on."""
+        """When the machine is ready and starts to cost money."""
 
     @property
     def machine(self) -> Machine:
@@ -41,7 +41,7 @@ class StartupScenario(Protocol):
 
 
 class ScenarioFactory(Protocol):
-    """Makes a scenario for each worker."""
+    """Creates a scenario for each worker."""
 
     def __call__(self, spec: WorkerSpec) -> StartupScenario:
         """Return the scenario for a worker.
@@ -66,13 +66,13 @@ class SimulatedFleet:
     def __init__(
         self, inner: Fleet, name: str, startup_prior: float, scenarios: ScenarioFactory, clock: Clock
     ) -> None:
-        """Make the decorator.
+        """Create the decorator.
 
         Args:
             inner: runs the workers once their machine is ready.
-            name: what records call this fleet.
-            startup_prior: seconds that a start is expected to take before one was measured.
-            scenarios: makes the scenario of each worker.
+            name: the fleet's name in records.
+            startup_prior: expected seconds of a start before one has been measured.
+            scenarios: creates the scenario of each worker.
             clock: the time.
         """
         self.name = name
@@ -85,7 +85,7 @@ class SimulatedFleet:
 
     @property
     def unsupported(self) -> Mapping[str, Unsupported]:
-        """What the inner fleet does not honour; see ``ports.Fleet``."""
+        """The fields that the inner fleet does not support; see ``ports.Fleet``."""
         return self._inner.unsupported
 
     def check(self, spec: WorkerSpec) -> None:
@@ -125,7 +125,7 @@ class SimulatedFleet:
 
     def machines(self) -> Sequence[Machine]:
         """Return the pretended machines; see ``ports.Fleet``."""
-        self.observe()  # so that a machine goes with its worker
+        self.observe()  # so that a machine is removed with its worker
         now = self._clock.now()
         with self._lock:
             return [_machine(worker, now) for worker in self._workers.values()]
@@ -171,7 +171,7 @@ class SimulatedFleet:
 
 
 def _begins(worker: _Waiting) -> float:
-    """Return when the inner fleet is asked for the worker, in seconds from its request."""
+    """Return when the inner fleet starts the worker, in seconds from its request."""
     return worker.scenario.waits[-1][0] if worker.scenario.waits else 0.0
 
 

@@ -75,7 +75,7 @@ class Bucket:
         return f"{self.scheme}://{self.bucket}/{self.prefix}".removesuffix("/")
 
     def lacks(self, verbs: Sequence[str]) -> str:
-        """Say which rights are missing and how to grant them."""
+        """Return which rights are missing and how to grant them."""
         rights = _ACTIONS.get(self.scheme)
         if rights is None:
             return (
@@ -100,7 +100,14 @@ class Bucket:
 
 
 def translate(place: Bucket, verb: str, key: str, error: Exception) -> TrunklineError | None:
-    """Return the Trunkline error for an error; None when it is not specific to buckets."""
+    """Return the Trunkline error for an error; None when it is not specific to buckets.
+
+    Args:
+        place: the bucket.
+        verb: the failed operation, such as ``read``.
+        key: the object's key.
+        error: an exception of ``obstore``.
+    """
     text = str(error).partition("\n\nDebug source")[0]
     code, status = code_of(error), status_of(error)
     doing = f"cannot {verb} object {key!r} in {place}"

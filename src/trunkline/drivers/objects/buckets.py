@@ -139,7 +139,10 @@ class BucketObjects(WrappedObjects):
     def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:
         """Return a presigned URL; None when the server's credentials cannot sign.
 
-        Its validity ends earlier when the server's own credentials expire.
+        Args:
+            key: key of the object.
+            method: the method that the URL allows.
+            seconds: its validity, which ends earlier when the server's own credentials expire.
         """
         if not self._signs:
             return None
@@ -197,7 +200,7 @@ class BucketObjects(WrappedObjects):
         )
 
     def _holds(self, key: str, parts: Sequence[bytes | memoryview]) -> bool:
-        """Tell whether an object is what an earlier try of a put has stored."""
+        """Return whether an earlier try of a put has stored the object."""
         return self.get(key) == b"".join(parts)
 
     def _may_be_range(self, error: Exception) -> bool:

@@ -98,7 +98,17 @@ class LocalObjects(WrappedObjects):
             self._fail("read", key, error)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Read a range of the file."""
+        """Read a range of the file; see ``ports.ObjectStore``.
+
+        Args:
+            key: key of the object.
+            start: first byte.
+            length: number of bytes; None reads to the end.
+
+        Raises:
+            NotFound: there is no such object.
+            DataLoss: the file is too short.
+        """
         try:
             handle = os.open(self._root / key, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:

@@ -56,7 +56,17 @@ class WrappedObjects:
             self._fail("store", key, error)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Return ``length`` bytes from ``start``, or all from there when ``length`` is None."""
+        """Return a range of an object; see ``ports.ObjectStore``.
+
+        Args:
+            key: key of the object.
+            start: first byte.
+            length: number of bytes; None reads to the end.
+
+        Raises:
+            NotFound: there is no such object.
+            DataLoss: the object is too short.
+        """
         try:
             if length is None and start == 0:
                 return obstore.get(self._store, key).bytes().to_bytes()
@@ -100,7 +110,13 @@ class WrappedObjects:
             self._fail("list", prefix, error)
 
     def sign(self, key: str, method: Literal["GET", "PUT"], seconds: float) -> str | None:  # noqa: ARG002
-        """Return None: only this process reaches the store. Drivers of remote stores override this."""
+        """Return None: only this process can access the store. Drivers of remote stores override this.
+
+        Args:
+            key: not used.
+            method: not used.
+            seconds: not used.
+        """
         return None
 
     def size(self, key: str) -> int:

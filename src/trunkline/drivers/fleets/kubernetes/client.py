@@ -111,7 +111,7 @@ class Connection:
         Args:
             namespace: the workers' namespace; empty for the one in the configuration.
             config: how to reach the API server; None reads the pod's configuration, then KUBECONFIG.
-            supervisor: is told when the thread fails; one of its own when None.
+            supervisor: receives a failure of the thread; a new one when None.
 
         Raises:
             FailedPrecondition: there is no configuration, or it cannot be used.
@@ -210,7 +210,13 @@ class Connection:
         self._loop.close()
 
     async def may(self, verb: str, resource: str, *, everywhere: bool = False) -> bool:
-        """Return whether the server lets us do something; True when it does not say."""
+        """Return whether the API server allows a verb; True when it does not answer that.
+
+        Args:
+            verb: such as ``list``.
+            resource: such as ``pods``.
+            everywhere: in the whole cluster instead of the workers' namespace.
+        """
         attributes = ResourceAttributes(
             verb=verb, resource=resource, namespace=None if everywhere else self.namespace
         )

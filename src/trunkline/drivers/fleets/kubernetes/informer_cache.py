@@ -57,7 +57,16 @@ class Known:
     # the desired state; the lock is held
 
     def want(self, worker_id: str, name: str, pod: Pod) -> bool:
-        """Record a worker that must exist. Returns whether it is new."""
+        """Record a worker that must exist.
+
+        Args:
+            worker_id: the worker.
+            name: name of its pod.
+            pod: the pod to create.
+
+        Returns:
+            Whether the worker is new.
+        """
         if worker_id in self.workers:
             return False
         sighting = WorkerSighting(
@@ -177,7 +186,7 @@ class Known:
                     worker.stop_by = now
             if worker.pod is not None and is_newer(worker.pod, pod):
                 return  # a list that was answered before the watch reported a change
-            worker.take(pod, now, self._machines)
+            worker.record_pod(pod, now, self._machines)
             act = worker.next_action(now) is not None
         if act:
             self._wake(worker_id)
@@ -189,7 +198,7 @@ class Known:
         with self.lock:
             worker = self._by_pod.get(event.involvedObject.name or "")
             if worker is not None:
-                worker.hear(event.reason, pod_status.note(event), self._machines)
+                worker.record_event(event.reason, pod_status.note(event), self._machines)
 
     def nodes_listed(self, names: set[str], _begun: float) -> None:
         """Remove the nodes that are not in a list."""

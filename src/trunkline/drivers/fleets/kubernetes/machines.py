@@ -1,7 +1,7 @@
-"""What a node says of the machine it stands for. Pure.
+"""Derives machines from nodes. Pure.
 
-Kinds are read from the labels that whoever made the node has put on it: EKS for Fargate and node groups, GKE
-for node pools, eksctl for its own groups, Karpenter for its pools.
+The kind of a machine is read from labels: EKS sets them for Fargate and node groups, GKE for node pools, eksctl for
+its own groups, Karpenter for its pools.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trunkline.model.workers import Machine
 if TYPE_CHECKING:
     from lightkube.resources.core_v1 import Node, Pod
 
-#: Labels that name the group of a node, the surest first.
+#: Labels that name the group of a node, the most reliable first.
 _GROUPS = (
     "eks.amazonaws.com/nodegroup",
     "cloud.google.com/gke-nodepool",
@@ -30,14 +30,14 @@ _SPOT = (
     ("cloud.google.com/gke-spot", "true"),
     ("kubernetes.azure.com/scalesetpriority", "spot"),
 )
-#: On pods that Fargate has taken: the profile's name, and the size that is billed.
+#: Labels of pods on Fargate: the profile's name, and the size that is billed.
 _PROFILE, _CAPACITY = "eks.amazonaws.com/fargate-profile", "CapacityProvisioned"
-#: On nodes that kwok acts.
+#: Label of nodes that kwok simulates.
 _ACTED = ("kwok.x-k8s.io/node", "fake")
 
 
 def machine(node: Node) -> Machine:
-    """Return what is known of a node's machine."""
+    """Return the machine of a node."""
     metadata = node.metadata
     assert metadata is not None
     labels = metadata.labels or {}
@@ -65,7 +65,7 @@ def machine(node: Node) -> Machine:
 
 
 def with_pod(machine: Machine, pod: Pod) -> Machine:
-    """Add what only a pod on it tells: a node of Fargate shows the machine behind it, and not whose it is."""
+    """Add the facts that only its pod has: a Fargate node does not name its profile or the size that is billed."""
     if machine.kind != "fargate" or pod.metadata is None:
         return machine
     return replace(

@@ -35,6 +35,11 @@ _MERGE_KEYS = {
 def merge(target: Any, patch: Any, field: str = "") -> Any:
     """Return ``target`` with ``patch`` merged over it; null deletes.
 
+    Args:
+        target: the JSON value to patch; it is not changed.
+        patch: the JSON value to merge.
+        field: name of the field that holds ``target``, which decides how lists are merged; empty at the top.
+
     Members of a list that has a merge key are merged by name and new ones are appended; a member with
     ``"$patch": "delete"`` removes the one of its name. A list with members without a name replaces.
 

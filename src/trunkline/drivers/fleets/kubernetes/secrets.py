@@ -1,6 +1,6 @@
-"""Secrets for commands are Secrets of the workers' namespace, labelled as Pachyderm labels them.
+"""Stores secrets for commands as Secrets of the workers' namespace, with Pachyderm's labels.
 
-Nothing of them is kept here, and values are never read back: the kubelet gives them to the containers.
+The server stores nothing of them, and never reads values back: the kubelet passes them to the containers.
 """
 
 from __future__ import annotations
@@ -20,18 +20,28 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-#: What marks a secret as made here; Pachyderm's names, so that its users' tools find them.
+#: Labels that mark a secret as created by Trunkline; Pachyderm's names, for compatibility with its users' tools.
 MADE_HERE = {"suite": "pachyderm", "secret-source": "pachyderm-user"}
 
 
 class KubernetesSecrets:
-    """Implements ``ports.Secrets``. Blocks while the API server is asked; lives no longer than its connection."""
+    """Implements ``ports.Secrets``. Methods block; usable while the connection is open."""
 
     def __init__(self, connection: kube.Connection) -> None:
         self._connection = connection
 
     def create(self, name: str, kind: str, data: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
-        """Store a secret; see ``ports.Secrets``."""
+        """Store a secret; see ``ports.Secrets``.
+
+        Args:
+            name: name of the secret.
+            kind: its Kubernetes type, such as ``Opaque``.
+            data: keys and values.
+            labels: labels of the secret; those of Trunkline are added.
+
+        Raises:
+            InvalidArgument: a label contradicts those of Trunkline.
+        """
         for label, value in MADE_HERE.items():
             if labels.get(label, value) != value:
                 raise InvalidArgument(

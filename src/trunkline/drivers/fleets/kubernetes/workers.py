@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 IDLE_SECONDS, LONGEST_IDLE_SECONDS = 5.0, 320.0
 #: Seconds after its time until a pod is removed without its node's confirmation, and until it counts as lost.
 FORCE_AFTER = 60.0
-#: Seconds that a worker has to hand in and exit after the container for commands ended.
+#: Seconds that a worker has to report its results and exit after the container for commands ended.
 COMMAND_GRACE = 30.0
 #: Seconds that a pod which no node could take waits for an autoscaler to answer before its wait counts as
 #: unsatisfiable. Cluster Autoscaler looks every 10 s, Karpenter sooner.
@@ -94,18 +94,30 @@ class Worker:
     def _idle_until(self) -> float:
         return self.idle_since + min(LONGEST_IDLE_SECONDS, IDLE_SECONDS * 2.0 ** min(self.marks, 10))
 
-    def take(self, pod: Pod, now: float, machines: Mapping[str, Machine]) -> None:
-        """Record a reported state of its pod."""
+    def record_pod(self, pod: Pod, now: float, machines: Mapping[str, Machine]) -> None:
+        """Record a reported state of its pod.
+
+        Args:
+            pod: the pod.
+            now: monotonic seconds.
+            machines: the cluster's nodes by name.
+        """
         self.pod = pod
         self.to_create = None
         if pod.metadata is not None and pod.metadata.deletionTimestamp is not None and not self.leaving_since:
             self.leaving_since = now
         if pod_status.command_ended(pod) and not self.command_ended_at:
             self.command_ended_at = now
-        self.see(machines)
+        self.update_sighting(machines)
 
-    def hear(self, reason: str, note: Note, machines: Mapping[str, Machine]) -> None:
-        """Record an event about its pod."""
+    def record_event(self, reason: str, note: Note, machines: Mapping[str, Machine]) -> None:
+        """Record an event about its pod.
+
+        Args:
+            reason: the event's key; see ``pod_status.key``.
+            note: the event.
+            machines: the cluster's nodes by name.
+        """
         key = pod_status.key(reason, note)
         known = self.notes.get(key)
         if known is not None and known.at > note.at:
@@ -115,9 +127,9 @@ class Worker:
         while len(self.notes) > NOTES_KEPT:
             self.notes.popitem(last=False)
         if self.pod is not None and self.sighting.phase is WorkerPhase.PENDING:
-            self.see(machines)
+            self.update_sighting(machines)
 
-    def see(self, machines: Mapping[str, Machine]) -> None:
+    def update_sighting(self, machines: Mapping[str, Machine]) -> None:
         """Derive its sighting from its pod."""
         pod = self.pod
         assert pod is not None
