@@ -301,7 +301,9 @@ class Stories(RuleBasedStateMachine):
     def every_commit_is_as_the_model_says(self):
         def look(conn):
             rows = [
-                row for repo in (IN, OUT) for row in commit_rows.of_repo(conn, resolve.repo(conn, repo).id)
+                row
+                for repo in (IN, OUT)
+                for row in commit_rows.page(conn, repo_id=resolve.repo(conn, repo).id, number=10_000)
             ]
             return commits.describe_all(conn, rows)
 

@@ -92,6 +92,12 @@ def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
     return _checked(require(_BY_ID.first(conn, branch_id=branch_id)))
 
 
+def find_by_id(conn: sa.Connection, branch_id: int) -> BranchRow | None:
+    """Return a branch, or None when it was removed."""
+    row = _BY_ID.first(conn, branch_id=branch_id)
+    return _checked(row) if row else None
+
+
 def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:
     """Return a repo's branches, newest first."""
     return [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from trunkline.meta import checksums
-from trunkline.meta.query import Query, gather, require
+from trunkline.meta.query import Query, gather, page_of, require
 from trunkline.meta.schema import branch, commit, commit_provenance, layer, pipeline
 
 if TYPE_CHECKING:
@@ -73,21 +74,41 @@ _ADD_PROVENANCE = Query(commit_provenance.insert())
 _ADD_LAYER = Query(layer.insert())
 _CLEAR_LAYERS = Query(layer.delete().where(layer.c.commit_id == sa.bindparam("of_commit")))
 _BY_IDS = _COMMIT.where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
-_CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True))).order_by(
-    commit.c.id
-)
+# Without an order: PostgreSQL might read all commits in that order to find a few of them.
+_CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True)))
 _UPSTREAM_OF = (
     _COMMIT.add_columns(commit_provenance.c.commit_id)
     .join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
     .where(commit_provenance.c.commit_id.in_(sa.bindparam("ids", expanding=True)))
-    .order_by(commit.c.id)
 )
-_DOWNSTREAM_OF = (
-    _COMMIT.add_columns(commit_provenance.c.upstream_id)
-    .join(commit_provenance, commit_provenance.c.commit_id == commit.c.id)
-    .where(commit_provenance.c.upstream_id.in_(sa.bindparam("ids", expanding=True)))
-    .order_by(commit.c.id)
+_DOWNSTREAM_IDS = sa.select(commit_provenance.c.upstream_id, commit_provenance.c.commit_id).where(
+    commit_provenance.c.upstream_id.in_(sa.bindparam("ids", expanding=True))
 )
+_OTHER = commit_provenance.alias("other")
+#: The newest downstream commit beyond so many; null when there are not so many.
+_BEYOND = sa.select(
+    commit.c.id,
+    sa.select(_OTHER.c.commit_id)
+    .where(_OTHER.c.upstream_id == commit.c.id)
+    .order_by(_OTHER.c.commit_id.desc())
+    .offset(sa.bindparam("number"))
+    .limit(1)
+    .correlate(commit)
+    .scalar_subquery(),
+).where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
+_DOWNSTREAM_AFTER = Query(
+    sa.select(commit_provenance.c.commit_id).where(
+        commit_provenance.c.upstream_id == sa.bindparam("upstream"),
+        commit_provenance.c.commit_id > sa.bindparam("after"),
+    )
+)
+_FIRST_FROM = Query(
+    sa.select(commit.c.id, commit.c.started)
+    .where(commit.c.id >= sa.bindparam("number"))
+    .order_by(commit.c.id)
+    .limit(1)
+)
+_LAST = Query(sa.select(sa.func.max(commit.c.id)))
 
 
 def checksum(row: CommitRow) -> int:
@@ -169,34 +190,33 @@ def of_set(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     ]
 
 
-def of_repo(
-    conn: sa.Connection, repo_id: int, *, below: int | None = None, number: int = 0
+def page(
+    conn: sa.Connection,
+    *,
+    repo_id: int | None = None,
+    beyond: int | None = None,
+    oldest_first: bool = False,
+    number: int,
 ) -> list[CommitRow]:
-    """Return a repo's commits newest first, those with a row number under ``below``, at most ``number`` (0: all)."""
-    query = _COMMIT.where(commit.c.repo_id == repo_id).order_by(commit.c.id.desc())
-    if below is not None:
-        query = query.where(commit.c.id < below)
-    if number:
-        query = query.limit(number)
-    return [_checked(row) for row in conn.execute(query)]
+    """Return a page of commits in the order of their row numbers, newest first unless ``oldest_first``.
 
-
-def of_repos(
-    conn: sa.Connection, repo_ids: Sequence[int], *, below: int | None = None, number: int
-) -> list[CommitRow]:
-    """Return commits of some repos newest first, those with a row number under ``below``, at most ``number``."""
-    query = _COMMIT.where(commit.c.repo_id.in_(repo_ids)).order_by(commit.c.id.desc()).limit(number)
-    if below is not None:
-        query = query.where(commit.c.id < below)
-    return [_checked(row) for row in conn.execute(query)]
-
-
-def of_repos_after(conn: sa.Connection, repo_ids: Sequence[int], after: int, number: int) -> list[CommitRow]:
-    """Return commits of some repos oldest first, those with a row number over ``after``, at most ``number``."""
-    query = (
-        _COMMIT.where(commit.c.repo_id.in_(repo_ids), commit.c.id > after).order_by(commit.c.id).limit(number)
-    )
-    return [_checked(row) for row in conn.execute(query)]
+    Args:
+        conn: a snapshot.
+        repo_id: only commits of this repo.
+        beyond: only commits after this row number in the order of the list.
+        oldest_first: the order.
+        number: at most so many.
+    """
+    query: sa.Select[Any] = _COMMIT
+    if repo_id is not None:
+        query = page_of(
+            query, commit.c.repo_id, commit.c.id, repo_id, beyond=beyond, oldest_first=oldest_first
+        )
+    else:
+        query = query.order_by(commit.c.id if oldest_first else commit.c.id.desc())
+        if beyond is not None:
+            query = query.where(commit.c.id > beyond if oldest_first else commit.c.id < beyond)
+    return [_checked(row) for row in conn.execute(query.limit(number))]
 
 
 def set_ids(
@@ -254,17 +274,70 @@ def by_ids(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
 
 def children_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
     """Return the commits whose parent is one of the commits, oldest first."""
-    return [_checked(row) for row in conn.execute(_CHILDREN_OF, {"ids": commit_ids})]
+    children = [_checked(row) for row in conn.execute(_CHILDREN_OF, {"ids": commit_ids})]
+    return sorted(children, key=attrgetter("id"))
 
 
 def upstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
-    """Return the direct provenance of the commits, each with the number of the commit it is for."""
-    return [(_checked(row[:-1]), row[-1]) for row in conn.execute(_UPSTREAM_OF, {"ids": commit_ids})]
+    """Return the direct provenance of the commits, each with the number of the commit that it is for."""
+    edges = [(_checked(row[:-1]), row[-1]) for row in conn.execute(_UPSTREAM_OF, {"ids": commit_ids})]
+    return sorted(edges, key=lambda edge: edge[0].id)
 
 
-def downstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
-    """Return the commits that come directly from the commits, each with the number of the one it comes from."""
-    return [(_checked(row[:-1]), row[-1]) for row in conn.execute(_DOWNSTREAM_OF, {"ids": commit_ids})]
+def neighbours(conn: sa.Connection, commit_ids: Sequence[int], *, up: bool, number: int) -> list[int]:
+    """Return the row numbers of the commits next to some commits, each once, in order.
+
+    Args:
+        conn: a snapshot.
+        commit_ids: the commits.
+        up: their direct provenance; otherwise what comes directly from them.
+        number: at most so many.
+    """
+    upstream, own = commit_provenance.c.upstream_id, commit_provenance.c.commit_id
+    start, end = (own, upstream) if up else (upstream, own)
+    query = sa.select(end).distinct().where(start.in_(commit_ids)).order_by(end).limit(number)
+    return list(conn.execute(query).scalars())
+
+
+def newest_downstream_of(
+    conn: sa.Connection, commit_ids: Sequence[int], number: int
+) -> list[tuple[CommitRow, int]]:
+    """Return the newest commits that come directly from each commit, oldest first.
+
+    Args:
+        conn: a snapshot.
+        commit_ids: the commits.
+        number: at most so many for each of them.
+
+    Returns:
+        Each commit with the number of the one that it comes from.
+    """
+    beyond = {row[0]: row[1] for row in conn.execute(_BEYOND, {"ids": commit_ids, "number": number})}
+    few = [upstream_id for upstream_id in commit_ids if beyond.get(upstream_id) is None]
+    edges = [(row[0], row[1]) for row in conn.execute(_DOWNSTREAM_IDS, {"ids": few})] if few else []
+    for upstream_id, after in beyond.items():
+        if after is not None:
+            newest = _DOWNSTREAM_AFTER.rows(conn, upstream=upstream_id, after=after)
+            edges.extend((upstream_id, row[0]) for row in newest)
+    ends = {row.id: row for row in by_ids(conn, list({end for _, end in edges}))} if edges else {}
+    edges.sort(key=itemgetter(1))
+    return [(ends[end], upstream_id) for upstream_id, end in edges]
+
+
+def first_started_from(conn: sa.Connection, started: float) -> int:
+    """Return the lowest row number of a commit started at that time or later; one beyond the last without any.
+
+    Found by bisection, as ``jobs.first_created_from``.
+    """
+    low, high = 1, (_LAST.value(conn) or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = _FIRST_FROM.first(conn, number=middle)
+        if row is None or row[1] >= started:
+            high = middle
+        else:
+            low = int(row[0]) + 1
+    return low
 
 
 def add(

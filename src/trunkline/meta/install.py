@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.meta.database import Database, Tx
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0009"
+HEAD = "0010"
 #: Version of docs/design/format.md that this code writes.
 FORMAT = "1"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query
+from trunkline.meta.query import Query, page_of
 from trunkline.meta.schema import claim, handin, job, job_bill, log_batch
 from trunkline.model.states import TERMINAL_JOB_STATES, ClaimState, JobState, check_transition
 
@@ -101,7 +101,7 @@ _IN_SET = Query(
     _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.set_id == sa.bindparam("set_id"))
 )
 _NEWEST = Query(
-    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(job.c.id.desc()).limit(1)
+    page_of(_JOB, job.c.pipeline_id, job.c.id, sa.bindparam("pipeline_id", type_=sa.BigInteger)).limit(1)
 )
 _OF_SET = Query(_JOB.where(job.c.set_id == sa.bindparam("set_id")).order_by(job.c.id))
 _LAST = Query(sa.select(sa.func.max(job.c.id)))
@@ -122,14 +122,15 @@ _LAST_WITH_RESULTS = Query(
     .limit(1)
 )
 _SPANS = Query(
-    sa.select(job.c.started, job.c.finished)
-    .where(
-        job.c.pipeline_id == sa.bindparam("pipeline_id"),
-        job.c.started.is_not(None),
-        sa.text("finished IS NOT NULL AND todo_count > 0"),  # that of ix_job_worked
-    )
-    .order_by(job.c.id.desc())
-    .limit(sa.bindparam("number"))
+    page_of(
+        sa.select(job.c.started, job.c.finished).where(
+            job.c.started.is_not(None),
+            sa.text("finished IS NOT NULL AND todo_count > 0"),  # that of ix_job_worked
+        ),
+        job.c.pipeline_id,
+        job.c.id,
+        sa.bindparam("pipeline_id", type_=sa.BigInteger),
+    ).limit(sa.bindparam("number"))
 )
 _RECORDED = Query(
     sa.select(sa.func.sum(job.c.processed + job.c.failed + job.c.recovered)).where(
@@ -265,12 +266,15 @@ def page(
         oldest_first: the order.
         number: at most so many.
     """
-    query = _JOB.order_by(job.c.id if oldest_first else job.c.id.desc()).limit(number)
     if pipeline_id is not None:
-        query = query.where(job.c.pipeline_id == pipeline_id)
-    if beyond is not None:
-        query = query.where(job.c.id > beyond if oldest_first else job.c.id < beyond)
-    return [JobRow(*row) for row in conn.execute(query)]
+        query = page_of(
+            _JOB, job.c.pipeline_id, job.c.id, pipeline_id, beyond=beyond, oldest_first=oldest_first
+        )
+    else:
+        query = _JOB.order_by(job.c.id if oldest_first else job.c.id.desc())
+        if beyond is not None:
+            query = query.where(job.c.id > beyond if oldest_first else job.c.id < beyond)
+    return [JobRow(*row) for row in conn.execute(query.limit(number))]
 
 
 def count_up_to(conn: sa.Connection, pipeline_id: int, number: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query
+from trunkline.meta.query import Query, page_of
 from trunkline.meta.schema import log_batch
 
 
@@ -24,6 +24,18 @@ class BatchInfo:
     lines: int
 
 
+_FROM = Query(
+    sa.select(log_batch.c.id, log_batch.c.last_ts)
+    .where(log_batch.c.pipeline_id == sa.bindparam("pipeline_id"), log_batch.c.id >= sa.bindparam("number"))
+    .order_by(log_batch.c.id)
+    .limit(1)
+)
+_LAST = Query(
+    sa.select(log_batch.c.id)
+    .where(log_batch.c.pipeline_id == sa.bindparam("pipeline_id"))
+    .order_by(log_batch.c.id.desc())
+    .limit(1)
+)
 _DATA = Query(sa.select(log_batch.c.data).where(log_batch.c.id == sa.bindparam("batch_id")))
 
 
@@ -66,16 +78,34 @@ def page(
         newest_first: the order.
         number: at most so many.
     """
-    number_of = log_batch.c.id
-    query = sa.select(*(log_batch.c[name] for name in BatchInfo.__slots__)).limit(number)
-    query = query.where(log_batch.c.pipeline_id == pipeline_id).order_by(
-        number_of.desc() if newest_first else number_of
-    )
+    query = sa.select(*(log_batch.c[name] for name in BatchInfo.__slots__))
+    owner = (log_batch.c.pipeline_id, log_batch.c.id, pipeline_id)
     if job_id is not None:
-        query = query.where(log_batch.c.job_id == job_id)
-    if beyond is not None:
-        query = query.where(number_of < beyond if newest_first else number_of > beyond)
-    return [BatchInfo(*row) for row in conn.execute(query)]
+        query = query.where(log_batch.c.pipeline_id == pipeline_id)
+        owner = (log_batch.c.job_id, log_batch.c.id, job_id)
+    query = page_of(query, *owner, beyond=beyond, oldest_first=not newest_first)
+    return [BatchInfo(*row) for row in conn.execute(query.limit(number))]
+
+
+def first_since(conn: sa.Connection, pipeline_id: int, since: float) -> int:
+    """Return the row number of a pipeline's first batch with a line of that time or later.
+
+    Found by bisection: batches come nearly in the order of their lines. One beyond the last batch without any.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: whose logs.
+        since: seconds since the epoch.
+    """
+    low, high = 1, (_LAST.value(conn, pipeline_id=pipeline_id) or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = _FROM.first(conn, pipeline_id=pipeline_id, number=middle)
+        if row is None or row[1] >= since:
+            high = middle
+        else:
+            low = int(row[0]) + 1
+    return low
 
 
 def data(conn: sa.Connection, batch_id: int) -> bytes | None:

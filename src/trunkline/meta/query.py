@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from sqlalchemy import exc
 
 from trunkline.meta import pipelining
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import sqlalchemy as sa
 
 Row = tuple[Any, ...]
 
@@ -87,6 +86,36 @@ def gather(conn: sa.Connection, *reads: tuple[Query, dict[str, object]]) -> list
     asked = [read.ask(conn, values) for read, values in reads]
     flush(conn)
     return [read.answer(conn, cursor) for (read, _), cursor in zip(reads, asked, strict=True)]
+
+
+def page_of(
+    statement: sa.Select[Any],
+    owner: sa.Column[Any],
+    number: sa.Column[Any],
+    owner_id: int | sa.BindParameter[int],
+    *,
+    beyond: int | None = None,
+    oldest_first: bool = False,
+) -> sa.Select[Any]:
+    """Restrict a statement to the rows of one owner, in the order of their numbers, as its index has them.
+
+    With ``owner = X ORDER BY id LIMIT n`` PostgreSQL may walk the primary key instead, past all rows of others, when
+    it expects to meet an owner's row soon. A range of one owner, ordered by owner and number, leaves it no choice.
+
+    Args:
+        statement: selects the columns; the caller limits it.
+        owner: the column of the owner, the first of the index.
+        number: the column of the row number, the second of the index.
+        owner_id: the owner.
+        beyond: only rows after this number in the order.
+        oldest_first: the order.
+    """
+    first, last = owner >= owner_id, owner <= owner_id
+    if beyond is not None:
+        place, end = sa.tuple_(owner, number), sa.tuple_(sa.literal(owner_id), sa.literal(beyond))
+        first, last = (place > end, last) if oldest_first else (first, place < end)
+    order = (owner, number) if oldest_first else (owner.desc(), number.desc())
+    return statement.where(first, last).order_by(*order)
 
 
 def require(row: Row | None) -> Row:

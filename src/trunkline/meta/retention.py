@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from trunkline.meta.query import page_of
 from trunkline.meta.schema import decision, handin, job, log_batch, worker_event
 
 if TYPE_CHECKING:
@@ -81,12 +82,10 @@ def next_job_with_results(conn: sa.Connection, after: int) -> int | None:
 
 def has_later_success(conn: sa.Connection, pipeline_id: int, job_id: int) -> bool:
     """Whether a good job of the pipeline came after a job."""
-    query = (
-        sa.select(job.c.id)
-        .where(job.c.pipeline_id == pipeline_id, job.c.id > job_id, job.c.state == "SUCCESS")
-        .limit(1)
-    )
-    return conn.execute(query).first() is not None
+    good = sa.select(job.c.id).where(job.c.state == "SUCCESS")
+    query = page_of(good, job.c.pipeline_id, job.c.id, pipeline_id)
+    newest = conn.execute(query.limit(1)).scalar()
+    return newest is not None and newest > job_id
 
 
 def remove_results(conn: sa.Connection, job_id: int, number: int) -> int:

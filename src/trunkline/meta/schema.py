@@ -147,7 +147,8 @@ commit_provenance = Table(
     metadata,
     Column("commit_id", Id, ForeignKey("commit.id"), primary_key=True),
     Column("upstream_id", Id, ForeignKey("commit.id"), primary_key=True),
-    Index("ix_commit_provenance_upstream_id", "upstream_id"),
+    # With the other end, so that the newest of many downstream commits are found without sorting all.
+    Index("ix_commit_provenance_upstream_id_commit_id", "upstream_id", "commit_id"),
 )
 
 #: Deltas of an open commit in the order they were written; gone when the commit is finished.

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.writes import WriteTransaction
 
 
@@ -84,39 +83,6 @@ def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
 def walk_bounds(limit: int, depth: int) -> tuple[int, int]:
     """Return the limit and depth of a walk from those of a request, where 0 means the largest."""
     return min(limit or MAX_WALKED, MAX_WALKED), min(depth or MAX_DEPTH, MAX_DEPTH)
-
-
-def walk(
-    read: ReadTransaction, starts: Sequence[BranchName], *, up: bool, limit: int, depth: int
-) -> list[BranchInfo]:
-    """Return the branches reached from ``starts`` (without those), nearest first.
-
-    Args:
-        read: the snapshot.
-        starts: where to begin.
-        up: towards provenance; otherwise towards subvenance.
-        limit: at most so many; 0 for as many as one request may ask for.
-        depth: at most so many edges away; 0 likewise.
-
-    Raises:
-        NotFound: there is no such branch.
-    """
-    conn = read.conn
-    limit, depth = walk_bounds(limit, depth)
-    reached: dict[int, None] = {}
-    edge_of = [resolve.branch(conn, start.repo, start.name).id for start in starts]
-    for _ in range(depth):
-        following: dict[int, None] = {}
-        for number in edge_of:
-            if up:
-                following.update((edge.upstream_id, None) for edge in rows.upstream(conn, number))
-            else:
-                following.update((edge.branch_id, None) for edge in rows.downstream(conn, number))
-        edge_of = [number for number in following if number not in reached]
-        reached.update(dict.fromkeys(edge_of))
-        if not edge_of or len(reached) >= limit:
-            break
-    return [describe(conn, rows.by_id(conn, number)) for number in list(reached)[:limit]]
 
 
 def create_branch(

@@ -6,6 +6,7 @@ nor a transaction while its reader is slow. Everything here blocks.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,17 +21,18 @@ from trunkline.pfs.commits import CommitInfo, describe_all, with_provenance
 from trunkline.storage import files as storage_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
-    from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
 
 #: Commits read and described at a time.
 PAGE = 100
-#: Commits looked at for each page of sets; each set is described with all its provenance.
+#: The same of commits of many repos, among them those of specifications, which have many commits downstream.
+MIXED_PAGE = 10
+#: Commits looked at for each page of sets.
 SET_PAGE = 10
 
 
@@ -90,17 +92,21 @@ def list_commits(versions: VersionedStore, criteria: CommitFilter) -> Generator[
 
 
 def _all(versions: VersionedStore, criteria: CommitFilter) -> Iterator[list[CommitRow]]:
-    owners = [row.id for row in versions.read(resolve.repos_of, criteria.repo)]
-    last: int | None = None
-    while True:
-        if criteria.oldest_first:
-            page = versions.read(rows.of_repos_after, owners, last or 0, PAGE)
-        else:
-            page = versions.read(rows.of_repos, owners, below=last, number=PAGE)
-        yield page
+    owners = frozenset(row.id for row in versions.read(resolve.repos_of, criteria.repo))
+    # Of several repos: the commits of all repos are read, since no index has those of some in their order.
+    single = next(iter(owners)) if len(owners) == 1 else None
+    beyond: int | None = None
+    if criteria.started_before is not None and not criteria.oldest_first:
+        # One more, in case the clock was set back there.
+        beyond = versions.read(rows.first_started_from, criteria.started_before) + 1
+    while owners:
+        page = versions.read(
+            rows.page, repo_id=single, beyond=beyond, oldest_first=criteria.oldest_first, number=PAGE
+        )
+        yield [row for row in page if row.repo_id in owners]
         if len(page) < PAGE:
             return
-        last = page[-1].id
+        beyond = page[-1].id
 
 
 def _line(versions: VersionedStore, criteria: CommitFilter) -> Iterator[list[CommitRow]]:
@@ -144,26 +150,45 @@ def list_commit_sets(
         resolve.project(conn, project)
         return frozenset(row.id for row in repos.list_repos(conn, "", [project]))
 
-    def page(conn: sa.Connection, below: int | None) -> tuple[list[tuple[str, list[CommitInfo]]], int | None]:
-        set_ids, below = rows.set_ids(conn, below, SET_PAGE, inside)
-        return [(id, describe_all(conn, with_provenance(conn, id))) for id in set_ids], below
-
     inside = versions.read(repos_of)
     below: int | None = None
     while True:
-        sets, below = versions.read(page, below)
-        yield sets
+        set_ids, below = versions.read(rows.set_ids, below, SET_PAGE, inside)
+        for set_id in set_ids:
+            with suppress(errors.NotFound):  # it was removed meanwhile
+                yield [(set_id, [info for page in commit_set(versions, set_id) for info in page])]
         if below is None:
             return
 
 
+def commit_set(versions: VersionedStore, set_id: str) -> Generator[list[CommitInfo]]:
+    """Yield pages of the commits of a set and all that they came from, the most upstream first.
+
+    Raises:
+        NotFound: the set has no commits.
+    """
+    members = versions.read(with_provenance, set_id)
+    yield from _described(versions, [row.id for row in members])
+
+
+def _described(versions: VersionedStore, numbers: Sequence[int]) -> Generator[list[CommitInfo]]:
+    """Yield pages of descriptions in the order of the row numbers; commits that were removed are left out."""
+
+    def page(conn: sa.Connection, some: Sequence[int]) -> list[CommitInfo]:
+        present = {row.id: row for row in rows.by_ids(conn, some)}
+        return describe_all(conn, [present[number] for number in some if number in present])
+
+    for start in range(0, len(numbers), MIXED_PAGE):
+        yield versions.read(page, numbers[start : start + MIXED_PAGE])
+
+
 def walk(
-    read: ReadTransaction, starts: Sequence[resolve.CommitName], *, up: bool, limit: int, depth: int
-) -> list[CommitInfo]:
-    """Return the commits reached from ``starts`` (without those) over provenance, nearest first.
+    versions: VersionedStore, starts: Sequence[resolve.CommitName], *, up: bool, limit: int, depth: int
+) -> Generator[list[CommitInfo]]:
+    """Yield pages of the commits reached from ``starts`` (without those) over provenance, nearest first.
 
     Args:
-        read: the snapshot.
+        versions: the store.
         starts: where to begin.
         up: towards provenance; otherwise towards subvenance.
         limit: at most so many; 0 for as many as one request may ask for.
@@ -172,19 +197,23 @@ def walk(
     Raises:
         NotFound: there is no such commit.
     """
-    conn = read.conn
     limit, depth = walk_bounds(limit, depth)
-    follow: Callable[[sa.Connection, Sequence[int]], list[tuple[CommitRow, int]]]
-    follow = rows.upstream_of if up else rows.downstream_of
-    visited: dict[int, CommitRow] = {}
-    border = [resolve.commit(conn, start).id for start in starts]
+
+    def resolved(conn: sa.Connection) -> list[int]:
+        return [resolve.commit(conn, start).id for start in starts]
+
+    reached: dict[int, None] = {}
+    border = versions.read(resolved)
     for _ in range(depth):
-        reached = {row.id: row for row, _ in follow(conn, border) if row.id not in visited}
-        visited.update(reached)
-        border = list(reached)
-        if not border or len(visited) >= limit:
-            break
-    return describe_all(conn, list(visited.values())[:limit])
+        level: dict[int, None] = {}
+        for start in range(0, len(border), PAGE):
+            some = border[start : start + PAGE]
+            level.update(dict.fromkeys(versions.read(rows.neighbours, some, up=up, number=limit)))
+        border = [number for number in level if number not in reached]
+        yield from _described(versions, border[: limit - len(reached)])
+        reached.update(dict.fromkeys(border))
+        if not border or len(reached) >= limit:
+            return
 
 
 @dataclass(frozen=True, slots=True)

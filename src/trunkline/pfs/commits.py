@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from trunkline.storage.segments import TreeId
 
 
+#: Commits that a description names as coming directly from a commit, the newest of them. The commit of a pipeline's
+#: specification has one for each job; ``WalkCommitSubvenance`` returns them all.
+SUBVENANCE = 50
+
+
 @dataclass(frozen=True, slots=True)
 class CommitInfo:
     """A commit with its parent, children and provenance: what InspectCommit returns."""
@@ -58,7 +63,7 @@ def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[Co
         children[child.parent_id].append(child)
     for up, number in rows.upstream_of(conn, numbers):
         upstream[number].append(up)
-    for down, number in rows.downstream_of(conn, numbers):
+    for down, number in rows.newest_downstream_of(conn, numbers, SUBVENANCE):
         downstream[number].append(down)
     owners = {row.repo_id for row in chain(described, *upstream.values(), *downstream.values())}
     names = {number: repos.repo_by_id(conn, number) for number in owners}

@@ -1,17 +1,15 @@
 """Queries on projects, repos, branches and commits; one function for each kind of request.
 
-Each runs in one snapshot, for the caller of the request (``VersionedStore.query``). Lists that may be long are
-elsewhere (``commit_lists``, ``reading``), because they read page by page.
+Each runs in one snapshot, for the caller of the request (``VersionedStore.query``). Lists that may be long read
+page by page (``list_repos``, ``branch_lists``, ``commit_lists``, ``reading``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
-from trunkline.meta import branches as branch_rows
 from trunkline.meta import chunks, metadata
 from trunkline.meta import repos as repo_rows
 from trunkline.meta.commits import CommitRow
@@ -20,13 +18,17 @@ from trunkline.model import limits, names
 from trunkline.pfs import branches, commits, repos, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from trunkline.pfs.branches import BranchInfo, BranchName
     from trunkline.pfs.commits import CommitInfo
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repos import RepoInfo
+    from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.resolve import CommitName
+
+#: Repos described at a time.
+REPOS = 100
 
 __all__ = ["CommitRow", "Page", "ProjectRow", "ProjectSummary", "RepoRow", "StorageTotals"]
 
@@ -101,11 +103,13 @@ def repo(read: ReadTransaction, name: names.RepoName) -> RepoInfo:
     return repos.describe(read.conn, resolve.repo(read.conn, name))
 
 
-def list_repos(read: ReadTransaction, repo_type: str, projects: Sequence[str], page: Page) -> list[RepoInfo]:
-    """Return repos.
+def list_repos(
+    versions: VersionedStore, repo_type: str, projects: Sequence[str], page: Page
+) -> Generator[list[RepoInfo]]:
+    """Yield repos, some at a time, each time in a snapshot of its own. Blocks.
 
     Args:
-        read: the snapshot.
+        versions: the store.
         repo_type: only repos of this type, all types when empty.
         projects: only repos of these, all projects when empty.
         page: which part of them.
@@ -113,8 +117,14 @@ def list_repos(read: ReadTransaction, repo_type: str, projects: Sequence[str], p
     Raises:
         InvalidArgument: the page is not valid.
     """
-    rows = repo_rows.list_repos(read.conn, repo_type, list(projects))
-    return [repos.describe(read.conn, row) for row in islice(rows, *page.bounds)]
+    first, stop = page.bounds
+    rows = versions.read(repo_rows.list_repos, repo_type, list(projects))[first:stop]
+    for start in range(0, len(rows), REPOS):
+        yield versions.query(_describe_repos, rows[start : start + REPOS])
+
+
+def _describe_repos(read: ReadTransaction, rows: Sequence[RepoRow]) -> list[RepoInfo]:
+    return [repos.describe(read.conn, row) for row in rows]
 
 
 def summaries(read: ReadTransaction, projects: Sequence[str]) -> list[ProjectSummary]:
@@ -132,23 +142,6 @@ def branch(read: ReadTransaction, name: BranchName) -> BranchInfo:
     return branches.describe(read.conn, resolve.branch(read.conn, name.repo, name.name))
 
 
-def list_branches(read: ReadTransaction, name: names.RepoName, *, reverse: bool) -> list[BranchInfo]:
-    """Return the branches of a repo, newest first; of a whole project when the repo's name is empty.
-
-    Args:
-        read: snapshot to read in.
-        name: the repo; with an empty name all repos of its project.
-        reverse: return the oldest first.
-
-    Raises:
-        NotFound: there is no such repo or project.
-    """
-    owners = resolve.repos_of(read.conn, name)
-    rows = [row for owner in owners for row in branch_rows.of_repo(read.conn, owner.id)]
-    rows.sort(key=lambda row: row.id, reverse=not reverse)
-    return [branches.describe(read.conn, row) for row in rows]
-
-
 def commit(read: ReadTransaction, name: CommitName) -> CommitInfo:
     """Return a commit, or raise NotFound."""
     return commits.describe(read.conn, resolve.commit(read.conn, name))
@@ -157,8 +150,3 @@ def commit(read: ReadTransaction, name: CommitName) -> CommitInfo:
 def describe_commit(read: ReadTransaction, row: CommitRow) -> CommitInfo:
     """Describe the commit of a row."""
     return commits.describe(read.conn, row)
-
-
-def commit_set(read: ReadTransaction, set_id: str) -> list[CommitInfo]:
-    """Return the commits of a set and their provenance, the most upstream first, or raise NotFound."""
-    return commits.describe_all(read.conn, commits.with_provenance(read.conn, set_id))

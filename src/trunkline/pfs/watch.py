@@ -97,7 +97,9 @@ async def subscribe(
     while True:
         stamp = versions.wakeups.stamp()
         await versions.db.read(resolve.repo, repo)  # raises once the repo is gone
-        page = await versions.db.read(commits.of_repos_after, [owner.id], seen, PAGE)
+        page = await versions.db.read(
+            commits.page, repo_id=owner.id, beyond=seen, oldest_first=True, number=PAGE
+        )
         for row in page:
             seen = row.id
             if (branch and row.branch_name != branch) or (origin is not None and row.origin != origin):

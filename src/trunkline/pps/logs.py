@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Batches looked at in one read, and those whose lines are unpacked before the next look at who else waits.
 PAGE, UNPACKED = 256, 8
+#: Seconds that a worker may be late with lines: batches of so long before ``since`` are looked at too.
+LATE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ async def read(
             yield lines
         return
     topics = (f"logs:{query.pipeline_id}", f"jobs:{query.pipeline_id}")
-    seen = 0
+    seen = await versions.db.read(_first, query) - 1
     while True:
         stamp = versions.wakeups.stamp()
         over, page = await versions.db.read(_page, query, seen)
@@ -135,7 +137,8 @@ def _last_lines(versions: VersionedStore, query: Query, keep: Callable[[Line], b
     """Return the last lines that are asked for; reads from the end and no further than needed. Blocks."""
     last: list[Line] = []
     beyond: int | None = None
-    while len(last) < query.tail:
+    first = versions.read(_first, query)
+    while len(last) < query.tail and (beyond is None or beyond > first):
         page = versions.read(
             batches.page,
             pipeline_id=query.pipeline_id, job_id=query.job_id, beyond=beyond, newest_first=True, number=PAGE,
@@ -144,10 +147,17 @@ def _last_lines(versions: VersionedStore, query: Query, keep: Callable[[Line], b
             break
         beyond = page[-1].id
         for batch in page:
+            if batch.id < first:
+                break
             last = _lines(versions, query, [batch], keep) + last
             if len(last) >= query.tail:
                 break
     return last[-query.tail :]
+
+
+def _first(conn: sa.Connection, query: Query) -> int:
+    """Return the row number of the first batch that may hold a line that is asked for."""
+    return batches.first_since(conn, query.pipeline_id, query.since - LATE) if query.since else 1
 
 
 def _lines(

@@ -6,6 +6,7 @@ own. The other methods are in ``pfs_commits``, ``pfs_branches``, ``pfs_write``, 
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
@@ -85,8 +86,11 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def ListRepo(self, request: pfs_pb2.ListRepoRequest, call: Call) -> AsyncIterator[pfs_pb2.RepoInfo]:
         projects = [convert.project_name(project) for project in request.projects]
         page = queries.Page(request.page.page_size, request.page.page_index)
-        for info in await self._store(call).query_soon(queries.list_repos, request.type, projects, page):
-            yield convert.repo_info(info)
+        steps = queries.list_repos(self._store(call), request.type, projects, page)
+        async with aclosing(self._ahead(steps)) as lists:
+            async for infos in lists:
+                for info in infos:
+                    yield convert.repo_info(info)
 
     async def ReposSummary(
         self, request: pfs_pb2.ReposSummaryRequest, call: Call

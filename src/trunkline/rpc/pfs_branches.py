@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.pfs import branches, queries
+from trunkline.pfs import branch_lists, branches, queries
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from google.protobuf.empty_pb2 import Empty
 
@@ -42,8 +43,11 @@ class BranchCalls(ServicerBase):
         self, request: pfs_pb2.ListBranchRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
         name = convert.repo_or_project(request.repo)
-        for info in await self._store(call).query_soon(queries.list_branches, name, reverse=request.reverse):
-            yield convert.branch_info(info)
+        steps = branch_lists.list_branches(self._store(call), name, reverse=request.reverse)
+        async with aclosing(self._ahead(steps)) as pages:
+            async for page in pages:
+                for info in page:
+                    yield convert.branch_info(info)
 
     async def DeleteBranch(self, request: pfs_pb2.DeleteBranchRequest, call: Call) -> Empty:
         await self._store(call).write_soon(
@@ -54,22 +58,26 @@ class BranchCalls(ServicerBase):
     async def WalkBranchProvenance(
         self, request: pfs_pb2.WalkBranchProvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
-        for info in await self._walk(call, request, up=True):
-            yield convert.branch_info(info)
+        async with aclosing(self._walk(call, request, up=True)) as pages:
+            async for page in pages:
+                for info in page:
+                    yield convert.branch_info(info)
 
     async def WalkBranchSubvenance(
         self, request: pfs_pb2.WalkBranchSubvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.BranchInfo]:
-        for info in await self._walk(call, request, up=False):
-            yield convert.branch_info(info)
+        async with aclosing(self._walk(call, request, up=False)) as pages:
+            async for page in pages:
+                for info in page:
+                    yield convert.branch_info(info)
 
-    async def _walk(
+    def _walk(
         self,
         call: Call,
         request: pfs_pb2.WalkBranchProvenanceRequest | pfs_pb2.WalkBranchSubvenanceRequest,
         *,
         up: bool,
-    ) -> list[branches.BranchInfo]:
+    ) -> AsyncGenerator[list[branches.BranchInfo]]:
         starts = [pickers.branch(picker) for picker in request.start]
         limit, depth = request.max_branches, request.max_depth
-        return await self._store(call).query_soon(branches.walk, starts, up=up, limit=limit, depth=depth)
+        return self._ahead(branch_lists.walk(self._store(call), starts, up=up, limit=limit, depth=depth))

@@ -12,7 +12,7 @@ from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from google.protobuf.empty_pb2 import Empty
 
@@ -139,25 +139,29 @@ class CommitCalls(ServicerBase):
     async def WalkCommitProvenance(
         self, request: pfs_pb2.WalkCommitProvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
-        for info in await self._walk_commits(call, request, up=True):
-            yield convert.commit_info(info)
+        async with aclosing(self._walk_commits(call, request, up=True)) as pages:
+            async for page in pages:
+                for info in page:
+                    yield convert.commit_info(info)
 
     async def WalkCommitSubvenance(
         self, request: pfs_pb2.WalkCommitSubvenanceRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
-        for info in await self._walk_commits(call, request, up=False):
-            yield convert.commit_info(info)
+        async with aclosing(self._walk_commits(call, request, up=False)) as pages:
+            async for page in pages:
+                for info in page:
+                    yield convert.commit_info(info)
 
-    async def _walk_commits(
+    def _walk_commits(
         self,
         call: Call,
         request: pfs_pb2.WalkCommitProvenanceRequest | pfs_pb2.WalkCommitSubvenanceRequest,
         *,
         up: bool,
-    ) -> list[commits.CommitInfo]:
+    ) -> AsyncGenerator[list[commits.CommitInfo]]:
         starts = [pickers.commit(picker) for picker in request.start]
         limit, depth = request.max_commits, request.max_depth
-        return await self._store(call).query_soon(commit_lists.walk, starts, up=up, limit=limit, depth=depth)
+        return self._ahead(commit_lists.walk(self._store(call), starts, up=up, limit=limit, depth=depth))
 
     # --- commit sets ------------------------------------------------------------------------------------
 
@@ -165,13 +169,18 @@ class CommitCalls(ServicerBase):
         self, request: pfs_pb2.InspectCommitSetRequest, call: Call
     ) -> AsyncIterator[pfs_pb2.CommitInfo]:
         set_id = convert.set_id(request.commit_set)
-        for info in await self._store(call).query_soon(queries.commit_set, set_id):
-            if request.wait and info.row.finished is None:
-                text = f"{info.repos[info.row.repo_id]}@{info.row.set_id}"
-                row = await watch.wait_row(self._store(call), info.row.id, CommitState.FINISHED, text)
-                yield convert.commit_info(await self._store(call).query_soon(queries.describe_commit, row))
-            else:
-                yield convert.commit_info(info)
+        async with aclosing(self._ahead(commit_lists.commit_set(self._store(call), set_id))) as pages:
+            async for page in pages:
+                for info in page:
+                    if request.wait and info.row.finished is None:
+                        info = await self._finished(call, info)
+                    yield convert.commit_info(info)
+
+    async def _finished(self, call: Call, info: commits.CommitInfo) -> commits.CommitInfo:
+        """Return a commit as it is once it is finished."""
+        text = f"{info.repos[info.row.repo_id]}@{info.row.set_id}"
+        row = await watch.wait_row(self._store(call), info.row.id, CommitState.FINISHED, text)
+        return await self._store(call).query_soon(queries.describe_commit, row)
 
     async def ListCommitSet(
         self, request: pfs_pb2.ListCommitSetRequest, call: Call
