@@ -18,7 +18,6 @@ GENERATED = "rpc/gen/"
 #: Folders and modules whose functions still have to be documented. Entries are only removed.
 NOT_YET = (
     "meta/",
-    "pps/",
     "storage/",
 )
 

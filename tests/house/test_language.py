@@ -45,8 +45,6 @@ PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instea
 #: Parts of the tree that still have to be rewritten. Entries are only removed.
 NOT_YET = (
     "src/trunkline/meta/",
-    "src/trunkline/pps/",
-    "src/trunkline/storage/",
 )
 
 #: Files that are not ours, or that have to name the phrases.

@@ -154,7 +154,7 @@ def test_pauses_grow_to_a_limit_and_lasting_trouble_is_shown() -> None:
     for _ in range(9):
         failure = after(errors.Unavailable("the store does not answer"), failure)
         pauses.append(failure.pause)
-        shown.append(failure.shown)
+        shown.append(failure.is_shown)
 
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert shown == [False] + [True] * 8

@@ -52,7 +52,7 @@ class Admission:
         return request
 
     def notice(self, spec: PipelineSpec) -> str:
-        """Return what users should know about the fields of a spec on this fleet; empty when nothing."""
+        """Return warnings about fields of a spec that have no effect on this fleet."""
         sentences = field_support.warnings(spec, self._unsupported)
         if spec.transform is not None and (image := self._image_notice(spec.transform.image)):
             sentences.insert(0, image)

@@ -155,7 +155,7 @@ class Controller:
             log.error(text, pipeline, failure.count, failure.reason, failure.pause, exc_info=traceback)
             live = not pipeline.stopped and pipeline.state is not PipelineState.FAILURE
             is_shown = (pipeline.state, pipeline.reason) == (PipelineState.CRASHING, failure.reason)
-            if failure.shown and live and not is_shown:
+            if failure.is_shown and live and not is_shown:
                 await self._versions.write_soon(_show_failure, pipeline, failure.reason)
         except Exception as unreadable:  # noqa: BLE001 - the database does not answer either, most likely
             text = "a round of pipeline %d failed: %s; this cannot be shown on the pipeline: %s"
@@ -234,8 +234,8 @@ class Controller:
                     await versions.write_soon(_move, job.id, JobState.CREATED, JobState.STARTING)
                 failpoints.reach("controller.plan")
                 with threads.lane(PLANS):
-                    made = await self._blocking(plan.plan, versions, self._specs, job)
-                await versions.write_soon(_begin, job.id, made)
+                    job_plan = await self._blocking(plan.plan, versions, self._specs, job)
+                await versions.write_soon(_begin, job.id, job_plan)
             case decide.Settle():
                 if job.state == JobState.RUNNING:
                     await versions.write_soon(_move, job.id, JobState.RUNNING, JobState.FINISHING)
@@ -314,15 +314,15 @@ def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobStat
         wake_job(write, job)
 
 
-def _begin(write: WriteTransaction, job_id: int, made: plan.JobPlan) -> None:
+def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None:
     """Record a plan, unless the job ended or lost its base meanwhile, and call the workers."""
     job = jobs.by_id(write.conn, job_id)
     if job is None or job.state != JobState.STARTING:
         return
-    if made.base is not None and jobs.by_id(write.conn, made.base.id) is None:
+    if job_plan.base is not None and jobs.by_id(write.conn, job_plan.base.id) is None:
         return  # the next round plans on another base
-    chunks.add(write.conn, made.packs, 0, write.now)
-    plan.record(write.conn, job, made, write.now)
+    chunks.add(write.conn, job_plan.packs, 0, write.now)
+    plan.record(write.conn, job, job_plan, write.now)
     wake(write, job.pipeline_id)
     wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")

@@ -113,7 +113,7 @@ def decode(key: bytes, value: bytes) -> DatumRow:
 
 
 def same_work(old: bytes, new_hash: bytes) -> bool:
-    """Tell whether an old row makes running the datum again needless: equal hash, and it was a success."""
+    """Return whether the datum need not run again: the old row has an equal hash and was a success."""
     return old[HASH] == new_hash and old[1] == _CODES[DatumState.SUCCESS]
 
 

@@ -1,19 +1,19 @@
-"""Which datums a pipeline's input makes of files: all of them, or only those that a change of files touches.
+"""The datums of a pipeline's input: all of them, or only those that a change of files affects.
 
 A pfs input makes one item per match of its glob. Inputs combine items into datums: ``cross`` pairs every
-item with every other, ``union`` lines them up, ``join`` pairs those with the same ``join_on``, ``group``
-puts those with the same ``group_by`` into one datum. A datum's id says where its items are, its hash what
-is in them; both are Pachyderm's, byte for byte.
+item with every other, ``union`` concatenates them, ``join`` pairs those with the same ``join_on``, ``group``
+puts those with the same ``group_by`` into one datum. A datum's id is a hash of the paths of its items, its hash one of
+their content; both are Pachyderm's, byte for byte.
 
-``changed`` costs what changed: an input of one pfs leaf lists nothing, a cross lists only the sides beside
-a changed one. This is incremental view maintenance: each part of the input answers with its rows and with
+The cost of ``changed`` depends on the change only: an input of one pfs leaf lists nothing, a cross lists only the
+sides beside a changed one. This is incremental view maintenance: each part of the input answers with its rows and with
 their changes, and a cross takes the changes of one side times the rows of the others. Three parts
 enumerate both states and compare, if a leaf below them changed at all: ``join`` and ``group``, because one
 file may touch many datums, and a ``union`` that uses one repo and branch under one name twice, because a
 datum that one branch loses another may still make.
 
-Nothing here reads trees or commits: items come from callables, and what is listed is not kept, unless it
-is gone through again and short.
+This module reads neither trees nor commits: items come from callables, and lists are not held in memory, unless
+they are short and read again.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: What decides which items a leaf has, its files apart. Equal keys, equal items.
+#: All fields that decide which items a leaf has for the same files.
 LeafKey: TypeAlias = tuple[str, ...]
 
-#: Rows of a side of a cross that are kept instead of being listed again for each row of the side before;
-#: at some 300 bytes a row about 30 MB.
+#: Rows of a side of a cross that are held in memory instead of listed again for each row of the side before;
+#: at about 300 bytes a row 30 MB.
 KEPT_ROWS = 100_000
 
 
@@ -59,16 +59,16 @@ class ItemRef(NamedTuple):
     #: What ``join_on`` and ``group_by`` of the leaf become for this path.
     join_on: str = ""
     group_by: str = ""
-    #: The content does not count: a change of it is no reason to run the datum again.
+    #: The content does not count: a change of it does not run the datum again.
     reference: bool = False
 
 
 class DatumSpec(NamedTuple):
     """A datum to be run: its items in the order of the inputs."""
 
-    #: BLAKE2b-256 over where the items are.
+    #: BLAKE2b-256 over the paths of the items.
     id: bytes
-    #: BLAKE2b-256 over the id and what is in the items.
+    #: BLAKE2b-256 over the id and the content of the items.
     hash: bytes
     items: tuple[ItemRef, ...]
 
@@ -98,11 +98,11 @@ class LeafDelta:
 
 def leaves(spec: Input) -> list[tuple[LeafKey, PfsInput]]:
     """Return the pfs inputs below an input with their keys, in order, equal ones once."""
-    found: dict[LeafKey, PfsInput] = {}
+    by_key: dict[LeafKey, PfsInput] = {}
     for node in spec.leaves():
         if node.pfs is not None:
-            found.setdefault(leaf_key(node.pfs), node.pfs)
-    return list(found.items())
+            by_key.setdefault(leaf_key(node.pfs), node.pfs)
+    return list(by_key.items())
 
 
 def leaf_key(leaf: PfsInput) -> LeafKey:
@@ -198,14 +198,14 @@ def _crosses(spec: Input) -> Iterator[Input]:
 
 
 def _width(spec: Input) -> int:
-    """Return the most items of a datum of an input; a join or group is not known beforehand and counts as one."""
+    """Return the largest number of items of a datum; that of a join or group is unknown and counts as one."""
     if spec.cross:
         return sum(map(_width, spec.cross))
     return max(map(_width, spec.union), default=1)
 
 
 def _count(spec: Input, count_items: Callable[[PfsInput], int]) -> int:
-    """Return the most datums that an input makes; of a join or group, the fewest, which is none."""
+    """Return the largest number of datums of an input; that of a join or group is unknown and counts as none."""
     if spec.pfs is not None:
         return count_items(spec.pfs)
     if spec.cross:
@@ -373,7 +373,7 @@ class _Union:
         return chain.from_iterable(branch.leaves() for branch in self.branches)
 
     def overlaps(self) -> bool:
-        """Tell whether two branches may make a row with the same key; when unsure, yes."""
+        """Return whether two branches may make a row with the same key; when unsure, yes."""
         seen: set[tuple[str, str, str]] = set()
         for branch in self.branches:
             places = {(leaf.name, leaf.repo, leaf.branch) for leaf in branch.leaves()}
@@ -432,44 +432,44 @@ def _group_rows(pfs: tuple[PfsInput, ...], items_of: _ItemsOf) -> Iterator[_Row]
     """Yield the rows of a group: per key all its items, by side and path."""
     sides = [_by_key(items_of(leaf), lambda item: item.group_by) for leaf in pfs]
     for key in dict.fromkeys(chain.from_iterable(sides)):
-        found = (sorted(side.get(key, ()), key=lambda item: item.path) for side in sides)
-        yield tuple(chain.from_iterable(found))
+        sorted_items = (sorted(side.get(key, ()), key=lambda item: item.path) for side in sides)
+        yield tuple(chain.from_iterable(sorted_items))
 
 
 def _by_key(items: Iterable[ItemRef], key_of: Callable[[ItemRef], str]) -> dict[str, list[ItemRef]]:
-    found: dict[str, list[ItemRef]] = {}
+    groups: dict[str, list[ItemRef]] = {}
     for item in items:
-        found.setdefault(key_of(item), []).append(item)
-    return found
+        groups.setdefault(key_of(item), []).append(item)
+    return groups
 
 
-# --- products that list long sides again rather than keep them -------------------------------------------
+# --- products that list long sides again instead of holding them in memory -------------------------------------------
 
 
 class _Repeated(Generic[_T]):
-    """What may be gone through several times: kept when short, else listed anew each time."""
+    """An iterable that can be read several times: held in memory when short, otherwise listed again each time."""
 
     def __init__(self, listing: Callable[[], Iterable[_T]]) -> None:
         self._listing = listing
-        self._kept: list[_T] | None = None
+        self._held: list[_T] | None = None
 
     def __iter__(self) -> Iterator[_T]:
-        return self._list() if self._kept is None else iter(self._kept)
+        return self._list() if self._held is None else iter(self._held)
 
     def _list(self) -> Iterator[_T]:
-        kept: list[_T] | None = []
+        held: list[_T] | None = []
         for value in self._listing():
-            if kept is not None:
-                kept.append(value)
-                if len(kept) > KEPT_ROWS:
-                    kept = None
+            if held is not None:
+                held.append(value)
+                if len(held) > KEPT_ROWS:
+                    held = None
             yield value
-        self._kept = kept
+        self._held = held
 
 
 @dataclass(frozen=True, slots=True)
 class _Joined(Generic[_T]):
-    """Two iterables, one after the other, that may be gone through several times."""
+    """Two iterables, one after the other, that can be read several times."""
 
     first: Iterable[_T]
     second: Iterable[_T]
@@ -479,7 +479,7 @@ class _Joined(Generic[_T]):
 
 
 def _product(sides: Sequence[Iterable[_T]]) -> Iterator[tuple[_T, ...]]:
-    """Yield as ``itertools.product`` does but keep no side; all after the first must be repeatable."""
+    """Yield as ``itertools.product`` does but hold no side in memory; all after the first must be repeatable."""
     if not sides:
         yield ()
         return

@@ -1,6 +1,6 @@
-"""What a pipeline must do next: one pure function over what was read.
+"""The next step of a pipeline: one pure function of what was read.
 
-The controller re-reads the truth, asks ``next_step``, does it, and asks again until there is nothing to do.
+The controller reads the state, calls ``next_step``, takes the step, and repeats this until there is none.
 A restart at any point changes nothing, because nothing is remembered between two steps. Jobs of one
 pipeline run one after the other, in the order of their commits, so that each builds on the one before.
 """
@@ -39,7 +39,7 @@ class EndUnrunnable:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Find out which datums the job must run."""
+    """Plan which datums the job must run."""
 
     job_id: int
 

@@ -1,8 +1,8 @@
-"""The error policy of the control loops: what an error of a round means, and when the round is tried again.
+"""The error policy of the control loops: how an error of a round is handled, and when the round is tried again.
 
-This is the one place of the server that asks whether an error can be retried. A retryable error (a database or a
+No other module of the server decides whether an error can be retried. A retryable error (a database or a
 store that does not answer) waits longer with each failure in a row. A permanent error ends the job of the step that
-met it. Anything else is a bug. Whatever is tried again shows as the pipeline's reason.
+raised it. Anything else is a bug. What is tried again shows as the pipeline's reason.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SHOWN_RETRIES = 2
 
 
 class FailureKind(StrEnum):
-    """What an error means for whoever met it."""
+    """How an error is handled."""
 
-    #: The same may succeed later.
+    #: The same step may succeed later.
     RETRYABLE = "retryable"
-    #: It fails again until somebody changes something; the message says what.
+    #: It fails again until a user changes something; the message names it.
     PERMANENT = "permanent"
     #: Not an error of ours: a fault in Trunkline.
     BUG = "bug"
@@ -45,13 +45,13 @@ class Failure:
         return min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** (self.count - 1))
 
     @property
-    def shown(self) -> bool:
-        """Return whether people must see it by now."""
+    def is_shown(self) -> bool:
+        """Return whether users must see it by now."""
         return self.kind is not FailureKind.RETRYABLE or self.count >= SHOWN_RETRIES
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """Return what an error means."""
+    """Return how an error is handled."""
     if not isinstance(error, TrunklineError):
         return FailureKind.BUG
     return FailureKind.RETRYABLE if is_retryable(error) else FailureKind.PERMANENT

@@ -1,4 +1,4 @@
-"""What a metrics scrape reads from the database: queues, workers, stored bytes. Costs what is alive, not history."""
+"""Gauges of a metrics scrape: queues, workers, stored bytes. The cost depends on live objects, not on history."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Jobs: born with their output commit, brought to their end with it.
+"""Jobs: created with their output commit, and ended together with it.
 
-``JobKeeper`` is what the versioned store tells about its writes (``pfs.writes.WriteHooks``): inside the same
-transaction it makes the job of every new output commit, stops the jobs of removed commits, guards the
+``JobKeeper`` implements the hooks of the versioned store's writes (``pfs.writes.WriteHooks``): inside the same
+transaction it creates the job of every new output commit, stops the jobs of removed commits, protects the
 repos of pipelines, and wakes the pipelines whose inputs moved.
 """
 
@@ -35,7 +35,7 @@ class JobKeeper:
     """Keeps jobs in step with commits. Stateless; runs inside the store's transactions."""
 
     def ending(self, write: WriteTransaction) -> None:
-        """Make jobs for new output commits, and wake who waits for a finished commit."""
+        """Create jobs for new output commits, and wake the pipelines that wait for a finished commit."""
         for row in write.created:
             if row.origin == "AUTO" and row.finished is None:
                 self._create_job(write, row)
@@ -46,7 +46,7 @@ class JobKeeper:
                     wake(write, waiting.pipeline_id)
 
     def removing_commits(self, write: WriteTransaction, numbers: Sequence[int]) -> None:
-        """Delete the jobs whose output commits go."""
+        """Delete the jobs whose output commits are removed."""
         remove_jobs(write, jobs.of_commits(write.conn, numbers))
 
     def removing_repo(self, write: WriteTransaction, repo: RepoRow) -> None:
@@ -103,10 +103,19 @@ def end_job(
     size: int = 0,
     packs: Sequence[PackRecord] = (),
 ) -> bool:
-    """Bring a job to its end together with its output and meta commit; False when it had ended before.
+    """End a job together with its output and meta commit; False when it had ended before.
 
     A job that is not a success leaves its reason as the commit's error and the files of the last good
-    commit, so that what comes after it still finds something to build on.
+    commit, so that later commits can build on them.
+
+    Args:
+        write: transaction that the change belongs to.
+        job: the job.
+        state: a final state.
+        reason: shown to users.
+        tree: tree of the output commit; None: no files.
+        size: total size of the files, in bytes.
+        packs: packs that hold the new chunks; their bytes are durable already.
     """
     if not jobs.end(write.conn, job.id, state, reason, write.now):
         return False
@@ -145,6 +154,11 @@ def _report_end(write: WriteTransaction, job_id: int) -> None:
 def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
     """Kill a job.
 
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the job.
+        reason: shown to users.
+
     Raises:
         NotFound: there is no such job.
         FailedPrecondition: it has ended.
@@ -169,13 +183,13 @@ def datum_failure(row: DatumRow) -> str:
     return f"{paths}: {row.reason} (datum {row.id.hex()})"
 
 
-def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:
-    """Delete jobs. What was planned as the difference to one of them is planned anew."""
-    numbers = {job.id for job in gone}
+def remove_jobs(write: WriteTransaction, doomed: Sequence[JobRow]) -> None:
+    """Delete jobs. Jobs that were planned as the difference to one of them are planned again."""
+    numbers = {job.id for job in doomed}
     jobs.remove(write.conn, list(numbers))
-    for job in gone:
+    for job in doomed:
         wake_job(write, job)
-    for pipeline_id in {job.pipeline_id for job in gone}:
+    for pipeline_id in {job.pipeline_id for job in doomed}:
         for job in jobs.live(write.conn, pipeline_id):
             if job.base_id in numbers:
                 jobs.restart(write.conn, job)
@@ -184,7 +198,13 @@ def remove_jobs(write: WriteTransaction, gone: Sequence[JobRow]) -> None:
 
 
 def stop_live_jobs(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
-    """Kill every job of a pipeline that is not at its end."""
+    """Kill every live job of a pipeline.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline_id: row number of the pipeline.
+        reason: shown to users.
+    """
     for job in jobs.live(write.conn, pipeline_id):
         end_job(write, job, JobState.KILLED, reason)
 
@@ -192,7 +212,7 @@ def stop_live_jobs(write: WriteTransaction, pipeline_id: int, reason: str) -> No
 def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
     """Return the last good job before this one: the nearest ancestor of its output commit made by a success.
 
-    A job that was planned knows its own base, so that jobs that fail one after the other cost the next one nothing.
+    A job that was planned knows its own base, so that many failed jobs in a row do not slow the next one down.
     """
     row = commits.by_id(conn, job.commit_id)
     while row.parent_id is not None:

@@ -1,4 +1,4 @@
-"""Logs: kept in the database in compressed batches, so that they outlive their workers.
+"""Logs: stored in the database in compressed batches, so that they outlive their workers.
 
 A line carries its datum, its time and whether the user's command or the worker wrote it. Batches are read
 in the order they came; lines of different workers are not merged by time.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
 
-#: Batches looked at in one read, and those whose lines are unpacked before the next look at who else waits.
+#: Batches looked at in one read, and those whose lines are unpacked before the thread is shared with other requests.
 PAGE, UNPACKED = 256, 8
 #: Seconds that a worker may be late with lines: batches of so long before ``since`` are looked at too.
 LATE = 3600.0
@@ -48,13 +48,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which lines are wanted."""
+    """Selects log lines."""
 
     pipeline_id: int
     job_id: int | None = None
     #: Seconds since the epoch.
     since: float = 0.0
-    #: Only the last so many lines; 0 for all. Does not go with ``follow``.
+    #: Only this many of the last lines; 0: all. Cannot be combined with ``follow``.
     tail: int = 0
     follow: bool = False
 
@@ -92,7 +92,16 @@ def store(
     lines: Sequence[Line],
     data: bytes,
 ) -> None:
-    """Keep a batch that ``pack`` made of ``lines``."""
+    """Store a batch that ``pack`` made of ``lines``.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline_id: row number of the pipeline.
+        job_id: row number of the job; None: lines that belong to no job.
+        worker_id: id of the worker.
+        lines: the lines of the batch.
+        data: the packed lines.
+    """
     times = [line.ts for line in lines]
     batches.add(
         write.conn, pipeline_id=pipeline_id, job_id=job_id, worker_id=worker_id, first_ts=min(times),
@@ -104,12 +113,12 @@ def store(
 async def read(
     versions: VersionedStore, query: Query, keep: Callable[[Line], bool]
 ) -> AsyncIterator[list[Line]]:
-    """Yield lines, some batches at a time; with ``follow`` until the job has ended, or without end when none is named.
+    """Yield lines, some batches at a time; with ``follow`` until the job has ended, or without end for a pipeline.
 
     Args:
         versions: the store.
         query: which lines.
-        keep: returns whether a line is wanted; called in a thread, since it may match expressions of clients.
+        keep: returns whether to yield a line; called in a thread, since it may match expressions of clients.
     """
     if query.tail and not query.follow:
         lines = await asyncio.to_thread(_last_lines, versions, query, keep)
@@ -134,7 +143,7 @@ async def read(
 
 
 def _last_lines(versions: VersionedStore, query: Query, keep: Callable[[Line], bool]) -> list[Line]:
-    """Return the last lines that are asked for; reads from the end and no further than needed. Blocks."""
+    """Return the last lines that match; reads from the end and no further than needed. Blocks."""
     last: list[Line] = []
     beyond: int | None = None
     first = versions.read(_first, query)
@@ -166,16 +175,16 @@ def _lines(
     page: Sequence[batches.BatchInfo],
     keep: Callable[[Line], bool],
 ) -> list[Line]:
-    """Return the lines of batches that are asked for. Blocks."""
+    """Return the lines of batches that match. Blocks."""
 
     def look(conn: sa.Connection) -> list[tuple[batches.BatchInfo, bytes, str]]:
-        found = []
+        selected = []
         for batch in page:
             data = batches.data(conn, batch.id) if batch.last_ts >= query.since else None
             job = jobs.by_id(conn, batch.job_id) if data is not None and batch.job_id is not None else None
             if data is not None:
-                found.append((batch, data, job.set_id if job is not None else ""))
-        return found
+                selected.append((batch, data, job.set_id if job is not None else ""))
+        return selected
 
     return [
         line

@@ -1,10 +1,10 @@
 """The files of a pipeline's meta commits, derived from its jobs (docs/design/decisions/0032-meta-repos-are-views.md).
 
-They are laid out as Pachyderm does: ``/meta/<datum id>/meta`` says in JSON what became of a datum,
-``/pfs/<datum id>/<input>/…`` are its input files and ``/pfs/<datum id>/out/…`` what it wrote. All follow from the
-job's datum tree and from the trees of its inputs and output, so nothing is stored; the chunks of the files
-are those of the inputs and the output. The tree is built when somebody reads it, in the same scratch
-chunks for all jobs of a pipeline: from what the last reader's job and this one differ in, or from
+They are laid out as Pachyderm does: ``/meta/<datum id>/meta`` describes the datum and its result in JSON,
+``/pfs/<datum id>/<input>/…`` are its input files and ``/pfs/<datum id>/out/…`` what it wrote. All can be computed from
+the job's datum tree and the trees of its inputs and output, so nothing is stored; the chunks of the files
+are those of the inputs and the output. The tree is built when it is first read, in the same scratch
+chunks for all jobs of a pipeline: from the differences to the last reader's job, or from
 everything. Only a pipeline that reads meta commits as its input needs them stored.
 
 Equal datum rows make equal files: a row names the datum's id and hash and the job that ran it. Inputs marked as
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from trunkline.storage.chunks import ChunkSink
     from trunkline.storage.trees import Trees
 
-#: Pipelines whose trees are held, and trees of one pipeline before it starts anew and frees what no tree uses.
+#: Pipelines whose trees are held, and trees of one pipeline before the scratch chunks are freed and built again.
 _PIPELINES = 8
 _TREES = 32
 #: Jobs whose inputs are held while a tree is built.
 _ORIGINS = 256
-#: Seconds between two looks whether the answer is still waited for.
+#: Seconds between two checks whether the caller still waits.
 _PATIENCE = 0.2
 #: Ancestors that are looked at for stored files.
 _NEAR = 32
@@ -189,7 +189,7 @@ class MetaFiles:
 
 @contextmanager
 def _held(lock: threading.Lock) -> Iterator[None]:
-    """Hold a lock; whoever waits for it stops when nobody waits for the answer any more."""
+    """Hold a lock; waiting for it ends when the call is cancelled."""
     while not lock.acquire(timeout=_PATIENCE):
         cancellation.check()
     try:
@@ -239,7 +239,7 @@ def build(
     source: MetaSource,
     base: tuple[TreeId, TreeId] | None = None,
 ) -> TreeId:
-    """Make the tree of a job's meta commit. Blocks; takes bounded memory, whatever the number of datums.
+    """Build the tree of a job's meta commit. Blocks; takes bounded memory, whatever the number of datums.
 
     Args:
         versions: the store.
@@ -254,8 +254,10 @@ def build(
     if source.has_reference:
         base = None
     trees = versions.trees.through(sink)
-    with SortedRows() as wanted, SortedRows() as changes:
-        draft = _Draft(source, meta_json.Origins(versions, specs, source.pipeline, _ORIGINS), wanted, changes)
+    with SortedRows() as requests, SortedRows() as changes:
+        draft = _Draft(
+            source, meta_json.Origins(versions, specs, source.pipeline, _ORIGINS), requests, changes
+        )
         datum_trees = datum_rows.trees(versions)
         before, tree = base or (EMPTY, EMPTY)
         rows = draft.removing(trees, tree, datum_trees.diff(before, source.datums))
@@ -266,36 +268,36 @@ def build(
 
 
 class _Draft:
-    """A tree being made: which files are wanted from where, then what changes in the base.
+    """A tree being built: the files to copy with their sources, then the changes to the base.
 
-    Files are wanted in the order of datums and fetched in the order of their source's keys, so that each segment
+    Files are requested in the order of datums and fetched in the order of their source's keys, so that each segment
     of a source is read once.
     """
 
     def __init__(
-        self, source: MetaSource, origins: meta_json.Origins, wanted: SortedRows, changes: SortedRows
+        self, source: MetaSource, origins: meta_json.Origins, requests: SortedRows, changes: SortedRows
     ) -> None:
         self._source = source
         self._origins = origins
         #: Number of the source tree, path, NUL and datum id; the folder that the file goes to.
-        self._wanted = wanted
+        self._requests = requests
         #: Keys of the tree and, behind a plus, their new values; nothing to delete the key.
         self._changes = changes
 
     def removing(
         self, trees: Trees, tree: TreeId, differences: Iterator[tuple[bytes, bytes | None, bytes | None]]
     ) -> Iterator[DatumRow]:
-        """Yield the datums that are new or other, after removing the files of those that are not as they were."""
+        """Remove the files of datums that were removed or changed; yield the new and the changed datums."""
         for key, before, after in differences:
             if before is not None:
                 for folder in (f"/meta/{key.hex()}/".encode(), f"/pfs/{key.hex()}/".encode()):
-                    for gone, _ in trees.scan(tree, folder, folder[:-1] + b"0"):
-                        self._changes.add(gone, b"")
+                    for old_key, _ in trees.scan(tree, folder, folder[:-1] + b"0"):
+                        self._changes.add(old_key, b"")
             if after is not None:
                 yield datum_rows.decode(key, after)
 
     def add(self, sink: ChunkSink, rows: list[DatumRow]) -> None:
-        """Add the JSON of datums, and want their files."""
+        """Add the JSON of datums, and request their files."""
         texts = [meta_json.text(row, self._origins) for row in rows]
         small = [text for text in texts if len(text) <= MIN_BYTES]
         values = {text: value for text, value in zip(small, _values(sink, small), strict=True)}
@@ -304,15 +306,15 @@ class _Draft:
             value = values[text] if text in values else chunk_lists.cut(sink, [text])
             self._changes.add(f"/meta/{name}/meta\0{name}".encode(), b"+" + value)
             for path in row.outputs:
-                self._want(_OUTPUT, path, name, "out")
+                self._request(_OUTPUT, path, name, "out")
             for item in row.items:
-                self._want(self._source.inputs[item.input], item.path, name, item.input)
+                self._request(self._source.inputs[item.input], item.path, name, item.input)
 
     def take(self, trees: Trees) -> None:
-        """Take the wanted files from their trees."""
-        for wanted, folder in self._wanted:
-            tree = self._source.trees[int.from_bytes(wanted[:2])]
-            path, _, name = wanted[2:].rpartition(b"\0")
+        """Copy the requested files from their trees."""
+        for requests, folder in self._requests:
+            tree = self._source.trees[int.from_bytes(requests[:2])]
+            path, _, name = requests[2:].rpartition(b"\0")
             if path.endswith(b"/"):
                 low, high = path, path[:-1] + b"0"
             else:
@@ -322,7 +324,7 @@ class _Draft:
                 self._changes.add(b"%b%b\0%b" % (folder, file, name), b"+" + value)
 
     def merged(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the changes by key; what was added last counts."""
+        """Yield the changes by key; of several changes of a key, the last one."""
         last: tuple[bytes, bytes] | None = None
         for row in self._changes:
             if last is not None and last[0] != row[0]:
@@ -331,9 +333,9 @@ class _Draft:
         if last is not None:
             yield last[0], last[1][1:] if last[1] else None
 
-    def _want(self, number: int, path: str, name: str, folder: str) -> None:
+    def _request(self, number: int, path: str, name: str, folder: str) -> None:
         key = b"%b%b\0%b" % (number.to_bytes(2), path.encode(), name.encode())
-        self._wanted.add(key, f"/pfs/{name}/{folder}".encode())
+        self._requests.add(key, f"/pfs/{name}/{folder}".encode())
 
 
 def _values(sink: ChunkSink, texts: list[bytes]) -> list[bytes]:

@@ -1,8 +1,8 @@
-"""What became of a datum as JSON: the file ``meta`` of a meta commit, in the form of Pachyderm's ``datum.Meta``.
+"""A datum and its result as JSON: the file ``meta`` of a meta commit, in the form of Pachyderm's ``datum.Meta``.
 
 The form is that of protocol buffers as JSON: names in lowerCamelCase, 64-bit numbers as text, bytes in base64,
 zero values left out. The commits and branches are those of the job that ran the datum. The datum's position
-(``index``) is left out: it changes whenever a datum comes or goes before it.
+(``index``) is left out: it changes whenever a datum before it is added or removed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class InputOrigin:
 
 
 class Origins:
-    """The inputs of the jobs that ran datums, the recently used ones held in memory.
+    """The inputs of the jobs that ran datums, the recently used ones are cached.
 
     Args:
         versions: the store.

@@ -53,16 +53,16 @@ class Edit:
 
 
 def edit(write: WriteTransaction, edits: Iterable[Edit]) -> None:
-    """Make edits in order.
+    """Apply edits in order.
 
     Raises:
         NotFound: a target does not exist.
         AlreadyExists: a key that is to be added exists.
         InvalidArgument: the metadata of a target would be too large.
     """
-    for one in edits:
-        table, number, name, before = _target(write.conn, one.target)
-        after = _edited(one, name, before)
+    for change in edits:
+        table, number, name, before = _target(write.conn, change.target)
+        after = _edited(change, name, before)
         limits.check_metadata(after, name)
         if number is None:
             metadata.set_of_cluster(write.conn, after)

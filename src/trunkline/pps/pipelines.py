@@ -1,4 +1,4 @@
-"""Pipelines: made, updated, stopped, started, removed."""
+"""Create, update, stop, start and remove pipelines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A specification that was read and found good."""
+    """A specification that was read and is valid."""
 
     project: str
     name: str
@@ -44,27 +44,33 @@ class Request:
 
 
 def read_request(user: Mapping[str, object]) -> Request:
-    """Turn what a user wrote into a complete specification. Pure.
+    """Complete and check a user's specification. Pure.
 
     Raises:
         InvalidArgument: something is wrong with it; the message says what and where.
         Unimplemented: it asks for something that is not built yet.
     """
-    wanted = spec_rules.load(user)
-    missing = spec_rules.unsupported(wanted)
+    specification = spec_rules.load(user)
+    missing = spec_rules.unsupported(specification)
     if missing:
         raise errors.Unimplemented("; ".join(missing))
     return Request(
-        wanted.project,
-        wanted.name,
-        wanted,
+        specification.project,
+        specification.name,
+        specification,
         json.dumps(user, ensure_ascii=False),
-        json.dumps(spec.to_json(wanted), ensure_ascii=False),
+        json.dumps(spec.to_json(specification), ensure_ascii=False),
     )
 
 
 def create(write: WriteTransaction, request: Request, *, update: bool, reprocess: bool) -> int:
-    """Make a pipeline, or with ``update`` a new version of one that exists. Returns its number.
+    """Create a pipeline, or with ``update`` a new version of one that exists. Returns its number.
+
+    Args:
+        write: transaction that the change belongs to.
+        request: the pipeline to make.
+        update: make a new version when the pipeline exists.
+        reprocess: run every datum again, also those with results.
 
     Raises:
         AlreadyExists: it exists and ``update`` is not set, or a repo has its name.
@@ -72,25 +78,33 @@ def create(write: WriteTransaction, request: Request, *, update: bool, reprocess
         InvalidArgument: its inputs would make a cycle.
     """
     conn = write.conn
-    found = pipelines.find(conn, request.project, request.name)
-    if found is None:
+    existing = pipelines.find(conn, request.project, request.name)
+    if existing is None:
         return _create_new(write, request)
     if not update:
         raise errors.AlreadyExists(
             f'pipeline "{request.name}" already exists; change it with update pipeline (the field update)'
         )
-    _update(write, found, request, reprocess=reprocess)
-    return found.id
+    _update(write, existing, request, reprocess=reprocess)
+    return existing.id
 
 
 def stop(write: WriteTransaction, project: str, name: str) -> None:
-    """Stop a pipeline: its jobs are killed, and new input makes none until it is started."""
+    """Stop a pipeline: its jobs are killed, and new input creates none until it is started.
+
+    Args:
+        write: transaction that the change belongs to.
+        project: name of the project.
+        name: name of the pipeline.
+    """
     row = find(write.conn, project, name)
     if row.stopped:
         return
     _follow_nothing(write.conn, row)
     job_ops.stop_live_jobs(write, row.id, "pipeline was stopped")
-    if row.state is PipelineState.FAILURE:  # stopping repairs nothing: its state and reason stay
+    if (
+        row.state is PipelineState.FAILURE
+    ):  # stopping does not change a failed pipeline: its state and reason stay
         pipelines.change(write.conn, row.id, stopped=True, updated_at=write.now)
     else:
         pipelines.move(write.conn, row, PipelineState.PAUSED, stopped=True, updated_at=write.now)
@@ -99,6 +113,11 @@ def stop(write: WriteTransaction, project: str, name: str) -> None:
 
 def start(write: WriteTransaction, project: str, name: str) -> None:
     """Start a stopped pipeline; it makes a job for its inputs as they are now.
+
+    Args:
+        write: transaction that the change belongs to.
+        project: name of the project.
+        name: name of the pipeline.
 
     Raises:
         FailedPrecondition: it has failed.
@@ -117,7 +136,14 @@ def start(write: WriteTransaction, project: str, name: str) -> None:
 
 
 def rerun(write: WriteTransaction, project: str, name: str, *, reprocess: bool) -> None:
-    """Make a new version with the same specification; with ``reprocess`` every datum runs again."""
+    """Make a new version with the same specification; with ``reprocess`` every datum runs again.
+
+    Args:
+        write: transaction that the change belongs to.
+        project: name of the project.
+        name: name of the pipeline.
+        reprocess: run every datum again, also those with results.
+    """
     row = find(write.conn, project, name)
     old = pipelines.version(write.conn, row.id, row.version)
     request = read_request(json.loads(old.user_json))
@@ -195,8 +221,8 @@ def delete_in_slices(
 ) -> None:
     """Remove a pipeline as ``delete`` does, in transactions of bounded length. Blocks.
 
-    A pipeline with a long history is stopped, then its oldest jobs, logs and commits go, slice by slice; the last
-    transaction removes it with what is left.
+    A pipeline with a long history is stopped, then its oldest jobs, logs and commits are removed, slice by slice; the
+    last transaction removes it with the rest.
 
     Args:
         versions: the store.
@@ -260,27 +286,39 @@ def _repos_of(conn: sa.Connection, row: PipelineRow) -> _Repos:
 
 
 def _check_dependents(conn: sa.Connection, own: _Repos, *, force: bool, keep_repo: bool) -> None:
-    """Check that no branch depends on the repos that go with a pipeline, as ``repos.check_dependents``."""
+    """Check that no branch depends on the repos that are removed with a pipeline, as ``repos.check_dependents``."""
     for repo in (own.meta,) if keep_repo else (own.output, own.meta):
         repo_ops.check_dependents(conn, repo, force=force)
 
 
 def _follow_nothing(conn: sa.Connection, row: PipelineRow) -> None:
-    """Take the provenance of a pipeline's branches away, so that nothing makes commits on them."""
+    """Remove the provenance of a pipeline's branches, so that no commits are created on them."""
     branches.set_provenance(conn, row.output_branch_id, [])
     branches.set_provenance(conn, row.meta_branch_id, [])
 
 
 def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:
-    """Return the pipeline, or raise NotFound."""
-    found = pipelines.find(conn, project, name)
-    if found is None:
+    """Return the pipeline, or raise NotFound.
+
+    Args:
+        conn: connection of the transaction.
+        project: name of the project.
+        name: name of the pipeline.
+    """
+    row = pipelines.find(conn, project, name)
+    if row is None:
         raise errors.NotFound(f'pipeline "{project}/{name}" not found')
-    return found
+    return row
 
 
 def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRow:
-    """Return the version that many steps before the current one."""
+    """Return the version that many steps before the current one.
+
+    Args:
+        conn: connection of the transaction.
+        row: the pipeline.
+        steps: how many versions to go back.
+    """
     if row.version - steps < 1:
         raise errors.NotFound(
             f'pipeline "{row}" not found {steps} versions back: it has {row.version} versions'
@@ -368,7 +406,7 @@ def _add_version(write: WriteTransaction, pipeline_id: int, number: int, request
 def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
     """Move the spec branch to a new empty commit, which stands for the version in provenance."""
     conn = write.conn
-    made = commits.add(
+    commit = commits.add(
         conn,
         set_id=write.set_id,
         repo_id=branch.repo_id,
@@ -378,8 +416,8 @@ def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
         description="",
         started=write.now,
     )
-    finished = commits.finish(conn, made, tree=EMPTY, size=0, error="", description="", at=write.now)
-    branches.move(conn, branch.id, made.id, write.now)
+    finished = commits.finish(conn, commit, tree=EMPTY, size=0, error="", description="", at=write.now)
+    branches.move(conn, branch.id, commit.id, write.now)
     write.moved[branch.id] = None
     write.created.append(finished)
 
@@ -434,7 +472,7 @@ def input_leaves(node: Input) -> list[dict[str, Any]]:
             }
         ]
     below = (*node.cross, *node.union, *node.join, *node.group)
-    return [leaf for one in below for leaf in input_leaves(one)]
+    return [leaf for side in below for leaf in input_leaves(side)]
 
 
 def new_salt() -> str:

@@ -1,7 +1,7 @@
-"""Which datums a job must run: the difference to the last good job, found by a diff of its input trees.
+"""Plan a job: the datums it must run are the difference to the last good job, by a diff of the input trees.
 
-When the inputs are the same but for their commits, only changed files are looked at, so planning costs
-what changed, never what is there. When something else changed (a new glob, a new salt, recovered datums to
+When only the commits of the inputs differ, only changed files are read, so the cost depends on the change
+and not on the number of files. When something else changed (a new glob, a new salt, recovered datums to
 try again), all datums are enumerated and compared with the last good job's, row by row in id order.
 """
 
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Rows between two looks whether the job still lives.
+#: Rows between two checks whether the job is still live.
 WATCHED_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """What a job must do. The packs are durable but not in the chunk index yet."""
+    """The plan of a job. The packs are durable but not in the chunk index yet."""
 
     base: JobRow | None
     todo: TreeId
     todo_count: int
-    #: Bytes of the inputs of all datums of the todo; 0 when nothing asks for them.
+    #: Bytes of the inputs of all datums of the todo; 0 when nothing needs them.
     todo_bytes: int
-    #: Rows of the base job's datums that are no more or run again: their outputs go.
+    #: Rows of the base job's datums that do not exist any more or run again: their outputs are removed.
     gone: TreeId
     total: int
     packs: list[PackRecord]
@@ -66,12 +66,18 @@ class Inputs:
     commits: dict[datums.LeafKey, CommitRow | None]
 
     def covers(self, later: Inputs) -> bool:
-        """Tell whether every leaf that has files later has its commit here; one may have been squashed."""
+        """Return whether every leaf of ``later`` has its commit; one may have been squashed."""
         return all(self.commits.get(key) is not None for key, row in later.commits.items() if row is not None)
 
 
 def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
-    """Find the commit and tree of each input leaf: the one of the job's provenance in the leaf's repo."""
+    """Find the commit and tree of each input leaf: the one of the job's provenance in the leaf's repo.
+
+    Args:
+        conn: connection of the transaction.
+        spec: the specification of the pipeline.
+        job: the job.
+    """
     upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
     trees: dict[datums.LeafKey, TreeId] = {}
     rows_: dict[datums.LeafKey, CommitRow | None] = {}
@@ -87,6 +93,11 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     """Plan a job whose inputs are finished. Blocks; writes nothing but durable, unreferenced packs.
 
     Takes bounded memory, whatever the number of datums.
+
+    Args:
+        versions: the store to read and write.
+        specs: cache of specifications.
+        job: the job; its inputs are finished.
 
     Raises:
         InvalidArgument: the input makes more datums than a job may have.
@@ -150,13 +161,13 @@ def _look(
 
 
 def _same_datums(new: PipelineSpec, old: PipelineSpec) -> bool:
-    """Tell whether equal files make equal datums under both specifications."""
+    """Return whether equal files make equal datums under both specifications."""
     return new is old or (new.input == old.input and new.salt == old.salt)
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A plan being made: what is to be done and what goes."""
+    """A plan in progress: the todo, and the datums of the base job to remove."""
 
     versions: VersionedStore
     job: JobRow
@@ -169,7 +180,7 @@ class _Draft:
             self.todo.add(*encoded(datum))
 
     def add_difference(self, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs) -> int:
-        """Add what the changed items change. Returns the number of datums."""
+        """Add the datums that changed items affect. Returns the number of datums."""
         assert base.datums is not None
         versions = self.versions
         trees, done = datum_rows.trees(versions), TreeId(base.datums)
@@ -201,17 +212,17 @@ class _Draft:
         return total
 
     def add_comparison(self, spec: PipelineSpec, base: JobRow, new: Inputs) -> int:
-        """Add what all datums of both jobs differ in. Returns the number of datums."""
+        """Add the differences between all datums of both jobs. Returns the number of datums."""
         assert base.datums is not None
         with SortedRows() as every:
             for datum in self._enumerate(spec, new):
                 every.add(*encoded(datum))
-            wanted = iter(every)
-            row = next(wanted, None)
+            remaining = iter(every)
+            row = next(remaining, None)
             for key, value in self.watched(datum_rows.trees(self.versions).scan(TreeId(base.datums))):
                 while row is not None and row[0] < key:
                     self.todo.add(*row)
-                    row = next(wanted, None)
+                    row = next(remaining, None)
                 same = row is not None and row[0] == key
                 if (
                     same
@@ -219,16 +230,16 @@ class _Draft:
                     and spec.reprocess_spec != "every_job"
                     and datum_rows.same_work(value, row[1][datum_rows.HASH])
                 ):
-                    row = next(wanted, None)
+                    row = next(remaining, None)
                 else:
                     self.gone.add(key, value)
             while row is not None:
                 self.todo.add(*row)
-                row = next(wanted, None)
+                row = next(remaining, None)
             return len(every)
 
     def watched(self, rows: Iterable[T]) -> Iterator[T]:
-        """Yield rows as long as anybody waits for the plan.
+        """Yield rows while the plan is needed.
 
         Raises:
             Cancelled: the job ended, or the server stops.
@@ -307,18 +318,25 @@ def row(datum: datums.DatumSpec) -> datum_rows.DatumRow:
     return datum_rows.DatumRow(datum.id, datum.hash, items, DatumState.UNKNOWN)
 
 
-def record(conn: sa.Connection, job: JobRow, made: JobPlan, now: float) -> None:
-    """Write a plan into its job, which is RUNNING from now on."""
+def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> None:
+    """Write a plan into its job, which becomes RUNNING.
+
+    Args:
+        conn: connection of the transaction.
+        job: the job.
+        job_plan: the plan.
+        now: current time, in seconds since the epoch.
+    """
     jobs.move(
         conn,
         job,
         JobState.RUNNING,
         started=now,
-        base_id=made.base.id if made.base is not None else None,
-        todo=made.todo,
-        todo_count=made.todo_count,
-        todo_bytes=made.todo_bytes,
-        gone=made.gone,
-        total=made.total,
-        skipped=made.total - made.todo_count,
+        base_id=job_plan.base.id if job_plan.base is not None else None,
+        todo=job_plan.todo,
+        todo_count=job_plan.todo_count,
+        todo_bytes=job_plan.todo_bytes,
+        gone=job_plan.gone,
+        total=job_plan.total,
+        skipped=job_plan.total - job_plan.todo_count,
     )

@@ -1,7 +1,7 @@
-"""Retention: details are kept for a time and up to a size, summaries as long as their job.
+"""Retention: details are stored for a time and up to a size, summaries as long as their job.
 
 Logs, scaling decisions, events of workers and the results of jobs that did not succeed would grow without end.
-A job's row says after that how long it took, how many datums it had and how they ended, and its bill what it
+Afterwards a job's row still holds its duration and counts of datums, and its bill what it
 cost. Everything is removed in slices, each in a short transaction of its own (docs/databases.md, "Retention").
 """
 
@@ -37,21 +37,21 @@ DECISIONS, EVENTS = (20, 500), (0, 2_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long and how much is kept."""
+    """Limits on the age and size of details."""
 
-    #: Days that details are kept.
+    #: Days that details are stored.
     days: float = 30.0
     #: Bytes of logs, compressed, of all pipelines.
     log_bytes: int = 1 << 30
 
 
 class RetentionService:
-    """Sweeps now and then."""
+    """Removes old details at intervals."""
 
-    def __init__(self, versions: VersionedStore, specs: Specs, kept: Retention) -> None:
+    def __init__(self, versions: VersionedStore, specs: Specs, limits: Retention) -> None:
         self._versions = versions
         self._specs = specs
-        self._kept = kept
+        self._limits = limits
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -62,7 +62,7 @@ class RetentionService:
     async def sweep(self) -> None:
         """Settle bills, and remove what is too old or too much."""
         versions = self._versions
-        before = versions.clock.now() - self._kept.days * 86_400
+        before = versions.clock.now() - self._limits.days * 86_400
         removed = 0
         for row in await versions.db.read(pipelines.list_all, []):
             while await versions.write_soon(costs.settle_bills, self._specs, row.id):
@@ -81,12 +81,12 @@ class RetentionService:
             log.info("retention removed %d rows of details", removed)
 
     async def _last_log_to_go(self, before: float) -> int:
-        """Return the newest log batch that is too old, or older than as many bytes as are kept; 0 for none."""
+        """Return the newest log batch that is too old, or beyond the limit of bytes; 0: none."""
         size, below = 0, None
         while page := await self._versions.db.read(rows.log_sizes, below, LOOK):
             for number, length, at in page:
                 size += length
-                if size > self._kept.log_bytes or at < before:
+                if size > self._limits.log_bytes or at < before:
                     return number
             below = page[-1][0]
         return 0

@@ -1,6 +1,6 @@
 """Secrets for commands, as clients send them: a Kubernetes Secret in JSON.
 
-Where they are stored is the fleet's business (``ports.Secrets``); values go in and never come out.
+The fleet stores them (``ports.Secrets``); their values cannot be read back.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
     from trunkline.ports import Secrets
 
-#: What a Secret says of itself when it says nothing.
+#: The type of a Secret that states none.
 OPAQUE = "Opaque"
-#: The label by which Pachyderm knows its own objects.
+#: The label by which Pachyderm recognizes its own objects.
 SUITE_LABEL, SUITE = "suite", "pachyderm"
 
 
@@ -65,7 +65,7 @@ class SecretStore:
         self._stored().create(secret.name, secret.kind, secret.data, secret.labels)
 
     def inspect(self, name: str) -> SecretInfo:
-        """Return what is known of a secret, or raise NotFound."""
+        """Return a secret without its values, or raise NotFound."""
         stored = self._stored().inspect(name)
         if stored is None:
             raise errors.NotFound(f'secret "{name}" not found')
@@ -73,11 +73,11 @@ class SecretStore:
         return SecretInfo(name, kind, created)
 
     def list(self) -> Sequence[SecretInfo]:
-        """Return those that were made here, by name."""
+        """Return the secrets that were created through this API, by name."""
         return [SecretInfo(*secret) for secret in self._stored().list()]
 
     def delete(self, name: str) -> None:
-        """Remove a secret that was made here."""
+        """Remove a secret that was created through this API."""
         self._stored().delete(name)
 
     def check(self, spec: PipelineSpec) -> None:

@@ -1,8 +1,8 @@
 """The end of a job whose datums all have results: its output commit and its datum tree.
 
 The output is the last good job's files, without what the datums that are gone or ran again had put there,
-plus what was handed in; so it costs what changed. Conflicts between the outputs of datums are found here
-and fail the job with their text.
+plus the recorded completions; so the cost depends on the change. Conflicts between the outputs of datums are
+detected here and fail the job with their text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a job comes to. The packs are durable but not in the chunk index yet."""
+    """The result of a job. The packs are durable but not in the chunk index yet."""
 
     output: TreeId
     size: int
@@ -42,13 +42,13 @@ class Settled:
 
 
 def settle(versions: VersionedStore, job: JobRow) -> Settled:
-    """Work out a job's end. Blocks; writes nothing but durable, unreferenced packs."""
+    """Compute a job's output commit and datum tree. Blocks; writes nothing but durable, unreferenced packs."""
 
     def look(conn: sa.Connection) -> tuple[JobRow | None, TreeId, list[tuple[bytes, bytes]]]:
         base = jobs.by_id(conn, job.base_id) if job.base_id is not None else None
         return base, base_output(conn, base), jobs.handins(conn, job.id)
 
-    base, before, given = versions.read(look)
+    base, before, completions = versions.read(look)
     trees = versions.trees
     datum_trees = datum_rows.trees(versions)
     writer = versions.chunks.writer()
@@ -57,24 +57,30 @@ def settle(versions: VersionedStore, job: JobRow) -> Settled:
     for key, value in gone:
         for path in datum_rows.decode(key, value).outputs:
             removal.delete(path, key.hex())
-    deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in given if delta != EMPTY)]
+    deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in completions if delta != EMPTY)]
     applied = apply_deltas(trees, writer, before, deltas)
     changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in gone)
-    changes.update(results(datum_trees, given))
+    changes.update(results(datum_trees, completions))
     base_datums = TreeId(base.datums or EMPTY) if base is not None else EMPTY
     datum_tree = datum_trees.merge(writer, base_datums, sorted(changes.items()))
     size = 0 if applied.problem else trees.through(writer).summary(applied.tree).size
     return Settled(applied.tree, size, datum_tree, applied.problem, writer.seal())
 
 
-def results(datum_trees: Trees, given: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the datum rows of hand-ins."""
-    for _, tree in given:
+def results(datum_trees: Trees, completions: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the datum rows of completions."""
+    for _, tree in completions:
         yield from datum_trees.scan(TreeId(tree))
 
 
 def record(write: WriteTransaction, job: JobRow, settled: Settled) -> None:
-    """End the job with its output commit."""
+    """End the job with its output commit.
+
+    Args:
+        write: transaction that the change belongs to.
+        job: the job.
+        settled: the output of the job.
+    """
     if settled.problem:
         chunks.add(write.conn, settled.packs, 0, write.now)
         end_job(write, job, JobState.FAILURE, settled.problem)

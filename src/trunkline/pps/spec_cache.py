@@ -17,26 +17,36 @@ if TYPE_CHECKING:
 
 
 class Specs:
-    """Parsed specifications. Threads share it: two that parse the same one waste a moment, no more."""
+    """Parsed specifications. Threads share it; two may parse the same one."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._known: dict[tuple[int, int], PipelineSpec] = {}
+        self._parsed: dict[tuple[int, int], PipelineSpec] = {}
 
     def of(self, conn: sa.Connection, pipeline_id: int, version: int) -> PipelineSpec:
-        """Return the specification of a pipeline's version."""
+        """Return the specification of a pipeline's version.
+
+        Args:
+            conn: connection of the transaction.
+            pipeline_id: row number of the pipeline.
+            version: number of the version.
+        """
         key = (pipeline_id, version)
-        found = self._known.get(key)
-        if found is None:
+        specification = self._parsed.get(key)
+        if specification is None:
             row = pipelines.version(conn, pipeline_id, version)
-            found = replace(spec.from_json(json.loads(row.effective_json)), salt=row.salt)
-            self._known[key] = found
-        return found
+            specification = replace(spec.from_json(json.loads(row.effective_json)), salt=row.salt)
+            self._parsed[key] = specification
+        return specification
 
     def get(self, pipeline_id: int, version: int) -> PipelineSpec:
         """Like ``of``, in a snapshot of its own. Blocks on the first look."""
-        found = self._known.get((pipeline_id, version))
-        return found if found is not None else self._db.read_blocking(self.of, pipeline_id, version)
+        specification = self._parsed.get((pipeline_id, version))
+        return (
+            specification
+            if specification is not None
+            else self._db.read_blocking(self.of, pipeline_id, version)
+        )
 
 
 def input_of(specification: PipelineSpec) -> Input:

@@ -1,4 +1,4 @@
-"""What the workers of a pipeline are needed for.
+"""The kinds of work that workers run.
 
 Runs of datums are the only kind of work so far. Another kind (a service, a spout, a batch) is another class here,
 another field of ``Assignment.work`` in the worker API, and another case of ``work_of``.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Work(Protocol):
-    """Something that workers are needed for."""
+    """Work that workers run."""
 
     def demand(self, conn: sa.Connection, now: float) -> Demand:
         """Return how much of it is waiting and running, in the snapshot of ``conn``.
@@ -61,7 +61,7 @@ class DatumWork:
 
 
 def work_of(specs: Specs, starts: Starts, job: JobRow | None) -> Work:
-    """Return what a pipeline's workers are needed for.
+    """Return the work of a pipeline.
 
     Args:
         specs: the parsed specifications.

@@ -12,7 +12,7 @@ from trunkline.pps.workers import claims
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
 
-#: Workers whose token is remembered; the database answers for the others.
+#: Workers whose token is remembered; the others are read from the database.
 _CACHED = 10_000
 
 

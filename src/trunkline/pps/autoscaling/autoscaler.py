@@ -1,8 +1,8 @@
 """The loop body of the autoscaler: reads what a step needs, takes the step, and applies its instructions.
 
-Level-triggered: rows in the database say which workers are wanted, the fleet says which exist. What follows from
-the difference is decided by ``pps.autoscaling.step.step``, a pure function; this module must not decide anything. The
-memory of a pipeline is one value, dropped with the pipeline; losing it costs time and nothing else.
+Level-triggered: rows in the database name the desired workers, the fleet names the existing ones.
+``pps.autoscaling.step.step``, a pure function, decides what to do about the difference; this module decides nothing.
+The memory of a pipeline is one value, dropped with the pipeline; losing it costs only time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.pps")
 
-#: Gaps between jobs that are considered: enough to see a habit, few enough to follow a new one.
+#: Gaps between jobs that are considered: enough to see a pattern, few enough to follow a new one.
 GAPS = 20
 #: Workers that are requested in one transaction. Between two of them the pipeline may be deleted, which ends the
 #: starting.
@@ -77,10 +77,10 @@ class _Snapshot:
 
 
 class Autoscaler:
-    """Keeps the workers of all pipelines as the policy wants them. One thread per pipeline at a time uses it."""
+    """Scales the workers of all pipelines by the policy. Used by one thread per pipeline at a time."""
 
     def __init__(self, versions: VersionedStore, specs: Specs, fleet: Fleet) -> None:
-        """Make an autoscaler that remembers nothing.
+        """Create an autoscaler with empty memory.
 
         Args:
             versions: the database, its clock and its wake-ups.
@@ -102,7 +102,7 @@ class Autoscaler:
         return self._memory(pipeline_id).waiting
 
     def step(self, pipeline: PipelineRow, spec: PipelineSpec, job: JobRow | None) -> float | None:
-        """Bring the pipeline's workers nearer to what is wanted. Blocks.
+        """Take one step towards the desired workers of the pipeline. Blocks.
 
         Args:
             pipeline: as read at the begin of the round.
@@ -135,7 +135,7 @@ class Autoscaler:
                         after = autoscale.start_refused(step.memory, observed, refusal, now)
                         self._memories[pipeline.id] = after
                         self._log_crash(pipeline, step.memory, after)
-                        return now  # the next step says why, and when it will be tried again
+                        return now  # the next step records the reason and the time of the next try
                 case _:
                     self._apply(pipeline, spec, instruction)
         return again
@@ -159,7 +159,7 @@ class Autoscaler:
         )
 
     def dismiss(self, worker_ids: Iterable[str]) -> None:
-        """End workers that have no row any more. Blocks."""
+        """End workers whose row was removed. Blocks."""
         for worker_id in worker_ids:
             self._fleet.stop(worker_id, 0.0)
 
@@ -294,8 +294,8 @@ class Autoscaler:
                     return error.message
             # The pipeline may have been deleted after the rows were written: its workers were dismissed before
             # they were requested.
-            wanted = {row.id for row in self._versions.read(workers.of_pipeline, pipeline.id)}
-            self.dismiss(each.worker_id for each in batch if each.worker_id not in wanted)
+            recorded = {row.id for row in self._versions.read(workers.of_pipeline, pipeline.id)}
+            self.dismiss(each.worker_id for each in batch if each.worker_id not in recorded)
         return ""
 
     def _log_crash(self, pipeline: PipelineRow, before: autoscale.Memory, after: autoscale.Memory) -> None:
@@ -339,7 +339,7 @@ def _lose(
 
 
 def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instructions.Instruction]) -> None:
-    """Write down what the fleet shows and what was decided: a thousand workers may get ready at once."""
+    """Record what the fleet shows and what was decided: a thousand workers may get ready at once."""
     conn = write.conn
     if pipelines.by_id(conn, pipeline_id) is None:
         return  # deleted meanwhile
@@ -397,7 +397,7 @@ def _record_decision(
 
 
 def _request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[WorkerSpec]) -> bool:
-    """Record that workers are wanted, before the fleet is asked; False when they are not wanted any more."""
+    """Record new workers before the fleet starts them; False when the pipeline needs none any more."""
     current = pipelines.by_id(write.conn, pipeline.id)
     if current is None or current.version != pipeline.version or current.stopped:
         return False
@@ -436,7 +436,7 @@ def _retire(write: WriteTransaction, pipeline_id: int, worker_ids: Sequence[str]
 
 
 def _remove(write: WriteTransaction, pipeline_id: int, worker_ids: Iterable[str]) -> None:
-    """Remove workers of a pipeline and take back what they had claimed."""
+    """Remove workers of a pipeline and free their claims."""
     removed = set(worker_ids)
     owned = (
         claim for job in jobs.live(write.conn, pipeline_id) for claim in jobs.owned_claims(write.conn, job.id)

@@ -1,4 +1,4 @@
-"""What a step of the autoscaler asks for. ``pps.autoscaling.autoscaler`` applies each once, in their order."""
+"""Instructions of a step of the autoscaler. ``pps.autoscaling.autoscaler`` applies each once, in their order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoseWorkers:
-    """Remove workers that are gone or do not answer: their claims are free, and what is left of them stops."""
+    """Remove workers that are gone or do not answer: their claims become free, and their remaining processes stop."""
 
     #: (worker, why it ended, whether it crashed)
     workers: tuple[tuple[str, str, WorkerEnding], ...]
@@ -69,7 +69,7 @@ class RecordDecision:
 
 @dataclass(frozen=True, slots=True)
 class MarkWorkers:
-    """Tell the fleet which workers must not lose their machine, and which may."""
+    """Set which workers the fleet must not evict, and which it may."""
 
     busy: tuple[str, ...]
     idle: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""Reads which work will come to a pipeline, and when the jobs before it will be done.
+"""Estimate the work that upstream jobs will bring to a pipeline, and when.
 
 Only work that is certain counts: an upstream job that runs, or waits for one that runs. The time per datum of a
 pipeline's last good job is the estimate for the next one. Each upstream job is read once, level by level, up to
-``MOST_LEVELS``; jobs further away, or further away in time than ``HORIZON_STARTS``, do not matter yet. The
+``MOST_LEVELS``; jobs beyond these levels, or later than ``HORIZON_STARTS``, are ignored. The
 arithmetic is ``scaling.lookahead``.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Starts of the waiting pipeline within which upstream jobs matter: workers are requested one start ahead and kept
 #: for a second one if the work is late (``scaling.policy.LOOKAHEAD_SLACK``).
 HORIZON_STARTS = 2.0
-#: Levels of upstream jobs that are read while no times are known that would exclude them by ``HORIZON_STARTS``.
+#: Levels of upstream jobs that are read while no measured times exclude them by ``HORIZON_STARTS``.
 MOST_LEVELS = 16
 
 
@@ -69,8 +69,8 @@ def foreseen(conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now
             if before and least > horizon:
                 return 1, least
             for each in before or ():
-                known = further.get(each.id)
-                further[each.id] = (each, least if known is None else max(known[1], least))
+                previous = further.get(each.id)
+                further[each.id] = (each, least if previous is None else max(previous[1], least))
         level = list(further.values())
         if not level:
             break

@@ -1,4 +1,4 @@
-"""How long starts of workers take here: measured per fleet, image and kind of machine, and stored.
+"""Start-up times of workers: measured per fleet, image and kind of machine, and stored.
 
 The estimate is the median of the last starts of an image; before the first one, what the fleet expects.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Starts:
-    """The starts seen so far. Threads share it: two that read the same estimate waste a moment, no more."""
+    """The starts seen so far. Threads share it; two may read the same estimate."""
 
     def __init__(self, versions: VersionedStore, fleet: Fleet) -> None:
         self._versions = versions

@@ -1,10 +1,10 @@
-"""One step of the autoscaler: from what is remembered and observed to what is done, as a pure function.
+"""One step of the autoscaler: a pure function from memory and observation to instructions.
 
 ``step`` takes the memory of one pipeline, what its workers and its fleet show, the work that is left and the time;
 it returns the new memory, instructions, and the sentence that explains them. ``pps.autoscaling.autoscaler`` reads the
 arguments and applies the instructions. The terms, the loop and examples are in ``docs/design/autoscaler.md``.
 
-All memory may be lost at any time: what follows from it is repeated or decided again, never done wrongly.
+All memory may be lost at any time: decisions are then repeated or made again, never wrong.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from trunkline.model.workers import Machine, WorkerSighting
     from trunkline.pps.autoscaling.instructions import Instruction
 
-#: Seconds that a retiring worker has to hand in its datum before it is stopped by force.
+#: Seconds that a retiring worker has to complete its datum before it is stopped by force.
 RETIRE_GRACE = 60.0
-#: Seconds between looks at a fleet that should not change, because workers may be lost: while there is work, and
+#: Seconds between checks of a fleet that should not change, because workers may be lost: while there is work, and
 #: while there is none.
 LOOK_WORKING, LOOK_RESTING = 2.0, 10.0
-#: The same while workers come and go, and what each worker adds: a look at a thousand takes 50 ms.
+#: The same while workers come and go, and what each worker adds: a check of a thousand takes 50 ms.
 LOOK_CHANGING, LOOK_EACH = 0.2, 0.001
 #: Seconds to the next start after a worker crashed; doubles with each failed start, up to the last.
 FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
-#: Seconds that a worker waits for what cannot come (an image that does not exist) before the pipeline fails: somebody
-#: may be pushing the image at this moment.
+#: Seconds that a worker waits for what cannot come (an image that does not exist) before the pipeline fails: the
+#: image may be on its way to the registry.
 UNSATISFIABLE_PATIENCE = 300.0
 
 LEASE_RAN_OUT = "does not answer: its lease ran out"
@@ -60,7 +60,7 @@ _NOT_READY = frozenset({WorkerState.PENDING, WorkerState.STARTING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """A worker as the database and the fleet have it."""
+    """A worker in the database and in the fleet."""
 
     id: str
     #: Version of the pipeline that it runs.
@@ -169,11 +169,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step leads to."""
+    """The result of a step."""
 
     memory: Memory
     instructions: tuple[Instruction, ...]
-    #: The reason, for people: first what prevents workers from starting, then the decision with its numbers.
+    #: The reason, shown to users: first what prevents workers from starting, then the decision with its numbers.
     sentence: str
 
 
@@ -299,7 +299,7 @@ def backoff(failed_starts: int) -> float:
 
 
 def _lost(observed: Observed) -> list[tuple[WorkerReport, str, str]]:
-    """Return the workers that are gone or do not answer, each with the reason, and what to say if it crashed."""
+    """Return the workers that are gone or do not answer, each with the reason, and the message if it crashed."""
     lost = []
     for worker in observed.workers:
         sighting = worker.sighting
@@ -338,23 +338,24 @@ def _remembered(
     """Return what to remember of each worker, and the reason of each one that waits."""
     workers, reasons = {}, {}
     for worker in observed.workers:
-        known = memory.workers.get(worker.id, WorkerMemory())
+        worker_memory = memory.workers.get(worker.id, WorkerMemory())
         sighting = worker.sighting
         if sighting is None or sighting.phase is not WorkerPhase.PENDING or worker.state not in _NOT_READY:
             # It registered already, although the fleet may not have noticed yet.
-            workers[worker.id] = replace(known, unsatisfiable_since=None)
+            workers[worker.id] = replace(worker_memory, unsatisfiable_since=None)
             continue
         reason = sighting.reason
         if sighting.queued:
-            known = replace(known, queued_at=now)
+            worker_memory = replace(worker_memory, queued_at=now)
         elif not sighting.unsatisfiable:
-            # What was usual when it was first seen: a sentence that changes with every start is noise.
-            if known.usual_start is None:
-                known = replace(known, usual_start=observed.usual_start)
-            reason += start_times.comparison(known.usual_start, now - worker.created)
-        since = known.unsatisfiable_since
+            # The usual duration when it was first seen, so that the reason does not change with every other start.
+            if worker_memory.usual_start is None:
+                worker_memory = replace(worker_memory, usual_start=observed.usual_start)
+            reason += start_times.comparison(worker_memory.usual_start, now - worker.created)
+        since = worker_memory.unsatisfiable_since
         workers[worker.id] = replace(
-            known, unsatisfiable_since=(now if since is None else since) if sighting.unsatisfiable else None
+            worker_memory,
+            unsatisfiable_since=(now if since is None else since) if sighting.unsatisfiable else None,
         )
         reasons[worker.id] = reason
     return workers, reasons
@@ -378,7 +379,7 @@ def _unsatisfiable(observed: Observed, workers: Mapping[str, WorkerMemory], now:
 
 
 def _waiting(observed: Observed, reasons: Mapping[str, str]) -> str:
-    """Say how many workers wait and what for."""
+    """Return a sentence on how many workers wait and what for."""
     waiting = [
         reasons[worker.id]
         for worker in observed.workers

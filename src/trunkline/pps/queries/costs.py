@@ -58,18 +58,18 @@ class Cost:
     pretended: bool
 
 
-def list_costs(versions: VersionedStore, specs: Specs, wanted: JobFilter) -> Generator[list[Cost]]:
+def list_costs(versions: VersionedStore, specs: Specs, criteria: JobFilter) -> Generator[list[Cost]]:
     """Yield pages of what jobs have cost, in the order of the filter. Blocks; each page is a snapshot of its own.
 
     Args:
         versions: the store.
         specs: the parsed specifications.
-        wanted: which jobs.
+        criteria: which jobs.
 
     Raises:
         NotFound: there is no such pipeline.
     """
-    for page in job_queries.matching(versions, wanted):
+    for page in job_queries.matching(versions, criteria):
         yield versions.query(_costs_of, specs, page)
 
 
@@ -165,8 +165,8 @@ def _bills(conn: sa.Connection, specs: Specs, unbilled: Sequence[JobRow], now: f
                 break
             sums[at].add(worker, machine, (starts[at], ends[at]), versions[in_order[at].version])
     return [
-        BillRow(job.id, one.seconds, one.dollars, one.unpriced, one.pretended)
-        for job, one in zip(in_order, sums, strict=True)
+        BillRow(job.id, total.seconds, total.dollars, total.unpriced, total.pretended)
+        for job, total in zip(in_order, sums, strict=True)
     ]
 
 
@@ -208,6 +208,6 @@ def _share(machine: Machine, spec: PipelineSpec) -> float:
     """Return the part of a machine that a worker takes: of whatever it takes most."""
     if machine.kind == "fargate" or not (machine.cpu and machine.memory):
         return 1.0
-    wanted = spec.resource_requests
-    cpu = (wanted.cpu or 0.0) if wanted is not None else 0.0
+    requests = spec.resource_requests
+    cpu = (requests.cpu or 0.0) if requests is not None else 0.0
     return min(1.0, max(cpu / machine.cpu, memory_request(spec) / machine.memory))

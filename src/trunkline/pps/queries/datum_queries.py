@@ -66,7 +66,13 @@ class DatumFilter:
 
 
 def context(read: ReadTransaction, specs: Specs, name: JobName) -> DatumContext:
-    """Return what the datums of a job have in common, or raise NotFound."""
+    """Return what the datums of a job have in common, or raise NotFound.
+
+    Args:
+        read: snapshot to read in.
+        specs: cache of specifications.
+        name: name of the job.
+    """
     conn = read.conn
     job = job_ops.find(conn, name)
     pipeline = pipelines.by_id(conn, job.pipeline_id)
@@ -85,16 +91,29 @@ def context(read: ReadTransaction, specs: Specs, name: JobName) -> DatumContext:
 def datum(
     versions: VersionedStore, specs: Specs, name: JobName, datum_id: str
 ) -> tuple[DatumContext, ListedDatum]:
-    """Return one datum of a job, or raise NotFound. Blocks."""
+    """Return one datum of a job, or raise NotFound. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        specs: cache of specifications.
+        name: name of the job.
+        datum_id: id of the datum, in hex.
+    """
     shared = versions.query(context, specs, name)
     assert shared.job is not None
     return shared, listing.inspect_datum(versions, shared.job, datum_id)
 
 
 def list_of_job(
-    versions: VersionedStore, specs: Specs, name: JobName, wanted: DatumFilter
+    versions: VersionedStore, specs: Specs, name: JobName, criteria: DatumFilter
 ) -> tuple[DatumContext, Iterator[ListedDatum]]:
     """Return the datums of a job that a filter admits, by id. Blocks, between datums too.
+
+    Args:
+        versions: the store to read and write.
+        specs: cache of specifications.
+        name: name of the job.
+        criteria: which datums to return.
 
     Raises:
         NotFound: there is no such job.
@@ -102,19 +121,24 @@ def list_of_job(
     """
     shared = versions.query(context, specs, name)
     assert shared.job is not None
-    marker = _marker(wanted.marker)
-    listed = listing.list_datums(versions, shared.job, b"" if wanted.reverse else marker)
-    if not wanted.states:  # as Pachyderm: a job that runs shows what is done so far
-        listed = (one for one in listed if one.state not in _NOT_DONE)
-    if wanted.reverse and marker:
-        listed = (one for one in listed if one.row.id < marker)
-    return shared, _filtered(listed, wanted)
+    marker = _marker(criteria.marker)
+    listed = listing.list_datums(versions, shared.job, b"" if criteria.reverse else marker)
+    if not criteria.states:  # as Pachyderm: a job that runs shows what is done so far
+        listed = (each for each in listed if each.state not in _NOT_DONE)
+    if criteria.reverse and marker:
+        listed = (each for each in listed if each.row.id < marker)
+    return shared, _filtered(listed, criteria)
 
 
 def list_of_input(
-    versions: VersionedStore, spec: PipelineSpec, wanted: DatumFilter
+    versions: VersionedStore, spec: PipelineSpec, criteria: DatumFilter
 ) -> tuple[DatumContext, Iterator[ListedDatum]]:
     """Return the datums that a pipeline would have now, from the heads of its input branches. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        spec: the specification of the pipeline.
+        criteria: which datums to return.
 
     Raises:
         NotFound: an input branch does not exist or has no commit.
@@ -123,18 +147,18 @@ def list_of_input(
     preview = Preview(versions, spec)
     inputs = {name: head.commit_name for name, head in preview.heads.items()}
     listed = (ListedDatum(row, DatumState.UNKNOWN) for row in preview.rows())
-    return DatumContext(None, None, inputs), _filtered(listed, wanted)
+    return DatumContext(None, None, inputs), _filtered(listed, criteria)
 
 
-def _filtered(listed: Iterator[ListedDatum], wanted: DatumFilter) -> Iterator[ListedDatum]:
+def _filtered(listed: Iterator[ListedDatum], criteria: DatumFilter) -> Iterator[ListedDatum]:
     admitted: Iterator[ListedDatum] = (
-        one for one in listed if not wanted.states or one.state in wanted.states
+        each for each in listed if not criteria.states or each.state in criteria.states
     )
-    if wanted.reverse:
-        admitted = iter(_last(admitted, wanted.number))
-    for count, one in enumerate(admitted, start=1):
-        yield one
-        if count == wanted.number:
+    if criteria.reverse:
+        admitted = iter(_last(admitted, criteria.number))
+    for count, each in enumerate(admitted, start=1):
+        yield each
+        if count == criteria.number:
             return
 
 
@@ -188,10 +212,10 @@ def matches(items: Sequence[RowItem], filters: Sequence[str]) -> bool:
     """Tell whether a datum of these items matches all filters: paths, or hashes in hex."""
     return all(
         any(
-            wanted.rstrip("/") == item.path.rstrip("/") or wanted == item.hash.hex()
+            pattern.rstrip("/") == item.path.rstrip("/") or pattern == item.hash.hex()
             for item in items
         )
-        for wanted in filters
+        for pattern in filters
     )  # fmt: skip
 
 

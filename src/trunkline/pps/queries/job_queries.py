@@ -1,4 +1,4 @@
-"""What requests ask about jobs: inspected, listed, followed."""
+"""Queries on jobs: inspect, list and follow them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class JobInfo:
 
     @property
     def reason(self) -> str:
-        """Why the job ended as it did; of one at work, what its pipeline waits for or fails at. Empty for nothing."""
+        """Why the job ended as it did; of a live one, what its pipeline waits for or fails at; or empty."""
         if self.ended or self.row.state is JobState.CREATED:
             return self.row.reason
         return self.row.reason or self.pipeline.reason
@@ -58,7 +58,7 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs a list shows, and in which order."""
+    """Selects and orders the jobs of a list."""
 
     #: Only the jobs of this pipeline.
     pipeline: PipelineName | None = None
@@ -74,18 +74,29 @@ class JobFilter:
     marker: float | None = None
     #: Oldest first.
     reverse: bool = False
-    #: At most so many, 0 for all.
+    #: The largest number of jobs; 0: no limit.
     number: int = 0
     details: bool = False
 
 
 def job(read: ReadTransaction, name: JobName, *, details: bool) -> JobInfo:
-    """Return a job, or raise NotFound."""
+    """Return a job, or raise NotFound.
+
+    Args:
+        read: snapshot to read in.
+        name: name of the job.
+        details: return the specification and the numbers of the datums too.
+    """
     return _describe(read.conn, [find(read.conn, name)], details=details)[0]
 
 
 async def wait_for_end(versions: VersionedStore, name: JobName, *, details: bool) -> JobInfo:
     """Return a job once it has ended.
+
+    Args:
+        versions: the store to read and write.
+        name: name of the job.
+        details: return the specification and the numbers of the datums too.
 
     Raises:
         NotFound: there is no such job, or it was deleted while this waited.
@@ -99,7 +110,13 @@ async def wait_for_end(versions: VersionedStore, name: JobName, *, details: bool
 
 
 def job_set(read: ReadTransaction, set_id: str, *, details: bool) -> list[JobInfo]:
-    """Return the jobs of one id, the most upstream first, or raise NotFound."""
+    """Return the jobs of one id, the most upstream first, or raise NotFound.
+
+    Args:
+        read: snapshot to read in.
+        set_id: id of the jobs and of their commit set.
+        details: return the specification and the numbers of the datums too.
+    """
     rows = jobs.of_set(read.conn, set_id)
     if not rows:
         raise errors.NotFound(f"no jobs found for jobset {set_id}")
@@ -108,6 +125,11 @@ def job_set(read: ReadTransaction, set_id: str, *, details: bool) -> list[JobInf
 
 async def follow_job_set(versions: VersionedStore, set_id: str, *, details: bool) -> AsyncGenerator[JobInfo]:
     """Yield each job of one id once it has ended.
+
+    Args:
+        versions: the store to read and write.
+        set_id: id of the jobs and of their commit set.
+        details: return the specification and the numbers of the datums too.
 
     Raises:
         NotFound: there is none.
@@ -129,7 +151,7 @@ async def follow_job_set(versions: VersionedStore, set_id: str, *, details: bool
 def _ended_jobs(
     read: ReadTransaction, set_id: str, yielded: Collection[int], *, details: bool
 ) -> tuple[list[JobInfo], list[int]]:
-    """Return a page of the jobs of one id that ended since the last look, and those that have not ended."""
+    """Return a page of the jobs of one id that ended since the last look, and those that have not ended yet."""
     rows = jobs.of_set(read.conn, set_id)
     if not rows:
         raise errors.NotFound(f"no jobs found for jobset {set_id}")
@@ -138,14 +160,14 @@ def _ended_jobs(
     return _describe(read.conn, ended[:PAGE], details=details), waiting
 
 
-def list_jobs(versions: VersionedStore, wanted: JobFilter) -> Generator[list[JobInfo]]:
+def list_jobs(versions: VersionedStore, criteria: JobFilter) -> Generator[list[JobInfo]]:
     """Yield jobs page by page, newest first unless reversed. Blocks; each page is a snapshot of its own.
 
     Raises:
         NotFound: the pipeline or an input commit does not exist.
     """
-    for page in matching(versions, wanted):
-        yield versions.query(_describe_page, page, details=wanted.details)
+    for page in matching(versions, criteria):
+        yield versions.query(_describe_page, page, details=criteria.details)
 
 
 def list_job_sets(
@@ -160,12 +182,12 @@ def list_job_sets(
         reverse: oldest first.
         details: whether to look at specifications and claims.
     """
-    wanted = JobFilter(projects=projects, reverse=reverse)
-    choice = versions.query(_choose, wanted)
+    criteria = JobFilter(projects=projects, reverse=reverse)
+    choice = versions.query(_choose, criteria)
     count = 0
-    for page in matching(versions, wanted):
+    for page in matching(versions, criteria):
         for row in page:
-            group = versions.query(_group_of_newest, wanted, choice, row, details=details)
+            group = versions.query(_group_of_newest, criteria, choice, row, details=details)
             if group:
                 yield row.set_id, group
                 count += 1
@@ -174,10 +196,10 @@ def list_job_sets(
 
 
 def _group_of_newest(
-    read: ReadTransaction, wanted: JobFilter, choice: _Choice, row: JobRow, *, details: bool
+    read: ReadTransaction, criteria: JobFilter, choice: _Choice, row: JobRow, *, details: bool
 ) -> list[JobInfo]:
     """Return the jobs that share an id, newest first, if this is the newest of them; nothing otherwise."""
-    rows = [member for member in jobs.of_set(read.conn, row.set_id) if _admits(wanted, choice, member)]
+    rows = [member for member in jobs.of_set(read.conn, row.set_id) if _admits(criteria, choice, member)]
     if not rows or rows[-1].id != row.id:
         return []
     return _describe(read.conn, rows[::-1], details=details)
@@ -187,6 +209,11 @@ async def subscribe(
     versions: VersionedStore, name: PipelineName, *, details: bool
 ) -> AsyncGenerator[JobInfo]:
     """Yield each state that a live or new job of a pipeline is seen in, until the pipeline is deleted.
+
+    Args:
+        versions: the store to read and write.
+        name: name of the pipeline.
+        details: return the specification and the numbers of the datums too.
 
     Raises:
         NotFound: there is no such pipeline, or not any more.
@@ -221,23 +248,23 @@ def _changed_jobs(
     return _describe(conn, changed, details=details)
 
 
-def matching(versions: VersionedStore, wanted: JobFilter) -> Generator[list[JobRow]]:
+def matching(versions: VersionedStore, criteria: JobFilter) -> Generator[list[JobRow]]:
     """Yield the rows that a filter admits, in its order, page by page. Blocks; each page is a snapshot of its own.
 
     Raises:
         NotFound: the pipeline or an input commit does not exist.
     """
-    choice = versions.query(_choose, wanted)
-    left = wanted.number
+    choice = versions.query(_choose, criteria)
+    remaining = criteria.number
     for page in (
-        _behind_inputs(versions, wanted, choice) if choice.inputs else _in_order(versions, wanted, choice)
+        _behind_inputs(versions, criteria, choice) if choice.inputs else _in_order(versions, criteria, choice)
     ):
-        shown = page[:left] if left else page
-        if shown:
-            yield shown
-        if left:
-            left -= len(shown)
-            if not left:
+        part = page[:remaining] if remaining else page
+        if part:
+            yield part
+        if remaining:
+            remaining -= len(part)
+            if not remaining:
                 return
 
 
@@ -254,67 +281,67 @@ class _Choice:
     beyond: int | None
 
 
-def _choose(read: ReadTransaction, wanted: JobFilter) -> _Choice:
+def _choose(read: ReadTransaction, criteria: JobFilter) -> _Choice:
     conn = read.conn
     chosen: frozenset[int] | None = None
     oldest_version = 0
-    if wanted.pipeline is not None:
-        row = find_pipeline(conn, wanted.pipeline.project, wanted.pipeline.name)
+    if criteria.pipeline is not None:
+        row = find_pipeline(conn, criteria.pipeline.project, criteria.pipeline.name)
         chosen = frozenset({row.id})
-        if wanted.history >= 0:
-            oldest_version = row.version - wanted.history
-    elif wanted.projects:
-        chosen = frozenset(row.id for row in pipelines.list_all(conn, list(wanted.projects)))
-    inputs = frozenset(resolve.commit(conn, name).id for name in wanted.inputs)
+        if criteria.history >= 0:
+            oldest_version = row.version - criteria.history
+    elif criteria.projects:
+        chosen = frozenset(row.id for row in pipelines.list_all(conn, list(criteria.projects)))
+    inputs = frozenset(resolve.commit(conn, name).id for name in criteria.inputs)
     beyond = None
-    if wanted.marker is not None:
-        first = jobs.first_created_from(conn, wanted.marker)
-        beyond = first - 1 if wanted.reverse else first + 1
+    if criteria.marker is not None:
+        first = jobs.first_created_from(conn, criteria.marker)
+        beyond = first - 1 if criteria.reverse else first + 1
     return _Choice(chosen, oldest_version, inputs, beyond)
 
 
-def _in_order(versions: VersionedStore, wanted: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
+def _in_order(versions: VersionedStore, criteria: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
     if choice.pipeline_ids is not None and not choice.pipeline_ids:
         return
-    if wanted.set_id:
-        rows = versions.read(jobs.of_set, wanted.set_id)
-        yield [row for row in rows[:: 1 if wanted.reverse else -1] if _admits(wanted, choice, row)]
+    if criteria.set_id:
+        rows = versions.read(jobs.of_set, criteria.set_id)
+        yield [row for row in rows[:: 1 if criteria.reverse else -1] if _admits(criteria, choice, row)]
         return
     single = choice.pipeline_ids is not None and len(choice.pipeline_ids) == 1
     pipeline_id = next(iter(choice.pipeline_ids)) if choice.pipeline_ids and single else None
     beyond = choice.beyond
     while True:
         page = versions.read(
-            jobs.page, pipeline_id=pipeline_id, beyond=beyond, oldest_first=wanted.reverse, number=PAGE
+            jobs.page, pipeline_id=pipeline_id, beyond=beyond, oldest_first=criteria.reverse, number=PAGE
         )
-        yield [row for row in page if _admits(wanted, choice, row)]
+        yield [row for row in page if _admits(criteria, choice, row)]
         if len(page) < PAGE:
             return
         beyond = page[-1].id
 
 
-def _behind_inputs(versions: VersionedStore, wanted: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
+def _behind_inputs(versions: VersionedStore, criteria: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
     """Yield the jobs whose output comes directly from all the inputs: as many as there are such commits."""
 
     def look(conn: sa.Connection) -> list[JobRow]:
         behind = [{row.id for row in commits.downstream(conn, commit_id)} for commit_id in choice.inputs]
         rows = jobs.of_commits(conn, sorted(set.intersection(*behind)))
-        admitted = [row for row in rows if _admits(wanted, choice, row)]
-        return sorted(admitted, key=lambda row: row.id, reverse=not wanted.reverse)
+        admitted = [row for row in rows if _admits(criteria, choice, row)]
+        return sorted(admitted, key=lambda row: row.id, reverse=not criteria.reverse)
 
     rows = versions.read(look)
     for start in range(0, len(rows), PAGE):
         yield rows[start : start + PAGE]
 
 
-def _admits(wanted: JobFilter, choice: _Choice, row: JobRow) -> bool:
+def _admits(criteria: JobFilter, choice: _Choice, row: JobRow) -> bool:
     if choice.pipeline_ids is not None and row.pipeline_id not in choice.pipeline_ids:
         return False
     if row.version < choice.oldest_version:
         return False
-    if wanted.marker is None:
+    if criteria.marker is None:
         return True
-    return row.created > wanted.marker if wanted.reverse else row.created < wanted.marker
+    return row.created > criteria.marker if criteria.reverse else row.created < criteria.marker
 
 
 def _describe_page(read: ReadTransaction, rows: Sequence[JobRow], *, details: bool) -> list[JobInfo]:

@@ -1,7 +1,7 @@
-"""The datums of a job, for people: which there are, what became of each.
+"""Lists of the datums of a job with their states.
 
 A finished job has them in its datum tree. One that runs or failed is read from the last good job's tree,
-the todo and what was handed in; what was never handed in is UNKNOWN, or STARTING while a worker has it.
+the todo and the recorded completions; a datum without a result is UNKNOWN, or STARTING while a worker has it.
 """
 
 from __future__ import annotations
@@ -36,19 +36,25 @@ class ListedDatum:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Where the datums of a job that is not a success are told from."""
+    """The sources of the datums of a job that is not a success."""
 
     base: TreeId
-    given: list[tuple[bytes, bytes]]
+    completions: list[tuple[bytes, bytes]]
     claims: list[ClaimRow]
 
 
 def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> Iterator[ListedDatum]:
-    """Yield a job's datums by id, those after the id given. Blocks between rows."""
+    """Yield a job's datums by id, those after an id. Blocks between rows.
+
+    Args:
+        versions: the store to read and write.
+        job: the job.
+        after: yield only datums with a larger id.
+    """
     low = after + b"\0" if after else b""
     if job.datums is not None:
         for key, value in datum_rows.trees(versions).scan(TreeId(job.datums), low):
-            yield _told(job, datum_rows.decode(key, value))
+            yield _listed(job, datum_rows.decode(key, value))
         return
     if job.todo is None:
         return
@@ -59,19 +65,25 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
         for claim in parts.claims
         for key, _ in trees.rows(TreeId(job.todo), claim.done, claim.stop)
     }  # fmt: skip
-    done = dict(results(trees, parts.given))
+    done = dict(results(trees, parts.completions))
     gone = {key for key, _ in trees.scan(TreeId(job.gone or EMPTY))}
-    kept = ((key, value) for key, value in trees.scan(parts.base, low) if key not in gone)
+    unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in gone)
     todo = ((key, done.get(key, value)) for key, value in trees.scan(TreeId(job.todo), low))
-    for key, value in heapq.merge(kept, todo):
-        listed = _told(job, datum_rows.decode(key, value))
+    for key, value in heapq.merge(unchanged, todo):
+        listed = _listed(job, datum_rows.decode(key, value))
         if listed.state is DatumState.UNKNOWN and key in running:
             listed = ListedDatum(listed.row, DatumState.STARTING)
         yield listed
 
 
 def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> ListedDatum:
-    """Return one datum of a job, or raise NotFound. Blocks."""
+    """Return one datum of a job, or raise NotFound. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        job: the job.
+        datum_id: id of the datum, in hex.
+    """
     missing = errors.NotFound(f"datum {datum_id} not found in job {job.set_id}")
     try:
         key = bytes.fromhex(datum_id)
@@ -81,7 +93,7 @@ def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> Liste
         value = datum_rows.trees(versions).get(TreeId(job.datums), key)
         if value is None:
             raise missing
-        return _told(job, datum_rows.decode(key, value))
+        return _listed(job, datum_rows.decode(key, value))
     if len(key) == 32:
         # The predecessor of the key, so that the listing begins with the key itself.
         before = (int.from_bytes(key) - 1).to_bytes(32) + b"\xff" if any(key) else b""
@@ -97,7 +109,7 @@ def _look(conn: sa.Connection, job: JobRow) -> _Parts:
     return _Parts(tree, jobs.handins(conn, job.id), jobs.owned_claims(conn, job.id))
 
 
-def _told(job: JobRow, row: datum_rows.DatumRow) -> ListedDatum:
-    """Say what became of a datum in this job: what an earlier job did is skipped here."""
+def _listed(job: JobRow, row: datum_rows.DatumRow) -> ListedDatum:
+    """Return a datum with its state in this job: what an earlier job ran is SKIPPED."""
     skipped = bool(row.job_id) and row.job_id != job.set_id
     return ListedDatum(row, DatumState.SKIPPED if skipped else row.state)

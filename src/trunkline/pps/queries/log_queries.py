@@ -1,4 +1,4 @@
-"""What requests ask about logs: lines of one pipeline, and LogQL queries over all of them."""
+"""Queries on logs: lines of one pipeline, and LogQL queries over all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Which lines are wanted."""
+    """Selects log lines."""
 
     pipeline: PipelineName
     #: Only lines of this job.
@@ -38,7 +38,7 @@ class LogFilter:
     since: float = 0.0
     #: Wait for more lines.
     follow: bool = False
-    #: Only so many lines at the end, 0 for all; without effect when following.
+    #: Only this many of the last lines; 0: all. Ignored when following.
     tail: int = 0
 
 
@@ -48,29 +48,31 @@ class LogSelection:
 
     pipeline: PipelineRow
     query: logs.Query
-    #: Datums (hex) whose lines are wanted; None for all.
+    #: Return only lines of these datums (hex); None: of all.
     datums: frozenset[str] | None
 
 
-def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
+def select(versions: VersionedStore, criteria: LogFilter) -> LogSelection:
     """Look up what a filter names. Blocks.
 
     Raises:
         InvalidArgument: ``tail`` is too large.
         NotFound: there is no such pipeline or job.
     """
-    pipeline = versions.read(pipeline_ops.find, wanted.pipeline.project, wanted.pipeline.name)
-    job = versions.read(job_ops.find, wanted.job) if wanted.job is not None else None
+    pipeline = versions.read(pipeline_ops.find, criteria.pipeline.project, criteria.pipeline.name)
+    job = versions.read(job_ops.find, criteria.job) if criteria.job is not None else None
     query = logs.Query(
         pipeline_id=pipeline.id,
         job_id=job.id if job is not None else None,
-        since=wanted.since,
-        follow=wanted.follow,
-        tail=0 if wanted.follow else max(0, wanted.tail),
+        since=criteria.since,
+        follow=criteria.follow,
+        tail=0 if criteria.follow else max(0, criteria.tail),
     )
-    limits.check_count(wanted.tail, limits.LOG_TAIL, "tail", "send a smaller number, or leave it out for all")
-    named = frozenset({wanted.datum}) if wanted.datum else None
-    if not wanted.data_filters:
+    limits.check_count(
+        criteria.tail, limits.LOG_TAIL, "tail", "send a smaller number, or leave it out for all"
+    )
+    named = frozenset({criteria.datum}) if criteria.datum else None
+    if not criteria.data_filters:
         return LogSelection(pipeline, query, named)
     chosen = [job] if job is not None else versions.read(jobs.live, pipeline.id)
     if not chosen:
@@ -78,9 +80,9 @@ def select(versions: VersionedStore, wanted: LogFilter) -> LogSelection:
         chosen = [newest] if newest is not None else []
     datums = frozenset(
         listed.row.id.hex()
-        for one in chosen
-        for listed in listing.list_datums(versions, one)
-        if datum_queries.matches(listed.row.items, wanted.data_filters)
+        for selected in chosen
+        for listed in listing.list_datums(versions, selected)
+        if datum_queries.matches(listed.row.items, criteria.data_filters)
     )
     return LogSelection(pipeline, query, datums if named is None else datums & named)
 

@@ -1,4 +1,4 @@
-"""What requests ask about pipelines: their state, versions, workers and scaling decisions."""
+"""Queries on pipelines: their state, versions, workers and scaling decisions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ACTIVE = (PipelineState.STARTING, PipelineState.RUNNING, PipelineState.STANDBY,
 
 @dataclass(frozen=True, slots=True)
 class PipelineDetails:
-    """What changes while a pipeline works."""
+    """The part of a pipeline's description that changes while it works."""
 
     workers_available: int
     #: When the first of its workers was ready, seconds since the epoch.
@@ -59,7 +59,7 @@ class PipelineInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFilter:
-    """Which pipelines a list shows."""
+    """Selects pipelines."""
 
     #: Only this one.
     pipeline: PipelineName | None = None
@@ -75,7 +75,7 @@ class PipelineFilter:
 
 @dataclass(frozen=True, slots=True)
 class PipelinesSummary:
-    """How the pipelines of a project are."""
+    """The health of the pipelines of a project."""
 
     project: str
     active: int
@@ -103,50 +103,55 @@ def pipeline(read: ReadTransaction, specs: Specs, name: PipelineName, *, details
 
 
 def list_pipelines(
-    versions: VersionedStore, specs: Specs, wanted: PipelineFilter
+    versions: VersionedStore, specs: Specs, criteria: PipelineFilter
 ) -> Generator[list[PipelineInfo]]:
     """Yield pipelines page by page. Blocks.
+
+    Args:
+        versions: the store to read and write.
+        specs: cache of specifications.
+        criteria: which pipelines to return.
 
     Raises:
         NotFound: the pipeline that is asked for does not exist.
         InvalidArgument: the page is not valid.
     """
-    rows = versions.query(_choose, wanted)
-    #: What is left: pipelines, and below which version.
-    left: list[tuple[int, int | None]] = [(row.id, None) for row in rows]
-    while left:
-        infos, left = versions.query(_page, specs, wanted, left)
+    rows = versions.query(_choose, criteria)
+    #: The pipelines that remain, each with the version below which its list continues.
+    remaining: list[tuple[int, int | None]] = [(row.id, None) for row in rows]
+    while remaining:
+        infos, remaining = versions.query(_page, specs, criteria, remaining)
         yield infos
 
 
-def _choose(read: ReadTransaction, wanted: PipelineFilter) -> list[PipelineRow]:
+def _choose(read: ReadTransaction, criteria: PipelineFilter) -> list[PipelineRow]:
     conn = read.conn
-    first, stop = wanted.page.bounds
-    if wanted.pipeline is not None:
-        rows = [find(conn, wanted.pipeline.project, wanted.pipeline.name)]
+    first, stop = criteria.page.bounds
+    if criteria.pipeline is not None:
+        rows = [find(conn, criteria.pipeline.project, criteria.pipeline.name)]
     else:
-        rows = pipelines.list_all(conn, list(wanted.projects))
-    if wanted.job_id:
-        in_set = {job.pipeline_id for job in jobs.of_set(conn, wanted.job_id)}
+        rows = pipelines.list_all(conn, list(criteria.projects))
+    if criteria.job_id:
+        in_set = {job.pipeline_id for job in jobs.of_set(conn, criteria.job_id)}
         rows = [row for row in rows if row.id in in_set]
     return rows[first:stop]
 
 
 def _page(
-    read: ReadTransaction, specs: Specs, wanted: PipelineFilter, left: list[tuple[int, int | None]]
+    read: ReadTransaction, specs: Specs, criteria: PipelineFilter, remaining: list[tuple[int, int | None]]
 ) -> tuple[list[PipelineInfo], list[tuple[int, int | None]]]:
-    """Return a page, and what is left."""
+    """Return a page, and what remains."""
     infos: list[PipelineInfo] = []
-    for done, (number, below) in enumerate(left):
+    for done, (number, below) in enumerate(remaining):
         row = pipelines.by_id(read.conn, number)
         if row is None:
             continue  # deleted since the list was chosen
-        oldest = 1 if wanted.history < 0 else max(1, row.version - wanted.history)
+        oldest = 1 if criteria.history < 0 else max(1, row.version - criteria.history)
         room = PAGE - len(infos)
-        shown = pipelines.versions(read.conn, number, below=below, oldest=oldest, number=room)
-        infos.extend(_describe(read.conn, specs, row, shown, details=wanted.details))
-        if len(shown) == room:
-            return infos, [(number, shown[-1].version), *left[done + 1 :]]
+        part = pipelines.versions(read.conn, number, below=below, oldest=oldest, number=room)
+        infos.extend(_describe(read.conn, specs, row, part, details=criteria.details))
+        if len(part) == room:
+            return infos, [(number, part[-1].version), *remaining[done + 1 :]]
     return infos, []
 
 
@@ -170,7 +175,7 @@ def _details(conn: sa.Connection, row: PipelineRow) -> PipelineDetails:
 
 
 def summaries(read: ReadTransaction, projects: Sequence[str]) -> list[PipelinesSummary]:
-    """Return how the pipelines of projects are; of all that have any when none is named."""
+    """Return the health of the pipelines of projects; without names, of all projects with pipelines."""
     rows = pipelines.list_all(read.conn, list(projects))
     result = []
     for project in projects or sorted({row.project for row in rows}):
@@ -189,6 +194,11 @@ def summaries(read: ReadTransaction, projects: Sequence[str]) -> list[PipelinesS
 
 def decisions(read: ReadTransaction, name: PipelineName, number: int) -> list[DecisionRow]:
     """Return the newest scaling decisions of a pipeline, ``DECISIONS`` of them when ``number`` is 0.
+
+    Args:
+        read: snapshot to read in.
+        name: name of the pipeline.
+        number: the largest number of decisions; 0: ``DECISIONS``.
 
     Raises:
         NotFound: there is no such pipeline.

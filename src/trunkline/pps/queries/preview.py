@@ -1,4 +1,4 @@
-"""Which datums an input would make now, without a pipeline: from the heads of its branches."""
+"""Preview the datums of an input without a pipeline, from the heads of its branches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests ask about workers: which there are, what they do, where they run, what happened to them."""
+"""Queries on workers: what they run, on which machines, and their events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker with what it does."""
+    """A worker and its current work."""
 
     row: WorkerRow
     pipeline: PipelineRow
@@ -36,7 +36,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class WorkerEvent:
-    """Something that happened to a worker."""
+    """An event of a worker."""
 
     row: EventRow
     pipeline: PipelineRow
@@ -44,7 +44,7 @@ class WorkerEvent:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """Where in which todo a worker is."""
+    """The position of a worker in a job's todo."""
 
     job_id: str
     todo: TreeId
@@ -52,7 +52,7 @@ class _Work:
 
 
 def list_workers(versions: VersionedStore, project: str, pipeline: str) -> Generator[list[WorkerInfo]]:
-    """Yield workers with what they do, page by page. Blocks; each page is a snapshot of its own.
+    """Yield workers and their current work, page by page. Blocks; each page is a snapshot of its own.
 
     Args:
         versions: the store.

@@ -1,4 +1,4 @@
-"""What a claim means: its job, the datums to run, and the input trees that they read.
+"""Assignments: the job of a claim, the datums to run, and the input trees that they read.
 
 An assignment is a pure function of its claim, so it can be computed again at any time; the recently used ones
 are cached.
@@ -38,7 +38,7 @@ _ITEM_BYTES = 400
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a claim means."""
+    """The work of a claim."""
 
     claim_id: str
     job: JobRow
@@ -52,11 +52,11 @@ class Assignment:
     #: Tree and commit id by input name.
     trees: dict[str, TreeId]
     commits: dict[str, str]
-    #: Whether bytes can go between the worker and the object store.
+    #: Whether the worker may transfer bytes directly to and from the object store.
     direct: bool
 
     def datum_traces(self) -> list[TraceContext | None]:
-        """Return what the command of each datum is below in its job's trace; None without a trace."""
+        """Return the parent span of each datum's command in its job's trace; None without a trace."""
         above = trace.from_text(self.job.trace)
         if above is None:
             return [None] * len(self.datums)
@@ -73,7 +73,7 @@ class Assignments:
         self._cache: ByteCache[tuple[str, int], Assignment] = ByteCache(CACHE_BYTES)
 
     def held_by(self, worker_id: str, claim_id: str) -> Assignment:
-        """Return what a claim means. Blocks.
+        """Return the assignment of a claim. Blocks.
 
         Raises:
             ClaimLost: the worker does not hold the claim.
@@ -85,7 +85,7 @@ class Assignments:
         return cached if cached is not None else self.of(claim)
 
     def of(self, claim: ClaimRow) -> Assignment:
-        """Compute what a claim means. Blocks.
+        """Compute the assignment of a claim. Blocks.
 
         Raises:
             ClaimLost: the claim's job was deleted.

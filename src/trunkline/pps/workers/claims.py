@@ -44,12 +44,12 @@ LATEST = 253_402_300_799.0
 
 
 class ClaimLost(errors.FailedPrecondition):
-    """The claim belongs to another worker now, or is no more."""
+    """The claim belongs to another worker, or does not exist any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claim with all that is needed to tell the worker what to do."""
+    """A claim with all that its assignment is computed from."""
 
     claim: ClaimRow
     job: JobRow
@@ -84,7 +84,7 @@ class PreparedCompletion:
 
 
 class Completed(NamedTuple):
-    """What became of a completion."""
+    """The result of a completion."""
 
     #: False: the claim was lost and nothing was recorded.
     accepted: bool
@@ -93,7 +93,7 @@ class Completed(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """What became of a claim's renewal."""
+    """The result of a claim's renewal."""
 
     #: False: the claim is lost; the worker stops its command and claims anew.
     valid: bool
@@ -104,7 +104,7 @@ class Renewal(NamedTuple):
 
 
 def work_waits(conn: sa.Connection, worker_id: str) -> bool:
-    """Tell whether ``take`` would find something for a worker, or must tell it to go. Cheap, reads only."""
+    """Return whether ``take`` would return a claim or an order to exit for a worker. Cheap, reads only."""
     worker = workers.by_id(conn, worker_id)
     if worker is None or must_exit(worker):
         return True
@@ -120,10 +120,15 @@ def must_exit(worker: WorkerRow) -> bool:
 
 
 def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | None:
-    """Give a worker the next run of datums of its pipeline; None when there is nothing.
+    """Claim the next run of datums of its pipeline for a worker; None when there is none.
+
+    Args:
+        write: transaction that the change belongs to.
+        worker_id: id of the worker.
+        specs: cache of specifications.
 
     Raises:
-        Unauthenticated: the worker is not known (any more).
+        Unauthenticated: the worker is unknown.
     """
     conn = write.conn
     worker = require_worker(conn, worker_id)
@@ -180,7 +185,7 @@ def renew(
         since: when it started the datum, seconds since the epoch.
 
     Raises:
-        InvalidArgument: the claim has no such datum, or the time is no time.
+        InvalidArgument: the claim has no such datum, or the time is out of range.
         Unauthenticated: the worker is unknown.
     """
     worker = require_worker(write.conn, worker_id)
@@ -202,6 +207,11 @@ def renew(
 
 def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompletion) -> Completed:
     """Record results; of a claim that was lost, nothing.
+
+    Args:
+        write: transaction that the change belongs to.
+        worker_id: id of the worker.
+        prepared: the results, with their trees already written.
 
     Raises:
         Unauthenticated: the worker is unknown.
@@ -255,12 +265,12 @@ def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *
 
 
 def lease_of(claim: ClaimRow) -> Lease:
-    """Return a held claim's lease. A completion is a sign of life, as a renewal is."""
+    """Return a held claim's lease. A completion counts as a renewal."""
     return Lease(claim.id, (claim.worker_id, claim.renewals, claim.done), LEASE)
 
 
 def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
-    """Take back a claim whose lease ran out, unless its owner has shown signs of life since it was read.
+    """Free a claim whose lease ran out, unless its owner has renewed it since it was read.
 
     The owner is lost: it may be frozen, or its machine is, and is stopped and replaced.
     """
@@ -275,7 +285,7 @@ def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
 
 
 def let_go(write: WriteTransaction, worker_id: str) -> None:
-    """Note that a worker asks for work, so holds none: its job ended, or the answer to its claim was lost."""
+    """Free what a worker holds that asks for work: its job ended, or the answer to its claim was lost."""
     free_of_worker(write, worker_id)
     worker = require_worker(write.conn, worker_id)
     if worker.state is WorkerState.BUSY:
@@ -284,7 +294,7 @@ def let_go(write: WriteTransaction, worker_id: str) -> None:
 
 
 def free_of_worker(write: WriteTransaction, worker_id: str) -> None:
-    """Take back what a worker that is gone had claimed."""
+    """Free the claims of a worker that ended."""
     for claim in jobs.claims_of_worker(write.conn, worker_id):
         _give_back(write, claim)
 
@@ -303,7 +313,13 @@ def _now_idle(write: WriteTransaction, worker_id: str) -> None:
 
 
 def give_back(write: WriteTransaction, claim_id: str, worker_id: str) -> None:
-    """Take back a claim that its worker never learned of."""
+    """Free a claim that its worker never received.
+
+    Args:
+        write: transaction that the change belongs to.
+        claim_id: id of the claim.
+        worker_id: id of the worker.
+    """
     claim = jobs.claim_by_id(write.conn, claim_id)
     if claim is not None and claim.state is ClaimState.CLAIMED and claim.worker_id == worker_id:
         _give_back(write, claim)

@@ -1,8 +1,8 @@
-"""Gives waiting workers their next assignment.
+"""Dispatch assignments to waiting workers.
 
-A claim is recorded before its assignment is computed. When that fails, the claim goes back at once: an error
-that may pass is the caller's to retry; one that will not pass (lost data) ends the job with its reason, because
-every other worker would meet it too.
+A claim is recorded before its assignment is computed. When that fails, the claim is freed at once: the caller
+retries a retryable error; a permanent one (lost data) ends the job with its reason, because every other worker
+would get it too.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ log = logging.getLogger("trunkline.pps.workers.dispatch")
 
 @dataclass(frozen=True, slots=True)
 class NextWork:
-    """What a worker does next: run the assignment, exit, or (neither) ask again."""
+    """The next action of a worker: run the assignment, exit, or (neither) ask again."""
 
     assignment: Assignment | None = None
     retire: bool = False
 
 
 class Dispatcher:
-    """Gives out assignments. Its coroutines run on the event loop and hold no thread while they wait.
+    """Dispatches assignments. Its coroutines run on the event loop and hold no thread while they wait.
 
     Args:
         versions: the store.

@@ -1,4 +1,4 @@
-"""Fails a datum whose workers crash one after the other (docs/design/states.md, "Lost attempts")."""
+"""Fail a datum whose workers crash several times in a row (docs/design/states.md, "Lost attempts")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trunkline.pps.workers.claims import LostAttempts
     from trunkline.storage.chunks import PackRecord
 
-#: Lost attempts in a row after which a datum fails, where ``datum_tries`` does not ask for more: a worker may crash
+#: Lost attempts in a row after which a datum fails, unless ``datum_tries`` is larger: a worker may crash
 #: once or twice for reasons of its machine.
 LEAST_ATTEMPTS = 3
 

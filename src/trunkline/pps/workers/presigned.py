@@ -2,12 +2,12 @@
 
 Reading: a worker gets the places of a large file's chunks and signed URLs of their packs. Writing: it gets
 a fresh key, a URL signed for PUT, and a grant: an HMAC of the key, the claim and an expiry time under a
-secret of the database (docs/design/decisions/0010-signed-grants.md), so that a restarted server still takes
+secret of the database (docs/design/decisions/0010-signed-grants.md), so that a restarted server still accepts
 the pack. A reported pack is checked before it is recorded: the grant is this claim's, the object has the
 reported length, its table is consistent, and one randomly chosen chunk matches its id. (Every reader checks
 every chunk; one is enough to notice a worker or a connection that corrupts bytes.)
 
-Nothing here decides which files go which way: a worker may always use Fetch and Complete with bytes.
+Workers may always use Fetch and Complete with bytes instead.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ URL_SECONDS = 3600.0
 GRANT_SECONDS = 2 * URL_SECONDS
 #: Chunks in one piece; a worker joins neighbours within a piece, so this is also the longest range, 1 GB at most.
 _PIECE_CHUNKS = 512
-#: The largest pack that is accepted: what offsets of the index can say, with room to spare.
+#: The largest pack that is accepted: well below the largest offset of the index.
 MAX_PACK_BYTES = 1 << 30
 #: The row of ``setting`` that holds the secret of grants.
 _SECRET = "grant_secret"
@@ -51,7 +51,7 @@ _GRANT = struct.Struct("<Q32s")
 
 
 def can_sign(objects: ObjectStore) -> bool:
-    """Tell whether the store signs URLs now."""
+    """Return whether the store signs URLs now."""
     return objects.sign("packs/00/none", "GET", URL_SECONDS) is not None
 
 
@@ -136,7 +136,7 @@ class PackGrant(NamedTuple):
 
 
 class ReportedPack(NamedTuple):
-    """A pack that a worker says it has uploaded."""
+    """A pack that a worker reports as uploaded."""
 
     pack: str
     #: Bytes of the whole object.
@@ -167,7 +167,7 @@ class PackGrants:
         """Check a pack that a worker of a claim reports. Blocks.
 
         Raises:
-            FailedPrecondition: it is not there or not what the worker says; the bytes must be sent instead.
+            FailedPrecondition: it does not exist or differs from the report; the bytes must be sent instead.
         """
         self._check_grant(claim_id, pack)
         entries = _entries(pack)
@@ -219,7 +219,7 @@ class PackGrants:
 
 
 def _make_secret(write: WriteTransaction) -> str:
-    """Return the secret, making it unless another thread was faster."""
+    """Return the secret, creating it unless another thread was faster."""
     return settings.setdefault(write.conn, _SECRET, token_bytes(32).hex())
 
 
