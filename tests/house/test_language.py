@@ -43,9 +43,7 @@ INSTEAD = {
 PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instead in INSTEAD.items()}
 
 #: Parts of the tree that still have to be rewritten. Entries are only removed.
-NOT_YET = (
-    "src/trunkline/meta/",
-)
+NOT_YET = ("src/trunkline/meta/",)
 
 #: Files that are not ours, or that have to name the phrases.
 EXEMPT = (
