@@ -48,13 +48,13 @@ def kill_namespace(scratch: Path) -> None:
 
 
 def _processes_in(namespace: str) -> list[int]:
-    found = []
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
             with contextlib.suppress(OSError):  # it has ended, or is another user's
                 if os.readlink(f"/proc/{name}/ns/mnt") == namespace:
-                    found.append(int(name))
-    return found
+                    pids.append(int(name))
+    return pids
 
 
 def _root_is_called(name: str, pid: int) -> bool:

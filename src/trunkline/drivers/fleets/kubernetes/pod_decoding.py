@@ -36,16 +36,16 @@ def as_pod(rendered: dict[str, Any], *, strictly: bool = True, source: str = "po
     return pod
 
 
-def _unknown(given: object, known: object, where: str) -> str:
+def _unknown(original: object, decoded: object, where: str) -> str:
     """Return the place of a field that was dropped when a value was read."""
-    if isinstance(given, dict) and isinstance(known, dict):
-        for name, value in given.items():
-            if name not in known and value not in (None, "", [], {}, 0, False):
+    if isinstance(original, dict) and isinstance(decoded, dict):
+        for name, value in original.items():
+            if name not in decoded and value not in (None, "", [], {}, 0, False):
                 return f"{where}.{name}".lstrip(".")
-            if found := _unknown(value, known.get(name), f"{where}.{name}"):
-                return found
-    if isinstance(given, list) and isinstance(known, list):
-        for number, (one, other) in enumerate(zip(given, known, strict=False)):
-            if found := _unknown(one, other, f"{where}[{number}]"):
-                return found
+            if place := _unknown(value, decoded.get(name), f"{where}.{name}"):
+                return place
+    if isinstance(original, list) and isinstance(decoded, list):
+        for number, (one, other) in enumerate(zip(original, decoded, strict=False)):
+            if place := _unknown(one, other, f"{where}[{number}]"):
+                return place
     return ""

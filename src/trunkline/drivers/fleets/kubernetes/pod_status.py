@@ -69,16 +69,16 @@ def note(event: Event) -> Note:
     return Note(event.message or "", next((_seconds(at) for at in times if at is not None), 0.0), source)
 
 
-def key(reason: str, said: Note) -> str:
+def key(reason: str, latest: Note) -> str:
     """Return the key under which the newest note is kept.
 
     FailedScheduling comes from the scheduler, which repeats that it finds no node, and from Karpenter, which adds
     none. Failed comes from the kubelet with the cause of a failed pull, and then with the state it leads to
     ("Error: ImagePullBackOff"), which must not replace the cause.
     """
-    if reason == "FailedScheduling" and "karpenter" in said.source:
+    if reason == "FailedScheduling" and "karpenter" in latest.source:
         return "FailedScheduling of Karpenter"
-    if reason == "Failed" and said.message.startswith("Error: "):
+    if reason == "Failed" and latest.message.startswith("Error: "):
         return "Failed, state"
     return reason
 
@@ -159,10 +159,10 @@ def _lacking(pod: Pod, message: str, nodes: Mapping[str, Machine]) -> str:
         if "no nodes available" in message:
             return "the cluster has no node that could take pods"
         return shortened(message) or "the scheduler does not say why"
-    total, rest = match[1], match[2]
-    rest = re.split(r"\.? preemption: |no new claims to deallocate", rest)[0].strip(" .,")
+    total, causes_text = match[1], match[2]
+    causes_text = re.split(r"\.? preemption: |no new claims to deallocate", causes_text)[0].strip(" .,")
     causes = []
-    for cause in re.split(r", (?=\d+ )", rest):
+    for cause in re.split(r", (?=\d+ )", causes_text):
         insufficient = _INSUFFICIENT.fullmatch(cause)
         claim = _CLAIM.match(cause)
         if insufficient:

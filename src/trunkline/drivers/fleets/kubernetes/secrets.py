@@ -100,8 +100,8 @@ class KubernetesSecrets:
         return secret if is_ours(secret) else None
 
     async def _list(self) -> Sequence[tuple[str, str, float]]:
-        found = self._connection.client.list(Secret, labels=dict(MADE_HERE))
-        return sorted([_outside(secret) async for secret in found])
+        secrets = self._connection.client.list(Secret, labels=dict(MADE_HERE))
+        return sorted([_outside(secret) async for secret in secrets])
 
     async def _delete(self, name: str) -> None:
         if await self._get(name) is None:
