@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,13 +11,17 @@ import long_history
 import pytest
 import scale_calls
 from postgres_server import database_url
-from pps_world import PpsWorld
+from pps_world import PpsWorld, pfs
 from sql_costs import full_scans, recording
 
+from trunkline.meta import database, pipelines
 from trunkline.meta import logs as log_rows
-from trunkline.meta import pipelines
 from trunkline.model import names
+from trunkline.model.states import JobState
 from trunkline.pfs import commit_lists, commits, queries, resolve
+from trunkline.pps.jobs import end_job, wake_job
+from trunkline.pps.queries import job_queries
+from trunkline.runtime import threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +154,57 @@ def test_a_read_costs_a_page_or_what_is_alive_on_a_busy_server(
     full_history: PpsWorld, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_cost(full_history, name, monkeypatch, small=False)
+
+
+def test_the_controller_and_workers_read_while_clients_hold_all_other_threads(world: PpsWorld) -> None:
+    db, release = world.versions.db, threading.Event()
+    held = threading.Semaphore(0)
+
+    def hold(_conn: object) -> None:
+        held.release()
+        release.wait(60)
+
+    async def client(number: int) -> None:
+        threads.enter_lane(f"client {number}")
+        await db.read(hold)
+
+    async def scenario() -> list[object]:
+        clients = [asyncio.ensure_future(client(number)) for number in range(2 * database.READERS)]
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(None, held.acquire, True, 30)
+        try:
+            with threads.lane(threads.CONTROL):
+                return await asyncio.wait_for(db.read(pipelines.list_all, []), 30)
+        finally:
+            release.set()
+            await asyncio.gather(*clients)
+
+    assert world.on_loop(scenario()) == []
+
+
+def test_who_waits_for_a_job_looks_again_for_that_job_only(
+    world: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.repo("images")
+    for name in ("waited", "busy"):
+        world.pipeline(name, pfs("images"))
+    world.stop_controller()
+    [waited], [busy] = world.jobs("waited"), world.jobs("busy")
+    name = names.JobName(names.PipelineName("default", "waited"), waited.set_id)
+
+    async def scenario() -> JobState:
+        waiting = [
+            asyncio.ensure_future(job_queries.wait_for_end(world.versions, name, details=False))
+            for _ in range(20)
+        ]
+        for _ in range(10):
+            await world.versions.write_soon(lambda write: wake_job(write, busy))
+        await world.versions.write_soon(end_job, waited, JobState.KILLED, "by the test")
+        ended = await asyncio.gather(*waiting)
+        return ended[-1].row.state
+
+    with recording(world.versions.db, monkeypatch) as recorder:
+        state = world.on_loop(scenario())
+
+    assert state is JobState.KILLED
+    assert sum(each.name == "job" for each in recorder.transactions) <= 2 * 20 + 20
