@@ -42,8 +42,6 @@ INSTEAD = {
 }
 PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instead in INSTEAD.items()}
 
-#: Parts of the tree that still have to be rewritten. Entries are only removed.
-NOT_YET = ("src/trunkline/meta/",)
 
 #: Files that are not ours, or that have to name the phrases.
 EXEMPT = (
@@ -65,7 +63,7 @@ def files() -> list[str]:
     names = sorted(
         str(path.relative_to(ROOT)) for path in paths if path.is_file() and path.suffix not in BINARY
     )
-    return [name for name in names if "__pycache__" not in name and not name.startswith((*NOT_YET, *EXEMPT))]
+    return [name for name in names if "__pycache__" not in name and not name.startswith(EXEMPT)]
 
 
 FILES = files()
@@ -87,7 +85,3 @@ def test_files_use_plain_words(name: str) -> None:
     ]
 
     assert phrases == []
-
-
-def test_parts_that_are_not_done_exist() -> None:
-    assert [name for name in NOT_YET if not (ROOT / name).exists()] == []

@@ -14,7 +14,7 @@ from trunkline.meta import workers as worker_rows
 from trunkline.model.states import PipelineState
 from trunkline.model.workers import WorkerEnding, WorkerPhase
 from trunkline.pps import pipelines
-from trunkline.pps.autoscaling import autoscaler
+from trunkline.pps.autoscaling import autoscaler, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,8 +164,10 @@ def test_an_evicted_worker_is_replaced_at_once_and_is_no_crash(world: PpsWorld) 
 
 
 def test_workers_that_keep_dying_are_started_ever_more_rarely(world: PpsWorld) -> None:
+    """Each start comes no earlier than its pause after the crash before; a slow machine only delays it."""
     autoscaling(world, 1)
     put(world, 1)
+    world.clock.stop()
 
     pauses = []
     for asked in range(1, 5):
@@ -175,8 +177,9 @@ def test_workers_that_keep_dying_are_started_ever_more_rarely(world: PpsWorld) -
         world.until(lambda number=asked: started_after(world, number), "the next start")  # type: ignore[misc]
         pauses.append(world.clock.ahead - before)
 
-    assert pauses == sorted(pauses)
-    assert pauses[-1] >= 4 * pauses[0]
+    least = [step.backoff(crashes) for crashes in range(1, 5)]
+    assert least == [1.0, 2.0, 4.0, 8.0]
+    assert [pause >= shortest for pause, shortest in zip(pauses, least, strict=True)] == [True] * 4
 
 
 def started_after(world: PpsWorld, asked: int) -> bool:

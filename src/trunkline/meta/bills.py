@@ -1,4 +1,4 @@
-"""Queries and writes on bills: what the workers of a job have cost, once nothing can change it any more."""
+"""Queries and writes on bills: the final costs of the workers of a job."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _BILLED = Query(sa.select(pipeline.c.billed_job_id).where(pipeline.c.id == sa.bi
 
 def of_jobs(conn: sa.Connection, job_ids: Sequence[int]) -> dict[int, BillRow]:
     """Return the bills of those of the jobs that have one, by job."""
-    found = (_OF_JOB.first(conn, of_job=job_id) for job_id in job_ids)
-    return {row[0]: BillRow(*row) for row in found if row is not None}
+    bills = (_OF_JOB.first(conn, of_job=job_id) for job_id in job_ids)
+    return {row[0]: BillRow(*row) for row in bills if row is not None}
 
 
 def billed_up_to(conn: sa.Connection, pipeline_id: int) -> int:
@@ -45,7 +45,13 @@ def billed_up_to(conn: sa.Connection, pipeline_id: int) -> int:
 
 
 def add(conn: sa.Connection, pipeline_id: int, rows: Sequence[BillRow]) -> None:
-    """Insert the bills of the next jobs of a pipeline, in the order of the jobs."""
+    """Insert the bills of the next jobs of a pipeline, in the order of the jobs.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        rows: the bills.
+    """
     conn.execute(
         job_bill.insert(), [{name: getattr(row, name) for name in BillRow.__slots__} for row in rows]
     )

@@ -82,7 +82,13 @@ def _checked(values: Sequence[Any]) -> BranchRow:
 
 
 def find(conn: sa.Connection, repo_id: int, name: str) -> BranchRow | None:
-    """Return the branch of that name."""
+    """Return the branch of that name.
+
+    Args:
+        conn: connection of the transaction.
+        repo_id: row number of the repo.
+        name: name of the branch.
+    """
     row = _BY_NAME.first(conn, repo_id=repo_id, name=name)
     return _checked(row) if row else None
 
@@ -112,7 +118,14 @@ def with_head(conn: sa.Connection, commit_ids: Iterable[int]) -> list[BranchRow]
 
 
 def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
-    """Insert a branch without a head."""
+    """Insert a branch without a head.
+
+    Args:
+        conn: connection of the transaction.
+        repo_id: row number of the repo.
+        name: name of the branch.
+        now: current time, in seconds since the epoch.
+    """
     values: dict[str, Any] = {
         "repo_id": repo_id, "name": name, "head_id": None, "trigger": None,
         "created_at": now, "updated_at": now, "metadata": {}, "checksum": checksums.of(repo_id, name, None),
@@ -122,12 +135,26 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
 
 
 def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -> None:
-    """Set a branch's head."""
+    """Set a branch's head.
+
+    Args:
+        conn: connection of the transaction.
+        branch_id: row number of the branch.
+        head_id: row number of the new head; None: no head.
+        now: current time, in seconds since the epoch.
+    """
     move_row(conn, by_id(conn, branch_id), head_id, now)
 
 
 def move_row(conn: sa.Connection, row: BranchRow, head_id: int | None, now: float) -> BranchRow:
-    """Set the head of a branch whose row is at hand; return its new row."""
+    """Set the head of a branch by its row; return its new row.
+
+    Args:
+        conn: connection of the transaction.
+        row: the row as it was read in this transaction.
+        head_id: row number of the new head; None: no head.
+        now: current time, in seconds since the epoch.
+    """
     _MOVE.send(
         conn, branch_id=row.id, new_head=head_id, now=now, sum=checksums.of(row.repo_id, row.name, head_id)
     )
@@ -157,7 +184,13 @@ def downstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
 
 
 def set_provenance(conn: sa.Connection, branch_id: int, edges: Iterable[tuple[int, bool]]) -> None:
-    """Replace a branch's direct provenance by ``(upstream branch, never)`` pairs."""
+    """Replace a branch's direct provenance by ``(upstream branch, never)`` pairs.
+
+    Args:
+        conn: connection of the transaction.
+        branch_id: row number of the branch.
+        edges: pairs of the row number of an upstream branch and whether changes there start no job.
+    """
     conn.execute(branch_provenance.delete().where(branch_provenance.c.branch_id == branch_id))
     rows = [{"branch_id": branch_id, "upstream_id": up, "never": never} for up, never in edges]
     if rows:

@@ -1,4 +1,4 @@
-"""The chunk index: where each chunk's bytes lie.
+"""The chunk index: where each chunk is stored.
 
 The hottest table. A pack's entries arrive together in one ``executemany``; look-ups come in batches.
 """
@@ -24,7 +24,7 @@ FIND_BATCH = 512
 
 
 class PackEntries(Protocol):
-    """What a sealed pack tells the index. Fields as in ``storage.chunks.PackRecord``."""
+    """The entries of a sealed pack for the index. Fields as in ``storage.chunks.PackRecord``."""
 
     @property
     def pack(self) -> str:
@@ -79,7 +79,7 @@ _COUNT = Query(
 
 
 def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[Row]:
-    """Return what is known of chunks.
+    """Return the index entries of chunks.
 
     Rows of (chunk id, pack, offset, stored bytes, length, codec, the stored bytes of a pack kept here or None).
     """
@@ -155,15 +155,15 @@ def _lengths(conn: sa.Connection, pack_id: int, ids: Sequence[bytes]) -> int:
 def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> int:
     """Insert the entries of chunks that have none; return how many these were."""
     mark = _mark(conn)
-    one = f"({mark}, {pack_id}, {mark}, {mark}, {mark}, {mark})"
+    placeholders = f"({mark}, {pack_id}, {mark}, {mark}, {mark}, {mark})"
     whole = len(rows) - len(rows) % INSERT_BATCH
-    many = _INSERT.format(", ".join([one] * INSERT_BATCH))
+    many = _INSERT.format(", ".join([placeholders] * INSERT_BATCH))
     added = run_many(
         conn,
         many,
         [tuple(chain.from_iterable(rows[at : at + INSERT_BATCH])) for at in range(0, whole, INSERT_BATCH)],
     )
-    return added + run_many(conn, _INSERT.format(one), rows[whole:])
+    return added + run_many(conn, _INSERT.format(placeholders), rows[whole:])
 
 
 def totals(conn: sa.Connection) -> tuple[int, int, int, int, int]:

@@ -136,7 +136,7 @@ def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
 
 
 def ancestor(conn: sa.Connection, commit_id: int, steps: int) -> tuple[CommitRow | None, int]:
-    """Follow parents inside the database, however many they are.
+    """Follow parents inside the database, any number of them.
 
     Args:
         conn: a snapshot.
@@ -172,13 +172,25 @@ def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
 
 
 def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
-    """Return the commit of a set in a repo."""
+    """Return the commit of a set in a repo.
+
+    Args:
+        conn: connection of the transaction.
+        set_id: id of the commit set.
+        repo_id: row number of the repo.
+    """
     row = _IN_SET.first(conn, set_id=set_id, repo_id=repo_id)
     return _checked(row) if row else None
 
 
 def meta_commit(conn: sa.Connection, pipeline_id: int, set_id: str) -> CommitRow | None:
-    """Return the commit of a set in the meta repo of a pipeline."""
+    """Return the commit of a set in the meta repo of a pipeline.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        set_id: id of the commit set.
+    """
     row = _META.first(conn, pipeline_id=pipeline_id, set_id=set_id)
     return _checked(row) if row else None
 
@@ -352,7 +364,19 @@ def add(
     started: float,
     provenance: Iterable[int] = (),
 ) -> CommitRow:
-    """Insert an open commit."""
+    """Insert an open commit.
+
+    Args:
+        conn: connection of the transaction.
+        set_id: id of the commit set.
+        repo_id: row number of the repo.
+        branch_name: branch that the commit is started on; empty: none.
+        parent_id: row number of the parent; None: no parent.
+        origin: why the commit exists, as the API calls it.
+        description: free text, shown to users.
+        started: time of the start, in seconds since the epoch.
+        provenance: row numbers of the commits that it depends on directly.
+    """
     values: dict[str, Any] = {
         "set_id": set_id, "repo_id": repo_id, "branch_name": branch_name, "parent_id": parent_id, "origin": origin,
         "description": description, "error": "", "started": started, "finished": None, "tree": None, "size": 0,
@@ -391,7 +415,13 @@ def finish(
 
 
 def set_tree(conn: sa.Connection, row: CommitRow, tree: bytes) -> None:
-    """Record the tree of a finished commit whose files were not stored before. Its size stays."""
+    """Record the tree of a finished commit whose files were not stored before. Its size stays.
+
+    Args:
+        conn: connection of the transaction.
+        row: the finished commit.
+        tree: id of the tree of its files.
+    """
     values = {"tree": tree, "checksum": checksum(replace(row, tree=tree))}
     conn.execute(commit.update().where(commit.c.id == row.id).values(values))
 
@@ -408,7 +438,13 @@ def layers(conn: sa.Connection, commit_id: int) -> list[tuple[int, bytes]]:
 
 
 def add_layers(conn: sa.Connection, commit_id: int, deltas: Iterable[bytes]) -> None:
-    """Append deltas to an open commit."""
+    """Append deltas to an open commit.
+
+    Args:
+        conn: connection of the transaction.
+        commit_id: row number of the commit.
+        deltas: ids of the trees of changes, in their order.
+    """
     for delta in deltas:
         _ADD_LAYER.send(conn, commit_id=commit_id, delta=delta)
 
@@ -419,7 +455,13 @@ def clear_layers(conn: sa.Connection, commit_id: int) -> None:
 
 
 def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | None) -> None:
-    """Give commits another parent."""
+    """Give commits another parent.
+
+    Args:
+        conn: connection of the transaction.
+        commit_ids: row numbers of the commits.
+        parent_id: row number of the parent; None: no parent.
+    """
     rows = [replace(row, parent_id=parent_id) for row in by_ids(conn, commit_ids)]
     if rows:
         conn.execute(
@@ -441,6 +483,12 @@ def remove(conn: sa.Connection, commit_ids: Sequence[int]) -> None:
 
 
 def oldest(conn: sa.Connection, repo_id: int, number: int) -> list[int]:
-    """Return the row numbers of a repo's oldest commits."""
+    """Return the row numbers of a repo's oldest commits.
+
+    Args:
+        conn: connection of the transaction.
+        repo_id: row number of the repo.
+        number: the largest number of rows.
+    """
     query = sa.select(commit.c.id).where(commit.c.repo_id == repo_id).order_by(commit.c.id).limit(number)
     return list(conn.execute(query).scalars())

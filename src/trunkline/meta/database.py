@@ -53,7 +53,7 @@ READERS = 4
 CONTROL_READERS = 2
 #: Most functions that share one commit: bounds how long the first one waits.
 GROUP = 64
-#: Seconds that a lost database is waited for before callers are told. A restart of PostgreSQL takes 1 to 5.
+#: Seconds that a lost database is waited for before callers get an error. A restart of PostgreSQL takes 1 to 5.
 PATIENCE = 15.0
 #: Seconds between two looks whether an idle connection still holds the lease. Each look also shows a server
 #: that waits for the lease that this one is alive.
@@ -100,7 +100,7 @@ class _Call:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a function came to, to be told once its transaction is durable."""
+    """The result of a function, returned to its caller once its transaction is durable."""
 
     value: Any = None
     error: BaseException | None = None
@@ -132,7 +132,7 @@ class Database:
             announce: called from the writer thread with the topics of each commit.
             superseded: called from the writer thread, once, with a sentence, when another server has taken
                 over the database; nothing can be written any more.
-            supervisor: is told when the writer thread fails; one of its own when None.
+            supervisor: is notified when the writer thread fails; one of its own when None.
 
         Raises:
             InvalidArgument: no such database is supported.
@@ -197,6 +197,11 @@ class Database:
     async def run(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``fn(tx, …)`` in a write transaction and return its value once it is durable.
 
+        Args:
+            fn: the function to run; gets the transaction or connection first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+
         Raises:
             ResourceExhausted: the disk is full; nothing was written.
             Exception: whatever ``fn`` raises; its writes are rolled back.
@@ -204,20 +209,38 @@ class Database:
         return await asyncio.wrap_future(self._submit(fn, *args, **kwargs))
 
     def run_blocking(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Like ``run``, for threads. Never from the event loop or inside a transaction function."""
+        """Like ``run``, for threads. Never from the event loop or inside a transaction function.
+
+        Args:
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         return self._submit(fn, *args, **kwargs).result()
 
     async def read(
         self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``fn(connection, …)`` in a snapshot of the database."""
+        """Run ``fn(connection, …)`` in a snapshot of the database.
+
+        Args:
+            fn: the function to run; gets the connection first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, lambda: self.read_blocking(fn, *args, **kwargs))
 
     def read_blocking(
         self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Like ``read``, for threads."""
+        """Like ``read``, for threads.
+
+        Args:
+            fn: the function to run; gets the connection first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+        """
         pauses: Iterator[float] | None = None
         while True:
             cancellation.check()

@@ -2,7 +2,7 @@
 
 Everything else of ``meta`` has one text for both. Connections do not begin transactions by themselves:
 ``conn.begin()`` sends what ``conn.info["begin"]`` says, or what begins a snapshot for reading. A lost
-connection is told from a failed statement here (``lost``), because only the first may be tried again.
+connection is distinguished from a failed statement here (``lost``), because only the first may be tried again.
 
 No message holds a password.
 """
@@ -61,7 +61,7 @@ def checked_url(given: str) -> str:
         url = sa.make_url(given)
     except (sa.exc.ArgumentError, ValueError) as error:  # the text of either may hold the password
         raise errors.InvalidArgument(
-            "--database is no URL; write it as postgresql://USER:PASSWORD@HOST:PORT/NAME and percent-encode"
+            "--database is not a valid URL; write it as postgresql://USER:PASSWORD@HOST:PORT/NAME and percent-encode"
             " special characters of the password"
         ) from error
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):

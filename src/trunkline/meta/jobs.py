@@ -1,4 +1,4 @@
-"""Queries and writes on jobs, the claims on their datums, and what was handed in."""
+"""Queries and writes on jobs, the claims on their datums, and their completions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ClaimRow:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What one hand-in adds to its job's counters."""
+    """What one completion adds to its job's counters."""
 
     processed: int = 0
     failed: int = 0
@@ -239,7 +239,13 @@ def by_commit(conn: sa.Connection, commit_id: int) -> JobRow | None:
 
 
 def find(conn: sa.Connection, pipeline_id: int, set_id: str) -> JobRow | None:
-    """Return a pipeline's job by its id outside."""
+    """Return a pipeline's job by its public id.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        set_id: id of the job and of its commit set.
+    """
     row = _IN_SET.first(conn, pipeline_id=pipeline_id, set_id=set_id)
     return JobRow(*row) if row else None
 
@@ -278,7 +284,13 @@ def page(
 
 
 def count_up_to(conn: sa.Connection, pipeline_id: int, number: int) -> int:
-    """Return how many jobs a pipeline has, counting no further than ``number``."""
+    """Return how many jobs a pipeline has, counting no further than ``number``.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: where counting stops.
+    """
     some = sa.select(job.c.id).where(job.c.pipeline_id == pipeline_id).limit(number).subquery()
     return int(conn.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
 
@@ -312,24 +324,48 @@ def newest(conn: sa.Connection, pipeline_id: int) -> JobRow | None:
 
 
 def recorded_since(conn: sa.Connection, pipeline_id: int, job_id: int) -> int:
-    """Return how many datums the jobs of a pipeline from ``job_id`` on have recorded."""
+    """Return how many datums the jobs of a pipeline from ``job_id`` on have recorded.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        job_id: row number of the job.
+    """
     return int(_RECORDED.value(conn, pipeline_id=pipeline_id, job_id=job_id) or 0)
 
 
 def last_with_results(conn: sa.Connection, pipeline_id: int, version: int) -> JobRow | None:
-    """Return the newest good job of a pipeline's version that had something to run."""
+    """Return the newest good job of a pipeline's version that had something to run.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        version: number of the version.
+    """
     row = _LAST_WITH_RESULTS.first(conn, pipeline_id=pipeline_id, version=version)
     return JobRow(*row) if row else None
 
 
 def next_created(conn: sa.Connection, pipeline_id: int, job_id: int) -> float | None:
-    """Return when the job after this one was made."""
+    """Return when the job after this one was created.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        job_id: row number of the job.
+    """
     created: float | None = _NEXT_CREATED.value(conn, pipeline_id=pipeline_id, job_id=job_id)
     return created
 
 
 def gaps(conn: sa.Connection, pipeline_id: int, number: int) -> list[float]:
-    """Return the seconds between the end of each of the last jobs that ran something and the next one."""
+    """Return the seconds between the end of each of the last jobs that ran something and the next one.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: how many jobs to look at, from the newest back.
+    """
     rows = _SPANS.rows(conn, pipeline_id=pipeline_id, number=number + 1)[::-1]
     return [max(0.0, after[0] - before[1]) for before, after in pairwise(rows)]
 
@@ -363,7 +399,13 @@ def add(
 
 
 def change(conn: sa.Connection, job_id: int, **values: object) -> None:
-    """Set columns of a job other than its state."""
+    """Set columns of a job other than its state.
+
+    Args:
+        conn: connection of the transaction.
+        job_id: row number of the job.
+        values: new values, by the name of the column.
+    """
     assert "state" not in values
     conn.execute(job.update().where(job.c.id == job_id).values(values))
 
@@ -421,7 +463,7 @@ def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: flo
 
 
 def restart(conn: sa.Connection, row: JobRow) -> None:
-    """Plan a live job anew: its claims and results go, ``restart`` counts it."""
+    """Reset a live job so that it is planned again: remove its claims and results, and count it in ``restart``."""
     for table in (claim, handin):
         conn.execute(table.delete().where(table.c.job_id == row.id))
     again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
@@ -430,7 +472,7 @@ def restart(conn: sa.Connection, row: JobRow) -> None:
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
-    """Delete jobs with all that hangs on them."""
+    """Delete jobs with their claims, results, logs and bills."""
     gone = [{"gone": number} for number in job_ids]
     if gone:
         for table in (claim, handin, log_batch, job_bill):
@@ -439,12 +481,12 @@ def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
 
 
 def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:
-    """Return the jobs whose output commits are given."""
-    found: list[JobRow] = []
+    """Return the jobs of output commits."""
+    rows: list[JobRow] = []
     for start in range(0, len(commit_ids), 500):
         query = _JOB.where(job.c.commit_id.in_(commit_ids[start : start + 500]))
-        found.extend(JobRow(*row) for row in conn.execute(query))
-    return found
+        rows.extend(JobRow(*row) for row in conn.execute(query))
+    return rows
 
 
 def claim_by_id(conn: sa.Connection, claim_id: str) -> ClaimRow | None:
@@ -460,7 +502,13 @@ def free_claim(conn: sa.Connection, job_id: int) -> ClaimRow | None:
 
 
 def take_claim(conn: sa.Connection, claim_id: str, worker_id: str) -> bool:
-    """Give a free run to a worker, from where it is handed in; False when another has it."""
+    """Give a free run to a worker, from its first datum without a result; False when another has it.
+
+    Args:
+        conn: connection of the transaction.
+        claim_id: id of the claim.
+        worker_id: id of the worker.
+    """
     return bool(_TAKE.run(conn, claim_id=claim_id, worker=worker_id))
 
 
@@ -490,6 +538,12 @@ def renew_claim(
 def advance_claim(conn: sa.Connection, row: ClaimRow, done: int, state: ClaimState) -> None:
     """Record how far a claim's results are recorded, and its state; one that is not claimed has no owner.
 
+    Args:
+        conn: connection of the transaction.
+        row: the claim as it was read in this transaction.
+        done: position of the first datum whose result is not recorded.
+        state: the new state.
+
     Raises:
         FailedPrecondition: the move is not legal.
     """
@@ -501,12 +555,24 @@ def advance_claim(conn: sa.Connection, row: ClaimRow, done: int, state: ClaimSta
 
 
 def count_lost_attempt(conn: sa.Connection, row: ClaimRow, attempts: int) -> None:
-    """Record how many workers crashed in a row with a run's first datum; the run is given out one by one."""
+    """Record how many workers crashed in a row with a run's first datum; the run is given out one by one.
+
+    Args:
+        conn: connection of the transaction.
+        row: the claim as it was read in this transaction.
+        attempts: lost attempts in a row, this one included.
+    """
     _LOST_ATTEMPT.run(conn, claim_id=row.id, attempts=attempts)
 
 
 def shorten_claim(conn: sa.Connection, row: ClaimRow, stop: int) -> None:
-    """Let a run end earlier."""
+    """Let a run end earlier.
+
+    Args:
+        conn: connection of the transaction.
+        row: the claim as it was read in this transaction.
+        stop: position after the last datum that it keeps.
+    """
     _SHORTEN.run(conn, claim_id=row.id, new_stop=stop)
 
 
@@ -553,5 +619,5 @@ def add_handin(
 
 
 def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:
-    """Return (delta, results) of a job's hand-ins in order."""
+    """Return (delta, results) of a job's completions in order."""
     return [(row[0], row[1]) for row in _HANDINS.rows(conn, job_id=job_id)]

@@ -50,7 +50,18 @@ def add(
     lines: int,
     data: bytes,
 ) -> None:
-    """Insert a batch."""
+    """Insert a batch.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        job_id: row number of the job; None: lines that belong to no job.
+        worker_id: id of the worker.
+        first_ts: time of the first line, in seconds since the epoch.
+        last_ts: time of the last line, in seconds since the epoch.
+        lines: how many lines the batch has.
+        data: the packed lines.
+    """
     conn.execute(
         log_batch.insert().values(
             pipeline_id=pipeline_id, job_id=job_id, worker_id=worker_id, first_ts=first_ts, last_ts=last_ts,
@@ -115,13 +126,25 @@ def data(conn: sa.Connection, batch_id: int) -> bytes | None:
 
 
 def more_than(conn: sa.Connection, pipeline_id: int, number: int) -> bool:
-    """Whether a pipeline has more than so many batches."""
+    """Whether a pipeline has more than so many batches.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: the number of batches to compare with.
+    """
     query = sa.select(log_batch.c.id).where(log_batch.c.pipeline_id == pipeline_id).offset(number).limit(1)
     return conn.execute(query).first() is not None
 
 
 def remove_oldest(conn: sa.Connection, pipeline_id: int, number: int) -> int:
-    """Delete the oldest batches of a pipeline; return how many they were."""
+    """Delete the oldest batches of a pipeline; return how many they were.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: the largest number of rows to delete.
+    """
     some = (
         sa.select(log_batch.c.id)
         .where(log_batch.c.pipeline_id == pipeline_id)

@@ -18,8 +18,8 @@ _CLUSTER = "cluster_metadata"
 
 def of_cluster(conn: sa.Connection) -> dict[str, str]:
     """Return the cluster's metadata."""
-    found = conn.execute(sa.select(schema.setting.c.value).where(schema.setting.c.name == _CLUSTER)).scalar()
-    values: dict[str, str] = json.loads(found) if found else {}
+    value = conn.execute(sa.select(schema.setting.c.value).where(schema.setting.c.name == _CLUSTER)).scalar()
+    values: dict[str, str] = json.loads(value) if value else {}
     return values
 
 
@@ -30,6 +30,13 @@ def set_of_cluster(conn: sa.Connection, values: Mapping[str, str]) -> None:
 
 
 def replace(conn: sa.Connection, table: str, row_id: int, values: Mapping[str, str]) -> None:
-    """Replace the metadata of a row of project, repo, branch, commit or pipeline."""
+    """Replace the metadata of a row of project, repo, branch, commit or pipeline.
+
+    Args:
+        conn: connection of the transaction.
+        table: name of the table of the row.
+        row_id: row number.
+        values: the new metadata.
+    """
     target = schema.metadata.tables[table]
     conn.execute(target.update().where(target.c.id == row_id).values(metadata=dict(values)))

@@ -89,7 +89,13 @@ _STATE = Query(
 
 
 def find(conn: sa.Connection, project_name: str, name: str) -> PipelineRow | None:
-    """Return the pipeline of that project and name."""
+    """Return the pipeline of that project and name.
+
+    Args:
+        conn: connection of the transaction.
+        project_name: name of the project.
+        name: name of the pipeline.
+    """
     row = _BY_NAME.first(conn, project=project_name, name=name)
     return PipelineRow(*row) if row else None
 
@@ -101,7 +107,13 @@ def by_id(conn: sa.Connection, pipeline_id: int) -> PipelineRow | None:
 
 
 def by_output_branch(conn: sa.Connection, repo_id: int, name: str) -> PipelineRow | None:
-    """Return the pipeline that writes to a branch."""
+    """Return the pipeline that writes to a branch.
+
+    Args:
+        conn: connection of the transaction.
+        repo_id: row number of the repo.
+        name: name of the branch.
+    """
     row = _BY_OUTPUT.first(conn, repo_id=repo_id, branch_name=name)
     return PipelineRow(*row) if row else None
 
@@ -124,7 +136,17 @@ def add(
     meta_branch_id: int,
     now: float,
 ) -> int:
-    """Insert a pipeline at version 1, in state STARTING, and return its number."""
+    """Insert a pipeline at version 1, in state STARTING, and return its number.
+
+    Args:
+        conn: connection of the transaction.
+        project_id: row number of the project.
+        name: name of the pipeline.
+        output_branch_id: row number of the branch of its results.
+        spec_branch_id: row number of the branch of its specification.
+        meta_branch_id: row number of the branch of its datums.
+        now: current time, in seconds since the epoch.
+    """
     values: dict[str, Any] = {
         "project_id": project_id, "name": name, "version": 1, "state": PipelineState.STARTING, "reason": "",
         "stopped": False, "target": 0, "output_branch_id": output_branch_id, "spec_branch_id": spec_branch_id,
@@ -141,7 +163,13 @@ def add_version(conn: sa.Connection, row: VersionRow) -> None:
 
 
 def version(conn: sa.Connection, pipeline_id: int, number: int) -> VersionRow:
-    """Return a version that exists."""
+    """Return a version that exists.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: number of the version.
+    """
     return VersionRow(*require(_ONE_VERSION.first(conn, pipeline_id=pipeline_id, version=number)))
 
 
@@ -166,7 +194,13 @@ def versions(
 
 
 def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
-    """Set columns of a pipeline other than its state."""
+    """Set columns of a pipeline other than its state.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        values: new values, by the name of the column.
+    """
     assert "state" not in values
     conn.execute(pipeline.update().where(_P.id == pipeline_id).values(values))
 
@@ -197,7 +231,7 @@ def move(
 def _history(conn: sa.Connection, row: PipelineRow) -> list[str]:
     """Say what happened to a pipeline, for an error message."""
     happened = [f"created at {row.created_at:.3f}", f"updated at {row.updated_at:.3f}"]
-    happened += [f"at {one.at:.3f} {one.sentence}" for one in decisions(conn, row.id, 3)[::-1]]
+    happened += [f"at {decision.at:.3f} {decision.sentence}" for decision in decisions(conn, row.id, 3)[::-1]]
     return [*happened, *([f"reason: {row.reason}"] if row.reason else [])]
 
 
@@ -209,7 +243,13 @@ def remove(conn: sa.Connection, pipeline_id: int) -> None:
 
 
 def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> None:
-    """Record a decision; ``retention`` forgets old ones."""
+    """Record a decision; ``retention`` forgets old ones.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        row: the decision.
+    """
     conn.execute(
         decision.insert().values(
             pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
@@ -218,7 +258,13 @@ def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> Non
 
 
 def decisions(conn: sa.Connection, pipeline_id: int, number: int) -> list[DecisionRow]:
-    """Return the newest decisions, newest first."""
+    """Return the newest decisions, newest first.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: the largest number of rows.
+    """
     columns = (decision.c.at, decision.c.target, decision.c.sentence, decision.c.inputs)
     query = (
         sa.select(*columns)

@@ -126,13 +126,25 @@ def require(row: Row | None) -> Row:
 
 
 def fetch(conn: sa.Connection, text: str, values: Sequence[object]) -> list[Row]:
-    """Run the driver's own SQL and return all rows."""
+    """Run the driver's own SQL and return all rows.
+
+    Args:
+        conn: connection of the transaction.
+        text: SQL with the placeholders of the driver.
+        values: of the placeholders.
+    """
     found: list[Row] = _run(conn, text, values).fetchall()
     return found
 
 
 def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -> int:
-    """Run the driver's own SQL once for each row of values; return how many rows were changed in all."""
+    """Run the driver's own SQL once for each row of values; return how many rows were changed in all.
+
+    Args:
+        conn: connection of the transaction.
+        text: SQL with the placeholders of the driver.
+        rows: values of the placeholders, once for each execution.
+    """
     if not rows:
         return 0
     cursor = _run(conn, text, rows, many=True)

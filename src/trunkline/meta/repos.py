@@ -77,12 +77,25 @@ def list_projects(conn: sa.Connection) -> list[ProjectRow]:
 
 
 def add_project(conn: sa.Connection, name: str, description: str, now: float) -> None:
-    """Insert a project."""
+    """Insert a project.
+
+    Args:
+        conn: connection of the transaction.
+        name: name of the project.
+        description: free text, shown to users.
+        now: current time, in seconds since the epoch.
+    """
     conn.execute(project.insert().values(name=name, description=description, created_at=now, metadata={}))
 
 
 def set_project_description(conn: sa.Connection, project_id: int, description: str) -> None:
-    """Replace a project's description."""
+    """Replace a project's description.
+
+    Args:
+        conn: connection of the transaction.
+        project_id: row number of the project.
+        description: free text, shown to users.
+    """
     conn.execute(project.update().where(project.c.id == project_id).values(description=description))
 
 
@@ -92,7 +105,14 @@ def remove_project(conn: sa.Connection, project_id: int) -> None:
 
 
 def find_repo(conn: sa.Connection, project_name: str, name: str, type_: str) -> RepoRow | None:
-    """Return the repo of that project, name and type."""
+    """Return the repo of that project, name and type.
+
+    Args:
+        conn: connection of the transaction.
+        project_name: name of the project.
+        name: name of the repo.
+        type_: kind of the repo, such as ``user``.
+    """
     row = _REPO_BY_NAME.first(conn, project=project_name, name=name, type=type_)
     return RepoRow(*row) if row else None
 
@@ -103,7 +123,13 @@ def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:
 
 
 def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[RepoRow]:
-    """Return repos by project and name; an empty type or list of projects does not filter."""
+    """Return repos by project and name; an empty type or list of projects does not filter.
+
+    Args:
+        conn: connection of the transaction.
+        type_: kind of the repos; empty: all kinds.
+        projects: names of the projects; empty: all projects.
+    """
     query = _REPO.order_by(project.c.name, repo.c.name, repo.c.type)
     if type_:
         query = query.where(repo.c.type == type_)
@@ -115,7 +141,16 @@ def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[Rep
 def add_repo(
     conn: sa.Connection, project_id: int, name: str, type_: str, description: str, now: float
 ) -> int:
-    """Insert a repo and return its number."""
+    """Insert a repo and return its number.
+
+    Args:
+        conn: connection of the transaction.
+        project_id: row number of the project.
+        name: name of the repo.
+        type_: kind of the repo, such as ``user``.
+        description: free text, shown to users.
+        now: current time, in seconds since the epoch.
+    """
     values: dict[str, Any] = {
         "project_id": project_id, "name": name, "type": type_,
         "description": description, "created_at": now, "metadata": {},
@@ -124,7 +159,13 @@ def add_repo(
 
 
 def set_repo_description(conn: sa.Connection, repo_id: int, description: str) -> None:
-    """Replace a repo's description."""
+    """Replace a repo's description.
+
+    Args:
+        conn: connection of the transaction.
+        repo_id: row number of the repo.
+        description: free text, shown to users.
+    """
     conn.execute(repo.update().where(repo.c.id == repo_id).values(description=description))
 
 
@@ -176,7 +217,13 @@ def find_fileset(conn: sa.Connection, handle: str) -> FilesetRow | None:
 
 
 def renew_fileset(conn: sa.Connection, handle: str, ttl: float) -> None:
-    """Renew a file set's lease, for ``ttl`` seconds."""
+    """Renew a file set's lease, for ``ttl`` seconds.
+
+    Args:
+        conn: connection of the transaction.
+        handle: id of the file set.
+        ttl: lifetime from now on, in seconds.
+    """
     conn.execute(
         fileset.update().where(fileset.c.handle == handle).values(ttl=ttl, renewals=fileset.c.renewals + 1)
     )

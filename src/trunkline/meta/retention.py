@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def log_sizes(conn: sa.Connection, below: int | None, number: int) -> list[tuple[int, int, float]]:
-    """Return ``(number, bytes, time of the last line)`` of log batches of all pipelines, newest first."""
+    """Return ``(number, bytes, time of the last line)`` of log batches of all pipelines, newest first.
+
+    Args:
+        conn: connection of the transaction.
+        below: return only rows with a smaller row number; None: all.
+        number: the largest number of rows.
+    """
     size = sa.func.length(log_batch.c.data)
     query = sa.select(log_batch.c.id, size, log_batch.c.last_ts).order_by(log_batch.c.id.desc()).limit(number)
     if below is not None:
@@ -23,7 +29,13 @@ def log_sizes(conn: sa.Connection, below: int | None, number: int) -> list[tuple
 
 
 def remove_logs(conn: sa.Connection, up_to: int, number: int) -> int:
-    """Delete the oldest log batches of all pipelines, none after ``up_to``; return how many they were."""
+    """Delete the oldest log batches of all pipelines, none after ``up_to``; return how many they were.
+
+    Args:
+        conn: connection of the transaction.
+        up_to: row number of the last batch that may be deleted.
+        number: the largest number of rows to delete.
+    """
     some = sa.select(log_batch.c.id).where(log_batch.c.id <= up_to).order_by(log_batch.c.id).limit(number)
     return conn.execute(log_batch.delete().where(log_batch.c.id.in_(some))).rowcount
 
@@ -49,7 +61,15 @@ def remove_decisions(
 def remove_events(
     conn: sa.Connection, pipeline_id: int, before: float, keep: Sequence[int], number: int
 ) -> int:
-    """Delete old events of a pipeline's workers; as ``remove_decisions``."""
+    """Delete old events of a pipeline's workers; as ``remove_decisions``.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        before: delete only events before this time, in seconds since the epoch.
+        keep: row numbers of events to keep.
+        number: the largest number of rows to delete.
+    """
     return _remove(conn, worker_event, pipeline_id, before, keep, number)
 
 
@@ -74,14 +94,20 @@ def _remove(
 
 def next_job_with_results(conn: sa.Connection, after: int) -> int | None:
     """Return the next job after a row number that still has results of its own."""
-    found: int | None = conn.execute(
+    later: int | None = conn.execute(
         sa.select(sa.func.min(handin.c.job_id)).where(handin.c.job_id > after)
     ).scalar()
-    return found
+    return later
 
 
 def has_later_success(conn: sa.Connection, pipeline_id: int, job_id: int) -> bool:
-    """Whether a good job of the pipeline came after a job."""
+    """Whether a good job of the pipeline came after a job.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        job_id: row number of the job.
+    """
     good = sa.select(job.c.id).where(job.c.state == "SUCCESS")
     query = page_of(good, job.c.pipeline_id, job.c.id, pipeline_id)
     newest = conn.execute(query.limit(1)).scalar()
@@ -89,7 +115,13 @@ def has_later_success(conn: sa.Connection, pipeline_id: int, job_id: int) -> boo
 
 
 def remove_results(conn: sa.Connection, job_id: int, number: int) -> int:
-    """Delete results of an ended job; with the last of them its todo goes too. Return how many they were."""
+    """Delete results of an ended job; with the last of them its todo goes too. Return how many they were.
+
+    Args:
+        conn: connection of the transaction.
+        job_id: row number of the job.
+        number: the largest number of rows to delete.
+    """
     some = sa.select(handin.c.id).where(handin.c.job_id == job_id).order_by(handin.c.id).limit(number)
     removed = conn.execute(handin.delete().where(handin.c.id.in_(some))).rowcount
     if removed < number:

@@ -43,7 +43,7 @@ metadata = MetaData(
 def _text(length: int) -> String:
     """Return the type of names and ids: compared and sorted by their bytes in every database and locale.
 
-    The length is for readers. What may be how long is decided at the door, and no database refuses more.
+    The length is documentation. ``limits`` are checked where requests arrive; no database enforces the length.
     """
     return String(length).with_variant(Text(collation="C"), "postgresql")
 
@@ -364,7 +364,7 @@ claim = Table(
     #: Where its owner took it over: position 0 of what the owner knows.
     Column("start", BigInteger, nullable=False),
     Column("stop", BigInteger, nullable=False),
-    #: Positions before this one are handed in.
+    #: Positions before this one have a recorded result.
     Column("done", BigInteger, nullable=False),
     Column("state", _State(ClaimState, 8), nullable=False),
     Column("worker_id", _text(32)),
@@ -384,7 +384,7 @@ claim = Table(
 )
 _partial_index("ix_claim_live", claim.c.id, where=sa.text("state = 'claimed'"))
 
-#: What one Complete call handed in: a delta of outputs and a datum tree of results.
+#: What one Complete call recorded: a delta of outputs and a datum tree of results.
 handin = Table(
     "handin",
     metadata,

@@ -16,7 +16,13 @@ def value(conn: sa.Connection, name: str) -> str | None:
 
 
 def setdefault(conn: sa.Connection, name: str, text: str) -> str:
-    """Return a setting, storing ``text`` first when there is none."""
+    """Return a setting, storing ``text`` first when there is none.
+
+    Args:
+        conn: connection of the transaction.
+        name: name of the setting.
+        text: value to store when there is none.
+    """
     stored = value(conn, name)
     if stored is not None:
         return stored

@@ -44,7 +44,13 @@ class Wakeups:
         return self._counter
 
     async def changed(self, since: int, *topics: str, timeout: float | None = None) -> bool:  # noqa: ASYNC109 a wait
-        """Wait until one of the topics is announced after ``since``; False when ``timeout`` seconds passed first."""
+        """Wait until one of the topics is announced after ``since``; False when ``timeout`` seconds passed first.
+
+        Args:
+            since: stamp that was taken before the state was read.
+            topics: names of what may have changed.
+            timeout: in seconds; None: no limit.
+        """
         for topic in topics:
             if self._stamps.get(topic, self._forgotten) > since:
                 return True

@@ -151,20 +151,31 @@ def _history(conn: sa.Connection, row: WorkerRow) -> list[str]:
     return [*events, f"{row.state} since {row.since:.3f}"]
 
 
-def set_reasons(conn: sa.Connection, told: Sequence[tuple[str, str]]) -> None:
+def set_reasons(conn: sa.Connection, reasons: Sequence[tuple[str, str]]) -> None:
     """Say why workers are in their state: (worker, reason)."""
-    if told:
-        conn.execute(_REASON, [{"worker_id": worker_id, "why": why} for worker_id, why in told])
+    if reasons:
+        conn.execute(_REASON, [{"worker_id": worker_id, "why": why} for worker_id, why in reasons])
 
 
 def begin(conn: sa.Connection, worker_ids: Sequence[str], now: float) -> None:
-    """Move workers that are pending still to starting."""
+    """Move workers that are pending still to starting.
+
+    Args:
+        conn: connection of the transaction.
+        worker_ids: ids of the workers.
+        now: current time, in seconds since the epoch.
+    """
     if worker_ids:
         conn.execute(_BEGIN, [{"worker_id": worker_id, "at": now} for worker_id in worker_ids])
 
 
 def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
     """Record that a worker registered.
+
+    Args:
+        conn: connection of the transaction.
+        worker_id: id of the worker.
+        now: current time, in seconds since the epoch.
 
     Raises:
         FailedPrecondition: it can no longer become idle.
@@ -173,10 +184,10 @@ def set_ready(conn: sa.Connection, worker_id: str, now: float) -> None:
     conn.execute(worker.update().where(worker.c.id == worker_id).values(ready=now))
 
 
-def set_machines(conn: sa.Connection, found: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def set_machines(conn: sa.Connection, machines: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Say which machines workers are on: (worker, the machine's fields)."""
-    if found:
-        conn.execute(_MACHINE, [{"worker_id": worker_id, "on": machine} for worker_id, machine in found])
+    if machines:
+        conn.execute(_MACHINE, [{"worker_id": worker_id, "on": machine} for worker_id, machine in machines])
 
 
 def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[str], now: float) -> None:
@@ -211,7 +222,14 @@ def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
 
 
 def past(conn: sa.Connection, pipeline_id: int, start: float, stop: float) -> list[PastRow]:
-    """Return the workers of a pipeline that are gone and existed at some time between two moments."""
+    """Return the workers of a pipeline that are gone and existed at some time between two moments.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        start: start of the period, in seconds since the epoch.
+        stop: end of the period, in seconds since the epoch.
+    """
     columns = (worker_past.c[name] for name in PastRow.__slots__)
     query = sa.select(*columns).where(
         worker_past.c.pipeline_id == pipeline_id, worker_past.c.ended > start, worker_past.c.created < stop
@@ -222,7 +240,14 @@ def past(conn: sa.Connection, pipeline_id: int, start: float, stop: float) -> li
 def add_events(
     conn: sa.Connection, pipeline_id: int, at: float, happened: Sequence[tuple[str, str, str]]
 ) -> None:
-    """Record what happened to workers of a pipeline: (worker, its state, words)."""
+    """Record what happened to workers of a pipeline: (worker, its state, words).
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        at: time to record, in seconds since the epoch.
+        happened: tuples of a worker's id, its state and a description.
+    """
     if not happened:
         return
     values = [
@@ -233,17 +258,32 @@ def add_events(
 
 
 def events(conn: sa.Connection, since: float, number: int) -> list[EventRow]:
-    """Return those of the last ``number`` events that happened after ``since``, oldest first."""
+    """Return those of the last ``number`` events that happened after ``since``, oldest first.
+
+    Args:
+        conn: connection of the transaction.
+        since: return only events after this time, in seconds since the epoch.
+        number: the largest number of rows.
+    """
     columns = (worker_event.c[name] for name in EventRow.__slots__)
     query = sa.select(*columns).order_by(worker_event.c.id.desc()).limit(number)
-    found = [EventRow(*row) for row in conn.execute(query)]
-    return [row for row in reversed(found) if row.at >= since]
+    rows = [EventRow(*row) for row in conn.execute(query)]
+    return [row for row in reversed(rows) if row.at >= since]
 
 
 def add_startup(
     conn: sa.Connection, fleet: str, image: str, machine_kind: str, seconds: float, now: float
 ) -> None:
-    """Record how long a start took."""
+    """Record how long a start took.
+
+    Args:
+        conn: connection of the transaction.
+        fleet: name of the fleet.
+        image: name of the image.
+        machine_kind: kind of machine that the worker started on.
+        seconds: how long the start took.
+        now: current time, in seconds since the epoch.
+    """
     values = {"fleet": fleet, "image": image, "machine_kind": machine_kind, "seconds": seconds, "at": now}
     conn.execute(startup.insert().values(values))
     oldest = (
@@ -260,7 +300,13 @@ def add_startup(
 
 
 def startups(conn: sa.Connection, fleet: str, image: str) -> list[tuple[str, float]]:
-    """Return ``(kind of machine, seconds)`` of the last starts of an image, newest first."""
+    """Return ``(kind of machine, seconds)`` of the last starts of an image, newest first.
+
+    Args:
+        conn: connection of the transaction.
+        fleet: name of the fleet.
+        image: name of the image.
+    """
     query = (
         sa.select(startup.c.machine_kind, startup.c.seconds)
         .where(startup.c.fleet == fleet, startup.c.image == image)

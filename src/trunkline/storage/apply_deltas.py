@@ -77,6 +77,11 @@ def find_problem(trees: Trees, base: TreeId, tree: TreeId) -> str | None:
     """Say what keeps a tree from being a finished commit's; looks only around rows that ``base`` has not.
 
     The texts are those of the Pachyderm API, which puts them into a commit's error.
+
+    Args:
+        trees: reads the trees.
+        base: the tree before the changes; it has no problem.
+        tree: the tree after the changes.
     """
     previous, previous_tag, checked = b"", b"", b""
     for key, before, after in trees.diff(base, tree):

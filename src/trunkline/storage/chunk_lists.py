@@ -82,6 +82,11 @@ def concat(writer: ChunkSink, head: bytes, tail: bytes) -> bytes:
 
     Reads the last chunk of ``head``, and of ``tail`` what comes before a cut that both agree on, usually
     a few chunks.
+
+    Args:
+        writer: takes the new chunks.
+        head: chunk list of the first file.
+        tail: chunk list of the second file.
     """
     if not head or not tail:
         return head or tail

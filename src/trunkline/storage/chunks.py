@@ -111,6 +111,11 @@ def chunk_id(data: bytes | memoryview) -> ChunkId:
 def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
     """Return a chunk from its stored bytes, after comparing them with its id.
 
+    Args:
+        id: id of the chunk.
+        location: where the chunk is stored, with its codec and length.
+        stored: the stored bytes.
+
     Raises:
         DataLoss: they do not match.
     """

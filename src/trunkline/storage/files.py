@@ -113,7 +113,13 @@ def listing(
 
 
 def walk(trees: Trees, tree: TreeId, path: str = "/") -> Iterator[FileEntry]:
-    """Yield a file, or a directory and everything below it, each directory before its content."""
+    """Yield a file, or a directory and everything below it, each directory before its content.
+
+    Args:
+        trees: reads the tree.
+        tree: the files.
+        path: the file or directory to start from.
+    """
     entry = inspect(trees, tree, path)
     if entry is None:
         return

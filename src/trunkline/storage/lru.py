@@ -34,7 +34,13 @@ class ByteCache(Generic[K, V]):
             return entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:
-        """Hold a value of ``size`` bytes."""
+        """Hold a value of ``size`` bytes.
+
+        Args:
+            key: key of the value; an older value of the key is replaced.
+            value: the value.
+            size: memory that the value takes, in bytes.
+        """
         if size > self._limit // 4:
             return
         with self._lock:

@@ -96,7 +96,13 @@ class Rows:
         self._prefixes: tuple[TreeKind, list[array[int]]] | None = None
 
     def sums(self, kind: TreeKind, start: int, stop: int) -> Sums:
-        """Sum up the rows from one position to another."""
+        """Sum up the rows from one position to another.
+
+        Args:
+            kind: kind of the tree, which says what its values mean.
+            start: first position.
+            stop: position after the last row.
+        """
         if start >= stop:
             return Sums()
         # A second request usually means a listing of many directories: sum once, subtract often.
@@ -152,7 +158,13 @@ def total(parts: Sequence[Sums]) -> Sums:
 
 
 def sum_rows(kind: TreeKind, keys: Sequence[bytes], values: Sequence[bytes]) -> Sums:
-    """Sum up rows."""
+    """Sum up rows.
+
+    Args:
+        kind: kind of the tree, which says what its values mean.
+        keys: keys of the rows, in order.
+        values: values of the rows, in the same order.
+    """
     lanes = [sum(lane) & _MASK for lane in _lanes(kind, keys, values)]
     return Sums(len(keys), sum(_sizes(kind, values)), (lanes[0], lanes[1], lanes[2], lanes[3]))
 

@@ -23,7 +23,15 @@ Difference = tuple[bytes, bytes | None, bytes | None]
 def compare(
     reader: SegmentReader, old: Manifest, new: Manifest, lo: bytes, hi: bytes | None
 ) -> Iterator[Difference]:
-    """Yield ``(key, old value, new value)`` in key order for the keys from ``lo`` to before ``hi``."""
+    """Yield ``(key, old value, new value)`` in key order for the keys from ``lo`` to before ``hi``.
+
+    Args:
+        reader: reads the segments.
+        old: the first tree.
+        new: the second tree.
+        lo: the first key.
+        hi: the key after the last; None: no end.
+    """
     before, after = _overlapping(old, lo, hi), _overlapping(new, lo, hi)
     shared = {segment.id for segment in before}.intersection(segment.id for segment in after)
     left, right = _Side(reader, before, shared), _Side(reader, after, shared)

@@ -27,7 +27,14 @@ Change = tuple[bytes, bytes | None]
 
 
 def merge(reader: SegmentReader, base: Manifest, changes: Iterable[Change], builder: TreeBuilder) -> None:
-    """Feed ``builder`` with what ``base`` becomes by sorted changes."""
+    """Feed ``builder`` with what ``base`` becomes by sorted changes.
+
+    Args:
+        reader: reads the segments.
+        base: the tree before the changes.
+        changes: sorted by key, each key once.
+        builder: takes the rows and segments of the result.
+    """
     pending = _Changes(changes)
     segments = base.segments
     number = 0

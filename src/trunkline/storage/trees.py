@@ -117,6 +117,12 @@ class Trees:
         """Yield ``(key, old value, new value)`` of each row that differs, None where there is none.
 
         Costs the segments that are not in both trees.
+
+        Args:
+            old: the first tree.
+            new: the second tree.
+            lo: the first key.
+            hi: the key after the last; None: no end.
         """
         if old == new:
             return
@@ -141,7 +147,14 @@ class Trees:
     def scan(
         self, tree: TreeId, lo: bytes = b"", hi: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rows with ``lo <= key < hi`` in key order, or backwards."""
+        """Yield the rows with ``lo <= key < hi`` in key order, or backwards.
+
+        Args:
+            tree: the tree to read.
+            lo: the first key.
+            hi: the key after the last; None: no end.
+            reverse: yield the rows in descending order.
+        """
         manifest = self.manifest(tree)
         first, stop = _range(manifest, lo, hi)
         order = range(first, stop)
@@ -162,7 +175,13 @@ class Trees:
             yield rows.keys, rows.values
 
     def rows(self, tree: TreeId, start: int, stop: int) -> list[tuple[bytes, bytes]]:
-        """Return the rows from one position to another; positions beyond the end are ignored."""
+        """Return the rows from one position to another; positions beyond the end are ignored.
+
+        Args:
+            tree: the tree to read.
+            start: first position.
+            stop: position after the last row.
+        """
         manifest = self.manifest(tree)
         stop = min(stop, manifest.starts[-1])
         if start >= stop:
@@ -177,7 +196,13 @@ class Trees:
         return rows_found
 
     def summary(self, tree: TreeId, lo: bytes = b"", hi: bytes | None = None) -> Sums:
-        """Sum up a range of rows; reads at most the two segments at its edges."""
+        """Sum up a range of rows; reads at most the two segments at its edges.
+
+        Args:
+            tree: the tree to read.
+            lo: the first key.
+            hi: the key after the last; None: no end.
+        """
         manifest = self.manifest(tree)
         first, stop = _range(manifest, lo, hi)
         parts = []
