@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import install, jobs, pipelines, workers
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
@@ -412,14 +413,14 @@ class Hand:
 
     def todo(self, claimed: claims.Claimed) -> list[datum_rows.DatumRow]:
         """Return the datums of a claim that have no recorded result."""
-        current = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        current = self.world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
         assert current is not None
         assignment = self.world.assignments.held_by(self.id, claimed.claim.id)
         return assignment.datums[current.done - assignment.first :]
 
     def todo_is_there(self, claimed: claims.Claimed) -> bool:
         """Tell whether the claim is still this worker's and has datums left."""
-        found = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        found = self.world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
         return found is not None and found.worker_id == self.id and found.done < found.stop
 
     def results(
@@ -427,7 +428,7 @@ class Hand:
     ) -> claims.PreparedCompletion:
         """Run the next datums of a claim, make their outputs durable, and return what to record."""
         world = self.world
-        current = world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        current = world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
         assert current is not None
         assignment = world.assignments.held_by(self.id, claimed.claim.id)
         completion = Completion(world.versions, claimed.claim.id, assignment, world.grants)

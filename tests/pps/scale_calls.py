@@ -14,6 +14,7 @@ from long_history import ARCHIVE, BUSY, IMAGES, set_id
 
 from trunkline import errors
 from trunkline.meta import bills, jobs, pipelines, repos, retention, workers, write_sessions
+from trunkline.meta import claims as claim_rows
 from trunkline.pps import gauges
 from trunkline.pps import retention as retention_service
 from trunkline.pps.admission import Admission
@@ -263,7 +264,7 @@ OWN_READS: dict[str, Callable[[PpsWorld], object]] = {
     "controller: round with a live job": lambda world: _round(world, BUSY),
     "controller: round that waits for upstream": lambda world: _round(world, _LAST),
     "controller: round at rest": lambda world: _round(world, "rest-0"),
-    "controller: leases": lambda world: world.versions.read(jobs.held_claims),
+    "controller: leases": lambda world: world.versions.read(claim_rows.held_claims),
     "autoscaler: sweep": lambda world: world._controller and world._controller.autoscaler.sweep(),
     "autoscaler: gaps": lambda world: world.versions.read(jobs.gaps, _number(world), 20),
     "claims: work waits": lambda world: world.versions.read(claims.work_waits, _worker_id(world)),

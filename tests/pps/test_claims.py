@@ -10,6 +10,7 @@ import pytest
 from pps_world import Hand, PpsWorld, Seen, pfs
 
 from trunkline import errors
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, workers
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import DatumState, JobState, WorkerState
@@ -47,13 +48,13 @@ class Staffed:
     def free_silent(self) -> None:
         """Take back the claims whose owners have been silent for too long."""
         versions = self.world.versions
-        held = {claim.id: claim for claim in versions.read(jobs.held_claims)}
+        held = {claim.id: claim for claim in versions.read(claim_rows.held_claims)}
         for claim_id in self.judge.expired([claims.lease_of(claim) for claim in held.values()]):
             versions.write(claims.free_expired, held[claim_id])
 
     def owner(self, claimed: claims.Claimed) -> str | None:
         """Return who holds a claim."""
-        claim = self.world.versions.read(jobs.claim_by_id, claimed.claim.id)
+        claim = self.world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
         return claim.worker_id if claim is not None else None
 
     def replacement(self) -> Hand:
@@ -149,7 +150,7 @@ def test_a_claim_that_was_renewed_after_it_was_judged_is_not_taken_back(pair: St
     hand = pair.hands[0]
     claimed = hand.take()
     assert claimed is not None
-    [judged] = pair.world.versions.read(jobs.held_claims)
+    [judged] = pair.world.versions.read(claim_rows.held_claims)
 
     hand.renew(claimed)
     pair.world.versions.write(claims.free_expired, judged)
@@ -289,7 +290,7 @@ def test_a_restart_of_a_datum_is_told_once_with_the_next_renewal(pair: Staffed) 
     claimed = hand.take()
     assert claimed is not None
 
-    pair.world.versions.write(lambda write: jobs.ask_restart(write.conn, claimed.claim.id))
+    pair.world.versions.write(lambda write: claim_rows.ask_restart(write.conn, claimed.claim.id))
 
     assert hand.renew(claimed) == (True, True, False)
     assert hand.renew(claimed) == (True, False, False)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pps_world import PpsWorld, pfs
 
 from trunkline import errors
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import commits as commit_rows
 from trunkline.meta import jobs, query, schema
 from trunkline.model import names
@@ -155,7 +156,7 @@ def test_what_the_controller_and_claims_read_does_not_grow_with_finished_jobs(
     looks = {
         "live": lambda: busy.versions.read(jobs.live, number),
         "claim": lambda: busy.versions.read(claims.work_waits, worker_id),
-        "leases": lambda: busy.versions.read(jobs.held_claims),
+        "leases": lambda: busy.versions.read(claim_rows.held_claims),
         "last with results": lambda: busy.versions.read(jobs.last_with_results, number, 1),
         "gaps": lambda: busy.versions.read(jobs.gaps, number, 20),
         "next created": lambda: busy.versions.read(jobs.next_created, number, 1),

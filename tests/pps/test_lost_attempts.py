@@ -134,7 +134,7 @@ def test_a_worker_that_goes_silent_is_named_stopped_and_replaced(world: PpsWorld
     frozen = worker_of(world)
     claimed = world.until(frozen.take, "the datum")
 
-    silent = world.versions.read(claims.jobs.claim_by_id, claimed.claim.id)
+    silent = world.versions.read(claims.claim_rows.claim_by_id, claimed.claim.id)
     assert silent is not None
     world.versions.write(claims.free_expired, silent)
     world.until(lambda: frozen.id not in world.fleet.present("edges"), "the worker to be stopped")

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from pps_world import PpsWorld, pfs
 
 from trunkline.errors import FailedPrecondition
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, schema, workers
 from trunkline.model.states import ClaimState, JobState, PipelineState, WorkerState
 from trunkline.pps import pipelines as pipeline_ops
@@ -87,9 +88,11 @@ def test_an_illegal_move_of_a_worker_or_claim_is_refused_with_its_history(world:
     with pytest.raises(FailedPrecondition, match=f"{hand.id}.*history"):
         world.versions.write(lambda write: workers.move(write.conn, hand.id, WorkerState.BUSY, "", write.now))
     world.versions.write(
-        lambda write: jobs.advance_claim(write.conn, claimed.claim, claimed.claim.stop, ClaimState.DONE)
+        lambda write: claim_rows.advance_claim(write.conn, claimed.claim, claimed.claim.stop, ClaimState.DONE)
     )
-    done = world.versions.read(jobs.claim_by_id, claimed.claim.id)
+    done = world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
     assert done is not None
     with pytest.raises(FailedPrecondition, match="cannot become free"):
-        world.versions.write(lambda write: jobs.advance_claim(write.conn, done, done.done, ClaimState.FREE))
+        world.versions.write(
+            lambda write: claim_rows.advance_claim(write.conn, done, done.done, ClaimState.FREE)
+        )

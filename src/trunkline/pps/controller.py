@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
+from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import decide, failures, plan, settle
@@ -258,7 +259,7 @@ class Controller:
                 # This server itself was frozen or too busy: renewals may be waiting to be read.
                 judge = LeaseJudge(monotonic)
             looked_at = monotonic()
-            held = {claim.id: claim for claim in await self._read(jobs.held_claims)}
+            held = {claim.id: claim for claim in await self._read(claim_rows.held_claims)}
             for claim_id in judge.expired([claims.lease_of(claim) for claim in held.values()]):
                 try:
                     await self._versions.write_soon(claims.free_expired, held[claim_id])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trunkline.meta import chunks, jobs, pipelines, workers
+from trunkline.meta import claims as claim_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ def read(conn: sa.Connection, now: float) -> Gauges:
         by_state: dict[str, int] = {}
         for worker in workers.of_pipeline(conn, row.id):
             by_state[str(worker.state)] = by_state.get(str(worker.state), 0) + 1
-        queue = sum(jobs.unclaimed(conn, job) for job in live if job.todo is not None)
+        queue = sum(claim_rows.unclaimed(conn, job) for job in live if job.todo is not None)
         oldest = max((now - job.created for job in live), default=0.0)
         gauges.append(PipelineGauges(row.project, row.name, str(row.state), queue, oldest, by_state))
     _, _, stored, deduplicated, written = chunks.totals(conn)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs
 from trunkline.model.states import JobState
 from trunkline.pps.autoscaling import lookahead
@@ -52,7 +53,7 @@ class DatumWork:
             )
         if running is None or running.state is not JobState.RUNNING:
             return Demand(unclaimed=0, claimed=0, seconds_per_datum=None)
-        unclaimed = jobs.unclaimed(conn, running)
+        unclaimed = claim_rows.unclaimed(conn, running)
         return Demand(
             unclaimed=unclaimed,
             claimed=max(0, running.todo_count - running.handed_in - unclaimed),

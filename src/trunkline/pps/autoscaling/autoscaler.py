@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from trunkline import errors
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.model.states import PipelineState, WorkerState
 from trunkline.model.workers import WorkerEnding, WorkerSpec, memory_request
@@ -439,7 +440,9 @@ def _remove(write: WriteTransaction, pipeline_id: int, worker_ids: Iterable[str]
     """Remove workers of a pipeline and free their claims."""
     removed = set(worker_ids)
     owned = (
-        claim for job in jobs.live(write.conn, pipeline_id) for claim in jobs.owned_claims(write.conn, job.id)
+        claim
+        for job in jobs.live(write.conn, pipeline_id)
+        for claim in claim_rows.owned_claims(write.conn, job.id)
     )
     for worker_id in {claim.worker_id for claim in owned if claim.worker_id is not None} & removed:
         claims.free_of_worker(write, worker_id)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import jobs, pipelines, repos
+from trunkline.meta import claims as claim_rows
+from trunkline.meta import pipelines, repos
 from trunkline.model import names
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
 from trunkline.pfs.resolve import CommitName
@@ -195,7 +196,7 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
             f"job {name} has ended ({job.state.lower()}), and only running datums can be restarted; run the pipeline"
             " again with rerun pipeline"
         )
-    for claim in versions.read(jobs.owned_claims, job.id):
+    for claim in versions.read(claim_rows.owned_claims, job.id):
         if claim.datum_position is None or job.todo is None:
             continue
         at = claim.datum_position
@@ -220,7 +221,7 @@ def matches(items: Sequence[RowItem], filters: Sequence[str]) -> bool:
 
 
 def _ask_restart(write: WriteTransaction, claim_id: str) -> None:
-    jobs.ask_restart(write.conn, claim_id)
+    claim_rows.ask_restart(write.conn, claim_id)
 
 
 def _marker(text: str) -> bytes:

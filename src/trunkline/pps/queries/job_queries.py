@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import commits, jobs, pipelines, repos
-from trunkline.meta.jobs import ClaimRow, JobRow
+from trunkline.meta.claims import ClaimRow
+from trunkline.meta.jobs import JobRow
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import resolve
 from trunkline.pps.jobs import find
@@ -362,6 +364,6 @@ def _describe(conn: sa.Connection, rows: Sequence[JobRow], *, details: bool) -> 
         if output.repo_id not in outputs:
             outputs[output.repo_id] = repos.repo_by_id(conn, output.repo_id)
         version = pipelines.version(conn, row.pipeline_id, row.version) if details else None
-        claims = jobs.owned_claims(conn, row.id) if details else ()
+        claims = claim_rows.owned_claims(conn, row.id) if details else ()
         infos.append(JobInfo(row, pipeline, outputs[output.repo_id], output.branch_name, version, claims))
     return infos

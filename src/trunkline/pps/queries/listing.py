@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
 from trunkline.pps import datum_rows
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.meta.jobs import ClaimRow, JobRow
+    from trunkline.meta.claims import ClaimRow
+    from trunkline.meta.jobs import JobRow
     from trunkline.pfs.repository import VersionedStore
 
 
@@ -106,7 +108,7 @@ def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> Liste
 def _look(conn: sa.Connection, job: JobRow) -> _Parts:
     base = jobs.by_id(conn, job.base_id) if job.base_id is not None else None
     tree = TreeId(base.datums) if base is not None and base.datums is not None else EMPTY
-    return _Parts(tree, jobs.handins(conn, job.id), jobs.owned_claims(conn, job.id))
+    return _Parts(tree, jobs.handins(conn, job.id), claim_rows.owned_claims(conn, job.id))
 
 
 def _listed(job: JobRow, row: datum_rows.DatumRow) -> ListedDatum:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.meta.pipelines import DecisionRow, PipelineRow, VersionRow
 from trunkline.model import names
@@ -170,7 +171,7 @@ def _details(conn: sa.Connection, row: PipelineRow) -> PipelineDetails:
     return PipelineDetails(
         sum(worker.state in _LIVE_WORKERS for worker in staff),
         min(ready, default=None),
-        sum(jobs.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None),
+        sum(claim_rows.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None),
     )
 
 

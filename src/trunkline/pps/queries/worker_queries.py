@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.pps import datum_rows
 from trunkline.storage.segments import TreeId
@@ -89,7 +90,7 @@ def _worker_rows(
         if owner is None or project not in ("", owner.project) or pipeline not in ("", owner.name):
             continue
         work: _Work | None = None
-        for claim in jobs.claims_of_worker(conn, row.id):
+        for claim in claim_rows.claims_of_worker(conn, row.id):
             job = jobs.by_id(conn, claim.job_id)
             if job is not None and job.todo is not None:
                 at = claim.done if claim.datum_position is None else claim.datum_position

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines
 from trunkline.model import trace
 from trunkline.pps import datum_rows, datums, plan
@@ -22,7 +23,8 @@ from trunkline.telemetry import tracing
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from trunkline.meta.jobs import ClaimRow, JobRow
+    from trunkline.meta.claims import ClaimRow
+    from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.spec import PipelineSpec
     from trunkline.model.trace import TraceContext
@@ -78,7 +80,7 @@ class Assignments:
         Raises:
             ClaimLost: the worker does not hold the claim.
         """
-        claim = self._versions.read(jobs.claim_by_id, claim_id)
+        claim = self._versions.read(claim_rows.claim_by_id, claim_id)
         if claim is None or claim.worker_id != worker_id:
             raise claims.ClaimLost(f"worker {worker_id} does not hold claim {claim_id}")
         cached = self._cache.get((claim.id, claim.start))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, jobs, pipelines, workers
+from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.meta.jobs import ClaimRow, JobRow, Results
+    from trunkline.meta.claims import ClaimRow
+    from trunkline.meta.jobs import JobRow, Results
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
@@ -109,7 +111,7 @@ def work_waits(conn: sa.Connection, worker_id: str) -> bool:
     if worker is None or must_exit(worker):
         return True
     return any(
-        job.state is JobState.RUNNING and jobs.unclaimed(conn, job) > 0
+        job.state is JobState.RUNNING and claim_rows.unclaimed(conn, job) > 0
         for job in jobs.live(conn, worker.pipeline_id)
     )
 
@@ -189,7 +191,7 @@ def renew(
         Unauthenticated: the worker is unknown.
     """
     worker = require_worker(write.conn, worker_id)
-    claim = jobs.claim_by_id(write.conn, claim_id)
+    claim = claim_rows.claim_by_id(write.conn, claim_id)
     if claim is not None and position is not None and position >= claim.stop - claim.start:
         raise errors.InvalidArgument(
             f"the claim has {claim.stop - claim.start} datums, and datum {position} is said to run; send its"
@@ -201,7 +203,7 @@ def renew(
         )
     restart = claim is not None and claim.restart
     absolute = claim.start + position if claim is not None and position is not None else None
-    valid = jobs.renew_claim(write.conn, claim_id, worker_id, absolute, since)
+    valid = claim_rows.renew_claim(write.conn, claim_id, worker_id, absolute, since)
     return Renewal(valid, valid and restart, must_exit(worker))
 
 
@@ -219,7 +221,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     conn = write.conn
     worker = require_worker(conn, worker_id)
     refused = Completed(accepted=False, retire=must_exit(worker))
-    claim = jobs.claim_by_id(conn, prepared.claim_id)
+    claim = claim_rows.claim_by_id(conn, prepared.claim_id)
     if claim is None or claim.state is not ClaimState.CLAIMED or claim.worker_id != worker_id:
         return refused
     job = jobs.by_id(conn, claim.job_id)
@@ -253,10 +255,10 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
 def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:
     """Move a claim on; at its end, or when the rest is given back, its worker is idle."""
     if done < claim.stop and not release:
-        jobs.advance_claim(write.conn, claim, done, ClaimState.CLAIMED)
+        claim_rows.advance_claim(write.conn, claim, done, ClaimState.CLAIMED)
         return
     ended = ClaimState.DONE if done == claim.stop else ClaimState.FREE
-    jobs.advance_claim(write.conn, claim, done, ended)
+    claim_rows.advance_claim(write.conn, claim, done, ended)
     if claim.worker_id is not None:
         _now_idle(write, claim.worker_id)
     if done < claim.stop:
@@ -274,7 +276,7 @@ def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
 
     The owner is lost: it may be frozen, or its machine is, and is stopped and replaced.
     """
-    claim = jobs.claim_by_id(write.conn, expired.id)
+    claim = claim_rows.claim_by_id(write.conn, expired.id)
     if claim is not None and claim.state is ClaimState.CLAIMED and lease_of(claim) == lease_of(expired):
         worker = workers.by_id(write.conn, claim.worker_id) if claim.worker_id is not None else None
         if worker is not None and worker.state in (WorkerState.BUSY, WorkerState.RETIRING):
@@ -295,7 +297,7 @@ def let_go(write: WriteTransaction, worker_id: str) -> None:
 
 def free_of_worker(write: WriteTransaction, worker_id: str) -> None:
     """Free the claims of a worker that ended."""
-    for claim in jobs.claims_of_worker(write.conn, worker_id):
+    for claim in claim_rows.claims_of_worker(write.conn, worker_id):
         _give_back(write, claim)
 
 
@@ -320,7 +322,7 @@ def give_back(write: WriteTransaction, claim_id: str, worker_id: str) -> None:
         claim_id: id of the claim.
         worker_id: id of the worker.
     """
-    claim = jobs.claim_by_id(write.conn, claim_id)
+    claim = claim_rows.claim_by_id(write.conn, claim_id)
     if claim is not None and claim.state is ClaimState.CLAIMED and claim.worker_id == worker_id:
         _give_back(write, claim)
 
@@ -338,12 +340,12 @@ def require_worker(conn: sa.Connection, worker_id: str) -> WorkerRow:
 def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow | None:
     """Return a run for the worker: one that came back, else the next of the todo."""
     conn = write.conn
-    returned = jobs.free_claim(conn, job.id)
+    returned = claim_rows.free_claim(conn, job.id)
     if returned is not None:
         if returned.one_by_one and returned.stop - returned.done > 1:
             _split(conn, returned)
-        jobs.take_claim(conn, returned.id, worker.id)
-        return jobs.claim_by_id(conn, returned.id)
+        claim_rows.take_claim(conn, returned.id, worker.id)
+        return claim_rows.claim_by_id(conn, returned.id)
     remaining = job.todo_count - job.cursor
     if remaining <= 0:
         return None
@@ -355,7 +357,7 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
         job.todo_bytes / job.todo_count,
     )
     stop = min(job.todo_count, job.cursor + length)
-    claim = jobs.ClaimRow(
+    claim = claim_rows.ClaimRow(
         uuid.uuid4().hex,
         job.id,
         job.cursor,
@@ -368,7 +370,7 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
         None,
         None,
     )
-    jobs.add_claim(conn, claim)
+    claim_rows.add_claim(conn, claim)
     jobs.change(conn, job.id, cursor=stop)
     return claim
 
@@ -376,12 +378,12 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
 def _split(conn: sa.Connection, claim: ClaimRow) -> None:
     """Leave the first datum of a free run to it, and make a run of the others."""
     first = claim.done + 1
-    rest = jobs.ClaimRow(
+    rest = claim_rows.ClaimRow(
         uuid.uuid4().hex, claim.job_id, first, claim.stop, first, ClaimState.FREE,
         None, 0, False, None, None, one_by_one=True,
     )  # fmt: skip
-    jobs.shorten_claim(conn, claim, first)
-    jobs.add_claim(conn, rest)
+    claim_rows.shorten_claim(conn, claim, first)
+    claim_rows.add_claim(conn, rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,9 +410,9 @@ def lose_attempts(write: WriteTransaction, worker_id: str, reason: str) -> list[
         reason: how it ended.
     """
     lost = []
-    for claim in jobs.claims_of_worker(write.conn, worker_id):
+    for claim in claim_rows.claims_of_worker(write.conn, worker_id):
         attempts = claim.lost_attempts + 1 if claim.stop - claim.done == 1 else 0
-        jobs.count_lost_attempt(write.conn, claim, attempts)
+        claim_rows.count_lost_attempt(write.conn, claim, attempts)
         job = jobs.by_id(write.conn, claim.job_id)
         if attempts and job is not None and job.state is JobState.RUNNING:
             lost.append(LostAttempts(job, claim.done, attempts, reason))

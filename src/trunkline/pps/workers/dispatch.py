@@ -21,7 +21,7 @@ from trunkline.pps.workers import claims
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from trunkline.meta.jobs import ClaimRow
+    from trunkline.meta.claims import ClaimRow
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.pps.spec_cache import Specs
