@@ -37,6 +37,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "kubernetes"))
 import cluster as clusters
 import images
 import installation
+from standins.api import Api
 
 #: Seconds that a command works where the length of a job is measured.
 WORK = 3.0
@@ -92,8 +93,8 @@ class IdleWorkers:
     #: Seconds that a worker lets the server wait, and workers on one connection: a thousand would do nothing else.
     WAIT, ON_ONE = 300.0, 20
 
-    def __init__(self, address: str, pods: list[dict[str, Any]]) -> None:
-        self._credentials = [credentials(pod) for pod in pods]
+    def __init__(self, address: str, pods: list[dict[str, Any]], api: Api) -> None:
+        self._credentials = [credentials(pod, api) for pod in pods]
         self._address = address
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -124,14 +125,28 @@ class IdleWorkers:
         self._thread.join()
 
 
-def credentials(pod: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the credentials that the worker of a pod sends to the server."""
+def credentials(pod: dict[str, Any], api: Api) -> tuple[tuple[str, str], ...]:
+    """Return what the worker of a pod sends to prove who it is: the token that the kubelet would project."""
     [worker] = [each for each in pod["spec"]["containers"] if each["name"] == "worker"]
     variables = {each["name"]: each.get("value", "") for each in worker["env"]}
-    return ("worker-id", variables["TRUNKLINE_WORKER_ID"]), (
-        "worker-token",
-        variables["TRUNKLINE_WORKER_TOKEN"],
+    [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "identity"]
+    projection = volume["projected"]["sources"][0]["serviceAccountToken"]
+    metadata = pod["metadata"]
+    request = {
+        "audiences": [projection["audience"]],
+        "expirationSeconds": projection["expirationSeconds"],
+        "boundObjectRef": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        },
+    }
+    account = (
+        f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{pod['spec']['serviceAccountName']}"
     )
+    answer = api.create(f"{account}/token", {"spec": request})
+    return ("worker-id", variables["TRUNKLINE_WORKER_ID"]), ("worker-token", answer["status"]["token"])
 
 
 class Bench:
@@ -367,7 +382,7 @@ def many(bench: Bench) -> list[list[str]]:
         stamps = bench.creates("trunkline", namespace)
         rate = (len(stamps) - 1) / (stamps[-1] - stamps[0])
         pods = installation.pods_of(bench.cluster, namespace)
-        workers = IdleWorkers(server.address, pods)
+        workers = IdleWorkers(server.address, pods, Api(bench.cluster.kubeconfig_of("admin")))
         server.await_workers("each", MANY, 300)
         marked = {"patch": 0}
         while marked["patch"] < MANY:  # idle workers are marked as removable: one call each
