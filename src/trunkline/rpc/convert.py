@@ -163,7 +163,8 @@ def seconds_of_time(message: Timestamp, field: str) -> float:
         InvalidArgument: it is not in the years 1 to 9999, or its nanoseconds are below 0 or above 10^9.
     """
     try:
-        return float(message.ToNanoseconds() / 1e9)
+        # Whole microseconds, so that a time which the server has given comes back as the same number.
+        return message.ToNanoseconds() // 1000 / 1e6
     except ValueError as error:
         raise errors.InvalidArgument(
             f"{field} with {message.seconds} seconds and {message.nanos} nanoseconds is not a time; send a time from"
