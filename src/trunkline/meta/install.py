@@ -62,7 +62,7 @@ def _settings(conn: sa.Connection) -> dict[str, str]:
 
 
 def _create(tx: Tx, now: float) -> None:
-    schema.metadata.create_all(tx.conn)
+    schema.create_all(tx.conn)
     tx.conn.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     tx.conn.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
     _insert_first_rows(tx.conn, now)
