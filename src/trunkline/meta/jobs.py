@@ -91,12 +91,13 @@ _LIVE = Query(
     _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.finished.is_(None)).order_by(job.c.id)
 )
 _LAST_WITH_RESULTS = Query(
+    # Ordered as ix_job_with_results is, for the reason that page_of gives.
     _JOB.where(
-        job.c.pipeline_id == sa.bindparam("pipeline_id"),
+        job.c.pipeline_id.between(sa.bindparam("pipeline_id"), sa.bindparam("pipeline_id")),
         job.c.version == sa.bindparam("version"),
-        sa.text("state = 'SUCCESS' AND processed > 0"),  # that of ix_job_with_results
+        sa.text("state = 'SUCCESS' AND processed > 0"),  # that of the index
     )
-    .order_by(job.c.id.desc())
+    .order_by(job.c.pipeline_id.desc(), job.c.version.desc(), job.c.id.desc())
     .limit(1)
 )
 _SPANS = Query(
