@@ -212,9 +212,11 @@ class ChunkWriter:
     def upload_open_pack(self) -> bool:
         """Upload the open pack although it is not full, to free its memory; return whether there was one."""
         with self._changed:
+            if self._closed or self._error is not None:
+                return False
             number = self._open_number
             pack = self._packs[number]
-            if self._closed or self._error is not None or not pack.entries:
+            if not pack.entries:
                 return False
             self._close_open_pack(pack)
             self._uploading += 1
@@ -268,6 +270,8 @@ class ChunkWriter:
                 # One that cannot be deleted now is an object that no index knows; it does no harm.
                 with contextlib.suppress(TrunklineError):
                     self._objects.delete(pack.key)
+        # Dropped here, whoever still holds the writer: memory is returned to the system next.
+        self._packs, self._seen, self._batch = {}, {}, _Batch()
         self._release_all()
 
     def _release_all(self) -> None:
