@@ -23,7 +23,7 @@ from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.workers.presigned import GRANT_SECONDS, PackGrants, PresignedReads, ReportedPack, can_sign
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.storage import chunk_lists
+from trunkline.storage import chunk_lists, file_values
 from trunkline.storage.chunks import ChunkId
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
@@ -109,7 +109,7 @@ class World:
         reads = PresignedReads(self.store())
         urls: list[str] = []
         parts: list[bytes] = []
-        for run in reads.pieces(value):
+        for run in reads.pieces(file_values.inline(value)):
             urls += reads.take_urls()
             parts += presigned_reads.read(self.connections, places(run), urls)
             parts += self.chunks.read_many(run.others)
@@ -188,7 +188,10 @@ def test_small_packs_in_the_index_come_through_the_server(world: World) -> None:
     value = large.files[0].chunks + REF.pack(writer.add(small), len(small))
     world.record(writer.seal())
 
-    kinds = [(len(run.places) > 0, len(run.others)) for run in PresignedReads(world.store()).pieces(value)]
+    kinds = [
+        (len(run.places) > 0, len(run.others))
+        for run in PresignedReads(world.store()).pieces(file_values.inline(value))
+    ]
 
     assert kinds == [(True, 0), (False, 1)]
     assert world.get(value) == content(2 << 20) + small
@@ -332,7 +335,7 @@ def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
     world.record([world.check(pack) for pack in stored.packs])
     world.connections.close()
     reads = PresignedReads(world.store())
-    runs = list(reads.pieces(stored.files[0].chunks))
+    runs = list(reads.pieces(file_values.inline(stored.files[0].chunks)))
     world.way.close()
 
     with pytest.raises(StoreUnreachable, match="does not answer"):
@@ -343,7 +346,7 @@ def test_a_chunk_that_was_damaged_in_the_store_is_left_to_the_server(world: Worl
     stored = world.put(content(1 << 20))
     world.record([world.check(pack) for pack in stored.packs])
     reads = PresignedReads(world.store())
-    runs = list(reads.pieces(stored.files[0].chunks))
+    runs = list(reads.pieces(file_values.inline(stored.files[0].chunks)))
     [pack] = stored.packs
     world.objects.delete(pack.pack)
     world.objects.put(pack.pack, [content(pack.size, seed=9)])

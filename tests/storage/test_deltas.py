@@ -10,7 +10,7 @@ from storage_world import TINY, World, noise
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits
-from trunkline.storage import chunk_lists, files
+from trunkline.storage import chunk_lists, file_values, files
 from trunkline.storage import deltas as deltas_module
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DELTA, DeltaWriter, row_key
@@ -98,7 +98,10 @@ class ChangesAgainstADict(RuleBasedStateMachine):
         self.world.index.record_all(self.writer.seal())
 
         writer = self.world.store.writer()
-        rows = {row_key(*key): chunk_lists.cut(writer, [data]) for key, data in self.parts.items()}
+        rows = {
+            row_key(*key): file_values.encode(writer, chunk_lists.cut(writer, [data]))
+            for key, data in self.parts.items()
+        }
         assert applied.tree == self.world.trees.build(writer, sorted(rows.items()))
         writer.abort()
         assert (applied.problem is not None) == expected_problem(self.parts)
@@ -152,10 +155,10 @@ def test_the_rows_of_a_delta_are_frozen(world: World) -> None:
     assert list(world.trees.of(DELTA).through(writer).scan(tree)) == [
         (b"/dropped\0", b"D"),
         (b"/folder/\0", b"D"),
-        (b"/folder/after\0t", b"A"),
+        (b"/folder/after\0t", b"A\1"),
         (b"/gone\0", b"D"),
-        (b"/kept\0t", b"A" + abc),
-        (b"/replaced\0t", b"R" + abc),
+        (b"/kept\0t", b"A\1" + abc),
+        (b"/replaced\0t", b"R\1" + abc),
         (b"/tagged\0t", b"d"),
     ]
     assert (delta.files, delta.bytes_in) == (3, 9)
@@ -271,22 +274,22 @@ def test_a_long_file_goes_on_where_it_was_left(world: World) -> None:
 
 def test_a_file_cannot_get_more_chunks_than_the_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is appended to itself again and again would double its chunk list each time."""
-    monkeypatch.setattr(chunk_lists.limits, "FILE_CHUNKS", limits.Limit(8, "chunks", "a small limit"))
+    monkeypatch.setattr(file_values.limits, "FILE_CHUNKS", limits.Limit(8, "chunks", "a small limit"))
     writer = world.store.writer()
-    value = chunk_lists.cut(writer, [noise(5 << 20)])
+    value = file_values.encode(writer, chunk_lists.cut(writer, [noise(5 << 20)]))
     delta = DeltaWriter(world.trees, writer)
 
     delta.copy("/a", "default", value, append=True)
     with pytest.raises(InvalidArgument, match="/a"):
-        delta.copy("/a", "default", value * 2, append=True)
+        delta.copy("/a", "default", file_values.concat(writer, value, value), append=True)
 
 
 def test_layers_that_make_a_file_too_long_are_a_problem_of_their_commit(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunk_lists.limits, "FILE_CHUNKS", limits.Limit(8, "chunks", "a small limit"))
+    monkeypatch.setattr(file_values.limits, "FILE_CHUNKS", limits.Limit(8, "chunks", "a small limit"))
     writer = world.store.writer()
-    value = chunk_lists.cut(writer, [noise(5 << 20)])
+    value = file_values.encode(writer, chunk_lists.cut(writer, [noise(5 << 20)]))
     layers = []
     for _ in range(3):
         delta = DeltaWriter(world.trees, writer)

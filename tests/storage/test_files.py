@@ -143,7 +143,7 @@ def test_a_file_is_found_before_a_directory_of_its_name(world: World) -> None:
     tree = world.files({"/a": b"file", "/b/c": b""})
 
     assert files.inspect(world.trees, tree, "/a") == FileEntry(
-        "/a", False, 4, blake3(b"file").digest(), "default", blake3(b"file").digest() + b"\4\0\0\0"
+        "/a", False, 4, blake3(b"file").digest(), "default", b"\1" + blake3(b"file").digest() + b"\4\0\0\0"
     )
     assert files.inspect(world.trees, tree, "/a/") is None
     assert files.inspect(world.trees, tree, "/b").path == "/b/"  # type: ignore[union-attr]

@@ -29,7 +29,7 @@ from trunkline.storage.segments import (
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "trees.json").read_text())
 
 #: The size of a row is its value's length, so that sums are easy to tell.
-SIZED = TreeKind(size_of=len, summed=True)
+SIZED = TreeKind(size_of=len, content_of=bytes)
 
 keys = st.binary(min_size=1, max_size=3)
 values = st.binary(max_size=40) | st.binary(min_size=500, max_size=1500)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.storage import chunk_lists
+from trunkline.storage import file_values
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.scratch_chunks import ScratchChunks
 
@@ -49,10 +49,11 @@ class FileTree:
 
         Args:
             writer: of the commit that the file is copied to.
-            value: the file's chunk list.
+            value: of the file.
         """
         if isinstance(self.chunks, ScratchChunks):
-            for id, _ in chunk_lists.chunks_of(value):
+            listed = file_values.chunks_of(self.chunks, value)
+            for id in (*file_values.nodes_of(self.chunks, value), *(id for id, _ in listed)):
                 if id in self.chunks:
                     writer.add(self.chunks.read(id))
 

@@ -17,6 +17,7 @@ from trunkline.model import names, paths
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files, resolve
 from trunkline.pfs.branches import BranchName
+from trunkline.storage import file_values
 from trunkline.storage import files as storage_files
 from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.segments import EMPTY, TreeId
@@ -102,19 +103,20 @@ class Changes:
                 source.files.store_chunks(self.writer, below.value)
                 self.delta.copy(path, tag, below.value, append=append)
 
-    def put(self, path: str, tag: str, value: bytes, *, size: int, append: bool) -> None:
+    def put(self, path: str, tag: str, chunks: bytes, *, size: int, append: bool) -> None:
         """Set the content of a file by a chunk list. Every chunk is stored, or was added to ``writer``.
 
         Args:
             path: valid.
             tag: the datum that writes it; empty for what users put.
-            value: the chunk list.
+            chunks: the chunk list.
             size: bytes of the content, counted as written.
             append: put it after what is there. Without it, what the datum wrote is replaced; with no datum
                 named, what any of them wrote.
         """
         if not append:
             self.delta.delete(path, tag)
+        value = file_values.encode(self.writer, chunks)
         self.delta.copy(path, tag or DEFAULT_TAG, value, append=True)
         self.delta.bytes_in += size
 

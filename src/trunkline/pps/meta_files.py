@@ -29,7 +29,7 @@ from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 from trunkline.runtime import cancellation
-from trunkline.storage import chunk_lists
+from trunkline.storage import chunk_lists, file_values
 from trunkline.storage.scratch_chunks import ScratchChunks
 from trunkline.storage.segments import EMPTY, TreeId
 
@@ -303,7 +303,9 @@ class _Draft:
         values = {text: value for text, value in zip(small, _values(sink, small), strict=True)}
         for row, text in zip(rows, texts, strict=True):
             name = row.id.hex()
-            value = values[text] if text in values else chunk_lists.cut(sink, [text])
+            value = (
+                values[text] if text in values else file_values.encode(sink, chunk_lists.cut(sink, [text]))
+            )
             self._changes.add(f"/meta/{name}/meta\0{name}".encode(), b"+" + value)
             for path in row.outputs:
                 self._request(_OUTPUT, path, name, "out")
@@ -340,4 +342,7 @@ class _Draft:
 
 def _values(sink: ChunkSink, texts: list[bytes]) -> list[bytes]:
     """Store files of one chunk each; return their chunk lists."""
-    return [REF.pack(id, len(text)) for id, text in zip(sink.add_many(texts), texts, strict=True)]
+    return [
+        file_values.inline(REF.pack(id, len(text)))
+        for id, text in zip(sink.add_many(texts), texts, strict=True)
+    ]

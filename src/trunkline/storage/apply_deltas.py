@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.storage import chunk_lists
+from trunkline.storage import file_values
 from trunkline.storage.deltas import APPEND, DELETE_TAGGED, DELTA, REPLACE
 from trunkline.storage.segments import EMPTY
 
@@ -177,27 +177,28 @@ def _joined(
             for _, parts in batch
             if parts is not None and len(parts) > 1
             for part in parts
-            for ref in chunk_lists.edges_of(part)
+            for ref in file_values.edges_of(writer, part)
         ]
         writer.prefetch([id for id, size in ends if size <= _SMALL_END])
         for key, parts in batch:
             if parts is None:
                 yield key, None
                 continue
-            content = b""
             try:
-                chunk_lists.check_size(sum(map(len, parts)), key.partition(b"\0")[0].decode())
+                count = sum(map(file_values.count_of, parts))
+                file_values.check_count(count, key.partition(b"\0")[0].decode())
             except InvalidArgument as error:
                 raise _TooManyChunks(error.message) from error
-            for part in parts:
-                content = chunk_lists.concat(writer, content, part)
+            content = parts[0]
+            for part in parts[1:]:
+                content = file_values.concat(writer, content, part)
             yield key, content
 
 
 def _parts(
     trees: Trees, base: TreeId, key: bytes, operations: list[tuple[int, bytes]], deleter: int
 ) -> list[bytes] | None:
-    """Return the chunk lists that make up a row's new value, None when there is none any more."""
+    """Return the file values that make up a row's new value, None when there is none any more."""
     removed = deleter != _BASE
     parts: list[bytes] | None = None
     for number, value in operations:
@@ -212,8 +213,8 @@ def _parts(
             parts = [*(parts or []), value[1:]]
     if parts is None:
         return None
-    before = b"" if removed else trees.get(base, key) or b""
-    return [before, *parts] if before else parts
+    before = None if removed else trees.get(base, key)
+    return parts if before is None else [before, *parts]
 
 
 class _Stream:

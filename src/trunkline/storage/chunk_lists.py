@@ -1,4 +1,4 @@
-"""The chunk list of a file, as a file tree's row holds it: per chunk its id and its bytes.
+"""The chunk list of a file: per chunk its id and its bytes. ``file_values`` says how a row holds it.
 
 The list is a function of the file's content. Appending cuts again from the start of the last chunk, which may
 have ended only because the file ended.
@@ -11,31 +11,12 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from trunkline.errors import InvalidArgument
 from trunkline.formats.chunking import REF, Chunker
-from trunkline.model import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from trunkline.storage.chunks import ChunkId, ChunkSink
-
-
-def check_size(size: int, path: str) -> None:
-    """Check that a file does not get more chunks than it may have.
-
-    Args:
-        size: bytes of its chunk list.
-        path: the file.
-
-    Raises:
-        InvalidArgument: there are more.
-    """
-    if size > limits.FILE_CHUNKS * REF.size:
-        raise InvalidArgument(
-            f'file "{path}" would have {size // REF.size:,} chunks, the limit is {limits.FILE_CHUNKS:,}; split it into'
-            " several files"
-        )
 
 
 def chunks_of(value: bytes) -> list[tuple[ChunkId, int]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.formats.chunking import MIN_BYTES, REF, Chunker
-from trunkline.storage import chunk_lists
+from trunkline.storage import chunk_lists, file_values
 from trunkline.storage.segments import TreeKind
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class DeltaWriter:
             self._rows[row_key(path, "")] = DELETE
 
     def copy(self, path: str, tag: str, value: bytes, *, append: bool) -> None:
-        """Give a file the content of another, by its chunk list.
+        """Give a file the content and attributes of another, by its value.
 
         Args:
             path: the file to write.
@@ -184,7 +184,8 @@ class DeltaWriter:
                 self._write(key, data)
         pack = REF.pack
         ids = self._writer.add_many(contents)
-        values = [b"A" + pack(id, len(data)) for id, data in zip(ids, contents, strict=True)]
+        start = APPEND + file_values.INLINE
+        values = [start + pack(id, len(data)) for id, data in zip(ids, contents, strict=True)]
         rows = self._rows
         if rows.keys().isdisjoint(keys):
             rows.update(zip(keys, values, strict=True))
@@ -205,26 +206,29 @@ class DeltaWriter:
             self._open = self._reopen(key)
             self._open.feed(data)
         else:
-            self._put(key, chunk_lists.cut(self._writer, [data]))
+            self._put(key, file_values.encode(self._writer, chunk_lists.cut(self._writer, [data])))
 
     def _put(self, key: bytes, value: bytes) -> None:
-        """Append chunks to a file."""
+        """Append the content of a file value to a file."""
         old = self._rows.get(key)
-        chunk_lists.check_size(len(old or b"") + len(value), path_of(key))
+        held = file_values.count_of(old[1:]) if old is not None and len(old) > 1 else 0
+        file_values.check_count(held + file_values.count_of(value), path_of(key))
         if old is None:
             self._rows[key] = APPEND + value
         elif old == DELETE_TAGGED:
             self._rows[key] = REPLACE + value
         else:
-            self._rows[key] = old[:1] + chunk_lists.concat(self._writer, old[1:], value)
+            self._rows[key] = old[:1] + file_values.concat(self._writer, old[1:], value)
 
     def _reopen(self, key: bytes) -> _OpenFile:
         """Open a file, going on from the start of its last chunk if it was written to before."""
         old = self._rows.get(key, APPEND)
         kind = REPLACE if old == DELETE_TAGGED else old[:1]
-        file = _OpenFile(self._writer, key, kind + old[1 : -REF.size])
-        if len(old) > 1:
-            file.feed(self._writer.read(chunk_lists.chunks_of(old[-REF.size :])[0][0]))
+        chunks = file_values.list_of(self._writer, old[1:]) if len(old) > 1 else b""
+        attributes = file_values.attributes_of(old[1:]) if len(old) > 1 else b""
+        file = _OpenFile(self._writer, key, kind, chunks[: -REF.size], attributes)
+        if chunks:
+            file.feed(self._writer.read(chunk_lists.chunks_of(chunks[-REF.size :])[0][0]))
         return file
 
     def _close(self) -> None:
@@ -248,13 +252,17 @@ class DeltaWriter:
 class _OpenFile:
     """A long file being written."""
 
-    def __init__(self, writer: ChunkWriter, key: bytes, row: bytes) -> None:
+    def __init__(
+        self, writer: ChunkWriter, key: bytes, kind: bytes, chunks: bytes, attributes: bytes
+    ) -> None:
         self.key = key
         self._writer = writer
+        self._kind = kind
+        self._attributes = attributes
         self._chunker = Chunker()
-        #: Kind, then the chunks so far.
-        self._row = [row]
-        self._row_size = len(row)
+        #: The chunk list so far.
+        self._lists = [chunks]
+        self._list_bytes = len(chunks)
 
     def feed(self, data: Data) -> None:
         """Append bytes."""
@@ -271,11 +279,12 @@ class _OpenFile:
             return
         more = chunk_lists.store(self._writer, chunks)
         self._writer.send_batch()  # the chunks are views of one buffer
-        self._row_size += len(more)
-        chunk_lists.check_size(self._row_size, path_of(self.key))
-        self._row.append(more)
+        self._list_bytes += len(more)
+        file_values.check_count(self._list_bytes // REF.size, path_of(self.key))
+        self._lists.append(more)
 
     def finish(self) -> bytes:
         """Return the row."""
         self._writer.uncut_bytes = 0
-        return b"".join([*self._row, chunk_lists.store(self._writer, self._chunker.finish())])
+        chunks = b"".join([*self._lists, chunk_lists.store(self._writer, self._chunker.finish())])
+        return self._kind + file_values.encode(self._writer, chunks, self._attributes)

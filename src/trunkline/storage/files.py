@@ -1,7 +1,7 @@
 """Reads file trees: inspect, list, walk, glob, diff, and the bytes of files.
 
-A file tree's rows are files: key is path, NUL, tag; value is the chunk list (``refs``). Directories are not
-stored; they are the ranges of keys below their path, with size and hash from the tree's sums.
+A file tree's rows are files: key is path, NUL, tag; value is the content by its chunks (``file_values``). Directories
+are not stored; they are the ranges of keys below their path, with size and hash from the tree's sums.
 
 Order. Everything comes in byte order of paths, where a directory's path counts with its slash: ``/a-b``,
 ``/a/``, ``/a/x``, ``/a0``. It is the order of the keys, so no result is ever gathered or sorted, a
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from blake3 import blake3
 
 from trunkline.runtime import cancellation
-from trunkline.storage import chunk_lists
+from trunkline.storage import file_values
 from trunkline.storage.segments import Sums, TreeKind
 from trunkline.storage.trees import Trees
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trunkline.storage.chunks import ChunkId, ChunkSource
     from trunkline.storage.segments import TreeId
 
-FILES = TreeKind(size_of=chunk_lists.size_of, summed=True)
+FILES = TreeKind(size_of=file_values.size_of, content_of=file_values.content_of)
 
 #: The end of the keys that start with a directory's path: the character after ``/``.
 _AFTER_SLASH = b"0"
@@ -51,7 +51,7 @@ class FileEntry(NamedTuple):
     hash: bytes
     #: The datum that wrote the file; empty for directories.
     tag: str = ""
-    #: The chunk list of a file; empty for directories.
+    #: The value of a file (``file_values``); empty for directories.
     value: bytes = b""
 
 
@@ -207,19 +207,23 @@ def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None =
         offset: the first byte; beyond the end there is nothing.
         length: bytes at most; None for all that follow.
     """
-    ranges = []
-    skip, left = offset, chunk_lists.size_of(value) if length is None else length
-    for id, size in chunk_lists.chunks_of(value):
-        if skip >= size:
-            skip -= size
-        elif left > 0:
-            start, stop = skip, min(size, skip + left)
-            ranges.append((id, start, stop, size))
-            skip, left = 0, left - (stop - start)
-    pieces = store.read_many(id for id, *_ in ranges)
-    for _, start, stop, size in ranges:
-        # No name holds the piece while its reader has it.
-        yield next(pieces) if stop - start == size else next(pieces)[start:stop]
+    ranges: deque[tuple[int, int, int]] = deque()
+
+    def ids() -> Iterator[ChunkId]:
+        for id, *span in file_values.spans(store, value, offset, length):
+            ranges.append((span[0], span[1], span[2]))
+            yield id
+
+    pieces = store.read_many(ids())
+    while True:
+        piece = next(pieces, None)
+        if piece is None:
+            return
+        start, stop, size = ranges.popleft()
+        if stop - start < size:
+            piece = piece[start:stop]
+        yield piece
+        del piece  # no name holds it while its reader has it
 
 
 def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -232,7 +236,7 @@ def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int,
 
     def ids() -> Iterator[ChunkId]:
         for number, value in enumerate(values):
-            for id, _ in chunk_lists.chunks_of(value):
+            for id, _ in file_values.chunks_of(store, value):
                 owners.append(number)
                 yield id
 
@@ -313,7 +317,7 @@ def _entry(trees: Trees, tree: TreeId, key: bytes, value: bytes | None) -> FileE
 
 def _file(key: bytes, value: bytes) -> FileEntry:
     path, _, tag = key.decode().rpartition("\0")
-    return FileEntry(path, False, chunk_lists.size_of(value), chunk_lists.hash_of(value), tag, value)
+    return FileEntry(path, False, file_values.size_of(value), file_values.hash_of(value), tag, value)
 
 
 def _directory(path: str, sums: Sums) -> FileEntry | None:

@@ -43,8 +43,9 @@ class TreeKind:
 
     #: The size that a row's value stands for; None when rows of this kind have none.
     size_of: Callable[[bytes], int] | None = None
-    #: Whether content sums are stored, so that ranges can be compared by their hash.
-    summed: bool = False
+    #: What of a row's value enters the content sum, so that ranges can be compared by their hash; None for a kind
+    #: without content sums.
+    content_of: Callable[[bytes], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +228,11 @@ def _sizes(kind: TreeKind, values: Iterable[bytes]) -> Iterable[int]:
 
 def _lanes(kind: TreeKind, keys: Sequence[bytes], values: Sequence[bytes]) -> list[Sequence[int]]:
     """Return, lane by lane, the four little-endian integers of each row's hash."""
-    if not kind.summed:
+    if kind.content_of is None:
         return [[0] * len(keys)] * 4
     pack = _LENGTH.pack
     digests = [
-        blake3(b"%b%b%b" % (pack(len(key)), key, value)).digest()
+        blake3(b"%b%b%b" % (pack(len(key)), key, kind.content_of(value))).digest()
         for key, value in zip(keys, values, strict=True)
     ]
     numbers = struct.unpack(f"<{4 * len(digests)}Q", b"".join(digests))

@@ -23,7 +23,7 @@ from trunkline import errors
 from trunkline.formats.chunking import MAX_BYTES
 from trunkline.formats.pack_format import ENTRY, HASH_BYTES, RAW, ZSTD, new_key
 from trunkline.meta import settings
-from trunkline.storage import chunk_lists
+from trunkline.storage import file_values
 from trunkline.storage.chunks import ChunkId, Location, PackRecord, decode
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class PresignedReads:
         return urls
 
     def pieces(self, value: bytes) -> Iterator[ChunkRun]:
-        """Yield a file's chunks in order, by its chunk list."""
-        ids = [id for id, _ in chunk_lists.chunks_of(value)]
+        """Yield a file's chunks in order, by its value."""
+        ids = [id for id, _ in file_values.chunks_of(self._chunks, value)]
         for start in range(0, len(ids), _PIECE_CHUNKS):
             batch = ids[start : start + _PIECE_CHUNKS]
             locations = self._chunks.places(batch)
