@@ -84,6 +84,8 @@ DRAIN_GRACE = 10.0
 #: Seconds after which Python switches between computing threads. The default of 5 ms would be added to a request at
 #: each change of thread while, for example, a large upload is split into chunks.
 SWITCH_INTERVAL = 0.0005
+#: Folders in the data folder that the server and its drivers write to.
+FOLDERS = ("objects", "images", "fleet")
 #: Seconds between two checks whether the active server has ended.
 LEASE_POLL = 0.3
 #: Seconds that calls have to end.
@@ -327,10 +329,25 @@ def _locked(data: Path) -> Iterator[None]:
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        _check_permissions(data)
         yield
     finally:
         os.close(handle)
         os.close(folder)
+
+
+def _check_permissions(data: Path) -> None:
+    """Check that this user may use what earlier servers have made in the data folder.
+
+    Raises:
+        Unavailable: a folder in it has other permissions.
+    """
+    for folder in (data / name for name in FOLDERS):
+        if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise errors.Unavailable(
+                f"cannot use folder {str(folder)!r}: its permissions do not let this server's user read and write it;"
+                " correct them, such as with chmod u+rwx"
+            )
 
 
 @contextlib.contextmanager

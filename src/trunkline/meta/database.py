@@ -275,6 +275,7 @@ class Database:
             if conn is not None:
                 self._reading.remove(conn)
                 self._local.conn = None
+            self._writer.check_file()
             conn = self._local.conn = self._engine.connect()
             dialects.pipeline(conn, reading=True)
             self._reading.append(conn)
