@@ -104,8 +104,8 @@ async def running(
 
     Args:
         settings: of the server.
-        superseded: called from a thread, with a message, when another server has taken over; nothing can be
-            written from then on, and the caller must leave the context.
+        superseded: called from a thread, with a message, when another server has taken over or the
+            database's file is gone; nothing can be written from then on, and the caller must leave the context.
         lost: called from a thread, with a message, when a service is lost; the caller must leave the context.
 
     Raises:

@@ -131,7 +131,7 @@ class Database:
             url: of SQLAlchemy's form.
             announce: called from the writer thread with the topics of each commit.
             superseded: called from the writer thread, once, with a sentence, when another server has taken
-                over the database; nothing can be written any more.
+                over the database or its file is gone; nothing can be written any more.
             supervisor: is notified when the writer thread fails; one of its own when None.
 
         Raises:
