@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from postgres_server import database_url
 
 from trunkline import errors
+from trunkline.app.clock import SystemClock
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import branches as branch_rows
 from trunkline.meta import commits as commit_rows
@@ -47,14 +47,6 @@ changes = st.lists(
     max_size=5,
 )
 user_branches = st.sampled_from([MASTER, SIDE])
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 @dataclass

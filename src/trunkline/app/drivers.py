@@ -90,6 +90,8 @@ class FleetDrivers:
     secrets: Secrets | None = None
     #: Verifies its workers; None when they use tokens that the server issues.
     identity: WorkerIdentity | None = None
+    #: Whether it runs the images that specs name, so that their names need no environment of this server.
+    runs_images: bool = False
 
 
 def fleet(
@@ -172,4 +174,4 @@ def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: S
     except BaseException:
         connection.close()
         raise
-    return FleetDrivers(fleet, KubernetesSecrets(connection), identity)
+    return FleetDrivers(fleet, KubernetesSecrets(connection), identity, runs_images=True)
