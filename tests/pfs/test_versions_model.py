@@ -25,7 +25,7 @@ from trunkline.meta import branches as branch_rows
 from trunkline.meta import commits as commit_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database
-from trunkline.model.names import RepoName
+from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import branches, commits, files, repos, resolve, write_streams
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
@@ -179,7 +179,7 @@ class Stories(RuleBasedStateMachine):
             self.made(OUTPUT)
 
     def name(self, commit):
-        return resolve.CommitName(commit.repo, commit.set_id)
+        return CommitName(commit.repo, commit.set_id)
 
     def pick(self, data, found):
         return found[data.draw(st.integers(0, len(found) - 1))]
@@ -198,9 +198,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(branch=user_branches, said=changes)
     def write(self, branch, said):
-        stream = write_streams.CommitStream(
-            self.versions, resolve.CommitName(branch.repo, branch=branch.name)
-        )
+        stream = write_streams.CommitStream(self.versions, CommitName(branch.repo, branch=branch.name))
         for verb, path, data in said:
             if verb == "add":
                 stream.add(path, "", data)

@@ -128,7 +128,7 @@ class PpsWorld:
         self, repo: str, added: Mapping[str, bytes], deleted: Sequence[str] = (), branch: str = "master"
     ) -> None:
         """Make one commit that overwrites and deletes files."""
-        target = resolve.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+        target = names.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
         stream = write_streams.CommitStream(self.versions, target)
         for path in (*deleted, *added):
             stream.delete(path, "")
@@ -178,7 +178,7 @@ class PpsWorld:
 
     def files(self, repo: str, at: str = "master", kind: str = names.USER) -> dict[str, bytes]:
         """Return the files of a branch's head, or of a commit; ``kind`` is the repo's type."""
-        name = resolve.CommitName(names.RepoName("default", repo, kind), id=at)
+        name = names.CommitName(names.RepoName("default", repo, kind), id=at)
         found = files.snapshot(self.versions, name)
         return {
             entry.path: b"".join(found.read(entry))
@@ -188,7 +188,7 @@ class PpsWorld:
 
     def head(self, repo: str, branch: str = "master", kind: str = names.USER) -> str:
         """Return the id of a branch's head; ``kind`` is the repo's type."""
-        name = resolve.CommitName(names.RepoName("default", repo, kind), branch=branch)
+        name = names.CommitName(names.RepoName("default", repo, kind), branch=branch)
         return self.versions.read(resolve.commit, name).set_id
 
     def datums(self, job: JobRow) -> list[listing.ListedDatum]:

@@ -31,7 +31,7 @@ def _missing(conn: sa.Connection, row: CommitRow, state: CommitState) -> list[in
     return [row.id]
 
 
-async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state: CommitState) -> CommitRow:
+async def wait_commit(versions: VersionedStore, name: names.CommitName, state: CommitState) -> CommitRow:
     """Return the commit once it is at least in ``state``.
 
     Args:
@@ -75,7 +75,7 @@ async def subscribe(
     repo: names.RepoName,
     branch: str,
     *,
-    after: resolve.CommitName | None,
+    after: names.CommitName | None,
     state: CommitState,
     origin: str | None,
 ) -> AsyncGenerator[CommitRow]:
