@@ -85,7 +85,7 @@ class Recorder:
 def recording(db: Database, patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """Record the transactions of a database while the context is open."""
     recorder = Recorder(db)
-    run, read, submit = query._run, db.read_blocking, db._submit
+    run, read, submit = query._run, db.read_blocking, db._writes.submit
     strategy = sa.engine.cursor.CursorFetchStrategy
     fetchall, fetchone = strategy.fetchall, strategy.fetchone
 
@@ -115,7 +115,9 @@ def recording(db: Database, patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
             db, "read_blocking", lambda fn, *args, **kwargs: read(recorder.timed(fn, args), *args, **kwargs)
         )
         each.setattr(
-            db, "_submit", lambda fn, *args, **kwargs: submit(recorder.timed(fn, args[1:]), *args, **kwargs)
+            db._writes,
+            "submit",
+            lambda fn, *args, **kwargs: submit(recorder.timed(fn, args[1:]), *args, **kwargs),
         )
         sa.event.listen(db.engine, "before_cursor_execute", executing)
         try:

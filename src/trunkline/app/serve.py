@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.app")
 
+# Every thread that reads uses a connection to the database: docs/databases.md counts them.
 #: Threads for blocking work of requests and pipelines. They mostly wait for the disk or for each other's GIL.
 BLOCKING_THREADS = 32
 #: Maximum number of them for one connection at a time, so that others get one.

@@ -39,7 +39,7 @@ LOCK = 0x74726B6C
 #: Rows of ``setting``: who is active, for people, and the last write as ``EPOCH:NUMBER``.
 ACTIVE, LAST_WRITE = "active_server", "last_write"
 
-_TAKE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
+_ACQUIRE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
 _MOVE_EPOCH = f"UPDATE setting SET value = %s WHERE name = '{LAST_WRITE}' AND value = %s"
 _READ = "SELECT value FROM setting WHERE name = '{}'"
 #: The session that holds the lock, and what shows that it is alive: when its last statement began, and whether the
@@ -212,7 +212,7 @@ class LeaderConnection(Writer):
             try:
                 conn = self._engine.connect()
                 conn.info[dialects.BEGIN] = "BEGIN"
-                self._take(conn)
+                self._acquire(conn)
                 dialects.pipeline(conn, reading=False)
             except BaseException as error:
                 if conn is not None:
@@ -223,15 +223,15 @@ class LeaderConnection(Writer):
             self._conn = conn
         return self._conn
 
-    def _take(self, conn: sa.Connection) -> None:
-        [(taken,)] = query.fetch(conn, _TAKE, ())
+    def _acquire(self, conn: sa.Connection) -> None:
+        [(is_acquired,)] = query.fetch(conn, _ACQUIRE, ())
         if self._epoch:
             stored = self._read(conn, LAST_WRITE)
             if stored not in (self._stored, self._attempted):
                 self._give_way(conn)
             self._stored = stored
-        if not taken:
-            # Another server, or our own last session that PostgreSQL has not buried yet.
+        if not is_acquired:
+            # By another server, or by our own last session, which PostgreSQL has not ended yet.
             raise LeaseHeld(f"{dialects.place(self._engine.url)} is in use by {self._holder(conn)}")
         if not self._epoch:
             self._become_active(conn)
@@ -265,8 +265,8 @@ class LeaderConnection(Writer):
         return str(json.loads(value)["holder"]) if value else "another server"
 
     def _read(self, conn: sa.Connection, name: str) -> str:
-        found = query.fetch(conn, _READ.format(name), ())
-        return str(found[0][0]) if found else ""
+        rows = query.fetch(conn, _READ.format(name), ())
+        return str(rows[0][0]) if rows else ""
 
     def begin(self) -> None:
         """Begin a transaction that is committed only while this server is the active one.

@@ -68,8 +68,8 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
         for key, _ in trees.rows(TreeId(job.todo), claim.done, claim.stop)
     }  # fmt: skip
     done = dict(results(trees, parts.completions))
-    gone = {key for key, _ in trees.scan(TreeId(job.gone or EMPTY))}
-    unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in gone)
+    obsolete = {key for key, _ in trees.scan(TreeId(job.obsolete or EMPTY))}
+    unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in obsolete)
     todo = ((key, done.get(key, value)) for key, value in trees.scan(TreeId(job.todo), low))
     for key, value in heapq.merge(unchanged, todo):
         listed = _listed(job, datum_rows.decode(key, value))
