@@ -178,7 +178,7 @@ class PpsWorld:
 
     def files(self, repo: str, at: str = "master", kind: str = names.USER) -> dict[str, bytes]:
         """Return the files of a branch's head, or of a commit; ``kind`` is the repo's type."""
-        name = names.CommitName(names.RepoName("default", repo, kind), id=at)
+        name = names.parse_revision(names.RepoName("default", repo, kind), at)
         found = files.snapshot(self.versions, name)
         return {
             entry.path: b"".join(found.read(entry))

@@ -301,7 +301,7 @@ def neighbours(conn: sa.Connection, commit_ids: Sequence[int], *, up: bool, numb
 
     Args:
         conn: a snapshot.
-        commit_ids: the commits.
+        commit_ids: row numbers of the commits to start from.
         up: their direct provenance; otherwise what comes directly from them.
         number: at most so many.
     """
@@ -318,7 +318,7 @@ def newest_downstream_of(
 
     Args:
         conn: a snapshot.
-        commit_ids: the commits.
+        commit_ids: row numbers of the upstream commits.
         number: at most so many for each of them.
 
     Returns:

@@ -179,7 +179,7 @@ def versions(
 
     Args:
         conn: a snapshot.
-        pipeline_id: the pipeline.
+        pipeline_id: row number of the pipeline.
         below: only versions below this one; None from the newest.
         oldest: none before this one.
         number: at most so many.

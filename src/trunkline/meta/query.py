@@ -106,7 +106,7 @@ def page_of(
         statement: selects the columns; the caller limits it.
         owner: the column of the owner, the first of the index.
         number: the column of the row number, the second of the index.
-        owner_id: the owner.
+        owner_id: row number of the owner, or the parameter that holds it.
         beyond: only rows after this number in the order.
         oldest_first: the order.
     """

@@ -47,7 +47,7 @@ def remove_decisions(
 
     Args:
         conn: a write transaction.
-        pipeline_id: the pipeline.
+        pipeline_id: row number of the pipeline.
         before: those taken before this time go, seconds since the epoch.
         keep: how many of the newest stay whatever their age, and the most that stay.
         number: delete at most so many.

@@ -85,7 +85,7 @@ async def subscribe(
 
     Args:
         versions: the store to read and write.
-        repo: the repo.
+        repo: the repo whose commits are yielded.
         branch: name of the branch; empty: all commits of the repo.
         after: yield only commits after this one; None: all.
         state: the first state that is enough.

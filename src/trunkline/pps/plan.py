@@ -76,7 +76,7 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     Args:
         conn: connection of the transaction.
         spec: the specification of the pipeline.
-        job: the job.
+        job: the job, whose commit has the provenance.
     """
     upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
     trees: dict[datums.LeafKey, TreeId] = {}
@@ -323,8 +323,8 @@ def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> N
 
     Args:
         conn: connection of the transaction.
-        job: the job.
-        job_plan: the plan.
+        job: the planned job, in state STARTING.
+        job_plan: the datums to run and to remove.
         now: current time, in seconds since the epoch.
     """
     jobs.move(

@@ -78,7 +78,7 @@ def record(write: WriteTransaction, job: JobRow, settled: Settled) -> None:
 
     Args:
         write: transaction that the change belongs to.
-        job: the job.
+        job: the job, in state FINISHING; all its datums have a result.
         settled: the output of the job.
     """
     if settled.problem:

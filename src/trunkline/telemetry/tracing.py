@@ -311,7 +311,7 @@ def job_context(trace: TraceContext, pipeline: str, job_id: str) -> TraceContext
     Args:
         trace: the write that made the job.
         pipeline: the job's pipeline, with its project.
-        job_id: the job.
+        job_id: id of the job and its output commit.
     """
     return trace.child(pipeline, job_id) if is_on() and trace.sampled else trace
 
@@ -322,6 +322,6 @@ def datum_context(job: TraceContext, claim_id: str, datum_id: str) -> TraceConte
     Args:
         job: what ``job_context`` returned.
         claim_id: the claim that the datum is run by.
-        datum_id: the datum.
+        datum_id: id of the datum, in hex.
     """
     return job.child(claim_id, datum_id) if is_on() and job.sampled else job

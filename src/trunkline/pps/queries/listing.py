@@ -50,7 +50,7 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
 
     Args:
         versions: the store to read and write.
-        job: the job.
+        job: a job in any state; a running one lists its claimed datums as such.
         after: yield only datums with a larger id.
     """
     low = after + b"\0" if after else b""
@@ -83,7 +83,7 @@ def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> Liste
 
     Args:
         versions: the store to read and write.
-        job: the job.
+        job: the job that has the datum.
         datum_id: id of the datum, in hex.
     """
     missing = errors.NotFound(f"datum {datum_id} not found in job {job.set_id}")

@@ -25,18 +25,17 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lightkube.resources.authentication_v1 import SelfSubjectReview
 from lightkube.resources.core_v1 import Event, Node, Pod, Secret
 from lightkube.types import PatchType
 
 from trunkline.drivers.fleets.kubernetes import client as kube
-from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_status, pods
+from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_status, pods, preflight
 from trunkline.drivers.fleets.kubernetes.informer import Informer
 from trunkline.drivers.fleets.kubernetes.informer_cache import InformerCache
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
 from trunkline.drivers.fleets.kubernetes.secrets import is_ours
 from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
-from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
+from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.runtime.supervision import ServiceLost, Supervisor
@@ -56,9 +55,6 @@ TICK = 1.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 10.0
 #: Seconds before the next try of a call that waiting is unlikely to fix.
 UNSATISFIABLE_PAUSE = 30.0
-#: Verbs that the server needs for pods.
-_NEEDED = ("create", "delete", "get", "list", "patch", "watch")
-
 #: Fields of a spec that pods do not honour; they honour all others.
 UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
     {
@@ -237,21 +233,12 @@ class KubernetesFleet:
     # beginning and ending
 
     async def _begin(self) -> None:
-        """Read the cluster once and check every permission."""
-        namespace = self._settings.namespace
+        """Read the cluster once, check every permission, and start the informers and the timer."""
         try:
             await self._pods.list()
         except kube.FAILURES as error:
-            raise self._at_start(error, "list") from error
-        allowed = await asyncio.gather(*(self.connection.may(verb, "pods") for verb in _NEEDED))
-        missing = [verb for verb, may in zip(_NEEDED, allowed, strict=True) if not may]
-        if missing:
-            raise FailedPrecondition(
-                f"the server may not {', '.join(missing)} pods in namespace {namespace}; add to its Role: "
-                f"{kube.rbac_rule(', '.join(missing), 'pods')}"
-            )
-        await self._check_namespace()
-        await self._check_account()
+            raise preflight.start_error(self.connection, self._settings, error, "list") from error
+        await preflight.check(self.connection, self._settings)
         self._go(self._keep(self._pods.follow, "kubernetes-pods"), "kubernetes-pods")
         self._go(self._keep(self._tick, "kubernetes-timer"), "kubernetes-timer")
         for following, resource, kind, loss in (
@@ -263,55 +250,13 @@ class KubernetesFleet:
                 await following.list()
             except kube.FAILURES as error:
                 if not kube.is_rbac(error):
-                    raise self._at_start(error, "list") from error
+                    raise preflight.start_error(self.connection, self._settings, error, "list") from error
                 rule = kube.rbac_rule("list, watch", resource)
                 log.warning(
                     "the server may not list %s and will %s; add to its %s: %s", resource, loss, kind, rule
                 )
             else:
                 self._go(self._keep(following.follow, f"kubernetes-{resource}"), resource)
-
-    async def _check_namespace(self) -> None:
-        """Check that the namespace exists, by a create that is not carried out: a list would only be empty."""
-        probe = as_pod(
-            {
-                "metadata": {"generateName": "trunkline-probe-", "namespace": self._settings.namespace},
-                "spec": {"containers": [{"name": "probe", "image": "probe"}]},
-            }
-        )
-        try:
-            await self.connection.client.create(probe, dry_run=True)
-        except kube.FAILURES as error:
-            # Other reasons against this pod need not apply to workers.
-            if kube.code(error) == 404:
-                raise self._at_start(error, "create") from error
-
-    async def _check_account(self) -> None:
-        """Check that no worker can have the server's own service account.
-
-        Raises:
-            FailedPrecondition: the workers' account, or one that pipelines may choose, is the server's.
-        """
-        try:
-            answer = await self.connection.client.create(SelfSubjectReview())
-        except kube.FAILURES as error:
-            log.warning("cannot find out the server's own service account: %s", kube.message(error))
-            return
-        user = (answer.status.userInfo.username if answer.status and answer.status.userInfo else "") or ""
-        namespace, _, name = user.removeprefix("system:serviceaccount:").partition(":")
-        config = self._settings.config
-        accounts = (config.service_account or "default", *config.policy.service_accounts)
-        if namespace == self._settings.namespace and name in accounts:
-            raise FailedPrecondition(
-                f'workers could have the service account "{name}", which is the server\'s own; give workers another '
-                "one (workers.serviceAccount) and remove it from workers.allowedServiceAccounts"
-            )
-
-    def _at_start(self, error: Exception, verb: str) -> Exception:
-        ours = kube.translated(error, self.connection.server, self._settings.namespace, verb, "pods")
-        return (
-            ours if isinstance(ours, Unavailable | FailedPrecondition) else FailedPrecondition(ours.message)
-        )
 
     def _go(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)

@@ -60,7 +60,7 @@ class InformerCache:
         """Record a worker that must exist.
 
         Args:
-            worker_id: the worker.
+            worker_id: id of the worker.
             name: name of its pod.
             pod: the pod to create.
 

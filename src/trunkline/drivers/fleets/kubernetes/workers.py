@@ -98,7 +98,7 @@ class Worker:
         """Record a reported state of its pod.
 
         Args:
-            pod: the pod.
+            pod: the pod as the API server reports it.
             now: monotonic seconds.
             machines: the cluster's nodes by name.
         """
