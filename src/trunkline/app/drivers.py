@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from trunkline import errors
 from trunkline.app.clock import SystemClock
+from trunkline.drivers.fleets import command_groups
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
@@ -120,6 +121,7 @@ def fleet(
             settings.capacity_memory,
             supervisor,
             hidden(settings),
+            command_groups.use_own(),
         )
         threading.Thread(target=processes.report_isolation, name="isolation-check", daemon=True).start()
         return FleetDrivers(_simulated(processes, settings) if settings.simulate else processes)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.drivers.fleets import process_reaper
+from trunkline.drivers.fleets.command_groups import CommandGroups
 from trunkline.drivers.fleets.images import ImageState, software_folders
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.linux import file_trees
@@ -123,6 +124,7 @@ class ProcessFleet:
         capacity: int | None = None,
         supervisor: Supervisor | None = None,
         hidden: Sequence[str] = (),
+        command_groups: CommandGroups | None = None,
     ) -> None:
         """Remove what an earlier server has left in the folder, and start the fleet's thread.
 
@@ -135,7 +137,9 @@ class ProcessFleet:
             capacity: bytes of memory to give to workers; the machine's when None.
             supervisor: restarts the fleet's thread; one of its own when None.
             hidden: folders that commands must not see, such as the server's data.
+            command_groups: enforces memory limits; workers poll when None.
         """
+        self._command_groups = command_groups or CommandGroups()
         self._server = server
         self._hidden = tuple(hidden)
         self._images = images
@@ -309,6 +313,7 @@ class ProcessFleet:
             if worker.forced:
                 reason = "was ended by force: it did not go in time"
             self._tidy(self._scratch / worker.spec.worker_id)
+            self._command_groups.remove(worker.spec.worker_id)
             with self._lock:
                 worker.phase, worker.reason, worker.process = WorkerPhase.GONE, reason, None
                 gone = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
@@ -383,6 +388,7 @@ class ProcessFleet:
     def _spawn(self, worker: _Worker, image: ImageEnvironment | None) -> None:
         spec = worker.spec
         scratch = self._scratch / spec.worker_id
+        group = self._command_groups.create(spec.worker_id, _memory_limit(spec))
         try:
             scratch.mkdir(mode=0o700, exist_ok=True)
             with (
@@ -392,7 +398,10 @@ class ProcessFleet:
                 worker.process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "trunkline.worker"],
                     cwd="/",
-                    env=_environment(self._server, spec, image, scratch, self._hidden),
+                    env={
+                        **_environment(self._server, spec, image, scratch, self._hidden),
+                        "TRUNKLINE_COMMAND_GROUP": group,
+                    },
                     stdin=token,
                     stdout=output,
                     stderr=output,
@@ -406,6 +415,7 @@ class ProcessFleet:
                 worker.process.kill()
                 worker.process.wait()
                 worker.process = None
+            self._command_groups.remove(spec.worker_id)
             worker.phase = WorkerPhase.GONE
             worker.reason = f"could not be started: {describe(error)}"
             return
