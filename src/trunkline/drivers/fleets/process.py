@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.command_groups import CommandGroups
 from trunkline.drivers.fleets.images import ImageState, software_folders
+from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
 from trunkline.errors import InvalidArgument, Unavailable
-from trunkline.linux import file_trees
 from trunkline.model import field_support
 from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.quantities import parse_bytes
@@ -49,8 +49,8 @@ _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
     *("TRUNKLINE_NO_NAMESPACES", "COVERAGE_PROCESS_START"),
 )
-#: Prefix of the scratch folders of former workers that could not be removed.
-_ABANDONED = "abandoned-"
+#: Seconds that a fleet that closes waits for the removal of scratch folders.
+_REMOVAL_GRACE = 3.0
 #: Timeout of the isolation check in seconds, for a busy machine.
 _CHECK_SECONDS = 60.0
 #: Seconds between two checks of an image that is being built.
@@ -126,7 +126,7 @@ class ProcessFleet:
         hidden: Sequence[str] = (),
         command_groups: CommandGroups | None = None,
     ) -> None:
-        """Remove what an earlier server has left in the folder, and start the fleet's thread.
+        """Start the fleet's threads; what an earlier server has left in the folder is removed meanwhile.
 
         Leftovers that cannot be removed are logged and put aside.
 
@@ -156,14 +156,16 @@ class ProcessFleet:
         for made in (self._scratch, self._logs):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
             made.chmod(0o700)
+        supervisor = supervisor or Supervisor()
+        self._removal = ScratchRemoval(supervisor)
         for left in self._scratch.iterdir():
-            if not left.name.startswith(_ABANDONED):
+            if not left.name.startswith(ABANDONED):
                 self._tidy(left)
         self._lock = threading.Lock()  # guards the two below and every _Worker
         self._workers: dict[str, _Worker] = {}
         self._closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = (supervisor or Supervisor()).thread("process-fleet", self._run)
+        self._thread = supervisor.thread("process-fleet", self._run)
 
     def report_isolation(self) -> None:
         """Log which isolation of commands this machine does not allow; takes a tenth of a second."""
@@ -259,6 +261,7 @@ class ProcessFleet:
         os.eventfd_write(self._wake, 1)
         self._thread.join()
         os.close(self._wake)
+        self._removal.close(_REMOVAL_GRACE)
 
     # the fleet's thread
 
@@ -422,17 +425,12 @@ class ProcessFleet:
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
     def _tidy(self, scratch: Path) -> None:
-        """Remove a worker's scratch folder. If it cannot be removed, log that and move it aside."""
+        """End what runs in a worker's private root, and have its scratch folder removed."""
         try:
-            failpoints.reach("process-fleet.tidy")
             process_reaper.kill_namespace(scratch)
-            file_trees.remove_tree(_open_scratch(scratch.name))
-            file_trees.remove_tree(str(scratch))
         except Exception:
-            aside = scratch.with_name(f"{_ABANDONED}{scratch.name}")
-            log.exception("the scratch folder %s cannot be removed; remove %s by hand", scratch, aside)
-            with contextlib.suppress(OSError):
-                scratch.rename(aside)
+            log.exception("processes that a worker left cannot be ended; see folder %s", scratch)
+        self._removal.add(scratch, _open_scratch(scratch.name))
 
     def _drop_old_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)
