@@ -22,9 +22,9 @@ import psycopg  # noqa: E402
 from pps_world import PpsWorld  # noqa: E402
 
 from trunkline.model import names  # noqa: E402
+from trunkline.model.names import CommitName  # noqa: E402
 from trunkline.pfs import commits  # noqa: E402
 from trunkline.pfs.branches import BranchName  # noqa: E402
-from trunkline.pfs.resolve import CommitName  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,8 +1,8 @@
 """What reads and transactions cost on a store with a year's history, beside a store with almost none.
 
 Every RPC that reads and everything that the server reads for itself runs on both stores of ``tests/pps/long_history``,
-in one process without a network. Shown is the processor time of the longest read or transaction of each call,
-which nothing may exceed by more than the limit; with SQLite the database's own work is in it:
+in one process without a network. Shown is the processor time of the longest read or transaction of each call, with
+the database's own work; none may take more than the limit:
 
     python benchmarks/scale.py [postgres]
 """

@@ -1,7 +1,7 @@
-"""A whole store behind a real gRPC server, in a thread of the test process, for clients of any kind.
+"""Fixtures for all tests: databases, object stores, and a whole server in a thread of the test process.
 
-What is below the server is real: SQLite in a folder, packs in a folder. Only the disk can be filled at will
-(``LimitedObjects``), because a test cannot fill a true one.
+The server is that of ``trunkline serve``; a test gives it a clock, a disk that can be full (``LimitedObjects``), and a
+fleet whose workers come when the test says so.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,24 +16,16 @@ import hypothesis
 import pachyderm_sdk
 import postgres_server
 import pytest
+from held_fleet import HeldFleet
 from leaks import _nothing_is_left_behind  # noqa: F401 - a fixture for all tests
+from manual_clock import ManualClock
 from patience import PATIENCE
 from s3_server import S3Server, s3_server
 
+from trunkline.app import serve
+from trunkline.app.settings import Settings
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.errors import ResourceExhausted
-from trunkline.meta import install
-from trunkline.meta.database import Database, sqlite_url
-from trunkline.meta.wakeups import Wakeups
-from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.repository import VersionedStore
-from trunkline.rpc import server as rpc_server
-from trunkline.rpc.admin import AdminServicer, EnterpriseServicer, LicenseServicer, VersionServicer
-from trunkline.rpc.metadata import MetadataServicer
-from trunkline.rpc.pfs import PfsServicer
-from trunkline.rpc.store_api import StoreServicer
-from trunkline.storage.files import file_trees
-from trunkline.storage.store import ChunkStore
 
 # Properties are judged by their outcome, never by how long an example took. The nightly profile searches longer:
 # scripts/test --nightly.
@@ -49,6 +39,8 @@ os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from trunkline.pfs.repository import VersionedStore
 
 
 def pytest_sessionfinish() -> None:
@@ -80,35 +72,17 @@ class LimitedObjects(LocalObjects):
         super().put(key, parts)
 
 
-class TestClock:
-    """The machine's clocks: a test can set the wall clock, and let time pass."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        #: Seconds that the wall clock was set forward, as by NTP or a paused machine.
-        self.ahead = 0.0
-        #: Seconds that have passed on no clock but the monotonic one.
-        self.passed = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.passed
-
-
 class Served:
     """A store and its server. ``address`` is set while it serves."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = TestClock()
+        self.clock = ManualClock()
         self.objects = LimitedObjects(folder / "objects")
+        self.fleet = HeldFleet()
         self.address = ""
         self._clients: list[pachyderm_sdk.Client] = []
         self.versions: VersionedStore
-        self.executor: ThreadPoolExecutor
 
     def client(self) -> pachyderm_sdk.Client:
         host, _, port = self.address.rpartition(":")
@@ -122,32 +96,13 @@ class Served:
             client._channel.close()  # the SDK has no method for it
 
     async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
-        wakeups = Wakeups(asyncio.get_running_loop())
-        db = Database(sqlite_url(self.folder), wakeups.announce)
-        cluster_id = install.install(db, self.clock.now())
-        store = ChunkStore(self.objects, DatabaseChunkIndex(db, self.clock.now))
-        self.versions = VersionedStore(db, store, file_trees(store), wakeups, self.clock)
-        self.executor = ThreadPoolExecutor(8)
-        running = await rpc_server.start(
-            {
-                "pfs_v2.API": PfsServicer(self.versions, self.executor),
-                "versionpb_v2.API": VersionServicer(),
-                "admin_v2.API": AdminServicer(cluster_id, self.versions),
-                "enterprise_v2.API": EnterpriseServicer(),
-                "license_v2.API": LicenseServicer(),
-                "metadata.API": MetadataServicer(self.versions),
-                "trunkline.store.v1.Store": StoreServicer(self.versions, self.executor),
-            },
-            "127.0.0.1:0",
-        )
-        self.address = running.address
-        stop = asyncio.Event()
-        ready(stop)
-        await stop.wait()
-        await running.stop(grace=0)
-        self.executor.shutdown()
-        db.close()
-        store.close()
+        settings = Settings(data=self.folder, listen="127.0.0.1:0")
+        running = serve.running(settings, clock=self.clock, objects=self.objects, fleet=self.fleet)
+        async with running as server:
+            self.address, self.versions = server.address, server.versions
+            stop = asyncio.Event()
+            ready(stop)
+            await stop.wait()
 
 
 @contextmanager

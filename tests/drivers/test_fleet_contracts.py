@@ -21,7 +21,7 @@ from trunkline.model.workers import Machine, WorkerSpec
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
 sys.path.append(str(Path(__file__).parents[1] / "pps"))
 from fake_server import FakeServer
-from pps_world import HeldFleet
+from held_fleet import HeldFleet
 
 from trunkline.model.workers import WorkerPhase
 

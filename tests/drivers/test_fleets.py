@@ -99,7 +99,7 @@ def test_a_worker_is_pending_then_running_then_gone(server, fleet, tmp_path):
 
     wait_until(lambda: sighting(fleet, 1) == (GONE, "ended as asked"))
     assert len(server.registered) == 1
-    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+    wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))
     assert list((tmp_path / "fleet" / "logs").iterdir()) == []
 
 
@@ -198,7 +198,7 @@ def test_what_a_killed_worker_leaves_running_is_ended(server, fleet, tmp_path):
     assert sighting(fleet, 1)[1].startswith("was killed by SIGKILL (out of memory?)")
     assert [each.ending for each in fleet.observe()] == [WorkerEnding.CRASHED]
     wait_until(lambda: not is_running(mark))
-    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+    wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))
 
 
 def test_a_worker_that_fails_leaves_its_last_words(server, fleet, tmp_path):
@@ -246,9 +246,9 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
     wait_until(lambda: not os.path.exists(f"/proc/{server.registered[0]}") and not is_running(mark))
     next_fleet = ProcessFleet(server.address, tmp_path / "fleet", images)
 
-    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
     assert next_fleet.observe() == []
     next_fleet.close(0.0)
+    wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))
 
 
 # image environments
@@ -291,7 +291,7 @@ def test_a_deep_tree_that_a_worker_left_is_removed(server, images, tmp_path):
     fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
     fleet.close(0.0)
 
-    assert list((tmp_path / "fleet" / "scratch").iterdir()) == []
+    wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))
 
 
 def test_nobody_else_may_enter_the_folders_of_the_fleet(server, fleet, tmp_path):
@@ -396,9 +396,27 @@ def test_a_fleet_starts_although_an_earlier_one_left_what_it_cannot_remove(serve
     left.mkdir(parents=True)
     with failpoints.armed("process-fleet.tidy", failpoints.failing()):
         fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+        wait_until(left.with_name("abandoned-left").exists)
 
     fleet.start(spec(1))
 
     wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
-    assert left.with_name("abandoned-left").exists()
     fleet.close(0.0)
+
+
+def test_a_tree_that_takes_long_to_remove_delays_no_worker(server, images, tmp_path):
+    left = tmp_path / "fleet" / "scratch" / "left"
+    left.mkdir(parents=True)
+    removing = threading.Event()
+    with failpoints.armed("process-fleet.tidy", lambda: removing.wait(60)):
+        fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+        fleet.start(spec(1))
+        wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
+        fleet.stop(f"{1:032x}", 0.0)
+        wait_until(lambda: sighting(fleet, 1)[0] is GONE)
+        remaining = left.exists()
+        removing.set()
+        fleet.close(0.0)
+
+    assert remaining
+    wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))

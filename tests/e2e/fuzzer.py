@@ -1,8 +1,8 @@
 """Calls every RPC with messages that nobody should send, and looks at what others notice of it.
 
 Messages are made from the descriptors, by a seed: the same seed makes the same calls. What counts as a fault is an
-answer that blames the server (INTERNAL, UNKNOWN, DATA_LOSS), and any failure of the probe, which makes ordinary
-calls meanwhile.
+answer that blames the server (INTERNAL, UNKNOWN, DATA_LOSS), a message of several lines, and any failure of the
+probe, which makes ordinary calls meanwhile.
 """
 
 from __future__ import annotations
@@ -307,7 +307,8 @@ class Fuzzer:
         outcome.codes[code] = outcome.codes.get(code, 0) + 1
         if code == "UNIMPLEMENTED" and "is not built yet in Trunkline" in details:
             self._missing.add(name)
-        if code in FAULTS or (code == "DEADLINE_EXCEEDED" and timeout == PATIENCE):
+        late = code == "DEADLINE_EXCEEDED" and timeout == PATIENCE
+        if code in FAULTS or late or "\n" in details:
             outcome.faults.append((name, kind, code, details[:300]))
 
     def _answer(

@@ -86,6 +86,6 @@ def test_the_demo_of_the_page_tells_its_story(tmp_path: Path) -> None:
 
     done = run(demo, clone(tmp_path / "clone"), timeout=380)
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 machines were asked for in one step" in done.stdout
-    assert "and now there is none: nothing to pay" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr  # the demo checks what it says
+    assert "5 machines" in done.stdout
+    assert "PRETENDED" in done.stdout

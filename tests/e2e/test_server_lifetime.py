@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from pachyderm_sdk.api import pps
+from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -43,9 +43,10 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-def refused(data: Path, *options: str) -> tuple[int, str]:
+def refused(data: Path, *options: str, prefix: Sequence[str] = ()) -> tuple[int, str]:
     """Run a server that is to refuse to start; return its exit code and what it says."""
-    command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+    serve = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
+    command = [*prefix, *serve]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -224,6 +225,53 @@ def test_the_database_of_another_installation_is_refused(full: Path, tmp_path: P
 
     assert code == CONFLICT
     assert "belongs to installation" in sentence
+
+
+@pytest.mark.parametrize("name", ["trunkline.db", "trunkline.db-wal", "fleet"])
+def test_what_the_servers_user_may_not_write_is_named_and_works_again_when_it_may(
+    full: Path, make_server: Callable[..., Server], name: str
+) -> None:
+    path = full / name
+    if name == "trunkline.db-wal":
+        path.touch()
+    before = path.stat().st_mode & 0o777
+    path.chmod(before & ~0o222)
+    # root is given the rights of other users: without these capabilities permissions bind it
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+    code, sentence = refused(full, prefix=prefix)
+    path.chmod(before)
+    client = make_server().start().client()
+
+    assert code == UNAVAILABLE
+    assert str(path) in sentence
+    assert sentence.count("\n") == 1
+    put(client, pfs.Branch.from_uri("images@master"), {"/more": b"x"})
+
+
+@pytest.mark.parametrize("fate", ["removed", "replaced"])
+def test_a_server_whose_database_file_is_gone_ends_before_it_acknowledges_anything_more(
+    make_server: Callable[..., Server], tmp_path: Path, fate: str
+) -> None:
+    server = make_server().start()
+    client = server.client()
+    make_repo(client, "images")
+    file = tmp_path / "data" / "trunkline.db"
+    kept = shutil.copy(file, tmp_path / "kept.db")
+    if fate == "removed":
+        file.unlink()
+    else:
+        os.replace(kept, file)
+
+    with pytest.raises(grpc.RpcError) as failed:
+        make_repo(client, "lost")
+    code = server.wait()
+
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert code == UNAVAILABLE
+    assert str(file) in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+    assert file.exists() == (fate == "replaced")
 
 
 @pytest.mark.parametrize("damage", ["cut in half", "overwritten"])

@@ -12,12 +12,14 @@ import sqlalchemy as sa
 
 from trunkline import errors
 from trunkline.meta import install, schema
-from trunkline.meta.database import Database, Tx
+from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.runtime.cancellation import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trunkline.meta.group_commit import Tx
 
 
 @pytest.fixture
@@ -154,9 +156,27 @@ def test_closing_leaves_a_connection_alone_with_which_a_thread_still_reads(datab
     thread.join(20)
 
     assert seen == [set()]
-    for conn in database._reading:
-        conn.close()
-    database.engine.dispose()
+
+
+def test_reads_of_threads_that_end_share_one_connection(db: Database) -> None:
+    """Each request for metrics or readiness runs in a thread of its own."""
+    connections: list[object] = []
+    sa.event.listen(db.engine, "connect", lambda connection, _record: connections.append(connection))
+
+    for _ in range(5):
+        thread = threading.Thread(target=db.check)
+        thread.start()
+        thread.join(20)
+
+    assert len(connections) <= 1
+
+
+def test_a_read_inside_a_read_is_refused(db: Database) -> None:
+    """It would see another snapshot."""
+    with pytest.raises(RuntimeError, match="pass the connection on"):
+        db.read_blocking(lambda _conn: db.read_blocking(names))
+
+    assert db.read_blocking(names) == set()
 
 
 def test_a_read_for_a_caller_that_has_gone_is_not_begun(db: Database) -> None:

@@ -12,13 +12,15 @@ from postgres_server import Wire
 
 from trunkline import errors
 from trunkline.meta import install, schema
-from trunkline.meta.database import Database, Tx
+from trunkline.meta.database import Database
 from trunkline.meta.dialects import checked_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from postgres_server import PostgresServer
+
+    from trunkline.meta.group_commit import Tx
 
 ADDED = sa.select(schema.project.c.name).where(schema.project.c.name != "default")
 
@@ -183,7 +185,7 @@ def test_a_write_waits_for_a_database_that_is_away_for_a_moment(
 def test_a_database_that_stays_away_is_said_without_the_password(
     postgres: PostgresServer, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trunkline.meta.database.PATIENCE", 0.2)
+    monkeypatch.setattr("trunkline.meta.connections.PATIENCE", 0.2)
     postgres.stop()
     try:
         with pytest.raises(errors.Unavailable, match=r"does not answer .*nothing was written"):
@@ -223,7 +225,7 @@ def test_a_server_that_lost_its_lease_to_another_can_write_nothing_more_and_says
         install.install(first, 1.0)
         second = opened()
         # Whoever asks first after the cut gets it; let it be the second.
-        with first._writing:
+        with first._writes._writing:
             sessions(postgres, name)
             eventually(lambda: second.open() == "", "the lease")
         with pytest.raises(errors.Unavailable, match="has taken over"):
@@ -258,8 +260,8 @@ def test_a_lock_that_holds_nothing_is_caught_by_the_epoch(
     db: Database, opened: Callable[[], Database]
 ) -> None:
     """A pool that shares sessions between clients takes the lock away in secret; the row does not lie."""
-    db._writer.connection().exec_driver_sql("SELECT pg_advisory_unlock_all()")
-    db._writer.connection().rollback()
+    db._writes._writer.connection().exec_driver_sql("SELECT pg_advisory_unlock_all()")
+    db._writes._writer.connection().rollback()
     second = opened()
     assert second.open() == ""
 
@@ -275,11 +277,11 @@ def test_a_database_that_is_replaced_by_a_backup_is_noticed_with_the_next_write(
 ) -> None:
     db.run_blocking(put, "a")
     backup = f"{name}_backup"
-    with db._writing:  # nobody connects meanwhile
+    with db._writes._writing:  # nobody connects meanwhile
         sessions(postgres, name)
         postgres.execute(f"CREATE DATABASE {backup} TEMPLATE {name}")
     db.run_blocking(put, "b")
-    with db._writing:
+    with db._writes._writing:
         postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
         postgres.execute(f"ALTER DATABASE {backup} RENAME TO {name}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from postgres_server import PostgresServer
 
-    from trunkline.meta.database import Tx
+    from trunkline.meta.group_commit import Tx
 
 ADDED = sa.select(schema.project.c.name).where(schema.project.c.name != "default")
 ADD = query.Query(schema.project.insert())
@@ -112,9 +112,14 @@ def test_the_failure_of_a_queued_write_goes_to_its_own_function_among_those_that
         send(tx, "c")
         raise KeyError("its own")
 
-    holding = db._submit(hold)
+    holding = db._writes.submit(hold)
     assert held.wait(PATIENCE)
-    outcomes = [db._submit(send, "b"), db._submit(send, "a"), db._submit(fail), db._submit(send, "d")]
+    outcomes = [
+        db._writes.submit(send, "b"),
+        db._writes.submit(send, "a"),
+        db._writes.submit(fail),
+        db._writes.submit(send, "d"),
+    ]
     go.set()
 
     holding.result(PATIENCE)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import names
-from trunkline.model.names import AncestryStep, CommitRef, FileRef, PipelineName, RepoName
+from trunkline.model.names import AncestryStep, CommitName, FileRef, PipelineName, RepoName
 
 ID = "0123456789ab4def0123456789abcdef"
 IMAGES = RepoName("default", "images")
@@ -67,8 +67,8 @@ def test_names_have_the_form_that_messages_show() -> None:
     assert str(IMAGES) == "default/images"
     assert str(RepoName("p", "edges", "spec")) == "p/edges.spec"
     assert str(PipelineName("default", "edges")) == "default/edges"
-    assert str(CommitRef(IMAGES, id=ID)) == f"default/images@{ID}"
-    assert str(CommitRef(IMAGES, "master", "", (AncestryStep(3, from_root=True), AncestryStep(1)))) == (
+    assert str(CommitName(IMAGES, id=ID)) == f"default/images@{ID}"
+    assert str(CommitName(IMAGES, "", "master", (AncestryStep(3, from_root=True), AncestryStep(1)))) == (
         "default/images@master.3^1"
     )
 
@@ -102,12 +102,12 @@ def test_what_is_no_ancestry_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("images@master", FileRef(CommitRef(IMAGES, "master"), "/")),
-        ("images@master:/a/b", FileRef(CommitRef(IMAGES, "master"), "/a/b")),
-        ("images@master:a:b/", FileRef(CommitRef(IMAGES, "master"), "/a:b")),
-        (f"p/images@{ID}:/x@y", FileRef(CommitRef(RepoName("p", "images"), id=ID), "/x@y")),
-        (f"images@master={ID}", FileRef(CommitRef(IMAGES, "master", ID), "/")),
-        ("p/e.spec@b~2:/", FileRef(CommitRef(RepoName("p", "e", "spec"), "b", "", (AncestryStep(2),)), "/")),
+        ("images@master", FileRef(CommitName(IMAGES, branch="master"), "/")),
+        ("images@master:/a/b", FileRef(CommitName(IMAGES, branch="master"), "/a/b")),
+        ("images@master:a:b/", FileRef(CommitName(IMAGES, branch="master"), "/a:b")),
+        (f"p/images@{ID}:/x@y", FileRef(CommitName(RepoName("p", "images"), id=ID), "/x@y")),
+        (f"images@master={ID}", FileRef(CommitName(IMAGES, ID, "master"), "/")),
+        ("p/e.spec@b~2:/", FileRef(CommitName(RepoName("p", "e", "spec"), "", "b", (AncestryStep(2),)), "/")),
     ],
 )
 def test_a_reference_to_a_file_is_parsed(text: str, expected: FileRef) -> None:
@@ -146,6 +146,18 @@ steps = st.builds(AncestryStep, st.integers(0, 99))
 def test_parsing_what_was_printed_gives_the_same_reference(
     project: str, repo: str, kind: str, branch: str, back: list[AncestryStep], path: str
 ) -> None:
-    reference = FileRef(CommitRef(RepoName(project, repo, kind), branch, "", tuple(back)), path)
+    reference = FileRef(CommitName(RepoName(project, repo, kind), "", branch, tuple(back)), path)
 
     assert names.parse_file(str(reference), "elsewhere") == reference
+
+
+def test_a_revision_names_a_commit_of_a_repo_by_its_id_or_by_a_branch() -> None:
+    assert names.parse_revision(IMAGES, ID) == CommitName(IMAGES, id=ID)
+    assert names.parse_revision(IMAGES, "master") == CommitName(IMAGES, branch="master")
+    assert names.parse_revision(IMAGES, f"{ID}~2").revision == f"{ID}^2"
+
+
+@pytest.mark.parametrize("text", ["", "^1", ".3"])
+def test_a_revision_without_id_and_branch_is_not_valid(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="write a branch or an id"):
+        names.parse_revision(IMAGES, text)

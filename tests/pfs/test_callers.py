@@ -12,12 +12,11 @@ from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.model import caller
-from trunkline.model.names import RepoName
+from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import commits, repos, resolve
 from trunkline.pfs.branches import BranchName
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.repository import VersionedStore
-from trunkline.pfs.resolve import CommitName
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,12 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from postgres_server import database_url
 
 from trunkline import errors
+from trunkline.app.clock import SystemClock
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import branches as branch_rows
 from trunkline.meta import commits as commit_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database
-from trunkline.model.names import RepoName
+from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import branches, commits, files, repos, resolve, write_streams
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
@@ -47,14 +47,6 @@ changes = st.lists(
     max_size=5,
 )
 user_branches = st.sampled_from([MASTER, SIDE])
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 @dataclass
@@ -187,7 +179,7 @@ class Stories(RuleBasedStateMachine):
             self.made(OUTPUT)
 
     def name(self, commit):
-        return resolve.CommitName(commit.repo, commit.set_id)
+        return CommitName(commit.repo, commit.set_id)
 
     def pick(self, data, found):
         return found[data.draw(st.integers(0, len(found) - 1))]
@@ -206,9 +198,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(branch=user_branches, said=changes)
     def write(self, branch, said):
-        stream = write_streams.CommitStream(
-            self.versions, resolve.CommitName(branch.repo, branch=branch.name)
-        )
+        stream = write_streams.CommitStream(self.versions, CommitName(branch.repo, branch=branch.name))
         for verb, path, data in said:
             if verb == "add":
                 stream.add(path, "", data)

@@ -1,9 +1,9 @@
 """Pipelines without processes: the true store and controller, and workers that are functions.
 
-Everything below the worker API is real (the database, trees, claims, the controller's loops); only objects live
-in memory. ``HeldFleet`` implements the ``Fleet`` port in memory: a test decides when a worker gets ready and how
-it ends. ``Hand`` is a worker: it claims, runs a Python function per datum, and completes, all in the
-test's thread, so that who does what when is the test's choice.
+Everything below the worker API is real (the database, trees, claims, the controller's loops), connected as in a
+server; only objects live in memory, and a test decides when a worker gets ready and how it ends (``HeldFleet``).
+``Hand`` is a worker: it claims, runs a Python function per datum, and completes, all in the test's thread, so that
+who does what when is the test's choice.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import asyncio
 import shutil
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from held_fleet import HeldFleet
+from manual_clock import ManualClock
+
+from trunkline.app import composition
+from trunkline.app.drivers import FleetDrivers
+from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import install, jobs, pipelines, workers
@@ -25,19 +29,14 @@ from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model import names
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState, JobState
-from trunkline.model.workers import WorkerPhase, WorkerSighting
+from trunkline.model.workers import WorkerPhase
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files, resolve, write_streams
 from trunkline.pfs import repos as repo_ops
-from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.repository import VersionedStore
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.controller import Controller
-from trunkline.pps.jobs import JobKeeper
-from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.queries import listing
-from trunkline.pps.spec_cache import Specs
 from trunkline.pps.workers import claims, input_reads
 from trunkline.pps.workers.assignments import Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
@@ -45,16 +44,13 @@ from trunkline.pps.workers.dispatch import Dispatcher, NextWork
 from trunkline.pps.workers.presigned import PackGrants
 from trunkline.runtime.supervision import Supervisor
 from trunkline.storage import files as storage_files
-from trunkline.storage.files import file_trees
-from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
-    from trunkline.model.field_support import Unsupported
-    from trunkline.model.workers import Machine, WorkerSpec
+    from trunkline.ports import Secrets
     from trunkline.pps import datum_rows
     from trunkline.pps.workers.assignments import Assignment
 
@@ -69,104 +65,6 @@ class Failed(Exception):
     """A datum's command fails with this reason."""
 
 
-class TestClock:
-    """The machine's clocks: a test can set the wall clock, and let time pass."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        #: Seconds that the wall clock was set forward, as by NTP or a paused machine.
-        self.ahead = 0.0
-        #: Seconds that have passed on no clock but the monotonic one.
-        self.passed = 0.0
-        #: The time at which the wall clock was stopped; None while it runs.
-        self.stopped_at: float | None = None
-
-    def stop(self) -> None:
-        """Stop the wall clock: from now on it moves only by ``ahead``."""
-        self.stopped_at = time.time()
-
-    def now(self) -> float:
-        return (time.time() if self.stopped_at is None else self.stopped_at) + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.passed
-
-
-class HeldFleet:
-    """A fleet in memory. Workers stay pending until the test lets them come."""
-
-    name = "held"
-    startup_prior = 0.5
-    unsupported: Mapping[str, Unsupported] = MappingProxyType({})
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.specs: dict[str, WorkerSpec] = {}
-        self._sightings: dict[str, WorkerSighting] = {}
-        #: Ids of all workers ever asked for, and the number asked for so far at each call of ``observe``.
-        self.asked: list[str] = []
-        #: What ``mark`` was last told of each worker.
-        self.marks: dict[str, bool] = {}
-        self.rented: list[Machine] = []
-        #: Raised by ``start`` when set.
-        self.refusal: Exception | None = None
-
-    def check(self, spec: WorkerSpec) -> None:  # noqa: ARG002
-        if self.refusal is not None:
-            raise self.refusal
-
-    def start(self, spec: WorkerSpec) -> None:
-        with self._lock:
-            if self.refusal is not None:
-                raise self.refusal
-            if spec.worker_id in self.specs:
-                return
-            self.asked.append(spec.worker_id)
-            self.specs[spec.worker_id] = spec
-            self._sightings[spec.worker_id] = WorkerSighting(
-                worker_id=spec.worker_id, phase=WorkerPhase.PENDING, reason="held by the test"
-            )
-
-    def stop(self, worker_id: str, grace: float) -> None:  # noqa: ARG002 - nothing here needs time to go
-        with self._lock:
-            self.specs.pop(worker_id, None)
-            self._sightings.pop(worker_id, None)
-
-    def observe(self) -> Sequence[WorkerSighting]:
-        with self._lock:
-            return list(self._sightings.values())
-
-    def mark(self, worker_id: str, *, busy: bool) -> None:
-        with self._lock:
-            self.marks[worker_id] = busy
-
-    def machines(self) -> Sequence[Machine]:
-        return list(self.rented)
-
-    def close(self, grace: float) -> None:  # noqa: ARG002
-        with self._lock:
-            self._sightings.clear()
-
-    def show(self, worker_id: str, phase: WorkerPhase, reason: str = "", **facts: Any) -> None:
-        """Let a worker be seen in a phase."""
-        with self._lock:
-            if worker_id in self.specs:
-                self._sightings[worker_id] = WorkerSighting(
-                    worker_id=worker_id, phase=phase, reason=reason, **facts
-                )
-
-    def leave_behind(self, worker_id: str) -> None:
-        """Let a worker be seen that nobody asked for: an earlier server did."""
-        with self._lock:
-            self._sightings[worker_id] = WorkerSighting(worker_id=worker_id, phase=WorkerPhase.RUNNING)
-
-    def present(self, pipeline: str) -> list[str]:
-        """Return the ids of a pipeline's workers, oldest first."""
-        with self._lock:
-            return [number for number, spec in self.specs.items() if spec.pipeline == pipeline]
-
-
 class PpsWorld:
     """A store with a controller on a loop in a thread of its own."""
 
@@ -177,18 +75,14 @@ class PpsWorld:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._executor = ThreadPoolExecutor(8)
-        self.clock = TestClock()
+        self.clock = ManualClock()
         wakeups = self._wakeups = Wakeups(self._loop)
         #: Write transactions that announced something.
         self.transactions = 0
         self._db = Database(database or sqlite_url(self._folder), self._announce)
         install.install(self._db, self.clock.now())
-        self._store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(self._db, self.clock.now), threads=2)
-        self.specs = Specs(self._db)
-        self.versions = VersionedStore(
-            self._db, self._store, file_trees(self._store), wakeups, self.clock, hooks=JobKeeper()
-        )
-        self.versions.derived = MetaFiles(self.versions, self.specs)
+        self.core = composition.core(self._db, MemoryObjects(), wakeups, self.clock)
+        self.versions, self.specs = self.core.versions, self.core.specs
         self.assignments = Assignments(self.versions, self.specs)
         self.grants = PackGrants(self.versions)
         self._dispatcher = Dispatcher(self.versions, self.specs, self.assignments, self._executor)
@@ -203,6 +97,12 @@ class PpsWorld:
         self._controller = Controller(self.versions, self.specs, self.fleet, self._executor, self.supervisor)
         self._running = asyncio.run_coroutine_threadsafe(self._controller.run(), self._loop)
 
+    def servicers(self, secrets: Secrets) -> dict[str, object]:
+        """Return the server's servicers on this store."""
+        assert self._controller is not None
+        fleet, images = FleetDrivers(self.fleet, secrets), ImageEnvironments(self._folder / "images")
+        return composition.servicers(self.core, self._controller, self._executor, fleet, images, "cluster")
+
     def stop_controller(self) -> None:
         self._running.cancel()
         asyncio.run_coroutine_threadsafe(_all_others(), self._loop).result(PATIENCE)
@@ -210,7 +110,7 @@ class PpsWorld:
     def close(self) -> None:
         self.stop_controller()
         self._executor.shutdown()
-        self._store.close()
+        self.versions.chunks.close()
         self._db.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -228,7 +128,7 @@ class PpsWorld:
         self, repo: str, added: Mapping[str, bytes], deleted: Sequence[str] = (), branch: str = "master"
     ) -> None:
         """Make one commit that overwrites and deletes files."""
-        target = resolve.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
+        target = names.CommitName(names.RepoName("default", repo, names.USER), branch=branch)
         stream = write_streams.CommitStream(self.versions, target)
         for path in (*deleted, *added):
             stream.delete(path, "")
@@ -278,7 +178,7 @@ class PpsWorld:
 
     def files(self, repo: str, at: str = "master", kind: str = names.USER) -> dict[str, bytes]:
         """Return the files of a branch's head, or of a commit; ``kind`` is the repo's type."""
-        name = resolve.CommitName(names.RepoName("default", repo, kind), id=at)
+        name = names.parse_revision(names.RepoName("default", repo, kind), at)
         found = files.snapshot(self.versions, name)
         return {
             entry.path: b"".join(found.read(entry))
@@ -288,7 +188,7 @@ class PpsWorld:
 
     def head(self, repo: str, branch: str = "master", kind: str = names.USER) -> str:
         """Return the id of a branch's head; ``kind`` is the repo's type."""
-        name = resolve.CommitName(names.RepoName("default", repo, kind), branch=branch)
+        name = names.CommitName(names.RepoName("default", repo, kind), branch=branch)
         return self.versions.read(resolve.commit, name).set_id
 
     def datums(self, job: JobRow) -> list[listing.ListedDatum]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import long_history
@@ -17,18 +16,11 @@ from trunkline.meta import bills, jobs, pipelines, repos, retention, workers, wr
 from trunkline.meta import claims as claim_rows
 from trunkline.pps import gauges
 from trunkline.pps import retention as retention_service
-from trunkline.pps.admission import Admission
 from trunkline.pps.queries import costs
-from trunkline.pps.secrets import SecretStore
-from trunkline.pps.worker_tokens import WorkerTokens
 from trunkline.pps.workers import claims
 from trunkline.rpc.call import Call
-from trunkline.rpc.control import ControlServicer
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, worker_api_pb2
-from trunkline.rpc.pfs import PfsServicer
-from trunkline.rpc.pps import PpsServicer
 from trunkline.rpc.registry import SERVICES
-from trunkline.rpc.worker_api import WorkerServicer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,14 +43,6 @@ WRITES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _NoImages:
-    """No image environments."""
-
-    def list(self) -> list[Any]:
-        return []
-
-
 def served_rpcs(world: PpsWorld) -> set[str]:
     """Return the RPCs that are served, as ``service/name``."""
     return {
@@ -70,17 +54,9 @@ def served_rpcs(world: PpsWorld) -> set[str]:
 
 
 def _servicers(world: PpsWorld) -> Mapping[str, Any]:
-    versions, executor = world.versions, world._executor
-    secrets = SecretStore(_NoSecrets())
-    admission = Admission(lambda _spec: None, secrets, lambda _name: "", {})
-    return {
-        "pfs_v2.API": PfsServicer(versions, executor),
-        "pps_v2.API": PpsServicer(versions, world.specs, executor, admission, secrets),
-        "trunkline.control.v1.Control": ControlServicer(
-            versions, world.specs, _NoImages(), world.fleet.machines, executor  # type: ignore[arg-type]
-        ),
-        "trunkline.worker.v1.Worker": WorkerServicer(versions, world.specs, executor, WorkerTokens(versions)),
-    }  # fmt: skip
+    """Return the servicers of the services with costs to bound."""
+    servicers = world.servicers(_NoSecrets())
+    return {name: servicers[name] for name in WRITES}
 
 
 class _NoSecrets:

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -34,7 +35,7 @@ class Transaction:
 
     name: str
     rows: int = 0
-    #: Processor time of its thread; with SQLite the database's work is in it.
+    #: Processor time of its thread and of the PostgreSQL process that serves it, if there is one.
     seconds: float = 0.0
     #: Driver's SQL and its values.
     statements: dict[str, Any] = field(default_factory=dict)
@@ -70,22 +71,37 @@ class Recorder:
 
         def run(*args: Any, **kwargs: Any) -> Any:
             transaction = self._local.transaction = Transaction(name)
-            begun = time.thread_time()
+            backend = _backend(args[0])
+            begun = _processor_time(backend)
             try:
                 return fn(*args, **kwargs)
             finally:
-                transaction.seconds = time.thread_time() - begun
+                transaction.seconds = _processor_time(backend) - begun
                 self.transactions.append(transaction)
                 self._local.transaction = None
 
         return run
 
 
+def _backend(transaction: Any) -> int:
+    """Return the process of PostgreSQL that serves a transaction; 0 with SQLite."""
+    conn = getattr(transaction, "conn", transaction)
+    if conn.dialect.name != "postgresql":
+        return 0
+    return int(conn.connection.dbapi_connection.info.backend_pid)
+
+
+def _processor_time(backend: int) -> float:
+    """Return the seconds of processor time of this thread and of a process of PostgreSQL on this machine."""
+    served = int(Path(f"/proc/{backend}/schedstat").read_text().split()[0]) if backend else 0
+    return time.thread_time() + served / 1e9
+
+
 @contextmanager
 def recording(db: Database, patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     """Record the transactions of a database while the context is open."""
     recorder = Recorder(db)
-    run, read, submit = query._run, db.read_blocking, db._submit
+    run, read, submit = query._run, db.read_blocking, db._writes.submit
     strategy = sa.engine.cursor.CursorFetchStrategy
     fetchall, fetchone = strategy.fetchall, strategy.fetchone
 
@@ -115,7 +131,9 @@ def recording(db: Database, patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
             db, "read_blocking", lambda fn, *args, **kwargs: read(recorder.timed(fn, args), *args, **kwargs)
         )
         each.setattr(
-            db, "_submit", lambda fn, *args, **kwargs: submit(recorder.timed(fn, args[1:]), *args, **kwargs)
+            db._writes,
+            "submit",
+            lambda fn, *args, **kwargs: submit(recorder.timed(fn, args[1:]), *args, **kwargs),
         )
         sa.event.listen(db.engine, "before_cursor_execute", executing)
         try:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from pps_world import HeldFleet, PpsWorld, Seen, pfs
+from held_fleet import HeldFleet
+from pps_world import PpsWorld, Seen, pfs
 
 from trunkline import errors
 from trunkline.meta import pipelines as pipeline_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,12 @@ from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, workers
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import DatumState, JobState, WorkerState
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pps.jobs import end_job
+from trunkline.pps.queries import worker_queries
 from trunkline.pps.workers import claims
+from trunkline.storage.files import file_trees
+from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -313,6 +318,21 @@ def test_a_job_goes_on_where_it_was_after_the_server_was_started_anew(pair: Staf
     assert before == ran[:1]
     assert (job.state, job.processed) == ("SUCCESS", 40)
     assert len(ran) == len(set(ran)) == 40
+
+
+def test_the_work_of_a_busy_worker_is_listed_although_nothing_of_its_job_is_cached(pair: Staffed) -> None:
+    hand, versions = pair.hands[0], pair.world.versions
+    claimed = hand.take()
+    assert claimed is not None
+
+    with closing(
+        ChunkStore(versions.chunks.objects, DatabaseChunkIndex(versions.db, pair.world.clock.now), threads=1)
+    ) as store:
+        restarted = replace(versions, chunks=store, trees=file_trees(store))
+        [page] = worker_queries.list_workers(restarted, "", "")
+
+    current = {info.row.id: info.datum_id for info in page}
+    assert current[hand.id] == hand.todo(claimed)[0].id.hex()
 
 
 def test_every_moment_of_death_leaves_each_datum_recorded_once(world: PpsWorld) -> None:

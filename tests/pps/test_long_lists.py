@@ -291,7 +291,7 @@ def test_who_waits_for_a_commit_looks_again_for_that_commit_only(world: PpsWorld
     world.repo("busy")
     branch = BranchName(names.RepoName("default", "waited"), "master")
     row = world.versions.write(commit_ops.start_commit, branch)
-    name = resolve.CommitName(branch.repo, id=row.set_id)
+    name = names.CommitName(branch.repo, id=row.set_id)
     looks = 0
     read = world.versions.db.read_blocking
 
@@ -344,7 +344,7 @@ def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
     repo = names.RepoName("default", "edges")
 
     rows.rows = 0
-    row = busy.versions.read(resolve.commit, resolve.CommitName(repo, id=set_id(JOBS - 1) + ancestry))
+    row = busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + ancestry))
 
     assert row.set_id == set_id(position)
     assert rows.rows <= 10
@@ -355,7 +355,7 @@ def test_an_ancestor_that_does_not_exist_is_not_found(busy: PpsWorld) -> None:
 
     for ancestry in (f"^{JOBS}", f".{JOBS + 1}"):
         with pytest.raises(errors.NotFound):
-            busy.versions.read(resolve.commit, resolve.CommitName(repo, id=set_id(JOBS - 1) + ancestry))
+            busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + ancestry))
 
 
 def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:

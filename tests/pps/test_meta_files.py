@@ -10,8 +10,8 @@ import pytest
 from pps_world import Failed, PpsWorld, Seen, pfs
 
 from trunkline.meta import chunks, commits
-from trunkline.model.names import META, JobName, PipelineName, RepoName
-from trunkline.pfs import files, resolve
+from trunkline.model.names import META, JobName, PipelineName, RepoName, parse_revision
+from trunkline.pfs import files
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import meta_files
 from trunkline.storage.scratch_chunks import ScratchChunks
@@ -30,7 +30,7 @@ def shout(seen: Seen) -> dict[str, bytes]:
 
 def meta_snapshot(world: PpsWorld, name: str, at: str) -> Snapshot:
     repo = RepoName("default", name, META)
-    return files.snapshot(world.versions, resolve.CommitName(repo, id=at))
+    return files.snapshot(world.versions, parse_revision(repo, at))
 
 
 def from_scratch(world: PpsWorld, snapshot: Snapshot):

@@ -9,9 +9,9 @@ from postgres_server import Wire
 from pps_world import PpsWorld
 
 from trunkline.model import names
+from trunkline.model.names import CommitName
 from trunkline.pfs import commits
 from trunkline.pfs.branches import BranchName
-from trunkline.pfs.resolve import CommitName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from s3_server import BadWay
 
+from trunkline.app import composition
 from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import FailedPrecondition
@@ -19,14 +20,9 @@ from trunkline.meta import chunks as chunk_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
-from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.workers.presigned import GRANT_SECONDS, PackGrants, PresignedReads, ReportedPack, can_sign
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.storage import chunk_lists, file_values
-from trunkline.storage.chunks import ChunkId
-from trunkline.storage.files import file_trees
-from trunkline.storage.store import ChunkStore
 from trunkline.worker import presigned_reads, presigned_writes
 from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.store_connections import Connections
@@ -64,14 +60,11 @@ class World:
         self._db = Database(sqlite_url(folder), lambda _: None)
         install.install(self._db, self.clock.now())
         self.objects = BucketObjects(f"s3://ready/{uuid.uuid4().hex}", patience=20.0)
-        self.chunks = ChunkStore(self.objects, DatabaseChunkIndex(self._db, self.clock.now))
-        self.grants = PackGrants(self.store())
-        self.connections = Connections()
-
-    def store(self) -> VersionedStore:
-        """Return the store as a server has it that has just started."""
         wakeups = Wakeups(self._loop)
-        return VersionedStore(self._db, self.chunks, file_trees(self.chunks), wakeups, self.clock)
+        self.versions = composition.core(self._db, self.objects, wakeups, self.clock).versions
+        self.chunks = self.versions.chunks
+        self.grants = PackGrants(self.versions)
+        self.connections = Connections()
 
     def record(self, packs: Sequence[PackRecord]) -> None:
         """Make packs known to the chunk index."""
@@ -88,15 +81,8 @@ class World:
 
     def offer(self, ids: bytes) -> pb.OfferResponse:
         """Answer as the server does."""
-        asked = [ChunkId(ids[at : at + 32]) for at in range(0, len(ids), 32)]
-        known = self.chunks.lengths(asked)
-        grant = self.grants.grant("claim")
-        return pb.OfferResponse(
-            missing=[at for at, id in enumerate(asked) if id not in known],
-            pack=grant.pack,
-            url=grant.url,
-            grant=grant.grant,
-        )
+        missing, grant = self.grants.offer("claim", [ids[at : at + 32] for at in range(0, len(ids), 32)])
+        return pb.OfferResponse(missing=missing, pack=grant.pack, url=grant.url, grant=grant.grant)
 
     def put(self, content: bytes, name: str = "file") -> presigned_writes.Stored:
         """Store a file as a worker does."""
@@ -106,7 +92,7 @@ class World:
 
     def get(self, value: bytes) -> bytes:
         """Read a file as a worker does, and what must come through the server from it."""
-        reads = PresignedReads(self.store())
+        reads = PresignedReads(self.versions)
         urls: list[str] = []
         parts: list[bytes] = []
         for run in reads.pieces(file_values.inline(value)):
@@ -190,7 +176,7 @@ def test_small_packs_in_the_index_come_through_the_server(world: World) -> None:
 
     kinds = [
         (len(run.places) > 0, len(run.others))
-        for run in PresignedReads(world.store()).pieces(file_values.inline(value))
+        for run in PresignedReads(world.versions).pieces(file_values.inline(value))
     ]
 
     assert kinds == [(True, 0), (False, 1)]
@@ -225,7 +211,7 @@ def test_a_pack_of_another_claim_is_refused(world: World) -> None:
 
 def test_a_grant_survives_a_restart_of_the_server(world: World) -> None:
     [pack] = world.put(content(1 << 20)).packs
-    world.grants = PackGrants(world.store())
+    world.grants = PackGrants(world.versions)
 
     assert world.check(pack).pack == pack.pack
 
@@ -334,7 +320,7 @@ def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
     stored = world.put(content(1 << 20))
     world.record([world.check(pack) for pack in stored.packs])
     world.connections.close()
-    reads = PresignedReads(world.store())
+    reads = PresignedReads(world.versions)
     runs = list(reads.pieces(file_values.inline(stored.files[0].chunks)))
     world.way.close()
 
@@ -345,7 +331,7 @@ def test_a_store_that_is_not_there_is_unreachable_at_once(world: World) -> None:
 def test_a_chunk_that_was_damaged_in_the_store_is_left_to_the_server(world: World) -> None:
     stored = world.put(content(1 << 20))
     world.record([world.check(pack) for pack in stored.packs])
-    reads = PresignedReads(world.store())
+    reads = PresignedReads(world.versions)
     runs = list(reads.pieces(file_values.inline(stored.files[0].chunks)))
     [pack] = stored.packs
     world.objects.delete(pack.pack)

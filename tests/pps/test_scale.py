@@ -18,7 +18,7 @@ from trunkline.meta import database, pipelines
 from trunkline.meta import logs as log_rows
 from trunkline.model import names
 from trunkline.model.states import JobState
-from trunkline.pfs import commit_lists, commits, queries, resolve
+from trunkline.pfs import commit_lists, commits, queries
 from trunkline.pps.jobs import end_job, wake_job
 from trunkline.pps.queries import job_queries
 from trunkline.runtime import threads
@@ -93,7 +93,7 @@ def test_a_read_costs_a_page_or_what_is_alive(
 
 
 def test_a_description_names_the_newest_downstream_commits_and_a_walk_returns_all(history: PpsWorld) -> None:
-    name = resolve.CommitName(names.RepoName("default", long_history.BUSY, names.SPEC), branch="master")
+    name = names.CommitName(names.RepoName("default", long_history.BUSY, names.SPEC), branch="master")
 
     info = history.versions.query(queries.commit, name)
     walked = [
@@ -108,7 +108,7 @@ def test_a_description_names_the_newest_downstream_commits_and_a_walk_returns_al
 
 
 def test_a_walk_ends_at_its_limit(history: PpsWorld) -> None:
-    name = resolve.CommitName(names.RepoName("default", long_history.BUSY, names.SPEC), branch="master")
+    name = names.CommitName(names.RepoName("default", long_history.BUSY, names.SPEC), branch="master")
 
     pages = list(commit_lists.walk(history.versions, [name], up=False, limit=15, depth=0))
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from trunkline import errors
 from trunkline.app.clock import SystemClock
+from trunkline.drivers.fleets import command_groups
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
@@ -90,6 +91,8 @@ class FleetDrivers:
     secrets: Secrets | None = None
     #: Verifies its workers; None when they use tokens that the server issues.
     identity: WorkerIdentity | None = None
+    #: Whether it runs the images that specs name, so that their names need no environment of this server.
+    runs_images: bool = False
 
 
 def fleet(
@@ -118,6 +121,7 @@ def fleet(
             settings.capacity_memory,
             supervisor,
             hidden(settings),
+            command_groups.use_own(),
         )
         threading.Thread(target=processes.report_isolation, name="isolation-check", daemon=True).start()
         return FleetDrivers(_simulated(processes, settings) if settings.simulate else processes)
@@ -172,4 +176,4 @@ def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: S
     except BaseException:
         connection.close()
         raise
-    return FleetDrivers(fleet, KubernetesSecrets(connection), identity)
+    return FleetDrivers(fleet, KubernetesSecrets(connection), identity, runs_images=True)

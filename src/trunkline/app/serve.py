@@ -1,4 +1,4 @@
-"""The composition root: builds the server from its settings, and defines the order of start and stop.
+"""Runs a server with its settings, and defines the order of start and stop; ``composition`` connects its parts.
 
 Start: lock the data folder, wait until no other server writes to the database, listen, then start the controller.
 Stop (``stopping``): no new work is assigned, workers finish their datum or return it, calls end, the database
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import ipaddress
@@ -20,7 +21,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from trunkline import __version__, errors
-from trunkline.app import drivers
+from trunkline.app import composition, drivers
 from trunkline.app.clock import SystemClock
 from trunkline.app.monitoring import MonitoringServer, StateCollector
 from trunkline.app.stopping import Stop
@@ -31,38 +32,14 @@ from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.pfs import identity
-from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.repository import VersionedStore
 from trunkline.pfs.write_sessions import WriteSessions
-from trunkline.pps.admission import Admission
 from trunkline.pps.controller import Controller
-from trunkline.pps.jobs import JobKeeper
-from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.retention import Retention, RetentionService
-from trunkline.pps.secrets import SecretStore
-from trunkline.pps.spec_cache import Specs
-from trunkline.pps.worker_tokens import WorkerTokens
 from trunkline.rpc import server as rpc_server
-from trunkline.rpc.admin import (
-    AdminServicer,
-    EnterpriseServicer,
-    IdentityServicer,
-    LicenseServicer,
-    TransactionServicer,
-    VersionServicer,
-)
-from trunkline.rpc.control import ControlServicer
 from trunkline.rpc.debug import DebugServicer
-from trunkline.rpc.metadata import MetadataServicer
-from trunkline.rpc.pfs import PfsServicer
-from trunkline.rpc.pps import PpsServicer
-from trunkline.rpc.store_api import StoreServicer
-from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.runtime import failpoints
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.runtime.threads import FairExecutor
-from trunkline.storage.files import file_trees
-from trunkline.storage.store import ChunkStore
 from trunkline.telemetry import events, logs, metrics, tracing
 
 if TYPE_CHECKING:
@@ -70,9 +47,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trunkline.app.settings import Settings
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import Clock, Fleet, ObjectStore
 
 log = logging.getLogger("trunkline.app")
 
+# Every thread that reads uses a connection to the database: docs/databases.md counts them.
 #: Threads for blocking work of requests and pipelines. They mostly wait for the disk or for each other's GIL.
 BLOCKING_THREADS = 32
 #: Maximum number of them for one connection at a time, so that others get one.
@@ -84,6 +64,8 @@ DRAIN_GRACE = 10.0
 #: Seconds after which Python switches between computing threads. The default of 5 ms would be added to a request at
 #: each change of thread while, for example, a large upload is split into chunks.
 SWITCH_INTERVAL = 0.0005
+#: Folders in the data folder that the server and its drivers write to.
+FOLDERS = ("objects", "images", "fleet")
 #: Seconds between two checks whether the active server has ended.
 LEASE_POLL = 0.3
 #: Seconds that calls have to end.
@@ -92,19 +74,35 @@ CALL_GRACE = 1.0
 THREAD_GRACE = 3.0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that accepts calls."""
+
+    #: HOST:PORT where it listens.
+    address: str
+    versions: VersionedStore
+
+
 @contextlib.asynccontextmanager
 async def running(
     settings: Settings,
     superseded: Callable[[str], None] = log.error,
     lost: Callable[[str], None] = log.critical,
-) -> AsyncIterator[rpc_server.Server]:
+    *,
+    clock: Clock | None = None,
+    objects: ObjectStore | None = None,
+    fleet: Fleet | None = None,
+) -> AsyncIterator[RunningServer]:
     """Serve while the context is open. Waits while another server is active on the same database.
 
     Args:
         settings: of the server.
-        superseded: called from a thread, with a message, when another server has taken over; nothing can be
-            written from then on, and the caller must leave the context.
+        superseded: called from a thread, with a message, when another server has taken over or the
+            database's file is gone; nothing can be written from then on, and the caller must leave the context.
         lost: called from a thread, with a message, when a service is lost; the caller must leave the context.
+        clock: the time; None for the machine's.
+        objects: where packs are stored; None for the object store that the settings name.
+        fleet: runs workers; None for the fleet that the settings name. Closed with the context.
 
     Raises:
         FailedPrecondition: another server has the data folder, a newer one wrote it, or everybody who reaches the
@@ -116,27 +114,23 @@ async def running(
     supervisor = Supervisor(lost)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
-        clock = SystemClock()
+        clock = clock or SystemClock()
         stack.push_async_callback(asyncio.to_thread, _export_traces(supervisor))
         wakeups = Wakeups(asyncio.get_running_loop())
         db = Database(drivers.database_url(settings), wakeups.announce, superseded, supervisor)
         stack.callback(db.close)
         await _turn(db, settings.takeover_seconds)
-        objects = drivers.objects(settings)
+        objects = objects or drivers.objects(settings)
         if install.is_new(db):
             identity.check_unused(objects)
         cluster_id = install.install(db, clock.now())
         identity.check(objects, cluster_id)
-        store = ChunkStore(objects, DatabaseChunkIndex(db, clock.now))
-        stack.callback(store.close)
+        core = composition.core(db, objects, wakeups, clock, str(data))
+        versions = core.versions
+        stack.callback(versions.chunks.close)
         # Stopped before the objects that its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
-        specs = Specs(db)
-        versions = VersionedStore(
-            db, store, file_trees(store), wakeups, clock, hooks=JobKeeper(), scratch=str(data)
-        )
-        versions.derived = MetaFiles(versions, specs)
         images = ImageEnvironments(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )
@@ -145,39 +139,21 @@ async def running(
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))
         stack.callback(supervisor.report_to, None)
-        chosen = await asyncio.to_thread(
-            drivers.fleet, settings, server.address, images, cluster_id, supervisor
+        fleet_drivers = (
+            drivers.FleetDrivers(fleet)
+            if fleet is not None
+            else await asyncio.to_thread(
+                drivers.fleet, settings, server.address, images, cluster_id, supervisor
+            )
         )
-        fleet = chosen.fleet
-        stack.push_async_callback(asyncio.to_thread, fleet.close, DRAIN_GRACE)
-        controller = Controller(versions, specs, fleet, executor, supervisor)
+        stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
+        controller = Controller(versions, core.specs, fleet_drivers.fleet, executor, supervisor)
         retention = Retention(days=settings.keep_days, log_bytes=settings.keep_log_bytes)
-        controller.services["retention"] = RetentionService(versions, specs, retention).run
-        secrets = SecretStore(chosen.secrets)
-        image_notice = functools.partial(_image_notice, images if settings.fleet == "processes" else None)
-        admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.unsupported)
+        controller.services["retention"] = RetentionService(versions, core.specs, retention).run
         debug = DebugServicer()
         stack.callback(debug.close)
-        control = ControlServicer(versions, specs, images, fleet.machines, executor)
-        await server.serve(
-            {
-                "pfs_v2.API": PfsServicer(versions, executor),
-                "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets),
-                "versionpb_v2.API": VersionServicer(),
-                "admin_v2.API": AdminServicer(cluster_id, versions),
-                "enterprise_v2.API": EnterpriseServicer(),
-                "license_v2.API": LicenseServicer(),
-                "metadata.API": MetadataServicer(versions),
-                "trunkline.worker.v1.Worker": WorkerServicer(
-                    versions, specs, executor, chosen.identity or WorkerTokens(versions)
-                ),
-                "trunkline.store.v1.Store": StoreServicer(versions, executor),
-                "trunkline.control.v1.Control": control,
-                "debug_v2.Debug": debug,
-                "identity_v2.API": IdentityServicer(),
-                "transaction_v2.API": TransactionServicer(),
-            }
-        )
+        servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
+        await server.serve({**servicers, "debug_v2.Debug": debug})
         metrics.build.labels(__version__, build_commit()).set(1)
         if settings.metrics:
             collector = StateCollector(versions)
@@ -192,7 +168,7 @@ async def running(
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
         await stack.enter_async_context(supervisor.running({"write-sessions": sessions.run}))
-        yield server
+        yield RunningServer(server.address, versions)
 
 
 def _export_traces(supervisor: Supervisor) -> Callable[[], None]:
@@ -277,16 +253,6 @@ def _shut_down(executor: FairExecutor) -> None:
     ending.join(THREAD_GRACE)
 
 
-def _image_notice(images: ImageEnvironments | None, name: str) -> str:
-    """Return a notice for an image name without a local environment; "" when there are real images."""
-    if images is None or images.resolve(name) is not None:
-        return ""
-    return (
-        f'image "{name}" is not known here; commands run on this machine\'s own tools'
-        f" (trunkline create image {name} --from FOLDER provides it)"
-    )
-
-
 async def _cancelled(task: asyncio.Future[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -327,10 +293,25 @@ def _locked(data: Path) -> Iterator[None]:
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        _check_permissions(data)
         yield
     finally:
         os.close(handle)
         os.close(folder)
+
+
+def _check_permissions(data: Path) -> None:
+    """Check that this user may use what earlier servers have made in the data folder.
+
+    Raises:
+        Unavailable: a folder in it has other permissions.
+    """
+    for folder in (data / name for name in FOLDERS):
+        if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise errors.Unavailable(
+                f"cannot use folder {str(folder)!r}: its permissions do not let this server's user read and write it;"
+                " correct them, such as with chmod u+rwx"
+            )
 
 
 @contextlib.contextmanager

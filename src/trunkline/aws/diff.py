@@ -302,7 +302,7 @@ def judge_role(role: Role | None, profile: ObservedProfile, region: str, observe
 
     Args:
         role: its role; None when it does not exist.
-        profile: the profile.
+        profile: the existing profile and the ARN of its role.
         region: AWS region.
         observed: the state of the account.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trunkline.cli.tracing import CommandTrace
     from trunkline.client.channel import Channel
     from trunkline.client.stubs import Service
-    from trunkline.model.names import CommitRef, FileRef, PipelineName, RepoName
+    from trunkline.model.names import CommitName, FileRef, PipelineName, RepoName
     from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 T = TypeVar("T")
@@ -175,7 +175,7 @@ class Invocation:
 
         return self.commit_message(parse_commit(text, self.project))
 
-    def commit_message(self, ref: CommitRef) -> pfs_pb2.Commit:
+    def commit_message(self, ref: CommitName) -> pfs_pb2.Commit:
         """Return the message that names a commit; ancestry is appended to the branch or the id."""
         from trunkline.rpc.gen import pfs_pb2
 

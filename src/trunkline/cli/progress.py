@@ -51,11 +51,9 @@ class Progress:
             return f"{size(self.done)}  {size(int(rate))}/s"
         share = min(self.done / self._total, 1.0)
         filled = round(share * BAR)
-        left = span((self._total - self.done) / rate) if rate and self.done < self._total else "0 s"
+        remaining = span((self._total - self.done) / rate) if rate and self.done < self._total else "0 s"
         bar = "━" * filled + "╌" * (BAR - filled)
-        return (
-            f"{bar} {share:4.0%}  {size(self.done)} of {size(self._total)}  {size(int(rate))}/s  {left} left"
-        )
+        return f"{bar} {share:4.0%}  {size(self.done)} of {size(self._total)}  {size(int(rate))}/s  {remaining} left"
 
     def __enter__(self) -> Progress:
         return self

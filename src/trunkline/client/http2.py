@@ -22,33 +22,37 @@ from trunkline.client.headers import HeaderDecoder
 from trunkline.client.http2_frames import (
     ACK,
     CANCEL,
+    CONNECTION_WINDOW,
     CONTINUATION,
     DATA,
-    ENABLE_PUSH,
+    DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     FRAME_HEADER,
     GOAWAY,
     GOAWAY_START,
     HAS_PRIORITY,
-    HEADER_TABLE_SIZE,
     HEADERS,
     INITIAL_WINDOW_SIZE,
+    LARGEST_FRAME,
+    LARGEST_HEADERS,
     MAX_FRAME_SIZE,
     MAX_HEADER_LIST_SIZE,
     NO_ERROR,
     PADDED,
     PING,
-    PREFACE,
     PUSH_PROMISE,
     REFUSED_STREAM,
     RST_STREAM,
     SETTING,
     SETTINGS,
+    STREAM_WINDOW,
     U32,
     WINDOW_UPDATE,
+    data_frames,
     frame,
     frame_header,
+    opening_frames,
 )
 from trunkline.client.http2_streams import Stream
 from trunkline.errors import DeadlineExceeded, ResourceExhausted, Unavailable
@@ -58,13 +62,8 @@ if TYPE_CHECKING:
 
     from trunkline.client.http2_streams import Sink
 
-DEFAULT_WINDOW = 65_535  # bytes, both directions, until the settings change it
-STREAM_WINDOW = 4 << 20  # bytes a server may send ahead on a stream: four frames of GetFile
-CONNECTION_WINDOW = 16 << 20  # bytes; never the limit, as one stream is open at a time
-LARGEST_FRAME = 1 << 20  # bytes of a received frame; fewer frames need fewer iterations
-LARGEST_HEADERS = 256 << 10  # bytes of a decoded header list: room for a long error message
 RECEIVE_BUFFER = 64 << 10  # bytes read at once; longer runs of data bypass the buffer
-SEND_BATCH = 1 << 20  # bytes handed to the kernel in one call at most
+SEND_BATCH = 1 << 20  # bytes passed to the kernel in one call at most
 LAST_STREAM_ID = 2**31 - 1
 CONNECT_TIMEOUT = 10.0  # seconds
 MOST_BUFFERS = 512  # per sendmsg; Linux takes 1024
@@ -83,7 +82,7 @@ class Connection:
 
         Args:
             host: name or address of the server.
-            port: its port.
+            port: TCP port of the server.
             name: the server's name in error messages.
             timeout: seconds; at most, and without one, ``CONNECT_TIMEOUT``.
 
@@ -119,19 +118,8 @@ class Connection:
         self._frame_limit = 16_384
         self.header_list_limit = LARGEST_HEADERS
         self._unacknowledged = 0
-        settings = b"".join(
-            SETTING.pack(*pair)
-            for pair in (
-                (HEADER_TABLE_SIZE, 0),
-                (ENABLE_PUSH, 0),
-                (INITIAL_WINDOW_SIZE, STREAM_WINDOW),
-                (MAX_FRAME_SIZE, LARGEST_FRAME),
-                (MAX_HEADER_LIST_SIZE, LARGEST_HEADERS),
-            )
-        )
         #: Control frames to send before anything else.
-        self._queued = bytearray(PREFACE + frame(SETTINGS, 0, 0, settings))
-        self._queued += frame(WINDOW_UPDATE, 0, 0, U32.pack(CONNECTION_WINDOW - DEFAULT_WINDOW))
+        self._queued = bytearray(opening_frames())
 
     def _set_socket_options(self) -> None:
         connected = self._socket
@@ -183,28 +171,12 @@ class Connection:
             self._send_window -= batch
             stream.send_window -= batch
             position = batch - len(head)
-            self._write(self._cut(stream.id, head, view[:position], END_STREAM if end and last else 0))
+            end_flag = END_STREAM if end and last else 0
+            self._write(data_frames(stream.id, head, view[:position], end_flag, self._frame_limit))
             if last:
                 stream.send_ended = end
                 return
             head, view = b"", view[position:]
-
-    def _cut(self, stream_id: int, head: bytes, body: memoryview, end_flag: int) -> list[bytes | memoryview]:
-        limit = self._frame_limit
-        size = min(limit, len(head) + len(body))
-        position = size - len(head)
-        buffers: list[bytes | memoryview] = []
-        header = frame_header(size, DATA, 0 if position < len(body) else end_flag, stream_id)
-        buffers += (header + head, body[:position])
-        while position < len(body):
-            size = min(limit, len(body) - position)
-            ends = position + size == len(body)
-            buffers += (
-                frame_header(size, DATA, end_flag if ends else 0, stream_id),
-                body[position : position + size],
-            )
-            position += size
-        return buffers
 
     def end_sending(self, stream: Stream) -> None:
         """End the request stream."""

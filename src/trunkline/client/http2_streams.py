@@ -22,7 +22,7 @@ class Stream:
         """Create the state of a new stream.
 
         Args:
-            stream_id: its number.
+            stream_id: odd number of the stream on its connection.
             send_window: bytes that may be sent at first.
             sink: receives the answers.
         """

@@ -1,1 +1,1 @@
-"""Linux features that the standard library lacks: system calls, process trees, file trees of any depth."""
+"""Linux features that the standard library lacks: system calls, process trees, control groups, deep file trees."""

@@ -63,7 +63,7 @@ def forget_past_workers(conn: sa.Connection, pipeline_id: int, ended_before: flo
 
     Args:
         conn: a write transaction.
-        pipeline_id: the pipeline.
+        pipeline_id: row number of the pipeline.
         ended_before: only those that ended before this time, seconds since the epoch.
         number: at most so many.
 

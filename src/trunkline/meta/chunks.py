@@ -85,11 +85,11 @@ def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[Row]:
     """
     # Plain driver SQL: a look-up of 256 chunks comes with every 256 KiB written.
     mark = _mark(conn)
-    found: list[Row] = []
+    rows: list[Row] = []
     for at in range(0, len(ids), FIND_BATCH):
         batch = tuple(sorted(ids[at : at + FIND_BATCH]))  # neighbours in the index lie on one page
-        found.extend(fetch(conn, _FIND.format(",".join([f"({mark})"] * len(batch))), batch))
-    return found
+        rows.extend(fetch(conn, _FIND.format(",".join([f"({mark})"] * len(batch))), batch))
+    return rows
 
 
 def recorded_packs(conn: sa.Connection, names: Sequence[str]) -> set[str]:

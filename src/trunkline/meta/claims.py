@@ -129,7 +129,7 @@ def renew_claim(
 
     Args:
         conn: a write transaction.
-        claim_id: the claim.
+        claim_id: id of the claim.
         worker_id: who renews.
         position: of the datum that the worker runs, in the job's todo; None when it runs none.
         since: when it started the datum, seconds since the epoch.

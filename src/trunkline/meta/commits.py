@@ -252,16 +252,16 @@ def set_ids(
     if below is not None:
         query = query.where(commit.c.id < below)
     rows = conn.execute(query).all()
-    found = []
+    sets = []
     for row in rows:
         if repo_ids is None:
             if row[3]:
-                found.append(row.set_id)
+                sets.append(row.set_id)
         elif row.repo_id in repo_ids:
             later = sa.select(commit.c.repo_id).where(commit.c.set_id == row.set_id, commit.c.id > row.id)
             if repo_ids.isdisjoint(conn.execute(later).scalars()):
-                found.append(row.set_id)
-    return found, rows[-1].id if len(rows) == number else None
+                sets.append(row.set_id)
+    return sets, rows[-1].id if len(rows) == number else None
 
 
 def upstream(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
@@ -301,7 +301,7 @@ def neighbours(conn: sa.Connection, commit_ids: Sequence[int], *, up: bool, numb
 
     Args:
         conn: a snapshot.
-        commit_ids: the commits.
+        commit_ids: row numbers of the commits to start from.
         up: their direct provenance; otherwise what comes directly from them.
         number: at most so many.
     """
@@ -318,7 +318,7 @@ def newest_downstream_of(
 
     Args:
         conn: a snapshot.
-        commit_ids: the commits.
+        commit_ids: row numbers of the upstream commits.
         number: at most so many for each of them.
 
     Returns:
@@ -474,12 +474,12 @@ def set_parent(conn: sa.Connection, commit_ids: Sequence[int], parent_id: int | 
 
 def remove(conn: sa.Connection, commit_ids: Sequence[int]) -> None:
     """Delete commits that are nobody's parent or head, with their provenance and layers."""
-    gone = [{"gone": number} for number in commit_ids]
-    if gone:
+    removals = [{"removed_id": number} for number in commit_ids]
+    if removals:
         for column in (
             commit_provenance.c.commit_id, commit_provenance.c.upstream_id, layer.c.commit_id, commit.c.id,
         ):  # fmt: skip
-            conn.execute(column.table.delete().where(column == sa.bindparam("gone")), gone)
+            conn.execute(column.table.delete().where(column == sa.bindparam("removed_id")), removals)
 
 
 def oldest(conn: sa.Connection, repo_id: int, number: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What differs between SQLite and PostgreSQL: how a connection is made, and what its errors mean to people.
+"""What differs between SQLite and PostgreSQL: how a connection is engine, and what its errors mean to users.
 
 Everything else of ``meta`` has one text for both. Connections do not begin transactions by themselves:
 ``conn.begin()`` sends what ``conn.info["begin"]`` says, or what begins a snapshot for reading. A lost
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 #: Key of ``conn.info``: the statement that begins a transaction; a snapshot for reading unless it is set.
 BEGIN = "begin"
 
-#: Seconds a second process's transaction is waited for. There is only ours; backups may hold the file.
+#: Seconds that the transaction of another process is waited for. Backups may hold the file.
 BUSY_TIMEOUT = 10.0
 #: The oldest PostgreSQL that the tests ran on, as it numbers itself.
 OLDEST_POSTGRES = 150000
-#: How soon both ends see that the other is gone without a word (pulled plug): 3 s silence and 3 probes.
+#: How soon each end notices that the other no longer answers (a pulled plug): 3 s of silence and 3 probes.
 _KEEPALIVE = {"keepalives_idle": 3, "keepalives_interval": 1, "keepalives_count": 3}
 #: Milliseconds after which unacknowledged bytes mean that PostgreSQL is gone.
 _USER_TIMEOUT = 8000
@@ -37,7 +37,7 @@ _USER_TIMEOUT = 8000
 _CONNECT_TIMEOUT = 5
 
 # synchronous_commit: an acknowledged commit survives a crash; what is stricter than "on" stays.
-# jit: compiling takes longer than any of our queries. A session that idles is our right.
+# jit: compiling takes longer than any of our queries. Idle sessions must not be ended: one of them holds the lease.
 _POSTGRES_SESSION = """
 SELECT set_config('synchronous_commit', 'on', false)
  WHERE current_setting('synchronous_commit') IN ('off', 'local');
@@ -50,7 +50,7 @@ SET tcp_keepalives_count = 3;
 """
 
 
-def checked_url(given: str) -> str:
+def checked_url(text: str) -> str:
     """Return the URL that a user gave, with the driver that is used for it.
 
     Raises:
@@ -58,7 +58,7 @@ def checked_url(given: str) -> str:
         FailedPrecondition: the driver for it is not installed.
     """
     try:
-        url = sa.make_url(given)
+        url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError) as error:  # the text of either may hold the password
         raise errors.InvalidArgument(
             "--database is not a valid URL; write it as postgresql://USER:PASSWORD@HOST:PORT/NAME and percent-encode"
@@ -90,14 +90,14 @@ def engine(url: sa.URL) -> sa.Engine:
     if backend == "postgresql":
         return _postgres(url)
     raise errors.InvalidArgument(
-        f"database {place(url)} is not supported; use postgresql://USER@HOST/NAME, or SQLite by naming none"
+        f"database {place(url)} is not supported; use postgresql://USER@HOST/NAME, or SQLite by leaving --database out"
     )
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
-    made = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"check_same_thread": False})
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args={"check_same_thread": False})
 
-    @event.listens_for(made, "connect")
+    @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         # sqlite3's own transaction handling starts them too late (before the first write, not the first
         # read): switch it off and begin explicitly below.
@@ -112,27 +112,27 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
-    @event.listens_for(made, "begin")
+    @event.listens_for(engine, "begin")
     def begin(conn: sa.Connection) -> None:
         query.control(conn, conn.info.get(BEGIN, "BEGIN"))
 
-    return made
+    return engine
 
 
 def _postgres(url: sa.URL) -> sa.Engine:
-    given: dict[str, int | str] = {
+    arguments: dict[str, int | str] = {
         "connect_timeout": _CONNECT_TIMEOUT,
         "tcp_user_timeout": _USER_TIMEOUT,
         **_KEEPALIVE,
+        "fallback_application_name": "trunkline",
     }
-    given["fallback_application_name"] = "trunkline"
-    made = sa.create_engine(
+    engine = sa.create_engine(
         url,
         poolclass=sa.pool.NullPool,
-        connect_args={name: value for name, value in given.items() if name not in url.query},
+        connect_args={name: value for name, value in arguments.items() if name not in url.query},
     )
 
-    @event.listens_for(made, "connect")
+    @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         version, encoding = connection.info.server_version, connection.info.encoding
         server_encoding = connection.info.parameter_status("server_encoding")
@@ -150,25 +150,25 @@ def _postgres(url: sa.URL) -> sa.Engine:
         connection.autocommit = True
         connection.execute(_POSTGRES_SESSION)
 
-    @event.listens_for(made, "begin")
+    @event.listens_for(engine, "begin")
     def begin(conn: sa.Connection) -> None:
         query.control(conn, conn.info.get(BEGIN, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
-    @event.listens_for(made, "do_execute")
+    @event.listens_for(engine, "do_execute")
     def execute(cursor: Any, text: str, values: Any, _context: object) -> bool | None:
         return _execute_with_queued(cursor, text, values, many=False)
 
-    @event.listens_for(made, "do_executemany")
+    @event.listens_for(engine, "do_executemany")
     def executemany(cursor: Any, text: str, values: Any, _context: object) -> bool | None:
         return _execute_with_queued(cursor, text, values, many=True)
 
-    @event.listens_for(made, "do_execute_no_params")
+    @event.listens_for(engine, "do_execute_no_params")
     def execute_no_params(cursor: Any, text: str, _context: object) -> bool | None:
         return _execute_with_queued(cursor, text, None, many=False)
 
-    made.dialect.do_commit = _commit  # type: ignore[method-assign,assignment]
-    made.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
-    return made
+    engine.dialect.do_commit = _commit  # type: ignore[method-assign,assignment]
+    engine.dialect.do_rollback = _rollback  # type: ignore[method-assign,assignment]
+    return engine
 
 
 def _execute_with_queued(cursor: Any, text: str, values: Any, *, many: bool) -> bool | None:
@@ -189,7 +189,7 @@ def _rollback(connection: Any) -> None:
 
 
 def pipeline(conn: sa.Connection, *, reading: bool) -> None:
-    """Let statements whose answers nobody reads travel with the next; only PostgreSQL can do it.
+    """Send statements whose answers nobody reads together with the next statement; only on PostgreSQL.
 
     Args:
         conn: to be closed with ``drop``.
@@ -211,7 +211,7 @@ def place(url: sa.URL) -> str:
 
 
 def lost(conn: sa.Connection, error: BaseException | None) -> bool:
-    """Whether the connection is gone, so that what ran in its transaction has to run again on a new one."""
+    """Whether the connection is lost, so that what ran in its transaction has to run again on a new one."""
     if conn.closed or conn.invalidated:
         return True
     raw = conn.connection.dbapi_connection
@@ -227,7 +227,7 @@ def lost(conn: sa.Connection, error: BaseException | None) -> bool:
 
 
 def drop(conn: sa.Connection) -> None:
-    """Close a connection of which nothing is known any more."""
+    """Close a connection whose state is unknown."""
     sent = None
     with contextlib.suppress(Exception):
         sent = pipelining.of(conn.connection.dbapi_connection)
@@ -240,7 +240,7 @@ def drop(conn: sa.Connection) -> None:
 
 
 def translated(error: sa.exc.DBAPIError, url: sa.URL) -> BaseException:
-    """Turn a driver's error into ours where the user can do something about it."""
+    """Return our error for one of the driver, if the user can act on it; otherwise the same error."""
     if url.get_backend_name() == "postgresql":
         return _translated_postgres(error, url)
     text = str(error.orig)
@@ -274,7 +274,7 @@ def _translated_postgres(error: sa.exc.DBAPIError, url: sa.URL) -> BaseException
         )
     if state == "53300" or "too many clients" in text or "connection slots" in text:
         return errors.Unavailable(
-            f"{where} takes no more connections ({text}); raise max_connections: a server uses up to 45"
+            f"{where} takes no more connections ({text}); raise max_connections as docs/databases.md says"
         )
     if state == "42501":
         return errors.FailedPrecondition(

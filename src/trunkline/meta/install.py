@@ -17,7 +17,8 @@ from trunkline import errors
 from trunkline.meta import schema
 
 if TYPE_CHECKING:
-    from trunkline.meta.database import Database, Tx
+    from trunkline.meta.database import Database
+    from trunkline.meta.group_commit import Tx
 
 #: The newest revision in ``migrations/versions``.
 HEAD = "0010"

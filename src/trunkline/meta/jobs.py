@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query, page_of
+from trunkline.meta.query import Query, inserted_id, page_of
 from trunkline.meta.schema import claim, handin, job, job_bill, log_batch
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState, check_transition
 
@@ -47,7 +46,8 @@ class JobRow:
     todo_count: int
     todo_bytes: int
     cursor: int
-    gone: bytes | None
+    #: Tree of the base job's datums whose outputs this job removes, as ``pps.plan`` found them.
+    obsolete: bytes | None
     datums: bytes | None
     #: Trace that the job belongs to (``model.trace``); None without one.
     trace: str | None
@@ -391,17 +391,17 @@ def restart(conn: sa.Connection, row: JobRow) -> None:
     for table in (claim, handin):
         conn.execute(table.delete().where(table.c.job_id == row.id))
     again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
-    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "gone": None, "started": None}
+    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
     move(conn, row, JobState.STARTING, **again)
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
     """Delete jobs with their claims, results, logs and bills."""
-    gone = [{"gone": number} for number in job_ids]
-    if gone:
+    removals = [{"removed_id": number} for number in job_ids]
+    if removals:
         for table in (claim, handin, log_batch, job_bill):
-            conn.execute(table.delete().where(table.c.job_id == sa.bindparam("gone")), gone)
-        conn.execute(job.delete().where(job.c.id == sa.bindparam("gone")), gone)
+            conn.execute(table.delete().where(table.c.job_id == sa.bindparam("removed_id")), removals)
+        conn.execute(job.delete().where(job.c.id == sa.bindparam("removed_id")), removals)
 
 
 def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:

@@ -39,7 +39,7 @@ LOCK = 0x74726B6C
 #: Rows of ``setting``: who is active, for people, and the last write as ``EPOCH:NUMBER``.
 ACTIVE, LAST_WRITE = "active_server", "last_write"
 
-_TAKE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
+_ACQUIRE = f"SELECT pg_try_advisory_lock({LOCK}, hashtext(current_schema()))"
 _MOVE_EPOCH = f"UPDATE setting SET value = %s WHERE name = '{LAST_WRITE}' AND value = %s"
 _READ = "SELECT value FROM setting WHERE name = '{}'"
 #: The session that holds the lock, and what shows that it is alive: when its last statement began, and whether the
@@ -68,24 +68,73 @@ class Writer:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._conn: sa.Connection | None = None
+        #: The database's file, if it has one, and its identity since it was opened first.
+        self._path = engine.url.database or ""
+        self._file: tuple[int, int] | None = None
 
     def connection(self) -> sa.Connection:
         """Return the connection, made anew if it was lost.
 
         Raises:
-            Unavailable: the database does not answer, or another server is active (``LeaseHeld``).
+            Unavailable: the database does not answer or cannot be written, or another server is active (``LeaseHeld``).
         """
         if self._conn is None:
+            self.check_file()
+            self._check_permissions()
             try:
                 self._conn = self._engine.connect()
+                self._file = self._file or self._identity()
                 self._conn.info[dialects.BEGIN] = "BEGIN IMMEDIATE"
             except sa.exc.DBAPIError as error:
                 raise dialects.translated(error, self._engine.url) from error
         return self._conn
 
     def begin(self) -> None:
-        """Begin a transaction on the connection."""
+        """Begin a transaction on the connection.
+
+        Raises:
+            Unavailable: the database's file was removed or replaced.
+        """
+        self.check_file()
         self._current().begin()
+
+    def check_file(self) -> None:
+        """Check that the database's file is the one that was opened first.
+
+        What is written to a removed file is lost with the last process that has it open.
+
+        Raises:
+            Unavailable: it was removed or replaced.
+        """
+        if self._file and self._identity() != self._file:
+            self.superseded = (
+                f"the database file {self._path} was removed or replaced while this server used it; this server stops,"
+                " put the file back or restore it from a backup before it is started again"
+            )
+            raise errors.Unavailable(self.superseded)
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return what distinguishes the file from every other one; None when there is none."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_permissions(self) -> None:
+        """Check that this user may write to each file of the database that exists.
+
+        SQLite opens one that may only be read as well, and its side files then refuse writes of later servers too.
+
+        Raises:
+            Unavailable: one of them cannot be written.
+        """
+        for file in (self._path, f"{self._path}-wal", f"{self._path}-shm"):
+            if os.path.exists(file) and not os.access(file, os.W_OK):
+                raise errors.Unavailable(
+                    f"the database file {file} is not writable for this server's user; give the user write permission,"
+                    " such as with chmod u+w"
+                )
 
     def verify(self) -> None:
         """See whether the open transaction may be committed; an exception ended its last function.
@@ -163,7 +212,7 @@ class LeaderConnection(Writer):
             try:
                 conn = self._engine.connect()
                 conn.info[dialects.BEGIN] = "BEGIN"
-                self._take(conn)
+                self._acquire(conn)
                 dialects.pipeline(conn, reading=False)
             except BaseException as error:
                 if conn is not None:
@@ -174,15 +223,15 @@ class LeaderConnection(Writer):
             self._conn = conn
         return self._conn
 
-    def _take(self, conn: sa.Connection) -> None:
-        [(taken,)] = query.fetch(conn, _TAKE, ())
+    def _acquire(self, conn: sa.Connection) -> None:
+        [(is_acquired,)] = query.fetch(conn, _ACQUIRE, ())
         if self._epoch:
             stored = self._read(conn, LAST_WRITE)
             if stored not in (self._stored, self._attempted):
                 self._give_way(conn)
             self._stored = stored
-        if not taken:
-            # Another server, or our own last session that PostgreSQL has not buried yet.
+        if not is_acquired:
+            # By another server, or by our own last session, which PostgreSQL has not ended yet.
             raise LeaseHeld(f"{dialects.place(self._engine.url)} is in use by {self._holder(conn)}")
         if not self._epoch:
             self._become_active(conn)
@@ -216,8 +265,8 @@ class LeaderConnection(Writer):
         return str(json.loads(value)["holder"]) if value else "another server"
 
     def _read(self, conn: sa.Connection, name: str) -> str:
-        found = query.fetch(conn, _READ.format(name), ())
-        return str(found[0][0]) if found else ""
+        rows = query.fetch(conn, _READ.format(name), ())
+        return str(rows[0][0]) if rows else ""
 
     def begin(self) -> None:
         """Begin a transaction that is committed only while this server is the active one.

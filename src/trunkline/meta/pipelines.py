@@ -7,8 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query, require
+from trunkline.meta.query import Query, inserted_id, require
 from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project, repo
 from trunkline.model.states import PipelineState, check_transition
 
@@ -180,7 +179,7 @@ def versions(
 
     Args:
         conn: a snapshot.
-        pipeline_id: the pipeline.
+        pipeline_id: row number of the pipeline.
         below: only versions below this one; None from the newest.
         oldest: none before this one.
         number: at most so many.

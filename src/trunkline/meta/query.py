@@ -30,52 +30,52 @@ class Query:
         self._statement = statement
         self._plans: dict[str, _Plan] = {}
 
-    def rows(self, conn: sa.Connection, **given: object) -> list[Row]:
+    def rows(self, conn: sa.Connection, **values: object) -> list[Row]:
         """Return all rows."""
-        plan, cursor = self._execute(conn, given)
+        plan, cursor = self._execute(conn, values)
         return plan.fetch(conn, cursor)
 
-    def first(self, conn: sa.Connection, **given: object) -> Row | None:
+    def first(self, conn: sa.Connection, **values: object) -> Row | None:
         """Return the first row, or None."""
-        plan, cursor = self._execute(conn, given)
+        plan, cursor = self._execute(conn, values)
         row: Row | None = cursor.fetchone()
         cursor.close()
         return plan.row(row) if row is not None and plan.converts else row
 
-    def value(self, conn: sa.Connection, **given: object) -> Any:
+    def value(self, conn: sa.Connection, **values: object) -> Any:
         """Return the first column of the first row, or None."""
-        row = self.first(conn, **given)
+        row = self.first(conn, **values)
         return row[0] if row is not None else None
 
-    def run(self, conn: sa.Connection, **given: object) -> int:
+    def run(self, conn: sa.Connection, **values: object) -> int:
         """Write, and return how many rows were changed."""
-        _, cursor = self._execute(conn, given)
+        _, cursor = self._execute(conn, values)
         count: int = cursor.rowcount
         cursor.close()
         return count
 
-    def send(self, conn: sa.Connection, **given: object) -> None:
+    def send(self, conn: sa.Connection, **values: object) -> None:
         """Write. On PostgreSQL the answer is not waited for: an error is raised by a later statement or COMMIT."""
-        self.ask(conn, given)
+        self.ask(conn, values)
 
-    def ask(self, conn: sa.Connection, given: dict[str, object]) -> Any:
+    def ask(self, conn: sa.Connection, values: dict[str, object]) -> Any:
         """Run it, on PostgreSQL without waiting; return the cursor for ``answer``."""
-        plan = self._plan(conn, given)
-        return queue(conn, plan.text, plan.parameters(given))
+        plan = self._plan(conn, values)
+        return queue(conn, plan.text, plan.parameters(values))
 
     def answer(self, conn: sa.Connection, cursor: Any) -> list[Row]:
         """Return all rows of a cursor of ``ask``, after ``flush``."""
         return self._plan(conn, {}).fetch(conn, cursor)
 
-    def _plan(self, conn: sa.Connection, given: dict[str, object]) -> _Plan:
+    def _plan(self, conn: sa.Connection, values: dict[str, object]) -> _Plan:
         plan = self._plans.get(conn.dialect.name)
         if plan is None:
-            plan = self._plans[conn.dialect.name] = _Plan(self._statement, conn.dialect, tuple(given))
+            plan = self._plans[conn.dialect.name] = _Plan(self._statement, conn.dialect, tuple(values))
         return plan
 
-    def _execute(self, conn: sa.Connection, given: dict[str, object]) -> tuple[_Plan, Any]:
-        plan = self._plan(conn, given)
-        cursor = _run(conn, plan.text, plan.parameters(given))
+    def _execute(self, conn: sa.Connection, values: dict[str, object]) -> tuple[_Plan, Any]:
+        plan = self._plan(conn, values)
+        cursor = _run(conn, plan.text, plan.parameters(values))
         if not plan.described and cursor.description is not None:
             plan.describe(conn.dialect, cursor)
         return plan, cursor
@@ -106,7 +106,7 @@ def page_of(
         statement: selects the columns; the caller limits it.
         owner: the column of the owner, the first of the index.
         number: the column of the row number, the second of the index.
-        owner_id: the owner.
+        owner_id: row number of the owner, or the parameter that holds it.
         beyond: only rows after this number in the order.
         oldest_first: the order.
     """
@@ -125,6 +125,13 @@ def require(row: Row | None) -> Row:
     return row
 
 
+def inserted_id(result: sa.CursorResult[Any]) -> int:
+    """Return the number of the row that an INSERT made."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
 def fetch(conn: sa.Connection, text: str, values: Sequence[object]) -> list[Row]:
     """Run the driver's own SQL and return all rows.
 
@@ -133,8 +140,8 @@ def fetch(conn: sa.Connection, text: str, values: Sequence[object]) -> list[Row]
         text: SQL with the placeholders of the driver.
         values: of the placeholders.
     """
-    found: list[Row] = _run(conn, text, values).fetchall()
-    return found
+    rows: list[Row] = _run(conn, text, values).fetchall()
+    return rows
 
 
 def run_many(conn: sa.Connection, text: str, rows: Sequence[Sequence[object]]) -> int:
@@ -284,10 +291,11 @@ class _Plan:
         rows: list[Row] = cursor.fetchall()
         return [self.row(row) for row in rows] if self.converts else rows
 
-    def parameters(self, given: dict[str, object]) -> Any:
+    def parameters(self, values: dict[str, object]) -> Any:
         """Return the driver's parameters."""
-        values = self._constants | {name: self._converted(name, value) for name, value in given.items()}
-        return values if self._positions is None else [values[name] for name in self._positions]
+        converted = {name: self._converted(name, value) for name, value in values.items()}
+        all_values = self._constants | converted
+        return all_values if self._positions is None else [all_values[name] for name in self._positions]
 
     def row(self, row: Row) -> Row:
         """Return a row with its columns converted."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.database import inserted_id
-from trunkline.meta.query import Query, require
+from trunkline.meta.query import Query, inserted_id, require
 from trunkline.meta.schema import branch, commit, fileset, project, repo
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ def remove_decisions(
 
     Args:
         conn: a write transaction.
-        pipeline_id: the pipeline.
+        pipeline_id: row number of the pipeline.
         before: those taken before this time go, seconds since the epoch.
         keep: how many of the newest stay whatever their age, and the most that stay.
         number: delete at most so many.
@@ -125,5 +125,5 @@ def remove_results(conn: sa.Connection, job_id: int, number: int) -> int:
     some = sa.select(handin.c.id).where(handin.c.job_id == job_id).order_by(handin.c.id).limit(number)
     removed = conn.execute(handin.delete().where(handin.c.id.in_(some))).rowcount
     if removed < number:
-        conn.execute(job.update().where(job.c.id == job_id).values(todo=None, gone=None))
+        conn.execute(job.update().where(job.c.id == job_id).values(todo=None, obsolete=None))
     return removed

@@ -333,7 +333,7 @@ job = Table(
     #: Positions before this one have been claimed at least once.
     Column("cursor", BigInteger, nullable=False, default=0),
     #: Datum tree of what is gone since the base job (rows of the base).
-    Column("gone", LargeBinary),
+    Column("gone", LargeBinary, key="obsolete"),
     #: Datum tree of the whole job; set on SUCCESS.
     Column("datums", LargeBinary),
     #: Trace that it belongs to, as W3C headers; none without one.

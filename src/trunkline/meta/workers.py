@@ -120,7 +120,7 @@ def move(
 
     Args:
         conn: a write transaction.
-        worker_id: the worker.
+        worker_id: id of the worker.
         state: its new state.
         reason: why it is in the state; empty when there is nothing to say.
         now: seconds since the epoch.

@@ -136,7 +136,7 @@ def check_text(text: str, limit: Limit, what: str) -> str:
     """Return a text that is within its limit of bytes.
 
     Args:
-        text: the text.
+        text: a text that a client or a command chose.
         limit: the most bytes of its UTF-8 form.
         what: what the text is; the message begins with it.
 
@@ -155,7 +155,7 @@ def cut_text(text: str, limit: Limit) -> str:
     """Return a text, shortened to its limit of bytes: for text that can no longer be refused.
 
     Args:
-        text: the text.
+        text: a text that is stored or shown whatever its length.
         limit: the most bytes of its UTF-8 form.
     """
     if 4 * len(text) <= limit:
@@ -179,7 +179,7 @@ def check_count(count: int, limit: Limit, what: str, remedy: str) -> None:
     """Check a number that counts something.
 
     Args:
-        count: the number.
+        count: the counted number.
         limit: the largest allowed number.
         what: what has that many; the message begins with it.
         remedy: how to get below the limit.
@@ -197,7 +197,7 @@ def beyond(what: str, size: int, limit: Limit, remedy: str) -> InvalidArgument:
     Args:
         what: what is too large.
         size: how large it is.
-        limit: the limit.
+        limit: the exceeded limit, with its unit.
         remedy: how to get below it.
     """
     return InvalidArgument(f"{what} has {size:,} {limit.unit}, the limit is {limit:,}; {remedy}")

@@ -1,6 +1,6 @@
 """Names, ids and references, parsed once where they enter.
 
-``project/repo@branch^2:/path`` becomes a ``FileRef`` of a ``CommitRef`` of a ``RepoName``. The ``check_…`` functions
+``project/repo@branch^2:/path`` becomes a ``FileRef`` of a ``CommitName`` of a ``RepoName``. The ``check_…`` functions
 validate the name of something that is about to be created; a lookup by a name that breaks the rules is not an error
 but finds nothing. Rules and the beginnings of the messages are those of the Pachyderm API, because clients match on
 them. Nothing here checks what exists: whether ``images@x`` is a branch is decided elsewhere.
@@ -9,7 +9,7 @@ them. Nothing here checks what exists: whether ``images@x`` is a branch is decid
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits, paths
@@ -149,23 +149,32 @@ class AncestryStep:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitRef:
-    """A commit as users write it: an id or a branch (one of them is empty), then steps back."""
+class CommitName:
+    """A commit: by its id if that is set, otherwise by the head of a branch; then steps back from it.
+
+    Text: ``default/images@master^2``.
+    """
 
     repo: RepoName
-    branch: str = ""
     id: str = ""
+    #: Beside an id it only says which branch the user meant; it selects nothing.
+    branch: str = ""
     ancestry: tuple[AncestryStep, ...] = ()
 
+    @property
+    def revision(self) -> str:
+        """The name within its repo."""
+        return f"{self.id or self.branch}{''.join(map(str, self.ancestry))}"
+
     def __str__(self) -> str:
-        return f"{self.repo}@{self.id or self.branch}{''.join(map(str, self.ancestry))}"
+        return f"{self.repo}@{self.revision}"
 
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
     """A file or directory of a commit."""
 
-    commit: CommitRef
+    commit: CommitName
     path: str
 
     def __str__(self) -> str:
@@ -229,7 +238,19 @@ def parse_repo(text: str, project: str = DEFAULT_PROJECT) -> RepoName:
     return RepoName(before or project, name, kind or USER)
 
 
-def parse_commit(text: str, project: str = DEFAULT_PROJECT) -> CommitRef:
+def parse_revision(repo: RepoName, text: str) -> CommitName:
+    """Parse ``branch-or-id[ancestry]``, which names a commit within a repo.
+
+    Raises:
+        InvalidArgument: it is not of that form.
+    """
+    base, steps = split_ancestry(text)
+    if not base:
+        raise InvalidArgument(f'"{repo}@{text}" is not a commit; write a branch or an id after the @')
+    return CommitName(repo, base, "", steps) if is_id(base) else CommitName(repo, "", base, steps)
+
+
+def parse_commit(text: str, project: str = DEFAULT_PROJECT) -> CommitName:
     """Parse ``[project/]repo@branch-or-id[ancestry]``; a branch may be followed by ``=id``.
 
     Raises:
@@ -239,16 +260,14 @@ def parse_commit(text: str, project: str = DEFAULT_PROJECT) -> CommitRef:
     if not at or not revision:
         raise InvalidArgument(f'"{text}" is not a commit; write repo@branch or repo@id')
     branch, equals, explicit = revision.partition("=")
-    base, steps = split_ancestry(explicit if equals else revision)
-    if not base:
-        raise InvalidArgument(f'"{text}" is not a commit; write a branch or an id after the @')
-    if is_id(base):
-        return CommitRef(parse_repo(repo, project), branch if equals else "", base, steps)
-    if equals:
+    commit = parse_revision(parse_repo(repo, project), explicit if equals else revision)
+    if not equals:
+        return commit
+    if not commit.id:
         raise InvalidArgument(
-            f'"{text}" is not a commit: "{base}" is not a commit id; write repo@branch=id or repo@branch'
+            f'"{text}" is not a commit: "{commit.branch}" is not a commit id; write repo@branch=id or repo@branch'
         )
-    return CommitRef(parse_repo(repo, project), base, "", steps)
+    return replace(commit, branch=branch)
 
 
 def parse_file(text: str, project: str = DEFAULT_PROJECT) -> FileRef:

@@ -89,7 +89,7 @@ def create_branch(
     write: WriteTransaction,
     name: BranchName,
     *,
-    head: resolve.CommitName | None = None,
+    head: names.CommitName | None = None,
     provenance: Sequence[Upstream] = (),
 ) -> BranchRow:
     """Create a branch, or move one and replace its provenance.

@@ -10,7 +10,8 @@ from trunkline.storage.chunks import ChunkId, Location
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trunkline.meta.database import Database, Tx
+    from trunkline.meta.database import Database
+    from trunkline.meta.group_commit import Tx
     from trunkline.storage.chunks import PackRecord
 
 

@@ -18,8 +18,8 @@ from trunkline.storage.chunks import ChunkId
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trunkline.model.names import CommitName
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pfs.resolve import CommitName
 
 #: Ids in one request: 8,192 of them are 8 GB of large files, or a folder of as many small ones.
 MAX_IDS = 8192

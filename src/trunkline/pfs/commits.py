@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
+    from trunkline.model.names import CommitName
     from trunkline.pfs.branches import BranchName
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
@@ -79,7 +80,7 @@ def start_commit(
     write: WriteTransaction,
     branch: BranchName,
     *,
-    parent: resolve.CommitName | None = None,
+    parent: CommitName | None = None,
     description: str = "",
 ) -> CommitRow:
     """Start a commit on a branch, which is created if it does not exist.
@@ -156,7 +157,7 @@ class PreparedFinish:
 
 def finish_commit(
     versions: VersionedStore,
-    name: resolve.CommitName,
+    name: CommitName,
     *,
     error: str = "",
     description: str = "",
@@ -185,7 +186,7 @@ def finish_commit(
 
 
 def prepare_finish(
-    versions: VersionedStore, name: resolve.CommitName, *, error: str, description: str, force: bool
+    versions: VersionedStore, name: CommitName, *, error: str, description: str, force: bool
 ) -> PreparedFinish:
     """Apply an open commit's layers to its parent's files. Blocks. Arguments and errors as ``finish_commit``.
 
@@ -285,7 +286,7 @@ def close(
     write.finished.append(finished)
 
 
-def clear_commit(write: WriteTransaction, name: resolve.CommitName) -> None:
+def clear_commit(write: WriteTransaction, name: CommitName) -> None:
     """Discard everything that was written to an open commit."""
     row = resolve.commit(write.conn, name)
     if row.finished is not None:
@@ -368,9 +369,7 @@ def with_provenance(conn: sa.Connection, set_id: str) -> list[CommitRow]:
     return [commits[number] for number in sorted(commits)]
 
 
-def remove_one(
-    write: WriteTransaction, name: resolve.CommitName, *, keep_changes: bool, recursive: bool
-) -> None:
+def remove_one(write: WriteTransaction, name: CommitName, *, keep_changes: bool, recursive: bool) -> None:
     """Squash (``keep_changes``) or drop one commit; with ``recursive`` also the commits that depend on it.
 
     Args:

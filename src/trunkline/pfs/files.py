@@ -63,7 +63,7 @@ class Snapshot:
 
     versions: VersionedStore
     #: The commit or file set by its id, without ancestry.
-    commit_name: resolve.CommitName
+    commit_name: names.CommitName
     #: None for a file set.
     row: CommitRow | None
     files: FileTree
@@ -110,14 +110,14 @@ class Snapshot:
         return storage_files.read(self.chunks, entry.value, offset)
 
 
-def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
+def snapshot(versions: VersionedStore, name: names.CommitName) -> Snapshot:
     """Return the files of the commit that a request names. Blocks.
 
     Raises:
         NotFound: there is no such commit or file set.
     """
     if name.repo.name == FILESETS:
-        return Snapshot(versions, name, None, versions.composed(*fileset_parts(versions, name.id)))
+        return Snapshot(versions, name, None, versions.composed(*fileset_parts(versions, name.revision)))
 
     def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
         row = resolve.commit(conn, name)
@@ -125,7 +125,7 @@ def snapshot(versions: VersionedStore, name: resolve.CommitName) -> Snapshot:
         return row, repos.repo_by_id(conn, row.repo_id), view
 
     row, repo, view = versions.read(look)
-    exact = resolve.CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
+    exact = names.CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
     return Snapshot(versions, exact, row, _file_tree(versions, row, repo, view))
 
 

@@ -40,17 +40,17 @@ def new_handle() -> str:
     return uuid.uuid4().hex
 
 
-def of_commit(versions: VersionedStore, name: resolve.CommitName) -> str:
+def of_commit(versions: VersionedStore, name: names.CommitName) -> str:
     """Make a file set of all files of a commit; return its handle. Blocks."""
     if name.repo.name == files.FILESETS:
-        return _record(versions, *files.fileset_parts(versions, name.id))
+        return _record(versions, *files.fileset_parts(versions, name.revision))
     row, repo, view = versions.read(_look, name)
     if row.tree is not None:
         return _record(versions, files.stored_tree(versions, row, repo.type), [])
     return _record(versions, view.base, view.deltas)
 
 
-def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
+def of_changes(versions: VersionedStore, name: names.CommitName) -> str:
     """Make a file set of what a commit changes in its parent; return its handle. Blocks."""
     row, repo, view = versions.read(_look, name)
     if row.tree is None:
@@ -70,7 +70,7 @@ def of_changes(versions: VersionedStore, name: resolve.CommitName) -> str:
         changes.abort()
 
 
-def _look(conn: sa.Connection, name: resolve.CommitName) -> tuple[CommitRow, repos.RepoRow, files.OpenView]:
+def _look(conn: sa.Connection, name: names.CommitName) -> tuple[CommitRow, repos.RepoRow, files.OpenView]:
     row = resolve.commit(conn, name)
     return row, repos.repo_by_id(conn, row.repo_id), files.open_view(conn, row)
 
@@ -83,7 +83,7 @@ class PreparedAddition:
     packs: Sequence[PackRecord]
 
 
-def add_to_commit(versions: VersionedStore, name: resolve.CommitName, handle: str) -> None:
+def add_to_commit(versions: VersionedStore, name: names.CommitName, handle: str) -> None:
     """Add the changes of a file set to an open commit. Blocks.
 
     Args:
@@ -107,7 +107,7 @@ def prepare_addition(versions: VersionedStore, handle: str) -> PreparedAddition:
     return PreparedAddition(*_as_deltas(versions, handle))
 
 
-def record_addition(write: WriteTransaction, name: resolve.CommitName, prepared: PreparedAddition) -> None:
+def record_addition(write: WriteTransaction, name: names.CommitName, prepared: PreparedAddition) -> None:
     """Add prepared changes to an open commit.
 
     Args:

@@ -20,12 +20,12 @@ from trunkline.pfs import branches, commits, repos, resolve
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from trunkline.model.names import CommitName
     from trunkline.pfs.branches import BranchInfo, BranchName
     from trunkline.pfs.commits import CommitInfo
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repos import RepoInfo
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pfs.resolve import CommitName
 
 #: Repos described at a time.
 REPOS = 100

@@ -13,7 +13,8 @@ from trunkline import errors
 from trunkline.meta import commits
 from trunkline.model import paths
 from trunkline.model.globs import compile_glob
-from trunkline.pfs import files, resolve, tar
+from trunkline.model.names import CommitName
+from trunkline.pfs import files, tar
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import FileEntry
 from trunkline.storage.segments import EMPTY
@@ -174,9 +175,9 @@ class Difference(NamedTuple):
 
 def diff(
     versions: VersionedStore,
-    new_name: resolve.CommitName,
+    new_name: CommitName,
     new_path: str,
-    old_name: resolve.CommitName | None,
+    old_name: CommitName | None,
     old_path: str,
 ) -> Difference:
     """Compare the files of two commits. Blocks.
@@ -213,7 +214,7 @@ def _parent(versions: VersionedStore, snapshot: Snapshot) -> Snapshot | None:
     parent = versions.read(commits.find_by_id, snapshot.row.parent_id)
     if parent is None:
         return None
-    return files.snapshot(versions, resolve.CommitName(snapshot.commit_name.repo, parent.set_id))
+    return files.snapshot(versions, CommitName(snapshot.commit_name.repo, parent.set_id))
 
 
 def _matching_with_content(snapshot: Snapshot, path: str) -> Iterator[FileEntry]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.meta.database import Database, Tx
+    from trunkline.meta.database import Database
+    from trunkline.meta.group_commit import Tx
     from trunkline.meta.wakeups import Wakeups
     from trunkline.model.caller import Caller
     from trunkline.model.trace import TraceContext

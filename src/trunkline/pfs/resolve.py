@@ -8,12 +8,10 @@ means the repo's commit in the set's provenance, so ``repo@<job id>`` always wor
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import branches, commits, repos
-from trunkline.model import names
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -21,25 +19,11 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import ProjectRow, RepoRow
+    from trunkline.model import names
+    from trunkline.model.names import CommitName as CommitName
 
 #: A string that looks like the beginning of an id, as tables show it.
 _SHORT_ID = re.compile(r"[0-9a-f]{7,31}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class CommitName:
-    """A commit as a request names it: by ``id`` if set, otherwise by the head of ``branch``.
-
-    Either may carry ancestry.
-    """
-
-    repo: names.RepoName
-    id: str = ""
-    branch: str = ""
-
-    def __str__(self) -> str:
-        """Return the name as users write it."""
-        return f"{self.repo}@{self.id or self.branch}"
 
 
 def project(conn: sa.Connection, name: str) -> ProjectRow:
@@ -95,25 +79,20 @@ def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
 
     Raises:
         NotFound: the repo, branch or commit does not exist, or the ancestry leads past its beginning.
-        InvalidArgument: neither id nor branch is given, or the ancestry cannot be read.
     """
     owner = repo(conn, name.repo)
-    base, steps = names.split_ancestry(name.id or name.branch)
-    if not base:
-        raise errors.InvalidArgument(f"a commit of {name.repo} needs an id or a branch, neither was given")
-    row = None
-    if names.is_id(base):
-        row = commits.find(conn, base, owner.id) or _in_provenance_of_set(conn, base, owner.id)
+    if name.id:
+        row = commits.find(conn, name.id, owner.id) or _in_provenance_of_set(conn, name.id, owner.id)
         if row is None:
-            raise errors.NotFound(f"commit {name.repo}@{base} not found")
+            raise errors.NotFound(f"commit {name.repo}@{name.id} not found")
     else:
-        head_of = branches.find(conn, owner.id, base)
+        head_of = branches.find(conn, owner.id, name.branch)
         if head_of is None:
-            raise _no_branch(base, name.repo)
+            raise _no_branch(name.branch, name.repo)
         if head_of.head_id is None:
-            raise errors.NotFound(f'branch "{base}" of repo {name.repo} has no commits yet')
+            raise errors.NotFound(f'branch "{name.branch}" of repo {name.repo} has no commits yet')
         row = commits.by_id(conn, head_of.head_id)
-    for step in steps:
+    for step in name.ancestry:
         row = _follow(conn, row, step, name)
     return row
 

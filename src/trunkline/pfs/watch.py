@@ -31,7 +31,7 @@ def _missing(conn: sa.Connection, row: CommitRow, state: CommitState) -> list[in
     return [row.id]
 
 
-async def wait_commit(versions: VersionedStore, name: resolve.CommitName, state: CommitState) -> CommitRow:
+async def wait_commit(versions: VersionedStore, name: names.CommitName, state: CommitState) -> CommitRow:
     """Return the commit once it is at least in ``state``.
 
     Args:
@@ -75,7 +75,7 @@ async def subscribe(
     repo: names.RepoName,
     branch: str,
     *,
-    after: resolve.CommitName | None,
+    after: names.CommitName | None,
     state: CommitState,
     origin: str | None,
 ) -> AsyncGenerator[CommitRow]:
@@ -85,7 +85,7 @@ async def subscribe(
 
     Args:
         versions: the store to read and write.
-        repo: the repo.
+        repo: the repo whose commits are yielded.
         branch: name of the branch; empty: all commits of the repo.
         after: yield only commits after this one; None: all.
         state: the first state that is enough.

@@ -153,7 +153,7 @@ class PreparedStream:
 class CommitStream(Changes):
     """A stream into a commit."""
 
-    def __init__(self, versions: VersionedStore, target: resolve.CommitName) -> None:
+    def __init__(self, versions: VersionedStore, target: names.CommitName) -> None:
         """Decide the target. Blocks.
 
         Raises:
@@ -169,24 +169,22 @@ class CommitStream(Changes):
         """Return the open commit to write to; None for a commit of its own."""
         name = self._target
         owner = resolve.repo(conn, name.repo)
-        explicit = bool(name.id) and names.is_id(name.id)
-        branch_name = name.branch if not name.id else name.id
-        if explicit:
+        if name.id and not name.ancestry:
             row = resolve.commit(conn, name)
             if row.finished is not None:
                 raise errors.CommitFinished(
                     f"commit {resolve.text(conn, row)} has already finished; write to a branch or start a new commit"
                 )
             return row
-        names.check_branch(branch_name)
-        branch = branches.find(conn, owner.id, branch_name)
+        names.check_branch(name.revision)
+        branch = branches.find(conn, owner.id, name.branch)
         if branch is not None and branch.head_id is not None:
             head = commits.by_id(conn, branch.head_id)
             if head.finished is None and head.origin == "USER":
                 return head
         if branch is not None:
             commit_ops.refuse_output_branch(conn, branch)
-        self._branch = BranchName(name.repo, branch_name)
+        self._branch = BranchName(name.repo, name.branch)
         return None
 
     def finish(self) -> None:

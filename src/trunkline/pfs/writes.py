@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
-    from trunkline.meta.database import Tx
+    from trunkline.meta.group_commit import Tx
     from trunkline.meta.repos import RepoRow
     from trunkline.model.caller import Caller
     from trunkline.model.trace import TraceContext

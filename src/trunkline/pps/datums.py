@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, product
 from math import prod
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from trunkline.errors import Unimplemented
 from trunkline.model import limits
+from trunkline.pps.products import Concatenated, Relisted, product_of
 from trunkline.runtime import cancellation
 
 if TYPE_CHECKING:
@@ -34,14 +35,8 @@ if TYPE_CHECKING:
 
     from trunkline.model.spec import Input, PfsInput
 
-_T = TypeVar("_T")
-
 #: All fields that decide which items a leaf has for the same files.
 LeafKey: TypeAlias = tuple[str, ...]
-
-#: Rows of a side of a cross that are held in memory instead of listed again for each row of the side before;
-#: at about 300 bytes a row 30 MB.
-KEPT_ROWS = 100_000
 
 
 class ItemRef(NamedTuple):
@@ -75,17 +70,10 @@ class DatumSpec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DatumChange:
-    """A datum that is new (``old`` is None), gone (``new`` is None) or has another hash."""
+    """A datum that is new (``old`` is None), no longer exists (``new`` is None) or has another hash."""
 
     old: DatumSpec | None
     new: DatumSpec | None
-
-    @property
-    def id(self) -> bytes:
-        """Return the id, which both have in common."""
-        datum = self.new or self.old
-        assert datum is not None
-        return datum.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +222,7 @@ def changed(
     Raises:
         Unimplemented: a cron input.
     """
-    for old_row, new_row in _part(spec).changes(_World(deltas, old_items, new_items)):
+    for old_row, new_row in _part(spec).changes(_States(deltas, old_items, new_items)):
         cancellation.check()
         old = datum_of(old_row, salt) if old_row is not None else None
         new = datum_of(new_row, salt) if new_row is not None else None
@@ -255,7 +243,7 @@ _ItemsOf: TypeAlias = "Callable[[PfsInput], Iterable[ItemRef]]"
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
+class _States:
     """Both states of the files."""
 
     deltas: Mapping[LeafKey, LeafDelta]
@@ -269,7 +257,7 @@ class _Part(Protocol):
     def rows(self, items_of: _ItemsOf) -> Iterator[_Row]:
         """Yield all rows of one state."""
 
-    def changes(self, world: _World) -> Iterator[_Change]:
+    def changes(self, states: _States) -> Iterator[_Change]:
         """Yield the rows that differ between both states."""
 
     def leaves(self) -> Iterator[PfsInput]:
@@ -303,8 +291,8 @@ class _Leaf:
         for item in items_of(self.leaf):
             yield (item,)
 
-    def changes(self, world: _World) -> Iterator[_Change]:
-        delta = world.deltas.get(leaf_key(self.leaf))
+    def changes(self, states: _States) -> Iterator[_Change]:
+        delta = states.deltas.get(leaf_key(self.leaf))
         if delta is None:
             return
         for path, before in delta.removed.items():
@@ -328,26 +316,26 @@ class _Cross:
     def rows(self, items_of: _ItemsOf) -> Iterator[_Row]:
         first, *others = self.sides
         sides: list[Iterable[_Row]] = [first.rows(items_of)]
-        sides += (_Repeated(partial(side.rows, items_of)) for side in others)
-        for combination in _product(sides):
+        sides += (Relisted(partial(side.rows, items_of)) for side in others)
+        for combination in product_of(sides):
             yield tuple(chain.from_iterable(combination))
 
-    def changes(self, world: _World) -> Iterator[_Change]:
+    def changes(self, states: _States) -> Iterator[_Change]:
         """Yield each changed row once: at the first of its sides that changed.
 
         So the sides before that one come without their changes, the sides after it with them.
         """
-        changes = [list(side.changes(world)) for side in self.sides]
+        changes = [list(side.changes(states)) for side in self.sides]
         same = [
-            _Repeated(partial(_unchanged, *pair, world)) for pair in zip(self.sides, changes, strict=True)
+            Relisted(partial(_unchanged, *pair, states)) for pair in zip(self.sides, changes, strict=True)
         ]
-        whole = [_Joined(*pair) for pair in zip(changes, same, strict=True)]
+        whole = [Concatenated(*pair) for pair in zip(changes, same, strict=True)]
         for place, own in enumerate(changes):
             if not own:
                 continue
             # The changes come first because they are in memory; a side after them may be long.
             sides: list[Iterable[_Change]] = [own, *same[:place], *whole[place + 1 :]]
-            for first, *others in _product(sides):
+            for first, *others in product_of(sides):
                 ordered = (*others[:place], first, *others[place:])
                 old, new = _combined([c[0] for c in ordered]), _combined([c[1] for c in ordered])
                 if old is not None or new is not None:
@@ -366,8 +354,8 @@ class _Union:
     def rows(self, items_of: _ItemsOf) -> Iterator[_Row]:
         return chain.from_iterable(branch.rows(items_of) for branch in self.branches)
 
-    def changes(self, world: _World) -> Iterator[_Change]:
-        return chain.from_iterable(branch.changes(world) for branch in self.branches)
+    def changes(self, states: _States) -> Iterator[_Change]:
+        return chain.from_iterable(branch.changes(states) for branch in self.branches)
 
     def leaves(self) -> Iterator[PfsInput]:
         return chain.from_iterable(branch.leaves() for branch in self.branches)
@@ -398,12 +386,12 @@ class _Compared:
                 seen.add(key)
                 yield row
 
-    def changes(self, world: _World) -> Iterator[_Change]:
-        deltas = (world.deltas.get(leaf_key(leaf)) for leaf in self.pfs)
+    def changes(self, states: _States) -> Iterator[_Change]:
+        deltas = (states.deltas.get(leaf_key(leaf)) for leaf in self.pfs)
         if not any(delta.removed or delta.added for delta in deltas if delta is not None):
             return
-        old = {_key_of(row): row for row in self.rows(world.old_items)}
-        for row in self.rows(world.new_items):
+        old = {_key_of(row): row for row in self.rows(states.old_items)}
+        for row in self.rows(states.new_items):
             before = old.pop(_key_of(row), None)
             if before != row:
                 yield before, row
@@ -443,55 +431,10 @@ def _by_key(items: Iterable[ItemRef], key_of: Callable[[ItemRef], str]) -> dict[
     return groups
 
 
-# --- products that list long sides again instead of holding them in memory -------------------------------------------
-
-
-class _Repeated(Generic[_T]):
-    """An iterable that can be read several times: held in memory when short, otherwise listed again each time."""
-
-    def __init__(self, listing: Callable[[], Iterable[_T]]) -> None:
-        self._listing = listing
-        self._held: list[_T] | None = None
-
-    def __iter__(self) -> Iterator[_T]:
-        return self._list() if self._held is None else iter(self._held)
-
-    def _list(self) -> Iterator[_T]:
-        held: list[_T] | None = []
-        for value in self._listing():
-            if held is not None:
-                held.append(value)
-                if len(held) > KEPT_ROWS:
-                    held = None
-            yield value
-        self._held = held
-
-
-@dataclass(frozen=True, slots=True)
-class _Joined(Generic[_T]):
-    """Two iterables, one after the other, that can be read several times."""
-
-    first: Iterable[_T]
-    second: Iterable[_T]
-
-    def __iter__(self) -> Iterator[_T]:
-        return chain(self.first, self.second)
-
-
-def _product(sides: Sequence[Iterable[_T]]) -> Iterator[tuple[_T, ...]]:
-    """Yield as ``itertools.product`` does but hold no side in memory; all after the first must be repeatable."""
-    if not sides:
-        yield ()
-        return
-    for value in sides[0]:
-        for others in _product(sides[1:]):
-            yield (value, *others)
-
-
-def _unchanged(part: _Part, changes: Iterable[_Change], world: _World) -> Iterator[_Change]:
+def _unchanged(part: _Part, changes: Iterable[_Change], states: _States) -> Iterator[_Change]:
     """Yield the rows of a part that are the same in both states."""
     added = {_key_of(new) for _, new in changes if new is not None}
-    for row in part.rows(world.new_items):
+    for row in part.rows(states.new_items):
         if not added or _key_of(row) not in added:
             yield row, row
 

@@ -110,7 +110,7 @@ def end_job(
 
     Args:
         write: transaction that the change belongs to.
-        job: the job.
+        job: the job to end; ignored if it has ended since it was read.
         state: a final state.
         reason: shown to users.
         tree: tree of the output commit; None: no files.

@@ -263,7 +263,7 @@ def build(
         rows = draft.removing(trees, tree, datum_trees.diff(before, source.datums))
         while together := list(islice(rows, _TOGETHER)):
             draft.add(sink, together)
-        draft.take(versions.trees)
+        draft.copy_requested(versions.trees)
         return trees.merge(sink, tree, draft.merged())
 
 
@@ -312,7 +312,7 @@ class _Draft:
             for item in row.items:
                 self._request(self._source.inputs[item.input], item.path, name, item.input)
 
-    def take(self, trees: Trees) -> None:
+    def copy_requested(self, trees: Trees) -> None:
         """Copy the requested files from their trees."""
         for requests, folder in self._requests:
             tree = self._source.trees[int.from_bytes(requests[:2])]

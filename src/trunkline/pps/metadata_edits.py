@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from trunkline import errors
 from trunkline.meta import metadata
 from trunkline.model import limits
-from trunkline.model.names import PipelineName, RepoName
+from trunkline.model.names import CommitName, PipelineName, RepoName
 from trunkline.pfs import resolve
 from trunkline.pfs.branches import BranchName
-from trunkline.pfs.resolve import CommitName
 from trunkline.pps import pipelines
 
 if TYPE_CHECKING:

@@ -227,7 +227,7 @@ def delete_in_slices(
     Args:
         versions: the store.
         project: the pipeline's project.
-        name: its name.
+        name: name of the pipeline.
         force: as for ``delete``.
         keep_repo: as for ``delete``.
 

@@ -53,7 +53,7 @@ class JobPlan:
     #: Bytes of the inputs of all datums of the todo; 0 when nothing needs them.
     todo_bytes: int
     #: Rows of the base job's datums that do not exist any more or run again: their outputs are removed.
-    gone: TreeId
+    obsolete: TreeId
     total: int
     packs: list[PackRecord]
 
@@ -76,7 +76,7 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     Args:
         conn: connection of the transaction.
         spec: the specification of the pipeline.
-        job: the job.
+        job: the job, whose commit has the provenance.
     """
     upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
     trees: dict[datums.LeafKey, TreeId] = {}
@@ -109,8 +109,8 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
     writer = versions.chunks.writer()
     try:
-        with SortedRows() as todo, SortedRows() as gone:
-            draft = _Draft(versions, job, todo, gone)
+        with SortedRows() as todo, SortedRows() as obsolete:
+            draft = _Draft(versions, job, todo, obsolete)
             if base is None:
                 draft.add_all(spec, new)
                 total = len(todo)
@@ -130,8 +130,8 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
                 else 0
             )
             todo_tree = trees.build(writer, draft.watched(todo))
-            gone_tree = trees.build(writer, draft.watched(gone))
-            return JobPlan(base, todo_tree, len(todo), todo_bytes, gone_tree, total, writer.seal())
+            obsolete_tree = trees.build(writer, draft.watched(obsolete))
+            return JobPlan(base, todo_tree, len(todo), todo_bytes, obsolete_tree, total, writer.seal())
     except BaseException:
         writer.abort()
         raise
@@ -172,7 +172,7 @@ class _Draft:
     versions: VersionedStore
     job: JobRow
     todo: SortedRows
-    gone: SortedRows
+    obsolete: SortedRows
 
     def add_all(self, spec: PipelineSpec, new: Inputs) -> None:
         """Add every datum to the todo."""
@@ -203,7 +203,7 @@ class _Draft:
                 total -= 1
                 value = trees.get(done, change.old.id)
                 if value is not None:
-                    self.gone.add(change.old.id, value)
+                    self.obsolete.add(change.old.id, value)
             if change.new is not None:
                 total += 1
                 self.todo.add(*encoded(change.new))
@@ -232,7 +232,7 @@ class _Draft:
                 ):
                     row = next(remaining, None)
                 else:
-                    self.gone.add(key, value)
+                    self.obsolete.add(key, value)
             while row is not None:
                 self.todo.add(*row)
                 row = next(remaining, None)
@@ -323,8 +323,8 @@ def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> N
 
     Args:
         conn: connection of the transaction.
-        job: the job.
-        job_plan: the plan.
+        job: the planned job, in state STARTING.
+        job_plan: the datums to run and to remove.
         now: current time, in seconds since the epoch.
     """
     jobs.move(
@@ -336,7 +336,7 @@ def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> N
         todo=job_plan.todo,
         todo_count=job_plan.todo_count,
         todo_bytes=job_plan.todo_bytes,
-        gone=job_plan.gone,
+        obsolete=job_plan.obsolete,
         total=job_plan.total,
         skipped=job_plan.total - job_plan.todo_count,
     )

@@ -1,6 +1,6 @@
 """The end of a job whose datums all have results: its output commit and its datum tree.
 
-The output is the last good job's files, without what the datums that are gone or ran again had put there,
+The output is the last good job's files, without what the datums that no longer exist or ran again had put there,
 plus the recorded completions; so the cost depends on the change. Conflicts between the outputs of datums are
 detected here and fail the job with their text.
 """
@@ -52,14 +52,14 @@ def settle(versions: VersionedStore, job: JobRow) -> Settled:
     trees = versions.trees
     datum_trees = datum_rows.trees(versions)
     writer = versions.chunks.writer()
-    gone = list(datum_trees.scan(TreeId(job.gone or EMPTY)))
+    obsolete = list(datum_trees.scan(TreeId(job.obsolete or EMPTY)))
     removal = DeltaWriter(trees, writer)
-    for key, value in gone:
+    for key, value in obsolete:
         for path in datum_rows.decode(key, value).outputs:
             removal.delete(path, key.hex())
     deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in completions if delta != EMPTY)]
     applied = apply_deltas(trees, writer, before, deltas)
-    changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in gone)
+    changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in obsolete)
     changes.update(results(datum_trees, completions))
     base_datums = TreeId(base.datums or EMPTY) if base is not None else EMPTY
     datum_tree = datum_trees.merge(writer, base_datums, sorted(changes.items()))
@@ -78,7 +78,7 @@ def record(write: WriteTransaction, job: JobRow, settled: Settled) -> None:
 
     Args:
         write: transaction that the change belongs to.
-        job: the job.
+        job: the job, in state FINISHING; all its datums have a result.
         settled: the output of the job.
     """
     if settled.problem:

@@ -19,7 +19,6 @@ from trunkline import errors
 from trunkline.model import limits, names
 from trunkline.model.states import CommitState
 from trunkline.pfs.branches import BranchName, Upstream
-from trunkline.pfs.resolve import CommitName
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from trunkline.model.names import CommitName
     from trunkline.pfs.branches import BranchInfo
     from trunkline.pfs.commits import CommitInfo
     from trunkline.pfs.queries import CommitRow, ProjectRow, RepoRow
@@ -89,7 +89,7 @@ def optional_commit(message: pfs_pb2.Commit) -> CommitName | None:
     """Return the commit that a message names, None when it names none.
 
     Raises:
-        InvalidArgument: it names an id or a branch but no repo.
+        InvalidArgument: it names an id or a branch but no repo, or its ancestry cannot be parsed.
     """
     if not message.id and not message.branch.name:
         return None
@@ -99,15 +99,15 @@ def optional_commit(message: pfs_pb2.Commit) -> CommitName | None:
             f'the request names commit "{message.id or message.branch.name}" but no repo; set commit.repo.name'
         )
     if message.id[:1] in ("^", "~", "."):  # the ancestry alone, of the head of the branch
-        return CommitName(repo, branch=message.branch.name + message.id)
-    return CommitName(repo, message.id, message.branch.name)
+        return names.parse_revision(repo, message.branch.name + message.id)
+    return names.parse_revision(repo, message.id or message.branch.name)
 
 
 def commit_name(message: pfs_pb2.Commit) -> CommitName:
     """Return the commit that a message names.
 
     Raises:
-        InvalidArgument: it names none.
+        InvalidArgument: it names none, or its ancestry cannot be parsed.
     """
     name = optional_commit(message)
     if name is None:

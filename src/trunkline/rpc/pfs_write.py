@@ -86,7 +86,7 @@ class Applier:
                 operation = modify_decoder.decode(frame)
             except DecodeError as error:
                 raise errors.InvalidArgument(
-                    "the stream of changes holds bytes that are no ModifyFileRequest; use a client of the 2.12 API"
+                    "the stream of changes holds bytes that are not a ModifyFileRequest; use a client of the 2.12 API"
                 ) from error
             if type(operation) is tuple:
                 path, datum, data = operation

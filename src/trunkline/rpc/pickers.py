@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs.branches import BranchName
-from trunkline.pfs.resolve import CommitName
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import pfs_pb2
@@ -46,11 +45,11 @@ def branch(picker: pfs_pb2.BranchPicker) -> BranchName:
     return BranchName(repo(picker.name.repo), picker.name.name)
 
 
-def commit(picker: pfs_pb2.CommitPicker, nesting: int = 0) -> CommitName:
+def commit(picker: pfs_pb2.CommitPicker, nesting: int = 0) -> names.CommitName:
     """Return the commit that is picked.
 
     Raises:
-        InvalidArgument: none is, or the picker is nested too deep.
+        InvalidArgument: none is, the picker is nested too deep, or an offset is not valid.
     """
     if nesting > MAX_NESTING:
         raise errors.InvalidArgument(
@@ -59,15 +58,15 @@ def commit(picker: pfs_pb2.CommitPicker, nesting: int = 0) -> CommitName:
     match picker.WhichOneof("picker"):
         case "branch_head":
             head = branch(picker.branch_head)
-            return CommitName(head.repo, branch=head.name)
+            return names.parse_revision(head.repo, head.name)
         case "id" if picker.id.id:
-            return CommitName(repo(picker.id.repo), picker.id.id)
+            return names.parse_revision(repo(picker.id.repo), picker.id.id)
         case "branch_root":
             root = branch(picker.branch_root.branch)
-            return CommitName(root.repo, branch=f"{root.name}.{picker.branch_root.offset}")
+            return names.parse_revision(root.repo, f"{root.name}.{picker.branch_root.offset}")
         case "ancestor":
             start = commit(picker.ancestor.start, nesting + 1)
-            return CommitName(start.repo, f"{start.id or start.branch}^{picker.ancestor.offset}")
+            return names.parse_revision(start.repo, f"{start.revision}^{picker.ancestor.offset}")
         case _:
             raise errors.InvalidArgument(
                 "the request picks no commit; set branch_head, id, ancestor or branch_root"

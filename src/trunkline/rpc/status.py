@@ -61,12 +61,19 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], rpc: str, error: E
             "please report it with the traceback in the server's log"
         )
         _log.error("%s failed", rpc, exc_info=error, extra={"action": "rpc_failed", "rpc": rpc})
-    await context.abort(code, _cut(message))
+    await context.abort(code, _cut(_one_line(message)))
+
+
+def _one_line(message: str) -> str:
+    """Escape what is not printable: names of the request may contain line ends and bytes that are not UTF-8."""
+    message = message.encode(errors="replace").decode()
+    if message.isprintable():
+        return message
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
 
 
 def _cut(message: str) -> str:
     """Shorten a message to the size of metadata, where a byte that is not plain ASCII takes three."""
-    message = message.encode(errors="replace").decode()  # a path may hold bytes that are not UTF-8
     size = 0
     for position, character in enumerate(message):
         plain = " " <= character <= "~" and character != "%"

@@ -17,7 +17,7 @@ from trunkline.pps.workers import claims, input_reads, presigned
 from trunkline.pps.workers.assignments import Assignment, Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
 from trunkline.pps.workers.dispatch import Dispatcher
-from trunkline.pps.workers.presigned import PackGrant, PackGrants, PresignedReads, ReportedPack
+from trunkline.pps.workers.presigned import PackGrants, PresignedReads, ReportedPack
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
 
@@ -101,7 +101,7 @@ class WorkerServicer(ServicerBase):
     async def Offer(self, request: pb.OfferRequest, call: Call) -> pb.OfferResponse:
         worker_id = await self._authenticate(call)
         await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-        return await self._blocking(self._offer, self._store(call), request)
+        return await self._blocking(self._offer, request)
 
     async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], call: Call) -> pb.CompleteResponse:
         worker_id = await self._authenticate(call)
@@ -135,13 +135,12 @@ class WorkerServicer(ServicerBase):
         await self._blocking(_store_lines, self._store(call), worker_id, assignment, request)
         return pb.LogResponse()
 
-    def _offer(self, store: VersionedStore, request: pb.OfferRequest) -> pb.OfferResponse:
+    def _offer(self, request: pb.OfferRequest) -> pb.OfferResponse:
         ids = [
             request.ids[at : at + chunk_uploads.ID_BYTES]
             for at in range(0, len(request.ids), chunk_uploads.ID_BYTES)
         ]
-        missing = chunk_uploads.missing(store, ids)
-        grant = self._grants.grant(request.claim_id) if missing else PackGrant("", "", b"")
+        missing, grant = self._grants.offer(request.claim_id, ids)
         return pb.OfferResponse(missing=missing, pack=grant.pack, url=grant.url, grant=grant.grant)
 
     async def _authenticate(self, call: Call) -> str:

@@ -176,14 +176,14 @@ class _Pool:
     def _wait(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
         """Return the next piece of work; None when the pool is closed and empty."""
         with self._changed:
-            while (next_work := self._take()) is None:
+            while (next_work := self._dequeue()) is None:
                 if self._closed and not self._lanes:
                     return None
                 self._idle += 1
                 self._changed.wait()  # the thread that notifies it decrements _idle
             return next_work
 
-    def _take(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
+    def _dequeue(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
         """Return work of the next lane that has less than its share of threads. Needs the lock."""
         for lane, queue in self._lanes.items():
             running = self._running.get(lane, 0)

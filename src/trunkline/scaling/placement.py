@@ -131,7 +131,7 @@ def on_fargate(
     """Return the forecast of a run on Fargate, None when its pods do not fit there.
 
     Args:
-        run: the run.
+        run: the datums, their duration and the pod of each worker.
         prices: those of the region.
         start_up: the parts of a start; the usual ones if None.
         quota: the account's limits; those of a new account if None.
@@ -181,7 +181,7 @@ def on_nodes(
     """Return the forecast of a run on the nodes that are cheapest for it, None when it fits none.
 
     Args:
-        run: the run.
+        run: the datums, their duration and the pod of each worker.
         prices: those of the region; the one with the least waste is used when None.
         karpenter: the nodes are Karpenter's; otherwise they are a group of Cluster Autoscaler's.
         image_gb: compressed size of the image.

@@ -174,9 +174,9 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
     foreseen = near or (_foreseen(demand, policy, starts=LOOKAHEAD_SLACK) if fleet else 0)
     useful = _useful(demand, policy, busy, foreseen)
     useful_now = _useful(demand, policy, busy, near)
-    wanted = min(useful_now, _fast_enough(demand, policy, len(idle), busy))
-    start = min(max(0, wanted - len(fleet)), max(0, MOST_ON_THEIR_WAY - len(coming)))
-    saved = max(0, useful_now - max(wanted, len(fleet)))
+    goal = min(useful_now, _fast_enough(demand, policy, len(idle), busy))
+    start = min(max(0, goal - len(fleet)), max(0, MOST_ON_THEIR_WAY - len(coming)))
+    saved = max(0, useful_now - max(goal, len(fleet)))
     surplus = max(0, len(fleet) - useful)
 
     cancelled = coming[:surplus]
@@ -184,7 +184,7 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
     beyond_limit = len(fleet) - len(cancelled) - policy.limit
     keep = policy.keep_seconds
     retired = [w for place, w in enumerate(spare) if place < beyond_limit or now >= w.since + keep]
-    kept = spare[len(retired) :]
+    waiting = spare[len(retired) :]
     target = len(fleet) + start - len(cancelled) - len(retired)
 
     actions = [
@@ -196,7 +196,7 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
                 len(retired),
                 f"retire {len(retired):,} idle{'' if beyond_limit > 0 else f' for {_seconds(keep)}'}",
             ),
-            (len(kept), f"keep {len(kept):,} idle for {_seconds(keep)}"),
+            (len(waiting), f"keep {len(waiting):,} idle for {_seconds(keep)}"),
             (busy if target > policy.limit else 0, f"let {busy:,} busy finish"),
         )
         if count
@@ -215,7 +215,7 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
         start=start,
         retire=tuple(worker.id for worker in (*cancelled, *retired)),
         sentence=sentence,
-        wake_at=_wake_at(demand, policy, kept[0].since + keep if kept else None, near, now),
+        wake_at=_wake_at(demand, policy, waiting[0].since + keep if waiting else None, near, now),
     )
 
 
@@ -298,8 +298,8 @@ def _fast_enough(demand: Demand, policy: Policy, idle: int, busy: int) -> int:
     each_ready = int(allowed / seconds + _ROUNDING)
     each_new = max(1, int((allowed - policy.startup_seconds) / seconds + _ROUNDING))
     by_ready = idle * each_ready + max(0, busy * each_ready - demand.claimed)
-    left = max(0, demand.unclaimed + demand.foreseen - by_ready)
-    return max(1, ready + math.ceil(left / each_new))
+    remaining = max(0, demand.unclaimed + demand.foreseen - by_ready)
+    return max(1, ready + math.ceil(remaining / each_new))
 
 
 def run_length(

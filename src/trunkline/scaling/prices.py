@@ -92,9 +92,9 @@ def prices(region: str, overlay: Mapping[str, Any] | None = None, where: str = "
         table = _merged(table, _checked(overlay, where))
     rates = table["regions"].get(region)
     if rates is None or "fargate" not in rates:
-        known = ", ".join(sorted(table["regions"]))
+        regions = ", ".join(sorted(table["regions"]))
         raise NotFound(
-            f'no prices for region "{region}" in the table of {table["as_of"]}, which has {known}; '
+            f'no prices for region "{region}" in the table of {table["as_of"]}, which has {regions}; '
             f"give them with --prices FILE, or leave the region out to plan without prices"
         )
     fargate = rates["fargate"]
@@ -116,8 +116,8 @@ def prices(region: str, overlay: Mapping[str, Any] | None = None, where: str = "
 def _merged(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        known = merged.get(key)
-        merged[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        lower = merged.get(key)
+        merged[key] = _merged(lower, value) if isinstance(lower, dict) and isinstance(value, dict) else value
     return merged
 
 

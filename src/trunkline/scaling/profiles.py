@@ -155,8 +155,8 @@ def _pinned(pinned: str, profiles: Sequence[Profile], matching: tuple[Profile, .
                 f'its label {PROFILE_LABEL} asks for profile "{pinned}", which does not select it: {why}'
             )
             return Choice(profile=None, matching=matching, sentence=sentence)
-    known = ", ".join(profile.name for profile in profiles) or "none"
-    sentence = f'its label {PROFILE_LABEL} asks for profile "{pinned}", which does not exist; the cluster has: {known}'
+    names = ", ".join(profile.name for profile in profiles) or "none"
+    sentence = f'its label {PROFILE_LABEL} asks for profile "{pinned}", which does not exist; the cluster has: {names}'
     return Choice(profile=None, matching=matching, sentence=sentence)
 
 

@@ -99,7 +99,7 @@ def job_started(pipeline: PipelineName, job_id: str, *, total: int, todo: int) -
 
     Args:
         pipeline: the job's pipeline.
-        job_id: the job.
+        job_id: id of the job and its output commit.
         total: datums of the job.
         todo: the datums that must run; the others are skipped.
     """
@@ -245,7 +245,7 @@ def worker_ready(pipeline: PipelineName, worker_id: str, *, seconds: float, mach
 
     Args:
         pipeline: the worker's pipeline.
-        worker_id: the worker.
+        worker_id: id of the worker.
         seconds: from the request for it until now.
         machine: the machine that it runs on; empty when unknown.
     """
@@ -266,7 +266,7 @@ def worker_ended(pipeline: PipelineName, worker_id: str, *, asked: bool, reason:
 
     Args:
         pipeline: the worker's pipeline.
-        worker_id: the worker.
+        worker_id: id of the worker.
         asked: whether the server stopped it.
         reason: why it ended; may be empty.
     """
@@ -281,7 +281,7 @@ def scaling_decided(pipeline: PipelineName, *, target: int, workers: int, senten
     """Report a scaling decision that differs from the previous one.
 
     Args:
-        pipeline: the pipeline.
+        pipeline: the pipeline whose workers it concerns.
         target: the number of workers that it should have.
         workers: the number that it has now, those that are starting included.
         sentence: the reason.

@@ -210,7 +210,7 @@ class Tracer:
         number = sum(1 + len(span.phases) for span in batch)
         self._failure.text = ""
         try:
-            spans = [made for span in batch for made in self._readable(span)]
+            spans = [readable for span in batch for readable in self._readable(span)]
             good = self._exporter.export(spans).name == "SUCCESS"
         except Exception as error:  # noqa: BLE001 - a fault of the exporter must cost no more than the spans
             good, self._failure.text = False, str(error)
@@ -219,13 +219,13 @@ class Tracer:
 
     def _readable(self, span: Span) -> list[Any]:
         """Return the library's objects of a span and its phases."""
-        made = [self._object(span)]
+        spans = [self._object(span)]
         for phase in span.phases:
             context = span.context.child(phase.name)
-            made.append(
+            spans.append(
                 self._object(Span(context, span.context.span_id, phase.name, phase.start, phase.end, {}))
             )
-        return made
+        return spans
 
     def _object(self, span: Span) -> Any:
         from opentelemetry.sdk.trace import ReadableSpan
@@ -311,7 +311,7 @@ def job_context(trace: TraceContext, pipeline: str, job_id: str) -> TraceContext
     Args:
         trace: the write that made the job.
         pipeline: the job's pipeline, with its project.
-        job_id: the job.
+        job_id: id of the job and its output commit.
     """
     return trace.child(pipeline, job_id) if is_on() and trace.sampled else trace
 
@@ -322,6 +322,6 @@ def datum_context(job: TraceContext, claim_id: str, datum_id: str) -> TraceConte
     Args:
         job: what ``job_context`` returned.
         claim_id: the claim that the datum is run by.
-        datum_id: the datum.
+        datum_id: id of the datum, in hex.
     """
     return job.child(claim_id, datum_id) if is_on() and job.sampled else job

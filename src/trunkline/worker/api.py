@@ -46,7 +46,7 @@ class ServerAPI:
 
         Args:
             address: HOST:PORT of the server.
-            worker_id: the worker.
+            worker_id: id of this worker, which its calls carry.
             token: proves that calls come from this worker.
             token_file: file that holds the token instead; it is read again from time to time, because the
                 kubelet renews it.
@@ -80,7 +80,7 @@ class ServerAPI:
         """Renew the lease of a claim.
 
         Args:
-            claim_id: the claim.
+            claim_id: id of the claim.
             datum: position of the running datum in the assignment.
             started: when it started, in seconds since the epoch; 0 when none runs.
         """
@@ -93,7 +93,7 @@ class ServerAPI:
         """Yield the files of the items in the requested order, each piece with the URLs that its places index.
 
         Args:
-            claim_id: the claim.
+            claim_id: id of the claim whose assignment has the items.
             items: positions of the items.
             direct: whether pieces may be places in the object store instead of bytes.
         """

@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
     cpu_seconds: float
     #: Bytes of the largest single process.
     peak_memory: int
-    #: Whether the kernel killed a process of its container because memory ran out; None when unknown.
+    #: Whether the kernel killed a process of its container or group because memory ran out; None when unknown.
     out_of_memory: bool | None = None
     #: Why the result is unknown: the launcher itself has ended. Empty when the result is known.
     lost: str = ""
@@ -77,7 +77,10 @@ class Process(Protocol):
     ended: int
 
     def memory(self, beyond: int) -> int:
-        """Return the bytes of memory of it and its descendants; exact only above ``beyond`` bytes."""
+        """Return the bytes of memory of it and its descendants, exact only above ``beyond`` bytes.
+
+        0 when the kernel enforces the limit.
+        """
 
     def kill(self) -> None:
         """Kill it and its process group. Idempotent; does nothing when it has ended."""
@@ -197,10 +200,12 @@ def run(
         )
     if outcome.immortal:
         note(now, b"the command left %d processes behind that the kernel does not end" % outcome.immortal)
-    if watch.memory:
+    # A kill by the kernel came when all that the limit allows was in use.
+    by_kernel = outcome.out_of_memory and outcome.status == -signal.SIGKILL
+    if used := watch.memory or (program.memory_limit if by_kernel else 0):
         return Ending(
             None,
-            f"killed because it ran out of memory: it used {_mebibytes(watch.memory)}, "
+            f"killed because it ran out of memory: it used {_mebibytes(used)}, "
             f"resource_limits.memory is {_mebibytes(program.memory_limit)}; raise it or use less",
         )
     if watch.timed_out:

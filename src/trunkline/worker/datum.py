@@ -128,7 +128,7 @@ class DatumRunner:
 
     def _attempt(self, position: int, result: pb.DatumResult) -> Finished:
         try:
-            datum_dir = self._inputs.take(position)
+            datum_dir = self._inputs.prepare(position)
         except InputsUnavailable as failure:
             raise _AttemptFailed(str(failure)) from failure
         finally:

@@ -43,7 +43,7 @@ def of_datum(
         pfs: where the command finds the datum.
         tmp: folder for temporary files.
         assignment: the assignment that the datum belongs to.
-        datum: the datum.
+        datum: the datum, one of the assignment.
     """
     variables = dict(base) | {"TMPDIR": tmp} | dict(assignment.datum_run.command.env)
     variables |= {

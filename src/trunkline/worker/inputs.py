@@ -71,7 +71,7 @@ class Inputs:
         self._shared: dict[int, str] = {}
         self._nanoseconds: Counter[int] = Counter()
 
-    def take(self, position: int) -> DatumDir:
+    def prepare(self, position: int) -> DatumDir:
         """Return the folders of a datum, which the caller must remove; each call returns fresh ones.
 
         Raises:

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError
-from trunkline.linux import libc
+from trunkline.linux import cgroups, libc
 from trunkline.worker import capabilities, files, root, sandbox, settings, supervisor
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def _enter(config: Settings) -> Sandbox:
         from trunkline.worker.pod import sandbox as pod_sandbox  # a process worker starts without it
 
         return pod_sandbox.enter(config)
+    group = _open_group(config)
     lack = "TRUNKLINE_NO_NAMESPACES is set"
     if config.namespaces:
         staging = os.path.join(config.scratch, "root")
@@ -59,7 +60,7 @@ def _enter(config: Settings) -> Sandbox:
         except root.RootUnavailable as error:
             lack = error.reason
         else:
-            return _enter_processes(config)
+            return _enter_processes(config, group)
     if config.open_scratch and os.geteuid() == 0:
         os.mkdir(config.open_scratch, 0o711)
     else:
@@ -75,19 +76,27 @@ def _enter(config: Settings) -> Sandbox:
         os.chmod(path, laid.mode)
         real_paths[laid.path] = path
     _write_namespace(config.scratch)
-    return sandbox.HostSandbox(config, lack, real_paths)
+    return sandbox.HostSandbox(config, lack, real_paths, group)
 
 
-def _enter_processes(config: Settings) -> Sandbox:
+def _open_group(config: Settings) -> cgroups.MemoryGroup | None:
+    """Open the group of the commands, before its folder becomes read-only."""
+    try:
+        return cgroups.MemoryGroup(config.command_group) if config.command_group else None
+    except OSError:
+        return None  # it was removed, or the kernel does not allow it: the worker polls
+
+
+def _enter_processes(config: Settings, group: cgroups.MemoryGroup | None) -> Sandbox:
     """Add a PID namespace to the private root, if the kernel allows it."""
     _write_namespace(config.scratch)
     if not supervisor.enter(config.parent):
         lack = "this machine does not let workers have a PID namespace; commands see its processes"
-        return sandbox.NamespaceSandbox(config, own_processes=False, lack=lack)
+        return sandbox.NamespaceSandbox(config, own_processes=False, lack=lack, group=group)
     if not root.show_own_processes():
         lack = "this machine does not let workers have a /proc of their own; commands see its processes"
-        return sandbox.NamespaceSandbox(config, own_processes=True, lack=lack)
-    return sandbox.NamespaceSandbox(config, own_processes=True, lack="")
+        return sandbox.NamespaceSandbox(config, own_processes=True, lack=lack, group=group)
+    return sandbox.NamespaceSandbox(config, own_processes=True, lack="", group=group)
 
 
 def _cover(config: Settings) -> root.Cover:
@@ -96,7 +105,15 @@ def _cover(config: Settings) -> root.Cover:
     readable = [os.path.realpath(path) for path in config.readable]
     if config.image.venv:
         readable.append(os.path.realpath(config.image.venv))
-    return root.Cover(outermost, [os.path.realpath(config.scratch)], readable)
+    # Otherwise a command could leave its group.
+    locked = [_mount_of(config.command_group)] if config.command_group else []
+    return root.Cover(outermost, [os.path.realpath(config.scratch)], readable, locked)
+
+
+def _mount_of(path: str) -> str:
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
 
 
 def _write_namespace(scratch: str) -> None:

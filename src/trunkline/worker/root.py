@@ -78,7 +78,7 @@ class LaidFile(NamedTuple):
 
 
 class Cover(NamedTuple):
-    """Folders of the host that are empty in the private root, and exceptions in them."""
+    """Folders of the host that are empty or read-only in the private root, and exceptions in the empty ones."""
 
     #: Absolute paths without links.
     folders: Sequence[str] = ()
@@ -86,6 +86,8 @@ class Cover(NamedTuple):
     writable: Sequence[str] = ()
     #: Paths in them that stay visible and can only be read.
     readable: Sequence[str] = ()
+    #: Mount points that stay visible and can only be read.
+    locked: Sequence[str] = ()
 
 
 def enter(
@@ -102,7 +104,7 @@ def enter(
         files: files to place over the host's; they are copied.
         memory: bytes that the worker requests; files written to the root count against them.
         name: the root's name in the list of mounts, which identifies the worker to the fleet.
-        cover: folders that commands must not see.
+        cover: folders that commands must not see or write.
 
     Raises:
         RootUnavailable: the machine forbids namespaces or mounts; the process sees the host as before.
@@ -176,6 +178,8 @@ def _cover(staging: str, cover: Cover) -> None:
                 if read_only:
                     _forbid_writing(staging + path)
         _forbid_writing(place)
+    for mount in cover.locked:
+        _forbid_writing(staging + mount)
     for descriptor in sources.values():
         os.close(descriptor)
 

@@ -22,6 +22,7 @@ from trunkline.worker.scratch import ScratchPool
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trunkline.linux.cgroups import MemoryGroup
     from trunkline.worker.command import Executor
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
@@ -96,17 +97,18 @@ class Sandbox:
 class NamespaceSandbox(Sandbox):
     """The worker and its commands run in a private root with /pfs."""
 
-    def __init__(self, settings: Settings, own_processes: bool, lack: str) -> None:
+    def __init__(self, settings: Settings, own_processes: bool, lack: str, group: MemoryGroup | None) -> None:
         """Use the private root that this process has entered.
 
         Args:
             settings: the worker's settings.
             own_processes: whether commands have a PID namespace.
             lack: the isolation that this machine does not allow; empty when it allows all.
+            group: limits the memory of commands; the worker polls when None.
         """
         reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
         super().__init__(
-            subprocesses.SpawnExecutor(reaper),
+            subprocesses.SpawnExecutor(reaper, group),
             ScratchPool(settings.scratch, has_memory=True),
             environment.of_machine(settings.image.venv),
             _notes(settings, lack),
@@ -137,10 +139,19 @@ class NamespaceSandbox(Sandbox):
 class HostSandbox(Sandbox):
     """The worker and its commands see the host's files and processes."""
 
-    def __init__(self, settings: Settings, lack: str, image_files: Mapping[str, str]) -> None:
-        """``image_files`` maps paths in the image to the real ones; ``lack`` says why there is no root."""
+    def __init__(
+        self, settings: Settings, lack: str, image_files: Mapping[str, str], group: MemoryGroup | None
+    ) -> None:
+        """Use the host's files.
+
+        Args:
+            settings: the worker's settings.
+            lack: why there is no private root.
+            image_files: paths in the image, and the real ones.
+            group: limits the memory of commands; the worker polls when None.
+        """
         super().__init__(
-            subprocesses.SpawnExecutor(process_reaper.end_descendants),
+            subprocesses.SpawnExecutor(process_reaper.end_descendants, group),
             ScratchPool(settings.scratch, has_memory=False, guests=settings.open_scratch),
             environment.of_machine(settings.image.venv),
             [*_notes(settings, ""), _no_root(lack)],

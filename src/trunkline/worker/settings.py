@@ -49,6 +49,8 @@ class Settings(NamedTuple):
     memory: int = 0
     #: Bytes of memory that a command may use; 0 for no limit.
     memory_limit: int = 0
+    #: Folder of the control group that limits the memory of commands; empty when the worker polls.
+    command_group: str = ""
     #: Warnings about fields of the spec that have no effect.
     notes: tuple[str, ...] = ()
     #: Whether to try for a private root.
@@ -96,6 +98,7 @@ def load(environ: MutableMapping[str, str]) -> Settings:
         parent=int(variables.get(_PREFIX + "PARENT", "0")),
         memory=int(variables.get(_PREFIX + "MEMORY", "0")),
         memory_limit=int(variables.get(_PREFIX + "MEMORY_LIMIT", "0")),
+        command_group=variables.get(_PREFIX + "COMMAND_GROUP", ""),
         notes=tuple(variables.get(_PREFIX + "NOTES", "").splitlines()),
         namespaces=variables.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
         launcher=variables.get(_PREFIX + "LAUNCHER", ""),

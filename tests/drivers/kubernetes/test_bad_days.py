@@ -50,7 +50,7 @@ def test_what_happened_while_nobody_watched_is_seen_by_the_list(api, fleet):
     ended, deleted = worker(), worker()
     fleet.start(ended)
     fleet.start(deleted)
-    wait_until(lambda: len(fleet._known.workers) == 2 and all(w.pod for w in fleet._known.workers.values()))
+    wait_until(lambda: len(fleet._cache.workers) == 2 and all(w.pod for w in fleet._cache.workers.values()))
     names = {pod["metadata"]["labels"]["trunkline.dev/worker"]: pod["metadata"]["name"] for pod in api.pods()}
 
     api.away = True

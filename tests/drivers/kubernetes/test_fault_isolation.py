@@ -120,7 +120,7 @@ def test_a_worker_that_cannot_be_judged_does_not_stop_the_timer(api, fleet):
         place(api, spec)
     wait_until(lambda: {each.phase for each in fleet.observe()} == {WorkerPhase.RUNNING})
 
-    fleet._known.workers[broken.worker_id].sent_stop_by = "not a time"
+    fleet._cache.workers[broken.worker_id].sent_stop_by = "not a time"
     fleet.mark(idle.worker_id, busy=False)
 
     safe = "cluster-autoscaler.kubernetes.io/safe-to-evict"

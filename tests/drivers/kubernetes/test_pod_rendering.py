@@ -231,6 +231,13 @@ def test_every_pipeline_has_names_that_kubernetes_takes(project, pipeline):
         assert re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value)
 
 
+@pytest.mark.parametrize(("in_memory", "volume"), [(True, {"medium": "Memory"}), (False, {})])
+def test_a_memory_volume_holds_pfs_in_memory(in_memory, volume):
+    pod = render(transform=Transform(image="a", memory_volume=in_memory))
+
+    assert next(each for each in pod["spec"]["volumes"] if each["name"] == "pfs")["emptyDir"] == volume
+
+
 def test_fields_without_an_effect_on_pods_are_named_and_the_others_are_not():
     transform = Transform(image="a", dockerfile="Dockerfile", debug=True, memory_volume=True, user="1")
 

@@ -7,7 +7,7 @@ from lightkube.resources.core_v1 import Pod
 
 from trunkline.drivers.fleets.kubernetes import pods
 from trunkline.drivers.fleets.kubernetes.pod_status import Note
-from trunkline.drivers.fleets.kubernetes.workers import NOTES_KEPT, Worker
+from trunkline.drivers.fleets.kubernetes.workers import NOTES_LIMIT, Worker
 from trunkline.model.workers import WorkerPhase, WorkerSighting
 
 WAITING = WorkerSighting(worker_id="w", phase=WorkerPhase.PENDING)
@@ -122,7 +122,7 @@ def test_only_the_newest_event_of_each_reason_is_kept_and_not_too_many():
     for number in range(100):
         worker.record_event(f"Reason{number}", Note("", 0.0, ""), {})
 
-    assert len(worker.notes) == NOTES_KEPT
+    assert len(worker.notes) == NOTES_LIMIT
 
 
 @pytest.mark.parametrize("phase", ["Pending", "", None])

@@ -110,7 +110,14 @@ def _show(
         f"({prices.region}, list prices of {prices.as_of})"
     )
     if not machines:
-        say([("machines", "no machine type in the table is large enough for one worker; lower its requests")])
+        say(
+            [
+                (
+                    "machines",
+                    "no machine type in the table is large enough for choice worker; lower its requests",
+                )
+            ]
+        )
         return
     output.table(
         ("MACHINE", ">HOLDS", ">UNUSED CPU", ">UNUSED GIB", ">MACHINES", ">USD/HOUR"),
@@ -263,7 +270,7 @@ def _group(
     options = invocation.options
     best = machines[0]
     if options.type:
-        by_type = {one.type.name: one for one in machines}
+        by_type = {choice.type.name: choice for choice in machines}
         for name in options.type:
             if name not in {type.name for type in TYPES}:
                 raise UsageError(f'--type "{name}" is not in the table; it has for example {best.type.name}')
@@ -272,17 +279,18 @@ def _group(
         chosen = [by_type[name] for name in options.type]
     elif options.autoscaler == "karpenter":
         price = best.hour_of(workers) or 0.0
-        chosen = [one for one in machines if (one.hour_of(workers) or 0.0) <= _NEARLY_AS_CHEAP * price]
+        chosen = [
+            choice for choice in machines if (choice.hour_of(workers) or 0.0) <= _NEARLY_AS_CHEAP * price
+        ]
     else:
         # Cluster Autoscaler plans with the first type of a group, so the others must have the same size.
-        chosen = [
-            one for one in machines if (one.type.vcpu, one.type.memory) == (best.type.vcpu, best.type.memory)
-        ]
-    fewest = min(chosen, key=lambda one: one.workers)
+        size = (best.type.vcpu, best.type.memory)
+        chosen = [choice for choice in machines if (choice.type.vcpu, choice.type.memory) == size]
+    fewest = min(chosen, key=lambda choice: choice.workers)
     most = options.max_machines or fewest.machines(workers)
     labels: dict[str, str] = {}
-    for one in pipelines:
-        labels.update(one.pod.node_selector)
+    for pipeline in pipelines:
+        labels.update(pipeline.pod.node_selector)
     taint = next(iter(pairs_of([options.taint], "--taint").items())) if options.taint else ()
     if not options.taint and not options.no_taint:
         taint = (_POOL, options.name)
@@ -290,9 +298,11 @@ def _group(
         cluster=options.cluster,
         region=region_of(invocation),
         name=options.name,
-        types=tuple(one.type.name for one in chosen),
+        types=tuple(choice.type.name for choice in chosen),
         max_machines=most,
-        max_vcpus=max((options.max_machines or one.machines(workers)) * one.type.vcpu for one in chosen),
+        max_vcpus=max(
+            (options.max_machines or choice.machines(workers)) * choice.type.vcpu for choice in chosen
+        ),
         spot=options.spot,
         labels=labels or {_POOL: options.name},
         taint=taint,

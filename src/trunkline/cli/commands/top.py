@@ -119,7 +119,7 @@ def read_state(invocation: Invocation) -> Snapshot:
     projects = [] if invocation.options.all_projects else [{"name": invocation.project}]
     pipelines = [
         PipelineStatus(
-            _shown(invocation, info.pipeline),
+            _name(invocation, info.pipeline),
             pipeline_state(info.state),
             info.reason,
             info.details.autoscaling,
@@ -130,7 +130,7 @@ def read_state(invocation: Invocation) -> Snapshot:
     ]
     jobs = [
         JobStatus(
-            _shown(invocation, info.job.pipeline),
+            _name(invocation, info.job.pipeline),
             info.job.id,
             job_state(info.state),
             info.reason,
@@ -180,7 +180,7 @@ def _workers(invocation: Invocation) -> Sequence[control_pb2.WorkerInfo]:
         return ()
 
 
-def _shown(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> str:
+def _name(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> str:
     return f"{pipeline.project.name}/{pipeline.name}" if invocation.options.all_projects else pipeline.name
 
 

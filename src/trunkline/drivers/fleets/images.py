@@ -95,8 +95,8 @@ class ImageEnvironments:
         self._sources = sources
         self._names = Path(folder) / "names"
         self._by_hash = Path(folder) / "by-hash"
-        for made in (self._names, self._by_hash):
-            made.mkdir(parents=True, exist_ok=True)
+        for path in (self._names, self._by_hash):
+            path.mkdir(parents=True, exist_ok=True)
         self._rename_name_files()
         self._lock = threading.Lock()  # guards the two below
         self._builds: dict[str, threading.Thread] = {}

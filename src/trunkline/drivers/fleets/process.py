@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.drivers.fleets import process_reaper
+from trunkline.drivers.fleets.command_groups import CommandGroups
 from trunkline.drivers.fleets.images import ImageState, software_folders
+from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
 from trunkline.errors import InvalidArgument, Unavailable
-from trunkline.linux import file_trees
 from trunkline.model import field_support
 from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.quantities import parse_bytes
@@ -48,8 +49,8 @@ _INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
     *("TRUNKLINE_NO_NAMESPACES", "COVERAGE_PROCESS_START"),
 )
-#: Prefix of the scratch folders of former workers that could not be removed.
-_ABANDONED = "abandoned-"
+#: Seconds that a fleet that closes waits for the removal of scratch folders.
+_REMOVAL_GRACE = 3.0
 #: Timeout of the isolation check in seconds, for a busy machine.
 _CHECK_SECONDS = 60.0
 #: Seconds between two checks of an image that is being built.
@@ -123,8 +124,9 @@ class ProcessFleet:
         capacity: int | None = None,
         supervisor: Supervisor | None = None,
         hidden: Sequence[str] = (),
+        command_groups: CommandGroups | None = None,
     ) -> None:
-        """Remove what an earlier server has left in the folder, and start the fleet's thread.
+        """Start the fleet's threads; what an earlier server has left in the folder is removed meanwhile.
 
         Leftovers that cannot be removed are logged and put aside.
 
@@ -135,7 +137,9 @@ class ProcessFleet:
             capacity: bytes of memory to give to workers; the machine's when None.
             supervisor: restarts the fleet's thread; one of its own when None.
             hidden: folders that commands must not see, such as the server's data.
+            command_groups: enforces memory limits; workers poll when None.
         """
+        self._command_groups = command_groups or CommandGroups()
         self._server = server
         self._hidden = tuple(hidden)
         self._images = images
@@ -152,14 +156,16 @@ class ProcessFleet:
         for made in (self._scratch, self._logs):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
             made.chmod(0o700)
+        supervisor = supervisor or Supervisor()
+        self._removal = ScratchRemoval(supervisor)
         for left in self._scratch.iterdir():
-            if not left.name.startswith(_ABANDONED):
+            if not left.name.startswith(ABANDONED):
                 self._tidy(left)
         self._lock = threading.Lock()  # guards the two below and every _Worker
         self._workers: dict[str, _Worker] = {}
         self._closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = (supervisor or Supervisor()).thread("process-fleet", self._run)
+        self._thread = supervisor.thread("process-fleet", self._run)
 
     def report_isolation(self) -> None:
         """Log which isolation of commands this machine does not allow; takes a tenth of a second."""
@@ -255,6 +261,7 @@ class ProcessFleet:
         os.eventfd_write(self._wake, 1)
         self._thread.join()
         os.close(self._wake)
+        self._removal.close(_REMOVAL_GRACE)
 
     # the fleet's thread
 
@@ -309,6 +316,7 @@ class ProcessFleet:
             if worker.forced:
                 reason = "was ended by force: it did not go in time"
             self._tidy(self._scratch / worker.spec.worker_id)
+            self._command_groups.remove(worker.spec.worker_id)
             with self._lock:
                 worker.phase, worker.reason, worker.process = WorkerPhase.GONE, reason, None
                 gone = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
@@ -383,6 +391,7 @@ class ProcessFleet:
     def _spawn(self, worker: _Worker, image: ImageEnvironment | None) -> None:
         spec = worker.spec
         scratch = self._scratch / spec.worker_id
+        group = self._command_groups.create(spec.worker_id, _memory_limit(spec))
         try:
             scratch.mkdir(mode=0o700, exist_ok=True)
             with (
@@ -392,7 +401,10 @@ class ProcessFleet:
                 worker.process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "trunkline.worker"],
                     cwd="/",
-                    env=_environment(self._server, spec, image, scratch, self._hidden),
+                    env={
+                        **_environment(self._server, spec, image, scratch, self._hidden),
+                        "TRUNKLINE_COMMAND_GROUP": group,
+                    },
                     stdin=token,
                     stdout=output,
                     stderr=output,
@@ -406,23 +418,19 @@ class ProcessFleet:
                 worker.process.kill()
                 worker.process.wait()
                 worker.process = None
+            self._command_groups.remove(spec.worker_id)
             worker.phase = WorkerPhase.GONE
             worker.reason = f"could not be started: {describe(error)}"
             return
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
     def _tidy(self, scratch: Path) -> None:
-        """Remove a worker's scratch folder. If it cannot be removed, log that and move it aside."""
+        """End what runs in a worker's private root, and have its scratch folder removed."""
         try:
-            failpoints.reach("process-fleet.tidy")
             process_reaper.kill_namespace(scratch)
-            file_trees.remove_tree(_open_scratch(scratch.name))
-            file_trees.remove_tree(str(scratch))
         except Exception:
-            aside = scratch.with_name(f"{_ABANDONED}{scratch.name}")
-            log.exception("the scratch folder %s cannot be removed; remove %s by hand", scratch, aside)
-            with contextlib.suppress(OSError):
-                scratch.rename(aside)
+            log.exception("processes that a worker left cannot be ended; see folder %s", scratch)
+        self._removal.add(scratch, _open_scratch(scratch.name))
 
     def _drop_old_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)

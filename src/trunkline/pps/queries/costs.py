@@ -109,7 +109,7 @@ def settle_bills(write: WriteTransaction, specs: Specs, pipeline_id: int) -> boo
     Args:
         write: the transaction.
         specs: the parsed specifications.
-        pipeline_id: the pipeline.
+        pipeline_id: row number of the pipeline.
 
     Returns:
         Whether there may be more to do at once.

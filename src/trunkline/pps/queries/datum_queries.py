@@ -10,8 +10,8 @@ from trunkline import errors
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import pipelines, repos
 from trunkline.model import names
+from trunkline.model.names import CommitName
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
-from trunkline.pfs.resolve import CommitName
 from trunkline.pps import datum_rows, datums, plan
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.queries import listing

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from trunkline.meta.pipelines import PipelineRow, VersionRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.model.names import JobName, PipelineName
+    from trunkline.model.names import CommitName, JobName, PipelineName
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pfs.resolve import CommitName
 
 __all__ = ["ClaimRow", "JobRow"]
 

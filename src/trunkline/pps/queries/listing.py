@@ -50,7 +50,7 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
 
     Args:
         versions: the store to read and write.
-        job: the job.
+        job: a job in any state; a running one lists its claimed datums as such.
         after: yield only datums with a larger id.
     """
     low = after + b"\0" if after else b""
@@ -68,8 +68,8 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
         for key, _ in trees.rows(TreeId(job.todo), claim.done, claim.stop)
     }  # fmt: skip
     done = dict(results(trees, parts.completions))
-    gone = {key for key, _ in trees.scan(TreeId(job.gone or EMPTY))}
-    unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in gone)
+    obsolete = {key for key, _ in trees.scan(TreeId(job.obsolete or EMPTY))}
+    unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in obsolete)
     todo = ((key, done.get(key, value)) for key, value in trees.scan(TreeId(job.todo), low))
     for key, value in heapq.merge(unchanged, todo):
         listed = _listed(job, datum_rows.decode(key, value))
@@ -83,7 +83,7 @@ def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> Liste
 
     Args:
         versions: the store to read and write.
-        job: the job.
+        job: the job that has the datum.
         datum_id: id of the datum, in hex.
     """
     missing = errors.NotFound(f"datum {datum_id} not found in job {job.set_id}")

@@ -103,7 +103,7 @@ async def search(versions: VersionedStore, query: LogQuery, since: float) -> Asy
 
     Args:
         versions: the store.
-        query: the query.
+        query: the parsed LogQL query: which pipelines, and which lines of them.
         since: only lines from this time on, seconds since the epoch.
     """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.model import names
 from trunkline.model.globs import compile_glob
-from trunkline.pfs import files, resolve
+from trunkline.pfs import files
 from trunkline.pps import datum_rows, datums, plan
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
@@ -37,9 +37,7 @@ class Preview:
         self._heads = {
             key: files.snapshot(
                 versions,
-                resolve.CommitName(
-                    names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch
-                ),
+                names.CommitName(names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch),
             )
             for key, leaf in datums.leaves(input_of(spec))
         }

@@ -23,11 +23,12 @@ from trunkline import errors
 from trunkline.formats.chunking import MAX_BYTES
 from trunkline.formats.pack_format import ENTRY, HASH_BYTES, RAW, ZSTD, new_key
 from trunkline.meta import settings
+from trunkline.pfs import chunk_uploads
 from trunkline.storage import file_values
 from trunkline.storage.chunks import ChunkId, Location, PackRecord, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
@@ -153,6 +154,22 @@ class PackGrants:
         self._versions = versions
         self._objects = versions.chunks.objects
         self._secret: bytes | None = None
+
+    def offer(self, claim_id: str, ids: Sequence[bytes]) -> tuple[list[int], PackGrant]:
+        """Answer a worker that offers chunks. Blocks.
+
+        Args:
+            claim_id: the worker's claim.
+            ids: of the chunks.
+
+        Returns:
+            The positions of those that the store lacks, and a grant for a pack of them.
+
+        Raises:
+            InvalidArgument: there are too many ids, or one has another length.
+        """
+        missing = chunk_uploads.missing(self._versions, ids)
+        return missing, self.grant(claim_id) if missing else PackGrant("", "", b"")
 
     def grant(self, claim_id: str) -> PackGrant:
         """Return a fresh pack for a claim. Blocks."""

@@ -25,18 +25,17 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lightkube.resources.authentication_v1 import SelfSubjectReview
 from lightkube.resources.core_v1 import Event, Node, Pod, Secret
 from lightkube.types import PatchType
 
 from trunkline.drivers.fleets.kubernetes import client as kube
-from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_status, pods
+from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_status, pods, preflight
 from trunkline.drivers.fleets.kubernetes.informer import Informer
-from trunkline.drivers.fleets.kubernetes.informer_cache import Known
+from trunkline.drivers.fleets.kubernetes.informer_cache import InformerCache
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
 from trunkline.drivers.fleets.kubernetes.secrets import is_ours
 from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
-from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
+from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.runtime.supervision import ServiceLost, Supervisor
@@ -56,9 +55,6 @@ TICK = 1.0
 FIRST_PAUSE, LAST_PAUSE = 0.2, 10.0
 #: Seconds before the next try of a call that waiting is unlikely to fix.
 UNSATISFIABLE_PAUSE = 30.0
-#: Verbs that the server needs for pods.
-_NEEDED = ("create", "delete", "get", "list", "patch", "watch")
-
 #: Fields of a spec that pods do not honour; they honour all others.
 UNSUPPORTED: Mapping[str, Unsupported] = MappingProxyType(
     {
@@ -95,8 +91,8 @@ class KubernetesFleet:
         self.connection = connection
         self._settings = settings
         self._supervisor = supervisor or Supervisor()
-        self._known = known = Known(self._wake)
-        self._dirty: set[str] = set()  # guarded by the lock of what is known
+        self._cache = cache = InformerCache(self._wake)
+        self._dirty: set[str] = set()  # guarded by the lock of the cache
         self._closed = False
         self._complaints: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,8 +103,8 @@ class KubernetesFleet:
             Pod,
             namespace=namespace,
             labels=pods.selector(settings),
-            listed=known.pods_listed,
-            changed=known.pod_changed,
+            listed=cache.pods_listed,
+            changed=cache.pod_changed,
             failed=lambda error: self._trouble("watch", "pods", error),
         )
         self._events = Informer(
@@ -116,15 +112,15 @@ class KubernetesFleet:
             Event,
             namespace=namespace,
             fields={"involvedObject.kind": "Pod"},
-            changed=known.event_changed,
+            changed=cache.event_changed,
             failed=lambda error: self._trouble("watch", "events", error),
         )
         self._nodes = Informer(
             connection,
             Node,
             namespace=None,
-            listed=known.nodes_listed,
-            changed=known.node_changed,
+            listed=cache.nodes_listed,
+            changed=cache.node_changed,
             failed=lambda error: self._trouble("watch", "nodes", error),
         )
         try:
@@ -134,9 +130,9 @@ class KubernetesFleet:
             raise
 
     @property
-    def cache(self) -> Known:
+    def cache(self) -> InformerCache:
         """The last known state of the cluster."""
-        return self._known
+        return self._cache
 
     # the port
 
@@ -145,12 +141,12 @@ class KubernetesFleet:
         patched = bool(spec.pipeline_spec.pod_spec or spec.pipeline_spec.pod_patch)
         rendered = pods.render(spec, self._settings)
         pod = as_pod(rendered, strictly=patched)
-        with self._known.lock:
+        with self._cache.lock:
             if self._closed:
                 raise Unavailable("the server is shutting down and starts no workers; start it again")
-            new = self._known.want(spec.worker_id, pods.pod_name(spec), pod)
+            new = self._cache.request(spec.worker_id, pods.pod_name(spec), pod)
             if new:
-                self._known.workers[spec.worker_id].secrets = self._foreign_secrets(spec, rendered)
+                self._cache.workers[spec.worker_id].secrets = self._foreign_secrets(spec, rendered)
         if new:
             self._wake(spec.worker_id)
 
@@ -201,15 +197,15 @@ class KubernetesFleet:
 
     def stop(self, worker_id: str, grace: float) -> None:
         """Request the end of a worker; see ``ports.Fleet``. One that is gone already is forgotten."""
-        with self._known.lock:
-            act = self._known.want_gone(worker_id, time.monotonic() + max(0.0, grace))
+        with self._cache.lock:
+            act = self._cache.request_removal(worker_id, time.monotonic() + max(0.0, grace))
         if act:
             self._wake(worker_id)
 
     def mark(self, worker_id: str, *, busy: bool) -> None:
         """Record whether a worker holds work; see ``ports.Fleet``. Idleness of seconds is not passed on."""
-        with self._known.lock:
-            worker = self._known.workers.get(worker_id)
+        with self._cache.lock:
+            worker = self._cache.workers.get(worker_id)
             if worker is None or worker.busy == busy:
                 return
             worker.busy = busy
@@ -219,15 +215,15 @@ class KubernetesFleet:
 
     def observe(self) -> Sequence[WorkerSighting]:
         """Return every worker; see ``ports.Fleet``."""
-        return self._known.sightings()
+        return self._cache.sightings()
 
     def machines(self) -> Sequence[Machine]:
         """Return the nodes that workers are on or that are chosen for them; see ``ports.Fleet``."""
-        return self._known.machines()
+        return self._cache.machines()
 
     def close(self, grace: float) -> None:
         """Finish the calls under way and close the connection; see ``ports.Fleet``. Pods run on."""
-        with self._known.lock:
+        with self._cache.lock:
             if self._closed:
                 return
             self._closed = True
@@ -237,21 +233,12 @@ class KubernetesFleet:
     # beginning and ending
 
     async def _begin(self) -> None:
-        """Read the cluster once and check every permission."""
-        namespace = self._settings.namespace
+        """Read the cluster once, check every permission, and start the informers and the timer."""
         try:
             await self._pods.list()
         except kube.FAILURES as error:
-            raise self._at_start(error, "list") from error
-        allowed = await asyncio.gather(*(self.connection.may(verb, "pods") for verb in _NEEDED))
-        missing = [verb for verb, may in zip(_NEEDED, allowed, strict=True) if not may]
-        if missing:
-            raise FailedPrecondition(
-                f"the server may not {', '.join(missing)} pods in namespace {namespace}; add to its Role: "
-                f"{kube.rbac_rule(', '.join(missing), 'pods')}"
-            )
-        await self._check_namespace()
-        await self._check_account()
+            raise preflight.start_error(self.connection, self._settings, error, "list") from error
+        await preflight.check(self.connection, self._settings)
         self._go(self._keep(self._pods.follow, "kubernetes-pods"), "kubernetes-pods")
         self._go(self._keep(self._tick, "kubernetes-timer"), "kubernetes-timer")
         for following, resource, kind, loss in (
@@ -263,55 +250,13 @@ class KubernetesFleet:
                 await following.list()
             except kube.FAILURES as error:
                 if not kube.is_rbac(error):
-                    raise self._at_start(error, "list") from error
+                    raise preflight.start_error(self.connection, self._settings, error, "list") from error
                 rule = kube.rbac_rule("list, watch", resource)
                 log.warning(
                     "the server may not list %s and will %s; add to its %s: %s", resource, loss, kind, rule
                 )
             else:
                 self._go(self._keep(following.follow, f"kubernetes-{resource}"), resource)
-
-    async def _check_namespace(self) -> None:
-        """Check that the namespace exists, by a create that is not carried out: a list would only be empty."""
-        probe = as_pod(
-            {
-                "metadata": {"generateName": "trunkline-probe-", "namespace": self._settings.namespace},
-                "spec": {"containers": [{"name": "probe", "image": "probe"}]},
-            }
-        )
-        try:
-            await self.connection.client.create(probe, dry_run=True)
-        except kube.FAILURES as error:
-            # Other reasons against this pod need not apply to workers.
-            if kube.code(error) == 404:
-                raise self._at_start(error, "create") from error
-
-    async def _check_account(self) -> None:
-        """Check that no worker can have the server's own service account.
-
-        Raises:
-            FailedPrecondition: the workers' account, or one that pipelines may choose, is the server's.
-        """
-        try:
-            answer = await self.connection.client.create(SelfSubjectReview())
-        except kube.FAILURES as error:
-            log.warning("cannot find out the server's own service account: %s", kube.message(error))
-            return
-        user = (answer.status.userInfo.username if answer.status and answer.status.userInfo else "") or ""
-        namespace, _, name = user.removeprefix("system:serviceaccount:").partition(":")
-        config = self._settings.config
-        accounts = (config.service_account or "default", *config.policy.service_accounts)
-        if namespace == self._settings.namespace and name in accounts:
-            raise FailedPrecondition(
-                f'workers could have the service account "{name}", which is the server\'s own; give workers another '
-                "one (workers.serviceAccount) and remove it from workers.allowedServiceAccounts"
-            )
-
-    def _at_start(self, error: Exception, verb: str) -> Exception:
-        ours = kube.translated(error, self.connection.server, self._settings.namespace, verb, "pods")
-        return (
-            ours if isinstance(ours, Unavailable | FailedPrecondition) else FailedPrecondition(ours.message)
-        )
 
     def _go(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
@@ -330,23 +275,23 @@ class KubernetesFleet:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            for worker_id in self._known.overdue(time.monotonic()):
+            for worker_id in self._cache.overdue(time.monotonic()):
                 self._wake(worker_id)
 
     # making the cluster match
 
     def _wake(self, worker_id: str) -> None:
         """Make the connection's thread check a worker."""
-        with self._known.lock:
+        with self._cache.lock:
             first = not self._dirty
             self._dirty.add(worker_id)
         if first:
             self.connection.soon(self._look)
 
     def _look(self) -> None:
-        with self._known.lock:
+        with self._cache.lock:
             dirty, self._dirty = self._dirty, set()
-            workers = self._known.workers
+            workers = self._cache.workers
             changed = [workers[worker_id] for worker_id in dirty if worker_id in workers]
             idle = [worker for worker in changed if not worker.acting]
             for worker in changed:
@@ -393,15 +338,15 @@ class KubernetesFleet:
 
     def _next_action(self, worker: Worker) -> Action | None:
         """Return the next call for a worker; None ends its task, and the next wake-up starts another."""
-        with self._known.lock:
-            action = worker.next_action(time.monotonic()) if self._known.is_known(worker) else None
+        with self._cache.lock:
+            action = worker.next_action(time.monotonic()) if self._cache.contains(worker) else None
             if action is None:
                 worker.acting = False  # in the lock, so that no wake-up is lost
             return action
 
     async def _pause(self, worker: Worker, action: Action, seconds: float) -> None:
         """Wait before the next try; a request to stop the worker ends the wait."""
-        with self._known.lock:
+        with self._cache.lock:
             if worker.stop_by is not None and action != "delete":
                 return
             worker.poke = poke = asyncio.Event()
@@ -436,7 +381,7 @@ class KubernetesFleet:
             existing = await self.connection.client.get(Pod, worker.name)
             if labels_of(existing).get(pods.WORKER) != worker.worker_id:
                 raise
-        with self._known.lock:
+        with self._cache.lock:
             worker.to_create = None
             worker.done_at = time.monotonic()
             if worker.pod is None:
@@ -444,7 +389,7 @@ class KubernetesFleet:
                 worker.sighting = replace(worker.sighting, reason=reason, unsatisfiable=False, queued=False)
 
     async def _delete(self, worker: Worker) -> None:
-        with self._known.lock:
+        with self._cache.lock:
             by = worker.stop_by
             assert by is not None
             # A pod without a process needs no time. With 0, the API server would not wait for the node to end one.
@@ -455,9 +400,9 @@ class KubernetesFleet:
         except kube.FAILURES as error:
             if kube.code(error) != 404:
                 raise
-            with self._known.lock:
-                self._known.forget(worker)  # if a create is still under way, the watch reports its pod
-        with self._known.lock:
+            with self._cache.lock:
+                self._cache.forget(worker)  # if a create is still under way, the watch reports its pod
+        with self._cache.lock:
             worker.sent_stop_by = by
             worker.done_at = time.monotonic()
 
@@ -468,10 +413,10 @@ class KubernetesFleet:
         except kube.FAILURES as error:
             if kube.code(error) != 404:
                 raise
-            with self._known.lock:  # the watch reports that it is gone
+            with self._cache.lock:  # the watch reports that it is gone
                 worker.leaving_since = worker.leaving_since or time.monotonic()
             return
-        with self._known.lock:
+        with self._cache.lock:
             worker.marks += 1
             if worker.pod is not None and not is_newer(worker.pod, pod):
                 worker.pod = pod
@@ -501,7 +446,7 @@ class KubernetesFleet:
         return max(pause, kube.retry_after(error))
 
     def _explain(self, worker: Worker, why: pod_status.WaitReason) -> None:
-        with self._known.lock:
+        with self._cache.lock:
             if worker.pod is None:  # otherwise the watch has reported that the pod exists all the same
                 worker.sighting = replace(
                     worker.sighting, reason=why.sentence, unsatisfiable=why.unsatisfiable, queued=why.queued

@@ -26,7 +26,7 @@ log = logging.getLogger("trunkline.kubernetes")
 
 #: Ids of stopped workers, so that a create which was answered late leaves no pod, and of workers that vanished
 #: and were not acknowledged; beyond, the oldest are forgotten.
-STOPPED_KEPT, GONE_KEPT = 20_000, 1000
+STOPPED_LIMIT, ENDED_LIMIT = 20_000, 1000
 
 
 class PodReference(NamedTuple):
@@ -36,7 +36,7 @@ class PodReference(NamedTuple):
     uid: str
 
 
-class Known:
+class InformerCache:
     """The copy of the cluster. ``lock`` must be held for ``workers`` and their fields."""
 
     def __init__(self, wake: Callable[[str], None]) -> None:
@@ -50,17 +50,17 @@ class Known:
         self._wake = wake
         self._by_pod: dict[str, Worker] = {}
         #: Vanished, and not acknowledged by ``stop`` yet.
-        self._gone: OrderedDict[str, WorkerSighting] = OrderedDict()
+        self._ended: OrderedDict[str, WorkerSighting] = OrderedDict()
         self._stopped: OrderedDict[str, None] = OrderedDict()
         self._machines: dict[str, Machine] = {}
 
     # the desired state; the lock is held
 
-    def want(self, worker_id: str, name: str, pod: Pod) -> bool:
+    def request(self, worker_id: str, name: str, pod: Pod) -> bool:
         """Record a worker that must exist.
 
         Args:
-            worker_id: the worker.
+            worker_id: id of the worker.
             name: name of its pod.
             pod: the pod to create.
 
@@ -73,18 +73,18 @@ class Known:
             worker_id=worker_id, phase=WorkerPhase.PENDING, reason="is about to be created"
         )
         self._add(Worker(worker_id, name, pod, sighting))
-        self._gone.pop(worker_id, None)
+        self._ended.pop(worker_id, None)
         self._stopped.pop(worker_id, None)
         return True
 
-    def want_gone(self, worker_id: str, by: float) -> bool:
-        """Record that a worker must be gone by then. Returns whether a call is needed."""
-        self._gone.pop(worker_id, None)
+    def request_removal(self, worker_id: str, by: float) -> bool:
+        """Record that a worker must have ended by a time (monotonic seconds). Returns whether a call is needed."""
+        self._ended.pop(worker_id, None)
         worker = self.workers.get(worker_id)
         if worker is None:
             return False
         self._stopped[worker_id] = None
-        while len(self._stopped) > STOPPED_KEPT:
+        while len(self._stopped) > STOPPED_LIMIT:
             self._stopped.popitem(last=False)
         # A second is what a pod needs to end at all; asking again for the same costs no call.
         if worker.stop_by is not None and by > worker.stop_by - 1.0:
@@ -95,13 +95,13 @@ class Known:
             return False
         return True
 
-    def is_known(self, worker: Worker) -> bool:
+    def contains(self, worker: Worker) -> bool:
         """Return whether a worker was not forgotten meanwhile."""
         return self.workers.get(worker.worker_id) is worker
 
     def forget(self, worker: Worker) -> None:
         """Drop a worker that has no pod any more."""
-        if self.is_known(worker):
+        if self.contains(worker):
             del self.workers[worker.worker_id]
         if self._by_pod.get(worker.name) is worker:
             del self._by_pod[worker.name]
@@ -114,7 +114,7 @@ class Known:
     def sightings(self) -> Sequence[WorkerSighting]:
         """Return every worker as it was seen last."""
         with self.lock:
-            return [*(worker.sighting for worker in self.workers.values()), *self._gone.values()]
+            return [*(worker.sighting for worker in self.workers.values()), *self._ended.values()]
 
     def pod_of(self, worker_id: str) -> PodReference | None:
         """Return the pod of a worker; None when it is not known, or not any more."""
@@ -137,15 +137,15 @@ class Known:
 
     def _machine_of(self, name: str, worker: Worker) -> Machine:
         pod = worker.pod
-        known = self._machines.get(name)
-        if known is None:
+        machine = self._machines.get(name)
+        if machine is None:
             kind = "node"
             if name.startswith("nodeclaim/"):
                 kind = "karpenter"
             elif name.startswith("fargate-"):
                 kind = "fargate"
-            known = Machine(name=name, kind=kind, ready=worker.sighting.phase is WorkerPhase.RUNNING)
-        return known if pod is None else machines.with_pod(known, pod)
+            machine = Machine(name=name, kind=kind, ready=worker.sighting.phase is WorkerPhase.RUNNING)
+        return machine if pod is None else machines.with_pod(machine, pod)
 
     # reports of the informers
 
@@ -238,7 +238,7 @@ class Known:
         if worker.sighting.phase is not WorkerPhase.GONE:
             worker.leaving_since = worker.leaving_since or time.monotonic()
             reason, ending = worker.ending(self._machines) or DELETED, WorkerEnding.REMOVED
-        self._gone[worker.worker_id] = replace(
+        self._ended[worker.worker_id] = replace(
             worker.sighting,
             phase=WorkerPhase.GONE,
             reason=reason,
@@ -246,5 +246,5 @@ class Known:
             unsatisfiable=False,
             queued=False,
         )
-        while len(self._gone) > GONE_KEPT:
-            self._gone.popitem(last=False)
+        while len(self._ended) > ENDED_LIMIT:
+            self._ended.popitem(last=False)

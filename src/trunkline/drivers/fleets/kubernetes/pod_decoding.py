@@ -45,7 +45,7 @@ def _unknown(original: object, decoded: object, where: str) -> str:
             if place := _unknown(value, decoded.get(name), f"{where}.{name}"):
                 return place
     if isinstance(original, list) and isinstance(decoded, list):
-        for number, (one, other) in enumerate(zip(original, decoded, strict=False)):
-            if place := _unknown(one, other, f"{where}[{number}]"):
+        for number, pair in enumerate(zip(original, decoded, strict=False)):
+            if place := _unknown(*pair, f"{where}[{number}]"):
                 return place
     return ""

@@ -23,7 +23,7 @@ from trunkline.drivers.fleets.kubernetes.pods import AUDIENCE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trunkline.drivers.fleets.kubernetes.informer_cache import Known
+    from trunkline.drivers.fleets.kubernetes.informer_cache import InformerCache
 
 #: Signatures that Kubernetes makes; never a symmetric one, whose key would be the public key.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
@@ -49,7 +49,7 @@ class _Verified:
 class PodIdentity:
     """Implements ``ports.WorkerIdentity``. Used from the event loop's thread; fetches in the connection's."""
 
-    def __init__(self, connection: kube.Connection, cache: Known, namespace: str) -> None:
+    def __init__(self, connection: kube.Connection, cache: InformerCache, namespace: str) -> None:
         """Fetch the keys.
 
         Args:

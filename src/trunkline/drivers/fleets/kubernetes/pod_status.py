@@ -367,17 +367,17 @@ def disruption(pod: Pod, machine: Machine | None = None) -> str:
         return ""
     message = shortened(status.message or "")
     spot = machine is not None and machine.spot
-    taken = " (a spot machine: its owner may have taken it back)" if spot else ""
+    spot_note = " (a spot machine: its owner may have taken it back)" if spot else ""
     if status.reason == "Evicted":
-        return f"was evicted from {node}: {message}{taken}"
+        return f"was evicted from {node}: {message}{spot_note}"
     if status.reason in ("NodeShutdown", "Terminated", "NodeLost"):
-        return f"was lost with its node {node}, which was shut down{taken}"
+        return f"was lost with its node {node}, which was shut down{spot_note}"
     if status.reason in ("Preempting", "Preempted"):
         return _DISRUPTIONS["PreemptionByScheduler"]
     for kind, value, reason, detail in _conditions(pod):
         if kind == "DisruptionTarget" and value == "True":
             form = _DISRUPTIONS.get(reason, "was disrupted: {message}")
-            return form.format(node=node, message=shortened(detail)) + taken
+            return form.format(node=node, message=shortened(detail)) + spot_note
     return ""
 
 

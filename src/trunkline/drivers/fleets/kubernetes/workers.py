@@ -33,7 +33,7 @@ COMMAND_GRACE = 30.0
 #: unsatisfiable. Cluster Autoscaler looks every 10 s, Karpenter sooner.
 AUTOSCALER_PATIENCE = 60.0
 #: Events about one pod that are remembered, the newest of each reason.
-NOTES_KEPT = 12
+NOTES_LIMIT = 12
 DELETED = "its pod was deleted by another user or program"
 
 Action = Literal["create", "delete", "mark"]
@@ -98,7 +98,7 @@ class Worker:
         """Record a reported state of its pod.
 
         Args:
-            pod: the pod.
+            pod: the pod as the API server reports it.
             now: monotonic seconds.
             machines: the cluster's nodes by name.
         """
@@ -119,12 +119,12 @@ class Worker:
             machines: the cluster's nodes by name.
         """
         key = pod_status.key(reason, note)
-        known = self.notes.get(key)
-        if known is not None and known.at > note.at:
+        earlier = self.notes.get(key)
+        if earlier is not None and earlier.at > note.at:
             return
         self.notes[key] = note
         self.notes.move_to_end(key)
-        while len(self.notes) > NOTES_KEPT:
+        while len(self.notes) > NOTES_LIMIT:
             self.notes.popitem(last=False)
         if self.pod is not None and self.sighting.phase is WorkerPhase.PENDING:
             self.update_sighting(machines)
@@ -189,14 +189,14 @@ class Worker:
             return
         metadata = self.pod.metadata
         grace = (metadata.deletionGracePeriodSeconds if metadata is not None else 0) or 0
-        gone, ending = "", WorkerEnding.CRASHED
+        reason, ending = "", WorkerEnding.CRASHED
         if self.leaving_since and now > self.leaving_since + grace + FORCE_AFTER:
-            gone = f"was lost with its node {self.sighting.machine}, which does not answer"
+            reason = f"was lost with its node {self.sighting.machine}, which does not answer"
             ending = WorkerEnding.REMOVED
         elif self.command_ended_at and now > self.command_ended_at + COMMAND_GRACE:
-            gone = pod_status.ending(self.pod)
-        if gone:
-            self.sighting = replace(self.sighting, phase=WorkerPhase.GONE, reason=gone, ending=ending)
+            reason = pod_status.ending(self.pod)
+        if reason:
+            self.sighting = replace(self.sighting, phase=WorkerPhase.GONE, reason=reason, ending=ending)
 
 
 def labels_of(pod: Pod) -> Mapping[str, str]:
@@ -219,5 +219,5 @@ def is_newer(pod: Pod, other: Pod) -> bool:
     """Return whether ``pod`` is a later version than ``other``. Versions count upwards in every API server."""
     if pod.metadata is None or other.metadata is None or pod.metadata.uid != other.metadata.uid:
         return False
-    one, two = pod.metadata.resourceVersion or "", other.metadata.resourceVersion or ""
-    return one.isdigit() and two.isdigit() and int(one) > int(two)
+    versions = [metadata.resourceVersion or "" for metadata in (pod.metadata, other.metadata)]
+    return all(version.isdigit() for version in versions) and int(versions[0]) > int(versions[1])

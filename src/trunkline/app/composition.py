@@ -1,0 +1,125 @@
+"""Connects the parts of a server: what ``serve`` starts and stops, and what tests use of it.
+
+Nothing here starts a loop, listens or reads a setting, so that a test can have the same parts without a server.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.repository import VersionedStore
+from trunkline.pps.admission import Admission
+from trunkline.pps.jobs import JobKeeper
+from trunkline.pps.meta_files import MetaFiles
+from trunkline.pps.secrets import SecretStore
+from trunkline.pps.spec_cache import Specs
+from trunkline.pps.worker_tokens import WorkerTokens
+from trunkline.rpc.admin import (
+    AdminServicer,
+    EnterpriseServicer,
+    IdentityServicer,
+    LicenseServicer,
+    TransactionServicer,
+    VersionServicer,
+)
+from trunkline.rpc.control import ControlServicer
+from trunkline.rpc.metadata import MetadataServicer
+from trunkline.rpc.pfs import PfsServicer
+from trunkline.rpc.pps import PpsServicer
+from trunkline.rpc.store_api import StoreServicer
+from trunkline.rpc.worker_api import WorkerServicer
+from trunkline.storage.files import file_trees
+from trunkline.storage.store import ChunkStore
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from trunkline.app.drivers import FleetDrivers
+    from trunkline.drivers.fleets.images import ImageEnvironments
+    from trunkline.meta.database import Database
+    from trunkline.meta.wakeups import Wakeups
+    from trunkline.ports import Clock, ObjectStore
+    from trunkline.pps.controller import Controller
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The versioned store with the rules of pipelines in it."""
+
+    versions: VersionedStore
+    specs: Specs
+
+
+def core(
+    db: Database, objects: ObjectStore, wakeups: Wakeups, clock: Clock, scratch: str | None = None
+) -> Core:
+    """Return the store on a database and an object store. Closing its ``versions.chunks`` ends its threads.
+
+    Args:
+        db: an open database with the current schema.
+        objects: where packs are.
+        wakeups: wakes who waits for a change; ``db`` announces the changes to it.
+        clock: of the server.
+        scratch: folder of temporary files; None for the system's.
+    """
+    chunks = ChunkStore(objects, DatabaseChunkIndex(db, clock.now))
+    specs = Specs(db)
+    versions = VersionedStore(
+        db, chunks, file_trees(chunks), wakeups, clock, hooks=JobKeeper(), scratch=scratch
+    )
+    versions.derived = MetaFiles(versions, specs)
+    return Core(versions, specs)
+
+
+def servicers(
+    core: Core,
+    controller: Controller,
+    executor: Executor,
+    fleet: FleetDrivers,
+    images: ImageEnvironments,
+    cluster_id: str,
+) -> dict[str, object]:
+    """Return what answers calls, by full service name; all services but the debug service.
+
+    Args:
+        core: the store.
+        controller: its autoscaler checks whether the fleet can run a pipeline's workers.
+        executor: does the blocking work of calls.
+        fleet: its machines are listed, its secrets are managed, and its workers are identified.
+        images: environments for image names.
+        cluster_id: identity of this installation.
+    """
+    versions, specs = core.versions, core.specs
+    secrets = SecretStore(fleet.secrets)
+    image_notice = functools.partial(_image_notice, None if fleet.runs_images else images)
+    admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.fleet.unsupported)
+    identity = fleet.identity or WorkerTokens(versions)
+    return {
+        "pfs_v2.API": PfsServicer(versions, executor),
+        "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets),
+        "versionpb_v2.API": VersionServicer(),
+        "admin_v2.API": AdminServicer(cluster_id, versions),
+        "enterprise_v2.API": EnterpriseServicer(),
+        "license_v2.API": LicenseServicer(),
+        "metadata.API": MetadataServicer(versions),
+        "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor, identity),
+        "trunkline.store.v1.Store": StoreServicer(versions, executor),
+        "trunkline.control.v1.Control": ControlServicer(
+            versions, specs, images, fleet.fleet.machines, executor
+        ),
+        "identity_v2.API": IdentityServicer(),
+        "transaction_v2.API": TransactionServicer(),
+    }
+
+
+def _image_notice(images: ImageEnvironments | None, name: str) -> str:
+    """Return a notice for an image name without a local environment; "" when the fleet runs real images."""
+    if images is None or images.resolve(name) is not None:
+        return ""
+    return (
+        f'image "{name}" is not known here; commands run on this machine\'s own tools'
+        f" (trunkline create image {name} --from FOLDER provides it)"
+    )

@@ -1,0 +1,57 @@
+"""Cartesian products that list long sides again instead of holding them in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_T = TypeVar("_T")
+
+#: Values of an iterable that are held in memory instead of listed again; rows of items have about 300 bytes, so 30 MB.
+HELD_VALUES = 100_000
+
+
+class Relisted(Generic[_T]):
+    """An iterable that can be read several times: held in memory when short, otherwise listed again each time."""
+
+    def __init__(self, listing: Callable[[], Iterable[_T]]) -> None:
+        self._listing = listing
+        self._held: list[_T] | None = None
+
+    def __iter__(self) -> Iterator[_T]:
+        return self._list() if self._held is None else iter(self._held)
+
+    def _list(self) -> Iterator[_T]:
+        held: list[_T] | None = []
+        for value in self._listing():
+            if held is not None:
+                held.append(value)
+                if len(held) > HELD_VALUES:
+                    held = None
+            yield value
+        self._held = held
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenated(Generic[_T]):
+    """Two iterables, one after the other, that can be read several times."""
+
+    first: Iterable[_T]
+    second: Iterable[_T]
+
+    def __iter__(self) -> Iterator[_T]:
+        return chain(self.first, self.second)
+
+
+def product_of(sides: Sequence[Iterable[_T]]) -> Iterator[tuple[_T, ...]]:
+    """Yield as ``itertools.product`` does but hold no side in memory; all after the first must be repeatable."""
+    if not sides:
+        yield ()
+        return
+    for value in sides[0]:
+        for others in product_of(sides[1:]):
+            yield (value, *others)
