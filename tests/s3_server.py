@@ -185,7 +185,8 @@ class BadWay:
         """Let the next requests of a method, whose path holds ``path``, go wrong.
 
         ``503`` and ``403`` answer so. ``cut request`` passes half of the body and hangs up. ``cut answer`` passes half
-        of the answer and hangs up. ``lose answer`` passes the request, waits for the answer and hangs up.
+        of the answer and hangs up. ``lose answer`` passes the request, waits for the answer and hangs up. ``flip``
+        changes a bit of the request's body.
         ``stall`` never answers. ``refuse`` hangs up at once.
         """
         with self._lock:
@@ -267,6 +268,8 @@ class BadWay:
                 data = reader.read1(min(left, 1 << 16))
                 if not data:
                     return
+                if how == "flip":
+                    data, how = bytes([data[0] ^ 1]) + data[1:], ""
                 beyond.sendall(data)
                 left -= len(data)
                 self._count(len(data))

@@ -209,7 +209,7 @@ def test_two_prefixes_of_a_bucket_do_not_see_each_other(open_bucket: Open) -> No
 PACK = os.urandom(3 << 20)
 
 
-@pytest.mark.parametrize("how", ["503", "refuse", "cut request", "lose answer"])
+@pytest.mark.parametrize("how", ["503", "refuse", "cut request", "lose answer", "flip"])
 def test_a_put_that_goes_wrong_on_the_way_is_repeated_until_it_is_stored(
     open_bucket: Open, way: BadWay, how: str
 ) -> None:

@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from blake3 import blake3
 from s3_server import BadWay
 
 from trunkline.app import composition
@@ -15,7 +16,7 @@ from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import FailedPrecondition
 from trunkline.formats.chunking import REF
-from trunkline.formats.pack_format import ENTRY
+from trunkline.formats.pack_format import RAW, PackLayout
 from trunkline.meta import chunks as chunk_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
@@ -71,7 +72,7 @@ class World:
         self._db.run_blocking(lambda tx: chunk_rows.add(tx.conn, packs, 0, self.clock.now()))
 
     def check(self, pack: pb.StoredPack, claim: str = "claim") -> PackRecord:
-        return self.grants.check(claim, ReportedPack(pack.pack, pack.size, pack.columns, pack.grant))
+        return self.grants.check(claim, ReportedPack(pack.pack, pack.size, pack.grant))
 
     def close(self) -> None:
         self.connections.close()
@@ -242,54 +243,67 @@ def test_a_pack_that_was_never_put_is_refused(world: World) -> None:
     assert pack.pack in refused(world, pack)
 
 
-def test_a_pack_with_other_bytes_than_its_table_says_is_refused(world: World) -> None:
+def replace(world: World, pack: pb.StoredPack, body: bytes) -> None:
+    """Put other bytes where the worker has put the pack, and report their number."""
+    world.objects.delete(pack.pack)
+    world.objects.put(pack.pack, [body])
+    pack.size = len(body)
+
+
+def test_a_pack_that_does_not_hold_what_its_table_says_is_refused(world: World) -> None:
     [pack] = world.put(content(1 << 20)).packs
     [other] = world.put(content(1 << 20, seed=2), "other").packs
-    assert len(pack.columns) == len(other.columns) == ENTRY.size
-    other.columns = pack.columns
+    body, swapped = world.objects.get(pack.pack), world.objects.get(other.pack)
+    replace(world, pack, swapped[: 1 << 20] + body[1 << 20 :])
 
-    assert "does not match its id" in refused(world, other)
-
-
-def table(change: Callable[[list[int]], list[int]]) -> Callable[[pb.StoredPack], None]:
-    def apply(pack: pb.StoredPack) -> None:
-        id, *numbers = ENTRY.unpack_from(pack.columns)
-        pack.columns = ENTRY.pack(id, *change(numbers)) + pack.columns[ENTRY.size :]
-
-    return apply
-
-
-def longer(pack: pb.StoredPack) -> None:
-    pack.size += 1
-
-
-def ragged(pack: pb.StoredPack) -> None:
-    pack.columns += b"x"
-
-
-def empty(pack: pb.StoredPack) -> None:
-    pack.columns = b""
+    assert "does not match its id" in refused(world, pack)
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        longer,
-        ragged,
-        empty,
-        table(lambda n: [n[0] + 1, *n[1:]]),
-        table(lambda n: [n[0], n[1] + 1, *n[2:]]),
-        table(lambda n: [n[0], n[1], n[2] + 1, n[3]]),
-        table(lambda n: [*n[:3], 7]),
-        table(lambda n: [n[0], 0, *n[2:]]),
+        lambda body: body[:-1],
+        lambda body: body + b"x",
+        lambda body: body[1:],
+        lambda body: body[:-70] + bytes([body[-70] ^ 1]) + body[-69:],
+        lambda body: content(len(body), seed=3),
+        lambda _body: b"short",
+        lambda body: body[:-60] + b"\x03" + body[-59:],
     ],
-    ids=["longer", "ragged", "empty", "offset", "stored", "length", "codec", "nothing"],
+    ids=["cut", "longer", "shifted", "table", "foreign", "tiny", "newer"],
 )
-def test_a_table_that_does_not_fit_is_refused(world: World, spoil: Callable[[pb.StoredPack], None]) -> None:
+def test_an_object_that_is_not_a_whole_pack_is_refused(world: World, spoil: Callable[[bytes], bytes]) -> None:
     [pack] = world.put(content(3 << 20)).packs
-    spoil(pack)
+    replace(world, pack, spoil(world.objects.get(pack.pack)))
 
-    assert "is inconsistent" in refused(world, pack)
+    assert "send the bytes" in refused(world, pack)
+
+
+def test_an_object_of_another_size_than_reported_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    pack.size += 1
+
+    assert "send the bytes" in refused(world, pack)
+
+
+def test_a_pack_of_chunks_that_are_larger_than_any_file_has_is_refused(world: World) -> None:
+    [pack] = world.put(content(1 << 20)).packs
+    layout, large = PackLayout(pack.pack), content((2 << 20) + 1)
+    _, body = layout.add([blake3(large).digest()], [large], [RAW], [large])
+    replace(world, pack, bytes(body) + layout.end())
+
+    assert "send the bytes" in refused(world, pack)
+
+
+def test_an_upload_that_was_changed_on_its_way_is_sent_again(world: World) -> None:
+    world.way.go_wrong("flip", "PUT")
+    data = content(3 << 20)
+
+    stored = world.put(data)
+
+    world.record([world.check(pack) for pack in stored.packs])
+    assert world.get(stored.files[0].chunks) == data
+    assert [line.split()[0] for line in world.way.requests if line.startswith("PUT")] == ["PUT", "PUT"]
 
 
 def places(run: ChunkRun) -> list[pb.ChunkPlace]:

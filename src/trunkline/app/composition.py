@@ -54,7 +54,13 @@ class Core:
 
 
 def core(
-    db: Database, objects: ObjectStore, wakeups: Wakeups, clock: Clock, scratch: str | None = None
+    db: Database,
+    objects: ObjectStore,
+    wakeups: Wakeups,
+    clock: Clock,
+    scratch: str | None = None,
+    *,
+    verify_packs: bool = True,
 ) -> Core:
     """Return the store on a database and an object store. Closing its ``versions.chunks`` ends its threads.
 
@@ -64,8 +70,9 @@ def core(
         wakeups: wakes who waits for a change; ``db`` announces the changes to it.
         clock: of the server.
         scratch: folder of temporary files; None for the system's.
+        verify_packs: decode each pack and compare it with the ids of its chunks before it is stored.
     """
-    chunks = ChunkStore(objects, DatabaseChunkIndex(db, clock.now))
+    chunks = ChunkStore(objects, DatabaseChunkIndex(db, clock.now), verify=verify_packs)
     specs = Specs(db)
     versions = VersionedStore(
         db, chunks, file_trees(chunks), wakeups, clock, hooks=JobKeeper(), scratch=scratch

@@ -26,6 +26,8 @@ class Settings:
     takeover_seconds: float = 30.0
     #: URL of the object store; empty for a folder in the data folder.
     store: str = ""
+    #: Whether each pack is decoded and compared with the ids of its chunks before it is stored.
+    verify_packs: bool = True
     #: Where workers run: processes or kubernetes.
     fleet: str = "processes"
     #: Whose machines are simulated for workers: fargate, or empty for none. Processes only.

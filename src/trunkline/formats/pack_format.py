@@ -1,5 +1,8 @@
 """The layout of packs and the codecs of chunks (docs/design/format.md, Packs). Pure functions over bytes.
 
+A pack is the stored bytes of its chunks, a table of them in columns, and a trailer. So the last bytes of a pack say
+where its chunks are, and the chunk index can be built again from the packs alone (``trunkline.storage.rebuild``).
+
 The server writes packs, and so do workers that upload to the object store directly; both read ranges of packs.
 Both use this module. It depends on neither and imports only the two libraries that the layout needs, so that a
 worker that transfers a large file loads nothing else.
@@ -7,33 +10,48 @@ worker that transfers a large file loads nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import threading
 import uuid
+from array import array
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 from blake3 import blake3
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from trunkline.errors import DataLoss, FailedPrecondition
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+#: Version of the layout, in the trailer.
+VERSION = 2
 #: A chunk's codec: stored as it is, or as one zstd frame.
 RAW = 0
 ZSTD = 1
+#: The codecs by their number, as the format record lists them.
+CODECS = ("raw", "zstd")
 
-#: Bytes of chunks after which a pack is complete. Disks and clouds write objects of this size well; larger
-#: ones only make the end of a write wait longer.
+#: Bytes of stored chunks and rows of the table after which a pack is complete. Disks and clouds write objects of
+#: this size well; larger ones only make the end of a write wait longer.
 PACK_BYTES = 64 << 20
-#: Bytes of the BLAKE3-256 at the end of a pack.
-HASH_BYTES = 32
+#: Bytes of a chunk's row in the table: id, stored bytes, bytes of the chunk, codec.
+ROW_BYTES = 41
+#: Bytes of the trailer.
+TRAILER_BYTES = 64
+#: Bytes at the end of a pack that are read first: they hold the table of a pack of 1,500 chunks or more.
+TAIL_BYTES = 64 << 10
+#: Bytes up to which a table is read. No writer makes one of more than ``PACK_BYTES``.
+MAX_TABLE_BYTES = 2 * PACK_BYTES
 #: Bytes between two chunks of a pack up to which one request for both is cheaper than two requests.
 GAP_BYTES = 64 << 10
 
-#: A row of a pack's table: chunk id, offset in the pack, stored bytes, bytes of the chunk, codec.
-ENTRY = struct.Struct("<32sIIIB")
+_MAGIC = b"TLPK"
+#: Magic, version, codec of the table, 0, chunks, stored bytes and bytes of the table, 0, stored bytes of the chunks.
+_FIELDS = struct.Struct("<4sHBBIIIIQ")
 
 #: zstd level 1: more than twice the speed of level 3 for 5 % more bytes (docs/benchmarks.md).
 _LEVEL = 1
@@ -42,6 +60,8 @@ _WORTHWHILE = 0.97
 #: From this many chunks on, every eighth is tried first; that is enough to notice content that compresses.
 _SAMPLED = 32
 _SAMPLE_STEP = 8
+#: Bytes of chunks that are decompressed together when a pack is verified.
+_VERIFY_BYTES = 1 << 20
 
 
 def new_key() -> str:
@@ -73,7 +93,7 @@ def encode(pieces: Sequence[bytes | memoryview]) -> tuple[list[int], list[bytes 
     return codecs, stored
 
 
-def decode(id: bytes, codec: int, length: int, stored: bytes) -> bytes | None:
+def decode(id: bytes, codec: int, length: int, stored: bytes | bytearray | memoryview) -> bytes | None:
     """Reverse ``encode`` for one chunk and check its content.
 
     Args:
@@ -83,42 +103,247 @@ def decode(id: bytes, codec: int, length: int, stored: bytes) -> bytes | None:
         stored: its bytes in the pack.
 
     Returns:
-        The chunk, or None when the bytes do not match the id.
+        The chunk, or None when the bytes do not match the id or the length.
+
+    Raises:
+        FailedPrecondition: a newer release wrote the chunk with a codec that this one does not know.
     """
-    data = stored
-    if codec == ZSTD:
+    if codec == RAW:
+        data = bytes(stored)
+    elif codec == ZSTD:
         try:
+            if zstandard.frame_content_size(stored) not in (length, _UNKNOWN_SIZE):
+                return None  # decompression would take what the frame says
             data = _codecs.decompressor.decompress(stored, max_output_size=length)
         except zstandard.ZstdError:
             return None
-    return data if blake3(data).digest() == id else None
+    else:
+        raise unknown_codec(f"chunk {id.hex()}", codec)
+    return data if len(data) == length and blake3(data).digest() == id else None
+
+
+def damaged_pack(pack: str, detail: str) -> DataLoss:
+    """Return the error for a pack that cannot be read any more.
+
+    Args:
+        pack: its name, which is its key in the object store.
+        detail: what reading it showed.
+    """
+    return DataLoss(
+        f"pack {pack!r} is lost or damaged ({detail}); restore the object from a backup, or put the same files again"
+        " to store new copies"
+    )
+
+
+def unknown_codec(what: str, codec: int) -> FailedPrecondition:
+    """Return the error for stored bytes that only a newer release can decode.
+
+    Args:
+        what: the chunk, or the table of a pack.
+        codec: its number.
+    """
+    return FailedPrecondition(
+        f"{what} is stored under codec {codec}, which this release does not know; use a release that reads it"
+    )
+
+
+def table_rows(table: bytes) -> Iterator[tuple[bytes, int, int, int, int]]:
+    """Yield ``(chunk id, offset, stored bytes, length, codec)`` of each chunk, in the order of their bytes."""
+    return zip(*_columns(table), strict=False)  # there is one offset more than rows
+
+
+def _columns(table: bytes) -> tuple[Iterable[bytes], Iterable[int], Sequence[int], Sequence[int], bytes]:
+    """Return ids, offsets, stored bytes, lengths and codecs; there is one offset more, the end of the chunks."""
+    count = len(table) // ROW_BYTES
+    numbers = struct.unpack_from(f"<{2 * count}I", table, 32 * count)
+    ids = (table[at : at + 32] for at in range(0, 32 * count, 32))
+    stored = numbers[:count]
+    return ids, accumulate(stored, initial=0), stored, numbers[count:], table[40 * count :]
+
+
+class Trailer(NamedTuple):
+    """What the last bytes of a pack say of the bytes before."""
+
+    #: Codec of the table.
+    codec: int
+    #: Chunks in the pack.
+    chunks: int
+    #: Bytes of the table as it is stored.
+    stored_table: int
+    #: Stored bytes of the chunks.
+    stored_chunks: int
+
+    @property
+    def tail_bytes(self) -> int:
+        """Bytes of table and trailer."""
+        return self.stored_table + TRAILER_BYTES
+
+
+def read_trailer(pack: str, size: int, tail: bytes) -> Trailer:
+    """Return the trailer of a pack.
+
+    Args:
+        pack: the pack's name, for errors.
+        size: bytes of the whole pack.
+        tail: its last bytes; the trailer at least, if the pack is as long.
+
+    Raises:
+        DataLoss: these are not the last bytes of a pack of this size.
+        FailedPrecondition: a newer release wrote the pack.
+    """
+    if len(tail) < TRAILER_BYTES:
+        raise damaged_pack(pack, f"it has {size} bytes, less than a trailer")
+    magic, version, codec, zero, count, stored_table, table, zeros, stored_chunks = _FIELDS.unpack_from(
+        tail, len(tail) - TRAILER_BYTES
+    )
+    if magic != _MAGIC:
+        raise damaged_pack(pack, "it does not end with the trailer of a pack")
+    if version != VERSION:
+        raise FailedPrecondition(
+            f"pack {pack!r} has version {version}, this release reads version {VERSION}; use a release that reads it,"
+            " or restore the object from a backup if no other release has used the store"
+        )
+    if table != count * ROW_BYTES or zero or zeros:
+        raise damaged_pack(pack, f"its trailer names {count} chunks and a table of {table} bytes")
+    if stored_chunks + stored_table + TRAILER_BYTES != size:
+        expected = stored_chunks + stored_table + TRAILER_BYTES
+        raise damaged_pack(pack, f"it has {size} bytes instead of the {expected} that its trailer names")
+    return Trailer(codec, count, stored_table, stored_chunks)
+
+
+def read_table(
+    pack: str, size: int, get: Callable[[int, int], bytes], max_bytes: int = MAX_TABLE_BYTES
+) -> bytes:
+    """Read the table of a pack from its end: one range, or a second one where a pack has very many chunks.
+
+    Args:
+        pack: the pack's name, for errors.
+        size: bytes of the whole pack.
+        get: returns a range of the pack: first byte, number of bytes.
+        max_bytes: bytes of the table that are accepted.
+
+    Returns:
+        The table, checked, for ``table_rows``.
+
+    Raises:
+        DataLoss: the pack is not what its trailer says.
+        FailedPrecondition: a newer release wrote the pack.
+    """
+    start = max(0, size - TAIL_BYTES)
+    tail = get(start, size - start)
+    trailer = read_trailer(pack, size, tail)
+    if trailer.chunks * ROW_BYTES > max_bytes:
+        raise damaged_pack(pack, f"its trailer names {trailer.chunks} chunks, more than a pack has")
+    if trailer.tail_bytes > len(tail):
+        first = size - trailer.tail_bytes
+        tail = get(first, start - first) + tail
+    return _read_table(pack, trailer, tail[len(tail) - trailer.tail_bytes :])
+
+
+def _read_table(pack: str, trailer: Trailer, tail: bytes) -> bytes:
+    """Return the table from the bytes of table and trailer; see ``read_table``."""
+    if blake3(tail[:-32]).digest() != tail[-32:]:
+        raise damaged_pack(pack, "its table does not match the hash in its trailer")
+    table = tail[: trailer.stored_table]
+    size = trailer.chunks * ROW_BYTES
+    if trailer.codec == ZSTD:
+        try:
+            fits = zstandard.frame_content_size(table) in (size, _UNKNOWN_SIZE)
+            table = _codecs.decompressor.decompress(table, max_output_size=size) if fits else b""
+        except zstandard.ZstdError as error:
+            raise damaged_pack(pack, f"its table cannot be decompressed: {error}") from error
+    elif trailer.codec != RAW:
+        raise unknown_codec(f"the table of pack {pack!r}", trailer.codec)
+    if len(table) != size:
+        raise damaged_pack(pack, f"its table has {len(table)} bytes instead of {size}")
+    _, _, stored, lengths, codecs = _columns(table)
+    unknown = set(codecs) - {RAW, ZSTD}
+    if unknown:
+        raise unknown_codec(f"a chunk of pack {pack!r}", min(unknown))
+    if sum(stored) != trailer.stored_chunks:
+        raise damaged_pack(
+            pack, f"the chunks in its table have {sum(stored)} bytes instead of {trailer.stored_chunks}"
+        )
+    if (
+        0 in stored
+        or 0 in lengths
+        or any(
+            codec == RAW and own != length for own, length, codec in zip(stored, lengths, codecs, strict=True)
+        )
+    ):
+        raise damaged_pack(pack, "its table names a chunk whose bytes do not fit its codec")
+    return table
 
 
 class PackLayout:
-    """Computes the layout of one pack: its table, size and hash. The caller writes the bytes.
+    """Computes the layout of one pack: its table, size and trailer. The caller writes the bytes.
 
     Attributes:
         key: of the object.
-        table: one ``ENTRY`` per chunk.
         size: bytes so far.
-        entries: chunks so far.
-        chunk_bytes: bytes of these chunks before compression.
+        chunk_bytes: bytes of the chunks before compression.
+        stored_bytes: bytes of the chunks after it.
+        ids: of the chunks, one after the other.
     """
 
-    __slots__ = ("_hash", "chunk_bytes", "entries", "key", "size", "table")
+    __slots__ = (
+        "_codecs",
+        "_lengths",
+        "_offsets",
+        "_stored",
+        "chunk_bytes",
+        "ids",
+        "key",
+        "size",
+        "stored_bytes",
+    )
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.table = bytearray()
         self.size = 0
-        self.entries = 0
         self.chunk_bytes = 0
-        self._hash = blake3()
+        self.stored_bytes = 0
+        self.ids = bytearray()
+        self._offsets = array("Q")
+        self._stored = array("I")
+        self._lengths = array("I")
+        self._codecs = bytearray()
+
+    @property
+    def entries(self) -> int:
+        """Chunks so far."""
+        return len(self._codecs)
 
     @property
     def is_full(self) -> bool:
         """Whether the pack takes no more chunks."""
-        return self.size >= PACK_BYTES
+        return self._fill >= PACK_BYTES
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of the pack if it ended now, or a little more."""
+        return self._fill + TRAILER_BYTES
+
+    @property
+    def _fill(self) -> int:
+        return self.stored_bytes + self.entries * ROW_BYTES
+
+    @property
+    def table(self) -> bytes:
+        """The table so far."""
+        count = self.entries
+        return b"".join(
+            (
+                self.ids,
+                struct.pack(f"<{count}I", *self._stored),
+                struct.pack(f"<{count}I", *self._lengths),
+                self._codecs,
+            )
+        )
+
+    def place(self, entry: int) -> tuple[int, int, int, int]:
+        """Return offset, stored bytes, length and codec of the chunk with this number, counted from 0."""
+        return self._offsets[entry], self._stored[entry], self._lengths[entry], self._codecs[entry]
 
     def add(
         self,
@@ -138,27 +363,110 @@ class PackLayout:
         Returns:
             How many of the chunks were added, and their bytes, which follow those added before.
         """
-        ends = list(accumulate(map(len, stored), initial=self.size))
-        count = max(1, min(bisect_left(ends, PACK_BYTES), len(stored)))
-        lengths = list(map(len, pieces[:count]))
-        # ``map`` stops at the shortest column, ``lengths``.
-        self.table += b"".join(map(ENTRY.pack, ids, ends, map(len, stored), lengths, codecs))
-        part = stored[0] if count == 1 else b"".join(stored[:count])
-        self._hash.update(part)
-        self.entries += count
+        fills = list(accumulate([len(each) + ROW_BYTES for each in stored], initial=self._fill))
+        count = max(1, min(bisect_left(fills, PACK_BYTES), len(stored)))
+        sizes, lengths = list(map(len, stored[:count])), list(map(len, pieces[:count]))
+        *offsets, end = accumulate(sizes, initial=self.size)
+        self.ids += b"".join(ids[:count])
+        self._offsets.extend(offsets)
+        self._stored.extend(sizes)
+        self._lengths.extend(lengths)
+        self._codecs += bytes(codecs[:count])
         self.chunk_bytes += sum(lengths)
-        self.size = ends[count]
-        return count, part
+        self.size = self.stored_bytes = end
+        return count, stored[0] if count == 1 else b"".join(stored[:count])
 
     def end(self) -> bytes:
-        """Return the bytes that end the pack, and count them."""
-        self.size += HASH_BYTES
-        return self._hash.digest()
+        """Return table and trailer, which end the pack, and count them."""
+        table = stored = self.table
+        codec = RAW
+        packed = _codecs.compressor.compress(table)
+        if _is_worthwhile(packed, table):
+            codec, stored = ZSTD, packed
+        fields = (_MAGIC, VERSION, codec, 0, self.entries, len(stored), len(table), 0, self.stored_bytes)
+        tail = stored + _FIELDS.pack(*fields)
+        tail += blake3(tail).digest()
+        self.size += len(tail)
+        return tail
+
+
+def first_damaged(pack: str, parts: Sequence[bytes | memoryview]) -> bytes | None:
+    """Decode a whole pack in memory, as a reader would, and compare each chunk with its id.
+
+    Args:
+        pack: the pack's name, for errors.
+        parts: its bytes. No chunk lies in two of them, and the last one is what ``PackLayout.end`` returned.
+
+    Returns:
+        The id of a chunk that does not match, or None when all do.
+
+    Raises:
+        DataLoss: table and trailer do not match each other or the bytes before them.
+    """
+    whole = bytes(parts[-1])
+    trailer = read_trailer(pack, sum(map(len, parts)), whole)
+    start = end = 0
+    body = memoryview(b"")
+    coming = iter(parts)
+    batch = _Frames()
+    for id, offset, stored, length, codec in table_rows(_read_table(pack, trailer, whole)):
+        while offset >= end:
+            body = memoryview(next(coming))
+            start, end = end, end + len(body)
+        piece = body[offset - start : offset - start + stored]
+        if codec == RAW:
+            if blake3(piece).digest() != id:
+                return id
+        else:
+            batch.add(id, piece, length)
+            if batch.size >= _VERIFY_BYTES:
+                damaged = batch.first_damaged()
+                if damaged is not None:
+                    return damaged
+                batch = _Frames()
+    return batch.first_damaged()
+
+
+class _Frames:
+    """Compressed chunks that are verified together: one call releases the interpreter lock once for all of them."""
+
+    __slots__ = ("ids", "lengths", "size", "stored")
+
+    def __init__(self) -> None:
+        self.ids: list[bytes] = []
+        self.stored: list[bytes | bytearray | memoryview] = []
+        self.lengths: list[int] = []
+        self.size = 0
+
+    def add(self, id: bytes, stored: memoryview, length: int) -> None:
+        """Add a chunk."""
+        self.ids.append(id)
+        self.stored.append(stored)
+        self.lengths.append(length)
+        self.size += length
+
+    def first_damaged(self) -> bytes | None:
+        """Return the id of a chunk that does not match."""
+        if len(self.ids) > 1:
+            sizes = struct.pack(f"={len(self.lengths)}Q", *self.lengths)
+            # Some frame is damaged if this fails; they are decoded one by one then to learn which.
+            with contextlib.suppress(zstandard.ZstdError):
+                contents = _codecs.decompressor.multi_decompress_to_buffer(
+                    self.stored, decompressed_sizes=sizes, threads=0
+                )
+                digests = [blake3(contents[at].tobytes()).digest() for at in range(len(contents))]
+                return next((id for id, digest in zip(self.ids, digests, strict=True) if id != digest), None)
+        chunks = zip(self.ids, self.stored, self.lengths, strict=True)
+        return next((id for id, frame, length in chunks if decode(id, ZSTD, length, frame) is None), None)
 
 
 def _is_worthwhile(packed: bytes, data: bytes | memoryview) -> bool:
     """Return whether compression saves enough space."""
     return len(packed) <= len(data) * _WORTHWHILE
+
+
+#: What zstd says of a frame that does not name the bytes of its content.
+_UNKNOWN_SIZE = -1
 
 
 class _Codecs(threading.local):

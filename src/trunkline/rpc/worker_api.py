@@ -197,7 +197,7 @@ def _store_lines(
 def _add(completion: Completion, request: pb.CompleteRequest) -> None:
     """Add a frame to a completion."""
     for pack in request.packs:
-        completion.add_pack(ReportedPack(pack.pack, pack.size, pack.columns, pack.grant))
+        completion.add_pack(ReportedPack(pack.pack, pack.size, pack.grant))
     for file in request.files:
         completion.add_file(file.datum, file.path, file.chunks)
     for piece in request.outputs:

@@ -8,12 +8,12 @@ chunk index (SQL, known here by its protocol) says where. ``store`` reads chunks
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType, Protocol
+from typing import TYPE_CHECKING, NewType, Protocol, cast
 
 from blake3 import blake3
 
 from trunkline.errors import DataLoss
-from trunkline.formats.pack_format import ENTRY
+from trunkline.formats.pack_format import ROW_BYTES, table_rows
 from trunkline.formats.pack_format import decode as decode_stored
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class PackRecord:
     """A pack that the chunk index must record next; its bytes are durable or part of the record."""
 
     pack: str
-    #: Bytes of the whole object, the hash at its end included.
+    #: Bytes of the whole object, table and trailer included.
     size: int
-    #: The chunks in it, packed: a stream of a million small files holds a million of them.
-    columns: bytes
+    #: The chunks in it: the pack's own table, because a stream of a million small files holds a million of them.
+    table: bytes
     #: Bytes of its chunks, as stored and uncompressed.
     stored_bytes: int
     chunk_bytes: int
@@ -58,12 +58,12 @@ class PackRecord:
     replaces: frozenset[ChunkId] = frozenset()
 
     def __len__(self) -> int:
-        return len(self.columns) // ENTRY.size
+        return len(self.table) // ROW_BYTES
 
     @property
     def entries(self) -> Iterator[tuple[ChunkId, int, int, int, int]]:
         """Yield ``(chunk id, offset, stored, length, codec)`` of each chunk, in order of offset."""
-        return ENTRY.iter_unpack(self.columns)
+        return cast("Iterator[tuple[ChunkId, int, int, int, int]]", table_rows(self.table))
 
 
 class ChunkIndex(Protocol):
@@ -118,6 +118,7 @@ def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
 
     Raises:
         DataLoss: they do not match.
+        FailedPrecondition: a newer release wrote them.
     """
     data = decode_stored(id, location.codec, location.length, stored)
     if data is None:
@@ -127,16 +128,3 @@ def decode(id: ChunkId, location: Location, stored: bytes) -> bytes:
             f" was changed in {where}; restore it from a backup, or put the same files again to store new copies"
         )
     return data
-
-
-def lost_pack(pack: str, detail: str) -> DataLoss:
-    """Return the error for a pack that cannot be read any more.
-
-    Args:
-        pack: its name, which is its key in the object store.
-        detail: what reading it showed.
-    """
-    return DataLoss(
-        f"pack {pack!r} is lost or damaged ({detail}); restore the object from a backup, or put the same files again"
-        " to store new copies"
-    )

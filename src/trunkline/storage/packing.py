@@ -6,6 +6,10 @@ and one call compresses the others (zstd releases the interpreter lock). Under t
 a time, the results are appended to the open pack; the store's upload threads upload full packs. So a single
 stream keeps all processors busy, and many streams share them.
 
+Verification. A complete pack is decoded from memory and compared with the ids of its chunks before it is stored
+(docs/design/decisions/0040-verified-packs.md): in the upload threads, where zstd and BLAKE3 release the interpreter
+lock too, and piece by piece, so that it needs a megabyte beside the pack.
+
 Bounds. ``add`` waits while more than ``IN_FLIGHT`` bytes are on their way to a pack, while more than
 ``UPLOADS`` packs are being uploaded, and while all transfers together exceed the store's memory budget. It
 waits for the store's threads only. A write of many chunks has the chunk index record uploaded packs early and
@@ -23,14 +27,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from bisect import bisect_right
 from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
 
 from trunkline.errors import TrunklineError
-from trunkline.formats.pack_format import ENTRY, HASH_BYTES, PackLayout, encode, new_key
+from trunkline.formats.pack_format import encode
 from trunkline.storage.chunks import ChunkId, ChunkSource, Location, PackRecord, decode
+from trunkline.storage.open_pack import OpenPack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -74,6 +78,15 @@ class PackStore(ChunkSource, Protocol):
 class ChunkWriter:
     """One write. Made by ``ChunkStore.writer``; used by one thread at a time; ends by seal or abort.
 
+    Args:
+        objects: where full packs go.
+        store: knows the chunks that are stored already.
+        pool: threads that compress.
+        uploads: threads that verify and upload packs.
+        inline_bytes: bytes up to which the only pack of a write stays in the chunk index.
+        budget: what all transfers may hold.
+        verify: whether packs are decoded and compared before they are stored.
+
     Attributes:
         session: identity of the write.
         bytes_in: bytes of all chunks added.
@@ -91,6 +104,8 @@ class ChunkWriter:
         uploads: Executor,
         inline_bytes: int,
         budget: MemoryBudget,
+        *,
+        verify: bool,
     ) -> None:
         self._objects = objects
         self._store = store
@@ -98,6 +113,7 @@ class ChunkWriter:
         self._uploads = uploads
         self._inline_bytes = inline_bytes
         self._budget = budget
+        self._verify = verify
         self.bytes_in = 0
         self.bytes_stored = 0
         self.held_bytes = 0
@@ -113,7 +129,7 @@ class ChunkWriter:
         # Below: shared with the pools' threads, guarded by the condition's lock.
         self._changed = threading.Condition()
         #: By number; packs that were recorded early are gone from it.
-        self._packs = {0: _Pack()}
+        self._packs = {0: OpenPack()}
         self._open_number = 0
         self._stored_before = 0
         self._waiting_bytes = 0
@@ -243,6 +259,11 @@ class ChunkWriter:
                 self._uploading += 1
         if upload:
             self._put(number, last, sealing=True)
+        elif self._error is None and last.entries:
+            try:
+                last.finish(verify=self._verify)
+            except TrunklineError as error:
+                self.fail(error)
         with self._changed:
             self._changed.wait_for(lambda: self._uploading == 0)
             self._raise_error()
@@ -280,9 +301,9 @@ class ChunkWriter:
         self._budget.announce()
         self._budget.return_memory()
 
-    def _stays_inline(self, number: int, pack: _Pack) -> bool:
+    def _stays_inline(self, number: int, pack: OpenPack) -> bool:
         """Return whether a pack is a write's only one and small enough for the index to keep."""
-        return number == 0 and not pack.closed and pack.layout.size <= self._inline_bytes
+        return number == 0 and not pack.closed and pack.layout.most_bytes <= self._inline_bytes
 
     def _submit(self) -> None:
         """Give the batch to the pool, after waiting for room."""
@@ -304,7 +325,7 @@ class ChunkWriter:
 
     def _process(self, batch: _Batch) -> None:
         """Drop the chunks of a batch that are stored already; compress the others and append them to packs."""
-        full: list[tuple[int, _Pack]] = []
+        full: list[tuple[int, OpenPack]] = []
         size = batch.size
         stored_bytes = 0
         try:
@@ -350,7 +371,7 @@ class ChunkWriter:
         codecs: list[int],
         stored: list[bytes | memoryview],
         damaged: frozenset[ChunkId],
-    ) -> list[tuple[int, _Pack]]:
+    ) -> list[tuple[int, OpenPack]]:
         """Append a batch to the open pack; return the packs that became full. Needs the lock."""
         full = []
         start = 0
@@ -369,18 +390,19 @@ class ChunkWriter:
                 full.append((number, pack))
         return full
 
-    def _close_open_pack(self, pack: _Pack) -> None:
+    def _close_open_pack(self, pack: OpenPack) -> None:
         """End the open pack and open another. Needs the lock."""
-        pack.close()
+        pack.closed = True
         self.leaving_bytes += pack.layout.size
         self._open_number += 1
-        self._packs[self._open_number] = _Pack()
+        self._packs[self._open_number] = OpenPack()
 
-    def _put(self, number: int, pack: _Pack, *, sealing: bool = False) -> None:
+    def _put(self, number: int, pack: OpenPack, *, sealing: bool = False) -> None:
         """Upload a pack. Runs in an upload thread; when sealing, for the last pack, in the caller's."""
         size = pack.layout.size
         try:
             if self._error is None:
+                pack.finish(verify=self._verify)
                 self._objects.put(pack.key, pack.parts)
                 pack.release()
                 if not sealing:  # the caller records the last pack at once
@@ -395,7 +417,7 @@ class ChunkWriter:
             self._changed.notify_all()
         self._budget.announce()
 
-    def _record_early(self, number: int, pack: _Pack) -> None:
+    def _record_early(self, number: int, pack: OpenPack) -> None:
         """Have the index record a pack if this writer remembers many chunks already, and forget its table."""
         with self._changed:
             remembered = sum(other.entries for other in self._packs.values() if other.uploaded)
@@ -404,10 +426,10 @@ class ChunkWriter:
         self._store.record(pack.record(inline=False))
         with self._changed:
             del self._packs[number]
-            for id, *_ in ENTRY.iter_unpack(pack.layout.table):
-                seen = self._seen.get(ChunkId(id))
+            for id in pack.ids():
+                seen = self._seen.get(id)
                 if isinstance(seen, int) and seen >> 32 == number:
-                    del self._seen[ChunkId(id)]
+                    del self._seen[id]
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -432,72 +454,3 @@ class _Batch:
         self.ids: list[ChunkId] = []
         self.pieces: list[bytes | memoryview] = []
         self.size = 0
-
-
-class _Pack:
-    """A pack that is filled, then uploaded, after which only its table is left."""
-
-    def __init__(self) -> None:
-        self.layout = PackLayout(new_key())
-        self.closed = False
-        self.uploaded = False
-        self.parts: list[bytes | memoryview] = []
-        self.replaces: set[ChunkId] = set()
-        self._starts: list[int] = []
-
-    @property
-    def key(self) -> str:
-        """The key of the object."""
-        return self.layout.key
-
-    @property
-    def entries(self) -> int:
-        """Chunks in the pack."""
-        return self.layout.entries
-
-    def take(
-        self,
-        ids: list[ChunkId],
-        pieces: list[bytes | memoryview],
-        codecs: list[int],
-        stored: list[bytes | memoryview],
-    ) -> int:
-        """Append chunks until the pack is full; return how many."""
-        self._starts.append(self.layout.size)
-        count, part = self.layout.add(ids, pieces, codecs, stored)
-        self.parts.append(part)
-        return count
-
-    def close(self) -> None:
-        """End the pack with its hash."""
-        self._starts.append(self.layout.size)
-        self.parts.append(self.layout.end())
-        self.closed = True
-
-    def release(self) -> None:
-        """Drop the bytes: they are in the object store."""
-        self.uploaded = True
-        self.parts = []
-
-    def locate(self, entry: int) -> tuple[Location, bytes | None]:
-        """Return a chunk's location and, unless the pack has been uploaded, its stored bytes."""
-        _, offset, stored, length, codec = ENTRY.unpack_from(self.layout.table, entry * ENTRY.size)
-        location = Location(self.key, offset, stored, length, codec)
-        if not self.parts:
-            return location, None
-        part = bisect_right(self._starts, offset) - 1
-        start = offset - self._starts[part]
-        return location, bytes(self.parts[part][start : start + stored])
-
-    def record(self, *, inline: bool) -> PackRecord:
-        """Return what the chunk index must record."""
-        layout = self.layout
-        return PackRecord(
-            layout.key,
-            layout.size,
-            bytes(layout.table),
-            stored_bytes=layout.size if inline else layout.size - HASH_BYTES,
-            chunk_bytes=layout.chunk_bytes,
-            body=b"".join(self.parts) if inline else None,
-            replaces=frozenset(self.replaces),
-        )

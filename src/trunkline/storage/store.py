@@ -21,8 +21,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss, NotFound
-from trunkline.formats.pack_format import GAP_BYTES
-from trunkline.storage.chunks import ChunkId, Location, decode, lost_pack
+from trunkline.formats.pack_format import GAP_BYTES, damaged_pack
+from trunkline.storage.chunks import ChunkId, Location, decode
 from trunkline.storage.lru import ByteCache
 from trunkline.storage.memory_budget import MemoryBudget
 from trunkline.storage.packing import INLINE_BYTES, UPLOADS, ChunkWriter
@@ -60,6 +60,7 @@ class ChunkStore:
         inline_bytes: a write's only pack goes into the chunk index instead of the object store up to this
             size: one durable write in place of two, and no swarm of tiny objects.
         memory_bytes: bytes from which on transfers wait for each other.
+        verify: decode each pack and compare it with the ids of its chunks before it is stored.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class ChunkStore:
         cache_bytes: int = 64 << 20,
         inline_bytes: int = INLINE_BYTES,
         memory_bytes: int = MEMORY_BYTES,
+        verify: bool = True,
     ) -> None:
         self._objects = objects
         self._index = index
         self._inline_bytes = inline_bytes
+        self._verify = verify
         self._cache: ByteCache[ChunkId, bytes] = ByteCache(cache_bytes)
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "chunks")
         self._uploads = ThreadPoolExecutor(UPLOADS, "packs")
@@ -92,7 +95,15 @@ class ChunkStore:
 
     def writer(self) -> ChunkWriter:
         """Begin a write."""
-        writer = ChunkWriter(self._objects, self, self._pool, self._uploads, self._inline_bytes, self.budget)
+        writer = ChunkWriter(
+            self._objects,
+            self,
+            self._pool,
+            self._uploads,
+            self._inline_bytes,
+            self.budget,
+            verify=self._verify,
+        )
         with self._writers_lock:
             self._writers.add(writer)
         return writer
@@ -239,10 +250,10 @@ class ChunkStore:
             return self._objects.get(pack, start, length)
         except NotFound as error:
             self._note_damage(pack)
-            raise lost_pack(pack, "the object store has no such object") from error
+            raise damaged_pack(pack, "the object store has no such object") from error
         except DataLoss as error:
             self._note_damage(pack)
-            raise lost_pack(pack, "the object is shorter than it was written") from error
+            raise damaged_pack(pack, "the object is shorter than it was written") from error
 
     def _decode(self, id: ChunkId, location: Location, stored: bytes) -> bytes:
         try:

@@ -2,8 +2,9 @@
 
 Files are split into chunks as on the server (``trunkline.formats.chunking``), the server reports which chunks the
 store lacks, and those are compressed into packs (``trunkline.formats.pack_format``) and uploaded to presigned URLs.
-Afterwards the worker reports chunk lists and the tables of the packs. A pack is built in an unlinked file beside the
-outputs, because the worker's memory counts against the pipeline's limit.
+Afterwards the worker reports chunk lists and the names of the packs. A pack is built in an unlinked file beside the
+outputs, because the worker's memory counts against the pipeline's limit. Each chunk is decoded and compared with its
+id before it goes into that file, and the upload carries the MD5 of the pack, which the store compares.
 
 Transient errors are retried; any other error is ``StoreUnreachable``, and the caller sends the bytes to the server.
 A pack that is uploaded but never reported stays in the store as an unreferenced object.
@@ -11,7 +12,9 @@ A pack that is uploaded but never reported stays in the store as an unreferenced
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import os
 import tempfile
@@ -20,9 +23,11 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from trunkline.errors import FailedPrecondition
+from blake3 import blake3
+
+from trunkline.errors import DataLoss, FailedPrecondition
 from trunkline.formats.chunking import REF, WINDOW_BYTES, chunk_names
-from trunkline.formats.pack_format import PackLayout, encode
+from trunkline.formats.pack_format import PackLayout, decode, encode
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import outputs as output_files
 from trunkline.worker.circuit_breaker import StoreUnreachable
@@ -108,6 +113,7 @@ class _Sending:
         #: What the server offered for the open pack.
         self._pack = pb.OfferResponse()
         self._layout = PackLayout("")
+        self._md5 = _md5()
 
     def file(self, path: str, window: bytearray) -> bytes:
         """Upload the missing chunks of a file; return its chunk list."""
@@ -155,22 +161,36 @@ class _Sending:
     def _append(self, id: bytes, data: bytes) -> None:
         if self._spool is None:
             self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed after its upload
-        codecs, stored = encode([data])
-        _, part = self._layout.add([id], [data], codecs, stored)
+            self._md5 = _md5()
+        [codec], [stored] = encode([data])
+        if decode(id, codec, len(data), stored) is None:
+            if blake3(data).digest() != id:
+                raise FailedPrecondition(
+                    "an output changed while it was uploaded; end all processes that write to it"
+                )
+            raise DataLoss(
+                f"chunk {id.hex()} does not match after it was compressed, so the memory or a processor of the worker's"
+                " machine damaged it; test the machine, then run the datum again"
+            )
+        _, part = self._layout.add([id], [data], [codec], [stored])
+        self._write(part)
+
+    def _write(self, part: bytes | memoryview) -> None:
+        assert self._spool is not None
         self._spool.write(part)
+        self._md5.update(part)
 
     def _flush(self) -> None:
         """Start the upload of the open pack; wait while too many uploads are in progress."""
         if self._spool is None:
             return
         layout = self._layout
-        self._spool.write(layout.end())
-        self._coming.append(self._uploads.submit(_put_and_close, self._pack.url, self._spool, layout.size))
-        self.packs.append(
-            pb.StoredPack(
-                pack=layout.key, size=layout.size, columns=bytes(layout.table), grant=self._pack.grant
-            )
+        self._write(layout.end())
+        md5 = self._md5.digest()
+        self._coming.append(
+            self._uploads.submit(_put_and_close, self._pack.url, self._spool, layout.size, md5)
         )
+        self.packs.append(pb.StoredPack(pack=layout.key, size=layout.size, grant=self._pack.grant))
         self._spool, self._pack = None, pb.OfferResponse()
         while len(self._coming) > UPLOADS:
             self._coming.popleft().result()
@@ -188,16 +208,21 @@ class _Sending:
             self._spool.close()
 
 
-def _put_and_close(url: str, spool: IO[bytes], size: int) -> None:
+def _md5() -> hashlib._Hash:
+    """Return a hash of the one kind that all stores compare on a presigned PUT. It protects against accidents."""
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _put_and_close(url: str, spool: IO[bytes], size: int, md5: bytes) -> None:
     connections = Connections()  # one per thread; the cost of a connection per pack is negligible
     try:
         with spool:
-            put(connections, url, spool, size)
+            put(connections, url, spool, size, md5)
     finally:
         connections.close()
 
 
-def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
+def put(connections: Connections, url: str, body: IO[bytes], size: int, md5: bytes) -> None:
     """Upload the first bytes of a file.
 
     Args:
@@ -205,6 +230,7 @@ def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
         url: presigned URL of a new object.
         body: the file.
         size: number of bytes.
+        md5: their MD5, which the store compares.
 
     Raises:
         StoreUnreachable: the store does not accept them.
@@ -215,9 +241,13 @@ def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
         body.seek(0)
         try:
             # Create only, although the key is fresh: a try whose answer was lost may have been stored.
-            headers = {"Content-Length": str(size), "If-None-Match": "*"}
+            headers = {
+                "Content-Length": str(size),
+                "Content-MD5": base64.b64encode(md5).decode(),
+                "If-None-Match": "*",
+            }
             answer = connections.request("PUT", url, headers, body)
-            answer.read()
+            damaged = b"BadDigest" in answer.read()
         except (ConnectionRefusedError, TimeoutError) as error:
             connections.drop(url)
             raise StoreUnreachable(f"{host_of(url)} does not answer ({error_text(error)})") from error
@@ -228,5 +258,5 @@ def put(connections: Connections, url: str, body: IO[bytes], size: int) -> None:
             continue
         if answer.status in (200, 201) or (answer.status == 412 and attempt):
             return
-        if answer.status not in PASSING or attempt + 1 == TRIES:
+        if not (answer.status in PASSING or damaged) or attempt + 1 == TRIES:
             raise StoreUnreachable(f"{host_of(url)} refuses ({answer.status} {answer.reason})")

@@ -40,6 +40,7 @@ def serve(invocation: Invocation) -> None:
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
         takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
+        verify_packs=not options.no_verify_packs,
         fleet=options.fleet,
         simulate=options.simulate,
         speed=options.speed,
@@ -105,6 +106,11 @@ COMMANDS = {
                 default="",
                 metavar="URL",
                 help="object store, such as s3://bucket/prefix ($TRUNKLINE_STORE, else a folder in FOLDER)",
+            ),
+            argument(
+                "--no-verify-packs",
+                action="store_true",
+                help="store packs without decoding them first to compare them with what they were made of",
             ),
             argument(
                 "--fleet",

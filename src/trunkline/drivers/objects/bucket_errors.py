@@ -23,6 +23,8 @@ _REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'")
 #: Parts of the addresses that credentials are requested from when the environment has none: the metadata
 #: services of EC2, then Google and Azure.
 _MACHINE = ("/latest/api/token", "/latest/meta-data/", "metadata.google.internal", "/metadata/identity")
+#: Codes of bodies that do not have the checksum that was sent with them.
+_CHANGED = {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest"}
 #: How ``obstore`` writes the one request whose URL it hides: to STS, for the role of a service account.
 _ASSUMING = "POST REDACTED"
 
@@ -138,6 +140,8 @@ def translate(place: Bucket, verb: str, key: str, error: Exception) -> Trunkline
         error, PermissionDeniedError | UnauthenticatedError
     ):
         return PermissionDenied(f"cannot {verb} object {key!r}: {place.lacks([verb])}")
+    if code in _CHANGED:
+        return Unavailable(f"{doing}: the store received other bytes than were sent ({code}); try again")
     if status is not None and 400 <= status < 500 and status not in (404, 408, 429):
         return FailedPrecondition(
             f"{doing}: the store refused ({brief(text)}); see the store's documentation of this error"

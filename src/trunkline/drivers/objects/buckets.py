@@ -4,6 +4,9 @@
 here. If the answer to a put was lost, the object may have been stored, and the retry then finds its key taken; so
 after an attempt that may have succeeded, the stored bytes are compared.
 
+A put on S3 carries the SHA-256 of the body, which the signature needs anyway, as a checksum that the store compares
+with what it received and keeps. For Google and Azure ``obstore`` has no such option (docs/stores.md).
+
 ``bucket_errors`` translates what a bucket refuses. A bucket is durable when it acknowledges; nothing is flushed here.
 """
 
@@ -15,7 +18,7 @@ import random
 import time
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import obstore
@@ -98,9 +101,13 @@ class BucketObjects(WrappedObjects):
         self._signs = True
 
     def _build(self, client: ClientConfig, retry: RetryConfig) -> S3Store | GCSStore | AzureStore:
+        checksum: dict[str, Any] = {}
+        if self._place.scheme == "s3" and "AWS_CHECKSUM_ALGORITHM" not in os.environ:
+            checksum = {"checksum_algorithm": "SHA256"}
         try:
             return _STORES[self._place.scheme](
                 self._place.bucket,
+                **checksum,
                 prefix=self._place.prefix or None,
                 client_options=client,
                 retry_config=retry,

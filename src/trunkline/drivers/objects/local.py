@@ -2,7 +2,8 @@
 
 ``obstore`` writes a file under a temporary name (the key, ``#`` and a number) and links it to its own name, so
 nobody sees a half-written object, and it removes the temporary file when the disk is full. It does not flush,
-so this driver flushes the file, its folder, and every folder it sees for the first time. If the machine stops
+so this driver flushes the file, its folder, and every folder it sees for the first time, and compares the size of
+the file with what was written. If the machine stops
 between link and flush, the file may be incomplete, but then ``put`` has not returned and nothing refers to it.
 A process that is killed in a put leaves the temporary file; ``remove_temporary`` deletes these.
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from obstore.store import LocalStore
 
 from trunkline.drivers.objects.obstore_base import WrappedObjects
-from trunkline.errors import PermissionDenied
+from trunkline.errors import PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,15 @@ class LocalObjects(WrappedObjects):
         """Store an object and flush it and the folders that lead to it."""
         super().put(key, parts)
         file = self._root / key
+        written = sum(map(len, parts))
         try:
-            _flush(file)
+            size = _flush(file)
+            if size != written:
+                file.unlink()
+                raise Unavailable(
+                    f"object {key!r} in {self._where} has {size} bytes after {written} were written; check the file"
+                    " system and try again"
+                )
             _flush(file.parent)
             self._flush_new_folders(file.parent)
         except OSError as error:
@@ -141,9 +149,11 @@ class LocalObjects(WrappedObjects):
             folder = folder.parent
 
 
-def _flush(path: Path) -> None:
+def _flush(path: Path) -> int:
+    """Flush a file or folder; return its size."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
+        return os.fstat(handle).st_size
     finally:
         os.close(handle)

@@ -4,14 +4,15 @@ Reading: a worker gets the places of a large file's chunks and signed URLs of th
 a fresh key, a URL signed for PUT, and a grant: an HMAC of the key, the claim and an expiry time under a
 secret of the database (docs/design/decisions/0010-signed-grants.md), so that a restarted server still accepts
 the pack. A reported pack is checked before it is recorded: the grant is this claim's, the object has the
-reported length, its table is consistent, and one randomly chosen chunk matches its id. (Every reader checks
-every chunk; one is enough to notice a worker or a connection that corrupts bytes.)
+reported length, its table matches the hash in its trailer, and one randomly chosen chunk matches its id. (Every
+reader checks every chunk; one is enough to notice a worker or a connection that corrupts bytes.)
 
 Workers may always use Fetch and Complete with bytes instead.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import random
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.formats.chunking import MAX_BYTES
-from trunkline.formats.pack_format import ENTRY, HASH_BYTES, RAW, ZSTD, new_key
+from trunkline.formats.pack_format import ROW_BYTES, new_key, read_table, table_rows
 from trunkline.meta import settings
 from trunkline.pfs import chunk_uploads
 from trunkline.storage import file_values
@@ -45,6 +46,9 @@ GRANT_SECONDS = 2 * URL_SECONDS
 _PIECE_CHUNKS = 512
 #: The largest pack that is accepted: well below the largest offset of the index.
 MAX_PACK_BYTES = 1 << 30
+#: The most chunks that a pack may have. Workers store large files, in chunks of half a mebibyte or more but for the
+#: last of a file.
+MAX_PACK_CHUNKS = 1 << 16
 #: The row of ``setting`` that holds the secret of grants.
 _SECRET = "grant_secret"
 #: A grant: its expiry in seconds since the epoch, then the HMAC-SHA256.
@@ -142,8 +146,6 @@ class ReportedPack(NamedTuple):
     pack: str
     #: Bytes of the whole object.
     size: int
-    #: Its table, as in ``PackRecord.columns``.
-    columns: bytes
     grant: bytes
 
 
@@ -187,22 +189,21 @@ class PackGrants:
             FailedPrecondition: it does not exist or differs from the report; the bytes must be sent instead.
         """
         self._check_grant(claim_id, pack)
-        entries = _entries(pack)
-        record = PackRecord(
+        try:
+            table = self._checked_table(pack)
+        except (errors.NotFound, errors.DataLoss, errors.FailedPrecondition) as error:
+            raise errors.FailedPrecondition(
+                f"pack {pack.pack!r} in the store cannot be used ({error.message}); send the bytes"
+            ) from error
+        ids, _, stored, lengths, _ = zip(*table_rows(table), strict=True)
+        return PackRecord(
             pack.pack,
             pack.size,
-            pack.columns,
-            stored_bytes=pack.size - HASH_BYTES,
-            chunk_bytes=sum(length for _, _, _, length, _ in entries),
-            replaces=self._versions.chunks.damaged_among([id for id, *_ in entries]),
+            table,
+            stored_bytes=sum(stored),
+            chunk_bytes=sum(lengths),
+            replaces=self._versions.chunks.damaged_among([ChunkId(id) for id in ids]),
         )
-        try:
-            self._check_object(record, random.choice(entries))
-        except (errors.NotFound, errors.DataLoss) as error:
-            raise errors.FailedPrecondition(
-                f"pack {pack.pack!r} in the store is not the one that was reported ({error.message}); send the bytes"
-            ) from error
-        return record
 
     def _check_grant(self, claim_id: str, pack: ReportedPack) -> None:
         expiry, signature = 0, b""
@@ -225,48 +226,29 @@ class PackGrants:
             self._secret = bytes.fromhex(secret)
         return hmac.digest(self._secret, f"{key}\n{claim_id}\n{expiry}".encode(), hashlib.sha256)
 
-    def _check_object(self, record: PackRecord, entry: tuple[ChunkId, int, int, int, int]) -> None:
-        id, offset, stored, length, codec = entry
-        size = self._objects.size(record.pack)
-        if size != record.size:
-            raise errors.DataLoss(f"it has {size} bytes instead of {record.size}")
-        place = Location(record.pack, offset, stored, length, codec)
-        if len(decode(id, place, self._objects.get(record.pack, offset, stored))) != length:
-            raise errors.DataLoss(f"chunk {id.hex()} does not have {length} bytes")
+    def _checked_table(self, pack: ReportedPack) -> bytes:
+        """Return the table at the end of an object, checked as far as all but one of its chunks need not be read.
+
+        Raises:
+            NotFound: there is no such object.
+            DataLoss: it is not a pack of the reported size that a worker could have written.
+            FailedPrecondition: it is a pack of a newer version.
+        """
+        size = self._objects.size(pack.pack)
+        if size != pack.size or size > MAX_PACK_BYTES:
+            raise errors.DataLoss(
+                f"it has {size} bytes instead of {pack.size}, or more than {MAX_PACK_BYTES}"
+            )
+        get = functools.partial(self._objects.get, pack.pack)
+        table = read_table(pack.pack, size, get, MAX_PACK_CHUNKS * ROW_BYTES)
+        rows = list(table_rows(table))
+        if not rows or max(length for *_, length, _ in rows) > MAX_BYTES:
+            raise errors.DataLoss(f"it has no chunks, or chunks of more than {MAX_BYTES} bytes")
+        id, offset, stored, length, codec = random.choice(rows)
+        decode(ChunkId(id), Location(pack.pack, offset, stored, length, codec), get(offset, stored))
+        return table
 
 
 def _make_secret(write: WriteTransaction) -> str:
     """Return the secret, creating it unless another thread was faster."""
     return settings.setdefault(write.conn, _SECRET, token_bytes(32).hex())
-
-
-def _entries(pack: ReportedPack) -> list[tuple[ChunkId, int, int, int, int]]:
-    """Return the table of a pack.
-
-    Raises:
-        FailedPrecondition: it does not describe a pack.
-    """
-    problem = ""
-    entries: list[tuple[ChunkId, int, int, int, int]] = []
-    if len(pack.columns) % ENTRY.size or not pack.columns:
-        problem = f"it has {len(pack.columns)} bytes, which is not a positive multiple of {ENTRY.size}"
-    elif pack.size > MAX_PACK_BYTES:
-        problem = f"the pack has {pack.size} bytes, more than {MAX_PACK_BYTES}"
-    else:
-        entries = list(ENTRY.iter_unpack(pack.columns))
-        end = 0
-        for _, offset, stored, length, codec in entries:
-            if offset != end or not 0 < stored <= MAX_BYTES or not 0 < length <= MAX_BYTES:
-                problem = f"a chunk of {stored} bytes for {length} lies at {offset} instead of {end}"
-                break
-            if codec not in (RAW, ZSTD) or (codec == RAW and stored != length):
-                problem = f"a chunk at {offset} has codec {codec}"
-                break
-            end = offset + stored
-        if not problem and end + HASH_BYTES != pack.size:
-            problem = f"its chunks end at {end}, but the pack has {pack.size} bytes"
-    if problem:
-        raise errors.FailedPrecondition(
-            f"the table of pack {pack.pack!r} is inconsistent: {problem}; send the bytes"
-        )
-    return entries

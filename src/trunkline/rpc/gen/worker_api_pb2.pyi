@@ -229,16 +229,14 @@ class CompleteRequest(_message.Message):
     def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ...) -> None: ...
 
 class StoredPack(_message.Message):
-    __slots__ = ("pack", "size", "columns", "grant")
+    __slots__ = ("pack", "size", "grant")
     PACK_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
-    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     GRANT_FIELD_NUMBER: _ClassVar[int]
     pack: str
     size: int
-    columns: bytes
     grant: bytes
-    def __init__(self, pack: _Optional[str] = ..., size: _Optional[int] = ..., columns: _Optional[bytes] = ..., grant: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, pack: _Optional[str] = ..., size: _Optional[int] = ..., grant: _Optional[bytes] = ...) -> None: ...
 
 class StoredFile(_message.Message):
     __slots__ = ("datum", "path", "chunks")
