@@ -45,7 +45,14 @@ class OpenPack:
         codecs: list[int],
         stored: list[bytes | memoryview],
     ) -> int:
-        """Append chunks until the pack is full; return how many."""
+        """Append chunks until the pack is full; return how many.
+
+        Args:
+            ids: of the chunks; not empty.
+            pieces: the chunks.
+            codecs: as ``pack_format.encode`` returned them.
+            stored: as ``pack_format.encode`` returned them.
+        """
         self._starts.append(self.layout.size)
         count, part = self.layout.add(ids, pieces, codecs, stored)
         self.parts.append(part)
