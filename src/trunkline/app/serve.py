@@ -125,9 +125,7 @@ async def running(
             identity.check_unused(objects)
         cluster_id = install.install(db, clock.now())
         identity.check(objects, cluster_id)
-        core = composition.core(
-            db, objects, wakeups, clock, str(data), verify_packs=settings.verify_packs
-        )
+        core = composition.core(db, objects, wakeups, clock, str(data), verify_packs=settings.verify_packs)
         versions = core.versions
         stack.callback(versions.chunks.close)
         # Stopped before the objects that its threads use.
