@@ -1,4 +1,4 @@
-"""The chunk index: where each chunk is stored.
+"""The chunk index: where each chunk is stored. Chunks of bundles are in no index but in the bundle's own table.
 
 The hottest table. A pack's entries arrive together in one ``executemany``; look-ups come in batches.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import sqlalchemy as sa
 
 from trunkline.meta.query import Query, fetch, run_many
-from trunkline.meta.schema import chunk, pack, storage_total
+from trunkline.meta.schema import bundle, chunk, pack, storage_total
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -44,11 +44,14 @@ class PackEntries(Protocol):
 
     @property
     def body(self) -> bytes | None:
-        """The pack itself when the index is to keep it."""
+        """The whole pack when it is a bundle."""
 
     @property
     def replaces(self) -> Collection[bytes]:
         """Chunks whose entries, of a damaged pack, this pack replaces."""
+
+    def __len__(self) -> int:
+        """Return the number of chunks."""
 
     @property
     def entries(self) -> Iterable[tuple[bytes, int, int, int, int]]:
@@ -58,8 +61,7 @@ class PackEntries(Protocol):
 # The ids are joined as rows instead of IN (…): SQLite then takes the index entry by entry (40 % less time).
 _FIND = (
     "WITH wanted (id) AS (VALUES {})"
-    ' SELECT chunk.id, pack.name, chunk."offset", chunk.stored, chunk.length, chunk.codec,'
-    ' substr(pack.body, CAST(chunk."offset" + 1 AS INTEGER), chunk.stored)'
+    ' SELECT chunk.id, pack.name, chunk."offset", chunk.stored, chunk.length, chunk.codec'
     " FROM wanted JOIN chunk ON chunk.id = wanted.id JOIN pack ON pack.id = chunk.pack_id"
 )
 _INSERT = 'INSERT INTO chunk (id, pack_id, "offset", stored, length, codec) VALUES {} ON CONFLICT DO NOTHING'
@@ -67,6 +69,13 @@ _INSERT = 'INSERT INTO chunk (id, pack_id, "offset", stored, length, codec) VALU
 INSERT_BATCH = 50
 
 _ADD_PACK = Query(pack.insert().returning(pack.c.id))
+_ADD_BUNDLE = Query(bundle.insert())
+_BUNDLES = Query(
+    sa.select(bundle.c.id, bundle.c.pack, bundle.c.body)
+    .where(bundle.c.id > sa.bindparam("after"))
+    .order_by(bundle.c.id)
+    .limit(sa.bindparam("number"))
+)
 _COUNT = Query(
     storage_total.update().values(
         {
@@ -81,7 +90,7 @@ _COUNT = Query(
 def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[Row]:
     """Return the index entries of chunks.
 
-    Rows of (chunk id, pack, offset, stored bytes, length, codec, the stored bytes of a pack kept here or None).
+    Rows of (chunk id, pack, offset, stored bytes, length, codec).
     """
     # Plain driver SQL: a look-up of 256 chunks comes with every 256 KiB written.
     mark = _mark(conn)
@@ -100,6 +109,8 @@ def recorded_packs(conn: sa.Connection, names: Sequence[str]) -> set[str]:
 def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, now: float) -> None:
     """Insert packs and their chunks; a chunk that another pack already holds keeps its older entry.
 
+    Of a bundle only the bundle itself is inserted: its table says what is in it.
+
     Args:
         conn: of the transaction.
         packs: durable packs; the entries of the chunks that one replaces are replaced.
@@ -108,13 +119,12 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
     """
     chunks = stored = length = count = 0
     for record in packs:
-        pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=record.body)
         replaced, replaced_bytes = _remove_entries(conn, list(record.replaces))
-        # In the order of the index: neighbours lie on one page.
-        rows = sorted(record.entries, key=itemgetter(0))
-        added, added_bytes = _add_chunks(conn, pack_id, rows), record.chunk_bytes
-        if added < len(rows):  # another writer stored some of them first
-            added_bytes = _lengths(conn, pack_id, [row[0] for row in rows])
+        if record.body is not None:
+            _ADD_BUNDLE.send(conn, pack=record.pack, body=record.body)
+            added, added_bytes = len(record), record.chunk_bytes
+        else:
+            added, added_bytes = _add_pack(conn, record, now)
         count += 1
         chunks += added - replaced
         stored += record.stored_bytes
@@ -128,6 +138,55 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
             more_chunk_bytes=length,
             more_written_bytes=written_bytes,
         )
+
+
+def bundles(conn: sa.Connection, after: int, number: int) -> list[Row]:
+    """Return bundles, the oldest first: rows of (number, pack, body).
+
+    Args:
+        conn: of the transaction.
+        after: return only bundles with a greater number.
+        number: the largest number of bundles.
+    """
+    return _BUNDLES.rows(conn, after=after, number=number)
+
+
+def move_bundles(
+    conn: sa.Connection, numbers: Sequence[int], packs: Iterable[PackEntries], now: float
+) -> None:
+    """Replace bundles by packs of the object store that hold their chunks. The totals count them already.
+
+    Args:
+        conn: of the transaction.
+        numbers: of the bundles.
+        packs: durable packs.
+        now: seconds since the epoch.
+    """
+    copies = 0
+    for record in packs:
+        _add_pack(conn, record, now)
+        copies += 1
+    for at in range(0, len(numbers), FIND_BATCH):
+        conn.execute(bundle.delete().where(bundle.c.id.in_(numbers[at : at + FIND_BATCH])))
+    _COUNT.send(
+        conn,
+        more_chunks=0,
+        more_packs=copies - len(numbers),
+        more_stored_bytes=0,
+        more_chunk_bytes=0,
+        more_written_bytes=0,
+    )
+
+
+def _add_pack(conn: sa.Connection, record: PackEntries, now: float) -> tuple[int, int]:
+    """Insert a pack and the entries of its chunks; return how many of these are new, and their bytes."""
+    pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=None)
+    # In the order of the index: neighbours lie on one page.
+    rows = sorted(record.entries, key=itemgetter(0))
+    added = _add_chunks(conn, pack_id, rows)
+    if added < len(rows):  # another writer stored some of them first
+        return added, _lengths(conn, pack_id, [row[0] for row in rows])
+    return added, record.chunk_bytes
 
 
 def _remove_entries(conn: sa.Connection, ids: Sequence[bytes]) -> tuple[int, int]:

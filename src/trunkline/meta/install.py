@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from trunkline import errors
-from trunkline.meta import schema
+from trunkline.meta import schema, triggers
 
 if TYPE_CHECKING:
     from trunkline.meta.database import Database
     from trunkline.meta.group_commit import Tx
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0010"
+HEAD = "0011"
 #: Version of docs/design/format.md that this code writes.
 FORMAT = "1"
 
@@ -64,6 +64,7 @@ def _settings(conn: sa.Connection) -> dict[str, str]:
 
 def _create(tx: Tx, now: float) -> None:
     schema.create_all(tx.conn)
+    triggers.create_all(tx.conn)
     tx.conn.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     tx.conn.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
     _insert_first_rows(tx.conn, now)

@@ -224,6 +224,27 @@ pack = Table(
     Column("body", LargeBinary),
 )
 
+#: A pack that is a write's only one and small, whole: its chunks are not in the chunk index. The log service copies
+#: it into a pack of the object store within seconds.
+bundle = Table(
+    "bundle",
+    metadata,
+    _id(),
+    Column("pack", _text(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # Numbers are not given again: readers ask for those after the last that they know.
+    sqlite_autoincrement=True,
+)
+
+#: Records that have changed since the newest log object, in the order of the changes; written by ``triggers``.
+unlogged = Table(
+    "unlogged",
+    metadata,
+    Column("seq", Id, primary_key=True, autoincrement=True),
+    Column("kind", _text(8), nullable=False),
+    Column("object_id", Id, nullable=False),
+)
+
 #: Leases of chunk writers; see docs/design/states.md, "Leases".
 write_session = Table(
     "write_session",

@@ -28,3 +28,16 @@ def setdefault(conn: sa.Connection, name: str, text: str) -> str:
         return stored
     conn.execute(schema.setting.insert().values(name=name, value=text))
     return text
+
+
+def put(conn: sa.Connection, name: str, text: str) -> None:
+    """Set a setting.
+
+    Args:
+        conn: a write transaction.
+        name: name of the setting.
+        text: its new value.
+    """
+    changed = conn.execute(schema.setting.update().where(schema.setting.c.name == name).values(value=text))
+    if not changed.rowcount:
+        conn.execute(schema.setting.insert().values(name=name, value=text))

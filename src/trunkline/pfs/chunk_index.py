@@ -1,18 +1,25 @@
-"""The chunk index of ``storage`` in the database."""
+"""The chunk index of ``storage`` in the database, with the chunks of bundles."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from trunkline.meta import chunks
+from trunkline.pfs.bundles import Bundle, RecentBundles
 from trunkline.storage.chunks import ChunkId, Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import sqlalchemy as sa
+
     from trunkline.meta.database import Database
     from trunkline.meta.group_commit import Tx
+    from trunkline.meta.query import Row
     from trunkline.storage.chunks import PackRecord
+
+#: Bundles read at a time by who misses a chunk; a start after a crash may find some thousands.
+_PAGE = 256
 
 
 class DatabaseChunkIndex:
@@ -26,11 +33,36 @@ class DatabaseChunkIndex:
     def __init__(self, db: Database, now: Callable[[], float]) -> None:
         self._db = db
         self._now = now
+        #: The bundles that are in memory.
+        self.recent = RecentBundles()
 
     def find(self, ids: Sequence[ChunkId]) -> dict[ChunkId, Location]:
         """Return the locations of those chunks that are recorded."""
-        rows = self._db.read_blocking(chunks.find, ids)
-        return {ChunkId(row[0]): Location(*row[1:]) for row in rows}
+        places: dict[ChunkId, Location] = {}
+        missing = list(ids)
+        while missing:
+            copied = self.recent.copied
+            self._find(missing, places)
+            missing = [id for id in missing if id not in places]
+            if self.recent.copied == copied:
+                break
+            # Bundles moved while they were looked for: what was not in memory yet may be in the index by now.
+        return places
+
+    def _find(self, ids: Sequence[ChunkId], places: dict[ChunkId, Location]) -> None:
+        """Look for chunks in memory, in the database, and in bundles that are not in memory yet."""
+        places.update(self.recent.find(ids))
+        missing = [id for id in ids if id not in places] if places else ids
+        while missing:
+            rows, bundles = self._db.read_blocking(_look, missing, self.recent.newest)
+            places.update((ChunkId(row[0]), Location(*row[1:])) for row in rows)
+            if bundles:
+                fresh = self.recent.add(bundles)
+                places.update((id, fresh[id]) for id in missing if id in fresh)
+            missing = [id for id in missing if id not in places]
+            places.update(self.recent.find(missing))  # another thread may have read a bundle meanwhile
+            if len(bundles) < _PAGE:
+                return
 
     def record(self, pack: PackRecord) -> None:
         """Record a pack whose bytes are durable, in a transaction of its own."""
@@ -39,3 +71,11 @@ class DatabaseChunkIndex:
             chunks.add(tx.conn, [pack], 0, self._now())
 
         self._db.run_blocking(add)
+
+
+def _look(conn: sa.Connection, ids: Sequence[ChunkId], newest: int) -> tuple[list[Row], list[Bundle]]:
+    """Look chunks up, and bundles that are newer than ``newest``, in one snapshot."""
+    rows = chunks.find(conn, ids)
+    if len(rows) == len(ids):
+        return rows, []
+    return rows, [Bundle(*row) for row in chunks.bundles(conn, newest, _PAGE)]

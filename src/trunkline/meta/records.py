@@ -1,0 +1,223 @@
+"""The metadata as records for the store's log, and the notes of which have changed (docs/design/format.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from trunkline.meta.query import Query
+from trunkline.meta.schema import (
+    branch,
+    branch_provenance,
+    commit,
+    commit_provenance,
+    job,
+    pipeline,
+    pipeline_version,
+    project,
+    repo,
+    unlogged,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trunkline.meta.query import Row
+
+#: A record: what is stored of an object, ready for JSON.
+Record = dict[str, Any]
+
+_NEWEST = Query(sa.select(unlogged.c.seq).order_by(unlogged.c.seq.desc()).limit(1))
+_PAGE = Query(
+    sa.select(unlogged.c.seq, unlogged.c.kind, unlogged.c.object_id)
+    .where(unlogged.c.seq > sa.bindparam("after"), unlogged.c.seq <= sa.bindparam("up_to"))
+    .order_by(unlogged.c.seq)
+    .limit(sa.bindparam("number"))
+)
+
+
+def newest_note(conn: sa.Connection) -> int:
+    """Return the number of the newest note; 0 when there is none."""
+    return int(_NEWEST.value(conn) or 0)
+
+
+def notes(conn: sa.Connection, after: int, up_to: int, number: int) -> list[Row]:
+    """Return notes in the order of the changes: rows of (number, kind, object).
+
+    Args:
+        conn: of the transaction.
+        after: only notes with a greater number.
+        up_to: only notes up to this number.
+        number: the largest number of notes.
+    """
+    return _PAGE.rows(conn, after=after, up_to=up_to, number=number)
+
+
+def remove_notes(conn: sa.Connection, up_to: int, number: int) -> int:
+    """Delete the oldest notes; return how many.
+
+    Args:
+        conn: a write transaction.
+        up_to: number of the last note that may be deleted.
+        number: the largest number of notes to delete.
+    """
+    oldest = sa.select(unlogged.c.seq).where(unlogged.c.seq <= up_to).order_by(unlogged.c.seq).limit(number)
+    return conn.execute(unlogged.delete().where(unlogged.c.seq.in_(oldest))).rowcount
+
+
+def read(conn: sa.Connection, kind: str, ids: Sequence[int]) -> dict[int, Record]:
+    """Return the records of the objects that exist. A commit that is not finished has none.
+
+    Args:
+        conn: of the transaction.
+        kind: of the objects, as triggers note it.
+        ids: numbers of the objects, at most some hundred.
+    """
+    return _READERS[kind](conn, ids)
+
+
+def _projects(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    rows = conn.execute(sa.select(project).where(project.c.id.in_(ids)))
+    return {
+        row.id: {
+            "name": row.name,
+            "description": row.description,
+            "created": row.created_at,
+            "metadata": row.metadata,
+        }
+        for row in rows
+    }
+
+
+def _repos(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    rows = conn.execute(sa.select(repo).where(repo.c.id.in_(ids)))
+    return {
+        row.id: {
+            "project": row.project_id,
+            "name": row.name,
+            "type": row.type,
+            "description": row.description,
+            "created": row.created_at,
+            "metadata": row.metadata,
+        }
+        for row in rows
+    }
+
+
+def _branches(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    edges: dict[int, list[list[object]]] = {}
+    provenance = branch_provenance
+    query = (
+        sa.select(provenance)
+        .where(provenance.c.branch_id.in_(ids))
+        .order_by(provenance.c.branch_id, provenance.c.upstream_id)
+    )
+    for row in conn.execute(query):
+        edges.setdefault(row.branch_id, []).append([row.upstream_id, row.never])
+    return {
+        row.id: {
+            "repo": row.repo_id,
+            "name": row.name,
+            "head": row.head_id,
+            "trigger": row.trigger,
+            "created": row.created_at,
+            "updated": row.updated_at,
+            "metadata": row.metadata,
+            "provenance": edges.get(row.id, []),
+        }
+        for row in conn.execute(sa.select(branch).where(branch.c.id.in_(ids)))
+    }
+
+
+def _commits(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    upstream: dict[int, list[int]] = {}
+    edges = commit_provenance
+    query = (
+        sa.select(edges).where(edges.c.commit_id.in_(ids)).order_by(edges.c.commit_id, edges.c.upstream_id)
+    )
+    for row in conn.execute(query):
+        upstream.setdefault(row.commit_id, []).append(row.upstream_id)
+    return {
+        row.id: {
+            "set": row.set_id,
+            "repo": row.repo_id,
+            "branch": row.branch_name,
+            "parent": row.parent_id,
+            "origin": row.origin,
+            "description": row.description,
+            "error": row.error,
+            "started": row.started,
+            "finished": row.finished,
+            "tree": row.tree.hex() if row.tree else "",
+            "size": row.size,
+            "metadata": row.metadata,
+            "provenance": upstream.get(row.id, []),
+        }
+        for row in conn.execute(sa.select(commit).where(commit.c.id.in_(ids), commit.c.finished.is_not(None)))
+    }
+
+
+def _pipelines(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    versions: dict[int, list[Record]] = {}
+    table = pipeline_version
+    query = (
+        sa.select(table).where(table.c.pipeline_id.in_(ids)).order_by(table.c.pipeline_id, table.c.version)
+    )
+    for row in conn.execute(query):
+        versions.setdefault(row.pipeline_id, []).append(
+            {
+                "version": row.version,
+                "user": row.user_json,
+                "effective": row.effective_json,
+                "salt": row.salt,
+                "spec_set": row.spec_set_id,
+                "created": row.created_at,
+            }
+        )
+    return {
+        row.id: {
+            "project": row.project_id,
+            "name": row.name,
+            "version": row.version,
+            "stopped": row.stopped,
+            "output_branch": row.output_branch_id,
+            "created": row.created_at,
+            "updated": row.updated_at,
+            "metadata": row.metadata,
+            "versions": versions.get(row.id, []),
+            "good_job": _good_job(conn, row.id),
+        }
+        for row in conn.execute(sa.select(pipeline).where(pipeline.c.id.in_(ids)))
+    }
+
+
+def _good_job(conn: sa.Connection, pipeline_id: int) -> Record | None:
+    """Return the newest job that succeeded: what the next job need not run again."""
+    query = (
+        sa.select(job)
+        .where(job.c.pipeline_id == pipeline_id, job.c.state == "SUCCESS", job.c.datums.is_not(None))
+        .order_by(job.c.pipeline_id.desc(), job.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    if row is None:
+        return None
+    return {
+        "set": row.set_id,
+        "version": row.version,
+        "commit": row.commit_id,
+        "created": row.created,
+        "finished": row.finished,
+        "total": row.total,
+        "datums": row.datums.hex(),
+    }
+
+
+_READERS: dict[str, Callable[[sa.Connection, Sequence[int]], dict[int, Record]]] = {
+    "project": _projects,
+    "repo": _repos,
+    "branch": _branches,
+    "commit": _commits,
+    "pipeline": _pipelines,
+}

@@ -1,0 +1,175 @@
+"""The chunks of bundles: found in memory, and copied into packs of the object store.
+
+A bundle is a small pack as a row of the database (docs/design/format.md, Packs). Its chunks have no rows in the chunk
+index, because each row falls on a page of its own there and would cost more of the database's log than the chunk. The
+bundles of the last seconds are few, so their tables are in memory; whoever misses a chunk asks the database for bundles
+that are newer than the last one known.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trunkline.errors import DataLoss
+from trunkline.formats import pack_format
+from trunkline.storage.chunks import ChunkId, Location, PackRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from trunkline.ports import ObjectStore
+
+log = logging.getLogger("trunkline.pfs.bundles")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle as the database holds it."""
+
+    number: int
+    pack: str
+    body: bytes
+
+    def entries(self) -> Iterator[tuple[ChunkId, int, int, int, int]]:
+        """Yield ``(chunk id, offset, stored bytes, length, codec)`` of each chunk.
+
+        Raises:
+            DataLoss: the row was changed in the database.
+        """
+        body = self.body
+        table = pack_format.read_table(
+            self.pack, len(body), lambda start, length: body[start : start + length]
+        )
+        for id, offset, stored, length, codec in pack_format.table_rows(table):
+            yield ChunkId(id), offset, stored, length, codec
+
+    def locations(self) -> dict[ChunkId, Location]:
+        """Return where each chunk is; empty, after logging it, when the bundle is damaged."""
+        try:
+            return {
+                id: Location(self.pack, offset, stored, length, codec, self.body[offset : offset + stored])
+                for id, offset, stored, length, codec in self.entries()
+            }
+        except DataLoss as error:
+            log.error(
+                "bundle %d: %s",
+                self.number,
+                error.message,
+                extra={"action": "bundle_damaged", "pack": self.pack},
+            )
+            return {}
+
+
+class RecentBundles:
+    """Bundles that are in memory. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._places: dict[ChunkId, Location] = {}
+        self._chunks: dict[int, tuple[ChunkId, ...]] = {}
+        self._newest = 0
+        #: Bundles up to this one have been copied.
+        self._copied = 0
+
+    @property
+    def newest(self) -> int:
+        """Number of the newest bundle that was ever in memory."""
+        return self._newest
+
+    @property
+    def copied(self) -> int:
+        """Number of the newest bundle that was copied and forgotten."""
+        return self._copied
+
+    def find(self, ids: Iterable[ChunkId]) -> dict[ChunkId, Location]:
+        """Return the locations of those chunks that are in a bundle known here."""
+        places = self._places
+        if not places:
+            return {}
+        with self._lock:
+            return {id: places[id] for id in ids if id in places}
+
+    def add(self, bundles: Sequence[Bundle]) -> dict[ChunkId, Location]:
+        """Remember bundles; return where their chunks are, also of bundles that were copied meanwhile."""
+        places: dict[ChunkId, Location] = {}
+        for bundle in bundles:
+            its_places = bundle.locations()
+            places.update(its_places)
+            with self._lock:
+                self._newest = max(self._newest, bundle.number)
+                if bundle.number > self._copied and bundle.number not in self._chunks:
+                    self._chunks[bundle.number] = tuple(its_places)
+                    self._places.update(its_places)
+        return places
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Forget bundles that the chunk index names packs for now."""
+        with self._lock:
+            self._copied = max(self._copied, *numbers) if numbers else self._copied
+            for number in numbers:
+                for id in self._chunks.pop(number, ()):
+                    self._places.pop(id, None)
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A pack that bundles are copied into."""
+
+    layout: pack_format.PackLayout = field(
+        default_factory=lambda: pack_format.PackLayout(pack_format.new_key())
+    )
+    parts: list[bytes | memoryview] = field(default_factory=list)
+
+
+def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> list[PackRecord]:
+    """Copy the chunks of bundles into packs of the object store, durably. Each chunk is checked on the way.
+
+    Args:
+        objects: the object store.
+        bundles: to copy; a damaged chunk is logged and left out.
+
+    Returns:
+        The packs for the chunk index.
+    """
+    records: list[PackRecord] = []
+    copied: set[ChunkId] = set()
+    pack = _Copy()
+    for bundle in bundles:
+        for id, place in bundle.locations().items():
+            stored = place.inline
+            if id in copied or stored is None:
+                continue
+            data = pack_format.decode(id, place.codec, place.length, stored)
+            if data is None:
+                log.error(
+                    "chunk %s of bundle %d does not match its id: the database was changed; it is not copied",
+                    id.hex(),
+                    bundle.number,
+                    extra={"action": "bundle_damaged", "pack": bundle.pack},
+                )
+                continue
+            copied.add(id)
+            _, part = pack.layout.add([id], [data], [place.codec], [stored])
+            pack.parts.append(part)
+            if pack.layout.is_full:
+                records.append(_put(objects, pack))
+                pack = _Copy()
+    if pack.parts:
+        records.append(_put(objects, pack))
+    return records
+
+
+def _put(objects: ObjectStore, pack: _Copy) -> PackRecord:
+    layout = pack.layout
+    pack.parts.append(layout.end())
+    objects.put(layout.key, pack.parts)
+    return PackRecord(
+        layout.key,
+        layout.size,
+        layout.table,
+        stored_bytes=layout.stored_bytes,
+        chunk_bytes=layout.chunk_bytes,
+    )
