@@ -152,17 +152,23 @@ def bundles(conn: sa.Connection, after: int, number: int) -> list[Row]:
 
 
 def move_bundles(
-    conn: sa.Connection, numbers: Sequence[int], packs: Iterable[PackEntries], now: float
+    conn: sa.Connection,
+    numbers: Sequence[int],
+    packs: Iterable[PackEntries],
+    added: Iterable[PackEntries],
+    now: float,
 ) -> None:
-    """Replace bundles by packs of the object store that hold their chunks. The totals count them already.
+    """Replace bundles by packs of the object store that hold their chunks. The totals count these already.
 
     Args:
         conn: of the transaction.
         numbers: of the bundles.
-        packs: durable packs.
+        packs: durable packs with the chunks of the bundles.
+        added: bundles that were never recorded and whose chunks are in ``packs``, too.
         now: seconds since the epoch.
     """
     copies = 0
+    fresh = list(added)
     for record in packs:
         _add_pack(conn, record, now)
         copies += 1
@@ -170,10 +176,10 @@ def move_bundles(
         conn.execute(bundle.delete().where(bundle.c.id.in_(numbers[at : at + FIND_BATCH])))
     _COUNT.send(
         conn,
-        more_chunks=0,
+        more_chunks=sum(map(len, fresh)),
         more_packs=copies - len(numbers),
-        more_stored_bytes=0,
-        more_chunk_bytes=0,
+        more_stored_bytes=sum(record.stored_bytes for record in fresh),
+        more_chunk_bytes=sum(record.chunk_bytes for record in fresh),
         more_written_bytes=0,
     )
 

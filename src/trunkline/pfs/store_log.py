@@ -113,8 +113,9 @@ class StoreLog:
         tree, packs = (state.records, list[PackRecord]()) if not up_to else self._merge(state.records, up_to)
         # Read after the notes: every tree that a record names is in these, or in the object store already.
         waiting = self._waiting()
-        own = [Bundle(0, pack.pack, pack.body) for pack in packs if pack.body is not None]
-        copies = bundles.copy(versions.chunks.objects, [*waiting, *own])
+        own = [pack for pack in packs if pack.body is not None]
+        unrecorded = [Bundle(0, pack.pack, pack.body or b"") for pack in own]
+        copies = bundles.copy(versions.chunks.objects, [*waiting, *unrecorded])
         objects = [pack for pack in packs if pack.body is None]
         failpoints.reach("store_log.copied")
         number = self._put_log(state.number, tree) if up_to else None
