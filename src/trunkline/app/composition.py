@@ -51,6 +51,7 @@ class Core:
 
     versions: VersionedStore
     specs: Specs
+    index: DatabaseChunkIndex
 
 
 def core(
@@ -72,13 +73,14 @@ def core(
         scratch: folder of temporary files; None for the system's.
         verify_packs: decode each pack and compare it with the ids of its chunks before it is stored.
     """
-    chunks = ChunkStore(objects, DatabaseChunkIndex(db, clock.now), verify=verify_packs)
+    index = DatabaseChunkIndex(db, clock.now)
+    chunks = ChunkStore(objects, index, verify=verify_packs)
     specs = Specs(db)
     versions = VersionedStore(
         db, chunks, file_trees(chunks), wakeups, clock, hooks=JobKeeper(), scratch=scratch
     )
     versions.derived = MetaFiles(versions, specs)
-    return Core(versions, specs)
+    return Core(versions, specs, index)
 
 
 def servicers(

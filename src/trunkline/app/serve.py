@@ -32,6 +32,7 @@ from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.pfs import identity
+from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
 from trunkline.pps.retention import Retention, RetentionService
@@ -128,6 +129,8 @@ async def running(
         core = composition.core(db, objects, wakeups, clock, str(data), verify_packs=settings.verify_packs)
         versions = core.versions
         stack.callback(versions.chunks.close)
+        store_log = StoreLog(versions, core.index, cluster_id, settings.store_lag)
+        stack.push_async_callback(asyncio.to_thread, store_log.close)
         # Stopped before the objects that its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
@@ -167,7 +170,9 @@ async def running(
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
-        await stack.enter_async_context(supervisor.running({"write-sessions": sessions.run}))
+        await stack.enter_async_context(
+            supervisor.running({"write-sessions": sessions.run, "store-log": store_log.run})
+        )
         yield RunningServer(server.address, versions)
 
 

@@ -16,6 +16,8 @@ class Settings:
     keep_days: float = 30.0
     #: Bytes of compressed logs that are kept.
     keep_log_bytes: int = 1 << 30
+    #: Seconds for which acknowledged commits may exist in the database alone.
+    store_lag: float = 10.0
     #: HOST:PORT; port 0 for any free one.
     listen: str = "127.0.0.1:30650"
     #: Whether it may listen on an address that other machines reach.

@@ -98,6 +98,17 @@ class StoreLog:
             await asyncio.sleep(self._lag / 2)
             await asyncio.to_thread(self.write)
 
+    def close(self) -> None:
+        """Write what is left when the server ends. Blocks; a failure is logged: the next start does it."""
+        try:
+            self.write()
+        except errors.TrunklineError as error:
+            log.warning(
+                "the store's log could not be completed at the end: %s",
+                error.message,
+                extra={"action": "store_log_late"},
+            )
+
     def write(self) -> int | None:
         """Write what has changed since the last round. Blocks.
 
@@ -110,7 +121,7 @@ class StoreLog:
         versions = self._versions
         up_to = versions.read(records.newest_note)
         state = versions.read(_state)
-        tree, packs = (state.records, list[PackRecord]()) if not up_to else self._merge(state.records, up_to)
+        tree, packs = self._merge(state.records, up_to) if up_to else (state.records, [])
         # Read after the notes: every tree that a record names is in these, or in the object store already.
         waiting = self._waiting()
         own = [pack for pack in packs if pack.body is not None]
@@ -123,9 +134,9 @@ class StoreLog:
         if not (copies or objects or up_to):
             return None
         moved = [bundle.number for bundle in waiting]
-        versions.write(
-            self._record, moved, [*copies, *objects], LogState(number or state.number, tree), up_to
-        )
+        newest = LogState(number, tree) if number is not None else None
+        versions.write(_record, moved, copies, own, objects, newest)
+        failpoints.reach("store_log.recorded")
         self._index.recent.forget(moved)
         while versions.write(_remove_notes, up_to) == _SLICE:
             pass
@@ -188,14 +199,6 @@ class StoreLog:
             else:
                 return number
 
-    def _record(
-        self, write: WriteTransaction, moved: list[int], packs: list[PackRecord], state: LogState, up_to: int
-    ) -> None:
-        chunks.move_bundles(write.conn, moved, packs, write.now)
-        if up_to:
-            text = json.dumps({"number": state.number, "records": state.records.hex()})
-            settings.put(write.conn, _SETTING, text)
-
     def _remove_old(self, newest: int) -> None:
         objects = self._versions.chunks.objects
         for key, _ in list(objects.list(_PREFIX)):
@@ -230,6 +233,22 @@ def _page(conn: sa.Connection, after: int, up_to: int) -> tuple[int, list[tuple[
             record = present.get(number)
             changes.append((record_key(kind, number), None if record is None else _json(record)))
     return page[-1][0], sorted(changes)
+
+
+def _record(
+    write: WriteTransaction,
+    moved: list[int],
+    copies: list[PackRecord],
+    own: list[PackRecord],
+    objects: list[PackRecord],
+    newest: LogState | None,
+) -> None:
+    """Record the packs of a round, and the log object if there is a new one."""
+    chunks.add(write.conn, objects, 0, write.now)
+    chunks.move_bundles(write.conn, moved, copies, own, write.now)
+    if newest is not None:
+        text = json.dumps({"number": newest.number, "records": newest.records.hex()})
+        settings.put(write.conn, _SETTING, text)
 
 
 def _remove_notes(write: WriteTransaction, up_to: int) -> int:

@@ -29,6 +29,10 @@ def serve(invocation: Invocation) -> None:
         memory = parse_bytes(options.capacity_memory, "--capacity-memory")
         if not memory:
             raise InvalidArgument("--capacity-memory 0 lets no worker start; use a larger value or omit it")
+    if not 0.1 <= options.store_lag <= 86_400:
+        raise InvalidArgument(
+            f"--store-lag {options.store_lag:g} is not between 0.1 and 86400 seconds; 10 is usual"
+        )
     # grpc logs each failure that is reported here by an error message, with its own source line.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported by name: all other commands are clients and must not load the server.
@@ -50,6 +54,7 @@ def serve(invocation: Invocation) -> None:
         worker_image=options.worker_image,
         namespace=options.namespace,
         keep_days=options.keep_days,
+        store_lag=options.store_lag,
         keep_log_bytes=parse_bytes(options.keep_logs, "--keep-logs"),
         metrics=options.metrics,
         log_level=options.log_level,
@@ -167,6 +172,13 @@ COMMANDS = {
                 default="1Gi",
                 metavar="BYTES",
                 help="bytes of compressed logs to keep (1Gi)",
+            ),
+            argument(
+                "--store-lag",
+                type=float,
+                default=10.0,
+                metavar="SECONDS",
+                help="longest time for which finished commits are in the database alone, not yet in the store (10)",
             ),
             argument(
                 "--capacity-memory",

@@ -1,0 +1,241 @@
+"""The store's log: what it holds, how soon, and after a crash at each of its steps."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from trunkline import errors
+from trunkline.app import composition
+from trunkline.app.clock import SystemClock
+from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.meta import chunks, install, records, schema
+from trunkline.meta.database import Database
+from trunkline.meta.wakeups import Wakeups
+from trunkline.model.names import CommitName, RepoName
+from trunkline.pfs import branches, commits, files, repos, write_streams
+from trunkline.pfs.branches import BranchName, Upstream
+from trunkline.pfs.store_log import RECORDS, StoreLog, key_of
+from trunkline.runtime import failpoints
+from trunkline.storage import files as storage_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trunkline.pfs.repository import VersionedStore
+
+IN, OUT = RepoName("default", "in"), RepoName("default", "out")
+MASTER = BranchName(IN, "master")
+
+
+class World:
+    """A store on a database, whose log is written when a test says so."""
+
+    def __init__(self, url: str, objects: MemoryObjects | None = None) -> None:
+        self.url = url
+        self.objects = objects or MemoryObjects()
+        wakeups = Wakeups()
+        self.db = Database(url, wakeups.announce)
+        self.installation = install.install(self.db, 1.0)
+        core = composition.core(self.db, self.objects, wakeups, SystemClock())
+        self.index = core.index
+        self.versions: VersionedStore = core.versions
+        self.log = StoreLog(self.versions, core.index, self.installation)
+
+    def close(self) -> None:
+        self.versions.chunks.close()
+        self.db.close()
+
+    def put(self, path: str, data: bytes, repo: RepoName = IN) -> None:
+        stream = write_streams.CommitStream(self.versions, CommitName(repo, branch="master"))
+        stream.add(path, "", data)
+        stream.finish()
+
+    def read(self, path: str, repo: RepoName = IN) -> bytes:
+        snapshot = files.snapshot(self.versions, CommitName(repo, branch="master"))
+        return b"".join(snapshot.read(snapshot.inspect(path)))
+
+    def records(self) -> dict[str, dict[str, object]]:
+        """The records of the newest log object."""
+        newest = max(key for key, _ in self.objects.list("log/"))
+        tree = bytes.fromhex(json.loads(self.objects.get(newest))["records"])
+        trees = self.versions.trees.of(RECORDS)
+        return {key.decode(): json.loads(value) for key, value in trees.scan(tree)}  # type: ignore[arg-type]
+
+    def counts(self) -> tuple[int, int]:
+        """Bundles and notes in the database."""
+
+        def count(conn: sa.Connection) -> tuple[int, int]:
+            tables = (schema.bundle, schema.unlogged)
+            bundles, notes = (
+                conn.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in tables
+            )
+            return bundles, notes
+
+        return self.versions.read(count)
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    world = World(database_url)
+    world.versions.write(repos.create_repo, IN, "", update=False)
+    yield world
+    world.close()
+
+
+def test_a_small_commit_is_one_row_of_chunks_until_it_is_copied(world: World) -> None:
+    world.put("/a", b"one")
+    before = world.counts()[0]
+    indexed = world.versions.read(
+        lambda conn: conn.execute(sa.select(sa.func.count(schema.chunk.c.id))).scalar_one()
+    )
+
+    world.log.write()
+
+    assert (before, indexed) == (1, 0)
+    assert world.counts() == (0, 0)
+    assert world.read("/a") == b"one"
+    assert list(world.objects.list("packs/"))
+
+
+def test_records_hold_repos_branches_commits_and_what_they_refer_to(world: World) -> None:
+    world.versions.write(repos.create_repo, OUT, "", update=False)
+    world.versions.write(branches.create_branch, BranchName(OUT, "master"), provenance=[Upstream(MASTER)])
+    world.put("/a", b"one")
+
+    world.log.write()
+
+    held = world.records()
+    by_kind: dict[str, list[dict[str, object]]] = {}
+    for key, record in held.items():
+        by_kind.setdefault(key.partition("/")[0], []).append(record)
+    assert [record["name"] for record in by_kind["repo"]] == ["in", "out"]
+    [finished] = [record for record in by_kind["commit"] if record["repo"] == 1]
+    assert finished["branch"] == "master"
+    assert len(str(finished["tree"])) == 64
+    downstream = next(record for record in by_kind["branch"] if record["provenance"])
+    assert downstream["provenance"] == [[1, False]]
+
+
+def test_a_deleted_object_has_no_record(world: World) -> None:
+    world.versions.write(repos.create_repo, OUT, "", update=False)
+    world.log.write()
+    world.versions.write(repos.delete_repo, OUT, force=False)
+
+    world.log.write()
+
+    assert [record["name"] for key, record in world.records().items() if key.startswith("repo/")] == ["in"]
+
+
+def test_nothing_new_writes_nothing(world: World) -> None:
+    world.put("/a", b"one")
+    first = world.log.write()
+    objects = sorted(world.objects.list(""))
+
+    assert world.log.write() is None
+    assert first is not None
+    assert sorted(world.objects.list("")) == objects
+
+
+def test_three_log_objects_stay(world: World) -> None:
+    for number in range(6):
+        world.put("/a", b"%d" % number)
+        world.log.write()
+
+    assert sorted(key for key, _ in world.objects.list("log/")) == [key_of(number) for number in (4, 5, 6)]
+
+
+@pytest.mark.parametrize("step", ["store_log.copied", "store_log.named", "store_log.recorded"])
+def test_a_round_that_breaks_off_is_done_again(world: World, step: str) -> None:
+    def fail() -> None:
+        raise errors.Unavailable("the store does not answer")
+
+    world.put("/a", b"one")
+    with failpoints.armed(step, fail), pytest.raises(errors.Unavailable):
+        world.log.write()
+    world.put("/b", b"two")
+
+    world.log.write()
+
+    assert world.counts() == (0, 0)
+    assert (world.read("/a"), world.read("/b")) == (b"one", b"two")
+    assert len([key for key in world.records() if key.startswith("commit/")]) == 2
+
+
+def test_a_server_that_starts_finds_the_chunks_of_bundles_left_by_the_one_before(world: World) -> None:
+    world.put("/a", b"one")
+
+    second = World(world.url, world.objects)
+    try:
+        assert second.read("/a") == b"one"
+    finally:
+        second.close()
+
+
+def test_a_file_that_is_in_a_bundle_is_not_stored_again(world: World) -> None:
+    world.put("/a", b"the same content")
+    world.put("/b", b"the same content")
+    totals = world.versions.read(chunks.totals)
+
+    world.log.write()
+
+    names = [
+        row for row in world.versions.read(lambda conn: conn.execute(sa.select(schema.chunk.c.id)).all())
+    ]
+    assert len(names) == world.versions.read(chunks.totals)[0]
+    assert world.versions.read(chunks.totals)[4] == totals[4]
+    assert world.read("/b") == b"the same content"
+
+
+def test_a_damaged_bundle_is_left_out_and_the_others_are_copied(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.put("/a", b"one")
+    world.put("/b", b"two")
+
+    def damage(conn: sa.Connection) -> None:
+        row = conn.execute(sa.select(schema.bundle).order_by(schema.bundle.c.id)).first()
+        assert row is not None
+        body = bytes([row.body[0] ^ 1]) + row.body[1:]
+        conn.execute(schema.bundle.update().where(schema.bundle.c.id == row.id).values(body=body))
+
+    world.versions.write(lambda write: damage(write.conn))
+    second = World(world.url, world.objects)
+    try:
+        second.log.write()
+
+        assert "does not match its id" in caplog.text
+        assert second.read("/b") == b"two"
+        with pytest.raises(errors.DataLoss):
+            second.read("/a")
+    finally:
+        second.close()
+
+
+def test_notes_of_many_changes_are_read_page_by_page(world: World) -> None:
+    for number in range(12):
+        world.put("/a", b"%d" % number)
+    pages: list[int] = []
+
+    def look(conn: sa.Connection) -> None:
+        after = 0
+        while page := records.notes(conn, after, 1 << 40, 5):
+            pages.append(len(page))
+            after = page[-1][0]
+
+    world.versions.read(look)
+
+    assert max(pages) == 5
+    assert len(pages) > 3
+
+
+def test_what_an_open_commit_writes_survives_the_copy(world: World) -> None:
+    world.versions.write(commits.start_commit, MASTER)
+    world.put("/open", b"layer")
+    assert world.log.write() is not None
+
+    snapshot = files.snapshot(world.versions, CommitName(IN, branch="master"))
+    assert [entry.path for entry in storage_files.listing(snapshot.trees, snapshot.tree, "/")] == ["/open"]
