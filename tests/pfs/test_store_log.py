@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.writes import WriteTransaction
 
 IN, OUT = RepoName("default", "in"), RepoName("default", "out")
 MASTER = BranchName(IN, "master")
@@ -37,7 +39,8 @@ class World:
     def __init__(self, url: str, objects: MemoryObjects | None = None) -> None:
         self.url = url
         self.objects = objects or MemoryObjects()
-        wakeups = Wakeups()
+        self.loop = asyncio.new_event_loop()
+        wakeups = Wakeups(self.loop)
         self.db = Database(url, wakeups.announce)
         self.installation = install.install(self.db, 1.0)
         core = composition.core(self.db, self.objects, wakeups, SystemClock())
@@ -48,6 +51,7 @@ class World:
     def close(self) -> None:
         self.versions.chunks.close()
         self.db.close()
+        self.loop.close()
 
     def put(self, path: str, data: bytes, repo: RepoName = IN) -> None:
         stream = write_streams.CommitStream(self.versions, CommitName(repo, branch="master"))
@@ -113,7 +117,7 @@ def test_records_hold_repos_branches_commits_and_what_they_refer_to(world: World
     for key, record in held.items():
         by_kind.setdefault(key.partition("/")[0], []).append(record)
     assert [record["name"] for record in by_kind["repo"]] == ["in", "out"]
-    [finished] = [record for record in by_kind["commit"] if record["repo"] == 1]
+    [finished] = [record for record in by_kind["commit"] if record["size"]]
     assert finished["branch"] == "master"
     assert len(str(finished["tree"])) == 64
     downstream = next(record for record in by_kind["branch"] if record["provenance"])
@@ -190,29 +194,49 @@ def test_a_file_that_is_in_a_bundle_is_not_stored_again(world: World) -> None:
     assert world.read("/b") == b"the same content"
 
 
-def test_a_damaged_bundle_is_left_out_and_the_others_are_copied(
+def change_first_bundle(world: World, at: int) -> None:
+    """Flip a bit of the oldest bundle, ``at`` bytes from its start or end."""
+
+    def damage(write: WriteTransaction) -> None:
+        row = write.conn.execute(sa.select(schema.bundle).order_by(schema.bundle.c.id)).first()
+        assert row is not None
+        body = bytearray(row.body)
+        body[at] ^= 1
+        write.conn.execute(
+            schema.bundle.update().where(schema.bundle.c.id == row.id).values(body=bytes(body))
+        )
+
+    world.versions.write(damage)
+
+
+def test_a_damaged_chunk_is_named_and_healed_by_the_same_file(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.put("/a", b"one")
     world.put("/b", b"two")
+    change_first_bundle(world, 0)
 
-    def damage(conn: sa.Connection) -> None:
-        row = conn.execute(sa.select(schema.bundle).order_by(schema.bundle.c.id)).first()
-        assert row is not None
-        body = bytes([row.body[0] ^ 1]) + row.body[1:]
-        conn.execute(schema.bundle.update().where(schema.bundle.c.id == row.id).values(body=body))
+    world.log.write()
 
-    world.versions.write(lambda write: damage(write.conn))
-    second = World(world.url, world.objects)
-    try:
-        second.log.write()
+    assert "does not match its id" in caplog.text
+    assert world.read("/b") == b"two"
+    with pytest.raises(errors.DataLoss):
+        world.read("/a")
+    world.put("/c", b"one")
+    assert (world.read("/a"), world.read("/c")) == (b"one", b"one")
+    world.log.write()
+    assert world.read("/a") == b"one"
 
-        assert "does not match its id" in caplog.text
-        assert second.read("/b") == b"two"
-        with pytest.raises(errors.DataLoss):
-            second.read("/a")
-    finally:
-        second.close()
+
+def test_a_bundle_with_a_damaged_table_stays_and_the_others_are_copied(world: World) -> None:
+    world.put("/a", b"one")
+    world.put("/b", b"two")
+    change_first_bundle(world, -1)
+
+    world.log.write()
+
+    assert world.counts() == (1, 0)
+    assert world.read("/b") == b"two"
 
 
 def test_notes_of_many_changes_are_read_page_by_page(world: World) -> None:

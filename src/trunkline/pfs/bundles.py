@@ -46,21 +46,15 @@ class Bundle:
         for id, offset, stored, length, codec in pack_format.table_rows(table):
             yield ChunkId(id), offset, stored, length, codec
 
-    def locations(self) -> dict[ChunkId, Location]:
-        """Return where each chunk is; empty, after logging it, when the bundle is damaged."""
+    def locations(self) -> dict[ChunkId, Location] | None:
+        """Return where each chunk is; None when the table is damaged."""
         try:
             return {
                 id: Location(self.pack, offset, stored, length, codec, self.body[offset : offset + stored])
                 for id, offset, stored, length, codec in self.entries()
             }
-        except DataLoss as error:
-            log.error(
-                "bundle %d: %s",
-                self.number,
-                error.message,
-                extra={"action": "bundle_damaged", "pack": self.pack},
-            )
-            return {}
+        except DataLoss:
+            return None
 
 
 class RecentBundles:
@@ -97,6 +91,12 @@ class RecentBundles:
         places: dict[ChunkId, Location] = {}
         for bundle in bundles:
             its_places = bundle.locations()
+            if its_places is None:
+                _log_damage(
+                    bundle,
+                    "its table was changed in the database; restore a backup of the row, or put the files again",
+                )
+                its_places = {}
             places.update(its_places)
             with self._lock:
                 self._newest = max(self._newest, bundle.number)
@@ -124,33 +124,36 @@ class _Copy:
     parts: list[bytes | memoryview] = field(default_factory=list)
 
 
-def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> list[PackRecord]:
-    """Copy the chunks of bundles into packs of the object store, durably. Each chunk is checked on the way.
+def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> tuple[list[PackRecord], list[int]]:
+    """Copy the chunks of bundles into packs of the object store, durably.
+
+    Each chunk is checked on the way. A damaged one is logged and copied as it is: reads name it, and putting the same
+    content again repairs it, as in any pack (docs/design/decisions/0028-damage.md).
 
     Args:
         objects: the object store.
-        bundles: to copy; a damaged chunk is logged and left out.
+        bundles: to copy; one whose table is damaged stays where it is.
 
     Returns:
-        The packs for the chunk index.
+        The packs for the chunk index, and the numbers of the bundles whose chunks they hold.
     """
     records: list[PackRecord] = []
+    numbers: list[int] = []
     copied: set[ChunkId] = set()
     pack = _Copy()
     for bundle in bundles:
-        for id, place in bundle.locations().items():
+        places = bundle.locations()
+        if places is None:
+            continue
+        numbers.append(bundle.number)
+        for id, place in places.items():
             stored = place.inline
             if id in copied or stored is None:
                 continue
             data = pack_format.decode(id, place.codec, place.length, stored)
             if data is None:
-                log.error(
-                    "chunk %s of bundle %d does not match its id: the database was changed; it is not copied",
-                    id.hex(),
-                    bundle.number,
-                    extra={"action": "bundle_damaged", "pack": bundle.pack},
-                )
-                continue
+                _log_damage(bundle, f"chunk {id.hex()} does not match its id; put its file again")
+                data = bytes(place.length)  # stands for the length only
             copied.add(id)
             _, part = pack.layout.add([id], [data], [place.codec], [stored])
             pack.parts.append(part)
@@ -159,7 +162,11 @@ def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> list[PackRecord]:
                 pack = _Copy()
     if pack.parts:
         records.append(_put(objects, pack))
-    return records
+    return records, numbers
+
+
+def _log_damage(bundle: Bundle, detail: str) -> None:
+    log.error("bundle %d: %s", bundle.number, detail, extra={"action": "bundle_damaged", "pack": bundle.pack})
 
 
 def _put(objects: ObjectStore, pack: _Copy) -> PackRecord:

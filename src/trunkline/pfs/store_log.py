@@ -126,14 +126,14 @@ class StoreLog:
         waiting = self._waiting()
         own = [pack for pack in packs if pack.body is not None]
         unrecorded = [Bundle(0, pack.pack, pack.body or b"") for pack in own]
-        copies = bundles.copy(versions.chunks.objects, [*waiting, *unrecorded])
+        copies, moved = bundles.copy(versions.chunks.objects, [*waiting, *unrecorded])
         objects = [pack for pack in packs if pack.body is None]
         failpoints.reach("store_log.copied")
         number = self._put_log(state.number, tree) if up_to else None
         failpoints.reach("store_log.named")
         if not (copies or objects or up_to):
             return None
-        moved = [bundle.number for bundle in waiting]
+        moved = [number for number in moved if number]
         newest = LogState(number, tree) if number is not None else None
         versions.write(_record, moved, copies, own, objects, newest)
         failpoints.reach("store_log.recorded")
