@@ -155,31 +155,33 @@ def move_bundles(
     conn: sa.Connection,
     numbers: Sequence[int],
     packs: Iterable[PackEntries],
-    added: Iterable[PackEntries],
+    counted: tuple[int, int, int],
     now: float,
 ) -> None:
-    """Replace bundles by packs of the object store that hold their chunks. The totals count these already.
+    """Replace bundles by packs of the object store that hold their chunks.
 
     Args:
         conn: of the transaction.
         numbers: of the bundles.
         packs: durable packs with the chunks of the bundles.
-        added: bundles that were never recorded and whose chunks are in ``packs``, too.
+        counted: chunks, stored bytes and bytes of chunks that the totals count for the bundles.
         now: seconds since the epoch.
     """
-    copies = 0
-    fresh = list(added)
+    copies = chunks = stored = length = 0
     for record in packs:
-        _add_pack(conn, record, now)
+        added, added_bytes = _add_pack(conn, record, now)
         copies += 1
+        chunks += added
+        length += added_bytes
+        stored += record.stored_bytes
     for at in range(0, len(numbers), FIND_BATCH):
         conn.execute(bundle.delete().where(bundle.c.id.in_(numbers[at : at + FIND_BATCH])))
     _COUNT.send(
         conn,
-        more_chunks=sum(map(len, fresh)),
+        more_chunks=chunks - counted[0],
         more_packs=copies - len(numbers),
-        more_stored_bytes=sum(record.stored_bytes for record in fresh),
-        more_chunk_bytes=sum(record.chunk_bytes for record in fresh),
+        more_stored_bytes=stored - counted[1],
+        more_chunk_bytes=length - counted[2],
         more_written_bytes=0,
     )
 

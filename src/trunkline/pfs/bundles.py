@@ -115,6 +115,26 @@ class RecentBundles:
 
 
 @dataclass(slots=True)
+class Copies:
+    """The result of copying bundles."""
+
+    #: Packs for the chunk index.
+    packs: list[PackRecord] = field(default_factory=list)
+    #: Bundles of the database whose chunks these packs hold.
+    numbers: list[int] = field(default_factory=list)
+    #: What the totals count for these bundles: chunks, stored bytes, bytes of the chunks.
+    counted: tuple[int, int, int] = (0, 0, 0)
+
+    def count(self, number: int, places: Iterable[Location]) -> None:
+        """Count a bundle of the database."""
+        self.numbers.append(number)
+        chunks, stored, length = self.counted
+        for place in places:
+            chunks, stored, length = chunks + 1, stored + place.stored, length + place.length
+        self.counted = (chunks, stored, length)
+
+
+@dataclass(slots=True)
 class _Copy:
     """A pack that bundles are copied into."""
 
@@ -124,7 +144,7 @@ class _Copy:
     parts: list[bytes | memoryview] = field(default_factory=list)
 
 
-def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> tuple[list[PackRecord], list[int]]:
+def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> Copies:
     """Copy the chunks of bundles into packs of the object store, durably.
 
     Each chunk is checked on the way. A damaged one is logged and copied as it is: reads name it, and putting the same
@@ -132,20 +152,17 @@ def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> tuple[list[PackReco
 
     Args:
         objects: the object store.
-        bundles: to copy; one whose table is damaged stays where it is.
-
-    Returns:
-        The packs for the chunk index, and the numbers of the bundles whose chunks they hold.
+        bundles: to copy; one whose table is damaged stays where it is, one with number 0 is not in the database.
     """
-    records: list[PackRecord] = []
-    numbers: list[int] = []
+    copies = Copies()
     copied: set[ChunkId] = set()
     pack = _Copy()
     for bundle in bundles:
         places = bundle.locations()
         if places is None:
             continue
-        numbers.append(bundle.number)
+        if bundle.number:
+            copies.count(bundle.number, places.values())
         for id, place in places.items():
             stored = place.inline
             if id in copied or stored is None:
@@ -158,11 +175,11 @@ def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> tuple[list[PackReco
             _, part = pack.layout.add([id], [data], [place.codec], [stored])
             pack.parts.append(part)
             if pack.layout.is_full:
-                records.append(_put(objects, pack))
+                copies.packs.append(_put(objects, pack))
                 pack = _Copy()
     if pack.parts:
-        records.append(_put(objects, pack))
-    return records, numbers
+        copies.packs.append(_put(objects, pack))
+    return copies
 
 
 def _log_damage(bundle: Bundle, detail: str) -> None:

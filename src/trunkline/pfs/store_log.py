@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from trunkline.pfs.bundles import Copies
     from trunkline.pfs.chunk_index import DatabaseChunkIndex
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
@@ -124,20 +125,18 @@ class StoreLog:
         tree, packs = self._merge(state.records, up_to) if up_to else (state.records, [])
         # Read after the notes: every tree that a record names is in these, or in the object store already.
         waiting = self._waiting()
-        own = [pack for pack in packs if pack.body is not None]
-        unrecorded = [Bundle(0, pack.pack, pack.body or b"") for pack in own]
-        copies, moved = bundles.copy(versions.chunks.objects, [*waiting, *unrecorded])
+        own = [Bundle(0, pack.pack, pack.body) for pack in packs if pack.body is not None]
+        copies = bundles.copy(versions.chunks.objects, [*waiting, *own])
         objects = [pack for pack in packs if pack.body is None]
         failpoints.reach("store_log.copied")
         number = self._put_log(state.number, tree) if up_to else None
         failpoints.reach("store_log.named")
-        if not (copies or objects or up_to):
+        if not (copies.packs or objects or up_to):
             return None
-        moved = [number for number in moved if number]
         newest = LogState(number, tree) if number is not None else None
-        versions.write(_record, moved, copies, own, objects, newest)
+        versions.write(_record, copies, objects, newest)
         failpoints.reach("store_log.recorded")
-        self._index.recent.forget(moved)
+        self._index.recent.forget(copies.numbers)
         while versions.write(_remove_notes, up_to) == _SLICE:
             pass
         if number is not None:
@@ -145,7 +144,12 @@ class StoreLog:
             log.info(
                 "store log %d",
                 number,
-                extra={"action": "store_log", "number": number, "records": tree.hex(), "bundles": len(moved)},
+                extra={
+                    "action": "store_log",
+                    "number": number,
+                    "records": tree.hex(),
+                    "bundles": len(copies.numbers),
+                },
             )
         return number
 
@@ -236,16 +240,11 @@ def _page(conn: sa.Connection, after: int, up_to: int) -> tuple[int, list[tuple[
 
 
 def _record(
-    write: WriteTransaction,
-    moved: list[int],
-    copies: list[PackRecord],
-    own: list[PackRecord],
-    objects: list[PackRecord],
-    newest: LogState | None,
+    write: WriteTransaction, copies: Copies, objects: list[PackRecord], newest: LogState | None
 ) -> None:
     """Record the packs of a round, and the log object if there is a new one."""
     chunks.add(write.conn, objects, 0, write.now)
-    chunks.move_bundles(write.conn, moved, copies, own, write.now)
+    chunks.move_bundles(write.conn, copies.numbers, copies.packs, copies.counted, write.now)
     if newest is not None:
         text = json.dumps({"number": newest.number, "records": newest.records.hex()})
         settings.put(write.conn, _SETTING, text)
