@@ -97,7 +97,16 @@ class StoreLog:
         """Write until cancelled; a round takes the second half of the lag at most on a store that answers."""
         while True:
             await asyncio.sleep(self._lag / 2)
-            await asyncio.to_thread(self.write)
+            try:
+                await asyncio.to_thread(self.write)
+            except errors.TrunklineError as error:
+                if not errors.is_retryable(error):
+                    raise
+                log.warning(
+                    "the store's log is late: %s; the next round tries again",
+                    error.message,
+                    extra={"action": "store_log_failed"},
+                )
 
     def close(self) -> None:
         """Write what is left when the server ends. Blocks; a failure is logged: the next start does it."""
@@ -107,7 +116,7 @@ class StoreLog:
             log.warning(
                 "the store's log could not be completed at the end: %s",
                 error.message,
-                extra={"action": "store_log_late"},
+                extra={"action": "store_log_failed"},
             )
 
     def write(self) -> int | None:

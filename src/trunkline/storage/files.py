@@ -229,8 +229,8 @@ def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None =
 def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the bytes of many files: position among ``values``, and the next piece of that file.
 
-    Files follow each other; empty ones and directories (without a value) yield nothing. Much faster than one ``read`` each, because
-    small files that were written together are got together.
+    Files follow each other; empty ones and directories (without a value) yield nothing. Much faster than one
+    ``read`` each, because small files that were written together are got together.
     """
     owners: deque[int] = deque()
 
