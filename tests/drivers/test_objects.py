@@ -173,10 +173,19 @@ def test_a_server_removes_what_a_killed_one_left_in_its_folder_of_objects(tmp_pa
     folder = tmp_path / "objects" / "packs" / "ab"
     folder.mkdir(parents=True)
     (folder / "two#1").write_bytes(b"half")
+    (tmp_path / "objects" / "format").write_bytes(b"the record of a store")
 
     drivers.objects(Settings(data=tmp_path))
 
     assert list(folder.iterdir()) == []
+
+
+def test_files_of_others_in_a_folder_that_is_no_store_stay(tmp_path: Path) -> None:
+    (tmp_path / "letter#1").write_bytes(b"of somebody")
+
+    drivers.objects(Settings(data=tmp_path / "data", store=tmp_path.as_uri()))
+
+    assert (tmp_path / "letter#1").read_bytes() == b"of somebody"
 
 
 def test_a_folder_of_objects_outlives_its_driver(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
 from trunkline.meta.dialects import checked_url
+from trunkline.pfs import identity, store_format
 
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
@@ -70,7 +71,10 @@ def objects(settings: Settings) -> ObjectStore:
 def _folder(path: Path) -> LocalObjects:
     """Return the objects in a folder. This server alone writes to it: it holds the database's writer lease."""
     local = LocalObjects(path)
-    local.remove_temporary()
+    if any(
+        (path / key).exists() for key in (store_format.KEY, identity.KEY)
+    ):  # a folder of other files is refused
+        local.remove_temporary()
     return local
 
 

@@ -31,7 +31,7 @@ from trunkline.linux import libc
 from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
-from trunkline.pfs import identity
+from trunkline.pfs import identity, store_format
 from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
@@ -122,8 +122,7 @@ async def running(
         stack.callback(db.close)
         await _turn(db, settings.takeover_seconds)
         objects = objects or drivers.objects(settings)
-        if install.is_new(db):
-            identity.check_unused(objects)
+        store_format.open_store(objects, install.stored_format(db))
         cluster_id = install.install(db, clock.now())
         identity.check(objects, cluster_id)
         core = composition.core(db, objects, wakeups, clock, str(data), verify_packs=settings.verify_packs)

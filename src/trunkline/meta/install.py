@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: The newest revision in ``migrations/versions``.
 HEAD = "0011"
-#: Version of docs/design/format.md that this code writes.
-FORMAT = "1"
+#: Version of docs/design/format.md that a new database is for.
+FORMAT = 2
 
 
 def is_new(db: Database) -> bool:
@@ -31,8 +31,15 @@ def is_new(db: Database) -> bool:
     return db.read_blocking(_revision) is None
 
 
+def stored_format(db: Database) -> int | None:
+    """Return the version of the format that the rows of a database refer to; None when it is new."""
+    if is_new(db):
+        return None
+    return int(db.read_blocking(_settings)["format"])
+
+
 def install(db: Database, now: float) -> str:
-    """Bring the database to this version and return the cluster id.
+    """Bring the database's schema to this version and return the cluster id.
 
     Raises:
         FailedPrecondition: the database was written by a newer Trunkline.
@@ -42,13 +49,7 @@ def install(db: Database, now: float) -> str:
         db.run_blocking(_create, now)
     elif current != HEAD:
         migrate(db, current)
-    facts = db.read_blocking(_settings)
-    if facts["format"] != FORMAT:
-        raise errors.FailedPrecondition(
-            f"the store has format {facts['format']}, this Trunkline reads format {FORMAT};"
-            " serve it with the version that wrote it"
-        )
-    return facts["cluster_id"]
+    return db.read_blocking(_settings)["cluster_id"]
 
 
 def _revision(conn: sa.Connection) -> str | None:
@@ -74,7 +75,7 @@ def _insert_first_rows(conn: sa.Connection, now: float) -> None:
     """Insert the rows that a new database starts with."""
     conn.execute(
         schema.setting.insert(),
-        [{"name": "cluster_id", "value": uuid.uuid4().hex}, {"name": "format", "value": FORMAT}],
+        [{"name": "cluster_id", "value": uuid.uuid4().hex}, {"name": "format", "value": str(FORMAT)}],
     )
     conn.execute(
         schema.storage_total.insert().values(

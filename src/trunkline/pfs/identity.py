@@ -25,11 +25,16 @@ def check_unused(objects: ObjectStore) -> None:
     Raises:
         FailedPrecondition: it holds the data of an installation.
     """
-    if _stored(objects) is not None or next(iter(objects.list(_PACKS)), None) is not None:
+    if is_claimed(objects):
         raise errors.FailedPrecondition(
             "the database is empty but the object store holds the data of an installation; restore the database from"
             " a backup or name the right one with --database or --data, or name an empty store with --store"
         )
+
+
+def is_claimed(objects: ObjectStore) -> bool:
+    """Return whether a store belongs to an installation: it has its id, or packs."""
+    return _stored(objects) is not None or next(iter(objects.list(_PACKS)), None) is not None
 
 
 def check(objects: ObjectStore, cluster_id: str) -> None:
