@@ -20,7 +20,7 @@ from trunkline.model.states import JobState, WorkerState
 from trunkline.pfs import resolve
 from trunkline.pps import controller, logs, plan
 from trunkline.pps.autoscaling.autoscaler import token_hash
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

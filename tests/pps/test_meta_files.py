@@ -15,7 +15,7 @@ from trunkline.pfs import files
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import meta_files
 from trunkline.storage.scratch_chunks import ScratchChunks
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from trunkline.pfs.files import Snapshot

@@ -172,7 +172,7 @@ def test_long_lists_of_commits_come_whole(server, images):
     from trunkline.model.names import RepoName
     from trunkline.pfs import commits
     from trunkline.pfs.branches import BranchName
-    from trunkline.storage.segments import EMPTY
+    from trunkline.storage.sums import EMPTY
 
     def make(write):
         row = commits.start_commit(write, BranchName(RepoName("default", "images"), "master"))

@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.storage.apply_deltas import Applied, apply_deltas
-from trunkline.storage.builder import FROZEN, TreeFormat
 from trunkline.storage.chunks import ChunkId, Location, PackRecord
 from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.files import FILES
-from trunkline.storage.segments import EMPTY, TreeId, TreeKind
+from trunkline.storage.nodes import Inner
 from trunkline.storage.store import ChunkStore
+from trunkline.storage.sums import EMPTY, TreeId, TreeKind, decode_entry, is_entry
 from trunkline.storage.trees import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from trunkline.ports import ObjectStore
+    from trunkline.storage.nodes import Node
     from trunkline.storage.packing import ChunkWriter
 
 T = TypeVar("T")
 
-#: Segments of a few rows, so that small examples have many.
-TINY = TreeFormat(least=3, most=12, modulus=5, unit=256)
+#: Nodes of a few items and folders of a few files, so that small examples have many.
+TINY = replace(FILES, leaf=160, fan_out=4, own=150)
 
 
 class MemoryIndex:
@@ -74,7 +75,6 @@ class World:
     def __init__(
         self,
         objects: ObjectStore | None = None,
-        format: TreeFormat = FROZEN,
         kind: TreeKind = FILES,
         inline_bytes: int = 0,  # most tests look at packs as objects
     ) -> None:
@@ -82,7 +82,7 @@ class World:
         self.index = MemoryIndex()
         self.store = ChunkStore(self.objects, self.index, threads=2, inline_bytes=inline_bytes)
         WORLDS.add(self)
-        self.trees = Trees(self.store, kind, format=format)
+        self.trees = Trees(self.store, kind)
 
     def write(self, action: Callable[[ChunkWriter], T]) -> T:
         """Do something with a writer and seal it."""
@@ -120,7 +120,25 @@ class World:
 
     def cold(self) -> Trees:
         """The same trees with nothing at hand."""
-        return Trees(CountingSource(self.store), self.trees.kind, format=self.trees._format)
+        return Trees(CountingSource(self.store), self.trees.kind)
+
+
+def nodes_of(trees: Trees, tree: TreeId) -> list[tuple[ChunkId, Node]]:
+    """All nodes of a tree, the top first."""
+    if tree == EMPTY:
+        return []
+    nodes: list[tuple[ChunkId, Node]] = []
+    addresses = [ChunkId(tree)]
+    while addresses:
+        address = addresses.pop()
+        node = trees.reader.node(address)
+        nodes.append((address, node))
+        if isinstance(node, Inner):
+            addresses += [node.address(number) for number in range(node.count)]
+        elif trees.kind.own:
+            items = zip(node.keys(), node.values(), strict=True)
+            addresses += [decode_entry(value).address for key, value in items if is_entry(key)]
+    return nodes
 
 
 class CountingSource:
@@ -137,6 +155,9 @@ class CountingSource:
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         for id in ids:
             yield self.read(id)
+
+    def prefetch(self, ids: Iterable[ChunkId]) -> None:
+        self._store.prefetch(ids)
 
 
 def noise(size: int, seed: int = 0) -> bytes:

@@ -14,7 +14,7 @@ from trunkline.storage import chunk_lists, file_values, files
 from trunkline.storage import deltas as deltas_module
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DELTA, DeltaWriter, row_key
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 PATHS = ["/a", "/a-b", "/a/x", "/a/y", "/a0", "/b/c", "/b/c-", "/b/c/d", "/b/c/e/f", "/é/ü"]
 FOLDERS = ["/", "/a/", "/b/", "/b/c/", "/none/"]
@@ -36,7 +36,7 @@ class ChangesAgainstADict(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(format=TINY)
+        self.world = World(kind=TINY)
         self.base = EMPTY
         self.base_parts: Parts = {}
         self._begin()
@@ -114,7 +114,7 @@ class ChangesAgainstADict(RuleBasedStateMachine):
 
     @invariant()
     def the_base_is_untouched(self) -> None:
-        assert self.world.trees.manifest(self.base).starts[-1] == len(self.base_parts)
+        assert self.world.trees.summary(self.base).rows == len(self.base_parts)
 
     def teardown(self) -> None:
         self.commit()

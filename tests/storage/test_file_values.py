@@ -15,8 +15,8 @@ from trunkline.storage import chunk_lists, file_values, files
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.scratch_chunks import ScratchChunks
-from trunkline.storage.segments import EMPTY
 from trunkline.storage.store import ChunkStore
+from trunkline.storage.sums import EMPTY
 
 counts = st.sampled_from([0, 1, 2, 28, 29, 63, 64, 65, 700, 1024, 3000])
 attribute_bytes = st.sampled_from([b"", b"\1\x0a\0text/plain", b"\2\x10\0" + bytes(16)])

@@ -11,7 +11,7 @@ from trunkline.meta import commits, repos
 from trunkline.model import names
 from trunkline.pfs import propagation, resolve
 from trunkline.pfs.repos import one_branch_per_repo
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

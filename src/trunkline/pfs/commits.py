@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
 
 
 #: Commits that a description names as coming directly from a commit, the newest of them. The commit of a pipeline's

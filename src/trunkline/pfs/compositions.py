@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from trunkline.storage.chunks import ChunkId, ChunkSink, ChunkSource
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
 
 #: Results in the cache. Each holds up to a megabyte of memory, and a temporary file for the rest.

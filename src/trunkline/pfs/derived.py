@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.compositions import FileTree
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
 
 
 class DerivedFiles(Protocol):

@@ -16,7 +16,7 @@ from trunkline.model.leases import Lease
 from trunkline.pfs import resolve
 from trunkline.storage import files as storage_files
 from trunkline.storage.apply_deltas import apply_deltas
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ from trunkline.model import names
 from trunkline.pfs import files, resolve
 from trunkline.pfs.write_streams import Changes
 from trunkline.storage import files as storage_files
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,9 +15,10 @@ from trunkline.model import paths
 from trunkline.model.globs import compile_glob
 from trunkline.model.names import CommitName
 from trunkline.pfs import files, tar
+from trunkline.storage import file_globs
 from trunkline.storage import files as storage_files
 from trunkline.storage.files import FileEntry
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -161,7 +162,7 @@ def glob(snapshot: Snapshot, pattern: str, lower: str = "", upper: str = "") -> 
     Raises:
         InvalidArgument: the glob is not valid.
     """
-    return storage_files.glob(snapshot.trees, snapshot.tree, compile_glob(pattern), lower, upper)
+    return file_globs.glob(snapshot.trees, snapshot.tree, compile_glob(pattern), lower, upper)
 
 
 class Difference(NamedTuple):
@@ -243,7 +244,7 @@ def _matching(snapshot: Snapshot, path: str) -> Iterator[FileEntry]:
         return
     compiled = compile_glob(path or "/")
     if not compiled.is_literal:
-        yield from storage_files.glob(trees, tree, compiled)
+        yield from file_globs.glob(trees, tree, compiled)
 
 
 def _canonical(path: str) -> str:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteHooks
     from trunkline.ports import Clock
     from trunkline.storage.memory_budget import MemoryBudget
-    from trunkline.storage.segments import TreeId
     from trunkline.storage.store import ChunkStore
+    from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
 
 P = ParamSpec("P")

@@ -20,7 +20,7 @@ from trunkline.pfs.branches import BranchName
 from trunkline.storage import file_values
 from trunkline.storage import files as storage_files
 from trunkline.storage.deltas import DeltaWriter
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss
 from trunkline.model.states import DatumState
-from trunkline.storage.segments import TreeKind
+from trunkline.storage.sums import DATUM_TREE, TreeKind
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.storage.trees import Trees
 
 #: Datums sum up to nothing but their number.
-KIND = TreeKind()
+KIND = TreeKind(DATUM_TREE, leaf=16_384, fan_out=32)
 VERSION = 1
 HASH = slice(2, 34)
 JOB = slice(34, 50)

@@ -15,7 +15,7 @@ from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from trunkline.pps.spec_cache import input_of
 from trunkline.runtime import cancellation
 from trunkline.storage import chunk_lists, file_values
 from trunkline.storage.scratch_chunks import ScratchChunks
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

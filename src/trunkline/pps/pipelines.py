@@ -16,7 +16,7 @@ from trunkline.pfs import branches as branch_ops
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs import resolve
 from trunkline.pps import jobs as job_ops
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import metrics
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 from trunkline.runtime import cancellation, failpoints
+from trunkline.storage import file_globs
 from trunkline.storage import files as storage_files
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -290,7 +291,7 @@ def _delta(versions: VersionedStore, leaf: PfsInput, old: TreeId, new: TreeId) -
 def _items(versions: VersionedStore, leaf: PfsInput, inputs: Inputs) -> Iterator[datums.ItemRef]:
     """Return all items of a leaf."""
     tree = inputs.trees[datums.leaf_key(leaf)]
-    for entry in storage_files.glob(versions.trees, tree, compile_glob(leaf.glob)):
+    for entry in file_globs.glob(versions.trees, tree, compile_glob(leaf.glob)):
         yield item(leaf, entry)
 
 

@@ -16,7 +16,7 @@ from trunkline.pps import datum_rows
 from trunkline.pps.jobs import base_output, end_job
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DeltaWriter
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from trunkline.errors import InvalidArgument
 from trunkline.storage import file_values
 from trunkline.storage.deltas import APPEND, DELETE_TAGGED, DELTA, REPLACE
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trunkline.storage.chunks import ChunkSink
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
 
 #: Changes whose ends are read together.

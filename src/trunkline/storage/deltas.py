@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from trunkline.formats.chunking import MIN_BYTES, REF, Chunker
 from trunkline.storage import chunk_lists, file_values
-from trunkline.storage.segments import TreeKind
+from trunkline.storage.sums import DELTA_TREE, TreeKind
 
 if TYPE_CHECKING:
     from trunkline.storage.packing import ChunkWriter
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
 
-DELTA = TreeKind()
+#: Written once and read in order, so with large leaves.
+DELTA = TreeKind(DELTA_TREE, leaf=16_384, fan_out=32)
 
 #: Kinds of rows.
 DELETE = b"D"

@@ -1,7 +1,8 @@
-"""Reads file trees: inspect, list, walk, glob, diff, and the bytes of files.
+"""Reads file trees: inspect, list, walk, diff, and the bytes of files.
 
 A file tree's rows are files: key is path, NUL, tag; value is the content by its chunks (``file_values``). Directories
-are not stored; they are the ranges of keys below their path, with size and hash from the tree's sums.
+are not stored; they are the ranges of keys below their path, with size and hash from the sums that the tree has of each
+folder. ``file_globs`` selects files by patterns.
 
 Order. Everything comes in byte order of paths, where a directory's path counts with its slash: ``/a-b``,
 ``/a/``, ``/a/x``, ``/a0``. It is the order of the keys, so no result is ever gathered or sorted, a
@@ -13,30 +14,31 @@ root is there when the tree has a file.
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
-from trunkline.runtime import cancellation
 from trunkline.storage import file_values
-from trunkline.storage.segments import Sums, TreeKind
+from trunkline.storage.folder_reads import Folder, children, read_ahead
+from trunkline.storage.node_reader import after as key_after
+from trunkline.storage.sums import FILE_TREE, TreeKind
 from trunkline.storage.trees import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from trunkline.model.globs import Glob
     from trunkline.storage.chunks import ChunkId, ChunkSource
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
 
-FILES = TreeKind(size_of=file_values.size_of, content_of=file_values.content_of)
+_LANES = struct.Struct("<4Q")
 
-#: The end of the keys that start with a directory's path: the character after ``/``.
-_AFTER_SLASH = b"0"
-#: After every key with the same start: UTF-8 has no such byte.
-_AFTER_ALL = b"\xff"
+#: Files, by path and tag. Folders from about a kilobyte of items on are sub-trees.
+FILES = TreeKind(
+    FILE_TREE, leaf=4096, fan_out=32, own=1024, size_of=file_values.size_of, content_of=file_values.content_of
+)
 
 
 class FileEntry(NamedTuple):
@@ -72,9 +74,10 @@ def inspect(trees: Trees, tree: TreeId, path: str) -> FileEntry | None:
         key = path.encode() + b"\0"
         row = trees.next_row(tree, key)
         if row and row[0].startswith(key):
-            return _file(*row)
+            return entry_of_row(*row)
         path += "/"
-    return _directory(path, trees.summary(tree, *_below(path)))
+    folder = trees.folder(tree, path.encode())
+    return entry_of_folder(trees, folder) if folder else None
 
 
 def listing(
@@ -90,26 +93,34 @@ def listing(
             their slash.
         reverse: list backwards.
     """
-    prefix = directory if directory.endswith("/") else directory + "/"
-    lo, hi = _below(prefix)
-    if after is not None and reverse:
-        hi = min(hi, _range_of(after)[0])
-    elif after is not None:
-        lo = max(lo, _range_of(after)[1])
-    start = len(prefix.encode())
-    while True:
-        for key, value in trees.scan(tree, lo, hi, reverse=reverse):
-            slash = key.find(b"/", start, key.rindex(b"\0"))
-            if slash == -1:
-                yield _file(key, value)
-                continue
-            # Step over all that lies below, by searching anew.
-            child = key[: slash + 1]
-            yield _entry(trees, tree, child, None)
-            lo, hi = (lo, child) if reverse else (child[:-1] + _AFTER_SLASH, hi)
-            break
-        else:
+    prefix = (directory if directory.endswith("/") else directory + "/").encode()
+    folder = trees.folder(tree, prefix)
+    if folder is None:
+        return
+    lo, hi = b"", None
+    if after is not None:
+        low, high = _range_of(after)
+        bound = low if reverse else high
+        if bound > prefix and bound.startswith(prefix):
+            name = bound[len(prefix) :]
+            slash = name.find(b"/")
+            if 0 <= slash < len(name) - 1:
+                # Within a directory: it is listed if it has something on the side that is listed.
+                child = prefix + name[: slash + 1]
+                rest = (child, bound) if reverse else (bound, key_after(child))
+                if next(trees.scan(tree, *rest), None):
+                    part = trees.folder(tree, child)
+                    if part:
+                        yield entry_of_folder(trees, part)
+                name = name[: slash + 1] if reverse else key_after(name[: slash + 1])
+            lo, hi = (lo, name) if reverse else (name, hi)
+        elif (bound <= prefix) == reverse:
             return
+    for piece in children(trees.reader, folder, lo, hi, reverse=reverse, eager=False):
+        if isinstance(piece, Folder):
+            yield entry_of_folder(trees, piece)
+        else:
+            yield from map(entry_of_row, *piece)
 
 
 def walk(trees: Trees, tree: TreeId, path: str = "/") -> Iterator[FileEntry]:
@@ -123,42 +134,20 @@ def walk(trees: Trees, tree: TreeId, path: str = "/") -> Iterator[FileEntry]:
     entry = inspect(trees, tree, path)
     if entry is None:
         return
-    if not entry.is_dir:
-        yield entry
+    yield entry
+    folder = trees.folder(tree, entry.path.encode()) if entry.is_dir else None
+    if folder is None:
         return
-    for key, value in _steps(trees, tree, *_below(entry.path)):
-        if value is not None or len(key) >= len(entry.path.encode()):
-            yield _entry(trees, tree, key, value)
-
-
-def glob(trees: Trees, tree: TreeId, glob: Glob, lower: str = "", upper: str = "") -> Iterator[FileEntry]:
-    """Yield the files and directories that a glob matches.
-
-    Reads only below the glob's literal start, and not below the depth that it can reach.
-
-    Args:
-        trees: the store's file trees.
-        tree: where to look.
-        glob: matched against paths without trailing slash; ``/`` is the root.
-        lower: leave out paths before this one.
-        upper: leave out this path and those after it; empty for no bound.
-    """
-    if glob.matches("/"):
-        root = inspect(trees, tree, "/")
-        if root and lower <= "/" and (not upper or upper > "/"):
-            yield root
-        return
-    prefix = glob.literal_prefix.encode()
-    lo, hi = max(prefix, lower.encode()), prefix + _AFTER_ALL
-    depth = glob_depth(glob.pattern)
-    steps = _steps(trees, tree, lo, hi) if depth is None else _steps_at(trees, tree, lo, hi, depth)
-    for key, value in steps:
-        cancellation.check()  # matching one path may take milliseconds
-        path = key.partition(b"\0")[0].decode()
-        if upper and path >= upper:
-            return
-        if path >= lower and glob.matches(path.removesuffix("/")):
-            yield _entry(trees, tree, key, value)
+    stack = [read_ahead(trees.reader, children(trees.reader, folder))]
+    while stack:
+        piece = next(stack[-1], None)
+        if piece is None:
+            stack.pop()
+        elif isinstance(piece, Folder):
+            yield entry_of_folder(trees, piece)
+            stack.append(read_ahead(trees.reader, children(trees.reader, piece)))
+        else:
+            yield from map(entry_of_row, *piece)
 
 
 def diff(
@@ -181,20 +170,15 @@ def diff(
     top = path.encode()
     above = b""
     for key, before, after in chain.from_iterable(trees.diff(old, new, lo, hi) for lo, hi in ranges):
-        folder = key[: key.rindex(b"/", 0, key.rindex(b"\0")) + 1]
+        folder = key[: key.rindex(b"/", 0, key.index(b"\0")) + 1]
         if folder != above:
             for directory in _entered(folder, above):
                 if directory.startswith(top):
-                    span = directory, directory[:-1] + _AFTER_SLASH
-                    name = directory.decode()
-                    yield (
-                        _directory(name, trees.summary(new, *span)),
-                        _directory(name, trees.summary(old, *span)),
-                    )
+                    yield _folder_entry(trees, new, directory), _folder_entry(trees, old, directory)
             above = folder
         yield (
-            None if after is None else _file(key, after),
-            None if before is None else _file(key, before),
+            None if after is None else entry_of_row(key, after),
+            None if before is None else entry_of_row(key, before),
         )
 
 
@@ -244,61 +228,6 @@ def read_all(store: ChunkSource, values: Iterable[bytes]) -> Iterator[tuple[int,
         yield owners.popleft(), piece
 
 
-def glob_depth(pattern: str) -> int | None:
-    """Return how many slashes every path that matches has, or None when that is not fixed."""
-    if "**" in pattern:
-        return None
-    depth = nesting = 0
-    escaped = False
-    for character in pattern:
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-            continue
-        elif character in "[({":
-            nesting += 1
-        elif character in "])}":
-            nesting -= 1
-            if nesting < 0:
-                return None
-        if character == "/":
-            if nesting:
-                return None
-            depth += 1
-    return depth
-
-
-def _steps(trees: Trees, tree: TreeId, lo: bytes, hi: bytes) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield the rows of a range and, before the first row in each, directories: path and None."""
-    above = b""
-    for key, value in trees.scan(tree, lo, hi):
-        folder = key[: key.rindex(b"/", 0, key.rindex(b"\0")) + 1]
-        if folder != above:
-            for directory in _entered(folder, above):
-                yield directory, None
-            above = folder
-        yield key, value
-
-
-def _steps_at(
-    trees: Trees, tree: TreeId, lo: bytes, hi: bytes, depth: int
-) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield only the rows and directories whose path has ``depth`` slashes, stepping over what is below."""
-    while True:
-        for key, value in trees.scan(tree, lo, hi):
-            slashes = key.count(b"/", 0, key.rindex(b"\0"))
-            if slashes == depth:
-                yield key, value
-            elif slashes > depth:
-                directory = b"/".join(key.split(b"/", depth + 1)[: depth + 1]) + b"/"
-                yield directory, None
-                lo = directory[:-1] + _AFTER_SLASH
-                break
-        else:
-            return
-
-
 def _entered(folder: bytes, above: bytes) -> Iterator[bytes]:
     """Yield the directories that lead to ``folder`` and did not lead to ``above``, outermost first."""
     end = folder.find(b"/")
@@ -308,31 +237,28 @@ def _entered(folder: bytes, above: bytes) -> Iterator[bytes]:
         end = folder.find(b"/", end + 1)
 
 
-def _entry(trees: Trees, tree: TreeId, key: bytes, value: bytes | None) -> FileEntry:
-    """Return what a step of ``_steps`` stands for."""
-    if value is not None:
-        return _file(key, value)
-    return _known_directory(key.decode(), trees.summary(tree, key, key[:-1] + _AFTER_SLASH))
+def _folder_entry(trees: Trees, tree: TreeId, path: bytes) -> FileEntry | None:
+    folder = trees.folder(tree, path)
+    return entry_of_folder(trees, folder) if folder else None
 
 
-def _file(key: bytes, value: bytes) -> FileEntry:
-    path, _, tag = key.decode().rpartition("\0")
+def entry_of_row(key: bytes, value: bytes) -> FileEntry:
+    """Return a file by its row."""
+    path, _, tag = key.decode().partition("\0")
     return FileEntry(path, False, file_values.size_of(value), file_values.hash_of(value), tag, value)
 
 
-def _directory(path: str, sums: Sums) -> FileEntry | None:
-    return _known_directory(path, sums) if sums.rows else None
-
-
-def _known_directory(path: str, sums: Sums) -> FileEntry:
-    content = b"".join(lane.to_bytes(8, "little") for lane in sums.content)
-    return FileEntry(path, True, sums.size, blake3(b"dir" + content).digest())
+def entry_of_folder(trees: Trees, folder: Folder) -> FileEntry:
+    """Return a directory."""
+    _, size, *lanes = folder.sums(trees.reader)
+    content = _LANES.pack(*lanes)
+    return FileEntry(folder.path.decode(), True, size, blake3(b"dir" + content).digest())
 
 
 def _below(directory: str) -> tuple[bytes, bytes]:
     """Return the range of the keys below a directory."""
     prefix = directory.encode()
-    return prefix, prefix[:-1] + _AFTER_SLASH
+    return prefix, key_after(prefix)
 
 
 def _range_of(path: str) -> tuple[bytes, bytes]:

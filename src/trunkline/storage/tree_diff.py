@@ -1,110 +1,313 @@
-"""Finds the rows in which two trees differ, reading only segments that are not in both.
+"""Finds the rows in which two trees differ, reading only nodes that are not in both.
 
-A segment that both trees have holds the same rows, so the rows between two such segments in one tree lie
-between them in the other tree too: the trees are compared gap by gap.
+Two sequences are compared from the top down. Nodes are passed where both sides have the same one; of two that overlap
+the higher one is opened, or both. Entries of one folder in both trees are compared in turn. A folder that is an entry
+in one tree and rows in the other is the same folder, and is compared row by row.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from trunkline.runtime import cancellation
+from trunkline.storage import row_reads
+from trunkline.storage.node_reader import Ahead, entry_range
+from trunkline.storage.nodes import Inner, Leaf
+from trunkline.storage.sums import decode_entry, is_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trunkline.storage.chunks import ChunkId
-    from trunkline.storage.segments import Manifest, Segment, SegmentReader
+    from trunkline.storage.node_reader import NodeReader
 
 Difference = tuple[bytes, bytes | None, bytes | None]
 
+#: Sub-trees that are read together before they are compared.
+_PAIRS_AHEAD = 64
+
 
 def compare(
-    reader: SegmentReader, old: Manifest, new: Manifest, lo: bytes, hi: bytes | None
-) -> Iterator[Difference]:
-    """Yield ``(key, old value, new value)`` in key order for the keys from ``lo`` to before ``hi``.
-
-    Args:
-        reader: reads the segments.
-        old: the first tree.
-        new: the second tree.
-        lo: the first key.
-        hi: the key after the last; None: no end.
-    """
-    before, after = _overlapping(old, lo, hi), _overlapping(new, lo, hi)
-    shared = {segment.id for segment in before}.intersection(segment.id for segment in after)
-    left, right = _Side(reader, before, shared), _Side(reader, after, shared)
-    while True:
-        while left.in_gap or right.in_gap:
-            # Both sides are compared up to the key where the first of them needs its next segment.
-            cancellation.check()
-            bound = min(side.last for side in (left, right) if side.in_gap)
-            yield from _differences(*left.take(bound), *right.take(bound), lo, hi)
-        if left.done and right.done:
-            return
-        left.skip()
-        right.skip()
-
-
-def _overlapping(manifest: Manifest, lo: bytes, hi: bytes | None) -> list[Segment]:
-    first = bisect_left(manifest.lasts, lo)
-    return [segment for segment in manifest.segments[first:] if hi is None or segment.first < hi]
-
-
-def _differences(
-    old_keys: list[bytes],
-    old_values: list[bytes],
-    new_keys: list[bytes],
-    new_values: list[bytes],
+    reader: NodeReader,
+    old: ChunkId | None,
+    new: ChunkId | None,
+    folder: bytes,
     lo: bytes,
     hi: bytes | None,
 ) -> Iterator[Difference]:
-    if old_keys == new_keys and old_values == new_values:
+    """Yield ``(full key, old value, new value)`` in key order.
+
+    Args:
+        reader: reads the nodes.
+        old: address of the first sequence; None for no rows.
+        new: address of the second sequence; None for no rows.
+        folder: their folder.
+        lo: the first key, in their terms.
+        hi: the key after the last; None: no end.
+    """
+    #: Folders that are being compared, from the top down. A stack, because folders may be hundreds deep.
+    stack: list[Iterator[Any]] = [_compare(reader, old, new, folder, lo, hi)]
+    while stack:
+        step = next(stack[-1], None)
+        if step is None:
+            stack.pop()
+        elif isinstance(step, tuple):
+            yield step
+        else:
+            stack.append(step)
+
+
+def _compare(
+    reader: NodeReader,
+    old: ChunkId | None,
+    new: ChunkId | None,
+    folder: bytes,
+    lo: bytes,
+    hi: bytes | None,
+) -> Iterator[Any]:
+    """Yield the differing rows of two sequences, and the comparisons of the sub-trees in which they differ."""
+    if old == new:
         return
-    old = dict(zip(old_keys, old_values, strict=True))
-    new = dict(zip(new_keys, new_values, strict=True))
-    for key in sorted({key for key, _ in old.items() ^ new.items()}):
-        if key >= lo and (hi is None or key < hi):
-            yield key, old.get(key), new.get(key)
+    if old is None or new is None:
+        yield from _only(reader, folder, lo, hi, old, new)
+        return
+    nested = reader.kind.own > 0
+    #: A folder that is an entry on one side, and what the other side has of it.
+    open_entry: tuple[bytes, ChunkId, bool] | None = None
+    rest: list[tuple[bytes, bytes]] = []
+    for batch in _differing_items(reader, old, new, lo, hi):
+        if nested:
+            _read_pairs(reader, batch)
+        for key, before, now in batch:
+            if open_entry is not None:
+                if key.startswith(open_entry[0]):
+                    value = before if now is None else now
+                    assert value is not None
+                    rest.append((key, value))
+                    continue
+                yield _mixed(reader, open_entry, rest, folder, lo, hi)
+                open_entry, rest = None, []
+            if not nested or key[-1:] != b"/" or not is_entry(key):
+                if key >= lo and (hi is None or key < hi):
+                    yield folder + key, before, now
+                continue
+            bounds = entry_range(key, lo, hi)
+            if before is not None and now is not None:
+                if bounds is not None:
+                    sides = decode_entry(before).address, decode_entry(now).address
+                    yield _compare(reader, *sides, folder + key, *bounds)
+            else:
+                value = before if now is None else now
+                assert value is not None
+                open_entry = key, decode_entry(value).address, now is None
+    if open_entry is not None:
+        yield _mixed(reader, open_entry, rest, folder, lo, hi)
+
+
+def _only(
+    reader: NodeReader,
+    folder: bytes,
+    lo: bytes,
+    hi: bytes | None,
+    old: ChunkId | None,
+    new: ChunkId | None,
+) -> Iterator[Difference]:
+    """Yield the rows of the only side."""
+    top = old if new is None else new
+    if top is None:
+        return
+    for keys, values in row_reads.runs(reader, reader.node(top), folder, lo, hi, Ahead()):
+        for key, value in zip(keys, values, strict=True):
+            yield (key, None, value) if old is None else (key, value, None)
+
+
+def _mixed(
+    reader: NodeReader,
+    entry: tuple[bytes, ChunkId, bool],
+    rest: list[tuple[bytes, bytes]],
+    folder: bytes,
+    lo: bytes,
+    hi: bytes | None,
+) -> Iterator[Any]:
+    """Compare a folder that is an entry on one side, and rows (or nothing) on the other."""
+    key, address, is_old = entry
+    bounds = entry_range(key, lo, hi)
+    if bounds is None:
+        return
+    path = folder + key
+    if not rest:
+        sides = (address, None) if is_old else (None, address)
+        yield from _only(reader, path, *bounds, *sides)
+        return
+    keys, values = reader.items(address)
+    here = dict(zip(keys, values, strict=True))
+    there = {name[len(key) :]: value for name, value in rest}
+    old, new = (here, there) if is_old else (there, here)
+    # The rows are few. The folder of the entry is a little larger, unless most of it was deleted.
+    yield from _compare_items(reader, old, new, path, *bounds)
+
+
+def _compare_items(
+    reader: NodeReader,
+    old: dict[bytes, bytes],
+    new: dict[bytes, bytes],
+    folder: bytes,
+    lo: bytes,
+    hi: bytes | None,
+) -> Iterator[Any]:
+    """Do what ``_compare`` does for items in memory."""
+    keys = sorted({key for key, _ in old.items() ^ new.items()})
+    at = 0
+    while at < len(keys):
+        key = keys[at]
+        at += 1
+        before, now = old.get(key), new.get(key)
+        if not is_entry(key):
+            if key >= lo and (hi is None or key < hi):
+                yield folder + key, before, now
+            continue
+        bounds = entry_range(key, lo, hi)
+        if before is not None and now is not None:
+            if bounds is not None:
+                sides = decode_entry(before).address, decode_entry(now).address
+                yield _compare(reader, *sides, folder + key, *bounds)
+            continue
+        value = before if now is None else now
+        assert value is not None
+        other = new if now is None else old
+        rest = []
+        while at < len(keys) and keys[at].startswith(key):
+            rest.append((keys[at], other[keys[at]]))
+            at += 1
+        yield _mixed(reader, (key, decode_entry(value).address, now is None), rest, folder, lo, hi)
+
+
+def _read_pairs(reader: NodeReader, batch: list[Difference]) -> None:
+    """Read the nodes that the sub-trees of a batch of differences do not share into the cache, level by level."""
+    pairs = [
+        (decode_entry(before).address, decode_entry(now).address)
+        for key, before, now in batch
+        if before is not None and now is not None and key[-1:] == b"/" and is_entry(key)
+    ]
+    if len(pairs) < 2:
+        return
+    ahead = Ahead(eager=True)
+    groups: list[tuple[int | None, list[tuple[ChunkId, ...]]]] = [(None, list(pairs))]
+    while groups:
+        level, nodes_of = groups.pop()
+        addresses = [address for group in nodes_of for address in group]
+        nodes = iter(reader.nodes(addresses, level, ahead))
+        below: dict[int, list[tuple[ChunkId, ...]]] = {}
+        for group in nodes_of:
+            inner = [node for node in islice(nodes, len(group)) if isinstance(node, Inner)]
+            if len(inner) == 2 and inner[0].level == inner[1].level:
+                children = [{node.address(at) for at in range(node.count)} for node in inner]
+                below.setdefault(inner[0].level - 1, []).append(tuple(children[0] ^ children[1]))
+        groups += [(next_level, group) for next_level, group in below.items() if group]
 
 
 class _Side:
-    """One tree's segments, and how far they have been compared."""
+    """One sequence: nodes that are still to be compared, the next one last, and items of opened leaves."""
 
-    def __init__(self, reader: SegmentReader, segments: list[Segment], shared: set[ChunkId]) -> None:
+    def __init__(self, reader: NodeReader, top: ChunkId) -> None:
         self._reader = reader
-        self._segments = segments
-        self._shared = shared
-        self._number = 0
-        self._row = 0
+        self._nested = reader.kind.own > 0
+        node = reader.node(top)
+        last = node.keys[-1] if isinstance(node, Inner) else node.last
+        #: Address, level, last key, and a key that all keys of the node come after (None: there is none before).
+        self.nodes: list[tuple[ChunkId, int, bytes, bytes | None]] = [(top, node.level, last, None)]
+        self.keys: list[bytes] = []
+        self.values: list[bytes] = []
 
-    @property
-    def done(self) -> bool:
-        """Whether all segments are behind."""
-        return self._number == len(self._segments)
+    def open(self) -> None:
+        """Replace the next node by its children, or take its items."""
+        address, level, _, before = self.nodes.pop()
+        node = self._reader.node(address, level)
+        if isinstance(node, Leaf):
+            self.keys += node.keys()
+            self.values += node.values()
+            return
+        befores = [before, *node.keys[:-1]]
+        self.nodes += [
+            (node.address(at), level - 1, node.keys[at], befores[at]) for at in range(node.count - 1, -1, -1)
+        ]
 
-    @property
-    def in_gap(self) -> bool:
-        """Whether the current segment is in this tree only."""
-        return not self.done and self._segments[self._number].id not in self._shared
+    def drop(self, lo: bytes, hi: bytes | None) -> None:
+        """Pass nodes outside a range."""
+        nodes = self.nodes
+        while nodes:
+            _, _, last, before = nodes[-1]
+            if last < lo and not (self._nested and lo.startswith(last) and is_entry(last)):
+                nodes.pop()
+            elif hi is not None and before is not None and before >= hi:
+                nodes.clear()
+            else:
+                return
 
-    @property
-    def last(self) -> bytes:
-        """The last key of the current segment."""
-        return self._segments[self._number].last
+    def take(self, bound: bytes | None) -> dict[bytes, bytes]:
+        """Take the items of opened leaves up to a key; None for all."""
+        stop = len(self.keys) if bound is None else bisect_right(self.keys, bound)
+        items = dict(zip(self.keys[:stop], self.values[:stop], strict=True))
+        del self.keys[:stop], self.values[:stop]
+        return items
 
-    def skip(self) -> None:
-        """Pass the current segment, which the other tree has as well."""
-        self._number += 1
 
-    def take(self, bound: bytes) -> tuple[list[bytes], list[bytes]]:
-        """Take the current segment's remaining rows up to a key."""
-        if not self.in_gap:
-            return [], []
-        rows = self._reader.rows_of(self._segments[self._number])
-        start, stop = self._row, bisect_right(rows.keys, bound, lo=self._row)
-        self._row = stop
-        if stop == len(rows.keys):
-            self._number, self._row = self._number + 1, 0
-        return rows.keys[start:stop], rows.values[start:stop]
+def _differing_items(
+    reader: NodeReader, old: ChunkId, new: ChunkId, lo: bytes, hi: bytes | None
+) -> Iterator[list[Difference]]:
+    """Yield the items in which two sequences differ, in batches; items at the edges may be out of the range."""
+    left, right = _Side(reader, old), _Side(reader, new)
+    while True:
+        cancellation.check()
+        left.drop(lo, hi)
+        right.drop(lo, hi)
+        if left.nodes and right.nodes:
+            a, b = left.nodes[-1], right.nodes[-1]
+            if a[0] == b[0]:
+                yield _differences(left.take(None), right.take(None))
+                left.nodes.pop()
+                right.nodes.pop()
+            elif b[3] is not None and a[2] <= b[3]:
+                left.open()
+            elif a[3] is not None and b[2] <= a[3]:
+                right.open()
+            elif a[1] == b[1]:
+                if a[1]:
+                    _read_children(reader, a, b)
+                left.open()
+                right.open()
+            else:
+                (left if a[1] > b[1] else right).open()
+        elif left.nodes:
+            left.open()
+        elif right.nodes:
+            right.open()
+        else:
+            yield _differences(left.take(None), right.take(None))
+            return
+        # All items up to here are open on both sides.
+        bounds = [side.nodes[-1][3] for side in (left, right) if side.nodes]
+        if bounds and None not in bounds:
+            bound = min(bound for bound in bounds if bound is not None)
+            yield _differences(left.take(bound), right.take(bound))
+
+
+def _read_children(
+    reader: NodeReader,
+    a: tuple[ChunkId, int, bytes, bytes | None],
+    b: tuple[ChunkId, int, bytes, bytes | None],
+) -> None:
+    """Read the children that two inner nodes do not share into the cache."""
+    nodes = [reader.node(a[0], a[1]), reader.node(b[0], b[1])]
+    sets = [{node.address(at) for at in range(node.count)} for node in nodes if isinstance(node, Inner)]
+    if len(sets) == 2 and len(sets[0] ^ sets[1]) > 2:
+        reader.nodes(list(sets[0] ^ sets[1]), a[1] - 1, Ahead(eager=True))
+
+
+def _differences(old: dict[bytes, bytes], new: dict[bytes, bytes]) -> list[Difference]:
+    if old == new:
+        return []
+    keys = sorted({key for key, _ in old.items() ^ new.items()})
+    return [(key, old.get(key), new.get(key)) for key in keys]

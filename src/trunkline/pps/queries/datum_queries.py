@@ -18,7 +18,7 @@ from trunkline.pps.queries import listing
 from trunkline.pps.queries.listing import ListedDatum
 from trunkline.pps.queries.preview import Preview
 from trunkline.pps.spec_cache import input_of
-from trunkline.storage.segments import TreeId
+from trunkline.storage.sums import TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from trunkline.meta import jobs
 from trunkline.model.states import DatumState
 from trunkline.pps import datum_rows
 from trunkline.pps.settle import results
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from trunkline.pfs import files
 from trunkline.pps import datum_rows, datums, plan
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
-from trunkline.storage import files as storage_files
+from trunkline.storage import file_globs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,5 +64,5 @@ class Preview:
 
     def _items(self, leaf: PfsInput) -> Iterator[datums.ItemRef]:
         head = self._heads[datums.leaf_key(leaf)]
-        for entry in storage_files.glob(head.trees, head.tree, compile_glob(leaf.glob)):
+        for entry in file_globs.glob(head.trees, head.tree, compile_glob(leaf.glob)):
             yield plan.item(leaf, entry)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
 from trunkline.pps import datum_rows
-from trunkline.storage.segments import TreeId
+from trunkline.storage.sums import TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

@@ -17,7 +17,7 @@ from trunkline.pps.spec_cache import input_of
 from trunkline.pps.workers import claims
 from trunkline.pps.workers.presigned import can_sign
 from trunkline.storage.lru import ByteCache
-from trunkline.storage.segments import TreeId
+from trunkline.storage.sums import TreeId
 from trunkline.telemetry import tracing
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 from trunkline.scaling import policy
-from trunkline.storage.segments import EMPTY
+from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.pps.spec_cache import Specs
     from trunkline.storage.chunks import PackRecord
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
 
 #: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
 LEASE = 10.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trunkline.pps.workers.assignments import Assignment
     from trunkline.pps.workers.presigned import ChunkPlace, PresignedReads
     from trunkline.storage.files import FileEntry
-    from trunkline.storage.segments import TreeId
+    from trunkline.storage.sums import TreeId
 
 
 class FilePiece(NamedTuple):

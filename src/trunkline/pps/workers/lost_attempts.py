@@ -8,7 +8,7 @@ from trunkline.meta import chunks, jobs
 from trunkline.model.states import DatumState, JobState
 from trunkline.pps import datum_rows
 from trunkline.pps.jobs import datum_failure, end_job
-from trunkline.storage.segments import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
