@@ -25,7 +25,7 @@ from trunkline.meta import chunks, records, settings
 from trunkline.pfs import bundles
 from trunkline.pfs.bundles import Bundle
 from trunkline.runtime import failpoints
-from trunkline.storage.segments import EMPTY, TreeId, TreeKind
+from trunkline.storage.sums import EMPTY, RECORD_TREE, TreeId, TreeKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.pfs.store_log")
 
 #: Records: rows of the record tree.
-RECORDS = TreeKind()
+RECORDS = TreeKind(RECORD_TREE, leaf=4096, fan_out=32)
 #: Seconds for which acknowledged commits may exist in the database alone.
 LAG = 10.0
 #: Notes, and bundles, read at a time.
