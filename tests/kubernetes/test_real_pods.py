@@ -7,6 +7,7 @@ outside, which holds them until the test has done its harm. So nothing here wait
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from installation import (
 from pachyderm_sdk.api import pps
 from servers import ENDS, files_of, make_repo, put
 
+from trunkline.rpc.gen import control_pb2
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from cluster import Cluster
     from node import Node
     from pachyderm_sdk import Client
+    from pachyderm_sdk.api import pfs
     from servers import Server
 
 USER = {"kind": "User", "name": "trunkline", "apiGroup": "rbac.authorization.k8s.io"}
@@ -91,8 +95,8 @@ def ended(client: Client, pipeline: pps.Pipeline, commit: str) -> pps.JobInfo:
     return info
 
 
-def numbers(count: int) -> dict[str, bytes]:
-    return {f"/{number:02}": b"%d" % number for number in range(count)}
+def numbers(count: int, start: int = 0) -> dict[str, bytes]:
+    return {f"/{number:02}": b"%d" % number for number in range(start, start + count)}
 
 
 def no_pods_left(cluster: Cluster, namespace: str) -> None:
@@ -190,6 +194,61 @@ def test_secrets_reach_the_command_as_variables_and_files(
     assert job.state == pps.JobState.JOB_SUCCESS, job.reason
     assert files_of(client, "shown@master") == {"/variable": b"sesame\n", "/file": b"sesame"}
     assert [info.secret.name for info in client.pps.list_secret().secret_info] == ["vault"]
+
+
+def batch(
+    client: Client, cluster: Cluster, namespace: str, repo: pfs.Repo, pipeline: pps.Pipeline, first: int
+) -> list[str]:
+    """Run a batch of ten new datums from zero workers to zero; return the pods that it started."""
+    history = PodHistory(cluster, namespace)
+    job = ended(client, pipeline, put(client, repo, numbers(10, first)))
+    no_pods_left(cluster, namespace)
+    pods = sorted({pod for change, pod, _ in history.phases() if change == "ADDED"})
+    history.close()
+    assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 10), job.reason
+    return pods
+
+
+def decisions(server: Server, pipeline: pps.Pipeline, after: int = 0) -> list[control_pb2.Decision]:
+    """Return what ``explain pipeline`` prints of the time after so many nanoseconds, oldest first."""
+    request = control_pb2.ExplainPipelineRequest(project="default", pipeline=pipeline.name, number=100)
+    newest_first = list(server.control().ExplainPipeline(request))
+    return [decision for decision in reversed(newest_first) if decision.at.ToNanoseconds() > after]
+
+
+def test_a_second_batch_starts_all_its_pods_in_one_step_like_the_first(
+    cluster: Cluster, server: Server, namespace: str
+) -> None:
+    """Its times are known by then: with fewer pods than the first batch it would take longer."""
+    client = server.client()
+    images = make_repo(client, "images")
+    work = "sleep 3; cp /pfs/images/* /pfs/out/"  # what the times of datums are measured by
+    copies = make_pipeline(client, "copies", work, "images", workers=5)
+
+    first = batch(client, cluster, namespace, images, copies, 0)
+    between = decisions(server, copies)[-1].at.ToNanoseconds()
+    second = batch(client, cluster, namespace, images, copies, 10)
+    starts = [decision for decision in decisions(server, copies, between) if decision.target]
+
+    assert (len(first), len(second)) == (5, 5)
+    assert starts[0].target == 5
+    assert files_of(client, "copies@master") == numbers(20)
+
+
+def test_a_second_batch_that_one_pod_ends_as_soon_says_what_the_others_would_cost(
+    cluster: Cluster, server: Server, namespace: str
+) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    copies = make_pipeline(client, "copies", "cp /pfs/images/* /pfs/out/", "images", workers=5)
+
+    first = batch(client, cluster, namespace, images, copies, 0)
+    between = decisions(server, copies)[-1].at.ToNanoseconds()
+    second = batch(client, cluster, namespace, images, copies, 10)
+    starts = [decision for decision in decisions(server, copies, between) if decision.target]
+
+    assert len(second) < len(first)
+    assert re.search(r"\d more would end the job at most .* and cost \d", starts[0].sentence)
 
 
 def test_workers_pass_the_strictest_pod_security(server: Server, namespace: str, cluster: Cluster) -> None:

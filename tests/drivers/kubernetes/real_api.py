@@ -71,8 +71,7 @@ class RealApi:
             *("--bind-address=127.0.0.1", f"--cert-dir={self._folder / 'certificates'}"),
             *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
             *("--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={tokens}"),
-            # Accounts are made by the controller manager, which does not run here.
-            *("--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"),
+            "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.0.0.0/24",
         )
         deadline = time.monotonic() + START_SECONDS
@@ -85,6 +84,8 @@ class RealApi:
                 assert all(process.poll() is None for process in self._processes), self._log()
                 threading.Event().wait(0.1)
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": "work"}})
+        # The controller manager would create it, but it does not run here.
+        self.call("POST", "/api/v1/namespaces/work/serviceaccounts", {"metadata": {"name": "default"}})
         rights = "/apis/rbac.authorization.k8s.io/v1"
         rules = [
             {
