@@ -22,6 +22,9 @@ from fake_api import event_about
 
 #: Seconds; a loaded machine needs them.
 START_SECONDS = 90.0
+#: Service accounts of pods: without one that exists the API server refuses a pod. The controller manager, which does
+#: not run here, would create the first.
+ACCOUNTS = ("default", "workers")
 
 
 def binaries() -> Path | None:
@@ -84,8 +87,8 @@ class RealApi:
                 assert all(process.poll() is None for process in self._processes), self._log()
                 threading.Event().wait(0.1)
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": "work"}})
-        # The controller manager would create it, but it does not run here.
-        self.call("POST", "/api/v1/namespaces/work/serviceaccounts", {"metadata": {"name": "default"}})
+        for account in ACCOUNTS:
+            self.call("POST", "/api/v1/namespaces/work/serviceaccounts", {"metadata": {"name": account}})
         rights = "/apis/rbac.authorization.k8s.io/v1"
         rules = [
             {

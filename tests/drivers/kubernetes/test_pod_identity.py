@@ -51,13 +51,11 @@ def token_of(api, pod: dict) -> str:
     """Return the token that the kubelet would ask for and put into the pod."""
     if not api.real:
         return api.keys.token(pod)
-    accounts = "/api/v1/namespaces/work/serviceaccounts"
-    if not [each for each in api.call("GET", accounts)["items"] if each["metadata"]["name"] == "workers"]:
-        api.call("POST", accounts, {"metadata": {"name": "workers"}})
     metadata = pod["metadata"]
     bound = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
     request = {"spec": {"audiences": ["trunkline"], "boundObjectRef": bound}}
-    return api.call("POST", f"{accounts}/workers/token", request)["status"]["token"]
+    path = "/api/v1/namespaces/work/serviceaccounts/workers/token"
+    return api.call("POST", path, request)["status"]["token"]
 
 
 @pytest.mark.parametrize(

@@ -282,12 +282,12 @@ def test_the_configuration_is_read_from_a_config_map_that_owns_the_pods(api):
     config = config_map(
         api,
         **{
-            "pod.yaml": "spec: {serviceAccountName: w, nodeSelector: {a: b}, securityContext: {runAsUser: null}}",
+            "pod.yaml": "spec: {serviceAccountName: workers, nodeSelector: {a: b}, securityContext: {runAsUser: null}}",
             "policy.yaml": "serviceAccounts: [listed]\nsecrets: [ca]\ndeniedClaims: [data]",
         },
     )
 
-    assert config.service_account == "w"
+    assert config.service_account == "workers"
     assert config.policy == PodPolicy(service_accounts=("listed",), secrets=("ca",), denied_claims=("data",))
     assert config.owner is not None
     assert (config.owner["kind"], config.owner["name"], config.owner["controller"]) == (
