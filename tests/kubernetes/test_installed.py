@@ -255,7 +255,7 @@ def test_the_installed_server_tells_the_whole_story(
     pictures = {Path(name).name: data for name, data in photographs.items()}
 
     reached = release.helm("test", "trunkline")
-    sheet = story_sdk.tell(release.client(), pictures)
+    sheet = story_sdk.run(release.client(), pictures)
     until(lambda: not pods_of(release.cluster, release.namespace), "all workers to be gone")
 
     assert "Succeeded" in reached

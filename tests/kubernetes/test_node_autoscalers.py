@@ -6,6 +6,7 @@ its own provider of machines that do not exist, where its command is (standins/k
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +15,12 @@ from installation import command_line, local_server, pods_of, rights
 from pachyderm_sdk.api import pps
 from servers import ended, files_of, make_repo, put
 from standins import karpenter as karpenters
-from standins.autoscaler import GROUP, M5_XLARGE, ClusterAutoscaler, Group
+from standins.autoscaler import GROUP, M5_XLARGE, ClusterAutoscaler, Group, is_unschedulable
 from standins.scene import PATIENCE, USER, Gate, no_pods_left, numbers, reason_of, running
 from standins.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cluster import Cluster
@@ -49,12 +50,24 @@ def group(labels: dict[str, str]) -> Group:
 
 
 @pytest.fixture
-def autoscaler(stage: Stage, group: Group) -> Iterator[ClusterAutoscaler]:
-    found = ClusterAutoscaler(stage.api, stage.pods, stage.nodes, [group], scan=0.5, unneeded=2.0)
-    yield found
-    found.close()
+def start_autoscaler(stage: Stage, group: Group) -> Iterator[Callable[[], ClusterAutoscaler]]:
+    with contextlib.ExitStack() as started:
+
+        def start() -> ClusterAutoscaler:
+            autoscaler = ClusterAutoscaler(
+                stage.api, stage.pods, stage.nodes, [group], scan=0.5, unneeded=2.0
+            )
+            started.callback(autoscaler.close)
+            return autoscaler
+
+        yield start
     for name in group_nodes(stage.cluster):
         stage.cluster.kubectl("delete", "node", name, "--wait=false")
+
+
+@pytest.fixture
+def autoscaler(start_autoscaler: Callable[[], ClusterAutoscaler]) -> ClusterAutoscaler:
+    return start_autoscaler()
 
 
 @pytest.fixture
@@ -103,6 +116,12 @@ def places(cluster: Cluster, namespace: str) -> dict[str, str]:
     }
 
 
+def unschedulable(stage: Stage, namespace: str) -> list[str]:
+    """Return the pods for which the scheduler has found no node."""
+    pods = [pod for pod in stage.pods.all() if is_unschedulable(pod)]
+    return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace]
+
+
 def taints_of(cluster: Cluster, name: str) -> set[str]:
     return {taint["key"] for taint in cluster.get("node", name)["spec"].get("taints", [])}
 
@@ -117,10 +136,11 @@ def pass_scans(autoscaler: ClusterAutoscaler, number: int) -> None:
 
 def test_pods_bring_nodes_and_nodes_go_when_the_work_is_done(
     cluster: Cluster,
+    stage: Stage,
     server: Server,
     namespace: str,
     labels: dict[str, str],
-    autoscaler: ClusterAutoscaler,
+    start_autoscaler: Callable[[], ClusterAutoscaler],
     gate: Gate,
 ) -> None:
     client = server.client()
@@ -128,8 +148,13 @@ def test_pods_bring_nodes_and_nodes_go_when_the_work_is_done(
     copies = make_pipeline(client, gate.script("data"), labels, workers=5)
     before = group_nodes(cluster)
 
+    # Its first scan sees all pods, and no machine comes before the reason was read.
     commit = put(client, data, numbers(10))
-    told = reason_of(client, copies, "Cluster Autoscaler")
+    until(lambda: len(unschedulable(stage, namespace)) == 5, "five pods that fit nowhere")
+    autoscaler = start_autoscaler()
+    autoscaler.machines_come = False
+    reason = reason_of(client, copies, "Cluster Autoscaler")
+    autoscaler.machines_come = True
     until(lambda: len(gate.begun) == 5, "five commands to run")
     nodes = group_nodes(cluster)
     listed = command_line(server, "list", "node")
@@ -139,7 +164,7 @@ def test_pods_bring_nodes_and_nodes_go_when_the_work_is_done(
     until(lambda: not group_nodes(cluster), "all nodes of the group to be gone", PATIENCE)
 
     assert before == []
-    assert "no node fits yet; Cluster Autoscaler is adding nodes: [{workers 0->3 (max: 4)}]" in told
+    assert "no node fits yet; Cluster Autoscaler is adding nodes: [{workers 0->3 (max: 4)}]" in reason
     assert len(nodes) == 3
     assert "node group (pretended)" in listed
     assert "m5.xlarge" in listed

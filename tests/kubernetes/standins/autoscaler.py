@@ -143,6 +143,8 @@ class ClusterAutoscaler:
         self._going: set[str] = set()
         self._added_at = float("-inf")
         self._made = 0
+        #: Whether machines that have booted join the cluster; else they do when this becomes true.
+        self.machines_come = True
         #: Scans so far, for who waits for some to have passed.
         self.scans = 0
         self._scan = Loop("cluster-autoscaler", self.scan, scan)
@@ -228,7 +230,7 @@ class ClusterAutoscaler:
         for name, (due, group) in list(self._boots.items()):
             if name in present:
                 del self._boots[name]
-            elif time.time() >= due:
+            elif self.machines_come and time.time() >= due:
                 with gone_is_fine():
                     self._api.create(NODES, group.template(name))
 
