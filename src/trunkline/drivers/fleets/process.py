@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.command_groups import CommandGroups
 from trunkline.drivers.fleets.images import ImageState, software_folders
+from trunkline.drivers.fleets.process_fields import UNSUPPORTED
 from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model import field_support
-from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.runtime import failpoints
@@ -75,38 +75,6 @@ class _Worker:
     kill_at: float | None = None
     #: Whether it was killed because it did not end in time.
     forced: bool = False
-
-
-_KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs processes")
-_NO_GPU = Unsupported(
-    Treatment.REFUSE,
-    "this server runs processes and gives no GPUs to them; leave it out (commands see the machine's GPUs), or "
-    "serve with --fleet kubernetes",
-)
-_CPU = Unsupported(Treatment.WARN, "processes share the machine's processors")
-_DISK = Unsupported(Treatment.WARN, "processes share the machine's disk")
-#: What processes do not honour. The memory limit they do.
-UNSUPPORTED = {
-    "resource_requests.gpu": _NO_GPU,
-    "resource_limits.gpu": _NO_GPU,
-    "resource_limits.cpu": _CPU,
-    "resource_limits.disk": _DISK,
-    "sidecar_resource_requests": _KUBERNETES_ONLY,
-    "sidecar_resource_limits": _KUBERNETES_ONLY,
-    "scheduling_spec.node_selector": _KUBERNETES_ONLY,
-    "scheduling_spec.priority_class_name": _KUBERNETES_ONLY,
-    "tolerations": _KUBERNETES_ONLY,
-    "pod_spec": _KUBERNETES_ONLY,
-    "pod_patch": _KUBERNETES_ONLY,
-    "transform.image_pull_secrets": _KUBERNETES_ONLY,
-    "transform.memory_volume": Unsupported(
-        Treatment.WARN, "small inputs lie in memory anyway, outputs on the machine's disk"
-    ),
-    "transform.dockerfile": Unsupported(
-        Treatment.WARN, 'no image is built from it; "trunkline create image" provides an environment'
-    ),
-    "transform.debug": Unsupported(Treatment.WARN, "the log has all that workers say"),
-}
 
 
 class ProcessFleet:
