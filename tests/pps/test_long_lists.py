@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from pps_world import PpsWorld, pfs
 
 from trunkline import errors
+from trunkline.meta import ancestry, jobs, query, schema
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import commits as commit_rows
-from trunkline.meta import jobs, query, schema
 from trunkline.model import names
 from trunkline.model.names import PipelineName
 from trunkline.model.states import CommitState
@@ -337,6 +337,44 @@ def test_the_base_of_a_job_is_read_at_once_behind_many_jobs_that_failed(
     assert rows.rows <= 10
 
 
+def test_a_job_that_fails_behind_many_failures_finds_the_last_good_files_at_once(
+    busy: PpsWorld, rows: RowCounter
+) -> None:
+    repo_id = busy.versions.read(lambda conn: _newest_commit(conn).repo_id)
+
+    def fail_all_but_the_first(write: WriteTransaction) -> None:
+        table = schema.commit
+        first = write.conn.execute(sa.select(table.c.id).where(table.c.set_id == set_id(0))).scalar_one()
+        write.conn.execute(
+            table.update().where(table.c.id > first, table.c.repo_id == repo_id).values(error="failed")
+        )
+
+    busy.versions.write(fail_all_but_the_first)
+    rows.rows = 0
+    newest = busy.versions.read(_newest_commit)
+    good = busy.versions.read(ancestry.last_good, newest)
+
+    assert good is not None
+    assert good.set_id == set_id(0)
+    assert rows.rows <= 10
+
+
+def test_without_a_good_commit_there_are_no_files_to_build_on(busy: PpsWorld) -> None:
+    def fail_all(write: WriteTransaction) -> None:
+        write.conn.execute(schema.commit.update().values(error="failed"))
+
+    busy.versions.write(fail_all)
+
+    assert busy.versions.read(lambda conn: ancestry.last_good(conn, _newest_commit(conn))) is None
+
+
+def _newest_commit(conn: sa.Connection) -> commit_rows.CommitRow:
+    number = conn.execute(
+        sa.select(schema.commit.c.id).where(schema.commit.c.set_id == set_id(JOBS - 1))
+    ).scalar_one()
+    return commit_rows.by_id(conn, number)
+
+
 @pytest.mark.parametrize(("ancestry", "position"), [("^1500", JOBS - 1501), (".1", 0), (".2000", JOBS - 1)])
 def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
     busy: PpsWorld, rows: RowCounter, ancestry: str, position: int
@@ -353,9 +391,9 @@ def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
 def test_an_ancestor_that_does_not_exist_is_not_found(busy: PpsWorld) -> None:
     repo = names.RepoName("default", "edges")
 
-    for ancestry in (f"^{JOBS}", f".{JOBS + 1}"):
+    for step in (f"^{JOBS}", f".{JOBS + 1}"):
         with pytest.raises(errors.NotFound):
-            busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + ancestry))
+            busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + step))
 
 
 def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import commits, jobs, pipelines
+from trunkline.meta import ancestry, commits, jobs, pipelines
 from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
-from trunkline.pfs import files
 from trunkline.storage.segments import EMPTY, TreeId
 from trunkline.telemetry import events
 
@@ -123,8 +122,8 @@ def end_job(
     row = commits.find_by_id(write.conn, job.commit_id)
     if row is not None and row.finished is None:
         if tree is None:
-            tree = files.base_tree(write.conn, row)
-            size = _size_of_base(write.conn, row)
+            good = ancestry.last_good(write.conn, row)
+            tree, size = (EMPTY, 0) if good is None or good.tree is None else (TreeId(good.tree), good.size)
         commit_ops.close(write, row, tree=tree, size=size, packs=packs, error=error)
     meta = commits.meta_commit(write.conn, job.pipeline_id, job.set_id)
     if meta is not None and meta.finished is None:
@@ -228,14 +227,6 @@ def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
         if base is not None or made_by.base_id is None:
             return base
     return None
-
-
-def _size_of_base(conn: sa.Connection, row: commits.CommitRow) -> int:
-    while row.parent_id is not None:
-        row = commits.by_id(conn, row.parent_id)
-        if row.tree is not None and not row.error:
-            return row.size
-    return 0
 
 
 def base_output(conn: sa.Connection, base: JobRow | None) -> TreeId:
