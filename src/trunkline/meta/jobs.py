@@ -360,7 +360,7 @@ def _history(row: JobRow) -> list[str]:
     return [*happened, *([f"reason: {row.reason}"] if row.reason else [])]
 
 
-def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: float) -> bool:
+def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: float) -> JobRow | None:
     """Bring a job to a terminal state.
 
     Its claims go. Its results stay unless it succeeded (then its datum tree holds them), because they say which
@@ -374,16 +374,16 @@ def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: flo
         now: seconds since the epoch.
 
     Returns:
-        False when it was deleted or is in a terminal state already.
+        The job as it was before; None when it was deleted or is in a terminal state already.
     """
     row = by_id(conn, job_id)
     if row is None or row.state in TERMINAL_JOB_STATES:
-        return False
+        return None
     move(conn, row, state, reason=reason, finished=now)
     conn.execute(claim.delete().where(claim.c.job_id == job_id))
     if state is JobState.SUCCESS:
         conn.execute(handin.delete().where(handin.c.job_id == job_id))
-    return True
+    return row
 
 
 def restart(conn: sa.Connection, row: JobRow) -> None:

@@ -63,6 +63,8 @@ _LOGS_KEPT = 100
 
 @dataclass(slots=True)
 class _Worker:
+    """A worker that was requested and is not forgotten yet."""
+
     spec: WorkerSpec
     phase: WorkerPhase = WorkerPhase.PENDING
     reason: str = ""
