@@ -109,14 +109,14 @@ def test_the_versions_of_chart_and_package_are_the_same() -> None:
 
 
 def test_the_server_understands_every_argument_that_the_chart_gives() -> None:
-    known = {name for each in load("serve").arguments for name in each.names}
+    accepted = {name for each in load("serve").arguments for name in each.names}
 
-    given = set(
+    rendered_arguments = set(
         re.findall(r"^ +- (--[a-z-]+)=", (CHART / "templates/deployment.yaml").read_text(), re.MULTILINE)
     )
 
-    assert given
-    assert given <= known
+    assert rendered_arguments
+    assert rendered_arguments <= accepted
 
 
 def test_the_server_reads_every_variable_that_the_chart_sets() -> None:

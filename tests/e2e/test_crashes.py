@@ -211,12 +211,12 @@ def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: 
     until(lambda: "stopping" in server.log.read_text(), "the stop to begin")
     notes.release()
     code = server.wait()
-    left = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    running = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     server.start()
     job = ended(server.client(), edges, commit)
 
     assert code == 0
-    assert left == []
+    assert running == []
     assert job.state == pps.JobState.JOB_SUCCESS
     assert sorted(notes.runs()) == ["a", "b", "c"], (
         "the running datum was finished and recorded, not run again"
@@ -334,10 +334,10 @@ def python_of_nobody() -> tuple[list[str], dict[str, str]] | None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_everything_works_for_a_user_who_is_not_root() -> None:
-    found = python_of_nobody()
-    if found is None:
+    interpreter = python_of_nobody()
+    if interpreter is None:
         pytest.skip("no Python that user nobody may run has what this one has")
-    python, variables = found
+    python, variables = interpreter
     folder = Path(tempfile.mkdtemp(prefix="trunkline-nobody-"))
     os.chown(folder, 65534, 65534)
     server = Server(folder / "data", python=python, environment={"HOME": str(folder), **variables})

@@ -194,13 +194,13 @@ def test_a_busy_worker_keeps_its_node_and_lets_it_go_when_its_work_is_done(
 
     pass_scans(autoscaler, 10)
     taints = taints_of(cluster, home)
-    there = running(cluster, namespace)
+    pods = running(cluster, namespace)
     gate.let_go()
     job = ended(client, copies, commit)
     until(lambda: home not in group_nodes(cluster), "the node to go", PATIENCE)
 
     assert taints == set()
-    assert there == [pod]
+    assert pods == [pod]
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 2)
     assert gate.begun == ["00", "01"]
     cluster.kubectl("delete", "node", spare)
@@ -248,7 +248,7 @@ def test_a_group_that_is_at_its_largest_is_named_and_the_job_goes_on_with_what_t
     copies = make_pipeline(client, gate.script("data"), labels, workers=4)
     try:
         commit = put(client, data, numbers(6))
-        told = reason_of(client, copies, "Cluster Autoscaler cannot add one")
+        reason = reason_of(client, copies, "Cluster Autoscaler cannot add one")
         until(lambda: len(gate.begun) == 2, "two commands to run")
         gate.let_go()
         job = ended(client, copies, commit)
@@ -256,7 +256,7 @@ def test_a_group_that_is_at_its_largest_is_named_and_the_job_goes_on_with_what_t
     finally:
         autoscaler.close()
 
-    assert "1 max node group size reached" in told
+    assert "1 max node group size reached" in reason
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 6)
     assert len([life for life in stage.kubelet.lives_in(namespace) if life.running]) == 2
 
@@ -269,9 +269,9 @@ def test_a_group_whose_machines_no_worker_fits_is_told_with_what_is_missing(
     copies = make_pipeline(client, "true", labels, workers=1, cpu=6)
     put(client, data, numbers(1))
 
-    told = reason_of(client, copies, "Cluster Autoscaler cannot add one")
+    reason = reason_of(client, copies, "Cluster Autoscaler cannot add one")
 
-    assert "1 Insufficient cpu" in told
+    assert "1 Insufficient cpu" in reason
 
 
 # --- Karpenter -----------------------------------------------------------------------------------------------
@@ -281,10 +281,10 @@ def test_a_group_whose_machines_no_worker_fits_is_told_with_what_is_missing(
 def karpenter(cluster: Cluster, stage: Stage) -> Iterator[karpenters.Karpenter]:
     if lacking := karpenters.missing(cluster.binaries):
         pytest.skip(lacking)
-    found = karpenters.Karpenter(cluster)
-    yield found
-    print(found.tail())
-    found.close()
+    provisioner = karpenters.Karpenter(cluster)
+    yield provisioner
+    print(provisioner.tail())
+    provisioner.close()
 
 
 def disruptions_blocked(cluster: Cluster) -> list[str]:
@@ -316,7 +316,7 @@ def test_karpenter_makes_machines_for_pods_and_takes_them_away_when_they_are_emp
     copies = make_pipeline(client, gate.script("data"), labels, workers=5)
 
     commit = put(client, data, numbers(10))
-    told = reason_of(client, copies, "Karpenter")
+    reason = reason_of(client, copies, "Karpenter")
     until(lambda: len(gate.begun) == 5, "five commands to run")
     nodes = karpenter.nodes(pool)
     listed = command_line(server, "list", "node")
@@ -324,7 +324,7 @@ def test_karpenter_makes_machines_for_pods_and_takes_them_away_when_they_are_emp
     job = ended(client, copies, commit)
     until(lambda: not karpenter.nodes(pool), "all machines to be gone", PATIENCE)
 
-    assert "no node fits yet; Karpenter is starting nodeclaim/" in told
+    assert "no node fits yet; Karpenter is starting nodeclaim/" in reason
     assert len(nodes) == 3
     assert "karpenter (pretended)" in listed
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 10)
@@ -382,13 +382,13 @@ def test_a_pool_that_is_at_its_limit_is_told_and_the_job_goes_on_with_what_there
     try:
         commit = put(client, data, numbers(6))
         until(lambda: len(gate.begun) == 2, "two commands to run")
-        told = reason_of(client, copies, "Karpenter cannot add one", "limit")
+        reason = reason_of(client, copies, "Karpenter cannot add one", "limit")
         gate.let_go()
         job = ended(client, copies, commit)
     finally:
         gate.let_go()  # Karpenter waits for busy workers even when its pool is removed
         karpenter.remove_pool(namespace)
 
-    assert "2 workers wait" in told
+    assert "2 workers wait" in reason
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 6)
     assert len([life for life in stage.kubelet.lives_in(namespace) if life.running]) == 2

@@ -89,9 +89,9 @@ def ended(client: Client, pipeline: pps.Pipeline, commit: str) -> pps.JobInfo:
     try:
         info: pps.JobInfo = until(look, f"{pipeline.name} to end", PATIENCE)
     except AssertionError as error:
-        found = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
-        state = pps.PipelineState(found.state).name
-        raise AssertionError(f"{error}; the pipeline is {state}: {found.reason}") from None
+        pipeline_info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
+        state = pps.PipelineState(pipeline_info.state).name
+        raise AssertionError(f"{error}; the pipeline is {state}: {pipeline_info.reason}") from None
     return info
 
 
@@ -146,9 +146,9 @@ def test_the_example_runs_as_it_is_written(
     assert (job.data_processed, job.data_skipped) == (10, 0)
     assert (again.data_processed, again.data_skipped) == (1, 10)
     assert history.most_running() == 5
-    found = files_of(client, "edges@master")
-    assert len(found) == 11
-    assert all(data.startswith(b"\x89PNG\r\n\x1a\n") for data in found.values())
+    contents = files_of(client, "edges@master")
+    assert len(contents) == 11
+    assert all(data.startswith(b"\x89PNG\r\n\x1a\n") for data in contents.values())
     logs = [line.message for line in client.pps.get_logs(job=pps.Job(pipeline=edges, id=first)) if line.user]
     assert len(logs) >= 10
     history.close()
@@ -182,14 +182,14 @@ def test_secrets_reach_the_command_as_variables_and_files(
     client = server.client()
     client.pps.create_secret(name="vault", data={"key": "sesame"})
     images = make_repo(client, "images")
-    wanted = [
+    mounts = [
         pps.SecretMount(name="vault", key="key", env_var="VAULT"),
         pps.SecretMount(name="vault", mount_path="/run/vault"),
     ]
     script = "echo $VAULT > /pfs/out/variable; cp /run/vault/key /pfs/out/file"
-    shown = make_pipeline(client, "shown", script, "images", transform={"secrets": wanted})
+    pipeline = make_pipeline(client, "shown", script, "images", transform={"secrets": mounts})
 
-    job = ended(client, shown, put(client, images, numbers(1)))
+    job = ended(client, pipeline, put(client, images, numbers(1)))
 
     assert job.state == pps.JobState.JOB_SUCCESS, job.reason
     assert files_of(client, "shown@master") == {"/variable": b"sesame\n", "/file": b"sesame"}
@@ -314,8 +314,8 @@ def test_a_node_drained_while_busy_lets_commands_end_and_loses_nothing(
     """What runs when the node is drained is reported from there; the rest runs on the other node."""
     client = server.client()
     images = make_repo(client, "images")
-    there = json.dumps({"nodeSelector": {"kubernetes.io/hostname": spare_node.name}})
-    copies = make_pipeline(client, "copies", ledger.script("images"), "images", workers=2, pod_spec=there)
+    pod_patch = json.dumps({"nodeSelector": {"kubernetes.io/hostname": spare_node.name}})
+    copies = make_pipeline(client, "copies", ledger.script("images"), "images", workers=2, pod_spec=pod_patch)
     commit = put(client, images, numbers(6))
     until(lambda: len(ledger.runs) == 2, "two commands to run")
 
@@ -396,11 +396,11 @@ def reason_of(client: Client, pipeline: pps.Pipeline, *words: str) -> str:
         return reason if all(word in reason for word in words) else ""
 
     try:
-        found: str = until(look, f"a reason with {words}", 60.0)
+        text: str = until(look, f"a reason with {words}", 60.0)
     except AssertionError as error:
         info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
         raise AssertionError(f"{error}; it says {info.reason!r}") from None
-    return found
+    return text
 
 
 def test_a_pod_that_fits_nowhere_says_what_is_missing_and_runs_when_it_is_there(
@@ -408,8 +408,8 @@ def test_a_pod_that_fits_nowhere_says_what_is_missing_and_runs_when_it_is_there(
 ) -> None:
     client = server.client()
     images = make_repo(client, "images")
-    there = json.dumps({"nodeSelector": {"colour": namespace}})
-    copies = make_pipeline(client, "copies", "cp /pfs/images/* /pfs/out/", "images", pod_spec=there)
+    pod_patch = json.dumps({"nodeSelector": {"colour": namespace}})
+    copies = make_pipeline(client, "copies", "cp /pfs/images/* /pfs/out/", "images", pod_spec=pod_patch)
     commit = put(client, images, numbers(1))
 
     reason = reason_of(client, copies, "node")
@@ -474,10 +474,10 @@ def test_a_server_without_a_right_is_refused_with_the_rule_that_grants_it(
 ) -> None:
     cluster.apply(*rights(namespace, USER, leave_out=[("create", "pods")]))
 
-    told = refusal(cluster, namespace, tmp_path / "data")
+    message = refusal(cluster, namespace, tmp_path / "data")
 
-    assert "create pods" in told
-    assert '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}' in told
+    assert "create pods" in message
+    assert '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}' in message
 
 
 def test_a_server_for_a_namespace_that_does_not_exist_is_refused(

@@ -239,19 +239,23 @@ def test_the_last_lines_of_a_log_are_read_from_its_end(busy: PpsWorld, rows: Row
 
 def test_bills_are_settled_once_and_past_workers_forgotten_without_changing_them(busy: PpsWorld) -> None:
     versions, number = busy.versions, busy.pipeline_row("edges").id
-    wanted = JobFilter(pipeline=PipelineName("default", "edges"))
-    before = [cost.worker_seconds for page in costs.list_costs(versions, busy.specs, wanted) for cost in page]
+    criteria = JobFilter(pipeline=PipelineName("default", "edges"))
+    before = [
+        cost.worker_seconds for page in costs.list_costs(versions, busy.specs, criteria) for cost in page
+    ]
 
     while versions.write(costs.settle_bills, busy.specs, number):
         pass
 
-    after = [cost.worker_seconds for page in costs.list_costs(versions, busy.specs, wanted) for cost in page]
-    left = versions.read(
+    after = [
+        cost.worker_seconds for page in costs.list_costs(versions, busy.specs, criteria) for cost in page
+    ]
+    remaining = versions.read(
         lambda conn: conn.execute(sa.select(sa.func.count()).select_from(schema.worker_past)).scalar()
     )
     assert after[1:] == pytest.approx(before[1:])  # the newest job goes on
     assert sum(after[1:]) == pytest.approx(PAST_WORKERS * 0.5)
-    assert left == 0
+    assert remaining == 0
 
 
 def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: PpsWorld) -> None:
@@ -259,13 +263,13 @@ def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: P
 
     pipeline_ops.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=False)
 
-    left = busy.versions.read(
+    remaining = busy.versions.read(
         lambda conn: [
             conn.execute(sa.select(sa.func.count()).select_from(table)).scalar()
             for table in (schema.job, schema.log_batch, schema.pipeline, schema.worker_past)
         ]
     )
-    assert left == [0, 0, 0, 0]
+    assert remaining == [0, 0, 0, 0]
     assert busy.transactions - before >= (JOBS + BATCHES) / repo_ops.SLICE
 
 
@@ -402,9 +406,9 @@ def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:
     world.stop_controller()
     for _ in range(pipeline_queries.PAGE + 5):
         world.pipeline("edges", pfs("images"), update=True)
-    wanted = pipeline_queries.PipelineFilter(history=-1, page=Page(0, 0))
+    criteria = pipeline_queries.PipelineFilter(history=-1, page=Page(0, 0))
 
-    pages = list(pipeline_queries.list_pipelines(world.versions, world.specs, wanted))
+    pages = list(pipeline_queries.list_pipelines(world.versions, world.specs, criteria))
 
     listed = [info.version.version for page in pages for info in page]
     assert listed == list(range(pipeline_queries.PAGE + 6, 0, -1))

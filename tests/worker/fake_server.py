@@ -28,7 +28,7 @@ class FakeServer:
     refuse_completions: bool = False
     lose_claims: bool = False
     restart_once: bool = False
-    known: bool = True
+    knows_worker: bool = True
     #: What Offer answers; reported packs are refused, as by a server that was started meanwhile.
     pack_url: str = ""
 
@@ -132,7 +132,7 @@ class FakeServer:
             self.changed.notify_all()
 
     async def _check(self, context) -> None:
-        if not self.known:
+        if not self.knows_worker:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this worker is not known")
 
     async def _register(self, request, context):
@@ -202,7 +202,7 @@ def assignment(
     server: FakeServer, inputs: dict[str, dict[str, bytes]], cmd: list[str], **command
 ) -> pb.DatumRun:
     """One datum per file of the first input, crossed with all files of the others as whole folders."""
-    made = pb.Assignment(
+    message = pb.Assignment(
         claim_id=f"claim-{len(server.assignments)}",
         lease_seconds=30,
         project="default",
@@ -214,7 +214,7 @@ def assignment(
             command=pb.Command(cmd=cmd, **command),
         ),
     )
-    run = made.datum_run
+    run = message.datum_run
     (first, files), *others = inputs.items()
     for name, tree in others:
         run.items.add(input=name, path="/", commit_id="c" * 32, size_bytes=sum(map(len, tree.values())))
@@ -224,5 +224,5 @@ def assignment(
         server.files[first, path] = {path: content}
         run.items.add(input=first, path=path, commit_id="c" * 32, size_bytes=len(content))
         run.datums.add(id=f"{len(run.datums):064x}", items=[*shared, len(run.items) - 1])
-    server.assignments.append(made)
+    server.assignments.append(message)
     return run

@@ -217,7 +217,7 @@ def test_a_request_to_retire_in_answer_to_a_hand_in_gives_the_rest_back(server, 
 
 
 def test_a_worker_that_the_server_does_not_know_ends(server, workers):
-    server.known = False
+    server.knows_worker = False
 
     code = workers.run()
 

@@ -187,11 +187,11 @@ class RealApi:
 
     def add(self, resource: str, namespace: str, obj: dict) -> None:
         where = f"/namespaces/{namespace}" if namespace else ""
-        made = self.call("POST", f"/api/v1{where}/{resource}", obj)
+        created = self.call("POST", f"/api/v1{where}/{resource}", obj)
         if "status" in obj:
             self.call(
                 "PATCH",
-                f"/api/v1{where}/{resource}/{made['metadata']['name']}/status",
+                f"/api/v1{where}/{resource}/{created['metadata']['name']}/status",
                 {"status": obj["status"]},
             )
 
