@@ -51,7 +51,7 @@ def make(**changes):
 FULL = make()
 OPEN = make(subnets=(), tags={})  # what has to be known is left to the tool
 NAMED = make(role_arn=ROLE)
-ALL = pytest.mark.parametrize("one", [FULL, OPEN, NAMED], ids=["full", "open", "named role"])
+ALL = pytest.mark.parametrize("case", [FULL, OPEN, NAMED], ids=["full", "open", "named role"])
 
 #: The part of eksctl's schema that a Fargate profile is in, from its published facts.
 EKSCTL = {

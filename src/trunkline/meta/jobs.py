@@ -390,9 +390,11 @@ def restart(conn: sa.Connection, row: JobRow) -> None:
     """Reset a live job so that it is planned again: remove its claims and results, and count it in ``restart``."""
     for table in (claim, handin):
         conn.execute(table.delete().where(table.c.job_id == row.id))
-    again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
-    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
-    move(conn, row, JobState.STARTING, **again)
+    changes: dict[str, Any] = dict.fromkeys(
+        ("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0
+    )
+    changes |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
+    move(conn, row, JobState.STARTING, **changes)
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:

@@ -83,9 +83,9 @@ class Query:
 
 def gather(conn: sa.Connection, *reads: tuple[Query, dict[str, object]]) -> list[list[Row]]:
     """Return all rows of several queries, each with its parameters; PostgreSQL is asked for all in one message."""
-    asked = [read.ask(conn, values) for read, values in reads]
+    cursors = [read.ask(conn, values) for read, values in reads]
     flush(conn)
-    return [read.answer(conn, cursor) for (read, _), cursor in zip(reads, asked, strict=True)]
+    return [read.answer(conn, cursor) for (read, _), cursor in zip(reads, cursors, strict=True)]
 
 
 def page_of(
