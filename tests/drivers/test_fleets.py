@@ -273,7 +273,9 @@ def test_what_an_earlier_server_left_and_cannot_be_removed_does_not_stop_a_start
         for leftover in (tmp_path / "fleet" / "scratch").rglob("mounted"):
             subprocess.run(["umount", leftover], check=True)
 
-    assert [leftover.name for leftover in (tmp_path / "fleet" / "scratch").iterdir()] == [f"abandoned-{1:032x}"]
+    assert [leftover.name for leftover in (tmp_path / "fleet" / "scratch").iterdir()] == [
+        f"abandoned-{1:032x}"
+    ]
     assert f"abandoned-{1:032x}" in caplog.text
 
 

@@ -278,7 +278,9 @@ class ClusterAutoscaler:
             if share(own_pods, group) >= self._threshold or any(blocks(pod) for pod in own_pods):
                 continue
             others = {
-                other: replace(room) for other, room in rooms.items() if other != name and other not in unneeded
+                other: replace(room)
+                for other, room in rooms.items()
+                if other != name and other not in unneeded
             }
             if all(packed(pod, others.values()) for pod in own_pods):
                 rooms |= others
