@@ -13,7 +13,7 @@ from chart import CHART, INSTALLATIONS, ROOT
 
 from trunkline import __version__
 from trunkline.cli.parsing import load
-from trunkline.drivers.fleets.kubernetes import fleet
+from trunkline.drivers.fleets.kubernetes import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,4 +132,4 @@ def test_the_server_is_given_the_rights_that_the_fleet_needs() -> None:
 
     (verbs,) = re.findall(r"resources: \[pods\]\n +verbs: \[(.*)\]", rules)
 
-    assert tuple(verbs.split(", ")) == fleet._NEEDED
+    assert tuple(verbs.split(", ")) == preflight.NEEDED_VERBS
