@@ -43,10 +43,15 @@ class FakeServer:
     packs: list[pb.StoredPack] = field(default_factory=list)
     lines: list[pb.LogLine] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
+    #: Names of the calls of the side thread in their order.
+    calls: list[str] = field(default_factory=list)
     address: str = ""
 
     def __post_init__(self) -> None:
         self.changed = threading.Condition()
+        #: Log answers only while it is set.
+        self.takes_lines = threading.Event()
+        self.takes_lines.set()
         self._handed: dict[str, pb.Assignment] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -154,12 +159,15 @@ class FakeServer:
 
     async def _renew(self, request, context):
         await self._check(context)
+        self.calls.append("Renew")
         self._note(lambda: self.renewals.append(request))
         restart, self.restart_once = self.restart_once, False
         return pb.RenewResponse(valid=not self.lose_claims, restart_datum=restart)
 
     async def _log(self, request, context):
         await self._check(context)
+        await asyncio.to_thread(self.takes_lines.wait, 30)
+        self.calls.append("Log")
         self._note(lambda: self.lines.extend(request.lines))
         return pb.LogResponse()
 

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 from fake_server import assignment
+from patience import eventually
 from test_commands import is_running
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -113,6 +114,24 @@ def test_a_worker_keeps_its_claim_alive_and_says_what_it_runs(server, workers):
 
     assert next(renewal.datum_started > 0 for renewal in server.renewals if renewal.datum == 1)
     flag.touch()
+    assert process.wait(30) == 0
+
+
+def test_a_claim_is_renewed_between_the_batches_of_a_command_that_prints_much(server, workers):
+    mark = f"sleep 1000.{uuid.uuid4().int}"
+    assignment(server, {"in": {"/f": b""}}, sh(f"yes | head -n 60000; {mark}"))
+    server.assignments[-1].lease_seconds = 0.03
+    server.takes_lines.clear()
+    process = workers.start()
+    eventually(lambda: is_running(mark.replace(" ", "\0")), "the command to have printed")
+
+    server.calls.clear()
+    server.takes_lines.set()
+    server.wait_until(lambda: len(server.log()) == 60_000)
+    calls = "".join(call[0] for call in server.calls)
+    server.lose_claims = True
+
+    assert "R" in calls[calls.index("L") : calls.rindex("L")], calls
     assert process.wait(30) == 0
 
 
