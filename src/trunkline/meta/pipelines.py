@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query, inserted_id, require
+from trunkline.meta.query import Query, RowUpdate, inserted_id, require
 from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project, repo
 from trunkline.model.names import PipelineName
 from trunkline.model.states import PipelineState, check_transition
@@ -91,11 +91,8 @@ _ONE_VERSION = Query(
         pipeline_version.c.version == sa.bindparam("version"),
     )
 )
-_STATE = Query(
-    pipeline.update()
-    .where(_P.id == sa.bindparam("pipeline_id"))
-    .values(state=sa.bindparam("new_state"), reason=sa.bindparam("why"))
-)
+_SET = RowUpdate(pipeline)
+_ADD_DECISION = Query(decision.insert())
 
 
 def find(conn: sa.Connection, project_name: str, name: str) -> PipelineRow | None:
@@ -218,7 +215,7 @@ def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
         values: new values, by the name of the column.
     """
     assert "state" not in values
-    conn.execute(pipeline.update().where(_P.id == pipeline_id).values(values))
+    _SET.send(conn, pipeline_id, values)
 
 
 def move(
@@ -238,10 +235,7 @@ def move(
     """
     what = f"pipeline {row} (row {row.id}, version {row.version})"
     check_transition(row.state, state, what, lambda: _history(conn, row))
-    if values:
-        conn.execute(pipeline.update().where(_P.id == row.id).values(state=state, reason=reason, **values))
-    else:
-        _STATE.run(conn, pipeline_id=row.id, new_state=state, why=reason)
+    _SET.send(conn, row.id, {"state": state, "reason": reason, **values})
 
 
 def _history(conn: sa.Connection, row: PipelineRow) -> list[str]:
@@ -266,10 +260,8 @@ def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> Non
         pipeline_id: row number of the pipeline.
         row: the decision.
     """
-    conn.execute(
-        decision.insert().values(
-            pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
-        )
+    _ADD_DECISION.send(
+        conn, pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
     )
 
 
