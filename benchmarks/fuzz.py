@@ -21,7 +21,7 @@ def measure(seconds: float, seed: int) -> tuple[Probe, Probe, Fuzzer]:
     """Return the probe of the idle server, the one beside the fuzzer, and the fuzzer."""
     with common.server() as server:
         fuzzer = Fuzzer(server.address, seed)
-        fuzzer.messages.known = make_world(server.address)
+        fuzzer.messages.names = make_world(server.address)
         try:
             with Probe(server.address) as idle:
                 time.sleep(seconds / 4)

@@ -20,9 +20,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import common
 import grpc
@@ -41,11 +42,21 @@ from standins.api import Api
 
 #: Seconds that a command works where the length of a job is measured.
 WORK = 3.0
+#: Seconds of work beside which starting another pod takes long.
+SHORT = 0.1
 MANY = 1000
 DATUMS = 500
 #: Calls under way together, of the fleet and of the bare creates.
 IN_FLIGHT = 32
 SMALL = {"cpu": 0.01, "memory": "16Mi"}
+#: A pipeline of five small pods at most, with a datum in each run.
+FIVE: dict[str, Any] = {
+    "image": images.BUSYBOX,
+    "autoscaling": True,
+    "parallelism_spec": {"constant": 5},
+    "resource_requests": SMALL,
+    "datum_set_spec": {"number": 1},
+}
 FAKE = {
     "nodeSelector": {"type": clusters.FAKE_LABEL},
     "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
@@ -177,8 +188,10 @@ class Bench:
     def server(self, namespace: str) -> Iterator[common.Server]:
         """Run a server whose workers are pods of a namespace."""
         os.environ["KUBECONFIG"] = str(self.cluster.kubeconfig_of("trunkline"))
-        options = ["--fleet", "kubernetes", "--namespace", namespace, "--listen", f"{self.cluster.host}:0"]
-        with common.server(*options, "--worker-image", installation.WORKER_IMAGE) as server:
+        options = ["--fleet", "kubernetes", "--namespace", namespace]
+        options += ["--worker-image", installation.WORKER_IMAGE]
+        # An address that pods reach.
+        with common.server(*options, "--listen", f"{self.cluster.host}:0", "--insecure") as server:
             yield server
 
     def creates(self, user: str, namespace: str) -> list[float]:
@@ -225,10 +238,10 @@ def numbered(pod: dict[str, Any], namespace: str, number: int) -> dict[str, Any]
     return like
 
 
-def script(work: float, url: str = "") -> list[str]:
+def script(work: float, url: str = "", repo: str = "data") -> list[str]:
     """Return a command that reports that it runs, works, and copies its input."""
-    tell = f"wget -q -O /dev/null {url}/$(basename /pfs/data/*); " if url else ""
-    return ["sh", "-ec", f"{tell}sleep {work:g}; cp /pfs/data/* /pfs/out/"]
+    tell = f"wget -q -O /dev/null {url}/$(basename /pfs/{repo}/*); " if url else ""
+    return ["sh", "-ec", f"{tell}sleep {work:g}; cp /pfs/{repo}/* /pfs/out/"]
 
 
 def files(count: int) -> Iterator[tuple[str, bytes]]:
@@ -251,14 +264,7 @@ def five(bench: Bench, turns: int = 5) -> list[list[str]]:
     ledger.let_go()
     with bench.server(namespace) as server:
         server.create_repo("data")
-        spec: dict[str, Any] = {
-            "image": images.BUSYBOX,
-            "autoscaling": True,
-            "parallelism_spec": {"constant": 5},
-            "resource_requests": SMALL,
-            "datum_set_spec": {"number": 1},
-        }
-        server.create_pipeline("each", script(WORK, ledger.url), "data", **spec)
+        server.create_pipeline("each", script(WORK, ledger.url), "data", **FIVE)
         pod = None
         for turn in range(turns):
             watch = Watch(bench.cluster, namespace)
@@ -310,6 +316,71 @@ def bare_start(bench: Bench, pod: dict[str, Any]) -> float:
     watch.close()
     bench.cluster.kubectl("delete", "namespace", namespace)
     return took
+
+
+# --- a second batch ------------------------------------------------------------------------------------------
+
+
+def second(bench: Bench, turns: int = 3) -> list[list[str]]:
+    """Measure two batches of ten datums on five pods at most; only in the second are the times of datums known."""
+    namespace = bench.namespace()
+    rows = []
+    with bench.server(namespace) as server:
+        for number, work in enumerate((WORK, SHORT)):
+            pairs = [
+                two_batches(bench, server, namespace, f"batches-{number}-{turn}", work)
+                for turn in range(turns)
+            ]
+            firsts, others = zip(*pairs, strict=True)
+            ratios = [other.seconds / first.seconds for first, other in pairs]
+            title = f"ten datums of {work:g} s on at most five pods, from zero"
+            rows += [
+                [f"{title}: times unknown", took(firsts), "1", ""],
+                [f"{title}: times known", took(others), common.spread(ratios, 1, 2), "1.1"],
+            ]
+    return rows
+
+
+class Batch(NamedTuple):
+    """A job of new datums: from its commit to its end, and the pods that it started."""
+
+    seconds: float
+    pods: int
+
+
+def took(batches: Sequence[Batch]) -> str:
+    """Return times and numbers of pods for a table."""
+    pods = ", ".join(str(batch.pods) for batch in batches)
+    return f"{common.spread([batch.seconds for batch in batches], 1, 2)} s by {pods} pods"
+
+
+def two_batches(
+    bench: Bench, server: common.Server, namespace: str, name: str, work: float
+) -> tuple[Batch, Batch]:
+    """Run two batches on a new pipeline, each from zero workers to zero.
+
+    Args:
+        bench: the cluster.
+        server: a server on it.
+        namespace: where the server's workers are.
+        name: of the repo; the pipeline's name begins with it.
+        work: seconds that a datum takes.
+    """
+    server.create_repo(name)
+    server.create_pipeline(f"{name}-each", script(work, repo=name), name, **FIVE)
+
+    def run(turn: int) -> Batch:
+        created = len(bench.creates("trunkline", namespace))
+        commit = server.start_commit(name)
+        server.put(commit, ((f"/{turn}-{path[1:]}", data) for path, data in files(10)))
+        begun = time.time()
+        server.finish_commit(commit)
+        server.wait_job(f"{name}-each", commit.id)
+        seconds = time.time() - begun
+        settled(bench, namespace)
+        return Batch(seconds, len(bench.creates("trunkline", namespace)) - created)
+
+    return run(1), run(2)
 
 
 # --- datums --------------------------------------------------------------------------------------------------
@@ -366,6 +437,7 @@ def many(bench: Bench) -> list[list[str]]:
         server.create_repo("data")
         watch = Watch(bench.cluster, namespace)
         busy = cpu(process)
+        asked = bench.cluster.asked("trunkline")
         begun = time.time()
         server.create_pipeline(
             "each",
@@ -384,10 +456,8 @@ def many(bench: Bench) -> list[list[str]]:
         pods = installation.pods_of(bench.cluster, namespace)
         workers = IdleWorkers(server.address, pods, Api(bench.cluster.kubeconfig_of("admin")))
         server.await_workers("each", MANY, 300)
-        marked = {"patch": 0}
-        while marked["patch"] < MANY:  # idle workers are marked as removable: one call each
-            requests = bench.cluster.asked("trunkline")
-            marked = {"patch": sum(number for (verb, _), number in requests.items() if verb == "patch")}
+        # Idle workers are marked as removable: one call each.
+        while writes(bench.cluster.asked("trunkline") - asked, "patch") < MANY:
             time.sleep(1)
         steady(process)
         before, at = cpu(process), time.monotonic()
@@ -401,12 +471,11 @@ def many(bench: Bench) -> list[list[str]]:
         clusters.until(lambda: not installation.pods_of(bench.cluster, namespace), "all to be gone", 600)
         seconds_to_stop = time.time() - began
         workers.join()
-        total = bench.cluster.asked("trunkline")
+        requests = bench.cluster.asked("trunkline") - asked
         watch.close()
     bare_creates(bench, other, pods[0], MANY)
     bare = bench.creates("bare", other)[-MANY:]
     bare_rate = (len(bare) - 1) / (bare[-1] - bare[0])
-    writes = sum(number for (verb, _), number in total.items() if verb in ("create", "delete", "patch"))
     return [
         [f"bare creates of {MANY} such pods, {IN_FLIGHT} at a time", f"{bare_rate:.0f}/s", "1", ""],
         [f"{MANY} workers created in one step", f"{rate:.0f}/s", f"{rate / bare_rate:.2f}", "0.8"],
@@ -421,8 +490,18 @@ def many(bench: Bench) -> list[list[str]]:
         ["API calls in these 30 s", str(idle_calls), "", "0"],
         ["memory of the server beside them", f"{memory:.0f} MiB", "", ""],
         [f"stop pipeline -> all {MANY} pods gone", f"{seconds_to_stop:.1f} s", "", ""],
-        ["API calls that change something, per worker", f"{writes / MANY:.2f}", "", ""],
+        [
+            "API calls that change something, per worker",
+            f"{writes(requests, 'create', 'delete', 'patch') / MANY:.2f}",
+            "",
+            "",
+        ],
     ]
+
+
+def writes(requests: Counter[tuple[str, str]], *verbs: str) -> int:
+    """Return the number of requests with these verbs."""
+    return sum(number for (verb, _), number in requests.items() if verb in verbs)
 
 
 def cpu(process: psutil.Process) -> float:
@@ -494,6 +573,7 @@ def replaced(bench: Bench, turns: int = 3) -> list[list[str]]:
 
 TABLES = {
     "five": ("Five workers as pods", five),
+    "second": ("A second batch", second),
     "datums": ("Datums in pods", datums),
     "replaced": ("A server that is replaced", replaced),
     "many": (f"{MANY} workers", many),

@@ -50,9 +50,9 @@ def place(command: str) -> str:
 def said_to(command: str) -> list[str]:
     """Return the lines that the page shows behind a command, without what it leaves out."""
     texts = _BLOCK.findall(PAGE)
-    for (_, text), (language, shown) in pairwise(texts):
+    for (_, text), (language, code) in pairwise(texts):
         if text.splitlines()[-1] == command and not language:
-            return [line for line in shown.splitlines() if line != "…"]
+            return [line for line in code.splitlines() if line != "…"]
     return []
 
 

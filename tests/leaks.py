@@ -44,12 +44,12 @@ def _nothing_is_left_behind() -> Iterator[None]:
     gc.collect()
     settled(lambda: not _threads() - threads)
     settled(lambda: not _children() - children)
-    left = {
+    leftovers = {
         "threads": sorted(_threads() - threads),
         "processes": sorted(name for _, name in _children() - children),
         "descriptors": max(0, _descriptors() - descriptors - _SPARE_DESCRIPTORS),
     }
-    assert not any(left.values()), f"the tests of this module left behind: {left}"
+    assert not any(leftovers.values()), f"the tests of this module left behind: {leftovers}"
 
 
 def _threads() -> set[str]:

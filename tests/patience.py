@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 
 
-def eventually(found: Callable[[], object], what: str) -> None:
+def eventually(condition: Callable[[], object], what: str) -> None:
     """Wait until ``found()`` is true; fail after ``PATIENCE`` naming ``what`` did not come."""
     deadline = time.monotonic() + PATIENCE
-    while not found():
+    while not condition():
         assert time.monotonic() < deadline, f"waited without success: {what}"
         time.sleep(0.01)
 

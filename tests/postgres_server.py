@@ -127,8 +127,8 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        for one in self._open:
-            _shut(one)
+        for connection in self._open:
+            _shut(connection)
         self._folder.cleanup()
 
     def _accept(self) -> None:
@@ -161,10 +161,10 @@ class Wire:
         _shut(sink)
 
 
-def _shut(one: socket.socket) -> None:
+def _shut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
-    one.close()
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def shared() -> PostgresServer:

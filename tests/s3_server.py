@@ -131,7 +131,7 @@ def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None
         config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 0}),
     )
     end = time.monotonic() + PATIENCE
-    said = ""
+    last_error = ""
     while time.monotonic() < end and process.poll() is None:
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyExists):
@@ -139,22 +139,22 @@ def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None
             client.put_object(Bucket="ready", Key="x", Body=b"x")
             return
         except (BotoCoreError, ClientError) as error:
-            said = str(error)
+            last_error = str(error)
         time.sleep(0.1)
-    raise AssertionError(f"the S3 server did not get ready ({said}): {log.read_text()[-2000:]}")
+    raise AssertionError(f"the S3 server did not get ready ({last_error}): {log.read_text()[-2000:]}")
 
 
 def free_ports(count: int) -> list[int]:
     """Return free ports whose number plus 10,000 is free too: each of the server's parts takes both."""
-    found: list[int] = []
+    ports: list[int] = []
     number = 11_000 + os.getpid() % 997 * 8
-    while len(found) < count:
+    while len(ports) < count:
         number += 1
         with contextlib.suppress(OSError), socket.socket() as low, socket.socket() as high:
             low.bind(("127.0.0.1", number))
             high.bind(("127.0.0.1", number + 10_000))
-            found.append(number)
-    return found
+            ports.append(number)
+    return ports
 
 
 _ANSWERS = {"503": b"SlowDown", "403": b"AccessDenied"}
@@ -198,7 +198,7 @@ class BadWay:
             self._wrongs.clear()
 
     @property
-    def left(self) -> int:
+    def pending(self) -> int:
         """Return how many of the wrongs have not happened yet."""
         with self._lock:
             return len(self._wrongs)
@@ -225,11 +225,11 @@ class BadWay:
         with self._lock:
             self._open.add(connection)
         with connection, contextlib.suppress(OSError, ValueError), connection.makefile("rb") as reader:
-            self._one(connection, reader)
+            self._serve_request(connection, reader)
         with self._lock:
             self._open.discard(connection)
 
-    def _one(self, connection: socket.socket, reader: BinaryIO) -> None:
+    def _serve_request(self, connection: socket.socket, reader: BinaryIO) -> None:
         head = _head(reader)
         if not head:
             return
@@ -259,34 +259,34 @@ class BadWay:
             return
         host, _, port = self._target.rpartition(":")
         with socket.create_connection((host, int(port))) as beyond, beyond.makefile("rb") as answer:
-            kept = [line for line in head if not line.lower().startswith((b"connection:", b"expect:"))]
-            beyond.sendall(b"\r\n".join([*kept, b"Connection: close", b"", b""]))
+            headers = [line for line in head if not line.lower().startswith((b"connection:", b"expect:"))]
+            beyond.sendall(b"\r\n".join([*headers, b"Connection: close", b"", b""]))
             if b"100-continue" in b"\r\n".join(head).lower():
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            left = length // 2 if how == "cut request" else length
-            while left:
-                data = reader.read1(min(left, 1 << 16))
+            remaining = length // 2 if how == "cut request" else length
+            while remaining:
+                data = reader.read1(min(remaining, 1 << 16))
                 if not data:
                     return
                 if how == "flip":
                     data, how = bytes([data[0] ^ 1]) + data[1:], ""
                 beyond.sendall(data)
-                left -= len(data)
+                remaining -= len(data)
                 self._count(len(data))
             if how == "cut request":
                 return
             if how == "lose answer":
                 answer.read()
                 return
-            told = _head(answer)
-            size = _length(told)
-            kept = [line for line in told if not line.lower().startswith(b"connection:")]
-            connection.sendall(b"\r\n".join([*kept, b"Connection: close", b"", b""]))
-            left = size // 2 if how == "cut answer" else -1
-            while left and (data := answer.read1(1 << 16 if left < 0 else min(left, 1 << 16))):
+            answer_head = _head(answer)
+            size = _length(answer_head)
+            headers = [line for line in answer_head if not line.lower().startswith(b"connection:")]
+            connection.sendall(b"\r\n".join([*headers, b"Connection: close", b"", b""]))
+            remaining = size // 2 if how == "cut answer" else -1
+            while remaining and (data := answer.read1(1 << 16 if remaining < 0 else min(remaining, 1 << 16))):
                 connection.sendall(data)
                 self._count(len(data))
-                left -= len(data) if left > 0 else 0
+                remaining -= len(data) if remaining > 0 else 0
 
     def _count(self, size: int) -> None:
         with self._lock:
@@ -312,16 +312,16 @@ class Relay:
     def _accept(self) -> None:
         while True:
             try:
-                here, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
             host, _, port = self.target.rpartition(":")
             try:
-                there = socket.create_connection((host, int(port)))
+                server = socket.create_connection((host, int(port)))
             except OSError:
-                here.close()
+                client.close()
                 continue
-            for ends in ((here, there), (there, here)):
+            for ends in ((client, server), (server, client)):
                 threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:

@@ -187,10 +187,10 @@ class Server:
     def start(self) -> None:
         """Start it on a free port and wait until it is ready."""
         begun = time.monotonic()
-        command = ["serve", "--data", shown(self._data), "--listen", "127.0.0.1:0", *self._options]
+        command = ["serve", "--data", displayed_path(self._data), "--listen", "127.0.0.1:0", *self._options]
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if not shutil.which("trunkline"):
-            self._console.print(f"The commands below are run as {shown(Path(trunkline()))}.")
+            self._console.print(f"The commands below are run as {displayed_path(Path(trunkline()))}.")
         if memory < MEMORY_NEEDED:
             command += ["--capacity-memory", f"{MEMORY_NEEDED >> 30}Gi"]
             self._console.print(
@@ -258,7 +258,7 @@ class Server:
 
     def put(self, repo: str, folder: Path) -> str:
         """Put the files of a folder into a repo as one commit; return its id."""
-        self.run("put", "file", "-r", f"{repo}@master:/", "-f", shown(folder))
+        self.run("put", "file", "-r", f"{repo}@master:/", "-f", displayed_path(folder))
         return self.head(repo)
 
     def until_image_is_ready(self, name: str) -> None:
@@ -403,7 +403,7 @@ def trunkline() -> str:
     return str(Path(sys.prefix, "bin", "trunkline"))
 
 
-def shown(path: Path) -> str:
+def displayed_path(path: Path) -> str:
     """Return a path relative to the working directory, as one types it."""
     return os.path.relpath(path)
 

@@ -29,13 +29,13 @@ class Cloud(NamedTuple):
 
     def make_role(self, name: str, trust: Any, *, policy: bool = True, tags: Any = ()) -> str:
         iam = self.client("iam")
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=list(tags))
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust), Tags=list(tags))
         if policy:
             iam.attach_role_policy(
                 RoleName=name,
                 PolicyArn="arn:aws:iam::aws:policy/AmazonEKSFargatePodExecutionRolePolicy",
             )
-        return made["Role"]["Arn"]
+        return role["Role"]["Arn"]
 
 
 @pytest.fixture(scope="session")

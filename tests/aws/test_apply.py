@@ -54,8 +54,8 @@ def apply(run, *more):
 
 
 def profile_of(cloud, name="trunkline"):
-    found = cloud.client("eks").describe_fargate_profile(clusterName="demo", fargateProfileName=name)
-    return found["fargateProfile"]
+    answer = cloud.client("eks").describe_fargate_profile(clusterName="demo", fargateProfileName=name)
+    return answer["fargateProfile"]
 
 
 def test_apply_makes_the_role_and_the_profile(run, cloud):
@@ -63,15 +63,15 @@ def test_apply_makes_the_role_and_the_profile(run, cloud):
 
     assert code == 0, err
     assert out == 'Fargate profile "trunkline" is ACTIVE\n'
-    made = profile_of(cloud)
-    assert made["selectors"] == [{"namespace": "default", "labels": {"node": "fargate"}}]
-    assert made["subnets"] == list(cloud.private)
+    profile = profile_of(cloud)
+    assert profile["selectors"] == [{"namespace": "default", "labels": {"node": "fargate"}}]
+    assert profile["subnets"] == list(cloud.private)
     iam = cloud.client("iam")
     role = iam.get_role(RoleName="trunkline-fargate-demo")["Role"]
-    assert made["podExecutionRoleArn"] == role["Arn"]
+    assert profile["podExecutionRoleArn"] == role["Arn"]
     assert role["AssumeRolePolicyDocument"] == TRUST
     attached = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
-    assert [one["PolicyArn"] for one in attached] == [POLICY]
+    assert [policy["PolicyArn"] for policy in attached] == [POLICY]
 
 
 def test_apply_again_changes_nothing_and_says_what_exists(run):
@@ -102,15 +102,15 @@ class Person(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("typed", "made"), [("n", []), ("", []), ("yes", ["trunkline"])])
-def test_a_user_at_a_terminal_is_asked_for_a_confirmation(run, cloud, monkeypatch, typed, made):
+@pytest.mark.parametrize(("typed", "created"), [("n", []), ("", []), ("yes", ["trunkline"])])
+def test_a_user_at_a_terminal_is_asked_for_a_confirmation(run, cloud, monkeypatch, typed, created):
     monkeypatch.setattr("sys.stdin", Person(f"{typed}\n"))
 
     code, _, err = run("fargate", "apply", *WHERE, "-f", "edges.json")
 
     assert "Make these 3 changes to account 123456789012? [y/N]" in err
-    assert code == (0 if made else exit_codes.CONFLICT)
-    assert cloud.client("eks").list_fargate_profiles(clusterName="demo")["fargateProfileNames"] == made
+    assert code == (0 if created else exit_codes.CONFLICT)
+    assert cloud.client("eks").list_fargate_profiles(clusterName="demo")["fargateProfileNames"] == created
 
 
 def test_a_second_profile_uses_the_same_role(run, cloud):

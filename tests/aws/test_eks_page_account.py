@@ -20,16 +20,16 @@ def test_profiles_are_made_shown_and_deleted_as_the_page_says(cloud, tmp_path):
     def profiles() -> list[str]:
         return sorted(eks.list_fargate_profiles(clusterName="demo")["fargateProfileNames"])
 
-    there = []
+    existing = []
     for command in commands("account"):
         done = run(command, folder)
 
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-        said = masked((done.stderr + done.stdout).splitlines())
-        assert [line for line in masked(said_to(command)) if line not in said] == []
-        there.append(profiles())
+        output = masked((done.stderr + done.stdout).splitlines())
+        assert [line for line in masked(said_to(command)) if line not in output] == []
+        existing.append(profiles())
 
-    assert there == [
+    assert existing == [
         ["trunkline"],
         ["trunkline"],
         ["trunkline", "trunkline-server"],

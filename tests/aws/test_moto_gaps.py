@@ -50,41 +50,41 @@ FOUND = Observed(
 )
 
 
-def there(name="other", status="ACTIVE", **changes) -> ObservedProfile:
+def existing_profile(name="other", status="ACTIVE", **changes) -> ObservedProfile:
     selectors = changes.pop("selectors", (Selector(namespace="elsewhere"),))
     settings = {"role_arn": ROLE.arn, "subnets": (SUBNET.id,), **changes}
     return ObservedProfile(profile=Profile(name=name, selectors=selectors), status=status, **settings)
 
 
-def after(found: Observed, changes: Changes) -> Observed:
+def after(observed: Observed, changes: Changes) -> Observed:
     """Return the state of the account after the steps."""
     for step in changes.steps:
         parameters = step.parameters
         if step.operation == "create_role":
             tags = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
             trust = json.loads(parameters["AssumeRolePolicyDocument"])
-            found = replace(found, role=replace(ROLE, policies=(), trust=trust, tags=tags))
+            observed = replace(observed, role=replace(ROLE, policies=(), trust=trust, tags=tags))
         elif step.operation == "attach_role_policy":
-            assert found.role is not None
-            found = replace(found, role=replace(found.role, policies=(parameters["PolicyArn"],)))
+            assert observed.role is not None
+            observed = replace(observed, role=replace(observed.role, policies=(parameters["PolicyArn"],)))
         elif step.operation == "create_fargate_profile":
-            made = there(DESIRED.profile.name, selectors=DESIRED.profile.selectors)
-            found = replace(found, profiles=(*found.profiles, made))
-    return found
+            profile = existing_profile(DESIRED.profile.name, selectors=DESIRED.profile.selectors)
+            observed = replace(observed, profiles=(*observed.profiles, profile))
+    return observed
 
 
 @pytest.mark.parametrize("role", [None, ROLE, replace(ROLE, policies=())], ids=["none", "whole", "bare"])
 def test_deciding_again_after_the_steps_gives_no_steps(role):
-    found = replace(FOUND, role=role)
+    observed = replace(FOUND, role=role)
 
-    changes = to_apply(DESIRED, found)
+    changes = to_apply(DESIRED, observed)
 
     assert changes.steps
-    assert to_apply(DESIRED, after(found, changes)).steps == ()
+    assert to_apply(DESIRED, after(observed, changes)).steps == ()
 
 
 def test_more_profiles_than_the_quota_are_refused():
-    full = replace(FOUND, profiles=tuple(there(f"p{n}") for n in range(10)))
+    full = replace(FOUND, profiles=tuple(existing_profile(f"p{n}") for n in range(10)))
 
     with pytest.raises(ResourceExhausted, match="has 10 Fargate profiles, the quota is 10"):
         to_apply(DESIRED, full)
@@ -92,28 +92,30 @@ def test_more_profiles_than_the_quota_are_refused():
 
 
 def test_while_one_profile_is_being_deleted_no_other_is_made_or_deleted():
-    found = replace(FOUND, profiles=(there(status="DELETING"), there("mine")))
+    observed = replace(FOUND, profiles=(existing_profile(status="DELETING"), existing_profile("mine")))
 
     with pytest.raises(Aborted, match='profile "other" of cluster "demo" is being deleted'):
-        to_apply(DESIRED, found)
+        to_apply(DESIRED, observed)
     with pytest.raises(Aborted, match='profile "other" is being deleted'):
-        to_delete("mine", ROLE.name, found)
+        to_delete("mine", ROLE.name, observed)
 
 
 def test_the_same_profile_being_deleted_is_waited_for():
-    found = replace(FOUND, profiles=(there("trunkline", "DELETING", selectors=DESIRED.profile.selectors),))
+    observed = replace(
+        FOUND, profiles=(existing_profile("trunkline", "DELETING", selectors=DESIRED.profile.selectors),)
+    )
 
     with pytest.raises(Aborted, match="wait until it is deleted"):
-        to_apply(DESIRED, found)
-    assert [step.service for step in to_delete("trunkline", ROLE.name, found).steps] == ["iam", "iam"]
+        to_apply(DESIRED, observed)
+    assert [step.service for step in to_delete("trunkline", ROLE.name, observed).steps] == ["iam", "iam"]
 
 
 def test_a_profile_that_failed_says_what_eks_says_and_what_to_do():
     issues = (("PodExecutionRoleAlreadyInUse", "role x is used by a node group"),)
-    found = replace(FOUND, profiles=(there("trunkline", "CREATE_FAILED", issues=issues),))
+    observed = replace(FOUND, profiles=(existing_profile("trunkline", "CREATE_FAILED", issues=issues),))
 
     with pytest.raises(FailedPrecondition) as refusal:
-        to_apply(DESIRED, found)
+        to_apply(DESIRED, observed)
 
     assert (
         "is CREATE_FAILED: PodExecutionRoleAlreadyInUse: role x is used by a node group"
@@ -127,9 +129,11 @@ def test_an_unknown_issue_is_reported_as_it_is():
 
 
 def test_a_profile_that_is_being_created_needs_no_step():
-    found = replace(FOUND, profiles=(there("trunkline", "CREATING", selectors=DESIRED.profile.selectors),))
+    observed = replace(
+        FOUND, profiles=(existing_profile("trunkline", "CREATING", selectors=DESIRED.profile.selectors),)
+    )
 
-    changes = to_apply(DESIRED, found)
+    changes = to_apply(DESIRED, observed)
 
     assert changes.steps == ()
     assert "exists as requested and is CREATING" in changes.unchanged[-1]
@@ -166,13 +170,13 @@ def test_a_role_named_by_the_user_must_exist():
     ],
 )
 def test_the_condition_of_a_role_must_allow_this_profile(arn, allowed):
-    found = replace(FOUND, role=replace(ROLE, trust=trust_policy(arn)))
+    observed = replace(FOUND, role=replace(ROLE, trust=trust_policy(arn)))
 
     if allowed:
-        assert to_apply(DESIRED, found).steps
+        assert to_apply(DESIRED, observed).steps
     else:
         with pytest.raises(FailedPrecondition, match="widen its condition aws:SourceArn"):
-            to_apply(DESIRED, found)
+            to_apply(DESIRED, observed)
 
 
 def test_a_trust_policy_may_be_written_in_every_way_that_iam_allows():
@@ -182,9 +186,9 @@ def test_a_trust_policy_may_be_written_in_every_way_that_iam_allows():
         "Action": ["sts:TagSession", "sts:*"],
         "Condition": {"StringLike": {"AWS:SourceArn": [source_arn(DESIRED, ACCOUNT)]}},
     }
-    found = replace(FOUND, role=replace(ROLE, trust={"Statement": statement}))
+    observed = replace(FOUND, role=replace(ROLE, trust={"Statement": statement}))
 
-    assert [step.operation for step in to_apply(DESIRED, found).steps] == ["create_fargate_profile"]
+    assert [step.operation for step in to_apply(DESIRED, observed).steps] == ["create_fargate_profile"]
 
 
 @pytest.mark.parametrize("effect", ["Deny"])
@@ -196,7 +200,7 @@ def test_a_statement_that_denies_gives_no_trust(effect):
 
 
 def test_a_deleted_role_of_an_existing_profile_is_reported():
-    (trouble,) = judge_role(None, there(), "us-east-1", FOUND)
+    (trouble,) = judge_role(None, existing_profile(), "us-east-1", FOUND)
 
     assert "does not exist any more" in trouble
 

@@ -191,7 +191,7 @@ def test_a_region_without_prices_is_reported_and_a_price_file_adds_them(run, tmp
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (("--datums", "5"), exit_codes.USAGE, "needs both --datums and --seconds-per-datum"),
         (("--datums", "0", "--seconds-per-datum", "1"), exit_codes.USAGE, '"0" is not a number of 1 or more'),
@@ -203,12 +203,12 @@ def test_a_region_without_prices_is_reported_and_a_price_file_adds_them(run, tmp
         (("--profiles", "spec.json"), exit_codes.USAGE, "holds no Fargate profile"),
     ],
 )
-def test_arguments_that_are_not_valid_are_reported_in_one_line(run, words, code, said):
+def test_arguments_that_are_not_valid_are_reported_in_one_line(run, words, code, message):
     done, out, err = run("fargate", "plan", "-f", "spec.json", *words)
 
     assert (done, out) == (code, "")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
 
 
 def test_a_file_that_is_neither_json_nor_yaml_is_reported_with_its_place(run, tmp_path):
@@ -279,16 +279,16 @@ def test_sentences_are_wrapped_at_the_width_of_the_terminal(tmp_path, columns):
     command = [sys.executable, "-m", "trunkline.cli", "fargate", "plan", "-f", str(tmp_path / "spec.json")]
     with subprocess.Popen(command, stdout=follower, stdin=subprocess.DEVNULL) as process:
         os.close(follower)
-        said = b""
+        output = b""
         try:
             while chunk := os.read(leader, 65536):
-                said += chunk
+                output += chunk
         except OSError:
             pass  # the other side is closed
     os.close(leader)
 
     assert process.returncode == 0
-    lines = said.decode().splitlines()
+    lines = output.decode().splitlines()
     assert len(lines) > 6
     assert max(map(len, lines)) <= columns
 
@@ -320,7 +320,7 @@ def test_nodes_plan_for_programs_orders_the_places_by_their_tails(run):
     )
 
     planned = json.loads(out)
-    dollars = {one["place"]: one["dollars"] for one in planned["runs"]}
+    dollars = {place_run["place"]: place_run["dollars"] for place_run in planned["runs"]}
     assert dollars["karpenter"] < dollars["node group, 60 s"] < dollars["node group"]
     assert planned["machines"][0]["workers"] >= 3
 
@@ -451,7 +451,10 @@ def test_karpenters_pool_does_not_disturb_busy_workers(run):
     assert (pool["apiVersion"], pool["kind"]) == ("karpenter.sh/v1", "NodePool")
     assert disruption["consolidationPolicy"] == "WhenEmpty"
     assert pool["spec"]["template"]["spec"]["expireAfter"] == "Never"
-    requirements = {one["key"]: one["values"] for one in pool["spec"]["template"]["spec"]["requirements"]}
+    requirements = {
+        requirement["key"]: requirement["values"]
+        for requirement in pool["spec"]["template"]["spec"]["requirements"]
+    }
     assert requirements["karpenter.sh/capacity-type"] == ["spot", "on-demand"]
     assert "m6a.xlarge" in requirements["node.kubernetes.io/instance-type"]
     assert node_class["kind"] == "EC2NodeClass"

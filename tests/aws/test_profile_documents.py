@@ -51,7 +51,7 @@ def make(**changes):
 FULL = make()
 OPEN = make(subnets=(), tags={})  # what has to be known is left to the tool
 NAMED = make(role_arn=ROLE)
-ALL = pytest.mark.parametrize("one", [FULL, OPEN, NAMED], ids=["full", "open", "named role"])
+ALL = pytest.mark.parametrize("case", [FULL, OPEN, NAMED], ids=["full", "open", "named role"])
 
 #: The part of eksctl's schema that a Fargate profile is in, from its published facts.
 EKSCTL = {
@@ -101,31 +101,31 @@ EKSCTL = {
 
 
 @ALL
-def test_the_eksctl_file_passes_the_schema_and_says_what_the_call_says(one):
-    config = yaml.safe_load(render(one, "eksctl"))
+def test_the_eksctl_file_passes_the_schema_and_says_what_the_call_says(case):
+    config = yaml.safe_load(render(case, "eksctl"))
 
     jsonschema.validate(config, EKSCTL)
     assert config["metadata"] == {"name": "demo", "region": "eu-west-1"}
     (profile,) = config["fargateProfiles"]
     assert profile["name"] == "pipelines"
-    assert profile["selectors"] == api_selectors(one.profile)
-    assert tuple(profile.get("subnets", ())) == one.subnets
-    assert profile.get("tags", {}) == one.tags
-    assert profile.get("podExecutionRoleARN", "") == one.role_arn
+    assert profile["selectors"] == api_selectors(case.profile)
+    assert tuple(profile.get("subnets", ())) == case.subnets
+    assert profile.get("tags", {}) == case.tags
+    assert profile.get("podExecutionRoleARN", "") == case.role_arn
 
 
 @ALL
-def test_the_cloudformation_template_passes_its_linter_and_says_what_the_call_says(one):
-    text = render(one, "cloudformation")
+def test_the_cloudformation_template_passes_its_linter_and_says_what_the_call_says(case):
+    text = render(case, "cloudformation")
 
     assert [str(match) for match in lint(text, regions=["eu-west-1"])] == []
     resources = yaml.safe_load(text)["Resources"]
     profile = resources["FargateProfile"]["Properties"]
     (read,) = read_profiles(yaml.safe_load(text), "template")
-    assert (profile["ClusterName"], read) == ("demo", one.profile)
-    assert profile["Subnets"] == (list(one.subnets) or {"Ref": "Subnets"})
-    if one.role_arn:
-        assert profile["PodExecutionRoleArn"] == one.role_arn
+    assert (profile["ClusterName"], read) == ("demo", case.profile)
+    assert profile["Subnets"] == (list(case.subnets) or {"Ref": "Subnets"})
+    if case.role_arn:
+        assert profile["PodExecutionRoleArn"] == case.role_arn
         assert list(resources) == ["FargateProfile"]
         return
     role = json.loads(
@@ -134,15 +134,15 @@ def test_the_cloudformation_template_passes_its_linter_and_says_what_the_call_sa
         .replace("${AWS::Region}", "eu-west-1")
         .replace("${AWS::AccountId}", ACCOUNT)
     )
-    assert role["AssumeRolePolicyDocument"] == trust_policy({"Fn::Sub": source_arn(one, ACCOUNT)})
+    assert role["AssumeRolePolicyDocument"] == trust_policy({"Fn::Sub": source_arn(case, ACCOUNT)})
     assert role["ManagedPolicyArns"] == [{"Fn::Sub": policy_arn("aws")}]
-    assert role["RoleName"] == one.role_name
-    assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == role_tags(one)
+    assert role["RoleName"] == case.role_name
+    assert {tag["Key"]: tag["Value"] for tag in role["Tags"]} == role_tags(case)
 
 
 @ALL
-def test_the_terraform_file_parses_and_says_what_the_call_says(one):
-    text = render(one, "terraform")
+def test_the_terraform_file_parses_and_says_what_the_call_says(case):
+    text = render(case, "terraform")
 
     parsed = hcl2.loads(text)
     resources = {
@@ -153,18 +153,18 @@ def test_the_terraform_file_parses_and_says_what_the_call_says(one):
     profile = plain(resources["aws_eks_fargate_profile"]["trunkline"])
     assert profile["cluster_name"] == "demo"
     assert profile["fargate_profile_name"] == "pipelines"
-    found = [
+    selectors = [
         {
             "namespace": selector["namespace"],
             **({"labels": selector["labels"]} if "labels" in selector else {}),
         }
         for selector in profile["selector"]
     ]
-    assert found == api_selectors(one.profile)
-    assert profile["subnet_ids"] == (list(one.subnets) or "${var.private_subnet_ids}")
-    assert profile.get("tags", {}) == one.tags
-    if one.role_arn:
-        assert profile["pod_execution_role_arn"] == one.role_arn
+    assert selectors == api_selectors(case.profile)
+    assert profile["subnet_ids"] == (list(case.subnets) or "${var.private_subnet_ids}")
+    assert profile.get("tags", {}) == case.tags
+    if case.role_arn:
+        assert profile["pod_execution_role_arn"] == case.role_arn
         assert list(resources) == ["aws_eks_fargate_profile"]
         return
     trust = re.search(r"<<POLICY\n(.*?)\nPOLICY", text, re.DOTALL)
@@ -174,9 +174,9 @@ def test_the_terraform_file_parses_and_says_what_the_call_says(one):
         .replace("${data.aws_partition.current.partition}", "aws")
         .replace("${data.aws_caller_identity.current.account_id}", ACCOUNT)
     )
-    assert json.loads(document) == trust_policy(source_arn(one, ACCOUNT))
+    assert json.loads(document) == trust_policy(source_arn(case, ACCOUNT))
     role = plain(resources["aws_iam_role"]["trunkline_fargate"])
-    assert (role["name"], role["tags"]) == (one.role_name, role_tags(one))
+    assert (role["name"], role["tags"]) == (case.role_name, role_tags(case))
     attached = plain(resources["aws_iam_role_policy_attachment"]["trunkline_fargate"])
     assert attached["policy_arn"].replace("${data.aws_partition.current.partition}", "aws") == policy_arn(
         "aws"
@@ -190,47 +190,47 @@ def strip(text):
 def plain(value):
     """Remove what the parser keeps: quotes around texts and keys, and its own marks."""
     if isinstance(value, dict):
-        return {strip(key): plain(one) for key, one in value.items() if not strip(key).startswith("__")}
+        return {strip(key): plain(item) for key, item in value.items() if not strip(key).startswith("__")}
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     return strip(value)
 
 
 @ALL
-def test_the_commands_of_the_aws_cli_make_the_calls(one, tmp_path):
+def test_the_commands_of_the_aws_cli_make_the_calls(case, tmp_path):
     """Run by a real shell, with a program in place of aws that records its arguments."""
-    said = tmp_path / "said"
+    output = tmp_path / "said"
     aws = tmp_path / "aws"
     aws.write_text(
         "#!/bin/sh\n"
-        f'for word in "$@"; do printf "%s\\0" "$word" >> {said}; done; printf "\\n\\0" >> {said}\n'
+        f'for word in "$@"; do printf "%s\\0" "$word" >> {output}; done; printf "\\n\\0" >> {output}\n'
         f'[ "$1" = sts ] && echo {ACCOUNT}\nexit 0\n'
     )
     aws.chmod(0o755)
     script = tmp_path / "script"
-    script.write_text(render(one, "aws-cli"))
+    script.write_text(render(case, "aws-cli"))
 
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SUBNETS": "subnet-0000000a subnet-0000000b"}
     subprocess.run(["sh", str(script)], env=environment, check=True, timeout=60)
 
-    calls = [call.rstrip("\0").split("\0") for call in said.read_text().split("\n\0") if call]
+    calls = [call.rstrip("\0").split("\0") for call in output.read_text().split("\n\0") if call]
     options = {f"{call[0]} {call[1]}": options_of(call[2:]) for call in calls}
     create = options["eks create-fargate-profile"]
     assert create["region"] == ["eu-west-1"]
     assert create["cluster-name"] == ["demo"]
     assert create["fargate-profile-name"] == ["pipelines"]
-    assert json.loads(create["selectors"][0]) == api_selectors(one.profile)
-    assert create["subnets"] == (list(one.subnets) or ["subnet-0000000a", "subnet-0000000b"])
-    assert json.loads(create.get("tags", ["{}"])[0]) == one.tags
+    assert json.loads(create["selectors"][0]) == api_selectors(case.profile)
+    assert create["subnets"] == (list(case.subnets) or ["subnet-0000000a", "subnet-0000000b"])
+    assert json.loads(create.get("tags", ["{}"])[0]) == case.tags
     assert options["eks wait"]["cluster-name"] == ["demo"]
-    if one.role_arn:
-        assert create["pod-execution-role-arn"] == [one.role_arn]
+    if case.role_arn:
+        assert create["pod-execution-role-arn"] == [case.role_arn]
         assert "iam create-role" not in options
         return
-    assert create["pod-execution-role-arn"] == [f"arn:aws:iam::{ACCOUNT}:role/{one.role_name}"]
+    assert create["pod-execution-role-arn"] == [f"arn:aws:iam::{ACCOUNT}:role/{case.role_name}"]
     role = options["iam create-role"]
-    assert json.loads(role["assume-role-policy-document"][0]) == trust_policy(source_arn(one, ACCOUNT))
-    assert {tag["Key"]: tag["Value"] for tag in json.loads(role["tags"][0])} == role_tags(one)
+    assert json.loads(role["assume-role-policy-document"][0]) == trust_policy(source_arn(case, ACCOUNT))
+    assert {tag["Key"]: tag["Value"] for tag in json.loads(role["tags"][0])} == role_tags(case)
     assert options["iam attach-role-policy"]["policy-arn"] == [policy_arn("aws")]
 
 
@@ -294,10 +294,10 @@ def test_values_that_are_not_valid_are_refused(change, words):
 
 
 def test_selectors_come_from_the_labels_of_the_specs():
-    found = selectors_for("default", [{"node": "fargate"}, {"node": "fargate", "tier": "b"}, {"x": "y"}])
+    selectors = selectors_for("default", [{"node": "fargate"}, {"node": "fargate", "tier": "b"}, {"x": "y"}])
 
     # The second asks for more than the first and takes nothing new.
-    assert found == [
+    assert selectors == [
         Selector(namespace="default", labels=(("node", "fargate"),)),
         Selector(namespace="default", labels=(("x", "y"),)),
     ]

@@ -32,8 +32,8 @@ def pod_of(**changes):
 def test_a_worker_is_the_command_and_trunklines_own_container_together():
     pod = pod_of(resource_requests={"cpu": 1, "memory": "4Gi"}, metadata={"labels": {"node": "fargate"}})
 
-    assert [one.name for one in pod.containers] == ["user", "worker"]
-    assert [one.name for one in pod.init_containers] == ["launcher"]
+    assert [container.name for container in pod.containers] == ["user", "worker"]
+    assert [container.name for container in pod.init_containers] == ["launcher"]
     assert (pod.namespace, pod.labels["node"]) == ("jobs", "fargate")
     assert pod.cpu_millis == 1000
     assert pod.memory == 4 * GIB + 128 * MIB
@@ -121,7 +121,7 @@ def test_any_manifest_can_be_read():
     assert pod.containers[0].requests.memory == GIB  # a limit stands for the request that is not there
     assert pod.containers[0].devices == ("amd.com/gpu",)
     assert pod.affinities == ("podAntiAffinity", "topologySpreadConstraints")
-    assert [(one.kind, one.in_memory) for one in pod.volumes] == [("csi", False), ("emptyDir", True)]
+    assert [(volume.kind, volume.in_memory) for volume in pod.volumes] == [("csi", False), ("emptyDir", True)]
 
 
 def test_an_empty_or_unusual_manifest_can_be_read():

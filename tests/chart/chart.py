@@ -193,17 +193,17 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
 def tool(name: str) -> str:
     """Return the path of a program of Kubernetes' people, or skip the test."""
     assets = os.environ.get("KUBEBUILDER_ASSETS", "")
-    found = shutil.which(name, path=os.pathsep.join([assets, os.environ.get("PATH", "")]))
-    if found is None:
+    program = shutil.which(name, path=os.pathsep.join([assets, os.environ.get("PATH", "")]))
+    if program is None:
         pytest.skip(f"there is no {name} in KUBEBUILDER_ASSETS or PATH")
-    return found
+    return program
 
 
 def helm(*arguments: str | Path, values: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Run helm; the values are those of a file."""
-    given = ["--values", "-"] if values is not None else []
+    options = ["--values", "-"] if values is not None else []
     return subprocess.run(
-        [tool("helm"), *map(str, arguments), *given],
+        [tool("helm"), *map(str, arguments), *options],
         input=yaml.safe_dump(values) if values is not None else None,
         capture_output=True,
         text=True,
@@ -221,7 +221,7 @@ def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def only(manifests: list[dict[str, Any]], kind: str, ending: str = "") -> dict[str, Any]:
     """Return the one manifest of a kind whose name ends so."""
-    (found,) = (
+    (manifest,) = (
         each for each in manifests if each["kind"] == kind and each["metadata"]["name"].endswith(ending)
     )
-    return found
+    return manifest

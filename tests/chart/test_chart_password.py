@@ -48,13 +48,13 @@ def test_the_password_comes_beside_the_url_and_needs_no_escaping(url: str, tmp_p
         assert server.stdout is not None
         ready = server.stdout.readline()
         server.terminate()
-        _, told = server.communicate(timeout=60)
+        _, output = server.communicate(timeout=60)
     with serve(tmp_path / "wrong", TRUNKLINE_DATABASE=url, PGPASSWORD="another") as refused:
-        _, said = refused.communicate(timeout=60)
+        _, error = refused.communicate(timeout=60)
 
     assert json.loads(ready)["ready"] is True
     assert server.returncode == 0
-    assert PASSWORD not in told
+    assert PASSWORD not in output
     assert refused.returncode != 0
-    assert 'does not let role "keeper" in' in said
-    assert "another" not in said
+    assert 'does not let role "keeper" in' in error
+    assert "another" not in error

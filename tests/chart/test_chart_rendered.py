@@ -32,9 +32,9 @@ def pods(manifests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def container(values: dict[str, Any]) -> dict[str, Any]:
-    (found,) = only(rendered(values), "Deployment")["spec"]["template"]["spec"]["containers"]
-    assert isinstance(found, dict)
-    return found
+    (container_spec,) = only(rendered(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(container_spec, dict)
+    return container_spec
 
 
 def worker_config(values: dict[str, Any]) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def test_helm_finds_nothing_to_complain_about(values: dict[str, Any]) -> None:
 
 @everywhere
 def test_every_pod_is_restricted(values: dict[str, Any]) -> None:
-    found = list(pods(rendered(values)))
+    specs = list(pods(rendered(values)))
 
-    assert len(found) == 2
-    for pod in found:
+    assert len(specs) == 2
+    for pod in specs:
         assert pod["securityContext"]["runAsNonRoot"] is True
         # OpenShift chooses the user and refuses any other.
         expected = None if values == INSTALLATIONS["openshift"] else 1000
@@ -102,12 +102,12 @@ def test_names_and_ports_that_refer_to_each_other_agree(values: dict[str, Any]) 
     claims = [
         volume["persistentVolumeClaim"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume
     ]
-    made = {each["metadata"]["name"] for each in manifests if each["kind"] == "PersistentVolumeClaim"}
+    claim_names = {each["metadata"]["name"] for each in manifests if each["kind"] == "PersistentVolumeClaim"}
     accounts = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
     (port,) = pod["containers"][0]["ports"]
 
     assert mounted == {volume["name"] for volume in pod["volumes"]}
-    assert {claim["claimName"] for claim in claims} == made
+    assert {claim["claimName"] for claim in claims} == claim_names
     assert only(manifests, "Service")["spec"]["ports"][0]["targetPort"] == port["name"]
     assert pod["containers"][0]["readinessProbe"]["grpc"]["port"] == port["containerPort"]
     for binding in (each for each in manifests if each["kind"].endswith("RoleBinding")):
@@ -144,11 +144,11 @@ def test_with_an_external_database_and_store_there_is_no_volume() -> None:
     values = INSTALLATIONS["eks"]
 
     assert "PersistentVolumeClaim" not in {each["kind"] for each in rendered(values)}
-    found = environment(values)
-    assert found["TRUNKLINE_DATABASE"] == values["database"]["url"]
-    assert found["PGPASSWORD"] == {"secretKeyRef": {"name": "trunkline-database", "key": "password"}}
-    assert found["TRUNKLINE_STORE"] == "s3://trunkline-example/main"
-    assert found["AWS_REGION"] == "eu-central-1"
+    variables = environment(values)
+    assert variables["TRUNKLINE_DATABASE"] == values["database"]["url"]
+    assert variables["PGPASSWORD"] == {"secretKeyRef": {"name": "trunkline-database", "key": "password"}}
+    assert variables["TRUNKLINE_STORE"] == "s3://trunkline-example/main"
+    assert variables["AWS_REGION"] == "eu-central-1"
 
 
 def test_an_account_is_bound_to_a_role_by_its_annotation() -> None:
@@ -214,14 +214,14 @@ def test_workers_reach_the_server_names_and_an_external_store_and_nothing_else()
 
 
 def test_pachyderms_values_give_the_same_as_ours() -> None:
-    found = environment(INSTALLATIONS["as for pachyderm"])
+    variables = environment(INSTALLATIONS["as for pachyderm"])
 
-    assert found["TRUNKLINE_STORE"] == "s3://b"
-    assert found["AWS_REGION"] == "us-east-1"
-    assert found["TRUNKLINE_DATABASE"] == (
+    assert variables["TRUNKLINE_STORE"] == "s3://b"
+    assert variables["AWS_REGION"] == "us-east-1"
+    assert variables["TRUNKLINE_DATABASE"] == (
         "postgresql://pachyderm@db.example.org:5432/pachyderm?sslmode=require"
     )
-    assert found["PGPASSWORD"] == {"secretKeyRef": {"name": "pg", "key": "postgresql-password"}}
+    assert variables["PGPASSWORD"] == {"secretKeyRef": {"name": "pg", "key": "postgresql-password"}}
     assert container(INSTALLATIONS["as for pachyderm"])["resources"]["requests"] == {
         "cpu": 1,
         "memory": "2Gi",
@@ -229,7 +229,7 @@ def test_pachyderms_values_give_the_same_as_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"image": {"tagg": "1"}}, "additional properties 'tagg' not allowed"),
         ({"database": {"url": "postgresql://me:secret@db/name"}}, "database.url holds a password"),
@@ -277,11 +277,11 @@ def test_pachyderms_values_give_the_same_as_ours() -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_values_that_make_no_sense_are_refused_with_a_sentence(values: dict[str, Any], told: str) -> None:
+def test_values_that_make_no_sense_are_refused_with_a_sentence(values: dict[str, Any], message: str) -> None:
     done = helm("template", "line", CHART, values=values)
 
     assert done.returncode != 0
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 @everywhere
@@ -308,14 +308,14 @@ def test_the_server_admits_only_its_own_namespace_by_default() -> None:
 
 
 def test_the_notes_say_that_the_port_is_open() -> None:
-    for values, told in (
+    for values, fragment in (
         ({}, "pods of namespace data"),
         ({"networkPolicy": {"enabled": False}}, "EVERY POD"),
     ):
         done = helm("install", "line", CHART, "--namespace", "data", "--dry-run=client", values=values)
 
         assert "no TLS and no users" in done.stdout
-        assert told in done.stdout
+        assert fragment in done.stdout
 
 
 def test_server_and_workers_run_on_nodes_that_their_images_are_built_for() -> None:
@@ -354,7 +354,9 @@ def test_authorities_and_proxy_reach_the_server_and_workers() -> None:
         "NO_PROXY": "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST),intranet.example.org",
     }
     for each in (*pod["containers"], *workers["spec"]["containers"]):
-        assert {one["name"]: one.get("value") for one in each["env"]}.items() >= expected.items()
+        assert {
+            variable["name"]: variable.get("value") for variable in each["env"]
+        }.items() >= expected.items()
         assert "/etc/trunkline/ca" in [mount["mountPath"] for mount in each["volumeMounts"]]
     assert pod["containers"][0]["image"] == "registry.example.org/trunkline/server:0.1.0"
     assert workers["metadata"]["labels"] == {"team": "data"}

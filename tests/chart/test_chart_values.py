@@ -13,7 +13,7 @@ from chart import CHART, INSTALLATIONS, ROOT
 
 from trunkline import __version__
 from trunkline.cli.parsing import load
-from trunkline.drivers.fleets.kubernetes import fleet
+from trunkline.drivers.fleets.kubernetes import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,14 +109,14 @@ def test_the_versions_of_chart_and_package_are_the_same() -> None:
 
 
 def test_the_server_understands_every_argument_that_the_chart_gives() -> None:
-    known = {name for each in load("serve").arguments for name in each.names}
+    accepted = {name for each in load("serve").arguments for name in each.names}
 
-    given = set(
+    rendered_arguments = set(
         re.findall(r"^ +- (--[a-z-]+)=", (CHART / "templates/deployment.yaml").read_text(), re.MULTILINE)
     )
 
-    assert given
-    assert given <= known
+    assert rendered_arguments
+    assert rendered_arguments <= accepted
 
 
 def test_the_server_reads_every_variable_that_the_chart_sets() -> None:
@@ -132,4 +132,4 @@ def test_the_server_is_given_the_rights_that_the_fleet_needs() -> None:
 
     (verbs,) = re.findall(r"resources: \[pods\]\n +verbs: \[(.*)\]", rules)
 
-    assert tuple(verbs.split(", ")) == fleet._NEEDED
+    assert tuple(verbs.split(", ")) == preflight.NEEDED_VERBS

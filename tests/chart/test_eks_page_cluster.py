@@ -76,7 +76,7 @@ def test_the_values_of_the_page_can_be_installed() -> None:
 def test_the_commands_for_the_cluster_do_what_the_page_says(server: ApiServer, tmp_path: Path) -> None:
     folder = clone(tmp_path / "clone")
     (folder / "values-eks.yaml").write_text(yaml.safe_dump(VALUES))
-    (rendering,) = (one for one in commands("offline") if one.endswith("> pool.yaml"))
+    (rendering,) = (text for text in commands("offline") if text.endswith("> pool.yaml"))
     assert run(rendering, folder).returncode == 0
     environment = {
         "KUBECONFIG": str(server.kubeconfig()),
@@ -85,11 +85,13 @@ def test_the_commands_for_the_cluster_do_what_the_page_says(server: ApiServer, t
 
     def become_ready() -> None:
         patch = json.dumps({"status": STATUS})
-        wanted = "kubectl --namespace trunkline patch deployment trunkline --subresource=status --type=merge"
-        done = run(f"{wanted} --patch '{patch}'", folder, **environment)
+        status_patch = (
+            "kubectl --namespace trunkline patch deployment trunkline --subresource=status --type=merge"
+        )
+        done = run(f"{status_patch} --patch '{patch}'", folder, **environment)
         assert done.returncode == 0, done.stderr
 
-    said = {}
+    outputs = {}
     for command in commands("cluster"):
         if " rollout status " in command:
             become_ready()
@@ -99,8 +101,8 @@ def test_the_commands_for_the_cluster_do_what_the_page_says(server: ApiServer, t
         )
         done = run(possible, folder, **environment)
         assert done.returncode == 0, f"{possible}\n{done.stderr}"
-        said[command] = done.stdout
+        outputs[command] = done.stdout
 
-    assert "successfully rolled out" in "".join(said.values())
-    assert "30650" in said["kubectl --namespace trunkline port-forward service/trunkline 30650:30650"]
-    assert "nodepool.karpenter.sh/workers created" in said["kubectl apply -f pool.yaml"]
+    assert "successfully rolled out" in "".join(outputs.values())
+    assert "30650" in outputs["kubectl --namespace trunkline port-forward service/trunkline 30650:30650"]
+    assert "nodepool.karpenter.sh/workers created" in outputs["kubectl apply -f pool.yaml"]

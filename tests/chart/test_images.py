@@ -17,7 +17,7 @@ DOCKERFILE = (ROOT / "docker/Dockerfile").read_text()
 def module_file(name: str) -> Path | None:
     path = SOURCE / name.replace(".", "/")
     return next(
-        (one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()),
+        (candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()),
         None,
     )
 
@@ -26,7 +26,7 @@ def imported_by(name: str) -> set[str]:
     """Name every module that a module may import, except for annotations alone."""
     path = module_file(name)
     assert path is not None, name
-    found: set[str] = set()
+    modules: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(path.read_text())]
     while waiting:
         node = waiting.pop()
@@ -34,11 +34,11 @@ def imported_by(name: str) -> set[str]:
             waiting += node.orelse
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         waiting += ast.iter_child_nodes(node)
-    return found
+    return modules
 
 
 def packages_of_a_worker() -> set[str]:
@@ -86,14 +86,14 @@ def build(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_mistake_on_the_command_line_is_told_before_anything_is_built(tmp_path: Path) -> None:
-    code, said = build("--arch", "riscv")
-    assert (code, said) == (1, "build-images: --arch riscv is not supported; it can be amd64 or arm64")
-    code, said = build("--bass", "x")
-    assert (code, said) == (
+    code, message = build("--arch", "riscv")
+    assert (code, message) == (1, "build-images: --arch riscv is not supported; it can be amd64 or arm64")
+    code, message = build("--bass", "x")
+    assert (code, message) == (
         1,
         "build-images: unknown option '--bass'; see scripts/build-images --help",
     )
-    code, said = build("--launcher", str(tmp_path / "none"))
-    assert (code, said) == (1, f"build-images: --launcher {tmp_path}/none is not a file")
-    code, said = build("--tag")
-    assert (code, said) == (1, "build-images: --tag needs a value")
+    code, message = build("--launcher", str(tmp_path / "none"))
+    assert (code, message) == (1, f"build-images: --launcher {tmp_path}/none is not a file")
+    code, message = build("--tag")
+    assert (code, message) == (1, "build-images: --tag needs a value")

@@ -67,12 +67,12 @@ class ScriptedServer:
         async def answer(requests: Any, context: Any) -> Any:
             asked = [request async for request in requests] if method.client_streaming else requests
             self.asked.setdefault(method.name, []).append(asked)
-            found = self.answers.get(method.name, [] if method.server_streaming else answer_class())
-            if callable(found):
-                found = found(asked)
-            if isinstance(found, Refusal):
-                await context.abort(found.code, found.message)
-            return found
+            reply = self.answers.get(method.name, [] if method.server_streaming else answer_class())
+            if callable(reply):
+                reply = reply(asked)
+            if isinstance(reply, Refusal):
+                await context.abort(reply.code, reply.message)
+            return reply
 
         async def stream(requests: Any, context: Any) -> Any:
             for message in await answer(requests, context):

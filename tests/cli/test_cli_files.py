@@ -26,16 +26,16 @@ def operations(server):
     """Return the operations of one put as text, the pieces of a file joined."""
     first, *rest = server.only("ModifyFile")
     assert first.WhichOneof("body") == "set_commit"
-    found: list[tuple[str, str, bytes]] = []
+    changes: list[tuple[str, str, bytes]] = []
     for request in rest:
         kind = request.WhichOneof("body")
         if kind == "delete_file":
-            found.append(("delete", request.delete_file.path, b""))
-        elif found and found[-1][:2] == ("add", request.add_file.path):
-            found[-1] = ("add", request.add_file.path, found[-1][2] + request.add_file.raw.value)
+            changes.append(("delete", request.delete_file.path, b""))
+        elif changes and changes[-1][:2] == ("add", request.add_file.path):
+            changes[-1] = ("add", request.add_file.path, changes[-1][2] + request.add_file.raw.value)
         else:
-            found.append(("add", request.add_file.path, request.add_file.raw.value))
-    return first.set_commit, found
+            changes.append(("add", request.add_file.path, request.add_file.raw.value))
+    return first.set_commit, changes
 
 
 @pytest.fixture
@@ -211,15 +211,15 @@ def test_a_failed_download_leaves_the_old_file_and_no_partial_one(run, server, t
 def archive(*entries: tuple[str, bytes | None]) -> bytes:
     """A TAR stream; None for a folder."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as made:
+    with tarfile.open(fileobj=out, mode="w") as archive_file:
         for name, data in entries:
             member = tarfile.TarInfo(name)
             if data is None:
                 member.type = tarfile.DIRTYPE
-                made.addfile(member)
+                archive_file.addfile(member)
             else:
                 member.size = len(data)
-                made.addfile(member, io.BytesIO(data))
+                archive_file.addfile(member, io.BytesIO(data))
     return out.getvalue()
 
 
@@ -231,8 +231,10 @@ def test_a_folder_comes_as_files_below_the_one_named(run, server, tmp_path):
     outcome = run("get", "file", "images@master:/in", "-r", "-o", str(target))
 
     assert outcome == (0, "", "got 3 files, 2.9 KiB\n")
-    found = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    assert found == {"a": b"A" * 3000, "deep/er/b": b"", "c": b"C"}
+    contents = {
+        str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()
+    }
+    assert contents == {"a": b"A" * 3000, "deep/er/b": b"", "c": b"C"}
 
 
 def test_a_pattern_is_got_with_the_paths_of_its_matches(run, server, tmp_path):

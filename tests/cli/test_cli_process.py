@@ -197,8 +197,8 @@ def test_the_exit_codes_of_the_documentation_are_the_real_ones():
         int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*?) \|$", text, re.MULTILINE)
     }
 
-    known = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
-    assert set(documented) == known
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
+    assert set(documented) == codes
 
 
 def test_colours_are_printed_only_to_terminals_that_allow_them(spawn, server):
@@ -209,9 +209,9 @@ def test_colours_are_printed_only_to_terminals_that_allow_them(spawn, server):
         process = spawn("list", "commit", "a", stdout=follower, env={"TERM": "xterm", **env})
         process.wait(30)
         os.close(follower)
-        shown = os.read(leader, 4096).decode()
+        output = os.read(leader, 4096).decode()
         os.close(leader)
-        return shown
+        return output
 
     assert "\033[31mfailed\033[0m" in on_terminal()
     assert "\033[" not in on_terminal(NO_COLOR="1")
@@ -246,7 +246,7 @@ def write(path, value):
 
 
 @pytest.mark.parametrize(
-    ("given", "environment", "expected"),
+    ("options", "environment", "expected"),
     [
         ({}, {}, ("ctx:1", "p")),
         ({"address": "opt:1"}, {"TRUNKLINE_ADDRESS": "env:1"}, ("opt:1", "default")),
@@ -256,11 +256,11 @@ def write(path, value):
         ({"context": "other", "project": "q"}, {"TRUNKLINE_ADDRESS": "env:1"}, ("other:1", "q")),
     ],
 )
-def test_the_most_specific_setting_names_the_server(home, given, environment, expected):
+def test_the_most_specific_setting_names_the_server(home, options, environment, expected):
     contexts = {"here": {"address": "ctx:1", "project": "p"}, "other": {"address": "other:1"}}
     write(home / ".config/trunkline/config.json", {"active_context": "here", "contexts": contexts})
 
-    assert config.target(**given, environ={"HOME": str(home), **environment})[:2] == expected
+    assert config.target(**options, environ={"HOME": str(home), **environment})[:2] == expected
 
 
 def test_the_context_of_pachctl_is_used_without_a_context_of_ours(home):
@@ -311,11 +311,11 @@ def test_a_script_is_printed_for_each_shell(run, shell):
 
 
 def test_urls_with_passwords_come_from_the_environment_and_an_option_wins(tmp_path):
-    def said(*words, **variables):
+    def message_of(*words, **variables):
         command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(tmp_path), *words]
         environment = {**os.environ, **variables}
         return subprocess.run(command, env=environment, capture_output=True, text=True).stderr
 
-    assert "mysql:… is not supported" in said(TRUNKLINE_DATABASE="mysql://a/b")
-    assert "'ftp://a' is not supported" in said(TRUNKLINE_STORE="ftp://a")
-    assert "'ftp://b' is not supported" in said("--store", "ftp://b", TRUNKLINE_STORE="ftp://a")
+    assert "mysql:… is not supported" in message_of(TRUNKLINE_DATABASE="mysql://a/b")
+    assert "'ftp://a' is not supported" in message_of(TRUNKLINE_STORE="ftp://a")
+    assert "'ftp://b' is not supported" in message_of("--store", "ftp://b", TRUNKLINE_STORE="ftp://a")

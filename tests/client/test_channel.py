@@ -252,9 +252,9 @@ def test_closing_the_channel_wakes_a_call_in_another_thread(server):
 
 
 def test_a_server_that_does_not_listen_is_named_with_the_command_that_starts_one():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
 
     with pytest.raises(errors.Unavailable) as raised:
         Channel(f"127.0.0.1:{port}").unary("/test.T/Echo", b"")

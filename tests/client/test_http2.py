@@ -262,7 +262,7 @@ def test_an_answer_followed_by_a_closed_connection_counts(scripted):
 def test_frames_sent_before_a_server_stops_are_processed(scripted, monkeypatch):
     """Acknowledging a ping fails once the server is gone; its answers can still be read."""
     monkeypatch.setattr(http2, "RECEIVE_BUFFER", 1024)
-    gone = threading.Event()
+    stopped = threading.Event()
 
     def script(peer: Peer) -> None:
         stream = peer.request()
@@ -273,11 +273,11 @@ def test_frames_sent_before_a_server_stops_are_processed(scripted, monkeypatch):
         peer.send(HEADERS, 5, stream, peer.encoder.encode(OK))
         peer.connection.shutdown(socket.SHUT_RDWR)
         peer.connection.close()
-        gone.set()
+        stopped.set()
 
     channel = scripted(script)
     answers = channel.server_stream("/t.T/M", b"")
-    assert gone.wait(10)
+    assert stopped.wait(10)
 
     assert [answer[0] for answer in answers] == list(range(20))
 

@@ -53,8 +53,8 @@ print(json.dumps(facts))
 
 def test_a_fleet_in_a_delegated_group_lets_the_kernel_enforce_memory_limits(tmp_path):
     """Runs only where a memory controller of version 2 exists."""
-    here = Path(__file__).parent
-    script = GREEDY_SERVER.format(paths=[str(here.parent), str(here.parent / "worker")], folder=tmp_path)
+    folder = Path(__file__).parent
+    script = GREEDY_SERVER.format(paths=[str(folder.parent), str(folder.parent / "worker")], folder=tmp_path)
 
     with new_group("memory") as group:
         command = [

@@ -202,7 +202,7 @@ def test_what_a_killed_worker_leaves_running_is_ended(server, fleet, tmp_path):
 
 
 def test_a_worker_that_fails_leaves_its_last_words(server, fleet, tmp_path):
-    server.known = False
+    server.knows_worker = False
 
     fleet.start(spec(1))
 
@@ -270,17 +270,19 @@ def test_what_an_earlier_server_left_and_cannot_be_removed_does_not_stop_a_start
         wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
         fleet.close(0.0)
     finally:
-        for left in (tmp_path / "fleet" / "scratch").rglob("mounted"):
-            subprocess.run(["umount", left], check=True)
+        for leftover in (tmp_path / "fleet" / "scratch").rglob("mounted"):
+            subprocess.run(["umount", leftover], check=True)
 
-    assert [left.name for left in (tmp_path / "fleet" / "scratch").iterdir()] == [f"abandoned-{1:032x}"]
+    assert [leftover.name for leftover in (tmp_path / "fleet" / "scratch").iterdir()] == [
+        f"abandoned-{1:032x}"
+    ]
     assert f"abandoned-{1:032x}" in caplog.text
 
 
 def test_a_deep_tree_that_a_worker_left_is_removed(server, images, tmp_path):
-    left = tmp_path / "fleet" / "scratch" / f"{1:032x}"
-    left.mkdir(parents=True)
-    parent = os.open(left, os.O_RDONLY)
+    leftover = tmp_path / "fleet" / "scratch" / f"{1:032x}"
+    leftover.mkdir(parents=True)
+    parent = os.open(leftover, os.O_RDONLY)
     for _ in range(1_500):
         os.mkdir("deep", dir_fd=parent)
         inner = os.open("deep", os.O_RDONLY, dir_fd=parent)
@@ -392,11 +394,11 @@ def test_an_image_that_cannot_be_looked_up_ends_its_worker_and_no_other(fleet, m
 
 
 def test_a_fleet_starts_although_an_earlier_one_left_what_it_cannot_remove(server, images, tmp_path):
-    left = tmp_path / "fleet" / "scratch" / "left"
-    left.mkdir(parents=True)
+    leftover = tmp_path / "fleet" / "scratch" / "left"
+    leftover.mkdir(parents=True)
     with failpoints.armed("process-fleet.tidy", failpoints.failing()):
         fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
-        wait_until(left.with_name("abandoned-left").exists)
+        wait_until(leftover.with_name("abandoned-left").exists)
 
     fleet.start(spec(1))
 
@@ -405,8 +407,8 @@ def test_a_fleet_starts_although_an_earlier_one_left_what_it_cannot_remove(serve
 
 
 def test_a_tree_that_takes_long_to_remove_delays_no_worker(server, images, tmp_path):
-    left = tmp_path / "fleet" / "scratch" / "left"
-    left.mkdir(parents=True)
+    leftover = tmp_path / "fleet" / "scratch" / "left"
+    leftover.mkdir(parents=True)
     removing = threading.Event()
     with failpoints.armed("process-fleet.tidy", lambda: removing.wait(60)):
         fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
@@ -414,7 +416,7 @@ def test_a_tree_that_takes_long_to_remove_delays_no_worker(server, images, tmp_p
         wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
         fleet.stop(f"{1:032x}", 0.0)
         wait_until(lambda: sighting(fleet, 1)[0] is GONE)
-        remaining = left.exists()
+        remaining = leftover.exists()
         removing.set()
         fleet.close(0.0)
 

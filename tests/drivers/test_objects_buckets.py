@@ -108,18 +108,18 @@ def test_a_refusal_later_on_names_the_action_too(open_bucket: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "fragment"),
     [
         ("AWS_ACCESS_KEY_ID", "nobody", "AWS_ACCESS_KEY_ID"),
         ("AWS_SECRET_ACCESS_KEY", "wrong", "AWS_SECRET_ACCESS_KEY"),
     ],
 )
 def test_wrong_credentials_are_told_apart_from_missing_rights(
-    open_bucket: Open, variable: str, value: str, said: str
+    open_bucket: Open, variable: str, value: str, fragment: str
 ) -> None:
     message = refused(open_bucket(**{variable: value}).check, PermissionDenied)
 
-    assert said in message
+    assert fragment in message
 
 
 def test_a_server_without_credentials_is_told_where_they_come_from(
@@ -151,10 +151,10 @@ def test_a_bucket_in_another_region_is_said_with_the_region() -> None:
             "in another region; set AWS_REGION to it"
         ),
     }
-    for text, said in texts.items():
+    for text, region in texts.items():
         error = bucket_errors.translate(place, "store", "k", OSError(text))
         assert isinstance(error, FailedPrecondition)
-        assert said in error.message
+        assert region in error.message
 
 
 def test_a_store_that_is_not_there_is_said_after_the_patience_is_over(open_bucket: Open) -> None:
@@ -196,12 +196,12 @@ def test_the_check_at_the_start_leaves_nothing(open_bucket: Open) -> None:
 
 
 def test_two_prefixes_of_a_bucket_do_not_see_each_other(open_bucket: Open) -> None:
-    one, other = open_bucket(), open_bucket()
-    one.put("k", [b"one"])
+    first, other = open_bucket(), open_bucket()
+    first.put("k", [b"one"])
 
     assert list(other.list("")) == []
     other.put("k", [b"other"])
-    assert one.get("k") == b"one"
+    assert first.get("k") == b"one"
 
 
 # --- bad days -----------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_a_put_that_goes_wrong_on_the_way_is_repeated_until_it_is_stored(
 
     objects.put("packs/p", [PACK])
 
-    assert way.left == 0
+    assert way.pending == 0
     assert objects.get("packs/p") == PACK
 
 
@@ -241,7 +241,7 @@ def test_a_read_that_goes_wrong_on_the_way_is_repeated(open_bucket: Open, way: B
 
     assert objects.get("packs/p", 1 << 20, 2 << 20) == PACK[1 << 20 :]
 
-    assert way.left == 0
+    assert way.pending == 0
     way.go_wrong(how, "GET", times=1)
     assert objects.get("packs/p") == PACK
 
@@ -276,7 +276,7 @@ def test_many_packs_at_once_all_arrive_over_a_bad_way(open_bucket: Open, way: Ba
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: objects.put(key, [packs[key]]), packs))
 
-    assert way.left == 0
+    assert way.pending == 0
     assert {key: objects.get(key) for key, _ in objects.list("packs/")} == packs
 
 

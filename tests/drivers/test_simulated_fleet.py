@@ -119,13 +119,13 @@ def test_a_machine_is_listed_as_pretended_from_being_asked_for_until_its_worker_
     fleet.start(spec())
     [asked] = fleet.machines()
     clock.time += 60.0
-    [there] = fleet.machines()
+    [machine] = fleet.machines()
     inner.running.clear()
-    gone = fleet.machines()
+    remaining = fleet.machines()
 
     assert (asked.ready, asked.created, asked.pretended) == (False, 1_000.0, True)
-    assert (there.ready, there.created, there.pretended) == (True, 1_040.0, True)
-    assert gone == []
+    assert (machine.ready, machine.created, machine.pretended) == (True, 1_040.0, True)
+    assert remaining == []
 
 
 def test_a_worker_that_is_stopped_while_it_waits_never_runs(
@@ -158,7 +158,7 @@ def test_asking_twice_is_asking_once(fleet: SimulatedFleet, clock: Clock) -> Non
     fleet.start(spec())
     clock.time += 20.0
 
-    assert [one.phase for one in fleet.observe()] == [WorkerPhase.RUNNING]
+    assert [worker.phase for worker in fleet.observe()] == [WorkerPhase.RUNNING]
 
 
 def test_a_worker_for_which_there_is_no_machine_is_refused(inner: Inner, clock: Clock) -> None:

@@ -116,7 +116,7 @@ class Messages:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         #: Texts that mean something on this server, such as ids.
-        self.known: list[str] = []
+        self.names: list[str] = []
 
     def make(self, method: MethodDescriptor, kind: str) -> bytes:
         """Return one request of a method."""
@@ -196,8 +196,8 @@ class Messages:
             return self._random.choice((b"", b"\0", self._random.randbytes(32), b"\xff" * 5_000))
         match descriptor.cpp_type:
             case FieldDescriptor.CPPTYPE_STRING:
-                if self.known and self._random.random() < 0.3:
-                    return self._random.choice(self.known)
+                if self.names and self._random.random() < 0.3:
+                    return self._random.choice(self.names)
                 # With extreme numbers beside names that exist, a call gets past the look-up of the names.
                 return self._random.choice(TEXTS if self._random.random() < 0.5 else TEXTS[:10])
             case FieldDescriptor.CPPTYPE_BOOL:

@@ -157,9 +157,9 @@ def until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) ->
     """Ask again until the answer is true."""
     end = time.monotonic() + seconds
     while True:
-        found = look()
-        if found:
-            return found
+        value = look()
+        if value:
+            return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds:.0f} s for {what}")
         time.sleep(0.02)
@@ -218,19 +218,19 @@ def ended(client: Client, pipeline: pps.Pipeline, commit_id: str) -> pps.JobInfo
     try:
         return until(look, f"job {pipeline.name}@{commit_id} to end")
     except AssertionError as error:
-        found = client.pps.inspect_pipeline(pipeline=pipeline)
-        state = pps.PipelineState(found.state).name
-        raise AssertionError(f"{error}; the pipeline is {state}: {found.reason}") from None
+        pipeline_info = client.pps.inspect_pipeline(pipeline=pipeline)
+        state = pps.PipelineState(pipeline_info.state).name
+        raise AssertionError(f"{error}; the pipeline is {state}: {pipeline_info.reason}") from None
 
 
 def files_of(client: Client, uri: str) -> dict[str, bytes]:
     """Return the files of a commit such as ``edges@master``."""
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     for info in client.pfs.walk_file(file=pfs.File.from_uri(f"{uri}:/")):
         if info.file_type == pfs.FileType.FILE:
             with client.pfs.pfs_file(info.file) as file:
-                found[info.file.path] = file.read()
-    return found
+                contents[info.file.path] = file.read()
+    return contents
 
 
 def refusal(call: Callable[[], object]) -> grpc.RpcError:

@@ -28,24 +28,41 @@ if TYPE_CHECKING:
 NUMBERS = [f"/{number:02}" for number in range(12)]
 
 
-def noting(place: Path, seconds: float = 0.2) -> str:
-    """Return a script that notes each run outside of everything versioned, then copies its input slowly."""
-    return f"""
+class Notes:
+    """Where commands note each of their runs, outside of everything versioned, and where a test lets them wait."""
+
+    def __init__(self, folder: Path) -> None:
+        self._notes = folder / "notes"
+        self._limit = folder / "limit"
+
+    @property
+    def script(self) -> str:
+        """A script that notes each run, waits while the test holds it, and copies its input."""
+        return f"""
 for file in /pfs/images/*; do
-    echo "$(basename "$file")" >>{place}
-    sleep {seconds}
+    echo "$(basename "$file")" >>{self._notes}
+    while [ "$(wc -l <{self._notes})" -ge "$(cat {self._limit} 2>/dev/null)" ] 2>/dev/null; do sleep 0.02; done
     cat "$file" >>/pfs/out/"$(basename "$file")"
 done
 """
 
+    def runs(self) -> list[str]:
+        return self._notes.read_text().split() if self._notes.exists() else []
 
-def runs(place: Path) -> list[str]:
-    return place.read_text().split() if place.exists() else []
+    def hold_from(self, number: int) -> None:
+        """Let commands wait once there have been so many runs."""
+        fresh = self._limit.with_suffix(".new")
+        fresh.write_text(str(number))
+        fresh.replace(self._limit)  # a command reads the whole number
+
+    def release(self) -> None:
+        """Let all commands go on."""
+        self._limit.unlink()
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    return tmp_path / "notes"
+def notes(tmp_path: Path) -> Notes:
+    return Notes(tmp_path)
 
 
 def test_a_server_killed_during_ingest_keeps_what_was_acknowledged_and_nothing_else(server: Server) -> None:
@@ -85,53 +102,71 @@ def test_a_server_killed_during_ingest_keeps_what_was_acknowledged_and_nothing_e
 
 
 def test_a_server_killed_again_and_again_during_a_job_still_ends_it_right(
-    server: Server, notes: Path
+    server: Server, notes: Notes
 ) -> None:
     client = server.client()
     images = make_repo(client, "images")
     edges = make_pipeline(
-        client, "edges", noting(notes), "images", parallelism_spec=pps.ParallelismSpec(constant=2)
+        client, "edges", notes.script, "images", parallelism_spec=pps.ParallelismSpec(constant=2)
     )
+    notes.hold_from(1)
     commit = put(client, images, {path: path.encode() for path in NUMBERS})
 
-    for so_many in (1, 4, 8):
-        until(lambda: len(runs(notes)) >= so_many, f"{so_many} runs")  # noqa: B023 - called at once
+    for number, following in ((1, 4), (4, 8), (8, 1000)):
+        until(lambda: len(notes.runs()) >= number, f"{number} runs")  # noqa: B023 - called at once
         server.kill()
+        notes.hold_from(following)
         server.start()
     job = ended(server.client(), edges, commit)
 
     assert job.state == pps.JobState.JOB_SUCCESS
     assert (job.data_total, job.data_processed, job.data_failed) == (12, 12, 0)
     assert files_of(server.client(), "edges@master") == {path: path.encode() for path in NUMBERS}
-    assert set(runs(notes)) == {path[1:] for path in NUMBERS}
+    assert set(notes.runs()) == {path[1:] for path in NUMBERS}
 
 
-def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(server: Server) -> None:
-    images = make_repo(server.client(), "images")
+def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(tmp_path: Path) -> None:
+    """It dies before the files are prepared, before and inside the transaction that records them, and after it."""
+    points = {
+        "commit.finish": False,
+        "commit.prepared": False,
+        "commit.record": False,
+        "commit.finished": True,
+    }
+    armed = {point: tmp_path / point for point in points}
+    environment = {"TRUNKLINE_FAILPOINTS": ";".join(f"{point}=kill@{armed[point]}" for point in points)}
+    server = Server(tmp_path / "data", environment=environment)
+    finished: dict[str, bool] = {}
     expected: dict[str, bytes] = {}
-    for attempt, delay in enumerate((0.0, 0.01, 0.03, 0.06, 0.12)):
-        client = server.client()
-        added = {f"/{attempt}/{number:03}": b"%d" % number for number in range(100)}
-        commit = client.pfs.start_commit(branch=images)
-        requests = [
-            pfs.ModifyFileRequest(add_file=pfs.AddFile(path=p, raw=data)) for p, data in added.items()
-        ]
-        client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), *requests]))
-        finishing = threading.Thread(target=_finish, args=(client, commit))
-        finishing.start()
-        finishing.join(delay)
-        server.kill()
-        finishing.join()
-        server.start()
+    try:
+        images = make_repo(server.start().client(), "images")
+        for point, file in armed.items():
+            client = server.client()
+            added = {f"/{point}/{number:03}": b"%d" % number for number in range(100)}
+            commit = client.pfs.start_commit(branch=images)
+            requests = [
+                pfs.ModifyFileRequest(add_file=pfs.AddFile(path=p, raw=data)) for p, data in added.items()
+            ]
+            client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), *requests]))
+            file.touch()
+            with pytest.raises(grpc.RpcError):
+                client.pfs.finish_commit(commit=commit)
+            assert server.wait() == -signal.SIGKILL
+            file.unlink()
 
-        client = server.client()
-        if client.pfs.inspect_commit(commit=commit).finished.timestamp() <= 0:
-            client.pfs.finish_commit(commit=commit)
-        expected |= {path: blake3(data).digest() for path, data in added.items()}
-        assert hashes_of(client, "images@master") == expected
+            client = server.start().client()
+            finished[point] = client.pfs.inspect_commit(commit=commit).finished.timestamp() > 0
+            if not finished[point]:
+                client.pfs.finish_commit(commit=commit)
+
+            expected |= {path: blake3(data).digest() for path, data in added.items()}
+            assert hashes_of(client, "images@master") == expected
+        assert finished == points
+    finally:
+        server.close()
 
 
-def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path, notes: Path) -> None:
+def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path, notes: Notes) -> None:
     """It dies before the settling, between it and the transaction that ends the job, and after that one."""
     armed = tmp_path / "armed"
     for number, point in enumerate(("controller.settle", "controller.settled", "controller.ended")):
@@ -140,7 +175,7 @@ def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path,
             client = server.start().client()
             if number == 0:
                 make_repo(client, "images")
-                make_pipeline(client, "edges", noting(notes, 0.0), "images")
+                make_pipeline(client, "edges", notes.script, "images")
                 until(lambda: all(job.state in ENDS for job in client.pps.list_job()), "the empty job to end")  # noqa: B023
             images = pfs.Branch(repo=pfs.Repo.from_uri("images"), name="master")
             edges = pps.Pipeline(name="edges")
@@ -159,26 +194,31 @@ def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path,
             assert files_of(client, "edges@master") == whole
         finally:
             server.close()
-    assert sorted(runs(notes)) == ["0", "1", "2"]
+    assert sorted(notes.runs()) == ["0", "1", "2"]
 
 
-def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: Server, notes: Path) -> None:
+def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: Server, notes: Notes) -> None:
     client = server.client()
     images = make_repo(client, "images")
-    edges = make_pipeline(client, "edges", noting(notes, 1.0), "images")
+    edges = make_pipeline(client, "edges", notes.script, "images")
+    notes.hold_from(1)
     commit = put(client, images, {"/a": b"1", "/b": b"2", "/c": b"3"})
-    until(lambda: runs(notes), "the first run")
+    until(notes.runs, "the first run")
     children = server.descendants()
 
-    code = server.terminate()
-    left = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert server.process is not None
+    server.process.terminate()
+    until(lambda: "stopping" in server.log.read_text(), "the stop to begin")
+    notes.release()
+    code = server.wait()
+    running = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     server.start()
     job = ended(server.client(), edges, commit)
 
     assert code == 0
-    assert left == []
+    assert running == []
     assert job.state == pps.JobState.JOB_SUCCESS
-    assert sorted(runs(notes)) == ["a", "b", "c"], (
+    assert sorted(notes.runs()) == ["a", "b", "c"], (
         "the running datum was finished and recorded, not run again"
     )
     assert files_of(server.client(), "edges@master") == {"/a": b"1", "/b": b"2", "/c": b"3"}
@@ -217,16 +257,18 @@ def test_a_second_server_on_the_same_folder_is_refused_with_a_sentence(server: S
 
 
 def test_a_worker_killed_in_the_middle_of_a_datum_costs_time_and_nothing_else(
-    server: Server, notes: Path
+    server: Server, notes: Notes
 ) -> None:
     client = server.client()
     images = make_repo(client, "images")
-    edges = make_pipeline(client, "edges", noting(notes, 0.5), "images")
+    edges = make_pipeline(client, "edges", notes.script, "images")
+    notes.hold_from(1)
     commit = put(client, images, {"/a": b"1", "/b": b"2", "/c": b"3"})
-    until(lambda: runs(notes), "the first run")
+    until(notes.runs, "the first run")
 
     [worker, *_] = server.worker_processes()
     worker.kill()
+    notes.release()
     job = ended(client, edges, commit)
 
     assert job.state == pps.JobState.JOB_SUCCESS
@@ -235,16 +277,18 @@ def test_a_worker_killed_in_the_middle_of_a_datum_costs_time_and_nothing_else(
 
 
 @pytest.mark.slow
-def test_a_frozen_worker_is_stopped_and_replaced(server: Server, notes: Path) -> None:
+def test_a_frozen_worker_is_stopped_and_replaced(server: Server, notes: Notes) -> None:
     client = server.client()
     images = make_repo(client, "images")
-    edges = make_pipeline(client, "edges", noting(notes, 1.0), "images")
+    edges = make_pipeline(client, "edges", notes.script, "images")
+    notes.hold_from(1)
     commit = put(client, images, {"/a": b"1"})
-    until(lambda: runs(notes), "the first run")
+    until(notes.runs, "the first run")
 
     frozen = server.worker_processes()
     for process in frozen:
         process.suspend()
+    notes.release()
     job = ended(client, edges, commit)
 
     assert job.state == pps.JobState.JOB_SUCCESS
@@ -253,14 +297,15 @@ def test_a_frozen_worker_is_stopped_and_replaced(server: Server, notes: Path) ->
 
 
 @pytest.mark.slow
-def test_a_datum_whose_workers_are_killed_three_times_fails(server: Server, notes: Path) -> None:
+def test_a_datum_whose_workers_are_killed_three_times_fails(server: Server, notes: Notes) -> None:
     client = server.client()
     images = make_repo(client, "images")
-    edges = make_pipeline(client, "edges", noting(notes, 60.0), "images")
+    edges = make_pipeline(client, "edges", notes.script, "images")
+    notes.hold_from(1)
     commit = put(client, images, {"/a": b"1"})
 
     for number in (1, 2, 3):
-        until(lambda: len(runs(notes)) == number, f"run {number}")  # noqa: B023 - called at once
+        until(lambda: len(notes.runs()) == number, f"run {number}")  # noqa: B023 - called at once
         for worker in server.worker_processes():
             worker.kill()
     job = ended(client, edges, commit)
@@ -289,10 +334,10 @@ def python_of_nobody() -> tuple[list[str], dict[str, str]] | None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_everything_works_for_a_user_who_is_not_root() -> None:
-    found = python_of_nobody()
-    if found is None:
+    interpreter = python_of_nobody()
+    if interpreter is None:
         pytest.skip("no Python that user nobody may run has what this one has")
-    python, variables = found
+    python, variables = interpreter
     folder = Path(tempfile.mkdtemp(prefix="trunkline-nobody-"))
     os.chown(folder, 65534, 65534)
     server = Server(folder / "data", python=python, environment={"HOME": str(folder), **variables})
@@ -315,8 +360,3 @@ def hashes_of(client: Client, uri: str) -> dict[str, bytes]:
     """Return the hash of each file; that of a small file is the BLAKE3 of its content."""
     walked = client.pfs.walk_file(file=pfs.File.from_uri(f"{uri}:/"))
     return {info.file.path: info.hash for info in walked if info.file_type == pfs.FileType.FILE}
-
-
-def _finish(client: Client, commit: pfs.Commit) -> None:
-    with contextlib.suppress(grpc.RpcError):  # the server goes meanwhile
-        client.pfs.finish_commit(commit=commit)

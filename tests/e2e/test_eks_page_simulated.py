@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
     """Where the server of the page answers."""
-    (serve,) = (one for one in commands("simulation") if one.startswith("trunkline serve"))
+    (serve,) = (text for text in commands("simulation") if text.startswith("trunkline serve"))
     environment = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     command = ["bash", "-c", f"exec {serve} --listen 127.0.0.1:0"]
     with subprocess.Popen(
@@ -57,23 +57,23 @@ def address(folder: Path) -> Iterator[str]:
 
 
 def test_pods_wait_machines_come_work_and_go_as_the_page_says(folder: Path, address: str) -> None:
-    said: dict[str, list[str]] = {}
+    outputs: dict[str, list[str]] = {}
     for command in commands("simulation"):
         if command.startswith("trunkline serve"):
             continue
         done = run(command, folder, PACHD_ADDRESS=address)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-        said.setdefault(command, []).append(done.stdout)
+        outputs.setdefault(command, []).append(done.stdout)
 
-    (workers,) = said["trunkline list worker"]
+    (workers,) = outputs["trunkline list worker"]
     assert workers.count(" pending ") + workers.count(" busy ") >= 5
-    before, during, after = said["trunkline list node"]
+    before, during, after = outputs["trunkline list node"]
     assert (before.count("fargate"), after.count("fargate")) == (0, 0)
     assert "fargate (pretended)" in during
     assert (folder / "montage.png").read_text() == "all of them"
-    assert "start 5 at once" in said["trunkline explain pipeline edges"][0]
-    assert "foreseen" in said["trunkline explain pipeline montage"][0]
-    assert said["trunkline list cost"][0].count("pretended") == 2
+    assert "start 5 at once" in outputs["trunkline explain pipeline edges"][0]
+    assert "foreseen" in outputs["trunkline explain pipeline montage"][0]
+    assert outputs["trunkline list cost"][0].count("pretended") == 2
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def server(tmp_path: Path, database_url: str) -> Iterator[Server]:
 
 def run(server: Server, seed: int, seconds: float) -> tuple[Fuzzer, Probe]:
     fuzzer = Fuzzer(server.address, seed)
-    fuzzer.messages.known = make_world(server.address)
+    fuzzer.messages.names = make_world(server.address)
     try:
         with Probe(server.address) as probe:
             fuzzer.run(seconds)

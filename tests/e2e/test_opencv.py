@@ -48,7 +48,7 @@ def test_the_sdk_example_makes_a_montage_of_real_edges(server: Server, tmp_path:
     subprocess.run([*trunkline, *create], env=variables, check=True)
 
     host, _, port = server.address.rpartition(":")
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(EXAMPLE / "story_sdk.py"), host, port, *map(str, pictures)],
         cwd=tmp_path,
         capture_output=True,
@@ -56,8 +56,8 @@ def test_the_sdk_example_makes_a_montage_of_real_edges(server: Server, tmp_path:
         check=False,
     )
 
-    assert (told.returncode, told.stderr) == (0, "")
-    assert "edges: 1 run, 2 skipped" in told.stdout
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "edges: 1 run, 2 skipped" in process.stdout
     head = (tmp_path / "montage.png").read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
     assert int.from_bytes(head[16:20], "big") > 600

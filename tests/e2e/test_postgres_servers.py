@@ -37,16 +37,16 @@ def database(postgres: PostgresServer, name: str) -> str:
 def make_server(tmp_path: Path, database: str) -> Iterator[Callable[[str], Server]]:
     """Make servers on one database, each with a data folder of its own and all with the same objects."""
     (tmp_path / "objects").mkdir()
-    made: list[Server] = []
+    servers: list[Server] = []
 
     def make(name: str) -> Server:
         (tmp_path / name).mkdir()
         (tmp_path / name / "objects").symlink_to(tmp_path / "objects")
-        made.append(Server(tmp_path / name, options=("--database", database)))
-        return made[-1]
+        servers.append(Server(tmp_path / name, options=("--database", database)))
+        return servers[-1]
 
     yield make
-    for server in made:
+    for server in servers:
         server.close()
 
 
@@ -137,8 +137,8 @@ def test_a_second_server_waits_and_goes_on_with_the_job_when_the_first_is_killed
     job = job_of(edges, commit)
 
     def recorded() -> set[str]:
-        found = client.pps.list_datum(job=job)
-        return {info.data[0].file.path.lstrip("/") for info in found if info.state == pps.DatumState.SUCCESS}
+        datums = client.pps.list_datum(job=job)
+        return {info.data[0].file.path.lstrip("/") for info in datums if info.state == pps.DatumState.SUCCESS}
 
     until(recorded, "results")
     assert second.address == ""

@@ -31,10 +31,12 @@ def create(client: Client, name: str, transform: pps.Transform) -> None:
 
 
 def test_a_server_of_processes_keeps_no_secrets_and_refuses_pipelines_that_want_them(client: Client) -> None:
-    wanted = pps.Transform(cmd=["true"], secrets=[pps.SecretMount(name="db", key="password", env_var="PW")])
+    transform = pps.Transform(
+        cmd=["true"], secrets=[pps.SecretMount(name="db", key="password", env_var="PW")]
+    )
 
     secret = refusal(lambda: client.pps.create_secret(name="db", data={"password": "hunter2"}))
-    pipeline = refusal(lambda: create(client, "p", wanted))
+    pipeline = refusal(lambda: create(client, "p", transform))
 
     assert secret.code() == pipeline.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert secret.details() == pipeline.details()
@@ -48,11 +50,13 @@ def test_what_happened_to_workers_and_what_they_print_is_told_as_by_kubernetes_a
     commit = put(client, pfs.Branch.from_uri("images@master"), {"/a": b"1"})
     client.pps.inspect_job(job=pps.Job(pipeline=pps.Pipeline(name="talk"), id=commit), wait=True)
 
-    events = [json.loads(json.loads(one.message)["log"]) for one in client.pps.get_kube_events()]
+    events = [json.loads(json.loads(message.message)["log"]) for message in client.pps.get_kube_events()]
     query = '{pipelineName="talk",container="user"} |= "good"'
-    lines = [one.message for one in client.pps.query_loki(query=query)]
+    lines = [message.message for message in client.pps.query_loki(query=query)]
     others = list(client.pps.query_loki(query='{pipelineName="other"}'))
 
-    assert next(one["message"] for one in events if one["pipelineName"] == "talk") == "was requested"
+    assert (
+        next(message["message"] for message in events if message["pipelineName"] == "talk") == "was requested"
+    )
     assert [line.rstrip() for line in lines] == ["goodbye"]
     assert others == []

@@ -31,15 +31,15 @@ GRACE = 30
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Make servers on one data folder, with the given fail points."""
-    made: list[Server] = []
+    servers: list[Server] = []
 
     def make(failpoints: str = "", **options: object) -> Server:
         environment = {"TRUNKLINE_FAILPOINTS": failpoints}
-        made.append(Server(tmp_path / "data", environment=environment, **options))  # type: ignore[arg-type]
-        return made[-1]
+        servers.append(Server(tmp_path / "data", environment=environment, **options))  # type: ignore[arg-type]
+        return servers[-1]
 
     yield make
-    for server in made:
+    for server in servers:
         server.close()
 
 
@@ -257,11 +257,11 @@ def test_a_server_whose_database_file_is_gone_ends_before_it_acknowledges_anythi
     client = server.client()
     make_repo(client, "images")
     file = tmp_path / "data" / "trunkline.db"
-    kept = shutil.copy(file, tmp_path / "kept.db")
+    backup = shutil.copy(file, tmp_path / "kept.db")
     if fate == "removed":
         file.unlink()
     else:
-        os.replace(kept, file)
+        os.replace(backup, file)
 
     with pytest.raises(grpc.RpcError) as failed:
         make_repo(client, "lost")

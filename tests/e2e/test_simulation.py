@@ -70,8 +70,8 @@ def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, 
     hour = plan["price"]["worker_hour"]
 
     def machines() -> list[control_pb2.MachineInfo]:
-        found = control.ListMachine(control_pb2.ListMachineRequest())
-        return [machine for machine in found if machine.kind == "fargate"]
+        response = control.ListMachine(control_pb2.ListMachineRequest())
+        return [machine for machine in response if machine.kind == "fargate"]
 
     def waiting() -> pps.PipelineInfo | None:
         info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
@@ -87,10 +87,10 @@ def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, 
     assert [worker["state"] for worker in workers] == ["pending"] * WORKERS
     assert all("machine" in worker["reason"] for worker in workers)
     # Five machines were requested in one step, and are marked as pretended.
-    assert [(one["kind"], one["pretended"]) for one in asked] == [("fargate", True)] * WORKERS
+    assert [(row["kind"], row["pretended"]) for row in asked] == [("fargate", True)] * WORKERS
     assert "start 5 at once" in trunkline(server, "explain", "pipeline", "edges")
     # They start, and the list shows what runs on each.
-    at_work = until(lambda: [one for one in machines() if one.ready and one.pipelines], "a machine at work")
+    at_work = until(lambda: [row for row in machines() if row.ready and row.pipelines], "a machine at work")
     assert at_work[0].pipelines == ["default/edges"]
     assert at_work[0].dollars_per_hour == pytest.approx(hour)
     gate.touch()
@@ -102,9 +102,9 @@ def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, 
     assert trunkline(server, "list", "worker", "-o", "name") == ""
     # What they have cost: by the second of the act, for a minute at least.
     (cost,) = (
-        one
-        for one in rows(trunkline(server, "list", "cost", "-p", "edges", "-o", "jsonl"))
-        if one["job_id"] == commit
+        row
+        for row in rows(trunkline(server, "list", "cost", "-p", "edges", "-o", "jsonl"))
+        if row["job_id"] == commit
     )
     assert cost["pretended"] is True
     assert cost["dollars"] >= billed(0, hour) * 0.99

@@ -121,7 +121,7 @@ def making(client: Client) -> pps.Pipeline:
     return make_pipeline(client, "makes", script, "seeds")
 
 
-def made(size: int) -> bytes:
+def output_of(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
@@ -133,7 +133,10 @@ def test_a_large_output_does_not_pass_through_the_server(setting: Setting) -> No
     commit = put(client, seeds, {"/one": str(LARGE).encode(), "/small": b"1000"})
 
     assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
-    assert files_of(client, "makes@master") == {"/made-one": made(LARGE), "/made-small": made(1000)}
+    assert files_of(client, "makes@master") == {
+        "/made-one": output_of(LARGE),
+        "/made-small": output_of(1000),
+    }
     assert setting.line.bytes < LITTLE
     assert setting.asked_by_url("PUT") == 1
 
@@ -149,7 +152,10 @@ def test_an_output_that_the_store_has_already_is_not_put_again(setting: Setting)
     second = put(client, seeds, {"/two": str(LARGE).encode()})
 
     assert ended(client, pipeline, second).state == pps.JobState.JOB_SUCCESS
-    assert files_of(client, "makes@master") == {"/made-one": made(LARGE), "/made-two": made(LARGE)}
+    assert files_of(client, "makes@master") == {
+        "/made-one": output_of(LARGE),
+        "/made-two": output_of(LARGE),
+    }
     assert setting.asked_by_url("PUT") == puts
     assert setting.line.bytes - line < LITTLE
 
@@ -163,7 +169,10 @@ def test_an_output_goes_through_the_server_when_the_store_is_out_of_reach(settin
     commit = put(client, seeds, {"/one": str(LARGE).encode(), "/two": str(LARGE - 1).encode()})
 
     assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
-    assert files_of(client, "makes@master") == {"/made-one": made(LARGE), "/made-two": made(LARGE - 1)}
+    assert files_of(client, "makes@master") == {
+        "/made-one": output_of(LARGE),
+        "/made-two": output_of(LARGE - 1),
+    }
     assert setting.line.bytes > 2 * LARGE
     logs = [message.message for message in client.pps.get_logs(job=job_of(pipeline, commit))]
     assert any("the object store cannot be used from here" in line for line in logs)
@@ -179,7 +188,7 @@ def test_a_pack_whose_way_is_bad_is_put_again(setting: Setting) -> None:
     commit = put(client, seeds, {"/one": str(LARGE).encode()})
 
     assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
-    assert files_of(client, "makes@master") == {"/made-one": made(LARGE)}
+    assert files_of(client, "makes@master") == {"/made-one": output_of(LARGE)}
     assert setting.line.bytes < LITTLE
     assert setting.asked_by_url("PUT") == 3
 
@@ -191,11 +200,11 @@ def test_an_output_is_handed_in_to_the_next_server_when_the_first_was_killed(set
     pipeline = making(client)
     setting.way.go_wrong("stall", "PUT", path=BY_URL)
     commit = put(client, seeds, {"/one": str(LARGE).encode()})
-    until(lambda: not setting.way.left, "the pack to be on its way")
+    until(lambda: not setting.way.pending, "the pack to be on its way")
 
     setting.server.kill()
     setting.server.start()
 
     client = setting.server.client()
     assert ended(client, pipeline, commit).state == pps.JobState.JOB_SUCCESS
-    assert files_of(client, "makes@master") == {"/made-one": made(LARGE)}
+    assert files_of(client, "makes@master") == {"/made-one": output_of(LARGE)}

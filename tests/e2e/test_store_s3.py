@@ -110,7 +110,7 @@ def test_a_server_killed_while_its_pack_is_on_the_way_keeps_what_was_finished(
 
     writer = threading.Thread(target=write)
     writer.start()
-    until(lambda: not way.left, "the pack to be on its way")
+    until(lambda: not way.pending, "the pack to be on its way")
     server.kill()
     writer.join()
     server.start()
@@ -122,7 +122,7 @@ def test_a_server_killed_while_its_pack_is_on_the_way_keeps_what_was_finished(
 
 
 @pytest.mark.parametrize(
-    ("url", "key", "said"),
+    ("url", "key", "message"),
     [
         ("s3://nowhere-at-all/x", "", "there is no such bucket; create it or name another with --store"),
         ("s3://ready/x", "reader", "allow s3:PutObject and s3:DeleteObject on arn:aws:s3:::ready/x/*"),
@@ -130,7 +130,7 @@ def test_a_server_killed_while_its_pack_is_on_the_way_keeps_what_was_finished(
     ],
 )
 def test_a_server_that_cannot_use_its_store_says_why_and_does_not_start(
-    s3: S3Server, tmp_path: Path, url: str, key: str, said: str
+    s3: S3Server, tmp_path: Path, url: str, key: str, message: str
 ) -> None:
     environment = s3.environment(key=key, secret=SECRET_OF_USERS) if key else s3.environment()
     command = [sys.executable, "-m", "trunkline.cli", "serve", "--data", str(tmp_path), "--store", url]
@@ -146,5 +146,5 @@ def test_a_server_that_cannot_use_its_store_says_why_and_does_not_start(
 
     assert done.returncode != 0
     assert done.stdout == ""
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

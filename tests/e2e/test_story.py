@@ -165,8 +165,8 @@ def test_datums_tell_what_became_of_each(client: Client) -> None:
 
     states = {datum.data[0].file.path: datum.state for datum in datums}
     assert states == {"/a": pps.DatumState.SKIPPED, "/b": pps.DatumState.SUCCESS}
-    one = client.pps.inspect_datum(datum=datums[0].datum)
-    assert one.datum.id == datums[0].datum.id
+    info = client.pps.inspect_datum(datum=datums[0].datum)
+    assert info.datum.id == datums[0].datum.id
 
 
 def test_logs_tell_what_the_command_printed_by_job_and_by_datum(client: Client) -> None:

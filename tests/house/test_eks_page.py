@@ -76,11 +76,11 @@ def test_a_spec_with_what_the_page_adds_comes_to_the_rendered_nodes(folder):
 
 
 def test_the_pipeline_of_the_page_is_that_of_the_example():
-    (shown,) = map(json.loads, blocks("json"))
+    (document,) = map(json.loads, blocks("json"))
     example = json.loads((ROOT / "examples/opencv/edges.json").read_text())
 
-    assert shown == {key: value for key, value in example.items() if key != "description"}
-    assert spec_rules.load(shown).autoscaling
+    assert document == {key: value for key, value in example.items() if key != "description"}
+    assert spec_rules.load(document).autoscaling
 
 
 @pytest.mark.parametrize(("memory", "machine"), [("8Gi", "2vCPU 9GB"), ("7.6Gi", "1vCPU 8GB")])

@@ -71,8 +71,8 @@ class Kubernetes:
 
     def items(self, *what: str) -> list[dict[str, Any]]:
         """Return the objects of a list."""
-        found: list[dict[str, Any]] = self.get(*what)["items"]
-        return found
+        objects: list[dict[str, Any]] = self.get(*what)["items"]
+        return objects
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """Create or change objects."""
@@ -95,9 +95,9 @@ class Kubernetes:
         command = [self._kubectl, "--kubeconfig", str(self.kubeconfig), "port-forward", *what]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            told = process.stdout.readline()  # Forwarding from 127.0.0.1:PORT -> …
+            line = process.stdout.readline()  # Forwarding from 127.0.0.1:PORT -> …
             try:
-                yield int(told.split(" -> ")[0].rpartition(":")[2])
+                yield int(line.split(" -> ")[0].rpartition(":")[2])
             finally:
                 process.kill()
 
@@ -333,8 +333,8 @@ AUDIT_POLICY = {
 
 def pod_change(line: str) -> tuple[str, str, str]:
     """Return what a line of a watch tells: (ADDED, MODIFIED or DELETED, name of the pod, phase)."""
-    told = json.loads(line)
-    return told["type"], told["object"]["metadata"]["name"], told["object"]["status"].get("phase", "")
+    change = json.loads(line)
+    return change["type"], change["object"]["metadata"]["name"], change["object"]["status"].get("phase", "")
 
 
 def groups_of(user: str) -> str:
@@ -383,11 +383,11 @@ def find() -> Kubernetes:
 def until(look: Callable[[], Any], what: str, seconds: float = START_UP) -> Any:
     """Ask again until the answer is true."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
+    while not (value := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:.0f} s for {what}")
         time.sleep(0.05)
-    return found
+    return value
 
 
 def missing() -> str:

@@ -33,9 +33,9 @@ def _nothing_is_left_behind() -> None:
 @pytest.fixture(scope="session")
 def kubernetes() -> Iterator[clusters.Kubernetes]:
     """The cluster under test: our own, or the one that was named."""
-    found = clusters.find()
-    yield found
-    found.close()
+    program = clusters.find()
+    yield program
+    program.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ async def main(host: str, path: str) -> None:
     """Serve until the process ends."""
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        beyond, there = await asyncio.open_unix_connection(path)
-        await asyncio.gather(pass_on(reader, there), pass_on(beyond, writer))
+        beyond, sink = await asyncio.open_unix_connection(path)
+        await asyncio.gather(pass_on(reader, sink), pass_on(beyond, writer))
 
     server = await asyncio.start_server(accept, host, 0)
     print(server.sockets[0].getsockname()[1], flush=True)

@@ -89,16 +89,18 @@ def files_layer(
 
 def busybox(folder: Path, name: str, **config: Any) -> Path:
     """Write an image that has a shell and nothing else."""
-    found = shutil.which("busybox") or ""
+    program = shutil.which("busybox") or ""
     layer = folder / "busybox.tar"
     if not layer.exists():
-        applets = subprocess.run([found, "--list"], capture_output=True, text=True, check=True).stdout.split()
+        applets = subprocess.run(
+            [program, "--list"], capture_output=True, text=True, check=True
+        ).stdout.split()
         with tarfile.open(layer, "w") as tar:
             for each in ("bin", "tmp", "etc"):
                 entry = tarfile.TarInfo(each)
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if each == "tmp" else 0o755
                 tar.addfile(entry)
-            add_bytes(tar, "bin/busybox", Path(found).read_bytes(), 0o755)
+            add_bytes(tar, "bin/busybox", Path(program).read_bytes(), 0o755)
             for applet in sorted(set(applets) - {"busybox"}):
                 entry = tarfile.TarInfo(f"bin/{applet}")
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
@@ -113,9 +115,9 @@ def pause(folder: Path) -> Path:
 
 def debian_layer() -> Path:
     """Return a layer with a small Debian and its Python, made once; ``scripts/build-images`` uses the same."""
-    made = cache() / f"debian-{SUITE}-{ARCHITECTURES[platform.machine()]}.tar"
-    if made.exists():
-        return made
+    layer = cache() / f"debian-{SUITE}-{ARCHITECTURES[platform.machine()]}.tar"
+    if layer.exists():
+        return layer
     root = cache() / f"debian-{os.getpid()}"
     try:
         _run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITE, root)
@@ -127,7 +129,7 @@ def debian_layer() -> Path:
             "usr/share/locale",
         ):
             shutil.rmtree(root / waste, ignore_errors=True)
-        return _tarred(root, made)
+        return _tarred(root, layer)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -136,9 +138,9 @@ def packages_layer(requirements: Sequence[str]) -> Path:
     """Return a layer with Python packages for the Python of the Debian layer, made once per list."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     key = hashlib.sha256("\n".join([SUITE, *requirements]).encode()).hexdigest()[:16]
-    made = cache() / f"packages-{key}.tar"
-    if made.exists():
-        return made
+    layer = cache() / f"packages-{key}.tar"
+    if layer.exists():
+        return layer
     root = cache() / f"packages-{os.getpid()}"
     target = root / "usr/local/lib/python3.11/dist-packages"
     pip: list[str | Path] = [
@@ -155,16 +157,16 @@ def packages_layer(requirements: Sequence[str]) -> Path:
         pip += ["--python-version", "3.11"]
     try:
         _run(*pip, *requirements)
-        return _tarred(root, made)
+        return _tarred(root, layer)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _tarred(root: Path, made: Path) -> Path:
-    part = made.with_suffix(f".new-{os.getpid()}")
+def _tarred(root: Path, tar: Path) -> Path:
+    part = tar.with_suffix(f".new-{os.getpid()}")
     _run("tar", "--create", "--numeric-owner", "--sort=name", "--file", part, "--directory", root, "./")
-    part.replace(made)
-    return made
+    part.replace(tar)
+    return tar
 
 
 def _run(*command: str | Path) -> None:

@@ -142,7 +142,7 @@ def rights(
     namespace: str, subject: dict[str, str], leave_out: Sequence[tuple[str, str]] = ()
 ) -> list[dict[str, Any]]:
     """Return what grants a server its rights; ``leave_out`` names verbs and resources that it does not get."""
-    wanted = {
+    requests = {
         "pods": ["create", "delete", "get", "list", "patch", "watch"],
         "events": ["list", "watch"],
         "secrets": ["create", "delete", "get", "list", "patch", "update"],
@@ -153,7 +153,7 @@ def rights(
             "resources": [resource],
             "verbs": [v for v in verbs if (v, resource) not in leave_out],
         }
-        for resource, verbs in wanted.items()
+        for resource, verbs in requests.items()
     ]
     nodes = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]
     rbac, name = "rbac.authorization.k8s.io", "trunkline-under-test"

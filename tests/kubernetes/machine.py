@@ -270,7 +270,7 @@ def remove_cgroup(name: str) -> None:
     """Remove a cgroup and those below it; all processes in them are gone, the kernel may need a moment."""
     deadline = time.monotonic() + 10.0
     for hierarchy in cgroup_hierarchies():
-        folders = [Path(found[0]) for found in os.walk(hierarchy / name, topdown=False)]
+        folders = [Path(entry[0]) for entry in os.walk(hierarchy / name, topdown=False)]
         for folder in folders:
             while folder.exists() and time.monotonic() < deadline:
                 try:

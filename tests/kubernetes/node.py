@@ -225,11 +225,11 @@ def _written(path: Path, text: str) -> Path:
 
 def _memory_of(text: str) -> str:
     """Return the kernel's account of memory with more of it."""
-    kept = [
+    rest = [
         line for line in text.splitlines() if not line.startswith(("MemTotal:", "MemFree:", "MemAvailable:"))
     ]
-    told = [f"{name}: {MEMORY_KIB} kB" for name in ("MemTotal", "MemFree", "MemAvailable")]
-    return "\n".join([*told, *kept]) + "\n"
+    totals = [f"{name}: {MEMORY_KIB} kB" for name in ("MemTotal", "MemFree", "MemAvailable")]
+    return "\n".join([*totals, *rest]) + "\n"
 
 
 def _topology(folder: Path) -> Path:

@@ -45,8 +45,8 @@ class Api:
 
     def read(self, path: str) -> list[dict[str, Any]]:
         with self.open(path) as answer:
-            found: list[dict[str, Any]] = json.load(answer)["items"]
-        return found
+            items: list[dict[str, Any]] = json.load(answer)["items"]
+        return items
 
     def watch(self, path: str, wake: Callable[[], None]) -> None:
         """Call ``wake`` at each change; never return."""
@@ -87,11 +87,11 @@ class Switchboard:
                 writer.transport.abort()
                 return
             try:
-                there = await asyncio.open_connection(*endpoints[next(self._turn) % len(endpoints)])
+                target = await asyncio.open_connection(*endpoints[next(self._turn) % len(endpoints)])
             except OSError:
                 writer.transport.abort()
                 return
-            await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
+            await asyncio.gather(pass_on(reader, target[1]), pass_on(target[0], writer))
 
         return accept
 
@@ -115,16 +115,16 @@ def served(
     behind: dict[tuple[str, int], list[tuple[str, int]]] = {}
     names: dict[str, list[str]] = {}
     of_service: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for found in slices:
-        owner = found["metadata"].get("labels", {}).get("kubernetes.io/service-name", "")
-        of_service.setdefault((found["metadata"]["namespace"], owner), []).append(found)
+    for slice_ in slices:
+        owner = slice_["metadata"].get("labels", {}).get("kubernetes.io/service-name", "")
+        of_service.setdefault((slice_["metadata"]["namespace"], owner), []).append(slice_)
     for service in services:
         name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
         own = of_service.get((namespace, name), [])
         address = service["spec"].get("clusterIP")
         if not address or address == "None":
             names[f"{name}.{namespace}.{DOMAIN}"] = [
-                ready for found in own for ready in ready_addresses(found)
+                ready for slice_ in own for ready in ready_addresses(slice_)
             ]
             continue
         names[f"{name}.{namespace}.{DOMAIN}"] = [address]
@@ -132,19 +132,19 @@ def served(
             if port.get("protocol", "TCP") == "TCP":
                 behind[address, port["port"]] = [
                     (ready, target["port"])
-                    for found in own
-                    for target in found.get("ports") or []
+                    for slice_ in own
+                    for target in slice_.get("ports") or []
                     if (target.get("name") or "") == port.get("name", "")
-                    for ready in ready_addresses(found)
+                    for ready in ready_addresses(slice_)
                 ]
     return behind, names
 
 
-def ready_addresses(found: dict[str, Any]) -> list[str]:
+def ready_addresses(slice_: dict[str, Any]) -> list[str]:
     """Return the addresses of a slice that take connections."""
     return [
         address
-        for endpoint in found.get("endpoints") or []
+        for endpoint in slice_.get("endpoints") or []
         if endpoint.get("conditions", {}).get("ready", True)
         for address in endpoint["addresses"]
     ]
@@ -172,9 +172,9 @@ def answer(query: bytes, names: dict[str, list[str]]) -> bytes:
         at += 1 + length
     kind = struct.unpack_from(">H", query, at + 1)[0]
     question = query[12 : at + 5]
-    known = names.get(".".join(labels).lower().removesuffix("."))
-    addresses = (known or []) if kind == 1 else []
-    flags = 0x8580 if known is not None else 0x8583  # an authoritative answer; 3 is "no such name"
+    address = names.get(".".join(labels).lower().removesuffix("."))
+    addresses = (address or []) if kind == 1 else []
+    flags = 0x8580 if address is not None else 0x8583  # an authoritative answer; 3 is "no such name"
     header = query[:2] + struct.pack(">HHHHH", flags, 1, len(addresses), 0, 0)
     # 0xC00C points to the name in the question; type A, class IN, five seconds to live, four bytes.
     records = (b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 5, 4) + socket.inet_aton(each) for each in addresses)

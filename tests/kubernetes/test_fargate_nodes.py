@@ -66,7 +66,7 @@ def fargate(stage: Stage, namespace: str, startup: Startup, tmp_path: Path) -> I
         stage.nodes,
         host=stage.cluster.host,
         folder=tmp_path,
-        found=[Profile(name="workers", selectors=(selector,))],
+        profiles=[Profile(name="workers", selectors=(selector,))],
         startup=startup,
     )
     yield fargate
@@ -123,13 +123,13 @@ def make_pipeline(client: Client, script: str, workers: int, **spec: Any) -> pps
 
 
 def fargate_nodes(cluster: Cluster) -> list[str]:
-    return [found["metadata"]["name"] for found in cluster.items("nodes") if is_fargate(found)]
+    return [node["metadata"]["name"] for node in cluster.items("nodes") if is_fargate(node)]
 
 
 def machines_of(server: Server, kind: str) -> list[control_pb2.MachineInfo]:
     """Return the machines of a kind that are ready."""
-    found = server.control().ListMachine(control_pb2.ListMachineRequest())
-    return [machine for machine in found if machine.kind == kind and machine.ready]
+    response = server.control().ListMachine(control_pb2.ListMachineRequest())
+    return [machine for machine in response if machine.kind == kind and machine.ready]
 
 
 # --- good days -----------------------------------------------------------------------------------------------
@@ -180,10 +180,10 @@ def test_the_article_is_told_with_machines_that_come_and_go(
     assert len({name for _, name, phase in history.phases() if "-edges-" in name and phase == "Running"}) == 5
 
     again = put(client, images, {"/more.png": next(iter(photographs.values()))})
-    known = reason_of(client, edges, "Fargate", "starts take about")
+    reason = reason_of(client, edges, "Fargate", "starts take about")
     second = ended(client, edges, again)
 
-    assert "worry after" in known
+    assert "worry after" in reason
     assert (second.data_processed, second.data_skipped) == (1, 10)
 
 
@@ -352,8 +352,8 @@ def test_pods_that_no_profile_takes_stay_on_the_nodes_that_are_there(
     }
 
     cluster.apply(other)
-    found = cluster.get("-n", namespace, "pod", "other")
+    pod = cluster.get("-n", namespace, "pod", "other")
 
-    assert found["spec"]["schedulerName"] == "default-scheduler"
-    assert "CapacityProvisioned" not in found["metadata"].get("annotations", {})
+    assert pod["spec"]["schedulerName"] == "default-scheduler"
+    assert "CapacityProvisioned" not in pod["metadata"].get("annotations", {})
     cluster.kubectl("-n", namespace, "delete", "pod", "other", "--force", "--grace-period=0")

@@ -41,10 +41,10 @@ PORT = 30650
 def helm_program() -> str:
     """Return helm, from the folder of binaries or from the path."""
     beside = Path(os.environ.get("KUBEBUILDER_ASSETS", "")) / "helm"
-    found = str(beside) if beside.is_file() else shutil.which("helm")
-    if found is None:
+    program = str(beside) if beside.is_file() else shutil.which("helm")
+    if program is None:
         pytest.skip("helm is neither in KUBEBUILDER_ASSETS nor on the path")
-    return found
+    return program
 
 
 class Release:
@@ -69,13 +69,13 @@ class Release:
             check=False,
         )
         if done.returncode:
-            told = [
+            words = [
                 self.cluster.kubectl("-n", self.namespace, "get", "pods,events", check=False),
                 self.cluster.kubectl(
                     "-n", self.namespace, "logs", "deploy/trunkline", "--tail=30", check=False
                 ),
             ]
-            raise AssertionError(f"helm {arguments[0]}: {done.stderr}\n" + "\n".join(told))
+            raise AssertionError(f"helm {arguments[0]}: {done.stderr}\n" + "\n".join(words))
         return done.stdout
 
     def client(self) -> Client:
@@ -210,11 +210,11 @@ def test_a_job_runs_on_any_cluster(simplest: Release, trunkline_loaded: str) -> 
 
         commit = put(client, images, pictures)
         job = client.pps.inspect_job(job=pps.Job(pipeline=copies, id=commit), wait=True)
-        made = files_of(client, "copies@master")
+        contents = files_of(client, "copies@master")
     until(lambda: not pods_of(simplest.cluster, simplest.namespace), "all workers to be gone")
 
     assert job.state == pps.JobState.JOB_SUCCESS, job.reason
-    assert made == pictures
+    assert contents == pictures
     assert history.most_running() >= 1
     history.close()
 
@@ -255,7 +255,7 @@ def test_the_installed_server_tells_the_whole_story(
     pictures = {Path(name).name: data for name, data in photographs.items()}
 
     reached = release.helm("test", "trunkline")
-    sheet = story_sdk.tell(release.client(), pictures)
+    sheet = story_sdk.run(release.client(), pictures)
     until(lambda: not pods_of(release.cluster, release.namespace), "all workers to be gone")
 
     assert "Succeeded" in reached

@@ -95,11 +95,11 @@ def test_workers_that_fit_nowhere_say_what_is_missing(
     pipeline = make_pipeline(client, 3, cpu=100)
 
     def reason() -> str:
-        found: str = client.pps.inspect_pipeline(pipeline=pipeline, details=True).reason
-        return found if "cpu" in found.lower() else ""
+        text: str = client.pps.inspect_pipeline(pipeline=pipeline, details=True).reason
+        return text if "cpu" in text.lower() else ""
 
-    told = until(reason, "the reason")
+    shown_reason = until(reason, "the reason")
     info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
-    assert "10 of 1" in told  # ten fake nodes lack it; there are real ones besides
+    assert "10 of 1" in shown_reason  # ten fake nodes lack it; there are real ones besides
     assert info.state not in (pps.PipelineState.PIPELINE_CRASHING, pps.PipelineState.PIPELINE_FAILURE)
     assert phases(cluster, namespace) == ["Pending"] * 3

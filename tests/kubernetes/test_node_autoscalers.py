@@ -6,6 +6,7 @@ its own provider of machines that do not exist, where its command is (standins/k
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +15,12 @@ from installation import command_line, local_server, pods_of, rights
 from pachyderm_sdk.api import pps
 from servers import ended, files_of, make_repo, put
 from standins import karpenter as karpenters
-from standins.autoscaler import GROUP, M5_XLARGE, ClusterAutoscaler, Group
+from standins.autoscaler import GROUP, M5_XLARGE, ClusterAutoscaler, Group, is_unschedulable
 from standins.scene import PATIENCE, USER, Gate, no_pods_left, numbers, reason_of, running
 from standins.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cluster import Cluster
@@ -49,12 +50,24 @@ def group(labels: dict[str, str]) -> Group:
 
 
 @pytest.fixture
-def autoscaler(stage: Stage, group: Group) -> Iterator[ClusterAutoscaler]:
-    found = ClusterAutoscaler(stage.api, stage.pods, stage.nodes, [group], scan=0.5, unneeded=2.0)
-    yield found
-    found.close()
+def start_autoscaler(stage: Stage, group: Group) -> Iterator[Callable[[], ClusterAutoscaler]]:
+    with contextlib.ExitStack() as started:
+
+        def start() -> ClusterAutoscaler:
+            autoscaler = ClusterAutoscaler(
+                stage.api, stage.pods, stage.nodes, [group], scan=0.5, unneeded=2.0
+            )
+            started.callback(autoscaler.close)
+            return autoscaler
+
+        yield start
     for name in group_nodes(stage.cluster):
         stage.cluster.kubectl("delete", "node", name, "--wait=false")
+
+
+@pytest.fixture
+def autoscaler(start_autoscaler: Callable[[], ClusterAutoscaler]) -> ClusterAutoscaler:
+    return start_autoscaler()
 
 
 @pytest.fixture
@@ -103,6 +116,12 @@ def places(cluster: Cluster, namespace: str) -> dict[str, str]:
     }
 
 
+def unschedulable(stage: Stage, namespace: str) -> list[str]:
+    """Return the pods for which the scheduler has found no node."""
+    pods = [pod for pod in stage.pods.all() if is_unschedulable(pod)]
+    return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace]
+
+
 def taints_of(cluster: Cluster, name: str) -> set[str]:
     return {taint["key"] for taint in cluster.get("node", name)["spec"].get("taints", [])}
 
@@ -117,10 +136,11 @@ def pass_scans(autoscaler: ClusterAutoscaler, number: int) -> None:
 
 def test_pods_bring_nodes_and_nodes_go_when_the_work_is_done(
     cluster: Cluster,
+    stage: Stage,
     server: Server,
     namespace: str,
     labels: dict[str, str],
-    autoscaler: ClusterAutoscaler,
+    start_autoscaler: Callable[[], ClusterAutoscaler],
     gate: Gate,
 ) -> None:
     client = server.client()
@@ -128,8 +148,13 @@ def test_pods_bring_nodes_and_nodes_go_when_the_work_is_done(
     copies = make_pipeline(client, gate.script("data"), labels, workers=5)
     before = group_nodes(cluster)
 
+    # Its first scan sees all pods, and no machine comes before the reason was read.
     commit = put(client, data, numbers(10))
-    told = reason_of(client, copies, "Cluster Autoscaler")
+    until(lambda: len(unschedulable(stage, namespace)) == 5, "five pods that fit nowhere")
+    autoscaler = start_autoscaler()
+    autoscaler.machines_come = False
+    reason = reason_of(client, copies, "Cluster Autoscaler")
+    autoscaler.machines_come = True
     until(lambda: len(gate.begun) == 5, "five commands to run")
     nodes = group_nodes(cluster)
     listed = command_line(server, "list", "node")
@@ -139,7 +164,7 @@ def test_pods_bring_nodes_and_nodes_go_when_the_work_is_done(
     until(lambda: not group_nodes(cluster), "all nodes of the group to be gone", PATIENCE)
 
     assert before == []
-    assert "no node fits yet; Cluster Autoscaler is adding nodes: [{workers 0->3 (max: 4)}]" in told
+    assert "no node fits yet; Cluster Autoscaler is adding nodes: [{workers 0->3 (max: 4)}]" in reason
     assert len(nodes) == 3
     assert "node group (pretended)" in listed
     assert "m5.xlarge" in listed
@@ -169,13 +194,13 @@ def test_a_busy_worker_keeps_its_node_and_lets_it_go_when_its_work_is_done(
 
     pass_scans(autoscaler, 10)
     taints = taints_of(cluster, home)
-    there = running(cluster, namespace)
+    pods = running(cluster, namespace)
     gate.let_go()
     job = ended(client, copies, commit)
     until(lambda: home not in group_nodes(cluster), "the node to go", PATIENCE)
 
     assert taints == set()
-    assert there == [pod]
+    assert pods == [pod]
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 2)
     assert gate.begun == ["00", "01"]
     cluster.kubectl("delete", "node", spare)
@@ -223,7 +248,7 @@ def test_a_group_that_is_at_its_largest_is_named_and_the_job_goes_on_with_what_t
     copies = make_pipeline(client, gate.script("data"), labels, workers=4)
     try:
         commit = put(client, data, numbers(6))
-        told = reason_of(client, copies, "Cluster Autoscaler cannot add one")
+        reason = reason_of(client, copies, "Cluster Autoscaler cannot add one")
         until(lambda: len(gate.begun) == 2, "two commands to run")
         gate.let_go()
         job = ended(client, copies, commit)
@@ -231,7 +256,7 @@ def test_a_group_that_is_at_its_largest_is_named_and_the_job_goes_on_with_what_t
     finally:
         autoscaler.close()
 
-    assert "1 max node group size reached" in told
+    assert "1 max node group size reached" in reason
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 6)
     assert len([life for life in stage.kubelet.lives_in(namespace) if life.running]) == 2
 
@@ -244,9 +269,9 @@ def test_a_group_whose_machines_no_worker_fits_is_told_with_what_is_missing(
     copies = make_pipeline(client, "true", labels, workers=1, cpu=6)
     put(client, data, numbers(1))
 
-    told = reason_of(client, copies, "Cluster Autoscaler cannot add one")
+    reason = reason_of(client, copies, "Cluster Autoscaler cannot add one")
 
-    assert "1 Insufficient cpu" in told
+    assert "1 Insufficient cpu" in reason
 
 
 # --- Karpenter -----------------------------------------------------------------------------------------------
@@ -256,10 +281,10 @@ def test_a_group_whose_machines_no_worker_fits_is_told_with_what_is_missing(
 def karpenter(cluster: Cluster, stage: Stage) -> Iterator[karpenters.Karpenter]:
     if lacking := karpenters.missing(cluster.binaries):
         pytest.skip(lacking)
-    found = karpenters.Karpenter(cluster)
-    yield found
-    print(found.tail())
-    found.close()
+    provisioner = karpenters.Karpenter(cluster)
+    yield provisioner
+    print(provisioner.tail())
+    provisioner.close()
 
 
 def disruptions_blocked(cluster: Cluster) -> list[str]:
@@ -291,7 +316,7 @@ def test_karpenter_makes_machines_for_pods_and_takes_them_away_when_they_are_emp
     copies = make_pipeline(client, gate.script("data"), labels, workers=5)
 
     commit = put(client, data, numbers(10))
-    told = reason_of(client, copies, "Karpenter")
+    reason = reason_of(client, copies, "Karpenter")
     until(lambda: len(gate.begun) == 5, "five commands to run")
     nodes = karpenter.nodes(pool)
     listed = command_line(server, "list", "node")
@@ -299,7 +324,7 @@ def test_karpenter_makes_machines_for_pods_and_takes_them_away_when_they_are_emp
     job = ended(client, copies, commit)
     until(lambda: not karpenter.nodes(pool), "all machines to be gone", PATIENCE)
 
-    assert "no node fits yet; Karpenter is starting nodeclaim/" in told
+    assert "no node fits yet; Karpenter is starting nodeclaim/" in reason
     assert len(nodes) == 3
     assert "karpenter (pretended)" in listed
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 10)
@@ -357,13 +382,13 @@ def test_a_pool_that_is_at_its_limit_is_told_and_the_job_goes_on_with_what_there
     try:
         commit = put(client, data, numbers(6))
         until(lambda: len(gate.begun) == 2, "two commands to run")
-        told = reason_of(client, copies, "Karpenter cannot add one", "limit")
+        reason = reason_of(client, copies, "Karpenter cannot add one", "limit")
         gate.let_go()
         job = ended(client, copies, commit)
     finally:
         gate.let_go()  # Karpenter waits for busy workers even when its pool is removed
         karpenter.remove_pool(namespace)
 
-    assert "2 workers wait" in told
+    assert "2 workers wait" in reason
     assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 6)
     assert len([life for life in stage.kubelet.lives_in(namespace) if life.running]) == 2

@@ -7,6 +7,7 @@ outside, which holds them until the test has done its harm. So nothing here wait
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from installation import (
 from pachyderm_sdk.api import pps
 from servers import ENDS, files_of, make_repo, put
 
+from trunkline.rpc.gen import control_pb2
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from cluster import Cluster
     from node import Node
     from pachyderm_sdk import Client
+    from pachyderm_sdk.api import pfs
     from servers import Server
 
 USER = {"kind": "User", "name": "trunkline", "apiGroup": "rbac.authorization.k8s.io"}
@@ -85,14 +89,14 @@ def ended(client: Client, pipeline: pps.Pipeline, commit: str) -> pps.JobInfo:
     try:
         info: pps.JobInfo = until(look, f"{pipeline.name} to end", PATIENCE)
     except AssertionError as error:
-        found = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
-        state = pps.PipelineState(found.state).name
-        raise AssertionError(f"{error}; the pipeline is {state}: {found.reason}") from None
+        pipeline_info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
+        state = pps.PipelineState(pipeline_info.state).name
+        raise AssertionError(f"{error}; the pipeline is {state}: {pipeline_info.reason}") from None
     return info
 
 
-def numbers(count: int) -> dict[str, bytes]:
-    return {f"/{number:02}": b"%d" % number for number in range(count)}
+def numbers(count: int, start: int = 0) -> dict[str, bytes]:
+    return {f"/{number:02}": b"%d" % number for number in range(start, start + count)}
 
 
 def no_pods_left(cluster: Cluster, namespace: str) -> None:
@@ -142,9 +146,9 @@ def test_the_example_runs_as_it_is_written(
     assert (job.data_processed, job.data_skipped) == (10, 0)
     assert (again.data_processed, again.data_skipped) == (1, 10)
     assert history.most_running() == 5
-    found = files_of(client, "edges@master")
-    assert len(found) == 11
-    assert all(data.startswith(b"\x89PNG\r\n\x1a\n") for data in found.values())
+    contents = files_of(client, "edges@master")
+    assert len(contents) == 11
+    assert all(data.startswith(b"\x89PNG\r\n\x1a\n") for data in contents.values())
     logs = [line.message for line in client.pps.get_logs(job=pps.Job(pipeline=edges, id=first)) if line.user]
     assert len(logs) >= 10
     history.close()
@@ -178,18 +182,73 @@ def test_secrets_reach_the_command_as_variables_and_files(
     client = server.client()
     client.pps.create_secret(name="vault", data={"key": "sesame"})
     images = make_repo(client, "images")
-    wanted = [
+    mounts = [
         pps.SecretMount(name="vault", key="key", env_var="VAULT"),
         pps.SecretMount(name="vault", mount_path="/run/vault"),
     ]
     script = "echo $VAULT > /pfs/out/variable; cp /run/vault/key /pfs/out/file"
-    shown = make_pipeline(client, "shown", script, "images", transform={"secrets": wanted})
+    pipeline = make_pipeline(client, "shown", script, "images", transform={"secrets": mounts})
 
-    job = ended(client, shown, put(client, images, numbers(1)))
+    job = ended(client, pipeline, put(client, images, numbers(1)))
 
     assert job.state == pps.JobState.JOB_SUCCESS, job.reason
     assert files_of(client, "shown@master") == {"/variable": b"sesame\n", "/file": b"sesame"}
     assert [info.secret.name for info in client.pps.list_secret().secret_info] == ["vault"]
+
+
+def batch(
+    client: Client, cluster: Cluster, namespace: str, repo: pfs.Repo, pipeline: pps.Pipeline, first: int
+) -> list[str]:
+    """Run a batch of ten new datums from zero workers to zero; return the pods that it started."""
+    history = PodHistory(cluster, namespace)
+    job = ended(client, pipeline, put(client, repo, numbers(10, first)))
+    no_pods_left(cluster, namespace)
+    pods = sorted({pod for change, pod, _ in history.phases() if change == "ADDED"})
+    history.close()
+    assert (job.state, job.data_processed) == (pps.JobState.JOB_SUCCESS, 10), job.reason
+    return pods
+
+
+def decisions(server: Server, pipeline: pps.Pipeline, after: int = 0) -> list[control_pb2.Decision]:
+    """Return what ``explain pipeline`` prints of the time after so many nanoseconds, oldest first."""
+    request = control_pb2.ExplainPipelineRequest(project="default", pipeline=pipeline.name, number=100)
+    newest_first = list(server.control().ExplainPipeline(request))
+    return [decision for decision in reversed(newest_first) if decision.at.ToNanoseconds() > after]
+
+
+def test_a_second_batch_starts_all_its_pods_in_one_step_like_the_first(
+    cluster: Cluster, server: Server, namespace: str
+) -> None:
+    """Its times are known by then: with fewer pods than the first batch it would take longer."""
+    client = server.client()
+    images = make_repo(client, "images")
+    work = "sleep 3; cp /pfs/images/* /pfs/out/"  # what the times of datums are measured by
+    copies = make_pipeline(client, "copies", work, "images", workers=5)
+
+    first = batch(client, cluster, namespace, images, copies, 0)
+    between = decisions(server, copies)[-1].at.ToNanoseconds()
+    second = batch(client, cluster, namespace, images, copies, 10)
+    starts = [decision for decision in decisions(server, copies, between) if decision.target]
+
+    assert (len(first), len(second)) == (5, 5)
+    assert starts[0].target == 5
+    assert files_of(client, "copies@master") == numbers(20)
+
+
+def test_a_second_batch_that_one_pod_ends_as_soon_says_what_the_others_would_cost(
+    cluster: Cluster, server: Server, namespace: str
+) -> None:
+    client = server.client()
+    images = make_repo(client, "images")
+    copies = make_pipeline(client, "copies", "cp /pfs/images/* /pfs/out/", "images", workers=5)
+
+    first = batch(client, cluster, namespace, images, copies, 0)
+    between = decisions(server, copies)[-1].at.ToNanoseconds()
+    second = batch(client, cluster, namespace, images, copies, 10)
+    starts = [decision for decision in decisions(server, copies, between) if decision.target]
+
+    assert len(second) < len(first)
+    assert re.search(r"\d more would end the job at most .* and cost \d", starts[0].sentence)
 
 
 def test_workers_pass_the_strictest_pod_security(server: Server, namespace: str, cluster: Cluster) -> None:
@@ -255,8 +314,8 @@ def test_a_node_drained_while_busy_lets_commands_end_and_loses_nothing(
     """What runs when the node is drained is reported from there; the rest runs on the other node."""
     client = server.client()
     images = make_repo(client, "images")
-    there = json.dumps({"nodeSelector": {"kubernetes.io/hostname": spare_node.name}})
-    copies = make_pipeline(client, "copies", ledger.script("images"), "images", workers=2, pod_spec=there)
+    pod_patch = json.dumps({"nodeSelector": {"kubernetes.io/hostname": spare_node.name}})
+    copies = make_pipeline(client, "copies", ledger.script("images"), "images", workers=2, pod_spec=pod_patch)
     commit = put(client, images, numbers(6))
     until(lambda: len(ledger.runs) == 2, "two commands to run")
 
@@ -337,11 +396,11 @@ def reason_of(client: Client, pipeline: pps.Pipeline, *words: str) -> str:
         return reason if all(word in reason for word in words) else ""
 
     try:
-        found: str = until(look, f"a reason with {words}", 60.0)
+        text: str = until(look, f"a reason with {words}", 60.0)
     except AssertionError as error:
         info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
         raise AssertionError(f"{error}; it says {info.reason!r}") from None
-    return found
+    return text
 
 
 def test_a_pod_that_fits_nowhere_says_what_is_missing_and_runs_when_it_is_there(
@@ -349,8 +408,8 @@ def test_a_pod_that_fits_nowhere_says_what_is_missing_and_runs_when_it_is_there(
 ) -> None:
     client = server.client()
     images = make_repo(client, "images")
-    there = json.dumps({"nodeSelector": {"colour": namespace}})
-    copies = make_pipeline(client, "copies", "cp /pfs/images/* /pfs/out/", "images", pod_spec=there)
+    pod_patch = json.dumps({"nodeSelector": {"colour": namespace}})
+    copies = make_pipeline(client, "copies", "cp /pfs/images/* /pfs/out/", "images", pod_spec=pod_patch)
     commit = put(client, images, numbers(1))
 
     reason = reason_of(client, copies, "node")
@@ -415,10 +474,10 @@ def test_a_server_without_a_right_is_refused_with_the_rule_that_grants_it(
 ) -> None:
     cluster.apply(*rights(namespace, USER, leave_out=[("create", "pods")]))
 
-    told = refusal(cluster, namespace, tmp_path / "data")
+    message = refusal(cluster, namespace, tmp_path / "data")
 
-    assert "create pods" in told
-    assert '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}' in told
+    assert "create pods" in message
+    assert '{apiGroups: [""], resources: ["pods"], verbs: ["create"]}' in message
 
 
 def test_a_server_for_a_namespace_that_does_not_exist_is_refused(

@@ -82,8 +82,8 @@ def test_writes_that_queue_up_share_a_commit_and_one_that_fails_takes_nothing_wi
         first = asyncio.ensure_future(db.run(hold))
         await asyncio.to_thread(entered.wait, 30)
         rest = [
-            asyncio.ensure_future(one)
-            for one in (db.run(put, "a", "two"), db.run(fail), db.run(put, "b", "two"))
+            asyncio.ensure_future(write)
+            for write in (db.run(put, "a", "two"), db.run(fail), db.run(put, "b", "two"))
         ]
         await asyncio.sleep(0)  # let them queue up behind the first
         go.set()

@@ -35,14 +35,14 @@ def name(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def opened(postgres: PostgresServer, name: str) -> Iterator[Callable[[], Database]]:
     """Open the new database; each opening is a server of its own."""
-    found: list[Database] = []
+    databases: list[Database] = []
 
     def open_() -> Database:
-        found.append(Database(postgres.url(name), lambda _topics: None, lambda _sentence: None))
-        return found[-1]
+        databases.append(Database(postgres.url(name), lambda _topics: None, lambda _sentence: None))
+        return databases[-1]
 
     yield open_
-    for database in found:
+    for database in databases:
         database.close()
 
 
@@ -151,9 +151,9 @@ def test_what_was_acknowledged_survives_a_restart_and_nothing_is_done_twice(
     def load(thread: int) -> None:
         number = 0
         while not stop.is_set():
-            one = f"{thread}-{number}"
-            db.run_blocking(put, one)  # a name that is taken already would be refused
-            acknowledged.append(one)
+            key = f"{thread}-{number}"
+            db.run_blocking(put, key)  # a name that is taken already would be refused
+            acknowledged.append(key)
             number += 1
 
     threads = [threading.Thread(target=load, args=(number,)) for number in range(3)]
@@ -218,8 +218,8 @@ def test_a_second_server_is_told_whom_it_waits_for_and_follows_when_that_one_end
 def test_a_server_that_lost_its_lease_to_another_can_write_nothing_more_and_says_so(
     postgres: PostgresServer, name: str, opened: Callable[[], Database]
 ) -> None:
-    told: list[str] = []
-    first = Database(postgres.url(name), lambda _topics: None, told.append)
+    reports: list[str] = []
+    first = Database(postgres.url(name), lambda _topics: None, reports.append)
     try:
         first.open()
         install.install(first, 1.0)
@@ -230,13 +230,13 @@ def test_a_server_that_lost_its_lease_to_another_can_write_nothing_more_and_says
             eventually(lambda: second.open() == "", "the lease")
         with pytest.raises(errors.Unavailable, match="has taken over"):
             first.run_blocking(put, "late")
-        eventually(lambda: told, "the first to notice")
+        eventually(lambda: reports, "the first to notice")
         second.run_blocking(put, "a")
     finally:
         first.close()
 
     assert second.read_blocking(names) == ["a"]
-    assert len(told) == 1
+    assert len(reports) == 1
 
 
 def test_a_transaction_that_was_begun_before_the_lease_moved_is_not_committed(
@@ -366,9 +366,9 @@ def test_a_database_that_is_not_utf_8_is_refused(postgres: PostgresServer) -> No
 def test_names_are_compared_and_sorted_by_their_bytes_whatever_the_database_was_made_with(
     postgres: PostgresServer, name: str, db: Database
 ) -> None:
-    db.run_blocking(lambda tx: [put(tx, one) for one in ("b", "a", "B", "_", "A")])
+    db.run_blocking(lambda tx: [put(tx, key) for key in ("b", "a", "B", "_", "A")])
 
-    found = postgres.execute(
+    result = postgres.execute(
         "SELECT table_name, column_name FROM information_schema.columns WHERE collation_name = 'C'", name
     )
     names_and_ids = {
@@ -377,7 +377,7 @@ def test_names_are_compared_and_sorted_by_their_bytes_whatever_the_database_was_
         for column in table.columns
         if isinstance(column.type, sa.String) and not isinstance(column.type, sa.Text)
     }
-    assert names_and_ids <= set(found)
+    assert names_and_ids <= set(result)
     assert db.read_blocking(names) == ["A", "B", "_", "a", "b"]
 
 
@@ -389,20 +389,20 @@ def test_times_keep_their_microseconds(db: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "driver"),
+    ("url", "driver"),
     [
         ("postgresql://u:p@h/n", "postgresql+psycopg://u:p@h/n"),
         ("postgres://u@h:5433/n?sslmode=require", "postgresql+psycopg://u@h:5433/n?sslmode=require"),
         ("sqlite:////tmp/file.db", "sqlite:////tmp/file.db"),
     ],
 )
-def test_a_url_that_people_write_is_completed_with_the_driver(given: str, driver: str) -> None:
-    assert checked_url(given) == driver
+def test_a_url_that_people_write_is_completed_with_the_driver(url: str, driver: str) -> None:
+    assert checked_url(url) == driver
 
 
-@pytest.mark.parametrize("given", ["mysql://u:geheim@h/n", "geheim", "postgresql://u:geheim@h:port/n"])
-def test_a_url_that_means_no_database_is_refused_without_the_password(given: str) -> None:
+@pytest.mark.parametrize("url", ["mysql://u:geheim@h/n", "geheim", "postgresql://u:geheim@h:port/n"])
+def test_a_url_that_means_no_database_is_refused_without_the_password(url: str) -> None:
     with pytest.raises(errors.InvalidArgument) as caught:
-        checked_url(given)
+        checked_url(url)
 
     assert "geheim" not in str(caught.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.drivers.fleets.process import UNSUPPORTED
+from trunkline.drivers.fleets.process_fields import UNSUPPORTED
 from trunkline.errors import InvalidArgument
 from trunkline.model import field_support
 from trunkline.model.spec_rules import load

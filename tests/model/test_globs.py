@@ -76,8 +76,8 @@ def groups(inner: st.SearchStrategy[type_of_pattern]) -> st.SearchStrategy[type_
         return kind + "(" + "|".join(texts) + ")", language
 
     kinds = st.sampled_from(["{", "@", "", "?", "*", "+", "!"])
-    one = st.tuples(kinds, st.lists(sequences(inner), min_size=1, max_size=2))
-    return st.one_of(letters, wildcards, one.map(lambda t: build(*t)))
+    single = st.tuples(kinds, st.lists(sequences(inner), min_size=1, max_size=2))
+    return st.one_of(letters, wildcards, single.map(lambda t: build(*t)))
 
 
 patterns = sequences(st.recursive(st.one_of(letters, wildcards), groups, max_leaves=5))

@@ -24,9 +24,9 @@ def test_a_name_with_other_characters_is_refused_in_the_words_clients_know(name:
         with pytest.raises(InvalidArgument) as caught:
             check(name)
 
-        shown = name.replace("\n", "\\n")
+        escaped = name.replace("\n", "\\n")
         assert caught.value.message == (
-            f"name ({shown}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
+            f"name ({escaped}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
         )
 
 

@@ -184,7 +184,7 @@ MOMENTS = ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00.500Z")
 
 def places_of(cls: type[Any], depth: int = 0) -> list[tuple[tuple[str | int, ...], Any, Any]]:
     """List every field of a class and of the messages in it, with two values it may have."""
-    found: list[tuple[tuple[str | int, ...], Any, Any]] = []
+    places: list[tuple[tuple[str | int, ...], Any, Any]] = []
     for f in fields(cls):
         kind: Any = f.metadata["kind"]
         step: tuple[str | int, ...] = (f.name,)
@@ -193,14 +193,17 @@ def places_of(cls: type[Any], depth: int = 0) -> list[tuple[tuple[str | int, ...
             kind, step = kind.kind, (f.name, 0)
         name = type(kind).__name__
         if name == "_Message":
-            found.append((step, {}, {}))
+            places.append((step, {}, {}))
             if depth < 5 and (f.name not in ("join", "group", "union") or depth < 2):
-                found += [((*step, *rest), one, two) for rest, one, two in places_of(kind.cls(), depth + 1)]
+                places += [
+                    ((*step, *rest), first, second)
+                    for rest, first, second in places_of(kind.cls(), depth + 1)
+                ]
         elif name == "_Choice":
-            found.append((step, kind.names[1], kind.names[-1]))
+            places.append((step, kind.names[1], kind.names[-1]))
         elif name != "_Ignored":
-            found.append((step, *(SAMPLES[name] if f.name != "start" else MOMENTS)))
-    return found
+            places.append((step, *(SAMPLES[name] if f.name != "start" else MOMENTS)))
+    return places
 
 
 INPUTS = ("join", "group", "cross", "union")
@@ -310,11 +313,11 @@ def flat(value: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
 @given(objects(0), objects(1))
 def test_what_the_user_says_wins_and_the_rest_stays(defaults: dict[str, Any], user: dict[str, Any]) -> None:
     merged = flat(effective(user, defaults))
-    said = flat(user) if user else {}
+    expected = flat(user) if user else {}
 
-    assert all(value == {} or merged[place] == value for place, value in said.items())
+    assert all(value == {} or merged[place] == value for place, value in expected.items())
     for place, value in (flat(defaults) if defaults else {}).items():
-        touched = any(p[: len(place)] == place or place[: len(p)] == p for p in said)
+        touched = any(p[: len(place)] == place or place[: len(p)] == p for p in expected)
         assert touched or value == {} or merged[place] == value
 
 

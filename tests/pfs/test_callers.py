@@ -70,7 +70,7 @@ def test_prepared_operations_are_recorded_together_or_not_at_all(versions: Versi
     ]
 
     def both(write: WriteTransaction, *, fail: bool) -> list[bool]:
-        recorded = [commits.record_finish(write, one) for one in prepared]
+        recorded = [commits.record_finish(write, finish) for finish in prepared]
         if fail:
             raise RuntimeError("the second operation cannot be recorded")
         return recorded

@@ -72,15 +72,15 @@ def apply(base, layers):
             if verb == "add":
                 after[path] = after.get(path, b"") + data
             elif path.endswith("/"):
-                after = {name: kept for name, kept in after.items() if not name.startswith(path)}
+                after = {name: contents for name, contents in after.items() if not name.startswith(path)}
             else:
                 after.pop(path, None)
     return after
 
 
-def collision(found):
+def collision(files_by_path):
     """Whether a path is both a file and a directory."""
-    return any(other.startswith(path + "/") for path in found for other in found)
+    return any(other.startswith(path + "/") for path in files_by_path for other in files_by_path)
 
 
 class Stories(RuleBasedStateMachine):
@@ -103,9 +103,9 @@ class Stories(RuleBasedStateMachine):
         for repo in (IN, OUT):
             self.versions.write(repos.create_repo, repo, "", update=False)
         self.versions.write(branches.create_branch, MASTER)
-        self.made(MASTER, finished=True)
+        self.record_commit(MASTER, finished=True)
         self.versions.write(branches.create_branch, OUTPUT, provenance=[Upstream(MASTER)])
-        self.made(OUTPUT)
+        self.record_commit(OUTPUT)
 
     def teardown(self) -> None:
         self.db.close()
@@ -122,7 +122,7 @@ class Stories(RuleBasedStateMachine):
 
         return self.versions.read(look)
 
-    def made(self, branch, *, finished=False, set_id=None):
+    def record_commit(self, branch, *, finished=False, set_id=None):
         """Record that ``branch`` got a new commit, and what this brings downstream."""
         set_id = set_id or self.set_id_of_head(branch)
         new = ModelCommit(set_id, branch.repo, branch.name, self.heads.get(branch), finished=finished)
@@ -131,7 +131,7 @@ class Stories(RuleBasedStateMachine):
         self.commits.append(new)
         self.heads[branch] = new
         if branch == MASTER and OUTPUT in self.heads:
-            self.made(OUTPUT, set_id=set_id)
+            self.record_commit(OUTPUT, set_id=set_id)
         return new
 
     def base(self, commit):
@@ -155,16 +155,16 @@ class Stories(RuleBasedStateMachine):
     def children(self, commit):
         return [other for other in self.commits if other.parent is commit]
 
-    def remove(self, gone):
-        for commit in reversed(gone):
+    def remove(self, removed):
+        for commit in reversed(removed):
             for child in self.children(commit):
                 child.parent = commit.parent
             for branch, head in self.heads.items():
                 if head is commit:
                     self.heads[branch] = commit.parent
-        self.commits = [commit for commit in self.commits if commit not in gone]
+        self.commits = [commit for commit in self.commits if commit not in removed]
         for commit in self.commits:
-            commit.provenance = [up for up in commit.provenance if up not in gone]
+            commit.provenance = [up for up in commit.provenance if up not in removed]
         # A branch whose last commit went has a new empty one; two branches of a repo share it.
         shared: dict[str, ModelCommit] = {}
         emptied = [branch for branch, head in self.heads.items() if head is None and branch != OUTPUT]
@@ -174,15 +174,15 @@ class Stories(RuleBasedStateMachine):
             if set_id in shared:
                 self.heads[branch] = shared[set_id]
             else:
-                shared[set_id] = self.made(branch, finished=True)
+                shared[set_id] = self.record_commit(branch, finished=True)
         if output_is_empty and MASTER not in emptied:
-            self.made(OUTPUT)
+            self.record_commit(OUTPUT)
 
     def name(self, commit):
         return CommitName(commit.repo, commit.set_id)
 
-    def pick(self, data, found):
-        return found[data.draw(st.integers(0, len(found) - 1))]
+    def pick(self, data, values):
+        return values[data.draw(st.integers(0, len(values) - 1))]
 
     # --- what users do --------------------------------------------------------------------------------
 
@@ -194,12 +194,12 @@ class Stories(RuleBasedStateMachine):
                 self.versions.write(commits.start_commit, branch)
             return
         self.versions.write(commits.start_commit, branch)
-        self.made(branch)
+        self.record_commit(branch)
 
-    @rule(branch=user_branches, said=changes)
-    def write(self, branch, said):
+    @rule(branch=user_branches, layer=changes)
+    def write(self, branch, layer):
         stream = write_streams.CommitStream(self.versions, CommitName(branch.repo, branch=branch.name))
-        for verb, path, data in said:
+        for verb, path, data in layer:
             if verb == "add":
                 stream.add(path, "", data)
             else:
@@ -207,29 +207,29 @@ class Stories(RuleBasedStateMachine):
         head = self.heads.get(branch)
         if head is not None and not head.finished:
             stream.finish()
-            head.layers.append(said)
+            head.layers.append(layer)
             return
-        after = apply(head.files if head is not None else {}, [said])
+        after = apply(head.files if head is not None else {}, [layer])
         if collision(after):
             with pytest.raises(errors.FailedPrecondition, match="collision"):
                 stream.finish()
             return
         stream.finish()
-        new = self.made(branch, finished=True)
+        new = self.record_commit(branch, finished=True)
         new.files = after
 
     @rule(
         branch=user_branches,
-        said=st.lists(changes, min_size=1, max_size=3),
+        layers=st.lists(changes, min_size=1, max_size=3),
         error=st.sampled_from(["", "broken"]),
     )
-    def commit(self, branch, said, error):
+    def commit(self, branch, layers, error):
         """What most users do: all of it in a row. Random steps alone rarely come to it."""
         head = self.heads.get(branch)
         if head is None or head.finished:
             self.start(branch)
-        for one in said:
-            self.write(branch, one)
+        for layer in layers:
+            self.write(branch, layer)
         commit = self.heads[branch]
         commits.finish_commit(self.versions, self.name(commit), error=error, force=True)
         self.finish(commit, error)
@@ -255,35 +255,35 @@ class Stories(RuleBasedStateMachine):
         self.versions.write(branches.create_branch, branch, head=self.name(commit))
         self.heads[branch] = commit
         if branch == MASTER:
-            self.made(OUTPUT)
+            self.record_commit(OUTPUT)
 
     @precondition(lambda self: self.commits)
     @rule(data=st.data())
     def squash(self, data):
-        gone = self.in_set(self.pick(data, self.commits).set_id)
-        below = [self.children(commit) for commit in gone]
+        removed = self.in_set(self.pick(data, self.commits).set_id)
+        below = [self.children(commit) for commit in removed]
         if all(below) and all(child.finished for children in below for child in children):
-            self.versions.write(commits.squash, gone[0].set_id)
-            self.remove(gone)
+            self.versions.write(commits.squash, removed[0].set_id)
+            self.remove(removed)
         else:
             with pytest.raises(errors.FailedPrecondition, match="cannot squash"):
-                self.versions.write(commits.squash, gone[0].set_id)
+                self.versions.write(commits.squash, removed[0].set_id)
 
     @precondition(lambda self: self.commits)
     @rule(data=st.data())
     def drop(self, data):
-        gone = self.in_set(self.pick(data, self.commits).set_id)
+        removed = self.in_set(self.pick(data, self.commits).set_id)
         needed = [
             c
             for c in self.commits
-            if c not in gone and (c.parent in gone or any(u in gone for u in c.provenance))
+            if c not in removed and (c.parent in removed or any(u in removed for u in c.provenance))
         ]
-        if any(self.children(commit) for commit in gone) or needed:
+        if any(self.children(commit) for commit in removed) or needed:
             with pytest.raises(errors.FailedPrecondition, match="drop"):
-                self.versions.write(commits.drop, gone[0].set_id)
+                self.versions.write(commits.drop, removed[0].set_id)
         else:
-            self.versions.write(commits.drop, gone[0].set_id)
-            self.remove(gone)
+            self.versions.write(commits.drop, removed[0].set_id)
+            self.remove(removed)
 
     # --- what must be so ------------------------------------------------------------------------------
 
@@ -297,12 +297,12 @@ class Stories(RuleBasedStateMachine):
             ]
             return commits.describe_all(conn, rows)
 
-        found = {
+        infos = {
             (info.row.set_id, info.repos[info.row.repo_id].name): info for info in self.versions.read(look)
         }
-        assert set(found) == {(commit.set_id, commit.repo.name) for commit in self.commits}
+        assert set(infos) == {(commit.set_id, commit.repo.name) for commit in self.commits}
         for commit in self.commits:
-            info = found[commit.set_id, commit.repo.name]
+            info = infos[commit.set_id, commit.repo.name]
             assert (info.parent.set_id if info.parent else None) == (
                 commit.parent.set_id if commit.parent else None
             )
@@ -314,12 +314,12 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def every_head_is_where_the_model_says(self):
         def look(conn):
-            found = {}
+            heads = {}
             for repo in (IN, OUT):
                 for row in branch_rows.of_repo(conn, resolve.repo(conn, repo).id):
                     head = commit_rows.by_id(conn, row.head_id).set_id if row.head_id is not None else None
-                    found[BranchName(repo, row.name)] = head
-            return found
+                    heads[BranchName(repo, row.name)] = head
+            return heads
 
         expected = {branch: head.set_id if head else None for branch, head in self.heads.items()}
         assert self.versions.read(look) == expected
@@ -333,12 +333,12 @@ class Stories(RuleBasedStateMachine):
                     files.snapshot(self.versions, self.name(commit))
                 continue
             view = files.snapshot(self.versions, self.name(commit))
-            found = {
+            contents = {
                 entry.path: b"".join(view.read(entry))
                 for entry in storage_files.walk(self.versions.trees, view.tree)
                 if not entry.is_dir
             }
-            assert found == expected
+            assert contents == expected
 
 
 TestStories = Stories.TestCase

@@ -120,9 +120,9 @@ class PpsWorld:
     # --- acts -------------------------------------------------------------------------------------------
 
     def repo(self, name: str) -> names.RepoName:
-        found = names.RepoName("default", name, names.USER)
-        self.versions.write(repo_ops.create_repo, found, "", update=False)
-        return found
+        repo_name = names.RepoName("default", name, names.USER)
+        self.versions.write(repo_ops.create_repo, repo_name, "", update=False)
+        return repo_name
 
     def put(
         self, repo: str, added: Mapping[str, bytes], deleted: Sequence[str] = (), branch: str = "master"
@@ -136,17 +136,17 @@ class PpsWorld:
             stream.add(path, "", data)
         stream.finish()
 
-    def pipeline(self, name: str, given: Mapping[str, Any], *, update: bool = False, **spec: Any) -> int:
+    def pipeline(self, name: str, input_spec: Mapping[str, Any], *, update: bool = False, **spec: Any) -> int:
         """Create a pipeline; one worker at all times unless the specification says otherwise."""
-        wanted: dict[str, Any] = {
+        document: dict[str, Any] = {
             "pipeline": {"name": name},
             "transform": {"cmd": ["true"]},
-            "input": given,
+            "input": input_spec,
             "parallelism_spec": {"constant": 1},
             **spec,
         }
-        reprocess = wanted.pop("reprocess", False)
-        request = pipeline_ops.read_request(wanted)
+        reprocess = document.pop("reprocess", False)
+        request = pipeline_ops.read_request(document)
         return self.versions.write(pipeline_ops.create, request, update=update, reprocess=reprocess)
 
     def wake(self, name: str) -> None:
@@ -179,10 +179,10 @@ class PpsWorld:
     def files(self, repo: str, at: str = "master", kind: str = names.USER) -> dict[str, bytes]:
         """Return the files of a branch's head, or of a commit; ``kind`` is the repo's type."""
         name = names.parse_revision(names.RepoName("default", repo, kind), at)
-        found = files.snapshot(self.versions, name)
+        snapshot = files.snapshot(self.versions, name)
         return {
-            entry.path: b"".join(found.read(entry))
-            for entry in storage_files.walk(found.trees, found.tree)
+            entry.path: b"".join(snapshot.read(entry))
+            for entry in storage_files.walk(snapshot.trees, snapshot.tree)
             if not entry.is_dir
         }
 
@@ -210,9 +210,9 @@ class PpsWorld:
         end = self._loop.time() + PATIENCE
         while True:
             stamp = self.versions.wakeups.stamp()
-            found = await self._loop.run_in_executor(self._executor, look)
-            if found:
-                return found
+            value = await self._loop.run_in_executor(self._executor, look)
+            if value:
+                return value
             # The fleet of a test is not announced: look again now and then.
             await self.versions.wakeups.changed(stamp, "any", timeout=0.1)
             if self._loop.time() > end:
@@ -222,8 +222,8 @@ class PpsWorld:
         """Wait until the newest job of a pipeline is in one of these states."""
 
         def look() -> JobRow | None:
-            found = self.jobs(name)
-            return found[0] if found and found[0].state in states else None
+            rows = self.jobs(name)
+            return rows[0] if rows and rows[0].state in states else None
 
         return self.until(look, f"the newest job of {name} to be {' or '.join(states)}")
 
@@ -320,8 +320,8 @@ class Hand:
 
     def todo_is_there(self, claimed: claims.Claimed) -> bool:
         """Tell whether the claim is still this worker's and has datums left."""
-        found = self.world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
-        return found is not None and found.worker_id == self.id and found.done < found.stop
+        claim = self.world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
+        return claim is not None and claim.worker_id == self.id and claim.done < claim.stop
 
     def results(
         self, claimed: claims.Claimed, number: int | None = None, *, release: bool = False

@@ -79,13 +79,13 @@ def call(world: PpsWorld, rpc: str, request: Any, answers: int = 1) -> list[Any]
         result = method(request, Call(rpc, metadata=metadata))
         if not hasattr(result, "__aiter__"):
             return [await result]
-        taken = []
+        durations = []
         async with aclosing(result) as stream:
             async for answer in stream:
-                taken.append(answer)
-                if len(taken) == answers:
+                durations.append(answer)
+                if len(durations) == answers:
                     break
-        return taken
+        return durations
 
     return world.on_loop(asyncio.wait_for(run(), 60))
 

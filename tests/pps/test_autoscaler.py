@@ -338,7 +338,9 @@ def test_deleting_the_workers_of_a_pipeline_takes_the_same_few_statements_for_an
     statements: list[str] = []
 
     def remove(write: WriteTransaction) -> None:
-        sa.event.listen(write.conn, "before_cursor_execute", lambda *said: statements.append(said[2]))
+        sa.event.listen(
+            write.conn, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+        )
         worker_rows.remove_of_pipeline(write.conn, row.id)
 
     world.versions.write(remove)
@@ -362,14 +364,14 @@ def test_an_update_replaces_the_workers_of_the_old_version(world: PpsWorld) -> N
 def test_rows_of_workers_that_an_earlier_server_had_are_forgotten_without_a_crash(world: PpsWorld) -> None:
     world.repo("images")
     world.pipeline("edges", pfs("images"))
-    [left] = world.until_workers("edges", 1)
+    [remaining] = world.until_workers("edges", 1)
 
     world.stop_controller()
     world.fleet.close(0.0)
     world.start_controller()
     world.until(lambda: len(world.fleet.asked) == 2, "a new worker")
 
-    assert left not in [row.id for row in world.workers("edges")]
+    assert remaining not in [row.id for row in world.workers("edges")]
     row = world.pipeline_row("edges")
     assert row.state != "CRASHING"
     assert row.reason in ("", "1 worker waits: held by the test")

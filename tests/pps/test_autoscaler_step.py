@@ -50,7 +50,7 @@ def pending(worker_id: str = "w", reason: str = "waits", **facts: object) -> Wor
     return worker(worker_id, WorkerState.PENDING, sighting=sighting)
 
 
-def gone(
+def ended(
     worker_id: str = "w",
     ending: WorkerEnding = WorkerEnding.CRASHED,
     state: WorkerState = WorkerState.BUSY,
@@ -94,7 +94,7 @@ def crashed(times: int, now: float = NOW) -> Memory:
     for _ in range(times):
         if memory.crashes is not None:
             now = memory.crashes.not_before
-        memory = step(memory, observed(gone()), work(0, 1), now).memory
+        memory = step(memory, observed(ended()), work(0, 1), now).memory
     return memory
 
 
@@ -153,7 +153,7 @@ def test_a_worker_that_does_not_retire_in_time_is_stopped() -> None:
 
 def test_lost_workers_are_removed_before_anything_is_decided() -> None:
     """Their claims become free with that, which changes the demand."""
-    result = step(Memory(), observed(gone("a"), worker("b", WorkerState.BUSY)), work(0, 2), NOW)
+    result = step(Memory(), observed(ended("a"), worker("b", WorkerState.BUSY)), work(0, 2), NOW)
 
     assert result.instructions == (
         instructions.LoseWorkers((("a", "exit code 1", WorkerEnding.CRASHED),)),
@@ -183,8 +183,8 @@ def test_the_wait_doubles_with_each_crash_up_to_a_minute(times: int, seconds: fl
 
 
 def test_workers_that_crash_together_count_once() -> None:
-    at_once = step(Memory(), observed(gone("a"), gone("b")), work(0, 2), NOW).memory
-    shortly_after = step(at_once, observed(gone("c")), work(0, 1), NOW + 0.5).memory
+    at_once = step(Memory(), observed(ended("a"), ended("b")), work(0, 2), NOW).memory
+    shortly_after = step(at_once, observed(ended("c")), work(0, 1), NOW + 0.5).memory
 
     assert shortly_after.crashes is not None
     assert shortly_after.crashes.failed_starts == 1
@@ -220,10 +220,10 @@ def test_crashes_are_forgotten_when_nothing_is_left_to_do() -> None:
 @pytest.mark.parametrize(
     "lost",
     [
-        gone(ending=WorkerEnding.REMOVED),
-        gone(ending=WorkerEnding.STOPPED),
-        gone(state=WorkerState.RETIRING),
-        gone(version=0),
+        ended(ending=WorkerEnding.REMOVED),
+        ended(ending=WorkerEnding.STOPPED),
+        ended(state=WorkerState.RETIRING),
+        ended(version=0),
         worker("w", WorkerState.BUSY, sighting=None),
     ],
     ids=["evicted", "told to stop", "retiring", "of an old version", "of an earlier server"],
@@ -369,7 +369,7 @@ def test_what_the_fleet_shows_is_taken_over() -> None:
 PHASES = st.sampled_from(WorkerPhase)
 reports = st.lists(
     st.builds(
-        lambda state, phase, version, known, flags: (state, phase, version, known, flags),
+        lambda state, phase, version, has_sighting, flags: (state, phase, version, has_sighting, flags),
         st.sampled_from([each for each in WorkerState if each is not WorkerState.GONE]),
         PHASES,
         st.integers(1, 2),
@@ -383,9 +383,11 @@ reports = st.lists(
             f"w{place}",
             state,
             version=version,
-            sighting=seen(f"w{place}", phase, unsatisfiable=flags[0], queued=flags[1]) if known else None,
+            sighting=seen(f"w{place}", phase, unsatisfiable=flags[0], queued=flags[1])
+            if has_sighting
+            else None,
         )
-        for place, (state, phase, version, known, flags) in enumerate(drawn)
+        for place, (state, phase, version, has_sighting, flags) in enumerate(drawn)
     )
 )
 
@@ -405,9 +407,11 @@ def test_only_workers_that_exist_are_remembered(
 
 @given(reports, st.integers(0, 9))
 def test_the_same_step_gives_the_same_result(workers: tuple[WorkerReport, ...], unclaimed: int) -> None:
-    given_ = observed(*workers)
+    observation = observed(*workers)
 
-    assert step(Memory(), given_, work(unclaimed), NOW) == step(Memory(), given_, work(unclaimed), NOW)
+    assert step(Memory(), observation, work(unclaimed), NOW) == step(
+        Memory(), observation, work(unclaimed), NOW
+    )
 
 
 @given(reports, st.integers(0, 9))

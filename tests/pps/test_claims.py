@@ -113,13 +113,13 @@ def test_what_a_silent_worker_held_goes_to_another_from_where_it_was_handed_in(p
     claimed = silent.take()
     assert claimed is not None
     silent.hand_in(silent.results(claimed, 1))
-    left = [row.id for row in silent.todo(claimed)]
+    remaining = [row.id for row in silent.todo(claimed)]
 
     pair.expire()
-    taken = other.take()
+    second_claim = other.take()
 
-    assert taken is not None
-    assert [row.id for row in other.todo(taken)] == left
+    assert second_claim is not None
+    assert [row.id for row in other.todo(second_claim)] == remaining
 
 
 def test_a_worker_that_renews_keeps_its_claim(pair: Staffed) -> None:
@@ -167,32 +167,32 @@ def test_a_late_hand_in_is_refused_and_leaves_no_trace(pair: Staffed) -> None:
     late, other = pair.hands
     claimed = late.take()
     assert claimed is not None
-    given = late.results(claimed)
+    results = late.results(claimed)
     pair.expire()
-    taken = other.take()
-    assert taken is not None
+    second_claim = other.take()
+    assert second_claim is not None
 
     pair.world.until(lambda: pair.state(late) == "gone", "the silent worker to be replaced")
 
     with pytest.raises(errors.Unauthenticated):  # which ends the worker
-        late.hand_in(given)
+        late.hand_in(results)
     with pytest.raises(errors.Unauthenticated):
         late.renew(claimed)
 
     job = pair.world.jobs("edges")[0]
     assert job.handed_in == 0
-    assert other.hand_in(other.results(taken)) == (True, False)
+    assert other.hand_in(other.results(second_claim)) == (True, False)
 
 
 def test_a_late_hand_in_before_the_worker_is_replaced_is_refused_and_tells_it_to_go(pair: Staffed) -> None:
     late, other = pair.hands
     claimed = late.take()
     assert claimed is not None
-    given = late.results(claimed)
+    results = late.results(claimed)
     pair.world.stop_controller()
     pair.expire()
 
-    answers = (late.hand_in(given), late.renew(claimed), late.take())
+    answers = (late.hand_in(results), late.renew(claimed), late.take())
 
     job = pair.world.jobs("edges")[0]
     assert answers == ((False, True), (False, False, True), None)
@@ -206,9 +206,9 @@ def test_a_hand_in_that_is_sent_twice_is_recorded_once(pair: Staffed) -> None:
     hand = pair.hands[0]
     claimed = hand.take()
     assert claimed is not None
-    given = hand.results(claimed, 2)
+    results = hand.results(claimed, 2)
 
-    first, second = hand.hand_in(given), hand.hand_in(given)
+    first, second = hand.hand_in(results), hand.hand_in(results)
 
     assert (first, second) == ((True, False), (False, False))
     assert pair.world.jobs("edges")[0].processed == 2
@@ -227,19 +227,19 @@ def test_a_retiring_worker_hands_in_what_is_done_and_gives_the_rest_back(pair: S
     hand, other = pair.hands
     claimed = hand.take()
     assert claimed is not None
-    left = [row.id for row in hand.todo(claimed)][1:]
+    remaining = [row.id for row in hand.todo(claimed)][1:]
     pair.world.versions.write(
         lambda write: workers.move(write.conn, hand.id, WorkerState.RETIRING, "", write.now)
     )
 
-    told = hand.renew(claimed)
+    renewal = hand.renew(claimed)
     answer = hand.hand_in(hand.results(claimed, 1, release=True))
-    taken = other.take()
+    second_claim = other.take()
 
-    assert told == (True, False, True)
+    assert renewal == (True, False, True)
     assert answer == (True, True)
-    assert taken is not None
-    assert [row.id for row in other.todo(taken)] == left
+    assert second_claim is not None
+    assert [row.id for row in other.todo(second_claim)] == remaining
 
 
 def test_a_worker_that_asks_for_work_holds_none_even_if_an_answer_was_lost(pair: Staffed) -> None:
@@ -248,21 +248,21 @@ def test_a_worker_that_asks_for_work_holds_none_even_if_an_answer_was_lost(pair:
     assert claimed is not None
 
     hand.let_go()
-    taken = other.take()
+    second_claim = other.take()
 
     assert pair.state(hand) == "idle"
-    assert taken is not None
-    assert taken.claim.id == claimed.claim.id
+    assert second_claim is not None
+    assert second_claim.claim.id == claimed.claim.id
 
 
 def test_a_worker_whose_job_was_killed_is_idle_when_it_asks_again(pair: Staffed) -> None:
     hand = pair.hands[0]
     claimed = hand.take()
     assert claimed is not None
-    given = hand.results(claimed)
+    results = hand.results(claimed)
 
     pair.world.versions.write(end_job, pair.job, JobState.KILLED, "job stopped")
-    late = hand.hand_in(given)
+    late = hand.hand_in(results)
     hand.let_go()
 
     assert late == (False, False)
@@ -282,12 +282,12 @@ def test_a_datum_that_a_worker_holds_is_starting_and_the_rest_is_unknown(pair: S
     assert claimed is not None
     hand.hand_in(hand.results(claimed, 1))
 
-    told = [listed.state for listed in pair.world.datums(pair.world.jobs("edges")[0])]
+    renewal = [listed.state for listed in pair.world.datums(pair.world.jobs("edges")[0])]
 
     held = claimed.claim.stop - claimed.claim.start - 1
-    assert told.count(DatumState.SUCCESS) == 1
-    assert told.count(DatumState.STARTING) == held
-    assert told.count(DatumState.UNKNOWN) == 39 - held
+    assert renewal.count(DatumState.SUCCESS) == 1
+    assert renewal.count(DatumState.STARTING) == held
+    assert renewal.count(DatumState.UNKNOWN) == 39 - held
 
 
 def test_a_restart_of_a_datum_is_told_once_with_the_next_renewal(pair: Staffed) -> None:

@@ -62,7 +62,7 @@ def test_a_round_that_fails_by_a_bug_shows_it_and_goes_on(world: PpsWorld) -> No
     _, action = raising(ValueError("a bug of the test"), 1)
     with failpoints.armed("controller.round", action):  # type: ignore[arg-type]
         world.pipeline("copies", pfs("a"))
-        shown = world.until(
+        pipeline_row = world.until(
             lambda: row if (row := world.pipeline_row("copies")).state == "CRASHING" else None,
             "the pipeline to show the bug",
         )
@@ -70,7 +70,7 @@ def test_a_round_that_fails_by_a_bug_shows_it_and_goes_on(world: PpsWorld) -> No
         job = world.staffed("copies", copy).work_until_ended("copies")
     world.until(lambda: world.pipeline_row("copies").state != "CRASHING", "the pipeline to recover")
 
-    assert "ValueError: a bug of the test" in shown.reason
+    assert "ValueError: a bug of the test" in pipeline_row.reason
     assert job.state == "SUCCESS"
     assert world.pipeline_row("copies").reason == ""
 
@@ -137,7 +137,7 @@ def test_what_is_tried_again_shows_on_the_pipeline_its_job_and_its_decisions(wor
     _, action = raising(errors.Unavailable("the store does not answer"))
     with failpoints.armed("controller.plan", action):  # type: ignore[arg-type]
         world.put("a", {"/f": b"1"})
-        shown = world.until(
+        pipeline_row = world.until(
             lambda: row if (row := world.pipeline_row("copies")).state == "CRASHING" else None,
             "the pipeline to show it",
         )
@@ -145,19 +145,19 @@ def test_what_is_tried_again_shows_on_the_pipeline_its_job_and_its_decisions(wor
         job = world.versions.query(job_queries.job, job_name, details=False)
         [decision, *_] = world.versions.query(pipeline_queries.decisions, name, 1)
 
-    assert shown.reason == job.reason == decision.sentence == "the store does not answer"
+    assert pipeline_row.reason == job.reason == decision.sentence == "the store does not answer"
 
 
 def test_pauses_grow_to_a_limit_and_lasting_trouble_is_shown() -> None:
     failure = None
-    pauses, shown = [], []
+    pauses, pipeline_row = [], []
     for _ in range(9):
         failure = after(errors.Unavailable("the store does not answer"), failure)
         pauses.append(failure.pause)
-        shown.append(failure.is_shown)
+        pipeline_row.append(failure.is_shown)
 
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert shown == [False] + [True] * 8
+    assert pipeline_row == [False] + [True] * 8
 
 
 def test_every_error_is_retryable_permanent_or_a_bug() -> None:

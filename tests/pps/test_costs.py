@@ -24,11 +24,11 @@ def copy(seen: Seen) -> dict[str, bytes]:
 
 
 def machine(world: PpsWorld, **facts: object) -> Machine:
-    made = {
+    fields = {
         "name": "fargate-1", "kind": "fargate", "instance_type": "1vCPU 5GB", "region": "us-east-1",
         "created": world.clock.now(), **facts,
     }  # fmt: skip
-    return Machine(**made)
+    return Machine(**fields)
 
 
 def run(world: PpsWorld, on: Machine | None, seconds: float) -> None:
@@ -49,19 +49,19 @@ def run(world: PpsWorld, on: Machine | None, seconds: float) -> None:
 
 
 def cost(world: PpsWorld) -> Cost:
-    wanted = JobFilter(pipeline=PipelineName("default", "edges"), number=5)
-    [[newest, *_]] = costs.list_costs(world.versions, world.specs, wanted)
+    criteria = JobFilter(pipeline=PipelineName("default", "edges"), number=5)
+    [[newest, *_]] = costs.list_costs(world.versions, world.specs, criteria)
     return newest
 
 
 def test_a_worker_on_fargate_costs_the_price_of_its_pod_for_as_long_as_it_lives(world: PpsWorld) -> None:
     run(world, machine(world), 3600.0)
 
-    found = cost(world)
+    bill = cost(world)
 
-    assert found.worker_seconds == pytest.approx(3600.0, abs=60.0)
-    assert found.dollars == pytest.approx(HOUR, rel=0.02)
-    assert (found.unpriced_seconds, found.pretended) == (0.0, False)
+    assert bill.worker_seconds == pytest.approx(3600.0, abs=60.0)
+    assert bill.dollars == pytest.approx(HOUR, rel=0.02)
+    assert (bill.unpriced_seconds, bill.pretended) == (0.0, False)
 
 
 def test_a_short_life_is_paid_for_a_minute(world: PpsWorld) -> None:
@@ -80,25 +80,25 @@ def test_a_worker_takes_its_share_of_a_machine_that_others_use_too(world: PpsWor
 def test_time_without_a_price_is_told_and_not_left_out(world: PpsWorld) -> None:
     run(world, machine(world, region="moon-1"), 100.0)
 
-    found = cost(world)
+    bill = cost(world)
 
-    assert found.dollars == 0.0
-    assert found.unpriced_seconds == pytest.approx(100.0, abs=60.0)
+    assert bill.dollars == 0.0
+    assert bill.unpriced_seconds == pytest.approx(100.0, abs=60.0)
 
 
 def test_workers_on_the_servers_own_machine_cost_nothing(world: PpsWorld) -> None:
     run(world, machine(world, kind="local"), 100.0)
 
-    found = cost(world)
+    bill = cost(world)
 
-    assert (found.dollars, found.unpriced_seconds) == (0.0, 0.0)
-    assert found.worker_seconds > 99.0
+    assert (bill.dollars, bill.unpriced_seconds) == (0.0, 0.0)
+    assert bill.worker_seconds > 99.0
 
 
 def test_what_is_only_acted_says_so_and_its_time_runs_as_fast_as_the_act(world: PpsWorld) -> None:
     run(world, machine(world, pretended=True, speed=10.0), 360.0)
 
-    found = cost(world)
+    bill = cost(world)
 
-    assert found.pretended
-    assert found.dollars == pytest.approx(HOUR, rel=0.1)
+    assert bill.pretended
+    assert bill.dollars == pytest.approx(HOUR, rel=0.1)

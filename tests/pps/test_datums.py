@@ -64,20 +64,20 @@ def lister(files: Files) -> Callable[[PfsInput], Iterator[ItemRef]]:
 
 def paths_of(spec: Input, files: Files) -> list[tuple[str, ...]]:
     """Return the paths of each datum's items, sorted."""
-    made = list(datums.enumerate_datums(spec, lister(files), SALT))
-    return sorted(tuple(f"{item.input}:{item.path}" for item in datum.items) for datum in made)
+    datum_specs = list(datums.enumerate_datums(spec, lister(files), SALT))
+    return sorted(tuple(f"{item.input}:{item.path}" for item in datum.items) for datum in datum_specs)
 
 
 def deltas_of(spec: Input, old: Files, new: Files) -> dict[datums.LeafKey, LeafDelta]:
-    found = {}
+    deltas = {}
     for key, pfs in datums.leaves(spec):
         before = {item.path: item for item in lister(old)(pfs)}
         after = {item.path: item for item in lister(new)(pfs)}
-        found[key] = LeafDelta(
+        deltas[key] = LeafDelta(
             removed={path: item for path, item in before.items() if after.get(path) != item},
             added={path: item for path, item in after.items() if before.get(path) != item},
         )
-    return found
+    return deltas
 
 
 def changes_of(spec: Input, old: Files, new: Files) -> list[datums.DatumChange]:
@@ -95,25 +95,25 @@ def test_the_id_is_made_of_names_and_paths_and_the_hash_of_contents_and_salt() -
     photo = ItemRef("images", "pictures", "master", "/a.png", b"\x01" * 32, 3)
     parts = ItemRef("é", "edges", "v2", "/dir/", b"\x02" * 32, 3)
 
-    made = datums.datum_of((photo, parts), "pepper")
+    datum = datums.datum_of((photo, parts), "pepper")
 
     # Each text is followed by its length in bytes, 64 bits, highest first.
     place = (
         b"images\0\0\0\0\0\0\0\x06pictures\0\0\0\0\0\0\0\x08master\0\0\0\0\0\0\0\x06/a.png\0\0\0\0\0\0\0\x06"
         b"\xc3\xa9\0\0\0\0\0\0\0\x02edges\0\0\0\0\0\0\0\x05v2\0\0\0\0\0\0\0\x02/dir/\0\0\0\0\0\0\0\x05"
     )
-    assert made.id == hashlib.blake2b(place, digest_size=32).digest()
-    content = made.id.hex().encode() + b"\x01" * 32 + b"\x02" * 32 + b"pepper"
-    assert made.hash == hashlib.blake2b(content, digest_size=32).digest()
-    assert made.items == (photo, parts)
+    assert datum.id == hashlib.blake2b(place, digest_size=32).digest()
+    content = datum.id.hex().encode() + b"\x01" * 32 + b"\x02" * 32 + b"pepper"
+    assert datum.hash == hashlib.blake2b(content, digest_size=32).digest()
+    assert datum.items == (photo, parts)
 
 
 def test_ids_and_hashes_never_change() -> None:
     """Frozen: other values would make every datum of every pipeline run again."""
-    made = datums.datum_of((ItemRef("images", "images", "master", "/a.png", bytes(32), 0),), "")
+    datum = datums.datum_of((ItemRef("images", "images", "master", "/a.png", bytes(32), 0),), "")
 
-    assert made.id.hex() == "c798638147de36991f56b74abcef483095a536a3cee1e395b04cfd6b39a1a6b4"
-    assert made.hash.hex() == "90705e2c66cfad3ba66c501bee5638df842fe1e2cd7bd2e51d3c1c380d8aba4c"
+    assert datum.id.hex() == "c798638147de36991f56b74abcef483095a536a3cee1e395b04cfd6b39a1a6b4"
+    assert datum.hash.hex() == "90705e2c66cfad3ba66c501bee5638df842fe1e2cd7bd2e51d3c1c380d8aba4c"
 
 
 def test_the_content_of_a_reference_item_does_not_count() -> None:
@@ -221,12 +221,12 @@ def test_new_gone_and_changed_items_change_their_datums_and_no_other() -> None:
     old = {"a": {"/gone": "1", "/changed": "2", "/same": "3"}}
     new = {"a": {"/new": "1", "/changed": "x", "/same": "3"}}
 
-    found = {
+    changes = {
         (change.old or change.new).items[0].path: (change.old is not None, change.new is not None)  # type: ignore[union-attr]
         for change in changes_of(leaf("a"), old, new)
     }
 
-    assert found == {"/gone": (True, False), "/new": (False, True), "/changed": (True, True)}
+    assert changes == {"/gone": (True, False), "/new": (False, True), "/changed": (True, True)}
 
 
 def test_changes_of_a_single_input_list_nothing() -> None:
@@ -246,9 +246,9 @@ def test_a_cross_lists_only_the_sides_beside_a_changed_one() -> None:
         listed.append(pfs.name)
         return lister(new)(pfs)
 
-    found = list(datums.changed(spec, deltas_of(spec, old, new), never, items_of, SALT))
+    changes = list(datums.changed(spec, deltas_of(spec, old, new), never, items_of, SALT))
 
-    assert len(found) == 2
+    assert len(changes) == 2
     assert listed == ["b"]
 
 
@@ -259,12 +259,12 @@ def test_a_change_on_both_sides_of_a_cross_makes_each_datum_once_and_in_order() 
         {"a": {"/x": "1"}, "b": {"/1": "2", "/2": "1"}},
     )
 
-    found = [
+    changes = [
         tuple(datum and "".join(item.path for item in datum.items) for datum in (change.old, change.new))
         for change in changes_of(spec, old, new)
     ]
 
-    assert sorted(found, key=str) == [("/x/1", "/x/1"), ("/y/1", None), (None, "/x/2")]
+    assert sorted(changes, key=str) == [("/x/1", "/x/1"), ("/y/1", None), (None, "/x/2")]
 
 
 @pytest.mark.parametrize("kind", ["cross", "union", "join", "group"])
@@ -405,9 +405,9 @@ def test_a_side_is_kept_when_short_and_listed_again_when_long(
     def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
         return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
 
-    made = sum(1 for _ in datums.enumerate_datums(spec, items_of, SALT))
+    count = sum(1 for _ in datums.enumerate_datums(spec, items_of, SALT))
 
-    assert made == 2 * size
+    assert count == 2 * size
     assert long.listings == listings
 
 

@@ -52,15 +52,15 @@ class Model:
 
     def datums(self, inputs: dict[str, Tree]) -> dict[Key, object]:
         """Return the datums that these inputs mean, with what each sees."""
-        found: dict[Key, object] = {(): (self.salt,)}
+        expected: dict[Key, object] = {(): (self.salt,)}
         for side in self.sides:
             tops = sorted({path.split("/")[1] for path in inputs[side]})
-            found = {
+            expected = {
                 (*key, top): (*seen, below(inputs[side], top))  # type: ignore[misc]
-                for key, seen in found.items()
+                for key, seen in expected.items()
                 for top in tops
             }
-        return found
+        return expected
 
     def last_good(self) -> dict[Key, object]:
         return next((run.datums for run in reversed(self.runs) if run.good), {})
@@ -122,8 +122,8 @@ class Jobs(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["single", "pairs"]), reprocess=st.booleans())
     def update(self, name: str, reprocess: bool) -> None:
         sides = self.models[name].sides
-        given = pfs("a") if len(sides) == 1 else {"cross": [pfs(side) for side in sides]}
-        self.world.pipeline(name, given, update=True, reprocess=reprocess)
+        input_spec = pfs("a") if len(sides) == 1 else {"cross": [pfs(side) for side in sides]}
+        self.world.pipeline(name, input_spec, update=True, reprocess=reprocess)
         self.models[name].salt += reprocess
         self._job(name)
 
@@ -159,10 +159,10 @@ class Jobs(RuleBasedStateMachine):
 
     def _put(self, repo: str, added: Tree, deleted: list[str]) -> None:
         before = self.history[repo][-1][1] if self.history[repo] else {}
-        kept = {path: data for path, data in before.items() if path not in deleted}
+        remaining = {path: data for path, data in before.items() if path not in deleted}
         self.world.put(repo, added, deleted)
         head = self.world.head(repo)
-        self.history[repo].append((head, kept | added))
+        self.history[repo].append((head, remaining | added))
         self.order.append((head, repo))
 
     def _forget(self, set_id: str, repo: str) -> None:
@@ -174,16 +174,16 @@ class Jobs(RuleBasedStateMachine):
     def _job(self, name: str) -> None:
         """Let the pipeline's newest job run, and compare it with what the model expects."""
         model = self.models[name]
-        wanted = model.datums({repo: entries[-1][1] for repo, entries in self.history.items()})
+        expected = model.datums({repo: entries[-1][1] for repo, entries in self.history.items()})
         before = model.last_good()
-        todo = sorted(key for key, seen in wanted.items() if before.get(key) != seen)
-        good = not any(b"bad" in repr(wanted[key]).encode() for key in todo)
+        todo = sorted(key for key, seen in expected.items() if before.get(key) != seen)
+        good = not any(b"bad" in repr(expected[key]).encode() for key in todo)
         self.ran[name].clear()
 
         job = self._work(name)
 
-        assert job.total == len(wanted)
-        assert job.skipped == len(wanted) - len(todo)
+        assert job.total == len(expected)
+        assert job.skipped == len(expected) - len(todo)
         assert len(set(self.ran[name])) == len(self.ran[name]), "a datum ran twice"
         if good:
             assert (job.state, job.processed, job.failed) == ("SUCCESS", len(todo), 0)
@@ -192,10 +192,10 @@ class Jobs(RuleBasedStateMachine):
             assert (job.state, job.failed) == ("FAILURE", 1)
             assert set(self.ran[name]) <= set(todo)
         if good:
-            files = dict(output_of(key, seen) for key, seen in wanted.items())
+            files = dict(output_of(key, seen) for key, seen in expected.items())
         else:
             files = model.runs[-1].files if model.runs else {}
-        model.runs.append(Run(job.set_id, good, wanted if good else {}, files))
+        model.runs.append(Run(job.set_id, good, expected if good else {}, files))
 
     def _work(self, name: str) -> JobRow:
         """Complete one datum at a time; the counters only grow."""

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from pps_world import PpsWorld, pfs
 
 from trunkline import errors
+from trunkline.meta import ancestry, jobs, query, schema
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import commits as commit_rows
-from trunkline.meta import jobs, query, schema
 from trunkline.model import names
 from trunkline.model.names import PipelineName
 from trunkline.model.states import CommitState
@@ -239,19 +239,23 @@ def test_the_last_lines_of_a_log_are_read_from_its_end(busy: PpsWorld, rows: Row
 
 def test_bills_are_settled_once_and_past_workers_forgotten_without_changing_them(busy: PpsWorld) -> None:
     versions, number = busy.versions, busy.pipeline_row("edges").id
-    wanted = JobFilter(pipeline=PipelineName("default", "edges"))
-    before = [cost.worker_seconds for page in costs.list_costs(versions, busy.specs, wanted) for cost in page]
+    criteria = JobFilter(pipeline=PipelineName("default", "edges"))
+    before = [
+        cost.worker_seconds for page in costs.list_costs(versions, busy.specs, criteria) for cost in page
+    ]
 
     while versions.write(costs.settle_bills, busy.specs, number):
         pass
 
-    after = [cost.worker_seconds for page in costs.list_costs(versions, busy.specs, wanted) for cost in page]
-    left = versions.read(
+    after = [
+        cost.worker_seconds for page in costs.list_costs(versions, busy.specs, criteria) for cost in page
+    ]
+    remaining = versions.read(
         lambda conn: conn.execute(sa.select(sa.func.count()).select_from(schema.worker_past)).scalar()
     )
     assert after[1:] == pytest.approx(before[1:])  # the newest job goes on
     assert sum(after[1:]) == pytest.approx(PAST_WORKERS * 0.5)
-    assert left == 0
+    assert remaining == 0
 
 
 def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: PpsWorld) -> None:
@@ -259,13 +263,13 @@ def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: P
 
     pipeline_ops.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=False)
 
-    left = busy.versions.read(
+    remaining = busy.versions.read(
         lambda conn: [
             conn.execute(sa.select(sa.func.count()).select_from(table)).scalar()
             for table in (schema.job, schema.log_batch, schema.pipeline, schema.worker_past)
         ]
     )
-    assert left == [0, 0, 0, 0]
+    assert remaining == [0, 0, 0, 0]
     assert busy.transactions - before >= (JOBS + BATCHES) / repo_ops.SLICE
 
 
@@ -337,6 +341,44 @@ def test_the_base_of_a_job_is_read_at_once_behind_many_jobs_that_failed(
     assert rows.rows <= 10
 
 
+def test_a_job_that_fails_behind_many_failures_finds_the_last_good_files_at_once(
+    busy: PpsWorld, rows: RowCounter
+) -> None:
+    repo_id = busy.versions.read(lambda conn: _newest_commit(conn).repo_id)
+
+    def fail_all_but_the_first(write: WriteTransaction) -> None:
+        table = schema.commit
+        first = write.conn.execute(sa.select(table.c.id).where(table.c.set_id == set_id(0))).scalar_one()
+        write.conn.execute(
+            table.update().where(table.c.id > first, table.c.repo_id == repo_id).values(error="failed")
+        )
+
+    busy.versions.write(fail_all_but_the_first)
+    rows.rows = 0
+    newest = busy.versions.read(_newest_commit)
+    good = busy.versions.read(ancestry.last_good, newest)
+
+    assert good is not None
+    assert good.set_id == set_id(0)
+    assert rows.rows <= 10
+
+
+def test_without_a_good_commit_there_are_no_files_to_build_on(busy: PpsWorld) -> None:
+    def fail_all(write: WriteTransaction) -> None:
+        write.conn.execute(schema.commit.update().values(error="failed"))
+
+    busy.versions.write(fail_all)
+
+    assert busy.versions.read(lambda conn: ancestry.last_good(conn, _newest_commit(conn))) is None
+
+
+def _newest_commit(conn: sa.Connection) -> commit_rows.CommitRow:
+    number = conn.execute(
+        sa.select(schema.commit.c.id).where(schema.commit.c.set_id == set_id(JOBS - 1))
+    ).scalar_one()
+    return commit_rows.by_id(conn, number)
+
+
 @pytest.mark.parametrize(("ancestry", "position"), [("^1500", JOBS - 1501), (".1", 0), (".2000", JOBS - 1)])
 def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
     busy: PpsWorld, rows: RowCounter, ancestry: str, position: int
@@ -353,9 +395,9 @@ def test_an_ancestor_is_found_in_few_reads_however_far_it_is(
 def test_an_ancestor_that_does_not_exist_is_not_found(busy: PpsWorld) -> None:
     repo = names.RepoName("default", "edges")
 
-    for ancestry in (f"^{JOBS}", f".{JOBS + 1}"):
+    for step in (f"^{JOBS}", f".{JOBS + 1}"):
         with pytest.raises(errors.NotFound):
-            busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + ancestry))
+            busy.versions.read(resolve.commit, names.parse_revision(repo, set_id(JOBS - 1) + step))
 
 
 def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:
@@ -364,9 +406,9 @@ def test_versions_of_a_pipeline_are_listed_in_pages(world: PpsWorld) -> None:
     world.stop_controller()
     for _ in range(pipeline_queries.PAGE + 5):
         world.pipeline("edges", pfs("images"), update=True)
-    wanted = pipeline_queries.PipelineFilter(history=-1, page=Page(0, 0))
+    criteria = pipeline_queries.PipelineFilter(history=-1, page=Page(0, 0))
 
-    pages = list(pipeline_queries.list_pipelines(world.versions, world.specs, wanted))
+    pages = list(pipeline_queries.list_pipelines(world.versions, world.specs, criteria))
 
     listed = [info.version.version for page in pages for info in page]
     assert listed == list(range(pipeline_queries.PAGE + 6, 0, -1))

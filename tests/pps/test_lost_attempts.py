@@ -107,11 +107,11 @@ def test_workers_that_are_taken_away_never_count(world: PpsWorld, ending: Worker
         hand = worker_of(world)
         world.until(hand.take, "the datum")
         end_worker(world, hand, ending)
-    shown = world.pipeline_row("edges").state
+    state = world.pipeline_row("edges").state
     job = worker_of(world).work_until_ended("edges")
 
     assert (job.state, job.failed) == ("SUCCESS", 0)
-    assert shown != "CRASHING"
+    assert state != "CRASHING"
 
 
 def test_restarts_of_the_server_never_count(world: PpsWorld) -> None:
@@ -138,12 +138,12 @@ def test_a_worker_that_goes_silent_is_named_stopped_and_replaced(world: PpsWorld
     assert silent is not None
     world.versions.write(claims.free_expired, silent)
     world.until(lambda: frozen.id not in world.fleet.present("edges"), "the worker to be stopped")
-    shown = world.until(
+    state = world.until(
         lambda: row if (row := world.pipeline_row("edges")).state == "CRASHING" else None, "the reason"
     )
     job = worker_of(world).work_until_ended("edges")
 
-    assert shown.reason
+    assert state.reason
     assert (job.state, job.failed) == ("SUCCESS", 0)
 
 

@@ -54,14 +54,14 @@ def test_a_meta_commit_holds_what_became_of_each_datum_with_its_files(world):
     hand = world.staffed("shout", shout)
     job = hand.work_until_ended("shout")
 
-    found = world.files("shout", kind=META)
+    contents = world.files("shout", kind=META)
 
     [file_id, folder_id] = (
         next(listed.row.id.hex() for listed in world.datums(job) if listed.row.items[0].path == path)
         for path in ("/a", "/folder/")
     )
-    texts = {path: data for path, data in found.items() if path.startswith("/meta/")}
-    assert {path: data for path, data in found.items() if path not in texts} == {
+    texts = {path: data for path, data in contents.items() if path.startswith("/meta/")}
+    assert {path: data for path, data in contents.items() if path not in texts} == {
         f"/pfs/{file_id}/texts/a": b"first",
         f"/pfs/{file_id}/out/a": b"FIRST",
         f"/pfs/{folder_id}/texts/folder/b": b"second",
@@ -74,11 +74,11 @@ def test_a_meta_commit_holds_what_became_of_each_datum_with_its_files(world):
     assert meta["job"] == {
         "pipeline": {"project": {"name": "default"}, "name": "shout"}, "id": job.set_id,
     }  # fmt: skip
-    [given] = meta["inputs"]
-    assert given["name"] == "texts"
-    assert given["fileInfo"]["file"]["path"] == "/a"
-    assert given["fileInfo"]["file"]["commit"]["id"] == world.head("texts")
-    assert given["fileInfo"]["sizeBytes"] == "5"
+    [item] = meta["inputs"]
+    assert item["name"] == "texts"
+    assert item["fileInfo"]["file"]["path"] == "/a"
+    assert item["fileInfo"]["file"]["commit"]["id"] == world.head("texts")
+    assert item["fileInfo"]["sizeBytes"] == "5"
 
 
 def test_reading_a_meta_commit_writes_nothing(world):
@@ -121,8 +121,8 @@ def test_the_files_are_the_same_from_scratch_from_another_job_and_stored(world, 
     done: list[str] = []
     for step in range(6):
         added = {name: bytes([97 + step]) * chance.randint(0, 3) for name in chance.sample(names, 3)}
-        there = [path for path in world.files("texts") if path not in added]
-        world.put("texts", added, chance.sample(there, min(len(there), 1)))
+        existing = [path for path in world.files("texts") if path not in added]
+        world.put("texts", added, chance.sample(existing, min(len(existing), 1)))
         if step == 3:
             world.pipeline("shout", pfs("texts"), update=True, reprocess=chance.random() < 0.5)
             hand = world.staffed("shout", shout)
@@ -185,8 +185,8 @@ def test_the_content_of_reference_inputs_is_that_of_the_job_that_is_asked_about(
     for repo, file in (("texts", "/a"), ("rules", "/rule")):
         world.repo(repo)
         world.put(repo, {file: b"old"})
-    given = {"cross": [pfs("texts"), pfs("rules", "/", reference=True)]}
-    world.pipeline("shout", given)
+    input_spec = {"cross": [pfs("texts"), pfs("rules", "/", reference=True)]}
+    world.pipeline("shout", input_spec)
     hand = world.staffed("shout", shout)
     hand.work_until_ended("shout")
     world.files("shout", kind=META)
@@ -194,7 +194,7 @@ def test_the_content_of_reference_inputs_is_that_of_the_job_that_is_asked_about(
     world.put("rules", {"/rule": b"new"})
     hand.work_until_ended("shout")
 
-    found = world.files("shout", kind=META)
+    contents = world.files("shout", kind=META)
 
     assert hand.ran == []
-    assert [data for path, data in found.items() if path.endswith("/rules/rule")] == [b"new"]
+    assert [data for path, data in contents.items() if path.endswith("/rules/rule")] == [b"new"]

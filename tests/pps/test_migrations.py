@@ -47,8 +47,8 @@ def difference(database: Database) -> list[object]:
 
     with database.engine.connect() as conn:
         context: MigrationContext = MigrationContext.configure(conn)
-        found: list[object] = compare_metadata(context, schema.metadata)
-    return found
+        differences: list[object] = compare_metadata(context, schema.metadata)
+    return differences
 
 
 def revision(database: Database) -> str:
@@ -96,10 +96,10 @@ def test_pipelines_of_a_frozen_database_get_a_meta_repo_for_later_commits(frozen
         world.put("images", {"/d": b"fifth"})
         hand.work_until_ended("edges")
 
-        found = world.files("edges", kind="meta")
+        contents = world.files("edges", kind="meta")
 
         assert world.head("edges", kind="meta") == world.head("images")
-        outputs = [data for path, data in found.items() if "/out/" in path]
+        outputs = [data for path, data in contents.items() if "/out/" in path]
         assert sorted(outputs) == [b"fifth", b"first", b"fourth", b"second"]
     finally:
         world.close()

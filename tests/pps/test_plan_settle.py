@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def upper(seen: Seen) -> Mapping[str, bytes]:
     """Write every input file in capitals under its own path."""
-    found = {path: data.upper() for files in seen.values() for path, data in files.items()}
-    if b"BAD" in found.values():
+    outputs = {path: data.upper() for files in seen.values() for path, data in files.items()}
+    if b"BAD" in outputs.values():
         raise Failed("it was bad")
-    return found
+    return outputs
 
 
 def start(world: PpsWorld, **files: bytes) -> Hand:
@@ -104,8 +104,8 @@ def test_the_datums_of_a_job_tell_what_ran_and_what_was_skipped(world: PpsWorld)
 
     job = hand.work_until_ended("edges")
 
-    told = {listed.row.items[0].path: listed.state for listed in world.datums(job)}
-    assert told == {"/a": DatumState.SKIPPED, "/b": DatumState.SUCCESS}
+    states = {listed.row.items[0].path: listed.state for listed in world.datums(job)}
+    assert states == {"/a": DatumState.SKIPPED, "/b": DatumState.SUCCESS}
 
 
 def test_a_failed_datum_fails_the_job_and_nothing_of_it_stays(world: PpsWorld) -> None:
@@ -212,11 +212,11 @@ def test_an_update_without_reprocessing_skips_and_one_with_it_runs_everything(wo
     hand.work_until_ended("edges")
 
     world.pipeline("edges", pfs("images"), update=True)
-    kept = world.until_ended("edges")
+    job = world.until_ended("edges")
     world.pipeline("edges", pfs("images"), update=True, reprocess=True)
     again = world.staffed("edges", upper).work_until_ended("edges")
 
-    assert (kept.version, counters(kept)) == (2, (2, 0, 2, 0, 0))
+    assert (job.version, counters(job)) == (2, (2, 0, 2, 0, 0))
     assert (again.version, counters(again)) == (3, (2, 2, 0, 0, 0))
     assert world.files("edges") == {"/a": b"ONE", "/b": b"TWO"}
 

@@ -317,8 +317,8 @@ def test_a_store_without_urls_offers_none() -> None:
     assert not can_sign(MemoryObjects())
 
 
-@pytest.mark.parametrize(("how", "said"), [("403", "refuses (403"), ("503", "breaks off (503")])
-def test_a_store_that_does_not_give_is_unreachable(world: World, how: str, said: str) -> None:
+@pytest.mark.parametrize(("how", "message"), [("403", "refuses (403"), ("503", "breaks off (503")])
+def test_a_store_that_does_not_give_is_unreachable(world: World, how: str, message: str) -> None:
     stored = world.put(content(1 << 20))
     world.record([world.check(pack) for pack in stored.packs])
     world.way.go_wrong(how, "GET", times=100)
@@ -326,7 +326,7 @@ def test_a_store_that_does_not_give_is_unreachable(world: World, how: str, said:
     with pytest.raises(StoreUnreachable) as caught:
         world.get(stored.files[0].chunks)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "Signature" not in str(caught.value)  # the URL is a secret
 
 

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=T
 DAY = 86_400.0
 
 
-def sweep(world: PpsWorld, **kept: float) -> None:
-    world.on_loop(RetentionService(world.versions, world.specs, Retention(**kept)).sweep())  # type: ignore[arg-type]
+def sweep(world: PpsWorld, **limits: float) -> None:
+    world.on_loop(RetentionService(world.versions, world.specs, Retention(**limits)).sweep())  # type: ignore[arg-type]
 
 
 def count(world: PpsWorld, table: sa.Table) -> int:

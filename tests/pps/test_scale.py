@@ -97,9 +97,9 @@ def test_a_description_names_the_newest_downstream_commits_and_a_walk_returns_al
 
     info = history.versions.query(queries.commit, name)
     walked = [
-        found.row.id
+        commit.row.id
         for page in commit_lists.walk(history.versions, [name], up=False, limit=0, depth=1)
-        for found in page
+        for commit in page
     ]
 
     assert len(info.downstream) == commits.SUBVENANCE
@@ -119,12 +119,12 @@ def test_a_walk_ends_at_its_limit(history: PpsWorld) -> None:
 def test_commits_before_a_time_are_found_without_those_after_it(
     history: PpsWorld, time: float, count: int
 ) -> None:
-    wanted = commit_lists.CommitFilter(
+    criteria = commit_lists.CommitFilter(
         repo=names.RepoName("default", long_history.IMAGES), started_before=time, number=1_000
     )
 
     started = [
-        info.row.started for page in commit_lists.list_commits(history.versions, wanted) for info in page
+        info.row.started for page in commit_lists.list_commits(history.versions, criteria) for info in page
     ]
 
     assert len(started) == count
@@ -143,8 +143,8 @@ def test_the_first_logs_since_a_time_are_found_by_bisection(history: PpsWorld) -
     )
 
     for since, first in at.items():
-        wanted = [batch.id for batch in batches if batch.last_ts >= since]
-        assert [batch.id for batch in batches if batch.id >= first] == wanted
+        expected = [batch.id for batch in batches if batch.last_ts >= since]
+        assert [batch.id for batch in batches if batch.id >= first] == expected
     assert len(batches) > 4_000
 
 

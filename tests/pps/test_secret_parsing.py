@@ -22,10 +22,10 @@ def secret(**changes: object) -> bytes:
 
 
 def test_a_kubernetes_secret_is_read_with_its_encoded_and_its_plain_values() -> None:
-    given = parse(secret())
+    parsed = parse(secret())
 
-    assert (given.name, given.kind, given.labels) == ("db", "Opaque", {"team": "art"})
-    assert given.data == {"password": b"hunter2", "user": b"me"}
+    assert (parsed.name, parsed.kind, parsed.labels) == ("db", "Opaque", {"team": "art"})
+    assert parsed.data == {"password": b"hunter2", "user": b"me"}
 
 
 @pytest.mark.parametrize(

@@ -96,13 +96,13 @@ def test_one_bad_edit_undoes_the_others(images):
     repo = IMAGES.as_picker()
     edit(images, add("a", "1", repo=repo))
 
-    taken = refusal(edit, images, add("b", "2", repo=repo), add("a", "2", repo=repo))
+    code = refusal(edit, images, add("b", "2", repo=repo), add("a", "2", repo=repo))
     missing = refusal(
         edit, images, add("b", "2", repo=repo), add("b", "2", repo=pfs.RepoPicker.from_uri("none"))
     )
     empty = refusal(edit, images, add("b", "2", repo=repo), metadata.Edit(repo=repo))
 
-    assert [taken[0], missing[0], empty[0]] == [
+    assert [code[0], missing[0], empty[0]] == [
         grpc.StatusCode.ALREADY_EXISTS,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.INVALID_ARGUMENT,

@@ -117,11 +117,11 @@ def test_a_commit_finished_with_an_error_keeps_its_reason_and_not_its_changes(im
     [("master", 0), ("master^", 1), ("master^2", 2), ("master~1", 1), ("master.1", 2), ("master.3^1", 1)],
 )
 def test_ancestry_names_earlier_commits(images, uri, position):
-    made = [put(images, MASTER, {f"/{n}": b""}).id for n in range(3)][::-1]
+    commits = [put(images, MASTER, {f"/{n}": b""}).id for n in range(3)][::-1]
 
     info = images.pfs.inspect_commit(commit=pfs.Commit.from_uri(f"images@{uri}"))
 
-    assert info.commit.id == made[position]
+    assert info.commit.id == commits[position]
 
 
 @pytest.mark.parametrize(
@@ -143,26 +143,26 @@ def test_ancestry_names_earlier_commits(images, uri, position):
 def test_commits_that_are_not_there_are_said_so(images, uri, code, text):
     put(images, MASTER, {"/a": b""})
 
-    found, message = refusal(images.pfs.inspect_commit, commit=pfs.Commit.from_uri(uri))
+    status, message = refusal(images.pfs.inspect_commit, commit=pfs.Commit.from_uri(uri))
 
-    assert found == code
+    assert status == code
     assert re.search(text, message)
 
 
 def test_lists_of_commits_follow_their_bounds_and_filters(images):
-    made = [put(images, MASTER, {f"/{n}": b""}) for n in range(4)]
-    newest_first = [commit.id for commit in reversed(made)]
-    moment = images.pfs.inspect_commit(commit=made[2]).started
+    commits = [put(images, MASTER, {f"/{n}": b""}) for n in range(4)]
+    newest_first = [commit.id for commit in reversed(commits)]
+    moment = images.pfs.inspect_commit(commit=commits[2]).started
 
-    def listed(**wanted):
-        return ids(images.pfs.list_commit(repo=IMAGES, **wanted))
+    def listed(**filters):
+        return ids(images.pfs.list_commit(repo=IMAGES, **filters))
 
     assert listed() == newest_first
     assert listed(number=2) == newest_first[:2]
     assert listed(reverse=True) == newest_first[::-1]
     assert listed(reverse=True, number=1) == newest_first[-1:]
-    assert listed(to=made[2]) == newest_first[1:]
-    assert listed(to=made[3], from_=made[1]) == newest_first[:2]
+    assert listed(to=commits[2]) == newest_first[1:]
+    assert listed(to=commits[3], from_=commits[1]) == newest_first[:2]
     assert listed(origin_kind=pfs.OriginKind.AUTO) == []
     assert listed(started_time=moment) == newest_first[2:]
 
@@ -179,26 +179,26 @@ def test_long_lists_of_commits_come_whole(server, images):
         commits.close(write, row, tree=EMPTY, size=0, packs=[])
         return row.set_id
 
-    made = [server.versions.write(make) for _ in range(230)][::-1]
+    newest_first = [server.versions.write(make) for _ in range(230)][::-1]
 
-    assert ids(images.pfs.list_commit(repo=IMAGES)) == made
-    assert ids(images.pfs.list_commit(repo=IMAGES, number=150)) == made[:150]
-    assert ids(images.pfs.list_commit(repo=IMAGES, reverse=True)) == made[::-1]
-    assert ids(images.pfs.list_commit(repo=IMAGES, to=pfs.Commit.from_uri("images@master"))) == made
+    assert ids(images.pfs.list_commit(repo=IMAGES)) == newest_first
+    assert ids(images.pfs.list_commit(repo=IMAGES, number=150)) == newest_first[:150]
+    assert ids(images.pfs.list_commit(repo=IMAGES, reverse=True)) == newest_first[::-1]
+    assert ids(images.pfs.list_commit(repo=IMAGES, to=pfs.Commit.from_uri("images@master"))) == newest_first
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("filters", "text"),
     [
         ({"from_": pfs.Commit.from_uri("images@master")}, "without saying to which"),
         ({"to": pfs.Commit.from_uri("images@master"), "reverse": True}, "reverse"),
         ({"number": -1}, "negative"),
     ],
 )
-def test_lists_of_commits_with_contradictory_bounds_are_refused(images, wanted, text):
+def test_lists_of_commits_with_contradictory_bounds_are_refused(images, filters, text):
     put(images, MASTER, {"/a": b""})
 
-    code, message = refusal(images.pfs.list_commit, repo=IMAGES, **wanted)
+    code, message = refusal(images.pfs.list_commit, repo=IMAGES, **filters)
 
     assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert text in message
@@ -227,24 +227,24 @@ def test_a_subscriber_can_start_after_a_commit(images):
 
 def test_whoever_waits_for_a_commit_is_told_when_it_finishes(images):
     commit = images.pfs.start_commit(branch=MASTER)
-    told = []
+    results = []
 
     def wait():
-        told.append(images.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED))
+        results.append(images.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED))
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     images.pfs.finish_commit(commit=commit)
     waiting.join(PATIENCE)
 
-    assert is_finished(told[0])
+    assert is_finished(results[0])
 
 
 def test_whoever_waits_for_a_commit_that_is_removed_is_told_so(images):
     commit = images.pfs.start_commit(branch=MASTER)
-    told = []
+    results = []
     waiting = threading.Thread(
-        target=lambda: told.append(
+        target=lambda: results.append(
             refusal(images.pfs.inspect_commit, commit=commit, wait=pfs.CommitState.FINISHED)
         )
     )
@@ -253,8 +253,8 @@ def test_whoever_waits_for_a_commit_that_is_removed_is_told_so(images):
     images.pfs.drop_commit(commit=commit)
     waiting.join(PATIENCE)
 
-    assert told[0][0] == grpc.StatusCode.NOT_FOUND
-    assert re.search("commit [^ ]+ (was deleted|not found)", told[0][1])
+    assert results[0][0] == grpc.StatusCode.NOT_FOUND
+    assert re.search("commit [^ ]+ (was deleted|not found)", results[0][1])
 
 
 # --- provenance ------------------------------------------------------------------------------------------
@@ -435,18 +435,18 @@ def test_a_set_id_names_the_commit_of_a_repo_that_the_set_came_from(edges):
     edges.pfs.create_branch(branch=EDGES, provenance=[MASTER, pfs.Branch.from_uri("settings@master")])
     output = edges.pfs.inspect_branch(branch=EDGES).head
 
-    found = edges.pfs.inspect_commit(commit=pfs.Commit.from_uri(f"settings@{output.id}"))
+    info = edges.pfs.inspect_commit(commit=pfs.Commit.from_uri(f"settings@{output.id}"))
 
-    assert found.commit.id == settings.id != output.id
+    assert info.commit.id == settings.id != output.id
 
 
 def test_commit_sets_are_listed_newest_first_by_project(edges):
-    made = [put(edges, MASTER, {f"/{n}": b""}).id for n in range(2)]
+    ids = [put(edges, MASTER, {f"/{n}": b""}).id for n in range(2)]
     for info in edges.pfs.list_commit_set():
         assert info.commits
     sets = [info.commit_set.id for info in edges.pfs.list_commit_set(project=pfs.Project(name="default"))]
 
-    assert sets[:2] == made[::-1]
+    assert sets[:2] == ids[::-1]
     edges.pfs.create_project(project=pfs.Project(name="empty"))
     assert list(edges.pfs.list_commit_set(project=pfs.Project(name="empty"))) == []
 
@@ -464,11 +464,11 @@ def test_walks_reach_what_a_commit_came_from_and_what_came_from_it(edges):
 
 @pytest.mark.parametrize(("uri", "position"), [("master", 2), ("master^1", 1), ("master.2", 0)])
 def test_pickers_name_commits_as_texts_do(edges, uri, position):
-    made = [put(edges, MASTER, {f"/{n}": b""}) for n in range(3)]
+    commits = [put(edges, MASTER, {f"/{n}": b""}) for n in range(3)]
 
-    (found,) = edges.pfs.walk_commit_subvenance(start=[pfs.CommitPicker.from_uri(f"images@{uri}")])
+    (info,) = edges.pfs.walk_commit_subvenance(start=[pfs.CommitPicker.from_uri(f"images@{uri}")])
 
-    assert found.commit.id == made[position].id
+    assert info.commit.id == commits[position].id
 
 
 # --- removing --------------------------------------------------------------------------------------------
@@ -526,11 +526,11 @@ def test_commits_that_changed_a_file_are_found(images):
     changed = put(images, MASTER, {"/a": b"3"})
     put(images, MASTER, {"/b": b"4"})
 
-    found = list(images.pfs.find_commits(start=pfs.Commit.from_uri("images@master"), file_path="/a"))
+    answers = list(images.pfs.find_commits(start=pfs.Commit.from_uri("images@master"), file_path="/a"))
     near = list(images.pfs.find_commits(start=pfs.Commit.from_uri("images@master"), file_path="/a", limit=3))
 
-    assert [answer.found_commit.id for answer in found if answer.found_commit] == [changed.id, wrote.id]
-    assert (found[-1].last_searched_commit.id, found[-1].commits_searched) == (wrote.id, 4)
+    assert [answer.found_commit.id for answer in answers if answer.found_commit] == [changed.id, wrote.id]
+    assert (answers[-1].last_searched_commit.id, answers[-1].commits_searched) == (wrote.id, 4)
     assert [answer.found_commit.id for answer in near if answer.found_commit] == [changed.id]
     assert near[-1].last_searched_commit.id == other.id
 
@@ -546,22 +546,22 @@ def test_times_are_utc_and_now(images):
 
 def test_many_clients_may_wait_for_one_commit(images):
     commit = images.pfs.start_commit(branch=MASTER)
-    told = []
+    results = []
     waiting = [
         threading.Thread(
-            target=lambda: told.append(
+            target=lambda: results.append(
                 images.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED).commit.id
             )
         )
         for _ in range(20)
     ]
-    for one in waiting:
-        one.start()
+    for thread in waiting:
+        thread.start()
 
     images.pfs.finish_commit(commit=commit)
 
-    eventually(lambda: len(told) == 20, "everyone to be notified")
-    assert set(told) == {commit.id}
+    eventually(lambda: len(results) == 20, "everyone to be notified")
+    assert set(results) == {commit.id}
     assert paths_of(images.pfs.list_file(file=pfs.File.from_uri("images@master:/"))) == []
-    for one in waiting:
-        one.join(PATIENCE)
+    for thread in waiting:
+        thread.join(PATIENCE)

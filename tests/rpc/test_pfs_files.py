@@ -96,10 +96,10 @@ def test_files_and_whole_directories_are_deleted(images):
     put(images, MASTER, {"/dir/a": b"1", "/dir/sub/b": b"2", "/dirt": b"3", "/c": b"4"})
 
     put(images, MASTER, {}, delete=["/dir/", "/c", "/not-there"])
-    left = content(images, "images@master")
+    remaining = content(images, "images@master")
     put(images, MASTER, {}, delete=["/"])
 
-    assert left == {"/dirt": b"3"}
+    assert remaining == {"/dirt": b"3"}
     assert content(images, "images@master") == {}
 
 
@@ -216,9 +216,9 @@ def test_a_glob_that_means_one_file_reads_it(filled, path):
     ],
 )
 def test_what_is_not_one_file_is_refused(filled, path, code, text):
-    found, message = refusal(filled.pfs.get_file, file=at(path))
+    status, message = refusal(filled.pfs.get_file, file=at(path))
 
-    assert found == code
+    assert status == code
     assert text in message
 
 
@@ -237,10 +237,10 @@ def test_an_archive_holds_what_matches_and_all_below_it_once(filled, path, names
     raw = b"".join(frame.value for frame in filled.pfs.get_file_tar(file=at(path)))
 
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
-        found = [member.name + "/" * member.isdir() for member in archive]
+        members = [member.name + "/" * member.isdir() for member in archive]
         files = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
 
-    assert found == names
+    assert members == names
     assert files == {path: data for path, data in content(filled, "images@master").items() if path in names}
 
 
@@ -331,10 +331,10 @@ def test_pages_put_together_give_the_whole(filled, verb, reverse):
     assert pages == (whole[::-1] if reverse else whole)
 
 
-@pytest.mark.parametrize("wanted", [{"reverse": True}, {"number": -1}, {"number": 100_001}])
-def test_pages_out_of_bounds_are_refused(filled, wanted):
+@pytest.mark.parametrize("fields", [{"reverse": True}, {"number": -1}, {"number": 100_001}])
+def test_pages_out_of_bounds_are_refused(filled, fields):
     for call in (filled.pfs.list_file, filled.pfs.walk_file):
-        assert refusal(call, file=at("/"), **wanted)[0] == grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal(call, file=at("/"), **fields)[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(

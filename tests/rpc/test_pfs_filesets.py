@@ -100,13 +100,13 @@ def test_file_sets_are_composed_in_order(images, compact):
 
 
 def test_a_file_set_lives_ten_minutes_unless_it_is_renewed(server, images):
-    kept, lost = make(images, {"/a": b"1"}), make(images, {"/b": b"2"})
+    renewed, lost = make(images, {"/a": b"1"}), make(images, {"/b": b"2"})
 
     server.clock.passed = 590
-    images.pfs.renew_file_set(file_set_id=kept, ttl_seconds=60)
+    images.pfs.renew_file_set(file_set_id=renewed, ttl_seconds=60)
     server.clock.passed = 620
 
-    assert files_of(images, kept) == {"/a": b"1"}
+    assert files_of(images, renewed) == {"/a": b"1"}
     code, message = refusal(images.pfs.list_file, file=pfs.File.from_uri(f"__filesets__@{lost}:/"))
     assert code == grpc.StatusCode.NOT_FOUND
     assert lost in message
@@ -119,11 +119,11 @@ def test_a_file_set_lives_ten_minutes_unless_it_is_renewed(server, images):
 def test_times_to_live_out_of_bounds_are_refused(images, ttl):
     handle = make(images, {"/a": b"1"})
 
-    for call, wanted in (
+    for call, fields in (
         (images.pfs.renew_file_set, {"file_set_id": handle}),
         (images.pfs.compose_file_set, {"file_set_ids": [handle]}),
     ):
-        assert refusal(call, ttl_seconds=ttl, **wanted)[0] == grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal(call, ttl_seconds=ttl, **fields)[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_file_set_takes_changes_only(images):

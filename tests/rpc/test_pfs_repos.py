@@ -113,9 +113,9 @@ def test_all_repos_of_a_project_go_together_whatever_depends_on_what(client):
     client.pfs.create_repo(repo=pfs.Repo.from_uri("edges"))
     client.pfs.create_branch(branch=pfs.Branch.from_uri("edges@master"), provenance=[MASTER])
 
-    gone = client.pfs.delete_repos(projects=[pfs.Project(name="default")]).repos
+    deleted = client.pfs.delete_repos(projects=[pfs.Project(name="default")]).repos
 
-    assert {repo.name for repo in gone} == {"images", "edges"}
+    assert {repo.name for repo in deleted} == {"images", "edges"}
     assert names(client.pfs.list_repo()) == []
 
 
@@ -156,9 +156,9 @@ def test_the_default_project_exists_again_after_everything_was_deleted(client):
 def test_deleting_the_repos_of_an_unknown_project_deletes_nothing(client):
     client.pfs.create_repo(repo=IMAGES)
 
-    gone = client.pfs.delete_repos(projects=[pfs.Project(name="nope")]).repos
+    deleted = client.pfs.delete_repos(projects=[pfs.Project(name="nope")]).repos
 
-    assert gone == []
+    assert deleted == []
     assert client.pfs.repo_exists(IMAGES)
 
 

@@ -34,9 +34,9 @@ def images(client):
 @pytest.fixture
 def folder(tmp_path):
     """Where the local files are."""
-    made = tmp_path / "source"
-    made.mkdir()
-    return made
+    source = tmp_path / "source"
+    source.mkdir()
+    return source
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from trunkline.scaling.nodes import TYPES, DaemonSets, allocatable, tile, tiling
 from trunkline.scaling.pods import GIB, MIB, Amounts, Container, Pod
 from trunkline.scaling.prices import prices
 
-BY_NAME = {one.name: one for one in TYPES}
+BY_NAME = {type_.name: type_ for type_ in TYPES}
 NO_DAEMON_SETS = DaemonSets(cpu_millis=0, memory=0, pods=0)
 
 
@@ -74,12 +74,12 @@ def test_tiny_workers_are_bound_by_addresses():
 
 
 def test_machines_that_hold_no_worker_are_left_out_and_the_cheapest_comes_first():
-    found = tilings(pod(6000, 8 * GIB), prices("us-east-1"))
+    machines = tilings(pod(6000, 8 * GIB), prices("us-east-1"))
 
-    assert all(one.type.vcpu >= 8 for one in found)
-    hours = [one.hour for one in found]
+    assert all(type_.type.vcpu >= 8 for type_ in machines)
+    hours = [type_.hour for type_ in machines]
     assert hours == sorted(hours)
-    assert found[0].type.name in ("c5.2xlarge", "c6i.2xlarge")
+    assert machines[0].type.name in ("c5.2xlarge", "c6i.2xlarge")
 
 
 def test_a_machine_that_many_would_fill_is_no_bargain_for_a_few():

@@ -83,7 +83,7 @@ def test_what_does_not_fit_fargate_has_no_forecast_there_but_one_on_nodes():
 
 
 def test_a_node_group_pays_for_boot_work_and_its_idle_tail():
-    only = tuple(one for one in TYPES if one.name == "m5.xlarge")
+    only = tuple(type_ for type_ in TYPES if type_.name == "m5.xlarge")
 
     forecast = on_nodes(RUN, EAST, karpenter=False, unneeded=600, types=only)
 
@@ -105,7 +105,7 @@ def test_the_shorter_the_tail_the_cheaper_and_spot_is_cheaper_still():
     assert short
     assert karpenter
     assert spot
-    dollars = [one.dollars or 0 for one in (usual, short, karpenter, spot)]
+    dollars = [forecast.dollars or 0 for forecast in (usual, short, karpenter, spot)]
     assert dollars == sorted(dollars, reverse=True)
 
 
@@ -129,11 +129,11 @@ def test_at_the_break_even_both_cost_the_same():
     assert nodes.break_even is not None
 
     at = replace(full, datums=7, seconds_per_datum=nodes.break_even)
-    fargate, there = on_fargate(at, EAST), on_nodes(at, EAST, karpenter=False)
+    fargate, group = on_fargate(at, EAST), on_nodes(at, EAST, karpenter=False)
 
     assert fargate
-    assert there
-    assert fargate.dollars == pytest.approx(there.dollars)
+    assert group
+    assert fargate.dollars == pytest.approx(group.dollars)
 
 
 def test_a_measured_start_up_pays_for_what_comes_after_the_machine():

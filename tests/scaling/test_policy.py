@@ -272,8 +272,8 @@ fleets = st.lists(
     st.tuples(st.sampled_from(("pending", "starting", "idle", "busy", "retiring")), st.floats(0, 5)),
     max_size=8,
 ).map(
-    lambda made: Observed(
-        workers=tuple(WorkerView(id=f"w{n}", state=s, since=NOW - ago) for n, (s, ago) in enumerate(made))
+    lambda drawn: Observed(
+        workers=tuple(WorkerView(id=f"w{n}", state=s, since=NOW - ago) for n, (s, ago) in enumerate(drawn))
     )
 )
 demands = st.builds(
@@ -296,14 +296,14 @@ policies = st.builds(
 
 def carried_out(observed: Observed, decision: Decision, now: float) -> Observed:
     """Return the workers after a decision was carried out."""
-    left = []
+    remaining = []
     for worker in observed.workers:
         if worker.id not in decision.retire:
-            left.append(worker)
+            remaining.append(worker)
         elif worker.state == "idle":
-            left.append(replace(worker, state="retiring", since=now))
+            remaining.append(replace(worker, state="retiring", since=now))
     asked = (WorkerView(id=f"n{now}-{n}", state="pending", since=now) for n in range(decision.start))
-    return Observed(workers=(*left, *asked))
+    return Observed(workers=(*remaining, *asked))
 
 
 def in_states(observed: Observed, *states: str) -> set[str]:
@@ -311,33 +311,33 @@ def in_states(observed: Observed, *states: str) -> set[str]:
 
 
 @given(demands, policies, fleets)
-def test_deciding_again_changes_nothing(wanted: Demand, allowed: Policy, observed: Observed) -> None:
-    first = decide(wanted, allowed, observed, NOW)
+def test_deciding_again_changes_nothing(demanded: Demand, allowed: Policy, observed: Observed) -> None:
+    first = decide(demanded, allowed, observed, NOW)
 
-    again = decide(wanted, allowed, carried_out(observed, first, NOW), NOW)
+    again = decide(demanded, allowed, carried_out(observed, first, NOW), NOW)
 
     assert (again.target, again.start, again.retire, again.wake_at) == (first.target, 0, (), first.wake_at)
 
 
 @given(demands, policies, fleets)
 def test_busy_and_retiring_workers_are_left_alone(
-    wanted: Demand, allowed: Policy, observed: Observed
+    demanded: Demand, allowed: Policy, observed: Observed
 ) -> None:
-    decision = decide(wanted, allowed, observed, NOW)
+    decision = decide(demanded, allowed, observed, NOW)
 
     assert set(decision.retire) <= in_states(observed, "pending", "starting", "idle")
     assert len(set(decision.retire)) == len(decision.retire)
 
 
 @given(demands, policies, fleets)
-def test_the_target_stays_within_its_bounds(wanted: Demand, allowed: Policy, observed: Observed) -> None:
-    decision = decide(wanted, allowed, observed, NOW)
+def test_the_target_stays_within_its_bounds(demanded: Demand, allowed: Policy, observed: Observed) -> None:
+    decision = decide(demanded, allowed, observed, NOW)
     busy = len(in_states(observed, "busy"))
     limit = 0 if allowed.stopped else allowed.workers
 
     assert decision.target <= max(limit, busy)
     if not allowed.stopped:
-        work = wanted.unclaimed + wanted.claimed > 0
+        work = demanded.unclaimed + demanded.claimed > 0
         assert decision.target >= (1 if work and allowed.autoscaling else 0)
         assert allowed.autoscaling or decision.target >= allowed.workers
     assert not (decision.start and decision.retire)
@@ -345,60 +345,60 @@ def test_the_target_stays_within_its_bounds(wanted: Demand, allowed: Policy, obs
 
 @given(demands, policies, fleets)
 def test_the_target_is_what_is_there_after_carrying_it_out(
-    wanted: Demand, allowed: Policy, observed: Observed
+    demanded: Demand, allowed: Policy, observed: Observed
 ) -> None:
-    decision = decide(wanted, allowed, observed, NOW)
+    decision = decide(demanded, allowed, observed, NOW)
 
-    there = carried_out(observed, decision, NOW)
+    after = carried_out(observed, decision, NOW)
 
-    assert len(in_states(there, "pending", "starting", "idle", "busy")) == decision.target
+    assert len(in_states(after, "pending", "starting", "idle", "busy")) == decision.target
 
 
 @given(demands, policies, fleets, st.integers(1, 12), st.booleans())
 def test_more_work_never_means_fewer_workers(
-    wanted: Demand, allowed: Policy, observed: Observed, more: int, claimed: bool
+    demanded: Demand, allowed: Policy, observed: Observed, more: int, claimed: bool
 ) -> None:
     field = "claimed" if claimed else "unclaimed"
-    grown = replace(wanted, **{field: getattr(wanted, field) + more})
+    grown = replace(demanded, **{field: getattr(demanded, field) + more})
 
-    assert decide(grown, allowed, observed, NOW).target >= decide(wanted, allowed, observed, NOW).target
+    assert decide(grown, allowed, observed, NOW).target >= decide(demanded, allowed, observed, NOW).target
 
 
 @given(demands, policies, fleets, st.integers(1, 4))
 def test_a_higher_maximum_never_means_fewer_workers(
-    wanted: Demand, allowed: Policy, observed: Observed, more: int
+    demanded: Demand, allowed: Policy, observed: Observed, more: int
 ) -> None:
     wider = replace(allowed, workers=allowed.workers + more)
 
-    assert decide(wanted, wider, observed, NOW).target >= decide(wanted, allowed, observed, NOW).target
+    assert decide(demanded, wider, observed, NOW).target >= decide(demanded, allowed, observed, NOW).target
 
 
 @given(demands, policies, fleets, st.randoms())
 def test_the_order_of_the_workers_does_not_matter(
-    wanted: Demand, allowed: Policy, observed: Observed, random: Random
+    demanded: Demand, allowed: Policy, observed: Observed, random: Random
 ) -> None:
     shuffled = list(observed.workers)
     random.shuffle(shuffled)
 
-    assert decide(wanted, allowed, Observed(workers=tuple(shuffled)), NOW) == decide(
-        wanted, allowed, observed, NOW
+    assert decide(demanded, allowed, Observed(workers=tuple(shuffled)), NOW) == decide(
+        demanded, allowed, observed, NOW
     )
 
 
 @given(demands, policies, fleets)
 def test_nothing_happens_before_the_decision_wakes(
-    wanted: Demand, allowed: Policy, observed: Observed
+    demanded: Demand, allowed: Policy, observed: Observed
 ) -> None:
-    first = decide(wanted, allowed, observed, NOW)
-    there = carried_out(observed, first, NOW)
+    first = decide(demanded, allowed, observed, NOW)
+    after = carried_out(observed, first, NOW)
     if first.wake_at is None:
         # What is foreseen comes nearer, and is worked out anew.
-        later = decide(replace(wanted, foreseen=0), allowed, there, NOW + 1e6)
-        assert wanted.foreseen or (later.start, later.retire) == (0, ())
+        later = decide(replace(demanded, foreseen=0), allowed, after, NOW + 1e6)
+        assert demanded.foreseen or (later.start, later.retire) == (0, ())
     else:
         half = (first.wake_at - NOW) / 2 - 1e-6
-        nearer = replace(wanted, foreseen_in=max(0.0, wanted.foreseen_in - half))
-        between = decide(nearer, allowed, there, NOW + half)
+        nearer = replace(demanded, foreseen_in=max(0.0, demanded.foreseen_in - half))
+        between = decide(nearer, allowed, after, NOW + half)
         assert (between.start, between.retire) == (0, ())
 
 

@@ -60,12 +60,12 @@ def test_a_price_file_adds_a_region_and_changes_another_and_leaves_the_rest():
         },
     }
 
-    there, here = prices("af-south-1", overlay), prices("us-east-1", overlay)
+    africa, virginia = prices("af-south-1", overlay), prices("us-east-1", overlay)
 
-    assert (there.vcpu, there.storage_gb, there.as_of) == (0.05, None, "2026-11")
-    assert (here.vcpu, here.gb) == (0.03, EAST.gb)
-    assert here.machine_hour("m8", 2) == pytest.approx(0.1)
-    assert here.machine_hour("m5", 4) == pytest.approx(0.192)
+    assert (africa.vcpu, africa.storage_gb, africa.as_of) == (0.05, None, "2026-11")
+    assert (virginia.vcpu, virginia.gb) == (0.03, EAST.gb)
+    assert virginia.machine_hour("m8", 2) == pytest.approx(0.1)
+    assert virginia.machine_hour("m5", 4) == pytest.approx(0.192)
     assert prices("us-east-1") == EAST
 
 

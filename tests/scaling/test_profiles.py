@@ -64,11 +64,11 @@ def test_text_without_wildcards_matches_itself_and_nothing_longer(text):
 
 
 def test_all_labels_of_a_selector_must_match_and_the_pod_may_have_more():
-    wanted = selector("default", node="fargate", tier="*")
+    pattern = selector("default", node="fargate", tier="*")
 
-    assert selects(wanted, "default", {"node": "fargate", "tier": "batch", "more": "x"})
-    assert not selects(wanted, "default", {"node": "fargate"})
-    assert not selects(wanted, "other", {"node": "fargate", "tier": "batch"})
+    assert selects(pattern, "default", {"node": "fargate", "tier": "batch", "more": "x"})
+    assert not selects(pattern, "default", {"node": "fargate"})
+    assert not selects(pattern, "other", {"node": "fargate", "tier": "batch"})
 
 
 def test_wildcards_work_in_label_keys():
@@ -95,7 +95,7 @@ def test_the_first_profile_by_name_wins_and_the_others_are_told():
 
     assert chosen.profile == profiles[1]
     assert chosen.ambiguous
-    assert [one.name for one in chosen.matching] == ["a", "b"]
+    assert [match.name for match in chosen.matching] == ["a", "b"]
     assert 'profile "a" takes it because its name sorts first; "b" would too' in chosen.sentence
 
 

@@ -8,19 +8,22 @@ import pytest
 from collector import Collector
 
 from trunkline.model import trace
-from trunkline.telemetry import events, metrics, tracing
+from trunkline.model.names import PipelineName
+from trunkline.telemetry import events, tracing
+from trunkline.telemetry.metrics import Metrics
+from trunkline.telemetry.reports import DatumOrigin, DatumReport, JobReport
 
 ABOVE = trace.from_headers("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-PIPELINE = events.PipelineName("default", "edges")
-ORIGIN = events.DatumOrigin("job", "claim", "worker", str(ABOVE))
+PIPELINE = PipelineName("default", "edges")
+ORIGIN = DatumOrigin("job", "claim", "worker", str(ABOVE))
 
 
 def datum(state="SUCCESS", reason="", started=100.0, finished=110.0):
-    return events.DatumReport("ab", state, reason, 1.0, 4.0, 2.0, 0, 0, started, finished)
+    return DatumReport("ab", state, reason, 1.0, 4.0, 2.0, 0, 0, started, finished)
 
 
 def job(state="SUCCESS", reason=""):
-    return events.JobReport("job", state, reason, 90.0, 120.0, 1, 1, 0, 0, 0, str(ABOVE))
+    return JobReport("job", state, reason, 90.0, 120.0, 1, 1, 0, 0, 0, str(ABOVE))
 
 
 @pytest.fixture
@@ -92,12 +95,12 @@ def test_only_faults_of_the_server_fail_the_span_of_a_call(exported, code, faile
 
 def test_dropped_spans_are_all_counted_and_seldom_logged(caplog, monkeypatch):
     monkeypatch.setattr(events, "_drops", events._Seldom(events.DROPS_LOGGED_EVERY))
-    dropped = metrics.spans.labels("dropped")._value
-    before = dropped.get()
+    counted = Metrics("1.0", "abc")
+    monkeypatch.setattr(events, "_metrics", counted)
 
     with caplog.at_level(logging.WARNING, "trunkline.traces"):
         for _ in range(3):
             events.spans_exported(0, 2, "the collector is gone")
 
-    assert dropped.get() - before == 6
+    assert counted.registry.get_sample_value("trunkline_spans_total", {"outcome": "dropped"}) == 6
     assert [record.action for record in caplog.records] == ["spans_dropped"]

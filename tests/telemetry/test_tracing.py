@@ -36,9 +36,9 @@ def counts():
 @pytest.fixture
 def dead(monkeypatch):
     """Variables that name a collector that is not there."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{taken.getsockname()[1]}"}
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         yield variables
@@ -113,7 +113,7 @@ def test_spans_and_their_phases_arrive_below_each_other(monkeypatch, counts):
     eventually(lambda: len(collector.spans) == 2, "the spans")
     tracer.close()
     collector.close()
-    work, run = sorted(collector.spans.values(), key=lambda one: one.name, reverse=True)
+    work, run = sorted(collector.spans.values(), key=lambda each: each.name, reverse=True)
     assert (work.trace, work.id, work.parent, work.failed) == (TRACE, SPAN, "", True)
     assert (run.trace, run.parent, run.start, run.end) == (TRACE, SPAN, 1_250_000_000, 2_000_000_000)
     assert work.attributes["service.name"] == "trunkline"

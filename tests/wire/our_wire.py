@@ -74,18 +74,18 @@ def flat(descriptor: Descriptor | EnumDescriptor) -> str:
 
 @cache
 def messages() -> dict[str, Descriptor]:
-    found: dict[str, Descriptor] = {}
+    descriptors: dict[str, Descriptor] = {}
 
     def add(message: Descriptor) -> None:
         if not message.GetOptions().map_entry:
-            found[flat(message)] = message
+            descriptors[flat(message)] = message
         for nested in message.nested_types:
             add(nested)
 
     for file in FILES.values():
         for message in file.message_types_by_name.values():
             add(message)
-    return found
+    return descriptors
 
 
 @cache

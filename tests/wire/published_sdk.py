@@ -84,7 +84,7 @@ def fields(cls: type[betterproto.Message]) -> set[Field]:
 
 def rpcs() -> dict[str, tuple[str, str, str]]:
     """Every RPC's path with its shape (``unary_stream``) and the flattened names of request and response."""
-    found = {}
+    names_by_rpc = {}
     for package in PACKAGES:
         for name, stub in vars(module(package)).items():
             if (
@@ -92,8 +92,8 @@ def rpcs() -> dict[str, tuple[str, str, str]]:
                 and name.endswith("Stub")
                 and stub.__module__ == module(package).__name__
             ):
-                found |= _rpcs_of(stub, vars(module(package)))
-    return found
+                names_by_rpc |= _rpcs_of(stub, vars(module(package)))
+    return names_by_rpc
 
 
 def _classes(base: type) -> dict[str, Any]:
@@ -136,20 +136,20 @@ def _named(cls: type) -> str:
 
 def _rpcs_of(stub: type, names: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
     """Read the calls ``channel.unary_unary("/path", request_serializer=A.…, response_deserializer=B.…)``."""
-    found = {}
+    names_by_rpc = {}
     for call in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(stub.__init__)))):  # type: ignore[misc]
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.keywords):
             continue
         path = ast.literal_eval(call.args[0])
         request, response = (_named(_resolve(keyword.value, names)) for keyword in call.keywords)
-        found[path] = (call.func.attr, request, response)
-    return found
+        names_by_rpc[path] = (call.func.attr, request, response)
+    return names_by_rpc
 
 
 def _resolve(codec: ast.expr, names: dict[str, Any]) -> type:
     """Return the class ``A`` of the expression ``module.A.FromString``."""
     dotted = ast.unparse(codec).split(".")[:-1]
-    found: Any = names[dotted[0]]
+    value: Any = names[dotted[0]]
     for part in dotted[1:]:
-        found = getattr(found, part)
-    return found  # type: ignore[no-any-return]
+        value = getattr(value, part)
+    return value  # type: ignore[no-any-return]

@@ -66,21 +66,21 @@ def launcher_binary(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def make_workers(server, open_folder, request):
-    made: list[Workers] = []
+    created: list[Workers] = []
 
     def make(world: str = "own user") -> Workers:
         pod = world.startswith("pod")
         if world == "pod":
             request.getfixturevalue("ordinary_user")
         user = request.getfixturevalue("ordinary_user") if world == "ordinary user" else os.geteuid()
-        made.append(Workers(server, open_folder, world, user))
-        made[-1].launcher = request.getfixturevalue("launcher_binary") if pod else None
+        created.append(Workers(server, open_folder, world, user))
+        created[-1].launcher = request.getfixturevalue("launcher_binary") if pod else None
         if world == "pod" and user == 0:
-            made[-1].user = NOBODY
-        return made[-1]
+            created[-1].user = NOBODY
+        return created[-1]
 
     yield make
-    for workers in made:
+    for workers in created:
         if workers.stderr.exists():
             print(workers.stderr.read_text())  # shown when the test fails
         workers.close()

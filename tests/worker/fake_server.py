@@ -28,7 +28,7 @@ class FakeServer:
     refuse_completions: bool = False
     lose_claims: bool = False
     restart_once: bool = False
-    known: bool = True
+    knows_worker: bool = True
     #: What Offer answers; reported packs are refused, as by a server that was started meanwhile.
     pack_url: str = ""
 
@@ -43,10 +43,15 @@ class FakeServer:
     packs: list[pb.StoredPack] = field(default_factory=list)
     lines: list[pb.LogLine] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
+    #: Names of the calls of the side thread in their order.
+    calls: list[str] = field(default_factory=list)
     address: str = ""
 
     def __post_init__(self) -> None:
         self.changed = threading.Condition()
+        #: Log answers only while it is set.
+        self.takes_lines = threading.Event()
+        self.takes_lines.set()
         self._handed: dict[str, pb.Assignment] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -132,7 +137,7 @@ class FakeServer:
             self.changed.notify_all()
 
     async def _check(self, context) -> None:
-        if not self.known:
+        if not self.knows_worker:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this worker is not known")
 
     async def _register(self, request, context):
@@ -154,12 +159,15 @@ class FakeServer:
 
     async def _renew(self, request, context):
         await self._check(context)
+        self.calls.append("Renew")
         self._note(lambda: self.renewals.append(request))
         restart, self.restart_once = self.restart_once, False
         return pb.RenewResponse(valid=not self.lose_claims, restart_datum=restart)
 
     async def _log(self, request, context):
         await self._check(context)
+        await asyncio.to_thread(self.takes_lines.wait, 30)
+        self.calls.append("Log")
         self._note(lambda: self.lines.extend(request.lines))
         return pb.LogResponse()
 
@@ -202,7 +210,7 @@ def assignment(
     server: FakeServer, inputs: dict[str, dict[str, bytes]], cmd: list[str], **command
 ) -> pb.DatumRun:
     """One datum per file of the first input, crossed with all files of the others as whole folders."""
-    made = pb.Assignment(
+    message = pb.Assignment(
         claim_id=f"claim-{len(server.assignments)}",
         lease_seconds=30,
         project="default",
@@ -214,7 +222,7 @@ def assignment(
             command=pb.Command(cmd=cmd, **command),
         ),
     )
-    run = made.datum_run
+    run = message.datum_run
     (first, files), *others = inputs.items()
     for name, tree in others:
         run.items.add(input=name, path="/", commit_id="c" * 32, size_bytes=sum(map(len, tree.values())))
@@ -224,5 +232,5 @@ def assignment(
         server.files[first, path] = {path: content}
         run.items.add(input=first, path=path, commit_id="c" * 32, size_bytes=len(content))
         run.datums.add(id=f"{len(run.datums):064x}", items=[*shared, len(run.items) - 1])
-    server.assignments.append(made)
+    server.assignments.append(message)
     return run

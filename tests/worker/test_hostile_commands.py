@@ -20,8 +20,8 @@ def python(code: str) -> list[str]:
 
 def run(server, workers, command: list[str], tries: int = 1, timeout: float = 0.0) -> pb.DatumResult:
     """Run the command for two datums, one after the other; both end alike. Return the first one's result."""
-    made = assignment(server, {"in": {"/a": b"", "/b": b""}}, command)
-    made.datum_tries, made.datum_timeout_seconds = tries, timeout
+    message = assignment(server, {"in": {"/a": b"", "/b": b""}}, command)
+    message.datum_tries, message.datum_timeout_seconds = tries, timeout
     assert workers.run() == 0
     first, second = server.results()
     assert second.state == first.state

@@ -122,14 +122,14 @@ def test_where_the_kernel_forbids_namespaces_the_worker_falls_back_by_itself(ser
 
 def test_the_environment_is_the_one_of_the_contract_and_nothing_else(server, workers):
     workers.extra = {"SERVER_SECRET": "1"}
-    made = assignment(
+    message = assignment(
         server,
         {"images": {"/f": b""}, "models": {"/m": b""}},
         sh("env > /pfs/out/env"),
         env={"MINE": "yes", "images": "no"},
     )
-    made.items[1].join_on = "j1"
-    made.items[1].group_by = "g1"
+    message.items[1].join_on = "j1"
+    message.items[1].group_by = "g1"
 
     workers.run()
 
@@ -143,12 +143,12 @@ def test_the_environment_is_the_one_of_the_contract_and_nothing_else(server, wor
         "HOME": "/",
         "LANG": "C.UTF-8",
         "MINE": "yes",
-        "PACH_DATUM_ID": made.datums[0].id,
+        "PACH_DATUM_ID": message.datums[0].id,
         "PACH_DATUM_images_GROUP_BY": "g1",
         "PACH_DATUM_images_JOIN_ON": "j1",
         "PACH_IN_WORKER": "true",
-        "PACH_JOB_ID": made.job_id,
-        "PACH_OUTPUT_COMMIT_ID": made.output_commit_id,
+        "PACH_JOB_ID": message.job_id,
+        "PACH_OUTPUT_COMMIT_ID": message.output_commit_id,
         "PFS_ROOT": "/pfs",
         "PYTHONUNBUFFERED": "1",
         "PPS_PIPELINE_NAME": "edges",

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 from fake_server import assignment
+from patience import eventually
 from test_commands import is_running
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -116,6 +117,24 @@ def test_a_worker_keeps_its_claim_alive_and_says_what_it_runs(server, workers):
     assert process.wait(30) == 0
 
 
+def test_a_claim_is_renewed_between_the_batches_of_a_command_that_prints_much(server, workers):
+    mark = f"sleep 1000.{uuid.uuid4().int}"
+    assignment(server, {"in": {"/f": b""}}, sh(f"yes | head -n 60000; {mark}"))
+    server.assignments[-1].lease_seconds = 0.03
+    server.takes_lines.clear()
+    process = workers.start()
+    eventually(lambda: is_running(mark.replace(" ", "\0")), "the command to have printed")
+
+    server.calls.clear()
+    server.takes_lines.set()
+    server.wait_until(lambda: len(server.log()) == 60_000)
+    calls = "".join(call[0] for call in server.calls)
+    server.lose_claims = True
+
+    assert "R" in calls[calls.index("L") : calls.rindex("L")], calls
+    assert process.wait(30) == 0
+
+
 def test_a_lost_claim_ends_the_command_and_the_worker_claims_anew(server, workers):
     mark = f"sleep 1000.{uuid.uuid4().int}"
     assignment(server, {"in": {"/f": b""}}, sh(mark))
@@ -217,7 +236,7 @@ def test_a_request_to_retire_in_answer_to_a_hand_in_gives_the_rest_back(server, 
 
 
 def test_a_worker_that_the_server_does_not_know_ends(server, workers):
-    server.known = False
+    server.knows_worker = False
 
     code = workers.run()
 

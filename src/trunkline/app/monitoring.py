@@ -18,11 +18,11 @@ from prometheus_client.core import GaugeMetricFamily
 from trunkline import errors
 from trunkline.pps import gauges
 from trunkline.runtime.supervision import ServiceState
-from trunkline.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
     from trunkline.pfs.repository import VersionedStore
@@ -83,11 +83,14 @@ class StateCollector:
 class MonitoringServer:
     """Serves the three paths in threads of its own."""
 
-    def __init__(self, listen: str, supervisor: Supervisor, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, listen: str, registry: CollectorRegistry, supervisor: Supervisor, ready: Callable[[], None]
+    ) -> None:
         """Listen on the address.
 
         Args:
             listen: HOST:PORT; port 0 takes any free one.
+            registry: the metrics.
             supervisor: knows the background services and runs this one.
             ready: raises when the database or the store cannot be used.
 
@@ -99,7 +102,8 @@ class MonitoringServer:
         if not host or not port.isdigit() or int(port) > 65535:
             raise errors.InvalidArgument(f'cannot serve metrics on "{listen}": write HOST:PORT')
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), _handler(supervisor, ready))
+            handler = _handler(registry, supervisor, ready)
+            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
         except OSError as error:
             raise errors.Unavailable(
                 f"cannot serve metrics on {listen}: {error.strerror}; choose another address with --metrics"
@@ -115,7 +119,9 @@ class MonitoringServer:
         self._server.server_close()
 
 
-def _handler(supervisor: Supervisor, ready: Callable[[], None]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    registry: CollectorRegistry, supervisor: Supervisor, ready: Callable[[], None]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = REQUEST_TIMEOUT
         protocol_version = "HTTP/1.1"
@@ -123,7 +129,7 @@ def _handler(supervisor: Supervisor, ready: Callable[[], None]) -> type[BaseHTTP
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             if path == "/metrics":
-                self._answer(200, generate_latest(metrics.REGISTRY), CONTENT_TYPE_LATEST)
+                self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
             elif path == "/livez":
                 self._answer(200, b"ok\n", "text/plain")
             elif path in ("/readyz", "/healthz"):

@@ -23,9 +23,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline import __version__, errors
 from trunkline.app import composition, drivers
 from trunkline.app.clock import SystemClock
-from trunkline.app.monitoring import MonitoringServer, StateCollector
 from trunkline.app.stopping import Stop
-from trunkline.build_commit import build_commit
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.linux import libc
 from trunkline.meta import install
@@ -41,7 +39,7 @@ from trunkline.rpc.debug import DebugServicer
 from trunkline.runtime import failpoints
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.runtime.threads import FairExecutor
-from trunkline.telemetry import events, logs, metrics, tracing
+from trunkline.telemetry import events, logs, tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Clock, Fleet, ObjectStore
+    from trunkline.telemetry.metrics import Metrics
 
 log = logging.getLogger("trunkline.app")
 
@@ -115,6 +114,7 @@ async def running(
     supervisor = Supervisor(lost)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(data))
+        counted = stack.enter_context(_counting()) if settings.metrics else None
         clock = clock or SystemClock()
         stack.push_async_callback(asyncio.to_thread, _export_traces(supervisor))
         wakeups = Wakeups(asyncio.get_running_loop())
@@ -156,16 +156,9 @@ async def running(
         stack.callback(debug.close)
         servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
         await server.serve({**servicers, "debug_v2.Debug": debug})
-        metrics.build.labels(__version__, build_commit()).set(1)
-        if settings.metrics:
-            collector = StateCollector(versions)
-            metrics.REGISTRY.register(collector)
-            stack.callback(metrics.REGISTRY.unregister, collector)
-            monitoring = MonitoringServer(
-                settings.metrics, supervisor, functools.partial(_check_ready, versions)
-            )
-            stack.push_async_callback(asyncio.to_thread, monitoring.close)
-            log.info("monitoring", extra={"action": "monitoring", "address": monitoring.address})
+        if counted is not None:
+            monitored = _monitored(settings.metrics, counted, supervisor, versions)
+            await stack.enter_async_context(monitored)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
@@ -173,6 +166,37 @@ async def running(
             supervisor.running({"write-sessions": sessions.run, "store-log": store_log.run})
         )
         yield RunningServer(server.address, versions)
+
+
+@contextlib.contextmanager
+def _counting() -> Iterator[Metrics]:
+    """Count events while the context is open. Only a server that serves metrics loads the library for them."""
+    from trunkline.build_commit import build_commit
+    from trunkline.telemetry.metrics import Metrics
+
+    counted = Metrics(__version__, build_commit())
+    events.count_in(counted)
+    try:
+        yield counted
+    finally:
+        events.count_in(None)
+
+
+@contextlib.asynccontextmanager
+async def _monitored(
+    listen: str, counted: Metrics, supervisor: Supervisor, versions: VersionedStore
+) -> AsyncIterator[None]:
+    """Serve metrics and probes on an address while the context is open."""
+    from trunkline.app.monitoring import MonitoringServer, StateCollector
+
+    counted.registry.register(StateCollector(versions))
+    ready = functools.partial(_check_ready, versions)
+    monitoring = MonitoringServer(listen, counted.registry, supervisor, ready)
+    log.info("monitoring", extra={"action": "monitoring", "address": monitoring.address})
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(monitoring.close)
 
 
 def _export_traces(supervisor: Supervisor) -> Callable[[], None]:
@@ -197,7 +221,7 @@ def _export_traces(supervisor: Supervisor) -> Callable[[], None]:
 def _report(server: rpc_server.Server, service: str, state: ServiceState) -> None:
     """Report the state of a background service to the health service and the metrics."""
     server.report(service, state)
-    metrics.services.labels(service).set(1 if state is ServiceState.RUNNING else 0)
+    events.service_changed(service, running=state is ServiceState.RUNNING)
 
 
 def _check_ready(versions: VersionedStore) -> None:

@@ -42,7 +42,7 @@ class Role:
     tags: Mapping[str, str]
 
     @property
-    def ours(self) -> bool:
+    def is_managed(self) -> bool:
         """Whether Trunkline created it and may change it."""
         return self.tags.get(OURS[0]) == OURS[1]
 
@@ -231,7 +231,7 @@ def _role(
         warnings.append(f'role "{role.name}" {warning}')
     if policy in role.policies:
         unchanged.append(f'role "{role.name}" trusts Fargate and has its policy')
-    elif role.ours:
+    elif role.is_managed:
         steps.append(attach)
     else:
         raise FailedPrecondition(
@@ -375,11 +375,11 @@ def _rivals(desired: DesiredProfile, observed: Observed) -> Iterable[str]:
     for other in observed.profiles:
         if other.profile.name == desired.profile.name or other.status.endswith("_FAILED"):
             continue
-        for mine in desired.profile.selectors:
-            if any(_overlap(theirs, mine) for theirs in other.profile.selectors):
+        for own in desired.profile.selectors:
+            if any(_overlap(theirs, own) for theirs in other.profile.selectors):
                 first = min(other.profile.name, desired.profile.name)
                 yield (
-                    f'profile "{other.profile.name}" also selects pods of {mine}; "{first}" gets them, because '
+                    f'profile "{other.profile.name}" also selects pods of {own}; "{first}" gets them, because '
                     "its name sorts first"
                 )
                 break
@@ -430,7 +430,7 @@ def to_delete(name: str, role_name: str, observed: Observed, *, keep_role: bool 
         for profile in observed.profiles
         if role is not None and profile.role_arn == role.arn and profile.profile.name != name
     ]
-    if existing is None and (role is None or not role.ours or users or keep_role):
+    if existing is None and (role is None or not role.is_managed or users or keep_role):
         names = ", ".join(profile.profile.name for profile in observed.profiles) or "none"
         raise NotFound(f'cluster "{observed.cluster}" has no Fargate profile "{name}"; there are: {names}')
     for other in observed.profiles:
@@ -452,7 +452,7 @@ def to_delete(name: str, role_name: str, observed: Observed, *, keep_role: bool 
             )
         )
     if role is not None and not keep_role:
-        if not role.ours:
+        if not role.is_managed:
             unchanged.append(f'role "{role.name}" was not created by Trunkline')
         elif users:
             unchanged.append(f'role "{role.name}" is used by {", ".join(users)}')

@@ -135,36 +135,6 @@ def by_id(conn: sa.Connection, commit_id: int) -> CommitRow:
     return _checked(require(_BY_ID.first(conn, commit_id=commit_id)))
 
 
-def ancestor(conn: sa.Connection, commit_id: int, steps: int) -> tuple[CommitRow | None, int]:
-    """Follow parents inside the database, any number of them.
-
-    Args:
-        conn: a snapshot.
-        commit_id: where to begin.
-        steps: how many parents to follow; negative: up to the first commit, then that many less one down again.
-
-    Returns:
-        The commit, or None when the history is shorter; and how many commits the line up to it, or in that case the
-        whole history, has.
-    """
-    line = (
-        sa.select(commit.c.id, commit.c.parent_id, sa.literal(0).label("steps"))
-        .where(commit.c.id == commit_id)
-        .cte("line", recursive=True)
-    )
-    parent = commit.alias("parent")
-    further = sa.select(parent.c.id, parent.c.parent_id, line.c.steps + 1).join_from(
-        line, parent, parent.c.id == line.c.parent_id
-    )
-    if steps >= 0:
-        further = further.where(line.c.steps < steps)
-    line = line.union_all(further)
-    length = int(conn.execute(sa.select(sa.func.max(line.c.steps))).scalar_one()) + 1
-    at = steps if steps >= 0 else length + steps
-    number = conn.execute(sa.select(line.c.id).where(line.c.steps == at)).scalar()
-    return (by_id(conn, number) if number is not None else None), length
-
-
 def find_by_id(conn: sa.Connection, commit_id: int) -> CommitRow | None:
     """Return a commit, or None when it was removed."""
     row = _BY_ID.first(conn, commit_id=commit_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query, inserted_id, page_of
+from trunkline.meta.query import Query, RowUpdate, page_of
 from trunkline.meta.schema import claim, handin, job, job_bill, log_batch
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState, check_transition
 
@@ -122,7 +122,15 @@ _NEXT_CREATED = Query(
     .order_by(job.c.id)
     .limit(1)
 )
+_ADD = Query(job.insert().returning(job.c.id))
+_SET = RowUpdate(job)
+#: The numbers of a new job.
+_ZEROS = dict.fromkeys(
+    ("restart", "total", "skipped", "todo_count", "todo_bytes", "cursor", *Results.__slots__), 0
+)
 _ADD_HANDIN = Query(handin.insert())
+_REMOVE_CLAIMS = Query(claim.delete().where(claim.c.job_id == sa.bindparam("of_job")))
+_REMOVE_HANDINS = Query(handin.delete().where(handin.c.job_id == sa.bindparam("of_job")))
 #: The largest number of a column.
 LARGEST = 2**63 - 1
 
@@ -317,9 +325,9 @@ def add(
     """
     values: dict[str, Any] = {
         "pipeline_id": pipeline_id, "version": version, "commit_id": commit_id, "set_id": set_id,
-        "state": JobState.CREATED, "created": now, "trace": trace,
+        "state": JobState.CREATED, "reason": "", "created": now, "trace": trace, **_ZEROS,
     }  # fmt: skip
-    return inserted_id(conn.execute(job.insert().values(values)))
+    return int(_ADD.value(conn, **values))
 
 
 def change(conn: sa.Connection, job_id: int, **values: object) -> None:
@@ -331,7 +339,7 @@ def change(conn: sa.Connection, job_id: int, **values: object) -> None:
         values: new values, by the name of the column.
     """
     assert "state" not in values
-    conn.execute(job.update().where(job.c.id == job_id).values(values))
+    _SET.send(conn, job_id, values)
 
 
 def move(conn: sa.Connection, row: JobRow, state: JobState, **values: object) -> None:
@@ -348,7 +356,7 @@ def move(conn: sa.Connection, row: JobRow, state: JobState, **values: object) ->
     """
     what = f"job {row.set_id} (row {row.id}, pipeline {row.pipeline_id} version {row.version})"
     check_transition(row.state, state, what, lambda: _history(row))
-    conn.execute(job.update().where(job.c.id == row.id).values(state=state, **values))
+    _SET.send(conn, row.id, {"state": state, **values})
 
 
 def _history(row: JobRow) -> list[str]:
@@ -360,7 +368,7 @@ def _history(row: JobRow) -> list[str]:
     return [*happened, *([f"reason: {row.reason}"] if row.reason else [])]
 
 
-def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: float) -> bool:
+def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: float) -> JobRow | None:
     """Bring a job to a terminal state.
 
     Its claims go. Its results stay unless it succeeded (then its datum tree holds them), because they say which
@@ -374,25 +382,27 @@ def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: flo
         now: seconds since the epoch.
 
     Returns:
-        False when it was deleted or is in a terminal state already.
+        The job as it was before; None when it was deleted or is in a terminal state already.
     """
     row = by_id(conn, job_id)
     if row is None or row.state in TERMINAL_JOB_STATES:
-        return False
+        return None
     move(conn, row, state, reason=reason, finished=now)
-    conn.execute(claim.delete().where(claim.c.job_id == job_id))
+    _REMOVE_CLAIMS.send(conn, of_job=job_id)
     if state is JobState.SUCCESS:
-        conn.execute(handin.delete().where(handin.c.job_id == job_id))
-    return True
+        _REMOVE_HANDINS.send(conn, of_job=job_id)
+    return row
 
 
 def restart(conn: sa.Connection, row: JobRow) -> None:
     """Reset a live job so that it is planned again: remove its claims and results, and count it in ``restart``."""
-    for table in (claim, handin):
-        conn.execute(table.delete().where(table.c.job_id == row.id))
-    again: dict[str, Any] = dict.fromkeys(("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0)
-    again |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
-    move(conn, row, JobState.STARTING, **again)
+    _REMOVE_CLAIMS.send(conn, of_job=row.id)
+    _REMOVE_HANDINS.send(conn, of_job=row.id)
+    changes: dict[str, Any] = dict.fromkeys(
+        ("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0
+    )
+    changes |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
+    move(conn, row, JobState.STARTING, **changes)
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:

@@ -253,10 +253,10 @@ class LeaderConnection(Writer):
     def _give_way(self, conn: sa.Connection) -> None:
         place = dialects.place(self._engine.url)
         if self._read(conn, LAST_WRITE).startswith(f"{self._epoch}:"):
-            what = f"{place} does not hold what this server wrote last: it was replaced, by a backup perhaps"
+            cause = f"{place} does not hold what this server wrote last: it was replaced, by a backup perhaps"
         else:
-            what = f"{self._holder(conn)} has taken over {place}, to which this one had lost its connection"
-        self.superseded = f"{what}; this server stops, start it again to go on with what is there"
+            cause = f"{self._holder(conn)} has taken over {place}, to which this one had lost its connection"
+        self.superseded = f"{cause}; this server stops, start it again to go on with what is there"
         raise errors.Unavailable(self.superseded)
 
     def _holder(self, conn: sa.Connection) -> str:
@@ -331,8 +331,8 @@ class LeaderConnection(Writer):
                 query.fetch(conn, f"SELECT pg_terminate_backend({int(holder[0][0])})", ())
                 self._sign = ()
         except sa.exc.DBAPIError as error:
-            ours = dialects.translated(error, self._engine.url)
-            log.warning("cannot see whether the active server is alive: %s", ours)
+            translated = dialects.translated(error, self._engine.url)
+            log.warning("cannot see whether the active server is alive: %s", translated)
         finally:
             if conn is not None:
                 dialects.drop(conn)

@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query, inserted_id, require
+from trunkline.meta.query import Query, RowUpdate, inserted_id, require
 from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project, repo
+from trunkline.model.names import PipelineName
 from trunkline.model.states import PipelineState, check_transition
 
 
@@ -30,6 +31,11 @@ class PipelineRow:
     created_at: float
     updated_at: float
     metadata: dict[str, str]
+
+    @property
+    def full_name(self) -> PipelineName:
+        """Return the name with its project."""
+        return PipelineName(self.project, self.name)
 
     def __str__(self) -> str:
         """Return ``project/name``."""
@@ -67,6 +73,11 @@ _COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
 _PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
 _BY_NAME = Query(_PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name")))
 _BY_ID = Query(_PIPELINE.where(_P.id == sa.bindparam("pipeline_id")))
+_NAME = Query(
+    sa.select(project.c.name, _P.name)
+    .join_from(pipeline, project)
+    .where(_P.id == sa.bindparam("pipeline_id"))
+)
 _BY_OUTPUT = Query(
     # A pipeline has its output repo's name, so that the index on names leads to it.
     _PIPELINE.join(repo, sa.and_(repo.c.project_id == _P.project_id, repo.c.name == _P.name))
@@ -80,11 +91,8 @@ _ONE_VERSION = Query(
         pipeline_version.c.version == sa.bindparam("version"),
     )
 )
-_STATE = Query(
-    pipeline.update()
-    .where(_P.id == sa.bindparam("pipeline_id"))
-    .values(state=sa.bindparam("new_state"), reason=sa.bindparam("why"))
-)
+_SET = RowUpdate(pipeline)
+_ADD_DECISION = Query(decision.insert())
 
 
 def find(conn: sa.Connection, project_name: str, name: str) -> PipelineRow | None:
@@ -103,6 +111,12 @@ def by_id(conn: sa.Connection, pipeline_id: int) -> PipelineRow | None:
     """Return a pipeline, or None when it was deleted."""
     row = _BY_ID.first(conn, pipeline_id=pipeline_id)
     return PipelineRow(*row) if row else None
+
+
+def name_of(conn: sa.Connection, pipeline_id: int) -> PipelineName | None:
+    """Return a pipeline's name, or None when it was deleted. Cheaper than its row."""
+    row = _NAME.first(conn, pipeline_id=pipeline_id)
+    return PipelineName(*row) if row else None
 
 
 def by_output_branch(conn: sa.Connection, repo_id: int, name: str) -> PipelineRow | None:
@@ -201,7 +215,7 @@ def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
         values: new values, by the name of the column.
     """
     assert "state" not in values
-    conn.execute(pipeline.update().where(_P.id == pipeline_id).values(values))
+    _SET.send(conn, pipeline_id, values)
 
 
 def move(
@@ -221,10 +235,7 @@ def move(
     """
     what = f"pipeline {row} (row {row.id}, version {row.version})"
     check_transition(row.state, state, what, lambda: _history(conn, row))
-    if values:
-        conn.execute(pipeline.update().where(_P.id == row.id).values(state=state, reason=reason, **values))
-    else:
-        _STATE.run(conn, pipeline_id=row.id, new_state=state, why=reason)
+    _SET.send(conn, row.id, {"state": state, "reason": reason, **values})
 
 
 def _history(conn: sa.Connection, row: PipelineRow) -> list[str]:
@@ -249,10 +260,8 @@ def add_decision(conn: sa.Connection, pipeline_id: int, row: DecisionRow) -> Non
         pipeline_id: row number of the pipeline.
         row: the decision.
     """
-    conn.execute(
-        decision.insert().values(
-            pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
-        )
+    _ADD_DECISION.send(
+        conn, pipeline_id=pipeline_id, at=row.at, target=row.target, sentence=row.sentence, inputs=row.inputs
     )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from trunkline.meta import pipelining
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Row = tuple[Any, ...]
 
@@ -81,11 +81,38 @@ class Query:
         return plan, cursor
 
 
+class RowUpdate:
+    """Sets columns of a row that is found by its number; one statement for each set of columns that is asked for."""
+
+    __slots__ = ("_queries", "_table")
+
+    def __init__(self, table: sa.Table) -> None:
+        self._table = table
+        self._queries: dict[tuple[str, ...], Query] = {}
+
+    def send(self, conn: sa.Connection, number: int, values: Mapping[str, object]) -> None:
+        """Set columns of one row; see ``Query.send``.
+
+        Args:
+            conn: connection of the transaction.
+            number: of the row.
+            values: by the name of the column.
+        """
+        names = tuple(values)
+        query = self._queries.get(names)
+        if query is None:
+            columns = self._table.c
+            bound = {name: sa.bindparam(f"new_{name}", type_=columns[name].type) for name in names}
+            statement = self._table.update().where(columns.id == sa.bindparam("number")).values(bound)
+            query = self._queries[names] = Query(statement)
+        query.send(conn, number=number, **{f"new_{name}": value for name, value in values.items()})
+
+
 def gather(conn: sa.Connection, *reads: tuple[Query, dict[str, object]]) -> list[list[Row]]:
     """Return all rows of several queries, each with its parameters; PostgreSQL is asked for all in one message."""
-    asked = [read.ask(conn, values) for read, values in reads]
+    cursors = [read.ask(conn, values) for read, values in reads]
     flush(conn)
-    return [read.answer(conn, cursor) for (read, _), cursor in zip(reads, asked, strict=True)]
+    return [read.answer(conn, cursor) for (read, _), cursor in zip(reads, cursors, strict=True)]
 
 
 def page_of(

@@ -76,20 +76,20 @@ def remove_events(
 def _remove(
     conn: sa.Connection, table: sa.Table, pipeline_id: int, before: float, keep: Sequence[int], number: int
 ) -> int:
-    least, most = keep
-    mine = sa.select(table.c.id).where(table.c.pipeline_id == pipeline_id)
+    minimum, maximum = keep
+    own_rows = sa.select(table.c.id).where(table.c.pipeline_id == pipeline_id)
 
     def beyond(count: int) -> int:
         """Return the number of the newest row beyond so many; 0 when there are not more."""
-        query = mine.order_by(table.c.id.desc()).offset(count).limit(1)
+        query = own_rows.order_by(table.c.id.desc()).offset(count).limit(1)
         return int(conn.execute(query).scalar() or 0)
 
-    spare, excess = beyond(least), beyond(most)
+    spare, excess = beyond(minimum), beyond(maximum)
     if not spare:
         return 0
     old = sa.and_(table.c.id <= spare, table.c.at < before)
-    some = mine.where(sa.or_(table.c.id <= excess, old)).order_by(table.c.id).limit(number)
-    return conn.execute(table.delete().where(table.c.id.in_(some))).rowcount
+    removable = own_rows.where(sa.or_(table.c.id <= excess, old)).order_by(table.c.id).limit(number)
+    return conn.execute(table.delete().where(table.c.id.in_(removable))).rowcount
 
 
 def next_job_with_results(conn: sa.Connection, after: int) -> int | None:
@@ -108,8 +108,8 @@ def has_later_success(conn: sa.Connection, pipeline_id: int, job_id: int) -> boo
         pipeline_id: row number of the pipeline.
         job_id: row number of the job.
     """
-    good = sa.select(job.c.id).where(job.c.state == "SUCCESS")
-    query = page_of(good, job.c.pipeline_id, job.c.id, pipeline_id)
+    successes = sa.select(job.c.id).where(job.c.state == "SUCCESS")
+    query = page_of(successes, job.c.pipeline_id, job.c.id, pipeline_id)
     newest = conn.execute(query.limit(1)).scalar()
     return newest is not None and newest > job_id
 

@@ -260,6 +260,8 @@ class _Scalar:
 
 @dataclass(frozen=True, slots=True)
 class _Text(_Scalar):
+    """A string."""
+
     def read(self, value: object, where: str) -> str:
         if not isinstance(value, str):
             scalar = isinstance(value, (bool, int, float))
@@ -275,6 +277,8 @@ class _Text(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Flag(_Scalar):
+    """A truth value."""
+
     def read(self, value: object, where: str) -> bool:
         if not isinstance(value, bool):
             raise _wrong(where, value, "true or false")
@@ -283,6 +287,8 @@ class _Flag(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Integer(_Scalar):
+    """A 64-bit integer."""
+
     def read(self, value: object, where: str) -> int:
         if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (
             isinstance(value, float) and value.is_integer()
@@ -297,6 +303,8 @@ class _Integer(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Number(_Scalar):
+    """A floating-point number."""
+
     def read(self, value: object, where: str) -> float:
         if isinstance(value, str):
             try:
@@ -315,6 +323,8 @@ class _Number(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Span(_Scalar):
+    """A duration."""
+
     def read(self, value: object, where: str) -> float:
         if not isinstance(value, str):
             raise _wrong(where, value, 'a duration in quotes such as "90s" or "1h30m"')
@@ -326,6 +336,8 @@ class _Span(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Choice(_Scalar):
+    """An enum, by its names."""
+
     names: tuple[str, ...]
 
     def read(self, value: object, where: str) -> str:
@@ -338,6 +350,8 @@ class _Choice(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Message:
+    """A message of a class."""
+
     cls: Callable[[], type]
 
     def read(self, value: object, where: str) -> object:
@@ -352,6 +366,8 @@ class _Message:
 
 @dataclass(frozen=True, slots=True)
 class _Many:
+    """A list."""
+
     kind: _Kind
 
     def read(self, value: object, where: str) -> tuple[object, ...]:
@@ -376,6 +392,8 @@ class _Many:
 
 @dataclass(frozen=True, slots=True)
 class _Mapping(_Scalar):
+    """A map from strings to strings."""
+
     _text: ClassVar[_Text] = _Text()
 
     def keyed(self, value: object, where: str) -> object:
@@ -394,5 +412,7 @@ class _Mapping(_Scalar):
 
 @dataclass(frozen=True, slots=True)
 class _Ignored(_Scalar):
+    """Any value, which is not read."""
+
     def read(self, value: object, where: str) -> None:  # noqa: ARG002
         return None

@@ -14,6 +14,7 @@ from trunkline.model import limits
 from trunkline.model.names import SPEC, check_branch
 from trunkline.pfs import files, resolve
 from trunkline.pfs.branches import restore_heads
+from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,9 +181,12 @@ def finish_commit(
         CommitFinished: it is finished.
         FailedPrecondition: it is a pipeline's output and ``force`` is not set.
     """
+    failpoints.reach("commit.finish")
     prepared = prepare_finish(versions, name, error=error, description=description, force=force)
+    failpoints.reach("commit.prepared")
     while not versions.write(record_finish, prepared):
         prepared = prepare_again(versions, prepared)
+    failpoints.reach("commit.finished")
 
 
 def prepare_finish(
@@ -242,6 +246,7 @@ def record_finish(write: WriteTransaction, prepared: PreparedFinish) -> bool:
         write, row, tree=applied.tree, size=applied.size, packs=applied.packs,
         error=prepared.error or applied.problem or "", description=prepared.description or row.description,
     )  # fmt: skip
+    failpoints.reach("commit.record")
     return True
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import chunks, commits, repos
+from trunkline.meta import ancestry, chunks, commits, repos
 from trunkline.model import names, paths
 from trunkline.model.leases import Lease
 from trunkline.pfs import resolve
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from trunkline.storage.files import FileEntry
     from trunkline.storage.packing import ChunkWriter
     from trunkline.storage.trees import Trees
-
-#: Repo name under which file sets can be read; the commit id is the file set's handle.
-FILESETS = "__filesets__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ def snapshot(versions: VersionedStore, name: names.CommitName) -> Snapshot:
     Raises:
         NotFound: there is no such commit or file set.
     """
-    if name.repo.name == FILESETS:
+    if name.repo.name == names.FILESETS_REPO:
         return Snapshot(versions, name, None, versions.composed(*fileset_parts(versions, name.revision)))
 
     def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
@@ -181,11 +178,8 @@ def open_view(conn: sa.Connection, row: CommitRow) -> OpenView:
 
 def base_tree(conn: sa.Connection, row: CommitRow) -> TreeId:
     """Return the tree of the nearest ancestor that finished without an error."""
-    while row.parent_id is not None:
-        row = commits.by_id(conn, row.parent_id)
-        if row.tree is not None and not row.error:
-            return TreeId(row.tree)
-    return EMPTY
+    good = ancestry.last_good(conn, row)
+    return EMPTY if good is None or good.tree is None else TreeId(good.tree)
 
 
 def apply_layers(versions: VersionedStore, view: OpenView) -> AppliedLayers:

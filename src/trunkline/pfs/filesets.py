@@ -42,7 +42,7 @@ def new_handle() -> str:
 
 def of_commit(versions: VersionedStore, name: names.CommitName) -> str:
     """Make a file set of all files of a commit; return its handle. Blocks."""
-    if name.repo.name == files.FILESETS:
+    if name.repo.name == names.FILESETS_REPO:
         return _record(versions, *files.fileset_parts(versions, name.revision))
     row, repo, view = versions.read(_look, name)
     if row.tree is not None:

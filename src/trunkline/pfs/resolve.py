@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import branches, commits, repos
+from trunkline.meta import ancestry, branches, commits, repos
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import ProjectRow, RepoRow
     from trunkline.model import names
-    from trunkline.model.names import CommitName as CommitName
+    from trunkline.model.names import CommitName as CommitName  # ``commit_lists`` takes it from here
 
 #: A string that looks like the beginning of an id, as tables show it.
 _SHORT_ID = re.compile(r"[0-9a-f]{7,31}", re.ASCII)
@@ -104,13 +104,13 @@ def text(conn: sa.Connection, row: CommitRow) -> str:
 
 def _follow(conn: sa.Connection, row: CommitRow, step: names.AncestryStep, name: CommitName) -> CommitRow:
     if step.from_root:
-        ancestor, length = commits.ancestor(conn, row.id, -step.count)
+        ancestor, length = ancestry.ancestor(conn, row.id, -step.count)
         if ancestor is None:
             raise errors.NotFound(
                 f"commit {name} not found: its history has {length} commits, so .{step.count} does not exist"
             )
         return ancestor
-    ancestor, length = commits.ancestor(conn, row.id, step.count)
+    ancestor, length = ancestry.ancestor(conn, row.id, step.count)
     if ancestor is None:
         raise errors.NotFound(
             f"commit {name} not found: its history ends after {length - 1} of {step.count} steps back"

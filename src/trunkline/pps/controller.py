@@ -328,15 +328,12 @@ def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None
     wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")
     _wake_downstream(write, job)
-    _report_start(write, job_id)
-
-
-def _report_start(write: WriteTransaction, job_id: int) -> None:
-    job = jobs.by_id(write.conn, job_id)
-    owner = pipelines.by_id(write.conn, job.pipeline_id) if job is not None else None
-    if job is not None and owner is not None:
-        name, total, todo = events.PipelineName(owner.project, owner.name), job.total, job.todo_count
-        write.tx.after_commit(lambda: events.job_started(name, job.set_id, total=total, todo=todo))
+    name = pipelines.name_of(write.conn, job.pipeline_id)
+    if name is not None:
+        report = functools.partial(
+            events.job_started, name, job.set_id, total=job_plan.total, todo=job_plan.todo_count
+        )
+        write.tx.after_commit(report)
 
 
 def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:

@@ -7,16 +7,17 @@ repos of pipelines, and wakes the pipelines whose inputs moved.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import commits, jobs, pipelines
+from trunkline.meta import ancestry, commits, jobs, pipelines
 from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
-from trunkline.pfs import files
 from trunkline.storage.sums import EMPTY, TreeId
 from trunkline.telemetry import events
+from trunkline.telemetry.reports import JobReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,14 +118,15 @@ def end_job(
         size: total size of the files, in bytes.
         packs: packs that hold the new chunks; their bytes are durable already.
     """
-    if not jobs.end(write.conn, job.id, state, reason, write.now):
+    ended = jobs.end(write.conn, job.id, state, reason, write.now)
+    if ended is None:
         return False
     error = "" if state is JobState.SUCCESS else reason
     row = commits.find_by_id(write.conn, job.commit_id)
     if row is not None and row.finished is None:
         if tree is None:
-            tree = files.base_tree(write.conn, row)
-            size = _size_of_base(write.conn, row)
+            good = ancestry.last_good(write.conn, row)
+            tree, size = (EMPTY, 0) if good is None or good.tree is None else (TreeId(good.tree), good.size)
         commit_ops.close(write, row, tree=tree, size=size, packs=packs, error=error)
     meta = commits.meta_commit(write.conn, job.pipeline_id, job.set_id)
     if meta is not None and meta.finished is None:
@@ -133,22 +135,14 @@ def end_job(
     wake(write, job.pipeline_id)
     wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")
-    _report_end(write, job.id)
+    name = pipelines.name_of(write.conn, job.pipeline_id)
+    if name is not None:
+        report = JobReport(
+            ended.set_id, str(state), reason, ended.created, write.now,
+            ended.total, ended.processed, ended.skipped, ended.failed, ended.recovered, ended.trace,
+        )  # fmt: skip
+        write.tx.after_commit(partial(events.job_finished, name, report))
     return True
-
-
-def _report_end(write: WriteTransaction, job_id: int) -> None:
-    """Log and count a job's end once it is committed."""
-    job = jobs.by_id(write.conn, job_id)
-    owner = pipelines.by_id(write.conn, job.pipeline_id) if job is not None else None
-    if job is None or owner is None:
-        return
-    report = events.JobReport(
-        job.set_id, str(job.state), job.reason, job.created, write.now,
-        job.total, job.processed, job.skipped, job.failed, job.recovered, job.trace,
-    )  # fmt: skip
-    name = events.PipelineName(owner.project, owner.name)
-    write.tx.after_commit(lambda: events.job_finished(name, report))
 
 
 def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
@@ -228,14 +222,6 @@ def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:
         if base is not None or made_by.base_id is None:
             return base
     return None
-
-
-def _size_of_base(conn: sa.Connection, row: commits.CommitRow) -> int:
-    while row.parent_id is not None:
-        row = commits.by_id(conn, row.parent_id)
-        if row.tree is not None and not row.error:
-            return row.size
-    return 0
 
 
 def base_output(conn: sa.Connection, base: JobRow | None) -> TreeId:

@@ -17,7 +17,7 @@ from trunkline.pfs import repos as repo_ops
 from trunkline.pfs import resolve
 from trunkline.pps import jobs as job_ops
 from trunkline.storage.sums import EMPTY
-from trunkline.telemetry import metrics
+from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,7 +183,7 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     repo_ops.remove_repo(write, own.spec)
     _wake(write, row.id)
     write.tx.wake("workers")
-    write.tx.after_commit(lambda: metrics.forget_pipeline(row.project, row.name))
+    write.tx.after_commit(functools.partial(events.pipeline_deleted, row.full_name))
 
 
 def delete_all(

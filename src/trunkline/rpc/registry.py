@@ -62,7 +62,7 @@ from trunkline.rpc.gen import (
 )
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.runtime import threads
-from trunkline.telemetry import events, metrics, tracing
+from trunkline.telemetry import events, tracing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -192,7 +192,7 @@ def _observed(rpc: str, behaviour: Implementation) -> Behaviour:
 
     async def answer_call(request: Any, context: Context) -> Any:
         begun, code = time.perf_counter(), "CANCELLED"
-        metrics.calls_running.inc()
+        events.call_began()
         call = Call(
             rpc,
             peer=context.peer(),
@@ -211,7 +211,6 @@ def _observed(rpc: str, behaviour: Implementation) -> Behaviour:
             code = _code(context)
             return answer
         finally:
-            metrics.calls_running.dec()
             duration = time.perf_counter() - begun
             events.call_done(rpc, code, duration, caller=str(call.caller), peer=call.peer, span=span)
 

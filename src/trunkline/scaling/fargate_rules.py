@@ -160,13 +160,13 @@ def _memory(pod: Pod) -> Iterator[tuple[Weight, str]]:
 
 
 def _storage(pod: Pod) -> Iterator[tuple[Weight, str]]:
-    asked = pod.storage / GIB
+    requested = pod.storage / GIB
     if fargate.provisioned_storage(pod.storage) > fargate.MOST_STORAGE:
-        most = int(fargate.MOST_REQUESTED_STORAGE)
+        largest = int(fargate.MOST_REQUESTED_STORAGE)
         yield (
             "refused",
-            f"its containers ask for {asked:g} GiB of ephemeral storage, for which Fargate would have to provision "
-            f"{fargate.provisioned_storage(pod.storage):g} of {fargate.MOST_STORAGE:g} at most; ask for {most} or "
+            f"its containers ask for {requested:g} GiB of ephemeral storage, for which Fargate would have to provision "
+            f"{fargate.provisioned_storage(pod.storage):g} of {fargate.MOST_STORAGE:g} at most; ask for {largest} or "
             "less, or mount EFS",
         )
 
@@ -238,7 +238,7 @@ def _unset_requests(pod: Pod) -> Iterator[tuple[Weight, str]]:
 
 def _limits(pod: Pod) -> Iterator[tuple[Weight, str]]:
     for container in pod.containers:
-        wrong = [
+        ignored = [
             name
             for name, request, limit in (
                 ("cpu", container.requests.cpu_millis, container.limits.cpu_millis),
@@ -246,10 +246,10 @@ def _limits(pod: Pod) -> Iterator[tuple[Weight, str]]:
             )
             if request is not None and limit is not None and limit != request
         ]
-        if wrong:
+        if ignored:
             yield (
                 "warning",
-                f'container "{container.name}" has a limit of {" and ".join(wrong)} above its request: Fargate sizes '
+                f'container "{container.name}" has a limit of {" and ".join(ignored)} above its request: Fargate sizes '
                 "by the request, and more than that does not exist; set limits equal to requests",
             )
 

@@ -165,21 +165,21 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
         now: seconds on the clock of ``WorkerView.since``.
     """
     fleet = [worker for worker in observed.workers if worker.state != "retiring"]
-    coming = sorted((w for w in fleet if w.state in {"pending", "starting"}), key=_least_progress_first)
+    starting = sorted((w for w in fleet if w.state in {"pending", "starting"}), key=_least_progress_first)
     idle = sorted((w for w in fleet if w.state == "idle"), key=lambda w: (w.since, w.id))
-    busy = len(fleet) - len(coming) - len(idle)
+    busy = len(fleet) - len(starting) - len(idle)
 
     # Expected work starts workers one start ahead, and keeps those that exist if it is a little late.
-    near = _foreseen(demand, policy, starts=1.0)
-    foreseen = near or (_foreseen(demand, policy, starts=LOOKAHEAD_SLACK) if fleet else 0)
+    soon_foreseen = _foreseen(demand, policy, starts=1.0)
+    foreseen = soon_foreseen or (_foreseen(demand, policy, starts=LOOKAHEAD_SLACK) if fleet else 0)
     useful = _useful(demand, policy, busy, foreseen)
-    useful_now = _useful(demand, policy, busy, near)
+    useful_now = _useful(demand, policy, busy, soon_foreseen)
     goal = min(useful_now, _fast_enough(demand, policy, len(idle), busy))
-    start = min(max(0, goal - len(fleet)), max(0, MOST_ON_THEIR_WAY - len(coming)))
+    start = min(max(0, goal - len(fleet)), max(0, MOST_ON_THEIR_WAY - len(starting)))
     saved = max(0, useful_now - max(goal, len(fleet)))
     surplus = max(0, len(fleet) - useful)
 
-    cancelled = coming[:surplus]
+    cancelled = starting[:surplus]
     spare = idle[: surplus - len(cancelled)]
     beyond_limit = len(fleet) - len(cancelled) - policy.limit
     keep = policy.keep_seconds
@@ -215,7 +215,7 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
         start=start,
         retire=tuple(worker.id for worker in (*cancelled, *retired)),
         sentence=sentence,
-        wake_at=_wake_at(demand, policy, waiting[0].since + keep if waiting else None, near, now),
+        wake_at=_wake_at(demand, policy, waiting[0].since + keep if waiting else None, soon_foreseen, now),
     )
 
 
@@ -252,14 +252,16 @@ def grace_seconds(seconds_per_datum: float | None) -> float:
 
 def _foreseen(demand: Demand, policy: Policy, *, starts: float) -> int:
     """Return how many datums come within so many starts."""
-    near = demand.foreseen_in <= starts * policy.startup_seconds
-    return demand.foreseen if policy.autoscaling and near else 0
+    is_near = demand.foreseen_in <= starts * policy.startup_seconds
+    return demand.foreseen if policy.autoscaling and is_near else 0
 
 
-def _wake_at(demand: Demand, policy: Policy, retire_at: float | None, near: int, now: float) -> float | None:
+def _wake_at(
+    demand: Demand, policy: Policy, retire_at: float | None, soon_foreseen: int, now: float
+) -> float | None:
     """Return when time alone changes the answer."""
     times = [] if retire_at is None else [retire_at]
-    if demand.foreseen and not near and policy.autoscaling and not policy.stopped:
+    if demand.foreseen and not soon_foreseen and policy.autoscaling and not policy.stopped:
         times.append(now + max(0.0, demand.foreseen_in - policy.startup_seconds))
     return min(times, default=None)
 
@@ -349,10 +351,10 @@ def _situation(demand: Demand, policy: Policy, foreseen: int, *, timed: bool) ->
     if not demand.unclaimed and not demand.claimed:
         if not foreseen:
             return "nothing waits"
-        coming = "1 datum is" if foreseen == 1 else f"{foreseen:,} datums are"
+        starting = "1 datum is" if foreseen == 1 else f"{foreseen:,} datums are"
         return (
-            f"{coming} foreseen in {_seconds(demand.foreseen_in)}, {_seconds(policy.startup_seconds)} for a start;"
-            f" {_most(policy)}"
+            f"{starting} foreseen in {_seconds(demand.foreseen_in)}, {_seconds(policy.startup_seconds)} for a start;"
+            f" {_limit_text(policy)}"
         )
     waiting = "1 datum waits" if demand.unclaimed == 1 else f"{demand.unclaimed:,} datums wait"
     times = ""
@@ -360,7 +362,7 @@ def _situation(demand: Demand, policy: Policy, foreseen: int, *, timed: bool) ->
         times = (
             f", {_seconds(demand.seconds_per_datum)} each and {_seconds(policy.startup_seconds)} for a start"
         )
-    return f"{waiting} and {demand.claimed:,} run{times}; {_most(policy)}"
+    return f"{waiting} and {demand.claimed:,} run{times}; {_limit_text(policy)}"
 
 
 def _savings(saved: int, policy: Policy) -> str:
@@ -379,7 +381,7 @@ def _unchanged(demand: Demand, policy: Policy, foreseen: int, target: int, *, co
     return f"{_count(target, 'worker')} for the work that is left, {policy.workers:,} at most{_room(policy)}: no change"
 
 
-def _most(policy: Policy) -> str:
+def _limit_text(policy: Policy) -> str:
     return f"{_count(policy.workers, 'worker')} at most{_room(policy)}"
 
 

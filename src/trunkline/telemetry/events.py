@@ -1,4 +1,4 @@
-"""The events that the server reports: each writes one log record and updates its metrics.
+"""The events that the server reports: each writes one log record and updates the metrics, if the server has any.
 
 Call them after the transaction has committed (``Tx.after_commit``): a transaction may run twice.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from trunkline.model import trace
-from trunkline.telemetry import metrics, tracing
+from trunkline.telemetry import tracing
 from trunkline.telemetry.logs import ACCESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trunkline.model.names import PipelineName
+    from trunkline.telemetry.metrics import Metrics
+    from trunkline.telemetry.reports import DatumOrigin, DatumReport, JobReport
 
 _jobs = logging.getLogger("trunkline.jobs")
 _workers = logging.getLogger("trunkline.workers")
@@ -39,59 +43,13 @@ MOST_FAILURES = 10
 DROPS_LOGGED_EVERY = 60.0
 
 
-class PipelineName(NamedTuple):
-    """A pipeline's name in log fields and labels."""
-
-    project: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return ``project/pipeline``."""
-        return f"{self.project}/{self.name}"
+_metrics: Metrics | None = None
 
 
-class DatumReport(NamedTuple):
-    """What a worker reported about one datum. Times in seconds, sizes in bytes."""
-
-    id: str
-    state: str
-    reason: str
-    download: float
-    process: float
-    upload: float
-    download_bytes: int
-    upload_bytes: int
-    #: By the worker's clock, seconds since the epoch; 0 when not known.
-    started: float
-    finished: float
-
-
-class DatumOrigin(NamedTuple):
-    """What datums were run for, and by whom."""
-
-    job_id: str
-    claim_id: str
-    worker_id: str
-    #: Trace of the job (``model.trace``); None without one.
-    trace: str | None
-
-
-class JobReport(NamedTuple):
-    """The result of a job."""
-
-    id: str
-    state: str
-    reason: str
-    #: Seconds since the epoch.
-    created: float
-    finished: float
-    total: int
-    processed: int
-    skipped: int
-    failed: int
-    recovered: int
-    #: Trace of the job (``model.trace``); None without one.
-    trace: str | None = None
+def count_in(metrics: Metrics | None) -> None:
+    """Let events update these metrics; None ends that."""
+    global _metrics
+    _metrics = metrics
 
 
 def job_started(pipeline: PipelineName, job_id: str, *, total: int, todo: int) -> None:
@@ -117,20 +75,15 @@ def job_started(pipeline: PipelineName, job_id: str, *, total: int, todo: int) -
 
 def job_finished(pipeline: PipelineName, report: JobReport) -> None:
     """Report that a job ended. A job that did not succeed is a warning with its reason."""
-    duration = report.finished - report.created
-    labels = tuple(pipeline)
-    metrics.jobs.labels(*labels, report.state).inc()
-    metrics.job_seconds.labels(*labels).observe(duration)
+    if _metrics is not None:
+        _metrics.job_finished(pipeline, report)
     good = report.state == "SUCCESS"
-    if good:
-        metrics.last_success.labels(*labels).set(report.finished)
-        metrics.last_success_alias.labels(*labels).set(report.finished)
     extra = {
         "action": "job_finished",
         "pipeline": str(pipeline),
         "job": report.id,
         "state": report.state,
-        "duration": round(duration, 3),
+        "duration": round(report.finished - report.created, 3),
         "datums": report.total,
         "processed": report.processed,
         "skipped": report.skipped,
@@ -173,27 +126,15 @@ def datums_recorded(pipeline: PipelineName, origin: DatumOrigin, reports: Sequen
         origin: what they were run for.
         reports: one for each datum.
     """
-    labels = tuple(pipeline)
-    sums = {"download": 0.0, "process": 0.0, "upload": 0.0}
-    histograms = {phase: metrics.datum_seconds.labels(*labels, phase) for phase in sums}
-    for report in reports:
-        for phase, seconds in (
-            ("download", report.download),
-            ("process", report.process),
-            ("upload", report.upload),
-        ):
-            histograms[phase].observe(seconds)
-            sums[phase] += seconds
-    states = [report.state for report in reports]
-    for state in dict.fromkeys(states):
-        metrics.datums.labels(*labels, state).inc(states.count(state))
-        metrics.datums_alias.labels(*labels, state).inc(states.count(state))
-    for phase, total in sums.items():
-        metrics.datum_phase_seconds.labels(*labels, phase).inc(total)
-        metrics.datum_alias_seconds[phase].labels(*labels).inc(total)
-    metrics.datum_bytes.labels(*labels, "download").inc(sum(report.download_bytes for report in reports))
-    metrics.datum_bytes.labels(*labels, "upload").inc(sum(report.upload_bytes for report in reports))
+    if _metrics is not None:
+        _metrics.datums_recorded(pipeline, reports)
     failed = [report for report in reports if report.state == "FAILED"]
+    if failed:
+        _log_failed(pipeline, origin, failed)
+    _record_datum_spans(pipeline, origin, reports)
+
+
+def _log_failed(pipeline: PipelineName, origin: DatumOrigin, failed: Sequence[DatumReport]) -> None:
     common = {
         "action": "datum_failed",
         "pipeline": str(pipeline),
@@ -205,7 +146,6 @@ def datums_recorded(pipeline: PipelineName, origin: DatumOrigin, reports: Sequen
         _jobs.warning("datum failed", extra=extra)
     if len(failed) > MOST_FAILURES:
         _jobs.warning("%d more datums failed", len(failed) - MOST_FAILURES, extra=common)
-    _record_datum_spans(pipeline, origin, reports)
 
 
 def _record_datum_spans(pipeline: PipelineName, origin: DatumOrigin, reports: Sequence[DatumReport]) -> None:
@@ -249,7 +189,8 @@ def worker_ready(pipeline: PipelineName, worker_id: str, *, seconds: float, mach
         seconds: from the request for it until now.
         machine: the machine that it runs on; empty when unknown.
     """
-    metrics.worker_starts.labels(*pipeline).observe(seconds)
+    if _metrics is not None:
+        _metrics.worker_ready(pipeline, seconds)
     extra = {
         "action": "worker_ready",
         "pipeline": str(pipeline),
@@ -270,7 +211,8 @@ def worker_ended(pipeline: PipelineName, worker_id: str, *, asked: bool, reason:
         asked: whether the server stopped it.
         reason: why it ended; may be empty.
     """
-    metrics.worker_ends.labels(*pipeline, "yes" if asked else "no").inc()
+    if _metrics is not None:
+        _metrics.worker_ended(pipeline, asked=asked)
     extra = {"action": "worker_ended", "pipeline": str(pipeline), "worker": worker_id, "asked": asked}
     if reason:
         extra["reason"] = reason
@@ -286,18 +228,32 @@ def scaling_decided(pipeline: PipelineName, *, target: int, workers: int, senten
         workers: the number that it has now, those that are starting included.
         sentence: the reason.
     """
-    reason = "start" if target > workers else "retire" if target < workers else "hold"
-    metrics.decisions.labels(*pipeline, reason).inc()
+    if _metrics is not None:
+        effect = "start" if target > workers else "retire" if target < workers else "hold"
+        _metrics.scaling_decided(pipeline, effect)
     extra = {"action": "scaling_decided", "pipeline": str(pipeline), "target": target, "workers": workers}
     _scaling.info("%s", sentence, extra=extra)
 
 
+def pipeline_deleted(pipeline: PipelineName) -> None:
+    """Report that a pipeline is no more, so that nothing is counted for it."""
+    if _metrics is not None:
+        _metrics.pipeline_deleted(pipeline)
+
+
+def service_changed(service: str, *, running: bool) -> None:
+    """Report that a background service of the server runs, or that it does not."""
+    if _metrics is not None:
+        _metrics.service_changed(service, running=running)
+
+
 def transaction_done(operations: Sequence[str], seconds: float) -> None:
     """Report a write transaction; a slow one is logged with the operations that shared it."""
-    metrics.transactions.observe(seconds)
-    metrics.transactions_alias.observe(seconds)
+    if _metrics is not None:
+        _metrics.transaction_done(seconds)
     if seconds >= SLOW_TRANSACTION:
-        metrics.slow_operations.labels("transaction").inc()
+        if _metrics is not None:
+            _metrics.operation_was_slow("transaction")
         _slow.warning(
             "slow transaction",
             extra={
@@ -306,6 +262,12 @@ def transaction_done(operations: Sequence[str], seconds: float) -> None:
                 "operations": ",".join(dict.fromkeys(operations)),
             },
         )
+
+
+def call_began() -> None:
+    """Report that an API call began; ``call_done`` must follow."""
+    if _metrics is not None:
+        _metrics.call_began()
 
 
 def call_done(
@@ -321,7 +283,8 @@ def call_done(
         peer: the address it came from.
         span: the call's span; None without one.
     """
-    metrics.calls.labels(method, code).observe(seconds)
+    if _metrics is not None:
+        _metrics.call_done(method, code, seconds)
     if span is not None:
         service, _, name = method.partition("/")
         attributes: dict[str, str | int] = {
@@ -370,8 +333,8 @@ def spans_exported(exported: int, dropped: int, reason: str) -> None:
         dropped: how many are lost.
         reason: why.
     """
-    metrics.spans.labels("exported").inc(exported)
-    metrics.spans.labels("dropped").inc(dropped)
+    if _metrics is not None:
+        _metrics.spans_exported(exported, dropped)
     if dropped and _drops.is_due(time.monotonic()):
         _traces.warning(
             "spans were dropped: %s; trunkline_spans_total counts them",

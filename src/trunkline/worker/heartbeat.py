@@ -90,7 +90,7 @@ class Heartbeat:
             if self._claim and time.monotonic() >= self._renew_at:
                 self._renew()
             if self.logs.due() == 0:
-                self.logs.ship(self._api)
+                self.logs.ship_batch(self._api)
             self._silent_since = None
         except TrunklineError as error:
             self._bear(error)

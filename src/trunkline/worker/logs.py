@@ -1,8 +1,9 @@
 """Collects log lines and sends them in batches.
 
 The main thread adds lines; the side thread sends a batch when its oldest line has waited ``MAX_WAIT`` or the batch
-has reached ``MAX_BATCH``. Before the main thread reports results it sends the remaining lines itself, so that all
-lines of a finished datum can be read. A lock keeps the order. The main thread stops adding lines when the buffer is
+has reached ``MAX_BATCH``: one at a time, because it renews the claim between two of them. Before the main thread
+reports results it sends the remaining lines itself, so that all lines of a finished datum can be read. A lock keeps
+the order. The main thread stops adding lines when the buffer is
 ``overfull``, so that a command that prints faster than the server accepts is blocked.
 """
 
@@ -74,7 +75,9 @@ class Logs:
         return self._size + len(self._lines) * (_IN_MEMORY - _IN_MESSAGE) > MAX_KEPT
 
     def due(self) -> float | None:
-        """Seconds until a batch must be sent; None when there are no lines."""
+        """Seconds until the side thread must send a batch; None when there are no lines."""
+        if self._shipping.locked():
+            return MAX_WAIT  # the main thread sends them
         with self._lock:
             if not self._lines:
                 return None
@@ -82,27 +85,44 @@ class Logs:
                 return 0.0
             return max(0.0, self._since + MAX_WAIT - time.monotonic())
 
+    def ship_batch(self, api: ServerAPI) -> None:
+        """Send the oldest lines, one batch at most, unless another thread is sending.
+
+        Raises:
+            TrunklineError: the server did not accept them; they stay in the buffer.
+        """
+        if self._shipping.acquire(blocking=False):
+            try:
+                self._send(api)
+            finally:
+                self._shipping.release()
+
     def ship(self, api: ServerAPI) -> None:
-        """Send all present lines.
+        """Send all lines; for the end of a datum, when no more are added.
 
         Raises:
             TrunklineError: the server did not accept them; they stay in the buffer.
         """
         with self._shipping:
-            while True:
-                batch: list[pb.LogLine] = []
-                size = 0
-                with self._lock:
-                    for datum, ts_ns, message, system in self._lines:
-                        batch.append(pb.LogLine(datum=datum, ts_ns=ts_ns, message=message, system=system))
-                        size += len(message) + _IN_MESSAGE
-                        if size >= MAX_BATCH:
-                            break
-                if not batch:
-                    return
-                api.log(self._claim, batch)
-                with self._lock:
-                    for _ in batch:
-                        self._lines.popleft()
-                    self._size -= size
-                    self._since = time.monotonic()
+            while self._send(api):
+                pass
+
+    def _send(self, api: ServerAPI) -> bool:
+        """Send a batch while ``_shipping`` is held; return whether there were lines."""
+        batch: list[pb.LogLine] = []
+        size = 0
+        with self._lock:
+            for datum, ts_ns, message, system in self._lines:
+                batch.append(pb.LogLine(datum=datum, ts_ns=ts_ns, message=message, system=system))
+                size += len(message) + _IN_MESSAGE
+                if size >= MAX_BATCH:
+                    break
+        if not batch:
+            return False
+        api.log(self._claim, batch)
+        with self._lock:
+            for _ in batch:
+                self._lines.popleft()
+            self._size -= size
+            self._since = time.monotonic()
+        return True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError
 from trunkline.linux import cgroups, libc
+from trunkline.runtime import loading
 from trunkline.worker import capabilities, files, root, sandbox, settings, supervisor
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def main() -> int:
             return 1  # it ended before this process could follow it
     os.chdir("/")
 
-    from trunkline.worker.loop import Worker
+    with loading.without_collections():
+        from trunkline.worker.loop import Worker
 
     return Worker(config, sandbox_, pid).run()
 

@@ -43,14 +43,14 @@ def api(request):
 @pytest.fixture
 def fleets(api):
     """Makes fleets and closes them."""
-    made = []
+    created = []
 
     def make(**arguments):
-        made.append(make_fleet(api, **arguments))
-        return made[-1]
+        created.append(make_fleet(api, **arguments))
+        return created[-1]
 
     yield make
-    for fleet in made:
+    for fleet in created:
         fleet.close(0.0)
 
 

@@ -175,10 +175,10 @@ class FakeApi:
 
     def expire_watches(self) -> None:
         """Tell all watches that their version is too old, in the watch itself."""
-        gone = _status(410, "Expired", "too old resource version: 1 (2)")
+        status = _status(410, "Expired", "too old resource version: 1 (2)")
         with self._lock:
             for queue, *_ in self._watches:
-                line = json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n"
+                line = json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
                 self._loop.call_soon_threadsafe(queue.put_nowait, line)
                 self._loop.call_soon_threadsafe(queue.put_nowait, None)
             self._watches.clear()
@@ -330,17 +330,17 @@ class FakeApi:
     def _do(self, verb, resource, namespace, name, obj, query) -> dict:
         match verb:
             case "list":
-                found = [
+                objects = [
                     copy.deepcopy(o)
                     for (r, n, _), o in self._objects.items()
                     if r == resource and namespace in ("", n) and _matches(o, query)
                 ]
-                return {"items": found, "metadata": {"resourceVersion": str(self._version)}}
+                return {"items": objects, "metadata": {"resourceVersion": str(self._version)}}
             case "get":
-                found = self._objects.get((resource, namespace, name))
-                if found is None:
+                objects = self._objects.get((resource, namespace, name))
+                if objects is None:
                     raise Refused(404, "NotFound", f'{resource} "{name}" not found')
-                return copy.deepcopy(found)
+                return copy.deepcopy(objects)
             case "create":
                 if namespace not in self.namespaces:
                     raise Refused(404, "NotFound", f'namespaces "{namespace}" not found')

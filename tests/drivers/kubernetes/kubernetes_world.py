@@ -36,14 +36,14 @@ def make_fleet(
     return KubernetesFleet(connect(api, user, namespace), settings)
 
 
-def worker(**wanted) -> WorkerSpec:
+def worker(**fields) -> WorkerSpec:
     return WorkerSpec(
         worker_id=uuid.uuid4().hex,
         token="secret",
         project="default",
         pipeline="edges",
         version=3,
-        pipeline_spec=PipelineSpec(**({"transform": Transform(image="pachyderm/opencv")} | wanted)),
+        pipeline_spec=PipelineSpec(**({"transform": Transform(image="pachyderm/opencv")} | fields)),
         memory=256 << 20,
     )
 

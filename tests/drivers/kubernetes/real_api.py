@@ -22,6 +22,9 @@ from fake_api import event_about
 
 #: Seconds; a loaded machine needs them.
 START_SECONDS = 90.0
+#: Service accounts of pods: without one that exists the API server refuses a pod. The controller manager, which does
+#: not run here, would create the first.
+ACCOUNTS = ("default", "workers")
 
 
 def binaries() -> Path | None:
@@ -71,8 +74,7 @@ class RealApi:
             *("--bind-address=127.0.0.1", f"--cert-dir={self._folder / 'certificates'}"),
             *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
             *("--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={tokens}"),
-            # Accounts are made by the controller manager, which does not run here.
-            *("--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"),
+            "--authorization-mode=RBAC",
             "--service-cluster-ip-range=10.0.0.0/24",
         )
         deadline = time.monotonic() + START_SECONDS
@@ -85,6 +87,8 @@ class RealApi:
                 assert all(process.poll() is None for process in self._processes), self._log()
                 threading.Event().wait(0.1)
         self.call("POST", "/api/v1/namespaces", {"metadata": {"name": "work"}})
+        for account in ACCOUNTS:
+            self.call("POST", "/api/v1/namespaces/work/serviceaccounts", {"metadata": {"name": account}})
         rights = "/apis/rbac.authorization.k8s.io/v1"
         rules = [
             {
@@ -183,11 +187,11 @@ class RealApi:
 
     def add(self, resource: str, namespace: str, obj: dict) -> None:
         where = f"/namespaces/{namespace}" if namespace else ""
-        made = self.call("POST", f"/api/v1{where}/{resource}", obj)
+        created = self.call("POST", f"/api/v1{where}/{resource}", obj)
         if "status" in obj:
             self.call(
                 "PATCH",
-                f"/api/v1{where}/{resource}/{made['metadata']['name']}/status",
+                f"/api/v1{where}/{resource}/{created['metadata']['name']}/status",
                 {"status": obj["status"]},
             )
 

@@ -22,8 +22,8 @@ def api(fake_api):
 
 
 def test_while_the_api_is_away_the_last_known_truth_holds_and_afterwards_all_is_done(api, fleet):
-    there, stopped, new = worker(), worker(), worker()
-    fleet.start(there)
+    existing, stopped, new = worker(), worker(), worker()
+    fleet.start(existing)
     fleet.start(stopped)
     wait_until(lambda: len(api.pods()) == 2)
     for pod in api.pods():
@@ -36,14 +36,14 @@ def test_while_the_api_is_away_the_last_known_truth_holds_and_afterwards_all_is_
     fleet.start(new)
     fleet.stop(stopped.worker_id, 30)
     wait_until(lambda: "does not answer" in sighting(fleet, new).reason)
-    assert sighting(fleet, there).phase is WorkerPhase.RUNNING
+    assert sighting(fleet, existing).phase is WorkerPhase.RUNNING
     assert sighting(fleet, new).phase is WorkerPhase.PENDING
     assert not sighting(fleet, new).unsatisfiable
     api.away = False
 
     wait_until(lambda: len(api.pods()) == 3)
     wait_until(lambda: sum("deletionTimestamp" in pod["metadata"] for pod in api.pods()) == 1)
-    assert sighting(fleet, there).phase is WorkerPhase.RUNNING
+    assert sighting(fleet, existing).phase is WorkerPhase.RUNNING
 
 
 def test_what_happened_while_nobody_watched_is_seen_by_the_list(api, fleet):
@@ -66,8 +66,8 @@ def test_what_happened_while_nobody_watched_is_seen_by_the_list(api, fleet):
 
 
 def test_a_quota_is_waited_for(api, fleet):
-    told = 'pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=5, limited: pods=5'
-    api.refusal = (403, "Forbidden", told)
+    message = 'pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=5, limited: pods=5'
+    api.refusal = (403, "Forbidden", message)
     spec = worker()
     fleet.start(spec)
     wait_until(lambda: sighting(fleet, spec).reason.startswith("waits for the quota of namespace work"))

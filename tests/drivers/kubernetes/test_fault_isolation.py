@@ -23,11 +23,11 @@ class Failing:
 
     def __init__(self, client, *calls: str, times: int) -> None:
         self._client = client
-        self._left = dict.fromkeys(calls, times)
+        self._remaining = dict.fromkeys(calls, times)
 
     def __getattr__(self, name):
-        if self._left.get(name, 0) > 0:
-            self._left[name] -= 1
+        if self._remaining.get(name, 0) > 0:
+            self._remaining[name] -= 1
             raise RuntimeError(f"injected into {name}")
         return getattr(self._client, name)
 
@@ -78,7 +78,7 @@ def test_informers_that_fail_are_started_again(api, fleet, caplog):
     spec = worker()
 
     api.cut_watches()
-    wait_until(lambda: sum(client._left.values()) == 0)
+    wait_until(lambda: sum(client._remaining.values()) == 0)
     fleet.start(spec)
     wait_until(lambda: len(api.pods()) == 1)
     place(api, spec)

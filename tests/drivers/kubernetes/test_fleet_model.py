@@ -30,7 +30,7 @@ class Stories(RuleBasedStateMachine):
     def begin(self):
         self.api = FakeApi()
         self.fleet = make_fleet(self.api)
-        self.wanted = {}  # worker id -> spec
+        self.requested = {}  # worker id -> spec
         self.stopped = set()
         self.ended = set()  # whose pod somebody else has ended
 
@@ -48,7 +48,7 @@ class Stories(RuleBasedStateMachine):
         self.api.faults.clear()
         self.api.refusal = None
         self.api.away = False
-        for spec in self.wanted.values():
+        for spec in self.requested.values():
             if spec.worker_id not in self.ended:
                 self.fleet.start(spec)  # a restart may have lost it
 
@@ -57,9 +57,9 @@ class Stories(RuleBasedStateMachine):
                 if pod["metadata"].get("deletionTimestamp"):
                     self.api.finish_deletion(pod["metadata"]["name"])
             for each in self.fleet.observe():
-                if each.worker_id not in self.wanted or each.worker_id in self.ended:
+                if each.worker_id not in self.requested or each.worker_id in self.ended:
                     self.fleet.stop(each.worker_id, 0)
-            living = self.wanted.keys() - self.ended
+            living = self.requested.keys() - self.ended
             return (
                 Counter(map(worker_of, self.api.pods())) == Counter(living)
                 and {each.worker_id for each in self.fleet.observe()} == living
@@ -73,7 +73,7 @@ class Stories(RuleBasedStateMachine):
                 (pod["metadata"]["name"], pod["metadata"].get("deletionTimestamp")) for pod in self.api.pods()
             ]
             raise AssertionError(
-                f"{pods=} {self.fleet.observe()=} {self.wanted.keys() - self.ended=}"
+                f"{pods=} {self.fleet.observe()=} {self.requested.keys() - self.ended=}"
             ) from None
 
     @invariant()
@@ -93,21 +93,21 @@ class Stories(RuleBasedStateMachine):
     def start(self, number):
         for _ in range(number):
             spec = worker()
-            self.wanted[spec.worker_id] = spec
+            self.requested[spec.worker_id] = spec
             self.fleet.start(spec)
 
     @rule(data=st.data(), grace=st.sampled_from([0, 1, 30]))
     def stop(self, data, grace):
-        if self.wanted:
-            worker_id = data.draw(st.sampled_from(sorted(self.wanted)))
-            del self.wanted[worker_id]
+        if self.requested:
+            worker_id = data.draw(st.sampled_from(sorted(self.requested)))
+            del self.requested[worker_id]
             self.stopped.add(worker_id)
             self.fleet.stop(worker_id, grace)
 
     @rule(data=st.data(), busy=st.booleans())
     def mark(self, data, busy):
-        if self.wanted:
-            self.fleet.mark(data.draw(st.sampled_from(sorted(self.wanted))), busy=busy)
+        if self.requested:
+            self.fleet.mark(data.draw(st.sampled_from(sorted(self.requested))), busy=busy)
 
     @rule(data=st.data())
     def a_pod_gets_a_node_and_runs(self, data):
@@ -165,7 +165,7 @@ class Stories(RuleBasedStateMachine):
         self.api.away = False
         self.fleet.close(0.0)
         self.fleet = make_fleet(self.api)
-        for spec in self.wanted.values():
+        for spec in self.requested.values():
             if spec.worker_id not in self.ended:
                 self.fleet.start(spec)
 

@@ -31,16 +31,16 @@ def started(api, fleet, spec) -> dict:
 async def test_a_token_that_kubernetes_gives_a_pod_proves_its_worker_and_no_other(api):
     fleet = make_fleet(api, config=ACCOUNT)
     try:
-        one, other = worker(), worker()
-        pods = [started(api, fleet, spec) for spec in (one, other)]
+        first, other = worker(), worker()
+        pods = [started(api, fleet, spec) for spec in (first, other)]
         tokens = [token_of(api, pod) for pod in pods]
         identity = identity_of(fleet)
         calls = fleet.connection.calls
 
-        await identity.verify(one.worker_id, tokens[0])
+        await identity.verify(first.worker_id, tokens[0])
         await identity.verify(other.worker_id, tokens[1])
         with pytest.raises(Unauthenticated):
-            await identity.verify(one.worker_id, tokens[1])
+            await identity.verify(first.worker_id, tokens[1])
 
         assert fleet.connection.calls == calls
     finally:
@@ -51,13 +51,11 @@ def token_of(api, pod: dict) -> str:
     """Return the token that the kubelet would ask for and put into the pod."""
     if not api.real:
         return api.keys.token(pod)
-    accounts = "/api/v1/namespaces/work/serviceaccounts"
-    if not [each for each in api.call("GET", accounts)["items"] if each["metadata"]["name"] == "workers"]:
-        api.call("POST", accounts, {"metadata": {"name": "workers"}})
     metadata = pod["metadata"]
     bound = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
     request = {"spec": {"audiences": ["trunkline"], "boundObjectRef": bound}}
-    return api.call("POST", f"{accounts}/workers/token", request)["status"]["token"]
+    path = "/api/v1/namespaces/work/serviceaccounts/workers/token"
+    return api.call("POST", path, request)["status"]["token"]
 
 
 @pytest.mark.parametrize(

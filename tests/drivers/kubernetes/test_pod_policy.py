@@ -24,8 +24,8 @@ from trunkline.model.spec import (
 SETTINGS = pods.PodSettings(cluster="c1", namespace="work", server="trunkline:30650", worker_image="own:1")
 
 
-def render(config: WorkerConfig | None = None, **wanted) -> dict:
-    return pods.render(worker(**wanted), replace(SETTINGS, config=config or WorkerConfig()))
+def render(config: WorkerConfig | None = None, **fields) -> dict:
+    return pods.render(worker(**fields), replace(SETTINGS, config=config or WorkerConfig()))
 
 
 def container(pod: dict, name: str) -> dict:
@@ -45,26 +45,26 @@ ACCOUNTS = [
 ]
 
 
-@pytest.mark.parametrize("wanted", ACCOUNTS)
+@pytest.mark.parametrize("fields", ACCOUNTS)
 @pytest.mark.parametrize("account", ["trunkline", "default", "anything"])
-def test_no_pipeline_chooses_an_account_that_is_not_listed(wanted, account):
+def test_no_pipeline_chooses_an_account_that_is_not_listed(fields, account):
     """At 0276b99 one line of ``pod_spec`` gave a command the server's token."""
     config = WorkerConfig(
         defaults={"spec": {"serviceAccountName": "trunkline-worker"}},
         policy=PodPolicy(service_accounts=("listed",)),
     )
-    wanted = {field: text.replace("ACCOUNT", account) for field, text in wanted.items()}
+    fields = {field: text.replace("ACCOUNT", account) for field, text in fields.items()}
 
     with pytest.raises(InvalidArgument, match=f'"{account}".*allowed: listed'):
-        render(config, **wanted)
+        render(config, **fields)
 
 
-@pytest.mark.parametrize("wanted", ACCOUNTS)
-def test_an_account_that_is_listed_may_be_chosen_and_its_token_is_asked_for_apart(wanted):
+@pytest.mark.parametrize("fields", ACCOUNTS)
+def test_an_account_that_is_listed_may_be_chosen_and_its_token_is_asked_for_apart(fields):
     config = WorkerConfig(policy=PodPolicy(service_accounts=("listed",)))
-    wanted = {field: text.replace("ACCOUNT", "listed") for field, text in wanted.items()}
+    fields = {field: text.replace("ACCOUNT", "listed") for field, text in fields.items()}
 
-    pod = render(config, **wanted)
+    pod = render(config, **fields)
     with_token = render(
         config, pod_spec='{"serviceAccountName": "listed", "automountServiceAccountToken": true}'
     )
@@ -96,7 +96,7 @@ SECRET_VOLUME = {"name": "stolen", "secret": {"secretName": "database"}}
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "fields",
     [
         {"pod_spec": json.dumps({"volumes": [SECRET_VOLUME]})},
         patch({"path": "/volumes/-", "value": SECRET_VOLUME}),
@@ -124,10 +124,10 @@ SECRET_VOLUME = {"name": "stolen", "secret": {"secretName": "database"}}
         },
     ],
 )
-def test_a_pod_reads_no_secret_that_was_not_made_for_pipelines(fake_api, wanted):
+def test_a_pod_reads_no_secret_that_was_not_made_for_pipelines(fake_api, fields):
     """Refused at create, and again where a pod would be made of a specification that was stored before."""
     fake_api.add("secrets", "work", {"metadata": {"name": "database"}, "data": {"k": "eA=="}})
-    spec = worker(**wanted)
+    spec = worker(**fields)
     for config, refused in (
         (WorkerConfig(), True),
         (WorkerConfig(policy=PodPolicy(secrets=("database",))), False),
@@ -282,12 +282,12 @@ def test_the_configuration_is_read_from_a_config_map_that_owns_the_pods(api):
     config = config_map(
         api,
         **{
-            "pod.yaml": "spec: {serviceAccountName: w, nodeSelector: {a: b}, securityContext: {runAsUser: null}}",
+            "pod.yaml": "spec: {serviceAccountName: workers, nodeSelector: {a: b}, securityContext: {runAsUser: null}}",
             "policy.yaml": "serviceAccounts: [listed]\nsecrets: [ca]\ndeniedClaims: [data]",
         },
     )
 
-    assert config.service_account == "w"
+    assert config.service_account == "workers"
     assert config.policy == PodPolicy(service_accounts=("listed",), secrets=("ca",), denied_claims=("data",))
     assert config.owner is not None
     assert (config.owner["kind"], config.owner["name"], config.owner["controller"]) == (

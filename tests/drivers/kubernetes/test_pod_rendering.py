@@ -18,8 +18,8 @@ from trunkline.model.spec import GpuSpec, ResourceSpec, SecretMount, Toleration,
 SETTINGS = pods.PodSettings(cluster="c1", namespace="work", server="trunkline:30650", worker_image="own:1")
 
 
-def render(**wanted) -> dict:
-    return pods.render(worker(**wanted), SETTINGS)
+def render(**fields) -> dict:
+    return pods.render(worker(**fields), SETTINGS)
 
 
 def container(pod: dict, name: str) -> dict:
@@ -46,8 +46,8 @@ def test_the_worker_is_told_what_it_must_know_and_the_command_is_not():
 
     pod = pods.render(spec, SETTINGS)
 
-    told = {each["name"]: each["value"] for each in container(pod, "worker")["env"]}
-    assert told == {
+    variables = {each["name"]: each["value"] for each in container(pod, "worker")["env"]}
+    assert variables == {
         "TRUNKLINE_SERVER": "trunkline:30650",
         "TRUNKLINE_WORKER_ID": spec.worker_id,
         "TRUNKLINE_WORKER_TOKEN_FILE": "/var/run/secrets/trunkline.dev/worker/token",
@@ -183,7 +183,7 @@ def test_patches_for_pachyderm_reach_the_users_container():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "sentence"),
+    ("fields", "sentence"),
     [
         ({"pod_patch": '[{"op": "remove", "path": "/containers/1"}]'}, 'removes the container "worker"'),
         ({"pod_patch": '[{"op": "replace", "path": "/spec", "value": 3}]'}, "spec or metadata"),
@@ -196,9 +196,9 @@ def test_patches_for_pachyderm_reach_the_users_container():
         ({"pod_spec": "{"}, "pod_spec is not JSON"),
     ],
 )
-def test_a_patch_that_no_worker_survives_is_refused(wanted, sentence):
+def test_a_patch_that_no_worker_survives_is_refused(fields, sentence):
     with pytest.raises(InvalidArgument, match=sentence):
-        render(**wanted)
+        render(**fields)
 
 
 def test_patches_do_not_hide_the_pod_from_its_fleet():

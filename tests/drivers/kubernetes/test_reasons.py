@@ -300,10 +300,10 @@ def test_a_wait_that_cannot_end_is_unsatisfiable(waits, notes, sentence):
     ],
 )
 def test_a_pod_that_is_not_made_says_why(code, reason, message, sentence, unsatisfiable):
-    told = pod_refusals.not_created(code, reason, message, "work")
+    why = pod_refusals.not_created(code, reason, message, "work")
 
-    assert sentence in told.sentence
-    assert told.unsatisfiable == unsatisfiable
+    assert sentence in why.sentence
+    assert why.unsatisfiable == unsatisfiable
 
 
 def ended(code: int, reason: str = "Error", message: str = "") -> dict:
@@ -375,9 +375,9 @@ def test_an_eviction_from_a_spot_machine_says_so():
     node = machine(Node.from_dict({"metadata": {"name": "node-1", "labels": labels}}))
     assert (node.kind, node.group, node.spot) == ("karpenter", "batch", True)
 
-    told = pod_status.ending(disrupted("EvictionByEvictionAPI"), node)
+    reason = pod_status.ending(disrupted("EvictionByEvictionAPI"), node)
 
-    assert told.endswith("(a spot machine: its owner may have taken it back)")
+    assert reason.endswith("(a spot machine: its owner may have taken it back)")
 
 
 def test_a_worker_has_ended_when_its_container_has_though_the_launcher_waits_on():
@@ -410,10 +410,10 @@ def test_the_kind_of_a_machine_is_read_from_its_labels(labels, kind, group):
 
 
 def test_what_karpenter_says_is_kept_beside_what_the_scheduler_repeats():
-    one = pod_status.key("FailedScheduling", note("Failed to schedule pod", 60, "karpenter"))
+    first = pod_status.key("FailedScheduling", note("Failed to schedule pod", 60, "karpenter"))
     other = pod_status.key("FailedScheduling", note(LACK, 70, "default-scheduler"))
 
-    assert one != other
+    assert first != other
     assert pod_status.key("Nominated", note("Pod should schedule on", 60, "karpenter")) == "Nominated"
 
 
@@ -423,9 +423,9 @@ def test_of_two_answers_of_the_same_second_the_one_heard_last_counts():
         "FailedScheduling of Karpenter": note("Failed to schedule pod, limits", 60, "karpenter"),
     }
 
-    told = pod_status.waiting(unschedulable(LACK), notes, {})
+    why = pod_status.waiting(unschedulable(LACK), notes, {})
 
-    assert told.sentence == f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, limits"
+    assert why.sentence == f"{LACK_IN_WORDS}; Karpenter cannot add one: Failed to schedule pod, limits"
 
 
 def test_a_machine_of_fargate_is_of_the_profile_and_the_size_that_its_pod_tells():
@@ -434,7 +434,7 @@ def test_a_machine_of_fargate_is_of_the_profile_and_the_size_that_its_pod_tells(
             {"metadata": {"name": "fargate-ip-1", "labels": {"eks.amazonaws.com/compute-type": "fargate"}}}
         )
     )
-    taken = Pod.from_dict(
+    pod = Pod.from_dict(
         {
             "metadata": {
                 "labels": {"eks.amazonaws.com/fargate-profile": "batch"},
@@ -443,7 +443,7 @@ def test_a_machine_of_fargate_is_of_the_profile_and_the_size_that_its_pod_tells(
         }
     )
 
-    read = with_pod(node, taken)
+    read = with_pod(node, pod)
 
     assert (read.kind, read.group, read.instance_type) == ("fargate", "batch", "2vCPU 5GB")
 

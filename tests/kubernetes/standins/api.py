@@ -43,9 +43,9 @@ class Api:
     """Requests to one API server as one user. Threads share it."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        found = json.loads(kubeconfig.read_text())
-        self._place = urlsplit(found["clusters"][0]["cluster"]["server"])
-        self._token = found["users"][0]["user"]["token"]
+        config = json.loads(kubeconfig.read_text())
+        self._place = urlsplit(config["clusters"][0]["cluster"]["server"])
+        self._token = config["users"][0]["user"]["token"]
         # The cluster is of this test and on this computer: there is nobody to be fooled by.
         self._context = ssl.create_default_context()
         self._context.check_hostname = False
@@ -144,9 +144,9 @@ class Mirror:
     def all(self) -> list[Object]:
         """Return all objects, the oldest first."""
         with self._lock:
-            found = list(self._objects.values())
+            objects = list(self._objects.values())
         return sorted(
-            found, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"])
+            objects, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"])
         )
 
     def named(self) -> dict[str, Object]:
@@ -186,12 +186,12 @@ class Mirror:
             self._socket = None
             connection.close()
 
-    def _take(self, change: str, found: Object) -> None:
+    def _take(self, change: str, obj: Object) -> None:
         with self._lock:
             if change == "DELETED":
-                self._objects.pop(found["metadata"]["uid"], None)
+                self._objects.pop(obj["metadata"]["uid"], None)
             elif change in ("ADDED", "MODIFIED"):
-                self._objects[found["metadata"]["uid"]] = found
+                self._objects[obj["metadata"]["uid"]] = obj
 
     def _wake(self) -> None:
         for wake in self._watchers:
@@ -262,10 +262,6 @@ class Recorder:
             self._api.create(base, self._event(name, namespace, about, reason, message, warning))
         self._written[key] = (name, count + 1)
 
-    def said(self, about: Object, reason: str, message: str) -> bool:
-        """Return whether this was said before."""
-        return (about["metadata"]["uid"], reason, message) in self._written
-
     def _event(
         self, name: str, namespace: str, about: Object, reason: str, message: str, warning: bool
     ) -> Object:
@@ -296,9 +292,9 @@ def now_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def path_of(found: Object) -> str:
+def path_of(obj: Object) -> str:
     """Return the path of a pod or a node."""
-    metadata = found["metadata"]
+    metadata = obj["metadata"]
     if "namespace" in metadata:
         return f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
     return f"{NODES}/{metadata['name']}"
@@ -306,8 +302,8 @@ def path_of(found: Object) -> str:
 
 def condition(kind: str, status: str, reason: str = "", message: str = "") -> Object:
     """Return a condition of a pod."""
-    told = {"type": kind, "status": status, "lastTransitionTime": now_text()}
-    return told | {name: text for name, text in (("reason", reason), ("message", message)) if text}
+    condition_ = {"type": kind, "status": status, "lastTransitionTime": now_text()}
+    return condition_ | {name: text for name, text in (("reason", reason), ("message", message)) if text}
 
 
 def node(
@@ -338,7 +334,7 @@ def node(
     }
 
 
-def is_ready(found: Object) -> bool:
+def is_ready(node: Object) -> bool:
     """Return whether a node is ready."""
-    conditions = found.get("status", {}).get("conditions", [])
+    conditions = node.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

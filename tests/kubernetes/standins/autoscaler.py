@@ -142,7 +142,9 @@ class ClusterAutoscaler:
         self._unneeded: dict[str, float] = {}  # node -> since when
         self._going: set[str] = set()
         self._added_at = float("-inf")
-        self._made = 0
+        self._node_number = 0
+        #: Whether machines that have booted join the cluster; else they do when this becomes true.
+        self.machines_come = True
         #: Scans so far, for who waits for some to have passed.
         self.scans = 0
         self._scan = Loop("cluster-autoscaler", self.scan, scan)
@@ -160,7 +162,7 @@ class ClusterAutoscaler:
     # --- up ------------------------------------------------------------------------------------------------------
 
     def _scale_up(self, pods: Sequence[Object], nodes: Mapping[str, Object]) -> None:
-        rooms = [self._room(found, pods) for found in nodes.values() if self._takes_pods(found)]
+        rooms = [self._room(node, pods) for node in nodes.values() if self._takes_pods(node)]
         rooms += [
             room_of(group.template(name)) for name, (_, group) in self._boots.items() if name not in nodes
         ]
@@ -185,8 +187,8 @@ class ClusterAutoscaler:
                 room_of(group.template("template")).lacks(pod) or MAX_REACHED
                 for group in self._groups.values()
             )
-            told = ", ".join(f"{number} {why}" for why, number in sorted(whys.items()))
-            self._recorder.event(pod, "NotTriggerScaleUp", f"pod didn't trigger scale-up: {told}")
+            reasons = ", ".join(f"{number} {why}" for why, number in sorted(whys.items()))
+            self._recorder.event(pod, "NotTriggerScaleUp", f"pod didn't trigger scale-up: {reasons}")
 
     def _option(
         self, group: Group, waiting: Sequence[Object], nodes: Mapping[str, Object]
@@ -211,15 +213,15 @@ class ClusterAutoscaler:
         return cpu + memory, group, len(new), helped
 
     def _size(self, group: Group, nodes: Mapping[str, Object]) -> int:
-        there = {name for name, found in nodes.items() if group_of(found) == group.name} - self._going
+        members = {name for name, node in nodes.items() if group_of(node) == group.name} - self._going
         coming = {name for name, (_, of) in self._boots.items() if of.name == group.name}
-        return len(there | coming)
+        return len(members | coming)
 
     def _grow(self, group: Group, number: int) -> None:
         self._added_at = time.time()
         for _ in range(number):
-            self._made += 1
-            name = f"ip-10-1-{self._made >> 8}-{self._made & 0xFF}.{group.region}.compute.internal"
+            self._node_number += 1
+            name = f"ip-10-1-{self._node_number >> 8}-{self._made & 0xFF}.{group.region}.compute.internal"
             self._boots[name] = (time.time() + group.boot, group)
 
     def _register(self) -> None:
@@ -228,14 +230,14 @@ class ClusterAutoscaler:
         for name, (due, group) in list(self._boots.items()):
             if name in present:
                 del self._boots[name]
-            elif time.time() >= due:
+            elif self.machines_come and time.time() >= due:
                 with gone_is_fine():
                     self._api.create(NODES, group.template(name))
 
     # --- down ----------------------------------------------------------------------------------------------------
 
     def _scale_down(self, pods: Sequence[Object], nodes: Mapping[str, Object]) -> None:
-        mine = {name: found for name, found in nodes.items() if group_of(found) in self._groups}
+        mine = {name: node for name, node in nodes.items() if group_of(node) in self._groups}
         self._going &= set(mine)
         for name in sorted(self._going):
             self._finish(nodes[name], pods)
@@ -265,29 +267,31 @@ class ClusterAutoscaler:
         self, mine: Mapping[str, Object], pods: Sequence[Object], nodes: Mapping[str, Object]
     ) -> set[str]:
         """Return the nodes that could go now, of each group as many as its minimum allows."""
-        found: set[str] = set()
+        unneeded: set[str] = set()
         spare = {name: self._size(group, nodes) - group.least for name, group in self._groups.items()}
         rooms = {name: self._room(each, pods) for name, each in nodes.items() if self._takes_pods(each)}
         for name, each in mine.items():
             group = self._groups[group_of(each)]
-            here = on_node(name, pods)
+            own_pods = on_node(name, pods)
             if name in self._going or not is_ready(each) or spare[group.name] < 1:
                 continue
-            if share(here, group) >= self._threshold or any(blocks(pod) for pod in here):
+            if share(own_pods, group) >= self._threshold or any(blocks(pod) for pod in own_pods):
                 continue
             others = {
-                other: replace(room) for other, room in rooms.items() if other != name and other not in found
+                other: replace(room)
+                for other, room in rooms.items()
+                if other != name and other not in unneeded
             }
-            if all(packed(pod, others.values()) for pod in here):
+            if all(packed(pod, others.values()) for pod in own_pods):
                 rooms |= others
-                found.add(name)
+                unneeded.add(name)
                 spare[group.name] -= 1
-        return found
+        return unneeded
 
-    def _finish(self, found: Object, pods: Sequence[Object]) -> None:
+    def _finish(self, node: Object, pods: Sequence[Object]) -> None:
         """Empty a node that is to go, and remove it when it is empty."""
-        here = on_node(found["metadata"]["name"], pods)
-        for pod in here:
+        own_pods = on_node(node["metadata"]["name"], pods)
+        for pod in own_pods:
             if "deletionTimestamp" in pod["metadata"]:
                 continue
             self._recorder.event(pod, "ScaleDown", "deleting pod for node scale down")
@@ -296,32 +300,32 @@ class ClusterAutoscaler:
             eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": names}
             with gone_is_fine():
                 self._api.create(f"{path_of(pod)}/eviction", eviction)
-        if not here:
-            self._recorder.event(found, "ScaleDown", "node removed by cluster autoscaler")
-            self._api.delete(path_of(found))
+        if not own_pods:
+            self._recorder.event(node, "ScaleDown", "node removed by cluster autoscaler")
+            self._api.delete(path_of(node))
 
     def _draining(self, pods: Sequence[Object]) -> bool:
         return any(on_node(name, pods) for name in self._going)
 
-    def _taint(self, found: Object, key: str, effect: str | None) -> None:
+    def _taint(self, node: Object, key: str, effect: str | None) -> None:
         """Put a taint on a node, or take it away."""
-        kept = [taint for taint in found["spec"].get("taints", []) if taint["key"] != key]
-        change: Object = {"taints": kept}
+        taints = [taint for taint in node["spec"].get("taints", []) if taint["key"] != key]
+        change: Object = {"taints": taints}
         if effect is not None:
-            kept.append({"key": key, "value": str(int(time.time())), "effect": effect})
+            taints.append({"key": key, "value": str(int(time.time())), "effect": effect})
         if key == TO_BE_DELETED:
             change["unschedulable"] = True
-        self._api.merge(path_of(found), {"spec": change})
+        self._api.merge(path_of(node), {"spec": change})
 
-    def _room(self, found: Object, pods: Sequence[Object]) -> Room:
-        room = room_of(found)
-        for pod in on_node(found["metadata"]["name"], pods):
+    def _room(self, node: Object, pods: Sequence[Object]) -> Room:
+        room = room_of(node)
+        for pod in on_node(node["metadata"]["name"], pods):
             room.take(pod)
         return room
 
-    def _takes_pods(self, found: Object) -> bool:
+    def _takes_pods(self, node: Object) -> bool:
         # A node that has just joined is not ready yet, and will take what it was made for.
-        return found["metadata"]["name"] not in self._going and not found["spec"].get("unschedulable")
+        return node["metadata"]["name"] not in self._going and not node["spec"].get("unschedulable")
 
     def close(self) -> None:
         """End; nodes stay."""
@@ -332,9 +336,9 @@ class ClusterAutoscaler:
 # --- rules ---------------------------------------------------------------------------------------------------
 
 
-def group_of(found: Object) -> str:
+def group_of(node: Object) -> str:
     """Return the group of a node, or nothing."""
-    labels: dict[str, str] = found["metadata"].get("labels", {})
+    labels: dict[str, str] = node["metadata"].get("labels", {})
     return labels.get(GROUP, "")
 
 
@@ -360,23 +364,23 @@ def on_node(name: str, pods: Iterable[Object]) -> list[Object]:
     ]
 
 
-def room_of(found: Object) -> Room:
+def room_of(node: Object) -> Room:
     """Return the room of an empty node. What every node has while it joins is no obstacle."""
     pseudo = {
         "metadata": {},
-        "spec": {"containers": [{"resources": {"requests": found["status"]["allocatable"]}}]},
+        "spec": {"containers": [{"resources": {"requests": node["status"]["allocatable"]}}]},
     }
     read = read_pod(pseudo)
     taints = [
         taint
-        for taint in found["spec"].get("taints", [])
+        for taint in node["spec"].get("taints", [])
         if not taint["key"].startswith("node.kubernetes.io/")
     ]
     return Room(
-        name=found["metadata"]["name"],
+        name=node["metadata"]["name"],
         cpu_millis=read.cpu_millis,
         memory=read.memory,
-        labels=found["metadata"].get("labels", {}),
+        labels=node["metadata"].get("labels", {}),
         taints=taints,
     )
 

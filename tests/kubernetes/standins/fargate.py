@@ -78,7 +78,7 @@ class Fargate:
         *,
         host: str,
         folder: Path,
-        found: Sequence[Profile],
+        profiles: Sequence[Profile],
         startup: Startup,
         region: str = "us-east-1",
         vcpus: float = math.inf,
@@ -91,7 +91,7 @@ class Fargate:
             nodes: a copy of all nodes.
             host: address at which the API server reaches this process.
             folder: for the webhook's certificate.
-            found: the cluster's profiles.
+            profiles: the cluster's profiles.
             startup: how long machines take.
             region: where they stand.
             vcpus: quota of the account.
@@ -106,10 +106,9 @@ class Fargate:
         self.vcpus = vcpus
         self.machines_come = True
         self._due: dict[str, float] = {}
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._refused: set[str] = set()
-        self._made = 0
-        self._webhook = Webhook(api, host, folder, lambda pod: mutation(found, pod))
+        self._webhook = Webhook(api, host, folder, lambda pod: mutation(profiles, pod))
         self._loop = Loop("fargate", self.step, PERIOD)
         pods.tell(self._loop.wake)
         nodes.tell(self._loop.wake)
@@ -121,22 +120,22 @@ class Fargate:
         nodes = self._nodes.named()
         homes = {pod["spec"]["nodeName"] for pod in mine if pod["spec"].get("nodeName")}
         promised = {self._name_of(pod) for pod in mine if pod["metadata"]["uid"] in self._due}
-        for name, found in nodes.items():
-            if is_fargate(found) and name not in homes | promised:
+        for name, obj in nodes.items():
+            if is_fargate(obj) and name not in homes | promised:
                 self._api.delete(f"{NODES}/{name}")
-        taken = sum(size_of(pod) for pod in mine if pod["metadata"]["uid"] in self._due)
+        used = sum(size_of(pod) for pod in mine if pod["metadata"]["uid"] in self._due)
         for pod in mine:
             if "deletionTimestamp" in pod["metadata"]:
                 if not pod["spec"].get("nodeName"):
                     self._due.pop(pod["metadata"]["uid"], None)
                     self._api.delete(path_of(pod), grace=0)
             elif not pod["spec"].get("nodeName"):
-                taken += self._place(pod, nodes, taken)
+                used += self._place(pod, nodes, used)
         present = {pod["metadata"]["uid"] for pod in mine}
         for uid in [uid for uid in self._due if uid not in present]:
             del self._due[uid]
 
-    def _place(self, pod: Object, nodes: dict[str, Object], taken: float) -> float:
+    def _place(self, pod: Object, nodes: dict[str, Object], used: float) -> float:
         """Bring a pod nearer to its node; returns the vCPUs that it has been admitted with just now."""
         uid = pod["metadata"]["uid"]
         size = size_of(pod)
@@ -145,10 +144,10 @@ class Fargate:
             if refusal := refusal_of(pod):
                 self._say(pod, refusal)
                 return 0.0
-            if taken + size > self.vcpus:
+            if used + size > self.vcpus:
                 self._say(
                     pod,
-                    f"Fargate vCPU quota of the account is reached: {taken:g} of {self.vcpus:g} vCPUs are in use, "
+                    f"Fargate vCPU quota of the account is reached: {used:g} of {self.vcpus:g} vCPUs are in use, "
                     f"the pod needs {size:g}",
                 )
                 return 0.0
@@ -189,9 +188,9 @@ class Fargate:
 
     def _say(self, pod: Object, message: str) -> None:
         uid = pod["metadata"]["uid"]
-        if time.time() < self._told.get(uid, 0.0) + REPEAT:
+        if time.time() < self._reported.get(uid, 0.0) + REPEAT:
             return
-        self._told[uid] = time.time()
+        self._reported[uid] = time.time()
         self._recorder.event(pod, "FailedScheduling", message, warning=True)
         waits = condition("PodScheduled", "False", "Unschedulable", message)
         self._api.merge(f"{path_of(pod)}/status", {"status": {"conditions": [waits]}})
@@ -226,14 +225,14 @@ class Fargate:
         """End, and take the webhook and the nodes away."""
         self._webhook.close()
         self._loop.close()
-        for name, found in self._nodes.named().items():
-            if is_fargate(found):
+        for name, obj in self._nodes.named().items():
+            if is_fargate(obj):
                 self._api.delete(f"{NODES}/{name}")
 
 
-def is_fargate(found: Object) -> bool:
+def is_fargate(node: Object) -> bool:
     """Return whether a node is one of Fargate's."""
-    labels: dict[str, str] = found["metadata"].get("labels", {})
+    labels: dict[str, str] = node["metadata"].get("labels", {})
     return labels.get(COMPUTE_TYPE) == "fargate"
 
 
@@ -249,30 +248,30 @@ def refusal_of(pod: Object) -> str:
     refused = {each.rule for each in fargate_rules.findings(read) if each.weight == "refused"}
     if refused & {"cpu", "memory"}:
         return "Pod cpu/memory requirement exceeds max Fargate configuration"
-    said = []
+    refusals = []
     fields = [text for rule, text in _UNSUPPORTED_FIELDS.items() if rule in refused]
     devices = sorted({device for each in read.containers for device in each.devices})
     fields += [f"resource {device}" for device in devices]
     if fields:
-        said.append("fields not supported: " + ", ".join(fields))
-    kept = {"emptyDir", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
-    volumes = [volume.name for volume in read.volumes if volume.kind not in kept]
+        refusals.append("fields not supported: " + ", ".join(fields))
+    supported = {"emptyDir", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
+    volumes = [volume.name for volume in read.volumes if volume.kind not in supported]
     if volumes:
-        said.append(f"volumes not supported: {', '.join(volumes)} is of an unsupported volume Type")
+        refusals.append(f"volumes not supported: {', '.join(volumes)} is of an unsupported volume Type")
     if "privileged" in refused:
-        said.append("invalid SecurityContext fields: Privileged")
+        refusals.append("invalid SecurityContext fields: Privileged")
     rest = refused - {"gpu", "volume", "host-path", "privileged", *_UNSUPPORTED_FIELDS}
-    said += sorted(rest)
-    return "Pod not supported on Fargate: " + ", ".join(said) if said else ""
+    refusals += sorted(rest)
+    return "Pod not supported on Fargate: " + ", ".join(refusals) if refusals else ""
 
 
 # --- admission -----------------------------------------------------------------------------------------------
 
 
-def mutation(found: Sequence[Profile], pod: Object) -> list[Object]:
+def mutation(candidates: Sequence[Profile], pod: Object) -> list[Object]:
     """Return the JSON patch that EKS applies to a pod at admission; nothing for one that no profile takes."""
     read = read_pod(pod)
-    choice = profiles.choose(found, read)
+    choice = profiles.choose(candidates, read)
     if choice.profile is None:
         return []
     fit = fargate.fit(read)

@@ -38,12 +38,12 @@ class Life:
     name: str
     namespace: str
     pipeline: str
-    #: First seen, given a machine, begun, ended or asked to go, gone from the cluster.
+    #: First seen, given a machine, begun, ended or asked to go, removed from the cluster.
     seen: float
     placed: float = 0.0
     running: float = 0.0
     leaving: float = 0.0
-    gone: float = 0.0
+    removed: float = 0.0
     node: str = ""
 
 
@@ -109,8 +109,8 @@ class Kubelet:
 
     def lives_in(self, namespace: str) -> list[Life]:
         """Return what happened to the workers' pods of a namespace, the first seen first."""
-        found = [life for life in list(self.lives.values()) if life.namespace == namespace]
-        return sorted(found, key=lambda life: life.seen)
+        lives = [life for life in list(self.lives.values()) if life.namespace == namespace]
+        return sorted(lives, key=lambda life: life.seen)
 
     def step(self) -> None:
         """Look at every pod on a pretended node and do what a kubelet would."""
@@ -121,23 +121,23 @@ class Kubelet:
             present.add(uid)
             self._note_life(pod)
             name = pod["spec"].get("nodeName", "")
-            found = nodes.get(name)
-            if not name or (found is not None and not is_acted(found)):
+            node = nodes.get(name)
+            if not name or (node is not None and not is_acted(node)):
                 continue
-            if found is None:
+            if node is None:
                 self._kill(uid)  # the machine is gone, and what ran on it
             elif "deletionTimestamp" in pod["metadata"]:
                 self._let_go(pod)
             elif uid in self._processes and self._processes[uid].process.poll() is not None:
                 self._tell_end(pod)
-            elif is_ready(found):
+            elif is_ready(node):
                 self._bring_up(pod)
         for uid in [uid for uid in self._processes if uid not in present]:
             self._kill(uid)
         for uid, life in self.lives.items():
-            if uid not in present and not life.gone:
-                life.gone = time.time()
-                life.leaving = life.leaving or life.gone
+            if uid not in present and not life.removed:
+                life.removed = time.time()
+                life.leaving = life.leaving or life.removed
 
     def _note_life(self, pod: Object) -> None:
         labels = pod["metadata"].get("labels", {})
@@ -196,12 +196,12 @@ class Kubelet:
 
     def _environment(self, pod: Object, scratch: Path) -> dict[str, str]:
         worker = next(each for each in pod["spec"]["containers"] if each["name"] == "worker")
-        told = {each["name"]: each.get("value", "") for each in worker["env"]}
-        told.pop("TRUNKLINE_LAUNCHER")
-        image = self._images.resolve(told["TRUNKLINE_IMAGE"]) if self._images is not None else None
+        variables = {each["name"]: each.get("value", "") for each in worker["env"]}
+        variables.pop("TRUNKLINE_LAUNCHER")
+        image = self._images.resolve(variables["TRUNKLINE_IMAGE"]) if self._images is not None else None
         return {
             **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-            **told,
+            **variables,
             "TRUNKLINE_WORKER_TOKEN_FILE": str(self._project_token(pod)),
             "TRUNKLINE_SCRATCH": str(scratch),
             "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
@@ -234,33 +234,33 @@ class Kubelet:
     # --- down ----------------------------------------------------------------------------------------------------
 
     def _let_go(self, pod: Object) -> None:
-        found = self._processes.get(pod["metadata"]["uid"])
-        if found is None:
+        process = self._processes.get(pod["metadata"]["uid"])
+        if process is None:
             self._api.delete(path_of(pod), grace=0)
             return
-        if not found.kill_at:
-            found.kill_at = time.monotonic() + pod["metadata"].get("deletionGracePeriodSeconds", 30)
-            found.process.terminate()
-        if found.process.poll() is None and time.monotonic() >= found.kill_at:
-            process_reaper.kill_tree(found.process.pid)
-        if found.process.poll() is not None:
+        if not process.kill_at:
+            process.kill_at = time.monotonic() + pod["metadata"].get("deletionGracePeriodSeconds", 30)
+            process.process.terminate()
+        if process.process.poll() is None and time.monotonic() >= process.kill_at:
+            process_reaper.kill_tree(process.process.pid)
+        if process.process.poll() is not None:
             self._tell_end(pod)
             self._api.delete(path_of(pod), grace=0)
 
     def _tell_end(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
-        found = self._processes.pop(uid)
-        process_reaper.kill_namespace(found.scratch)
-        code = found.process.wait()
+        process = self._processes.pop(uid)
+        process_reaper.kill_namespace(process.scratch)
+        code = process.process.wait()
         self._api.merge(f"{path_of(pod)}/status", {"status": ended_status(pod, code)})
 
     def _kill(self, uid: str) -> None:
-        found = self._processes.pop(uid, None)
-        if found is None:
+        process = self._processes.pop(uid, None)
+        if process is None:
             return
-        process_reaper.kill_tree(found.process.pid)
-        found.process.wait()
-        process_reaper.kill_namespace(found.scratch)
+        process_reaper.kill_tree(process.process.pid)
+        process.process.wait()
+        process_reaper.kill_namespace(process.scratch)
 
     def close(self) -> None:
         """End all workers."""
@@ -269,9 +269,9 @@ class Kubelet:
             self._kill(uid)
 
 
-def is_acted(found: Object) -> bool:
+def is_acted(node: Object) -> bool:
     """Return whether a node is one of a machine that does not exist."""
-    annotations: dict[str, str] = found["metadata"].get("annotations", {})
+    annotations: dict[str, str] = node["metadata"].get("annotations", {})
     return annotations.get("kwok.x-k8s.io/node") == "fake"
 
 

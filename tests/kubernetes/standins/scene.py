@@ -29,10 +29,10 @@ class Gate:
 
     def script(self, repo: str) -> str:
         """Return a shell script that reports each input file, waits to be let on, and copies it."""
-        here = self._folder
+        folder = self._folder
         return (
-            f"for file in /pfs/{repo}/*; do mktemp {here}/begun-$(basename $file)-XXXXXX; "
-            f"until [ -e {here}/open ]; do sleep 0.05; done; cp $file /pfs/out/; done"
+            f"for file in /pfs/{repo}/*; do mktemp {folder}/begun-$(basename $file)-XXXXXX; "
+            f"until [ -e {folder}/open ]; do sleep 0.05; done; cp $file /pfs/out/; done"
         )
 
     @property
@@ -67,11 +67,11 @@ def reason_of(client: Client, pipeline: pps.Pipeline, *words: str, seconds: floa
         return reason if all(word in reason for word in words) else ""
 
     try:
-        found: str = until(look, f"a reason with {words}", seconds)
+        text: str = until(look, f"a reason with {words}", seconds)
     except AssertionError as error:
         info = client.pps.inspect_pipeline(pipeline=pipeline, details=True)
         raise AssertionError(f"{error}; it says {info.reason!r}") from None
-    return found
+    return text
 
 
 def no_pods_left(cluster: Cluster, namespace: str) -> None:

@@ -55,8 +55,8 @@ class Stage:
         # Real nodes that other tests have left are not on this stage.
         self._cordoned = [
             name
-            for name, found in self.nodes.named().items()
-            if not is_acted(found) and not found["spec"].get("unschedulable")
+            for name, obj in self.nodes.named().items()
+            if not is_acted(obj) and not obj["spec"].get("unschedulable")
         ]
         for name in self._cordoned:
             cluster.kubectl("cordon", name)
@@ -80,8 +80,8 @@ class Stage:
         self.kubelet.close()
         for name in self._cordoned:
             self.cluster.kubectl("uncordon", name)
-        for name, found in self.nodes.named().items():
-            if is_acted(found):
+        for name, obj in self.nodes.named().items():
+            if is_acted(obj):
                 self.api.delete(f"{NODES}/{name}")
         self.pods.close()
         self.nodes.close()

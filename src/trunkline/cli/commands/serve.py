@@ -20,6 +20,7 @@ def serve(invocation: Invocation) -> None:
     from trunkline.client.channel import parse_address
     from trunkline.errors import InvalidArgument
     from trunkline.model.quantities import parse_bytes
+    from trunkline.runtime import loading
 
     options = invocation.options
     if not options.listen.endswith(":0"):
@@ -36,6 +37,8 @@ def serve(invocation: Invocation) -> None:
     # grpc logs each failure that is reported here by an error message, with its own source line.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported by name: all other commands are clients and must not load the server.
+    with loading.without_collections():
+        server = import_module("trunkline.app.serve")
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
         listen=options.listen,
@@ -61,7 +64,7 @@ def serve(invocation: Invocation) -> None:
         log_format=options.log_format,
         access_log=options.access_log,
     )
-    import_module("trunkline.app.serve").main(settings, exit_code)
+    server.main(settings, exit_code)
 
 
 COMMANDS = {

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.command_groups import CommandGroups
 from trunkline.drivers.fleets.images import ImageState, software_folders
+from trunkline.drivers.fleets.process_fields import UNSUPPORTED
 from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model import field_support
-from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.runtime import failpoints
@@ -56,13 +56,15 @@ _CHECK_SECONDS = 60.0
 #: Seconds between two checks of an image that is being built.
 _IMAGE_POLL = 0.2
 #: Ended workers that ``stop`` has not acknowledged; above this number the oldest are forgotten.
-_GONE_KEPT = 1000
+_ENDED_LIMIT = 1000
 #: Logs of failed workers that are kept.
-_LOGS_KEPT = 100
+_LOGS_LIMIT = 100
 
 
 @dataclass(slots=True)
 class _Worker:
+    """A worker that was requested and is not forgotten yet."""
+
     spec: WorkerSpec
     phase: WorkerPhase = WorkerPhase.PENDING
     reason: str = ""
@@ -75,38 +77,6 @@ class _Worker:
     kill_at: float | None = None
     #: Whether it was killed because it did not end in time.
     forced: bool = False
-
-
-_KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs processes")
-_NO_GPU = Unsupported(
-    Treatment.REFUSE,
-    "this server runs processes and gives no GPUs to them; leave it out (commands see the machine's GPUs), or "
-    "serve with --fleet kubernetes",
-)
-_CPU = Unsupported(Treatment.WARN, "processes share the machine's processors")
-_DISK = Unsupported(Treatment.WARN, "processes share the machine's disk")
-#: What processes do not honour. The memory limit they do.
-UNSUPPORTED = {
-    "resource_requests.gpu": _NO_GPU,
-    "resource_limits.gpu": _NO_GPU,
-    "resource_limits.cpu": _CPU,
-    "resource_limits.disk": _DISK,
-    "sidecar_resource_requests": _KUBERNETES_ONLY,
-    "sidecar_resource_limits": _KUBERNETES_ONLY,
-    "scheduling_spec.node_selector": _KUBERNETES_ONLY,
-    "scheduling_spec.priority_class_name": _KUBERNETES_ONLY,
-    "tolerations": _KUBERNETES_ONLY,
-    "pod_spec": _KUBERNETES_ONLY,
-    "pod_patch": _KUBERNETES_ONLY,
-    "transform.image_pull_secrets": _KUBERNETES_ONLY,
-    "transform.memory_volume": Unsupported(
-        Treatment.WARN, "small inputs lie in memory anyway, outputs on the machine's disk"
-    ),
-    "transform.dockerfile": Unsupported(
-        Treatment.WARN, 'no image is built from it; "trunkline create image" provides an environment'
-    ),
-    "transform.debug": Unsupported(Treatment.WARN, "the log has all that workers say"),
-}
 
 
 class ProcessFleet:
@@ -153,14 +123,14 @@ class ProcessFleet:
         )
         self._scratch = Path(folder).resolve() / "scratch"
         self._logs = Path(folder).resolve() / "logs"
-        for made in (self._scratch, self._logs):
-            made.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made.chmod(0o700)
+        for path in (self._scratch, self._logs):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
         supervisor = supervisor or Supervisor()
         self._removal = ScratchRemoval(supervisor)
-        for left in self._scratch.iterdir():
-            if not left.name.startswith(ABANDONED):
-                self._tidy(left)
+        for leftover in self._scratch.iterdir():
+            if not leftover.name.startswith(ABANDONED):
+                self._tidy(leftover)
         self._lock = threading.Lock()  # guards the two below and every _Worker
         self._workers: dict[str, _Worker] = {}
         self._closed = False
@@ -268,7 +238,7 @@ class ProcessFleet:
     def _run(self) -> None:
         while True:
             failpoints.reach("process-fleet.loop")
-            self._bury()
+            self._record_ends()
             if self._closed:
                 if not self._running():
                     return
@@ -300,7 +270,7 @@ class ProcessFleet:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
 
-    def _bury(self) -> None:
+    def _record_ends(self) -> None:
         """Record the workers that have ended, and remove their files and leftover processes."""
         for worker in self._running():
             assert worker.process is not None
@@ -319,8 +289,8 @@ class ProcessFleet:
             self._command_groups.remove(worker.spec.worker_id)
             with self._lock:
                 worker.phase, worker.reason, worker.process = WorkerPhase.GONE, reason, None
-                gone = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
-                for name in gone[:-_GONE_KEPT]:
+                ended = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
+                for name in ended[:-_ENDED_LIMIT]:
                     del self._workers[name]
             try:
                 if code == 0:
@@ -379,12 +349,12 @@ class ProcessFleet:
     def _lack(self, memory: int) -> str:
         """Return what a worker of this size waits for; empty when it fits."""
         others = [worker.spec.memory for worker in self._workers.values() if worker.process is not None]
-        taken = sum(others)
-        if taken + memory <= self._capacity:
+        reserved = sum(others)
+        if reserved + memory <= self._capacity:
             return ""
         workers = "1 worker" if len(others) == 1 else f"{len(others)} workers"
         return (
-            f"waits for {_size(memory)} of memory: {_size(taken)} of {_size(self._capacity)} "
+            f"waits for {_size(memory)} of memory: {_size(reserved)} of {_size(self._capacity)} "
             f"{'is' if len(others) == 1 else 'are'} taken by {workers}"
         )
 
@@ -434,7 +404,7 @@ class ProcessFleet:
 
     def _drop_old_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)
-        for log in logs[:-_LOGS_KEPT]:
+        for log in logs[:-_LOGS_LIMIT]:
             if log.stem not in self._workers:
                 log.unlink(missing_ok=True)
 

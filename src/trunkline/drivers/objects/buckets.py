@@ -87,7 +87,7 @@ class BucketObjects(WrappedObjects):
             "timeout": timedelta(seconds=_TRY),
         }
         self._writes = self._build(client, {"max_retries": 0})
-        again: RetryConfig = {
+        read_retries: RetryConfig = {
             "max_retries": 100,  # bounded by time instead
             "retry_timeout": timedelta(seconds=patience),
             "backoff": {
@@ -96,7 +96,9 @@ class BucketObjects(WrappedObjects):
                 "base": 2,
             },
         }
-        reads = self._build({**client, "read_timeout": timedelta(seconds=min(_SILENCE, patience / 3))}, again)
+        reads = self._build(
+            {**client, "read_timeout": timedelta(seconds=min(_SILENCE, patience / 3))}, read_retries
+        )
         super().__init__(reads, str(self._place))
         self._signs = True
 
@@ -122,24 +124,24 @@ class BucketObjects(WrappedObjects):
         """Store the concatenation of ``parts`` under a key that is not taken."""
         deadline = time.monotonic() + self._patience
         pause = _FIRST_PAUSE
-        tried = False
+        was_sent = False
         while True:
             try:
                 obstore.put(self._writes, key, parts, mode="create", use_multipart=False)
                 return
             except AlreadyExistsError as error:
                 if not bucket_errors.is_race(error):
-                    if tried and self._holds(key, parts):
+                    if was_sent and self._holds(key, parts):
                         return
                     raise AlreadyExists(
                         f"object {key!r} exists already in {self._where}; "
                         "objects are never replaced, choose another key"
                     ) from error
             except (BaseError, OSError) as error:
-                ours = self._ours("store", key, error)
-                if not isinstance(ours, Unavailable) or time.monotonic() + pause > deadline:
-                    raise ours from error
-            tried = True
+                translated = self._translated("store", key, error)
+                if not isinstance(translated, Unavailable) or time.monotonic() + pause > deadline:
+                    raise translated from error
+            was_sent = True
             time.sleep(pause * random.uniform(0.5, 1.0))  # many packs were refused at the same moment
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -156,12 +158,12 @@ class BucketObjects(WrappedObjects):
         try:
             return obstore.sign(self._writes, method, key, timedelta(seconds=seconds))
         except (BaseError, OSError) as error:
-            ours = self._ours("sign", key, error)
-            if not ours.retryable:
+            translated = self._translated("sign", key, error)
+            if not translated.retryable:
                 self._signs = False  # a failing request per pack would cost more than it saves
                 log.warning(
                     "URLs cannot be signed; the bytes of workers go through the server: %s",
-                    ours.message,
+                    translated.message,
                     extra={"action": "cannot_sign"},
                 )
             return None
@@ -215,11 +217,11 @@ class BucketObjects(WrappedObjects):
 
     def _missing(self, key: str, error: Exception) -> TrunklineError:
         if bucket_errors.code_of(error) == "NoSuchBucket":
-            return self._ours("read", key, error)
+            return self._translated("read", key, error)
         return super()._missing(key, error)
 
-    def _ours(self, verb: str, key: str, error: Exception) -> TrunklineError:
-        return bucket_errors.translate(self._place, verb, key, error) or super()._ours(verb, key, error)
+    def _translated(self, verb: str, key: str, error: Exception) -> TrunklineError:
+        return bucket_errors.translate(self._place, verb, key, error) or super()._translated(verb, key, error)
 
 
 def _endpoint() -> str:

@@ -142,9 +142,9 @@ class WrappedObjects:
         )
 
     def _fail(self, verb: str, key: str, error: Exception) -> NoReturn:
-        raise self._ours(verb, key, error) from error
+        raise self._translated(verb, key, error) from error
 
-    def _ours(self, verb: str, key: str, error: Exception) -> TrunklineError:
+    def _translated(self, verb: str, key: str, error: Exception) -> TrunklineError:
         """Return the Trunkline error for an error of ``obstore`` or the system."""
         text = str(error).partition("\n")[0]
         if any(sign in text for sign in NO_ROOM):

@@ -329,10 +329,10 @@ def _lose(
     ]
     states = {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
     _remove(write, pipeline_id, [worker_id for worker_id, _, _ in lost])
-    name = telemetry.PipelineName(owner.project, owner.name)
     for worker_id, reason, _ in lost:
         asked = states.get(worker_id) is WorkerState.RETIRING
-        write.tx.after_commit(partial(telemetry.worker_ended, name, worker_id, asked=asked, reason=reason))
+        report = partial(telemetry.worker_ended, owner.full_name, worker_id, asked=asked, reason=reason)
+        write.tx.after_commit(report)
     events = [(worker_id, WorkerState.GONE, reason) for worker_id, reason, _ in lost]
     workers.add_events(write.conn, pipeline_id, write.now, events)
     write.tx.wake(f"pipeline:{pipeline_id}")
@@ -342,7 +342,8 @@ def _lose(
 def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instructions.Instruction]) -> None:
     """Record what the fleet shows and what was decided: a thousand workers may get ready at once."""
     conn = write.conn
-    if pipelines.by_id(conn, pipeline_id) is None:
+    owner = pipelines.by_id(conn, pipeline_id)
+    if owner is None:
         return  # deleted meanwhile
     for record in records:
         match record:
@@ -355,7 +356,7 @@ def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruc
             case instructions.BeginWorkers(begun):
                 workers.begin(conn, begun, write.now)
             case instructions.RecordDecision():
-                _record_decision(write, pipeline_id, record)
+                _record_decision(write, owner, record)
             case instructions.FailPipeline(reason):
                 _fail(write, pipeline_id, reason)
             case _:
@@ -374,7 +375,7 @@ def _fail(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
 
 
 def _record_decision(
-    write: WriteTransaction, pipeline_id: int, decision: instructions.RecordDecision
+    write: WriteTransaction, owner: PipelineRow, decision: instructions.RecordDecision
 ) -> None:
     inputs = {
         "demand": asdict(decision.demand),
@@ -382,19 +383,18 @@ def _record_decision(
         "observed": asdict(decision.observed),
     }
     row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
-    pipelines.add_decision(write.conn, pipeline_id, row)
-    pipelines.change(write.conn, pipeline_id, target=decision.target)
-    if (owner := pipelines.by_id(write.conn, pipeline_id)) is not None:
-        workers_now = len(decision.observed.workers)
-        write.tx.after_commit(
-            partial(
-                telemetry.scaling_decided,
-                telemetry.PipelineName(owner.project, owner.name),
-                target=decision.target,
-                workers=workers_now,
-                sentence=decision.sentence,
-            )
+    pipelines.add_decision(write.conn, owner.id, row)
+    pipelines.change(write.conn, owner.id, target=decision.target)
+    workers_now = len(decision.observed.workers)
+    write.tx.after_commit(
+        partial(
+            telemetry.scaling_decided,
+            owner.full_name,
+            target=decision.target,
+            workers=workers_now,
+            sentence=decision.sentence,
         )
+    )
 
 
 def _request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[WorkerSpec]) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
@@ -23,6 +24,7 @@ from trunkline.pps import jobs as job_ops
 from trunkline.scaling import policy
 from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
+from trunkline.telemetry.reports import DatumOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from trunkline.pps.spec_cache import Specs
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.sums import TreeId
+    from trunkline.telemetry.reports import DatumReport
 
 #: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
 LEASE = 10.0
@@ -82,7 +85,7 @@ class PreparedCompletion:
     uploaded: Sequence[PackRecord]
     written_bytes: int
     #: The results again, for logs and metrics.
-    reports: Sequence[events.DatumReport] = ()
+    reports: Sequence[DatumReport] = ()
 
 
 class Completed(NamedTuple):
@@ -162,16 +165,12 @@ def register(write: WriteTransaction, worker_id: str) -> None:
     if worker.state in (WorkerState.PENDING, WorkerState.STARTING):
         workers.set_ready(write.conn, worker_id, write.now)
         write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
-        name, seconds = _pipeline_name(write.conn, worker.pipeline_id), write.now - worker.created
+        name, seconds = pipelines.name_of(write.conn, worker.pipeline_id), write.now - worker.created
         machine = str((worker.machine or {}).get("name", ""))
-        write.tx.after_commit(lambda: events.worker_ready(name, worker_id, seconds=seconds, machine=machine))
-
-
-def _pipeline_name(conn: sa.Connection, pipeline_id: int) -> events.PipelineName:
-    owner = pipelines.by_id(conn, pipeline_id)
-    return (
-        events.PipelineName(owner.project, owner.name) if owner is not None else events.PipelineName("", "")
-    )
+        if name is not None:
+            write.tx.after_commit(
+                partial(events.worker_ready, name, worker_id, seconds=seconds, machine=machine)
+            )
 
 
 def renew(
@@ -246,9 +245,10 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         write.tx.wake(f"pipeline:{job.pipeline_id}")
     if prepared.count:
         job_ops.wake_job(write, job)
-        name = _pipeline_name(conn, job.pipeline_id)
-        origin = events.DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
-        write.tx.after_commit(lambda: events.datums_recorded(name, origin, prepared.reports))
+        name = pipelines.name_of(conn, job.pipeline_id)
+        if name is not None:
+            origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
+            write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
     return Completed(accepted=True, retire=refused.retire)
 
 

@@ -20,7 +20,7 @@ from trunkline.pfs.write_streams import Changes
 from trunkline.pps import datum_rows
 from trunkline.pps.jobs import datum_failure
 from trunkline.pps.workers import claims
-from trunkline.telemetry import events
+from trunkline.telemetry.reports import DatumReport
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
@@ -223,8 +223,8 @@ class Completion:
         )
 
 
-def _report(row: datum_rows.DatumRow, result: DatumResult) -> events.DatumReport:
-    return events.DatumReport(
+def _report(row: datum_rows.DatumRow, result: DatumResult) -> DatumReport:
+    return DatumReport(
         row.id.hex(), str(row.state), row.reason,
         row.download_ns / 1e9, row.process_ns / 1e9, row.upload_ns / 1e9,
         row.download_bytes, row.upload_bytes, result.started, result.finished,

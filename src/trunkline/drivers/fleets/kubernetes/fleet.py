@@ -33,7 +33,7 @@ from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_st
 from trunkline.drivers.fleets.kubernetes.informer import Informer
 from trunkline.drivers.fleets.kubernetes.informer_cache import InformerCache
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
-from trunkline.drivers.fleets.kubernetes.secrets import is_ours
+from trunkline.drivers.fleets.kubernetes.secrets import is_managed
 from trunkline.drivers.fleets.kubernetes.workers import is_newer, labels_of
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.field_support import Treatment, Unsupported
@@ -189,7 +189,7 @@ class KubernetesFleet:
                 if kube.code(error) == 404:
                     continue
                 raise
-            if not is_ours(secret):
+            if not is_managed(secret):
                 raise InvalidArgument(
                     f'the pipeline uses the secret "{name}", which was not made with "trunkline create secret"; use '
                     "one that was, or have an administrator add it to workers.allowedSecrets"

@@ -82,15 +82,15 @@ class Informer(Generic[R]):
         Raises:
             Exception: one of ``client.FAILURES``.
         """
-        begun = time.monotonic()
+        requested_at = time.monotonic()
         answer = self._client.list(self._kind, **self._where)
         members = [member async for member in answer]
         for member in members:
             self._report("ADDED", member)
         if self._listed is not None:
-            self._listed({_name(member) for member in members}, begun)
+            self._listed({_name(member) for member in members}, requested_at)
         self._version = answer.resourceVersion
-        self._listed_at = begun
+        self._listed_at = requested_at
 
     async def follow(self) -> None:
         """Report changes until cancelled."""

@@ -149,18 +149,18 @@ class InformerCache:
 
     # reports of the informers
 
-    def pods_listed(self, names: set[str], begun: float) -> None:
+    def pods_listed(self, names: set[str], requested_at: float) -> None:
         """Remove the workers whose pods are not in a list.
 
         Args:
             names: the names of all pods in the list.
-            begun: monotonic time at which the list was requested.
+            requested_at: monotonic time at which the list was requested.
         """
         with self.lock:
             for worker in list(self.workers.values()):
                 # A pod that was created after the list was requested may not be in it.
-                done = worker.pod is not None or 0.0 < worker.done_at < begun
-                if done and worker.name not in names:
+                is_created = worker.pod is not None or 0.0 < worker.done_at < requested_at
+                if is_created and worker.name not in names:
                     self._vanished(worker)
 
     def pod_changed(self, change: str, pod: Pod) -> None:
@@ -200,7 +200,7 @@ class InformerCache:
             if worker is not None:
                 worker.record_event(event.reason, pod_status.note(event), self._machines)
 
-    def nodes_listed(self, names: set[str], _begun: float) -> None:
+    def nodes_listed(self, names: set[str], _requested_at: float) -> None:
         """Remove the nodes that are not in a list."""
         with self.lock:
             self._machines = {name: machine for name, machine in self._machines.items() if name in names}

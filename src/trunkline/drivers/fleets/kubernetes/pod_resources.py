@@ -33,11 +33,11 @@ def user_resources(spec: WorkerSpec, defaults: Mapping[str, Any]) -> dict[str, A
         spec: the worker.
         defaults: the installation's default ``resources`` of that container.
     """
-    asked, limited = _amounts(spec.pipeline_spec.resource_requests, spec.pipeline_spec.resource_limits)
+    requested, limited = _amounts(spec.pipeline_spec.resource_requests, spec.pipeline_spec.resource_limits)
     own = {"cpu": DEFAULT_CPU, "memory": str(spec.memory)}
     # Kubernetes takes the limit for a request that is missing.
     own = {name: amount for name, amount in own.items() if name not in defaults.get("limits", {})}
-    return _combined(asked, limited, {**own, **defaults.get("requests", {})}, defaults.get("limits", {}))
+    return _combined(requested, limited, {**own, **defaults.get("requests", {})}, defaults.get("limits", {}))
 
 
 def sidecar_resources(
@@ -50,32 +50,32 @@ def sidecar_resources(
         limits: the spec's ``sidecar_resource_limits``.
         defaults: the installation's default ``resources`` of that container.
     """
-    asked, limited = _amounts(requests, limits)
+    requested, limited = _amounts(requests, limits)
     if requests is not None:
-        return _combined(asked, limited, {}, defaults.get("limits", {}))
+        return _combined(requested, limited, {}, defaults.get("limits", {}))
     # Written out, not left out: a namespace may have defaults for containers without requests.
     own = {"cpu": SIDECAR_CPU, "memory": SIDECAR_MEMORY, **defaults.get("requests", {})}
     for name, amount in limited.items():
         if name == "memory" and parse_bytes(amount, name) < parse_bytes(str(own["memory"]), name):
             own["memory"] = amount
-    resources = _combined(asked, {}, own, defaults.get("limits", {}))
+    resources = _combined(requested, {}, own, defaults.get("limits", {}))
     if all_limits := {**resources.get("limits", {}), **limited}:
         resources["limits"] = all_limits
     return resources
 
 
 def _combined(
-    asked: Mapping[str, str],
+    requested: Mapping[str, str],
     limited: Mapping[str, str],
     default_requests: Mapping[str, Any],
     default_limits: Mapping[str, Any],
 ) -> dict[str, Any]:
     requests = {
         **{name: str(amount) for name, amount in default_requests.items() if name not in limited},
-        **asked,
+        **requested,
     }
     limits = {
-        **{name: str(amount) for name, amount in default_limits.items() if name not in asked},
+        **{name: str(amount) for name, amount in default_limits.items() if name not in requested},
         **limited,
     }
     resources: dict[str, Any] = {}
@@ -90,13 +90,13 @@ def _amounts(
     requests: ResourceSpec | None, limits: ResourceSpec | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return requests and limits of a spec as Kubernetes names and writes them."""
-    asked = _written(requests or ResourceSpec())
+    requested = _written(requests or ResourceSpec())
     limited = _written(limits or ResourceSpec())
-    for which in (requests, limits):
-        if which is not None and which.gpu is not None:
+    for resources in (requests, limits):
+        if resources is not None and resources.gpu is not None:
             # Devices cannot be overcommitted: the request is the limit.
-            asked[which.gpu.type] = limited[which.gpu.type] = str(which.gpu.number)
-    return asked, limited
+            requested[resources.gpu.type] = limited[resources.gpu.type] = str(resources.gpu.number)
+    return requested, limited
 
 
 def _written(resources: ResourceSpec) -> dict[str, str]:

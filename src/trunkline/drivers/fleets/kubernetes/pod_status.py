@@ -167,7 +167,9 @@ def _lacking(pod: Pod, message: str, nodes: Mapping[str, Machine]) -> str:
         claim = _CLAIM.match(cause)
         if insufficient:
             number, resource = insufficient.groups()
-            details = [f"asked for: {_asked(pod, resource)}"] if _asked(pod, resource) else []
+            details = (
+                [f"asked for: {_requested_text(pod, resource)}"] if _requested_text(pod, resource) else []
+            )
             details += [_largest(resource, nodes)] if _largest(resource, nodes) else []
             causes.append(
                 f"{number} of {total} lack {resource}" + (f" ({'; '.join(details)})" if details else "")
@@ -202,7 +204,7 @@ def _requests(pod: Pod, resource: str) -> list[str]:
     return amounts
 
 
-def _asked(pod: Pod, resource: str) -> str:
+def _requested_text(pod: Pod, resource: str) -> str:
     return " + ".join(_requests(pod, resource))
 
 
@@ -248,15 +250,15 @@ def _starting(pod: Pod, notes: Mapping[str, Note]) -> WaitReason:
             message = _pull_failure(image, message, notes)
         return _container_trouble(state.reason or "", status.name, image, message)
     mount = notes.get("FailedMount")
-    begun = notes.get("Pulling")
+    pulling = notes.get("Pulling")
     pulled = notes.get("Pulled")
     if mount is not None and (pulled is None or mount.at >= pulled.at):
         lost = re.search(r'(secret|configmap) "[^"]+" not found', mount.message)
         return WaitReason(f"a volume cannot be mounted: {shortened(mount.message)}", lost is not None)
-    if begun is not None and (pulled is None or begun.at > pulled.at):
-        image = re.search(r'image "([^"]+)"', begun.message)
+    if pulling is not None and (pulled is None or pulling.at > pulled.at):
+        image = re.search(r'image "([^"]+)"', pulling.message)
         name = f' "{image[1]}"' if image else ""
-        return WaitReason(f"image{name} is being pulled on {node} since {_clock(begun.at)} UTC")
+        return WaitReason(f"image{name} is being pulled on {node} since {_clock(pulling.at)} UTC")
     sandbox = notes.get("FailedCreatePodSandBox")
     if sandbox is not None and blocked is not None:
         return WaitReason(f"{node} cannot create its sandbox: {shortened(sandbox.message)}")
@@ -385,12 +387,12 @@ def _exit(name: str, end: ContainerStateTerminated) -> str:
     last_line = shortened(
         next((line for line in reversed((end.message or "").splitlines()) if line.strip()), "")
     )
-    how = f"ended with exit code {end.exitCode}"
+    ending_text = f"ended with exit code {end.exitCode}"
     if end.signal or end.exitCode == 137:
-        how = f"was killed ({'SIGKILL' if end.exitCode == 137 else f'signal {end.signal}'})"
+        ending_text = f"was killed ({'SIGKILL' if end.exitCode == 137 else f'signal {end.signal}'})"
     if end.reason not in (None, "Error", "Completed"):
-        how += f" ({end.reason})"
-    return f"container {name} {how}" + (f"; its last words: {last_line}" if last_line else "")
+        ending_text += f" ({end.reason})"
+    return f"container {name} {ending_text}" + (f"; its last words: {last_line}" if last_line else "")
 
 
 def _out_of_memory(pod: Pod, name: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.kubernetes")
 
 #: Verbs that the server needs for pods.
-_NEEDED = ("create", "delete", "get", "list", "patch", "watch")
+NEEDED_VERBS = ("create", "delete", "get", "list", "patch", "watch")
 
 
 async def check(connection: kube.Connection, settings: PodSettings) -> None:
@@ -28,8 +28,8 @@ async def check(connection: kube.Connection, settings: PodSettings) -> None:
         FailedPrecondition: the namespace or a permission is missing, or workers could have the server's account.
         Unavailable: the API server does not answer.
     """
-    allowed = await asyncio.gather(*(connection.may(verb, "pods") for verb in _NEEDED))
-    missing = [verb for verb, may in zip(_NEEDED, allowed, strict=True) if not may]
+    allowed = await asyncio.gather(*(connection.may(verb, "pods") for verb in NEEDED_VERBS))
+    missing = [verb for verb, may in zip(NEEDED_VERBS, allowed, strict=True) if not may]
     if missing:
         raise FailedPrecondition(
             f"the server may not {', '.join(missing)} pods in namespace {settings.namespace}; add to its Role: "

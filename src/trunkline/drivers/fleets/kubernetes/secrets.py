@@ -78,7 +78,7 @@ class KubernetesSecrets:
         else:
             return
         old = await client.get(Secret, name)
-        if not is_ours(old):
+        if not is_managed(old):
             raise AlreadyExists(
                 f'secret "{name}" exists in namespace {self._connection.namespace} and was not made by '
                 "Trunkline; choose another name"
@@ -97,7 +97,7 @@ class KubernetesSecrets:
             if kube.code(error) == 404:
                 return None
             raise
-        return secret if is_ours(secret) else None
+        return secret if is_managed(secret) else None
 
     async def _list(self) -> Sequence[tuple[str, str, float]]:
         secrets = self._connection.client.list(Secret, labels=dict(MADE_HERE))
@@ -121,7 +121,7 @@ class KubernetesSecrets:
             ) from error
 
 
-def is_ours(secret: Secret) -> bool:
+def is_managed(secret: Secret) -> bool:
     """Return whether a secret was made here."""
     labels = (secret.metadata.labels if secret.metadata else None) or {}
     return all(labels.get(label) == value for label, value in MADE_HERE.items())
