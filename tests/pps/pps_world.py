@@ -31,11 +31,12 @@ from trunkline.model import names
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState, JobState
 from trunkline.model.workers import WorkerPhase
 from trunkline.pfs import commits as commit_ops
-from trunkline.pfs import files, resolve, write_streams
+from trunkline.pfs import files, identity, resolve, write_streams
 from trunkline.pfs import repos as repo_ops
 from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.controller import Controller
+from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.queries import listing
 from trunkline.pps.workers import claims, input_reads
 from trunkline.pps.workers.assignments import Assignments
@@ -80,8 +81,11 @@ class PpsWorld:
         #: Write transactions that announced something.
         self.transactions = 0
         self._db = Database(database or sqlite_url(self._folder), self._announce)
-        install.install(self._db, self.clock.now())
-        self.core = composition.core(self._db, MemoryObjects(), wakeups, self.clock)
+        self.objects = objects = MemoryObjects()
+        if not install.is_new(self._db):  # a frozen one; what it needs of its store is in the database
+            identity.check(objects, install.install(self._db, self.clock.now()))
+        open_installation(self._db, objects, self.clock.now())
+        self.core = composition.core(self._db, objects, wakeups, self.clock)
         self.versions, self.specs = self.core.versions, self.core.specs
         self.assignments = Assignments(self.versions, self.specs)
         self.grants = PackGrants(self.versions)

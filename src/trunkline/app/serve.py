@@ -18,7 +18,8 @@ import logging
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from trunkline import __version__, errors
 from trunkline.app import composition, drivers
@@ -26,17 +27,16 @@ from trunkline.app.clock import SystemClock
 from trunkline.app.stopping import Stop
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.linux import libc
-from trunkline.meta import install
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
-from trunkline.pfs import identity, store_format
 from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
+from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.rpc import server as rpc_server
 from trunkline.rpc.debug import DebugServicer
-from trunkline.runtime import failpoints
+from trunkline.runtime import cancellation, failpoints
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.runtime.threads import FairExecutor
 from trunkline.telemetry import events, logs, tracing
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Clock, Fleet, ObjectStore
     from trunkline.telemetry.metrics import Metrics
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger("trunkline.app")
 
@@ -122,9 +125,7 @@ async def running(
         stack.callback(db.close)
         await _turn(db, settings.takeover_seconds)
         objects = objects or drivers.objects(settings)
-        store_format.open_store(objects, install.stored_format(db))
-        cluster_id = install.install(db, clock.now())
-        identity.check(objects, cluster_id)
+        cluster_id = await _in_thread(open_installation, db, objects, clock.now())
         core = composition.core(db, objects, wakeups, clock, str(data), verify_packs=settings.verify_packs)
         versions = core.versions
         stack.callback(versions.chunks.close)
@@ -279,6 +280,16 @@ def _shut_down(executor: FairExecutor) -> None:
     )
     ending.start()
     ending.join(THREAD_GRACE)
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in a thread; when this is cancelled, cancel the work and wait until it has ended."""
+    scope = cancellation.Scope()
+    with ThreadPoolExecutor(1, "start") as executor:
+        try:
+            return await asyncio.wrap_future(scope.submit(executor, work, *args, **kwargs))
+        finally:
+            scope.cancel()
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

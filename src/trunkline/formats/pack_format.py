@@ -49,6 +49,11 @@ MAX_TABLE_BYTES = 2 * PACK_BYTES
 #: Bytes between two chunks of a pack up to which one request for both is cheaper than two requests.
 GAP_BYTES = 64 << 10
 
+#: Bytes at the end of a pack of format 1: a hash of all before them.
+HASH_BYTES = 32
+#: What a table of such a pack has as the id of bytes that belong to no known chunk.
+NO_CHUNK = bytes(32)
+
 _MAGIC = b"TLPK"
 #: Magic, version, codec of the table, 0, chunks, stored bytes and bytes of the table, 0, stored bytes of the chunks.
 _FIELDS = struct.Struct("<4sHBBIIIIQ")
@@ -378,16 +383,82 @@ class PackLayout:
 
     def end(self) -> bytes:
         """Return table and trailer, which end the pack, and count them."""
-        table = stored = self.table
-        codec = RAW
-        packed = _codecs.compressor.compress(table)
-        if _is_worthwhile(packed, table):
-            codec, stored = ZSTD, packed
-        fields = (_MAGIC, VERSION, codec, 0, self.entries, len(stored), len(table), 0, self.stored_bytes)
-        tail = stored + _FIELDS.pack(*fields)
-        tail += blake3(tail).digest()
+        tail = encode_tail(self.table, self.stored_bytes)
         self.size += len(tail)
         return tail
+
+
+def encode_tail(table: bytes, stored_bytes: int) -> bytes:
+    """Return table and trailer as they are stored.
+
+    Args:
+        table: rows of the chunks.
+        stored_bytes: stored bytes of all chunks.
+    """
+    codec, stored = RAW, table
+    packed = _codecs.compressor.compress(table)
+    if _is_worthwhile(packed, table):
+        codec, stored = ZSTD, packed
+    chunks = len(table) // ROW_BYTES
+    fields = (_MAGIC, VERSION, codec, 0, chunks, len(stored), len(table), 0, stored_bytes)
+    tail = stored + _FIELDS.pack(*fields)
+    return tail + blake3(tail).digest()
+
+
+def encode_detached_table(pack: str, size: int, rows: Iterable[tuple[bytes, int, int, int, int]]) -> bytes:
+    """Return table and trailer of a pack of format 1, which are an object of their own.
+
+    Bytes of the pack that no row names have a row with the id ``NO_CHUNK``.
+
+    Args:
+        pack: the pack's name, for errors.
+        size: bytes of the whole pack; the last ones are its hash.
+        rows: ``(chunk id, offset, stored bytes, length, codec)`` of its chunks, in the order of their bytes.
+
+    Raises:
+        DataLoss: the rows are not those of such a pack.
+    """
+    table: list[tuple[bytes, int, int, int]] = []
+    end, last = 0, size - HASH_BYTES
+    for id, offset, stored, length, codec in rows:
+        if offset < end or offset + stored > last:
+            raise damaged_pack(
+                pack, f"the chunk index has chunk {id.hex()} at offset {offset}, where it cannot be"
+            )
+        if offset > end:
+            table.append((NO_CHUNK, offset - end, offset - end, RAW))
+        table.append((id, stored, length, codec))
+        end = offset + stored
+    if end < last:
+        table.append((NO_CHUNK, last - end, last - end, RAW))
+    ids, sizes, lengths, codecs = zip(*table, strict=True)
+    numbers = struct.pack(f"<{2 * len(table)}I", *sizes, *lengths)
+    return encode_tail(b"".join(ids) + numbers + bytes(codecs), last)
+
+
+def read_detached_table(pack: str, size: int, data: bytes) -> bytes:
+    """Return the table of a pack of format 1 from the object that ``encode_detached_table`` made.
+
+    Args:
+        pack: the pack's name, for errors.
+        size: bytes of the pack.
+        data: the object.
+
+    Raises:
+        DataLoss: the object is damaged or belongs to another pack.
+        FailedPrecondition: a newer release wrote it.
+    """
+    start = size - HASH_BYTES
+
+    def get(first: int, length: int) -> bytes:
+        return data[max(0, first - start) :][:length]
+
+    return read_table(pack, start + len(data), get)
+
+
+def detached_key(pack: str) -> str:
+    """Return the key of the object with table and trailer of a pack of format 1."""
+    return "tables" + pack[pack.index("/") :]
 
 
 def first_damaged(pack: str, parts: Sequence[bytes | memoryview]) -> bytes | None:

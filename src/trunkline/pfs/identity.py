@@ -37,6 +37,11 @@ def is_claimed(objects: ObjectStore) -> bool:
     return _stored(objects) is not None or next(iter(objects.list(_PACKS)), None) is not None
 
 
+def is_of(objects: ObjectStore, cluster_id: str) -> bool:
+    """Return whether a store has the id of an installation."""
+    return _stored(objects) == cluster_id
+
+
 def check(objects: ObjectStore, cluster_id: str) -> None:
     """Check that a store belongs to the database with this installation id; claim it when it belongs to none.
 

@@ -33,25 +33,24 @@ class StoreState(Enum):
     FORMAT_1 = "format 1"
 
 
-def open_store(objects: ObjectStore, database: int | None) -> None:
+def open_store(objects: ObjectStore, database: int | None) -> StoreState:
     """Check that this release can use a store with its database, and write the format record of a new store.
 
     Args:
         objects: the store.
         database: format of the database; None when it is new.
 
+    Returns:
+        What they are; those of format 1 must be converted before they are used.
+
     Raises:
         FailedPrecondition: they are of another format, do not belong together, or this is no store.
         DataLoss: the format record is damaged.
     """
     state = examine(objects, database)
-    if state is StoreState.FORMAT_1:
-        raise errors.FailedPrecondition(
-            "the store and its database are of format 1, which this release does not convert; serve them with the"
-            " release that wrote them"
-        )
     if state is StoreState.NEW:
-        _write(objects)
+        write_record(objects)
+    return state
 
 
 def examine(objects: ObjectStore, database: int | None) -> StoreState:
@@ -95,7 +94,7 @@ def _read(objects: ObjectStore) -> bytes | None:
         return None
 
 
-def _write(objects: ObjectStore) -> None:
+def write_record(objects: ObjectStore) -> None:
     """Write the record, unless it is there or another server writes it at this moment."""
     record = _read(objects)
     if record is None:

@@ -1,8 +1,8 @@
 """Reads the chunk index from the packs of a store alone: their ends say which chunks are where.
 
 Used when the database is lost. It lists the packs, reads the end of each (one range; a second one where a pack has
-more than 1,500 chunks), many at once, and yields what the chunk index records of a pack. It reads no chunks, falls
-back to no other source, and changes nothing.
+more than 1,500 chunks), many at once, and yields what the chunk index records of a pack. A pack of format 1 has its
+table in an object of its own. It reads no chunks, falls back to no other source, and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import DataLoss, FailedPrecondition, NotFound
-from trunkline.formats.pack_format import read_table, table_rows
+from trunkline.formats.pack_format import detached_key, read_detached_table, read_table, table_rows
 from trunkline.storage.chunks import PackRecord
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def pack_records(objects: ObjectStore) -> Iterator[PackRecord | UnreadablePack]:
 def _read(objects: ObjectStore, pack: str, size: int) -> PackRecord | UnreadablePack | None:
     """Return the record of a pack of so many bytes, why it cannot be read, or None if it is gone."""
     try:
-        table = read_table(pack, size, partial(objects.get, pack))
+        table = _read_table(objects, pack, size)
     except NotFound:
         return None
     except (DataLoss, FailedPrecondition) as error:
@@ -70,3 +70,17 @@ def _read(objects: ObjectStore, pack: str, size: int) -> PackRecord | Unreadable
         stored += own
         length += whole
     return PackRecord(pack, size, table, stored_bytes=stored, chunk_bytes=length)
+
+
+def _read_table(objects: ObjectStore, pack: str, size: int) -> bytes:
+    """Read the table at the end of a pack, or the object with the table of a pack of format 1."""
+    try:
+        return read_table(pack, size, partial(objects.get, pack))
+    except DataLoss:
+        try:
+            detached = objects.get(detached_key(pack))
+        except NotFound:
+            detached = None
+        if detached is None:
+            raise
+    return read_detached_table(pack, size, detached)
