@@ -72,11 +72,11 @@ def check(data: bytes) -> None:
             f" {version}"
         )
     for field in [*RECORD, *sorted(record.keys() - RECORD.keys())]:
-        here, there = _text(RECORD, field), _text(record, field)
-        if here != there:
+        expected, stored = _text(RECORD, field), _text(record, field)
+        if expected != stored:
             raise FailedPrecondition(
-                f"the format record of the store has {there[:_SHOWN]} as its {field!r}, this release reads {here}; use"
-                " the release that wrote the store"
+                f"the format record of the store has {stored[:_SHOWN]} as its {field!r}, this release reads {expected};"
+                " use the release that wrote the store"
             )
 
 
