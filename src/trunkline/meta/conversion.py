@@ -130,7 +130,13 @@ def count_packs(conn: sa.Connection, state: State) -> int:
 
 
 def packs_after(conn: sa.Connection, state: State, number: int) -> list[Row]:
-    """Return packs of format 1 whose table is missing, the oldest first: rows of (number, name, bytes)."""
+    """Return packs of format 1 whose table is missing, the oldest first: rows of (number, name, bytes).
+
+    Args:
+        conn: of the transaction.
+        state: how far the conversion is.
+        number: the largest number of packs.
+    """
     query = (
         sa.select(pack.c.id, pack.c.name, pack.c.size)
         .where(pack.c.id > state.tables, pack.c.id <= state.last_pack, pack.c.body.is_(None))
