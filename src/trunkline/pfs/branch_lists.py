@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import branches as rows
 from trunkline.pfs import breadth_first, resolve
-from trunkline.pfs.branches import describe, walk_bounds
+from trunkline.pfs.branches import describe_all, walk_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -83,9 +83,9 @@ def walk(
 def _described(versions: VersionedStore, numbers: Sequence[int]) -> Generator[list[BranchInfo]]:
     def page(conn: sa.Connection, some: Sequence[int]) -> list[BranchInfo]:
         present = (rows.find_by_id(conn, number) for number in some)
-        return [
-            describe(conn, row) for row in present if row is not None
-        ]  # the others were removed meanwhile
+        return describe_all(
+            conn, [row for row in present if row is not None]
+        )  # others were removed meanwhile
 
     for start in range(0, len(numbers), PAGE):
         yield versions.read(page, numbers[start : start + PAGE])
