@@ -177,7 +177,9 @@ def test_the_article_is_told_with_machines_that_come_and_go(
     assert len(files_of(client, "edges@master")) == len(photographs)
     [sheet] = files_of(client, "montage@master").values()
     assert sheet[:8] == b"\x89PNG\r\n\x1a\n"
-    on_fargate = {life.pipeline for life in stage.kubelet.lives.values() if life.node.startswith("fargate-")}
+    on_fargate = {
+        life.pipeline for life in stage.kubelet.lives_in(namespace) if life.node.startswith("fargate-")
+    }
     assert on_fargate == {"edges"}
     assert len({name for _, name, phase in history.phases() if "-edges-" in name and phase == "Running"}) == 5
 
