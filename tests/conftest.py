@@ -22,10 +22,14 @@ from manual_clock import ManualClock
 from patience import PATIENCE
 from s3_server import S3Server, s3_server
 
-from trunkline.app import serve
+from trunkline.app import composition, serve
 from trunkline.app.settings import Settings
 from trunkline.drivers.objects.local import LocalObjects
+from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import ResourceExhausted
+from trunkline.meta import install
+from trunkline.meta.database import Database, sqlite_url
+from trunkline.meta.wakeups import Wakeups
 
 # Properties are judged by their outcome, never by how long an example took. The nightly profile searches longer:
 # scripts/test --nightly.
@@ -59,6 +63,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     """The URL of a new, empty database; the test runs once with each kind."""
     with postgres_server.database_url(request.param, tmp_path) as url:
         yield url
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[composition.Core]:
+    """An empty store without a server: nothing happens in it but what the test does."""
+    loop = asyncio.new_event_loop()
+    wakeups, clock = Wakeups(loop), ManualClock()
+    db = Database(sqlite_url(tmp_path), wakeups.announce)
+    install.install(db, clock.now())
+    core = composition.core(db, MemoryObjects(), wakeups, clock)
+    yield core
+    core.versions.chunks.close()
+    db.close()
+    loop.close()
 
 
 class LimitedObjects(LocalObjects):
@@ -103,6 +121,7 @@ class Served:
             stop = asyncio.Event()
             ready(stop)
             await stop.wait()
+        del self.versions  # the test still holds this object while it is checked for open files
 
 
 @contextmanager

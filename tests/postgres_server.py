@@ -167,6 +167,11 @@ def _shut(connection: socket.socket) -> None:
     connection.close()
 
 
+def is_running() -> bool:
+    """Tell whether the server of this process has started."""
+    return bool(_running)
+
+
 def shared() -> PostgresServer:
     """Return the server of this process."""
     if not _running:

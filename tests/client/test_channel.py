@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
 
 import pytest
+from patience import eventually
 
 from trunkline import errors
 from trunkline.client.channel import Channel, parse_address
@@ -242,8 +242,7 @@ def test_closing_the_channel_wakes_a_call_in_another_thread(server):
 
     thread = threading.Thread(target=wait)
     thread.start()
-    while channel._connection is None:
-        time.sleep(0.001)
+    eventually(lambda: channel._connection is not None, "the call to have a connection")
     channel.close()
     thread.join(10)
 

@@ -5,37 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from postgres_server import database_url
 
-from trunkline.app.clock import SystemClock
-from trunkline.drivers.objects.memory import MemoryObjects
-from trunkline.meta import install
-from trunkline.meta.database import Database
 from trunkline.model import caller
 from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import commits, repos, resolve
 from trunkline.pfs.branches import BranchName
-from trunkline.pfs.chunk_index import DatabaseChunkIndex
-from trunkline.pfs.repository import VersionedStore
-from trunkline.storage.files import file_trees
-from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
+    from trunkline.app.composition import Core
+    from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
 
 
 @pytest.fixture
-def versions(tmp_path: Path) -> Iterator[VersionedStore]:
-    with database_url("sqlite", tmp_path) as url:
-        db = Database(url, lambda _: None)
-        install.install(db, 0.0)
-        store = ChunkStore(MemoryObjects(), DatabaseChunkIndex(db, SystemClock().now), threads=1)
-        yield VersionedStore(db, store, file_trees(store), None, SystemClock())  # type: ignore[arg-type]
-        store.close()
-        db.close()
+def versions(core: Core) -> VersionedStore:
+    return core.versions
 
 
 def test_reads_and_writes_are_made_for_the_caller_of_the_store(versions: VersionedStore) -> None:

@@ -10,8 +10,8 @@ from trunkline.pfs.write_sessions import LINGER, WriteSessions
 
 
 @pytest.fixture
-def versions(server):
-    return server.versions
+def versions(core):
+    return core.versions
 
 
 def rows(versions):
@@ -35,7 +35,7 @@ def test_a_writer_that_lasts_has_a_session_that_is_renewed(versions):
     assert renewed == {writer.session: 1}
 
 
-def test_a_short_write_costs_no_transaction(server, versions):
+def test_a_short_write_costs_no_transaction(versions):
     sessions = WriteSessions(versions)
     versions.chunks.writer().abort()
     sessions.renew()
@@ -47,7 +47,7 @@ def test_a_short_write_costs_no_transaction(server, versions):
     assert rows(versions) == {}
 
 
-def test_a_session_outlives_its_writer_until_the_write_is_recorded(server, versions):
+def test_a_session_outlives_its_writer_until_the_write_is_recorded(versions):
     sessions = WriteSessions(versions)
     writer = versions.chunks.writer()
     sessions.renew()
@@ -56,7 +56,7 @@ def test_a_session_outlives_its_writer_until_the_write_is_recorded(server, versi
     writer.abort()
     sessions.renew()
     lingering = rows(versions)
-    server.clock.passed += LINGER + 1
+    versions.clock.passed += LINGER + 1
     sessions.renew()
 
     assert lingering.keys() == {writer.session}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.meta import branches as rows
-from trunkline.pfs import resolve
-from trunkline.pfs.branches import describe, walk_bounds
+from trunkline.pfs import breadth_first, resolve
+from trunkline.pfs.branches import describe_all, walk_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -75,25 +75,17 @@ def walk(
             return [edge.upstream_id for number in some for edge in rows.upstream(conn, number)]
         return [edge.branch_id for number in some for edge in rows.downstream(conn, number)]
 
-    reached: set[int] = set()
-    border = versions.read(resolved)
-    for _ in range(depth):
-        level: dict[int, None] = {}
-        for start in range(0, len(border), STEP):
-            level.update(dict.fromkeys(versions.read(following, border[start : start + STEP])))
-        border = [number for number in level if number not in reached]
-        yield from _described(versions, border[: limit - len(reached)])
-        reached.update(border)
-        if not border or len(reached) >= limit:
-            return
+    starting = versions.read(resolved)
+    for level in breadth_first.levels(versions, starting, following, step=STEP, limit=limit, depth=depth):
+        yield from _described(versions, level)
 
 
 def _described(versions: VersionedStore, numbers: Sequence[int]) -> Generator[list[BranchInfo]]:
     def page(conn: sa.Connection, some: Sequence[int]) -> list[BranchInfo]:
         present = (rows.find_by_id(conn, number) for number in some)
-        return [
-            describe(conn, row) for row in present if row is not None
-        ]  # the others were removed meanwhile
+        return describe_all(
+            conn, [row for row in present if row is not None]
+        )  # others were removed meanwhile
 
     for start in range(0, len(numbers), PAGE):
         yield versions.read(page, numbers[start : start + PAGE])

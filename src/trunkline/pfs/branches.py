@@ -65,19 +65,31 @@ class BranchInfo:
 
 def describe(conn: sa.Connection, row: BranchRow) -> BranchInfo:
     """Return what InspectBranch returns."""
+    [info] = describe_all(conn, [row])
+    return info
+
+
+def describe_all(conn: sa.Connection, described: Sequence[BranchRow]) -> list[BranchInfo]:
+    """Describe several branches; each related branch is read once, since those of one DAG share them."""
+    relatives: dict[int, tuple[RepoRow, str]] = {}
 
     def relative(number: int) -> tuple[RepoRow, str]:
-        other = rows.by_id(conn, number)
-        return repos.repo_by_id(conn, other.repo_id), other.name
+        if number not in relatives:
+            other = rows.by_id(conn, number)
+            relatives[number] = repos.repo_by_id(conn, other.repo_id), other.name
+        return relatives[number]
 
-    return BranchInfo(
-        row,
-        repos.repo_by_id(conn, row.repo_id),
-        commits.by_id(conn, row.head_id) if row.head_id is not None else None,
-        [relative(number) for number in propagation.closure(conn, row.id, up=True)],
-        [relative(number) for number in propagation.closure(conn, row.id, up=False)],
-        [(*relative(edge.upstream_id), edge.never) for edge in rows.upstream(conn, row.id)],
-    )
+    return [
+        BranchInfo(
+            row,
+            repos.repo_by_id(conn, row.repo_id),
+            commits.by_id(conn, row.head_id) if row.head_id is not None else None,
+            [relative(number) for number in propagation.closure(conn, row.id, up=True)],
+            [relative(number) for number in propagation.closure(conn, row.id, up=False)],
+            [(*relative(edge.upstream_id), edge.never) for edge in rows.upstream(conn, row.id)],
+        )
+        for row in described
+    ]
 
 
 def walk_bounds(limit: int, depth: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from trunkline import errors
 from trunkline.meta import commits as rows
 from trunkline.meta import repos
 from trunkline.model import names, paths
-from trunkline.pfs import files, resolve
+from trunkline.pfs import breadth_first, files, resolve
 from trunkline.pfs.branches import walk_bounds
 from trunkline.pfs.commits import CommitInfo, describe_all, with_provenance
 from trunkline.storage import files as storage_files
@@ -202,18 +203,10 @@ def walk(
     def resolved(conn: sa.Connection) -> list[int]:
         return [resolve.commit(conn, start).id for start in starts]
 
-    reached: dict[int, None] = {}
-    border = versions.read(resolved)
-    for _ in range(depth):
-        level: dict[int, None] = {}
-        for start in range(0, len(border), PAGE):
-            some = border[start : start + PAGE]
-            level.update(dict.fromkeys(versions.read(rows.neighbours, some, up=up, number=limit)))
-        border = [number for number in level if number not in reached]
-        yield from _described(versions, border[: limit - len(reached)])
-        reached.update(dict.fromkeys(border))
-        if not border or len(reached) >= limit:
-            return
+    starting = versions.read(resolved)
+    following = partial(rows.neighbours, up=up, number=limit)
+    for level in breadth_first.levels(versions, starting, following, step=PAGE, limit=limit, depth=depth):
+        yield from _described(versions, level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ def compose(versions: VersionedStore, handles: Sequence[str], ttl: int, *, compa
     Raises:
         NotFound: one of them is not there.
         InvalidArgument: the time is out of bounds.
+        FailedPrecondition: ``compact`` is set, and the files of one are folders of another.
     """
     if ttl:
         _check_ttl(ttl)

@@ -50,6 +50,10 @@ def create_project(write: WriteTransaction, name: str, description: str, *, upda
         name: name of the project.
         description: free text, shown to users.
         update: replace the description when the project exists.
+
+    Raises:
+        AlreadyExists: it exists, and ``update`` is not set.
+        InvalidArgument: the name or the description is not valid.
     """
     names.check_project(name)
     limits.check_text(description, limits.DESCRIPTION, f'the description of project "{name}"')

@@ -50,10 +50,13 @@ async def wait_row(versions: VersionedStore, number: int, state: CommitState, te
     """Like ``wait_commit`` for a commit whose row number is known.
 
     Args:
-        versions: the store to read and write.
+        versions: where it is read.
         number: row number of the commit.
         state: the first state that is enough.
         text: the commit as messages name it.
+
+    Raises:
+        NotFound: it was deleted.
     """
 
     def look(conn: sa.Connection) -> tuple[CommitRow | None, list[int]]:

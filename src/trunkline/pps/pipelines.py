@@ -298,12 +298,15 @@ def _follow_nothing(conn: sa.Connection, row: PipelineRow) -> None:
 
 
 def find(conn: sa.Connection, project: str, name: str) -> PipelineRow:
-    """Return the pipeline, or raise NotFound.
+    """Return the pipeline.
 
     Args:
         conn: connection of the transaction.
         project: name of the project.
         name: name of the pipeline.
+
+    Raises:
+        NotFound: it does not exist.
     """
     row = pipelines.find(conn, project, name)
     if row is None:
@@ -318,6 +321,9 @@ def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRo
         conn: connection of the transaction.
         row: the pipeline.
         steps: how many versions to go back.
+
+    Raises:
+        NotFound: the pipeline has fewer versions.
     """
     if row.version - steps < 1:
         raise errors.NotFound(

@@ -110,10 +110,17 @@ class FakeApi:
 
     def close(self) -> None:
         self.cut_watches()
-        self._run(self._runner.cleanup())
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self):
+        await self._runner.cleanup()
+        answers = asyncio.all_tasks() - {asyncio.current_task()}
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
 
     def _run(self, call):
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(30)

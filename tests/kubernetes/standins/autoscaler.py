@@ -221,7 +221,9 @@ class ClusterAutoscaler:
         self._added_at = time.time()
         for _ in range(number):
             self._node_number += 1
-            name = f"ip-10-1-{self._node_number >> 8}-{self._made & 0xFF}.{group.region}.compute.internal"
+            name = (
+                f"ip-10-1-{self._node_number >> 8}-{self._node_number & 0xFF}.{group.region}.compute.internal"
+            )
             self._boots[name] = (time.time() + group.boot, group)
 
     def _register(self) -> None:

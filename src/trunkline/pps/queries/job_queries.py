@@ -111,12 +111,15 @@ async def wait_for_end(versions: VersionedStore, name: JobName, *, details: bool
 
 
 def job_set(read: ReadTransaction, set_id: str, *, details: bool) -> list[JobInfo]:
-    """Return the jobs of one id, the most upstream first, or raise NotFound.
+    """Return the jobs of one id, the most upstream first.
 
     Args:
         read: snapshot to read in.
         set_id: id of the jobs and of their commit set.
         details: return the specification and the numbers of the datums too.
+
+    Raises:
+        NotFound: the id names none.
     """
     rows = jobs.of_set(read.conn, set_id)
     if not rows:
