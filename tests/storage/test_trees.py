@@ -71,7 +71,7 @@ def summed(table: Table) -> Sums:
 
 
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_a_tree_gives_its_rows_by_key_range_and_position(kind: str, data: st.DataObject) -> None:
     world, keys = WORLDS[kind], KINDS[kind][1]
     table = data.draw(tables(keys))
@@ -99,7 +99,7 @@ def test_a_tree_gives_its_rows_by_key_range_and_position(kind: str, data: st.Dat
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_a_tree_is_a_function_of_its_rows_whatever_their_history(kind: str, data: st.DataObject) -> None:
     world, keys = WORLDS[kind], KINDS[kind][1]
     table = data.draw(tables(keys))
@@ -112,7 +112,7 @@ def test_a_tree_is_a_function_of_its_rows_whatever_their_history(kind: str, data
 
 
 @given(st.data())
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_a_diff_is_what_differs(kind: str, data: st.DataObject) -> None:
     world, keys = WORLDS[kind], KINDS[kind][1]
     table, change = data.draw(tables(keys)), data.draw(changes_of(keys))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from trunkline.storage.chunks import ChunkId
     from trunkline.storage.node_reader import NodeReader
+    from trunkline.storage.row_reads import Run
 
 Difference = tuple[bytes, bytes | None, bytes | None]
 
@@ -223,6 +224,7 @@ class _Side:
 
     def open(self) -> None:
         """Replace the next node by its children, or take its items."""
+        cancellation.check()
         address, level, _, before = self.nodes.pop()
         node = self._reader.node(address, level)
         if isinstance(node, Leaf):
@@ -246,10 +248,14 @@ class _Side:
             else:
                 return
 
-    def take(self, bound: bytes | None) -> dict[bytes, bytes]:
+    def take(self, bound: bytes | None) -> Run:
         """Take the items of opened leaves up to a key; None for all."""
-        stop = len(self.keys) if bound is None else bisect_right(self.keys, bound)
-        items = dict(zip(self.keys[:stop], self.values[:stop], strict=True))
+        if bound is None or not self.keys or self.keys[-1] <= bound:
+            items = self.keys, self.values
+            self.keys, self.values = [], []
+            return items
+        stop = bisect_right(self.keys, bound)
+        items = self.keys[:stop], self.values[:stop]
         del self.keys[:stop], self.values[:stop]
         return items
 
@@ -260,16 +266,17 @@ def _differing_items(
     """Yield the items in which two sequences differ, in batches; items at the edges may be out of the range."""
     left, right = _Side(reader, old), _Side(reader, new)
     while True:
-        cancellation.check()
         left.drop(lo, hi)
         right.drop(lo, hi)
         if left.nodes and right.nodes:
             a, b = left.nodes[-1], right.nodes[-1]
             if a[0] == b[0]:
-                yield _differences(left.take(None), right.take(None))
                 left.nodes.pop()
                 right.nodes.pop()
-            elif b[3] is not None and a[2] <= b[3]:
+                if left.keys or right.keys:
+                    yield _differences(left.take(None), right.take(None))
+                continue
+            if b[3] is not None and a[2] <= b[3]:
                 left.open()
             elif a[3] is not None and b[2] <= a[3]:
                 right.open()
@@ -287,6 +294,8 @@ def _differing_items(
         else:
             yield _differences(left.take(None), right.take(None))
             return
+        if not left.keys and not right.keys:
+            continue
         # All items up to here are open on both sides.
         bounds = [side.nodes[-1][3] for side in (left, right) if side.nodes]
         if bounds and None not in bounds:
@@ -306,8 +315,12 @@ def _read_children(
         reader.nodes(list(sets[0] ^ sets[1]), a[1] - 1, Ahead(eager=True))
 
 
-def _differences(old: dict[bytes, bytes], new: dict[bytes, bytes]) -> list[Difference]:
-    if old == new:
-        return []
-    keys = sorted({key for key, _ in old.items() ^ new.items()})
-    return [(key, old.get(key), new.get(key)) for key in keys]
+def _differences(old: Run, new: Run) -> list[Difference]:
+    if old[0] == new[0]:
+        if old[1] == new[1]:
+            return []
+        rows = zip(*old, new[1], strict=True)
+        return [(key, before, now) for key, before, now in rows if before != now]
+    before, now = dict(zip(*old, strict=True)), dict(zip(*new, strict=True))
+    keys = sorted({key for key, _ in before.items() ^ now.items()})
+    return [(key, before.get(key), now.get(key)) for key in keys]
