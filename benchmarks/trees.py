@@ -145,7 +145,7 @@ def measure(count: int, per_folder: int) -> dict[str, float]:
     changed = trees.merge(store, tree, [(key(), value)])
     best("diff of 1 cold", lambda: list(files.diff(trees, tree, changed)), cold=True)
     best("diff of 1", lambda: list(files.diff(trees, tree, changed)))
-    folder = "/d%05d/" % (folders // 2)
+    folder = f"/d{folders // 2:05}/"
     best("list a folder cold", lambda: list(files.listing(trees, tree, folder)), cold=True)
     best("list a folder", lambda: list(files.listing(trees, tree, folder)))
     best("list / cold", lambda: list(files.listing(trees, tree, "/")), cold=True, repeat=2)
