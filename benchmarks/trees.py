@@ -157,19 +157,21 @@ def measure(count: int, per_folder: int) -> dict[str, float]:
     best("scan", lambda: sum(1 for _ in trees.scan(tree)), repeat=1)
     edits = sorted({key() for _ in range(1000)})
     others = sorted({key() for _ in range(1000)} - set(edits))
-    made = {}
+    edited = {}
 
     def edit() -> None:
-        made["a"] = trees.merge(store, tree, [(each, other_value()) for each in edits])
+        edited["a"] = trees.merge(store, tree, [(each, other_value()) for each in edits])
 
     best("change 1,000 cold", edit, cold=True, repeat=2)
-    made["b"] = trees.merge(store, tree, [(each, other_value()) for each in others])
-    best("rows of 1,000 differ cold", lambda: list(trees.diff(tree, made["a"])), cold=True, repeat=2)
-    best("rows of 1,000 differ", lambda: list(trees.diff(tree, made["a"])), repeat=3)
-    best("files of 1,000 differ cold", lambda: list(files.diff(trees, tree, made["a"])), cold=True, repeat=2)
+    edited["b"] = trees.merge(store, tree, [(each, other_value()) for each in others])
+    best("rows of 1,000 differ cold", lambda: list(trees.diff(tree, edited["a"])), cold=True, repeat=2)
+    best("rows of 1,000 differ", lambda: list(trees.diff(tree, edited["a"])), repeat=3)
+    best(
+        "files of 1,000 differ cold", lambda: list(files.diff(trees, tree, edited["a"])), cold=True, repeat=2
+    )
 
     def three_way() -> None:
-        trees.merge(store, made["a"], [(name, after) for name, _, after in trees.diff(tree, made["b"])])
+        trees.merge(store, edited["a"], [(name, after) for name, _, after in trees.diff(tree, edited["b"])])
 
     best("merge 1,000 + 1,000 cold", three_way, cold=True, repeat=2)
     return results
@@ -193,9 +195,9 @@ def main() -> None:
     if options.measure:
         print(json.dumps(measure(options.files, options.folder)))
         return
-    here = Path(__file__).resolve().parents[1] / "src"
+    sources = Path(__file__).resolve().parents[1] / "src"
     old = run(options.base / "src", options.files, options.folder) if options.base else {}
-    new = run(here, options.files, options.folder)
+    new = run(sources, options.files, options.folder)
     print(f"{options.files:,} files, {options.folder:,} a folder")
     print(f"{'':32}{'base':>12}{'here':>12}{'ratio':>10}")
     for name, figure in new.items():
