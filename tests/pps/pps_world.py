@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
-    from trunkline.ports import Secrets
+    from trunkline.ports import ObjectStore, Secrets
     from trunkline.pps import datum_rows
     from trunkline.pps.workers.assignments import Assignment
 
@@ -69,8 +69,13 @@ class Failed(Exception):
 class PpsWorld:
     """A store with a controller on a loop in a thread of its own."""
 
-    def __init__(self, database: str = "") -> None:
-        """Begin with an empty store; ``database`` is the URL of an empty one, SQLite unless it is given."""
+    def __init__(self, database: str = "", objects: ObjectStore | None = None) -> None:
+        """Begin with an empty store.
+
+        Args:
+            database: URL of an empty one, SQLite unless it is given.
+            objects: an empty object store, in memory unless it is given.
+        """
         self._folder = Path(tempfile.mkdtemp(prefix="trunkline-test-"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -81,7 +86,7 @@ class PpsWorld:
         #: Write transactions that announced something.
         self.transactions = 0
         self._db = Database(database or sqlite_url(self._folder), self._announce)
-        self.objects = objects = MemoryObjects()
+        self.objects = objects = objects or MemoryObjects()
         if not install.is_new(self._db):  # a frozen one; what it needs of its store is in the database
             identity.check(objects, install.install(self._db, self.clock.now()))
         open_installation(self._db, objects, self.clock.now())
