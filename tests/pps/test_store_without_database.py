@@ -11,6 +11,7 @@ from pps_world import PpsWorld, pfs
 
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.model import names
+from trunkline.pfs import store_format
 from trunkline.pfs.store_log import StoreLog
 from trunkline.storage import file_values
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pps_world import Seen
 
 sys.path.append(str(Path(__file__).parents[1] / "storage"))
-from reader import Reader  # noqa: E402
+from reader import Reader
 
 
 def double(seen: Seen) -> dict[str, bytes]:
@@ -32,7 +33,9 @@ def test_every_file_of_a_busy_time_is_read_without_the_database(
     # Long lists need files of 29 MiB otherwise.
     monkeypatch.setattr(file_values, "LONGEST_INLINE", 36)
     source = random.Random(1)
-    world = PpsWorld(objects=LocalObjects(tmp_path))
+    objects = LocalObjects(tmp_path)
+    store_format.open_store(objects, None)
+    world = PpsWorld(objects=objects)
     log = StoreLog(world.versions, world.core.index, "cluster")
     expected: dict[tuple[str, str], dict[str, bytes]] = {}
     try:
