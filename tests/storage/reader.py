@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 from blake3 import blake3
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Rows = Iterator[tuple[bytes, bytes]]
 
