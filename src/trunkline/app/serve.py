@@ -130,7 +130,6 @@ async def running(
         versions = core.versions
         stack.callback(versions.chunks.close)
         store_log = StoreLog(versions, core.index, cluster_id, settings.store_lag)
-        stack.push_async_callback(asyncio.to_thread, store_log.close)
         # Stopped before the objects that its threads use.
         executor = FairExecutor(BLOCKING_THREADS, control=CONTROL_THREADS, share=LANE_SHARE)
         stack.callback(_shut_down, executor)
@@ -139,6 +138,7 @@ async def running(
         )
         stack.callback(images.close)
         server = await rpc_server.bind(settings.listen)  # workers need its address
+        stack.push_async_callback(asyncio.to_thread, store_log.close)  # after the last call
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))
         stack.callback(supervisor.report_to, None)
