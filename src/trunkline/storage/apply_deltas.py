@@ -8,8 +8,10 @@ from the result.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice, repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _JOINED_TOGETHER = 256
 #: Bytes up to which an end is read together with others; all of a step stay well below the store's cache.
 _SMALL_END = 64 << 10
+#: Operations that add content.
+_ADDING = {APPEND[0], REPLACE[0]}
 #: The "delta" that a row of the base comes from.
 _BASE = -1
 
@@ -70,6 +74,8 @@ def _apply(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence[TreeI
     deltas = [delta for delta in deltas if delta != EMPTY]
     if base == EMPTY and len(deltas) == 1:
         return trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
+    if base == EMPTY:
+        return trees.build_runs(writer, _added_by_many(trees, writer, deltas))
     return trees.merge(writer, base, _joined(writer, _changes(trees, base, deltas)))
 
 
@@ -138,6 +144,54 @@ def _added(deltas: Trees, delta: TreeId) -> Iterator[tuple[list[bytes], list[byt
             yield [key for key, _ in rows], [value for _, value in rows]
 
 
+def _added_by_many(
+    trees: Trees, writer: ChunkSink, deltas: Sequence[TreeId]
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """Yield the rows that several deltas make on an empty base; rows that no other operation touches in runs."""
+    ranges: list[tuple[bytes, int]] = []
+    for keys, numbers, values in _batches(trees.of(DELTA), deltas):
+        while ranges and keys[0] >= ranges[-1][0]:
+            ranges.pop()
+        if not ranges and {value[0] for value in values} <= _ADDING and len(set(keys)) == len(keys):
+            yield keys, [value[1:] for value in values]
+            continue
+        rows = zip(keys, zip(numbers, values, strict=True), strict=True)
+        groups = ((key, [row[1] for row in group]) for key, group in groupby(rows, itemgetter(0)))
+        changes = _changes_of_groups(trees, EMPTY, groups, ranges, None)
+        left = [(key, value) for key, value in _joined(writer, changes) if value is not None]
+        yield [key for key, _ in left], [value for _, value in left]
+
+
+def _batches(deltas: Trees, ids: Sequence[TreeId]) -> Iterator[tuple[list[bytes], list[int], list[bytes]]]:
+    """Yield the rows of deltas in key order, many at a time: keys, numbers of the deltas, and values.
+
+    All rows of a key are in one batch, in the order of the deltas.
+    """
+    sources = [(number, deltas.runs(id)) for number, id in enumerate(ids)]
+    #: The run that each source is in, by the source's number.
+    current: dict[int, tuple[list[bytes], list[bytes], Iterator[tuple[list[bytes], list[bytes]]]]] = {}
+    for number, runs in sources:
+        run = next(runs, None)
+        if run is not None:
+            current[number] = (*run, runs)
+    while current:
+        bound = min(keys[-1] for keys, _, _ in current.values())
+        rows: list[tuple[bytes, int, bytes]] = []
+        for number, (keys, values, runs) in list(current.items()):
+            stop = bisect_right(keys, bound)
+            rows += zip(keys[:stop], repeat(number), values[:stop], strict=False)
+            if stop < len(keys):
+                current[number] = keys[stop:], values[stop:], runs
+                continue
+            run = next(runs, None)
+            if run is None:
+                del current[number]
+            else:
+                current[number] = (*run, runs)
+        rows.sort()
+        yield [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+
+
 def _changes(
     trees: Trees, base: TreeId, deltas: Sequence[TreeId]
 ) -> Iterator[tuple[bytes, list[bytes] | None]]:
@@ -145,10 +199,30 @@ def _changes(
     stream = _Stream()
     for number, delta in enumerate(deltas):
         stream.join(number, trees.of(DELTA).scan(delta))
-    #: Where the ranges of deletes end that the key is in, the innermost last, with the last delta that
-    #: has one around the key.
-    ranges: list[tuple[bytes, int]] = []
-    while group := stream.next_group():
+    groups = iter(stream.next_group, None)
+    return _changes_of_groups(trees, base, groups, [], stream)
+
+
+def _changes_of_groups(
+    trees: Trees,
+    base: TreeId,
+    groups: Iterator[tuple[bytes, list[tuple[int, bytes]]] | None],
+    ranges: list[tuple[bytes, int]],
+    stream: _Stream | None,
+) -> Iterator[tuple[bytes, list[bytes] | None]]:
+    """Do this for operations by key.
+
+    Args:
+        trees: reads the base.
+        base: the tree to change.
+        groups: key, and number of the delta and operation of each of its rows.
+        ranges: where the ranges of deletes end that the key is in, the innermost last, with the last delta that has
+            one around the key; kept up to date.
+        stream: which the base's rows within a range join; None when the base is empty.
+    """
+    for group in groups:
+        if group is None:
+            return
         key, operations = group
         path, _, tag = key.rpartition(b"\0")
         while ranges and key >= ranges[-1][0]:
@@ -156,7 +230,7 @@ def _changes(
         deleter = ranges[-1][1] if ranges else _BASE
         if not tag:
             low, high = (path, path[:-1] + b"0") if path.endswith(b"/") else (path + b"\0", path + b"\1")
-            if not ranges:
+            if not ranges and stream is not None:
                 stream.join(_BASE, trees.scan(base, low, high))
             ranges.append((high, max(deleter, operations[-1][0])))
             continue
