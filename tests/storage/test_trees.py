@@ -10,6 +10,7 @@ import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_trees import NaiveTrees
 from storage_world import TINY, CountingSource, World, nodes_of
 
 from trunkline.storage.files import FILES
@@ -109,6 +110,20 @@ def test_a_tree_is_a_function_of_its_rows_whatever_their_history(kind: str, data
         table = applied(table, portion)
 
         assert tree == world.build(table)
+
+
+@given(tables(path_keys))
+@settings(max_examples=60)
+def test_a_tree_is_the_one_that_the_format_document_describes(table: Table) -> None:
+    world = WORLDS.setdefault("specified", World(kind=NESTED))
+
+    assert world.build(table) == NaiveTrees(NESTED.leaf, NESTED.fan_out, NESTED.own).tree_id(table)
+
+
+def test_a_large_tree_is_the_one_that_the_format_document_describes(big: tuple[World, Table, TreeId]) -> None:
+    _, table, tree = big
+
+    assert tree == NaiveTrees(4096, 32, 1024).tree_id(table)
 
 
 @given(st.data())
