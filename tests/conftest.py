@@ -17,7 +17,7 @@ import pachyderm_sdk
 import postgres_server
 import pytest
 from held_fleet import HeldFleet
-from leaks import _nothing_is_left_behind  # noqa: F401 - a fixture for all tests
+from leaks import _module_leaves_nothing_behind, _test_leaves_nothing_behind  # noqa: F401 - fixtures for all tests
 from manual_clock import ManualClock
 from patience import PATIENCE
 from s3_server import S3Server, s3_server

@@ -1,22 +1,29 @@
-"""Fails a module whose tests leave threads, file descriptors or processes behind.
+"""Fails a test, or a module of tests, that leaves threads, file descriptors or processes behind.
 
-The check runs when the last fixture of a module has ended: what a fixture of the module keeps open meanwhile is no
-leak. Servers that tests share for the whole session, and what libraries start once and keep, are known by name.
+A test is compared with the state after the fixtures that it shares with others were set up. What these still hold
+when they have ended is a leak of the module. A server or client that the tests of a module share may start threads and
+connect in any of them, so that only the processes of such tests are compared. Servers that tests share for the whole
+session, and what libraries start once and keep, are known by name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import socket
 import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import postgres_server
 import psutil
 import pytest
 from patience import settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Parts of the names of threads that a library starts once and keeps: execnet under pytest-xdist, the timeouts of
 #: pytest, the executor of an event loop, gRPC's client, the runtime of obstore.
@@ -32,57 +39,147 @@ _KEPT_THREADS = (
 )
 #: Programs that tests share for the whole session, by a word of their command line.
 _KEPT_PROGRAMS = ("postgres", "postmaster.pid", "weed", "moto_server", "etcd", "kube-apiserver")
-#: Descriptors more than before that a library may keep: gRPC's pollers, caches of the interpreter.
+#: Fixtures of servers for the whole session whose clients keep connections.
+_SESSION_SERVERS = frozenset({"s3", "moto_url"})
+#: What descriptors refer to that libraries keep: gRPC's pollers, event loops.
+_KEPT_LINKS = ("anon_inode:",)
+#: Descriptors more than before that a library may keep after a module: gRPC's pollers, caches of the interpreter.
 _SPARE_DESCRIPTORS = 40
+#: The children of a process by its thread, where the kernel lists them.
+_TASKS = Path("/proc/self/task")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the process holds: cheap to read, since it is read before and after every test."""
+
+    threads: frozenset[int]
+    descriptors: frozenset[int]
+    children: frozenset[int]
+
+    def exceeds(self, before: _Held) -> bool:
+        return not (
+            self.threads <= before.threads
+            and self.descriptors <= before.descriptors
+            and self.children <= before.children
+        )
+
+
+@pytest.fixture(autouse=True)
+def _test_leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compare what the process holds before and after a test."""
+    before = _held()
+    links = _links(before.descriptors)
+    had_postgres = postgres_server.is_running()
+    yield
+    if not _held().exceeds(before):
+        return
+    leftovers: dict[str, list[str]] = {}
+
+    def nothing_left() -> bool:
+        leftovers.update(_leftovers(before, links))
+        if _shares_with_module(request):
+            del leftovers["descriptors"], leftovers["threads"]
+            return not any(leftovers.values())
+        connected = not _SESSION_SERVERS.isdisjoint(request.fixturenames)
+        if connected or postgres_server.is_running() != had_postgres:
+            del leftovers["descriptors"]
+        return not any(leftovers.values())
+
+    if not nothing_left():
+        gc.collect()
+        settled(nothing_left)
+    assert not any(leftovers.values()), f"the test left behind: {leftovers}"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _nothing_is_left_behind() -> Iterator[None]:
+def _module_leaves_nothing_behind() -> Iterator[None]:
     """Compare what the process holds before and after the tests of a module."""
-    threads, descriptors, children = _threads(), _descriptors(), _children()
+    before = _held()
     yield
+    leftovers: dict[str, list[str]] = {}
+
+    def nothing_left() -> bool:
+        leftovers.update(_leftovers(before, {}))
+        spare = len(_held().descriptors) - len(before.descriptors) <= _SPARE_DESCRIPTORS
+        return not leftovers["threads"] and not leftovers["processes"] and spare
+
     gc.collect()
-    settled(lambda: not _threads() - threads)
-    settled(lambda: not _children() - children)
-    leftovers = {
-        "threads": sorted(_threads() - threads),
-        "processes": sorted(name for _, name in _children() - children),
-        "descriptors": max(0, _descriptors() - descriptors - _SPARE_DESCRIPTORS),
-    }
-    assert not any(leftovers.values()), f"the tests of this module left behind: {leftovers}"
+    settled(nothing_left)
+    assert nothing_left(), f"the tests of this module left behind: {leftovers}"
 
 
-def _threads() -> set[str]:
-    return {
-        f"{thread.name} ({thread.ident})"
-        for thread in threading.enumerate()
-        if not any(name in thread.name for name in _KEPT_THREADS)
-    }
+def _shares_with_module(request: pytest.FixtureRequest) -> bool:
+    """Tell whether a test uses fixtures that it shares with others of its module or class."""
+    definitions = request.node._fixtureinfo.name2fixturedefs  # pytest has no public name for it
+    return any(
+        name != _module_leaves_nothing_behind.__name__ and definition[-1].scope in ("module", "class")
+        for name, definition in definitions.items()
+    )
 
 
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def _held() -> _Held:
+    threads = frozenset(thread.ident for thread in threading.enumerate() if thread.ident is not None)
+    return _Held(threads, frozenset(map(int, os.listdir("/proc/self/fd"))), frozenset(_child_ids()))
 
 
-def _children() -> set[tuple[int, str]]:
-    children = set()
-    for child in psutil.Process().children(recursive=True):
+def _child_ids() -> Iterator[int]:
+    """Yield the process's children. Their children end with them, or are theirs to end."""
+    for task in os.listdir(_TASKS):
         try:
-            name = " ".join(child.cmdline()[:4]) or child.name()
-            if child.status() != psutil.STATUS_ZOMBIE and not _is_kept(child):
-                children.add((child.pid, name))
-        except psutil.Error:
-            continue  # it ended meanwhile
-    return children
+            yield from map(int, (_TASKS / task / "children").read_text().split())
+        except (ProcessLookupError, FileNotFoundError):
+            continue  # the thread has ended
 
 
-def _is_kept(process: psutil.Process) -> bool:
-    """Tell whether a process, or one that it descends from, is shared for the session."""
-    own = psutil.Process().pid
-    each: psutil.Process | None = process
-    while each is not None and each.pid != own:
-        command = " ".join(each.cmdline())
-        if any(word in command for word in _KEPT_PROGRAMS):
-            return True
-        each = each.parent()
-    return False
+def _leftovers(before: _Held, links: dict[int, str]) -> dict[str, list[str]]:
+    """Return what is held beyond ``before`` and does not belong to a library or the session, by kind."""
+    now = _held()
+    return {
+        "threads": [
+            f"{thread.name} ({thread.ident})"
+            for thread in threading.enumerate()
+            if thread.ident not in before.threads and not any(name in thread.name for name in _KEPT_THREADS)
+        ],
+        "processes": [name for pid in now.children - before.children if (name := _command(pid))],
+        "descriptors": [
+            f"{number}: {link}"
+            for number, link in _links(now.descriptors).items()
+            if links.get(number) != link
+            and not (link.startswith("socket:") and _is_socket_pair(number))
+            and not link.startswith(_KEPT_LINKS)
+        ],
+    }
+
+
+def _links(descriptors: Iterable[int]) -> dict[int, str]:
+    """Return what descriptors refer to."""
+    links = {}
+    for number in descriptors:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            links[number] = os.readlink(f"/proc/self/fd/{number}")
+    return links
+
+
+def _is_socket_pair(number: int) -> bool:
+    """Tell whether a descriptor is an end of a socket pair: gRPC's poller keeps one until the next one starts."""
+    copy = -1
+    try:
+        copy = os.dup(number)
+        with socket.socket(fileno=copy) as end:
+            return end.family == socket.AF_UNIX and not end.getsockname()
+    except OSError:
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            os.close(copy)
+        return False
+
+
+def _command(pid: int) -> str:
+    """Return a child's command; "" if it has ended or belongs to the session."""
+    try:
+        child = psutil.Process(pid)
+        command = " ".join(child.cmdline()) or child.name()
+        ended = child.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return ""
+    return "" if ended or any(word in command for word in _KEPT_PROGRAMS) else f"{pid}: {command[:200]}"

@@ -20,7 +20,7 @@ def world() -> Iterator[World]:
     world.store.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _worlds_end() -> Iterator[None]:
     """End the threads of worlds that tests have made themselves."""
     yield

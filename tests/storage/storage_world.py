@@ -65,7 +65,7 @@ class MemoryIndex:
             self.record(pack)
 
 
-#: Worlds whose threads end with the tests of a module.
+#: Worlds whose threads end with the test.
 WORLDS: weakref.WeakSet[World] = weakref.WeakSet()
 
 
