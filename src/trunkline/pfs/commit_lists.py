@@ -46,8 +46,8 @@ class CommitFilter:
     """
 
     repo: names.RepoName
-    newest: resolve.CommitName | None = None
-    until: resolve.CommitName | None = None
+    newest: names.CommitName | None = None
+    until: names.CommitName | None = None
     #: The largest number of commits; 0: no limit.
     number: int = 0
     oldest_first: bool = False
@@ -184,7 +184,7 @@ def _described(versions: VersionedStore, numbers: Sequence[int]) -> Generator[li
 
 
 def walk(
-    versions: VersionedStore, starts: Sequence[resolve.CommitName], *, up: bool, limit: int, depth: int
+    versions: VersionedStore, starts: Sequence[names.CommitName], *, up: bool, limit: int, depth: int
 ) -> Generator[list[CommitInfo]]:
     """Yield pages of the commits reached from ``starts`` (without those) over provenance, nearest first.
 
@@ -220,7 +220,7 @@ class Searched:
 
 
 def find_changes(
-    versions: VersionedStore, start: resolve.CommitName, path: str, limit: int
+    versions: VersionedStore, start: names.CommitName, path: str, limit: int
 ) -> Generator[Searched]:
     """Yield the commits from ``start`` back to the beginning, and whether each of them changed a path.
 

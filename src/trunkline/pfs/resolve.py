@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import ProjectRow, RepoRow
     from trunkline.model import names
-    from trunkline.model.names import CommitName as CommitName  # ``commit_lists`` takes it from here
+    from trunkline.model.names import CommitName
 
 #: A string that looks like the beginning of an id, as tables show it.
 _SHORT_ID = re.compile(r"[0-9a-f]{7,31}", re.ASCII)
