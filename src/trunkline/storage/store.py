@@ -79,7 +79,8 @@ class ChunkStore:
         self._inline_bytes = inline_bytes
         self._verify = verify
         self._cache: ByteCache[ChunkId, bytes] = ByteCache(cache_bytes)
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "chunks")
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, "chunks")
         self._uploads = ThreadPoolExecutor(UPLOADS, "packs")
         self.budget = MemoryBudget(memory_bytes)
         #: Weak references: a writer that its owner drops without closing counts no longer.
@@ -228,7 +229,15 @@ class ChunkStore:
                     runs[-1].append((id, location))
                     continue
             runs.append([(id, location)])
-        return _Step(ids, [self._pool.submit(self._read_run, run) for run in runs], size)
+        # No more tasks than threads: handing a task over costs as much as reading a small chunk.
+        shares = [runs[at :: self._threads] for at in range(min(self._threads, len(runs)))]
+        return _Step(ids, [self._pool.submit(self._read_runs, share) for share in shares], size)
+
+    def _read_runs(self, runs: list[list[tuple[ChunkId, Location]]]) -> dict[ChunkId, bytes]:
+        contents: dict[ChunkId, bytes] = {}
+        for run in runs:
+            contents.update(self._read_run(run))
+        return contents
 
     def _read_run(self, run: list[tuple[ChunkId, Location]]) -> dict[ChunkId, bytes]:
         if run[0][1].inline is not None:
@@ -287,16 +296,16 @@ class _Step:
     """Chunks that are being read together."""
 
     ids: list[ChunkId]
-    runs: list[Future[dict[ChunkId, bytes]]]
+    parts: list[Future[dict[ChunkId, bytes]]]
     #: Bytes of the chunks.
     size: int
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the chunks, and keep none of them longer than it is needed."""
         contents: dict[ChunkId, bytes] = {}
-        for run in self.runs:
-            contents.update(run.result())
-        self.runs.clear()
+        for part in self.parts:
+            contents.update(part.result())
+        self.parts.clear()
         uses = Counter(self.ids)
         for id in self.ids:
             uses[id] -= 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.pps.workers.presigned import LARGE_BYTES
+from trunkline.storage import file_values
 from trunkline.storage import files as storage_files
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from trunkline.pps.workers.presigned import ChunkPlace, PresignedReads
     from trunkline.storage.files import FileEntry
     from trunkline.storage.sums import TreeId
+
+
+#: Files whose chunks are looked up and read together, and bytes from which on no more are added.
+_FILES = 256
+_BYTES = 4 << 20
 
 
 class FilePiece(NamedTuple):
@@ -47,6 +53,8 @@ def pieces(
         InvalidArgument: there is no such item.
         DataLoss: a file cannot be read.
     """
+    together: list[tuple[int, FileEntry]] = []
+    size = 0
     for position in items:
         if position >= len(assignment.items):
             raise errors.InvalidArgument(
@@ -54,10 +62,16 @@ def pieces(
             )
         item = assignment.items[position]
         for entry in _files(versions, assignment.trees[item.input], item):
-            if reads is not None and entry.size >= LARGE_BYTES:
+            large = reads is not None and entry.size >= LARGE_BYTES
+            if not large:
+                together.append((position, entry))
+                size += entry.size
+            if large or len(together) >= _FILES or size >= _BYTES:
+                yield from _small_files(versions, together)
+                together, size = [], 0
+            if large and reads is not None:
                 yield from _large_file(versions, position, entry, reads)
-            else:
-                yield from _file(versions, position, entry)
+    yield from _small_files(versions, together)
 
 
 def _files(versions: VersionedStore, tree: TreeId, item: RowItem) -> Iterator[FileEntry]:
@@ -71,14 +85,16 @@ def _files(versions: VersionedStore, tree: TreeId, item: RowItem) -> Iterator[Fi
         yield file
 
 
-def _file(versions: VersionedStore, item: int, entry: FileEntry) -> Iterator[FilePiece]:
-    before = b""
-    first = True
-    for data in storage_files.read(versions.chunks, entry.value):
-        if not first:
-            yield FilePiece(item, entry.path, before, (), last=False)
-        before, first = data, False
-    yield FilePiece(item, entry.path, before, (), last=True)
+def _small_files(versions: VersionedStore, files: Sequence[tuple[int, FileEntry]]) -> Iterator[FilePiece]:
+    """Yield files that are read together: items and entries."""
+    contents = storage_files.read_all(versions.chunks, (entry.value for _, entry in files))
+    for item, entry in files:
+        left = file_values.count_of(entry.value)
+        if not left:
+            yield FilePiece(item, entry.path, b"", (), last=True)
+        while left:
+            left -= 1
+            yield FilePiece(item, entry.path, next(contents)[1], (), last=not left)
 
 
 def _large_file(
