@@ -106,17 +106,17 @@ def datum_of(items: tuple[ItemRef, ...], salt: str) -> DatumSpec:
         items: in the order of the inputs.
         salt: the pipeline's; another one makes every hash another.
     """
-    place = hashlib.blake2b(digest_size=32)
+    names: list[bytes] = []
     for item in items:
         path = item.path.encode()
-        place.update(_repo_of_id(item.input, item.repo, item.branch))
-        place.update(path + len(path).to_bytes(8, "big"))
-    content = hashlib.blake2b(place.hexdigest().encode(), digest_size=32)
-    for item in items:
-        if not item.reference:
-            content.update(item.hash)
-    content.update(salt.encode())
-    return DatumSpec(place.digest(), content.digest(), items)
+        names += (_repo_of_id(item.input, item.repo, item.branch), path, len(path).to_bytes(8, "big"))
+    place = hashlib.blake2b(b"".join(names), digest_size=32)
+    content = [
+        place.hexdigest().encode(),
+        *(item.hash for item in items if not item.reference),
+        salt.encode(),
+    ]
+    return DatumSpec(place.digest(), hashlib.blake2b(b"".join(content), digest_size=32).digest(), items)
 
 
 @lru_cache(maxsize=256)

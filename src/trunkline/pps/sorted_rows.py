@@ -76,9 +76,7 @@ class SortedRows:
         run = tempfile.TemporaryFile(prefix="trunkline-rows-", buffering=_BUFFER)  # noqa: SIM115 - closed by close
         self._runs.append(run)
         for key, value in self._rows:
-            run.write(_LENGTHS.pack(len(key), len(value)))
-            run.write(key)
-            run.write(value)
+            run.write(_LENGTHS.pack(len(key), len(value)) + key + value)
         self._rows.clear()
 
 
