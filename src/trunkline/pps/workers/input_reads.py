@@ -89,12 +89,12 @@ def _small_files(versions: VersionedStore, files: Sequence[tuple[int, FileEntry]
     """Yield files that are read together: items and entries."""
     contents = storage_files.read_all(versions.chunks, (entry.value for _, entry in files))
     for item, entry in files:
-        left = file_values.count_of(entry.value)
-        if not left:
+        pending = file_values.count_of(entry.value)
+        if not pending:
             yield FilePiece(item, entry.path, b"", (), last=True)
-        while left:
-            left -= 1
-            yield FilePiece(item, entry.path, next(contents)[1], (), last=not left)
+        while pending:
+            pending -= 1
+            yield FilePiece(item, entry.path, next(contents)[1], (), last=not pending)
 
 
 def _large_file(
