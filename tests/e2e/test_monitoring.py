@@ -65,6 +65,7 @@ def test_jobs_datums_and_calls_are_counted(server):
     assert 'trunkline_rpc_duration_seconds_count{code="OK",method="pfs_v2.API/CreateRepo"} 1.0' in text
     assert 'trunkline_queue_depth{pipeline="upper",project="default"} 0.0' in text
     assert 'trunkline_storage_bytes{kind="written"}' in text
+    assert "trunkline_store_log_age_seconds " in text
 
 
 def test_the_probes_answer(server):

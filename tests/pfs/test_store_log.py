@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from blake3 import blake3
 
 from trunkline import errors
 from trunkline.app import composition
 from trunkline.app.clock import SystemClock
+from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import chunks, install, records, schema
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model.names import CommitName, RepoName
-from trunkline.pfs import branches, commits, files, repos, write_streams
+from trunkline.pfs import branches, commits, files, repos, store_format, store_log, write_streams
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.pfs.store_log import RECORDS, StoreLog, key_of
 from trunkline.runtime import failpoints
 from trunkline.storage import files as storage_files
+
+sys.path.append(str(Path(__file__).parents[1] / "storage"))
+from reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
+    from trunkline.ports import ObjectStore
 
 IN, OUT = RepoName("default", "in"), RepoName("default", "out")
 MASTER = BranchName(IN, "master")
@@ -36,12 +44,20 @@ MASTER = BranchName(IN, "master")
 class World:
     """A store on a database, whose log is written when a test says so."""
 
-    def __init__(self, url: str, objects: MemoryObjects | None = None) -> None:
+    def __init__(self, url: str, objects: ObjectStore | None = None) -> None:
         self.url = url
-        self.objects = objects or MemoryObjects()
+        self.objects: ObjectStore = objects or MemoryObjects()
+        self._open()
+
+    def restart(self) -> None:
+        """Begin again with nothing in memory."""
+        self.close()
+        self._open()
+
+    def _open(self) -> None:
         self.loop = asyncio.new_event_loop()
         wakeups = Wakeups(self.loop)
-        self.db = Database(url, wakeups.announce)
+        self.db = Database(self.url, wakeups.announce)
         self.installation = install.install(self.db, 1.0)
         core = composition.core(self.db, self.objects, wakeups, SystemClock())
         self.index = core.index
@@ -263,3 +279,140 @@ def test_what_an_open_commit_writes_survives_the_copy(world: World) -> None:
 
     snapshot = files.snapshot(world.versions, CommitName(IN, branch="master"))
     assert [entry.path for entry in storage_files.listing(snapshot.trees, snapshot.tree, "/")] == ["/open"]
+
+
+def test_bundles_of_a_long_outage_are_all_copied_before_the_log_names_their_commits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_log, "_PAGE", 2)
+    monkeypatch.setattr(store_log, "_COPIED_BYTES", 1)
+    for number in range(7):
+        world.put(f"/{number}", b"%d" % number)
+    left: list[tuple[int, int]] = []
+
+    with failpoints.armed("store_log.named", lambda: left.append(world.counts())):
+        world.log.write()
+
+    assert left[0][0] <= 2, "bundles that are copied and not recorded yet"
+    assert world.counts() == (0, 0)
+    assert [world.read(f"/{number}") for number in range(7)] == [b"%d" % number for number in range(7)]
+
+
+def test_the_log_goes_on_after_the_newest_object_when_an_older_database_was_restored(world: World) -> None:
+    for number in (8, 9):
+        world.objects.put(key_of(number), [b"{}"])
+    world.put("/a", b"one")
+
+    assert world.log.write() == 10
+
+    world.put("/a", b"two")
+    assert world.log.write() == 11
+    assert sorted(key for key, _ in world.objects.list("log/")) == [key_of(number) for number in (9, 10, 11)]
+
+
+def test_a_log_object_of_another_server_is_never_passed_by_an_older_one(world: World) -> None:
+    """Another server has written a newer object since this one has read the database."""
+    world.put("/a", b"one")
+    other = failpoints.armed("store_log.copied", lambda: world.objects.put(key_of(1), [b"{}"]))
+
+    with other, pytest.raises(errors.Unavailable):
+        world.log.write()
+
+    assert [key for key, _ in world.objects.list("log/")] == [key_of(1)]
+    assert world.log.write() == 2
+
+
+@pytest.mark.parametrize("damage", ["lost", "truncated", "flipped", "swapped"])
+def test_a_damaged_record_tree_is_written_again_from_the_database(world: World, damage: str) -> None:
+    world.put("/a", b"one")
+    world.log.write()
+    expected = world.records()
+    log_tree = bytes.fromhex(json.loads(world.objects.get(key_of(1)))["records"])
+    [pack] = {place.pack for place in world.versions.chunks.places([log_tree]).values()}  # type: ignore[list-item]
+    body = world.objects.get(pack)
+    world.objects.delete(pack)
+    if damage != "lost":
+        bodies = {"truncated": body[:9], "flipped": bytes(64) + body[64:], "swapped": b"x" * len(body)}
+        world.objects.put(pack, [bodies[damage]])
+    world.versions.write(repos.create_repo, OUT, "", update=False)
+
+    world.restart()
+
+    assert world.log.write() == 2
+    rewritten = world.records()
+    assert {key: rewritten[key] for key in expected} == expected
+    assert sum(key.startswith("repo/") for key in rewritten) == 2
+
+
+def test_a_store_that_takes_nothing_makes_the_log_older_and_ends_nothing(world: World) -> None:
+    def fail() -> None:
+        raise errors.ResourceExhausted("the store is full")
+
+    world.put("/a", b"one")
+    before = world.log.age
+    with failpoints.armed("store_log.copied", fail):
+        world.log.close()
+    during = world.log.age
+
+    world.log.close()
+
+    assert during > before
+    assert world.log.age < during
+    assert world.counts() == (0, 0)
+
+
+def test_removing_notes_says_in_the_same_transaction_whether_some_are_left(world: World) -> None:
+    for number in range(4):
+        world.put("/a", b"%d" % number)
+    notes = world.counts()[1]
+    up_to = world.versions.read(records.newest_note)
+
+    left = [
+        world.versions.write(lambda write: records.remove_notes(write.conn, up_to, notes // 2))
+        for _ in range(2 + notes % 2)
+    ]
+
+    assert left == [True] * (len(left) - 1) + [False]
+
+
+def newer(body: bytes) -> bytes:
+    """Return a log object as a later format may write it."""
+    fields = json.loads(body) | {"format": 3}
+    del fields["hash"]
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return json.dumps(fields | {"hash": blake3(text.encode()).hexdigest()}).encode()
+
+
+@pytest.mark.parametrize("damage", ["lost", "truncated", "flipped", "swapped", "foreign", "newer"])
+def test_a_damaged_log_object_is_passed_for_the_one_before_and_the_next_round_writes_a_good_one(
+    database_url: str, tmp_path: Path, damage: str
+) -> None:
+    objects = LocalObjects(tmp_path)
+    store_format.open_store(objects, None)
+    world = World(database_url, objects)
+    world.versions.write(repos.create_repo, IN, "", update=False)
+    world.log.write()
+    before = Reader(tmp_path).records()
+    world.put("/a", b"one")
+    world.log.write()
+    body = objects.get(key_of(2))
+    objects.delete(key_of(2))
+    changed = {
+        "truncated": body[:-1],
+        "flipped": body.replace(b"0", b"1", 1),
+        "swapped": objects.get(key_of(1)),
+        "foreign": b"Dear aunt,",
+        "newer": newer(body),
+    }
+    if damage != "lost":
+        objects.put(key_of(2), [changed[damage]])
+
+    assert Reader(tmp_path).records() == before
+    world.restart()
+    assert world.read("/a") == b"one"
+    world.put("/b", b"two")
+    world.log.write()
+    after = Reader(tmp_path).records()
+    world.close()
+
+    assert sum(key.startswith("commit/") for key in after) == 2

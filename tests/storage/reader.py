@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 from blake3 import blake3
@@ -27,8 +27,8 @@ class Reader:
         record = json.loads((folder / "format").read_text())
         assert (record["format"], record["hash"], record["key_id"]) == (2, "blake3-256", None)
         self.places: dict[bytes, tuple[Path, int, int, int, int]] = {}
-        for pack in sorted((folder / "packs").rglob("*")):
-            if pack.is_file():
+        for pack in sorted((folder / "packs").glob("*/*")):
+            if len(pack.name) == 32:  # a temporary file has a longer name
                 self._index(pack)
 
     def _index(self, pack: Path) -> None:
@@ -110,11 +110,19 @@ class Reader:
 
     def records(self) -> dict[str, dict[str, object]]:
         """Return the records of the newest valid log object."""
-        for path in sorted((self.folder / "log").iterdir(), reverse=True):
-            body = json.loads(path.read_bytes())
-            signed = {name: field for name, field in body.items() if name != "hash"}
-            text = json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            if blake3(text.encode()).hexdigest() == body["hash"]:
+        for path in sorted((self.folder / "log").glob("[0-9]" * 16), reverse=True):
+            body = _log_object(path.read_bytes())
+            if body is not None and body["number"] == int(path.name):
                 rows = self.rows(bytes.fromhex(body["records"]))
                 return {key.decode(): json.loads(value) for key, value in rows}
-        raise AssertionError("the store has no valid log object")
+        raise LookupError("the store has no valid log object")
+
+
+def _log_object(data: bytes) -> dict[str, Any] | None:
+    try:
+        body = json.loads(data)
+        fields = {name: field for name, field in body.items() if name != "hash"}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return body if body["format"] == 2 and blake3(text.encode()).hexdigest() == body["hash"] else None
+    except (ValueError, AttributeError, KeyError):
+        return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pfs.store_log import StoreLog
     from trunkline.runtime.supervision import Supervisor
 
 log = logging.getLogger("trunkline.app")
@@ -37,10 +38,11 @@ _GOOD = (ServiceState.RUNNING, ServiceState.ENDED)
 
 
 class StateCollector:
-    """Reads the gauges that come from the database at each scrape."""
+    """Reads the gauges that come from the database, and the age of the store's log, at each scrape."""
 
-    def __init__(self, versions: VersionedStore) -> None:
+    def __init__(self, versions: VersionedStore, store_log: StoreLog) -> None:
         self._versions = versions
+        self._store_log = store_log
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering does not read the database."""
@@ -77,7 +79,12 @@ class StateCollector:
         ratio = GaugeMetricFamily("trunkline_dedup_ratio", "Bytes written per byte in chunks, at least 1.")
         written, chunks = state.storage["written"], state.storage["chunks"]
         ratio.add_metric([], max(1.0, written / chunks) if chunks else 1.0)
-        yield from (queue, oldest, workers, states, storage, ratio)
+        age = GaugeMetricFamily(
+            "trunkline_store_log_age_seconds",
+            "Time since everything that was acknowledged was in the object store.",
+        )
+        age.add_metric([], self._store_log.age)
+        yield from (queue, oldest, workers, states, storage, ratio, age)
 
 
 class MonitoringServer:

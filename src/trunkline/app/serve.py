@@ -158,7 +158,7 @@ async def running(
         servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
         await server.serve({**servicers, "debug_v2.Debug": debug})
         if counted is not None:
-            monitored = _monitored(settings.metrics, counted, supervisor, versions)
+            monitored = _monitored(settings.metrics, counted, supervisor, versions, store_log)
             await stack.enter_async_context(monitored)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
@@ -185,12 +185,12 @@ def _counting() -> Iterator[Metrics]:
 
 @contextlib.asynccontextmanager
 async def _monitored(
-    listen: str, counted: Metrics, supervisor: Supervisor, versions: VersionedStore
+    listen: str, counted: Metrics, supervisor: Supervisor, versions: VersionedStore, store_log: StoreLog
 ) -> AsyncIterator[None]:
     """Serve metrics and probes on an address while the context is open."""
     from trunkline.app.monitoring import MonitoringServer, StateCollector
 
-    counted.registry.register(StateCollector(versions))
+    counted.registry.register(StateCollector(versions, store_log))
     ready = functools.partial(_check_ready, versions)
     monitoring = MonitoringServer(listen, counted.registry, supervisor, ready)
     log.info("monitoring", extra={"action": "monitoring", "address": monitoring.address})

@@ -54,8 +54,10 @@ def notes(conn: sa.Connection, after: int, up_to: int, number: int) -> list[Row]
     return _PAGE.rows(conn, after=after, up_to=up_to, number=number)
 
 
-def remove_notes(conn: sa.Connection, up_to: int, number: int) -> int:
-    """Delete the oldest notes; return how many.
+def remove_notes(conn: sa.Connection, up_to: int, number: int) -> bool:
+    """Delete the oldest notes; return whether some of those that may be deleted are left.
+
+    The caller must not ask again when none are left: SQLite counts from 1 again once the table is empty.
 
     Args:
         conn: a write transaction.
@@ -63,7 +65,21 @@ def remove_notes(conn: sa.Connection, up_to: int, number: int) -> int:
         number: the largest number of notes to delete.
     """
     oldest = sa.select(unlogged.c.seq).where(unlogged.c.seq <= up_to).order_by(unlogged.c.seq).limit(number)
-    return conn.execute(unlogged.delete().where(unlogged.c.seq.in_(oldest))).rowcount
+    conn.execute(unlogged.delete().where(unlogged.c.seq.in_(oldest)))
+    return conn.execute(sa.select(unlogged.c.seq).where(unlogged.c.seq <= up_to).limit(1)).first() is not None
+
+
+def ids(conn: sa.Connection, kind: str, after: int, number: int) -> list[int]:
+    """Return the numbers of objects that may have a record, ascending.
+
+    Args:
+        conn: of the transaction.
+        kind: of the objects, as triggers note it.
+        after: only objects with a greater number.
+        number: the largest number of objects.
+    """
+    id = _TABLES[kind].c.id
+    return list(conn.execute(sa.select(id).where(id > after).order_by(id).limit(number)).scalars())
 
 
 def read(conn: sa.Connection, kind: str, ids: Sequence[int]) -> dict[int, Record]:
@@ -221,3 +237,7 @@ _READERS: dict[str, Callable[[sa.Connection, Sequence[int]], dict[int, Record]]]
     "commit": _commits,
     "pipeline": _pipelines,
 }
+
+_TABLES = {"project": project, "repo": repo, "branch": branch, "commit": commit, "pipeline": pipeline}
+#: All kinds of records.
+KINDS = tuple(_TABLES)

@@ -15,12 +15,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from trunkline import errors
+from trunkline.formats import format_record
 from trunkline.meta import chunks, records, settings
 from trunkline.pfs import bundles
 from trunkline.pfs.bundles import Bundle
@@ -48,11 +51,12 @@ LAG = 10.0
 _PAGE = 500
 #: Notes deleted in one transaction.
 _SLICE = 2_000
-#: Bytes of bundles copied in one round; what is left waits for the next.
-_ROUND_BYTES = 64 << 20
+#: Bytes of bundles that are read, copied and recorded together.
+_COPIED_BYTES = 64 << 20
 #: Log objects that stay: older ones help who finds the newest damaged.
 _STAYING = 3
 _PREFIX = "log/"
+_NUMBER = re.compile("[0-9]{16}")
 #: The setting with the number of the last log object and the record tree.
 _SETTING = "store_log"
 
@@ -76,7 +80,7 @@ def record_key(kind: str, number: int) -> bytes:
 
 
 class StoreLog:
-    """Writes the store's log. ``write`` is called by one thread at a time.
+    """Writes the store's log. May be used from any thread.
 
     Args:
         versions: the store.
@@ -92,32 +96,36 @@ class StoreLog:
         self._index = index
         self._installation = installation
         self._lag = lag
+        self._complete = versions.clock.now()
+        #: Held by a round: the last one, of ``close``, may begin while one of ``run`` still goes on.
+        self._round = threading.Lock()
 
     async def run(self) -> None:
         """Write until cancelled; a round takes the second half of the lag at most on a store that answers."""
         while True:
             await asyncio.sleep(self._lag / 2)
-            try:
-                await asyncio.to_thread(self.write)
-            except errors.TrunklineError as error:
-                if not errors.is_retryable(error):
-                    raise
-                log.warning(
-                    "the store's log is late: %s; the next round tries again",
-                    error.message,
-                    extra={"action": "store_log_failed"},
-                )
+            await asyncio.to_thread(self._try, "the store's log is late: %s; the next round tries again")
 
     def close(self) -> None:
         """Write what is left when the server ends. Blocks; a failure is logged: the next start does it."""
+        self._try("the store's log could not be completed at the end: %s")
+
+    @property
+    def age(self) -> float:
+        """Seconds since everything was in the store: since the last complete round, or since the start."""
+        return max(0.0, self._versions.clock.now() - self._complete)
+
+    def _try(self, failure: str) -> None:
+        """Write; log a failure, which stops nothing else: what is stored can be read without a log.
+
+        Args:
+            failure: the message, with a place for the reason.
+        """
         try:
             self.write()
         except errors.TrunklineError as error:
-            log.warning(
-                "the store's log could not be completed at the end: %s",
-                error.message,
-                extra={"action": "store_log_failed"},
-            )
+            level = logging.WARNING if errors.is_retryable(error) else logging.ERROR
+            log.log(level, failure, error.message, extra={"action": "store_log_failed"})
 
     def write(self) -> int | None:
         """Write what has changed since the last round. Blocks.
@@ -128,48 +136,81 @@ class StoreLog:
         Raises:
             TrunklineError: the database or the object store did not answer; the next round does it all again.
         """
+        with self._round:
+            return self._write()
+
+    def _write(self) -> int | None:
         versions = self._versions
+        begun = versions.clock.now()
+        numbers = self._numbers() if versions.read(records.newest_note) else []
+        # Read after the list: whoever put one of its objects before knew no more than is read now.
         up_to = versions.read(records.newest_note)
         state = versions.read(_state)
         tree, packs = self._merge(state.records, up_to) if up_to else (state.records, [])
-        # Read after the notes: every tree that a record names is in these, or in the object store already.
-        waiting = self._waiting()
         own = [Bundle(0, pack.pack, pack.body) for pack in packs if pack.body is not None]
-        copies = bundles.copy(versions.chunks.objects, [*waiting, *own])
         objects = [pack for pack in packs if pack.body is None]
+        # Read after the notes: every tree that a record names is in these, or in the object store already.
+        after, waiting = self._waiting(0)
+        copied = 0
+        while after:
+            copied += self._record(bundles.copy(versions.chunks.objects, waiting), [], None)
+            after, waiting = self._waiting(after)
+        copies = bundles.copy(versions.chunks.objects, [*waiting, *own])
         failpoints.reach("store_log.copied")
-        number = self._put_log(state.number, tree) if up_to else None
+        number = None
+        if up_to:
+            number = max([state.number, *numbers]) + 1
+            self._put_log(number, tree)
         failpoints.reach("store_log.named")
-        if not (copies.packs or objects or up_to):
-            return None
-        newest = LogState(number, tree) if number is not None else None
-        versions.write(_record, copies, objects, newest)
-        failpoints.reach("store_log.recorded")
-        self._index.recent.forget(copies.numbers)
-        while versions.write(_remove_notes, up_to) == _SLICE:
+        if copies.packs or objects or up_to:
+            newest = None if number is None else LogState(number, tree)
+            copied += self._record(copies, objects, newest)
+            failpoints.reach("store_log.recorded")
+        while up_to and versions.write(_remove_notes, up_to):
             pass
+        self._complete = begun
         if number is not None:
-            self._remove_old(number)
+            self._remove_old([*numbers, number])
             log.info(
                 "store log %d",
                 number,
-                extra={
-                    "action": "store_log",
-                    "number": number,
-                    "records": tree.hex(),
-                    "bundles": len(copies.numbers),
-                },
+                extra={"action": "store_log", "number": number, "records": tree.hex(), "bundles": copied},
             )
         return number
 
+    def _record(self, copies: Copies, objects: list[PackRecord], newest: LogState | None) -> int:
+        """Record packs that are durable, and the log object if there is a new one; return how many bundles went."""
+        self._versions.write(_record, copies, objects, newest)
+        self._index.recent.forget(copies.numbers)
+        return len(copies.numbers)
+
     def _merge(self, base: TreeId, up_to: int) -> tuple[TreeId, list[PackRecord]]:
-        """Bring the record tree up to date; return it and its packs, which may be bundles."""
+        """Bring the record tree up to date; return it and its packs, which may be bundles.
+
+        A record tree that is lost or damaged is written again from the database.
+        """
+        try:
+            return self._merged(base, self._changes(up_to))
+        except errors.DataLoss as error:
+            if base == EMPTY:
+                raise
+            log.error(
+                "the records of the store's log are damaged (%s) and are written again from the database",
+                error.message,
+                extra={"action": "store_log_rewritten"},
+            )
+            return self._merged(EMPTY, self._all_records())
+
+    def _merged(
+        self, base: TreeId, pages: Iterator[list[tuple[bytes, bytes | None]]]
+    ) -> tuple[TreeId, list[PackRecord]]:
+        """Store the record tree that another one becomes by changes; return it and its packs."""
         versions = self._versions
         writer = versions.chunks.writer()
         try:
             trees = versions.trees.of(RECORDS).through(writer)
             tree = base
-            for changes in self._changes(up_to):
+            for changes in pages:
                 tree = trees.merge(writer, tree, changes)
             return tree, writer.seal()
         finally:
@@ -182,41 +223,55 @@ class StoreLog:
             after, changes = page
             yield changes
 
-    def _waiting(self) -> list[Bundle]:
-        """Return the oldest bundles, up to what one round copies."""
+    def _all_records(self) -> Iterator[list[tuple[bytes, bytes | None]]]:
+        """Yield all records of the database, page by page, each page sorted."""
+        for kind in records.KINDS:
+            ids: list[int] = []
+            while ids := self._versions.read(records.ids, kind, ids[-1] if ids else 0, _PAGE):
+                yield self._versions.read(_changed, {kind: set(ids)})
+
+    def _waiting(self, after: int) -> tuple[int, list[Bundle]]:
+        """Return the bundles after one, up to what is copied together, and the last number; 0 if none follow."""
         waiting: list[Bundle] = []
-        size = after = 0
-        while size < _ROUND_BYTES and (page := self._versions.read(chunks.bundles, after, _PAGE)):
+        size = 0
+        while page := self._versions.read(chunks.bundles, after, _PAGE):
             waiting += [Bundle(*row) for row in page]
             size += sum(len(row[2]) for row in page)
             after = page[-1][0]
-        return waiting
+            if size >= _COPIED_BYTES:
+                return after, waiting
+        return 0, waiting
 
-    def _put_log(self, last: int, tree: TreeId) -> int:
-        """Put a log object under the next free number; return the number."""
-        objects = self._versions.chunks.objects
-        number = last + 1
-        while True:
-            body = {
-                "format": 2,
-                "number": number,
-                "time": self._versions.clock.now(),
-                "installation": self._installation,
-                "records": tree.hex(),
-            }
-            body["hash"] = blake3(_json(body)).hexdigest()
-            try:
-                objects.put(key_of(number), [_json(body)])
-            except errors.AlreadyExists:  # of a round that broke off before the database knew of it
-                number += 1
-            else:
-                return number
+    def _put_log(self, number: int, tree: TreeId) -> None:
+        """Put a log object.
 
-    def _remove_old(self, newest: int) -> None:
-        objects = self._versions.chunks.objects
-        for key, _ in list(objects.list(_PREFIX)):
-            if key <= key_of(newest - _STAYING):
-                objects.delete(key)
+        Raises:
+            Unavailable: another server has put one with this number since the list was read.
+        """
+        body = {
+            "format": format_record.VERSION,
+            "number": number,
+            "time": self._versions.clock.now(),
+            "installation": self._installation,
+            "records": tree.hex(),
+        }
+        body["hash"] = blake3(_json(body)).hexdigest()
+        try:
+            self._versions.chunks.objects.put(key_of(number), [_json(body)])
+        except errors.AlreadyExists:
+            raise errors.Unavailable(
+                f"another server has written {key_of(number)!r} at the same time; end one of the two servers if both"
+                " go on"
+            ) from None
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of the log objects in the store, also of rounds that broke off."""
+        keys = (key.removeprefix(_PREFIX) for key, _ in self._versions.chunks.objects.list(_PREFIX))
+        return [int(number) for number in keys if _NUMBER.fullmatch(number)]
+
+    def _remove_old(self, numbers: list[int]) -> None:
+        for number in sorted(numbers)[:-_STAYING]:
+            self._versions.chunks.objects.delete(key_of(number))
 
 
 def _json(value: object) -> bytes:
@@ -239,13 +294,18 @@ def _page(conn: sa.Connection, after: int, up_to: int) -> tuple[int, list[tuple[
     ids: dict[str, set[int]] = {}
     for _, kind, number in page:
         ids.setdefault(kind, set()).add(number)
+    return page[-1][0], _changed(conn, ids)
+
+
+def _changed(conn: sa.Connection, ids: dict[str, set[int]]) -> list[tuple[bytes, bytes | None]]:
+    """Return the records of objects by their kinds, sorted; None for those that do not exist."""
     changes: list[tuple[bytes, bytes | None]] = []
     for kind, numbers in ids.items():
         present = records.read(conn, kind, sorted(numbers))
         for number in numbers:
             record = present.get(number)
             changes.append((record_key(kind, number), None if record is None else _json(record)))
-    return page[-1][0], sorted(changes)
+    return sorted(changes)
 
 
 def _record(
@@ -259,5 +319,5 @@ def _record(
         settings.put(write.conn, _SETTING, text)
 
 
-def _remove_notes(write: WriteTransaction, up_to: int) -> int:
-    return records.remove_notes(write.conn, up_to, _SLICE) if up_to else 0
+def _remove_notes(write: WriteTransaction, up_to: int) -> bool:
+    return records.remove_notes(write.conn, up_to, _SLICE)
