@@ -82,20 +82,22 @@ def test_a_running_server_brings_each_commit_to_the_store_in_the_order_of_the_co
     client = server.client()
     branch = make_repo(client, "images")
     ids: list[str] = []
-    seen: list[list[str]] = []
+    snapshots: list[list[str]] = []
 
     def look() -> bool:
         with contextlib.suppress(FileNotFoundError, LookupError):  # changed while it was read
             commits = stored(server, "images")
-            seen.append([id for id in ids if id in commits])
-        return bool(seen) and seen[-1] == ids
+            snapshots.append([id for id in ids if id in commits])
+        return bool(snapshots) and snapshots[-1] == ids
 
     for number in range(8):
         ids.append(put(client, branch, {f"/{number}": b"%d" % number}))
         if number % 4 == 3:
             until(look, "the store to hold all commits")
 
-    assert len(seen) > 1
-    assert all(held == ids[: len(held)] for held in seen), "never a commit without those before it"
+    assert len(snapshots) > 1
+    assert all(present == ids[: len(present)] for present in snapshots), (
+        "never a commit without those before it"
+    )
     newest = stored(server, "images")[ids[-1]]
     assert newest == files_of(client, "images@master")

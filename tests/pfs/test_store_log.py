@@ -288,12 +288,12 @@ def test_bundles_of_a_long_outage_are_all_copied_before_the_log_names_their_comm
     monkeypatch.setattr(store_log, "_COPIED_BYTES", 1)
     for number in range(7):
         world.put(f"/{number}", b"%d" % number)
-    left: list[tuple[int, int]] = []
+    remaining: list[tuple[int, int]] = []
 
-    with failpoints.armed("store_log.named", lambda: left.append(world.counts())):
+    with failpoints.armed("store_log.named", lambda: remaining.append(world.counts())):
         world.log.write()
 
-    assert left[0][0] <= 2, "bundles that are copied and not recorded yet"
+    assert remaining[0][0] <= 2, "bundles that are copied and not recorded yet"
     assert world.counts() == (0, 0)
     assert [world.read(f"/{number}") for number in range(7)] == [b"%d" % number for number in range(7)]
 
@@ -367,12 +367,12 @@ def test_removing_notes_says_in_the_same_transaction_whether_some_are_left(world
     notes = world.counts()[1]
     up_to = world.versions.read(records.newest_note)
 
-    left = [
+    answers = [
         world.versions.write(lambda write: records.remove_notes(write.conn, up_to, notes // 2))
         for _ in range(2 + notes % 2)
     ]
 
-    assert left == [True] * (len(left) - 1) + [False]
+    assert answers == [True] * (len(answers) - 1) + [False]
 
 
 def newer(body: bytes) -> bytes:
