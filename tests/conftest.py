@@ -42,6 +42,7 @@ os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from trunkline.pfs.repository import VersionedStore
@@ -157,6 +158,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server; each test makes a bucket or a prefix of its own."""
     with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def serve_folder() -> Callable[[Path], AbstractContextManager[Served]]:
+    """How to serve the store in a folder, again and again."""
+    return serving
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_a_value_that_no_release_wrote_is_data_loss(value: bytes) -> None:
             read(value)
 
 
-@pytest.mark.parametrize("damage", ["foreign", "truncated", "swapped"])
+@pytest.mark.parametrize("damage", ["foreign", "truncated", "swapped", "newer"])
 def test_a_damaged_long_list_is_data_loss_with_its_id(damage: str) -> None:
     class Damaged(ScratchChunks):
         def read(self, id):  # type: ignore[no-untyped-def]
@@ -144,6 +144,8 @@ def test_a_damaged_long_list_is_data_loss_with_its_id(damage: str) -> None:
                 return b"something else " * 10
             if damage == "truncated":
                 return data[:-1]
+            if damage == "newer":
+                return data[:2] + b"\3" + data[3:]
             return data[:4] + bytes((1 - data[4],)) + data[5:]
 
     sink = Damaged(ChunkStore(MemoryObjects(), MemoryIndex(), threads=1))
