@@ -16,7 +16,7 @@ import threading
 import uuid
 from array import array
 from bisect import bisect_left
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
@@ -418,22 +418,24 @@ def encode_detached_table(pack: str, size: int, rows: Iterable[tuple[bytes, int,
     Raises:
         DataLoss: the rows are not those of such a pack.
     """
-    table: list[tuple[bytes, int, int, int]] = []
+    ids, codecs = bytearray(), bytearray()
+    sizes, lengths = array("I"), array("I")
     end, last = 0, size - HASH_BYTES
-    for id, offset, stored, length, codec in rows:
+    for id, offset, stored, length, codec in chain(rows, ((NO_CHUNK, last, 0, 0, RAW),)):
         if offset < end or offset + stored > last:
             raise damaged_pack(
                 pack, f"the chunk index has chunk {id.hex()} at offset {offset}, where it cannot be"
             )
-        if offset > end:
-            table.append((NO_CHUNK, offset - end, offset - end, RAW))
-        table.append((id, stored, length, codec))
+        for row in ((NO_CHUNK, offset - end, offset - end, RAW), (id, stored, length, codec)):
+            if row[1]:
+                ids += row[0]
+                sizes.append(row[1])
+                lengths.append(row[2])
+                codecs.append(row[3])
         end = offset + stored
-    if end < last:
-        table.append((NO_CHUNK, last - end, last - end, RAW))
-    ids, sizes, lengths, codecs = zip(*table, strict=True)
-    numbers = struct.pack(f"<{2 * len(table)}I", *sizes, *lengths)
-    return encode_tail(b"".join(ids) + numbers + bytes(codecs), last)
+    count = len(codecs)
+    numbers = struct.pack(f"<{2 * count}I", *sizes, *lengths)
+    return encode_tail(b"".join((ids, numbers, codecs)), last)
 
 
 def read_detached_table(pack: str, size: int, data: bytes) -> bytes:

@@ -30,6 +30,8 @@ PAGE = 500
 
 _SETTING = "conversion"
 _INDEX = "ix_chunk_conversion"
+#: Chunks read at a time.
+_CHUNKS = 20_000
 #: Ids in one look-up.
 _FIND_BATCH = 400
 
@@ -146,13 +148,23 @@ def packs_after(conn: sa.Connection, state: State, number: int) -> list[Row]:
     return [tuple(row) for row in conn.execute(query)]
 
 
-def chunks_of(conn: sa.Connection, pack_id: int) -> list[Row]:
-    """Return the chunks of a pack in the order of their bytes: (chunk id, offset, stored bytes, length, codec)."""
-    mark = "?" if conn.dialect.paramstyle == "qmark" else "%s"
+def chunks_of(conn: sa.Connection, pack_id: int, start: int = 0) -> list[Row]:
+    """Return a page of the chunks of a pack in the order of their bytes.
+
+    Args:
+        conn: of the transaction.
+        pack_id: number of the pack.
+        start: the first offset.
+
+    Returns:
+        Rows of (chunk id, offset, stored bytes, length, codec); none when there are no more.
+    """
+    mark = _mark(conn)
     return fetch(
         conn,
-        f'SELECT id, "offset", stored, length, codec FROM chunk WHERE pack_id = {mark} ORDER BY "offset"',
-        (pack_id,),
+        f'SELECT id, "offset", stored, length, codec FROM chunk WHERE pack_id = {mark} AND "offset" >= {mark}'
+        f' ORDER BY "offset" LIMIT {_CHUNKS}',
+        (pack_id, start),
     )
 
 
@@ -179,7 +191,7 @@ def move_inline(
         pack_id = conn.execute(
             pack.insert().values(name=name, size=size, created_at=now, body=None).returning(pack.c.id)
         ).scalar_one()
-        mark = "?" if conn.dialect.paramstyle == "qmark" else "%s"
+        mark = _mark(conn)
         run_many(
             conn,
             f'UPDATE chunk SET pack_id = {int(pack_id)}, "offset" = {mark} WHERE id = {mark}',
@@ -304,7 +316,7 @@ def _switch_commits(conn: sa.Connection) -> None:
     """Switch the trees of commits, whose rows carry checksums over them."""
     columns = [commit.c[name] for name in CommitRow.__slots__]
     after = 0
-    mark = "?" if conn.dialect.paramstyle == "qmark" else "%s"
+    mark = _mark(conn)
     update = f'UPDATE "commit" SET tree = {mark}, checksum = {mark} WHERE id = {mark}'
     while True:
         query = (
@@ -355,3 +367,8 @@ def _switch_filesets(conn: sa.Connection) -> None:
             if deltas:
                 ids = [new[DELTAS, bytes.fromhex(delta)].hex() for delta in deltas]
                 conn.execute(fileset.update().where(fileset.c.handle == handle).values(deltas=ids))
+
+
+def _mark(conn: sa.Connection) -> str:
+    """Return how the driver marks a bound value."""
+    return "?" if conn.dialect.paramstyle == "qmark" else "%s"

@@ -20,6 +20,9 @@ from trunkline.pps.conversion.progress import Progress
 from trunkline.runtime import cancellation, failpoints
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+
     from trunkline.meta.conversion import State
     from trunkline.meta.database import Database
     from trunkline.meta.group_commit import Tx
@@ -27,10 +30,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.pps.conversion")
 
+#: Chunk id, offset, stored bytes, length, codec.
+_Row = tuple[bytes, int, int, int, int]
+
 #: Packs of the database read at a time; each has 32 KiB at most.
 _INLINE_PAGE = 256
-#: Tables written at a time, and threads that write them: each is a round trip of a bucket.
+#: Tables written at a time, their bytes, and threads that write them: each is a round trip of a bucket.
 _TABLES_PAGE = 64
+_TABLES_BYTES = 64 << 20
 _THREADS = 8
 
 
@@ -45,6 +52,7 @@ def convert(db: Database, objects: ObjectStore, state: State, now: float) -> Non
     """
     if state.packs_done:
         return
+    log.info("converting to format 2: indexing the chunks by pack", extra={"action": "conversion"})
     conversion.index_packs(db.engine)
     progress = Progress("packs", db.read_blocking(conversion.count_packs, state))
     _move_inline(db, objects, progress, now)
@@ -55,6 +63,14 @@ def convert(db: Database, objects: ObjectStore, state: State, now: float) -> Non
 
 def _end(tx: Tx, state: State) -> None:
     conversion.end_packs(tx.conn, state)
+
+
+def _chunks(db: Database, pack: int) -> Iterator[_Row]:
+    """Yield the chunks of a pack in the order of their bytes; one of tiny files has millions."""
+    start = 0
+    while rows := db.read_blocking(conversion.chunks_of, pack, start):
+        yield from rows
+        start = rows[-1][1] + rows[-1][2]
 
 
 class _Copy:
@@ -69,7 +85,7 @@ class _Copy:
         #: Offset in this pack, and id, of each chunk.
         self.places: list[tuple[int, bytes]] = []
 
-    def add(self, number: int, body: bytes, rows: list[tuple[bytes, int, int, int, int]]) -> None:
+    def add(self, number: int, body: bytes, rows: Iterable[_Row]) -> None:
         """Add the chunks of a pack of the database as they are stored; a read checks them.
 
         Args:
@@ -92,7 +108,7 @@ def _move_inline(db: Database, objects: ObjectStore, progress: Progress, now: fl
         copy = _Copy()
         for number, body in packs:
             cancellation.check()
-            copy.add(number, body, db.read_blocking(conversion.chunks_of, number))
+            copy.add(number, body, _chunks(db, number))
             progress.step()
         stored_bytes = copy.layout.stored_bytes - copy.old_bytes
         if copy.parts:
@@ -117,23 +133,32 @@ def _write_tables(db: Database, objects: ObjectStore, state: State, progress: Pr
 
     with ThreadPoolExecutor(_THREADS, "tables") as pool:
         while packs := db.read_blocking(conversion.packs_after, state, _TABLES_PAGE):
-            writes = []
+            writes: list[Future[None]] = []
+            waiting = 0
             for number, name, size in packs:
                 cancellation.check()
-                rows = db.read_blocking(conversion.chunks_of, number)
                 try:
-                    data = pack_format.encode_detached_table(name, size, rows)
+                    data = pack_format.encode_detached_table(name, size, _chunks(db, number))
                 except DataLoss as error:
                     log.error("%s", error.message, extra={"action": "conversion_damage", "pack": name})
                 else:
                     writes.append(pool.submit(write, name, data))
+                    waiting += len(data)
+                if waiting >= _TABLES_BYTES:
+                    _wait(writes)
+                    waiting = 0
                 progress.step()
-            for each in writes:
-                each.result()
+            _wait(writes)
             failpoints.reach("conversion.tables_stored")
             state = replace(state, tables=packs[-1][0])
             db.run_blocking(_record_state, state)
             failpoints.reach("conversion.tables_recorded")
+
+
+def _wait(writes: list[Future[None]]) -> None:
+    """Wait until tables are stored; raise what storing one raised."""
+    while writes:
+        writes.pop().result()
 
 
 def _record_state(tx: Tx, state: State) -> None:

@@ -9,6 +9,8 @@ log = logging.getLogger("trunkline.pps.conversion")
 
 #: Seconds between two reports.
 PERIOD = 5.0
+#: Share of all that must be done before the rest is estimated: the first tree may be the largest.
+_FIRST_SHARE = 0.02
 
 
 class Progress:
@@ -22,7 +24,7 @@ class Progress:
     def __init__(self, what: str, total: int) -> None:
         self._what = what
         self._total = total
-        self._done = self._skipped = 0
+        self._done = self._skipped = self._rows = 0
         self._start = self._reported = time.monotonic()
         self._report("")
 
@@ -30,12 +32,27 @@ class Progress:
         """Count one thing; ``skipped``: it was converted before."""
         self._done += 1
         self._skipped += skipped
+        self._rows = 0
+        self._report_if_due()
+
+    def rows(self, number: int) -> None:
+        """Count rows of the thing that is being converted: one tree may have millions."""
+        self._rows += number
+        self._report_if_due()
+
+    def _report_if_due(self) -> None:
         now = time.monotonic()
-        if now - self._reported >= PERIOD:
-            self._reported = now
-            converted = self._done - self._skipped
-            rest = (self._total - self._done) * (now - self._start) / converted if converted else 0.0
-            self._report(f", about {_duration(rest)} left" if rest > 0 else "")
+        if now - self._reported < PERIOD:
+            return
+        self._reported = now
+        converted = self._done - self._skipped
+        if self._rows:
+            self._report(f", {self._rows:,} rows of the next one")
+        elif converted >= self._total * _FIRST_SHARE:
+            rest = (self._total - self._done) * (now - self._start) / converted
+            self._report(f", about {_duration(rest)} left")
+        else:
+            self._report("")
 
     def end(self) -> None:
         """Report the end."""

@@ -88,6 +88,7 @@ class TreeConverter:
         self._pending: list[tuple[int, bytes, bytes]] = []
         self._writer: ChunkWriter | None = None
         self._started = 0.0
+        self._rows_done: Callable[[int], None] = _ignore
 
     def run(self) -> None:
         """Convert what is not converted yet.
@@ -96,6 +97,7 @@ class TreeConverter:
             TrunklineError: the database or the object store cannot be used now.
         """
         progress = Progress("trees", self._db.read_blocking(conversion.count_trees))
+        self._rows_done = progress.rows
         try:
             for page in self._pages():
                 self._new = {(kind, old): new for kind, old, new in self._pending}
@@ -210,8 +212,13 @@ class TreeConverter:
     def _built(self, kind: int, tree: TreeId) -> TreeId:
         """Return the tree with the rows of an old one."""
         writer, convert = self._open_writer, self._values[kind]
-        runs = ((keys, [convert(writer, value) for value in values]) for keys, values in self._old.runs(tree))
-        return self._trees[kind].build_runs(writer, runs)
+
+        def runs() -> Iterator[tuple[list[bytes], list[bytes]]]:
+            for keys, values in self._old.runs(tree):
+                yield keys, [convert(writer, value) for value in values]
+                self._rows_done(len(keys))
+
+        return self._trees[kind].build_runs(writer, runs())
 
     @property
     def _open_writer(self) -> ChunkWriter:
@@ -248,3 +255,7 @@ def _delta_value(writer: ChunkWriter, value: bytes) -> bytes:
 def _datum_value(_writer: ChunkWriter, value: bytes) -> bytes:
     """Return a datum's row, which is the same in both formats."""
     return value
+
+
+def _ignore(_rows: int) -> None:
+    """Count nothing."""

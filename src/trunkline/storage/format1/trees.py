@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from trunkline.runtime import cancellation
 from trunkline.storage.chunks import ChunkId
 from trunkline.storage.format1.segments import EMPTY, decode_manifest, decode_segment
+from trunkline.storage.lru import ByteCache
 from trunkline.storage.sums import Sums
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from trunkline.storage.chunks import ChunkSource
     from trunkline.storage.format1.segments import Segment
     from trunkline.storage.sums import TreeId
+
+#: Bytes of decoded manifests that are cached, and what one takes for each byte that it has encoded.
+_CACHE_BYTES = 64 << 20
+_DECODED = 5
 
 Difference = tuple[bytes, bytes | None, bytes | None]
 
@@ -34,10 +39,19 @@ class OldTrees:
 
     def __init__(self, store: ChunkSource) -> None:
         self._store = store
+        #: Manifests read last: a tree is compared with the one before it and with the one after it.
+        self._manifests: ByteCache[TreeId, list[Segment]] = ByteCache(_CACHE_BYTES)
 
     def segments(self, tree: TreeId) -> list[Segment]:
         """Return the segments of a tree, in key order."""
-        return [] if tree == EMPTY else decode_manifest(self._store.read(ChunkId(tree)))
+        if tree == EMPTY:
+            return []
+        segments = self._manifests.get(tree)
+        if segments is None:
+            data = self._store.read(ChunkId(tree))
+            segments = decode_manifest(data)
+            self._manifests.put(tree, segments, _DECODED * len(data))
+        return segments
 
     def sums(self, tree: TreeId) -> Sums:
         """Return the sums of all rows of a tree."""
