@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import lzma
+import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import frozen_stores
 import pytest
+from blake3 import blake3
 from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, put, until
 
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.storage.chunks import PackRecord
 from trunkline.storage.rebuild import pack_records
+
+sys.path.append(str(Path(__file__).parents[1] / "storage"))
+from reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +129,32 @@ def test_a_killed_conversion_goes_on(server: Server, name: str, data: Path) -> N
     client = server.start().client()
 
     assert commits_of(comparable(frozen_stores.files(client)), before) == comparable(before)
+
+
+@pytest.mark.parametrize("name", NAMES[:1], indirect=True)
+def test_a_converted_store_alone_has_every_file(server: Server, name: str) -> None:
+    before = described(name)["files"]
+    server.start()
+    server.terminate()  # which writes the store's log
+
+    reader = Reader(server.data / "objects")
+    records: dict[str, Any] = reader.records()
+
+    commits = {
+        f"images@{record['set']}": reader.files(bytes.fromhex(record["tree"]))
+        for key, record in records.items()
+        if key.startswith("commit/") and (of := records[f"repo/{record['repo']:016x}"])["name"] == "images"
+        if of["type"] == "user"
+    }
+    expected = {commit: rows for commit, rows in before.items() if commit.startswith("images@")}
+    assert expected.keys() == commits.keys()
+    for commit, rows in expected.items():
+        sizes = {path: size for path, (size, _) in rows.items() if not path.endswith("/")}
+        assert {path: len(content) for path, content in commits[commit].items()} == sizes
+        hashes = {
+            path: digest for path, (size, digest) in rows.items() if path in sizes and int(size) < 500_000
+        }
+        assert {path: blake3(commits[commit][path]).hexdigest() for path in hashes} == hashes
 
 
 @pytest.mark.parametrize("name", NAMES[:1], indirect=True)
