@@ -30,7 +30,7 @@ _KEPT = 32
 
 @dataclass(frozen=True, slots=True)
 class FileTree:
-    """A file tree, and where its segments and its files' chunks are read."""
+    """A file tree, and where its nodes and its files' chunks are read."""
 
     trees: Trees
     tree: TreeId

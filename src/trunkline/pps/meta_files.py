@@ -270,7 +270,7 @@ def build(
 class _Draft:
     """A tree being built: the files to copy with their sources, then the changes to the base.
 
-    Files are requested in the order of datums and fetched in the order of their source's keys, so that each segment
+    Files are requested in the order of datums and fetched in the order of their source's keys, so that each leaf
     of a source is read once.
     """
 

@@ -50,7 +50,7 @@ def apply_deltas(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence
 
     Args:
         trees: the store's file trees.
-        writer: takes the new segments; the deltas may be its own, not sealed yet.
+        writer: takes the new nodes; the deltas may be its own, not sealed yet.
         base: the tree to change; it has no problem of its own.
         deltas: as ``DeltaWriter.finish`` returned them, those of several writers one after the other.
     """

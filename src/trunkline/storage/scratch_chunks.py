@@ -1,6 +1,6 @@
 """Chunks for a short time: on top of a store, readable like the store's own, recorded nowhere.
 
-Reading an open commit applies its layers, which makes segments and joins files. These chunks are needed only
+Reading an open commit applies its layers, which makes nodes and joins files. These chunks are needed only
 while somebody reads, so they are kept here instead of in packs: reading writes neither objects nor database
 rows, and leaves nothing behind.
 
