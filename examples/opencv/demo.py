@@ -83,11 +83,11 @@ def story(server: stage.Server) -> None:
     title("A server, and two pipelines without workers")
     server.start()
     sets = photographs.prepare(FOLDER / "pictures")
-    server.run("create", "image", IMAGE, "--from", stage.shown(HERE / "image"))
+    server.run("create", "image", IMAGE, "--from", stage.displayed_path(HERE / "image"))
     server.until_image_is_ready(IMAGE)
     server.run("create", "repo", "images")
     for name in ("edges", "montage"):
-        server.run("create", "pipeline", "-f", stage.shown(HERE / f"{name}.json"))
+        server.run("create", "pipeline", "-f", stage.displayed_path(HERE / f"{name}.json"))
     server.until_idle()
     check(not server.workers_seen, "there is no input yet: zero workers")
 
@@ -113,7 +113,7 @@ def story(server: stage.Server) -> None:
     title(f"{sets.replaced} is replaced by its mirror image, {sets.deleted} is deleted")
     before = server.hashes("edges@master")
     server.run("start", "commit", "images@master")
-    server.run("put", "file", f"images@master:/{sets.replaced}", "-f", stage.shown(sets.mirrored))
+    server.run("put", "file", f"images@master:/{sets.replaced}", "-f", stage.displayed_path(sets.mirrored))
     server.run("delete", "file", f"images@master:/{sets.deleted}")
     third = server.head("images")
     server.run("finish", "commit", "images@master")
@@ -130,7 +130,7 @@ def story(server: stage.Server) -> None:
 
     title("The result")
     picture = FOLDER / "montage.png"
-    server.run("get", "file", "montage@master:/montage.png", "-o", stage.shown(picture))
+    server.run("get", "file", "montage@master:/montage.png", "-o", stage.displayed_path(picture))
     size = stage.png_size(picture)
     check(
         size is not None,
@@ -173,7 +173,7 @@ def summary(parts: list[tuple[str, stage.Part]]) -> None:
 def farewell(server: stage.Server) -> None:
     """Print how to use the server that continues to run."""
     host, _, port = server.address.rpartition(":")
-    trunkline = stage.shown(Path(stage.trunkline()))
+    trunkline = stage.displayed_path(Path(stage.trunkline()))
     script = f"from pachyderm_sdk import Client; print(Client({json.dumps(host)}, {port}).get_version())"
     console.print(
         f"\nThe server is still running: process {server.pid} on {server.address}. Use it:\n\n"

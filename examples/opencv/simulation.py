@@ -64,16 +64,16 @@ def main() -> int:
 def story(server: stage.Server, speed: float) -> None:
     """Run all steps of the demo."""
     demo.title("Plan: the machine and the price of a worker on Fargate")
-    server.run("fargate", "plan", "-f", stage.shown(HERE / "edges.json"), "--region", "us-east-1")
+    server.run("fargate", "plan", "-f", stage.displayed_path(HERE / "edges.json"), "--region", "us-east-1")
 
     demo.title("A server, two pipelines, no machines")
     server.start()
     sets = photographs.prepare(FOLDER / "pictures")
-    server.run("create", "image", demo.IMAGE, "--from", stage.shown(HERE / "image"))
+    server.run("create", "image", demo.IMAGE, "--from", stage.displayed_path(HERE / "image"))
     server.until_image_is_ready(demo.IMAGE)
     server.run("create", "repo", "images")
     for name in ("edges", "montage"):
-        server.run("create", "pipeline", "-f", stage.shown(HERE / f"{name}.json"))
+        server.run("create", "pipeline", "-f", stage.displayed_path(HERE / f"{name}.json"))
     server.until_idle()
     demo.check(not machines(server), "no input yet: no workers, no machines, no cost")
 
