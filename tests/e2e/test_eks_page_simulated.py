@@ -71,7 +71,9 @@ def test_pods_wait_machines_come_work_and_go_as_the_page_says(folder: Path, addr
     assert (before.count("fargate"), after.count("fargate")) == (0, 0)
     assert "fargate (pretended)" in during
     assert (folder / "montage.png").read_text() == "all of them"
-    assert "5 at most" in outputs["trunkline explain pipeline edges"][0]  # in one step or, on a busy machine, two
+    assert (
+        "5 at most" in outputs["trunkline explain pipeline edges"][0]
+    )  # in one step or, on a busy machine, two
     assert "foreseen" in outputs["trunkline explain pipeline montage"][0]
     assert outputs["trunkline list cost"][0].count("pretended") == 2
 
