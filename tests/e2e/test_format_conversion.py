@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import sqlite3
 import sys
 import tarfile
 from pathlib import Path
@@ -40,9 +41,24 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def data(name: str, tmp_path: Path) -> Path:
     """The data folder."""
+    return unpacked(name, tmp_path)
+
+
+def unpacked(name: str, folder: Path) -> Path:
     with tarfile.open(FROZEN / f"{name}.tar.xz") as tar:
-        tar.extractall(tmp_path / "data", filter="data")
-    return tmp_path / "data"
+        tar.extractall(folder / "data", filter="data")
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that a server has converted, and whose store's log it has written at its end."""
+    server = Server(unpacked(NAMES[0], tmp_path_factory.mktemp("converted")))
+    try:
+        server.start().terminate()
+    finally:
+        server.close()
+    return server.data
 
 
 @pytest.fixture
@@ -131,13 +147,10 @@ def test_a_killed_conversion_goes_on(server: Server, name: str, data: Path) -> N
     assert commits_of(comparable(frozen_stores.files(client)), before) == comparable(before)
 
 
-@pytest.mark.parametrize("name", NAMES[:1], indirect=True)
-def test_a_converted_store_alone_has_every_file(server: Server, name: str) -> None:
-    before = described(name)["files"]
-    server.start()
-    server.terminate()  # which writes the store's log
+def test_a_converted_store_alone_has_every_file(converted: Path) -> None:
+    before = described(NAMES[0])["files"]
 
-    reader = Reader(server.data / "objects")
+    reader = Reader(converted / "objects")
     records: dict[str, Any] = reader.records()
 
     commits = {
@@ -157,18 +170,12 @@ def test_a_converted_store_alone_has_every_file(server: Server, name: str) -> No
         assert {path: blake3(commits[commit][path]).hexdigest() for path in hashes} == hashes
 
 
-@pytest.mark.parametrize("name", NAMES[:1], indirect=True)
-def test_the_packs_of_a_converted_store_describe_themselves(server: Server, data: Path) -> None:
-    import sqlite3
-
-    server.start()
-    server.terminate()
-
-    connection = sqlite3.connect(data / "trunkline.db")
+def test_the_packs_of_a_converted_store_describe_themselves(converted: Path) -> None:
+    connection = sqlite3.connect(converted / "trunkline.db")
     index = connection.execute("SELECT c.id, p.name FROM chunk c JOIN pack p ON p.id = c.pack_id").fetchall()
     assert connection.execute("SELECT count(*) FROM pack WHERE body IS NOT NULL").fetchone() == (0,)
     connection.close()
-    records = list(pack_records(LocalObjects(data / "objects")))
+    records = list(pack_records(LocalObjects(converted / "objects")))
     assert all(isinstance(record, PackRecord) for record in records)
     rebuilt = {
         (id, record.pack) for record in records if isinstance(record, PackRecord) for id, *_ in record.entries

@@ -80,7 +80,7 @@ def expected_sums(rows: Rows, folder: str) -> tuple[int, bytes]:
     return size, blake3(b"dir" + struct.pack("<4Q", *lanes(contents))).digest()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(changes, st.integers(0, 3)), min_size=1, max_size=8))
 def test_commits_have_the_rows_hashes_and_differences_that_they_had(
     story: list[tuple[dict[str, bytes | None], int]],
