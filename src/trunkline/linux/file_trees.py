@@ -42,55 +42,76 @@ def empty(path: str) -> None:
         aliases = itertools.count(1)
         while entries := _list(top):
             failure: OSError | None = None
-            progress = False
-            for name, is_folder in entries:
+            progress = lifted = False
+            for entry in entries:
                 try:
-                    if is_folder:
-                        _remove_folder(name, top, aliases)
+                    if entry.is_dir(follow_symlinks=False):
+                        lifted = _remove_folder(entry.name, top, aliases) or lifted
                     else:
-                        os.unlink(name, dir_fd=top)
+                        os.unlink(entry.name, dir_fd=top)
                     progress = True
                 except OSError as error:
                     failure = failure or error
-            if not progress and failure is not None:
+            if not progress and failure is not None and not _allow_changes(top):
                 raise OSError(failure.errno, failure.strerror, f"{path}/{failure.filename}") from failure
+            if failure is None and not lifted and len(entries) < _LISTED:
+                return  # those were all; another listing would cost as much as the removal
     finally:
         os.close(top)
 
 
-def _remove_folder(name: str, top: int, aliases: itertools.count[int]) -> None:
-    """Remove a folder of ``top``; its subfolders are moved to ``top`` under new names."""
+def _remove_folder(name: str, top: int, aliases: itertools.count[int]) -> bool:
+    """Remove a folder of ``top``; its subfolders are moved to ``top`` under new names. Returns whether one was."""
+    if _is_removed(name, top):
+        return False
     folder = _open_folder(name, top)
+    lifted = False
     try:
-        while entries := _list(folder):
+        while True:
+            entries = _list(folder)
             failure: OSError | None = None
             progress = False
-            for inner, is_folder in entries:
+            for entry in entries:
                 try:
-                    if is_folder:
-                        _lift(inner, folder, top, aliases)
+                    if entry.is_dir(follow_symlinks=False):
+                        lifted = _lift(entry.name, folder, top, aliases) or lifted
                     else:
-                        os.unlink(inner, dir_fd=folder)
+                        os.unlink(entry.name, dir_fd=folder)
                     progress = True
                 except OSError as error:
                     failure = failure or error
-            if not progress and failure is not None:
+            if not progress and failure is not None and not _allow_changes(folder):
                 raise failure
+            if failure is None and len(entries) < _LISTED:
+                try:
+                    os.rmdir(name, dir_fd=top)
+                except OSError as error:
+                    if not entries or error.errno != errno.ENOTEMPTY:
+                        raise
+                else:
+                    return lifted
     finally:
         os.close(folder)
-    os.rmdir(name, dir_fd=top)
 
 
-def _lift(name: str, folder: int, top: int, aliases: itertools.count[int]) -> None:
-    """Remove an empty folder, or move it to ``top``."""
-    with contextlib.suppress(OSError):
+def _is_removed(name: str, folder: int) -> bool:
+    """Remove a folder if it is empty; return whether it was."""
+    try:
         os.rmdir(name, dir_fd=folder)
-        return
+    except OSError:
+        return False
+    return True
+
+
+def _lift(name: str, folder: int, top: int, aliases: itertools.count[int]) -> bool:
+    """Remove an empty folder, or move it to ``top``; return whether it was moved."""
+    if _is_removed(name, folder):
+        return False
     while True:
         alias = f".trunkline-removes-{next(aliases)}"
         try:
             os.rename(name, alias, src_dir_fd=folder, dst_dir_fd=top)
-            return
+            return True
         except PermissionError:
             # Moving a folder needs write permission for it, because its ".." changes.
             mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
@@ -102,24 +123,29 @@ def _lift(name: str, folder: int, top: int, aliases: itertools.count[int]) -> No
                 raise
 
 
-def _list(folder: int) -> list[tuple[str, bool]]:
-    """Return the first entries of a folder, and whether each is a folder."""
+def _list(folder: int) -> list[os.DirEntry[str]]:
+    """Return the first entries of a folder."""
     with os.scandir(folder) as listing:
-        return [
-            (each.name, each.is_dir(follow_symlinks=False)) for each in itertools.islice(listing, _LISTED)
-        ]
+        return list(itertools.islice(listing, _LISTED))
 
 
 def _open_folder(name: str, parent: int | None = None) -> int:
-    """Open a folder with the permission to list and change it."""
+    """Open a folder with the permission to list it."""
     try:
-        folder = os.open(name, _OPEN, dir_fd=parent)
+        return os.open(name, _OPEN, dir_fd=parent)
     except PermissionError:
         if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise
         os.chmod(name, stat.S_IRWXU, dir_fd=parent)
-        folder = os.open(name, _OPEN, dir_fd=parent)
-    if os.fstat(folder).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        with contextlib.suppress(OSError):  # another user's; it may be empty
-            os.fchmod(folder, stat.S_IRWXU)
-    return folder
+        return os.open(name, _OPEN, dir_fd=parent)
+
+
+def _allow_changes(folder: int) -> bool:
+    """Restore the permission to change a folder; return whether it was missing."""
+    if os.fstat(folder).st_mode & stat.S_IRWXU == stat.S_IRWXU:
+        return False
+    try:
+        os.fchmod(folder, stat.S_IRWXU)
+    except OSError:  # another user's
+        return False
+    return True

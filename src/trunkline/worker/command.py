@@ -251,6 +251,7 @@ class _Watch:
             self._poller.register(descriptor, select.POLLIN)
         self._reads = self._open = True
         self._poller.register(running.output, select.POLLIN)
+        self._has_limits = bool(timeout or memory_limit)
         #: Why it was killed; empty when it was not.
         self.timed_out = False
         self.interrupted = False
@@ -259,10 +260,14 @@ class _Watch:
 
     def until_ended(self) -> None:
         """Read the output until the command has ended."""
+        changed = True
         while True:
-            self._read_or_wait()
+            if changed or not self._reads:
+                self._read_or_wait()
+            changed = False
             events = self._poller.poll(self._wait() * 1000)
-            self._check_limits()
+            if self._has_limits:
+                self._check_limits()
             ended = False
             for descriptor, _ in events:
                 if descriptor == self._running.ended:
@@ -272,10 +277,12 @@ class _Watch:
                     if self._interrupts.end_command:
                         self.interrupted = True
                         self._running.kill()
-                elif chunk := os.read(self._running.output, _READ):
-                    self._lines.feed(chunk)
                 else:
-                    self._open = False  # it closed its outputs and continues to run
+                    changed = True
+                    if chunk := os.read(self._running.output, _READ):
+                        self._lines.feed(chunk)
+                    else:
+                        self._open = False  # it closed its outputs and continues to run
             if ended:
                 return
 

@@ -86,6 +86,7 @@ class DatumRunner:
         self._heartbeat = heartbeat
         self._interrupts = interrupts
         self._assignment = assignment
+        self._run = assignment.datum_run
         self._inputs = inputs
         self._owner = owner
         self._user_fault = user_fault
@@ -96,7 +97,7 @@ class DatumRunner:
         Raises:
             Interrupted: a flag ended it; its files are removed.
         """
-        tries = max(1, self._assignment.datum_run.datum_tries)
+        tries = max(1, self._run.datum_tries)
         result = pb.DatumResult(datum=position, started=time.time())
         result.download_bytes = self._inputs.download_bytes(position)
         self._heartbeat.report(position, result.started)
@@ -170,8 +171,8 @@ class DatumRunner:
         """Run the command, and the error command when it fails."""
         if self._user_fault:
             raise _AttemptFailed(self._user_fault)
-        spec = self._assignment.datum_run.command
-        datum = self._assignment.datum_run.datums[position]
+        spec = self._run.command
+        datum = self._run.datums[position]
         tmp = (
             datum_dir.tmp
             if datum_dir.in_memory
@@ -205,7 +206,7 @@ class DatumRunner:
             argv=[real(argument) for argument in argv],
             stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
             env=env,
-            working_dir=self._sandbox.working_dir(self._assignment.datum_run.command.working_dir),
+            working_dir=self._sandbox.working_dir(self._run.command.working_dir),
             tmp=datum_dir.tmp,
             owner=self._owner,
             memory_limit=self._sandbox.memory_limit,
@@ -214,7 +215,7 @@ class DatumRunner:
         return command.run(
             self._sandbox.starter,
             program,
-            timeout=self._assignment.datum_run.datum_timeout_seconds,
+            timeout=self._run.datum_timeout_seconds,
             interrupts=self._interrupts,
             add_line=lambda now, line: logs.add(position, now, line),
             note=lambda now, line: logs.add(position, now, line, system=True),
@@ -231,7 +232,7 @@ class DatumRunner:
         """
         begun = time.monotonic_ns()
         pfs = self._sandbox.pfs
-        timeout = self._assignment.datum_run.datum_timeout_seconds
+        timeout = self._run.datum_timeout_seconds
 
         def check() -> None:
             if self._interrupts.end_command:

@@ -45,22 +45,25 @@ def of_datum(
         assignment: the assignment that the datum belongs to.
         datum: the datum, one of the assignment.
     """
-    variables = dict(base) | {"TMPDIR": tmp} | dict(assignment.datum_run.command.env)
-    variables |= {
+    run = assignment.datum_run
+    variables = {
+        **base,
+        "TMPDIR": tmp,
+        **run.command.env,
         "PACH_IN_WORKER": "true",
         "PFS_ROOT": pfs,
         "PACH_DATUM_ID": datum.id,
-        "PACH_JOB_ID": assignment.datum_run.job_id,
-        "PACH_OUTPUT_COMMIT_ID": assignment.datum_run.output_commit_id,
+        "PACH_JOB_ID": run.job_id,
+        "PACH_OUTPUT_COMMIT_ID": run.output_commit_id,
         "PPS_PIPELINE_NAME": assignment.pipeline,
         "PPS_PROJECT_NAME": assignment.project,
     }
     if datum.traceparent:
         variables["TRACEPARENT"] = datum.traceparent
-    if assignment.datum_run.tracestate:
-        variables["TRACESTATE"] = assignment.datum_run.tracestate
+    if run.tracestate:
+        variables["TRACESTATE"] = run.tracestate
     for position in datum.items:
-        item = assignment.datum_run.items[position]
+        item = run.items[position]
         name = item.input
         variables[name] = f"{pfs}/{name}{item.path}"
         variables[f"{name}_COMMIT"] = item.commit_id

@@ -64,8 +64,13 @@ class Inputs:
         self._memory_allowed = True
         #: Position of a datum -> its folders, filled and not yet used.
         self._ready: dict[int, DatumDir] = {}
+        run = assignment.datum_run
+        #: The items of each datum. Lists, because reading a field of a message costs ten times as much.
+        self._items_of = [list(datum.items) for datum in run.datums]
+        sizes = [item.size_bytes for item in run.items]
+        self._bytes_of = [sum(sizes[item] for item in items) for items in self._items_of]
         #: Item -> number of datums that still need it.
-        self._uses = Counter(item for datum in assignment.datum_run.datums for item in set(datum.items))
+        self._uses = Counter(item for items in self._items_of for item in set(items))
         self._several = {item for item, uses in self._uses.items() if uses > 1}
         #: Item of several datums -> the folder it is copied from.
         self._shared: dict[int, str] = {}
@@ -98,14 +103,11 @@ class Inputs:
 
     def download_bytes(self, position: int) -> int:
         """Return the size of the datum's inputs in bytes."""
-        return sum(
-            self._assignment.datum_run.items[item].size_bytes
-            for item in self._assignment.datum_run.datums[position].items
-        )
+        return self._bytes_of[position]
 
     def done_with(self, position: int) -> None:
         """Forget a datum, which is not requested again."""
-        for item in set(self._assignment.datum_run.datums[position].items):
+        for item in set(self._items_of[position]):
             self._uses[item] -= 1
             if self._uses[item] == 0 and item in self._shared:
                 file_trees.remove_tree(self._shared.pop(item))
@@ -121,9 +123,7 @@ class Inputs:
         """Return the datums to fetch for now, beginning with ``first``."""
         size = self.download_bytes(first)
         batch = [first]
-        for position in range(
-            first + 1, min(first + MAX_BATCH_DATUMS, len(self._assignment.datum_run.datums))
-        ):
+        for position in range(first + 1, min(first + MAX_BATCH_DATUMS, len(self._items_of))):
             size += self.download_bytes(position)
             if position in self._ready or size > MAX_BATCH_BYTES:
                 break
@@ -198,11 +198,7 @@ class Inputs:
         return datum_dirs
 
     def _items(self, batch: list[int]) -> list[tuple[int, int]]:
-        return [
-            (position, item)
-            for position in batch
-            for item in self._assignment.datum_run.datums[position].items
-        ]
+        return [(position, item) for position in batch for item in self._items_of[position]]
 
     def _missing(self, batch: list[int]) -> set[int]:
         """Return the items of several datums that the batch needs and that are not downloaded yet."""
@@ -212,10 +208,7 @@ class Inputs:
         return self._memory_allowed and self._scratch.fits_in_memory(size_bytes, self._owner)
 
     def _make_datum_dir(self, position: int) -> DatumDir:
-        names = {
-            self._assignment.datum_run.items[item].input
-            for item in self._assignment.datum_run.datums[position].items
-        }
+        names = {self._assignment.datum_run.items[item].input for item in self._items_of[position]}
         return self._scratch.make(names, self._owner, self._may_use_memory(self.download_bytes(position)))
 
     def _fetch(self, targets: dict[int, str]) -> None:

@@ -56,14 +56,15 @@ class _Folder(NamedTuple):
     linked: bool
 
 
-@contextlib.contextmanager
-def access(owner: Owner) -> Iterator[None]:
+def access(owner: Owner) -> contextlib.AbstractContextManager[None]:
     """Access files with the permissions of the command's user; None when that is the worker's."""
-    if owner is None:
-        yield
-        return
+    return contextlib.nullcontext() if owner is None else _access_as(*owner)
+
+
+@contextlib.contextmanager
+def _access_as(user: int, group: int) -> Iterator[None]:
     try:
-        with libc.files_as_user(*owner):
+        with libc.files_as_user(user, group):
             yield
     finally:
         libc.hide_memory()

@@ -131,14 +131,13 @@ class ScratchPool:
         if datum_dir.in_memory and not datum_dir.out.startswith(PFS):
             for folder in (datum_dir.out, datum_dir.tmp):
                 file_trees.empty(folder)
-                os.chmod(folder, 0o700)  # the command may have changed it
             self._spare.append((datum_dir.out, datum_dir.tmp))
 
     def _take_spare(self) -> tuple[str, str]:
         if self._spare:
             out, tmp = self._spare.pop()
             for folder in (out, tmp):
-                os.chmod(folder, 0o755)
+                os.chmod(folder, 0o755)  # the last command may have changed it
             return out, tmp
         self._count += 1
         out, tmp = f"{self.disk}/out-{self._count}", f"{self.disk}/tmp-{self._count}"
