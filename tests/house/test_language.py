@@ -94,7 +94,7 @@ NO_NOUNS = frozenset(
     "found told said kept one wanted known given made taken gone left there here shown".split()  # noqa: SIM905
 )
 #: Folders and files whose values still have such names; the list only shrinks.
-NOT_RENAMED = ("src/trunkline/storage/", "src/trunkline/pps/workers/claims.py", "tests/storage/")
+NOT_RENAMED = ("src/trunkline/pps/workers/claims.py",)
 #: Where ``left`` is a side.
 SIDES = (
     "docs/plots/draw.py",

@@ -22,7 +22,9 @@ def world() -> Iterator[World]:
 
 @pytest.fixture(autouse=True)
 def _worlds_end() -> Iterator[None]:
-    """End the threads of worlds that tests have made themselves."""
+    """End the threads of worlds that tests have made themselves; those of a module end with the module."""
+    shared = set(WORLDS)
     yield
-    while WORLDS:
-        WORLDS.pop().store.close()
+    for world in set(WORLDS) - shared:
+        world.store.close()
+        WORLDS.discard(world)

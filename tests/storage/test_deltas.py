@@ -204,13 +204,13 @@ def test_a_long_stream_becomes_several_deltas_that_mean_the_same(
         delta.add(path, "default", data)
     delta.delete("/d3/")
     delta.add("/d3/again", "default", b"x")
-    made = delta.finish()
-    applied = apply_deltas(world.trees, writer, EMPTY, made)
+    ids = delta.finish()
+    applied = apply_deltas(world.trees, writer, EMPTY, ids)
     world.index.record_all(writer.seal())
-    left = {path: data for path, data in contents.items() if not path.startswith("/d3/")}
+    remaining = {path: data for path, data in contents.items() if not path.startswith("/d3/")}
 
-    assert len(made) >= 8
-    assert applied.tree == world.files({**left, "/d3/again": b"x"})
+    assert len(ids) >= 8
+    assert applied.tree == world.files({**remaining, "/d3/again": b"x"})
 
 
 def test_a_file_that_comes_in_many_small_pieces_by_turns_is_whole(world: World) -> None:
@@ -220,9 +220,9 @@ def test_a_file_that_comes_in_many_small_pieces_by_turns_is_whole(world: World) 
     }
 
     def say(delta: DeltaWriter) -> None:
-        for one, two in zip(*pieces.values(), strict=True):
-            delta.add("/one", "default", one)
-            delta.add("/two", "default", two)
+        for first, second in zip(*pieces.values(), strict=True):
+            delta.add("/one", "default", first)
+            delta.add("/two", "default", second)
 
     tree = world.apply(EMPTY, say).tree
 
@@ -238,10 +238,10 @@ def test_the_last_of_deletes_within_deletes_counts(world: World) -> None:
         delta.add("/a/x", "default", b"new")
 
     swept = world.apply(base, rewrite, lambda delta: delta.delete("/a/"))
-    kept = world.apply(base, lambda delta: delta.delete("/a/"), rewrite)
+    rewritten = world.apply(base, lambda delta: delta.delete("/a/"), rewrite)
 
     assert swept.tree == world.files({"/b": b"kept"})
-    assert kept.tree == world.files({"/a/x": b"new", "/b": b"kept"})
+    assert rewritten.tree == world.files({"/a/x": b"new", "/b": b"kept"})
 
 
 @pytest.mark.parametrize("tag", ["", "default"])

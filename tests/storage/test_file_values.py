@@ -99,8 +99,8 @@ def test_a_file_with_a_long_list_is_written_read_copied_and_appended_to(
     world.index.record_all(writer.seal())
 
     contents = {
-        found.path: b"".join(files.read(world.store, found.value))
-        for found in files.listing(world.trees, applied.tree, "/")
+        file.path: b"".join(files.read(world.store, file.value))
+        for file in files.listing(world.trees, applied.tree, "/")
     }
     assert contents == {"/a": data + more, "/b": data}
     assert applied.tree == world.files(contents)
@@ -119,9 +119,9 @@ def test_attributes_of_a_copy_are_kept_and_those_of_a_later_append_win(world: Wo
     applied = apply_deltas(world.trees.through(writer), writer, EMPTY, delta.finish())
     world.index.record_all(writer.seal())
 
-    found = {file.path: file.value for file in files.listing(world.trees, applied.tree, "/")}
-    assert [file_values.attributes_of(found[path]) for path in ("/a", "/b")] == [b"\1\1\0a", b"\1\1\0b"]
-    assert b"".join(files.read(world.store, found["/b"])) == b"textmore"
+    values = {file.path: file.value for file in files.listing(world.trees, applied.tree, "/")}
+    assert [file_values.attributes_of(values[path]) for path in ("/a", "/b")] == [b"\1\1\0a", b"\1\1\0b"]
+    assert b"".join(files.read(world.store, values["/b"])) == b"textmore"
 
 
 @pytest.mark.parametrize(

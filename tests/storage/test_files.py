@@ -48,12 +48,12 @@ def without_conflicts(contents: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def folders_of(contents: dict[str, bytes]) -> set[str]:
-    found = set()
+    folders = set()
     for path in contents:
         while path != "/":
             path = posixpath.dirname(path)
-            found.add(path if path == "/" else path + "/")
-    return found
+            folders.add(path if path == "/" else path + "/")
+    return folders
 
 
 def everything(contents: dict[str, bytes]) -> list[str]:
@@ -114,14 +114,14 @@ def test_a_glob_gives_what_matches(
     tree = tiny.files(contents)
     compiled = compile_glob(pattern)
 
-    found = list(glob(tiny.trees, tree, compiled, lower, upper))
+    matches = list(glob(tiny.trees, tree, compiled, lower, upper))
 
-    assert [entry.path for entry in found] == [
+    assert [entry.path for entry in matches] == [
         path
         for path in everything(contents)
         if compiled.matches(path.rstrip("/") or "/") and path >= lower and (not upper or path < upper)
     ]
-    assert found == [files.inspect(tiny.trees, tree, entry.path) for entry in found]
+    assert matches == [files.inspect(tiny.trees, tree, entry.path) for entry in matches]
 
 
 @given(trees, trees, st.sampled_from(["/", "/a/", "/a", "/b", "/a/b/"]))

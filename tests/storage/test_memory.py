@@ -194,9 +194,9 @@ def test_readers_beyond_the_budget_do_not_read_ahead() -> None:
     index.record_all(writer.seal())
     readings = [store.read_many(ids) for _ in range(16)]
 
-    taken = [next(reading) for reading in readings for _ in range(8)]
+    chunks = [next(reading) for reading in readings for _ in range(8)]
 
-    assert len(taken) == 16 * 8
+    assert len(chunks) == 16 * 8
     assert store.budget.held_bytes <= 4 * MIB + 16 * 2 * MIB  # without a bound 16 MiB each
     for reading in readings:
         reading.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import pytest
@@ -16,6 +17,9 @@ from storage_world import TINY, CountingSource, World, nodes_of
 from trunkline.storage.files import FILES
 from trunkline.storage.nodes import Inner, Leaf
 from trunkline.storage.sums import DATUM_TREE, EMPTY, Sums, TreeId, TreeKind, decode_entry, is_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: The size of a row is its value's length, so that sums are easy to tell.
 FLAT = replace(TINY, own=0, size_of=len, content_of=None)
@@ -45,11 +49,12 @@ WORLDS: dict[str, World] = {}
 
 
 @pytest.fixture(params=sorted(KINDS), scope="module")
-def kind(request: pytest.FixtureRequest) -> str:
+def kind(request: pytest.FixtureRequest) -> Iterator[str]:
     """One store for all examples: what is stored twice has the same id, which is what is proved."""
     name: str = request.param
-    WORLDS[name] = World(kind=KINDS[name][0])
-    return name
+    world = WORLDS[name] = World(kind=KINDS[name][0])
+    yield name
+    world.store.close()
 
 
 def applied(before: Table, change: Changes) -> Table:
@@ -152,7 +157,6 @@ def test_a_folder_is_a_sequence_from_its_weight_on(before: int, after: int, valu
     world = WORLDS.setdefault("around", World(kind=LARGE))
 
     def table(weight: int, last: bytes) -> Table:
-        rest = weight - 8 * (8 + 36) - len(b"end\0default")
         files = {b"/a/f%d\0tag12"[:-1] % n: bytes(36) for n in range(8)}
         weights = sum(len(key) - 3 + 36 for key in files)
         rest = weight - weights - len(b"end\0default")
@@ -183,10 +187,11 @@ def big_table(count: int) -> Table:
 
 
 @pytest.fixture(scope="module")
-def big() -> tuple[World, Table, TreeId]:
+def big() -> Iterator[tuple[World, Table, TreeId]]:
     world = World(kind=LARGE)
     table = big_table(60_000)
-    return world, table, world.build(table)
+    yield world, table, world.build(table)
+    world.store.close()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import threading
 import uuid
 from array import array
 from bisect import bisect_left
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
@@ -48,11 +48,6 @@ TAIL_BYTES = 64 << 10
 MAX_TABLE_BYTES = 2 * PACK_BYTES
 #: Bytes between two chunks of a pack up to which one request for both is cheaper than two requests.
 GAP_BYTES = 64 << 10
-
-#: Bytes at the end of a pack of format 1: a hash of all before them.
-HASH_BYTES = 32
-#: What a table of such a pack has as the id of bytes that belong to no known chunk.
-NO_CHUNK = bytes(32)
 
 _MAGIC = b"TLPK"
 #: Magic, version, codec of the table, 0, chunks, stored bytes and bytes of the table, 0, stored bytes of the chunks.
@@ -403,64 +398,6 @@ def encode_tail(table: bytes, stored_bytes: int) -> bytes:
     fields = (_MAGIC, VERSION, codec, 0, chunks, len(stored), len(table), 0, stored_bytes)
     tail = stored + _FIELDS.pack(*fields)
     return tail + blake3(tail).digest()
-
-
-def encode_detached_table(pack: str, size: int, rows: Iterable[tuple[bytes, int, int, int, int]]) -> bytes:
-    """Return table and trailer of a pack of format 1, which are an object of their own.
-
-    Bytes of the pack that no row names have a row with the id ``NO_CHUNK``.
-
-    Args:
-        pack: the pack's name, for errors.
-        size: bytes of the whole pack; the last ones are its hash.
-        rows: ``(chunk id, offset, stored bytes, length, codec)`` of its chunks, in the order of their bytes.
-
-    Raises:
-        DataLoss: the rows are not those of such a pack.
-    """
-    ids, codecs = bytearray(), bytearray()
-    sizes, lengths = array("I"), array("I")
-    end, last = 0, size - HASH_BYTES
-    for id, offset, stored, length, codec in chain(rows, ((NO_CHUNK, last, 0, 0, RAW),)):
-        if offset < end or offset + stored > last:
-            raise damaged_pack(
-                pack, f"the chunk index has chunk {id.hex()} at offset {offset}, where it cannot be"
-            )
-        for row in ((NO_CHUNK, offset - end, offset - end, RAW), (id, stored, length, codec)):
-            if row[1]:
-                ids += row[0]
-                sizes.append(row[1])
-                lengths.append(row[2])
-                codecs.append(row[3])
-        end = offset + stored
-    count = len(codecs)
-    numbers = struct.pack(f"<{2 * count}I", *sizes, *lengths)
-    return encode_tail(b"".join((ids, numbers, codecs)), last)
-
-
-def read_detached_table(pack: str, size: int, data: bytes) -> bytes:
-    """Return the table of a pack of format 1 from the object that ``encode_detached_table`` made.
-
-    Args:
-        pack: the pack's name, for errors.
-        size: bytes of the pack.
-        data: the object.
-
-    Raises:
-        DataLoss: the object is damaged or belongs to another pack.
-        FailedPrecondition: a newer release wrote it.
-    """
-    start = size - HASH_BYTES
-
-    def get(first: int, length: int) -> bytes:
-        return data[max(0, first - start) :][:length]
-
-    return read_table(pack, start + len(data), get)
-
-
-def detached_key(pack: str) -> str:
-    """Return the key of the object with table and trailer of a pack of format 1."""
-    return "tables" + pack[pack.index("/") :]
 
 
 def first_damaged(pack: str, parts: Sequence[bytes | memoryview]) -> bytes | None:

@@ -158,8 +158,8 @@ def _added_by_many(
         rows = zip(keys, zip(numbers, values, strict=True), strict=True)
         groups = ((key, [row[1] for row in group]) for key, group in groupby(rows, itemgetter(0)))
         changes = _changes_of_groups(trees, EMPTY, groups, ranges, None)
-        left = [(key, value) for key, value in _joined(writer, changes) if value is not None]
-        yield [key for key, _ in left], [value for _, value in left]
+        remaining = [(key, value) for key, value in _joined(writer, changes) if value is not None]
+        yield [key for key, _ in remaining], [value for _, value in remaining]
 
 
 def _batches(deltas: Trees, ids: Sequence[TreeId]) -> Iterator[tuple[list[bytes], list[int], list[bytes]]]:

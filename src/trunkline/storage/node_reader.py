@@ -124,9 +124,9 @@ class NodeReader:
         absent = [at for at, node in enumerate(nodes) if node is None]
         if absent:
             cancellation.check()
-            wanted = [addresses[at] for at in absent]
-            keeps = ahead.keeps(len(wanted))
-            for at, id, data in zip(absent, wanted, self.source.read_many(wanted), strict=True):
+            missing = [addresses[at] for at in absent]
+            keeps = ahead.keeps(len(missing))
+            for at, id, data in zip(absent, missing, self.source.read_many(missing), strict=True):
                 node = decode_node(id, data, self.kind.number, level)
                 nodes[at] = node
                 if keeps or isinstance(node, Inner):

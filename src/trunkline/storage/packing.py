@@ -379,12 +379,12 @@ class ChunkWriter:
             number = self._open_number
             pack = self._packs[number]
             first = number << 32 | pack.entries
-            taken = pack.take(batch.ids[start:], batch.pieces[start:], codecs[start:], stored[start:])
-            ids = batch.ids[start : start + taken]
-            self._seen.update(zip(ids, range(first, first + taken), strict=True))
+            count = pack.take(batch.ids[start:], batch.pieces[start:], codecs[start:], stored[start:])
+            ids = batch.ids[start : start + count]
+            self._seen.update(zip(ids, range(first, first + count), strict=True))
             if damaged:
                 pack.replaces |= damaged.intersection(ids)
-            start += taken
+            start += count
             if pack.layout.is_full:
                 self._close_open_pack(pack)
                 full.append((number, pack))

@@ -14,7 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.errors import DataLoss, FailedPrecondition, NotFound
-from trunkline.formats.pack_format import detached_key, read_detached_table, read_table, table_rows
+from trunkline.formats import detached_tables
+from trunkline.formats.pack_format import read_table, table_rows
 from trunkline.storage.chunks import PackRecord
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def _read_table(objects: ObjectStore, pack: str, size: int) -> bytes:
         return read_table(pack, size, partial(objects.get, pack))
     except DataLoss:
         try:
-            detached = objects.get(detached_key(pack))
+            detached = objects.get(detached_tables.key_of(pack))
         except NotFound:
             detached = None
         if detached is None:
             raise
-    return read_detached_table(pack, size, detached)
+    return detached_tables.read(pack, size, detached)

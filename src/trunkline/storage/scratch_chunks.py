@@ -83,8 +83,8 @@ class ScratchChunks:
 
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         """Yield the bytes of each chunk, in the order of ``ids``."""
-        for here, group in groupby(ids, self.__contains__):
-            if here:
+        for is_own, group in groupby(ids, self.__contains__):
+            if is_own:
                 yield from map(self.read, group)
             else:
                 yield from self._store.read_many(group)

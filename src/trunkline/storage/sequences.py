@@ -370,13 +370,13 @@ class _Level(Generic[V]):
         at = 0
         for key, value in changes:
             at = bisect_left(keys, key, lo=at)
-            there = at < len(keys) and keys[at] == key
-            if there and value is not None:
+            is_present = at < len(keys) and keys[at] == key
+            if is_present and value is not None:
                 removed.append((key, values[at]))
                 added.append((key, value))
                 same_ends = same_ends and self._as_heavy(values[at], value)
                 values[at] = value
-            elif there:
+            elif is_present:
                 removed.append((key, values[at]))
                 same_ends = False
                 del keys[at], values[at]

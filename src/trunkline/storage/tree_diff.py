@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 Difference = tuple[bytes, bytes | None, bytes | None]
 
-#: Sub-trees that are read together before they are compared.
-_PAIRS_AHEAD = 64
-
 
 def compare(
     reader: NodeReader,
@@ -143,9 +140,9 @@ def _mixed(
         yield from _only(reader, path, *bounds, *sides)
         return
     keys, values = reader.items(address)
-    here = dict(zip(keys, values, strict=True))
-    there = {name[len(key) :]: value for name, value in rest}
-    old, new = (here, there) if is_old else (there, here)
+    below = dict(zip(keys, values, strict=True))
+    rows = {name[len(key) :]: value for name, value in rest}
+    old, new = (below, rows) if is_old else (rows, below)
     # The rows are few. The folder of the entry is a little larger, unless most of it was deleted.
     yield from _compare_items(reader, old, new, path, *bounds)
 
@@ -264,43 +261,43 @@ def _differing_items(
     reader: NodeReader, old: ChunkId, new: ChunkId, lo: bytes, hi: bytes | None
 ) -> Iterator[list[Difference]]:
     """Yield the items in which two sequences differ, in batches; items at the edges may be out of the range."""
-    left, right = _Side(reader, old), _Side(reader, new)
+    before, after = _Side(reader, old), _Side(reader, new)
     while True:
-        left.drop(lo, hi)
-        right.drop(lo, hi)
-        if left.nodes and right.nodes:
-            a, b = left.nodes[-1], right.nodes[-1]
+        before.drop(lo, hi)
+        after.drop(lo, hi)
+        if before.nodes and after.nodes:
+            a, b = before.nodes[-1], after.nodes[-1]
             if a[0] == b[0]:
-                left.nodes.pop()
-                right.nodes.pop()
-                if left.keys or right.keys:
-                    yield _differences(left.take(None), right.take(None))
+                before.nodes.pop()
+                after.nodes.pop()
+                if before.keys or after.keys:
+                    yield _differences(before.take(None), after.take(None))
                 continue
             if b[3] is not None and a[2] <= b[3]:
-                left.open()
+                before.open()
             elif a[3] is not None and b[2] <= a[3]:
-                right.open()
+                after.open()
             elif a[1] == b[1]:
                 if a[1]:
                     _read_children(reader, a, b)
-                left.open()
-                right.open()
+                before.open()
+                after.open()
             else:
-                (left if a[1] > b[1] else right).open()
-        elif left.nodes:
-            left.open()
-        elif right.nodes:
-            right.open()
+                (before if a[1] > b[1] else after).open()
+        elif before.nodes:
+            before.open()
+        elif after.nodes:
+            after.open()
         else:
-            yield _differences(left.take(None), right.take(None))
+            yield _differences(before.take(None), after.take(None))
             return
-        if not left.keys and not right.keys:
+        if not before.keys and not after.keys:
             continue
         # All items up to here are open on both sides.
-        bounds = [side.nodes[-1][3] for side in (left, right) if side.nodes]
+        bounds = [side.nodes[-1][3] for side in (before, after) if side.nodes]
         if bounds and None not in bounds:
             bound = min(bound for bound in bounds if bound is not None)
-            yield _differences(left.take(bound), right.take(bound))
+            yield _differences(before.take(bound), after.take(bound))
 
 
 def _read_children(

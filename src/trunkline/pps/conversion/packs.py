@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.errors import AlreadyExists, DataLoss
-from trunkline.formats import pack_format
+from trunkline.formats import detached_tables, pack_format
 from trunkline.meta import conversion
 from trunkline.pps.conversion.progress import Progress
 from trunkline.runtime import cancellation, failpoints
@@ -129,7 +129,7 @@ def _write_tables(db: Database, objects: ObjectStore, state: State, progress: Pr
 
     def write(name: str, data: bytes) -> None:
         with contextlib.suppress(AlreadyExists):  # written before an interruption
-            objects.put(pack_format.detached_key(name), [data])
+            objects.put(detached_tables.key_of(name), [data])
 
     with ThreadPoolExecutor(_THREADS, "tables") as pool:
         while packs := db.read_blocking(conversion.packs_after, state, _TABLES_PAGE):
@@ -138,7 +138,7 @@ def _write_tables(db: Database, objects: ObjectStore, state: State, progress: Pr
             for number, name, size in packs:
                 cancellation.check()
                 try:
-                    data = pack_format.encode_detached_table(name, size, _chunks(db, number))
+                    data = detached_tables.encode(name, size, _chunks(db, number))
                 except DataLoss as error:
                     log.error("%s", error.message, extra={"action": "conversion_damage", "pack": name})
                 else:

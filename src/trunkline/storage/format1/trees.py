@@ -69,17 +69,17 @@ class OldTrees:
             return
         before, after = self.segments(old), self.segments(new)
         shared = {segment.id for segment in before}.intersection(segment.id for segment in after)
-        left, right = _Side(self._store, before, shared), _Side(self._store, after, shared)
+        first, second = _Side(self._store, before, shared), _Side(self._store, after, shared)
         while True:
-            while left.in_gap or right.in_gap:
+            while first.in_gap or second.in_gap:
                 # Both sides are compared up to the key where the first of them needs its next segment.
                 cancellation.check()
-                bound = min(side.last for side in (left, right) if side.in_gap)
-                yield from _differences(left.take(bound), right.take(bound))
-            if left.done and right.done:
+                bound = min(side.last for side in (first, second) if side.in_gap)
+                yield from _differences(first.take(bound), second.take(bound))
+            if first.done and second.done:
                 return
-            left.skip()
-            right.skip()
+            first.skip()
+            second.skip()
 
 
 def _differences(old: dict[bytes, bytes], new: dict[bytes, bytes]) -> Iterator[Difference]:
