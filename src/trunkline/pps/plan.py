@@ -113,7 +113,7 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     try:
         with SortedRows() as todo, SortedRows() as obsolete:
             draft = _Draft(versions, job, todo, obsolete)
-            if base is None:
+            if base is None or base.total == 0:  # nothing to compare with, so no change is gathered
                 draft.add_all(spec, new)
                 total = len(todo)
             elif (
