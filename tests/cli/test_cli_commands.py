@@ -542,3 +542,19 @@ def test_top_prints_a_line_per_change_and_ends_when_nothing_runs(run, server):
         f"job edges@{ID}  success  3 + 0 / 3",
         "pipeline edges  0 workers",
     ]
+
+
+@pytest.mark.parametrize("lag", ["0", "0.05", "86401", "nan", "-1"])
+def test_a_store_lag_that_is_no_usual_time_is_refused_before_anything_is_created(run, tmp_path, lag):
+    outcome = run("serve", "--data", str(tmp_path / "data"), f"--store-lag={lag}")
+
+    assert outcome.code == 2
+    assert "--store-lag" in outcome.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_help_of_serve_names_what_bounds_losses_in_the_store(run):
+    outcome = run("serve", "--help")
+
+    assert outcome.code == 0
+    assert [word for word in ("--store-lag SECONDS", "--no-verify-packs") if word not in outcome.out] == []

@@ -2,8 +2,8 @@
 
 A bundle is a small pack as a row of the database (docs/design/format.md, Packs). Its chunks have no rows in the chunk
 index, because each row falls on a page of its own there and would cost more of the database's log than the chunk. The
-bundles of the last seconds are few, so their tables are in memory; whoever misses a chunk asks the database for bundles
-that are newer than the last one known.
+bundles of the last seconds are few, so their tables are in memory; a look-up that misses a chunk asks the database for
+bundles that are newer than the last one in memory.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class RecentBundles:
         return self._copied
 
     def find(self, ids: Iterable[ChunkId]) -> dict[ChunkId, Location]:
-        """Return the locations of those chunks that are in a bundle known here."""
+        """Return the locations of those chunks that are in a bundle in memory."""
         places = self._places
         if not places:
             return {}
@@ -90,19 +90,19 @@ class RecentBundles:
         """Remember bundles; return where their chunks are, also of bundles that were copied meanwhile."""
         places: dict[ChunkId, Location] = {}
         for bundle in bundles:
-            its_places = bundle.locations()
-            if its_places is None:
+            located = bundle.locations()
+            if located is None:
                 _log_damage(
                     bundle,
                     "its table was changed in the database; restore a backup of the row, or put the files again",
                 )
-                its_places = {}
-            places.update(its_places)
+                located = {}
+            places.update(located)
             with self._lock:
                 self._newest = max(self._newest, bundle.number)
                 if bundle.number > self._copied and bundle.number not in self._chunks:
-                    self._chunks[bundle.number] = tuple(its_places)
-                    self._places.update(its_places)
+                    self._chunks[bundle.number] = tuple(located)
+                    self._places.update(located)
         return places
 
     def forget(self, numbers: Sequence[int]) -> None:

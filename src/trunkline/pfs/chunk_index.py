@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trunkline.meta.query import Row
     from trunkline.storage.chunks import PackRecord
 
-#: Bundles read at a time by who misses a chunk; a start after a crash may find some thousands.
+#: Bundles read at a time when a chunk is missing; after a crash there may be some thousands.
 _PAGE = 256
 
 

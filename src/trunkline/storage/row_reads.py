@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.runtime import cancellation
 from trunkline.storage.node_reader import Ahead, entry_range
 from trunkline.storage.nodes import Inner, Leaf
-from trunkline.storage.sums import decode_entry, is_entry, sum_items, total
+from trunkline.storage.sums import decode_entry, entries_among, is_entry, sum_items, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +152,7 @@ def _mixed(
     if reverse:
         keys.reverse()
         values.reverse()
-    entries = [at for at, key in enumerate(keys) if key[-1] == 47 and is_entry(key)]
+    entries = entries_among(keys)
     begin = 0
     coming: list[Node] = []
     for number, at in enumerate(entries):

@@ -34,6 +34,7 @@ Columns = tuple[int, ...]
 NO_LANES: Lanes = (0, 0, 0, 0)
 
 _MASK = (1 << 64) - 1
+_SLASH = ord("/")
 _LENGTH = struct.Struct("<I")
 #: Address, rows, bytes, content sum, weight.
 _ENTRY = struct.Struct("<32sQQ4QQ")
@@ -133,6 +134,11 @@ def is_entry(key: bytes) -> bool:
     return key.endswith(b"/") and b"\0" not in key
 
 
+def entries_among(keys: Sequence[bytes]) -> list[int]:
+    """Return the numbers of the items that are sub-tree entries."""
+    return [at for at, key in enumerate(keys) if key[-1] == _SLASH and is_entry(key)]
+
+
 def named(columns: Columns) -> Sums:
     """Return sums with names."""
     if len(columns) == 1:
@@ -173,7 +179,7 @@ def sum_items(kind: TreeKind, folder: bytes, keys: Sequence[bytes], values: Sequ
     if not kind.summed:
         return (len(keys),)
     if kind.own:
-        entries = [at for at, key in enumerate(keys) if key[-1] == 47 and is_entry(key)]
+        entries = entries_among(keys)
         if entries:
             parts = [decode_entry(values[at]).sums for at in entries]
             if len(entries) < len(keys):
