@@ -102,9 +102,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(*options: str, program: Iterable[str] = (TRUNKLINE,)) -> Iterator[Server]:
-    """Run a server on a free port with its data in a folder of its own; ``program`` is what takes ``serve``."""
+def server(
+    *options: str, program: Iterable[str] = (TRUNKLINE,), prepare: Callable[[Path], None] = lambda _: None
+) -> Iterator[Server]:
+    """Run a server on a free port with its data in a folder of its own.
+
+    Args:
+        options: of ``serve``.
+        program: what takes ``serve``.
+        prepare: fills the data folder before the server starts.
+    """
     data = Path(tempfile.mkdtemp(prefix="trunkline-bench-", dir=SCRATCH))
+    prepare(data / "data")
     begun = time.perf_counter()
     process = subprocess.Popen(
         [*program, "serve", "--data", str(data / "data"), "--listen", "127.0.0.1:0", *options],

@@ -38,6 +38,8 @@ CODECS = ("raw", "zstd")
 #: Bytes of stored chunks and rows of the table after which a pack is complete. Disks and clouds write objects of
 #: this size well; larger ones only make the end of a write wait longer.
 PACK_BYTES = 64 << 20
+#: Chunks at which a pack is sealed: a writer remembers those of packs that are not stored yet, some 300 bytes each.
+PACK_CHUNKS = 1 << 16
 #: Bytes of a chunk's row in the table: id, stored bytes, bytes of the chunk, codec.
 ROW_BYTES = 41
 #: Bytes of the trailer.
@@ -317,7 +319,7 @@ class PackLayout:
     @property
     def is_full(self) -> bool:
         """Whether the pack takes no more chunks."""
-        return self._fill >= PACK_BYTES
+        return self._fill >= PACK_BYTES or self.entries >= PACK_CHUNKS
 
     @property
     def most_bytes(self) -> int:
@@ -364,7 +366,8 @@ class PackLayout:
             How many of the chunks were added, and their bytes, which follow those added before.
         """
         fills = list(accumulate([len(each) + ROW_BYTES for each in stored], initial=self._fill))
-        count = max(1, min(bisect_left(fills, PACK_BYTES), len(stored)))
+        room = PACK_CHUNKS - self.entries
+        count = max(1, min(bisect_left(fills, PACK_BYTES), len(stored), room))
         sizes, lengths = list(map(len, stored[:count])), list(map(len, pieces[:count]))
         *offsets, end = accumulate(sizes, initial=self.size)
         self.ids += b"".join(ids[:count])

@@ -36,6 +36,12 @@ _USER_TIMEOUT = 8000
 #: Seconds that one attempt to connect may take.
 _CONNECT_TIMEOUT = 5
 
+#: Bytes of a page of a new SQLite database. Each commit changes some twelve rows on as many pages, and each page is
+#: written to the log whole (docs/design/decisions/0046-small-pages.md).
+_PAGE_BYTES = 1024
+#: Bytes of the log after which SQLite copies it into the database.
+_CHECKPOINT_BYTES = 4 << 20
+
 # synchronous_commit: an acknowledged commit survives a crash; what is stricter than "on" stays.
 # jit: compiling takes longer than any of our queries. Idle sessions must not be ended: one of them holds the lease.
 _POSTGRES_SESSION = """
@@ -103,11 +109,13 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         # read): switch it off and begin explicitly below.
         connection.isolation_level = None
         for pragma in (
+            f"page_size={_PAGE_BYTES}",  # of a new database; an older one keeps its own
             "journal_mode=WAL",
+            f"wal_autocheckpoint={_CHECKPOINT_BYTES // _PAGE_BYTES}",
             "synchronous=FULL",  # an acknowledged commit survives a power cut
             "foreign_keys=ON",
             f"busy_timeout={int(BUSY_TIMEOUT * 1000)}",
-            "cache_size=-65536",  # KiB: keeps the chunk index's upper levels in memory
+            "cache_size=-16384",  # KiB for each connection: keeps the chunk index's upper levels in memory
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -184,9 +184,19 @@ def base_tree(conn: sa.Connection, row: CommitRow) -> TreeId:
 
 def apply_layers(versions: VersionedStore, view: OpenView) -> AppliedLayers:
     """Apply an open commit's layers to its base. The result's bytes are durable on return."""
+    base, deltas = versions.ahead.shorten(view.base, view.deltas)
+    if not deltas:
+        return AppliedLayers(base, versions.trees.summary(base).size, None, [])
+    applied = _apply_durably(versions, base, deltas)
+    if applied.problem is not None and base != view.base:  # a commit with a problem has the files of its base
+        return _apply_durably(versions, view.base, view.deltas)
+    return applied
+
+
+def _apply_durably(versions: VersionedStore, base: TreeId, deltas: Sequence[TreeId]) -> AppliedLayers:
     writer = versions.chunks.writer()
     try:
-        return apply(versions, writer, view.base, view.deltas)
+        return apply(versions, writer, base, deltas)
     finally:
         writer.abort()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from trunkline.model.caller import SYSTEM
 from trunkline.model.leases import LeaseJudge
 from trunkline.pfs import propagation
+from trunkline.pfs.ahead import AppliedAhead
 from trunkline.pfs.compositions import Compositions
 from trunkline.pfs.reads import ReadTransaction
 from trunkline.pfs.writes import WriteTransaction
@@ -65,6 +66,8 @@ class VersionedStore:
     scratch: str | None = None
     #: Open commits as they were read last.
     compositions: Compositions = field(default_factory=Compositions)
+    #: Layers of open commits that were applied while their stream ran.
+    ahead: AppliedAhead = field(default_factory=AppliedAhead)
 
     def __post_init__(self) -> None:
         if self.fileset_leases is None:
@@ -169,6 +172,7 @@ class VersionedStore:
         Raises:
             FailedPrecondition: the deltas contradict each other.
         """
+        base, deltas = self.ahead.shorten(base, deltas)
         return self.compositions.get(self.trees, self.chunks, base, deltas, self.scratch)
 
     def _write(

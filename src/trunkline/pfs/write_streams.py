@@ -16,6 +16,7 @@ from trunkline.meta import branches, chunks, commits
 from trunkline.model import names, paths
 from trunkline.pfs import commits as commit_ops
 from trunkline.pfs import files, resolve
+from trunkline.pfs.ahead import GrowingTree
 from trunkline.pfs.branches import BranchName
 from trunkline.storage import file_values
 from trunkline.storage import files as storage_files
@@ -43,7 +44,7 @@ class Changes:
     def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
         self.writer = versions.chunks.writer()
-        self.delta = DeltaWriter(versions.trees, self.writer)
+        self.delta = DeltaWriter(versions.trees, self.writer, self._delta_stored)
 
     def add(self, path: str, tag: str, data: bytes | memoryview) -> None:
         """Append ``data`` to a file, and create it if it does not exist. ``path`` is valid.
@@ -120,6 +121,9 @@ class Changes:
         self.delta.copy(path, tag or DEFAULT_TAG, value, append=True)
         self.delta.bytes_in += size
 
+    def _delta_stored(self, delta: TreeId) -> None:
+        """Note a delta of a stream that has several."""
+
     def abort(self) -> None:
         """Discard everything; packs that were uploaded are deleted."""
         self.writer.abort()
@@ -163,6 +167,7 @@ class CommitStream(Changes):
         """
         super().__init__(versions)
         self._target = target
+        self._growing: GrowingTree | None = None
         self._open: CommitRow | None = versions.read(self._settle)
 
     def _settle(self, conn: sa.Connection) -> CommitRow | None:
@@ -197,6 +202,8 @@ class CommitStream(Changes):
         prepared = self.prepare()
         while not self._versions.write(self.record, prepared):
             prepared = self.prepare_again(prepared)
+        if self._growing is not None:
+            self._growing.remember(self._versions.ahead)
 
     def prepare(self) -> PreparedStream:
         """Make the changes durable, and of a commit of its own the files. Blocks; errors as ``finish``."""
@@ -219,6 +226,16 @@ class CommitStream(Changes):
             self._add_layers(write, self._open, prepared)
             return True
         return self._start_and_finish(write, prepared)
+
+    def _delta_stored(self, delta: TreeId) -> None:
+        if self._open is None:
+            return
+        if self._growing is None:
+            view = self._versions.read(files.open_view, self._open)
+            below, layers = self._versions.ahead.shorten(view.base, view.deltas)
+            tree = None if layers else below
+            self._growing = GrowingTree(self._versions.trees, self.writer, view.base, view.deltas, tree)
+        self._growing.apply(delta)
 
     def _add_layers(self, write: WriteTransaction, row: CommitRow, prepared: PreparedStream) -> None:
         now = commits.find_by_id(write.conn, row.id)

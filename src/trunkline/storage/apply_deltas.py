@@ -90,6 +90,7 @@ def find_problem(trees: Trees, base: TreeId, tree: TreeId) -> str | None:
         tree: the tree after the changes.
     """
     previous, previous_tag, checked = b"", b"", b""
+    old = _Before(trees, base)
     for key, before, after in trees.diff(base, tree):
         if before is not None or after is None:
             continue
@@ -97,8 +98,10 @@ def find_problem(trees: Trees, base: TreeId, tree: TreeId) -> str | None:
         if path == previous:
             return _duplicate(path, previous_tag, tag)
         previous, previous_tag = path, tag
-        # Two new rows in each other's way are both met here; one may also be in the way of an old one.
-        if base != EMPTY:
+        # Two new rows in each other's way are both met here; one may also be in the way of an old one: of the same
+        # path, or below it.
+        row = old.next_row(path + b"\0")
+        if row is not None and row[0] < path + b"0":
             tags = [row[0].rpartition(b"\0")[2] for row in trees.scan(tree, path + b"\0", path + b"\1")]
             if len(tags) > 1:
                 return _duplicate(path, *tags[:2])
@@ -196,7 +199,7 @@ def _changes(
     trees: Trees, base: TreeId, deltas: Sequence[TreeId]
 ) -> Iterator[tuple[bytes, list[bytes] | None]]:
     """Yield key and the parts of the new value (None: delete) of each row that deltas change, in key order."""
-    stream = _Stream()
+    stream, before = _Stream(), _Before(trees, base)
     for number, delta in enumerate(deltas):
         stream.join(number, trees.of(DELTA).scan(delta))
     groups = iter(stream.next_group, None)
@@ -234,7 +237,7 @@ def _changes_of_groups(
                 stream.join(_BASE, trees.scan(base, low, high))
             ranges.append((high, max(deleter, operations[-1][0])))
             continue
-        yield key, _parts(trees, base, key, [(n, v) for n, v in operations if n >= deleter], deleter)
+        yield key, _parts(before, key, operations, deleter)
 
 
 def _joined(
@@ -258,6 +261,9 @@ def _joined(
             if parts is None:
                 yield key, None
                 continue
+            if len(parts) == 1:  # a delta holds no file of too many chunks
+                yield key, parts[0]
+                continue
             try:
                 count = sum(map(file_values.count_of, parts))
                 file_values.check_count(count, key.partition(b"\0")[0].decode())
@@ -270,14 +276,21 @@ def _joined(
 
 
 def _parts(
-    trees: Trees, base: TreeId, key: bytes, operations: list[tuple[int, bytes]], deleter: int
+    before: _Before, key: bytes, operations: list[tuple[int, bytes]], deleter: int
 ) -> list[bytes] | None:
-    """Return the file values that make up a row's new value, None when there is none any more."""
+    """Return the file values that make up a row's new value, None when there is none any more.
+
+    Args:
+        before: the base.
+        key: of the row.
+        operations: what deltas do to it: number of the delta and value.
+        deleter: the last delta that deletes a range around the row.
+    """
     removed = deleter != _BASE
     parts: list[bytes] | None = None
     for number, value in operations:
         kind = value[:1]
-        if number == _BASE:
+        if number == _BASE or number < deleter:
             continue
         if kind == DELETE_TAGGED:
             removed, parts = True, None
@@ -287,8 +300,35 @@ def _parts(
             parts = [*(parts or []), value[1:]]
     if parts is None:
         return None
-    before = None if removed else trees.get(base, key)
-    return parts if before is None else [before, *parts]
+    there = None if removed else before.get(key)
+    return parts if there is None else [there, *parts]
+
+
+class _Before:
+    """The rows of a tree at keys that come in ascending order.
+
+    One look-up answers for all keys before the row that it returns: adding behind what is there, or many rows between
+    two that are there, costs one.
+    """
+
+    def __init__(self, trees: Trees, tree: TreeId) -> None:
+        self._trees = trees
+        self._tree = tree
+        #: Whether ``_row`` is the first one at or after the last key.
+        self._looked = tree == EMPTY
+        self._row: tuple[bytes, bytes] | None = None
+
+    def next_row(self, key: bytes) -> tuple[bytes, bytes] | None:
+        """Return the first row at or after a key, which is not before the last one."""
+        if not self._looked or (self._row is not None and self._row[0] < key):
+            self._row = self._trees.next_row(self._tree, key)
+            self._looked = True
+        return self._row
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, which is not before the last one."""
+        row = self.next_row(key)
+        return row[1] if row is not None and row[0] == key else None
 
 
 class _Stream:
@@ -309,13 +349,17 @@ class _Stream:
         if not heap:
             return None
         key = heap[0][0]
-        group = []
+        group = [self._take()]
         while heap and heap[0][0] == key:
-            _, number, value, rows = heap[0]
-            group.append((number, value))
-            row = next(rows, None)
-            if row is None:
-                heapq.heappop(heap)
-            else:
-                heapq.heapreplace(heap, (row[0], number, row[1], rows))
+            group.append(self._take())
         return key, group
+
+    def _take(self) -> tuple[int, bytes]:
+        """Take the first row: source number and value."""
+        _, number, value, rows = self._heap[0]
+        row = next(rows, None)
+        if row is None:
+            heapq.heappop(self._heap)
+        else:
+            heapq.heapreplace(self._heap, (row[0], number, row[1], rows))
+        return number, value

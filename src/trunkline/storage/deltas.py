@@ -19,6 +19,8 @@ from trunkline.storage import chunk_lists, file_values
 from trunkline.storage.sums import DELTA_TREE, TreeKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trunkline.storage.packing import ChunkWriter
     from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
@@ -34,8 +36,10 @@ REPLACE = b"R"
 
 #: Bytes of pieces that wait to be cut and stored together.
 _PENDING_BYTES = 2 << 20
+#: Pieces that wait at most, some 200 bytes each.
+_PENDING_PIECES = 1 << 13
 #: Rows held before they become a delta, some 300 bytes each.
-_SPILL_ROWS = 1 << 17
+_SPILL_ROWS = 1 << 16
 #: Deleting a directory looks through all rows held; with more than these, they are stored first.
 _SEARCHED_ROWS = 4096
 
@@ -58,15 +62,19 @@ class DeltaWriter:
     Args:
         trees: the store's trees, of any kind.
         writer: takes the chunks of files and of the deltas themselves.
+        stored: called with each delta when a stream has more than one, in their order.
 
     Attributes:
         bytes_in: bytes added, without copies.
         files: rows that give content to a file, in the deltas stored so far.
     """
 
-    def __init__(self, trees: Trees, writer: ChunkWriter) -> None:
+    def __init__(
+        self, trees: Trees, writer: ChunkWriter, stored: Callable[[TreeId], None] | None = None
+    ) -> None:
         self._trees = trees.of(DELTA)
         self._writer = writer
+        self._stored = stored
         self.bytes_in = 0
         self.files = 0
         self._deltas: list[TreeId] = []
@@ -101,7 +109,7 @@ class DeltaWriter:
             pending[key] = [held, data]
         self.bytes_in += len(data)
         self._pending_bytes += len(data)
-        if self._pending_bytes >= _PENDING_BYTES or len(pending) >= _SPILL_ROWS:
+        if self._pending_bytes >= _PENDING_BYTES or len(pending) >= min(_PENDING_PIECES, _SPILL_ROWS):
             self._flush()
 
     def delete(self, path: str, tag: str = "") -> None:
@@ -141,7 +149,7 @@ class DeltaWriter:
     def finish(self) -> list[TreeId]:
         """Store what is left; return the deltas, to be applied in this order; empty when there was no change."""
         self._flush()
-        self._spill()
+        self._spill(ending=True)
         return self._deltas
 
     def drain(self) -> None:
@@ -237,7 +245,7 @@ class DeltaWriter:
             self._rows[self._open.key] = self._open.finish()
             self._open = None
 
-    def _spill(self) -> None:
+    def _spill(self, *, ending: bool = False) -> None:
         """Store the rows as a delta."""
         self._close()
         if not self._rows:
@@ -245,9 +253,13 @@ class DeltaWriter:
         self.files += sum(1 for value in self._rows.values() if value[:1] in (APPEND, REPLACE))
         keys = sorted(self._rows)
         values = [self._rows[key] for key in keys]
-        self._deltas.append(self._trees.build_runs(self._writer, [(keys, values)]))
+        delta = self._trees.build_runs(self._writer, [(keys, values)])
+        del keys, values
         self._rows.clear()
         self._tags = {self._tag}
+        self._deltas.append(delta)
+        if self._stored is not None and not (ending and len(self._deltas) == 1):
+            self._stored(delta)
 
 
 class _OpenFile:

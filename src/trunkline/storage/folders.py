@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     _Begin = Callable[[bytes, Base | None], SequenceWriter]
 
 
+#: Items of a folder that are given to its sequence together.
+_RUN = 512
+
+
 class FolderWriter:
     """Writes one file tree: give it rows in runs, or changes to a base.
 
@@ -150,7 +154,7 @@ class _NewFolder(_Folder):
         #: Items of the base, and how many of them are taken or replaced.
         self._old_keys, self._old_values = keys, values
         self._at = 0
-        #: Items so far, as long as there is no sequence.
+        #: Items so far that are not in the sequence.
         self._keys: list[bytes] = []
         self._values: list[bytes] = []
         self._weight = 0
@@ -159,9 +163,7 @@ class _NewFolder(_Folder):
     def begin_sequence(self) -> None:
         """Make the folder a sequence of its own."""
         self._sequence = self._begin(self.path, None)
-        if self._keys:
-            self._sequence.extend(self._keys, self._values)
-            self._keys, self._values = [], []
+        self._extend()
 
     def take(self, keys: list[bytes], values: list[bytes]) -> None:
         if self._at < len(self._old_keys):
@@ -191,6 +193,7 @@ class _NewFolder(_Folder):
         self._take_old(None)
         if self._sequence is None:
             return self._keys, self._values
+        self._extend()
         written = self._sequence.finish()
         assert written is not None
         return [b""], [Entry(written.address, written.sums(), written.weight).encode()]
@@ -198,7 +201,14 @@ class _NewFolder(_Folder):
     def written(self) -> Written | None:
         self._take_old(None)
         assert self._sequence is not None
+        self._extend()
         return self._sequence.finish()
+
+    def _extend(self) -> None:
+        """Give the sequence the items that wait."""
+        if self._keys and self._sequence is not None:
+            self._sequence.extend(self._keys, self._values)
+            self._keys, self._values = [], []
 
     def _take_old(self, key: bytes | None) -> None:
         """Take the base's items before a key; None: all that are left."""
@@ -209,11 +219,15 @@ class _NewFolder(_Folder):
         self._take(self._old_keys[start:stop], self._old_values[start:stop])
 
     def _take(self, keys: list[bytes], values: list[bytes]) -> None:
+        if self._keys:
+            self._keys += keys
+            self._values += values
+        else:
+            self._keys, self._values = keys, values
         if self._sequence is not None:
-            self._sequence.extend(keys, values)
+            if len(self._keys) >= _RUN:
+                self._extend()
             return
-        self._keys += keys
-        self._values += values
         self._weight += sum(map(len, keys)) + sum(map(len, values))
         if self._weight >= self._own:
             self.begin_sequence()

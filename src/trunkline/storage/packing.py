@@ -50,6 +50,8 @@ INLINE_BYTES = 32 << 10
 #: Bytes of chunks in a batch: large enough that hand-over and look-up cost little beside the work, also for
 #: files of a kilobyte (0.4 µs each at 256 KiB).
 _BATCH_BYTES = 1 << 20
+#: Bytes that a chunk takes in memory beside its own, while it is on its way to a pack.
+_BESIDE_BYTES = 240
 #: Bytes of chunks between ``add`` and their pack.
 IN_FLIGHT = 32 << 20
 #: Packs of one writer that are being uploaded.
@@ -186,7 +188,7 @@ class ChunkWriter:
         for id, piece in fresh.items():
             batch.ids.append(id)
             batch.pieces.append(piece)
-            batch.size += len(piece)
+            batch.size += len(piece) + _BESIDE_BYTES
             if batch.size >= _BATCH_BYTES:
                 self._submit()
                 batch = self._batch

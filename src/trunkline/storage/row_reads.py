@@ -78,6 +78,20 @@ def next_row(reader: NodeReader, top: ChunkId, folder: bytes, key: bytes) -> tup
     return None
 
 
+def has_row(reader: NodeReader, top: ChunkId, folder: bytes, first: bytes, last: bytes) -> bool:
+    """Return whether a sequence has a row from one key to another, both in its terms.
+
+    Args:
+        reader: reads the nodes.
+        top: address of the sequence to look in.
+        folder: the sequence's folder.
+        first: the first key.
+        last: the last key.
+    """
+    row = next_row(reader, top, folder, first)
+    return row is not None and row[0] <= folder + last
+
+
 def runs(
     reader: NodeReader,
     top: Node,

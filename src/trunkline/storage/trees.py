@@ -89,7 +89,9 @@ class Trees:
         top, cut = ChunkId(base), len(self.kind.top)
         changes = iter(changes)
         while batch := list(islice(changes, _CHANGES_AHEAD)):
-            if len(batch) > 1:
+            if len(batch) > 1 and row_reads.has_row(
+                reader, top, self.kind.top, batch[0][0][cut:], batch[-1][0][cut:]
+            ):
                 reader.read_paths(top, [key[cut:] for key, _ in batch])
             for key, value in batch:
                 target.put(key, value)
