@@ -199,7 +199,7 @@ def _changes(
     trees: Trees, base: TreeId, deltas: Sequence[TreeId]
 ) -> Iterator[tuple[bytes, list[bytes] | None]]:
     """Yield key and the parts of the new value (None: delete) of each row that deltas change, in key order."""
-    stream, before = _Stream(), _Before(trees, base)
+    stream = _Stream()
     for number, delta in enumerate(deltas):
         stream.join(number, trees.of(DELTA).scan(delta))
     groups = iter(stream.next_group, None)
@@ -223,6 +223,7 @@ def _changes_of_groups(
             one around the key; kept up to date.
         stream: which the base's rows within a range join; None when the base is empty.
     """
+    before = _Before(trees, base)
     for group in groups:
         if group is None:
             return
