@@ -277,17 +277,17 @@ def grown(
 
     commit(50)
     store.copy_bundles()
-    taken = Bytes(store.data, execute)
-    before = taken.database() + taken.objects()
+    usage = Bytes(store.data, execute)
+    before = usage.database() + usage.objects()
     written = copied = 0
     for _ in range(4):  # SQLite empties its log when a thousand pages are in it
-        taken.begin()
+        usage.begin()
         commit(commits // 4)
-        written += taken.log()
-        taken.begin()
+        written += usage.log()
+        usage.begin()
         store.copy_bundles()
-        copied += taken.log()
-    after = taken.database() + taken.objects()
+        copied += usage.log()
+    after = usage.database() + usage.objects()
     return {
         "growth, KiB": (after - before) / commits / 1024,
         "database log, KiB": written / commits / 1024,
@@ -444,8 +444,8 @@ def borg(commits: int = 100) -> dict[str, float]:
 
 def stored(store: Store, execute: Callable[[str], list] | None) -> int:
     """Return the bytes of objects and database."""
-    taken = Bytes(store.data, execute)
-    return taken.objects() + taken.database()
+    usage = Bytes(store.data, execute)
+    return usage.objects() + usage.database()
 
 
 def files_below(folder: Path) -> list[Path]:

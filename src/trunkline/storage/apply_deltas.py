@@ -301,8 +301,8 @@ def _parts(
             parts = [*(parts or []), value[1:]]
     if parts is None:
         return None
-    there = None if removed else before.get(key)
-    return parts if there is None else [there, *parts]
+    present = None if removed else before.get(key)
+    return parts if present is None else [present, *parts]
 
 
 class _Before:
