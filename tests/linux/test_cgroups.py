@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -117,12 +118,12 @@ def test_a_kernel_that_does_not_count_swap_limits_memory_alone(own):
 
 def test_a_kill_for_lack_of_memory_is_reported_once(own):
     folder = own / "commands"
-    group = MemoryGroup(str(folder))
-    before = group.has_killed()
+    with contextlib.closing(MemoryGroup(str(folder))) as group:
+        before = group.has_killed()
 
-    (folder / "memory.events").write_text("low 0\nhigh 0\nmax 9\noom 1\noom_kill 4\noom_group_kill 2\n")
+        (folder / "memory.events").write_text("low 0\nhigh 0\nmax 9\noom 1\noom_kill 4\noom_group_kill 2\n")
 
-    assert (before, group.has_killed(), group.has_killed()) == (False, True, False)
+        assert (before, group.has_killed(), group.has_killed()) == (False, True, False)
 
 
 def test_a_group_without_the_controller_is_refused_with_those_that_it_has(tmp_path):

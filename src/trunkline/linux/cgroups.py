@@ -188,6 +188,11 @@ class MemoryGroup:
         self._events = os.open(f"{folder}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
         self._kills = self._count_kills()
 
+    def close(self) -> None:
+        """Close the descriptors; a worker, which uses its group until it ends, need not."""
+        os.close(self._processes)
+        os.close(self._events)
+
     def join(self) -> None:
         """Move this process into the group."""
         os.write(self._processes, b"0")
