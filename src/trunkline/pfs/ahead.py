@@ -1,6 +1,6 @@
 """Applies the changes of a long stream while it runs, so that finishing its commit takes no time.
 
-A stream of more than 65,536 files stores its changes as several deltas. The stream's own thread applies each of them
+A stream of more than 32,768 files stores its changes as several deltas. The stream's own thread applies each of them
 to a tree that grows, beginning with the files of the open commit. When the stream has been
 recorded, the result is remembered in memory: layers that begin with these deltas, on the same base, are known to make
 this tree. Whoever reads or finishes the commit applies only what was added since

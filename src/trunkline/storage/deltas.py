@@ -39,7 +39,7 @@ _PENDING_BYTES = 2 << 20
 #: Pieces that wait at most, some 200 bytes each.
 _PENDING_PIECES = 1 << 13
 #: Rows held before they become a delta, some 300 bytes each.
-_SPILL_ROWS = 1 << 16
+_SPILL_ROWS = 1 << 15
 #: Deleting a directory looks through all rows held; with more than these, they are stored first.
 _SEARCHED_ROWS = 4096
 

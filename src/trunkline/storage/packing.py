@@ -51,7 +51,7 @@ INLINE_BYTES = 32 << 10
 #: files of a kilobyte (0.4 µs each at 256 KiB).
 _BATCH_BYTES = 1 << 20
 #: Bytes that a chunk takes in memory beside its own, while it is on its way to a pack.
-_BESIDE_BYTES = 240
+_BESIDE_BYTES = 320
 #: Bytes of chunks between ``add`` and their pack.
 IN_FLIGHT = 32 << 20
 #: Packs of one writer that are being uploaded.
