@@ -17,7 +17,7 @@ from pachyderm_sdk.errors import AuthServiceNotActivated
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.model.caller import ANONYMOUS
-from trunkline.rpc import registry, server, status
+from trunkline.rpc import methods, server, status
 from trunkline.rpc.gen import pfs_pb2, pps_pb2, version_pb2
 
 LIMIT = 10  # seconds to wait for a state before a test fails
@@ -403,7 +403,7 @@ async def test_a_stopped_server_frees_its_port():
 
 def test_a_servicer_for_no_service_is_refused():
     with pytest.raises(ValueError, match=r"no such service: pfs\.API"):
-        registry.Registry({"pfs.API": Pfs})
+        methods.table({"pfs.API": Pfs})
 
 
 def test_raw_bytes_for_an_rpc_that_does_not_exist_are_refused():
@@ -411,7 +411,7 @@ def test_raw_bytes_for_an_rpc_that_does_not_exist_are_refused():
         raw_requests = frozenset({"ModifyFiles"})
 
     with pytest.raises(ValueError, match=r"pfs_v2\.API has no ModifyFiles"):
-        registry.Registry({"pfs_v2.API": Misspelt()})
+        methods.table({"pfs_v2.API": Misspelt()})
 
 
 def test_a_method_of_the_wrong_shape_is_refused():
@@ -424,9 +424,9 @@ def test_a_method_of_the_wrong_shape_is_refused():
             yield None
 
     with pytest.raises(TypeError, match=r"pfs_v2\.API/ListRepo answers with a stream"):
-        registry.Registry({"pfs_v2.API": Once()})
+        methods.table({"pfs_v2.API": Once()})
     with pytest.raises(TypeError, match=r"pfs_v2\.API/InspectRepo answers once"):
-        registry.Registry({"pfs_v2.API": Many()})
+        methods.table({"pfs_v2.API": Many()})
 
 
 def test_every_error_of_ours_has_its_status_code():
@@ -434,7 +434,10 @@ def test_every_error_of_ours_has_its_status_code():
         kind for _, kind in inspect.getmembers(errors, inspect.isclass) if kind.__module__ == errors.__name__
     ]
 
-    names = {kind.__name__: status.code_of(kind("what is wrong")).name for kind in kinds}
+    names = {
+        kind.__name__: grpc.StatusCode[status.status_of("a.B/C", kind("what is wrong")).code].name
+        for kind in kinds
+    }
 
     assert names == {kind.__name__: kind.code for kind in kinds}
     assert [name for name, code in names.items() if code == "UNKNOWN"] == ["TrunklineError"]

@@ -20,7 +20,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from trunkline import errors
-from trunkline.rpc.registry import SERVICES, Registry
+from trunkline.rpc.methods import SERVICES
+from trunkline.rpc.registry import Registry
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:

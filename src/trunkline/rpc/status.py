@@ -4,64 +4,66 @@ A ``TrunklineError`` has the name of its status code; bytes that are not a messa
 exception is a bug, so the client gets INTERNAL and the traceback goes to the log. A cancelled call is not an error:
 ``asyncio.CancelledError`` is not an ``Exception`` and never arrives here.
 
-This module knows no RPC and no message.
+This module knows no RPC, no request or answer, and no transport.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from trunkline import errors
-
-if TYPE_CHECKING:
-    from trunkline.errors import TrunklineError
 
 _log = logging.getLogger("trunkline.rpc")
 
 # Bytes of a message in the trailing metadata. Clients refuse metadata above 8 KiB (grpc core's soft limit)
 # and would show that instead of our message; the remainder is for the names of the other entries.
-_MESSAGE_LIMIT = 6 * 1024
+MESSAGE_LIMIT = 6 * 1024
 
 
-def code_of(error: TrunklineError) -> grpc.StatusCode:
-    """Return the gRPC status code of an error."""
-    return grpc.StatusCode[error.code]
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a call ended.
+
+    Attributes:
+        code: name of the status code.
+        message: one line; empty for OK.
+        reason: what happened, for programs, such as ``COMMIT_FINISHED``; empty for what has no class of its own.
+    """
+
+    code: str
+    message: str = ""
+    reason: str = ""
 
 
-async def refuse(context: grpc.aio.ServicerContext[Any, Any], rpc: str, error: Exception) -> NoReturn:
-    """End a call with the status for an error.
+def status_of(rpc: str, error: Exception) -> Status:
+    """Return the status for an exception, and log it when it is a bug.
 
     Args:
-        context: the call.
-        rpc: its name, ``package.Service/Method``.
+        rpc: the call's name, ``package.Service/Method``.
         error: the exception of the servicer.
-
-    Raises:
-        grpc.aio.AbortError: signals to grpc that the status is sent.
-        asyncio.CancelledError: the client has disconnected, so nothing can be sent.
     """
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    if isinstance(error, grpc.aio.InternalError):  # grpc could not send an answer
-        raise asyncio.CancelledError(f"the client of {rpc} has disconnected") from error
+    reason = ""
     if isinstance(error, errors.TrunklineError):
-        code, message = code_of(error), error.message
+        code, message, reason = error.code, error.message, _reason(type(error).__name__)
     elif isinstance(error, DecodeError):
-        code = grpc.StatusCode.INVALID_ARGUMENT
+        code = "INVALID_ARGUMENT"
         message = f"{rpc} got bytes that are not its request message; use a client of the 2.12 API"
     else:
-        code = grpc.StatusCode.INTERNAL
+        code = "INTERNAL"
         message = (
             f"{rpc} failed with a {type(error).__name__}, which is a bug in Trunkline; "
             "please report it with the traceback in the server's log"
         )
         _log.error("%s failed", rpc, exc_info=error, extra={"action": "rpc_failed", "rpc": rpc})
-    await context.abort(code, _cut(_one_line(message)))
+    return Status(code, _cut(_one_line(message)), reason)
+
+
+def _reason(name: str) -> str:
+    """Return a class's name in the form of ``google.rpc.ErrorInfo``: ``CommitFinished`` as ``COMMIT_FINISHED``."""
+    return "".join(f"_{char}" if char.isupper() else char.upper() for char in name).lstrip("_")
 
 
 def _one_line(message: str) -> str:
@@ -78,6 +80,6 @@ def _cut(message: str) -> str:
     for position, character in enumerate(message):
         plain = " " <= character <= "~" and character != "%"
         size += 1 if plain else 3 * len(character.encode())
-        if size > _MESSAGE_LIMIT:
+        if size > MESSAGE_LIMIT:
             return message[:position] + "…"
     return message
