@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
@@ -179,3 +179,24 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds on a clock that is never set: for leases and time limits."""
+
+
+class HttpServer(Protocol):
+    """An ASGI server that listens. The exception among ports: it belongs to the event loop, and blocks nowhere.
+
+    It serves HTTP/2 with trailers, and HTTP/1.1. It cancels the task of a request when the client disconnects or
+    resets the stream. ``send`` waits while the client takes nothing, and ``receive`` takes nothing from a client beyond
+    a window of bytes until it is called. Error responses to what is not HTTP are the server's own.
+    """
+
+    #: ``HOST:PORT`` with the real port.
+    address: str
+
+    async def start(self, application: Callable[..., Awaitable[None]]) -> None:
+        """Accept requests for an ASGI application, which has no lifespan; returns when it does."""
+
+    def refuse(self) -> None:
+        """Accept no more connections, and tell clients to send no more requests."""
+
+    async def close(self) -> None:
+        """Wait until running requests have ended, and free the address."""

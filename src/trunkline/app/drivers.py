@@ -24,7 +24,7 @@ from trunkline.pfs import identity, store_format
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.drivers.fleets.images import ImageEnvironments
-    from trunkline.ports import Fleet, ObjectStore, Secrets, WorkerIdentity
+    from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
     from trunkline.runtime.supervision import Supervisor
 
 
@@ -76,6 +76,24 @@ def _folder(path: Path) -> LocalObjects:
     ):  # a folder of other files is refused
         local.remove_temporary()
     return local
+
+
+def http_server(settings: Settings) -> HttpServer | None:
+    """Return the server for the ASGI application, listening; None for grpcio, which needs none.
+
+    Raises:
+        InvalidArgument: there is no such server, or the address is not valid.
+        Unavailable: the address cannot be listened on.
+    """
+    if settings.http_server == "grpcio":
+        return None
+    if settings.http_server != "h2corn":
+        raise errors.InvalidArgument(
+            f"TRUNKLINE_HTTP_SERVER={settings.http_server} is not supported; use grpcio or h2corn"
+        )
+    from trunkline.drivers.http.h2corn_server import H2cornServer
+
+    return H2cornServer(settings.listen, settings.log_format)
 
 
 def hidden(settings: Settings) -> list[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from trunkline import errors
+from trunkline.model import limits
 from trunkline.rpc.methods import SERVICES
 from trunkline.rpc.registry import Registry
+from trunkline.runtime import listening
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# Bytes; the same limit as in Pachyderm's server and SDK, so that every message they send is accepted.
-MESSAGE_LIMIT = 20 * 1024 * 1024
 
 #: Prefix of background services in the health service.
 HEALTH_PREFIX = "trunkline/"
@@ -36,8 +34,8 @@ HEALTH_PREFIX = "trunkline/"
 _REPORTS: set[asyncio.Task[None]] = set()
 
 _OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.max_receive_message_length", limits.MESSAGE),
+    ("grpc.max_send_message_length", limits.MESSAGE),
     # A port in use must be refused, not shared: two servers would each get half of the calls.
     ("grpc.so_reuseport", 0),
     # Subscriptions and log streams are silent for hours. A ping every minute keeps routers from dropping the
@@ -97,17 +95,14 @@ async def bind(listen: str) -> Server:
         InvalidArgument: ``listen`` is not ``HOST:PORT``.
         Unavailable: the address cannot be listened on, for example because the port is taken.
     """
-    host, port = _parse(listen)
+    host, _ = listening.parse(listen)
     server = grpc.aio.server(options=_OPTIONS)
     health = await _add_health(server)
     try:
         bound = server.add_insecure_port(listen)
     except RuntimeError as error:
         await server.stop(None)
-        raise errors.Unavailable(
-            f"cannot listen on {listen}: {_why_not(host, port)}; "
-            "choose another address with --listen, or port 0 for any free one"
-        ) from error
+        raise listening.unavailable(listen, _why_not(listen)) from error
     return Server(f"{host}:{bound}", server, health, asyncio.get_running_loop())
 
 
@@ -118,15 +113,6 @@ async def start(servicers: Mapping[str, object], listen: str) -> Server:
     return server
 
 
-def _parse(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise errors.InvalidArgument(
-            f'cannot listen on "{listen}": write HOST:PORT, for example 127.0.0.1:30650'
-        )
-    return host, int(port)
-
-
 async def _add_health(server: grpc.aio.Server) -> Any:
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -135,16 +121,12 @@ async def _add_health(server: grpc.aio.Server) -> Any:
     return health
 
 
-def _why_not(host: str, port: int) -> str:
-    """Bind like grpc to get the system's reason, which grpc only writes to its own log."""
+def _why_not(listen: str) -> str:
+    """Listen like grpc to get the system's reason, which grpc only writes to its own log."""
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-                probe.listen(1)
-    except OSError as error:
-        return error.strerror or str(error)
+        _, opened = listening.sockets(listen)
+    except errors.Unavailable as error:
+        return str(error.__cause__.strerror) if isinstance(error.__cause__, OSError) else error.message
+    for one in opened:
+        one.close()
     return "the system refused"

@@ -42,6 +42,7 @@ def serve(invocation: Invocation) -> None:
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
         listen=options.listen,
+        http_server=os.environ.get("TRUNKLINE_HTTP_SERVER") or "grpcio",
         insecure=options.insecure,
         # Their URLs may contain passwords, and arguments are visible to all users of the machine.
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),

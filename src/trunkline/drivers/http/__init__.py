@@ -1,0 +1,1 @@
+"""Drivers of ``ports.HttpServer``: servers that run the ASGI application of the API."""

@@ -1,0 +1,151 @@
+"""Converts HTTP headers to what gRPC means by them, and statuses to trailers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from google.protobuf.any_pb2 import Any
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status as StatusMessage
+
+from trunkline import errors
+from trunkline.rpc.status import MESSAGE_LIMIT, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: Numbers of the status codes, by name.
+NUMBERS = {
+    "OK": 0, "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5,
+    "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10,
+    "OUT_OF_RANGE": 11, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15,
+    "UNAUTHENTICATED": 16,
+}  # fmt: skip
+
+#: Domain of the reasons in ``google.rpc.ErrorInfo``.
+DOMAIN = "trunkline"
+
+# Headers of HTTP and of gRPC itself, which are not metadata.
+_NOT_METADATA = frozenset(
+    (
+        b"content-type",
+        b"te",
+        b"host",
+        b"content-length",
+        b"grpc-timeout",
+        b"grpc-encoding",
+        b"grpc-accept-encoding",
+    )
+)
+_TIMEOUT = b"grpc-timeout"
+_ENCODING = b"grpc-encoding"
+# Seconds of the units of grpc-timeout.
+_UNITS = {72: 3600.0, 77: 60.0, 83: 1.0, 109: 1e-3, 117: 1e-6, 110: 1e-9}
+_OK_TRAILERS = ((b"grpc-status", b"0"),)
+
+
+@dataclass(slots=True)
+class RequestHeaders:
+    """What a request says before its body.
+
+    Attributes:
+        metadata: names in lower case; values are bytes when the name ends with ``-bin``.
+        timeout: seconds until the client's deadline; None without one.
+        encoding: how messages are compressed.
+    """
+
+    metadata: list[tuple[str, str | bytes]]
+    timeout: float | None = None
+    encoding: str = "identity"
+
+
+def parse(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
+    """Read the headers of a request.
+
+    Raises:
+        InvalidArgument: metadata is not ASCII or not base64, or the deadline is not valid.
+    """
+    request = RequestHeaders([])
+    for name, value in headers:
+        if name not in _NOT_METADATA:
+            request.metadata.append(_entry(name, value))
+        elif name == _TIMEOUT:
+            request.timeout = _timeout(value)
+        elif name == _ENCODING:
+            request.encoding = value.decode("latin-1")
+    return request
+
+
+def _entry(name: bytes, value: bytes) -> tuple[str, str | bytes]:
+    key = name.decode("latin-1")
+    if key.endswith("-bin"):
+        try:  # padding may be missing
+            return key, base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+        except binascii.Error as error:
+            raise errors.InvalidArgument(
+                f'metadata "{key}" is not base64: {error}; names that end with -bin carry encoded bytes'
+            ) from error
+    if not value.isascii():
+        raise errors.InvalidArgument(
+            f'metadata "{key}" has characters that are not ASCII; use a name that ends with -bin for such values'
+        )
+    return key, value.decode("ascii")
+
+
+def _timeout(value: bytes) -> float:
+    digits, unit = value[:-1], _UNITS.get(value[-1]) if value else None
+    if unit is None or not 1 <= len(digits) <= 8 or not digits.isdigit():
+        text = value.decode("latin-1")
+        raise errors.InvalidArgument(
+            f'grpc-timeout "{text}" is not valid; write up to eight digits and one of H, M, S, m, u, n'
+        )
+    return int(digits) * unit
+
+
+def trailers(
+    status: Status | None, metadata: Sequence[tuple[str, str | bytes]]
+) -> Sequence[tuple[bytes, bytes]]:
+    """Return the trailers that end a call.
+
+    Args:
+        status: how it ended; None for OK.
+        metadata: what the servicer adds.
+    """
+    if status is None and not metadata:
+        return _OK_TRAILERS
+    entries = [(b"grpc-status", b"0")]
+    if status is not None:
+        entries[0] = (b"grpc-status", b"%d" % NUMBERS[status.code])
+        message = percent_encoded(status.message)
+        entries.append((b"grpc-message", message))
+        details = _details(status)
+        # Both together must fit into a client's limit of metadata.
+        if len(message) + len(details) <= MESSAGE_LIMIT:
+            entries.append((b"grpc-status-details-bin", details))
+    for name, value in metadata:
+        if isinstance(value, bytes):
+            entries.append((name.encode(), base64.b64encode(value).rstrip(b"=")))
+        else:
+            entries.append((name.encode(), value.encode("ascii")))
+    return entries
+
+
+def _details(status: Status) -> bytes:
+    """Return ``google.rpc.Status`` in base64."""
+    message = StatusMessage(code=NUMBERS[status.code], message=status.message)
+    if status.reason:
+        info = Any()
+        info.Pack(ErrorInfo(reason=status.reason, domain=DOMAIN))
+        message.details.append(info)
+    return base64.b64encode(message.SerializeToString()).rstrip(b"=")
+
+
+def percent_encoded(text: str) -> bytes:
+    """Encode ``grpc-message``: printable ASCII stays as it is, every other byte and ``%`` is escaped."""
+    return b"".join(
+        b"%c" % byte if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte
+        for byte in text.encode(errors="replace")
+    )

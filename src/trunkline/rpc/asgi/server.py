@@ -1,0 +1,60 @@
+"""Starts and stops the API on an ASGI server: the servicers of the API and the health service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from trunkline.rpc import health, methods
+from trunkline.rpc.asgi.grpc_application import GrpcApplication
+from trunkline.rpc.asgi.routing import Router
+from trunkline.runtime.supervision import ServiceState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.ports import HttpServer
+
+#: Prefix of background services in the health service.
+HEALTH_PREFIX = "trunkline/"
+
+
+class Server:
+    """The API on one server. Belongs to the event loop's thread, except ``report``."""
+
+    def __init__(self, http: HttpServer) -> None:
+        """Make it on a server that listens and is not started.
+
+        Args:
+            http: runs the application.
+        """
+        self.address = http.address
+        self._http = http
+        self._health = health.HealthServicer(methods.SERVICES)
+        self._grpc: GrpcApplication | None = None
+        self._loop = asyncio.get_running_loop()
+
+    async def serve(self, servicers: Mapping[str, object]) -> None:
+        """Accept calls for ``servicers``, by full service name (see ``methods``)."""
+        name = health.SERVICE.full_name
+        self._grpc = GrpcApplication(
+            {**methods.table(servicers), **methods.table({name: self._health}, {name: health.SERVICE})}
+        )
+        await self._http.start(Router(self._grpc))
+
+    def report(self, service: str, state: ServiceState) -> None:
+        """Report the state of a background service to the health service. Thread-safe."""
+        serving = state is ServiceState.RUNNING
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+            self._loop.call_soon_threadsafe(
+                lambda: self._health.set(f"{HEALTH_PREFIX}{service}", serving=serving)
+            )
+
+    async def stop(self, grace: float) -> None:
+        """Accept no more calls, wait up to ``grace`` seconds for those in progress, then end them."""
+        self._health.stop()
+        self._http.refuse()
+        if self._grpc is not None:
+            await self._grpc.stop(grace)
+        await self._http.close()
