@@ -55,6 +55,8 @@ def test_the_dependencies_are_exactly_what_is_imported() -> None:
     for package in set(imported_packages()) - {"trunkline", "__future__"}:
         if package.startswith("google.protobuf"):
             used.add("protobuf")
+        elif package.startswith("google.rpc"):
+            used.add("googleapis-common-protos")
         elif package == "opentelemetry":  # a folder that several distributions share
             used.update(map(distribution_name, PROJECT["optional-dependencies"]["otel"]))
         elif package not in sys.stdlib_module_names:

@@ -124,9 +124,9 @@ async def _add_health(server: grpc.aio.Server) -> Any:
 def _why_not(listen: str) -> str:
     """Listen like grpc to get the system's reason, which grpc only writes to its own log."""
     try:
-        _, opened = listening.sockets(listen)
+        _, sockets = listening.sockets(listen)
     except errors.Unavailable as error:
         return str(error.__cause__.strerror) if isinstance(error.__cause__, OSError) else error.message
-    for one in opened:
-        one.close()
+    for opened in sockets:
+        opened.close()
     return "the system refused"

@@ -16,7 +16,7 @@ from trunkline.model.limits import MESSAGE, beyond
 PREFIX = Struct(">BI")
 
 _IDENTITY, _GZIP = "identity", "gzip"
-#: The encodings of messages, as clients are told.
+#: The encodings of messages, for clients.
 ENCODINGS = b"identity, gzip"
 #: zlib's number for the format of gzip with the largest window.
 _GZIP_FORMAT = 31
