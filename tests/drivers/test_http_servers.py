@@ -1,0 +1,121 @@
+"""Servers that run the ASGI application, each with real clients of HTTP/2 and HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+
+from trunkline import errors
+from trunkline.app import drivers
+from trunkline.app.settings import Settings
+from trunkline.client.channel import Channel
+from trunkline.drivers.http.h2corn_server import H2cornServer
+from trunkline.rpc.asgi.server import Server
+from trunkline.rpc.gen import version_pb2
+from trunkline.runtime.supervision import ServiceState
+
+LIMIT = 10  # seconds to wait for a state before a test fails
+
+
+class Version:
+    async def GetVersion(self, _request, _call):
+        return version_pb2.Version(major=2)
+
+
+@pytest.fixture
+async def server():
+    started = Server(H2cornServer("127.0.0.1:0", "text"))
+    await started.serve({"versionpb_v2.API": Version()})
+    yield started
+    await started.stop(0)
+
+
+@pytest.fixture
+async def channel(server):
+    async with grpc.aio.insecure_channel(server.address) as opened:
+        yield opened
+
+
+def watch(channel, service):
+    return channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT)
+
+
+def get(address, path):
+    connection = http.client.HTTPConnection(address, timeout=LIMIT)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, body
+
+
+async def test_a_change_of_health_arrives_at_once(server, channel):
+    states = watch(channel, "trunkline/retention")
+    first = await states.read()
+
+    server.report("retention", ServiceState.RUNNING)
+    second = await states.read()
+
+    assert first.status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    assert second.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_an_unknown_service_has_no_health(channel):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary("/grpc.health.v1.Health/Check")(
+            health_pb2.HealthCheckRequest(service="none").SerializeToString()
+        )
+
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_stream_ends_with_unavailable_when_the_server_stops(server, channel):
+    states = watch(channel, "")
+    await anext(aiter(states))
+
+    await server.stop(0)
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        [state async for state in states]
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "try again" in caught.value.details()
+
+
+async def test_two_thousand_streams_share_a_connection(channel):
+    streams = [watch(channel, "") for _ in range(2000)]
+
+    async with asyncio.timeout(2 * LIMIT):
+        states = await asyncio.gather(*(stream.read() for stream in streams))
+
+    assert {state.status for state in states} == {health_pb2.HealthCheckResponse.SERVING}
+    for stream in streams:
+        stream.cancel()
+
+
+async def test_the_own_client_and_http_1_share_the_port_with_grpc(server):
+    with Channel(server.address) as channel:
+        version = await asyncio.to_thread(channel.unary, "/versionpb_v2.API/GetVersion", b"", LIMIT)
+
+    status, body = await asyncio.to_thread(get, server.address, "/")
+
+    assert version_pb2.Version.FromString(version).major == 2
+    assert (status, body[:9]) == (200, b"Trunkline")
+
+
+async def test_an_address_in_use_is_refused(server):
+    with pytest.raises(errors.Unavailable, match=server.address):
+        H2cornServer(server.address, "text")
+
+
+def test_an_unknown_server_is_refused():
+    with pytest.raises(errors.InvalidArgument, match="nginx"):
+        drivers.http_server(Settings(data=Path("/none"), http_server="nginx"))
