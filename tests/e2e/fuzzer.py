@@ -18,7 +18,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
-from trunkline.rpc.registry import SERVICES
+from trunkline.rpc.methods import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

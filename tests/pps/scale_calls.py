@@ -20,7 +20,7 @@ from trunkline.pps.queries import costs
 from trunkline.pps.workers import claims
 from trunkline.rpc.call import Call
 from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, worker_api_pb2
-from trunkline.rpc.registry import SERVICES
+from trunkline.rpc.methods import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

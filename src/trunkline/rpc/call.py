@@ -1,7 +1,7 @@
 """One call as servicers see it, independent of the transport.
 
 Servicers receive a ``Call`` with their request and nothing else about the network. The transport's adapter
-(``registry``) creates it, and sends the trailing metadata that the servicer sets.
+creates it, and sends the trailing metadata that the servicer sets.
 """
 
 from __future__ import annotations
