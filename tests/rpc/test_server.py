@@ -52,6 +52,8 @@ class Pfs:
             raise errors.Aborted("zu groß, 100 % ✗ " * 10_000)
         if name == "surrogate":
             raise errors.InvalidArgument("no such path: \udcff")
+        if name == "spaces":
+            raise errors.NotFound(" no repo  has the name ")
         if request.repo.name == "lines":
             raise errors.InvalidArgument("no such path: a\nb\0")
         return pfs_pb2.RepoInfo(repo=request.repo)
@@ -235,6 +237,12 @@ async def test_a_sentence_with_line_ends_arrives_as_one_line(client):
     _, sentence = await refusal(lambda: client.pfs.inspect_repo(repo=pfs.Repo(name="lines")))
 
     assert sentence == r"no such path: a\nb\x00"
+
+
+async def test_a_sentence_keeps_the_spaces_around_it(client):
+    _, sentence = await refusal(lambda: client.pfs.inspect_repo(repo=pfs.Repo(name="spaces")))
+
+    assert sentence == " no repo  has the name "
 
 
 async def test_bytes_that_are_no_message_are_the_clients_fault(channel):

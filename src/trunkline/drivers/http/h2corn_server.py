@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STREAMS = 4096
 #: Bytes that a client may send ahead on one stream and on one connection. An upload that waits for room holds a stream
 #: window, and the others on its connection go on.
-STREAM_WINDOW, CONNECTION_WINDOW = 2 << 20, 16 << 20
+STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 8 << 20
 #: Seconds after which a connection without requests is closed; clients connect again.
 IDLE_CONNECTION = 600.0
 #: Seconds in which a client takes something of an answer. The application's own limit, with a message, is shorter.

@@ -144,8 +144,15 @@ def _details(status: Status) -> bytes:
 
 
 def percent_encoded(text: str) -> bytes:
-    """Encode ``grpc-message``: printable ASCII stays as it is, every other byte and ``%`` is escaped."""
+    """Encode ``grpc-message``: printable ASCII stays as it is, every other byte and ``%`` is escaped.
+
+    So are spaces at the begin and the end, which a header must not have (RFC 9113, section 8.2.1).
+    """
+    data = text.encode(errors="replace")
+    last = len(data) - 1
     return b"".join(
-        b"%c" % byte if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte
-        for byte in text.encode(errors="replace")
+        b"%c" % byte
+        if 0x21 <= byte <= 0x7E and byte != 0x25 or byte == 0x20 and 0 < position < last
+        else b"%%%02X" % byte
+        for position, byte in enumerate(data)
     )

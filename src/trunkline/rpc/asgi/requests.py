@@ -71,8 +71,9 @@ class Requests:
         more = True
         while more:
             messages, more = await self._next()
-            for message in messages:
-                yield decode(message)
+            messages.reverse()
+            while messages:  # holds no message while the next piece is awaited
+                yield decode(messages.pop())
 
     async def _next(self) -> tuple[list[bytes], bool]:
         """Return the messages that end in the next piece of the body, and whether there are more pieces."""
