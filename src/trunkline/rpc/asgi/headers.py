@@ -152,7 +152,7 @@ def percent_encoded(text: str) -> bytes:
     last = len(data) - 1
     return b"".join(
         b"%c" % byte
-        if 0x21 <= byte <= 0x7E and byte != 0x25 or byte == 0x20 and 0 < position < last
+        if (0x21 <= byte <= 0x7E and byte != 0x25) or (byte == 0x20 and 0 < position < last)
         else b"%%%02X" % byte
         for position, byte in enumerate(data)
     )
