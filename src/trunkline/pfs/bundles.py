@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss
 from trunkline.formats import pack_format
-from trunkline.storage.chunks import ChunkId, Location, PackRecord
+from trunkline.storage.chunks import ChunkId, Location
+from trunkline.storage.open_pack import OpenPack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from trunkline.ports import ObjectStore
+    from trunkline.storage.chunks import PackRecord
 
 log = logging.getLogger("trunkline.pfs.bundles")
 
@@ -33,28 +35,19 @@ class Bundle:
     pack: str
     body: bytes
 
-    def entries(self) -> Iterator[tuple[ChunkId, int, int, int, int]]:
-        """Yield ``(chunk id, offset, stored bytes, length, codec)`` of each chunk.
-
-        Raises:
-            DataLoss: the row was changed in the database.
-        """
-        body = self.body
-        table = pack_format.read_table(
-            self.pack, len(body), lambda start, length: body[start : start + length]
-        )
-        for id, offset, stored, length, codec in pack_format.table_rows(table):
-            yield ChunkId(id), offset, stored, length, codec
-
     def locations(self) -> dict[ChunkId, Location] | None:
-        """Return where each chunk is; None when the table is damaged."""
+        """Return where each chunk is; None when the table was changed in the database."""
+        body = self.body
         try:
-            return {
-                id: Location(self.pack, offset, stored, length, codec, self.body[offset : offset + stored])
-                for id, offset, stored, length, codec in self.entries()
-            }
+            table = pack_format.read_table(
+                self.pack, len(body), lambda start, length: body[start : start + length]
+            )
         except DataLoss:
             return None
+        return {
+            ChunkId(id): Location(self.pack, offset, stored, length, codec, body[offset : offset + stored])
+            for id, offset, stored, length, codec in pack_format.table_rows(table)
+        }
 
 
 class RecentBundles:
@@ -134,16 +127,6 @@ class Copies:
         self.counted = (chunks, stored, length)
 
 
-@dataclass(slots=True)
-class _Copy:
-    """A pack that bundles are copied into."""
-
-    layout: pack_format.PackLayout = field(
-        default_factory=lambda: pack_format.PackLayout(pack_format.new_key())
-    )
-    parts: list[bytes | memoryview] = field(default_factory=list)
-
-
 def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> Copies:
     """Copy the chunks of bundles into packs of the object store, durably.
 
@@ -156,7 +139,7 @@ def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> Copies:
     """
     copies = Copies()
     copied: set[ChunkId] = set()
-    pack = _Copy()
+    pack = OpenPack()
     for bundle in bundles:
         places = bundle.locations()
         if places is None:
@@ -172,11 +155,10 @@ def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> Copies:
                 _log_damage(bundle, f"chunk {id.hex()} does not match its id; put its file again")
                 data = bytes(place.length)  # stands for the length only
             copied.add(id)
-            _, part = pack.layout.add([id], [data], [place.codec], [stored])
-            pack.parts.append(part)
+            pack.take([id], [data], [place.codec], [stored])
             if pack.layout.is_full:
                 copies.packs.append(_put(objects, pack))
-                pack = _Copy()
+                pack = OpenPack()
     if pack.parts:
         copies.packs.append(_put(objects, pack))
     return copies
@@ -186,14 +168,7 @@ def _log_damage(bundle: Bundle, detail: str) -> None:
     log.error("bundle %d: %s", bundle.number, detail, extra={"action": "bundle_damaged", "pack": bundle.pack})
 
 
-def _put(objects: ObjectStore, pack: _Copy) -> PackRecord:
-    layout = pack.layout
-    pack.parts.append(layout.end())
-    objects.put(layout.key, pack.parts)
-    return PackRecord(
-        layout.key,
-        layout.size,
-        layout.table,
-        stored_bytes=layout.stored_bytes,
-        chunk_bytes=layout.chunk_bytes,
-    )
+def _put(objects: ObjectStore, pack: OpenPack) -> PackRecord:
+    pack.finish(verify=False)  # each chunk was checked on the way, and a damaged one is copied as it is
+    objects.put(pack.key, pack.parts)
+    return pack.record(inline=False)

@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.errors import AlreadyExists, DataLoss
-from trunkline.formats import detached_tables, pack_format
+from trunkline.formats import detached_tables
 from trunkline.meta import conversion
 from trunkline.pps.conversion.progress import Progress
 from trunkline.runtime import cancellation, failpoints
+from trunkline.storage.chunks import ChunkId
+from trunkline.storage.open_pack import OpenPack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,8 +79,7 @@ class _Copy:
     """A pack of the object store that packs of the database are copied into."""
 
     def __init__(self) -> None:
-        self.layout = pack_format.PackLayout(pack_format.new_key())
-        self.parts: list[bytes | memoryview] = []
+        self.pack = OpenPack()
         #: The packs that are copied, and their bytes.
         self.numbers: list[int] = []
         self.old_bytes = 0
@@ -96,10 +97,10 @@ class _Copy:
         self.numbers.append(number)
         self.old_bytes += len(body)
         for id, offset, stored, length, codec in rows:
-            self.places.append((self.layout.size, id))
+            self.places.append((self.pack.layout.size, id))
             # Of the content, the layout takes the length only.
             piece = body[offset : offset + stored]
-            self.parts.append(self.layout.add([id], [bytes(length)], [codec], [piece])[1])
+            self.pack.take([ChunkId(id)], [bytes(length)], [codec], [piece])
 
 
 def _move_inline(db: Database, objects: ObjectStore, progress: Progress, now: float) -> None:
@@ -110,17 +111,17 @@ def _move_inline(db: Database, objects: ObjectStore, progress: Progress, now: fl
             cancellation.check()
             copy.add(number, body, _chunks(db, number))
             progress.step()
-        stored_bytes = copy.layout.stored_bytes - copy.old_bytes
-        if copy.parts:
-            copy.parts.append(copy.layout.end())
-            objects.put(copy.layout.key, copy.parts)
+        stored_bytes = copy.pack.layout.stored_bytes - copy.old_bytes
+        if copy.pack.parts:
+            copy.pack.finish(verify=False)  # a read checks them
+            objects.put(copy.pack.key, copy.pack.parts)
         failpoints.reach("conversion.pack_stored")
         db.run_blocking(_record_copy, copy, stored_bytes, now)
         failpoints.reach("conversion.pack_recorded")
 
 
 def _record_copy(tx: Tx, copy: _Copy, stored_bytes: int, now: float) -> None:
-    pack = (copy.layout.key, copy.layout.size)
+    pack = (copy.pack.key, copy.pack.layout.size)
     conversion.move_inline(tx.conn, copy.numbers, pack, copy.places, stored_bytes, now)
 
 
