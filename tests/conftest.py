@@ -115,8 +115,7 @@ class Served:
             client._channel.close()  # the SDK has no method for it
 
     async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
-        http_server = os.environ.get("TRUNKLINE_HTTP_SERVER") or "grpcio"  # as "trunkline serve" does
-        settings = Settings(data=self.folder, listen="127.0.0.1:0", http_server=http_server)
+        settings = Settings(data=self.folder, listen="127.0.0.1:0")
         running = serve.running(settings, clock=self.clock, objects=self.objects, fleet=self.fleet)
         async with running as server:
             self.address, self.versions = server.address, server.versions

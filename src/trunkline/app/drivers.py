@@ -78,19 +78,15 @@ def _folder(path: Path) -> LocalObjects:
     return local
 
 
-def http_server(settings: Settings) -> HttpServer | None:
-    """Return the server for the ASGI application, listening; None for grpcio, which needs none.
+def http_server(settings: Settings) -> HttpServer:
+    """Return the server that runs the ASGI application, listening.
 
     Raises:
         InvalidArgument: there is no such server, or the address is not valid.
         Unavailable: the address cannot be listened on.
     """
-    if settings.http_server == "grpcio":
-        return None
     if settings.http_server != "h2corn":
-        raise errors.InvalidArgument(
-            f"TRUNKLINE_HTTP_SERVER={settings.http_server} is not supported; use grpcio or h2corn"
-        )
+        raise errors.InvalidArgument(f"--http-server {settings.http_server} is not supported; use h2corn")
     from trunkline.drivers.http.h2corn_server import H2cornServer
 
     return H2cornServer(settings.listen, settings.log_format)

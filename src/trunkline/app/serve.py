@@ -34,8 +34,7 @@ from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.retention import Retention, RetentionService
-from trunkline.rpc import server as rpc_server
-from trunkline.rpc.asgi import server as asgi_server
+from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.debug import DebugServicer
 from trunkline.runtime import cancellation, failpoints
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
@@ -138,7 +137,7 @@ async def running(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )
         stack.callback(images.close)
-        server = await _bound(settings)  # workers need its address
+        server = Server(drivers.http_server(settings))  # listens already: workers need its address
         stack.push_async_callback(asyncio.to_thread, store_log.close)  # after the last call
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))
@@ -220,13 +219,7 @@ def _export_traces(supervisor: Supervisor) -> Callable[[], None]:
     return end
 
 
-async def _bound(settings: Settings) -> rpc_server.Server | asgi_server.Server:
-    """Return the server of the API that the settings name, listening."""
-    http = drivers.http_server(settings)
-    return await rpc_server.bind(settings.listen) if http is None else asgi_server.Server(http)
-
-
-def _report(server: rpc_server.Server | asgi_server.Server, service: str, state: ServiceState) -> None:
+def _report(server: Server, service: str, state: ServiceState) -> None:
     """Report the state of a background service to the health service and the metrics."""
     server.report(service, state)
     events.service_changed(service, running=state is ServiceState.RUNNING)

@@ -20,8 +20,8 @@ class Settings:
     store_lag: float = 10.0
     #: HOST:PORT; port 0 for any free one.
     listen: str = "127.0.0.1:30650"
-    #: What serves the API on it: grpcio or h2corn.
-    http_server: str = "grpcio"
+    #: HTTP server that runs the application: h2corn.
+    http_server: str = "h2corn"
     #: Whether it may listen on an address that other machines reach.
     insecure: bool = False
     #: URL of the database; empty for SQLite in the data folder.

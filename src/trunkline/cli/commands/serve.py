@@ -34,15 +34,13 @@ def serve(invocation: Invocation) -> None:
         raise InvalidArgument(
             f"--store-lag {options.store_lag:g} is not between 0.1 and 86400 seconds; 10 is usual"
         )
-    # grpc logs each failure that is reported here by an error message, with its own source line.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported by name: all other commands are clients and must not load the server.
     with loading.without_collections():
         server = import_module("trunkline.app.serve")
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
         listen=options.listen,
-        http_server=os.environ.get("TRUNKLINE_HTTP_SERVER") or "grpcio",
+        http_server=options.http_server,
         insecure=options.insecure,
         # Their URLs may contain passwords, and arguments are visible to all users of the machine.
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
@@ -78,6 +76,12 @@ COMMANDS = {
                 default="127.0.0.1:30650",
                 metavar="HOST:PORT",
                 help="address to listen on (127.0.0.1:30650); port 0 for any free port",
+            ),
+            argument(
+                "--http-server",
+                default="h2corn",
+                choices=("h2corn",),
+                help="HTTP server that runs the API (h2corn)",
             ),
             argument(
                 "--insecure",
