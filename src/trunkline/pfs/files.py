@@ -202,7 +202,11 @@ def _apply_durably(versions: VersionedStore, base: TreeId, deltas: Sequence[Tree
 
 
 def apply(
-    versions: VersionedStore, writer: ChunkWriter, base: TreeId, deltas: Sequence[TreeId]
+    versions: VersionedStore,
+    writer: ChunkWriter,
+    base: TreeId,
+    deltas: Sequence[TreeId],
+    source: ChunkSource | None = None,
 ) -> AppliedLayers:
     """Apply deltas to a tree through ``writer`` and seal it. A tree with a problem is the base again.
 
@@ -211,8 +215,9 @@ def apply(
         writer: takes the new chunks.
         base: the tree before the changes.
         deltas: the trees of changes, in their order.
+        source: where the nodes of the deltas are read; None for ``writer``.
     """
-    applied = apply_deltas(versions.trees, writer, base, deltas)
+    applied = apply_deltas(versions.trees, writer, base, deltas, source)
     tree = base if applied.problem else applied.tree
     size = versions.trees.through(writer).summary(tree).size
     return AppliedLayers(tree, size, applied.problem, writer.seal())

@@ -21,6 +21,7 @@ from trunkline.pfs.branches import BranchName
 from trunkline.storage import file_values
 from trunkline.storage import files as storage_files
 from trunkline.storage.deltas import DeltaWriter
+from trunkline.storage.scratch_chunks import ScratchChunks
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
@@ -41,10 +42,16 @@ DEFAULT_TAG = "default"
 class Changes:
     """Changes being written; the part that needs no target. Used by one thread at a time."""
 
-    def __init__(self, versions: VersionedStore) -> None:
+    def __init__(self, versions: VersionedStore, nodes: ScratchChunks | None = None) -> None:
+        """Begin without a change.
+
+        Args:
+            versions: the store.
+            nodes: takes the nodes of the deltas when nobody reads them after this stream; None to store them.
+        """
         self._versions = versions
         self.writer = versions.chunks.writer()
-        self.delta = DeltaWriter(versions.trees, self.writer, self._delta_stored)
+        self.delta = DeltaWriter(versions.trees, self.writer, self._delta_stored, nodes)
 
     def add(self, path: str, tag: str, data: bytes | memoryview) -> None:
         """Append ``data`` to a file, and create it if it does not exist. ``path`` is valid.
@@ -165,10 +172,12 @@ class CommitStream(Changes):
             FailedPrecondition: the branch belongs to a pipeline.
             NotFound: the repo or the explicit commit does not exist.
         """
-        super().__init__(versions)
         self._target = target
         self._growing: GrowingTree | None = None
         self._open: CommitRow | None = versions.read(self._settle)
+        #: The deltas of a commit of its own, which are applied before it is recorded and named by nothing.
+        self._scratch = None if self._open is not None else ScratchChunks(versions.chunks, versions.scratch)
+        super().__init__(versions, self._scratch)
 
     def _settle(self, conn: sa.Connection) -> CommitRow | None:
         """Return the open commit to write to; None for a commit of its own."""
@@ -250,7 +259,7 @@ class CommitStream(Changes):
     def _apply(self, writer: ChunkWriter, deltas: Sequence[TreeId], written: int) -> PreparedStream:
         head = self._versions.read(self._finished_head)
         base = TreeId(head.tree) if head is not None and head.tree is not None else EMPTY
-        applied = files.apply(self._versions, writer, base, deltas)
+        applied = files.apply(self._versions, writer, base, deltas, self._scratch)
         if applied.problem:
             raise errors.FailedPrecondition(f"nothing was committed to {self._branch}: {applied.problem}")
         return PreparedStream(deltas, written, packs=applied.packs, head=head, applied=applied)

@@ -16,6 +16,7 @@ from trunkline.pps import datum_rows
 from trunkline.pps.jobs import base_output, end_job
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.deltas import DeltaWriter
+from trunkline.storage.scratch_chunks import ScratchChunks
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
@@ -53,12 +54,13 @@ def settle(versions: VersionedStore, job: JobRow) -> Settled:
     datum_trees = datum_rows.trees(versions)
     writer = versions.chunks.writer()
     obsolete = list(datum_trees.scan(TreeId(job.obsolete or EMPTY)))
-    removal = DeltaWriter(trees, writer)
+    scratch = ScratchChunks(versions.chunks, versions.scratch)
+    removal = DeltaWriter(trees, writer, nodes=scratch)
     for key, value in obsolete:
         for path in datum_rows.decode(key, value).outputs:
             removal.delete(path, key.hex())
     deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in completions if delta != EMPTY)]
-    applied = apply_deltas(trees, writer, before, deltas)
+    applied = apply_deltas(trees, writer, before, deltas, scratch)
     changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in obsolete)
     changes.update(results(datum_trees, completions))
     base_datums = TreeId(base.datums or EMPTY) if base is not None else EMPTY

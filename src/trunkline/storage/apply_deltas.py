@@ -22,7 +22,7 @@ from trunkline.storage.sums import EMPTY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trunkline.storage.chunks import ChunkSink
+    from trunkline.storage.chunks import ChunkSink, ChunkSource
     from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
 
@@ -45,7 +45,13 @@ class Applied:
     problem: str | None
 
 
-def apply_deltas(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence[TreeId]) -> Applied:
+def apply_deltas(
+    trees: Trees,
+    writer: ChunkSink,
+    base: TreeId,
+    deltas: Sequence[TreeId],
+    source: ChunkSource | None = None,
+) -> Applied:
     """Apply deltas to a file tree, in order; costs what they touch.
 
     Args:
@@ -53,10 +59,12 @@ def apply_deltas(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence
         writer: takes the new nodes; the deltas may be its own, not sealed yet.
         base: the tree to change; it has no problem of its own.
         deltas: as ``DeltaWriter.finish`` returned them, those of several writers one after the other.
+        source: where the nodes of the deltas are read; None for ``writer``.
     """
+    delta_trees = trees.through(writer if source is None else source).of(DELTA)
     trees = trees.through(writer)
     try:
-        tree = _apply(trees, writer, base, deltas)
+        tree = _apply(trees, delta_trees, writer, base, deltas)
     except _TooManyChunks as error:
         return Applied(base, error.message)
     return Applied(tree, find_problem(trees, base, tree))
@@ -70,13 +78,15 @@ class _TooManyChunks(Exception):
         self.message = message
 
 
-def _apply(trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence[TreeId]) -> TreeId:
+def _apply(
+    trees: Trees, delta_trees: Trees, writer: ChunkSink, base: TreeId, deltas: Sequence[TreeId]
+) -> TreeId:
     deltas = [delta for delta in deltas if delta != EMPTY]
     if base == EMPTY and len(deltas) == 1:
-        return trees.build_runs(writer, _added(trees.of(DELTA), deltas[0]))
+        return trees.build_runs(writer, _added(delta_trees, deltas[0]))
     if base == EMPTY:
-        return trees.build_runs(writer, _added_by_many(trees, writer, deltas))
-    return trees.merge(writer, base, _joined(writer, _changes(trees, base, deltas)))
+        return trees.build_runs(writer, _added_by_many(trees, delta_trees, writer, deltas))
+    return trees.merge(writer, base, _joined(writer, _changes(trees, delta_trees, base, deltas)))
 
 
 def find_problem(trees: Trees, base: TreeId, tree: TreeId) -> str | None:
@@ -148,11 +158,11 @@ def _added(deltas: Trees, delta: TreeId) -> Iterator[tuple[list[bytes], list[byt
 
 
 def _added_by_many(
-    trees: Trees, writer: ChunkSink, deltas: Sequence[TreeId]
+    trees: Trees, delta_trees: Trees, writer: ChunkSink, deltas: Sequence[TreeId]
 ) -> Iterator[tuple[list[bytes], list[bytes]]]:
     """Yield the rows that several deltas make on an empty base; rows that no other operation touches in runs."""
     ranges: list[tuple[bytes, int]] = []
-    for keys, numbers, values in _batches(trees.of(DELTA), deltas):
+    for keys, numbers, values in _batches(delta_trees, deltas):
         while ranges and keys[0] >= ranges[-1][0]:
             ranges.pop()
         if not ranges and {value[0] for value in values} <= _ADDING and len(set(keys)) == len(keys):
@@ -196,12 +206,12 @@ def _batches(deltas: Trees, ids: Sequence[TreeId]) -> Iterator[tuple[list[bytes]
 
 
 def _changes(
-    trees: Trees, base: TreeId, deltas: Sequence[TreeId]
+    trees: Trees, delta_trees: Trees, base: TreeId, deltas: Sequence[TreeId]
 ) -> Iterator[tuple[bytes, list[bytes] | None]]:
     """Yield key and the parts of the new value (None: delete) of each row that deltas change, in key order."""
     stream = _Stream()
     for number, delta in enumerate(deltas):
-        stream.join(number, trees.of(DELTA).scan(delta))
+        stream.join(number, delta_trees.scan(delta))
     groups = iter(stream.next_group, None)
     return _changes_of_groups(trees, base, groups, [], stream)
 

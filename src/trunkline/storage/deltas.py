@@ -21,6 +21,7 @@ from trunkline.storage.sums import DELTA_TREE, TreeKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trunkline.storage.chunks import ChunkSink
     from trunkline.storage.packing import ChunkWriter
     from trunkline.storage.sums import TreeId
     from trunkline.storage.trees import Trees
@@ -61,8 +62,9 @@ class DeltaWriter:
 
     Args:
         trees: the store's trees, of any kind.
-        writer: takes the chunks of files and of the deltas themselves.
+        writer: takes the chunks of files.
         stored: called with each delta when a stream has more than one, in their order.
+        nodes: takes the nodes of the deltas; None for ``writer``.
 
     Attributes:
         bytes_in: bytes added, without copies.
@@ -70,10 +72,15 @@ class DeltaWriter:
     """
 
     def __init__(
-        self, trees: Trees, writer: ChunkWriter, stored: Callable[[TreeId], None] | None = None
+        self,
+        trees: Trees,
+        writer: ChunkWriter,
+        stored: Callable[[TreeId], None] | None = None,
+        nodes: ChunkSink | None = None,
     ) -> None:
         self._trees = trees.of(DELTA)
         self._writer = writer
+        self._nodes = writer if nodes is None else nodes
         self._stored = stored
         self.bytes_in = 0
         self.files = 0
@@ -253,7 +260,7 @@ class DeltaWriter:
         self.files += sum(1 for value in self._rows.values() if value[:1] in (APPEND, REPLACE))
         keys = sorted(self._rows)
         values = [self._rows[key] for key in keys]
-        delta = self._trees.build_runs(self._writer, [(keys, values)])
+        delta = self._trees.build_runs(self._nodes, [(keys, values)])
         del keys, values
         self._rows.clear()
         self._tags = {self._tag}
