@@ -10,6 +10,7 @@ from google.protobuf import empty_pb2
 
 from trunkline.rpc import methods
 from trunkline.rpc.asgi import framing
+from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.headers import NUMBERS
 from trunkline.rpc.asgi.routing import Router
@@ -123,13 +124,13 @@ def pfs():
 
 
 @pytest.fixture
-def grpc_application(pfs):
-    return GrpcApplication(methods.table({"pfs_v2.API": pfs, "versionpb_v2.API": Version()}))
+def calls(pfs):
+    return Calls(methods.table({"pfs_v2.API": pfs, "versionpb_v2.API": Version()}))
 
 
 @pytest.fixture
-def application(grpc_application):
-    return Router(grpc_application)
+def application(calls):
+    return Router(GrpcApplication(calls))
 
 
 async def test_an_answer_is_a_start_a_body_and_trailers(application):
@@ -216,11 +217,11 @@ async def test_a_call_that_the_server_cancels_ends_at_once(application, pfs, cap
     assert [record.code for record in caplog.records] == ["CANCELLED"]
 
 
-async def test_the_stop_ends_streams_with_unavailable(application, grpc_application, pfs):
+async def test_the_stop_ends_streams_with_unavailable(application, calls, pfs):
     exchange = Exchange(application, SUBSCRIBE, piece(b""))
     await asyncio.wait_for(exchange.arrived.wait(), LIMIT)
 
-    await grpc_application.stop(0)
+    await calls.stop(0)
 
     assert (await exchange.ended()).code == "UNAVAILABLE"
     assert b"try again" in exchange.trailers[b"grpc-message"]
@@ -228,11 +229,11 @@ async def test_the_stop_ends_streams_with_unavailable(application, grpc_applicat
     assert (await Exchange(application, VERSION, piece(b"")).ended()).code == "UNAVAILABLE"
 
 
-async def test_the_stop_waits_for_a_call_within_its_grace(application, grpc_application):
+async def test_the_stop_waits_for_a_call_within_its_grace(application, calls):
     exchange = Exchange(application, UPLOAD, piece(b"one", more=True))
     await asyncio.sleep(0)
 
-    stopping = asyncio.create_task(grpc_application.stop(LIMIT))
+    stopping = asyncio.create_task(calls.stop(LIMIT))
     await asyncio.sleep(0)
     exchange.give(END)
     await asyncio.wait_for(stopping, LIMIT)

@@ -37,7 +37,7 @@ def test_messages_are_the_same_however_their_body_is_cut(messages, cuts):
     ]
 
     assert seen == [message for message, _ in messages]
-    assert unframer.is_between_messages
+    assert unframer.end() == []
 
 
 @given(message=st.binary(min_size=1, max_size=40), missing=st.integers(1, 44))
@@ -47,7 +47,8 @@ def test_a_body_that_ends_within_a_message_is_noticed(message, missing):
 
     assert unframer.feed(body[: max(1, len(body) - missing)]) == []
 
-    assert not unframer.is_between_messages
+    with pytest.raises(errors.InvalidArgument):
+        unframer.end()
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,6 @@ class Unframer:
         self._compressed = False  # of the message in _pieces
         self._prefix = b""  # an incomplete one
 
-    @property
-    def is_between_messages(self) -> bool:
-        """Whether nothing of a message is held."""
-        return not (self._missing or self._prefix)
-
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the messages that end in a piece.
 
@@ -91,6 +86,18 @@ class Unframer:
             position += size
         self._prefix = piece[position:]
         return messages
+
+    def end(self) -> list[bytes]:
+        """Check that the body does not end within a message; no message ends only with it.
+
+        Raises:
+            InvalidArgument: it does.
+        """
+        if self._missing or self._prefix:
+            raise errors.InvalidArgument(
+                f"the request of {self._rpc} ends within a message; send as many bytes as its prefix says"
+            )
+        return []
 
     def _check(self, compressed: int, size: int) -> None:
         if size > MESSAGE:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
-from trunkline.rpc.asgi.framing import Unframer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -15,30 +14,54 @@ if TYPE_CHECKING:
     from trunkline.rpc.idle import IdleTimeout
 
 
+class Pieces(Protocol):
+    """Takes the pieces of a body and returns the messages in them, encoded."""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the messages that end in a piece.
+
+        Raises:
+            TrunklineError: the piece is not valid, or a message is beyond the limit.
+        """
+
+    def end(self) -> list[bytes]:
+        """Return the messages that end with the body.
+
+        Raises:
+            InvalidArgument: the body ends within a message.
+        """
+
+
 class Requests:
     """The messages of one body. Every wait for the client counts as idle."""
 
-    __slots__ = ("_idle", "_receive", "_rpc", "_unframer")
+    __slots__ = ("_decode", "_idle", "_pieces", "_receive", "_rpc")
 
-    def __init__(self, rpc: str, encoding: str, receive: Receive, idle: IdleTimeout) -> None:
+    def __init__(
+        self,
+        rpc: str,
+        pieces: Pieces,
+        decode: Callable[[bytes], Any],
+        receive: Receive,
+        idle: IdleTimeout,
+    ) -> None:
         """Begin to read.
 
         Args:
             rpc: name of the call, for messages.
-            encoding: value of ``grpc-encoding``.
+            pieces: finds the messages in the pieces of the body.
+            decode: makes a message of its bytes.
             receive: of ASGI.
             idle: bounds each wait.
-
-        Raises:
-            Unimplemented: the encoding is not supported.
         """
         self._rpc = rpc
-        self._unframer = Unframer(rpc, encoding)
+        self._pieces = pieces
+        self._decode = decode
         self._receive = receive
         self._idle = idle
 
-    async def single(self) -> bytes:
-        """Return the message of a body that has exactly one.
+    async def single(self) -> Any:
+        """Return the decoded message of a body that has exactly one.
 
         Raises:
             InvalidArgument: it has none or several, or ends within one.
@@ -55,13 +78,10 @@ class Requests:
         if len(messages) != 1:
             number = "several messages" if messages else "no message"
             raise errors.InvalidArgument(f"{self._rpc} takes one message but got {number}; send exactly one")
-        return messages[0]
+        return self._decode(messages[0])
 
-    async def stream(self, decode: Callable[[bytes], Any]) -> AsyncGenerator[Any]:
+    async def stream(self) -> AsyncGenerator[Any]:
         """Yield the decoded messages of a body.
-
-        Args:
-            decode: makes a message of its bytes.
 
         Raises:
             InvalidArgument: the body ends within a message.
@@ -73,7 +93,7 @@ class Requests:
             messages, more = await self._next()
             messages.reverse()
             while messages:  # holds no message while the next piece is awaited
-                yield decode(messages.pop())
+                yield self._decode(messages.pop())
 
     async def _next(self) -> tuple[list[bytes], bool]:
         """Return the messages that end in the next piece of the body, and whether there are more pieces."""
@@ -83,10 +103,8 @@ class Requests:
         if event["type"] != "http.request":
             raise asyncio.CancelledError(f"the client of {self._rpc} has disconnected")
         body = event.get("body", b"")
-        messages = self._unframer.feed(body) if body else []
+        messages = self._pieces.feed(body) if body else []
         more = event.get("more_body", False)
-        if not more and not self._unframer.is_between_messages:
-            raise errors.InvalidArgument(
-                f"the request of {self._rpc} ends within a message; send as many bytes as its prefix says"
-            )
+        if not more:
+            messages += self._pieces.end()
         return messages, more

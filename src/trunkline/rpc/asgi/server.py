@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from trunkline.rpc import health, methods
+from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.routing import Router
 from trunkline.runtime.supervision import ServiceState
@@ -32,16 +33,16 @@ class Server:
         self.address = http.address
         self._http = http
         self._health = health.HealthServicer(methods.SERVICES)
-        self._grpc: GrpcApplication | None = None
+        self._calls: Calls | None = None
         self._loop = asyncio.get_running_loop()
 
     async def serve(self, servicers: Mapping[str, object]) -> None:
         """Accept calls for ``servicers``, by full service name (see ``methods``)."""
         name = health.SERVICE.full_name
-        self._grpc = GrpcApplication(
+        self._calls = Calls(
             {**methods.table(servicers), **methods.table({name: self._health}, {name: health.SERVICE})}
         )
-        await self._http.start(Router(self._grpc))
+        await self._http.start(Router(GrpcApplication(self._calls)))
 
     def report(self, service: str, state: ServiceState) -> None:
         """Report the state of a background service to the health service. Thread-safe."""
@@ -55,6 +56,6 @@ class Server:
         """Accept no more calls, wait up to ``grace`` seconds for those in progress, then end them."""
         self._health.stop()
         self._http.refuse()
-        if self._grpc is not None:
-            await self._grpc.stop(grace)
+        if self._calls is not None:
+            await self._calls.stop(grace)
         await self._http.close()

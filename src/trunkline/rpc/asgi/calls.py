@@ -1,0 +1,309 @@
+"""The life of a call, whatever its protocol: from its begin to its status, deadline, early end and stop included.
+
+One task, that of the request, does everything: it reads requests, runs the servicer and sends the answers. The server
+below cancels it when the client disconnects or resets the stream; the servicer's ``finally`` blocks then run at once.
+A stream of requests ends for the servicer only when the client has ended it.
+
+A call that ends early for another reason (its deadline, the stop of the server) is cancelled too, and its client gets
+that reason as a status.
+
+A protocol is a subclass of ``ServedCall``: how it writes requests, answers and statuses is all that it adds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trunkline import errors
+from trunkline.model import limits
+from trunkline.rpc import status
+from trunkline.rpc.asgi import batching, headers
+from trunkline.rpc.idle import IdleTimeout
+from trunkline.rpc.observation import Observation
+from trunkline.runtime import threads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from trunkline.rpc.asgi.types import Event, Receive, Scope, Send
+    from trunkline.rpc.call import Call
+    from trunkline.rpc.methods import Method
+    from trunkline.rpc.status import Status
+
+#: Seconds in which clients take the status of calls that the stop ended.
+_STATUS_GRACE = 1.0
+
+_STOPPING = "the server is stopping; try again, with another server or when this one is back"
+
+
+class Messages(Protocol):
+    """The requests of one call, decoded."""
+
+    async def single(self) -> Any:
+        """Return the message of a request that has exactly one."""
+
+    def stream(self) -> AsyncGenerator[Any]:
+        """Yield the messages of a stream of requests."""
+
+
+class Calls:
+    """The running calls of all protocols. Belongs to the event loop's thread."""
+
+    def __init__(self, methods: Mapping[str, Method]) -> None:
+        """Make it.
+
+        Args:
+            methods: by path.
+        """
+        self._methods = methods
+        self._running: set[ServedCall] = set()
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def answer(self, call: ServedCall, path: str) -> None:
+        """Answer a call.
+
+        Args:
+            call: of one request.
+            path: of its method, such as ``/pfs_v2.API/InspectRepo``.
+        """
+        self._running.add(call)
+        self._idle.clear()
+        try:
+            if self._stopping:
+                await call.refuse(path, errors.Unavailable(_STOPPING))
+            elif (method := self._methods.get(path)) is None:
+                await call.refuse(
+                    path,
+                    errors.Unimplemented(f"this server has no method {path}; use a client of the 2.12 API"),
+                )
+            else:
+                await call.answer(method)
+        except asyncio.CancelledError:
+            if call.is_cancelled:
+                raise  # by the server; else the client has gone, which is no error of the application
+        finally:
+            self._running.discard(call)
+            if not self._running:
+                self._idle.set()
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new calls, wait for the running ones, and end those that are left with UNAVAILABLE.
+
+        Args:
+            grace: seconds to wait.
+        """
+        self._stopping = True
+        if await self._is_idle_within(grace):
+            return
+        for call in tuple(self._running):
+            call.end(errors.Unavailable(_STOPPING))
+        if not await self._is_idle_within(_STATUS_GRACE):
+            for call in tuple(self._running):
+                call.abandon()
+
+    async def _is_idle_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class ServedCall:
+    """One request and what is sent back. Subclasses are protocols."""
+
+    __slots__ = ("_end", "_task", "receive", "scope", "send", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Begin, in the task of the request.
+
+        Args:
+            scope: of the request.
+            receive: of ASGI.
+            send: of ASGI.
+        """
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        #: Whether the response has begun.
+        self.started = False
+        self._task = asyncio.current_task()
+        #: Why this call is cancelled, unless its client has gone.
+        self._end: errors.TrunklineError | None = None
+
+    # --- what a protocol defines -----------------------------------------------------------------------
+
+    def parse(self) -> headers.RequestHeaders:
+        """Read the headers of the request.
+
+        Raises:
+            TrunklineError: they are not valid.
+        """
+        raise NotImplementedError
+
+    def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Messages:
+        """Return the messages of the request's body.
+
+        Args:
+            method: that answers.
+            request: the headers.
+            idle: bounds each wait for the client.
+
+        Raises:
+            TrunklineError: the body cannot be read.
+        """
+        raise NotImplementedError
+
+    def encoder(self, method: Method) -> Callable[[Any], bytes]:
+        """Return what makes bytes of an answer."""
+        raise NotImplementedError
+
+    def framer(self, method: Method) -> Callable[[bytes], tuple[bytes, bytes]]:
+        """Return what gives, for the bytes of an answer, those to send before them and those to send.
+
+        It raises ResourceExhausted when clients would refuse the answer.
+        """
+        raise NotImplementedError
+
+    async def begin(self) -> None:
+        """Send the begin of the response to a stream."""
+        raise NotImplementedError
+
+    async def reply(self, prefix: bytes, body: bytes) -> None:
+        """Send the one answer of a call, framed, or keep it for ``finish``.
+
+        Args:
+            prefix: what is sent before it.
+            body: its bytes.
+        """
+        raise NotImplementedError
+
+    async def finish(self, ended: Status | None, metadata: list[tuple[str, str | bytes]]) -> None:
+        """Send the end of the response.
+
+        Args:
+            ended: how the call ended; None for OK.
+            metadata: what the servicer adds.
+        """
+        raise NotImplementedError
+
+    # --- the life of the call --------------------------------------------------------------------------
+
+    def end(self, error: errors.TrunklineError) -> None:
+        """End the call early, with the status for an error."""
+        if self._end is None and self._task is not None:
+            self._end = error
+            self._task.cancel()
+
+    def abandon(self) -> None:
+        """End the call at once, without a status."""
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the call's task was asked to end."""
+        return self._task is not None and self._task.cancelling() > 0
+
+    async def refuse(self, path: str, error: errors.TrunklineError) -> None:
+        """End a call that no method answers.
+
+        Args:
+            path: of the method.
+            error: why.
+        """
+        await self.finish(status.status_of(path.lstrip("/"), error), [])
+
+    async def answer(self, method: Method) -> None:
+        """Answer by a method, and observe it."""
+        refused: errors.TrunklineError | None = None
+        try:
+            request = self.parse()
+        except errors.TrunklineError as error:
+            request, refused = headers.RequestHeaders([]), error
+        observation = Observation(
+            method.rpc, peer=_peer(self.scope), metadata=request.metadata, time_left=request.timeout
+        )
+        call = observation.call
+        code = "CANCELLED"
+        deadline: asyncio.TimerHandle | None = None
+        try:
+            ended: Status | None = None
+            try:
+                if refused is not None:
+                    raise refused
+                if request.timeout is not None:
+                    late = errors.DeadlineExceeded(
+                        f"{method.rpc} was ended at its deadline, {request.timeout:,g} s after its begin; allow it more"
+                    )
+                    deadline = asyncio.get_running_loop().call_later(request.timeout, self.end, late)
+                threads.enter_lane(method.lane or call.peer)
+                await self._run(method, call, request)
+            except asyncio.CancelledError:
+                if self._end is None:
+                    raise
+                if self._task is not None:
+                    self._task.uncancel()
+                ended = status.status_of(method.rpc, self._end)
+            except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+                ended = status.status_of(method.rpc, error)
+            if deadline is not None:
+                deadline.cancel()
+            await self.finish(ended, call.trailing)
+            code = "OK" if ended is None else ended.code
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+            observation.end(code)
+
+    async def _run(self, method: Method, call: Call, request: headers.RequestHeaders) -> None:
+        """Read, run the servicer's method, and send its answers."""
+        upload = IdleTimeout(
+            limits.UPLOAD_IDLE, "the client sent nothing; send it again, without such a pause"
+        )
+        with upload:
+            requests = self.requests(method, request, upload)
+            argument: Any = requests.stream() if method.client_streaming else await requests.single()
+            if not method.server_streaming:
+                answer = await method.answer(argument, call)
+                await self.reply(*self.framer(method)(self.encoder(method)(answer)))
+                return
+        download = IdleTimeout(
+            limits.DOWNLOAD_IDLE, "the client took nothing of the answer; read faster, or less"
+        )
+        # Requests and answers may alternate, so both waits are bounded.
+        with upload, download:
+
+            async def send(body: bytes) -> None:
+                if not self.started:
+                    await self.begin()
+                download.begin()
+                await self.send_part(body)
+                download.end()
+
+            answers = method.answer(argument, call)
+            await batching.send_all(answers, self.encoder(method), self.framer(method), send)
+
+    async def send_part(self, body: bytes) -> None:
+        """Send a part of the response's body."""
+        await self.emit({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def emit(self, event: Event) -> None:
+        """Send an event of ASGI."""
+        try:
+            await self.send(event)
+        except OSError as error:  # of servers that do not cancel
+            raise asyncio.CancelledError("the client has disconnected") from error
+
+
+def _peer(scope: Scope) -> str:
+    """Return the client's address in the form that gRPC uses."""
+    client = scope.get("client")
+    if client is None:
+        return "unix:"
+    host, port = client
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
