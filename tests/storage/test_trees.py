@@ -15,6 +15,7 @@ from naive_trees import NaiveTrees
 from storage_world import TINY, CountingSource, World, nodes_of
 
 from trunkline.storage.files import FILES
+from trunkline.storage.lru import ByteCache
 from trunkline.storage.nodes import Inner, Leaf
 from trunkline.storage.sums import DATUM_TREE, EMPTY, Sums, TreeId, TreeKind, decode_entry, is_entry
 
@@ -99,6 +100,7 @@ def test_a_tree_gives_its_rows_by_key_range_and_position(kind: str, data: st.Dat
     assert list(cold.scan(tree, lo, hi, reverse=True)) == sorted(part.items(), reverse=True)
     assert cold.summary(tree, lo, hi) == summed(part)
     assert cold.summary(tree) == summed(table)
+    assert [cold.get(tree, key) for key, _ in ordered * 2] == [value for _, value in ordered * 2]
     assert cold.get(tree, lo) == table.get(lo)
     assert cold.next_row(tree, lo) == next((row for row in ordered if row[0] >= lo), None)
     assert cold.rows(tree, start, stop) == ordered[start:stop]
@@ -247,6 +249,23 @@ def test_folders_above_the_changed_one_keep_their_other_folders(big: tuple[World
     assert Sums(*sums[:2], sums[2:]) == summed(within(table, b"/dir10/", b"/dir100"))  # type: ignore[arg-type]
     assert source.reads.total() <= 3
     assert cold.folder(tree, b"/dir1/") is None
+
+
+def test_a_second_look_up_in_a_folder_reads_nothing_above_it(big: tuple[World, Table, TreeId]) -> None:
+    world, table, tree = big
+    cold = world.cold()
+    source = cold._source
+    assert isinstance(source, CountingSource)
+    first, second = b"/dir25/file000025\0default", b"/dir25/file030025\0default"
+
+    cold.get(tree, first)
+    cold.reader.cache.inner = ByteCache(1 << 20)
+    cold.reader.cache.leaves = ByteCache(1 << 20)
+    source.reads.clear()
+
+    assert cold.get(tree, second) == table[second]
+    assert source.reads.total() == 2
+    assert TreeId(tree) not in source.reads
 
 
 def test_equal_trees_are_equal_without_reading(big: tuple[World, Table, TreeId]) -> None:

@@ -1,4 +1,8 @@
-"""A least-recently-used cache bounded by bytes. For immutable values only."""
+"""A least-recently-used cache bounded by bytes. For immutable values only.
+
+Moving a value to the end of the order costs more than finding it, so that is done once in a while only: a value keeps
+its place until an eighth of the limit has been put in since it got there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+#: Parts of the limit in which values keep their place.
+_PARTS = 8
 
 
 class ByteCache(Generic[K, V]):
@@ -21,17 +28,23 @@ class ByteCache(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = 0
-        self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._added = 0
+        #: Bytes put in at most until the present time ends, and its number.
+        self._time = 0
+        self._values: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: K) -> V | None:
         """Return the value, or None when it is not held."""
-        with self._lock:
-            entry = self._values.get(key)
-            if entry is None:
-                return None
-            self._values.move_to_end(key)
-            return entry[0]
+        entry = self._values.get(key)  # without the lock: one look-up in a dictionary
+        if entry is None:
+            return None
+        if entry.time != self._time:
+            with self._lock:
+                entry.time = self._time
+                if key in self._values:
+                    self._values.move_to_end(key)
+        return entry.value
 
     def put(self, key: K, value: V, size: int) -> None:
         """Hold a value of ``size`` bytes.
@@ -46,7 +59,20 @@ class ByteCache(Generic[K, V]):
         with self._lock:
             if key in self._values:
                 return
-            self._values[key] = (value, size)
+            self._values[key] = _Entry(value, size, self._time)
             self._held += size
+            self._added += size
+            self._time = self._added * _PARTS // max(self._limit, 1)
             while self._held > self._limit:
-                self._held -= self._values.popitem(last=False)[1][1]
+                self._held -= self._values.popitem(last=False)[1].size
+
+
+class _Entry(Generic[V]):
+    """A value, and when it got its place in the order."""
+
+    __slots__ = ("size", "time", "value")
+
+    def __init__(self, value: V, size: int, time: int) -> None:
+        self.value = value
+        self.size = size
+        self.time = time

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FIRST_STEP, _STEP_GROWTH, _LARGEST_STEP = 2, 8, 128
 #: Leaves that one scan puts into the cache: 16 MiB.
 _SCAN_LEAVES = 4096
+#: Memory of a place in the cache, beside the bytes of its folder.
+_PLACE_BYTES = 500
 #: Nodes that are read before they are asked for, at most, in one go.
 _AHEAD_NODES = 2048
 
@@ -34,11 +36,18 @@ class NodeCache:
 
     Args:
         limit: bytes of inner nodes, and as many of leaves.
+
+    Attributes:
+        inner: inner nodes by their address.
+        leaves: leaves by their address.
+        places: by the address of a top sequence and a folder in its terms: the address of the sequence that has the
+            rows right in the folder, and how many bytes of their keys that sequence leaves out.
     """
 
     def __init__(self, limit: int) -> None:
         self.inner: ByteCache[bytes, Inner] = ByteCache(limit)
         self.leaves: ByteCache[bytes, Leaf] = ByteCache(limit)
+        self.places: ByteCache[tuple[bytes, bytes], tuple[ChunkId, int]] = ByteCache(limit // 16)
 
     def put(self, address: bytes, node: Node) -> None:
         """Hold a node."""
@@ -46,6 +55,17 @@ class NodeCache:
             self.inner.put(address, node, node.memory)
         else:
             self.leaves.put(address, node, node.memory)
+
+    def put_place(self, top: bytes, folder: bytes, address: ChunkId, cut: int) -> None:
+        """Hold where the rows right in a folder are; as ``places``.
+
+        Args:
+            top: address of the top sequence.
+            folder: in its terms.
+            address: of the sequence that has the rows.
+            cut: bytes of the rows' keys that this sequence leaves out.
+        """
+        self.places.put((top, folder), (address, cut), _PLACE_BYTES + len(folder))
 
     def get(self, address: bytes, level: int | None = None) -> Node | None:
         """Return a node if it is held."""

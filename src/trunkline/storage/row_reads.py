@@ -29,21 +29,30 @@ def get(reader: NodeReader, top: ChunkId, key: bytes) -> bytes | None:
         top: address of the sequence to look in.
         key: key of the row, in the sequence's terms.
     """
-    node = reader.node(top)
+    # All rows right in one folder are in one sequence.
+    path = key[: key.rfind(b"/", 0, key.find(b"\0")) + 1] if reader.kind.own else b""
+    place = reader.cache.places.get((top, path)) if path else None
+    address, rest = (place[0], key[place[1] :]) if place else (top, key)
+    node = reader.node(address)
     while True:
-        number = node.find(key)
+        number = node.find(rest)
         if isinstance(node, Inner):
             if number == node.count:
                 return None
             node = reader.node(node.address(number), node.level - 1)
             continue
-        if number < node.count and node.key(number) == key:
-            return None if node.may_have_entries and is_entry(key) else node.value(number)
-        folder = node.entry_above(number, key)
+        if number < node.count and node.key(number) == rest:
+            if node.may_have_entries and is_entry(rest):
+                return None
+            if place is None and address != top:
+                reader.cache.put_place(top, path, address, len(key) - len(rest))
+            return node.value(number)
+        folder = node.entry_above(number, rest)
         if folder is None:
             return None
-        key = key[len(folder) :]
-        node = reader.node(decode_entry(node.value(number - 1)).address)
+        rest = rest[len(folder) :]
+        address = decode_entry(node.value(number - 1)).address
+        node = reader.node(address)
 
 
 def next_row(reader: NodeReader, top: ChunkId, folder: bytes, key: bytes) -> tuple[bytes, bytes] | None:
