@@ -16,6 +16,7 @@ import hypothesis
 import pachyderm_sdk
 import postgres_server
 import pytest
+from certificates import Authority
 from held_fleet import HeldFleet
 from leaks import _module_leaves_nothing_behind, _test_leaves_nothing_behind  # noqa: F401 - fixtures for all tests
 from manual_clock import ManualClock
@@ -64,6 +65,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     """The URL of a new, empty database; the test runs once with each kind."""
     with postgres_server.database_url(request.param, tmp_path) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A CA for the certificates of tests."""
+    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from certificates import Authority
+
 LIMIT = 64 << 20
 
 
@@ -99,11 +101,16 @@ class Servicer:
         )
 
 
-async def start(servicer: Servicer, port: int = 0) -> tuple[grpc.aio.Server, int]:
+async def start(
+    servicer: Servicer, port: int = 0, credentials: grpc.ServerCredentials | None = None
+) -> tuple[grpc.aio.Server, int]:
     options = [("grpc.max_receive_message_length", LIMIT), ("grpc.max_send_message_length", LIMIT)]
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers((servicer.handler(),))
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    if credentials is None:
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
+    else:
+        port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
     await server.start()
     return server, port
 
@@ -111,12 +118,12 @@ async def start(servicer: Servicer, port: int = 0) -> tuple[grpc.aio.Server, int
 class RunningServer:
     """A server on a loop in a thread, which the test may stop and start again on its port."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
         self.servicer = Servicer()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._server, self.port = self._run(start(self.servicer))
+        self._server, self.port = self._run(start(self.servicer, 0, credentials))
         self.address = f"127.0.0.1:{self.port}"
 
     def _run(self, coroutine: Any) -> Any:
@@ -138,6 +145,17 @@ class RunningServer:
 @pytest.fixture
 def server() -> Iterator[RunningServer]:
     running = RunningServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def secure_server(authority: Authority) -> Iterator[RunningServer]:
+    """A server with TLS, whose certificate is valid for localhost and 127.0.0.1."""
+    pair = authority.issue("localhost", "127.0.0.1")
+    running = RunningServer(
+        grpc.ssl_server_credentials([(pair.key.read_bytes(), pair.certificate.read_bytes())])
+    )
     yield running
     running.close()
 

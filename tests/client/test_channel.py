@@ -10,7 +10,7 @@ import pytest
 from patience import eventually
 
 from trunkline import errors
-from trunkline.client.channel import Channel, parse_address
+from trunkline.client.channel import Channel
 
 MIB = 1 << 20
 
@@ -298,25 +298,3 @@ def test_a_server_killed_in_the_middle_of_an_upload_is_unavailable(server_proces
 
     with pytest.raises(errors.Unavailable, match="closed the connection"):
         Channel(address).client_stream("/test.T/Count", endless())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("localhost:1234", ("localhost", 1234)),
-        ("grpc://10.0.0.1:30650", ("10.0.0.1", 30650)),
-        ("http://example.org:80/", ("example.org", 80)),
-        ("example.org", ("example.org", 30650)),
-        ("[::1]:99", ("::1", 99)),
-        ("[::1]", ("::1", 30650)),
-        (":99", ("localhost", 99)),
-    ],
-)
-def test_an_address_is_read_in_its_usual_spellings(text, expected):
-    assert parse_address(text) == expected
-
-
-@pytest.mark.parametrize("text", ["grpcs://x:1", "https://x", "", "x:0", "x:70000", "x:y", "a/b:1", "u@h:1"])
-def test_an_address_that_cannot_be_used_is_refused(text):
-    with pytest.raises(errors.InvalidArgument, match="address"):
-        parse_address(text)

@@ -12,7 +12,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from trunkline.cli.parallel_chunker import ParallelChunker
-from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client
 from trunkline.formats.chunking import REF
 from trunkline.formats.protowire import put_chunks
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.parallel_chunker import FilePart
     from trunkline.cli.upload_plan import Upload
+    from trunkline.client.channel import Channel
     from trunkline.client.stubs import Service
     from trunkline.rpc.gen import pfs_pb2
 
@@ -58,7 +58,7 @@ def put(
         OSError: a file cannot be read; nothing was put.
         TrunklineError: the server's error, or a file changed while it was read; nothing was put.
     """
-    with Channel(channel.address, channel.metadata) as queries, ParallelChunker(uploads) as chunker:
+    with channel.sibling() as queries, ParallelChunker(uploads) as chunker:
         sending = _Sending(Client(queries).store, chunker, count)
         channel.client_stream("/trunkline.store.v1.Store/PutFiles", sending.requests(commit))
 

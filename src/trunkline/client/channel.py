@@ -5,8 +5,8 @@ before their first call (``docs/design/decisions/0002-a-lean-grpc-client.md``). 
 messages; ``stubs`` adds message classes. Failures are classes of ``trunkline.errors``, the same ones that the
 server raised.
 
-It must not import grpc, protobuf or asyncio. It has no TLS, no compression and no concurrent calls: two calls at a
-time need two channels.
+It must not import grpc, protobuf or asyncio. It has no compression and no concurrent calls: two calls at a time need
+two channels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.client import address as addresses
 from trunkline.client.grpc_messages import (
     ERRORS,
     FROM_HTTP,
@@ -29,12 +30,15 @@ from trunkline.client.grpc_messages import (
 )
 from trunkline.client.headers import literal
 from trunkline.client.http2 import BrokenConnection, Connection
+from trunkline.client.transport import connect
+from trunkline.client.trust import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-DEFAULT_PORT = 30650
+    from trunkline.client.trust import Trust
+
 SEND_TOGETHER = 64 << 10  # bytes of small messages that leave in one write
 SEND_AT_LEAST_EVERY = 0.02  # seconds; bounds the delay of a slow producer's messages
 
@@ -43,8 +47,9 @@ class Channel:
     """A connection to one server, opened when first needed and again when it was lost.
 
     Args:
-        address: ``host:port``, ``host`` or ``grpc://host:port``; an IPv6 host in brackets.
+        address: ``host:port``, ``grpc://host:port``, ``grpcs://host:port`` for TLS, or ``unix:/path``.
         metadata: sent with every call; lower-case keys, printable ASCII values.
+        trust: which servers are accepted over TLS. If it names a CA, an address without a scheme uses TLS.
 
     Raises:
         InvalidArgument: the address or a metadata entry is not valid.
@@ -54,15 +59,23 @@ class Channel:
         ...     channel.unary("/versionpb_v2.API/GetVersion", b"")
     """
 
-    def __init__(self, address: str, metadata: Iterable[tuple[str, str]] = ()) -> None:
-        self.host, self.port = parse_address(address)
-        self.address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    def __init__(self, address: str, metadata: Iterable[tuple[str, str]] = (), trust: Trust = SYSTEM) -> None:
+        parsed = addresses.parse(address)
+        self._target = parsed if parsed.tls is not None else parsed._replace(tls=bool(trust))
+        self._trust = trust
+        #: The address without its scheme.
+        self.address = str(self._target)
         self._name = f"the server at {self.address}"
         self.set_metadata(metadata)
         self._connection: Connection | None = None
         self._busy = _thread.allocate_lock()
         self._current = ""  # path of the call that holds the lock
         self._closed = False
+
+    def sibling(self) -> Channel:
+        """Return another channel to the same server, with the same metadata."""
+        scheme = "" if self._target.path else "grpcs://" if self._target.tls else "grpc://"
+        return Channel(f"{scheme}{self.address}", self.metadata, self._trust)
 
     def set_metadata(self, metadata: Iterable[tuple[str, str]]) -> None:
         """Replace the metadata of later calls.
@@ -150,9 +163,10 @@ class Channel:
 
     def _head(self, path: str, timeout: float | None) -> bytes:
         parts = [
-            b"\x83\x86",  # :method POST and :scheme http, whole entries of the static table
+            # :method POST and :scheme https or http, whole entries of the static table
+            b"\x83\x87" if self._target.tls else b"\x83\x86",
             literal(4, path),  # :path
-            literal(1, self.address),  # :authority
+            literal(1, self._target.authority),  # :authority
             literal("te", "trailers"),
             literal(31, "application/grpc"),  # content-type
             literal(58, "trunkline"),  # user-agent
@@ -179,12 +193,13 @@ class Channel:
         if not connection or connection.closed:
             timeout = None if deadline is None else max(deadline - monotonic(), 0.001)
             try:
-                connection = self._connection = Connection(self.host, self.port, self._name, timeout)
+                opened = connect(self._target, self._trust, self._name, timeout)
             except OSError as error:
                 raise errors.Unavailable(
                     f"no server answers at {self.address} ({_reason(error)}); start one with"
                     ' "trunkline serve --data DIR" or name another with --address or PACHD_ADDRESS'
                 ) from error
+            connection = self._connection = Connection(opened, self._name)
         connection.deadline = deadline
         return connection
 
@@ -376,33 +391,6 @@ class _Call:
             self._connection.release(self._stream)
         finally:
             self._channel._busy.release()
-
-
-def parse_address(address: str) -> tuple[str, int]:
-    """Split ``address`` into host and port.
-
-    Raises:
-        InvalidArgument: it uses TLS or is not an address.
-
-    Example:
-        >>> parse_address("grpc://localhost:30650")
-        ('localhost', 30650)
-    """
-    scheme, separator, rest = address.strip().rpartition("://")
-    if separator and scheme not in ("grpc", "http"):
-        raise errors.InvalidArgument(
-            f'the address "{address}" uses {scheme}, but only plain gRPC is supported; write grpc://host:port'
-            " and let a proxy terminate TLS"
-        )
-    rest = rest.rstrip("/")
-    host, colon, port = rest.rpartition(":")
-    if not colon or rest.endswith("]"):
-        host, port = rest, str(DEFAULT_PORT)
-    host = host.removeprefix("[").removesuffix("]") or "localhost"
-    number = int(port) if port.isascii() and port.isdigit() else 0
-    if not 0 < number < 65_536 or any(character in host for character in "/@ ") or not rest:
-        raise errors.InvalidArgument(f'the address "{address}" is not of the form host:port')
-    return host, number
 
 
 def _checked(key: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""One HTTP/2 connection with one open stream at a time, on a plain socket.
+"""One HTTP/2 connection with one open stream at a time, on a socket of ``transport``.
 
 Implements the part of RFC 9113 that a gRPC client needs: preface, settings, flow control in both directions, ping,
 goaway, reset, continuation. It is synchronous and driven by the current call: the socket is read only while the
@@ -65,8 +65,9 @@ if TYPE_CHECKING:
 RECEIVE_BUFFER = 64 << 10  # bytes read at once; longer runs of data bypass the buffer
 SEND_BATCH = 1 << 20  # bytes passed to the kernel in one call at most
 LAST_STREAM_ID = 2**31 - 1
-CONNECT_TIMEOUT = 10.0  # seconds
 MOST_BUFFERS = 512  # per sendmsg; Linux takes 1024
+#: Type and version with which an answer begins when TLS refuses what is not TLS; no HTTP/2 frame begins so.
+_TLS_ALERT = b"\x15\x03"
 POLL = 1000.0  # milliseconds of one wait at most, so that a signal is noticed
 
 
@@ -77,28 +78,19 @@ class BrokenConnection(Unavailable):
 class Connection:
     """A connected HTTP/2 client. Every method may raise ``BrokenConnection`` or ``DeadlineExceeded``."""
 
-    def __init__(self, host: str, port: int, name: str, timeout: float | None) -> None:
-        """Connect.
+    def __init__(self, connected: socket.socket, name: str) -> None:
+        """Begin on a connected socket.
 
         Args:
-            host: name or address of the server.
-            port: TCP port of the server.
+            connected: does not block; see ``transport``.
             name: the server's name in error messages.
-            timeout: seconds; at most, and without one, ``CONNECT_TIMEOUT``.
-
-        Raises:
-            OSError: the connection failed.
         """
         self.name = name
         #: ``monotonic`` time at which waiting ends, set per call.
         self.deadline: float | None = None
         #: Whether no further stream may be opened.
         self.retired = False
-        limit = min(timeout or CONNECT_TIMEOUT, CONNECT_TIMEOUT)
-        # As bytes: a str would import the codec for international names, 3 ms.
-        name_bytes = host.encode() if host.isascii() else host.encode("idna")
-        self._socket = socket.create_connection((name_bytes, port), limit)  # type: ignore[arg-type]
-        self._set_socket_options()
+        self._socket = connected
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._headers = HeaderDecoder(LARGEST_HEADERS)
@@ -113,6 +105,8 @@ class Connection:
         self._headers_end_stream = False
         self._stream: Stream | None = None
         self._next_id = 1
+        #: Whether the server has sent its settings, with which HTTP/2 begins.
+        self._greeted = False
         self._send_window = DEFAULT_WINDOW
         self._initial_window = DEFAULT_WINDOW
         self._frame_limit = 16_384
@@ -120,16 +114,6 @@ class Connection:
         self._unacknowledged = 0
         #: Control frames to send before anything else.
         self._queued = bytearray(opening_frames())
-
-    def _set_socket_options(self) -> None:
-        connected = self._socket
-        connected.setblocking(False)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A stream may be silent for hours; keep-alive detects a dead machine.
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):  # s, s, times
-            if hasattr(socket, option):
-                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     # Streams ------------------------------------------------------------------------------------------
 
@@ -446,6 +430,7 @@ class Connection:
         stream.ended = True
 
     def _on_settings(self, payload: bytes) -> None:
+        self._greeted = True
         for identifier, value in SETTING.iter_unpack(payload):
             if identifier == INITIAL_WINDOW_SIZE:
                 if self._stream:
@@ -483,11 +468,21 @@ class Connection:
         if bytes(self._buffer[:5]) == b"HTTP/":
             what = "HTTP/1, so it is not a gRPC server"
         self.close()
-        return Unavailable(f"{self.name} sent {what}; check the address (TLS is not supported)")
+        return Unavailable(f"{self.name} sent {what}; check the address")
 
     def _broken(self, error: Exception | None) -> BrokenConnection:
         self.close()
+        if bytes(self._view[self._start : self._start + 2]) == _TLS_ALERT:
+            return BrokenConnection(
+                f"{self.name} speaks TLS; write grpcs:// before its address, and name its CA with --ca or PACH_CA_CERTS"
+                " unless a public one has signed its certificate"
+            )
         cause = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        if not self._greeted:
+            return BrokenConnection(
+                f"{self.name} closed the connection before it answered{cause}; see its log, then try again,"
+                " with grpcs:// before the address if it speaks TLS"
+            )
         return BrokenConnection(f"{self.name} closed the connection{cause}; see its log, then try again")
 
 

@@ -24,7 +24,7 @@ def get(invocation: Invocation) -> None:
 
 def set_(invocation: Invocation) -> None:
     """Create or change a context and use it."""
-    from trunkline.client.channel import parse_address
+    from trunkline.client import address
 
     options = invocation.options
     if not options.name or any(c.isspace() or not c.isprintable() for c in options.name):
@@ -34,7 +34,7 @@ def set_(invocation: Invocation) -> None:
     settings = config.load()
     context = settings["contexts"].get(options.name, {})
     if options.address:
-        parse_address(options.address)
+        address.parse(options.address)
         context["address"] = options.address
     if "address" not in context:
         raise UsageError(f"config set context {options.name} needs --address HOST:PORT")

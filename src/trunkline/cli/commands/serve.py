@@ -17,14 +17,14 @@ def serve(invocation: Invocation) -> None:
     from pathlib import Path
 
     from trunkline.cli.exit_codes import exit_code
-    from trunkline.client.channel import parse_address
+    from trunkline.client import address
     from trunkline.errors import InvalidArgument
     from trunkline.model.quantities import parse_bytes
     from trunkline.runtime import loading
 
     options = invocation.options
     if not options.listen.endswith(":0"):
-        parse_address(options.listen)
+        address.parse(options.listen)
     memory = None
     if options.capacity_memory:
         memory = parse_bytes(options.capacity_memory, "--capacity-memory")
