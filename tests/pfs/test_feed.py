@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -112,3 +113,32 @@ async def test_a_feed_drains_its_applier_when_the_client_pauses(
         await feed.finish(lambda: None)
 
     assert collector.frames == [b"first"]
+
+
+async def test_batches_are_applied_one_at_a_time_when_a_pause_ends_as_the_batch_before_does(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Overlaps(Collector):
+        running = overlapping = 0
+
+        def apply(self, batch: Sequence[bytes]) -> None:
+            self.running += 1
+            self.overlapping += self.running > 1
+            digests = [hashlib.scrypt(frame, salt=b"", n=256, r=8, p=1) for frame in batch]
+            self.running -= 1
+            super().apply(digests)
+
+    monkeypatch.setattr(feeds, "PAUSE", 0)  # the timer of pauses is due in every round of the event loop
+    frame = bytes(BATCH_BYTES // 8 + 1)
+
+    async def frames() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield frame
+
+    collector = Overlaps()
+    async with Feed(executor, collector, MemoryBudget(1 << 30)) as feed:
+        await feed.receive(frames())
+        await feed.finish(lambda: None)
+
+    assert collector.overlapping == 0
+    assert len(collector.frames) == 200

@@ -146,7 +146,8 @@ class Feed:
             self._size += len(frame)
             if self._size >= BATCH_BYTES or len(self._frames) >= BATCH_FRAMES:
                 await self._idle()
-                self._apply()
+                if self._frames:
+                    self._apply()
                 await self._room()
             elif self._timer is None:
                 self._timer = loop.call_later(PAUSE, self._paused)
@@ -164,8 +165,8 @@ class Feed:
         self._timer = self._drain_timer = None
 
     async def _idle(self) -> None:
-        """Wait until no batch is being applied."""
-        if self._job is not None:
+        """Wait until no batch is being applied. The timers may have begun another one while this waited for one."""
+        while self._job is not None and not self._job.done():
             await self._job
 
     def _apply(self) -> None:
