@@ -133,9 +133,7 @@ def in_turns(*actions: Callable[[], object], runs: int = RUNS) -> list[list[floa
 
 
 def commit_of(repo: str, branch: str = "master") -> pfs_pb2.Commit:
-    return pfs_pb2.Commit(
-        repo=common.repo(repo), branch=pfs_pb2.Branch(repo=common.repo(repo), name=branch)
-    )
+    return pfs_pb2.Commit(repo=common.repo(repo), branch=pfs_pb2.Branch(repo=common.repo(repo), name=branch))
 
 
 def foldered(count: int, size: int) -> Iterator[tuple[str, bytes]]:
@@ -191,7 +189,9 @@ def reading(files: int, which: set[str]) -> None:
             return drained(server.channel, "ListFile", pfs_pb2.ListFileRequest(file=file))
 
         def globbed(pattern: str) -> int:
-            return drained(server.channel, "GlobFile", pfs_pb2.GlobFileRequest(commit=commit, pattern=pattern))
+            return drained(
+                server.channel, "GlobFile", pfs_pb2.GlobFileRequest(commit=commit, pattern=pattern)
+            )
 
         def archived() -> int:
             file = pfs_pb2.File(commit=commit, path="/0000/")
@@ -207,7 +207,9 @@ def reading(files: int, which: set[str]) -> None:
             "archive": [(f"GetFileTAR, {FOLDER:,} files", archived, 3 * FOLDER // 1000, "15")],
         }
         rows = []
-        for what, action, count, limit in (entry for name in actions if name in which for entry in actions[name]):
+        for what, action, count, limit in (
+            entry for name in actions if name in which for entry in actions[name]
+        ):
             print(action())
             before = common.cpu_seconds(server.process.pid)
             ours, least = in_turns(action, lambda count=count: bare.messages(count, 130))
@@ -217,7 +219,14 @@ def reading(files: int, which: set[str]) -> None:
                 [what, common.spread(ours), f"{used * 1000:.1f}", common.spread(least), f"{ratio:.1f}", limit]
             )
         bare.process.terminate()
-    head = ["call", "ms, median (min - max)", "server's CPU, ms", "as many messages, bare", "times", "to reach, ms"]
+    head = [
+        "call",
+        "ms, median (min - max)",
+        "server's CPU, ms",
+        "as many messages, bare",
+        "times",
+        "to reach, ms",
+    ]
     common.table("Listings", head, rows)
 
 
@@ -244,7 +253,15 @@ def uploads(title: str, count: int, size: int, runs: int) -> None:
         title,
         ["what", "s, median (min - max)", "files/s", "times bare", "server's CPU s", "peak MiB", "to reach"],
         [
-            ["bare server drains the stream", common.spread(least, 1, 2), f"{count / base:.0f}", "1", "", "", ""],
+            [
+                "bare server drains the stream",
+                common.spread(least, 1, 2),
+                f"{count / base:.0f}",
+                "1",
+                "",
+                "",
+                "",
+            ],
             [
                 "to FINISHED",
                 common.spread(whole, 1, 2),
