@@ -78,7 +78,11 @@ class Server:
 
     def put(self, commit: pfs_pb2.Commit, files: Iterable[tuple[str, bytes]]) -> None:
         """Write files in one stream."""
-        self.channel.client_stream("/pfs_v2.API/ModifyFile", modify_frames(commit, files), 600)
+        self.put_frames(modify_frames(commit, files))
+
+    def put_frames(self, frames: Iterable[bytes]) -> None:
+        """Send the encoded messages of one ModifyFile stream."""
+        self.channel.client_stream("/pfs_v2.API/ModifyFile", frames, 600)
 
     def wait_job(self, pipeline: str, job_id: str) -> pps_pb2.JobInfo:
         request = pps_pb2.InspectJobRequest(

@@ -45,17 +45,17 @@ def bare_server(ready) -> None:
         raw_requests = frozenset({"ModifyFile"})
         raw_responses = frozenset({"ListFile", "GetFile"})
 
-        async def ModifyFile(self, requests, call):
+        async def ModifyFile(self, requests, _call):
             async for _ in requests:
                 pass
             return Empty()
 
-        async def ListFile(self, request, call):
+        async def ListFile(self, request, _call):
             message = request.file.path.encode()
             for _ in range(request.number):
                 yield message
 
-        async def GetFile(self, request, call):
+        async def GetFile(self, request, _call):
             frame = bytes_value([bytes(1 << 20)])
             for _ in range(request.offset):
                 yield frame
@@ -242,7 +242,7 @@ def uploads(title: str, count: int, size: int, runs: int) -> None:
             frames = list(common.modify_frames(commit, files))
             least.append(common.timed(lambda: bare.drain(frames)))
             before = common.cpu_seconds(server.process.pid)
-            stream.append(common.timed(lambda: server.channel.client_stream(PFS + "ModifyFile", frames, 600)))
+            stream.append(common.timed(lambda frames=frames: server.put_frames(frames)))
             finish.append(common.timed(lambda: server.finish_commit(commit)))
             whole.append(stream[-1] + finish[-1])
             used.append(common.cpu_seconds(server.process.pid) - before)
@@ -292,11 +292,10 @@ def random_bytes() -> None:
         for number in range(3):
             parts = [number.to_bytes(2) + round.to_bytes(2) + part[4:] for round, part in enumerate(pieces)]
             frames = list(common.modify_frames(commit, ((f"{path}{number}", part) for part in parts)))
-            bare_in.append(common.timed(lambda: bare.drain(frames)))
+            bare_in.append(common.timed(lambda frames=frames: bare.drain(frames)))
             before = common.cpu_seconds(server.process.pid)
-            in_.append(common.timed(lambda: server.channel.client_stream(PFS + "ModifyFile", frames, 600)))
+            in_.append(common.timed(lambda frames=frames: server.put_frames(frames)))
             used_in.append(common.cpu_seconds(server.process.pid) - before)
-            del parts, frames
             request = pfs_pb2.GetFileRequest(file=pfs_pb2.File(commit=commit, path=f"{path}{number}"))
             least = pfs_pb2.GetFileRequest(offset=RANDOM_BYTES // piece)
             bare_out.append(common.timed(lambda: drained(bare.channel, "GetFile", least)))
