@@ -125,10 +125,10 @@ def in_turns(*actions: Callable[[], object], runs: int = RUNS) -> list[list[floa
     """Return the seconds of each action, run in turns after one turn that does not count."""
     times: list[list[float]] = [[] for _ in actions]
     for run in range(runs + 1):
-        for action, taken in zip(actions, times, strict=True):
+        for action, durations in zip(actions, times, strict=True):
             seconds = common.timed(action)
             if run:
-                taken.append(seconds)
+                durations.append(seconds)
     return times
 
 
@@ -157,14 +157,14 @@ def unary() -> None:
         for name, (path, message) in calls.items():
             for _ in range(200):
                 server.channel.unary(path, message)
-            taken = []
+            durations = []
             before = common.cpu_seconds(server.process.pid)
             for _ in range(UNARY_CALLS):
                 begun = time.perf_counter()
                 server.channel.unary(path, message)
-                taken.append(time.perf_counter() - begun)
+                durations.append(time.perf_counter() - begun)
             used = (common.cpu_seconds(server.process.pid) - before) / UNARY_CALLS
-            rows.append([name, f"{used * 1e6:.0f}", common.spread(taken, digits=2)])
+            rows.append([name, f"{used * 1e6:.0f}", common.spread(durations, digits=2)])
         rows[1] += ["the empty call + 200 µs; 0.8 ms"]
         rows[0] += [""]
     common.table("Unary calls", ["call", "server's CPU, µs", "ms, median (min - max)", "to reach"], rows)
