@@ -64,6 +64,8 @@ _SAMPLED = 32
 _SAMPLE_STEP = 8
 #: Bytes of chunks that are decompressed together when a pack is verified.
 _VERIFY_BYTES = 1 << 20
+#: A chunk from this size on is decompressed alone: one copy less.
+_ALONE_BYTES = 1 << 16
 
 
 def new_key() -> str:
@@ -429,6 +431,9 @@ def first_damaged(pack: str, parts: Sequence[bytes | memoryview]) -> bytes | Non
         piece = body[offset - start : offset - start + stored]
         if codec == RAW:
             if blake3(piece).digest() != id:
+                return id
+        elif length >= _ALONE_BYTES:
+            if decode(id, codec, length, piece) is None:
                 return id
         else:
             batch.add(id, piece, length)
