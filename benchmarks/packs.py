@@ -113,7 +113,11 @@ def main() -> None:
         for name, (way, allowed) in ways.items():
             pairs = [(way(blocks, verify=False), way(blocks, verify=True)) for _ in range(ROUNDS)]
             share = common.median(checked / plain - 1 for plain, checked in pairs)
-            row = [name, f"{size} MiB", *(common.spread(list(each), 1, 2) for each in zip(*pairs, strict=True))]
+            row = [
+                name,
+                f"{size} MiB",
+                *(common.spread(list(each), 1, 2) for each in zip(*pairs, strict=True)),
+            ]
             rows.append([*row, f"{share:.0%}", allowed])
     head = ["data", "bytes", "without, CPU s", "with, CPU s", "verification adds", "promise"]
     common.table("Verification of packs", head, rows)
