@@ -10,6 +10,7 @@ import asyncio
 import os
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -23,7 +24,7 @@ from manual_clock import ManualClock
 from patience import PATIENCE
 from s3_server import S3Server, s3_server
 
-from trunkline.app import composition, serve
+from trunkline.app import composition, drivers, serve
 from trunkline.app.settings import Settings
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.memory import MemoryObjects
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import HttpServer
 
 
 def pytest_sessionfinish() -> None:
@@ -158,6 +160,15 @@ def serving(folder: Path) -> Iterator[Served]:
         for stop in stops:
             stop()
         thread.join()
+
+
+@pytest.fixture(params=["h2corn", "hypercorn"])
+def http_server(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., HttpServer]:
+    """Each HTTP server in turn, as a function that lets it listen."""
+    if request.param != "h2corn":
+        pytest.importorskip(request.param)
+    settings = Settings(data=tmp_path, listen="127.0.0.1:0", http_server=request.param)
+    return lambda **changes: drivers.http_server(replace(settings, **changes))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from trunkline import errors
 from trunkline.app import drivers
 from trunkline.app.settings import Settings
 from trunkline.client.channel import Channel
-from trunkline.drivers.http.h2corn_server import H2cornServer
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import version_pb2
 from trunkline.runtime.supervision import ServiceState
@@ -28,8 +27,8 @@ class Version:
 
 
 @pytest.fixture
-async def server():
-    started = Server(H2cornServer("127.0.0.1:0", "text"))
+async def server(http_server):
+    started = Server(http_server())
     await started.serve({"versionpb_v2.API": Version()})
     yield started
     await started.stop(0)
@@ -111,9 +110,9 @@ async def test_the_own_client_and_http_1_share_the_port_with_grpc(server):
     assert (status, body[:9]) == (200, b"Trunkline")
 
 
-async def test_an_address_in_use_is_refused(server):
+async def test_an_address_in_use_is_refused(server, http_server):
     with pytest.raises(errors.Unavailable, match=server.address):
-        H2cornServer(server.address, "text")
+        http_server(listen=server.address)
 
 
 def test_an_unknown_server_is_refused():

@@ -15,7 +15,6 @@ from pachyderm_sdk.api import pfs
 from pachyderm_sdk.errors import AuthServiceNotActivated
 
 from trunkline import errors
-from trunkline.drivers.http.h2corn_server import H2cornServer
 from trunkline.model import limits
 from trunkline.model.caller import ANONYMOUS
 from trunkline.rpc import methods, status
@@ -113,16 +112,17 @@ def servicer():
     return Pfs()
 
 
-async def start(servicers, listen):
-    started = Server(H2cornServer(listen, "text"))
+async def start(servicers, http):
+    started = Server(http)
     await started.serve(servicers)
     return started
 
 
 @pytest.fixture
-async def running(servicer):
+async def running(servicer, http_server):
     started = await start(
-        {"pfs_v2.API": servicer, "pps_v2.API": Pps(), "versionpb_v2.API": Version()}, "127.0.0.1:0"
+        {"pfs_v2.API": servicer, "pps_v2.API": Pps(), "versionpb_v2.API": Version()},
+        http_server(),
     )
     yield started
     await started.stop(grace=0)
@@ -352,18 +352,18 @@ async def test_every_service_is_healthy(channel):
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_a_taken_port_is_refused(running):
+async def test_a_taken_port_is_refused(running, http_server):
     with pytest.raises(errors.Unavailable, match=f"{running.address}: Address already in use"):
-        await start({}, running.address)
+        await start({}, http_server(listen=running.address))
 
 
 @pytest.mark.parametrize("listen", ["", "30650", ":30650", "localhost", "localhost:http", "localhost:65536"])
-async def test_an_address_that_is_none_is_refused(listen):
+async def test_an_address_that_is_none_is_refused(listen, http_server):
     with pytest.raises(errors.InvalidArgument, match="write HOST:PORT"):
-        await start({}, listen)
+        await start({}, http_server(listen=listen))
 
 
-async def test_a_method_sees_its_call_without_knowing_the_transport():
+async def test_a_method_sees_its_call_without_knowing_the_transport(http_server):
     seen = []
 
     class Curious:
@@ -372,7 +372,7 @@ async def test_a_method_sees_its_call_without_knowing_the_transport():
             call.trailing.append(("cost", "3"))
             return version_pb2.Version(major=2)
 
-    started = await start({"versionpb_v2.API": Curious()}, "127.0.0.1:0")
+    started = await start({"versionpb_v2.API": Curious()}, http_server())
     async with grpc.aio.insecure_channel(started.address) as channel:
         answer = channel.unary_unary("/versionpb_v2.API/GetVersion")(
             b"", metadata=(("name", "value"),), timeout=LIMIT
@@ -389,7 +389,7 @@ async def test_a_method_sees_its_call_without_knowing_the_transport():
     assert trailing["cost"] == "3"
 
 
-async def test_stopping_lets_running_calls_finish():
+async def test_stopping_lets_running_calls_finish(http_server):
     entered, release = asyncio.Event(), asyncio.Event()
 
     class Slow:
@@ -398,7 +398,7 @@ async def test_stopping_lets_running_calls_finish():
             await release.wait()
             return version_pb2.Version(major=2)
 
-    started = await start({"versionpb_v2.API": Slow()}, "127.0.0.1:0")
+    started = await start({"versionpb_v2.API": Slow()}, http_server())
     async with grpc.aio.insecure_channel(started.address) as channel:
         call = channel.unary_unary("/versionpb_v2.API/GetVersion")(b"")
         await entered.wait()
@@ -410,11 +410,11 @@ async def test_stopping_lets_running_calls_finish():
         await asyncio.wait_for(stopping, LIMIT)
 
 
-async def test_a_stopped_server_frees_its_port():
-    first = await start({}, "127.0.0.1:0")
+async def test_a_stopped_server_frees_its_port(http_server):
+    first = await start({}, http_server())
     await first.stop(grace=0)
 
-    second = await start({}, first.address)
+    second = await start({}, http_server(listen=first.address))
 
     assert second.address == first.address
     await second.stop(grace=0)

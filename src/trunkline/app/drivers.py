@@ -85,11 +85,22 @@ def http_server(settings: Settings) -> HttpServer:
         InvalidArgument: there is no such server, or the address is not valid.
         Unavailable: the address cannot be listened on.
     """
-    if settings.http_server != "h2corn":
-        raise errors.InvalidArgument(f"--http-server {settings.http_server} is not supported; use h2corn")
-    from trunkline.drivers.http.h2corn_server import H2cornServer
+    if settings.http_server == "h2corn":
+        from trunkline.drivers.http.h2corn_server import H2cornServer
 
-    return H2cornServer(settings.listen, settings.log_format)
+        return H2cornServer(settings.listen, settings.log_format)
+    if settings.http_server != "hypercorn":
+        raise errors.InvalidArgument(
+            f"--http-server {settings.http_server} is not supported; use h2corn or hypercorn"
+        )
+    try:
+        from trunkline.drivers.http.hypercorn_server import HypercornServer
+    except ModuleNotFoundError as error:
+        raise errors.InvalidArgument(
+            '--http-server hypercorn needs the extra "hypercorn", which is not installed; in a clone:'
+            " pip install '.[hypercorn]'"
+        ) from error
+    return HypercornServer(settings.listen)
 
 
 def hidden(settings: Settings) -> list[str]:

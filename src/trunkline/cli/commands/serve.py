@@ -80,8 +80,8 @@ COMMANDS = {
             argument(
                 "--http-server",
                 default="h2corn",
-                choices=("h2corn",),
-                help="HTTP server that runs the API (h2corn)",
+                choices=("h2corn", "hypercorn"),
+                help="HTTP server that runs the API: hypercorn is slower, and an extra (h2corn)",
             ),
             argument(
                 "--insecure",

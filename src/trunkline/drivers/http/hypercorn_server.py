@@ -1,0 +1,161 @@
+"""Serves an ASGI application by Hypercorn: HTTP/1.1 and HTTP/2 in Python. Slow, but of other authors than h2corn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from hypercorn.protocol.h2 import priority
+
+from trunkline.runtime import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Event = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Event]]
+    Send = Callable[[Event], Awaitable[None]]
+    Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+#: Requests of one connection at a time.
+STREAMS = 4096
+#: Seconds after which a connection without requests is closed.
+IDLE_CONNECTION = 600.0
+#: Requests after which a connection is closed: never.
+REQUESTS = 1 << 62
+#: Seconds that requests have to end. The application ends them before.
+GRACE = 30.0
+#: Seconds in which connections without requests close at the stop. Those whose last request was reset do not.
+LINGER = 1.0
+#: Bytes of the headers of a request, of HTTP/2 and of HTTP/1.1.
+HEADERS = 64 << 10
+
+# Hypercorn's tree of priorities takes 1,000 streams of a connection, and no setting changes that.
+priority.PriorityTree = partial(priority.PriorityTree, maximum_streams=STREAMS)
+
+log = logging.getLogger("trunkline.drivers.http")
+
+
+class HypercornServer:
+    """A server on one address (``ports.HttpServer``).
+
+    Hypercorn reads a connection only while all of its requests are read: an upload that waits delays the others on its
+    connection, and its client's disconnect is noticed when it goes on.
+    """
+
+    def __init__(self, listen: str) -> None:
+        """Listen; clients that connect wait until ``start``.
+
+        Args:
+            listen: ``HOST:PORT``; port 0 for any free one.
+
+        Raises:
+            InvalidArgument: ``listen`` is not ``HOST:PORT``.
+            Unavailable: the address cannot be listened on.
+        """
+        self.address, self._sockets = listening.sockets(listen)
+        config = Config()
+        config.backlog = listening.BACKLOG
+        config.errorlog = log
+        config.include_server_header = False
+        config.h2_max_concurrent_streams = STREAMS
+        config.h2_max_header_list_size = config.h11_max_incomplete_size = HEADERS
+        config.keep_alive_timeout = IDLE_CONNECTION
+        config.keep_alive_max_requests = REQUESTS
+        config.graceful_timeout = GRACE
+        self._config = config
+        self._stop = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self, application: Application) -> None:
+        """Accept requests for an ASGI application."""
+        watched = _Watched(application)
+        self._config.bind = [f"fd://{opened.detach()}" for opened in self._sockets]  # Hypercorn closes them
+        self._serving = asyncio.create_task(
+            serve(watched, self._config, shutdown_trigger=self._stop.wait), name="http"
+        )
+        started = asyncio.create_task(watched.started.wait())
+        await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if self._serving.done():
+            self._serving.result()
+
+    def refuse(self) -> None:
+        """Accept no more connections, and tell clients to send no more requests."""
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Wait until running requests have ended, and free the address."""
+        self.refuse()
+        if self._serving is None:
+            for opened in self._sockets:
+                opened.close()
+            return
+        await asyncio.wait((self._serving,), timeout=LINGER)
+        self._serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serving
+
+
+class _Watched:
+    """An application whose requests are cancelled when their client disconnects, and the end of Hypercorn's start."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self.started = asyncio.Event()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            self.started.set()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        request = _Request(receive, send)
+        watching = asyncio.create_task(request.watch())
+        try:
+            await self._application(scope, request.receive, request.send)
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+
+class _Request:
+    """One request, whose events are read one ahead, so that its disconnect is seen."""
+
+    __slots__ = ("_answered", "_events", "_receive", "_send", "_task", "_trailers")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._events: asyncio.Queue[Event] = asyncio.Queue(1)
+        self._task = asyncio.current_task()
+        self._trailers = False  # whether trailers end the answer
+        self._answered = False
+
+    async def watch(self) -> None:
+        """Pass the events on, and cancel the request's task when the client disconnects before it has its answer."""
+        while (event := await self._receive())["type"] != "http.disconnect":
+            await self._events.put(event)
+        if not self._answered and self._task is not None:
+            self._task.cancel()
+
+    async def receive(self) -> Event:
+        return await self._events.get()
+
+    async def send(self, event: Event) -> None:
+        match event["type"]:
+            case "http.response.start":
+                self._trailers = event.get("trailers", False)
+            case "http.response.body":
+                self._answered = not (self._trailers or event.get("more_body", False))
+            case "http.response.trailers":
+                self._answered = not event.get("more_trailers", False)
+        await self._send(event)
