@@ -6,19 +6,18 @@ import asyncio
 import logging
 
 import pytest
+from exchange import END, GONE, LIMIT, Exchange, piece
 from google.protobuf import empty_pb2
 
 from trunkline.rpc import methods
 from trunkline.rpc.asgi import framing
+from trunkline.rpc.asgi.browsers import BrowserChecks
 from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
-from trunkline.rpc.asgi.headers import NUMBERS
 from trunkline.rpc.asgi.routing import Router
 from trunkline.rpc.gen import pfs_pb2, version_pb2
 from trunkline.telemetry.logs import ACCESS
 
-LIMIT = 10  # seconds to wait for a state before a test fails
-GRPC = [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
 VERSION, LIST, SUBSCRIBE, UPLOAD = (
     "/versionpb_v2.API/GetVersion",
     "/pfs_v2.API/ListRepo",
@@ -64,60 +63,6 @@ class Pfs:
             raise
 
 
-class Exchange:
-    """One request: the events that a server gives, and those that it gets."""
-
-    def __init__(self, application, path, *events, headers=(), http_version="2"):
-        self.sent = []
-        self.arrived = asyncio.Event()
-        self._events = asyncio.Queue()
-        for event in events:
-            self._events.put_nowait(event)
-        scope = {
-            "type": "http",
-            "http_version": http_version,
-            "path": path,
-            "headers": [*GRPC, *headers],
-            "client": ("127.0.0.1", 1),
-            "extensions": {"http.response.trailers": {}} if http_version == "2" else {},
-        }
-        self.task = asyncio.create_task(application(scope, self._events.get, self._send))
-
-    def give(self, event):
-        self._events.put_nowait(event)
-
-    async def _send(self, event):
-        self.sent.append(event)
-        if event["type"] == "http.response.body":
-            self.arrived.set()
-
-    async def ended(self):
-        await asyncio.wait_for(self.task, LIMIT)
-        return self
-
-    @property
-    def body(self):
-        return b"".join(event.get("body", b"") for event in self.sent)
-
-    @property
-    def trailers(self):
-        return dict(self.sent[-1]["headers"])
-
-    @property
-    def code(self):
-        numbers = {number: name for name, number in NUMBERS.items()}
-        return numbers[int(self.trailers[b"grpc-status"])]
-
-
-def piece(*messages, more=False):
-    body = b"".join(framing.prefix(message) + message for message in messages)
-    return {"type": "http.request", "body": body, "more_body": more}
-
-
-END = {"type": "http.request"}
-GONE = {"type": "http.disconnect"}
-
-
 @pytest.fixture
 def pfs():
     return Pfs()
@@ -130,7 +75,9 @@ def calls(pfs):
 
 @pytest.fixture
 def application(calls):
-    return Router(GrpcApplication(calls))
+    return Router(
+        grpc=GrpcApplication(calls), connect=None, mounts={}, browsers=BrowserChecks(["127.0.0.1:30650"])
+    )
 
 
 async def test_an_answer_is_a_start_a_body_and_trailers(application):
@@ -239,22 +186,6 @@ async def test_the_stop_waits_for_a_call_within_its_grace(application, calls):
     await asyncio.wait_for(stopping, LIMIT)
 
     assert (await exchange.ended()).code == "OK"
-
-
-@pytest.mark.parametrize(
-    ("path", "headers", "status"),
-    [("/", [(b"content-type", b"text/plain")], 200), ("/other", [(b"content-type", b"text/plain")], 404)],
-)
-async def test_a_request_that_is_not_grpc_gets_a_text(application, path, headers, status):
-    sent = []
-
-    async def send(event):
-        sent.append(event)
-
-    await application({"type": "http", "path": path, "headers": headers}, None, send)
-
-    assert sent[0]["status"] == status
-    assert sent[1]["body"].endswith(b"\n")
 
 
 async def test_grpc_over_http_1_is_refused(application):

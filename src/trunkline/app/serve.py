@@ -137,7 +137,8 @@ async def running(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )
         stack.callback(images.close)
-        server = Server(drivers.http_server(settings))  # listens already: workers need its address
+        # It listens already: workers need its address.
+        server = Server(drivers.http_server(settings), settings.allow_hosts, settings.allow_origins)
         stack.push_async_callback(asyncio.to_thread, store_log.close)  # after the last call
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))

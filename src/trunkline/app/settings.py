@@ -22,6 +22,10 @@ class Settings:
     listen: str = "127.0.0.1:30650"
     #: HTTP server that runs the application: h2corn.
     http_server: str = "h2corn"
+    #: Names besides loopback and ``listen`` under which browsers may reach it: what the header Host may say.
+    allow_hosts: tuple[str, ...] = ()
+    #: Origins besides its own whose pages may use it, such as https://console.example.org.
+    allow_origins: tuple[str, ...] = ()
     #: Whether it may listen on an address that other machines reach.
     insecure: bool = False
     #: URL of the database; empty for SQLite in the data folder.

@@ -52,7 +52,7 @@ from trunkline.runtime import threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+    from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 
 _MODULES = (
     admin_pb2,
@@ -99,6 +99,8 @@ class Method:
         decode: makes a request message of its bytes.
         encode: makes bytes of an answer message.
         lane: where its blocking work runs; empty for the lane of the connection.
+        input_type: the request message, for what is not encoded as protobuf.
+        output_type: the answer message, likewise.
     """
 
     rpc: str
@@ -108,6 +110,8 @@ class Method:
     decode: Callable[[bytes], Any]
     encode: Callable[[Any], bytes]
     lane: str
+    input_type: Descriptor
+    output_type: Descriptor
 
 
 def table(
@@ -164,6 +168,8 @@ def _method(rpc: str, descriptor: MethodDescriptor, servicer: object) -> Method:
             else GetMessageClass(descriptor.output_type).SerializeToString
         ),
         lane=threads.CONTROL if name in _named_methods(servicer, "control") else "",
+        input_type=descriptor.input_type,
+        output_type=descriptor.output_type,
     )
 
 

@@ -42,6 +42,8 @@ def serve(invocation: Invocation) -> None:
         listen=options.listen,
         http_server=options.http_server,
         insecure=options.insecure,
+        allow_hosts=tuple(options.allow_host),
+        allow_origins=tuple(options.allow_origin),
         # Their URLs may contain passwords, and arguments are visible to all users of the machine.
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
         takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
@@ -87,6 +89,21 @@ COMMANDS = {
                 "--insecure",
                 action="store_true",
                 help="allow an address that other machines reach, although there are no users and passwords",
+            ),
+            argument(
+                "--allow-host",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="another name under which browsers and HTTP clients may reach the server; may be repeated",
+            ),
+            argument(
+                "--allow-origin",
+                action="append",
+                default=[],
+                metavar="ORIGIN",
+                help="another origin whose pages may use the server, such as https://console.example.org; may be"
+                " repeated",
             ),
             argument(
                 "--metrics",

@@ -62,6 +62,10 @@ class Calls:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    def method(self, path: str) -> Method | None:
+        """Return the method at a path; None without one."""
+        return self._methods.get(path)
+
     async def answer(self, call: ServedCall, path: str) -> None:
         """Answer a call.
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import zlib
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model.limits import MESSAGE, beyond
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Bytes of the prefix: compressed or not, and the message's length.
 PREFIX = Struct(">BI")
@@ -18,6 +22,8 @@ PREFIX = Struct(">BI")
 _IDENTITY, _GZIP = "identity", "gzip"
 #: The encodings of messages, for clients.
 ENCODINGS = b"identity, gzip"
+#: Bytes from which an answer is compressed when its client compresses.
+COMPRESS_FROM = 512
 #: zlib's number for the format of gzip with the largest window.
 _GZIP_FORMAT = 31
 
@@ -37,12 +43,8 @@ class Unframer:
         Raises:
             Unimplemented: the encoding is not supported.
         """
-        if encoding not in (_IDENTITY, _GZIP):
-            raise errors.Unimplemented(
-                f'{rpc} got messages in the encoding "{encoding}"; use gzip or no compression'
-            )
         self._rpc = rpc
-        self._gzip = encoding == _GZIP
+        self._gzip = is_compression(rpc, encoding)
         self._pieces: list[bytes | memoryview] = []
         self._missing = 0  # bytes of the message in _pieces
         self._compressed = False  # of the message in _pieces
@@ -100,8 +102,7 @@ class Unframer:
         return []
 
     def _check(self, compressed: int, size: int) -> None:
-        if size > MESSAGE:
-            raise _too_large(f"a message to {self._rpc}", size, "send smaller ones")
+        check_request(self._rpc, size)
         if compressed > 1 or not self._gzip:
             raise errors.InvalidArgument(
                 f"{self._rpc} got a message whose first byte is {compressed}, but its request names no"
@@ -109,22 +110,42 @@ class Unframer:
             )
 
     def _decoded(self, message: bytes, compressed: bool) -> bytes:
-        if not compressed:
-            return message
-        decoder = zlib.decompressobj(_GZIP_FORMAT)
-        try:
-            decoded = decoder.decompress(message, MESSAGE + 1)
-        except zlib.error as error:
-            raise errors.InvalidArgument(
-                f"{self._rpc} got a message that is not valid gzip: {error}"
-            ) from error
-        if len(decoded) > MESSAGE:
-            raise _too_large(f"a compressed message to {self._rpc}", len(decoded), "send smaller ones")
-        if not decoder.eof:
-            raise errors.InvalidArgument(
-                f"{self._rpc} got a compressed message without its end; send it whole"
-            )
-        return decoded
+        return decompressed(self._rpc, message) if compressed else message
+
+
+def is_compression(rpc: str, encoding: str) -> bool:
+    """Return whether an encoding is gzip; otherwise it is none.
+
+    Raises:
+        Unimplemented: it is another one.
+    """
+    if encoding not in (_IDENTITY, _GZIP):
+        raise errors.Unimplemented(
+            f'{rpc} got messages in the encoding "{encoding}"; use gzip or no compression'
+        )
+    return encoding == _GZIP
+
+
+def decompressed(rpc: str, message: bytes) -> bytes:
+    """Return the bytes of a message that is compressed with gzip.
+
+    Args:
+        rpc: name of the call, for messages.
+        message: its compressed bytes.
+
+    Raises:
+        InvalidArgument: it is not valid gzip.
+        ResourceExhausted: the message is beyond the limit.
+    """
+    decoder = zlib.decompressobj(_GZIP_FORMAT)
+    try:
+        decoded = decoder.decompress(message, MESSAGE + 1)
+    except zlib.error as error:
+        raise errors.InvalidArgument(f"{rpc} got a message that is not valid gzip: {error}") from error
+    check_request(rpc, len(decoded))
+    if not decoder.eof:
+        raise errors.InvalidArgument(f"{rpc} got a compressed message without its end; send it whole")
+    return decoded
 
 
 def prefix(message: bytes) -> bytes:
@@ -139,6 +160,16 @@ def compressed(message: bytes) -> tuple[bytes, bytes]:
     return PREFIX.pack(1, len(packed)), packed
 
 
+def check_request(rpc: str, size: int) -> None:
+    """Check the size of a request.
+
+    Raises:
+        ResourceExhausted: it is beyond the limit.
+    """
+    if size > MESSAGE:
+        raise _too_large(f"a message to {rpc}", size, "send smaller ones")
+
+
 def check_answer(rpc: str, size: int) -> None:
     """Check the size of an answer.
 
@@ -147,6 +178,27 @@ def check_answer(rpc: str, size: int) -> None:
     """
     if size > MESSAGE:
         raise _too_large(f"a message of the answer of {rpc}", size, "ask for less")
+
+
+def framer(rpc: str, *, gzip: bool) -> Callable[[bytes], tuple[bytes, bytes]]:
+    """Return what makes the prefix of an answer, and the bytes that follow it.
+
+    Args:
+        rpc: name of the call, for messages.
+        gzip: whether answers are compressed, except short ones.
+    """
+
+    def plain(message: bytes) -> tuple[bytes, bytes]:
+        check_answer(rpc, len(message))
+        return prefix(message), message
+
+    def smaller(message: bytes) -> tuple[bytes, bytes]:
+        if len(message) < COMPRESS_FROM:
+            return plain(message)
+        check_answer(rpc, len(message))
+        return compressed(message)
+
+    return smaller if gzip else plain
 
 
 def _too_large(what: str, size: int, remedy: str) -> errors.ResourceExhausted:

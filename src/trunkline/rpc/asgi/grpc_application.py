@@ -27,9 +27,6 @@ _START = {
 _START_GZIP = {**_START, "headers": [*_START["headers"], (b"grpc-encoding", b"gzip")]}  # type: ignore[misc]
 _NO_MORE = {"type": "http.response.body", "body": b"", "more_body": False}
 
-#: Bytes from which an answer is compressed when its client compresses.
-_COMPRESS_FROM = 512
-
 
 class GrpcApplication:
     """Answers the gRPC calls of an ASGI server."""
@@ -68,19 +65,7 @@ class _GrpcCall(ServedCall):
         return method.encode
 
     def framer(self, method: Method) -> Callable[[bytes], tuple[bytes, bytes]]:
-        rpc = method.rpc
-
-        def plain(message: bytes) -> tuple[bytes, bytes]:
-            framing.check_answer(rpc, len(message))
-            return framing.prefix(message), message
-
-        def gzip(message: bytes) -> tuple[bytes, bytes]:
-            if len(message) < _COMPRESS_FROM:
-                return plain(message)
-            framing.check_answer(rpc, len(message))
-            return framing.compressed(message)
-
-        return gzip if self._gzip else plain
+        return framing.framer(method.rpc, gzip=self._gzip)
 
     async def begin(self) -> None:
         self.started = True

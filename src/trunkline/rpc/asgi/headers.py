@@ -42,6 +42,8 @@ _NOT_METADATA = frozenset(
 )
 _TIMEOUT = b"grpc-timeout"
 _ENCODING = b"grpc-encoding"
+_CONNECT_TIMEOUT = b"connect-timeout-ms"
+_GATEWAY_PREFIX = b"grpc-metadata-"
 # Seconds of the units of grpc-timeout.
 _UNITS = {72: 3600.0, 77: 60.0, 83: 1.0, 109: 1e-3, 117: 1e-6, 110: 1e-9}
 _OK_TRAILERS = ((b"grpc-status", b"0"),)
@@ -77,6 +79,37 @@ def parse(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
         elif name == _ENCODING:
             request.encoding = value.decode("latin-1")
     return request
+
+
+def parse_web(headers: Iterable[tuple[bytes, bytes]]) -> RequestHeaders:
+    """Read the headers of a request that is not gRPC, such as a browser's.
+
+    All are metadata, as in Pachyderm's gateway; those that begin with ``grpc-metadata-`` also without that. What is not
+    valid as metadata is left out unless it was sent as such.
+
+    Raises:
+        InvalidArgument: a header that begins with ``grpc-metadata-`` or the deadline is not valid.
+    """
+    request = RequestHeaders([])
+    for name, value in headers:
+        if name == _TIMEOUT:
+            request.timeout = _timeout(value)
+        elif name == _CONNECT_TIMEOUT:
+            request.timeout = _milliseconds(value)
+        elif name.startswith(_GATEWAY_PREFIX):
+            request.metadata.append(_entry(name.removeprefix(_GATEWAY_PREFIX), value))
+        elif name not in _NOT_METADATA and value.isascii() and not name.endswith(b"-bin"):
+            request.metadata.append((name.decode("latin-1"), value.decode("ascii")))
+    return request
+
+
+def _milliseconds(value: bytes) -> float:
+    if not value.isdigit() or len(value) > 10:
+        text = value.decode("latin-1")
+        raise errors.InvalidArgument(
+            f'connect-timeout-ms "{text}" is not valid; write up to ten digits, in milliseconds'
+        )
+    return int(value) / 1000
 
 
 def _entry(name: bytes, value: bytes) -> tuple[str, str | bytes]:
@@ -121,26 +154,29 @@ def trailers(
         entries[0] = (b"grpc-status", b"%d" % NUMBERS[status.code])
         message = percent_encoded(status.message)
         entries.append((b"grpc-message", message))
-        details = _details(status)
+        details = base64.b64encode(status_message(status).SerializeToString()).rstrip(b"=")
         # Both together must fit into a client's limit of metadata.
         if len(message) + len(details) <= MESSAGE_LIMIT:
             entries.append((b"grpc-status-details-bin", details))
-    for name, value in metadata:
-        if isinstance(value, bytes):
-            entries.append((name.encode(), base64.b64encode(value).rstrip(b"=")))
-        else:
-            entries.append((name.encode(), value.encode("ascii")))
+    entries += (encoded(name, value) for name, value in metadata)
     return entries
 
 
-def _details(status: Status) -> bytes:
-    """Return ``google.rpc.Status`` in base64."""
+def encoded(name: str, value: str | bytes) -> tuple[bytes, bytes]:
+    """Return an entry of metadata as a header."""
+    if isinstance(value, bytes):
+        return name.encode(), base64.b64encode(value).rstrip(b"=")
+    return name.encode(), value.encode("ascii")
+
+
+def status_message(status: Status) -> StatusMessage:
+    """Return a status as ``google.rpc.Status``, its reason as ``google.rpc.ErrorInfo``."""
     message = StatusMessage(code=NUMBERS[status.code], message=status.message)
     if status.reason:
         info = Any()
         info.Pack(ErrorInfo(reason=status.reason, domain=DOMAIN))
         message.details.append(info)
-    return base64.b64encode(message.SerializeToString()).rstrip(b"=")
+    return message
 
 
 def percent_encoded(text: str) -> bytes:

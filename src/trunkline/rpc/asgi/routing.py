@@ -1,6 +1,11 @@
-"""The rule that decides which application answers a request (docs/architecture.md).
+"""The rule that decides which application answers a request (docs/architecture.md, docs/design/port.md).
 
-``application/grpc`` and its subtypes, such as ``application/grpc+proto``, are gRPC. Nothing else is served yet.
+1. Content type ``application/grpc`` or a subtype, such as ``application/grpc+proto``: gRPC.
+2. ``/livez`` and ``/readyz``: the probes, which callers reach under any name.
+3. Everything else passes the checks for browsers (``browsers``) first.
+4. The first name of the path: one of the mounted applications, such as ``/api``.
+5. A first name with a dot, as in ``/pfs_v2.API/InspectRepo``, is a gRPC service: Connect.
+6. ``/`` says what this is. Everything else is 404.
 """
 
 from __future__ import annotations
@@ -8,50 +13,79 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import __version__
+from trunkline.rpc.asgi.responses import content_type, respond_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.rpc.asgi.browsers import BrowserChecks
     from trunkline.rpc.asgi.types import Application, Receive, Scope, Send
 
-_GRPC = b"application/grpc"
+_GRPC, _GRPC_SUBTYPE = "application/grpc", "application/grpc+"
+PROBES = frozenset(("/livez", "/readyz"))
+
+_WELCOME = f"""\
+Trunkline {__version__}: versioned data and incremental pipelines, with the Pachyderm 2.12 API.
+
+gRPC     every service, for pachyderm-sdk and pachctl
+Connect  POST /<package.Service>/<Method>
+REST     POST /api/<package.Service>/<Method>"""
 
 
 class Router:
     """The ASGI application of the port: passes each request on to the one that answers it."""
 
-    def __init__(self, grpc: Application) -> None:
+    def __init__(
+        self,
+        *,
+        grpc: Application,
+        connect: Application,
+        mounts: Mapping[str, Application],
+        browsers: BrowserChecks,
+    ) -> None:
         """Make it.
 
         Args:
             grpc: answers gRPC calls.
+            connect: answers calls of the Connect protocol.
+            mounts: applications by the first name of the path, such as ``api``; they see the whole path.
+            browsers: admits requests that browsers can make.
         """
         self._grpc = grpc
+        self._connect = connect
+        self._mounts = mounts
+        self._browsers = browsers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"this application has no {scope['type']}")  # as ASGI asks
-        if not is_grpc(scope):
-            if scope["path"] == "/":
-                await _answer(send, 200, f"Trunkline {__version__}: the Pachyderm 2.12 API over gRPC.\n")
+        kind = content_type(scope["headers"])
+        if kind == _GRPC or kind.startswith(_GRPC_SUBTYPE):
+            if "http.response.trailers" in scope.get("extensions", {}):
+                await self._grpc(scope, receive, send)
             else:
-                await _answer(send, 404, f"Nothing is served at {scope['path']}; use a gRPC client.\n")
-        elif "http.response.trailers" not in scope.get("extensions", {}):
-            await _answer(send, 400, "gRPC needs HTTP/2 and the header te: trailers; use a gRPC client.\n")
+                await respond_text(
+                    send,
+                    400,
+                    "gRPC needs HTTP/2 and the header te: trailers; use a gRPC client, or POST /api",
+                )
+            return
+        path = scope["path"]
+        if path not in PROBES:
+            admitted = await self._browsers.admit(scope, send)
+            if admitted is None:
+                return
+            send = admitted
+        name = path[1:].partition("/")[0]
+        application = self._mounts.get(name)
+        if application is not None:
+            await application(scope, receive, send)
+        elif "." in name:
+            await self._connect(scope, receive, send)
+        elif path != "/":
+            await respond_text(send, 404, f"nothing is served at {path}; GET / names what is")
+        elif scope["method"] in ("GET", "HEAD"):
+            await respond_text(send, 200, _WELCOME)
         else:
-            await self._grpc(scope, receive, send)
-
-
-def is_grpc(scope: Scope) -> bool:
-    """Return whether a request is a gRPC call."""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-            return bool(kind == _GRPC or kind.startswith(b"application/grpc+"))
-    return False
-
-
-async def _answer(send: Send, code: int, text: str) -> None:
-    body = text.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": code, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+            await respond_text(send, 405, f"{scope['method']} / is not supported; use GET")

@@ -7,15 +7,19 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from trunkline.rpc import health, methods
+from trunkline.rpc.asgi.browsers import BrowserChecks
 from trunkline.rpc.asgi.calls import Calls
+from trunkline.rpc.asgi.connect import ConnectApplication
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
+from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.asgi.routing import Router
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from trunkline.ports import HttpServer
+    from trunkline.rpc.asgi.types import Application
 
 #: Prefix of background services in the health service.
 HEALTH_PREFIX = "trunkline/"
@@ -24,25 +28,45 @@ HEALTH_PREFIX = "trunkline/"
 class Server:
     """The API on one server. Belongs to the event loop's thread, except ``report``."""
 
-    def __init__(self, http: HttpServer) -> None:
+    def __init__(self, http: HttpServer, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         """Make it on a server that listens and is not started.
 
         Args:
             http: runs the application.
+            hosts: names that ``Host`` may have, besides loopback and where ``http`` listens.
+            origins: other origins whose pages may use it.
+
+        Raises:
+            InvalidArgument: a host or an origin is not valid.
         """
         self.address = http.address
+        self._browsers = BrowserChecks([http.address], hosts, origins)
         self._http = http
         self._health = health.HealthServicer(methods.SERVICES)
         self._calls: Calls | None = None
         self._loop = asyncio.get_running_loop()
 
-    async def serve(self, servicers: Mapping[str, object]) -> None:
-        """Accept calls for ``servicers``, by full service name (see ``methods``)."""
+    async def serve(
+        self, servicers: Mapping[str, object], mounts: Mapping[str, Application] | None = None
+    ) -> None:
+        """Accept requests.
+
+        Args:
+            servicers: by full service name (see ``methods``).
+            mounts: more applications, by the first name of the path.
+        """
         name = health.SERVICE.full_name
         self._calls = Calls(
             {**methods.table(servicers), **methods.table({name: self._health}, {name: health.SERVICE})}
         )
-        await self._http.start(Router(GrpcApplication(self._calls)))
+        await self._http.start(
+            Router(
+                grpc=GrpcApplication(self._calls),
+                connect=ConnectApplication(self._calls),
+                mounts={"api": RestApplication(self._calls), **(mounts or {})},
+                browsers=self._browsers,
+            )
+        )
 
     def report(self, service: str, state: ServiceState) -> None:
         """Report the state of a background service to the health service. Thread-safe."""
