@@ -33,9 +33,9 @@ def test_the_blocks_of_the_page_run(server):
 def values(text):
     """Return the JSON values of a text."""
     decoder = json.JSONDecoder()
-    found = []
+    parsed = []
     while text := text.lstrip():
         value, end = decoder.raw_decode(text)
-        found.append(value)
+        parsed.append(value)
         text = text[end:]
-    return found
+    return parsed

@@ -49,14 +49,14 @@ def body(data):
 
 def messages(exchange):
     """Return the messages of a stream and its end."""
-    data, found = exchange.body, []
+    data, parts = exchange.body, []
     while data:
         flags, size = framing.PREFIX.unpack_from(data)
-        found.append((flags, data[5 : 5 + size]))
+        parts.append((flags, data[5 : 5 + size]))
         data = data[5 + size :]
-    assert [flags & 2 for flags, _ in found] == [0] * (len(found) - 1) + [2]
-    return [gzip.decompress(message) if flags & 1 else message for flags, message in found[:-1]], json.loads(
-        found[-1][1]
+    assert [flags & 2 for flags, _ in parts] == [0] * (len(parts) - 1) + [2]
+    return [gzip.decompress(message) if flags & 1 else message for flags, message in parts[:-1]], json.loads(
+        parts[-1][1]
     )
 
 
@@ -84,11 +84,11 @@ async def test_an_error_is_json_with_its_http_status(application):
     assert (exchange.status, exchange.headers[b"content-type"]) == (404, JSON)
     detail = error_details_pb2.ErrorInfo(reason="NOT_FOUND", domain="trunkline")
     error = exchange.json
-    [shown] = error.pop("details")
+    [entry] = error.pop("details")
     assert error == {"code": "not_found", "message": "repo default/missing not found"}
-    assert shown["type"] == "google.rpc.ErrorInfo"
-    assert shown["value"].rstrip("=") == shown["value"]
-    assert base64.b64decode(shown["value"] + "===") == detail.SerializeToString()
+    assert entry["type"] == "google.rpc.ErrorInfo"
+    assert entry["value"].rstrip("=") == entry["value"]
+    assert base64.b64decode(entry["value"] + "===") == detail.SerializeToString()
 
 
 async def test_trailing_metadata_is_in_headers_of_its_own(application):

@@ -217,11 +217,11 @@ class _StreamCall(_ConnectCall):
         await self.emit({**_NO_MORE, "body": framing.PREFIX.pack(_END_OF_STREAM, len(body)) + body})
 
 
-def _tokens(headers_: Iterable[tuple[bytes, bytes]], wanted: bytes) -> set[str]:
+def _tokens(headers_: Iterable[tuple[bytes, bytes]], name: bytes) -> set[str]:
     """Return the names that a header lists, without their parameters."""
     return {
         token.partition(";")[0].strip().lower()
-        for name, value in headers_
-        if name == wanted
+        for header, value in headers_
+        if header == name
         for token in value.decode("latin-1").split(",")
     }

@@ -44,7 +44,11 @@ class RestApplication:
         """Answer one request."""
         path = scope["path"].removeprefix(PREFIX)
         if self._calls.method(path) is None:
-            await _refuse(send, 404, Status("NOT_FOUND", f"there is no method {path}; read the files in protos/ for all"))
+            await _refuse(
+                send,
+                404,
+                Status("NOT_FOUND", f"there is no method {path}; read the files in protos/ for all"),
+            )
         elif scope["method"] != "POST":
             unsupported = Status("UNIMPLEMENTED", f"{scope['method']} is not supported for methods; use POST")
             await _refuse(send, 405, unsupported)
