@@ -37,6 +37,7 @@ def bare_server(ready) -> None:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.drivers.http.h2corn_server import H2cornServer
+    from trunkline.rpc.asgi.calls import Calls
     from trunkline.rpc.asgi.grpc_application import GrpcApplication
     from trunkline.rpc.asgi.routing import Router
     from trunkline.rpc.methods import table
@@ -62,7 +63,7 @@ def bare_server(ready) -> None:
 
     async def serve() -> None:
         server = H2cornServer("127.0.0.1:0", "text")
-        await server.start(Router(GrpcApplication(table({"pfs_v2.API": Bare()}))))
+        await server.start(Router(GrpcApplication(Calls(table({"pfs_v2.API": Bare()})))))
         ready.send(server.address)
         await asyncio.Event().wait()
 

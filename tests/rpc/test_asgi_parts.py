@@ -152,6 +152,17 @@ async def test_messages_that_come_at_once_are_sent_together():
     assert await sent_by(messages()) == [b"012", b"last"]
 
 
+async def test_lists_of_messages_are_sent_like_single_ones():
+    async def messages():
+        yield [b"0", b"1"]
+        yield []
+        yield b"2"
+        yield [bytes(batching.BATCH_BYTES)]
+        yield [b"3"]
+
+    assert await sent_by(messages()) == [b"012" + bytes(batching.BATCH_BYTES), b"3"]
+
+
 async def test_a_message_is_sent_before_its_servicer_waits():
     wait, arrived = asyncio.Event(), asyncio.Event()
 

@@ -3,7 +3,8 @@
 A servicer is a plain object with a method named as the RPC, exactly:
 
 - unary: ``async def InspectRepo(self, request, call) -> RepoInfo``
-- server stream: ``async def ListRepo(self, request, call)`` that yields, an async generator
+- server stream: ``async def ListRepo(self, request, call)`` that yields, an async generator; it may yield lists of
+  small messages, which costs less for each
 - client stream: ``request`` is an async iterator of messages; the rest as above
 
 An RPC without such a method answers UNIMPLEMENTED with its own name, so every service of the API is registered

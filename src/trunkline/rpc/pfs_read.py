@@ -1,7 +1,7 @@
 """Reading files over ``pfs_v2.API``.
 
 Replies are encoded in a thread (``_ahead``) and sent unchanged: frames of file content are a hand-encoded
-``BytesValue`` around the chunk, and file infos are encoded some hundred at a time.
+``BytesValue`` around the chunk, and file infos are encoded and handed over some hundred at a time.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.formats.protowire import bytes_value
 from trunkline.pfs import files, reading
-from trunkline.rpc import convert
-from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc import convert, file_infos
+from trunkline.rpc.file_infos import FileInfos
 from trunkline.rpc.servicer import ServicerBase, in_batches
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.reading import FileEntry
     from trunkline.pfs.repository import VersionedStore
     from trunkline.rpc.call import Call
+    from trunkline.rpc.gen import pfs_pb2
 
 #: Bytes up to which small pieces are joined into one frame; chunks are sent as they are, up to 2 MiB.
 FRAME_BYTES = 1 << 20
@@ -31,7 +32,9 @@ FRAME_BYTES = 1 << 20
 class ReadCalls(ServicerBase):
     """Lists files and sends their content."""
 
-    raw_responses = frozenset({"GetFile", "GetFileTAR", "ListFile", "WalkFile", "GlobFile", "DiffFile"})
+    raw_responses = frozenset(
+        {"GetFile", "GetFileTAR", "InspectFile", "ListFile", "WalkFile", "GlobFile", "DiffFile"}
+    )
 
     # --- content ----------------------------------------------------------------------------------------
 
@@ -65,38 +68,34 @@ class ReadCalls(ServicerBase):
 
     # --- file infos -------------------------------------------------------------------------------------
 
-    async def InspectFile(self, request: pfs_pb2.InspectFileRequest, call: Call) -> pfs_pb2.FileInfo:
-        def look() -> pfs_pb2.FileInfo:
+    async def InspectFile(self, request: pfs_pb2.InspectFileRequest, call: Call) -> bytes:
+        def look() -> bytes:
             snapshot = _snapshot(self._store(call), request.file.commit)
-            return FileInfos(snapshot).info(snapshot.inspect(request.file.path))
+            return FileInfos(snapshot).encoded([snapshot.inspect(request.file.path)])[0]
 
         return await self._blocking(look)
 
-    async def ListFile(self, request: pfs_pb2.ListFileRequest, call: Call) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._list(self._store(call), request)))) as batches:
+    async def ListFile(self, request: pfs_pb2.ListFileRequest, call: Call) -> AsyncIterator[list[bytes]]:
+        async with aclosing(self._ahead(self._list(self._store(call), request))) as batches:
             async for batch in batches:
-                for info in batch:
-                    yield info
+                yield batch
 
-    async def WalkFile(self, request: pfs_pb2.WalkFileRequest, call: Call) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._walk_files(self._store(call), request)))) as batches:
+    async def WalkFile(self, request: pfs_pb2.WalkFileRequest, call: Call) -> AsyncIterator[list[bytes]]:
+        async with aclosing(self._ahead(self._walk_files(self._store(call), request))) as batches:
             async for batch in batches:
-                for info in batch:
-                    yield info
+                yield batch
 
-    async def GlobFile(self, request: pfs_pb2.GlobFileRequest, call: Call) -> AsyncIterator[bytes]:
-        async with aclosing(self._ahead(in_batches(self._glob(self._store(call), request)))) as batches:
+    async def GlobFile(self, request: pfs_pb2.GlobFileRequest, call: Call) -> AsyncIterator[list[bytes]]:
+        async with aclosing(self._ahead(self._glob(self._store(call), request))) as batches:
             async for batch in batches:
-                for info in batch:
-                    yield info
+                yield batch
 
-    async def DiffFile(self, request: pfs_pb2.DiffFileRequest, call: Call) -> AsyncIterator[bytes]:
+    async def DiffFile(self, request: pfs_pb2.DiffFileRequest, call: Call) -> AsyncIterator[list[bytes]]:
         async with aclosing(self._ahead(in_batches(self._diff(self._store(call), request)))) as batches:
             async for batch in batches:
-                for pair in batch:
-                    yield pair
+                yield batch
 
-    def _list(self, store: VersionedStore, request: pfs_pb2.ListFileRequest) -> Iterator[bytes]:
+    def _list(self, store: VersionedStore, request: pfs_pb2.ListFileRequest) -> Generator[list[bytes]]:
         snapshot = _snapshot(store, request.file.commit)
         entries = reading.list_directory(
             snapshot,
@@ -105,9 +104,9 @@ class ReadCalls(ServicerBase):
             reverse=request.reverse,
             number=request.number,
         )
-        return FileInfos(snapshot).encoded(entries)
+        return _infos(snapshot, entries)
 
-    def _walk_files(self, store: VersionedStore, request: pfs_pb2.WalkFileRequest) -> Iterator[bytes]:
+    def _walk_files(self, store: VersionedStore, request: pfs_pb2.WalkFileRequest) -> Generator[list[bytes]]:
         snapshot = _snapshot(store, request.file.commit)
         entries = reading.walk(
             snapshot,
@@ -116,14 +115,12 @@ class ReadCalls(ServicerBase):
             reverse=request.reverse,
             number=request.number,
         )
-        return FileInfos(snapshot).encoded(entries)
+        return _infos(snapshot, entries)
 
-    def _glob(self, store: VersionedStore, request: pfs_pb2.GlobFileRequest) -> Iterator[bytes]:
+    def _glob(self, store: VersionedStore, request: pfs_pb2.GlobFileRequest) -> Generator[list[bytes]]:
         snapshot = _snapshot(store, request.commit)
         bounds = request.path_range
-        return FileInfos(snapshot).encoded(
-            reading.glob(snapshot, request.pattern, bounds.lower, bounds.upper)
-        )
+        return _infos(snapshot, reading.glob(snapshot, request.pattern, bounds.lower, bounds.upper))
 
     def _diff(self, store: VersionedStore, request: pfs_pb2.DiffFileRequest) -> Iterator[bytes]:
         difference = reading.diff(
@@ -134,43 +131,22 @@ class ReadCalls(ServicerBase):
             request.old_file.path,
         )
         new = FileInfos(difference.new)
-        old = FileInfos(difference.old) if difference.old is not None else None
+        old = FileInfos(difference.old or difference.new)
         for after, before in difference.pairs:
-            reply = pfs_pb2.DiffFileResponse()
-            if after is not None:
-                reply.new_file.CopyFrom(new.info(after))
-            if before is not None and old is not None:
-                reply.old_file.CopyFrom(old.info(before))
-            yield reply.SerializeToString()
+            yield file_infos.difference(
+                new.encoded([after])[0] if after is not None else None,
+                old.encoded([before])[0] if before is not None else None,
+            )
 
 
 def _snapshot(store: VersionedStore, message: pfs_pb2.Commit) -> Snapshot:
     return files.snapshot(store, convert.commit_name(message))
 
 
-class FileInfos:
-    """Builds the messages about the files of one commit; holds the fields that they share."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._commit = convert.commit_message(snapshot.commit_name.repo, snapshot.commit_name.id)
-        self._committed = snapshot.finished
-
-    def info(self, entry: FileEntry) -> pfs_pb2.FileInfo:
-        """Return the reply about a file or directory."""
-        message = pfs_pb2.FileInfo(
-            file=pfs_pb2.File(commit=self._commit, path=entry.path, datum=entry.tag),
-            file_type=pfs_pb2.DIR if entry.is_dir else pfs_pb2.FILE,
-            size_bytes=entry.size,
-            hash=entry.hash,
-        )
-        if self._committed is not None:
-            convert.set_time(message.committed, self._committed)
-        return message
-
-    def encoded(self, entries: Iterable[FileEntry]) -> Iterator[bytes]:
-        """Yield the messages of files and directories, ready for the wire."""
-        for entry in entries:
-            yield self.info(entry).SerializeToString()
+def _infos(snapshot: Snapshot, entries: Iterable[FileEntry]) -> Generator[list[bytes]]:
+    """Yield the encoded messages about files and directories, many at a time."""
+    infos = FileInfos(snapshot)
+    return (infos.encoded(batch) for batch in in_batches(entries))
 
 
 def _refuse_url(request: pfs_pb2.GetFileRequest) -> None:

@@ -27,7 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Small messages built at a time.
-BATCH = 256
+BATCH = 1024
 
 EMPTY_REPLY = Empty()
 

@@ -31,7 +31,7 @@ async def send_all(
     """Send the messages of a generator, and close it however this ends.
 
     Args:
-        messages: yields messages.
+        messages: yields messages, or lists of small ones.
         encode: makes bytes of a message.
         frame: returns the prefix of encoded bytes and the bytes to send after it.
         send: sends bytes; waits while the client reads slowly.
@@ -40,6 +40,11 @@ async def send_all(
     async with aclosing(messages):
         try:
             while (message := await _next(messages, batch)) is not _END:
+                if type(message) is list:
+                    batch.extend([part for small in message for part in frame(encode(small))])
+                    if batch.size >= BATCH_BYTES:
+                        await batch.flush()
+                    continue
                 prefix, body = frame(encode(message))
                 batch.add(prefix)
                 if len(body) >= LARGE:
@@ -68,6 +73,10 @@ class _Batch:
     def add(self, part: bytes) -> None:
         self._parts.append(part)
         self.size += len(part)
+
+    def extend(self, parts: list[bytes]) -> None:
+        self._parts += parts
+        self.size += sum(map(len, parts))
 
     async def flush(self) -> None:
         if self._parts:
