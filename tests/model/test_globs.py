@@ -191,18 +191,6 @@ def test_parentheses_capture_what_they_matched(pattern: str, path: str, captures
     assert compile_glob(pattern).captures(path) == captures
 
 
-def test_captures_fill_a_template() -> None:
-    glob = compile_glob("/(*)-(*).txt")
-
-    assert glob.replace("/a-b.txt", "$2/${1}0 $$ $0") == "b/a0 $ /a-b.txt"
-    assert glob.replace("/x", "$1") is None
-
-
-def test_a_template_cannot_name_a_capture_that_is_not_there() -> None:
-    with pytest.raises(InvalidArgument, match=r'"\$2" refers to capture \$2 but glob "/\(\*\)" has 1 in'):
-        compile_glob("/(*)").replace("/a", "$2")
-
-
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

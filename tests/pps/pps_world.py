@@ -392,7 +392,7 @@ class Hand:
             number = assignment.items.index(item)
             for piece in input_reads.pieces(self.world.versions, assignment, [number], None):
                 parts[piece.path] = parts.get(piece.path, b"") + piece.data
-            seen[item.input] = parts
+            seen.setdefault(item.input, {}).update(parts)
         return seen
 
 

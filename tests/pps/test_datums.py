@@ -5,21 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, product
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.errors import InvalidArgument, Unimplemented
+from trunkline.errors import InvalidArgument
 from trunkline.model import limits
+from trunkline.model.glob_keys import keys
 from trunkline.model.globs import compile_glob
-from trunkline.model.spec import CronInput, Input, PfsInput
-from trunkline.pps import datums, products
-from trunkline.pps.datums import DatumSpec, ItemRef, LeafDelta
+from trunkline.model.spec import Input, PfsInput
+from trunkline.pps import datums, keyed_parts, products, sorted_rows
+from trunkline.pps.items import ItemRef, LeafDelta, LeafKey, leaves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+
+    from trunkline.model.globs import Glob
+    from trunkline.pps.datums import DatumSpec
+    from trunkline.pps.items import ItemsOf
 
 #: Content by path, by repo.
 Files = Mapping[str, Mapping[str, str]]
@@ -34,9 +40,22 @@ def leaf(repo: str, glob: str = "/*", name: str = "", **fields: object) -> Input
     return Input(pfs=replace(pfs, **fields))  # type: ignore[arg-type]
 
 
+#: Captures the name up to its first dot.
+STEM = "/+([!.])?(.*)"
+
+
+def joined(repo: str, glob: str = STEM, **fields: object) -> Input:
+    """Return an input for a join, whose files have their stem as key."""
+    return leaf(repo, glob, join_on="$1", **fields)  # type: ignore[arg-type]
+
+
+def grouped(repo: str, glob: str = STEM, **fields: object) -> Input:
+    """Return an input for a group, whose files have their stem as key."""
+    return leaf(repo, glob, group_by="$1", **fields)  # type: ignore[arg-type]
+
+
 def item_of(pfs: PfsInput, path: str, content: str) -> ItemRef:
-    """Return an item; its key is the name up to the first dot."""
-    key = path.strip("/").split(".")[0]
+    """Return an item of a leaf."""
     return ItemRef(
         input=pfs.name,
         repo=pfs.repo,
@@ -44,19 +63,20 @@ def item_of(pfs: PfsInput, path: str, content: str) -> ItemRef:
         path=path,
         hash=hashlib.sha256(content.encode()).digest(),
         size=len(content),
-        join_on=key if pfs.join_on else "",
-        group_by=key if pfs.group_by else "",
+        join_on=keys(pfs.glob, pfs.join_on).of(path),
+        group_by=keys(pfs.glob, pfs.group_by).of(path),
         reference=pfs.reference,
+        outer_join=pfs.outer_join,
     )
 
 
-def lister(files: Files) -> Callable[[PfsInput], Iterator[ItemRef]]:
+def lister(files: Files) -> ItemsOf:
     """Return what lists the items of a leaf."""
 
-    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+    def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         glob = compile_glob(pfs.glob)
         for path, content in sorted(files.get(pfs.repo, {}).items()):
-            if glob.matches(path):
+            if glob.matches(path) and (within is None or within.matches(path)):
                 yield item_of(pfs, path, content)
 
     return items_of
@@ -68,9 +88,9 @@ def paths_of(spec: Input, files: Files) -> list[tuple[str, ...]]:
     return sorted(tuple(f"{item.input}:{item.path}" for item in datum.items) for datum in datum_specs)
 
 
-def deltas_of(spec: Input, old: Files, new: Files) -> dict[datums.LeafKey, LeafDelta]:
+def deltas_of(spec: Input, old: Files, new: Files) -> dict[LeafKey, LeafDelta]:
     deltas = {}
-    for key, pfs in datums.leaves(spec):
+    for key, pfs in leaves_of(spec):
         before = {item.path: item for item in lister(old)(pfs)}
         after = {item.path: item for item in lister(new)(pfs)}
         deltas[key] = LeafDelta(
@@ -84,8 +104,8 @@ def changes_of(spec: Input, old: Files, new: Files) -> list[datums.DatumChange]:
     return list(datums.changed(spec, deltas_of(spec, old, new), lister(old), lister(new), SALT))
 
 
-def never(pfs: PfsInput) -> Iterable[ItemRef]:
-    raise AssertionError(f"{pfs.name} was listed")
+def never(pfs: PfsInput, within: Glob | None = None) -> Iterable[ItemRef]:
+    raise AssertionError(f"{pfs.name} was listed within {within}")
 
 
 # --- ids and hashes ------------------------------------------------------------------------------------
@@ -161,7 +181,7 @@ def test_a_file_that_two_branches_of_a_union_match_is_one_datum() -> None:
 
 
 def test_a_join_pairs_equal_keys() -> None:
-    spec = Input(join=(leaf("a", join_on="$1"), leaf("b", join_on="$1")))
+    spec = Input(join=(joined("a"), joined("b")))
 
     assert paths_of(spec, {"a": {"/k.1": "", "/k.2": "", "/only": ""}, "b": {"/k.3": "", "/other": ""}}) == [
         ("a:/k.1", "b:/k.3"),
@@ -170,9 +190,7 @@ def test_a_join_pairs_equal_keys() -> None:
 
 
 def test_an_outer_side_of_a_join_needs_no_partner() -> None:
-    spec = Input(
-        join=(leaf("a", join_on="$1", outer_join=True), leaf("b", join_on="$1"), leaf("c", join_on="$1"))
-    )
+    spec = Input(join=(joined("a", outer_join=True), joined("b"), joined("c")))
     files = {
         "a": {"/k": "", "/half": "", "/alone": ""},
         "b": {"/k": "", "/half": ""},
@@ -183,7 +201,7 @@ def test_an_outer_side_of_a_join_needs_no_partner() -> None:
 
 
 def test_a_group_puts_all_items_of_a_key_into_one_datum() -> None:
-    spec = Input(group=(leaf("a", group_by="$1"), leaf("b", group_by="$1")))
+    spec = Input(group=(grouped("a"), grouped("b")))
 
     assert paths_of(spec, {"a": {"/k.2": "", "/k.1": "", "/j": ""}, "b": {"/k.0": ""}}) == [
         ("a:/j",),
@@ -192,26 +210,19 @@ def test_a_group_puts_all_items_of_a_key_into_one_datum() -> None:
 
 
 def test_the_order_of_listing_does_not_change_a_group() -> None:
-    spec = Input(group=(leaf("a", group_by="$1"),))
+    spec = Input(group=(grouped("a"),))
     items = list(lister({"a": {"/k.1": "1", "/k.2": "2"}})(spec.group[0].pfs))  # type: ignore[arg-type]
 
-    forth = list(datums.enumerate_datums(spec, lambda _: items, SALT))
-    back = list(datums.enumerate_datums(spec, lambda _: reversed(items), SALT))
+    forth = list(datums.enumerate_datums(spec, lambda *_: items, SALT))
+    back = list(datums.enumerate_datums(spec, lambda *_: reversed(items), SALT))
 
     assert forth == back
-
-
-def test_a_cron_input_is_refused() -> None:
-    spec = Input(cross=(leaf("a"), Input(cron=CronInput(name="tick", spec="@daily"))))
-
-    with pytest.raises(Unimplemented, match='input "tick" is a cron input'):
-        list(datums.enumerate_datums(spec, never, SALT))
 
 
 def test_leaves_of_one_repo_are_told_apart_and_equal_ones_are_one() -> None:
     spec = Input(union=(leaf("a", "/*"), leaf("a", "/"), leaf("a", "/*")))
 
-    assert [pfs.glob for _, pfs in datums.leaves(spec)] == ["/*", "/"]
+    assert [pfs.glob for _, pfs in leaves_of(spec)] == ["/*", "/"]
 
 
 # --- what a change touches -----------------------------------------------------------------------------
@@ -242,9 +253,9 @@ def test_a_cross_lists_only_the_sides_beside_a_changed_one() -> None:
     new["b"] = old["b"]
     listed: list[str] = []
 
-    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+    def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         listed.append(pfs.name)
-        return lister(new)(pfs)
+        return iter(lister(new)(pfs, within))
 
     changes = list(datums.changed(spec, deltas_of(spec, old, new), never, items_of, SALT))
 
@@ -269,7 +280,7 @@ def test_a_change_on_both_sides_of_a_cross_makes_each_datum_once_and_in_order() 
 
 @pytest.mark.parametrize("kind", ["cross", "union", "join", "group"])
 def test_without_a_change_nothing_is_listed(kind: str) -> None:
-    spec = Input(**{kind: (leaf("a", join_on="$1", group_by="$1"), leaf("b", join_on="$1", group_by="$1"))})  # type: ignore[arg-type]
+    spec = Input(**{kind: (joined("a", group_by="$1"), joined("b", group_by="$1"))})  # type: ignore[arg-type]
 
     assert list(datums.changed(spec, {}, never, never, SALT)) == []
 
@@ -277,14 +288,55 @@ def test_without_a_change_nothing_is_listed(kind: str) -> None:
 def test_a_datum_that_another_branch_of_a_union_still_makes_is_not_gone() -> None:
     """The file leaves one leaf and stays in the other: as when a label in its name is read by one glob."""
     spec = Input(union=(leaf("a", "/x*"), leaf("a", "/*y")))
-    first, second = datums.leaves(spec)
+    first, second = leaves_of(spec)
     stays = item_of(second[1], "/xy", "1")
     deltas = {first[0]: LeafDelta(removed={"/xy": stays}, added={})}
 
-    def new_items(pfs: PfsInput) -> list[ItemRef]:
+    def new_items(pfs: PfsInput, _within: Glob | None = None) -> list[ItemRef]:
         return [stays] if pfs.glob == "/*y" else []
 
-    assert list(datums.changed(spec, deltas, lambda _: [stays], new_items, SALT)) == []
+    assert list(datums.changed(spec, deltas, lambda *_: [stays], new_items, SALT)) == []
+
+
+@pytest.mark.parametrize("kind", ["join", "group"])
+def test_a_change_of_a_join_or_group_looks_up_its_keys_and_lists_nothing(kind: str) -> None:
+    spec = Input(**{kind: tuple(leaf(repo, "/(*)", join_on="$1", group_by="$1") for repo in "ab")})  # type: ignore[arg-type]
+    old, new = (
+        {"a": {"/x": "1", "/y": "1"}, "b": {"/x": "1"}},
+        {"a": {"/x": "2", "/y": "1"}, "b": {"/x": "1"}},
+    )
+    looked_up: list[tuple[str, str]] = []
+
+    def looking(files: Files) -> ItemsOf:
+        def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterable[ItemRef]:
+            assert within is not None, "the leaf is listed"
+            looked_up.append((pfs.name, within.literal_prefix))
+            return lister(files)(pfs, within)
+
+        return items_of
+
+    changes = list(datums.changed(spec, deltas_of(spec, old, new), looking(old), looking(new), SALT))
+
+    assert [len(change.new.items) for change in changes if change.new is not None] == [2]
+    assert sorted(looked_up) == 2 * [("a", "/x")] + 2 * [("b", "/x")]
+
+
+def test_a_partner_that_comes_ends_the_datum_of_an_outer_side_alone() -> None:
+    spec = Input(join=(joined("a", outer_join=True), joined("b")))
+
+    changes = changes_of(spec, {"a": {"/k": "1"}}, {"a": {"/k": "1"}, "b": {"/k": "1"}})
+
+    paths = {
+        tuple(datum and tuple(item.input for item in datum.items) for datum in (change.old, change.new))
+        for change in changes
+    }
+    assert paths == {(("a",), None), (None, ("a", "b"))}
+
+
+def test_an_input_of_a_join_with_several_leaves_gives_each_file_once() -> None:
+    spec = Input(join=(Input(union=(joined("a"), joined("a", "/(x)"))), joined("b")))
+
+    assert len(paths_of(spec, {"a": {"/x": "1"}, "b": {"/x": "1"}})) == 1
 
 
 def test_new_content_of_a_reference_item_runs_nothing_again() -> None:
@@ -306,18 +358,18 @@ states = st.fixed_dictionaries({repo: contents for repo in REPOS})
 pfs_inputs = st.builds(
     leaf,
     st.sampled_from(REPOS),
-    st.sampled_from(("/*", "/x*", "/*y", "/*.*")),
-    join_on=st.just("$1"),
-    group_by=st.just("$1"),
+    st.sampled_from((STEM, "/(?)*", "/(*)", "/(x)*", "/(*)y", "/(*).*")),
+    join_on=st.sampled_from(("$1", "<$1>")),
+    group_by=st.sampled_from(("$1", "<$1>", "all")),
     outer_join=st.booleans(),
     reference=st.booleans(),
 )
-some_pfs_inputs = st.lists(pfs_inputs, min_size=1, max_size=3).map(tuple)
 
 
 def combined(children: st.SearchStrategy[Input]) -> st.SearchStrategy[Input]:
     some = st.lists(children, min_size=1, max_size=3).map(tuple)
-    return st.builds(lambda c: Input(cross=c), some) | st.builds(lambda c: Input(union=c), some)
+    kinds = st.sampled_from(("cross", "union", "join", "group"))
+    return st.builds(lambda kind, c: Input(**{kind: c}), kinds, some)
 
 
 def named(node: Input, name: str = "i") -> Input:
@@ -330,13 +382,51 @@ def named(node: Input, name: str = "i") -> Input:
     return Input(**{kind: renamed})  # type: ignore[arg-type]
 
 
-inputs = st.recursive(
-    pfs_inputs
-    | st.builds(lambda c: Input(join=c), some_pfs_inputs)
-    | st.builds(lambda c: Input(group=c), some_pfs_inputs),
-    combined,
-    max_leaves=5,
-).map(named)
+inputs = st.recursive(pfs_inputs, combined, max_leaves=5).map(named)
+
+
+def model_of(node: Input, files: Files) -> list[tuple[ItemRef, ...]]:
+    """Return the rows of an input in any order, by the definition of each kind and nothing else."""
+    if node.pfs is not None:
+        return [(item,) for item in lister(files)(node.pfs)]
+    sides = [model_of(child, files) for child in node.children]
+    rows: list[tuple[ItemRef, ...]] = []
+    if node.cross:
+        rows = [tuple(chain.from_iterable(combination)) for combination in product(*sides)]
+    elif node.union:
+        rows = list(chain.from_iterable(sides))
+    else:
+        members = [unique([(item,) for row in side for item in row]) for side in sides]
+        field = "join_on" if node.join else "group_by"
+        keys_ = dict.fromkeys(getattr(item, field) for side in members for (item,) in side)
+        for key in keys_:
+            present = [[row for row in side if getattr(row[0], field) == key] for side in members]
+            if node.group:
+                by_path = (sorted(side, key=lambda row: row[0].path) for side in present)
+                rows.append(tuple(item for side in by_path for (item,) in side))
+            elif all(present):
+                rows += (tuple(chain.from_iterable(combination)) for combination in product(*present))
+            else:
+                for combination in product(*(side or [()] for side in present)):
+                    row = tuple(item for part in combination for item in part if item.outer_join)
+                    rows += [row] if row else []
+    return unique(rows)
+
+
+def unique(rows: list[tuple[ItemRef, ...]]) -> list[tuple[ItemRef, ...]]:
+    """Return the first of the rows at each place."""
+    by_place: dict[object, tuple[ItemRef, ...]] = {}
+    for row in rows:
+        by_place.setdefault(tuple(item[:4] for item in row), row)
+    return list(by_place.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(inputs, states)
+def test_the_datums_of_any_nested_input_are_those_of_the_definitions(spec: Input, files: Files) -> None:
+    expected = sorted(datums.datum_of(row, SALT) for row in model_of(spec, files))
+
+    assert sorted(datums.enumerate_datums(spec, lister(files), SALT)) == expected
 
 
 @settings(max_examples=200, deadline=None)
@@ -351,6 +441,29 @@ def test_changes_are_the_difference_of_both_enumerations(spec: Input, old: Files
     expected = {(before.get(key), after.get(key)) for key in differ}
     assert len(changes) == len(differ)
     assert {(change.old, change.new) for change in changes} == expected
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example patches to the same values
+)
+@given(inputs, states, states)
+def test_datums_that_are_spilled_and_listed_instead_of_looked_up_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, spec: Input, old: Files, new: Files
+) -> None:
+    usual = sorted(changes_of(spec, old, new), key=repr), sorted(every(spec, new))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sorted_rows.SortedRows.__init__, "__defaults__", (2,))
+        patch.setattr(keyed_parts, "LOOKED_UP_KEYS", 0)
+        spilled = sorted(changes_of(spec, old, new), key=repr), sorted(every(spec, new))
+
+    assert spilled == usual
+
+
+def every(spec: Input, files: Files) -> list[DatumSpec]:
+    return list(datums.enumerate_datums(spec, lister(files), SALT))
 
 
 @settings(max_examples=100, deadline=None)
@@ -376,7 +489,7 @@ class Long:
     listings: int = 0
     listed: int = 0
 
-    def items(self, pfs: PfsInput) -> Iterator[ItemRef]:
+    def items(self, pfs: PfsInput, _within: Glob | None = None) -> Iterator[ItemRef]:
         self.listings += 1
         for number in range(self.size):
             self.listed += 1
@@ -387,7 +500,7 @@ class Long:
 def test_the_first_datums_of_a_long_cross_come_before_it_is_listed(order: tuple[str, str]) -> None:
     spec, long = Input(cross=tuple(leaf(repo) for repo in order)), Long(10**9)
 
-    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+    def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
 
     next(datums.enumerate_datums(spec, items_of, SALT))
@@ -402,7 +515,7 @@ def test_a_side_is_kept_when_short_and_listed_again_when_long(
     monkeypatch.setattr(products, "HELD_VALUES", 5)
     spec, long = Input(cross=(leaf("a"), leaf("long"))), Long(size)
 
-    def items_of(pfs: PfsInput) -> Iterator[ItemRef]:
+    def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
 
     count = sum(1 for _ in datums.enumerate_datums(spec, items_of, SALT))

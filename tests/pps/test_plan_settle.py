@@ -364,3 +364,42 @@ def test_planning_ends_when_its_job_has_ended(world: PpsWorld, monkeypatch: pyte
 
     with pytest.raises(Cancelled):
         plan.plan(world.versions, world.specs, job)
+
+
+# --- join and group -------------------------------------------------------------------------------------
+
+
+def joined(seen: Seen) -> Mapping[str, bytes]:
+    """Write what the inputs hold, by the names of the files."""
+    [name] = {path for files in seen.values() for path in files}
+    return {name: b"".join(data for _, files in sorted(seen.items()) for data in files.values())}
+
+
+def test_a_changed_file_of_a_join_runs_its_key_alone(world: PpsWorld) -> None:
+    for repo in ("left", "right"):
+        world.repo(repo)
+        world.put(repo, {f"/{name}": f"{repo}-{name} ".encode() for name in "abc"})
+    sides = [pfs(repo, "/(*)", join_on="$1", outer_join=repo == "left") for repo in ("left", "right")]
+    world.pipeline("pairs", {"join": sides})
+    hand = world.hands("pairs", 1, joined)[0]
+    first = hand.work_until_ended("pairs")
+
+    world.put("right", {"/a": b"new"}, deleted=["/b"])
+    job = hand.work_until_ended("pairs")
+
+    assert (counters(first), counters(job)) == ((3, 3, 0, 0, 0), (3, 2, 1, 0, 0))
+    assert world.files("pairs") == {"/a": b"left-a new", "/b": b"left-b ", "/c": b"left-c right-c "}
+
+
+def test_a_group_runs_again_when_a_file_comes_and_goes_with_its_last(world: PpsWorld) -> None:
+    world.repo("words")
+    world.put("words", {"/a-1": b"1", "/a-2": b"2", "/b-1": b"3"})
+    world.pipeline("sums", {"group": [pfs("words", "/(*)-*", group_by="$1")]})
+    hand = world.hands("sums", 1, lambda seen: {min(seen["words"])[:2]: str(len(seen["words"])).encode()})[0]
+    hand.work_until_ended("sums")
+
+    world.put("words", {"/a-3": b"4"}, deleted=["/b-1"])
+    job = hand.work_until_ended("sums")
+
+    assert counters(job) == (1, 1, 0, 0, 0)
+    assert world.files("sums") == {"/a": b"3"}

@@ -252,3 +252,37 @@ class _Parser:
 
     def _error(self, what: str) -> InvalidArgument:
         return InvalidArgument(f'glob "{self._pattern}" invalid: {what}')
+
+
+# --- back to text --------------------------------------------------------------------------------------
+
+#: Characters with a meaning in patterns, in groups or in brackets.
+_SPECIAL = frozenset("*?[]{}()!@+^\\|,-")
+
+
+def text_of(sequence: Sequence) -> str:
+    """Return a pattern whose syntax tree is ``sequence``, with captures in the same order."""
+    return "".join(map(_text_of_node, sequence)) or "/"
+
+
+def _text_of_node(node: Node) -> str:
+    match node:
+        case Literal(text):
+            return _escape(text)
+        case AnyCharacter():
+            return "?"
+        case Wildcard(deep):
+            return "**" if deep else "*"
+        case CharacterClass(negated, ranges):
+            members = (
+                _escape(low) if low == high else f"{_escape(low)}-{_escape(high)}" for low, high in ranges
+            )
+            return f"[{'!' if negated else ''}{''.join(members)}]"
+        case Alternatives(kind, group, sequences):
+            separator, opening, closing = (",", "{", "}") if group is None else ("|", f"{kind}(", ")")
+            inner = separator.join("".join(map(_text_of_node, sequence)) for sequence in sequences)
+            return f"{opening}{inner}{closing}"
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{character}" if character in _SPECIAL else character for character in text)

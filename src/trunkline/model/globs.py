@@ -57,13 +57,11 @@ _RE2_MEMORY = 512 << 10
 #: Size of the cache of compiled patterns.
 _COMPILED = 256
 
-_REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\}|(\$))")
-
 
 class Glob:
     """A compiled pattern. Immutable; may be shared between threads."""
 
-    __slots__ = ("_expression", "_root", "_sequence", "groups", "is_literal", "literal_prefix", "pattern")
+    __slots__ = ("_expression", "_root", "groups", "is_literal", "literal_prefix", "pattern", "sequence")
 
     #: The pattern in canonical form: with leading and without trailing slash.
     pattern: str
@@ -73,12 +71,14 @@ class Glob:
     is_literal: bool
     #: Number of capturing groups.
     groups: int
+    #: The syntax tree; empty for the root's pattern.
+    sequence: Sequence
 
     def __init__(self, pattern: str) -> None:
         parsed = parse(pattern)
         self.pattern = parsed.text
         self.groups = parsed.groups
-        self._sequence = parsed.sequence
+        self.sequence = parsed.sequence
         self._root = not parsed.sequence
         first = parsed.sequence[0] if parsed.sequence else Literal("/")
         self.literal_prefix = first.text if isinstance(first, Literal) else "/"
@@ -125,7 +125,7 @@ class Glob:
         if self._expression is not None:
             return self._expression.fullmatch(path) is not None
         text = _Text(path)
-        return bool(text.ends(self._sequence, 1) >> text.length)
+        return bool(text.ends(self.sequence, 1) >> text.length)
 
     def captures(self, path: str) -> list[str] | None:
         """Return what each group in parentheses matched, or None when the pattern does not match.
@@ -137,38 +137,8 @@ class Glob:
             return None
         captures = [""] * self.groups
         if captures:
-            _Text(path).capture(self._sequence, 0, len(path), captures)
+            _Text(path).capture(self.sequence, 0, len(path), captures)
         return captures
-
-    def replace(self, path: str, template: str) -> str | None:
-        """Substitute captures in ``template``: ``$1`` or ``${1}`` the first, ``$0`` the path, ``$$`` a dollar.
-
-        Returns:
-            The text, or None when the pattern does not match.
-
-        Raises:
-            InvalidArgument: the template names a capture that the pattern does not have.
-        """
-        self.check_template(template)
-        captures = self.captures(path)
-        if captures is None:
-            return None
-        values = [path, *captures]
-        return _REFERENCE.sub(lambda m: "$" if m[3] else values[int(m[1] or m[2])], template)
-
-    def check_template(self, template: str) -> None:
-        """Check that every capture named in ``template`` exists.
-
-        Raises:
-            InvalidArgument: a capture does not exist.
-        """
-        for reference in _REFERENCE.finditer(template):
-            number = reference[1] or reference[2]
-            if number and int(number) > self.groups:
-                raise InvalidArgument(
-                    f'"{template}" refers to capture {reference[0]} but glob "{self.pattern}" has '
-                    f"{self.groups} in parentheses; add a group such as (*) to the glob or name a lower one"
-                )
 
 
 @lru_cache(maxsize=_COMPILED)
@@ -264,12 +234,13 @@ def _translate(sequence: Sequence) -> str:
             parts.append(f"(?>{any_text}{_translate(remainder[:fixed])})")
             index += 1 + fixed
             continue
-        parts.append(_translate_node(node))
+        parts.append(translate_node(node))
         index += 1
     return "".join(parts)
 
 
-def _translate_node(node: Node) -> str:
+def translate_node(node: Node) -> str:
+    """Return a node as an expression for ``re`` that captures nothing."""
     match node:
         case Literal(text):
             return re.escape(text)
@@ -289,10 +260,11 @@ def _translate_node(node: Node) -> str:
 
 
 def _translate_linear(sequence: Sequence) -> str:
-    return "".join(map(_translate_node_linear, sequence))
+    return "".join(map(translate_node_linear, sequence))
 
 
-def _translate_node_linear(node: Node) -> str:
+def translate_node_linear(node: Node) -> str:
+    """Return a node as an expression for RE2 that captures nothing."""
     match node:
         case Literal(text):
             return str(re2.escape(text))

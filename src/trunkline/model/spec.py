@@ -321,6 +321,28 @@ class Input:
         for child in self.children:
             yield from child.leaves()
 
+    def as_files(self) -> PfsInput | None:
+        """Return the files that a pfs or cron input reads; None for one that combines others."""
+        if self.cron is None:
+            return self.pfs
+        cron = self.cron
+        return PfsInput(
+            project=cron.project,
+            name=cron.name,
+            repo=cron.repo,
+            repo_type=USER,
+            branch=DEFAULT_BRANCH,
+            commit=cron.commit,
+            glob="/*",
+        )
+
+    def files(self) -> Iterator[PfsInput]:
+        """Yield the files that each pfs and cron input reads, in order."""
+        for leaf in self.leaves():
+            files = leaf.as_files()
+            if files is not None:
+                yield files
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSpec:

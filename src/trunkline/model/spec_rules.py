@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits, names, pod_rules
+from trunkline.model.glob_keys import Keys, keys
 from trunkline.model.globs import compile_glob
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.spec import EVERY_JOB, UNTIL_SUCCESS, Input, PipelineSpec, complete, effective, from_json
@@ -73,7 +74,7 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (transform and transform.datum_batching, "transform.datum_batching"),
     ]
     for where, node in _inputs(spec):
-        wishes += [(getattr(node, kind), f"{where}.{kind}") for kind in _INSTEAD]
+        wishes.append((node.cron, f"{where}.cron"))
         if node.pfs is not None:
             pfs = f"{where}.pfs"
             wishes += [
@@ -82,19 +83,7 @@ def unsupported(spec: PipelineSpec) -> list[str]:
                 (node.pfs.trigger, f"{pfs}.trigger"),
                 (node.pfs.commit, f"{pfs}.commit"),
             ]
-    return [f"{field} is not built yet; {_instead(field)}" for wish, field in wishes if wish]
-
-
-#: What to do instead of an input that is not built yet: without it nothing would be left of the spec.
-_INSTEAD = {
-    "join": "use cross, and let the command skip the pairs that do not match",
-    "group": 'use a pfs input with the glob "/", and let the command group the files',
-    "cron": 'use a pfs input, and call "trunkline rerun pipeline" from a cron job of the system',
-}
-
-
-def _instead(field: str) -> str:
-    return _INSTEAD.get(field.rpartition(".")[2], "leave it out")
+    return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
 
 
 # --- rules ---------------------------------------------------------------------------------------------
@@ -169,8 +158,13 @@ def _shape_of_inputs(spec: PipelineSpec) -> None:
             _pfs_input(node.pfs, f"{where}.pfs", spec)
         if node.cron is not None:
             _cron_input(node.cron, f"{where}.cron")
-        for kind in ("join", "group"):
-            _keyed_inputs(kind, getattr(node, kind), f"{where}.{kind}")
+
+
+def _keys(spec: PipelineSpec) -> None:
+    for where, node in _inputs(spec):
+        for kind, key in (("join", "join_on"), ("group", "group_by")):
+            if getattr(node, kind):
+                _keys_below(key, node, where)
 
 
 def _pfs_input(pfs: PfsInput, where: str, spec: PipelineSpec) -> None:
@@ -187,9 +181,15 @@ def _pfs_input(pfs: PfsInput, where: str, spec: PipelineSpec) -> None:
     names.check_branch(pfs.branch)
     if (pfs.project, pfs.repo, pfs.repo_type) == (spec.project, spec.name, names.USER):
         raise InvalidArgument(f'{where} is the pipeline\'s own output repo "{pfs.repo}"; name another repo')
-    glob = compile_glob(pfs.glob)
-    glob.check_template(pfs.join_on)
-    glob.check_template(pfs.group_by)
+    try:
+        glob = compile_glob(pfs.glob)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{where}.glob is not valid: {error.message}") from error
+    for field in ("join_on", "group_by"):
+        try:
+            Keys(glob, getattr(pfs, field))
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{where}.{field} is not valid: {error.message}") from error
     if pfs.s3:
         _s3_input(pfs, where)
     if pfs.trigger is not None:
@@ -227,13 +227,26 @@ def _input_name(name: str, where: str) -> None:
     names.check_repo(name)
 
 
-def _keyed_inputs(kind: str, children: tuple[Input, ...], where: str) -> None:
-    key = "join_on" if kind == "join" else "group_by"
-    for position, child in enumerate(children):
-        if child.pfs is None:
-            raise InvalidArgument(f"{where}[{position}] is not a pfs input; use only pfs inputs in a {kind}")
-        if not getattr(child.pfs, key):
-            raise InvalidArgument(f'{where}[{position}].pfs has no {key}; add for example "{key}": "$1"')
+def _keys_below(key: str, node: Input, where: str) -> None:
+    """Check that every leaf below a join or group has keys."""
+    for place, leaf in _inputs_below(where, node):
+        if leaf.cron is not None:
+            raise InvalidArgument(
+                f"{place}.cron has no {key}, which every input of a join or group needs; combine the cron input with"
+                " the others by cross"
+            )
+        if leaf.pfs is None:
+            continue
+        if not getattr(leaf.pfs, key):
+            raise InvalidArgument(
+                f'{place}.pfs has no {key}; add a group in parentheses to the glob, such as "/(*)", and'
+                f' "{key}": "$1"'
+            )
+        if key == "join_on" and keys(leaf.pfs.glob, leaf.pfs.join_on).is_constant:
+            raise InvalidArgument(
+                f'{place}.pfs.join_on "{leaf.pfs.join_on}" names no capture group, so all files would be joined;'
+                ' write for example "$1", or use cross'
+            )
 
 
 def _names_of_inputs(spec: PipelineSpec) -> None:
@@ -381,6 +394,7 @@ _RULES: tuple[Callable[[PipelineSpec], None], ...] = (
     _command,
     _presence_of_input,
     _shape_of_inputs,
+    _keys,
     _names_of_inputs,
     _s3_places,
     _scale,

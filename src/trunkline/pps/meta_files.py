@@ -24,7 +24,8 @@ from trunkline.formats.chunking import MIN_BYTES, REF
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
 from trunkline.pfs.compositions import FileTree
-from trunkline.pps import datum_rows, datums, meta_json, plan
+from trunkline.pps import datum_rows, meta_json, plan
+from trunkline.pps.items import leaves_of
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
@@ -175,7 +176,7 @@ class MetaFiles:
             return at.tree
         spec = self._specs.of(conn, pipeline.id, job.version)
         inputs = plan.inputs_of(conn, spec, job)
-        leaves = datums.leaves(input_of(spec))
+        leaves = leaves_of(input_of(spec))
         output = commits.by_id(conn, job.commit_id).tree
         return MetaSource(
             pipeline,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
-from trunkline.pps import datums, plan
+from trunkline.pps import plan
+from trunkline.pps.items import leaves_of
 from trunkline.pps.spec_cache import input_of
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Origins:
             return {}
         spec = self._specs.of(conn, self.pipeline.id, job.version)
         commits = plan.inputs_of(conn, spec, job).commits
-        return {leaf.name: InputOrigin(leaf, commits[key]) for key, leaf in datums.leaves(input_of(spec))}
+        return {leaf.name: InputOrigin(leaf, commits[key]) for key, leaf in leaves_of(input_of(spec))}
 
 
 def text(row: DatumRow, origins: Origins) -> bytes:

@@ -6,7 +6,7 @@ import functools
 import json
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.meta import branches, commits, jobs, logs, pipelines, repos, workers
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.pipelines import PipelineRow, VersionRow
     from trunkline.meta.repos import RepoRow
-    from trunkline.model.spec import Input, PipelineSpec
+    from trunkline.model.spec import PfsInput, PipelineSpec
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
 
@@ -440,11 +440,10 @@ def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: Pip
             branches.set_provenance(conn, number, [(row.spec_branch_id, False)])
         return
     upstream: dict[branch_ops.BranchName, bool] = {}
-    for leaf in input_leaves(specification.input):
-        name = branch_ops.BranchName(
-            names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]), leaf["branch"]
-        )
-        upstream[name] = upstream.get(name, True) and leaf["never"]
+    for leaf in specification.input.files():
+        name = branch_ops.BranchName(_repo_of(leaf), leaf.branch)
+        never = leaf.propagation_spec is not None and leaf.propagation_spec.never
+        upstream[name] = upstream.get(name, True) and never
     upstream[_name_of(conn, row.spec_branch_id)] = False
     provenance = [branch_ops.Upstream(name, never) for name, never in upstream.items()]
     for number in followers:
@@ -459,26 +458,12 @@ def _name_of(conn: sa.Connection, branch_id: int) -> branch_ops.BranchName:
 
 def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
     """Check that every input repo exists."""
-    for leaf in input_leaves(specification.input) if specification.input is not None else ():
-        resolve.repo(conn, names.RepoName(leaf["project"], leaf["repo"], leaf["repo_type"]))
+    for leaf in specification.input.files() if specification.input is not None else ():
+        resolve.repo(conn, _repo_of(leaf))
 
 
-def input_leaves(node: Input) -> list[dict[str, Any]]:
-    """Return project, repo, type, branch and ``never`` of each pfs leaf, in order."""
-    if node.pfs is not None:
-        leaf = node.pfs
-        never = leaf.propagation_spec is not None and leaf.propagation_spec.never
-        return [
-            {
-                "project": leaf.project,
-                "repo": leaf.repo,
-                "repo_type": leaf.repo_type,
-                "branch": leaf.branch,
-                "never": never,
-            }
-        ]
-    below = (*node.cross, *node.union, *node.join, *node.group)
-    return [leaf for side in below for leaf in input_leaves(side)]
+def _repo_of(leaf: PfsInput) -> names.RepoName:
+    return names.RepoName(leaf.project, leaf.repo, leaf.repo_type)
 
 
 def new_salt() -> str:

@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 from trunkline.errors import Cancelled
 from trunkline.meta import commits, jobs, repos
 from trunkline.model import limits
-from trunkline.model.globs import compile_glob
 from trunkline.model.names import META
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import files
-from trunkline.pps import datum_rows, datums
+from trunkline.pps import datum_rows, datums, item_reads
+from trunkline.pps.items import leaf_key, leaves_of
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 from trunkline.runtime import cancellation, failpoints
-from trunkline.storage import file_globs
-from trunkline.storage import files as storage_files
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
@@ -33,11 +31,12 @@ if TYPE_CHECKING:
 
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.jobs import JobRow
+    from trunkline.model.globs import Glob
     from trunkline.model.spec import PfsInput, PipelineSpec
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.items import ItemRef, ItemsOf, LeafKey
     from trunkline.pps.spec_cache import Specs
     from trunkline.storage.chunks import PackRecord
-    from trunkline.storage.files import FileEntry
 
 T = TypeVar("T")
 
@@ -62,10 +61,10 @@ class JobPlan:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The files that the input leaves of a job mean. Leaves are keyed as ``datums.leaves`` does."""
+    """The files that the input leaves of a job mean. Leaves are keyed as ``items.leaves_of`` does."""
 
-    trees: dict[datums.LeafKey, TreeId]
-    commits: dict[datums.LeafKey, CommitRow | None]
+    trees: dict[LeafKey, TreeId]
+    commits: dict[LeafKey, CommitRow | None]
 
     def covers(self, later: Inputs) -> bool:
         """Return whether every leaf of ``later`` has its commit; one may have been squashed."""
@@ -81,9 +80,9 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
         job: the job, whose commit has the provenance.
     """
     upstream = {row.repo_id: row for row in commits.upstream(conn, job.commit_id)}
-    trees: dict[datums.LeafKey, TreeId] = {}
-    rows_: dict[datums.LeafKey, CommitRow | None] = {}
-    for key, leaf in datums.leaves(input_of(spec)):
+    trees: dict[LeafKey, TreeId] = {}
+    rows_: dict[LeafKey, CommitRow | None] = {}
+    for key, leaf in leaves_of(input_of(spec)):
         repo = repos.find_repo(conn, leaf.project, leaf.repo, leaf.repo_type)
         commit = upstream.get(repo.id) if repo is not None else None
         rows_[key] = commit
@@ -141,11 +140,11 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
 
 def _store_meta_inputs(versions: VersionedStore, spec: PipelineSpec, job: JobRow) -> None:
     """Store the files of the meta commits that a job reads; workers read stored trees alone."""
-    leaves = [(key, leaf) for key, leaf in datums.leaves(input_of(spec)) if leaf.repo_type == META]
-    if not leaves:
+    derived = [(key, leaf) for key, leaf in leaves_of(input_of(spec)) if leaf.repo_type == META]
+    if not derived:
         return
     inputs = versions.read(inputs_of, spec, job)
-    for key, leaf in leaves:
+    for key, leaf in derived:
         row = inputs.commits[key]
         if row is not None:
             files.stored_tree(versions, row, leaf.repo_type)
@@ -187,15 +186,15 @@ class _Draft:
         versions = self.versions
         trees, done = datum_rows.trees(versions), TreeId(base.datums)
         deltas = {
-            key: _delta(versions, leaf, old.trees[key], new.trees[key])
-            for key, leaf in datums.leaves(input_of(spec))
+            key: item_reads.delta(versions.trees, leaf, old.trees[key], new.trees[key])
+            for key, leaf in leaves_of(input_of(spec))
         }
         total = base.total
         changes = datums.changed(
             input_of(spec),
             deltas,
-            lambda leaf: _items(versions, leaf, old),
-            lambda leaf: _items(versions, leaf, new),
+            _listing(versions, old),
+            _listing(versions, new),
             spec.salt,
         )
         for change in self.watched(changes):
@@ -254,12 +253,9 @@ class _Draft:
 
     def _enumerate(self, spec: PipelineSpec, new: Inputs) -> Iterator[datums.DatumSpec]:
         """Yield every datum, unless there are too many."""
-
-        def items(leaf: PfsInput) -> Iterator[datums.ItemRef]:
-            return _items(self.versions, leaf, new)
-
-        datums.check_count(input_of(spec), lambda leaf: sum(1 for _ in items(leaf)))
-        every = datums.enumerate_datums(input_of(spec), items, spec.salt)
+        items_of = _listing(self.versions, new)
+        datums.check_count(input_of(spec), lambda leaf: sum(1 for _ in items_of(leaf)))
+        every = datums.enumerate_datums(input_of(spec), items_of, spec.salt)
         for number, datum in enumerate(self.watched(every), 1):
             if number > limits.DATUMS:
                 datums.check_total(number)
@@ -272,37 +268,13 @@ def _check_live(conn: sa.Connection, job_id: int) -> None:
         raise Cancelled("the job ended while it was planned")
 
 
-def _delta(versions: VersionedStore, leaf: PfsInput, old: TreeId, new: TreeId) -> datums.LeafDelta:
-    """Return the items of a leaf that differ between two trees."""
-    removed: dict[str, datums.ItemRef] = {}
-    added: dict[str, datums.ItemRef] = {}
-    if old != new:
-        glob = compile_glob(leaf.glob)
-        for now, before in storage_files.diff(versions.trees, old, new):
-            entry = now or before
-            assert entry is not None
-            if not glob.matches(entry.path.rstrip("/") or "/"):
-                continue
-            if before is not None:
-                removed[before.path] = item(leaf, before)
-            if now is not None:
-                added[now.path] = item(leaf, now)
-    return datums.LeafDelta(removed=removed, added=added)
+def _listing(versions: VersionedStore, inputs: Inputs) -> ItemsOf:
+    """Return what lists the items of leaves."""
 
+    def items_of(leaf: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
+        return item_reads.items(versions.trees, inputs.trees[leaf_key(leaf)], leaf, within)
 
-def _items(versions: VersionedStore, leaf: PfsInput, inputs: Inputs) -> Iterator[datums.ItemRef]:
-    """Return all items of a leaf."""
-    tree = inputs.trees[datums.leaf_key(leaf)]
-    for entry in file_globs.glob(versions.trees, tree, compile_glob(leaf.glob)):
-        yield item(leaf, entry)
-
-
-def item(leaf: PfsInput, entry: FileEntry) -> datums.ItemRef:
-    """Return an entry as an item of a leaf."""
-    # By position, which takes half the time: a plan may make a million.
-    return datums.ItemRef(
-        leaf.name, leaf.repo, leaf.branch, entry.path, entry.hash, entry.size, "", "", leaf.reference
-    )
+    return items_of
 
 
 def encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Cartesian products that list long sides again instead of holding them in memory."""
+"""Cartesian products that list long sides again instead of holding them in memory, and the changes of products."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from trunkline.pps.items import Change, ItemRef, Row
 
 _T = TypeVar("_T")
 
@@ -55,3 +57,37 @@ def product_of(sides: Sequence[Iterable[_T]]) -> Iterator[tuple[_T, ...]]:
     for value in sides[0]:
         for others in product_of(sides[1:]):
             yield (value, *others)
+
+
+def changes_of_product(
+    changes: Sequence[Sequence[Change]], same: Sequence[Iterable[Change]]
+) -> Iterator[Change]:
+    """Yield the changed rows of a product of sides, each once: at the first of its sides that changed.
+
+    So the sides before that one come without their changes, the sides after it with them.
+
+    Args:
+        changes: the changes of each side.
+        same: the unchanged rows of each side, as changes from a row to itself; repeatable.
+    """
+    whole = [Concatenated(*pair) for pair in zip(changes, same, strict=True)]
+    for place, own in enumerate(changes):
+        if not own:
+            continue
+        # The changes come first because they are in memory; a side after them may be long.
+        sides: list[Iterable[Change]] = [own, *same[:place], *whole[place + 1 :]]
+        for first, *others in product_of(sides):
+            ordered = (*others[:place], first, *others[place:])
+            old, new = _combined([c[0] for c in ordered]), _combined([c[1] for c in ordered])
+            if old is not None or new is not None:
+                yield old, new
+
+
+def _combined(rows: Sequence[Row | None]) -> Row | None:
+    """Return the rows as one; None when one of them does not exist."""
+    items: list[ItemRef] = []
+    for row in rows:
+        if row is None:
+            return None
+        items += row
+    return tuple(items)

@@ -26,7 +26,7 @@ _key_of = itemgetter(0)
 
 
 class SortedRows:
-    """Rows by key, which are distinct. First all are added, then they are read, once or more often.
+    """Rows by key; those with equal keys keep their order. First all are added, then they are read, once or more often.
 
     A context: leaving it frees the files.
     """

@@ -79,7 +79,7 @@ def foreseen(conn: sa.Connection, specs: Specs, starts: Starts, job: JobRow, now
     results = outlooks(stages)
     direct = [results[each.id] for each in first]
     seconds = max(each.done_in for each in direct)
-    if all(leaf.pfs is None or leaf.pfs.glob == "/" for leaf in input_of(spec).leaves()):
+    if all(leaf.glob == "/" for leaf in input_of(spec).files()):
         return 1, seconds
     return least_datums(stages, frozenset().union(*(each.sources for each in direct))), seconds
 

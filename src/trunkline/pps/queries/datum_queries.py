@@ -12,8 +12,9 @@ from trunkline.meta import pipelines, repos
 from trunkline.model import names
 from trunkline.model.names import CommitName
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
-from trunkline.pps import datum_rows, datums, plan
+from trunkline.pps import datum_rows, plan
 from trunkline.pps import jobs as job_ops
+from trunkline.pps.items import leaves_of
 from trunkline.pps.queries import listing
 from trunkline.pps.queries.listing import ListedDatum
 from trunkline.pps.queries.preview import Preview
@@ -81,7 +82,7 @@ def context(read: ReadTransaction, specs: Specs, name: JobName) -> DatumContext:
     spec = specs.of(conn, pipeline.id, job.version)
     commits = plan.inputs_of(conn, spec, job).commits
     inputs: dict[str, CommitName] = {}
-    for key, leaf in datums.leaves(input_of(spec)):
+    for key, leaf in leaves_of(input_of(spec)):
         row = commits[key]
         if row is not None:
             repo = repos.repo_by_id(conn, row.repo_id)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.model import names
-from trunkline.model.globs import compile_glob
 from trunkline.pfs import files
-from trunkline.pps import datum_rows, datums, plan
+from trunkline.pps import datum_rows, datums, item_reads, plan
+from trunkline.pps.items import leaf_key, leaves_of
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
-from trunkline.storage import file_globs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from trunkline.model.globs import Glob
     from trunkline.model.spec import PfsInput, PipelineSpec
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.items import ItemRef
 
 
 class Preview:
@@ -39,13 +40,13 @@ class Preview:
                 versions,
                 names.CommitName(names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch),
             )
-            for key, leaf in datums.leaves(input_of(spec))
+            for key, leaf in leaves_of(input_of(spec))
         }
 
     @property
     def heads(self) -> dict[str, files.Snapshot]:
         """Return the commit of each input by the input's name."""
-        return {leaf.name: self._heads[key] for key, leaf in datums.leaves(input_of(self._spec))}
+        return {leaf.name: self._heads[key] for key, leaf in leaves_of(input_of(self._spec))}
 
     def rows(self) -> Iterator[datum_rows.DatumRow]:
         """Yield the datums by id. Blocks.
@@ -62,7 +63,6 @@ class Preview:
             for key, value in rows:
                 yield datum_rows.decode(key, value)
 
-    def _items(self, leaf: PfsInput) -> Iterator[datums.ItemRef]:
-        head = self._heads[datums.leaf_key(leaf)]
-        for entry in file_globs.glob(head.trees, head.tree, compile_glob(leaf.glob)):
-            yield plan.item(leaf, entry)
+    def _items(self, leaf: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
+        head = self._heads[leaf_key(leaf)]
+        return item_reads.items(head.trees, head.tree, leaf, within)

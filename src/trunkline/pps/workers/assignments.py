@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines
 from trunkline.model import trace
-from trunkline.pps import datum_rows, datums, plan
+from trunkline.pps import datum_rows, plan
+from trunkline.pps.items import leaves_of
 from trunkline.pps.spec_cache import input_of
 from trunkline.pps.workers import claims
 from trunkline.pps.workers.presigned import can_sign
@@ -98,7 +99,7 @@ class Assignments:
         rows = datum_rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
         todo = [datum_rows.decode(key, value) for key, value in rows]
         items = dict.fromkeys(item for row in todo for item in row.items)
-        leaves = {leaf.name: key for key, leaf in datums.leaves(input_of(spec))}
+        leaves = {leaf.name: key for key, leaf in leaves_of(input_of(spec))}
         commits = {name: inputs.commits[key] for name, key in leaves.items()}
         assignment = Assignment(
             claim.id,

@@ -1,0 +1,71 @@
+"""Every kind of input, with the published SDK, real workers and one server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pachyderm_sdk.api import pps
+from servers import Server, ended, files_of, make_repo, put, shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pachyderm_sdk import Client
+
+
+@pytest.fixture
+def client(shared: Server) -> Iterator[Client]:
+    client = shared.client()
+    yield client
+    client.pfs.delete_all()
+
+
+def run(client: Client, name: str, script: str, input: pps.Input) -> pps.JobInfo:
+    """Create a pipeline and wait for its first job."""
+    pipeline = pps.Pipeline(name=name)
+    client.pps.create_pipeline(pipeline=pipeline, input=input, transform=shell(script), autoscaling=True)
+    job = next(iter(client.pps.list_job(pipeline=pipeline)))
+    info = ended(client, pipeline, job.job.id)
+    assert info.state == pps.JobState.JOB_SUCCESS, info.reason
+    return info
+
+
+def keyed(repo: str, glob: str, **fields: object) -> pps.Input:
+    return pps.Input(pps.PfsInput(repo=repo, glob=glob, **fields))  # type: ignore[arg-type]
+
+
+def test_the_command_of_a_join_sees_the_pair_and_its_key(client: Client) -> None:
+    put(client, make_repo(client, "stores"), {"/1.txt": b"one", "/2.txt": b"two"})
+    put(client, make_repo(client, "sales"), {"/a-1": b"10", "/b-1": b"20", "/c-3": b"30"})
+    sides = [
+        keyed("stores", "/(*).txt", join_on="$1", outer_join=True),
+        keyed("sales", "/*-(*)", join_on="$1"),
+    ]
+    name = "$PACH_DATUM_stores_JOIN_ON-$PACH_DATUM_sales_JOIN_ON-$(ls /pfs/sales)"
+    script = f'cat /pfs/stores/* $sales >"/pfs/out/{name}"'
+
+    job = run(client, "pairs", script, pps.Input(join=sides))
+
+    assert job.data_total == 3
+    assert files_of(client, "pairs@master") == {"/1-1-a-1": b"one10", "/1-1-b-1": b"one20", "/2--": b"two"}
+
+
+def test_the_command_of_a_group_sees_all_files_of_a_key(client: Client) -> None:
+    put(client, make_repo(client, "words"), {"/x/a-1": b"a", "/y/a-2": b"b", "/x/b-1": b"c"})
+    input = pps.Input(group=[keyed("words", "/*/(*)-*", group_by="$1")])
+
+    run(client, "counts", 'cat /pfs/words/*/* >"/pfs/out/$PACH_DATUM_words_GROUP_BY"', input)
+
+    listed = list(client.pps.list_datum(input=input))
+    assert sorted(len(datum.data) for datum in listed) == [1, 2]
+    assert files_of(client, "counts@master") == {"/a": b"ab", "/b": b"c"}
+
+
+def test_a_folder_and_a_file_in_it_can_be_in_one_group(client: Client) -> None:
+    put(client, make_repo(client, "nested"), {"/a/b": b"1", "/a/c": b"2"})
+    input = pps.Input(group=[keyed("nested", "/**", group_by="all")])
+
+    run(client, "everything", "cat /pfs/nested/a/b /pfs/nested/a/c >/pfs/out/both", input)
+
+    assert files_of(client, "everything@master") == {"/both": b"12"}
