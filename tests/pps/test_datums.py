@@ -17,7 +17,7 @@ from trunkline.model import limits
 from trunkline.model.glob_keys import keys
 from trunkline.model.globs import compile_glob
 from trunkline.model.spec import Input, PfsInput
-from trunkline.pps import datums, keyed_parts, products, sorted_rows
+from trunkline.pps import datum_lists, datums, keyed_parts, products, sorted_rows
 from trunkline.pps.items import ItemRef, LeafDelta, LeafKey, leaves_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def lister(files: Files) -> ItemsOf:
 
 def paths_of(spec: Input, files: Files) -> list[tuple[str, ...]]:
     """Return the paths of each datum's items, sorted."""
-    datum_specs = list(datums.enumerate_datums(spec, lister(files), SALT))
+    datum_specs = list(datum_lists.enumerate_datums(spec, lister(files), SALT))
     return sorted(tuple(f"{item.input}:{item.path}" for item in datum.items) for datum in datum_specs)
 
 
@@ -100,8 +100,8 @@ def deltas_of(spec: Input, old: Files, new: Files) -> dict[LeafKey, LeafDelta]:
     return deltas
 
 
-def changes_of(spec: Input, old: Files, new: Files) -> list[datums.DatumChange]:
-    return list(datums.changed(spec, deltas_of(spec, old, new), lister(old), lister(new), SALT))
+def changes_of(spec: Input, old: Files, new: Files) -> list[datum_lists.DatumChange]:
+    return list(datum_lists.changed(spec, deltas_of(spec, old, new), lister(old), lister(new), SALT))
 
 
 def never(pfs: PfsInput, within: Glob | None = None) -> Iterable[ItemRef]:
@@ -213,8 +213,8 @@ def test_the_order_of_listing_does_not_change_a_group() -> None:
     spec = Input(group=(grouped("a"),))
     items = list(lister({"a": {"/k.1": "1", "/k.2": "2"}})(spec.group[0].pfs))  # type: ignore[arg-type]
 
-    forth = list(datums.enumerate_datums(spec, lambda *_: items, SALT))
-    back = list(datums.enumerate_datums(spec, lambda *_: reversed(items), SALT))
+    forth = list(datum_lists.enumerate_datums(spec, lambda *_: items, SALT))
+    back = list(datum_lists.enumerate_datums(spec, lambda *_: reversed(items), SALT))
 
     assert forth == back
 
@@ -244,7 +244,7 @@ def test_changes_of_a_single_input_list_nothing() -> None:
     spec = leaf("a")
     deltas = deltas_of(spec, {"a": {"/x": "1"}}, {"a": {"/x": "2"}})
 
-    assert len(list(datums.changed(spec, deltas, never, never, SALT))) == 1
+    assert len(list(datum_lists.changed(spec, deltas, never, never, SALT))) == 1
 
 
 def test_a_cross_lists_only_the_sides_beside_a_changed_one() -> None:
@@ -257,7 +257,7 @@ def test_a_cross_lists_only_the_sides_beside_a_changed_one() -> None:
         listed.append(pfs.name)
         return iter(lister(new)(pfs, within))
 
-    changes = list(datums.changed(spec, deltas_of(spec, old, new), never, items_of, SALT))
+    changes = list(datum_lists.changed(spec, deltas_of(spec, old, new), never, items_of, SALT))
 
     assert len(changes) == 2
     assert listed == ["b"]
@@ -282,7 +282,7 @@ def test_a_change_on_both_sides_of_a_cross_makes_each_datum_once_and_in_order() 
 def test_without_a_change_nothing_is_listed(kind: str) -> None:
     spec = Input(**{kind: (joined("a", group_by="$1"), joined("b", group_by="$1"))})  # type: ignore[arg-type]
 
-    assert list(datums.changed(spec, {}, never, never, SALT)) == []
+    assert list(datum_lists.changed(spec, {}, never, never, SALT)) == []
 
 
 def test_a_datum_that_another_branch_of_a_union_still_makes_is_not_gone() -> None:
@@ -295,7 +295,7 @@ def test_a_datum_that_another_branch_of_a_union_still_makes_is_not_gone() -> Non
     def new_items(pfs: PfsInput, _within: Glob | None = None) -> list[ItemRef]:
         return [stays] if pfs.glob == "/*y" else []
 
-    assert list(datums.changed(spec, deltas, lambda *_: [stays], new_items, SALT)) == []
+    assert list(datum_lists.changed(spec, deltas, lambda *_: [stays], new_items, SALT)) == []
 
 
 @pytest.mark.parametrize("kind", ["join", "group"])
@@ -315,7 +315,7 @@ def test_a_change_of_a_join_or_group_looks_up_its_keys_and_lists_nothing(kind: s
 
         return items_of
 
-    changes = list(datums.changed(spec, deltas_of(spec, old, new), looking(old), looking(new), SALT))
+    changes = list(datum_lists.changed(spec, deltas_of(spec, old, new), looking(old), looking(new), SALT))
 
     assert [len(change.new.items) for change in changes if change.new is not None] == [2]
     assert sorted(looked_up) == 2 * [("a", "/x")] + 2 * [("b", "/x")]
@@ -426,14 +426,14 @@ def unique(rows: list[tuple[ItemRef, ...]]) -> list[tuple[ItemRef, ...]]:
 def test_the_datums_of_any_nested_input_are_those_of_the_definitions(spec: Input, files: Files) -> None:
     expected = sorted(datums.datum_of(row, SALT) for row in model_of(spec, files))
 
-    assert sorted(datums.enumerate_datums(spec, lister(files), SALT)) == expected
+    assert sorted(datum_lists.enumerate_datums(spec, lister(files), SALT)) == expected
 
 
 @settings(max_examples=200, deadline=None)
 @given(inputs, states, states)
 def test_changes_are_the_difference_of_both_enumerations(spec: Input, old: Files, new: Files) -> None:
-    before = {datum.id: datum for datum in datums.enumerate_datums(spec, lister(old), SALT)}
-    after = {datum.id: datum for datum in datums.enumerate_datums(spec, lister(new), SALT)}
+    before = {datum.id: datum for datum in datum_lists.enumerate_datums(spec, lister(old), SALT)}
+    after = {datum.id: datum for datum in datum_lists.enumerate_datums(spec, lister(new), SALT)}
     differ = {key for key in before.keys() | after.keys() if _hash(before.get(key)) != _hash(after.get(key))}
 
     changes = changes_of(spec, old, new)
@@ -463,13 +463,13 @@ def test_datums_that_are_spilled_and_listed_instead_of_looked_up_are_the_same(
 
 
 def every(spec: Input, files: Files) -> list[DatumSpec]:
-    return list(datums.enumerate_datums(spec, lister(files), SALT))
+    return list(datum_lists.enumerate_datums(spec, lister(files), SALT))
 
 
 @settings(max_examples=100, deadline=None)
 @given(inputs, states)
 def test_no_datum_is_made_twice(spec: Input, files: Files) -> None:
-    ids = [datum.id for datum in datums.enumerate_datums(spec, lister(files), SALT)]
+    ids = [datum.id for datum in datum_lists.enumerate_datums(spec, lister(files), SALT)]
 
     assert len(ids) == len(set(ids))
 
@@ -503,7 +503,7 @@ def test_the_first_datums_of_a_long_cross_come_before_it_is_listed(order: tuple[
     def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
 
-    next(datums.enumerate_datums(spec, items_of, SALT))
+    next(datum_lists.enumerate_datums(spec, items_of, SALT))
 
     assert long.listed == 1
 
@@ -518,7 +518,7 @@ def test_a_side_is_kept_when_short_and_listed_again_when_long(
     def items_of(pfs: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         return long.items(pfs) if pfs.repo == "long" else Long(2).items(pfs)
 
-    count = sum(1 for _ in datums.enumerate_datums(spec, items_of, SALT))
+    count = sum(1 for _ in datum_lists.enumerate_datums(spec, items_of, SALT))
 
     assert count == 2 * size
     assert long.listings == listings

@@ -1,35 +1,25 @@
-"""The datums of a pipeline's input: all of them, or only those that a change of files affects.
+"""Datums: their ids and hashes, and how many an input may make.
 
 A pfs input makes one item per match of its glob. Inputs combine items into datums: ``cross`` pairs every
 item with every other, ``union`` concatenates them, ``join`` pairs those with the same ``join_on``, ``group``
 puts those with the same ``group_by`` into one datum. A datum's id is a hash of the paths of its items, its hash one of
 their content; both are Pachyderm's, byte for byte.
-
-Inputs are evaluated by parts (``input_parts``, ``keyed_parts``), which say what a change costs; docs/design/inputs.md
-has the whole picture.
-
-This module reads neither trees nor commits: items come from callables, and lists are not held in memory, unless
-they are short and read again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.model import limits
-from trunkline.pps.input_parts import part_of
-from trunkline.pps.items import States
-from trunkline.runtime import cancellation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from trunkline.model.spec import Input, PfsInput
-    from trunkline.pps.items import ItemRef, ItemsOf, LeafDelta, LeafKey
+    from trunkline.pps.items import ItemRef
 
 
 class DatumSpec(NamedTuple):
@@ -40,14 +30,6 @@ class DatumSpec(NamedTuple):
     #: BLAKE2b-256 over the id and the content of the items.
     hash: bytes
     items: tuple[ItemRef, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DatumChange:
-    """A datum that is new (``old`` is None), no longer exists (``new`` is None) or has another hash."""
-
-    old: DatumSpec | None
-    new: DatumSpec | None
 
 
 def datum_of(items: tuple[ItemRef, ...], salt: str) -> DatumSpec:
@@ -75,19 +57,6 @@ def _repo_of_id(*names: str) -> bytes:
     """Return the part of an id that all items of a leaf have in common."""
     encoded = [name.encode() for name in names]
     return b"".join(name + len(name).to_bytes(8, "big") for name in encoded)
-
-
-def enumerate_datums(spec: Input, items_of: ItemsOf, salt: str) -> Iterator[DatumSpec]:
-    """Yield every datum of an input once, in no particular order.
-
-    Args:
-        spec: a complete and validated input.
-        items_of: lists the items of a leaf.
-        salt: the pipeline's.
-    """
-    for row in part_of(spec).rows(items_of):
-        cancellation.check()
-        yield datum_of(row, salt)
 
 
 def check_count(spec: Input, count_items: Callable[[PfsInput], int]) -> None:
@@ -146,30 +115,3 @@ def _count(spec: Input, count_items: Callable[[PfsInput], int]) -> int:
     if spec.cross:
         return prod(_count(child, count_items) for child in spec.cross)
     return sum(_count(child, count_items) for child in spec.union)
-
-
-def changed(
-    spec: Input,
-    deltas: Mapping[LeafKey, LeafDelta],
-    old_items: ItemsOf,
-    new_items: ItemsOf,
-    salt: str,
-) -> Iterator[DatumChange]:
-    """Yield the datums that differ between two states of the files, each once, in no particular order.
-
-    The same as comparing ``enumerate_datums`` of both, at the cost of what changed (see the module's text).
-
-    Args:
-        spec: a complete and validated input.
-        deltas: the changed items by ``leaf_key``; a leaf that is missing has not changed.
-        old_items: lists the items of a leaf before the change.
-        new_items: lists the items of a leaf after it; must agree with ``deltas``.
-        salt: the pipeline's.
-    """
-    for old_row, new_row in part_of(spec).changes(States(deltas, old_items, new_items)):
-        cancellation.check()
-        old = datum_of(old_row, salt) if old_row is not None else None
-        new = datum_of(new_row, salt) if new_row is not None else None
-        # Not so when only the content of reference items changed.
-        if old is None or new is None or old.hash != new.hash:
-            yield DatumChange(old, new)

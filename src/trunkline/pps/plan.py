@@ -16,7 +16,7 @@ from trunkline.model import limits
 from trunkline.model.names import META
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import files
-from trunkline.pps import datum_rows, datums, item_reads
+from trunkline.pps import datum_lists, datum_rows, datums, item_reads
 from trunkline.pps.items import leaf_key, leaves_of
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
@@ -190,7 +190,7 @@ class _Draft:
             for key, leaf in leaves_of(input_of(spec))
         }
         total = base.total
-        changes = datums.changed(
+        changes = datum_lists.changed(
             input_of(spec),
             deltas,
             _listing(versions, old),
@@ -255,7 +255,7 @@ class _Draft:
         """Yield every datum, unless there are too many."""
         items_of = _listing(self.versions, new)
         datums.check_count(input_of(spec), lambda leaf: sum(1 for _ in items_of(leaf)))
-        every = datums.enumerate_datums(input_of(spec), items_of, spec.salt)
+        every = datum_lists.enumerate_datums(input_of(spec), items_of, spec.salt)
         for number, datum in enumerate(self.watched(every), 1):
             if number > limits.DATUMS:
                 datums.check_total(number)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.model import names
 from trunkline.pfs import files
-from trunkline.pps import datum_rows, datums, item_reads, plan
+from trunkline.pps import datum_lists, datum_rows, datums, item_reads, plan
 from trunkline.pps.items import leaf_key, leaves_of
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
@@ -57,7 +57,7 @@ class Preview:
         spec = input_of(self._spec)
         datums.check_count(spec, lambda leaf: sum(1 for _ in self._items(leaf)))
         with SortedRows() as rows:
-            for datum in datums.enumerate_datums(spec, self._items, self._spec.salt):
+            for datum in datum_lists.enumerate_datums(spec, self._items, self._spec.salt):
                 rows.add(*plan.encoded(datum))
                 datums.check_total(len(rows))
             for key, value in rows:
