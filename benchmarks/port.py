@@ -41,6 +41,7 @@ def bare_server(ready) -> None:
     from trunkline.rpc.asgi.grpc_application import GrpcApplication
     from trunkline.rpc.asgi.routing import Router
     from trunkline.rpc.methods import table
+    from trunkline.runtime.listening import Listeners
 
     class Bare:
         raw_requests = frozenset({"ModifyFile"})
@@ -62,7 +63,7 @@ def bare_server(ready) -> None:
                 yield frame
 
     async def serve() -> None:
-        server = H2cornServer("127.0.0.1:0", "text")
+        server = H2cornServer(Listeners(["127.0.0.1:0"]), "text")
         await server.start(Router(GrpcApplication(Calls(table({"pfs_v2.API": Bare()})))))
         ready.send(server.address)
         await asyncio.Event().wait()

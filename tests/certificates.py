@@ -79,6 +79,14 @@ class Authority:
         )
         return pair
 
+    def encrypt(self, key: Path) -> None:
+        """Protect a key with a password."""
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+        protection = serialization.BestAvailableEncryption(b"secret")
+        key.write_bytes(
+            loaded.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+        )
+
 
 def _general(name: str) -> x509.GeneralName:
     try:

@@ -124,7 +124,7 @@ class Served:
             client._channel.close()  # the SDK has no method for it
 
     async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
-        settings = Settings(data=self.folder, listen="127.0.0.1:0")
+        settings = Settings(data=self.folder, listen=("127.0.0.1:0",))
         running = serve.running(settings, clock=self.clock, objects=self.objects, fleet=self.fleet)
         async with running as server:
             self.address, self.versions = server.address, server.versions
@@ -167,8 +167,8 @@ def http_server(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[...,
     """Each HTTP server in turn, as a function that lets it listen."""
     if request.param != "h2corn":
         pytest.importorskip(request.param)
-    settings = Settings(data=tmp_path, listen="127.0.0.1:0", http_server=request.param)
-    return lambda **changes: drivers.http_server(replace(settings, **changes))
+    settings = Settings(data=tmp_path, listen=("127.0.0.1:0",), http_server=request.param)
+    return lambda tls=None, **changes: drivers.http_server(replace(settings, **changes), tls)
 
 
 @pytest.fixture(scope="session")

@@ -189,11 +189,19 @@ class HttpServer(Protocol):
     a window of bytes until it is called. Error responses to what is not HTTP are the server's own.
     """
 
-    #: ``HOST:PORT`` with the real port.
+    #: ``HOST:PORT`` with the real port, or ``unix:PATH``: all addresses, and the one that workers use.
+    addresses: Sequence[str]
     address: str
 
     async def start(self, application: Callable[..., Awaitable[None]]) -> None:
         """Accept requests for an ASGI application, which has no lifespan; returns when it does."""
+
+    async def renew_certificate(self) -> None:
+        """Use the certificate and key that their files contain now for new connections; running requests go on.
+
+        Raises:
+            InvalidArgument: they cannot be used; the old ones stay in use.
+        """
 
     def refuse(self) -> None:
         """Accept no more connections, and tell clients to send no more requests."""

@@ -112,7 +112,7 @@ async def test_the_own_client_and_http_1_share_the_port_with_grpc(server):
 
 async def test_an_address_in_use_is_refused(server, http_server):
     with pytest.raises(errors.Unavailable, match=server.address):
-        http_server(listen=server.address)
+        http_server(listen=(server.address,))
 
 
 def test_an_unknown_server_is_refused():

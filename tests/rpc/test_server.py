@@ -354,13 +354,13 @@ async def test_every_service_is_healthy(channel):
 
 async def test_a_taken_port_is_refused(running, http_server):
     with pytest.raises(errors.Unavailable, match=f"{running.address}: Address already in use"):
-        await start({}, http_server(listen=running.address))
+        await start({}, http_server(listen=(running.address,)))
 
 
 @pytest.mark.parametrize("listen", ["", "30650", ":30650", "localhost", "localhost:http", "localhost:65536"])
 async def test_an_address_that_is_none_is_refused(listen, http_server):
     with pytest.raises(errors.InvalidArgument, match="write HOST:PORT"):
-        await start({}, http_server(listen=listen))
+        await start({}, http_server(listen=(listen,)))
 
 
 async def test_a_method_sees_its_call_without_knowing_the_transport(http_server):
@@ -414,7 +414,7 @@ async def test_a_stopped_server_frees_its_port(http_server):
     first = await start({}, http_server())
     await first.stop(grace=0)
 
-    second = await start({}, http_server(listen=first.address))
+    second = await start({}, http_server(listen=(first.address,)))
 
     assert second.address == first.address
     await second.stop(grace=0)

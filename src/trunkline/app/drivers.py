@@ -20,11 +20,13 @@ from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
 from trunkline.meta.dialects import checked_url
 from trunkline.pfs import identity, store_format
+from trunkline.runtime.listening import Listeners
 
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
+    from trunkline.runtime.certificates import Files
     from trunkline.runtime.supervision import Supervisor
 
 
@@ -78,17 +80,21 @@ def _folder(path: Path) -> LocalObjects:
     return local
 
 
-def http_server(settings: Settings) -> HttpServer:
+def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:
     """Return the server that runs the ASGI application, listening.
 
+    Args:
+        settings: of the server.
+        tls: certificate and key; None for connections without TLS.
+
     Raises:
-        InvalidArgument: there is no such server, or the address is not valid.
-        Unavailable: the address cannot be listened on.
+        InvalidArgument: there is no such server, or an address is not valid.
+        Unavailable: an address cannot be listened on.
     """
     if settings.http_server == "h2corn":
         from trunkline.drivers.http.h2corn_server import H2cornServer
 
-        return H2cornServer(settings.listen, settings.log_format)
+        return H2cornServer(Listeners(settings.listen), settings.log_format, tls)
     if settings.http_server != "hypercorn":
         raise errors.InvalidArgument(
             f"--http-server {settings.http_server} is not supported; use h2corn or hypercorn"
@@ -100,7 +106,7 @@ def http_server(settings: Settings) -> HttpServer:
             '--http-server hypercorn needs the extra "hypercorn", which is not installed; in a clone:'
             " pip install '.[hypercorn]'"
         ) from error
-    return HypercornServer(settings.listen)
+    return HypercornServer(Listeners(settings.listen), tls)
 
 
 def hidden(settings: Settings) -> list[str]:

@@ -36,7 +36,7 @@ from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.debug import DebugServicer
-from trunkline.runtime import cancellation, failpoints
+from trunkline.runtime import cancellation, failpoints, listening
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.runtime.threads import FairExecutor
 from trunkline.telemetry import events, logs, tracing
@@ -253,25 +253,29 @@ def _check_exposure(settings: Settings) -> None:
     """Refuse an address that other machines reach unless the user allows it: there are no users and passwords yet.
 
     Raises:
-        FailedPrecondition: the address is not local, and ``insecure`` is not set.
+        InvalidArgument: an address is not valid.
+        FailedPrecondition: one is not local, and ``insecure`` is not set.
     """
-    host = settings.listen.rpartition(":")[0].strip("[]")
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host in ("", "localhost")  # an empty host is refused as an address
-    if local or settings.listen.startswith("unix:"):
-        return
-    danger = (
-        f"everybody who reaches {settings.listen} can read and change all data and run commands as this server's"
-        " user, because Trunkline has no users and passwords yet"
-    )
-    if not settings.insecure:
-        raise errors.FailedPrecondition(
-            f"--listen {settings.listen} is refused: {danger}; listen on 127.0.0.1, or add --insecure where a"
-            " firewall or network policy admits only those who may"
+    for listen in settings.listen:
+        if listen.startswith(listening.UNIX):
+            continue
+        host = listening.parse(listen)[0].strip("[]")
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host == "localhost"
+        if local:
+            continue
+        danger = (
+            f"everybody who reaches {listen} can read and change all data and run commands as this server's"
+            " user, because Trunkline has no users and passwords yet"
         )
-    log.warning("--insecure: %s", danger)
+        if not settings.insecure:
+            raise errors.FailedPrecondition(
+                f"--listen {listen} is refused: {danger}; listen on 127.0.0.1, or add --insecure where a"
+                " firewall or network policy admits only those who may"
+            )
+        log.warning("--insecure: %s", danger)
 
 
 def _shut_down(executor: FairExecutor) -> None:

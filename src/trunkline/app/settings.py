@@ -18,8 +18,8 @@ class Settings:
     keep_log_bytes: int = 1 << 30
     #: Seconds for which acknowledged commits may exist in the database alone.
     store_lag: float = 10.0
-    #: HOST:PORT; port 0 for any free one.
-    listen: str = "127.0.0.1:30650"
+    #: HOST:PORT or unix:PATH each; port 0 for any free one.
+    listen: tuple[str, ...] = ("127.0.0.1:30650",)
     #: HTTP server that runs the application: h2corn.
     http_server: str = "h2corn"
     #: Names besides loopback and ``listen`` under which browsers may reach it: what the header Host may say.

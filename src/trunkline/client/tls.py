@@ -145,7 +145,10 @@ def _reason(error: Exception, server: str, name: str) -> str:
             return f"the certificate of {server} is not valid yet; correct the clock of this machine or of the server's"
         return f"the certificate of {server} is not accepted ({error.verify_message}); replace it"
     if isinstance(error, TimeoutError):
-        return f"{server} did not answer the TLS handshake in time; check that it speaks TLS, then try again"
+        return (
+            f"{server} did not answer the TLS handshake in time;"
+            " write grpc:// instead of grpcs:// if it does not use TLS, else try again"
+        )
     alert = getattr(error, "reason", None) or ""
     if "ALERT" in alert:
         return f"{server} refused the TLS handshake ({alert.lower().replace('_', ' ')}); see its log"

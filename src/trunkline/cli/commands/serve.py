@@ -10,6 +10,9 @@ from trunkline.cli.parsing import Command, argument
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
+#: Where a server listens.
+DEFAULT_LISTEN = ("127.0.0.1:30650",)
+
 
 def serve(invocation: Invocation) -> None:
     """Run a server in the foreground until SIGTERM or Ctrl-C."""
@@ -17,14 +20,11 @@ def serve(invocation: Invocation) -> None:
     from pathlib import Path
 
     from trunkline.cli.exit_codes import exit_code
-    from trunkline.client import address
     from trunkline.errors import InvalidArgument
     from trunkline.model.quantities import parse_bytes
     from trunkline.runtime import loading
 
     options = invocation.options
-    if not options.listen.endswith(":0"):
-        address.parse(options.listen)
     memory = None
     if options.capacity_memory:
         memory = parse_bytes(options.capacity_memory, "--capacity-memory")
@@ -39,7 +39,7 @@ def serve(invocation: Invocation) -> None:
         server = import_module("trunkline.app.serve")
     settings = import_module("trunkline.app.settings").Settings(
         data=Path(options.data),
-        listen=options.listen,
+        listen=tuple(options.listen) or DEFAULT_LISTEN,
         http_server=options.http_server,
         insecure=options.insecure,
         allow_hosts=tuple(options.allow_host),
@@ -75,9 +75,10 @@ COMMANDS = {
             argument("--data", required=True, metavar="FOLDER", help="data folder; created if needed"),
             argument(
                 "--listen",
-                default="127.0.0.1:30650",
-                metavar="HOST:PORT",
-                help="address to listen on (127.0.0.1:30650); port 0 for any free port",
+                action="append",
+                default=[],
+                metavar="ADDRESS",
+                help="address to listen on, HOST:PORT or unix:PATH (127.0.0.1:30650); may be repeated",
             ),
             argument(
                 "--http-server",

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 from h2corn import Config, Server
 
-from trunkline.runtime import listening
+from trunkline import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import socket
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from trunkline.runtime.certificates import Files
+    from trunkline.runtime.listening import Listeners
+
+log = logging.getLogger("trunkline.drivers.http")
 
 #: Requests of one connection at a time. A channel of the published SDK may hold as many subscriptions.
 STREAMS = 4096
@@ -25,53 +32,101 @@ STALLED_ANSWER = 660.0
 GRACE = 30.0
 
 
-class H2cornServer:
-    """A server on one address (``ports.HttpServer``)."""
+#: Seconds that requests have to end on a server whose certificate has been replaced: as long as they take.
+REPLACED_GRACE = 365 * 86_400.0
 
-    def __init__(self, listen: str, log_format: str) -> None:
-        """Listen; clients that connect wait until ``start``.
+
+class H2cornServer:
+    """A server on some addresses (``ports.HttpServer``)."""
+
+    def __init__(self, listeners: Listeners, log_format: str, tls: Files | None = None) -> None:
+        """Prepare to serve; clients that connect wait until ``start``.
 
         Args:
-            listen: ``HOST:PORT``; port 0 for any free one.
+            listeners: where to listen; closed with the server.
             log_format: text or json, for what h2corn itself writes to standard error.
-
-        Raises:
-            InvalidArgument: ``listen`` is not ``HOST:PORT``.
-            Unavailable: the address cannot be listened on.
+            tls: certificate and key for connections by TCP; None for plain ones.
         """
-        self.address, self._sockets = listening.sockets(listen)
-        self._config = Config(
-            bind=tuple(f"fd://{opened.fileno()}" for opened in self._sockets),
-            grpc=True,
-            lifespan="off",
-            access_log=False,
-            log_format="json" if log_format == "json" else "text",
-            max_concurrent_streams=STREAMS,
-            h2_initial_stream_window_size=STREAM_WINDOW,
-            h2_initial_connection_window_size=CONNECTION_WINDOW,
-            timeout_keep_alive=IDLE_CONNECTION,
-            h2_timeout_response_stall=STALLED_ANSWER,
-            h2_timeout_write=STALLED_ANSWER,
-            timeout_graceful_shutdown=GRACE,
-        )
-        self._server: Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self.address = listeners.address
+        self.addresses: Sequence[str] = listeners.addresses
+        self._listeners = listeners
+        settings: dict[str, Any] = {
+            "grpc": True,
+            "lifespan": "off",
+            "access_log": False,
+            "log_format": "json" if log_format == "json" else "text",
+            "max_concurrent_streams": STREAMS,
+            "h2_initial_stream_window_size": STREAM_WINDOW,
+            "h2_initial_connection_window_size": CONNECTION_WINDOW,
+            "timeout_keep_alive": IDLE_CONNECTION,
+            "h2_timeout_response_stall": STALLED_ANSWER,
+            "h2_timeout_write": STALLED_ANSWER,
+        }
+        tcp, unix = _descriptors(listeners.tcp), _descriptors(listeners.unix)
+        #: By whether they use TLS.
+        self._configs: dict[bool, Config] = {}
+        if unix or tls is None:
+            bind = unix if tls is not None else (*tcp, *unix)
+            self._configs[False] = Config(bind=bind, timeout_graceful_shutdown=GRACE, **settings)
+        if tls is not None and tcp:
+            settings |= {"certfile": tls.certificate, "keyfile": tls.key}
+            self._configs[True] = Config(bind=tcp, timeout_graceful_shutdown=REPLACED_GRACE, **settings)
+        self._application: Callable[..., Awaitable[None]] | None = None
+        self._servers: dict[bool, Server] = {}
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self, application: Callable[..., Awaitable[None]]) -> None:
         """Accept requests for an ASGI application."""
-        self._server = Server(application, self._config)
-        self._serving = asyncio.create_task(self._server.serve(), name="http")
-        await self._server.wait_started()
+        self._application = application
+        for secure in self._configs:
+            await self._begin(secure)
+
+    async def renew_certificate(self) -> None:
+        """Use the certificate and key that the files contain now for new connections.
+
+        A new server takes over the sockets. The old one tells its clients to send new requests elsewhere, and ends when
+        its last request has ended.
+        """
+        if True in self._configs:
+            old = self._servers[True]
+            await self._begin(True)
+            old.shutdown()
+
+    async def _begin(self, secure: bool) -> None:
+        assert self._application is not None
+        config = self._configs[secure]
+        server = Server(self._application, config)
+        serving = asyncio.create_task(server.serve(), name="http")
+        try:
+            await server.wait_started()
+        except (OSError, ValueError) as error:  # h2corn has no class for what TLS refuses
+            await asyncio.gather(serving, return_exceptions=True)
+            if not secure:
+                raise
+            raise errors.InvalidArgument(
+                f"the certificate {config.certfile} cannot be used ({error}); replace it by one with an ECDSA,"
+                " Ed25519 or RSA key of at least 2048 bits"
+            ) from error
+        self._servers[secure] = server
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
 
     def refuse(self) -> None:
         """Accept no more connections, and tell clients to send no more requests."""
-        if self._server is not None:
-            self._server.shutdown()
+        for server in self._servers.values():
+            server.shutdown()
 
     async def close(self) -> None:
-        """Wait until running requests have ended, and free the address."""
+        """Wait until running requests have ended, and free the addresses."""
         self.refuse()
-        for opened in self._sockets:
-            opened.close()
-        if self._serving is not None:
-            await self._serving
+        self._listeners.close()
+        if self._serving:
+            ended, running = await asyncio.wait(self._serving, timeout=GRACE)
+            for serving in ended:
+                serving.result()
+            if running:
+                log.error("requests run on although the server has stopped", extra={"action": "stop"})
+
+
+def _descriptors(opened: Iterable[socket.socket]) -> tuple[str, ...]:
+    return tuple(f"fd://{each.fileno()}" for each in opened)

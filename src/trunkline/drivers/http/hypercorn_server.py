@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,15 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from hypercorn.protocol.h2 import priority
 
+from trunkline import errors
 from trunkline.runtime import listening
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    import socket
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+
+    from trunkline.runtime.certificates import Files
+    from trunkline.runtime.listening import Listeners
 
     Event = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Event]]
@@ -42,24 +49,23 @@ log = logging.getLogger("trunkline.drivers.http")
 
 
 class HypercornServer:
-    """A server on one address (``ports.HttpServer``).
+    """A server on some addresses (``ports.HttpServer``).
 
     Hypercorn reads a connection only while all of its requests are read: an upload that waits delays the others on its
     connection, and its client's disconnect is noticed when it goes on.
     """
 
-    def __init__(self, listen: str) -> None:
-        """Listen; clients that connect wait until ``start``.
+    def __init__(self, listeners: Listeners, tls: Files | None = None) -> None:
+        """Prepare to serve; clients that connect wait until ``start``.
 
         Args:
-            listen: ``HOST:PORT``; port 0 for any free one.
-
-        Raises:
-            InvalidArgument: ``listen`` is not ``HOST:PORT``.
-            Unavailable: the address cannot be listened on.
+            listeners: where to listen; closed with the server.
+            tls: certificate and key for connections by TCP; None for plain ones.
         """
-        self.address, self._sockets = listening.sockets(listen)
-        config = Config()
+        self.address = listeners.address
+        self.addresses: Sequence[str] = listeners.addresses
+        self._listeners = listeners
+        config = _Config(tls)
         config.backlog = listening.BACKLOG
         config.errorlog = log
         config.include_server_header = False
@@ -75,7 +81,12 @@ class HypercornServer:
     async def start(self, application: Application) -> None:
         """Accept requests for an ASGI application."""
         watched = _Watched(application)
-        self._config.bind = [f"fd://{opened.detach()}" for opened in self._sockets]  # Hypercorn closes them
+        tcp, unix = self._listeners.tcp, self._listeners.unix
+        if self._config.tls is not None:
+            self._config.load()
+            self._config.bind, self._config.insecure_bind = _descriptors(tcp), _descriptors(unix)
+        else:
+            self._config.bind = _descriptors((*tcp, *unix))
         self._serving = asyncio.create_task(
             serve(watched, self._config, shutdown_trigger=self._stop.wait), name="http"
         )
@@ -85,21 +96,60 @@ class HypercornServer:
         if self._serving.done():
             self._serving.result()
 
+    async def renew_certificate(self) -> None:
+        """Use the certificate and key that the files contain now for new connections."""
+        self._config.load()
+
     def refuse(self) -> None:
         """Accept no more connections, and tell clients to send no more requests."""
         self._stop.set()
+        self._listeners.close()
 
     async def close(self) -> None:
         """Wait until running requests have ended, and free the address."""
         self.refuse()
         if self._serving is None:
-            for opened in self._sockets:
-                opened.close()
             return
         await asyncio.wait((self._serving,), timeout=LINGER)
         self._serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._serving
+
+
+class _Config(Config):  # type: ignore[misc]
+    """Hypercorn's configuration, with a certificate that can be replaced."""
+
+    def __init__(self, tls: Files | None) -> None:
+        self.tls = tls
+        if tls is not None:
+            self.certfile, self.keyfile = str(tls.certificate), str(tls.key)
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.set_alpn_protocols(self.alpn_protocols)
+
+    def load(self) -> None:
+        """Read the certificate and key; handshakes from now on use them.
+
+        Raises:
+            InvalidArgument: they cannot be used.
+        """
+        if self.tls is None:
+            return
+        try:
+            # Checked first: a context that has loaded only one of them cannot be used.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self.tls)
+            self._context.load_cert_chain(*self.tls)
+        except OSError as error:
+            raise errors.InvalidArgument(
+                f"the certificate {self.tls.certificate} cannot be used ({error}); replace it"
+            ) from error
+
+    def create_ssl_context(self) -> ssl.SSLContext:
+        """Return the context of all connections."""
+        return self._context
+
+
+def _descriptors(opened: Iterable[socket.socket]) -> list[str]:
+    return [f"fd://{os.dup(each.fileno())}" for each in opened]  # Hypercorn closes them
 
 
 class _Watched:
