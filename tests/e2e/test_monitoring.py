@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import http.client
 import json
 import urllib.error
 import urllib.request
 
 import pytest
+from exchange import Exchange
 from pachyderm_sdk.api import pfs
 from patience import eventually
 from servers import Server
 
+from trunkline.app import serve
+from trunkline.app.probes import ProbeApplication, Readiness
+from trunkline.app.settings import Settings
 from trunkline.client.channel import Channel
-from trunkline.errors import InvalidArgument
+from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.rpc.gen import debug_pb2
+from trunkline.runtime.supervision import Supervisor
 
 SPEC = {
     "pipeline": {"name": "upper"},
@@ -50,8 +58,8 @@ def address(server):
     return next(r["address"] for r in records(server) if r.get("action") == "monitoring")
 
 
-def get(server, path):
-    with urllib.request.urlopen(f"http://{address(server)}{path}", timeout=10) as answer:
+def get(server, path, at=None):
+    with urllib.request.urlopen(f"http://{at or address(server)}{path}", timeout=10) as answer:
         return answer.read().decode()
 
 
@@ -78,6 +86,44 @@ def test_the_probes_answer(server):
         get(server, "/nothing")
     with caught.value as answer:
         assert answer.code == 404
+
+
+def test_the_port_of_the_api_serves_metrics_and_probes_too(server):
+    ready = json.loads(get(server, "/readyz", server.address))
+
+    assert "trunkline_queue_depth" in get(server, "/metrics", server.address)
+    assert get(server, "/livez", server.address) == "ok\n"
+    assert ready["ready"]
+
+
+@pytest.mark.parametrize(("metrics", "status"), [("on", 200), ("", 404)])
+async def test_metrics_need_no_address_of_their_own(tmp_path, metrics, status):
+    settings = Settings(data=tmp_path, listen="127.0.0.1:0", metrics=metrics)
+
+    async with serve.running(settings) as running:
+        assert await asyncio.to_thread(status_of, running.address, "/metrics") == status
+        assert await asyncio.to_thread(status_of, running.address, "/readyz") == 200
+
+
+async def test_a_server_without_its_store_lives_and_is_not_ready():
+    application = ProbeApplication(Readiness(Supervisor(), fails))
+
+    ready = await Exchange(application, "/readyz", method="GET").ended()
+    lives = await Exchange(application, "/livez", method="GET").ended()
+
+    assert (ready.status, lives.status) == (503, 200)
+    assert ready.json["problem"] == "no store"
+
+
+def fails():
+    raise Unavailable("no store")
+
+
+def status_of(address, path):
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request("GET", path)
+    with contextlib.closing(connection):
+        return connection.getresponse().status
 
 
 def test_each_event_is_one_record_with_ids(server):

@@ -1,12 +1,12 @@
-"""The monitoring address: ``/metrics``, ``/livez`` and ``/readyz`` over plain HTTP, on an address of its own.
+"""Serves metrics, on the port of the API and on an address of its own, where the probes are too.
 
-A scrape reads gauges from the database in the thread of its request; nothing here touches the event loop, so that
-a busy server still answers its probes.
+A scrape reads gauges from the database in a thread. Nothing at the address of its own touches the event loop, so that
+a busy server still answers there.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -17,24 +17,24 @@ from prometheus_client.core import GaugeMetricFamily
 
 from trunkline import errors
 from trunkline.pps import gauges
-from trunkline.runtime.supervision import ServiceState
+from trunkline.rpc.asgi.responses import respond, respond_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
+    from trunkline.app.probes import Readiness
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.store_log import StoreLog
+    from trunkline.rpc.asgi.types import Receive, Scope, Send
     from trunkline.runtime.supervision import Supervisor
 
 log = logging.getLogger("trunkline.app")
 
 #: Seconds that a request may take to arrive; a client that stays silent holds a thread.
 REQUEST_TIMEOUT = 5.0
-#: Service states of a server that is ready.
-_GOOD = (ServiceState.RUNNING, ServiceState.ENDED)
 
 
 class StateCollector:
@@ -87,19 +87,38 @@ class StateCollector:
         yield from (queue, oldest, workers, states, storage, ratio, age)
 
 
+class MetricsApplication:
+    """Answers ``/metrics`` on the port of the API. One scrape runs at a time, because each reads the database."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._scraping = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["path"] != "/metrics":
+            await respond_text(send, 404, f"nothing is served at {scope['path']}; use /metrics")
+        elif scope["method"] not in ("GET", "HEAD"):
+            await respond_text(send, 405, f"{scope['method']} is not supported for metrics; use GET")
+        else:
+            async with self._scraping:
+                body = await asyncio.to_thread(generate_latest, self._registry)
+            await respond(send, 200, body, CONTENT_TYPE_LATEST.encode())
+
+
 class MonitoringServer:
-    """Serves the three paths in threads of its own."""
+    """Serves metrics and probes in threads of its own."""
 
     def __init__(
-        self, listen: str, registry: CollectorRegistry, supervisor: Supervisor, ready: Callable[[], None]
+        self, listen: str, registry: CollectorRegistry, readiness: Readiness, supervisor: Supervisor
     ) -> None:
         """Listen on the address.
 
         Args:
             listen: HOST:PORT; port 0 takes any free one.
             registry: the metrics.
-            supervisor: knows the background services and runs this one.
-            ready: raises when the database or the store cannot be used.
+            readiness: of the server.
+            supervisor: runs this.
 
         Raises:
             InvalidArgument: ``listen`` is not HOST:PORT.
@@ -107,9 +126,9 @@ class MonitoringServer:
         """
         host, _, port = listen.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
-            raise errors.InvalidArgument(f'cannot serve metrics on "{listen}": write HOST:PORT')
+            raise errors.InvalidArgument(f'cannot serve metrics on "{listen}": write HOST:PORT or on')
         try:
-            handler = _handler(registry, supervisor, ready)
+            handler = _handler(registry, readiness)
             self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
         except OSError as error:
             raise errors.Unavailable(
@@ -126,9 +145,7 @@ class MonitoringServer:
         self._server.server_close()
 
 
-def _handler(
-    registry: CollectorRegistry, supervisor: Supervisor, ready: Callable[[], None]
-) -> type[BaseHTTPRequestHandler]:
+def _handler(registry: CollectorRegistry, readiness: Readiness) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = REQUEST_TIMEOUT
         protocol_version = "HTTP/1.1"
@@ -140,21 +157,9 @@ def _handler(
             elif path == "/livez":
                 self._answer(200, b"ok\n", "text/plain")
             elif path in ("/readyz", "/healthz"):
-                self._readiness()
+                self._answer(*readiness.answer(), "application/json")
             else:
                 self._answer(404, b"not found; use /metrics, /livez or /readyz\n", "text/plain")
-
-        def _readiness(self) -> None:
-            services = {name: str(state) for name, state in supervisor.states().items()}
-            bad = [name for name, state in supervisor.states().items() if state not in _GOOD]
-            problem = f"services that do not run: {', '.join(bad)}" if bad else ""
-            if not problem:
-                try:
-                    ready()
-                except errors.TrunklineError as error:
-                    problem = error.message
-            body = json.dumps({"ready": not problem, "problem": problem, "services": services}) + "\n"
-            self._answer(503 if problem else 200, body.encode(), "application/json")
 
         def _answer(self, status: int, body: bytes, kind: str) -> None:
             self.send_response(status)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from trunkline import __version__, errors
 from trunkline.app import composition, drivers
 from trunkline.app.clock import SystemClock
+from trunkline.app.probes import ProbeApplication, Readiness
 from trunkline.app.stopping import Stop
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.linux import libc
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Clock, Fleet, ObjectStore
+    from trunkline.rpc.asgi.types import Application
     from trunkline.telemetry.metrics import Metrics
 
 P = ParamSpec("P")
@@ -71,6 +73,8 @@ SWITCH_INTERVAL = 0.0005
 FOLDERS = ("objects", "images", "fleet")
 #: Seconds between two checks whether the active server has ended.
 LEASE_POLL = 0.3
+#: The value of ``metrics`` that serves them on the port of the API alone.
+METRICS_ON_PORT = "on"
 #: Seconds that calls have to end.
 CALL_GRACE = 1.0
 #: Seconds that blocking work (plans, merges, decoding) has to end when nobody waits for it any more.
@@ -157,10 +161,13 @@ async def running(
         debug = DebugServicer()
         stack.callback(debug.close)
         servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
-        await server.serve({**servicers, "debug_v2.Debug": debug})
+        readiness = Readiness(supervisor, functools.partial(_check_ready, versions))
+        probes = ProbeApplication(readiness)
+        mounts: dict[str, Application] = {"livez": probes, "readyz": probes}
         if counted is not None:
-            monitored = _monitored(settings.metrics, counted, supervisor, versions, store_log)
-            await stack.enter_async_context(monitored)
+            monitored = _monitored(settings.metrics, counted, readiness, supervisor, versions, store_log)
+            mounts["metrics"] = await stack.enter_async_context(monitored)
+        await server.serve({**servicers, "debug_v2.Debug": debug}, mounts)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
@@ -186,17 +193,34 @@ def _counting() -> Iterator[Metrics]:
 
 @contextlib.asynccontextmanager
 async def _monitored(
-    listen: str, counted: Metrics, supervisor: Supervisor, versions: VersionedStore, store_log: StoreLog
-) -> AsyncIterator[None]:
-    """Serve metrics and probes on an address while the context is open."""
-    from trunkline.app.monitoring import MonitoringServer, StateCollector
+    listen: str,
+    counted: Metrics,
+    readiness: Readiness,
+    supervisor: Supervisor,
+    versions: VersionedStore,
+    store_log: StoreLog,
+) -> AsyncIterator[Application]:
+    """Give the application for metrics; serve them on an address of their own too while the context is open.
+
+    Args:
+        listen: the address; ``on`` for none.
+        counted: the metrics.
+        readiness: of the server, for the probes at the address.
+        supervisor: runs what serves the address.
+        versions: what gauges are read from.
+        store_log: whose age is a gauge.
+    """
+    from trunkline.app.monitoring import MetricsApplication, MonitoringServer, StateCollector
 
     counted.registry.register(StateCollector(versions, store_log))
-    ready = functools.partial(_check_ready, versions)
-    monitoring = MonitoringServer(listen, counted.registry, supervisor, ready)
+    application = MetricsApplication(counted.registry)
+    if listen == METRICS_ON_PORT:
+        yield application
+        return
+    monitoring = MonitoringServer(listen, counted.registry, readiness, supervisor)
     log.info("monitoring", extra={"action": "monitoring", "address": monitoring.address})
     try:
-        yield
+        yield application
     finally:
         await asyncio.to_thread(monitoring.close)
 

@@ -50,7 +50,8 @@ class Settings:
     source_packages: bool = False
     #: Image of the worker and the launcher. Kubernetes only.
     worker_image: str = ""
-    #: HOST:PORT of the monitoring address (metrics and probes); empty for none.
+    #: Where metrics are served besides the port of the API: HOST:PORT, with the probes, or ``on`` for nowhere else.
+    #: Empty for no metrics.
     metrics: str = ""
     #: Lowest level of log records: debug, info, warning, error or off.
     log_level: str = "info"

@@ -110,7 +110,8 @@ COMMANDS = {
                 "--metrics",
                 default="",
                 metavar="HOST:PORT",
-                help="serve /metrics, /livez and /readyz over HTTP on this address (off)",
+                help="serve /metrics, and on this address too, with /livez and /readyz; on for no address of its own"
+                " (off)",
             ),
             argument(
                 "--log-level",

@@ -29,7 +29,8 @@ Trunkline {__version__}: versioned data and incremental pipelines, with the Pach
 
 gRPC     every service, for pachyderm-sdk and pachctl
 Connect  POST /<package.Service>/<Method>
-REST     POST /api/<package.Service>/<Method>"""
+REST     POST /api/<package.Service>/<Method>
+Probes   GET /livez, /readyz; with --metrics, /metrics"""
 
 
 class Router:
