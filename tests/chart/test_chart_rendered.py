@@ -466,3 +466,24 @@ def test_metrics_have_a_port_and_a_service_of_their_own() -> None:
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert rules[1] == {"from": clients, "ports": [{"port": 9650}]}
     assert "--metrics" not in str(container({})["args"])
+
+
+def test_the_server_answers_under_the_names_of_service_and_ingress() -> None:
+    inside = [argument for argument in container({})["args"] if argument.startswith("--allow-host=")]
+    outside = [
+        argument
+        for argument in container(INSTALLATIONS["all of it"])["args"]
+        if argument.startswith("--allow-host=")
+    ]
+
+    assert inside == [
+        "--allow-host=line-trunkline",
+        "--allow-host=line-trunkline.data",
+        "--allow-host=line-trunkline.data.svc",
+        "--allow-host=line-trunkline.data.svc.cluster.local",
+    ]
+    assert outside[4:] == [
+        "--allow-host=trunkline.example.org",
+        "--allow-host=data.example.org",
+        "--allow-host=plain.example.org",
+    ]

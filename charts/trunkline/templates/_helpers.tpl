@@ -41,6 +41,20 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{/* The names of Service and Ingress, as a list in YAML. */}}
+{{- define "trunkline.hosts" -}}
+{{- $name := include "trunkline.fullname" . -}}
+- {{ $name }}
+- {{ $name }}.{{ .Release.Namespace }}
+- {{ $name }}.{{ .Release.Namespace }}.svc
+- {{ $name }}.{{ .Release.Namespace }}.svc.cluster.local
+{{- if .Values.ingress.enabled }}
+{{- range prepend .Values.ingress.extraHosts (pick .Values.ingress "host") }}
+- {{ .host }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Labels of the pods that the server creates (drivers/fleets/kubernetes/pods.py). */}}
 {{- define "trunkline.workerSelector" -}}
 app.kubernetes.io/managed-by: trunkline
