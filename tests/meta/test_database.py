@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from trunkline import errors
 from trunkline.meta import install, schema
 from trunkline.meta.database import Database
+from trunkline.meta.query import ListQuery
 from trunkline.meta.wakeups import Wakeups
 from trunkline.runtime.cancellation import Scope
 
@@ -51,6 +52,19 @@ def test_a_write_is_visible_to_the_next_read(db: Database) -> None:
     assert db.run_blocking(put, "a") == "a"
 
     assert db.read_blocking(names) == {"a"}
+
+
+def test_a_list_query_returns_the_rows_of_all_its_values_and_no_others(db: Database) -> None:
+    name = schema.setting.c.name
+    query = ListQuery(sa.select(name).where(name != sa.bindparam("but")), name)
+    for number in range(12):
+        db.run_blocking(put, f"setting{number}")
+
+    for count in (0, 1, 2, 3, 5, 8, 11):
+        asked = [f"setting{number}" for number in range(count)]
+        rows = db.read_blocking(lambda conn, asked=asked: query.rows(conn, [*asked, "none"], but="setting0"))
+        assert sorted(row[0] for row in rows) == sorted(asked[1:])
+    assert db.read_blocking(lambda conn: query.rows(conn, [], but="")) == []
 
 
 def test_a_failed_write_leaves_nothing_and_gives_its_error_to_its_caller(db: Database) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from trunkline.meta import checksums
-from trunkline.meta.query import Query, gather, page_of, require
+from trunkline.meta.query import ListQuery, Query, gather, page_of, require
 from trunkline.meta.schema import branch, commit, commit_provenance, layer, pipeline
 
 if TYPE_CHECKING:
@@ -73,29 +73,34 @@ _ADD = Query(commit.insert().returning(commit.c.id))
 _ADD_PROVENANCE = Query(commit_provenance.insert())
 _ADD_LAYER = Query(layer.insert())
 _CLEAR_LAYERS = Query(layer.delete().where(layer.c.commit_id == sa.bindparam("of_commit")))
-_BY_IDS = _COMMIT.where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
+_BY_IDS = ListQuery(_COMMIT, commit.c.id)
 # Without an order: PostgreSQL might read all commits in that order to find a few of them.
-_CHILDREN_OF = _COMMIT.where(commit.c.parent_id.in_(sa.bindparam("ids", expanding=True)))
-_UPSTREAM_OF = (
-    _COMMIT.add_columns(commit_provenance.c.commit_id)
-    .join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
-    .where(commit_provenance.c.commit_id.in_(sa.bindparam("ids", expanding=True)))
+_CHILDREN_OF = ListQuery(_COMMIT, commit.c.parent_id)
+_UPSTREAM_OF = ListQuery(
+    _COMMIT.add_columns(commit_provenance.c.commit_id).join(
+        commit_provenance, commit_provenance.c.upstream_id == commit.c.id
+    ),
+    commit_provenance.c.commit_id,
 )
-_DOWNSTREAM_IDS = sa.select(commit_provenance.c.upstream_id, commit_provenance.c.commit_id).where(
-    commit_provenance.c.upstream_id.in_(sa.bindparam("ids", expanding=True))
+_DOWNSTREAM_IDS = ListQuery(
+    sa.select(commit_provenance.c.upstream_id, commit_provenance.c.commit_id),
+    commit_provenance.c.upstream_id,
 )
 _OTHER = commit_provenance.alias("other")
 #: The newest downstream commit beyond so many; null when there are not so many.
-_BEYOND = sa.select(
+_BEYOND = ListQuery(
+    sa.select(
+        commit.c.id,
+        sa.select(_OTHER.c.commit_id)
+        .where(_OTHER.c.upstream_id == commit.c.id)
+        .order_by(_OTHER.c.commit_id.desc())
+        .offset(sa.bindparam("number"))
+        .limit(1)
+        .correlate(commit)
+        .scalar_subquery(),
+    ),
     commit.c.id,
-    sa.select(_OTHER.c.commit_id)
-    .where(_OTHER.c.upstream_id == commit.c.id)
-    .order_by(_OTHER.c.commit_id.desc())
-    .offset(sa.bindparam("number"))
-    .limit(1)
-    .correlate(commit)
-    .scalar_subquery(),
-).where(commit.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
 _DOWNSTREAM_AFTER = Query(
     sa.select(commit_provenance.c.commit_id).where(
         commit_provenance.c.upstream_id == sa.bindparam("upstream"),
@@ -251,18 +256,18 @@ def children(conn: sa.Connection, commit_id: int) -> list[CommitRow]:
 
 def by_ids(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
     """Return those of the commits that exist, in no order."""
-    return [_checked(row) for row in conn.execute(_BY_IDS, {"ids": commit_ids})]
+    return [_checked(row) for row in _BY_IDS.rows(conn, commit_ids)]
 
 
 def children_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[CommitRow]:
     """Return the commits whose parent is one of the commits, oldest first."""
-    children = [_checked(row) for row in conn.execute(_CHILDREN_OF, {"ids": commit_ids})]
+    children = [_checked(row) for row in _CHILDREN_OF.rows(conn, commit_ids)]
     return sorted(children, key=attrgetter("id"))
 
 
 def upstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[CommitRow, int]]:
     """Return the direct provenance of the commits, each with the number of the commit that it is for."""
-    edges = [(_checked(row[:-1]), row[-1]) for row in conn.execute(_UPSTREAM_OF, {"ids": commit_ids})]
+    edges = [(_checked(row[:-1]), row[-1]) for row in _UPSTREAM_OF.rows(conn, commit_ids)]
     return sorted(edges, key=lambda edge: edge[0].id)
 
 
@@ -294,14 +299,14 @@ def newest_downstream_of(
     Returns:
         Each commit with the number of the one that it comes from.
     """
-    beyond = {row[0]: row[1] for row in conn.execute(_BEYOND, {"ids": commit_ids, "number": number})}
+    beyond = {row[0]: row[1] for row in _BEYOND.rows(conn, commit_ids, number=number)}
     few = [upstream_id for upstream_id in commit_ids if beyond.get(upstream_id) is None]
-    edges = [(row[0], row[1]) for row in conn.execute(_DOWNSTREAM_IDS, {"ids": few})] if few else []
+    edges = [(row[0], row[1]) for row in _DOWNSTREAM_IDS.rows(conn, few)]
     for upstream_id, after in beyond.items():
         if after is not None:
             newest = _DOWNSTREAM_AFTER.rows(conn, upstream=upstream_id, after=after)
             edges.extend((upstream_id, row[0]) for row in newest)
-    ends = {row.id: row for row in by_ids(conn, list({end for _, end in edges}))} if edges else {}
+    ends = {row.id: row for row in by_ids(conn, list({end for _, end in edges}))}
     edges.sort(key=itemgetter(1))
     return [(ends[end], upstream_id) for upstream_id, end in edges]
 

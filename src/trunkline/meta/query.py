@@ -2,8 +2,9 @@
 
 A small statement costs 100 to 200 µs through ``Connection.execute`` and 5 to 10 µs through the driver, and an empty
 commit runs two dozen of them (``benchmarks/commits.py``). What Core gives is kept: one text of each query
-for every database, names checked against the schema, and the types' conversions. What cannot be run this way
-are statements whose text depends on their values (``IN`` with a list); those go through ``Connection``.
+for every database, names checked against the schema, and the types' conversions. A query for a list of values
+(``IN``) is compiled for each power of two of them (``ListQuery``). Other statements whose text depends on their
+values go through ``Connection``.
 """
 
 from __future__ import annotations
@@ -79,6 +80,44 @@ class Query:
         if not plan.described and cursor.description is not None:
             plan.describe(conn.dialect, cursor)
         return plan, cursor
+
+
+class ListQuery:
+    """A query of the rows that belong to a list of values; one statement for each power of two of values."""
+
+    __slots__ = ("_column", "_queries", "_statement")
+
+    def __init__(self, statement: sa.Select[Any], column: sa.ColumnElement[Any]) -> None:
+        """Make it.
+
+        Args:
+            statement: selects the rows of all values.
+            column: has the values.
+        """
+        self._statement = statement
+        self._column = column
+        self._queries: dict[int, Query] = {}
+
+    def rows(self, conn: sa.Connection, values: Sequence[object], **others: object) -> list[Row]:
+        """Return the rows of the values; their order is the statement's.
+
+        Args:
+            conn: connection of the transaction.
+            values: of the column, each once.
+            **others: parameters of the statement.
+        """
+        if not values:
+            return []
+        size = 1 << (len(values) - 1).bit_length()
+        query = self._queries.get(size)
+        if query is None:
+            bound = [sa.bindparam(f"value_{at}", type_=self._column.type) for at in range(size)]
+            query = self._queries[size] = Query(self._statement.where(self._column.in_(bound)))
+        filled = [
+            *values,
+            *([values[-1]] * (size - len(values))),
+        ]  # the last one fills up: IN ignores repetitions
+        return query.rows(conn, **others, **{f"value_{at}": value for at, value in enumerate(filled)})
 
 
 class RowUpdate:
