@@ -10,7 +10,7 @@ import pytest
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import DataLoss, FailedPrecondition
-from trunkline.formats import chunking, format_record, pack_format
+from trunkline.formats import chunking, codecs, format_record, pack_format
 from trunkline.meta import install
 from trunkline.pfs import identity
 from trunkline.pfs.store_format import StoreState, examine, open_store
@@ -73,7 +73,7 @@ def test_the_record_says_what_the_code_does() -> None:
         chunking.AVERAGE_BYTES,
         chunking.MAX_BYTES,
     )
-    assert tuple(format_record.RECORD["codecs"]) == pack_format.CODECS
+    assert tuple(format_record.RECORD["codecs"]) == codecs.CODECS
     assert format_record.VERSION == pack_format.VERSION == install.FORMAT
 
 

@@ -16,7 +16,8 @@ from trunkline.drivers.objects.buckets import BucketObjects
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import FailedPrecondition
 from trunkline.formats.chunking import REF
-from trunkline.formats.pack_format import RAW, PackLayout
+from trunkline.formats.codecs import RAW
+from trunkline.formats.pack_format import PackLayout
 from trunkline.meta import chunks as chunk_rows
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url

@@ -17,7 +17,8 @@ from storage_world import MemoryIndex, World, noise
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import DataLoss, ResourceExhausted
-from trunkline.formats.pack_format import PACK_BYTES, RAW, ROW_BYTES, TRAILER_BYTES, ZSTD, read_table
+from trunkline.formats.codecs import RAW, ZSTD
+from trunkline.formats.pack_format import PACK_BYTES, ROW_BYTES, TRAILER_BYTES, read_table
 from trunkline.storage.chunks import ChunkId, Location, chunk_id
 from trunkline.storage.store import ChunkStore
 

@@ -18,15 +18,12 @@ from storage_world import MemoryIndex, World, noise
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.errors import DataLoss, FailedPrecondition
 from trunkline.formats import pack_format
+from trunkline.formats.codecs import RAW, ZSTD, decode, encode
 from trunkline.formats.pack_format import (
-    RAW,
     ROW_BYTES,
     TAIL_BYTES,
     TRAILER_BYTES,
-    ZSTD,
     PackLayout,
-    decode,
-    encode,
     first_damaged,
     read_table,
     table_rows,
@@ -298,3 +295,17 @@ def test_the_table_in_the_record_is_that_of_the_object(world: World) -> None:
     table = read_table(pack.pack, pack.size, partial(world.objects.get, pack.pack))
 
     assert list(table_rows(table)) == list(pack.entries)
+
+
+@pytest.mark.parametrize("size", [256 << 10, 1 << 20])
+def test_a_large_chunk_is_compressed_unless_samples_of_it_are_incompressible(size: int) -> None:
+    text, random = (TEXT * (size // len(TEXT) + 1))[:size], noise(size)
+    mixed = b"".join(random[at : at + 100] + text[at : at + 100] for at in range(0, size, 200))[:size]
+
+    for pieces in ([text], [random], [mixed], [text, random, mixed]):
+        codecs, stored = encode(pieces)
+
+        assert codecs == [RAW if piece is random else ZSTD for piece in pieces]
+        assert all(len(data) <= len(piece) for data, piece in zip(stored, pieces, strict=True))
+        rows = zip(pieces, codecs, stored, strict=True)
+        assert all(decode(chunk_id(piece), codec, size, data) == piece for piece, codec, data in rows)

@@ -11,7 +11,8 @@ from array import array
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from trunkline.formats.pack_format import RAW, damaged_pack, encode_tail, read_table
+from trunkline.formats.codecs import RAW
+from trunkline.formats.pack_format import damaged_pack, encode_tail, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,18 +1,17 @@
-"""The layout of packs and the codecs of chunks (docs/design/format.md, Packs). Pure functions over bytes.
+"""The layout of packs (docs/design/format.md, Packs). Pure functions over bytes.
 
 A pack is the stored bytes of its chunks, a table of them in columns, and a trailer. So the last bytes of a pack say
 where its chunks are, and the chunk index can be built again from the packs alone (``trunkline.storage.rebuild``).
 
 The server writes packs, and so do workers that upload to the object store directly; both read ranges of packs.
-Both use this module. It depends on neither and imports only the two libraries that the layout needs, so that a
-worker that transfers a large file loads nothing else.
+Both use this module and that of the chunks' codecs (``codecs``). They depend on neither and import only the two
+libraries that the format needs, so that a worker that transfers a large file loads nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import struct
-import threading
 import uuid
 from array import array
 from bisect import bisect_left
@@ -23,18 +22,21 @@ import zstandard
 from blake3 import blake3
 
 from trunkline.errors import DataLoss, FailedPrecondition
+from trunkline.formats.codecs import (
+    RAW,
+    UNKNOWN_SIZE,
+    ZSTD,
+    decode,
+    is_worthwhile,
+    thread_codecs,
+    unknown_codec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: Version of the layout, in the trailer.
 VERSION = 2
-#: A chunk's codec: stored as it is, or as one zstd frame.
-RAW = 0
-ZSTD = 1
-#: The codecs by their number, as the format record lists them.
-CODECS = ("raw", "zstd")
-
 #: Bytes of stored chunks and rows of the table after which a pack is complete. Disks and clouds write objects of
 #: this size well; larger ones only make the end of a write wait longer.
 PACK_BYTES = 64 << 20
@@ -55,13 +57,6 @@ _MAGIC = b"TLPK"
 #: Magic, version, codec of the table, 0, chunks, stored bytes and bytes of the table, 0, stored bytes of the chunks.
 _FIELDS = struct.Struct("<4sHBBIIIIQ")
 
-#: zstd level 1: more than twice the speed of level 3 for 5 % more bytes (docs/benchmarks.md).
-_LEVEL = 1
-#: A chunk stays raw when zstd leaves more than this share of it; reading it is then only a copy.
-_WORTHWHILE = 0.97
-#: From this many chunks on, every eighth is tried first; that is enough to notice content that compresses.
-_SAMPLED = 32
-_SAMPLE_STEP = 8
 #: Bytes of chunks that are decompressed together when a pack is verified.
 _VERIFY_BYTES = 1 << 20
 #: A chunk from this size on is decompressed alone: one copy less.
@@ -74,58 +69,6 @@ def new_key() -> str:
     return f"packs/{name[:2]}/{name}"
 
 
-def encode(pieces: Sequence[bytes | memoryview]) -> tuple[list[int], list[bytes | memoryview]]:
-    """Compress chunks where it saves space; return the codec of each and the stored bytes of each.
-
-    Small chunks go through zstd in one call: each call releases the interpreter lock and has to acquire it
-    again, which for a kilobyte costs more than the compression. Of many chunks, a sample is tried first in
-    one frame: zstd gives up at once on 256 KiB of incompressible bytes (30 µs), but not on a kilobyte (5 µs).
-    """
-    codecs, stored = [RAW] * len(pieces), list(pieces)
-    if len(pieces) >= _SAMPLED:
-        sample = b"".join(pieces[::_SAMPLE_STEP])
-        if not _is_worthwhile(_codecs.compressor.compress(sample), sample):
-            return codecs, stored
-    if len(pieces) == 1:
-        packed = [_codecs.compressor.compress(pieces[0])]
-    else:
-        segments = _codecs.compressor.multi_compress_to_buffer(list(pieces), threads=0)
-        packed = [segments[at].tobytes() for at in range(len(pieces))]
-    for at, smaller in enumerate(packed):
-        if _is_worthwhile(smaller, pieces[at]):
-            codecs[at], stored[at] = ZSTD, smaller
-    return codecs, stored
-
-
-def decode(id: bytes, codec: int, length: int, stored: bytes | bytearray | memoryview) -> bytes | None:
-    """Reverse ``encode`` for one chunk and check its content.
-
-    Args:
-        id: the chunk's id.
-        codec: ``RAW`` or ``ZSTD``.
-        length: bytes of the chunk.
-        stored: its bytes in the pack.
-
-    Returns:
-        The chunk, or None when the bytes do not match the id or the length.
-
-    Raises:
-        FailedPrecondition: a newer release wrote the chunk with a codec that this one does not know.
-    """
-    if codec == RAW:
-        data = bytes(stored)
-    elif codec == ZSTD:
-        try:
-            if zstandard.frame_content_size(stored) not in (length, _UNKNOWN_SIZE):
-                return None  # decompression would take what the frame says
-            data = _codecs.decompressor.decompress(stored, max_output_size=length)
-        except zstandard.ZstdError:
-            return None
-    else:
-        raise unknown_codec(f"chunk {id.hex()}", codec)
-    return data if len(data) == length and blake3(data).digest() == id else None
-
-
 def damaged_pack(pack: str, detail: str) -> DataLoss:
     """Return the error for a pack that cannot be read any more.
 
@@ -136,18 +79,6 @@ def damaged_pack(pack: str, detail: str) -> DataLoss:
     return DataLoss(
         f"pack {pack!r} is lost or damaged ({detail}); restore the object from a backup, or put the same files again"
         " to store new copies"
-    )
-
-
-def unknown_codec(what: str, codec: int) -> FailedPrecondition:
-    """Return the error for stored bytes that only a newer release can decode.
-
-    Args:
-        what: the chunk, or the table of a pack.
-        codec: its number.
-    """
-    return FailedPrecondition(
-        f"{what} is stored under codec {codec}, which this release does not know; use a release that reads it"
     )
 
 
@@ -252,8 +183,8 @@ def _read_table(pack: str, trailer: Trailer, tail: bytes) -> bytes:
     size = trailer.chunks * ROW_BYTES
     if trailer.codec == ZSTD:
         try:
-            fits = zstandard.frame_content_size(table) in (size, _UNKNOWN_SIZE)
-            table = _codecs.decompressor.decompress(table, max_output_size=size) if fits else b""
+            fits = zstandard.frame_content_size(table) in (size, UNKNOWN_SIZE)
+            table = thread_codecs.decompressor.decompress(table, max_output_size=size) if fits else b""
         except zstandard.ZstdError as error:
             raise damaged_pack(pack, f"its table cannot be decompressed: {error}") from error
     elif trailer.codec != RAW:
@@ -396,8 +327,8 @@ def encode_tail(table: bytes, stored_bytes: int) -> bytes:
         stored_bytes: stored bytes of all chunks.
     """
     codec, stored = RAW, table
-    packed = _codecs.compressor.compress(table)
-    if _is_worthwhile(packed, table):
+    packed = thread_codecs.compressor.compress(table)
+    if is_worthwhile(packed, table):
         codec, stored = ZSTD, packed
     chunks = len(table) // ROW_BYTES
     fields = (_MAGIC, VERSION, codec, 0, chunks, len(stored), len(table), 0, stored_bytes)
@@ -469,30 +400,10 @@ class _Frames:
             sizes = struct.pack(f"={len(self.lengths)}Q", *self.lengths)
             # Some frame is damaged if this fails; they are decoded one by one then to learn which.
             with contextlib.suppress(zstandard.ZstdError):
-                contents = _codecs.decompressor.multi_decompress_to_buffer(
+                contents = thread_codecs.decompressor.multi_decompress_to_buffer(
                     self.stored, decompressed_sizes=sizes, threads=0
                 )
                 digests = [blake3(contents[at].tobytes()).digest() for at in range(len(contents))]
                 return next((id for id, digest in zip(self.ids, digests, strict=True) if id != digest), None)
         chunks = zip(self.ids, self.stored, self.lengths, strict=True)
         return next((id for id, frame, length in chunks if decode(id, ZSTD, length, frame) is None), None)
-
-
-def _is_worthwhile(packed: bytes, data: bytes | memoryview) -> bool:
-    """Return whether compression saves enough space."""
-    return len(packed) <= len(data) * _WORTHWHILE
-
-
-#: What zstd says of a frame that does not name the bytes of its content.
-_UNKNOWN_SIZE = -1
-
-
-class _Codecs(threading.local):
-    """A compressor and a decompressor per thread: neither may be used by two threads at once."""
-
-    def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-        self.decompressor = zstandard.ZstdDecompressor()
-
-
-_codecs = _Codecs()

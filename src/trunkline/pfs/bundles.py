@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trunkline.errors import DataLoss
-from trunkline.formats import pack_format
+from trunkline.formats import codecs, pack_format
 from trunkline.storage.chunks import ChunkId, Location
 from trunkline.storage.open_pack import OpenPack
 
@@ -150,7 +150,7 @@ def copy(objects: ObjectStore, bundles: Iterable[Bundle]) -> Copies:
             stored = place.inline
             if id in copied or stored is None:
                 continue
-            data = pack_format.decode(id, place.codec, place.length, stored)
+            data = codecs.decode(id, place.codec, place.length, stored)
             if data is None:
                 _log_damage(bundle, f"chunk {id.hex()} does not match its id; put its file again")
                 data = bytes(place.length)  # stands for the length only

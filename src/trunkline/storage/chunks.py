@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NewType, Protocol, cast
 from blake3 import blake3
 
 from trunkline.errors import DataLoss
+from trunkline.formats.codecs import decode as decode_stored
 from trunkline.formats.pack_format import ROW_BYTES, table_rows
-from trunkline.formats.pack_format import decode as decode_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

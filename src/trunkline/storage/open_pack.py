@@ -50,8 +50,8 @@ class OpenPack:
         Args:
             ids: of the chunks; not empty.
             pieces: the chunks.
-            codecs: as ``pack_format.encode`` returned them.
-            stored: as ``pack_format.encode`` returned them.
+            codecs: as ``codecs.encode`` returned them.
+            stored: as ``codecs.encode`` returned them.
         """
         self._starts.append(self.layout.size)
         count, part = self.layout.add(ids, pieces, codecs, stored)

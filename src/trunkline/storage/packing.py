@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Protocol
 from blake3 import blake3
 
 from trunkline.errors import TrunklineError
-from trunkline.formats.pack_format import encode
+from trunkline.formats.codecs import encode
 from trunkline.storage.chunks import ChunkId, ChunkSource, Location, PackRecord, decode
 from trunkline.storage.open_pack import OpenPack
 

@@ -14,7 +14,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from trunkline.formats.pack_format import GAP_BYTES, decode
+from trunkline.formats.codecs import decode
+from trunkline.formats.pack_format import GAP_BYTES
 from trunkline.worker.circuit_breaker import StoreUnreachable
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from blake3 import blake3
 
 from trunkline.errors import DataLoss, FailedPrecondition
 from trunkline.formats.chunking import REF, WINDOW_BYTES, chunk_names
-from trunkline.formats.pack_format import PackLayout, decode, encode
+from trunkline.formats.codecs import decode, encode
+from trunkline.formats.pack_format import PackLayout
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import outputs as output_files
 from trunkline.worker.circuit_breaker import StoreUnreachable
