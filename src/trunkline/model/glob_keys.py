@@ -3,16 +3,17 @@
 A template is text with references to the captures of a glob: ``$1`` or ``${1}`` the first, ``$0`` the path, ``$$`` a
 dollar. A key is the template with the captures of a path put in.
 
-A plan computes the key of every file, so captures have a fast engine: where each captured group has only one way to
-match a given text, a greedy expression captures the same as ``Glob.captures``. With one wildcard it is an expression
-for ``re``; with several, ``re`` may backtrack, so it is one for RE2.
+A plan computes the key of every file, so keys have a fast engine: where groups hold no groups and a wildcard at most, a
+greedy expression captures the same as ``Glob.captures``. It is one for ``re``, unless that might backtrack over many
+positions of many wildcards: then it is one for RE2.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, cast
 
 import re2
 
@@ -64,7 +65,9 @@ class Keys:
             self._captures.append(number)
             self._texts.append("")
         self._texts[-1] += template[end:]
-        self._capture = _fast_captures(glob)
+        #: With a place for each capture.
+        self._format = "%s".join(text.replace("%", "%%") for text in self._texts)
+        self._fullmatch = _fullmatch(glob)
 
     @property
     def is_constant(self) -> bool:
@@ -77,15 +80,15 @@ class Keys:
         Raises:
             InvalidArgument: matching takes too many steps (``limits.GLOB_STEPS``).
         """
-        if not self._captures:
+        captures = self._captures
+        if not captures:
             return self._texts[0]
-        captures = self._capture(path) if self._capture is not None else self._glob.captures(path)
-        assert captures is not None
-        parts = [self._texts[0]]
-        for number, text in zip(self._captures, self._texts[1:], strict=True):
-            parts.append(captures[number - 1] if number else path)
-            parts.append(text)
-        return "".join(parts)
+        if self._fullmatch is not None:
+            # Of one group it is a text, of several a tuple; the format takes both.
+            return self._format % cast("str", self._fullmatch(path).group(*captures))
+        groups = self._glob.captures(path)
+        assert groups is not None
+        return self._format % tuple(groups[number - 1] if number else path for number in captures)
 
     def globs_for(self, keys: Iterable[str]) -> list[tuple[str, Glob]] | None:
         """Return for each key a glob that matches every path with this key, and few others.
@@ -141,31 +144,24 @@ def keys(pattern: str, template: str) -> Keys:
     return Keys(compile_glob(pattern), template)
 
 
-def _fast_captures(glob: Glob) -> Callable[[str], Any] | None:
-    """Return what captures like ``Glob.captures`` by an expression; None where an expression may differ."""
+def _fullmatch(glob: Glob) -> Callable[[str], Any] | None:
+    """Return what matches a path with captures like those of the glob; None where an expression may differ."""
     if not glob.groups or not all(map(_is_simple, glob.sequence)):
         return None
-    several = sum(isinstance(node, Wildcard) for node in _flat(glob.sequence)) > 1
-    translate = translate_node_linear if several else translate_node
+    linear = _may_backtrack(glob.sequence)
+    translate = translate_node_linear if linear else translate_node
     expression = "".join(
         f"({''.join(map(translate, node.sequences[0]))})"
         if isinstance(node, Alternatives)
         else translate(node)
         for node in glob.sequence
     )
-    if several:
-        options = re2.Options()
-        options.dot_nl = True
-        options.log_errors = False
-        fullmatch = re2.compile(expression, options).fullmatch
-    else:
-        fullmatch = re.compile(expression, re.DOTALL).fullmatch
-
-    def capture(path: str) -> Any:
-        match = fullmatch(path)
-        return match.groups() if match is not None else None
-
-    return capture
+    if not linear:
+        return re.compile(expression, re.DOTALL).fullmatch
+    options = re2.Options()
+    options.dot_nl = True
+    options.log_errors = False
+    return re2.compile(expression, options).fullmatch  # type: ignore[no-any-return]
 
 
 def _is_simple(node: Node) -> bool:
@@ -180,9 +176,21 @@ def _is_simple(node: Node) -> bool:
     )
 
 
-def _flat(sequence: Sequence) -> list[Node]:
-    return [
+def _may_backtrack(sequence: Sequence) -> bool:
+    """Whether matching a path may take more steps than the square of the length of a name."""
+    flat = [
         inner
         for node in sequence
         for inner in (node.sequences[0] if isinstance(node, Alternatives) else (node,))
     ]
+    undecided = 0
+    for position, node in enumerate(flat):
+        if not isinstance(node, Wildcard):
+            continue
+        following = flat[position + 1 :]
+        fixed = list(takewhile(lambda each: not isinstance(each, Wildcard), following))
+        # The next slash or the end of the path leaves a wildcard one place to end.
+        slash = any(isinstance(each, Literal) and "/" in each.text for each in fixed)
+        if len(fixed) < len(following) and not (slash and not node.deep):
+            undecided += 2 if node.deep else 1
+    return undecided > 2

@@ -88,7 +88,8 @@ class Glob:
         if "!" in searches:
             self._check_searches(len(searches))
         else:
-            self._expression = _expression(parsed.sequence) or self._linear(parsed.sequence)
+            plain = _without_groups(parsed.sequence)
+            self._expression = _expression(plain) or self._linear(plain)
 
     def _check_searches(self, count: int) -> None:
         if count > limits.GLOB_SEARCHES:
@@ -158,6 +159,17 @@ def _groups(sequence: Sequence) -> Iterator[Alternatives]:
             yield node
             for alternative in node.sequences:
                 yield from _groups(alternative)
+
+
+def _without_groups(sequence: Sequence) -> Sequence:
+    """Return a sequence that matches the same, with groups that have one alternative as a part of it."""
+    nodes: list[Node] = []
+    for node in sequence:
+        if isinstance(node, Alternatives) and node.kind == "@" and len(node.sequences) == 1:
+            nodes += _without_groups(node.sequences[0])
+        else:
+            nodes.append(node)
+    return tuple(nodes)
 
 
 # --- the fast engine: one regular expression -----------------------------------------------------------
