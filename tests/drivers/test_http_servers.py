@@ -8,14 +8,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
 
 from trunkline import errors
 from trunkline.app import drivers
 from trunkline.app.settings import Settings
 from trunkline.client.channel import Channel
 from trunkline.rpc.asgi.server import Server
-from trunkline.rpc.gen import version_pb2
+from trunkline.rpc.gen import health_pb2, version_pb2
 from trunkline.runtime.supervision import ServiceState
 
 LIMIT = 10  # seconds to wait for a state before a test fails
@@ -108,6 +107,14 @@ async def test_the_own_client_and_http_1_share_the_port_with_grpc(server):
 
     assert version_pb2.Version.FromString(version).major == 2
     assert (status, body[:9]) == (200, b"Trunkline")
+
+
+async def test_the_server_writes_nothing_about_itself(http_server, capfd):
+    started = Server(http_server())
+    await started.serve({})
+    await started.stop(0)
+
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_an_address_in_use_is_refused(server, http_server):

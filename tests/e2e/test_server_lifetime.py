@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, make_pipeline, make_repo, put, until
+
+from trunkline.rpc.gen import health_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,8 +56,12 @@ def refused(data: Path, *options: str, prefix: Sequence[str] = ()) -> tuple[int,
 
 def health(server: Server, name: str) -> int:
     with grpc.insecure_channel(server.address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        return int(stub.Check(health_pb2.HealthCheckRequest(service=name)).status)
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        return int(check(health_pb2.HealthCheckRequest(service=name)).status)
 
 
 def test_the_health_service_shows_each_part_by_name_and_a_part_that_fails(

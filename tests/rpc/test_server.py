@@ -10,7 +10,6 @@ import grpc
 import pachyderm_sdk
 import pytest
 from google.protobuf import empty_pb2
-from grpc_health.v1 import health_pb2
 from pachyderm_sdk.api import pfs
 from pachyderm_sdk.errors import AuthServiceNotActivated
 
@@ -19,7 +18,7 @@ from trunkline.model import limits
 from trunkline.model.caller import ANONYMOUS
 from trunkline.rpc import methods, status
 from trunkline.rpc.asgi.server import Server
-from trunkline.rpc.gen import pfs_pb2, pps_pb2, version_pb2
+from trunkline.rpc.gen import health_pb2, pfs_pb2, pps_pb2, version_pb2
 
 LIMIT = 10  # seconds to wait for a state before a test fails
 

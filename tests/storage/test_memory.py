@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from storage_world import MemoryIndex, World, noise
 
 from trunkline.drivers.objects.memory import MemoryObjects
@@ -19,8 +20,6 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
-    import pytest
-
     from trunkline.storage.chunks import ChunkId
     from trunkline.storage.packing import ChunkWriter
 
@@ -130,6 +129,26 @@ def test_many_uploads_and_slow_readers_hold_the_budget_and_little_for_each() -> 
     for upload in uploads:
         upload._writer.abort()
     assert store.budget.held_bytes == 0
+    store.close()
+
+
+@pytest.mark.parametrize(("mebibytes", "packs"), [(3, 0), (5, 1)], ids=["little", "much"])
+def test_an_upload_that_pauses_stores_its_open_pack_when_transfers_hold_much(
+    mebibytes: int, packs: int
+) -> None:
+    store = ChunkStore(objects := MemoryObjects(), MemoryIndex(), threads=1, memory_bytes=32 * MIB)
+    writer = store.writer()
+    upload = DeltaWriter(file_trees(store), writer)
+    for part in range(mebibytes):
+        upload.add(f"/{part}", "", noise(MIB, part))
+
+    upload.drain()
+    with writer._changed:
+        writer._changed.wait_for(lambda: writer._jobs + writer._uploading == 0, 20)
+
+    assert len(list(objects.list(""))) == packs
+    assert store.budget.held_bytes <= 32 * MIB // 8
+    writer.abort()
     store.close()
 
 

@@ -144,6 +144,7 @@ class Feed:
         async for frame in requests:
             self._frames.append(frame)
             self._size += len(frame)
+            del frame  # it is not held while the next one is awaited
             if self._size >= BATCH_BYTES or len(self._frames) >= BATCH_FRAMES:
                 await self._idle()
                 if self._frames:

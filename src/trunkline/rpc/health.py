@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from grpc_health.v1 import health_pb2
-
 from trunkline import errors
+from trunkline.rpc.gen import health_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -55,6 +54,13 @@ class HealthServicer:
                 f'there is no service "{request.service}" to check; ask for "" or a service of this server'
             )
         return _Response(status=state)
+
+    async def List(
+        self, _request: health_pb2.HealthListRequest, _call: Call
+    ) -> health_pb2.HealthListResponse:
+        return health_pb2.HealthListResponse(
+            statuses={name: _Response(status=state) for name, state in self._states.items()}
+        )
 
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, _call: Call

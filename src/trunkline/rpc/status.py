@@ -18,6 +18,14 @@ from trunkline import errors
 
 _log = logging.getLogger("trunkline.rpc")
 
+#: Numbers of the status codes, by name.
+NUMBERS = {
+    "OK": 0, "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5,
+    "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10,
+    "OUT_OF_RANGE": 11, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15,
+    "UNAUTHENTICATED": 16,
+}  # fmt: skip
+
 # Bytes of a message in the trailing metadata. Clients refuse metadata above 8 KiB (grpc core's soft limit)
 # and would show that instead of our message; the remainder is for the names of the other entries.
 MESSAGE_LIMIT = 6 * 1024

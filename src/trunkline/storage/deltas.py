@@ -165,7 +165,7 @@ class DeltaWriter:
             self._flush()
         if self._open:
             self._open.drain()
-        self._writer.send_batch()
+        self._writer.drain()
 
     def _delete_below(self, path: str) -> None:
         prefix = path.encode()

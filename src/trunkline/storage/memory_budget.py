@@ -13,7 +13,6 @@ for writers, and bytes that are not cut yet count up to a quarter of the bound.
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 import weakref
@@ -22,6 +21,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from trunkline.formats.chunking import SMALLEST_WINDOW_BYTES, WINDOW_BYTES
+from trunkline.linux import libc
 
 #: Seconds after which a waiting writer looks again even if nobody announced room.
 _LOOK_AGAIN = 1.0
@@ -82,8 +82,9 @@ class MemoryBudget:
         self._message_bytes = 0
         #: Uploads that wait for room, in the order in which they came.
         self._waiting: deque[Future[None]] = deque()
-        #: When unused memory may be returned again.
+        #: When unused memory may be returned again, and whether a thread waits to do it then.
         self._next_return = 0.0
+        self._return_is_due = False
         #: Whether the limit was reached since unused memory was last returned to the operating system.
         self._was_exhausted = False
 
@@ -94,6 +95,11 @@ class MemoryBudget:
             readers = sum(reader.held_bytes for reader in self._readers)
             writers = sum(writer.held_bytes + writer.uncut_bytes for writer in self._writers)
             return readers + writers + self._message_bytes
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a transfer that pauses should store what it holds."""
+        return self.held_bytes > self._limit // 8
 
     @property
     def allows_read_ahead(self) -> bool:
@@ -159,17 +165,24 @@ class MemoryBudget:
         after a burst of transfers that can be a gigabyte.
         """
         with self._changed:
-            if not self._was_exhausted:
+            if not self._was_exhausted or self._return_is_due:
                 return
-            now = time.monotonic()
+            wait = self._next_return - time.monotonic()
+            if wait > 0:  # what is freed meanwhile would stay: nothing may call this again
+                self._return_is_due = True
+                timer = threading.Timer(wait, self._return_now)
+                timer.daemon = True
+                timer.start()
+                return
+        self._return_now()
+
+    def _return_now(self) -> None:
+        with self._changed:
+            self._return_is_due = False
+            self._next_return = time.monotonic() + _RETURN_INTERVAL
             if self.held_bytes <= self._limit // 8:
                 self._was_exhausted = False
-            elif now < self._next_return:
-                return
-            self._next_return = now + _RETURN_INTERVAL
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-        if trim is not None:
-            trim(0)
+        libc.return_memory()
 
     def add_reader(self) -> Reader:
         """Return a reader whose bytes count from now on."""

@@ -203,6 +203,18 @@ class ChunkWriter:
         if self._batch.ids:
             self._submit()
 
+    def drain(self) -> None:
+        """Hold little until the next chunk, which may be long in coming: store the open pack when memory is short.
+
+        Raises:
+            TrunklineError: an upload failed; the writer must be aborted.
+        """
+        self.send_batch()
+        if self._budget.is_short:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs == 0)
+            self.upload_open_pack()
+
     def read(self, id: ChunkId) -> bytes:
         """Return a chunk's bytes, also of one that is not sealed yet."""
         with self._changed:
@@ -418,6 +430,7 @@ class ChunkWriter:
             self.held_bytes = max(0, self.held_bytes - size)
             self._changed.notify_all()
         self._budget.announce()
+        self._budget.return_memory()
 
     def _record_early(self, number: int, pack: OpenPack) -> None:
         """Have the index record a pack if this writer remembers many chunks already, and forget its table."""

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
-from h2corn import Config, Server
-
 from trunkline import errors
+
+# Its allocator reads this when the library is loaded. By default it keeps freed pages until it is used again.
+os.environ["MIMALLOC_PURGE_DELAY"] = "0"
+from h2corn import Config, Server, _lib
+
+del os.environ["MIMALLOC_PURGE_DELAY"]  # not for the programs that this process starts
+
+# It writes three lines about itself to standard error at its start; there is no setting against them.
+_lib.emit_banner = lambda config, tls: None  # noqa: ARG005
 
 if TYPE_CHECKING:
     import socket

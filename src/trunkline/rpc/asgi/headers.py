@@ -12,18 +12,10 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status as StatusMessage
 
 from trunkline import errors
-from trunkline.rpc.status import MESSAGE_LIMIT, Status
+from trunkline.rpc.status import MESSAGE_LIMIT, NUMBERS, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-#: Numbers of the status codes, by name.
-NUMBERS = {
-    "OK": 0, "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5,
-    "ALREADY_EXISTS": 6, "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10,
-    "OUT_OF_RANGE": 11, "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15,
-    "UNAUTHENTICATED": 16,
-}  # fmt: skip
 
 #: Domain of the reasons in ``google.rpc.ErrorInfo``.
 DOMAIN = "trunkline"

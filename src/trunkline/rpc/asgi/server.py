@@ -1,4 +1,4 @@
-"""Starts and stops the API on an ASGI server: the servicers of the API and the health service."""
+"""Starts and stops the API on an ASGI server: the servicers of the API, the health service and reflection."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from trunkline.rpc import health, methods
+from trunkline.rpc import health, methods, reflection
 from trunkline.rpc.asgi.browsers import BrowserChecks
 from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.connect import ConnectApplication
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.asgi.routing import Router
+from trunkline.rpc.reflection import ReflectionServicer
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
@@ -55,10 +56,13 @@ class Server:
             servicers: by full service name (see ``methods``).
             mounts: more applications, by the first name of the path.
         """
-        name = health.SERVICE.full_name
-        self._calls = Calls(
-            {**methods.table(servicers), **methods.table({name: self._health}, {name: health.SERVICE})}
-        )
+        own = {health.SERVICE.full_name: health.SERVICE, **reflection.SERVICES}
+        listing = ReflectionServicer((*methods.SERVICES, *own))
+        own_servicers = {
+            health.SERVICE.full_name: self._health,
+            **dict.fromkeys(reflection.SERVICES, listing),
+        }
+        self._calls = Calls({**methods.table(servicers), **methods.table(own_servicers, own)})
         await self._http.start(
             Router(
                 grpc=GrpcApplication(self._calls),
