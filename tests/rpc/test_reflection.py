@@ -35,7 +35,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 
 @pytest.fixture
 async def server(tmp_path):
-    started = Server(drivers.http_server(Settings(data=tmp_path, listen="127.0.0.1:0")))
+    started = Server(drivers.http_server(Settings(data=tmp_path, listen=("127.0.0.1:0",))))
     await started.serve({})
     yield started
     await started.stop(0)
