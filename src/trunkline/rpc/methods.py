@@ -102,6 +102,7 @@ class Method:
         lane: where its blocking work runs; empty for the lane of the connection.
         input_type: the request message, for what is not encoded as protobuf.
         output_type: the answer message, likewise.
+        is_built: whether a servicer answers it; UNIMPLEMENTED otherwise.
     """
 
     rpc: str
@@ -113,6 +114,7 @@ class Method:
     lane: str
     input_type: Descriptor
     output_type: Descriptor
+    is_built: bool
 
 
 def table(
@@ -144,6 +146,7 @@ def table(
 def _method(rpc: str, descriptor: MethodDescriptor, servicer: object) -> Method:
     name = descriptor.name
     answer = getattr(servicer, name, None)
+    is_built = answer is not None
     if answer is None:
         answer = _missing_stream(rpc) if descriptor.server_streaming else _missing(rpc)
         decode: Callable[[bytes], Any] = _as_it_is
@@ -171,6 +174,7 @@ def _method(rpc: str, descriptor: MethodDescriptor, servicer: object) -> Method:
         lane=threads.CONTROL if name in _named_methods(servicer, "control") else "",
         input_type=descriptor.input_type,
         output_type=descriptor.output_type,
+        is_built=is_built,
     )
 
 

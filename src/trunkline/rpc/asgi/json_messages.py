@@ -44,7 +44,7 @@ def to_message(rpc: str, text: bytes, descriptor: Descriptor) -> Message:
         json_format.Parse(text.decode(), message)
     except (json_format.ParseError, ValueError, RecursionError) as error:
         raise errors.InvalidArgument(
-            f"{rpc} got JSON that is not a {descriptor.full_name}: {_reason(error)}"
+            f"{rpc} got JSON that is not a {descriptor.full_name}: {_reason(error)}; read /openapi for its fields"
         ) from error
     return message
 

@@ -47,7 +47,7 @@ class RestApplication:
             await _refuse(
                 send,
                 404,
-                Status("NOT_FOUND", f"there is no method {path}; read the files in protos/ for all"),
+                Status("NOT_FOUND", f"there is no method {path}; read /openapi for all"),
             )
         elif scope["method"] != "POST":
             unsupported = Status("UNIMPLEMENTED", f"{scope['method']} is not supported for methods; use POST")

@@ -10,6 +10,7 @@ from trunkline.rpc import health, methods, reflection
 from trunkline.rpc.asgi.browsers import BrowserChecks
 from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.connect import ConnectApplication
+from trunkline.rpc.asgi.documents import Documents
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.asgi.routing import Router
@@ -62,12 +63,19 @@ class Server:
             health.SERVICE.full_name: self._health,
             **dict.fromkeys(reflection.SERVICES, listing),
         }
-        self._calls = Calls({**methods.table(servicers), **methods.table(own_servicers, own)})
+        api = methods.table(servicers)
+        self._calls = Calls({**api, **methods.table(own_servicers, own)})
+        documents = Documents(api)
         await self._http.start(
             Router(
                 grpc=GrpcApplication(self._calls),
                 connect=ConnectApplication(self._calls),
-                mounts={"api": RestApplication(self._calls), **(mounts or {})},
+                mounts={
+                    "api": RestApplication(self._calls),
+                    "openapi": documents,
+                    "jsonschema": documents,
+                    **(mounts or {}),
+                },
                 browsers=self._browsers,
             )
         )
