@@ -268,6 +268,22 @@ def test_a_second_look_up_in_a_folder_reads_nothing_above_it(big: tuple[World, T
     assert TreeId(tree) not in source.reads
 
 
+def test_a_pass_over_many_leaves_leaves_inner_nodes_in_the_cache_alone(
+    big: tuple[World, Table, TreeId],
+) -> None:
+    world, table, tree = big
+    cold = world.cold()
+    source = cold._source
+    assert isinstance(source, CountingSource)
+
+    assert list(cold.passing().scan(tree)) == sorted(table.items())
+    source.reads.clear()
+
+    assert cold.get(tree, b"/dir25/file000025\0default") is not None
+    assert cold.get(tree, b"/dir25/file000025\0default") is not None
+    assert list(source.reads.values()) == [1, 1]
+
+
 def test_equal_trees_are_equal_without_reading(big: tuple[World, Table, TreeId]) -> None:
     world, _, tree = big
     cold = world.cold()

@@ -83,7 +83,7 @@ class GrowingTree:
     def __init__(
         self, trees: Trees, writer: ChunkWriter, base: TreeId, earlier: Sequence[TreeId], tree: TreeId | None
     ) -> None:
-        self._trees = trees
+        self._trees = trees.passing()
         self._writer = writer
         self._base = base
         self._applied = list(earlier)

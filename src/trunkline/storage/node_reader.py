@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FIRST_STEP, _STEP_GROWTH, _LARGEST_STEP = 2, 8, 128
 #: Leaves that one scan puts into the cache: 16 MiB.
 _SCAN_LEAVES = 4096
+#: Bytes of leaves that are held while many are written that are not read again soon.
+_FEW_LEAVES = 2 << 20
 #: Memory of a place in the cache, beside the bytes of its folder.
 _PLACE_BYTES = 500
 #: Nodes that are read before they are asked for, at most, in one go.
@@ -48,6 +50,12 @@ class NodeCache:
         self.inner: ByteCache[bytes, Inner] = ByteCache(limit)
         self.leaves: ByteCache[bytes, Leaf] = ByteCache(limit)
         self.places: ByteCache[tuple[bytes, bytes], tuple[ChunkId, int]] = ByteCache(limit // 16)
+
+    def with_few_leaves(self) -> NodeCache:
+        """Return a cache that shares all but the leaves with this one, and holds few of these."""
+        other = NodeCache(_FEW_LEAVES)
+        other.inner, other.places = self.inner, self.places
+        return other
 
     def put(self, address: bytes, node: Node) -> None:
         """Hold a node."""

@@ -50,11 +50,15 @@ class Trees:
 
     def of(self, kind: TreeKind) -> Trees:
         """Return the trees of another kind in the same store."""
-        return self._view(self._source, kind)
+        return self._view(self._source, kind, self._cache)
 
     def through(self, source: ChunkSource) -> Trees:
         """Return the same trees and those whose chunks only ``source`` has, such as an unsealed writer."""
-        return self._view(source, self.kind)
+        return self._view(source, self.kind, self._cache)
+
+    def passing(self) -> Trees:
+        """Return the same trees for a pass over many leaves, which would take the place of all others in the cache."""
+        return self._view(self._source, self.kind, self._cache.with_few_leaves())
 
     # --- writing ---------------------------------------------------------------------------------------
 
@@ -208,12 +212,12 @@ class Trees:
             hi = hi[len(top) :] if hi.startswith(top) else None
         return lo[len(top) :], hi
 
-    def _view(self, source: ChunkSource, kind: TreeKind) -> Trees:
+    def _view(self, source: ChunkSource, kind: TreeKind, cache: NodeCache) -> Trees:
         other = Trees.__new__(Trees)
         other.kind = kind
         other._source = source
-        other._cache = self._cache
-        other.reader = NodeReader(source, kind, self._cache)
+        other._cache = cache
+        other.reader = NodeReader(source, kind, cache)
         return other
 
 
