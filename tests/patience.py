@@ -5,6 +5,7 @@ Not in a conftest: there are several of that name, and which one an import finds
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,14 @@ def eventually(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited without success: {what}"
         time.sleep(0.01)
+
+
+async def eventually_async(condition: Callable[[], object], what: str) -> None:
+    """Do the same in an event loop, which goes on meanwhile."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited without success: {what}"
+        await asyncio.sleep(0.01)
 
 
 #: Seconds that what is about to end may take to do so.

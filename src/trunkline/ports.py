@@ -6,7 +6,7 @@ may be called from several threads at once. Errors of a driver's library surface
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -179,6 +179,17 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds on a clock that is never set: for leases and time limits."""
+
+
+class ServerAddress(NamedTuple):
+    """How workers reach the server."""
+
+    #: ``HOST:PORT``, ``grpcs://HOST:PORT`` or ``unix:PATH``.
+    address: str
+    #: File with the certificates of CAs by which they verify it; empty without TLS. Replaced when they change.
+    ca: str = ""
+    #: Name that its certificate must be for.
+    name: str = ""
 
 
 class HttpServer(Protocol):

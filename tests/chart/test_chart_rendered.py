@@ -13,6 +13,7 @@ from trunkline.drivers.fleets.kubernetes import pods as pods_driver
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerSpec
+from trunkline.ports import ServerAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -391,7 +392,7 @@ def test_what_workers_have_in_common_is_what_the_server_merges() -> None:
         pods_driver.PodSettings(
             cluster="c",
             namespace="data",
-            server="s:1",
+            server=ServerAddress("s:1"),
             worker_image="w:1",
             config=pods_driver.WorkerConfig(defaults=config["pod.yaml"]),
         ),

@@ -270,6 +270,49 @@ def test_the_context_of_pachctl_is_used_without_a_context_of_ours(home):
     assert config.target(environ={"HOME": str(home)})[:2] == ("grpc://pachd:30650", "lab")
 
 
+def test_the_ca_comes_from_the_option_the_environment_or_the_context(home, tmp_path, run):
+    file = tmp_path / "ca.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\n")
+    run("config", "set", "context", "lab", "--address", "grpcs://lab:1", "--ca", str(file))
+    home_alone = {"HOME": str(home)}
+
+    of_context = config.target(environ=home_alone)
+    of_environment = config.target(environ={**home_alone, "PACH_CA_CERTS": "a.pem,b.pem"})
+    of_option = config.target(environ={**home_alone, "PACH_CA_CERTS": "a.pem"}, ca="c.pem")
+
+    assert (of_context.address, of_context.ca) == ("grpcs://lab:1", file.read_text())
+    assert (of_environment.ca_files, of_environment.ca) == (("a.pem", "b.pem"), "")
+    assert of_option.ca_files == ("c.pem",)
+
+
+def test_the_ca_of_pachctls_context_is_used(home):
+    pem = "-----BEGIN CERTIFICATE-----\n"
+    context = {"pachd_address": "grpcs://pachd:30650", "server_cas": config.encoded(pem.encode())}
+    write(home / ".pachyderm/config.json", {"v2": {"active_context": "k", "contexts": {"k": context}}})
+
+    assert config.target(environ={"HOME": str(home)}).ca == pem
+
+
+@pytest.mark.parametrize("content", [None, "nonsense"])
+def test_a_context_with_a_ca_that_cannot_be_read_is_refused(tmp_path, run, content):
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+
+    outcome = run("config", "set", "context", "lab", "--address", "grpcs://lab:1", "--ca", str(file))
+
+    assert outcome.code == 2
+    assert "ca.pem" in outcome.err
+
+
+def test_a_context_whose_ca_is_not_base64_is_named(home):
+    contexts = {"lab": {"address": "grpcs://lab:1", "server_cas": "ä"}}
+    write(home / ".config/trunkline/config.json", {"active_context": "lab", "contexts": contexts})
+
+    with pytest.raises(FailedPrecondition, match="server_cas"):
+        config.target(environ={"HOME": str(home)})
+
+
 def test_without_settings_the_server_is_on_this_machine(home):
     assert config.target(environ={"HOME": str(home)})[:2] == ("localhost:30650", "default")
 

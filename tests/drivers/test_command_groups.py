@@ -21,6 +21,7 @@ from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.linux import cgroups
 from trunkline.model.spec import PipelineSpec, ResourceSpec
 from trunkline.model.workers import WorkerSpec
+from trunkline.ports import ServerAddress
 
 messages = []
 handler = logging.Handler()
@@ -34,7 +35,7 @@ os.mkdir(left)
 server = FakeServer()
 assignment(server, {{"in": {{"/f": b""}}}}, [sys.executable, "-c", "x = b'x' * (300 << 20)"])
 images = ImageEnvironments("{folder}/images")
-fleet = ProcessFleet(server.address, "{folder}/fleet", images, command_groups=command_groups.use_own())
+fleet = ProcessFleet(ServerAddress(server.address), "{folder}/fleet", images, command_groups=command_groups.use_own())
 facts = {{"enforced by": messages, "leftover": os.path.exists(left)}}
 spec = PipelineSpec(resource_limits=ResourceSpec(memory="100Mi"))
 worker = dict(worker_id="1" * 32, token="t", project="default", pipeline="edges", version=1, memory=0)

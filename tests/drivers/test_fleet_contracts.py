@@ -17,6 +17,7 @@ from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.fleets.simulated import SimulatedFleet
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import Machine, WorkerSpec
+from trunkline.ports import ServerAddress
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
 sys.path.append(str(Path(__file__).parents[1] / "pps"))
@@ -63,7 +64,7 @@ def processes(tmp_path):
     server = FakeServer()
     server.retire_when_empty = False
     images = ImageEnvironments(tmp_path / "images")
-    fleet = ProcessFleet(server.address, tmp_path / "fleet", images)
+    fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images)
     yield Processes(fleet, server)
     fleet.close(0.0)
     images.close()

@@ -20,6 +20,7 @@ from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
+from trunkline.ports import ServerAddress
 from trunkline.runtime import failpoints
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
@@ -47,7 +48,7 @@ def images(tmp_path):
 
 @pytest.fixture
 def fleet(server, images, tmp_path):
-    fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+    fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images, capacity=20 * GIB)
     yield fleet
     fleet.close(0.0)
 
@@ -230,10 +231,11 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
         import sys
         from trunkline.drivers.fleets.images import ImageEnvironments
         from trunkline.drivers.fleets.process import ProcessFleet
+        from trunkline.ports import ServerAddress
         from trunkline.model.spec import PipelineSpec
         from trunkline.model.workers import WorkerSpec
         images = ImageEnvironments({str(tmp_path / "i")!r})
-        fleet = ProcessFleet({server.address!r}, {str(tmp_path / "fleet")!r}, images)
+        fleet = ProcessFleet(ServerAddress({server.address!r}), {str(tmp_path / "fleet")!r}, images)
         fleet.start(WorkerSpec(worker_id="1" * 32, token="t", project="p", pipeline="q", version=1,
             pipeline_spec=PipelineSpec(), memory=0))
         sys.stdin.read()
@@ -244,7 +246,7 @@ def test_workers_end_with_the_server_and_the_next_one_cleans_up(server, images, 
     crashing.kill()
     crashing.communicate()
     wait_until(lambda: not os.path.exists(f"/proc/{server.registered[0]}") and not is_running(mark))
-    next_fleet = ProcessFleet(server.address, tmp_path / "fleet", images)
+    next_fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images)
 
     assert next_fleet.observe() == []
     next_fleet.close(0.0)
@@ -265,7 +267,7 @@ def test_what_an_earlier_server_left_and_cannot_be_removed_does_not_stop_a_start
     if mounted.returncode:
         pytest.skip("this machine allows no mounts")
     try:
-        fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+        fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images, capacity=20 * GIB)
         fleet.start(spec(1))
         wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
         fleet.close(0.0)
@@ -290,7 +292,7 @@ def test_a_deep_tree_that_a_worker_left_is_removed(server, images, tmp_path):
         parent = inner
     os.close(parent)
 
-    fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+    fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images, capacity=20 * GIB)
     fleet.close(0.0)
 
     wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))
@@ -397,7 +399,7 @@ def test_a_fleet_starts_although_an_earlier_one_left_what_it_cannot_remove(serve
     leftover = tmp_path / "fleet" / "scratch" / "left"
     leftover.mkdir(parents=True)
     with failpoints.armed("process-fleet.tidy", failpoints.failing()):
-        fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+        fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images, capacity=20 * GIB)
         wait_until(leftover.with_name("abandoned-left").exists)
 
     fleet.start(spec(1))
@@ -411,7 +413,7 @@ def test_a_tree_that_takes_long_to_remove_delays_no_worker(server, images, tmp_p
     leftover.mkdir(parents=True)
     removing = threading.Event()
     with failpoints.armed("process-fleet.tidy", lambda: removing.wait(60)):
-        fleet = ProcessFleet(server.address, tmp_path / "fleet", images, capacity=20 * GIB)
+        fleet = ProcessFleet(ServerAddress(server.address), tmp_path / "fleet", images, capacity=20 * GIB)
         fleet.start(spec(1))
         wait_until(lambda: sighting(fleet, 1) == (RUNNING, ""))
         fleet.stop(f"{1:032x}", 0.0)

@@ -20,10 +20,12 @@ from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta.database import sqlite_url
 from trunkline.meta.dialects import checked_url
 from trunkline.pfs import identity, store_format
-from trunkline.runtime.listening import Listeners
+from trunkline.ports import ServerAddress
+from trunkline.runtime.listening import UNIX, Listeners
 
 if TYPE_CHECKING:
     from trunkline.app.settings import Settings
+    from trunkline.app.tls import ServerTls
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
     from trunkline.runtime.certificates import Files
@@ -131,13 +133,19 @@ class FleetDrivers:
 
 
 def fleet(
-    settings: Settings, address: str, images: ImageEnvironments, cluster_id: str, supervisor: Supervisor
+    settings: Settings,
+    address: str,
+    tls: ServerTls | None,
+    images: ImageEnvironments,
+    cluster_id: str,
+    supervisor: Supervisor,
 ) -> FleetDrivers:
     """Return the fleet with its secrets and worker identities.
 
     Args:
         settings: of the server.
         address: where the server listens.
+        tls: the server's certificate; None without TLS.
         images: environments for image names on a fleet of processes; pods run real images.
         cluster_id: identity of this installation, with which it recognises its workers.
         supervisor: runs the fleet's background services.
@@ -150,7 +158,7 @@ def fleet(
     if settings.fleet == "processes":
         folder = settings.data.absolute() / "fleet"
         processes = ProcessFleet(
-            settings.advertise or address,
+            _server(settings.advertise or address, tls),
             folder,
             images,
             settings.capacity_memory,
@@ -165,7 +173,7 @@ def fleet(
             "--simulate needs workers that are processes; leave out --fleet kubernetes"
         )
     if settings.fleet == "kubernetes":
-        return _kubernetes(settings, address, cluster_id, supervisor)
+        return _kubernetes(settings, address, tls, cluster_id, supervisor)
     raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes or kubernetes")
 
 
@@ -179,7 +187,17 @@ def _simulated(fleet: Fleet, settings: Settings) -> Fleet:
         raise
 
 
-def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: Supervisor) -> FleetDrivers:
+def _server(address: str, tls: ServerTls | None) -> ServerAddress:
+    """Return how workers reach the server at an address."""
+    if tls is None or address.startswith(UNIX):
+        return ServerAddress(address)
+    host = address.rpartition(":")[0].strip("[]")
+    return ServerAddress(f"grpcs://{address}", str(tls.trusted), tls.name_for(host))
+
+
+def _kubernetes(
+    settings: Settings, address: str, tls: ServerTls | None, cluster_id: str, supervisor: Supervisor
+) -> FleetDrivers:
     if not settings.worker_image:
         raise errors.InvalidArgument(
             "--fleet kubernetes needs --worker-image IMAGE, the image of Trunkline's own containers in pods"
@@ -196,13 +214,15 @@ def _kubernetes(settings: Settings, address: str, cluster_id: str, supervisor: S
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings, WorkerConfig
     from trunkline.drivers.fleets.kubernetes.secrets import KubernetesSecrets
 
+    server = _server(settings.advertise or address, tls)
     connection = Connection(settings.namespace, supervisor=supervisor)
     try:
         config_map = os.environ.get("TRUNKLINE_WORKER_CONFIG", "")
         pods = PodSettings(
             cluster=cluster_id,
             namespace=connection.namespace,
-            server=settings.advertise or address,
+            # Pods that run see no new certificate: they trust its CA, or else those of their image.
+            server=server if tls is None or tls.has_ca else server._replace(ca=""),
             worker_image=settings.worker_image,
             config=worker_config.read(connection, config_map) if config_map else WorkerConfig(),
         )

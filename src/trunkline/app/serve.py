@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trunkline.app.settings import Settings
+    from trunkline.app.tls import ServerTls
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Clock, Fleet, ObjectStore
     from trunkline.rpc.asgi.types import Application
@@ -91,6 +92,8 @@ class RunningServer:
     #: HOST:PORT where it listens.
     address: str
     versions: VersionedStore
+    #: File with the certificates that clients must trust; None for a server without TLS.
+    trusted: Path | None = None
 
 
 @contextlib.asynccontextmanager
@@ -144,8 +147,10 @@ async def running(
             data / "images", drivers.hidden(settings), sources=settings.source_packages
         )
         stack.callback(images.close)
+        tls = await asyncio.to_thread(_tls, settings, clock)
         # It listens already: workers need its address.
-        server = Server(drivers.http_server(settings), settings.allow_hosts, settings.allow_origins)
+        http = drivers.http_server(settings, None if tls is None else tls.files)
+        server = Server(http, settings.allow_hosts, settings.allow_origins)
         stack.push_async_callback(asyncio.to_thread, store_log.close)  # after the last call
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))
@@ -154,7 +159,7 @@ async def running(
             drivers.FleetDrivers(fleet)
             if fleet is not None
             else await asyncio.to_thread(
-                drivers.fleet, settings, server.address, images, cluster_id, supervisor
+                drivers.fleet, settings, server.address, tls, images, cluster_id, supervisor
             )
         )
         stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
@@ -174,10 +179,20 @@ async def running(
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
-        await stack.enter_async_context(
-            supervisor.running({"write-sessions": sessions.run, "store-log": store_log.run})
-        )
-        yield RunningServer(server.address, versions)
+        services = {"write-sessions": sessions.run, "store-log": store_log.run}
+        if tls is not None:
+            services["certificate"] = functools.partial(tls.watch, http)
+        await stack.enter_async_context(supervisor.running(services))
+        yield RunningServer(server.address, versions, None if tls is None else tls.trusted)
+
+
+def _tls(settings: Settings, clock: Clock) -> ServerTls | None:
+    """Return the certificate of the settings, checked. Only a server that has one loads the library for it."""
+    if not (settings.tls or settings.tls_cert or settings.tls_key or settings.tls_ca):
+        return None
+    from trunkline.app import tls
+
+    return tls.of_settings(settings, clock)
 
 
 @contextlib.contextmanager
@@ -429,6 +444,8 @@ async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError],
             "data": str(settings.data),
             "pid": os.getpid(),
         }
+        if server.trusted is not None:
+            ready |= {"tls": True, "ca": str(server.trusted)}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         await stopping

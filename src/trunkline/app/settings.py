@@ -26,6 +26,14 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     #: Origins besides its own whose pages may use it, such as https://console.example.org.
     allow_origins: tuple[str, ...] = ()
+    #: auto for a certificate of a private CA in the data folder; empty for the files below, or no TLS.
+    tls: str = ""
+    #: Files in PEM: certificate (with those between it and the CA's) and key for TLS.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    #: File with the CA's certificate, by which workers verify the server; None for ca.crt beside the certificate, and
+    #: without that the certificate itself.
+    tls_ca: Path | None = None
     #: Whether it may listen on an address that other machines reach.
     insecure: bool = False
     #: URL of the database; empty for SQLite in the data folder.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.drivers.fleets.kubernetes import pods
 from trunkline.model.workers import WorkerSpec, memory_request
+from trunkline.ports import ServerAddress
 
 if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
@@ -34,5 +35,7 @@ def manifest(spec: PipelineSpec, namespace: str) -> dict[str, Any]:
         pipeline_spec=spec,
         memory=memory_request(spec),
     )
-    settings = pods.PodSettings(cluster="trunkline", namespace=namespace, server="", worker_image="")
+    settings = pods.PodSettings(
+        cluster="trunkline", namespace=namespace, server=ServerAddress(""), worker_image=""
+    )
     return pods.render(worker, settings)

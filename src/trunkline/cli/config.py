@@ -25,6 +25,10 @@ class Target(NamedTuple):
     address: str
     project: str
     source: str
+    #: Files with the certificates of CAs by which the server is verified over TLS.
+    ca_files: tuple[str, ...] = ()
+    #: Such certificates in PEM, of a context.
+    ca: str = ""
 
 
 def path(environ: Mapping[str, str] = os.environ) -> str:
@@ -34,7 +38,9 @@ def path(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return the configuration: ``{"active_context": name, "contexts": {name: {"address", "project"}}}``.
+    """Return the configuration: ``{"active_context": name, "contexts": {name: {"address", "project", "server_cas"}}}``.
+
+    ``server_cas`` is as in pachctl's contexts: certificates of CAs in PEM, encoded as base64.
 
     Raises:
         FailedPrecondition: the file is not valid.
@@ -61,22 +67,33 @@ def target(
     context: str | None = None,
     project: str | None = None,
     environ: Mapping[str, str] = os.environ,
+    ca: str | None = None,
 ) -> Target:
     """Return the selected server and project.
 
     The first of these names the server: ``address``, ``context``, TRUNKLINE_ADDRESS, PACHD_ADDRESS, TRUNKLINE_CONTEXT,
     the active context, pachctl's active context, localhost. The first of these names the project: ``project``, the
-    context, ``default``.
+    context, ``default``. The first of these names the CA: ``ca``, PACH_CA_CERTS, the context.
 
     Args:
         address: HOST:PORT of ``--address``.
         context: name of ``--context``.
         project: name of ``--project``.
         environ: environment variables.
+        ca: file of ``--ca``.
 
     Raises:
         NotFound: the named context does not exist.
+        FailedPrecondition: the configuration is not valid.
     """
+    selected = _selected(address, context, project, environ)
+    files = (ca,) if ca else tuple(filter(None, environ.get("PACH_CA_CERTS", "").split(",")))
+    return selected._replace(ca_files=files, ca="") if files else selected
+
+
+def _selected(
+    address: str | None, context: str | None, project: str | None, environ: Mapping[str, str]
+) -> Target:
     chosen = context or environ.get("TRUNKLINE_CONTEXT", "")
     if address:
         return Target(address, project or DEFAULT_PROJECT, "--address")
@@ -93,17 +110,43 @@ def target(
                 f'context "{name}" not found in {path(environ)}; create it with'
                 f' "trunkline config set context {name} --address HOST:PORT"'
             )
-        return Target(entry["address"], project or entry.get("project") or DEFAULT_PROJECT, f"context {name}")
+        cas = _decoded(entry.get("server_cas"), path(environ), name)
+        chosen_project = project or entry.get("project") or DEFAULT_PROJECT
+        return Target(entry["address"], chosen_project, f"context {name}", ca=cas)
     return _pachctls(project, environ) or Target(DEFAULT_ADDRESS, project or DEFAULT_PROJECT, "default")
 
 
 def _pachctls(project: str | None, environ: Mapping[str, str]) -> Target | None:
     source = environ.get("PACH_CONFIG") or os.path.join(_home(environ), ".pachyderm", "config.json")
     settings = _read(source).get("v2") or {}
-    context = (settings.get("contexts") or {}).get(settings.get("active_context")) or {}
+    name = settings.get("active_context") or ""
+    context = (settings.get("contexts") or {}).get(name) or {}
     if not context.get("pachd_address"):
         return None
-    return Target(context["pachd_address"], project or context.get("project") or DEFAULT_PROJECT, source)
+    cas = _decoded(context.get("server_cas"), source, name)
+    return Target(
+        context["pachd_address"], project or context.get("project") or DEFAULT_PROJECT, source, ca=cas
+    )
+
+
+def encoded(certificates: bytes) -> str:
+    """Return certificates in the form of ``server_cas``."""
+    from binascii import b2a_base64
+
+    return b2a_base64(certificates, newline=False).decode()
+
+
+def _decoded(server_cas: str | None, source: str, name: str) -> str:
+    if not server_cas:
+        return ""
+    from binascii import a2b_base64
+
+    try:
+        return a2b_base64(server_cas).decode("ascii")
+    except ValueError as error:
+        raise FailedPrecondition(
+            f'server_cas of context "{name}" in {source} is not base64; set it again with --ca FILE'
+        ) from error
 
 
 def _read(source: str) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class Invocation:
     @cached_property
     def target(self) -> config.Target:
         """The selected server and project."""
-        return config.target(self.options.address, self.options.context, self.options.project)
+        options = self.options
+        return config.target(options.address, options.context, options.project, ca=options.ca)
 
     @property
     def project(self) -> str:
@@ -62,12 +63,15 @@ class Invocation:
     def channel(self) -> Channel:
         """The channel to the server."""
         from trunkline.client.channel import Channel
+        from trunkline.client.trust import Trust
 
         if not _TRACE_VARIABLES.isdisjoint(os.environ):
             from trunkline.cli.tracing import CommandTrace
 
             self._trace = CommandTrace(self._command)
-        return Channel(self.target.address, self._trace.metadata if self._trace is not None else ())
+        target = self.target
+        metadata = self._trace.metadata if self._trace is not None else ()
+        return Channel(target.address, metadata, Trust(target.ca_files, target.ca))
 
     @cached_property
     def _client(self) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 #: Options with a value that every command has; they may also precede the command's words.
-_WITH_VALUE = ("--address", "--context", "--project")
+_WITH_VALUE = ("--address", "--context", "--project", "--ca")
 _FLAGS = ("-q", "--quiet")
 #: Least similarity (0 to 1, as difflib counts it) of a word that is suggested: "lst" and "list" have 0.86,
 #: "find" and "finish", which do different things, 0.6.
@@ -211,7 +211,12 @@ def parser(name: str, command: Command) -> Parser:
     for names, settings in command.arguments:
         parser.add_argument(*names, **settings)
     common = parser.add_argument_group("global options")
-    common.add_argument("--address", metavar="HOST:PORT", help="the server to talk to")
+    common.add_argument(
+        "--address", metavar="HOST:PORT", help="the server to talk to; grpcs://HOST:PORT for TLS"
+    )
+    common.add_argument(
+        "--ca", metavar="FILE", help="certificate of the CA that signed the server's ($PACH_CA_CERTS)"
+    )
     common.add_argument("--context", metavar="NAME", help="the context that names the server")
     common.add_argument("--project", metavar="NAME", help="project of names that do not state one")
     common.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress")

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.client.channel import Channel
+from trunkline.client.trust import SYSTEM
 from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.circuit_breaker import StoreBreaker
@@ -18,6 +19,7 @@ from trunkline.worker.circuit_breaker import StoreBreaker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from trunkline.client.trust import Trust
     from trunkline.worker.interrupts import Interrupts
 
 Answer = TypeVar("Answer")
@@ -41,21 +43,24 @@ _LONGEST_PAUSE = 5.0  # seconds
 class ServerAPI:
     """One connection of one worker to its server."""
 
-    def __init__(self, address: str, worker_id: str, token: str, token_file: str = "") -> None:
+    def __init__(
+        self, address: str, worker_id: str, token: str, token_file: str = "", trust: Trust = SYSTEM
+    ) -> None:
         """Prepare the connection.
 
         Args:
-            address: HOST:PORT of the server.
+            address: of the server, as ``client.address`` reads it.
             worker_id: id of this worker, which its calls carry.
             token: proves that calls come from this worker.
             token_file: file that holds the token instead; it is read again from time to time, because the
                 kubelet renews it.
+            trust: which servers are accepted over TLS.
         """
         self._worker_id = worker_id
         self._token_file = token_file
         self._token_read = time.monotonic()
         token = _read_token(token_file) if token_file else token
-        self._connection = Channel(address, _metadata(worker_id, token))
+        self._connection = Channel(address, _metadata(worker_id, token), trust)
         #: Decides whether transfers use the object store directly.
         self.store = StoreBreaker()
 

@@ -137,7 +137,9 @@ class Worker:
 
     def _connect(self) -> ServerAPI:
         settings = self._settings
-        return ServerAPI(settings.server, settings.worker_id, settings.token, settings.token_file)
+        return ServerAPI(
+            settings.server, settings.worker_id, settings.token, settings.token_file, settings.trust
+        )
 
 
 def say(text: str) -> None:

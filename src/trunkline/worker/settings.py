@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from trunkline.client.trust import SYSTEM, Trust
 from trunkline.errors import InvalidArgument
 from trunkline.worker.root import LaidFile
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 _PREFIX = "TRUNKLINE_"
 
@@ -64,6 +65,8 @@ class Settings(NamedTuple):
     hidden: tuple[str, ...] = ()
     #: Exceptions in them that commands may read: the interpreter and its libraries.
     readable: tuple[str, ...] = ()
+    #: Which servers are accepted over TLS.
+    trust: Trust = SYSTEM
     #: Seconds after SIGTERM in which the worker must have ended.
     grace: float = 60.0
 
@@ -88,6 +91,7 @@ def load(environ: MutableMapping[str, str]) -> Settings:
     token_file = variables.get(_PREFIX + "WORKER_TOKEN_FILE", "")
     return Settings(
         server=need("SERVER"),
+        trust=_trust(variables),
         worker_id=need("WORKER_ID"),
         token="" if token_file else variables.get(_PREFIX + "WORKER_TOKEN") or _read_token(),
         scratch=need("SCRATCH"),
@@ -106,6 +110,15 @@ def load(environ: MutableMapping[str, str]) -> Settings:
         hidden=_paths(variables.get(_PREFIX + "HIDDEN", "")),
         readable=_paths(variables.get(_PREFIX + "READABLE", "")),
         grace=float(variables.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
+    )
+
+
+def _trust(variables: Mapping[str, str]) -> Trust:
+    file = variables.get(_PREFIX + "SERVER_CA_FILE", "")
+    return Trust(
+        (file,) if file else (),
+        variables.get(_PREFIX + "SERVER_CA", ""),
+        variables.get(_PREFIX + "SERVER_NAME", ""),
     )
 
 

@@ -13,6 +13,7 @@ from trunkline.drivers.fleets.kubernetes.fleet import KubernetesFleet
 from trunkline.drivers.fleets.kubernetes.pods import PodSettings, WorkerConfig
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerSpec
+from trunkline.ports import ServerAddress
 
 
 def connect(api, user: str = "server", namespace: str = "") -> Connection:
@@ -29,7 +30,7 @@ def make_fleet(
     settings = PodSettings(
         cluster=cluster,
         namespace=namespace,
-        server="trunkline:30650",
+        server=ServerAddress("trunkline:30650"),
         worker_image="trunkline/worker:1",
         config=config or WorkerConfig(),
     )

@@ -20,8 +20,11 @@ from trunkline.model.spec import (
     Toleration,
     Transform,
 )
+from trunkline.ports import ServerAddress
 
-SETTINGS = pods.PodSettings(cluster="c1", namespace="work", server="trunkline:30650", worker_image="own:1")
+SETTINGS = pods.PodSettings(
+    cluster="c1", namespace="work", server=ServerAddress("trunkline:30650"), worker_image="own:1"
+)
 
 
 def render(config: WorkerConfig | None = None, **fields) -> dict:

@@ -14,8 +14,11 @@ from trunkline.drivers.fleets.kubernetes.fleet import UNSUPPORTED
 from trunkline.errors import InvalidArgument
 from trunkline.model.field_support import warnings
 from trunkline.model.spec import GpuSpec, ResourceSpec, SecretMount, Toleration, Transform
+from trunkline.ports import ServerAddress
 
-SETTINGS = pods.PodSettings(cluster="c1", namespace="work", server="trunkline:30650", worker_image="own:1")
+SETTINGS = pods.PodSettings(
+    cluster="c1", namespace="work", server=ServerAddress("trunkline:30650"), worker_image="own:1"
+)
 
 
 def render(**fields) -> dict:
@@ -247,3 +250,15 @@ def test_fields_without_an_effect_on_pods_are_named_and_the_others_are_not():
         "transform.dockerfile",
         "transform.debug",
     ]
+
+
+def test_the_worker_gets_what_it_verifies_the_server_by(tmp_path):
+    (tmp_path / "ca.pem").write_text("certificate")
+    address = ServerAddress("grpcs://trunkline:30650", str(tmp_path / "ca.pem"), "trunkline")
+
+    pod = pods.render(worker(), replace(SETTINGS, server=address))
+
+    variables = {entry["name"]: entry["value"] for entry in container(pod, "worker")["env"]}
+    assert variables["TRUNKLINE_SERVER"] == "grpcs://trunkline:30650"
+    assert variables["TRUNKLINE_SERVER_CA"] == "certificate"
+    assert variables["TRUNKLINE_SERVER_NAME"] == "trunkline"

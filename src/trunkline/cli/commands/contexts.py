@@ -20,6 +20,8 @@ def get(invocation: Invocation) -> None:
     name = invocation.options.name
     target = config.target(context=name) if name else invocation.target
     print(f"address  {target.address}\nproject  {target.project}\nfrom     {target.source}")
+    if target.ca_files or target.ca:
+        print(f"ca       {','.join(target.ca_files) or 'of the context'}")
 
 
 def set_(invocation: Invocation) -> None:
@@ -36,6 +38,8 @@ def set_(invocation: Invocation) -> None:
     if options.address:
         address.parse(options.address)
         context["address"] = options.address
+    if options.ca:
+        context["server_cas"] = config.encoded(_read(options.ca))
     if "address" not in context:
         raise UsageError(f"config set context {options.name} needs --address HOST:PORT")
     if options.project:
@@ -43,6 +47,17 @@ def set_(invocation: Invocation) -> None:
     settings["contexts"][options.name] = context
     settings["active_context"] = options.name
     config.save(settings)
+
+
+def _read(file: str) -> bytes:
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read()
+    except OSError as error:
+        raise UsageError(f"cannot read the CA file {file}: {error.strerror}; correct --ca") from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise UsageError(f"the CA file {file} contains no certificate in PEM; correct --ca")
+    return content
 
 
 def list_(invocation: Invocation) -> None:  # noqa: ARG001 - every command takes it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.cli.parsing import Command, argument
@@ -17,7 +18,6 @@ DEFAULT_LISTEN = ("127.0.0.1:30650",)
 def serve(invocation: Invocation) -> None:
     """Run a server in the foreground until SIGTERM or Ctrl-C."""
     from importlib import import_module
-    from pathlib import Path
 
     from trunkline.cli.exit_codes import exit_code
     from trunkline.errors import InvalidArgument
@@ -41,6 +41,10 @@ def serve(invocation: Invocation) -> None:
         data=Path(options.data),
         listen=tuple(options.listen) or DEFAULT_LISTEN,
         http_server=options.http_server,
+        tls=options.tls,
+        tls_cert=_path(options.tls_cert),
+        tls_key=_path(options.tls_key),
+        tls_ca=_path(options.tls_ca),
         insecure=options.insecure,
         allow_hosts=tuple(options.allow_host),
         allow_origins=tuple(options.allow_origin),
@@ -68,6 +72,10 @@ def serve(invocation: Invocation) -> None:
     server.main(settings, exit_code)
 
 
+def _path(text: str) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
 COMMANDS = {
     "serve": Command(
         serve,
@@ -85,6 +93,25 @@ COMMANDS = {
                 default="h2corn",
                 choices=("h2corn", "hypercorn"),
                 help="HTTP server that runs the API: hypercorn is slower, and an extra (h2corn)",
+            ),
+            argument(
+                "--tls",
+                default="",
+                choices=("auto",),
+                help="use TLS with a certificate of a private CA, which is made and renewed in FOLDER",
+            ),
+            argument(
+                "--tls-cert",
+                default="",
+                metavar="FILE",
+                help="use TLS with this certificate (PEM); the file is read again when it changes",
+            ),
+            argument("--tls-key", default="", metavar="FILE", help="key of the certificate (PEM)"),
+            argument(
+                "--tls-ca",
+                default="",
+                metavar="FILE",
+                help="certificate of the CA, by which workers verify the server (ca.crt beside --tls-cert)",
             ),
             argument(
                 "--insecure",

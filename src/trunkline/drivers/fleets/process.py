@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from trunkline.drivers.fleets.images import ImageEnvironment, ImageEnvironments
+    from trunkline.ports import ServerAddress
 
 log = logging.getLogger("trunkline.fleet")
 
@@ -88,7 +89,7 @@ class ProcessFleet:
 
     def __init__(
         self,
-        server: str,
+        server: ServerAddress,
         folder: str | os.PathLike[str],
         images: ImageEnvironments,
         capacity: int | None = None,
@@ -101,7 +102,7 @@ class ProcessFleet:
         Leftovers that cannot be removed are logged and put aside.
 
         Args:
-            server: address that workers call, ``host:port``.
+            server: how workers reach the server.
             folder: for scratch folders and logs; nobody else uses it.
             images: what image names mean.
             capacity: bytes of memory to give to workers; the machine's when None.
@@ -426,20 +427,27 @@ def _readable(text: str) -> Iterator[int]:
 
 
 def _environment(
-    server: str, spec: WorkerSpec, image: ImageEnvironment | None, scratch: Path, hidden: Sequence[str]
+    server: ServerAddress,
+    spec: WorkerSpec,
+    image: ImageEnvironment | None,
+    scratch: Path,
+    hidden: Sequence[str],
 ) -> Mapping[str, str]:
     """Return the worker's settings, except for its token; ``worker/settings.py`` reads them."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     if "PYTHONPATH" in os.environ:
         parts = os.environ["PYTHONPATH"].split(os.pathsep)
         inherited["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in parts if part)
+    readable = [*software_folders(), *([os.path.dirname(server.ca)] if server.ca else [])]
     return inherited | {
-        "TRUNKLINE_SERVER": server,
+        "TRUNKLINE_SERVER": server.address,
+        "TRUNKLINE_SERVER_CA_FILE": server.ca,
+        "TRUNKLINE_SERVER_NAME": server.name,
         "TRUNKLINE_WORKER_ID": spec.worker_id,
         "TRUNKLINE_SCRATCH": str(scratch),
         "TRUNKLINE_OPEN_SCRATCH": _open_scratch(spec.worker_id),
         "TRUNKLINE_HIDDEN": os.pathsep.join(hidden),
-        "TRUNKLINE_READABLE": os.pathsep.join(software_folders()),
+        "TRUNKLINE_READABLE": os.pathsep.join(readable),
         "TRUNKLINE_IMAGE": spec.image,
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),

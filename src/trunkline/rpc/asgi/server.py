@@ -42,7 +42,7 @@ class Server:
             InvalidArgument: a host or an origin is not valid.
         """
         self.address = http.address
-        self._browsers = BrowserChecks([http.address], hosts, origins)
+        self._browsers = BrowserChecks(http.addresses, hosts, origins)
         self._http = http
         self._health = health.HealthServicer(methods.SERVICES)
         self._calls: Calls | None = None

@@ -18,6 +18,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trunkline.drivers.fleets.kubernetes import pod_patches, pod_policy
@@ -26,6 +27,7 @@ from trunkline.drivers.fleets.kubernetes.pod_resources import sidecar_resources,
 from trunkline.errors import InvalidArgument
 from trunkline.model.pod_rules import check_operation
 from trunkline.model.spec import Transform
+from trunkline.ports import ServerAddress  # noqa: TC001 a field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +97,8 @@ class PodSettings:
     #: Identity of the installation; pods with another one belong to other servers.
     cluster: str
     namespace: str
-    #: HOST:PORT where workers reach the server.
-    server: str
+    #: How workers reach the server.
+    server: ServerAddress
     #: Image with the worker and the launcher.
     worker_image: str
     #: What an administrator sets for all workers.
@@ -330,7 +332,7 @@ def _pod_spec(spec: WorkerSpec, settings: PodSettings) -> dict[str, Any]:
 def _worker_environment(spec: WorkerSpec, settings: PodSettings) -> list[dict[str, str]]:
     """Return the worker's settings; ``worker/settings.py`` reads them."""
     variables = {
-        "TRUNKLINE_SERVER": settings.server,
+        "TRUNKLINE_SERVER": settings.server.address,
         "TRUNKLINE_WORKER_ID": spec.worker_id,
         "TRUNKLINE_WORKER_TOKEN_FILE": f"{_IDENTITY_FOLDER}/token",
         "TRUNKLINE_SCRATCH": "/pfs/.trunkline",
@@ -339,6 +341,10 @@ def _worker_environment(spec: WorkerSpec, settings: PodSettings) -> list[dict[st
         "TRUNKLINE_IMAGE": spec.image,
         "TRUNKLINE_GRACE": f"{min(float(LONGEST_GRACE), spec.grace):g}",
     }
+    if settings.server.name:
+        variables["TRUNKLINE_SERVER_NAME"] = settings.server.name
+    if settings.server.ca:
+        variables["TRUNKLINE_SERVER_CA"] = Path(settings.server.ca).read_text("utf-8")
     return [{"name": name, "value": value} for name, value in variables.items()]
 
 
