@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
+from trunkline.errors import InvalidArgument
 from trunkline.pfs import feed as feeds
 from trunkline.pfs.feed import BATCH_BYTES, Feed
 from trunkline.storage.memory_budget import MemoryBudget
@@ -142,3 +144,30 @@ async def test_batches_are_applied_one_at_a_time_when_a_pause_ends_as_the_batch_
 
     assert collector.overlapping == 0
     assert len(collector.frames) == 200
+
+
+async def test_the_error_of_a_batch_that_ends_before_the_last_step_ends_the_upload(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise half an upload is committed."""
+    monkeypatch.setattr(feeds, "BATCH_FRAMES", 1)
+    may_fail = threading.Event()
+    finished: list[bool] = []
+
+    class Refusing(Collector):
+        def apply(self, _batch: Sequence[bytes]) -> None:
+            may_fail.wait(20)
+            raise InvalidArgument("no such path")
+
+    async def frames() -> AsyncIterator[bytes]:
+        yield b"first"
+
+    async with Feed(executor, Refusing(), MemoryBudget(1 << 20)) as feed:
+        await feed.receive(frames())
+        may_fail.set()
+        assert feed._job is not None
+        await asyncio.wait({feed._job}, timeout=20)
+        with pytest.raises(InvalidArgument):
+            await feed.finish(lambda: finished.append(True))
+
+    assert finished == []

@@ -166,9 +166,15 @@ class Feed:
         self._timer = self._drain_timer = None
 
     async def _idle(self) -> None:
-        """Wait until no batch is being applied. The timers may have begun another one while this waited for one."""
-        while self._job is not None and not self._job.done():
-            await self._job
+        """Wait until no batch is being applied. The timers may begin another one while this waits for one.
+
+        Raises:
+            TrunklineError: what the applier raised.
+        """
+        job: asyncio.Future[Any] | None = None
+        while self._job is not None and self._job is not job:
+            job = self._job
+            await job
 
     def _apply(self) -> None:
         """Give the gathered frames to the executor."""
