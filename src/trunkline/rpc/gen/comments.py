@@ -1,6 +1,19 @@
 """Comments of the files in ``protos/`` by the full name of what they describe; do not edit."""
 
 COMMENTS: dict[str, str] = {
+    "grpc.health.v1.Health.Check": "The state of one service; NOT_FOUND when there is none of this name. The empty name is the whole server.",
+    "grpc.health.v1.Health.List": "The states of all services.",
+    "grpc.health.v1.Health.Watch": "The state of one service, and each change of it; SERVICE_UNKNOWN as long as there is none of this name.",
+    "grpc.reflection.v1.ErrorResponse.error_code": "a status code of gRPC",
+    "grpc.reflection.v1.FileDescriptorResponse.file_descriptor_proto": "each a google.protobuf.FileDescriptorProto",
+    "grpc.reflection.v1.ServerReflectionRequest.all_extension_numbers_of_type": "full name of a message",
+    "grpc.reflection.v1.ServerReflectionRequest.file_containing_symbol": "full name of a message, enum, service, method or field",
+    "grpc.reflection.v1.ServerReflectionRequest.list_services": "the value means nothing",
+    "grpc.reflection.v1alpha.ErrorResponse.error_code": "a status code of gRPC",
+    "grpc.reflection.v1alpha.FileDescriptorResponse.file_descriptor_proto": "each a google.protobuf.FileDescriptorProto",
+    "grpc.reflection.v1alpha.ServerReflectionRequest.all_extension_numbers_of_type": "full name of a message",
+    "grpc.reflection.v1alpha.ServerReflectionRequest.file_containing_symbol": "full name of a message, enum, service, method or field",
+    "grpc.reflection.v1alpha.ServerReflectionRequest.list_services": "the value means nothing",
     "trunkline.control.v1.Control.CreateImage": "Defines an image name as a list of requirements and files at absolute paths. Replaces an older definition.",
     "trunkline.control.v1.Control.ExplainPipeline": "The latest scaling decisions of a pipeline, newest first, each with its inputs and its reason.",
     "trunkline.control.v1.Control.InspectStorage": "Bytes in the store.",
