@@ -12,8 +12,8 @@ from psycopg import sql
 from servers import Server
 from test_format_conversion import NAMES, commits_of, comparable, described, unpacked
 
-from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.buckets import BucketObjects
+from trunkline.drivers.objects.local import LocalObjects
 from trunkline.meta import install
 from trunkline.meta.database import Database
 
