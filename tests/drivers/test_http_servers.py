@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
+import resource
+import socket
 from pathlib import Path
 
 import grpc
 import pytest
+from patience import eventually
 
 from trunkline import errors
 from trunkline.app import drivers
 from trunkline.app.settings import Settings
 from trunkline.client.channel import Channel
+from trunkline.drivers.http import h2corn_server
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import health_pb2, version_pb2
 from trunkline.runtime.supervision import ServiceState
@@ -120,6 +125,51 @@ async def test_the_server_writes_nothing_about_itself(http_server, capfd):
 async def test_an_address_in_use_is_refused(server, http_server):
     with pytest.raises(errors.Unavailable, match=server.address):
         http_server(listen=(server.address,))
+
+
+@pytest.mark.parametrize("http_server", ["h2corn"], indirect=True)  # Hypercorn goes on by itself
+async def test_a_server_without_open_files_left_serves_again_when_there_are_some(server, caplog):
+    """It once listened no more: h2corn ends when a connection cannot be accepted."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    host, port = server.address.split(":")
+
+    with socket.socket() as refused:
+        refused.settimeout(LIMIT)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (refused.fileno() + 1, before[1]))
+        try:
+            await asyncio.to_thread(refused.connect, (host, int(port)))
+            await asyncio.to_thread(
+                eventually,
+                lambda: "http_server_failed" in [getattr(record, "action", "") for record in caplog.records],
+                "the server fails",
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    status, _ = await asyncio.to_thread(get, server.address, "/")
+
+    assert status == 200
+
+
+def test_the_page_lists_the_limits_of_connections_as_the_code_has_them():
+    page = (Path(__file__).resolve().parents[2] / "docs/limits.md").read_text().partition("## Connections")[2]
+    values = {
+        number for row in re.findall(r"\| ([^|]*) \|$", page, re.M) for number in re.findall(r"\d[\d,]*\b", row)
+    }
+
+    sizes = (
+        h2corn_server.STREAM_WINDOW >> 20,
+        h2corn_server.CONNECTION_WINDOW >> 20,
+        h2corn_server.HEADER_BYTES >> 10,
+    )
+    counts = (h2corn_server.STREAMS, h2corn_server.REQUESTS, h2corn_server.HEADERS)
+    times = (
+        h2corn_server.HANDSHAKE,
+        h2corn_server.HEADER_PAUSE,
+        h2corn_server.BODY_PAUSE,
+        h2corn_server.IDLE_CONNECTION / 60,
+    )
+    connections = Settings(data=Path("/none")).max_connections
+    assert values == {f"{value:,.0f}" for value in (*sizes, *counts, *times, connections)}
 
 
 def test_an_unknown_server_is_refused():

@@ -5,6 +5,7 @@ Libraries that only some servers need are imported when their driver is chosen.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from trunkline.meta.database import sqlite_url
 from trunkline.meta.dialects import checked_url
 from trunkline.pfs import identity, store_format
 from trunkline.ports import ServerAddress
+from trunkline.runtime import open_files
 from trunkline.runtime.listening import UNIX, Listeners
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.supervision import Supervisor
+
+log = logging.getLogger("trunkline.app")
 
 
 def database_url(settings: Settings) -> str:
@@ -96,7 +100,9 @@ def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:
     if settings.http_server == "h2corn":
         from trunkline.drivers.http.h2corn_server import H2cornServer
 
-        return H2cornServer(Listeners(settings.listen), settings.log_format, tls)
+        return H2cornServer(
+            Listeners(settings.listen), _connections(settings.max_connections), settings.log_format, tls
+        )
     if settings.http_server != "hypercorn":
         raise errors.InvalidArgument(
             f"--http-server {settings.http_server} is not supported; use h2corn or hypercorn"
@@ -109,6 +115,19 @@ def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:
             " pip install '.[hypercorn]'"
         ) from error
     return HypercornServer(Listeners(settings.listen), tls)
+
+
+def _connections(limit: int) -> int:
+    """Return how many connections the limit of open files allows; a quarter of these are left for other files."""
+    files = open_files.limit()
+    allowed = files * 3 // 4
+    if allowed < limit:
+        log.warning(
+            "this process may open %d files, so that it serves %d connections at a time instead of %d;"
+            " raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd) or lower --max-connections",
+            files, allowed, limit, extra={"action": "connections_limited"},
+        )  # fmt: skip
+    return min(limit, allowed)
 
 
 def hidden(settings: Settings) -> list[str]:

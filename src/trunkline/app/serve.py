@@ -37,7 +37,7 @@ from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.debug import DebugServicer
-from trunkline.runtime import cancellation, failpoints, listening
+from trunkline.runtime import cancellation, failpoints, listening, open_files
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.runtime.threads import FairExecutor
 from trunkline.telemetry import events, logs, tracing
@@ -467,6 +467,7 @@ def main(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) 
     logs.set_up(settings.log_level, settings.log_format, access=settings.access_log, stream=sys.stderr)
     failpoints.arm_from_environment()
     os.umask(0o077)  # stored files are private
+    open_files.raise_limit()
     libc.hide_memory()  # its environment may hold the secrets of the store and the database
     libc.share_arenas(ARENAS)
     sys.setswitchinterval(SWITCH_INTERVAL)

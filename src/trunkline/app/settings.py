@@ -22,6 +22,8 @@ class Settings:
     listen: tuple[str, ...] = ("127.0.0.1:30650",)
     #: HTTP server that runs the application: h2corn.
     http_server: str = "h2corn"
+    #: Connections that are served at a time; further ones wait. H2corn only.
+    max_connections: int = 10_000
     #: Names besides loopback and ``listen`` under which browsers may reach it: what the header Host may say.
     allow_hosts: tuple[str, ...] = ()
     #: Origins besides its own whose pages may use it, such as https://console.example.org.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.cli.parsing import Command, argument
+from trunkline.cli.planning import count
 
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
@@ -45,6 +46,7 @@ def serve(invocation: Invocation) -> None:
         tls_cert=_path(options.tls_cert),
         tls_key=_path(options.tls_key),
         tls_ca=_path(options.tls_ca),
+        max_connections=options.max_connections,
         insecure=options.insecure,
         allow_hosts=tuple(options.allow_host),
         allow_origins=tuple(options.allow_origin),
@@ -112,6 +114,13 @@ COMMANDS = {
                 default="",
                 metavar="FILE",
                 help="certificate of the CA, by which workers verify the server (ca.crt beside --tls-cert)",
+            ),
+            argument(
+                "--max-connections",
+                type=count,
+                default=10_000,
+                metavar="N",
+                help="connections that are served at a time; further ones wait (10000)",
             ),
             argument(
                 "--insecure",

@@ -34,7 +34,7 @@ from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model import field_support
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
-from trunkline.runtime import failpoints
+from trunkline.runtime import failpoints, open_files
 from trunkline.runtime.supervision import Supervisor, describe
 
 if TYPE_CHECKING:
@@ -382,6 +382,7 @@ class ProcessFleet:
                     start_new_session=True,
                     umask=0o022,  # files of commands are as commands expect; the server's own are not readable
                 )
+            open_files.restore_limit(worker.process.pid)
             worker.pidfd = os.pidfd_open(worker.process.pid)
         except Exception as error:
             log.exception("worker %s cannot be started", spec.worker_id)

@@ -32,14 +32,22 @@ STREAMS = 4096
 #: Bytes that a client may send ahead on one stream and on one connection. An upload that waits for room holds a stream
 #: window, and the others on its connection go on.
 STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 8 << 20
+#: Requests of all connections at a time; one beyond is answered with 503, which gRPC's clients call UNAVAILABLE.
+REQUESTS = 1 << 15
+#: Bytes of the headers of a request, and their number.
+HEADER_BYTES, HEADERS = 64 << 10, 100
+#: Seconds in which a new connection says what it speaks, and in which the next bytes of headers come.
+HANDSHAKE, HEADER_PAUSE = 5.0, 10.0
+#: Seconds in which the next bytes of a body come that is not gRPC's.
+BODY_PAUSE = 60.0
 #: Seconds after which a connection without requests is closed; clients connect again.
 IDLE_CONNECTION = 600.0
 #: Seconds in which a client takes something of an answer. The application's own limit, with a message, is shorter.
 STALLED_ANSWER = 660.0
 #: Seconds that requests have to end. The application ends them before.
 GRACE = 30.0
-
-
+#: Seconds after which the server starts again when it has failed: by itself it ends at any error of the system.
+RESTART = 0.5
 #: Seconds that requests have to end on a server whose certificate has been replaced: as long as they take.
 REPLACED_GRACE = 365 * 86_400.0
 
@@ -47,11 +55,14 @@ REPLACED_GRACE = 365 * 86_400.0
 class H2cornServer:
     """A server on some addresses (``ports.HttpServer``)."""
 
-    def __init__(self, listeners: Listeners, log_format: str, tls: Files | None = None) -> None:
+    def __init__(
+        self, listeners: Listeners, connections: int, log_format: str, tls: Files | None = None
+    ) -> None:
         """Prepare to serve; clients that connect wait until ``start``.
 
         Args:
             listeners: where to listen; closed with the server.
+            connections: that are served at a time; further ones wait.
             log_format: text or json, for what h2corn itself writes to standard error.
             tls: certificate and key for connections by TCP; None for plain ones.
         """
@@ -64,6 +75,14 @@ class H2cornServer:
             "access_log": False,
             "log_format": "json" if log_format == "json" else "text",
             "max_concurrent_streams": STREAMS,
+            "limit_concurrency": REQUESTS,
+            "limit_request_fields": HEADERS,
+            "limit_request_head_size": HEADER_BYTES,
+            "h2_max_header_list_size": HEADER_BYTES,
+            "h2_max_header_block_size": HEADER_BYTES,
+            "timeout_handshake": HANDSHAKE,
+            "timeout_request_header": HEADER_PAUSE,
+            "timeout_request_body_idle": BODY_PAUSE,
             "h2_initial_stream_window_size": STREAM_WINDOW,
             "h2_initial_connection_window_size": CONNECTION_WINDOW,
             "timeout_keep_alive": IDLE_CONNECTION,
@@ -71,6 +90,8 @@ class H2cornServer:
             "h2_timeout_write": STALLED_ANSWER,
         }
         tcp, unix = _descriptors(listeners.tcp), _descriptors(listeners.unix)
+        both = tls is not None and tcp and unix  # two servers
+        settings["limit_connections"] = max(1, connections // 2 if both else connections)
         #: By whether they use TLS.
         self._configs: dict[bool, Config] = {}
         if unix or tls is None:
@@ -82,6 +103,7 @@ class H2cornServer:
         self._application: Callable[..., Awaitable[None]] | None = None
         self._servers: dict[bool, Server] = {}
         self._serving: set[asyncio.Task[None]] = set()
+        self._refuses = False
 
     async def start(self, application: Callable[..., Awaitable[None]]) -> None:
         """Accept requests for an ASGI application."""
@@ -116,11 +138,29 @@ class H2cornServer:
                 " Ed25519 or RSA key of at least 2048 bits"
             ) from error
         self._servers[secure] = server
-        self._serving.add(serving)
-        serving.add_done_callback(self._serving.discard)
+        kept = asyncio.create_task(self._keep(secure, server, serving), name="http")
+        self._serving.add(kept)
+        kept.add_done_callback(self._serving.discard)
+
+    async def _keep(self, secure: bool, server: Server, serving: asyncio.Task[None]) -> None:
+        """Wait for the end of a server; start another one when it has failed."""
+        try:
+            await serving
+        except OSError as error:
+            log.error(
+                "the HTTP server failed: %s; it starts again",
+                error.strerror,
+                extra={"action": "http_server_failed"},
+            )
+        else:
+            return
+        await asyncio.sleep(RESTART)
+        if not self._refuses and self._servers[secure] is server:
+            await self._begin(secure)
 
     def refuse(self) -> None:
         """Accept no more connections, and tell clients to send no more requests."""
+        self._refuses = True
         for server in self._servers.values():
             server.shutdown()
 
