@@ -105,12 +105,12 @@ class RawClient:
 
     def send_all(self, parts: Iterable[bytes]) -> int:
         """Send part after part until the server takes no more; return how many it took."""
-        taken = 0
+        number = 0
         for part in parts:
             if not self.send(part):
                 break
-            taken += 1
-        return taken
+            number += 1
+        return number
 
     def read(self) -> tuple[int, int, int, bytes] | None:
         """Return kind, flags, stream and payload of the next frame; None when the server has closed."""
@@ -131,8 +131,8 @@ class RawClient:
         """Read on; return whether the server closes."""
         end = time.monotonic() + seconds
         with contextlib.suppress(TimeoutError):
-            while (left := end - time.monotonic()) > 0:
-                self.socket.settimeout(left)
+            while (rest := end - time.monotonic()) > 0:
+                self.socket.settimeout(rest)
                 try:
                     if not self.socket.recv(1 << 16):
                         return True

@@ -153,7 +153,9 @@ async def test_a_server_without_open_files_left_serves_again_when_there_are_some
 def test_the_page_lists_the_limits_of_connections_as_the_code_has_them():
     page = (Path(__file__).resolve().parents[2] / "docs/limits.md").read_text().partition("## Connections")[2]
     values = {
-        number for row in re.findall(r"\| ([^|]*) \|$", page, re.M) for number in re.findall(r"\d[\d,]*\b", row)
+        number
+        for row in re.findall(r"\| ([^|]*) \|$", page, re.M)
+        for number in re.findall(r"\d[\d,]*\b", row)
     }
 
     sizes = (

@@ -138,11 +138,11 @@ class H2cornServer:
                 " Ed25519 or RSA key of at least 2048 bits"
             ) from error
         self._servers[secure] = server
-        kept = asyncio.create_task(self._keep(secure, server, serving), name="http")
-        self._serving.add(kept)
-        kept.add_done_callback(self._serving.discard)
+        watching = asyncio.create_task(self._watch(secure, server, serving), name="http")
+        self._serving.add(watching)
+        watching.add_done_callback(self._serving.discard)
 
-    async def _keep(self, secure: bool, server: Server, serving: asyncio.Task[None]) -> None:
+    async def _watch(self, secure: bool, server: Server, serving: asyncio.Task[None]) -> None:
         """Wait for the end of a server; start another one when it has failed."""
         try:
             await serving
