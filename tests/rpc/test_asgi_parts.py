@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import threading
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
@@ -13,7 +15,15 @@ from hypothesis import strategies as st
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.rpc.asgi import batching, framing, headers
+from trunkline.rpc.asgi.requests import Requests
+from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.status import MESSAGE_LIMIT, Status
+
+
+def plain(messages):
+    return [
+        message if isinstance(message, bytes) else asyncio.run(message.decompress()) for message in messages
+    ]
 
 
 def framed(message, *, compress=False):
@@ -33,7 +43,7 @@ def test_messages_are_the_same_however_their_body_is_cut(messages, cuts):
     seen = [
         message
         for begin, end in zip([0, *ends], ends, strict=False)
-        for message in unframer.feed(body[begin:end])
+        for message in plain(unframer.feed(body[begin:end]))
     ]
 
     assert seen == [message for message, _ in messages]
@@ -66,7 +76,50 @@ def test_a_body_that_ends_within_a_message_is_noticed(message, missing):
 )
 def test_a_frame_that_is_not_valid_is_refused_with_its_code(encoding, body, kind):
     with pytest.raises(kind):
-        framing.Unframer("a.B/C", encoding).feed(body)
+        plain(framing.Unframer("a.B/C", encoding).feed(body))
+
+
+async def test_a_large_request_is_decompressed_like_a_small_one():
+    message = os.urandom(1 << 20)
+
+    [packed] = framing.Unframer("a.B/C", "gzip").feed(framed(message, compress=True))
+
+    assert await packed.decompress() == message
+
+
+async def test_compressed_requests_are_decompressed_one_at_a_time():
+    """Otherwise a small piece of a body would become gigabytes at once."""
+    body = framed(b"first", compress=True) + b"\1\0\0\0\1x"
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    idle = IdleTimeout(limits.UPLOAD_IDLE, "")
+    requests = Requests("a.B/C", framing.Unframer("a.B/C", "gzip"), bytes, receive, idle).stream()
+
+    assert await anext(requests) == b"first"
+    with pytest.raises(errors.InvalidArgument):
+        await anext(requests)
+
+
+@pytest.mark.parametrize("answer", [bytes(64 << 10), [b"small"] * 3], ids=["large", "list"])
+async def test_answers_that_take_long_to_compress_are_compressed_in_a_thread(answer):
+    threads = set()
+
+    def frame(body):
+        threads.add(threading.get_ident())
+        return framing.compressed(body)
+
+    async def answers():
+        yield answer
+
+    async def send(_body):
+        pass
+
+    await batching.send_all(answers(), bytes, frame, send, gzip=True)
+
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_an_unknown_compression_is_refused():

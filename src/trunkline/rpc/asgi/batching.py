@@ -7,9 +7,12 @@ calls of ``send``, and the message of a subscription is sent at once: its servic
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from types import coroutine
 from typing import TYPE_CHECKING, Any
+
+from trunkline.rpc.asgi import framing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -27,6 +30,8 @@ async def send_all(
     encode: Callable[[Any], bytes],
     frame: Callable[[bytes], tuple[bytes, bytes]],
     send: Callable[[bytes], Awaitable[None]],
+    *,
+    gzip: bool = False,
 ) -> None:
     """Send the messages of a generator, and close it however this ends.
 
@@ -35,17 +40,23 @@ async def send_all(
         encode: makes bytes of a message.
         frame: returns the prefix of encoded bytes and the bytes to send after it.
         send: sends bytes; waits while the client reads slowly.
+        gzip: whether ``frame`` compresses.
     """
     batch = _Batch(send)
     async with aclosing(messages):
         try:
             while (message := await _next(messages, batch)) is not _END:
                 if type(message) is list:
-                    batch.extend([part for small in message for part in frame(encode(small))])
+                    batch.extend(
+                        await asyncio.to_thread(_framed, message, encode, frame)
+                        if gzip
+                        else _framed(message, encode, frame)
+                    )
                     if batch.size >= BATCH_BYTES:
                         await batch.flush()
                     continue
-                prefix, body = frame(encode(message))
+                encoded = encode(message)
+                prefix, body = await framing.compress(frame, encoded) if gzip else frame(encoded)
                 batch.add(prefix)
                 if len(body) >= LARGE:
                     await batch.flush()
@@ -58,6 +69,13 @@ async def send_all(
             await batch.flush()  # what came before the error arrives before it
             raise
         await batch.flush()
+
+
+def _framed(
+    messages: list[Any], encode: Callable[[Any], bytes], frame: Callable[[bytes], tuple[bytes, bytes]]
+) -> list[bytes]:
+    """Return the bytes of small messages and their prefixes."""
+    return [part for message in messages for part in frame(encode(message))]
 
 
 class _Batch:

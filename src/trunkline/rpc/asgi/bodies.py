@@ -37,14 +37,14 @@ class JsonObjects:
         self._is_in_string = False
         self._is_escaped = False  # the next byte belongs to a backslash
 
-    def feed(self, piece: bytes) -> list[bytes]:
+    def feed(self, piece: bytes) -> list[bytes | framing.Compressed]:
         """Return the texts of the objects that end in a piece.
 
         Raises:
             InvalidArgument: there is something else between objects.
             ResourceExhausted: an object is beyond the limit of messages.
         """
-        objects: list[bytes] = []
+        objects: list[bytes | framing.Compressed] = []
         begin = position = 0
         while True:
             if self._is_escaped:
@@ -78,7 +78,7 @@ class JsonObjects:
             self._check_between(piece[position:], b"{")
         return objects
 
-    def end(self) -> list[bytes]:
+    def end(self) -> list[bytes | framing.Compressed]:
         """Check that the body does not end within an object; no object ends only with it.
 
         Raises:
@@ -122,7 +122,7 @@ class WholeBody:
         self._pieces: list[bytes] = []
         self._size = 0
 
-    def feed(self, piece: bytes) -> list[bytes]:
+    def feed(self, piece: bytes) -> list[bytes | framing.Compressed]:
         """Keep a piece; no message ends before the body.
 
         Raises:
@@ -133,12 +133,7 @@ class WholeBody:
         self._pieces.append(piece)
         return []
 
-    def end(self) -> list[bytes]:
-        """Return the body.
-
-        Raises:
-            InvalidArgument: it is not valid gzip.
-            ResourceExhausted: it is beyond the limit of messages.
-        """
+    def end(self) -> list[bytes | framing.Compressed]:
+        """Return the body."""
         body = b"".join(self._pieces)
-        return [framing.decompressed(self._rpc, body) if self._is_compressed and body else body]
+        return [framing.Compressed(self._rpc, body) if self._is_compressed and body else body]

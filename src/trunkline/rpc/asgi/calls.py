@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.rpc import status
-from trunkline.rpc.asgi import batching, headers
+from trunkline.rpc.asgi import batching, framing, headers
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.observation import Observation
 from trunkline.runtime import threads
@@ -173,6 +173,11 @@ class ServedCall:
         """
         raise NotImplementedError
 
+    @property
+    def compresses(self) -> bool:
+        """Whether ``framer`` compresses answers."""
+        return False
+
     async def begin(self) -> None:
         """Send the begin of the response to a stream."""
         raise NotImplementedError
@@ -274,7 +279,8 @@ class ServedCall:
             argument: Any = requests.stream() if method.client_streaming else await requests.single()
             if not method.server_streaming:
                 answer = await method.answer(argument, call)
-                await self.reply(*self.framer(method)(self.encoder(method)(answer)))
+                frame, body = self.framer(method), self.encoder(method)(answer)
+                await self.reply(*(await framing.compress(frame, body) if self.compresses else frame(body)))
                 return
         download = IdleTimeout(
             limits.DOWNLOAD_IDLE, "the client took nothing of the answer; read faster, or less"
@@ -290,7 +296,8 @@ class ServedCall:
                 download.end()
 
             answers = method.answer(argument, call)
-            await batching.send_all(answers, self.encoder(method), self.framer(method), send)
+            frame = self.framer(method)
+            await batching.send_all(answers, self.encoder(method), frame, send, gzip=self.compresses)
 
     async def send_part(self, body: bytes) -> None:
         """Send a part of the response's body."""

@@ -175,7 +175,7 @@ class _UnaryCall(_ConnectCall):
         else:
             http_status, kind, body = 200, self._form.content_type, self._body
             if self._gzip and len(body) >= framing.COMPRESS_FROM:
-                body = framing.compressed(body)[1]
+                _, body = await framing.compress(framing.compressed, body)
                 extra.append((b"content-encoding", b"gzip"))
             extra.append((b"vary", b"accept-encoding"))
         await self.start(http_status, kind, [*extra, (b"content-length", b"%d" % len(body))])
@@ -184,7 +184,12 @@ class _UnaryCall(_ConnectCall):
 
 class _StreamCall(_ConnectCall):
     __slots__ = ()
+
     encoding_header, accept_header = b"connect-content-encoding", b"connect-accept-encoding"
+
+    @property
+    def compresses(self) -> bool:
+        return self._gzip
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Requests:
         return self._requests(method, framing.Unframer(method.rpc, request.encoding), idle)

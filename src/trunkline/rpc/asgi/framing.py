@@ -6,7 +6,9 @@ that is spread over several pieces is joined once, so that no byte is copied twi
 
 from __future__ import annotations
 
+import asyncio
 import zlib
+from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -24,8 +26,33 @@ _IDENTITY, _GZIP = "identity", "gzip"
 ENCODINGS = b"identity, gzip"
 #: Bytes from which an answer is compressed when its client compresses.
 COMPRESS_FROM = 512
+#: Bytes of an answer that is compressed in a thread, and of a request that is decompressed in one: that takes
+#: milliseconds.
+_COMPRESS_IN_THREAD, _DECOMPRESS_IN_THREAD = 64 << 10, 4 << 10
 #: zlib's number for the format of gzip with the largest window.
 _GZIP_FORMAT = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """A request that is compressed with gzip.
+
+    It is decompressed when its turn comes: a small piece of a body may hold hundreds that are large afterwards.
+    """
+
+    rpc: str
+    data: bytes
+
+    async def decompress(self) -> bytes:
+        """Return its bytes; a large one is decompressed in a thread.
+
+        Raises:
+            InvalidArgument: it is not valid gzip.
+            ResourceExhausted: it is beyond the limit.
+        """
+        if len(self.data) < _DECOMPRESS_IN_THREAD:
+            return _decompressed(self.rpc, self.data)
+        return await asyncio.to_thread(_decompressed, self.rpc, self.data)
 
 
 class Unframer:
@@ -50,15 +77,15 @@ class Unframer:
         self._compressed = False  # of the message in _pieces
         self._prefix = b""  # an incomplete one
 
-    def feed(self, piece: bytes) -> list[bytes]:
+    def feed(self, piece: bytes) -> list[bytes | Compressed]:
         """Return the messages that end in a piece.
 
         Raises:
             ResourceExhausted: a message is beyond the limit.
-            InvalidArgument: the prefix of a message is not valid, or its compressed bytes are not.
+            InvalidArgument: the prefix of a message is not valid.
         """
         position = 0
-        messages: list[bytes] = []
+        messages: list[bytes | Compressed] = []
         if self._missing:
             if len(piece) < self._missing:
                 self._pieces.append(piece)
@@ -66,7 +93,8 @@ class Unframer:
                 return messages
             position = self._missing
             self._pieces.append(memoryview(piece)[:position])
-            messages.append(self._decoded(b"".join(self._pieces), self._compressed))
+            message = b"".join(self._pieces)
+            messages.append(Compressed(self._rpc, message) if self._compressed else message)
             self._pieces = []
             self._missing = 0
         elif self._prefix:
@@ -84,12 +112,12 @@ class Unframer:
                 self._compressed = bool(compressed)
                 return messages
             message = piece[position : position + size]
-            messages.append(self._decoded(message, True) if compressed else message)
+            messages.append(Compressed(self._rpc, message) if compressed else message)
             position += size
         self._prefix = piece[position:]
         return messages
 
-    def end(self) -> list[bytes]:
+    def end(self) -> list[bytes | Compressed]:
         """Check that the body does not end within a message; no message ends only with it.
 
         Raises:
@@ -109,9 +137,6 @@ class Unframer:
                 " compression; set the header grpc-encoding"
             )
 
-    def _decoded(self, message: bytes, compressed: bool) -> bytes:
-        return decompressed(self._rpc, message) if compressed else message
-
 
 def is_compression(rpc: str, encoding: str) -> bool:
     """Return whether an encoding is gzip; otherwise it is none.
@@ -126,17 +151,7 @@ def is_compression(rpc: str, encoding: str) -> bool:
     return encoding == _GZIP
 
 
-def decompressed(rpc: str, message: bytes) -> bytes:
-    """Return the bytes of a message that is compressed with gzip.
-
-    Args:
-        rpc: name of the call, for messages.
-        message: its compressed bytes.
-
-    Raises:
-        InvalidArgument: it is not valid gzip.
-        ResourceExhausted: the message is beyond the limit.
-    """
+def _decompressed(rpc: str, message: bytes) -> bytes:
     decoder = zlib.decompressobj(_GZIP_FORMAT)
     try:
         decoded = decoder.decompress(message, MESSAGE + 1)
@@ -158,6 +173,18 @@ def compressed(message: bytes) -> tuple[bytes, bytes]:
     encoder = zlib.compressobj(1, wbits=_GZIP_FORMAT)
     packed = encoder.compress(message) + encoder.flush()
     return PREFIX.pack(1, len(packed)), packed
+
+
+async def compress(frame: Callable[[bytes], tuple[bytes, bytes]], message: bytes) -> tuple[bytes, bytes]:
+    """Return the prefix of an answer, and the bytes that follow it; a large one is compressed in a thread.
+
+    Args:
+        frame: what compresses, as ``framer`` returned it.
+        message: the answer's bytes.
+    """
+    if len(message) >= _COMPRESS_IN_THREAD:
+        return await asyncio.to_thread(frame, message)
+    return frame(message)
 
 
 def check_request(rpc: str, size: int) -> None:

@@ -53,6 +53,10 @@ class _GrpcCall(ServedCall):
         super().__init__(scope, receive, send)
         self._gzip = False
 
+    @property
+    def compresses(self) -> bool:
+        return self._gzip
+
     def parse(self) -> headers.RequestHeaders:
         return headers.parse(self.scope["headers"])
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
+from trunkline.rpc.asgi.framing import Compressed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 class Pieces(Protocol):
     """Takes the pieces of a body and returns the messages in them, encoded."""
 
-    def feed(self, piece: bytes) -> list[bytes]:
+    def feed(self, piece: bytes) -> list[bytes | Compressed]:
         """Return the messages that end in a piece.
 
         Raises:
             TrunklineError: the piece is not valid, or a message is beyond the limit.
         """
 
-    def end(self) -> list[bytes]:
+    def end(self) -> list[bytes | Compressed]:
         """Return the messages that end with the body.
 
         Raises:
@@ -68,7 +69,7 @@ class Requests:
             ResourceExhausted: the message is beyond the limit.
             CancelledError: the client has disconnected.
         """
-        messages: list[bytes] = []
+        messages: list[bytes | Compressed] = []
         more = True
         while more:
             arrived, more = await self._next()
@@ -78,7 +79,8 @@ class Requests:
         if len(messages) != 1:
             number = "several messages" if messages else "no message"
             raise errors.InvalidArgument(f"{self._rpc} takes one message but got {number}; send exactly one")
-        return self._decode(messages[0])
+        [message] = messages
+        return self._decode(message if isinstance(message, bytes) else await message.decompress())
 
     async def stream(self) -> AsyncGenerator[Any]:
         """Yield the decoded messages of a body.
@@ -93,9 +95,13 @@ class Requests:
             messages, more = await self._next()
             messages.reverse()
             while messages:  # holds no message while the next piece is awaited
-                yield self._decode(messages.pop())
+                message = messages.pop()
+                if isinstance(message, Compressed):
+                    message = await message.decompress()
+                yield self._decode(message)
+                del message
 
-    async def _next(self) -> tuple[list[bytes], bool]:
+    async def _next(self) -> tuple[list[bytes | Compressed], bool]:
         """Return the messages that end in the next piece of the body, and whether there are more pieces."""
         self._idle.begin()
         event = await self._receive()
