@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors
@@ -49,6 +50,9 @@ LEASE_TICK = 1.0
 SWEEP_TICK = 30.0
 #: Least seconds until a round that failed is tried again, whatever happens meanwhile.
 LEAST_PAUSE = 0.5
+
+#: Seconds that a step takes before its state is shown.
+SHOWN_AFTER = 0.05
 
 #: The lane of threads for plans and ends of jobs, which may take long.
 PLANS = "plans"
@@ -231,23 +235,55 @@ class Controller:
             case decide.TimeOut(reason=reason):
                 await versions.write_soon(end_job, job, JobState.KILLED, reason)
             case decide.Plan():
-                if job.state == JobState.CREATED:
-                    await versions.write_soon(_move, job.id, JobState.CREATED, JobState.STARTING)
-                failpoints.reach("controller.plan")
-                with threads.lane(PLANS):
-                    job_plan = await self._blocking(plan.plan, versions, self._specs, job)
+                job_plan = await self._run_step(
+                    job, JobState.CREATED, JobState.STARTING, "plan", plan.plan, versions, self._specs, job
+                )
                 await versions.write_soon(_begin, job.id, job_plan)
             case decide.Settle():
-                if job.state == JobState.RUNNING:
-                    await versions.write_soon(_move, job.id, JobState.RUNNING, JobState.FINISHING)
-                failpoints.reach("controller.settle")
-                with threads.lane(PLANS):
-                    settled = await self._blocking(settle.settle, versions, job)
+                settled = await self._run_step(
+                    job, JobState.RUNNING, JobState.FINISHING, "settle", settle.settle, versions, job
+                )
                 failpoints.reach("controller.settled")
                 await versions.write_soon(_end, job.id, settled)
                 failpoints.reach("controller.ended")
             case decide.LookAgainAt():
                 raise AssertionError("a time to look again is nothing to do")
+
+    async def _run_step(
+        self,
+        job: JobRow,
+        before: JobState,
+        after: JobState,
+        name: str,
+        fn: Callable[..., T],
+        *args: Any,
+    ) -> T:
+        """Run a step of a job in a thread, and show its state if it fails or takes long enough to be seen.
+
+        A short step moves the job through the state in the transaction that records the step: one write less.
+
+        Args:
+            job: the job.
+            before: its state when the step begins, unless an earlier round has shown ``after``.
+            after: its state while the step runs.
+            name: of the step's fail point.
+            fn: the step.
+            args: its arguments.
+        """
+
+        def run() -> T:
+            failpoints.reach(f"controller.{name}")
+            return fn(*args)
+
+        with threads.lane(PLANS):
+            running = asyncio.ensure_future(self._blocking(run))
+        try:
+            ended, _ = await asyncio.wait({running}, timeout=SHOWN_AFTER)
+            if job.state is before and (not ended or running.exception() is not None):
+                await self._versions.write_soon(_move, job.id, before, after)
+            return await running
+        finally:
+            running.cancel()
 
     async def _free_expired_claims(self) -> None:
         """Give back the runs of workers that stopped renewing."""
@@ -315,14 +351,23 @@ def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobStat
         wake_job(write, job)
 
 
+def _moved(write: WriteTransaction, job: JobRow, state: JobState) -> JobRow:
+    """Return a job in a state, after moving it there unless it was shown in it."""
+    if job.state is state:
+        return job
+    jobs.move(write.conn, job, state)
+    return replace(job, state=state)
+
+
 def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None:
     """Record a plan, unless the job ended or lost its base meanwhile, and call the workers."""
     job = jobs.by_id(write.conn, job_id)
-    if job is None or job.state != JobState.STARTING:
+    if job is None or job.state not in (JobState.CREATED, JobState.STARTING):
         return
     if job_plan.base is not None and jobs.by_id(write.conn, job_plan.base.id) is None:
         return  # the next round plans on another base
     chunks.add(write.conn, job_plan.packs, 0, write.now)
+    job = _moved(write, job, JobState.STARTING)
     plan.record(write.conn, job, job_plan, write.now)
     wake(write, job.pipeline_id)
     wake_job(write, job)
@@ -351,5 +396,5 @@ def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:
 def _end(write: WriteTransaction, job_id: int, settled: settle.Settled) -> None:
     """Record a job's end, unless it ended otherwise meanwhile."""
     job = jobs.by_id(write.conn, job_id)
-    if job is not None and job.state == JobState.FINISHING:
-        settle.record(write, job, settled)
+    if job is not None and job.state in (JobState.RUNNING, JobState.FINISHING):
+        settle.record(write, _moved(write, job, JobState.FINISHING), settled)
