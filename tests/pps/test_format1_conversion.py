@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from postgres_server import database_url  # noqa: F401
 
 from trunkline import errors
-from trunkline.meta import commits, install, schema
+from trunkline.meta import commits, install, records, schema
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pfs import store_format
 from trunkline.pps import datum_rows
@@ -321,6 +321,15 @@ def test_the_installation_goes_through_the_same_conversion_on_postgres(database_
         world.close()
 
 
+def test_each_commit_is_noted_once_for_the_log(world: Format1World) -> None:
+    commits_made = len(fill(world))
+
+    world.convert()
+
+    notes = world.db.read_blocking(records.notes, 0, 1 << 40, 1000)
+    assert [number for _, kind, number in notes if kind == "commit"] == list(range(1, commits_made + 1))
+
+
 def test_a_damaged_commit_row_is_still_damaged_afterwards(world: Format1World) -> None:
     number = world.commit(many())
     change = schema.commit.update().values(branch_name="other")
@@ -330,3 +339,18 @@ def test_a_damaged_commit_row_is_still_damaged_afterwards(world: Format1World) -
 
     with pytest.raises(errors.DataLoss):
         world.db.read_blocking(commits.by_id, number)
+
+
+def test_a_lost_format_record_is_written_again_and_not_called_a_conversion(
+    world: Format1World, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = fill(world)
+    world.convert()
+    world.objects.delete(store_format.KEY)
+    caplog.clear()
+
+    with caplog.at_level("INFO"):
+        world.convert()
+
+    check(world, history)
+    assert [vars(record)["action"] for record in caplog.records] == ["format_record_written"]

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from storage_world import TINY, CountingSource, World, noise
 
+from trunkline.errors import DataLoss
 from trunkline.model.globs import compile_glob
-from trunkline.storage import files
+from trunkline.storage import file_values, files
 from trunkline.storage.file_globs import components, glob
 from trunkline.storage.files import FileEntry
+from trunkline.storage.sums import EMPTY
 
 names = st.sampled_from(["a", "a-b", "b", "b0", "c.txt", "d.png", "é"])
 trees = st.dictionaries(
@@ -259,3 +261,13 @@ def test_a_glob_reads_only_the_ranges_of_names_that_can_match() -> None:
 )
 def test_the_components_of_a_glob(pattern: str, parts: list[str], rest: str | None) -> None:
     assert components(pattern) == (parts, rest)
+
+
+def test_a_path_that_is_not_text_is_data_loss(world: World) -> None:
+    value = file_values.inline(b"")
+    tree = world.build({b"/a\xff/b\0t": value, b"/c\xff\0t": value})
+
+    with pytest.raises(DataLoss):
+        list(files.listing(world.trees, tree, "/"))
+    with pytest.raises(DataLoss):
+        list(files.diff(world.trees, EMPTY, tree))

@@ -27,7 +27,7 @@ FLAT = replace(TINY, own=0, size_of=len, content_of=None)
 NESTED = replace(TINY, size_of=len, content_of=None)
 LARGE = replace(FILES, size_of=len, content_of=None)
 
-plain_keys = st.binary(min_size=1, max_size=3).map(lambda key: key.replace(b"/", b"."))
+plain_keys = st.binary(min_size=1, max_size=3).map(lambda key: key.replace(b"/", b".") + b"\0")
 names = st.sampled_from([b"a", b"a-b", b"a0", b"b", b"dir", b"n1", b"n2", b"n3", b"x" * 150])
 paths = st.lists(names, min_size=1, max_size=5).map(lambda parts: b"/" + b"/".join(parts))
 path_keys = st.builds(lambda path, tag: path + b"\0" + tag, paths, st.sampled_from([b"default", b"ab/c"]))

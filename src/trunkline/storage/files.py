@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from blake3 import blake3
 
+from trunkline.errors import DataLoss
 from trunkline.storage import file_values
 from trunkline.storage.folder_reads import Folder, children, read_ahead
 from trunkline.storage.node_reader import after as key_after
@@ -244,7 +245,10 @@ def _folder_entry(trees: Trees, tree: TreeId, path: bytes) -> FileEntry | None:
 
 def entry_of_row(key: bytes, value: bytes) -> FileEntry:
     """Return a file by its row."""
-    path, _, tag = key.decode().partition("\0")
+    try:
+        path, _, tag = key.decode().partition("\0")
+    except UnicodeDecodeError as error:
+        raise _not_text(key) from error
     return FileEntry(path, False, file_values.size_of(value), file_values.hash_of(value), tag, value)
 
 
@@ -252,7 +256,19 @@ def entry_of_folder(trees: Trees, folder: Folder) -> FileEntry:
     """Return a directory."""
     _, size, *lanes = folder.sums(trees.reader)
     content = _LANES.pack(*lanes)
-    return FileEntry(folder.path.decode(), True, size, blake3(b"dir" + content).digest())
+    try:
+        path = folder.path.decode()
+    except UnicodeDecodeError as error:
+        raise _not_text(folder.path) from error
+    return FileEntry(path, True, size, blake3(b"dir" + content).digest())
+
+
+def _not_text(key: bytes) -> DataLoss:
+    """Return the error for a key that names no file."""
+    return DataLoss(
+        f"a file tree has the path {key!r}, which is not UTF-8: the row was damaged when it was written, or belongs to a"
+        " newer release; delete the folder above it, or put its files again"
+    )
 
 
 def _below(directory: str) -> tuple[bytes, bytes]:

@@ -91,6 +91,10 @@ class Leaf:
             raise ValueError(f"it has {len(data):,} bytes, its lengths say {end:,}")
         #: Whether an item may be a sub-tree entry; if not, none is.
         self.may_have_entries = kind == FILE_TREE and ENTRY_BYTES in value_lengths
+        if kind == FILE_TREE and b"\0" not in self._prefix:
+            entries = value_lengths.count(ENTRY_BYTES) * (count if flags & _EQUAL_VALUES else 1)
+            if data.count(b"\0", self._keys_at, self._values_at) < count - entries:
+                raise ValueError("it has a key without a tag that is not that of a folder")
 
     def key(self, number: int) -> bytes:
         """Return the key of an item."""

@@ -46,7 +46,7 @@ def open_installation(db: Database, objects: ObjectStore, now: float) -> str:
     identity.check(objects, cluster_id)
     if state is StoreState.FORMAT_1:
         try:
-            _convert(db, objects, partial(_check_store, objects, cluster_id), now)
+            converted = _convert(db, objects, partial(_check_store, objects, cluster_id), now)
         except (errors.ResourceExhausted, errors.Unavailable, errors.DataLoss) as error:
             raise type(error)(
                 f"the conversion of the store to format 2 was interrupted: {error.message}; start the server again"
@@ -54,7 +54,10 @@ def open_installation(db: Database, objects: ObjectStore, now: float) -> str:
             ) from error
         store_format.write_record(objects)
         failpoints.reach("conversion.named")
-        log.info("the store is converted to format 2", extra={"action": "converted"})
+        if converted:
+            log.info("the store is converted to format 2", extra={"action": "converted"})
+        else:
+            log.warning("the store had no format record; it is written again", extra={"action": "format_record_written"})
     return cluster_id
 
 
@@ -70,9 +73,10 @@ def _check_store(objects: ObjectStore, cluster_id: str) -> None:
         )
 
 
-def _convert(db: Database, objects: ObjectStore, check_store: partial[None], now: float) -> None:
+def _convert(db: Database, objects: ObjectStore, check_store: partial[None], now: float) -> bool:
+    """Convert what is not converted yet; return whether there was something."""
     if install.stored_format(db) == format_record.VERSION:
-        return  # interrupted before the format record was written
+        return False  # interrupted before the format record was written, or the record is lost
     state = db.run_blocking(_begin)
     packs.convert(db, objects, state, now)
     chunks = ChunkStore(objects, DatabaseChunkIndex(db, lambda: now), inline_bytes=0)
@@ -82,6 +86,7 @@ def _convert(db: Database, objects: ObjectStore, check_store: partial[None], now
         chunks.close()
     db.run_blocking(_switch)
     failpoints.reach("conversion.switched")
+    return True
 
 
 def _begin(tx: Tx) -> conversion.State:
