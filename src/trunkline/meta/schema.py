@@ -7,7 +7,6 @@ trees, and these tables hold tree ids.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,12 +21,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     Text,
     UniqueConstraint,
 )
 
+from trunkline.meta.column_types import Id, State, row_id, text
 from trunkline.model.states import ClaimState, JobState, PipelineState, WorkerState
 
 metadata = MetaData(
@@ -38,45 +37,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-def _text(length: int) -> String:
-    """Return the type of names and ids: compared and sorted by their bytes in every database and locale.
-
-    The length is documentation. ``limits`` are checked where requests arrive; no database enforces the length.
-    """
-    return String(length).with_variant(Text(collation="C"), "postgresql")
-
-
-class _State(sa.TypeDecorator[StrEnum]):
-    """A state as an enum. Neither a write nor a read passes a value that the enum does not have."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, states: type[StrEnum], length: int) -> None:
-        super().__init__(length)
-        self.states, self.length = states, length
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        """Return the type of the column, that of names."""
-        return Text(collation="C") if dialect.name == "postgresql" else String(self.length)
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        """Return what is stored; raise ValueError for a state that does not exist."""
-        return None if value is None else self.states(value).value
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002
-        """Return the enum of what is stored."""
-        return None if value is None else self.states(value)
-
-
-#: Row numbers: SQLite gives automatic numbers only to a column that is called INTEGER.
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _id() -> Column[int]:
-    return Column("id", Id, primary_key=True, autoincrement=True)
 
 
 #: Indexes of some rows, with their condition. Naming an option of PostgreSQL would import its dialect (30 ms) into
@@ -99,14 +59,14 @@ def create_all(conn: sa.Connection) -> None:
 
 #: Facts about this installation: cluster id, format version.
 setting = Table(
-    "setting", metadata, Column("name", _text(64), primary_key=True), Column("value", Text, nullable=False)
+    "setting", metadata, Column("name", text(64), primary_key=True), Column("value", Text, nullable=False)
 )
 
 project = Table(
     "project",
     metadata,
-    _id(),
-    Column("name", _text(64), nullable=False, unique=True),
+    row_id(),
+    Column("name", text(64), nullable=False, unique=True),
     Column("description", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
@@ -115,11 +75,11 @@ project = Table(
 repo = Table(
     "repo",
     metadata,
-    _id(),
+    row_id(),
     Column("project_id", Id, ForeignKey("project.id"), nullable=False),
-    Column("name", _text(128), nullable=False),
+    Column("name", text(128), nullable=False),
     #: user, spec or meta
-    Column("type", _text(16), nullable=False),
+    Column("type", text(16), nullable=False),
     Column("description", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
@@ -130,15 +90,15 @@ repo = Table(
 commit = Table(
     "commit",
     metadata,
-    _id(),
+    row_id(),
     #: The id people see, shared by all commits of one commit set.
-    Column("set_id", _text(32), nullable=False),
+    Column("set_id", text(32), nullable=False),
     Column("repo_id", Id, ForeignKey("repo.id"), nullable=False),
     #: Name of the branch it was made on; stays when the branch goes.
-    Column("branch_name", _text(128), nullable=False),
+    Column("branch_name", text(128), nullable=False),
     Column("parent_id", Id, ForeignKey("commit.id")),
     #: USER, AUTO or FSCK
-    Column("origin", _text(8), nullable=False),
+    Column("origin", text(8), nullable=False),
     Column("description", Text, nullable=False, default=""),
     #: Empty, or why this commit is bad; a bad commit's tree is that of its nearest good ancestor.
     Column("error", Text, nullable=False, default=""),
@@ -168,7 +128,7 @@ commit_provenance = Table(
 layer = Table(
     "layer",
     metadata,
-    _id(),
+    row_id(),
     Column("commit_id", Id, ForeignKey("commit.id"), nullable=False, index=True),
     Column("delta", LargeBinary, nullable=False),
 )
@@ -176,9 +136,9 @@ layer = Table(
 branch = Table(
     "branch",
     metadata,
-    _id(),
+    row_id(),
     Column("repo_id", Id, ForeignKey("repo.id"), nullable=False),
-    Column("name", _text(128), nullable=False),
+    Column("name", text(128), nullable=False),
     Column("head_id", Id, ForeignKey("commit.id"), index=True),
     Column("trigger", JSON),
     Column("created_at", Float, nullable=False),
@@ -203,7 +163,7 @@ branch_provenance = Table(
 fileset = Table(
     "fileset",
     metadata,
-    Column("handle", _text(32), primary_key=True),
+    Column("handle", text(32), primary_key=True),
     Column("tree", LargeBinary, nullable=False),
     #: Hex tree ids, applied in order.
     Column("deltas", JSON, nullable=False),
@@ -216,8 +176,8 @@ fileset = Table(
 pack = Table(
     "pack",
     metadata,
-    _id(),
-    Column("name", _text(64), nullable=False, unique=True),
+    row_id(),
+    Column("name", text(64), nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     #: A small pack itself; null when it is an object.
@@ -229,8 +189,8 @@ pack = Table(
 bundle = Table(
     "bundle",
     metadata,
-    _id(),
-    Column("pack", _text(64), nullable=False),
+    row_id(),
+    Column("pack", text(64), nullable=False),
     Column("body", LargeBinary, nullable=False),
     # Numbers are not given again: readers ask for those after the last that they know.
     sqlite_autoincrement=True,
@@ -241,7 +201,7 @@ unlogged = Table(
     "unlogged",
     metadata,
     Column("seq", Id, primary_key=True, autoincrement=True),
-    Column("kind", _text(8), nullable=False),
+    Column("kind", text(8), nullable=False),
     Column("object_id", Id, nullable=False),
 )
 
@@ -249,7 +209,7 @@ unlogged = Table(
 write_session = Table(
     "write_session",
     metadata,
-    Column("id", _text(32), primary_key=True),
+    Column("id", text(32), primary_key=True),
     #: Moves with each renewal.
     Column("counter", BigInteger, nullable=False),
     Column("started", Float, nullable=False),
@@ -283,12 +243,12 @@ storage_total = Table(
 pipeline = Table(
     "pipeline",
     metadata,
-    _id(),
+    row_id(),
     Column("project_id", Id, ForeignKey("project.id"), nullable=False),
-    Column("name", _text(64), nullable=False),
+    Column("name", text(64), nullable=False),
     #: The current one; earlier ones stay in pipeline_version.
     Column("version", Integer, nullable=False),
-    Column("state", _State(PipelineState, 16), nullable=False),
+    Column("state", State(PipelineState, 16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("stopped", Boolean, nullable=False, default=False),
     #: The scaling target of the last decision.
@@ -314,8 +274,8 @@ pipeline_version = Table(
     Column("version", Integer, primary_key=True),
     Column("user_json", Text, nullable=False),
     Column("effective_json", Text, nullable=False),
-    Column("salt", _text(64), nullable=False),
-    Column("spec_set_id", _text(32), nullable=False),
+    Column("salt", text(64), nullable=False),
+    Column("spec_set_id", text(32), nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
@@ -323,12 +283,12 @@ pipeline_version = Table(
 job = Table(
     "job",
     metadata,
-    _id(),
+    row_id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("commit_id", Id, ForeignKey("commit.id"), nullable=False, unique=True),
-    Column("set_id", _text(32), nullable=False, index=True),
-    Column("state", _State(JobState, 12), nullable=False),
+    Column("set_id", text(32), nullable=False, index=True),
+    Column("state", State(JobState, 12), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("created", Float, nullable=False),
     Column("started", Float),
@@ -358,7 +318,7 @@ job = Table(
     #: Datum tree of the whole job; set on SUCCESS.
     Column("datums", LargeBinary),
     #: Trace that it belongs to, as W3C headers; none without one.
-    Column("trace", _text(600)),
+    Column("trace", text(600)),
     Index("ix_job_pipeline_id_id", "pipeline_id", "id"),
     sqlite_autoincrement=True,
 )
@@ -393,15 +353,15 @@ job_bill = Table(
 claim = Table(
     "claim",
     metadata,
-    Column("id", _text(32), primary_key=True),
+    Column("id", text(32), primary_key=True),
     Column("job_id", Id, ForeignKey("job.id"), nullable=False),
     #: Where its owner took it over: position 0 of what the owner knows.
     Column("start", BigInteger, nullable=False),
     Column("stop", BigInteger, nullable=False),
     #: Positions before this one have a recorded result.
     Column("done", BigInteger, nullable=False),
-    Column("state", _State(ClaimState, 8), nullable=False),
-    Column("worker_id", _text(32)),
+    Column("state", State(ClaimState, 8), nullable=False),
+    Column("worker_id", text(32)),
     #: Moves with each renewal; see docs/design/states.md, "Leases".
     Column("renewals", BigInteger, nullable=False, default=0),
     #: The owner was asked to run its datum again.
@@ -422,7 +382,7 @@ _partial_index("ix_claim_live", claim.c.id, where=sa.text("state = 'claimed'"))
 handin = Table(
     "handin",
     metadata,
-    _id(),
+    row_id(),
     Column("job_id", Id, ForeignKey("job.id"), nullable=False, index=True),
     Column("delta", LargeBinary, nullable=False),
     Column("rows", LargeBinary, nullable=False),
@@ -431,12 +391,12 @@ handin = Table(
 worker = Table(
     "worker",
     metadata,
-    Column("id", _text(32), primary_key=True),
+    Column("id", text(32), primary_key=True),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False, index=True),
     Column("version", Integer, nullable=False),
     #: BLAKE3 of the token.
     Column("token_hash", LargeBinary(32), nullable=False),
-    Column("state", _State(WorkerState, 10), nullable=False),
+    Column("state", State(WorkerState, 10), nullable=False),
     Column("reason", Text, nullable=False, default=""),
     Column("created", Float, nullable=False),
     Column("ready", Float),
@@ -451,7 +411,7 @@ worker = Table(
 worker_past = Table(
     "worker_past",
     metadata,
-    _id(),
+    row_id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("created", Float, nullable=False),
     Column("ready", Float),
@@ -464,11 +424,11 @@ worker_past = Table(
 worker_event = Table(
     "worker_event",
     metadata,
-    _id(),
+    row_id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
-    Column("worker_id", _text(32), nullable=False),
+    Column("worker_id", text(32), nullable=False),
     Column("at", Float, nullable=False),
-    Column("state", _State(WorkerState, 10), nullable=False),
+    Column("state", State(WorkerState, 10), nullable=False),
     Column("text", Text, nullable=False),
     Index("ix_worker_event_pipeline_id_id", "pipeline_id", "id"),
     sqlite_autoincrement=True,
@@ -478,11 +438,11 @@ worker_event = Table(
 startup = Table(
     "startup",
     metadata,
-    _id(),
+    row_id(),
     #: The fleet's name, the image, and the kind of machine.
-    Column("fleet", _text(32), nullable=False),
+    Column("fleet", text(32), nullable=False),
     Column("image", Text, nullable=False),
-    Column("machine_kind", _text(32), nullable=False),
+    Column("machine_kind", text(32), nullable=False),
     Column("seconds", Float, nullable=False),
     Column("at", Float, nullable=False),
     Index("ix_startup_fleet_image_id", "fleet", "image", "id"),
@@ -491,7 +451,7 @@ startup = Table(
 decision = Table(
     "decision",
     metadata,
-    _id(),
+    row_id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("at", Float, nullable=False),
     Column("target", Integer, nullable=False),
@@ -504,10 +464,10 @@ decision = Table(
 log_batch = Table(
     "log_batch",
     metadata,
-    _id(),
+    row_id(),
     Column("pipeline_id", Id, ForeignKey("pipeline.id"), nullable=False),
     Column("job_id", Id, ForeignKey("job.id")),
-    Column("worker_id", _text(32), nullable=False),
+    Column("worker_id", text(32), nullable=False),
     Column("first_ts", Float, nullable=False),
     Column("last_ts", Float, nullable=False),
     Column("lines", Integer, nullable=False),

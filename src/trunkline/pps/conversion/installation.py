@@ -57,7 +57,10 @@ def open_installation(db: Database, objects: ObjectStore, now: float) -> str:
         if converted:
             log.info("the store is converted to format 2", extra={"action": "converted"})
         else:
-            log.warning("the store had no format record; it is written again", extra={"action": "format_record_written"})
+            log.warning(
+                "the store had no format record; it is written again",
+                extra={"action": "format_record_written"},
+            )
     return cluster_id
 
 
