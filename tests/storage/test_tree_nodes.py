@@ -129,7 +129,20 @@ def test_a_flipped_bit_of_the_head_never_escapes_as_another_error(data: bytes) -
         (encode_leaf(FILE_TREE, [b"a\0t", b"b"], [b"x", b"y"]), FILE_TREE, None),
         (encode_leaf(FILE_TREE, [b"a", b"b"], [bytes(37)] * 2), FILE_TREE, None),
     ],
-    ids=["foreign", "newer", "kind", "leaf", "inner", "level", "flags", "empty", "huge", "nothing", "no tag", "no tags"],
+    ids=[
+        "foreign",
+        "newer",
+        "kind",
+        "leaf",
+        "inner",
+        "level",
+        "flags",
+        "empty",
+        "huge",
+        "nothing",
+        "no tag",
+        "no tags",
+    ],
 )
 def test_what_is_no_node_of_the_expected_kind_is_refused(data: bytes, kind: int, level: int | None) -> None:
     with pytest.raises(DataLoss, match=ID.hex()):
