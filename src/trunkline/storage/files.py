@@ -266,8 +266,8 @@ def entry_of_folder(trees: Trees, folder: Folder) -> FileEntry:
 def _not_text(key: bytes) -> DataLoss:
     """Return the error for a key that names no file."""
     return DataLoss(
-        f"a file tree has the path {key!r}, which is not UTF-8: the row was damaged when it was written, or belongs to a"
-        " newer release; delete the folder above it, or put its files again"
+        f"a file tree has the path {key!r}, which is not UTF-8: the row was damaged when it was written, or belongs to"
+        " a newer release; delete the folder above it, or put its files again"
     )
 
 
