@@ -120,6 +120,8 @@ def _next(messages: AsyncGenerator[Any], batch: _Batch) -> Generator[Any, Any, A
             return stop.value
         except StopAsyncIteration:
             return _END
+        finally:
+            argument = None  # an error that passes refers to this frame: together they would outlive the call
         try:
             if batch.size:
                 yield from batch.flush().__await__()
