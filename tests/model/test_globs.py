@@ -105,6 +105,13 @@ def test_a_glob_matches_exactly_its_language(pattern: type_of_pattern) -> None:
 
 
 @given(patterns)
+def test_every_match_ends_with_the_literal_end(pattern: type_of_pattern) -> None:
+    glob = compile_glob("/" + pattern[0])
+
+    assert all(path.endswith(glob.literal_end) for path in PATHS if glob.matches(path))
+
+
+@given(patterns)
 def test_both_engines_agree_and_captures_are_parts_of_the_path(pattern: type_of_pattern) -> None:
     plain = compile_glob("/" + pattern[0] + "b")
     # A group that excludes what is never there forces the exact engine.
@@ -152,6 +159,22 @@ def test_the_language_of_the_reference(pattern: str, matching: list[str], other:
 
     assert [path for path in matching if not glob.matches(path)] == []
     assert [path for path in other if glob.matches(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "end"),
+    [
+        ("/", "/"),
+        ("/a/b.txt", "/a/b.txt"),
+        ("/*/", ""),
+        ("/*.png", ".png"),
+        ("/a/**/b", "/b"),
+        ("/{a,b}", ""),
+        ("/*\\*", "*"),
+    ],
+)
+def test_the_literal_end_is_what_comes_after_the_last_wildcard(pattern: str, end: str) -> None:
+    assert compile_glob(pattern).literal_end == end
 
 
 @pytest.mark.parametrize(

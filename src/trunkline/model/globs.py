@@ -61,12 +61,23 @@ _COMPILED = 256
 class Glob:
     """A compiled pattern. Immutable; may be shared between threads."""
 
-    __slots__ = ("_expression", "_root", "groups", "is_literal", "literal_prefix", "pattern", "sequence")
+    __slots__ = (
+        "_expression",
+        "_root",
+        "groups",
+        "is_literal",
+        "literal_end",
+        "literal_prefix",
+        "pattern",
+        "sequence",
+    )
 
     #: The pattern in canonical form: with leading and without trailing slash.
     pattern: str
     #: The longest text that every matching path starts with.
     literal_prefix: str
+    #: Text that every matching path ends with; empty when none is known.
+    literal_end: str
     #: Whether the pattern matches exactly one path, ``literal_prefix``.
     is_literal: bool
     #: Number of capturing groups.
@@ -82,6 +93,8 @@ class Glob:
         self._root = not parsed.sequence
         first = parsed.sequence[0] if parsed.sequence else Literal("/")
         self.literal_prefix = first.text if isinstance(first, Literal) else "/"
+        final = parsed.sequence[-1] if parsed.sequence else first
+        self.literal_end = final.text if isinstance(final, Literal) else ""
         self.is_literal = len(parsed.sequence) <= 1 and isinstance(first, Literal)
         searches = [node.kind for node in _groups(parsed.sequence) if node.kind in "*+!"]
         self._expression: Any = None
