@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 from pachyderm_sdk.api import pps
-from servers import Server, ended, files_of, make_repo, put, shell
+from servers import Server, ended, files_of, make_repo, put, refusal, shell, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,3 +70,19 @@ def test_a_folder_and_a_file_in_it_can_be_in_one_group(client: Client) -> None:
     run(client, "everything", "cat /pfs/nested/a/b /pfs/nested/a/c >/pfs/out/both", input)
 
     assert files_of(client, "everything@master") == {"/both": b"12"}
+
+
+def test_a_cron_input_ticks_by_itself_and_when_it_is_asked_to(client: Client) -> None:
+    pipeline = pps.Pipeline(name="clock")
+    input = pps.Input(cron=pps.CronInput(name="tick", spec="@every 1s", overwrite=True))
+    script = 'ls /pfs/tick >/pfs/out/time; test -f "$tick"'
+    client.pps.create_pipeline(pipeline=pipeline, input=input, transform=shell(script))
+
+    until(lambda: files_of(client, "clock@master").get("/time"), "the output of a tick")
+    client.pps.delete_pipeline(pipeline=pipeline)
+    slow = pps.Input(cron=pps.CronInput(name="tick", spec="@yearly"))
+    client.pps.create_pipeline(pipeline=pipeline, input=slow, transform=shell(script))
+    client.pps.run_cron(pipeline=pipeline)
+
+    assert until(lambda: files_of(client, "clock@master").get("/time"), "the output of a tick")
+    assert refusal(lambda: client.pps.list_datum(input=slow)).code() is grpc.StatusCode.INVALID_ARGUMENT

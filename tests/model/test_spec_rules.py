@@ -134,8 +134,14 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"input": {"cron": {"name": "t"}}}, "input.cron has no spec"),
         (
             {"input": {"cron": {"name": "t", "spec": "@daily", "start": "today"}}},
-            'input.cron.start "today" is no',
+            'input.cron.start "today" is not a time',
         ),
+        (
+            {"input": {"cron": {"name": "t", "spec": "@daily", "start": "2024-13-01T00:00:00Z"}}},
+            "input.cron.start",
+        ),
+        ({"input": {"cron": {"name": "t", "spec": "61 * * * *"}}}, "input.cron.spec"),
+        ({"input": {"cron": {"name": "t", "spec": "@sometimes"}}}, "input.cron.spec"),
         ({"input": {"cron": {"name": "out", "spec": "@daily"}}}, 'input.cron cannot be named "out"'),
         ({"input.pfs.s3": True}, 'input.pfs is an s3 input with glob "/*"; such an input needs glob "/"'),
         ({"input": pfs("a", glob="/", s3=True, lazy=True)}, "input.pfs is an s3 input and lazy"),
@@ -213,7 +219,6 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
         ({"determined": {}}, "determined"),
         ({"autoscaling": True, "maximum_expected_uptime": "1h"}, "maximum_expected_uptime"),
         ({"transform.datum_batching": True}, "transform.datum_batching"),
-        ({"input": {"cron": {"name": "t", "spec": "@daily"}}}, "input.cron"),
         ({"input": {"cross": [pfs("a"), pfs("b", lazy=True)]}}, "input.cross[1].pfs.lazy"),
         ({"input": pfs("a", glob="/", s3=True)}, "input.pfs.s3"),
         ({"input.pfs.trigger": {}}, "input.pfs.trigger"),

@@ -396,8 +396,13 @@ def model_of(node: Input, files: Files) -> list[tuple[ItemRef, ...]]:
     elif node.union:
         rows = list(chain.from_iterable(sides))
     else:
-        members = [unique([(item,) for row in side for item in row]) for side in sides]
         field = "join_on" if node.join else "group_by"
+        members = [
+            list(
+                {(item[:4], getattr(item, field)): (item,) for row in reversed(side) for item in row}.values()
+            )[::-1]
+            for side in sides
+        ]
         keys_ = dict.fromkeys(getattr(item, field) for side in members for (item,) in side)
         for key in keys_:
             present = [[row for row in side if getattr(row[0], field) == key] for side in members]

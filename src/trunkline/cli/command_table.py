@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "start pipeline": ("pipelines", "Start a stopped pipeline."),
     "stop pipeline": ("pipelines", "Stop a pipeline and its jobs."),
     "rerun pipeline": ("pipelines", "Run a pipeline again on its current input."),
+    "run cron": ("pipelines", "Make a tick of a pipeline's cron inputs now."),
     "explain pipeline": ("workers", "Explain why a pipeline has its current number of workers."),
     "inspect job": ("jobs", "Show a job, or all jobs of one id."),
     "list job": ("jobs", "List jobs."),

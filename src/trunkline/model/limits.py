@@ -82,6 +82,12 @@ SPEC_LIST = Limit(10_000, "items", "any list in a spec")
 SPEC_MAP = Limit(1_000, "items", "any map in a spec, such as `transform.env`")
 SPEC_DIGITS = Limit(40, "digits", "a number in a spec")
 INPUTS = Limit(64, "inputs", "pfs and cron inputs of a pipeline; each is a branch that starts jobs")
+SCHEDULE = Limit(1_000, "bytes", "a schedule of a cron input or trigger")
+MISSED_TICKS = Limit(
+    1_000,
+    "ticks",
+    "ticks between the `start` of the cron input of a new pipeline and now; each is a commit and a job",
+)
 ARGUMENT = Limit(131_071, "bytes", "one argument or `NAME=value` of a command, as in Linux")
 WORKERS = Limit(10_000, "workers", "`parallelism_spec.constant`")
 DATUM_TRIES = Limit(1_000, "tries", "`datum_tries`")

@@ -486,7 +486,7 @@ def _complete_input(node: Input, spec: PipelineSpec) -> Input:
         node = replace(node, pfs=pfs)
     if node.cron is not None:
         cron = node.cron
-        repo = cron.repo or f"{spec.name}_{cron.name}"
+        repo = cron.repo or cron_repo(spec.name, cron.name)
         node = replace(node, cron=replace(cron, project=cron.project or spec.project, repo=repo))
 
     def ordered(children: tuple[Input, ...]) -> tuple[Input, ...]:
@@ -499,3 +499,19 @@ def _complete_input(node: Input, spec: PipelineSpec) -> Input:
         cross=ordered(node.cross),
         union=ordered(node.union),
     )
+
+
+def cron_repo(pipeline: str, input: str) -> str:
+    """Return the name of the repo of a cron input that names none.
+
+    Args:
+        pipeline: name of the pipeline.
+        input: name of the input.
+    """
+    return f"{pipeline}_{input}"
+
+
+def cron_inputs(spec: PipelineSpec) -> list[CronInput]:
+    """Return the cron inputs of a pipeline, in order."""
+    leaves = spec.input.leaves() if spec.input is not None else ()
+    return [leaf.cron for leaf in leaves if leaf.cron is not None]

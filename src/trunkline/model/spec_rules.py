@@ -8,7 +8,6 @@ when the spec is sent and not from a pipeline that never starts.
 
 from __future__ import annotations
 
-import re
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from trunkline.model import limits, names, pod_rules
 from trunkline.model.glob_keys import Keys, keys
 from trunkline.model.globs import compile_glob
 from trunkline.model.quantities import parse_bytes
+from trunkline.model.schedules import parse_moment, parse_schedule
 from trunkline.model.spec import EVERY_JOB, UNTIL_SUCCESS, Input, PipelineSpec, complete, effective, from_json
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Reserved names below /pfs.
 _RESERVED_INPUTS = ("out", ".env")
-#: RFC 3339; its fields are not checked against the calendar.
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _SERVICE_TYPES = ("", "NodePort", "ClusterIP", "LoadBalancer")
 _COMBINATIONS = ("join", "group", "cross", "union")
 
@@ -74,7 +72,8 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (transform and transform.datum_batching, "transform.datum_batching"),
     ]
     for where, node in _inputs(spec):
-        wishes.append((node.cron, f"{where}.cron"))
+        if node.cron is not None:
+            wishes.append((node.cron.commit, f"{where}.cron.commit"))
         if node.pfs is not None:
             pfs = f"{where}.pfs"
             wishes += [
@@ -214,10 +213,11 @@ def _cron_input(cron: CronInput, where: str) -> None:
     _input_name(cron.name, where)
     if not cron.spec:
         raise InvalidArgument(f'{where} has no spec; add for example "spec": "@every 60s"')
-    if cron.start and not _MOMENT.fullmatch(cron.start):
-        raise InvalidArgument(
-            f'{where}.start "{cron.start}" is not a valid time; write for example 2024-05-17T08:00:00Z'
-        )
+    limits.check_text(cron.spec, limits.SCHEDULE, f"{where}.spec")
+    parse_schedule(cron.spec, f"{where}.spec")
+    if cron.start:
+        parse_moment(cron.start, f"{where}.start")
+    names.check_project(cron.project)
     names.check_repo(cron.repo)
 
 

@@ -21,6 +21,7 @@ from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pps import decide, failures, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
+from trunkline.pps.crons import Crons
 from trunkline.pps.jobs import end_job, wake, wake_job
 from trunkline.pps.workers import claims
 from trunkline.runtime import failpoints, threads
@@ -91,6 +92,7 @@ class Controller:
             "pipelines": self._start_loops,
             "leases": self._free_expired_claims,
             "sweep": self._end_unwanted_workers,
+            "crons": self._make_ticks,
         }
 
     async def run(self) -> None:
@@ -311,6 +313,16 @@ class Controller:
             failpoints.reach("controller.sweep")
             await self._blocking(self.autoscaler.sweep)
             await asyncio.sleep(SWEEP_TICK)
+
+    async def _make_ticks(self) -> None:
+        """Make the ticks of cron inputs."""
+        crons, wakeups = Crons(self._versions, self._specs), self._versions.wakeups
+        while True:
+            stamp = wakeups.stamp()
+            failpoints.reach("controller.crons")
+            pause = await self._blocking(crons.step)
+            if pause != 0.0:
+                await wakeups.changed(stamp, "pipelines", timeout=pause)
 
     async def _read(self, fn: Callable[..., T], *args: Any) -> T:
         """Read in the lane that no client's lists can fill."""

@@ -48,9 +48,12 @@ def part_of(spec: Input) -> Part:
 
 
 def _plain_leaves(spec: Input) -> list[PfsInput] | None:
-    """Return the leaves of an input that is one leaf or a union of such inputs; None for any other."""
-    plain = all(node.union or not node.children for node in _nodes(spec))
-    return list(spec.files()) if plain else None
+    """Return the leaves of an input whose rows are the items of its leaves; None for any other."""
+    if not all(node.union or not node.children for node in _nodes(spec)):
+        return None
+    leaves = list(spec.files())
+    places = {(leaf.name, leaf.repo, leaf.branch) for leaf in leaves}
+    return leaves if len(places) == len(leaves) else None  # of equal items of two leaves one counts
 
 
 def _nodes(spec: Input) -> Iterator[Input]:

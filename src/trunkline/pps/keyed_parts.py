@@ -2,7 +2,7 @@
 
 Each item has a key of its own: the value of ``join_on`` or ``group_by`` of its leaf. A join pairs the items of its
 sides that have one key, a group puts all of them into one row. A side that combines inputs itself gives the items of
-its rows, each once.
+its rows, each once for a key.
 
 Items are sorted by key in bounded memory; only those of one key are held. A change lists only the keys of changed
 items: where a key determines a group of the leaf's glob, the paths with that key are looked up, otherwise the leaf
@@ -38,7 +38,7 @@ class Side:
     """A side of a join or group."""
 
     part: Part
-    #: The leaves when the side is one leaf or a union of leaves; otherwise None.
+    #: The leaves when the rows of the side are the items of these leaves, each once; otherwise None.
     plain: Sequence[PfsInput] | None
 
 
@@ -111,7 +111,7 @@ class Keyed:
         for number, item in groups:
             sides[number].append(item)
         for number, side in enumerate(self.sides):
-            if len(sides[number]) > 1 and (side.plain is None or len(side.plain) > 1):
+            if side.plain is None:
                 by_place: dict[object, ItemRef] = {}
                 for item in sides[number]:
                     by_place.setdefault(place_of(item), item)

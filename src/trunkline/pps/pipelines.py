@@ -15,6 +15,7 @@ from trunkline.model.states import PipelineState
 from trunkline.pfs import branches as branch_ops
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs import resolve
+from trunkline.pps import cron_starts
 from trunkline.pps import jobs as job_ops
 from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
@@ -181,6 +182,8 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     if not keep_repo:
         repo_ops.remove_repo(write, own.output)
     repo_ops.remove_repo(write, own.spec)
+    for repo in own.crons:  # nobody else writes to them, so they go even when the output is kept
+        repo_ops.remove_repo(write, repo)
     _wake(write, row.id)
     write.tx.wake("workers")
     write.tx.after_commit(functools.partial(events.pipeline_deleted, row.full_name))
@@ -245,9 +248,8 @@ def delete_in_slices(
             conn, row.id, repo_ops.SLICE
         ):
             # Few jobs and logs: only commits may be many, and those of the output stay if its repo stays.
-            return repo_ops.shorten_once(write, own.meta.id) or (
-                not keep_repo and repo_ops.shorten_once(write, own.output.id)
-            )
+            doomed = [own.meta, *own.crons] if keep_repo else [own.meta, own.output, *own.crons]
+            return any(repo_ops.shorten_once(write, repo.id) for repo in doomed)
         if not row.stopped:
             stop(write, project, name)
             return True
@@ -278,17 +280,28 @@ class _Repos:
     output: RepoRow
     spec: RepoRow
     meta: RepoRow
+    #: Those of its cron inputs, without repos that the specification names itself.
+    crons: Sequence[RepoRow]
 
 
 def _repos_of(conn: sa.Connection, row: PipelineRow) -> _Repos:
     heads = (row.output_branch_id, row.spec_branch_id, row.meta_branch_id)
-    return _Repos(*(repos.repo_by_id(conn, branches.by_id(conn, number).repo_id) for number in heads))
+    output, own, meta = (repos.repo_by_id(conn, branches.by_id(conn, number).repo_id) for number in heads)
+    version = pipelines.version(conn, row.id, row.version)
+    found = (
+        repos.find_repo(conn, cron.project, cron.repo, names.USER)
+        for cron in spec.cron_inputs(spec.from_json(json.loads(version.effective_json)))
+        if cron.repo == spec.cron_repo(row.name, cron.name)
+    )
+    return _Repos(output, own, meta, [repo for repo in found if repo is not None])
 
 
 def _check_dependents(conn: sa.Connection, own: _Repos, *, force: bool, keep_repo: bool) -> None:
     """Check that no branch depends on the repos that are removed with a pipeline, as ``repos.check_dependents``."""
     for repo in (own.meta,) if keep_repo else (own.output, own.meta):
         repo_ops.check_dependents(conn, repo, force=force)
+    for repo in own.crons:
+        repo_ops.check_dependents(conn, repo, force=force, doomed={own.output.id, own.meta.id})
 
 
 def _follow_nothing(conn: sa.Connection, row: PipelineRow) -> None:
@@ -334,12 +347,14 @@ def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRo
 
 def _create_new(write: WriteTransaction, request: Request) -> int:
     conn = write.conn
+    request = cron_starts.of_new(request, write.now)
     project = resolve.project(conn, request.project)
     if repos.find_repo(conn, request.project, request.name, names.USER) is not None:
         raise errors.AlreadyExists(
             f'pipeline "{request.name}" cannot be created: a repo with that name already exists in project'
             f' "{request.project}"; choose another name or delete the repo'
         )
+    _make_cron_repos(write, request.spec)
     _check_inputs(conn, request.spec)
     output = names.RepoName(request.project, request.name, names.USER)
     own = [
@@ -373,8 +388,10 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
 
 def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
     conn = write.conn
-    _check_inputs(conn, request.spec)
     old = pipelines.version(conn, row.id, row.version)
+    request = cron_starts.of_update(request, spec.from_json(json.loads(old.effective_json)), write.now)
+    _make_cron_repos(write, request.spec)
+    _check_inputs(conn, request.spec)
     salt = request.spec.salt or (new_salt() if reprocess else old.salt)
     job_ops.stop_live_jobs(write, row.id, "all jobs killed because pipeline was updated")
     pipelines.move(
@@ -460,6 +477,15 @@ def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
     """Check that every input repo exists."""
     for leaf in specification.input.files() if specification.input is not None else ():
         resolve.repo(conn, _repo_of(leaf))
+
+
+def _make_cron_repos(write: WriteTransaction, specification: PipelineSpec) -> None:
+    """Create the repos of cron inputs that do not exist."""
+    for cron in spec.cron_inputs(specification):
+        if repos.find_repo(write.conn, cron.project, cron.repo, names.USER) is None:
+            name = names.RepoName(cron.project, cron.repo, names.USER)
+            text = f"Cron tick repo for pipeline {specification.project}/{specification.name}."
+            repo_ops.create_repo(write, name, text, update=False)
 
 
 def _repo_of(leaf: PfsInput) -> names.RepoName:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs.queries import Page
-from trunkline.pps import pipelines
+from trunkline.pps import crons, pipelines
 from trunkline.pps.queries import pipeline_queries
 from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
@@ -173,6 +173,11 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         await self._store(call).write_soon(
             pipelines.rerun, name.project, name.name, reprocess=request.reprocess
         )
+        return EMPTY_REPLY
+
+    async def RunCron(self, request: pps_pb2.RunCronRequest, call: Call) -> Empty:
+        name = pps_convert.pipeline_name(request.pipeline)
+        await self._blocking(crons.run_now, self._store(call), self._specs, name.project, name.name)
         return EMPTY_REPLY
 
     async def PipelinesSummary(

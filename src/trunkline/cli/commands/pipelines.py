@@ -255,6 +255,12 @@ def rerun(invocation: Invocation) -> None:
     invocation.pps.RerunPipeline(request)
 
 
+def run_cron(invocation: Invocation) -> None:
+    """Make a tick of a pipeline's cron inputs now."""
+    pipeline = invocation.pipeline(invocation.options.name)
+    invocation.pps.RunCron(pps_pb2.RunCronRequest(pipeline=pipeline))
+
+
 def pipeline_name(pipeline: pps_pb2.Pipeline) -> str:
     """Return the name of a pipeline as in references."""
     return f"{pipeline.project.name}/{pipeline.name}"
@@ -326,4 +332,5 @@ COMMANDS = {
     "start pipeline": Command(start, (NAME,)),
     "stop pipeline": Command(stop, (NAME,)),
     "rerun pipeline": Command(rerun, (NAME, REPROCESS)),
+    "run cron": Command(run_cron, (NAME,)),
 }

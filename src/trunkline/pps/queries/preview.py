@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline.errors import InvalidArgument
 from trunkline.model import names
+from trunkline.model.spec import cron_inputs
 from trunkline.pfs import files
 from trunkline.pps import datum_lists, datum_rows, datums, item_reads, plan
 from trunkline.pps.items import leaf_key, leaves_of
@@ -32,7 +34,14 @@ class Preview:
 
         Raises:
             NotFound: a repo or branch of the input does not exist.
+            InvalidArgument: it has a cron input, whose repo comes with the pipeline.
         """
+        crons = cron_inputs(spec)
+        if crons:
+            raise InvalidArgument(
+                f'the datums of cron input "{crons[0].name}" cannot be listed before its pipeline exists; create the'
+                " pipeline and list the datums of its jobs"
+            )
         self._versions = versions
         self._spec = spec
         self._heads = {
