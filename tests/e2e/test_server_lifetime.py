@@ -69,7 +69,10 @@ def test_the_health_service_shows_each_part_by_name_and_a_part_that_fails(
 ) -> None:
     broken = tmp_path / "broken"
     server = make_server(f"controller.leases=raise@{broken}").start()
-    names = [f"trunkline/{part}" for part in ("pipelines", "leases", "sweep", "crons", "process-fleet", "meta-write")]
+    names = [
+        f"trunkline/{part}"
+        for part in ("pipelines", "leases", "sweep", "crons", "process-fleet", "meta-write")
+    ]
     before = [health(server, name) for name in names]
 
     broken.touch()
