@@ -106,9 +106,9 @@ def parse_schedule(text: str, where: str) -> Schedule:
         return Every(max(1, int(seconds)))
     if expression.startswith("@"):
         if expression not in _NAMED:
-            known = ", ".join(["@every 90s", *_NAMED, "@never"])
+            names = ", ".join(["@every 90s", *_NAMED, "@never"])
             raise InvalidArgument(
-                f'{where} "{text[:100]}" is not a schedule; write five fields or one of {known}'
+                f'{where} "{text[:100]}" is not a schedule; write five fields or one of {names}'
             )
         expression = _NAMED[expression]
     fields = expression.replace("?", "*").split()

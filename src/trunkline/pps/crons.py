@@ -91,8 +91,8 @@ class Crons:
             except errors.TrunklineError as error:
                 log.error("the tick of %s cannot be made: %s; next try in 10 s", cron.repo, error.message)
                 pauses.append(PAUSE_AFTER_ERROR)
-        for gone in self._newest.keys() - seen:
-            del self._newest[gone]
+        for repo in self._newest.keys() - seen:
+            del self._newest[repo]
         return min((*pauses, MOST_PAUSE)) if pauses else None
 
     def _step_of(self, cron: _Cron) -> float:

@@ -15,7 +15,7 @@ from trunkline.model.states import PipelineState
 from trunkline.pfs import branches as branch_ops
 from trunkline.pfs import repos as repo_ops
 from trunkline.pfs import resolve
-from trunkline.pps import cron_starts
+from trunkline.pps import cron_setup
 from trunkline.pps import jobs as job_ops
 from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
@@ -60,8 +60,17 @@ def read_request(user: Mapping[str, object]) -> Request:
         specification.name,
         specification,
         json.dumps(user, ensure_ascii=False),
-        json.dumps(spec.to_json(specification), ensure_ascii=False),
+        _effective_json(specification),
     )
+
+
+def _changed(request: Request, specification: PipelineSpec) -> Request:
+    """Return a request with another specification."""
+    return replace(request, spec=specification, effective_json=_effective_json(specification))
+
+
+def _effective_json(specification: PipelineSpec) -> str:
+    return json.dumps(spec.to_json(specification), ensure_ascii=False)
 
 
 def create(write: WriteTransaction, request: Request, *, update: bool, reprocess: bool) -> int:
@@ -288,12 +297,8 @@ def _repos_of(conn: sa.Connection, row: PipelineRow) -> _Repos:
     heads = (row.output_branch_id, row.spec_branch_id, row.meta_branch_id)
     output, own, meta = (repos.repo_by_id(conn, branches.by_id(conn, number).repo_id) for number in heads)
     version = pipelines.version(conn, row.id, row.version)
-    found = (
-        repos.find_repo(conn, cron.project, cron.repo, names.USER)
-        for cron in spec.cron_inputs(spec.from_json(json.loads(version.effective_json)))
-        if cron.repo == spec.cron_repo(row.name, cron.name)
-    )
-    return _Repos(output, own, meta, [repo for repo in found if repo is not None])
+    crons = cron_setup.own_repos(conn, spec.from_json(json.loads(version.effective_json)))
+    return _Repos(output, own, meta, crons)
 
 
 def _check_dependents(conn: sa.Connection, own: _Repos, *, force: bool, keep_repo: bool) -> None:
@@ -347,14 +352,14 @@ def version_back(conn: sa.Connection, row: PipelineRow, steps: int) -> VersionRo
 
 def _create_new(write: WriteTransaction, request: Request) -> int:
     conn = write.conn
-    request = cron_starts.of_new(request, write.now)
+    request = _changed(request, cron_setup.started_new(request.spec, write.now))
     project = resolve.project(conn, request.project)
     if repos.find_repo(conn, request.project, request.name, names.USER) is not None:
         raise errors.AlreadyExists(
             f'pipeline "{request.name}" cannot be created: a repo with that name already exists in project'
             f' "{request.project}"; choose another name or delete the repo'
         )
-    _make_cron_repos(write, request.spec)
+    cron_setup.make_repos(write, request.spec)
     _check_inputs(conn, request.spec)
     output = names.RepoName(request.project, request.name, names.USER)
     own = [
@@ -389,8 +394,9 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
 def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
     conn = write.conn
     old = pipelines.version(conn, row.id, row.version)
-    request = cron_starts.of_update(request, spec.from_json(json.loads(old.effective_json)), write.now)
-    _make_cron_repos(write, request.spec)
+    old_spec = spec.from_json(json.loads(old.effective_json))
+    request = _changed(request, cron_setup.started_again(request.spec, old_spec, write.now))
+    cron_setup.make_repos(write, request.spec)
     _check_inputs(conn, request.spec)
     salt = request.spec.salt or (new_salt() if reprocess else old.salt)
     job_ops.stop_live_jobs(write, row.id, "all jobs killed because pipeline was updated")
@@ -477,15 +483,6 @@ def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
     """Check that every input repo exists."""
     for leaf in specification.input.files() if specification.input is not None else ():
         resolve.repo(conn, _repo_of(leaf))
-
-
-def _make_cron_repos(write: WriteTransaction, specification: PipelineSpec) -> None:
-    """Create the repos of cron inputs that do not exist."""
-    for cron in spec.cron_inputs(specification):
-        if repos.find_repo(write.conn, cron.project, cron.repo, names.USER) is None:
-            name = names.RepoName(cron.project, cron.repo, names.USER)
-            text = f"Cron tick repo for pipeline {specification.project}/{specification.name}."
-            repo_ops.create_repo(write, name, text, update=False)
 
 
 def _repo_of(leaf: PfsInput) -> names.RepoName:
