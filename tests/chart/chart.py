@@ -18,6 +18,7 @@ CHART = ROOT / "charts/trunkline"
 INSTALLATIONS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "throw-away": {"persistence": {"enabled": False}},
+    "with TLS": {"tls": {"enabled": True, "secret": "certificate"}},
     "node port": {"service": {"type": "NodePort", "nodePort": 30650}, "allowOpenPort": True},
     "eks": {
         "database": {

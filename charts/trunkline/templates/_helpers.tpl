@@ -221,6 +221,23 @@ deniedClaims: {{ (ternary (list (include "trunkline.claim" .)) list (eq (include
 {{- end -}}
 
 {{/* URL of the database without its password; empty for SQLite or when it is in a secret. */}}
+{{/* The secret with the server's certificate; empty without TLS. */}}
+{{- define "trunkline.tlsSecret" -}}
+{{- if .Values.tls.enabled -}}
+{{ .Values.tls.secret | default (printf "%s-tls" (include "trunkline.fullname" .)) }}
+{{- end -}}
+{{- end -}}
+
+{{/* The handler of a probe, for a path: gRPC's health protocol, which Kubernetes speaks without TLS alone. */}}
+{{- define "trunkline.probe" -}}
+{{- $context := index . 0 -}}
+{{- if $context.Values.tls.enabled -}}
+httpGet: {path: {{ index . 1 }}, port: 1650, scheme: HTTPS}
+{{- else -}}
+grpc: {port: 1650}
+{{- end -}}
+{{- end -}}
+
 {{- define "trunkline.database" -}}
 {{- $pg := .Values.global.postgresql -}}
 {{- if .Values.database.url -}}
@@ -270,8 +287,8 @@ az://{{ $storage.microsoft.container }}
 {{- end -}}
 {{- end -}}
 {{- range .Values.server.extraArgs -}}
-{{- if regexMatch "^--(data|listen|insecure|database|store|fleet|advertise|worker-image|namespace|metrics)(=|$)" . -}}
-{{- fail (printf "server.extraArgs has %q, which the chart sets from other values; see database, store, service, metrics and workers" .) -}}
+{{- if regexMatch "^--(data|listen|insecure|tls|tls-cert|tls-key|tls-ca|database|store|fleet|advertise|worker-image|namespace|metrics)(=|$)" . -}}
+{{- fail (printf "server.extraArgs has %q, which the chart sets from other values; see database, store, service, tls, metrics and workers" .) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.database.url .Values.database.urlSecret.name -}}
@@ -288,6 +305,15 @@ az://{{ $storage.microsoft.container }}
 {{- end -}}
 {{- if and .Values.service.nodePort (ne .Values.service.type "NodePort") (ne .Values.service.type "LoadBalancer") -}}
 {{- fail (printf "service.nodePort %v needs service.type NodePort or LoadBalancer, not %s" .Values.service.nodePort .Values.service.type) -}}
+{{- end -}}
+{{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerName) -}}
+{{- fail "tls.certManager.enabled needs tls.certManager.issuerName, the issuer of cert-manager that signs the certificate" -}}
+{{- end -}}
+{{- if and .Values.tls.enabled (not .Values.tls.secret) (not .Values.tls.certManager.enabled) -}}
+{{- fail "tls.enabled needs tls.secret, a secret of type kubernetes.io/tls, or tls.certManager.enabled=true" -}}
+{{- end -}}
+{{- if and (not .Values.tls.enabled) (or .Values.tls.secret .Values.tls.certManager.enabled) -}}
+{{- fail "tls.secret and tls.certManager need tls.enabled=true" -}}
 {{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "metrics.serviceMonitor.enabled needs metrics.enabled=true" -}}
