@@ -107,11 +107,13 @@ async def test_two_thousand_streams_share_a_connection(channel):
 async def test_the_own_client_and_http_1_share_the_port_with_grpc(server):
     with Channel(server.address) as channel:
         version = await asyncio.to_thread(channel.unary, "/versionpb_v2.API/GetVersion", b"", LIMIT)
+        library = channel._connection._headers._library
 
     status, body = await asyncio.to_thread(get, server.address, "/")
 
     assert version_pb2.Version.FromString(version).major == 2
     assert (status, body[:9]) == (200, b"Trunkline")
+    assert library is None  # its import costs every command several milliseconds
 
 
 async def test_the_server_writes_nothing_about_itself(http_server, capfd):

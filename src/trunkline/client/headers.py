@@ -1,13 +1,15 @@
 """Header blocks (RFC 7541): encodes a call's headers, decodes a server's answers.
 
 Neither side uses a dynamic table: the client never adds to it and tells the server to keep none. The blocks that
-gRPC servers then send are decoded here. Everything else (Huffman coding, a dynamic table after all) is decoded by
+gRPC servers then send are decoded here. Everything else (a dynamic table after all, an unusual field) is decoded by
 the hpack library, whose import would cost every command a fifth of its start-up.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from trunkline.client import huffman
 
 if TYPE_CHECKING:
     from hpack import Decoder
@@ -81,10 +83,10 @@ class HeaderDecoder:
                 if index:
                     name = _STATIC[index][0]
                 else:
-                    name, at = _read_plain(block, at)
-                value, at = _read_plain(block, at)
+                    name, at = _read_string(block, at)
+                value, at = _read_string(block, at)
                 fields.append((name, value))
-        except (KeyError, IndexError, UnicodeDecodeError, _Huffman):
+        except (KeyError, IndexError, ValueError):
             return None  # the library decides whether the block is broken
         self._no_table = no_table
         return fields
@@ -105,17 +107,13 @@ class HeaderDecoder:
             raise ValueError from error
 
 
-class _Huffman(Exception):
-    """A string is Huffman-coded."""
-
-
-def _read_plain(block: bytes, at: int) -> tuple[str, int]:
-    if block[at] & _HUFFMAN:
-        raise _Huffman
+def _read_string(block: bytes, at: int) -> tuple[str, int]:
+    is_huffman = block[at] & _HUFFMAN
     length, at = _read_integer(block, at, 7)
     if at + length > len(block):
         raise IndexError
-    return block[at : at + length].decode(), at + length
+    data = block[at : at + length]
+    return huffman.decode(data) if is_huffman else data.decode(), at + length
 
 
 def _read_integer(block: bytes, at: int, prefix_bits: int) -> tuple[int, int]:
