@@ -26,13 +26,16 @@ _NEW_FILE, _OLD_FILE = 1, 2
 
 
 class _Varints(dict[int, bytes]):
-    """Varints by number; those of nearly all lengths, and of the sizes of small files, are there beforehand."""
+    """Varints by number; those of nearly all lengths, and of the sizes of small files, are kept."""
 
     def __missing__(self, number: int) -> bytes:
-        return varint(number)
+        encoded = varint(number)
+        if number < 1 << 14:
+            self[number] = encoded
+        return encoded
 
 
-_VARINTS = _Varints((number, varint(number)) for number in range(1 << 14))
+_VARINTS = _Varints()
 
 
 class FileInfos:
