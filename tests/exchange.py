@@ -30,6 +30,8 @@ class Exchange:
     ):
         self.sent = []
         self.arrived = asyncio.Event()
+        self._takes = asyncio.Event()
+        self._takes.set()
         self._events = asyncio.Queue()
         for event in events:
             self._events.put_nowait(event)
@@ -47,7 +49,12 @@ class Exchange:
     def give(self, event):
         self._events.put_nowait(event)
 
+    def take_nothing(self):
+        """Read no more of the response."""
+        self._takes.clear()
+
     async def _send(self, event):
+        await self._takes.wait()
         self.sent.append(event)
         if event["type"] == "http.response.body":
             self.arrived.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import re
 import resource
@@ -18,8 +19,9 @@ from trunkline.app import drivers
 from trunkline.app.settings import Settings
 from trunkline.client.channel import Channel
 from trunkline.drivers.http import h2corn_server
+from trunkline.rpc.asgi.responses import respond_text
 from trunkline.rpc.asgi.server import Server
-from trunkline.rpc.gen import health_pb2, version_pb2
+from trunkline.rpc.gen import health_pb2, pfs_pb2, version_pb2
 from trunkline.runtime.supervision import ServiceState
 
 LIMIT = 10  # seconds to wait for a state before a test fails
@@ -30,10 +32,27 @@ class Version:
         return version_pb2.Version(major=2)
 
 
+class Pfs:
+    def __init__(self):
+        self.ended = asyncio.Event()
+
+    async def SubscribeCommit(self, _request, _call):
+        try:
+            yield pfs_pb2.CommitInfo()
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
 @pytest.fixture
-async def server(http_server):
+def pfs():
+    return Pfs()
+
+
+@pytest.fixture
+async def server(http_server, pfs):
     started = Server(http_server())
-    await started.serve({"versionpb_v2.API": Version()})
+    await started.serve({"versionpb_v2.API": Version(), "pfs_v2.API": pfs})
     yield started
     await started.stop(0)
 
@@ -179,3 +198,53 @@ def test_the_page_lists_the_limits_of_connections_as_the_code_has_them():
 def test_an_unknown_server_is_refused():
     with pytest.raises(errors.InvalidArgument, match="nginx"):
         drivers.http_server(Settings(data=Path("/none"), http_server="nginx"))
+
+
+async def test_a_stream_in_json_ends_when_its_client_goes(server, pfs, capfd):
+    host, _, port = server.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"POST /api/pfs_v2.API/SubscribeCommit HTTP/1.1\r\nhost: localhost\r\n"
+        b"content-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    )
+    async with asyncio.timeout(LIMIT):
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readuntil(b"}\n")
+    was_running = not pfs.ended.is_set()
+
+    writer.close()
+    await writer.wait_closed()
+    await asyncio.wait_for(pfs.ended.wait(), LIMIT)
+    await server.stop(LIMIT)
+
+    assert head.startswith(b"HTTP/1.1 200")
+    assert was_running
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+async def test_a_body_may_have_more_than_a_gibibyte(http_server):
+    total = 1 << 30
+
+    async def count(_scope, receive, send):
+        size, more = 0, True
+        while more:
+            event = await receive()
+            size += len(event.get("body", b""))
+            more = event.get("more_body", False)
+        await respond_text(send, 200, str(size))
+
+    running = http_server()
+    await running.start(count)
+
+    def upload():
+        connection = http.client.HTTPConnection(running.address, timeout=60)
+        connection.request("POST", "/", body=(bytes(1 << 20) for _ in range(1025)), encode_chunked=True)
+        with contextlib.closing(connection):
+            return connection.getresponse().read()
+
+    try:
+        assert int(await asyncio.to_thread(upload)) > total
+    finally:
+        running.refuse()
+        await running.close()

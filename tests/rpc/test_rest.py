@@ -283,6 +283,19 @@ async def test_a_subscriber_that_goes_ends_the_call_and_the_access_log_has_it(ap
     ]
 
 
+async def test_a_slow_reader_holds_one_batch(api, pfs):
+    exchange = api.begin(DOWNLOAD, text('{"offset": "1"}'))
+    exchange.take_nothing()
+
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert 0 < pfs.yielded <= 4
+    exchange.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exchange.task
+
+
 async def test_the_stop_ends_a_stream_with_an_error(api, calls):
     exchange = api.begin(SUBSCRIBE, text("{}"))
     await asyncio.wait_for(exchange.arrived.wait(), LIMIT)

@@ -23,6 +23,7 @@ class Pfs:
         self.calls = []
         self.requests = []
         self.end = ""
+        self.yielded = 0
         self.ended = asyncio.Event()
 
     async def InspectRepo(self, request, call):
@@ -67,7 +68,10 @@ class Pfs:
             raise
         return empty_pb2.Empty()
 
-    async def GetFile(self, _request, _call):
+    async def GetFile(self, request, _call):
+        while request.offset:
+            self.yielded += 1
+            yield BytesValue(value=bytes(100_000)).SerializeToString()
         yield BytesValue(value=b"hi").SerializeToString()
 
 

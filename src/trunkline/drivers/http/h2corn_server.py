@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
+from trunkline.drivers.http.disconnects import CancelledWhenGone
 
 # Its allocator reads this when the library is loaded. By default it keeps freed pages until it is used again.
 os.environ["MIMALLOC_PURGE_DELAY"] = "0"
@@ -71,6 +72,7 @@ class H2cornServer:
         self._listeners = listeners
         settings: dict[str, Any] = {
             "grpc": True,
+            "max_request_body_size": 0,  # the application limits messages, not streams
             "lifespan": "off",
             "access_log": False,
             "log_format": "json" if log_format == "json" else "text",
@@ -100,14 +102,14 @@ class H2cornServer:
         if tls is not None and tcp:
             settings |= {"certfile": tls.certificate, "keyfile": tls.key}
             self._configs[True] = Config(bind=tcp, timeout_graceful_shutdown=REPLACED_GRACE, **settings)
-        self._application: Callable[..., Awaitable[None]] | None = None
+        self._application: CancelledWhenGone | None = None
         self._servers: dict[bool, Server] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._refuses = False
 
     async def start(self, application: Callable[..., Awaitable[None]]) -> None:
         """Accept requests for an ASGI application."""
-        self._application = application
+        self._application = CancelledWhenGone(application)
         for secure in self._configs:
             await self._begin(secure)
 
@@ -174,6 +176,8 @@ class H2cornServer:
                 serving.result()
             if running:
                 log.error("requests run on although the server has stopped", extra={"action": "stop"})
+        if self._application is not None:
+            await self._application.close()
 
 
 def _descriptors(opened: Iterable[socket.socket]) -> tuple[str, ...]:
