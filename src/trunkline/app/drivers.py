@@ -26,6 +26,8 @@ from trunkline.runtime import open_files
 from trunkline.runtime.listening import UNIX, Listeners
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trunkline.app.settings import Settings
     from trunkline.app.tls import ServerTls
     from trunkline.drivers.fleets.images import ImageEnvironments
@@ -175,6 +177,7 @@ def fleet(
         Unavailable: the cluster does not answer.
     """
     if settings.fleet == "processes":
+        _check_visible(settings.advertise or address, hidden(settings))
         folder = settings.data.absolute() / "fleet"
         processes = ProcessFleet(
             _server(settings.advertise or address, tls),
@@ -214,6 +217,20 @@ def _server(address: str, tls: ServerTls | None) -> ServerAddress:
     return ServerAddress(f"grpcs://{address}", str(tls.trusted), tls.name_for(host))
 
 
+def _check_visible(address: str, folders: Sequence[str]) -> None:
+    """Check that workers, to which some folders are hidden, can use the address.
+
+    Raises:
+        InvalidArgument: it is a Unix socket in such a folder.
+    """
+    path = Path(os.path.realpath(address.removeprefix(UNIX)))
+    if address.startswith(UNIX) and any(path.is_relative_to(folder) for folder in folders):
+        raise errors.InvalidArgument(
+            f"workers cannot connect to {address}, because the folder of the server's data is hidden from them;"
+            " put the socket into another folder, or add --listen 127.0.0.1:0 for them"
+        )
+
+
 def _kubernetes(
     settings: Settings, address: str, tls: ServerTls | None, cluster_id: str, supervisor: Supervisor
 ) -> FleetDrivers:
@@ -222,7 +239,8 @@ def _kubernetes(
             "--fleet kubernetes needs --worker-image IMAGE, the image of Trunkline's own containers in pods"
         )
     host = (settings.advertise or address).rpartition(":")[0].strip("[]")
-    if not settings.advertise and (host in ("", "0.0.0.0", "::", "localhost") or host.startswith("127.")):
+    local = host in ("", "0.0.0.0", "::", "localhost") or host.startswith("127.") or address.startswith(UNIX)
+    if local and not settings.advertise:
         raise errors.InvalidArgument(
             f"workers in pods cannot reach {address}; name an address that they reach with --advertise HOST:PORT"
         )
