@@ -63,7 +63,7 @@ def bare_server(ready) -> None:
                 yield frame
 
     async def serve() -> None:
-        server = H2cornServer(Listeners(["127.0.0.1:0"]), "text")
+        server = H2cornServer(Listeners(["127.0.0.1:0"]), 1000, "text")
         await server.start(Router(GrpcApplication(Calls(table({"pfs_v2.API": Bare()})))))
         ready.send(server.address)
         await asyncio.Event().wait()
