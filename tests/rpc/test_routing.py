@@ -114,6 +114,8 @@ async def test_grpc_over_http_1_is_refused_with_what_it_needs():
         ("0.0.0.0:30650", "192.168.1.7:30650", 200),
         ("[::]:30650", "[fe80::7]:30650", 200),
         ("0.0.0.0:30650", "evil.example", 403),
+        ("unix:/run/trunkline.sock", "localhost", 200),
+        ("unix:/run/trunkline.sock", "unix", 403),
     ],
 )
 async def test_only_names_of_the_server_are_answered(listen, host, status):

@@ -150,7 +150,10 @@ async def running(
         tls = await asyncio.to_thread(_tls, settings, clock)
         # It listens already: workers need its address.
         http = drivers.http_server(settings, None if tls is None else tls.files)
-        server = Server(http, settings.allow_hosts, settings.allow_origins)
+        hosts = list(settings.allow_hosts)
+        if settings.advertise:
+            hosts.append(settings.advertise.rpartition(":")[0].strip("[]"))
+        server = Server(http, hosts, settings.allow_origins)
         stack.push_async_callback(asyncio.to_thread, store_log.close)  # after the last call
         stack.push_async_callback(server.stop, CALL_GRACE)
         supervisor.report_to(functools.partial(_report, server))

@@ -40,14 +40,15 @@ class BrowserChecks:
         """Make it.
 
         Args:
-            listens: where the server listens, ``HOST:PORT`` each.
+            listens: where the server listens, ``HOST:PORT`` each; Unix sockets have no names.
             hosts: more names that ``Host`` may have, without ports.
             origins: other origins whose pages may use the server, such as ``https://console.example.org``.
 
         Raises:
             InvalidArgument: a host or an origin is not valid.
         """
-        self._names = {_checked_host(name) for name in hosts} | {_host_of(address) for address in listens}
+        self._names = {_checked_host(name) for name in hosts}
+        self._names |= {_host_of(address) for address in listens if not address.startswith("unix:")}
         self._origins = {_checked_origin(origin) for origin in origins}
         self._any_address = any(_is_unspecified(name) for name in self._names)
 
