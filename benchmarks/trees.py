@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 PER_FOLDER = 1000
@@ -60,9 +61,7 @@ class Store:
 
 def rows(count: int, per_folder: int):
     """Yield runs of a thousand rows."""
-    from trunkline.storage.files import FILES
-
-    start = b"" if FILES.content_of is None else b"\1"
+    start = b"\1" if find_spec("trunkline.storage.file_values") else b""  # format 1 has chunk lists alone
     generator = random.Random(1)
     for folder in range(0, count, per_folder):
         ids = generator.randbytes(32 * per_folder)
@@ -83,8 +82,6 @@ def measure(count: int, per_folder: int) -> dict[str, float]:
         from trunkline.storage.file_globs import glob
     except ImportError:
         glob = files.glob
-    if not hasattr(files.FILES, "content_of"):
-        type(files.FILES).content_of = None  # format 1 has no such notion
     store = Store()
     trees = Trees(store, files.FILES)
     results: dict[str, float] = {}

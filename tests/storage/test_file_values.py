@@ -55,6 +55,20 @@ def test_attributes_do_not_enter_the_sum(count: int, attributes: bytes) -> None:
     )
 
 
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 1, 1, 2, 29]), attribute_bytes), min_size=1, max_size=5))
+def test_many_values_are_summed_up_as_each(shapes: list[tuple[int, bytes]]) -> None:
+    sink = scratch()
+    values = [
+        file_values.encode(sink, chunk_list(count, seed), attributes)
+        for seed, (count, attributes) in enumerate(shapes)
+    ]
+
+    size, contents = file_values.summed_of(values)
+
+    assert size == sum(map(file_values.size_of, values))
+    assert list(contents) == list(map(file_values.content_of, values))
+
+
 @given(counts, st.integers(0, 1 << 21), st.none() | st.integers(0, 1 << 20))
 def test_the_spans_of_a_range_are_those_of_the_whole_list(
     count: int, offset: int, length: int | None

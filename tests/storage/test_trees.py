@@ -20,12 +20,17 @@ from trunkline.storage.nodes import Inner, Leaf
 from trunkline.storage.sums import DATUM_TREE, EMPTY, Sums, TreeId, TreeKind, decode_entry, is_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-#: The size of a row is its value's length, so that sums are easy to tell.
-FLAT = replace(TINY, own=0, size_of=len, content_of=None)
-NESTED = replace(TINY, size_of=len, content_of=None)
-LARGE = replace(FILES, size_of=len, content_of=None)
+
+def by_length(values: Sequence[bytes]) -> tuple[int, Sequence[bytes]]:
+    """The size of a row is its value's length, so that sums are easy to compute."""
+    return sum(map(len, values)), values
+
+
+FLAT = replace(TINY, own=0, summed_of=by_length)
+NESTED = replace(TINY, summed_of=by_length)
+LARGE = replace(FILES, summed_of=by_length)
 
 plain_keys = st.binary(min_size=1, max_size=3).map(lambda key: key.replace(b"/", b".") + b"\0")
 names = st.sampled_from([b"a", b"a-b", b"a0", b"b", b"dir", b"n1", b"n2", b"n3", b"x" * 150])

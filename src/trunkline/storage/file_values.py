@@ -19,7 +19,7 @@ from trunkline.storage import chunk_lists
 from trunkline.storage.chunks import ChunkId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from trunkline.storage.chunks import ChunkSink, ChunkSource
 
@@ -36,6 +36,8 @@ INLINE = bytes((_INLINE,))
 
 #: Bytes of the commonest value: one chunk, no attributes.
 _ONE_CHUNK = 1 + REF.size
+#: Layouts of such a value: what enters a folder's sum, and the bytes of the file.
+_ONE_CONTENT, _ONE_SIZE = f"x{REF.size}s", f"{_ONE_CHUNK - 4}xI"
 #: Address of the list, chunks, bytes, file hash.
 _LONG_BODY = struct.Struct("<32sIQ32s")
 _LENGTH = struct.Struct("<H")
@@ -108,6 +110,17 @@ def content_of(value: bytes) -> bytes:
         _, _, size, digest = _LONG_BODY.unpack_from(value, start)
         return b"L" + bytes(digest) + int(size).to_bytes(8, "little")
     return value[start:]
+
+
+def summed_of(values: Sequence[bytes]) -> tuple[int, Sequence[bytes]]:
+    """Return the bytes of many files in all, and ``content_of`` each."""
+    count = len(values)
+    if set(map(len, values)) == {_ONE_CHUNK}:
+        joined = b"".join(values)
+        if joined[::_ONE_CHUNK] == INLINE * count:
+            contents = struct.unpack(_ONE_CONTENT * count, joined)
+            return sum(struct.unpack("<" + _ONE_SIZE * count, joined)), contents
+    return sum(map(size_of, values)), list(map(content_of, values))
 
 
 def attributes_of(value: bytes) -> bytes:

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 _LANES = struct.Struct("<4Q")
 
 #: Files, by path and tag. Folders from about a kilobyte of items on are sub-trees.
-FILES = TreeKind(
-    FILE_TREE, leaf=4096, fan_out=32, own=1024, size_of=file_values.size_of, content_of=file_values.content_of
-)
+FILES = TreeKind(FILE_TREE, leaf=4096, fan_out=32, own=1024, summed_of=file_values.summed_of)
 
 
 class FileEntry(NamedTuple):

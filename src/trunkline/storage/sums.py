@@ -49,21 +49,20 @@ class TreeKind:
         leaf: bytes of keys and values that a leaf holds on average.
         fan_out: children that an inner node has on average.
         own: the weight from which on a folder is a sequence of its own; 0 when rows of this kind have no folders.
-        size_of: the bytes that a value stands for; None when rows of this kind have no size.
-        content_of: what of a value enters the content sum; None for the whole value.
+        summed_of: returns the bytes that values stand for in all, and what of each enters the content sum; None when
+            rows of this kind have no such sums.
     """
 
     number: int
     leaf: int
     fan_out: int
     own: int = 0
-    size_of: Callable[[bytes], int] | None = None
-    content_of: Callable[[bytes], bytes] | None = None
+    summed_of: Callable[[Sequence[bytes]], tuple[int, Sequence[bytes]]] | None = None
 
     @property
     def summed(self) -> bool:
         """Whether bytes and content sums are stored, so that folders can be compared by their hash."""
-        return self.number == FILE_TREE
+        return self.summed_of is not None
 
     @property
     def top(self) -> bytes:
@@ -191,14 +190,14 @@ def sum_items(kind: TreeKind, folder: bytes, keys: Sequence[bytes], values: Sequ
 
 
 def _sum_rows(kind: TreeKind, folder: bytes, keys: Sequence[bytes], values: Sequence[bytes]) -> Columns:
-    contents = map(kind.content_of, values) if kind.content_of else values
+    assert kind.summed_of is not None
+    size, contents = kind.summed_of(values)
     pack, before = _LENGTH.pack, len(folder)
     digests = [
         blake3(b"%b%b%b%b" % (pack(before + len(key)), folder, key, content)).digest()
         for key, content in zip(keys, contents, strict=True)
     ]
     numbers = struct.unpack(f"<{4 * len(digests)}Q", b"".join(digests))
-    size = sum(map(kind.size_of, values)) if kind.size_of else 0
     return len(keys), size & _MASK, *(sum(numbers[lane::4]) & _MASK for lane in range(4))
 
 
