@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import folded_events
 from held_fleet import HeldFleet
 from manual_clock import ManualClock
 
@@ -87,6 +88,9 @@ class PpsWorld:
         self.transactions = 0
         self._db = Database(database or sqlite_url(self._folder), self._announce)
         self.objects = objects = objects or MemoryObjects()
+        #: Whether the event log describes all that the tables hold: not of an older store, nor when
+        #: a test writes rows itself.
+        self.has_all_events = install.is_new(self._db)
         if not install.is_new(self._db):  # a frozen one; what it needs of its store is in the database
             identity.check(objects, install.install(self._db, self.clock.now()))
         open_installation(self._db, objects, self.clock.now())
@@ -119,6 +123,13 @@ class PpsWorld:
     def close(self) -> None:
         self.stop_controller()
         self._executor.shutdown()
+        try:
+            if self.has_all_events:
+                self.versions.read(folded_events.check)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         self.versions.chunks.close()
         self._db.close()
         self._loop.call_soon_threadsafe(self._loop.stop)

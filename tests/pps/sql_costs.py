@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Tables that grow with what has happened and not with what is alive.
 HISTORY = frozenset({
     "commit", "commit_provenance", "job", "job_bill", "handin", "worker_past", "log_batch", "decision",
-    "worker_event", "pipeline_version",
+    "worker_event", "pipeline_version", "event_batch",
 })  # fmt: skip
 
 

@@ -22,6 +22,7 @@ DAY = 86_400.0
 
 
 def sweep(world: PpsWorld, **limits: float) -> None:
+    world.has_all_events = False
     world.on_loop(RetentionService(world.versions, world.specs, Retention(**limits)).sweep())  # type: ignore[arg-type]
 
 

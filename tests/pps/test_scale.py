@@ -38,6 +38,7 @@ READS = 60
 def _built(kind: str, size: long_history.Size, factory: pytest.TempPathFactory) -> Iterator[PpsWorld]:
     with database_url(kind, factory.mktemp("history")) as url:
         world = PpsWorld(url)
+        world.has_all_events = False  # of the long history
         try:
             long_history.build(world, size)
             yield world

@@ -83,6 +83,7 @@ def test_an_illegal_move_of_a_worker_or_claim_is_refused_with_its_history(world:
     claimed = hand.take()
     assert claimed is not None
     world.stop_controller()
+    world.has_all_events = False  # of the row that the test moves
     world.versions.write(lambda write: workers.move(write.conn, hand.id, WorkerState.RETIRING, "", write.now))
 
     with pytest.raises(FailedPrecondition, match=f"{hand.id}.*history"):

@@ -30,11 +30,13 @@ from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.linux import libc
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
+from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.retention import Retention, RetentionService
+from trunkline.rpc.asgi.events import EventsApplication
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.debug import DebugServicer
 from trunkline.runtime import cancellation, failpoints, listening, open_files
@@ -167,7 +169,11 @@ async def running(
         )
         stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
         controller = Controller(versions, core.specs, fleet_drivers.fleet, executor, supervisor)
-        retention = Retention(days=settings.keep_days, log_bytes=settings.keep_log_bytes)
+        retention = Retention(
+            days=settings.keep_days,
+            log_bytes=settings.keep_log_bytes,
+            event_bytes=settings.keep_event_bytes,
+        )
         controller.services["retention"] = RetentionService(versions, core.specs, retention).run
         debug = DebugServicer()
         stack.callback(debug.close)
@@ -178,7 +184,8 @@ async def running(
         if counted is not None:
             monitored = _monitored(settings.metrics, counted, readiness, supervisor, versions, store_log)
             mounts["metrics"] = await stack.enter_async_context(monitored)
-        await server.serve({**servicers, "debug_v2.Debug": debug}, mounts)
+        event_streams = EventsApplication(EventHub(db), clock)
+        await server.serve({**servicers, "debug_v2.Debug": debug}, mounts, event_streams)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)

@@ -16,6 +16,8 @@ class Settings:
     keep_days: float = 30.0
     #: Bytes of compressed logs that are kept.
     keep_log_bytes: int = 1 << 30
+    #: Bytes of the event log that are kept, for watchers that resume.
+    keep_event_bytes: int = 64 << 20
     #: Seconds for which acknowledged commits may exist in the database alone.
     store_lag: float = 10.0
     #: HOST:PORT or unix:PATH each; port 0 for any free one.

@@ -27,6 +27,7 @@ from trunkline.runtime.threads import FairExecutor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from trunkline.meta.event_log import Batch
     from trunkline.meta.group_commit import Tx
     from trunkline.runtime.supervision import Supervisor
 
@@ -94,6 +95,10 @@ class Database:
             FailedPrecondition: it is of a kind that cannot be used.
         """
         return self._writes.open(takeover_seconds)
+
+    def publish_events_to(self, publish: Callable[[Batch], None]) -> None:
+        """Hand the events of each commit to ``publish``; see ``GroupCommit.publish_events_to``."""
+        self._writes.publish_events_to(publish)
 
     def check(self) -> None:
         """Check whether the database answers. Blocks.

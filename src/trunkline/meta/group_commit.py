@@ -8,7 +8,8 @@ committed; so a transaction function may run more than once and must leave nothi
 returns. After ``connections.PATIENCE`` the callers get UNAVAILABLE.
 
 What a transaction changed is announced after its commit: ``tx.wake(topic)`` collects topics, and loops that wait on
-them (``wakeups.Wakeups``) read again. A lost announcement costs latency, never correctness.
+them (``wakeups.Wakeups``) read again. A lost announcement costs latency, never correctness. Events (``tx.record``) are
+written as part of the transaction, and published after its commit.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
 from trunkline import errors
 from trunkline.meta import connections, dialects, query
+from trunkline.meta.event_log import Batch, EventWriter
 from trunkline.meta.leader import LeaseHeld, writer
 from trunkline.meta.pipelining import UnexpectedRows
 from trunkline.runtime import failpoints
@@ -34,6 +36,8 @@ from trunkline.telemetry import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from trunkline.model.events import Event
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,16 +56,21 @@ _WRITER_FAILED = "the thread that writes to the database has failed; the server 
 class Tx:
     """A write in progress. Used by the writer thread, during one function."""
 
-    __slots__ = ("conn", "reports", "topics")
+    __slots__ = ("conn", "events", "reports", "topics")
 
     def __init__(self, conn: sa.Connection) -> None:
         self.conn = conn
+        self.events: list[Event] = []
         self.topics: set[str] = set()
         self.reports: list[Callable[[], None]] = []
 
     def wake(self, *topics: str) -> None:
         """Announce ``topics`` once this transaction is committed."""
         self.topics.update(topics)
+
+    def record(self, event: Event) -> None:
+        """Add an event to the log, as part of this transaction."""
+        self.events.append(event)
 
     def after_commit(self, report: Callable[[], None]) -> None:
         """Call ``report`` once, in the writer's thread, when this transaction is committed.
@@ -79,6 +88,27 @@ class _Call:
     fn: Callable[[Tx], Any]
     #: What is called inside, whose name is logged when it is slow.
     operation: Callable[..., Any]
+
+
+@dataclass(slots=True)
+class _Effects:
+    """What happens when a transaction is committed."""
+
+    topics: set[str] = field(default_factory=set)
+    reports: list[Callable[[], None]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    #: The events as they are in the log.
+    batch: Batch | None = None
+
+    def clear(self) -> None:
+        """Nothing happens: it is not committed."""
+        self.topics, self.reports, self.events, self.batch = set(), [], [], None
+
+    def add(self, tx: Tx) -> None:
+        """Add what one of the transaction's functions asked for."""
+        self.topics |= tx.topics
+        self.reports += tx.reports
+        self.events += tx.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +151,8 @@ class GroupCommit:
         self._announce = announce
         self._superseded: Callable[[str], None] | None = superseded
         self._writer = writer(engine)
+        self._event_writer = EventWriter()
+        self._publish: Callable[[Batch], None] | None = None
         #: Held while the writer is used: by the thread, and by ``open``.
         self._writing = threading.Lock()
         self._closing = threading.Event()
@@ -145,6 +177,13 @@ class GroupCommit:
     def check_file(self) -> None:
         """Check that the file of the database is the one that was opened first; errors as ``Writer.check_file``."""
         self._writer.check_file()
+
+    def publish_events_to(self, publish: Callable[[Batch], None]) -> None:
+        """Call ``publish`` with the events of each transaction that is committed from now on, in their order.
+
+        It runs in the writer's thread, and must be quick.
+        """
+        self._publish = publish
 
     def close(self) -> None:
         """Finish what is queued, and close the connection."""
@@ -238,8 +277,7 @@ class GroupCommit:
 
     def _commit(self, calls: list[_Call]) -> None:
         """Run every function in one commit, on a new connection again if one is lost, and set each future."""
-        topics: set[str] = set()
-        reports: list[Callable[[], None]] = []
+        effects = _Effects()
         outcomes: list[_Outcome] = []
         pauses: Iterator[float] | None = None
         unanswered = False
@@ -249,10 +287,9 @@ class GroupCommit:
                 if unanswered and self._writer.landed():
                     break
                 unanswered = False
-                topics.clear()
-                reports.clear()
+                effects = _Effects()
                 outcomes.clear()
-                self._attempt(calls, topics, reports, outcomes)
+                self._attempt(calls, effects, outcomes)
                 break
             except (_ConnectionLost, errors.Unavailable) as error:
                 if isinstance(error, _ConnectionLost):
@@ -262,40 +299,36 @@ class GroupCommit:
                 pause = None if self._writer.superseded else next(pauses, None)
                 if pause is None:
                     outcomes = [_Outcome(error=self._failure(error, unanswered))] * len(calls)
-                    topics.clear()
-                    reports.clear()
+                    effects = _Effects()
                     break
                 self._closing.wait(pause)
             except BaseException as error:  # noqa: BLE001 - the callers get it
                 with contextlib.suppress(Exception):
                     self._writer.rollback()
                 outcomes = [_Outcome(error=self._translated(error))] * len(calls)
-                topics.clear()
-                reports.clear()
+                effects = _Effects()
                 break
+        if effects.batch is not None:
+            self._event_writer.committed()
+            if self._publish is not None:
+                self._publish(effects.batch)
         # Announced before the callers resume, so that their own later waits see a newer stamp at most once.
-        if topics:
-            self._announce(topics)
+        if effects.topics:
+            self._announce(effects.topics)
         for call, outcome in zip(calls, outcomes, strict=True):
             if outcome.error is not None:
                 call.future.set_exception(outcome.error)
             else:
                 call.future.set_result(outcome.value)
-        for report in reports:
+        for report in effects.reports:
             try:
                 report()
             except Exception:
                 log.exception("a report after a commit failed", extra={"action": "report_failed"})
         self._report_superseded()
 
-    def _attempt(
-        self,
-        calls: list[_Call],
-        topics: set[str],
-        reports: list[Callable[[], None]],
-        outcomes: list[_Outcome],
-    ) -> None:
-        """Run the functions in one transaction; fills the other three in the order of ``calls``."""
+    def _attempt(self, calls: list[_Call], effects: _Effects, outcomes: list[_Outcome]) -> None:
+        """Run the functions in one transaction; fills the effects, and the outcomes in the order of ``calls``."""
         with self._losing():
             self._writer.begin()
         conn = self._writer.connection()
@@ -311,9 +344,11 @@ class GroupCommit:
                 outcomes.append(_Outcome(error=self._translated(error)))
             else:
                 outcomes.append(_Outcome(value=value))
-                topics |= tx.topics
-                reports += tx.reports
+                effects.add(tx)
         try:
+            if effects.events:
+                with self._losing():
+                    effects.batch = self._event_writer.append(conn, effects.events)
             with self._losing(committing=True):
                 if any(outcome.error is None for outcome in outcomes):
                     self._writer.commit()
@@ -323,8 +358,7 @@ class GroupCommit:
             self._writer.rollback()
             ours = self._translated(error)
             outcomes[:] = [outcome if outcome.error else _Outcome(error=ours) for outcome in outcomes]
-            topics.clear()
-            reports.clear()
+            effects.clear()
 
     @contextlib.contextmanager
     def _losing(self, *, committing: bool = False) -> Iterator[None]:

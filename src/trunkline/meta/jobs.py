@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,8 @@ _SET = RowUpdate(job)
 _ZEROS = dict.fromkeys(
     ("restart", "total", "skipped", "todo_count", "todo_bytes", "cursor", *Results.__slots__), 0
 )
+#: What a new job does not have yet.
+_NULLS: dict[str, Any] = dict.fromkeys(("started", "finished", "base_id", "todo", "obsolete", "datums"))
 _ADD_HANDIN = Query(handin.insert())
 _REMOVE_CLAIMS = Query(claim.delete().where(claim.c.job_id == sa.bindparam("of_job")))
 _REMOVE_HANDINS = Query(handin.delete().where(handin.c.job_id == sa.bindparam("of_job")))
@@ -311,8 +313,8 @@ def add(
     set_id: str,
     now: float,
     trace: str | None = None,
-) -> int:
-    """Insert a job in state CREATED and return its number.
+) -> JobRow:
+    """Insert a job in state CREATED and return it.
 
     Args:
         conn: the write transaction.
@@ -327,7 +329,7 @@ def add(
         "pipeline_id": pipeline_id, "version": version, "commit_id": commit_id, "set_id": set_id,
         "state": JobState.CREATED, "reason": "", "created": now, "trace": trace, **_ZEROS,
     }  # fmt: skip
-    return int(_ADD.value(conn, **values))
+    return JobRow(id=int(_ADD.value(conn, **values)), **_NULLS, **values)
 
 
 def change(conn: sa.Connection, job_id: int, **values: object) -> None:
@@ -342,8 +344,8 @@ def change(conn: sa.Connection, job_id: int, **values: object) -> None:
     _SET.send(conn, job_id, values)
 
 
-def move(conn: sa.Connection, row: JobRow, state: JobState, **values: object) -> None:
-    """Bring a job to another state.
+def move(conn: sa.Connection, row: JobRow, state: JobState, **values: Any) -> JobRow:
+    """Bring a job to another state; return it as it is then.
 
     Args:
         conn: the write transaction in which ``row`` was read.
@@ -357,6 +359,7 @@ def move(conn: sa.Connection, row: JobRow, state: JobState, **values: object) ->
     what = f"job {row.set_id} (row {row.id}, pipeline {row.pipeline_id} version {row.version})"
     check_transition(row.state, state, what, lambda: _history(row))
     _SET.send(conn, row.id, {"state": state, **values})
+    return replace(row, state=state, **values)
 
 
 def _history(row: JobRow) -> list[str]:
@@ -382,27 +385,31 @@ def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: flo
         now: seconds since the epoch.
 
     Returns:
-        The job as it was before; None when it was deleted or is in a terminal state already.
+        The job as it is then; None when it was deleted or is in a terminal state already.
     """
     row = by_id(conn, job_id)
     if row is None or row.state in TERMINAL_JOB_STATES:
         return None
-    move(conn, row, state, reason=reason, finished=now)
+    ended = move(conn, row, state, reason=reason, finished=now)
     _REMOVE_CLAIMS.send(conn, of_job=job_id)
     if state is JobState.SUCCESS:
         _REMOVE_HANDINS.send(conn, of_job=job_id)
-    return row
+    return ended
 
 
-def restart(conn: sa.Connection, row: JobRow) -> None:
-    """Reset a live job so that it is planned again: remove its claims and results, and count it in ``restart``."""
+def restart(conn: sa.Connection, row: JobRow) -> JobRow:
+    """Reset a live job so that it is planned again: remove its claims and results, and count it in ``restart``.
+
+    Returns:
+        The job as it is then.
+    """
     _REMOVE_CLAIMS.send(conn, of_job=row.id)
     _REMOVE_HANDINS.send(conn, of_job=row.id)
     changes: dict[str, Any] = dict.fromkeys(
         ("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0
     )
     changes |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
-    move(conn, row, JobState.STARTING, **changes)
+    return move(conn, row, JobState.STARTING, **changes)
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:

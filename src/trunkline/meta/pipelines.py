@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -219,9 +219,9 @@ def change(conn: sa.Connection, pipeline_id: int, **values: object) -> None:
 
 
 def move(
-    conn: sa.Connection, row: PipelineRow, state: PipelineState, reason: str = "", **values: object
-) -> None:
-    """Bring a pipeline to another state, or give its state another reason.
+    conn: sa.Connection, row: PipelineRow, state: PipelineState, reason: str = "", **values: Any
+) -> PipelineRow:
+    """Bring a pipeline to another state, or give its state another reason; return it as it is then.
 
     Args:
         conn: the write transaction in which ``row`` was read.
@@ -236,6 +236,7 @@ def move(
     what = f"pipeline {row} (row {row.id}, version {row.version})"
     check_transition(row.state, state, what, lambda: _history(conn, row))
     _SET.send(conn, row.id, {"state": state, "reason": reason, **values})
+    return replace(row, state=state, reason=reason, **values)
 
 
 def _history(conn: sa.Connection, row: PipelineRow) -> list[str]:

@@ -476,3 +476,19 @@ log_batch = Table(
     Index("ix_log_batch_job_id_id", "job_id", "id"),
     sqlite_autoincrement=True,
 )
+
+#: The event log: a row for the events of a transaction, several for very many (``event_log``).
+event_batch = Table(
+    "event_batch",
+    metadata,
+    #: Number of the row's last event.
+    Column("id", Id, primary_key=True, autoincrement=False),
+    #: Of the server that wrote it.
+    Column("epoch", text(8), nullable=False),
+    #: Time of its last event.
+    Column("at", Float, nullable=False),
+    #: Bytes of all rows up to this one since the log began.
+    Column("stored", BigInteger, nullable=False),
+    #: A JSON object per line.
+    Column("body", Text, nullable=False),
+)

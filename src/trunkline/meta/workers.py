@@ -190,7 +190,9 @@ def set_machines(conn: sa.Connection, machines: Sequence[tuple[str, dict[str, An
         conn.execute(_MACHINE, [{"worker_id": worker_id, "on": machine} for worker_id, machine in machines])
 
 
-def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[str], now: float) -> None:
+def remove_many(
+    conn: sa.Connection, pipeline_id: int, worker_ids: Collection[str], now: float
+) -> list[WorkerRow]:
     """Move workers of a pipeline to those that are gone, with one statement a kind.
 
     Args:
@@ -198,10 +200,13 @@ def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[st
         pipeline_id: the pipeline of all of them.
         worker_ids: those to remove; unknown ones are ignored.
         now: when they ended, seconds since the epoch.
+
+    Returns:
+        Those that it removed.
     """
     removed = [row for row in of_pipeline(conn, pipeline_id) if row.id in worker_ids]
     if not removed:
-        return
+        return []
     conn.execute(_REMOVE, [{"worker_id": row.id} for row in removed])
     values = [
         {
@@ -214,6 +219,7 @@ def remove_many(conn: sa.Connection, pipeline_id: int, worker_ids: Collection[st
         for row in removed
     ]
     conn.execute(worker_past.insert(), values)
+    return removed
 
 
 def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:

@@ -433,5 +433,6 @@ def _remove(write: WriteTransaction, doomed: list[CommitRow]) -> None:
                 emptied.append(branch.id)
     rows.remove(conn, numbers)
     restore_heads(write, emptied[::-1])
+    write.removed += doomed
     for row in doomed:
         write.wake_commit(row)

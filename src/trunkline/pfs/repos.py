@@ -9,7 +9,7 @@ from trunkline import errors
 from trunkline.meta import branches, commits
 from trunkline.meta import repos as rows
 from trunkline.model import limits, names
-from trunkline.pfs import propagation, resolve
+from trunkline.pfs import commit_events, propagation, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -120,7 +120,9 @@ def create_repo(write: WriteTransaction, name: names.RepoName, description: str,
             )
         number = rows.add_repo(write.conn, project.id, name.name, name.type, description, write.now)
         write.tx.wake("repos")
-        return rows.repo_by_id(write.conn, number)
+        row = rows.repo_by_id(write.conn, number)
+        commit_events.record_repo(write, row)
+        return row
     if not update:
         raise errors.AlreadyExists(f"repo {name} already exists")
     rows.set_repo_description(write.conn, existing.id, description)
@@ -306,6 +308,7 @@ def remove_repo(write: WriteTransaction, row: RepoRow) -> None:
     while numbers := commits.oldest(conn, row.id, SLICE):
         _remove_commits(write, numbers)
     rows.remove_repo(conn, row.id)
+    commit_events.record_repo(write, row, deleted=True)
     write.tx.wake("repos", f"repo:{row.id}")
 
 

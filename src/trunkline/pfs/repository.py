@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from trunkline.model.caller import SYSTEM
 from trunkline.model.leases import LeaseJudge
-from trunkline.pfs import propagation
+from trunkline.pfs import commit_events, propagation
 from trunkline.pfs.ahead import AppliedAhead
 from trunkline.pfs.compositions import Compositions
 from trunkline.pfs.reads import ReadTransaction
@@ -199,4 +199,5 @@ class VersionedStore:
             self.hooks.ending(write)
         for row in (*write.created, *write.finished):
             write.wake_commit(row)
+        commit_events.record_commits(write)
         return value

@@ -48,6 +48,7 @@ class WriteTransaction:
     moved: dict[int, None] = field(default_factory=dict)
     created: list[CommitRow] = field(default_factory=list)
     finished: list[CommitRow] = field(default_factory=list)
+    removed: list[CommitRow] = field(default_factory=list)
     hooks: WriteHooks | None = None
     #: The trace that jobs created by it belong to; None without one.
     trace: TraceContext | None = None

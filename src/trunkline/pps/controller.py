@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trunkline import errors
@@ -23,6 +22,7 @@ from trunkline.pps import decide, failures, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.crons import Crons
 from trunkline.pps.jobs import end_job, wake, wake_job
+from trunkline.pps.pipeline_events import record_decision, record_job, record_pipeline
 from trunkline.pps.workers import claims
 from trunkline.runtime import failpoints, threads
 from trunkline.runtime.supervision import describe
@@ -343,7 +343,7 @@ def _set_pipeline_state(
         before.state,
         before.stopped,
     ):
-        pipelines.move(write.conn, row, state, reason)
+        record_pipeline(write, pipelines.move(write.conn, row, state, reason))
         write.tx.wake("pipeline states")
 
 
@@ -353,22 +353,23 @@ def _show_failure(write: WriteTransaction, before: PipelineRow, reason: str) -> 
     if pipelines.by_id(write.conn, before.id) is not None:
         decision = pipelines.DecisionRow(write.now, before.target or 0, reason, {})
         pipelines.add_decision(write.conn, before.id, decision)
+        record_decision(write, before.full_name, target=decision.target, workers=None, sentence=reason)
 
 
 def _move(write: WriteTransaction, job_id: int, before: JobState, after: JobState) -> None:
     """Move a job that is still in ``before``."""
     job = jobs.by_id(write.conn, job_id)
     if job is not None and job.state == before:
-        jobs.move(write.conn, job, after)
+        moved = jobs.move(write.conn, job, after)
         wake_job(write, job)
+        name = pipelines.name_of(write.conn, job.pipeline_id)
+        if name is not None:
+            record_job(write, name, moved)
 
 
 def _moved(write: WriteTransaction, job: JobRow, state: JobState) -> JobRow:
     """Return a job in a state, after moving it there unless it was shown in it."""
-    if job.state is state:
-        return job
-    jobs.move(write.conn, job, state)
-    return replace(job, state=state)
+    return job if job.state is state else jobs.move(write.conn, job, state)
 
 
 def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None:
@@ -380,13 +381,14 @@ def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None
         return  # the next round plans on another base
     chunks.add(write.conn, job_plan.packs, 0, write.now)
     job = _moved(write, job, JobState.STARTING)
-    plan.record(write.conn, job, job_plan, write.now)
+    running = plan.record(write.conn, job, job_plan, write.now)
     wake(write, job.pipeline_id)
     wake_job(write, job)
     write.tx.wake(f"work:{job.pipeline_id}")
     _wake_downstream(write, job)
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
+        record_job(write, name, running)
         report = functools.partial(
             events.job_started, name, job.set_id, total=job_plan.total, todo=job_plan.todo_count
         )

@@ -15,6 +15,7 @@ from trunkline.meta import ancestry, commits, jobs, pipelines
 from trunkline.model import limits
 from trunkline.model.states import JobState
 from trunkline.pfs import commits as commit_ops
+from trunkline.pps.pipeline_events import record_job
 from trunkline.storage.sums import EMPTY, TreeId
 from trunkline.telemetry import events
 from trunkline.telemetry.reports import JobReport
@@ -61,7 +62,7 @@ class JobKeeper:
         owner = pipelines.by_output_branch(write.conn, row.repo_id, row.branch_name)
         if owner is None or owner.stopped or commits.by_id(write.conn, row.id).finished is not None:
             return
-        jobs.add(
+        job = jobs.add(
             write.conn,
             pipeline_id=owner.id,
             version=owner.version,
@@ -70,6 +71,7 @@ class JobKeeper:
             now=write.now,
             trace=str(write.trace) if write.trace is not None else None,
         )
+        record_job(write, owner.full_name, job)
         wake(write, owner.id)
 
 
@@ -137,6 +139,7 @@ def end_job(
     write.tx.wake(f"work:{job.pipeline_id}")
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
+        record_job(write, name, ended)
         report = JobReport(
             ended.set_id, str(state), reason, ended.created, write.now,
             ended.total, ended.processed, ended.skipped, ended.failed, ended.recovered, ended.trace,
@@ -181,12 +184,18 @@ def remove_jobs(write: WriteTransaction, doomed: Sequence[JobRow]) -> None:
     """Delete jobs. Jobs that were planned as the difference to one of them are planned again."""
     numbers = {job.id for job in doomed}
     jobs.remove(write.conn, list(numbers))
+    owners = {number: pipelines.name_of(write.conn, number) for number in {job.pipeline_id for job in doomed}}
     for job in doomed:
         wake_job(write, job)
-    for pipeline_id in {job.pipeline_id for job in doomed}:
+        owner = owners[job.pipeline_id]
+        if owner is not None:
+            record_job(write, owner, job, deleted=True)
+    for pipeline_id, owner in owners.items():
         for job in jobs.live(write.conn, pipeline_id):
             if job.base_id in numbers:
-                jobs.restart(write.conn, job)
+                restarted = jobs.restart(write.conn, job)
+                if owner is not None:
+                    record_job(write, owner, restarted)
         wake(write, pipeline_id)
         write.tx.wake(f"work:{pipeline_id}")
 

@@ -17,6 +17,7 @@ from trunkline.pfs import repos as repo_ops
 from trunkline.pfs import resolve
 from trunkline.pps import cron_setup
 from trunkline.pps import jobs as job_ops
+from trunkline.pps.pipeline_events import record_pipeline
 from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
 
@@ -116,8 +117,10 @@ def stop(write: WriteTransaction, project: str, name: str) -> None:
         row.state is PipelineState.FAILURE
     ):  # stopping does not change a failed pipeline: its state and reason stay
         pipelines.change(write.conn, row.id, stopped=True, updated_at=write.now)
+        row = replace(row, stopped=True)
     else:
-        pipelines.move(write.conn, row, PipelineState.PAUSED, stopped=True, updated_at=write.now)
+        row = pipelines.move(write.conn, row, PipelineState.PAUSED, stopped=True, updated_at=write.now)
+    record_pipeline(write, row)
     _wake(write, row.id)
 
 
@@ -139,7 +142,8 @@ def start(write: WriteTransaction, project: str, name: str) -> None:
         )
     if not row.stopped:
         return
-    pipelines.move(write.conn, row, PipelineState.STARTING, stopped=False, updated_at=write.now)
+    row = pipelines.move(write.conn, row, PipelineState.STARTING, stopped=False, updated_at=write.now)
+    record_pipeline(write, row)
     version = pipelines.version(write.conn, row.id, row.version)
     _follow_inputs(write, row, spec.from_json(json.loads(version.effective_json)))
     _wake(write, row.id)
@@ -193,6 +197,7 @@ def delete(write: WriteTransaction, project: str, name: str, *, force: bool, kee
     repo_ops.remove_repo(write, own.spec)
     for repo in own.crons:  # nobody else writes to them, so they go even when the output is kept
         repo_ops.remove_repo(write, repo)
+    record_pipeline(write, row, deleted=True)
     _wake(write, row.id)
     write.tx.wake("workers")
     write.tx.after_commit(functools.partial(events.pipeline_deleted, row.full_name))
@@ -386,6 +391,7 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
     _add_version(write, number, 1, request, request.spec.salt or new_salt())
     row = pipelines.by_id(conn, number)
     assert row is not None
+    record_pipeline(write, row)
     _follow_inputs(write, row, request.spec)
     _wake(write, number)
     return number
@@ -400,10 +406,11 @@ def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, repr
     _check_inputs(conn, request.spec)
     salt = request.spec.salt or (new_salt() if reprocess else old.salt)
     job_ops.stop_live_jobs(write, row.id, "all jobs killed because pipeline was updated")
-    pipelines.move(
+    row = pipelines.move(
         conn, row, PipelineState.RESTARTING, version=row.version + 1, stopped=False, updated_at=write.now
     )
-    _add_version(write, row.id, row.version + 1, request, salt)
+    record_pipeline(write, row)
+    _add_version(write, row.id, row.version, request, salt)
     output = branches.by_id(conn, row.output_branch_id)
     if output.name != request.spec.output_branch:
         _follow_nothing(conn, row)

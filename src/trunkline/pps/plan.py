@@ -282,8 +282,8 @@ def encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
     return datum.id, datum_rows.encode_todo(datum.hash, datum.items)
 
 
-def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> None:
-    """Write a plan into its job, which becomes RUNNING.
+def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> JobRow:
+    """Write a plan into its job, which becomes RUNNING; return it as it is then.
 
     Args:
         conn: connection of the transaction.
@@ -291,7 +291,7 @@ def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> N
         job_plan: the datums to run and to remove.
         now: current time, in seconds since the epoch.
     """
-    jobs.move(
+    return jobs.move(
         conn,
         job,
         JobState.RUNNING,

@@ -1,6 +1,6 @@
 """Retention: details are stored for a time and up to a size, summaries as long as their job.
 
-Logs, scaling decisions, events of workers and the results of jobs that did not succeed would grow without end.
+Logs, scaling decisions, events and the results of jobs that did not succeed would grow without end.
 Afterwards a job's row still holds its duration and counts of datums, and its bill what it
 cost. Everything is removed in slices, each in a short transaction of its own (docs/databases.md, "Retention").
 """
@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trunkline.meta import jobs, pipelines
+from trunkline.meta import event_log, jobs, pipelines
 from trunkline.meta import retention as rows
 from trunkline.pps.queries import costs
 
@@ -43,6 +43,8 @@ class Retention:
     days: float = 30.0
     #: Bytes of logs, compressed, of all pipelines.
     log_bytes: int = 1 << 30
+    #: Bytes of the event log.
+    event_bytes: int = 64 << 20
 
 
 class RetentionService:
@@ -72,6 +74,7 @@ class RetentionService:
         up_to = await self._last_log_to_go(before)
         if up_to:
             removed += await self._remove(_remove_logs, up_to)
+        removed += await self._remove(_remove_event_log, before, self._limits.event_bytes)
         after = 0
         while (job_id := await versions.db.read(rows.next_job_with_results, after)) is not None:
             after = job_id
@@ -107,6 +110,10 @@ def _remove_decisions(write: WriteTransaction, pipeline_id: int, before: float) 
 
 def _remove_events(write: WriteTransaction, pipeline_id: int, before: float) -> int:
     return rows.remove_events(write.conn, pipeline_id, before, EVENTS, SLICE)
+
+
+def _remove_event_log(write: WriteTransaction, before: float, size: int) -> int:
+    return event_log.remove_old(write.conn, before, size, SLICE)
 
 
 def _remove_logs(write: WriteTransaction, up_to: int) -> int:

@@ -66,6 +66,7 @@ def serve(invocation: Invocation) -> None:
         keep_days=options.keep_days,
         store_lag=options.store_lag,
         keep_log_bytes=parse_bytes(options.keep_logs, "--keep-logs"),
+        keep_event_bytes=parse_bytes(options.keep_events, "--keep-events"),
         metrics=options.metrics,
         log_level=options.log_level,
         log_format=options.log_format,
@@ -235,6 +236,12 @@ COMMANDS = {
                 default="1Gi",
                 metavar="BYTES",
                 help="bytes of compressed logs to keep (1Gi)",
+            ),
+            argument(
+                "--keep-events",
+                default="64Mi",
+                metavar="BYTES",
+                help="bytes of events to keep, for clients of /events that resume (64Mi)",
             ),
             argument(
                 "--store-lag",

@@ -26,13 +26,14 @@ from trunkline.pps import jobs as job_ops
 from trunkline.pps.autoscaling import instructions as instructions
 from trunkline.pps.autoscaling import step as autoscale
 from trunkline.pps.autoscaling.startup_times import Starts
+from trunkline.pps.pipeline_events import record_decision, record_pipeline, record_worker
 from trunkline.pps.spec_cache import image_of
 from trunkline.pps.work import work_of
 from trunkline.pps.workers import claims, lost_attempts
 from trunkline.telemetry import events as telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -291,7 +292,8 @@ class Autoscaler:
                 try:
                     self._fleet.start(worker)
                 except errors.TrunklineError as error:
-                    self._versions.write(_remove, pipeline.id, [each.worker_id for each in batch[position:]])
+                    refused = {each.worker_id: error.message for each in batch[position:]}
+                    self._versions.write(_remove, pipeline.id, refused)
                     return error.message
             # The pipeline may have been deleted after the rows were written: its workers were dismissed before
             # they were requested.
@@ -327,8 +329,8 @@ def _lose(
         if ending is WorkerEnding.CRASHED
         for attempt in claims.lose_attempts(write, worker_id, reason)
     ]
-    states = {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
-    _remove(write, pipeline_id, [worker_id for worker_id, _, _ in lost])
+    states = _states(write, pipeline_id)
+    _remove(write, pipeline_id, {worker_id: reason for worker_id, reason, _ in lost})
     for worker_id, reason, _ in lost:
         asked = states.get(worker_id) is WorkerState.RETIRING
         report = partial(telemetry.worker_ended, owner.full_name, worker_id, asked=asked, reason=reason)
@@ -353,8 +355,16 @@ def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruc
                 workers.set_reasons(conn, [(worker_id, reason) for worker_id, _, reason in reasons])
                 events = [(worker_id, state, reason) for worker_id, state, reason in reasons]
                 workers.add_events(conn, pipeline_id, write.now, events)
+                states = _states(write, pipeline_id)
+                for worker_id, _, reason in reasons:
+                    if worker_id in states:
+                        record_worker(write, owner.full_name, worker_id, states[worker_id], reason)
             case instructions.BeginWorkers(begun):
+                states = _states(write, pipeline_id)
                 workers.begin(conn, begun, write.now)
+                for worker_id in begun:
+                    if states.get(worker_id) is WorkerState.PENDING:  # else it was quicker
+                        record_worker(write, owner.full_name, worker_id, WorkerState.STARTING)
             case instructions.RecordDecision():
                 _record_decision(write, owner, record)
             case instructions.FailPipeline(reason):
@@ -364,12 +374,17 @@ def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruc
     write.tx.wake("workers")
 
 
+def _states(write: WriteTransaction, pipeline_id: int) -> dict[str, WorkerState]:
+    """Return the state of each worker of a pipeline."""
+    return {row.id: row.state for row in workers.of_pipeline(write.conn, pipeline_id)}
+
+
 def _fail(write: WriteTransaction, pipeline_id: int, reason: str) -> None:
     """Fail a pipeline that cannot run; only an update of its specification lets it try again."""
     row = pipelines.by_id(write.conn, pipeline_id)
     if row is None or row.state is PipelineState.FAILURE:
         return
-    pipelines.move(write.conn, row, PipelineState.FAILURE, reason)
+    record_pipeline(write, pipelines.move(write.conn, row, PipelineState.FAILURE, reason))
     job_ops.stop_live_jobs(write, pipeline_id, f"the pipeline cannot run: {reason}")
     write.tx.wake("pipeline states", f"pipeline:{pipeline_id}")
 
@@ -386,6 +401,9 @@ def _record_decision(
     pipelines.add_decision(write.conn, owner.id, row)
     pipelines.change(write.conn, owner.id, target=decision.target)
     workers_now = len(decision.observed.workers)
+    record_decision(
+        write, owner.full_name, target=decision.target, workers=workers_now, sentence=decision.sentence
+    )
     write.tx.after_commit(
         partial(
             telemetry.scaling_decided,
@@ -419,6 +437,8 @@ def _request(write: WriteTransaction, pipeline: PipelineRow, batch: Sequence[Wor
     workers.add(write.conn, rows)
     events = [(row.id, WorkerState.PENDING, "was requested") for row in rows]
     workers.add_events(write.conn, pipeline.id, write.now, events)
+    for worker_id, state, reason in events:
+        record_worker(write, pipeline.full_name, worker_id, state, reason)
     write.tx.wake("workers")
     return True
 
@@ -428,23 +448,28 @@ def _retire(write: WriteTransaction, pipeline_id: int, worker_ids: Sequence[str]
     picked = set(worker_ids)
     rows = [row for row in workers.of_pipeline(write.conn, pipeline_id) if row.id in picked]
     cancelled = [row.id for row in rows if row.state in _NOT_READY]
-    _remove(write, pipeline_id, cancelled)
+    _remove(write, pipeline_id, dict.fromkeys(cancelled, "is not needed any more"))
+    owner = pipelines.name_of(write.conn, pipeline_id)
     for row in rows:
         if row.state in (WorkerState.IDLE, WorkerState.BUSY):
             workers.move(write.conn, row.id, WorkerState.RETIRING, "", write.now)
+            if owner is not None:
+                record_worker(write, owner, row.id, WorkerState.RETIRING)
             write.tx.wake("workers", f"work:{pipeline_id}")
     return cancelled
 
 
-def _remove(write: WriteTransaction, pipeline_id: int, worker_ids: Iterable[str]) -> None:
-    """Remove workers of a pipeline and free their claims."""
-    removed = set(worker_ids)
+def _remove(write: WriteTransaction, pipeline_id: int, removed: Mapping[str, str]) -> None:
+    """Remove workers of a pipeline, each for a reason, and free their claims."""
     owned = (
         claim
         for job in jobs.live(write.conn, pipeline_id)
         for claim in claim_rows.owned_claims(write.conn, job.id)
     )
-    for worker_id in {claim.worker_id for claim in owned if claim.worker_id is not None} & removed:
+    for worker_id in {claim.worker_id for claim in owned if claim.worker_id is not None} & removed.keys():
         claims.free_of_worker(write, worker_id)
-    workers.remove_many(write.conn, pipeline_id, removed, write.now)
+    owner = pipelines.name_of(write.conn, pipeline_id)
+    for row in workers.remove_many(write.conn, pipeline_id, removed, write.now):
+        if owner is not None:
+            record_worker(write, owner, row.id, WorkerState.GONE, removed[row.id])
     write.tx.wake("workers")

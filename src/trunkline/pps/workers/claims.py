@@ -21,6 +21,7 @@ from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
+from trunkline.pps.pipeline_events import record_datums, record_worker
 from trunkline.scaling import policy
 from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
@@ -149,6 +150,7 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
         if claim is not None:
             if worker.state is not WorkerState.BUSY:
                 workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
+                record_worker(write, pipeline.full_name, worker.id, WorkerState.BUSY)
                 write.tx.wake("workers")
             inputs = {up.repo_id: up.set_id for up in commits.upstream(conn, job.commit_id)}
             return Claimed(claim, job, pipeline, inputs)
@@ -168,6 +170,7 @@ def register(write: WriteTransaction, worker_id: str) -> None:
         name, seconds = pipelines.name_of(write.conn, worker.pipeline_id), write.now - worker.created
         machine = str((worker.machine or {}).get("name", ""))
         if name is not None:
+            record_worker(write, name, worker_id, WorkerState.IDLE)
             write.tx.after_commit(
                 partial(events.worker_ready, name, worker_id, seconds=seconds, machine=machine)
             )
@@ -238,6 +241,10 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         first, *more = prepared.deltas or [EMPTY]
         parts = [(first, prepared.rows), *((delta, EMPTY) for delta in more)]
         jobs.add_handin(conn, job.id, parts, prepared.results)
+    name = pipelines.name_of(conn, job.pipeline_id)
+    if name is not None and prepared.count:
+        datums = [(report.id, report.state) for report in prepared.reports]
+        record_datums(write, name, job, worker_id, prepared.results, datums)
     _advance(write, job, claim, claim.done + prepared.count, release=prepared.release)
     if prepared.failure:
         job_ops.end_job(write, job, JobState.FAILURE, prepared.failure)
@@ -245,7 +252,6 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         write.tx.wake(f"pipeline:{job.pipeline_id}")
     if prepared.count:
         job_ops.wake_job(write, job)
-        name = pipelines.name_of(conn, job.pipeline_id)
         if name is not None:
             origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
             write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
@@ -260,7 +266,7 @@ def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *
     ended = ClaimState.DONE if done == claim.stop else ClaimState.FREE
     claim_rows.advance_claim(write.conn, claim, done, ended)
     if claim.worker_id is not None:
-        _now_idle(write, claim.worker_id)
+        _set_idle(write, claim.worker_id)
     if done < claim.stop:
         write.tx.wake(f"work:{job.pipeline_id}")
     write.tx.wake(f"pipeline:{job.pipeline_id}")
@@ -282,6 +288,9 @@ def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
         if worker is not None and worker.state in (WorkerState.BUSY, WorkerState.RETIRING):
             reason = f"has not called for {LEASE:g} s"
             workers.move(write.conn, worker.id, WorkerState.LOST, reason, write.now)
+            name = pipelines.name_of(write.conn, worker.pipeline_id)
+            if name is not None:
+                record_worker(write, name, worker.id, WorkerState.LOST, reason)
             write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
         _give_back(write, claim)
 
@@ -291,7 +300,7 @@ def let_go(write: WriteTransaction, worker_id: str) -> None:
     free_of_worker(write, worker_id)
     worker = require_worker(write.conn, worker_id)
     if worker.state is WorkerState.BUSY:
-        _now_idle(write, worker_id)
+        _set_idle(write, worker_id)
         write.tx.wake(f"pipeline:{worker.pipeline_id}")
 
 
@@ -307,11 +316,14 @@ def _give_back(write: WriteTransaction, claim: ClaimRow) -> None:
     _advance(write, job, claim, claim.done, release=True)
 
 
-def _now_idle(write: WriteTransaction, worker_id: str) -> None:
+def _set_idle(write: WriteTransaction, worker_id: str) -> None:
     worker = workers.by_id(write.conn, worker_id)
     if worker is not None and worker.state is WorkerState.BUSY:
         workers.move(write.conn, worker_id, WorkerState.IDLE, "", write.now)
         write.tx.wake("workers")
+        name = pipelines.name_of(write.conn, worker.pipeline_id)
+        if name is not None:
+            record_worker(write, name, worker_id, WorkerState.IDLE)
 
 
 def give_back(write: WriteTransaction, claim_id: str, worker_id: str) -> None:

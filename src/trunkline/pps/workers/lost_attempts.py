@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.meta import chunks, jobs
+from trunkline.meta import chunks, jobs, pipelines
 from trunkline.model.states import DatumState, JobState
 from trunkline.pps import datum_rows
 from trunkline.pps.jobs import datum_failure, end_job
+from trunkline.pps.pipeline_events import record_datums
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
@@ -40,15 +41,24 @@ def fail_datum(versions: VersionedStore, lost: LostAttempts) -> None:
     )
     writer = versions.chunks.writer()
     tree = trees.build(writer, [(row.id, datum_rows.encode(row))])
-    versions.write(_record, job.id, tree, writer.seal(), datum_failure(row))
+    versions.write(_record, job.id, row.id.hex(), tree, writer.seal(), datum_failure(row))
 
 
 def _record(
-    write: WriteTransaction, job_id: int, rows: TreeId, packs: list[PackRecord], failure: str
+    write: WriteTransaction,
+    job_id: int,
+    datum_id: str,
+    rows: TreeId,
+    packs: list[PackRecord],
+    failure: str,
 ) -> None:
     job = jobs.by_id(write.conn, job_id)
     if job is None or job.state is not JobState.RUNNING:
         return  # ended or begun anew meanwhile
     chunks.add(write.conn, packs, 0, write.now)
-    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], jobs.Results(failed=1))
+    results = jobs.Results(failed=1)
+    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], results)
+    name = pipelines.name_of(write.conn, job.pipeline_id)
+    if name is not None:
+        record_datums(write, name, job, "", results, [(datum_id, DatumState.FAILED)])
     end_job(write, job, JobState.FAILURE, failure)

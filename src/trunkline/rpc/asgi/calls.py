@@ -235,7 +235,7 @@ class ServedCall:
         except errors.TrunklineError as error:
             request, refused = headers.RequestHeaders([]), error
         observation = Observation(
-            method.rpc, peer=_peer(self.scope), metadata=request.metadata, time_left=request.timeout
+            method.rpc, peer=peer_of(self.scope), metadata=request.metadata, time_left=request.timeout
         )
         call = observation.call
         code = "CANCELLED"
@@ -311,7 +311,7 @@ class ServedCall:
             raise asyncio.CancelledError("the client has disconnected") from error
 
 
-def _peer(scope: Scope) -> str:
+def peer_of(scope: Scope) -> str:
     """Return the client's address in the form that gRPC uses."""
     client = scope.get("client")
     if client is None:

@@ -30,6 +30,7 @@ Trunkline {__version__}: versioned data and incremental pipelines, with the Pach
 gRPC     every service, for pachyderm-sdk and pachctl
 Connect  POST /<package.Service>/<Method>
 REST     POST /api/<package.Service>/<Method>; described at /openapi, to be browsed at /openapi/ui/
+Events   GET /events, as server-sent events
 Probes   GET /livez, /readyz; with --metrics, /metrics"""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trunkline.ports import HttpServer
+    from trunkline.rpc.asgi.events import EventsApplication
     from trunkline.rpc.asgi.types import Application
 
 #: Prefix of background services in the health service.
@@ -46,17 +47,24 @@ class Server:
         self._http = http
         self._health = health.HealthServicer(methods.SERVICES)
         self._calls: Calls | None = None
+        self._events: EventsApplication | None = None
         self._loop = asyncio.get_running_loop()
 
     async def serve(
-        self, servicers: Mapping[str, object], mounts: Mapping[str, Application] | None = None
+        self,
+        servicers: Mapping[str, object],
+        mounts: Mapping[str, Application] | None = None,
+        events: EventsApplication | None = None,
     ) -> None:
         """Accept requests.
 
         Args:
             servicers: by full service name (see ``methods``).
             mounts: more applications, by the first name of the path.
+            events: answers ``/events``; None for a server without events.
         """
+        self._events = events
+        streams: dict[str, Application] = {} if events is None else {"events": events}
         own = {health.SERVICE.full_name: health.SERVICE, **reflection.SERVICES}
         listing = ReflectionServicer((*methods.SERVICES, *own))
         own_servicers = {
@@ -74,6 +82,7 @@ class Server:
                     "api": RestApplication(self._calls),
                     "openapi": documents,
                     "jsonschema": documents,
+                    **streams,
                     **(mounts or {}),
                 },
                 browsers=self._browsers,
@@ -93,5 +102,6 @@ class Server:
         self._health.stop()
         self._http.refuse()
         if self._calls is not None:
-            await self._calls.stop(grace)
+            streams = [] if self._events is None else [self._events.stop(grace)]
+            await asyncio.gather(self._calls.stop(grace), *streams)
         await self._http.close()

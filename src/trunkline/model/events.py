@@ -1,0 +1,165 @@
+"""Events: what changed, as one JSON object each; positions in their log; which events a watcher admits. All pure.
+
+docs/design/events.md describes the format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Characters of a text in an event.
+TEXT = 1_000
+_POSITION = re.compile(r"([0-9a-f]{8})-(0|[1-9][0-9]{0,17})")
+
+
+class EventKind(StrEnum):
+    """What an event is about."""
+
+    REPO = "repo"
+    COMMIT = "commit"
+    PIPELINE = "pipeline"
+    JOB = "job"
+    DATUM = "datum"
+    WORKER = "worker"
+    DECISION = "decision"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the log: after the event with this number."""
+
+    #: Of the server that wrote the event, so that numbers of a database that was restored are not mistaken.
+    epoch: str
+    number: int
+
+    def __str__(self) -> str:
+        """Return the position as clients see it, which is the id of its event."""
+        return f"{self.epoch}-{self.number}"
+
+
+#: Before the first event of any log.
+BEGINNING = Position("00000000", 0)
+
+
+def parse_position(text: str) -> Position:
+    """Return a position that a client sent.
+
+    Raises:
+        InvalidArgument: it is not the id of an event.
+    """
+    if text == "0":
+        return BEGINNING
+    match = _POSITION.fullmatch(text)
+    if match is None:
+        raise InvalidArgument(f'"{text[:100]}" is not the id of an event; send the last id that was received')
+    return Position(match[1], int(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event before it has a number."""
+
+    kind: EventKind
+    #: Seconds since the epoch.
+    at: float
+    project: str
+    #: The object as JSON in ASCII, in one line.
+    text: str
+    #: What filters ask for; empty where an event has none.
+    repo: str = ""
+    pipeline: str = ""
+    job: str = ""
+
+
+def event(kind: EventKind, at: float, project: str, **fields: Any) -> Event:
+    """Make an event.
+
+    Args:
+        kind: what it is about.
+        at: seconds since the epoch.
+        project: the project of what changed.
+        fields: of its kind; texts are cut.
+    """
+    for name in ("error", "reason", "sentence"):
+        if len(fields.get(name, "")) > TEXT:
+            fields[name] = f"{fields[name][: TEXT - 1]}…"
+    return _of({"kind": kind.value, "at": at, "project": project, **fields})
+
+
+def from_text(text: str) -> Event:
+    """Return the event of a stored line."""
+    return _of(json.loads(text), text)
+
+
+def _of(fields: dict[str, Any], text: str | None = None) -> Event:
+    kind = EventKind(fields["kind"])
+    return Event(
+        kind,
+        fields["at"],
+        fields["project"],
+        text if text is not None else _ENCODER.encode(fields),
+        fields.get("repo", ""),
+        fields.get("pipeline", ""),
+        fields.get("commit" if kind is EventKind.COMMIT else "job", ""),
+    )
+
+
+# Line breaks in texts are escaped, so that a line holds an object.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events a watcher admits. An empty set admits every value."""
+
+    kinds: frozenset[EventKind] = frozenset()
+    projects: frozenset[str] = frozenset()
+    repos: frozenset[str] = frozenset()
+    pipelines: frozenset[str] = frozenset()
+    jobs: frozenset[str] = frozenset()
+
+    def admits(self, event: Event) -> bool:
+        """Return whether a watcher gets an event."""
+        return (
+            (not self.kinds or event.kind in self.kinds)
+            and (not self.projects or event.project in self.projects)
+            and (
+                not (self.repos or self.pipelines)
+                or event.repo in self.repos
+                or event.pipeline in self.pipelines
+            )
+            and (not self.jobs or event.job in self.jobs)
+        )
+
+    def keys(self) -> Iterator[str]:
+        """Yield the keys under which it is found: each event that it admits has one of them (``keys_of``)."""
+        if self.jobs:
+            yield from (f"job:{job}" for job in self.jobs)
+        elif self.repos or self.pipelines:
+            yield from (f"repo:{repo}" for repo in self.repos)
+            yield from (f"pipeline:{pipeline}" for pipeline in self.pipelines)
+        elif self.projects:
+            yield from (f"project:{project}" for project in self.projects)
+        else:
+            yield ""
+
+
+def keys_of(event: Event) -> Iterator[str]:
+    """Yield the keys of an event: each filter that admits it is found under one of them."""
+    yield ""
+    yield f"project:{event.project}"
+    if event.repo:
+        yield f"repo:{event.repo}"
+    if event.pipeline:
+        yield f"pipeline:{event.pipeline}"
+    if event.job:
+        yield f"job:{event.job}"

@@ -1,0 +1,133 @@
+"""Events of pipelines, jobs, datums, workers and scaling decisions (docs/design/events.md, Events)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.model.events import EventKind, event
+from trunkline.model.states import DatumState
+from trunkline.pfs.commit_events import DELETED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.meta.jobs import JobRow, Results
+    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.names import PipelineName
+    from trunkline.model.states import WorkerState
+    from trunkline.pfs.writes import WriteTransaction
+
+#: Datums that one event lists.
+DATUMS = 64
+#: The order in which they are listed: what fails is looked at first.
+_DATUM_STATES = (DatumState.FAILED, DatumState.RECOVERED, DatumState.SUCCESS)
+
+
+def record_pipeline(write: WriteTransaction, row: PipelineRow, *, deleted: bool = False) -> None:
+    """Record that a pipeline was created, updated or removed, or has another state.
+
+    Args:
+        write: transaction that the change belongs to.
+        row: the pipeline after the change.
+        deleted: it was removed.
+    """
+    write.tx.record(
+        event(
+            EventKind.PIPELINE, write.now, row.project, pipeline=row.name, version=row.version,
+            state=DELETED if deleted else row.state, reason=row.reason, stopped=row.stopped,
+        )
+    )  # fmt: skip
+
+
+def record_job(
+    write: WriteTransaction, pipeline: PipelineName, row: JobRow, *, deleted: bool = False
+) -> None:
+    """Record that a job was created or removed, or has another state.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline: the job's pipeline.
+        row: the job after the change.
+        deleted: it was removed.
+    """
+    write.tx.record(
+        event(
+            EventKind.JOB, write.now, pipeline.project, pipeline=pipeline.name, job=row.set_id, version=row.version,
+            state=DELETED if deleted else row.state, reason=row.reason, created=row.created, started=row.started,
+            finished=row.finished, restart=row.restart, total=row.total, processed=row.processed,
+            skipped=row.skipped, failed=row.failed, recovered=row.recovered,
+        )
+    )  # fmt: skip
+
+
+def record_datums(
+    write: WriteTransaction,
+    pipeline: PipelineName,
+    row: JobRow,
+    worker_id: str,
+    results: Results,
+    datums: Sequence[tuple[str, str]],
+) -> None:
+    """Record the results of some datums.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline: the job's pipeline.
+        row: the job before the results were added to its counters.
+        worker_id: who ran them; empty when no worker reported them.
+        results: what was added.
+        datums: id and state of each.
+    """
+    room, listed = DATUMS, {}
+    for state in _DATUM_STATES:
+        ids = [datum_id for datum_id, reached in datums if reached == state][:room]
+        if ids:
+            listed[state.value] = ids
+            room -= len(ids)
+    write.tx.record(
+        event(
+            EventKind.DATUM, write.now, pipeline.project, pipeline=pipeline.name, job=row.set_id, worker=worker_id,
+            processed=row.processed + results.processed, failed=row.failed + results.failed,
+            recovered=row.recovered + results.recovered, datums=listed, more=max(0, len(datums) - DATUMS),
+        )
+    )  # fmt: skip
+
+
+def record_worker(
+    write: WriteTransaction, pipeline: PipelineName, worker_id: str, state: WorkerState, reason: str = ""
+) -> None:
+    """Record that a worker has another state.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline: the worker's pipeline.
+        worker_id: id of the worker.
+        state: the new state.
+        reason: why; empty when there is nothing to say.
+    """
+    write.tx.record(
+        event(
+            EventKind.WORKER, write.now, pipeline.project, pipeline=pipeline.name, worker=worker_id, state=state,
+            reason=reason,
+        )
+    )  # fmt: skip
+
+
+def record_decision(
+    write: WriteTransaction, pipeline: PipelineName, *, target: int, workers: int | None, sentence: str
+) -> None:
+    """Record a scaling decision.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline: the pipeline that it is about.
+        target: the number of workers that it should have.
+        workers: the number that it has, those that start included; None when that is not known.
+        sentence: the reason.
+    """
+    write.tx.record(
+        event(
+            EventKind.DECISION, write.now, pipeline.project, pipeline=pipeline.name, target=target, workers=workers,
+            sentence=sentence,
+        )
+    )  # fmt: skip

@@ -1,0 +1,278 @@
+"""``GET /events``: events as server-sent events (docs/design/events.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from trunkline import errors
+from trunkline.model import limits
+from trunkline.model.events import EventFilter, EventKind, parse_position
+from trunkline.rpc.asgi.calls import peer_of
+from trunkline.rpc.asgi.responses import JSON, respond
+from trunkline.rpc.idle import IdleTimeout
+from trunkline.rpc.observation import Observation
+from trunkline.rpc.status import NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trunkline.model.events import Position
+    from trunkline.pfs.event_hub import EventHub, LoggedEvent, Watcher
+    from trunkline.ports import Clock
+    from trunkline.rpc.asgi.types import Receive, Scope, Send
+
+#: Seconds without an event after which a heartbeat is sent.
+HEARTBEAT = 15.0
+#: The call's name in the access log and in metrics.
+RPC = "trunkline.events/Watch"
+#: Bytes that are sent together.
+_SEND_BYTES = 64 << 10
+#: Least and most milliseconds after which a browser connects again.
+_RETRY = (500, 3_000)
+#: Parameters that may occur once; the others are sets of values.
+_SINGLE = ("after", "since", "follow")
+_SETS = ("kind", "project", "repo", "pipeline", "job")
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # or nginx holds events back
+]
+_HTTP = {"INVALID_ARGUMENT": 400, "UNIMPLEMENTED": 405}
+
+
+class EventsApplication:
+    """Answers ``GET /events``. Belongs to the event loop's thread."""
+
+    def __init__(self, hub: EventHub, clock: Clock) -> None:
+        """Make it.
+
+        Args:
+            hub: has the events.
+            clock: of the server.
+        """
+        self._hub = hub
+        self._clock = clock
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 there is no body
+        """Answer one request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        observation = Observation(RPC, peer=peer_of(scope), metadata=(), time_left=None)
+        code = "CANCELLED"
+        try:
+            try:
+                await self._answer(scope, send)
+                code = "OK"
+            except errors.DeadlineExceeded as error:
+                code = error.code  # the stream has begun: the connection ends
+            except errors.Unavailable as error:
+                code = error.code
+                await _send_away(send)
+            except errors.TrunklineError as error:
+                code = error.code
+                await _refuse(send, error)
+        except asyncio.CancelledError:
+            if task.cancelling():
+                raise  # by the server; else the client has gone, which is no error of the application
+        finally:
+            self._tasks.discard(task)
+            observation.end(code)
+
+    async def stop(self, grace: float) -> None:
+        """End all streams, each with an event that says so; those whose client does not read are cut off.
+
+        Args:
+            grace: seconds that clients have to read it.
+        """
+        self._hub.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
+        if scope["method"] != "GET":
+            raise errors.Unimplemented(f"{scope['method']} /events is not supported; use GET")
+        request = _Request(scope)
+        watcher = await self._hub.watch(request.admitted, request.after, request.since)
+        client = IdleTimeout(limits.DOWNLOAD_IDLE, "the client took nothing of the stream; connect again")
+        with contextlib.closing(watcher), client:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            stream = _Stream(send, client)
+            await stream.write(self._open(watcher))
+            await self._pass_on(watcher, stream, follow=request.follow)
+
+    async def _pass_on(self, watcher: Watcher, stream: _Stream, *, follow: bool) -> None:
+        """Send events until the stream ends."""
+        while True:
+            portion = await watcher.take(HEARTBEAT)
+            if portion.reset:
+                await stream.write(block("reset", watcher.position, {"reason": portion.reset}))
+            await stream.write_all(portion.events)
+            if watcher.ended and not portion.events:
+                await stream.write(block("end", watcher.position, {"reason": watcher.ended}), last=True)
+                return
+            if not follow and watcher.is_up_to_date:
+                await stream.write(block("end", watcher.position, {"reason": "complete"}), last=True)
+                return
+            if stream.idle >= HEARTBEAT:
+                await stream.write(block("heartbeat", watcher.position, {"time": self._clock.now()}))
+
+    def _open(self, watcher: Watcher) -> bytes:
+        fields = {"time": self._clock.now(), "heartbeat": HEARTBEAT}
+        return b"retry: %d\n" % random.randint(*_RETRY) + block("open", watcher.position, fields)
+
+
+class _Request:
+    """The parameters of a request."""
+
+    def __init__(self, scope: Scope) -> None:
+        """Read them.
+
+        Raises:
+            InvalidArgument: one of them is not valid.
+        """
+        values = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        for name in values:
+            if name not in _SINGLE and name not in _SETS:
+                names = ", ".join((*_SETS, *_SINGLE))
+                raise errors.InvalidArgument(
+                    f'parameter "{name[:100]}" of /events is unknown; use one of {names}'
+                )
+            if name in _SINGLE and len(values[name]) > 1:
+                raise errors.InvalidArgument(f'parameter "{name}" of /events may occur once')
+            if len(values[name]) > limits.REQUEST_LIST:
+                raise errors.InvalidArgument(
+                    f'parameter "{name}" of /events occurs {len(values[name]):,} times; the limit is'
+                    f" {limits.REQUEST_LIST:,}"
+                )
+        self.admitted = _filter(values)
+        self.follow = _flag(values.get("follow", ["true"])[0])
+        after = _last_event_id(scope) or values.get("after", [""])[0]
+        self.after = parse_position(after) if after else None
+        self.since = _time(values["since"][0]) if "since" in values else None
+        if "after" in values and self.since is not None:
+            raise errors.InvalidArgument(
+                'parameters "after" and "since" of /events exclude each other; use one'
+            )
+        if self.after is not None:
+            self.since = None  # a browser connects again with the address of its first request
+
+
+def _filter(values: Mapping[str, list[str]]) -> EventFilter:
+    kinds = values.get("kind", [])
+    for kind in kinds:
+        if kind not in EventKind.__members__.values():
+            raise errors.InvalidArgument(
+                f'"{kind[:100]}" is not a kind of events; use one of {", ".join(EventKind)}'
+            )
+    return EventFilter(
+        kinds=frozenset(EventKind(kind) for kind in kinds),
+        projects=frozenset(values.get("project", ())),
+        repos=frozenset(values.get("repo", ())),
+        pipelines=frozenset(values.get("pipeline", ())),
+        jobs=frozenset(values.get("job", ())),
+    )
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise errors.InvalidArgument(f'parameter "follow" of /events is "{text[:100]}"; use true or false')
+    return text == "true"
+
+
+def _time(text: str) -> float:
+    """Return seconds since the epoch."""
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 <= seconds < 1e11:
+            return seconds
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.timestamp()
+    raise errors.InvalidArgument(
+        f'parameter "since" of /events is "{text[:100]}"; use seconds since 1970, or RFC 3339 such as'
+        " 2026-11-26T09:00:00Z"
+    )
+
+
+def _last_event_id(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"last-event-id"), "")
+
+
+class _Stream:
+    """What is sent, and when."""
+
+    def __init__(self, send: Send, client: IdleTimeout) -> None:
+        self._send = send
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self._sent = self._loop.time()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since something was sent."""
+        return self._loop.time() - self._sent
+
+    async def write_all(self, events: Sequence[LoggedEvent]) -> None:
+        """Send events, several at a time."""
+        parts: list[bytes] = []
+        size = 0
+        for logged in events:
+            if logged.block is None:
+                logged.block = _block(logged.event.kind, logged.position, logged.event.text)
+            parts.append(logged.block)
+            size += len(logged.block)
+            if size >= _SEND_BYTES:
+                await self.write(b"".join(parts))
+                parts, size = [], 0
+        if parts:
+            await self.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    async def write(self, body: bytes, *, last: bool = False) -> None:
+        """Send bytes; waits while the client takes nothing."""
+        self._client.begin()
+        try:
+            await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+        except OSError as error:  # of servers that do not cancel
+            raise asyncio.CancelledError("the client has disconnected") from error
+        self._client.end()
+        self._sent = self._loop.time()
+
+
+def block(name: str, position: Position, fields: Mapping[str, object]) -> bytes:
+    """Return a block of the stream.
+
+    Args:
+        name: of the event.
+        position: where the client resumes after it.
+        fields: its data.
+    """
+    return _block(name, position, json.dumps(fields, separators=(",", ":")))
+
+
+def _block(name: str, position: Position, text: str) -> bytes:
+    return f"event: {name}\nid: {position}\ndata: {text}\n\n".encode()
+
+
+async def _send_away(send: Send) -> None:
+    """Answer with a stream that has ended: a browser connects again, while any other status makes it give up."""
+    body = b'retry: %d\nevent: end\ndata: {"reason":"unavailable"}\n\n' % _RETRY[1]
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(send: Send, error: errors.TrunklineError) -> None:
+    """Answer with an error, as REST does."""
+    fields = {"code": NUMBERS[error.code], "message": error.message, "details": []}
+    allowed = [(b"allow", b"GET")] if isinstance(error, errors.Unimplemented) else []
+    await respond(send, _HTTP.get(error.code, 500), json.dumps(fields).encode(), JSON, allowed)
