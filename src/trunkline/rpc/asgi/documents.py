@@ -1,6 +1,6 @@
 """Serves what describes the API: OpenAPI at ``/openapi``, a page to browse it, and JSON Schema of messages.
 
-A document is made at its first request, which takes a tenth of a second, and kept.
+A document is made when it is asked for, which takes a tenth of a second; those without the many schemas are kept.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ _PAGE = {
     "/openapi/ui/rapidoc-min.js": ("rapidoc-min.js", b"text/javascript; charset=utf-8"),
     "/openapi/ui/rapidoc-min.js.LICENSE.txt": ("rapidoc-min.js.LICENSE.txt", b"text/plain; charset=utf-8"),
 }
+#: zlib's number for the format of gzip with the largest window.
+_GZIP = 31
 _DEFINITIONS = "#/definitions/"
 _SUFFIX = ".schema.json"
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A response's body, as it is and compressed."""
+    """A response's body, compressed with gzip, which nearly all clients read."""
 
-    body: bytes
     compressed: bytes
     kind: bytes
     tag: bytes
@@ -58,7 +59,7 @@ class Documents:
             methods: by path.
         """
         self._methods = methods
-        self._documents: dict[str, _Document] = {}
+        self._cache: dict[str, _Document] = {}
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,12 +69,13 @@ class Documents:
         elif path == "/openapi/ui":
             await respond(send, 308, b"", extra=[(b"location", b"/openapi/ui/")])
         else:
-            document = self._documents.get(path) or await asyncio.to_thread(self._make, path)
+            document = self._cache.get(path) or await asyncio.to_thread(self._make, path)
             if document is None:
                 hint = "use /openapi, /openapi/ui or /jsonschema/<package>/<Message>.schema.json"
                 await respond_text(send, 404, f"nothing is served at {path}; {hint}")
             else:
-                self._documents[path] = document
+                if not path.startswith("/jsonschema/"):
+                    self._cache[path] = document
                 await _send(scope, send, document)
 
     def _make(self, path: str) -> _Document | None:
@@ -105,10 +107,10 @@ class Documents:
 
 
 def _document(body: bytes, kind: bytes) -> _Document:
-    encoder = zlib.compressobj(9, wbits=31)
+    encoder = zlib.compressobj(9, wbits=_GZIP)
     compressed = encoder.compress(body) + encoder.flush()
     tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'.encode()
-    return _Document(body, compressed, kind, tag)
+    return _Document(compressed, kind, tag)
 
 
 async def _send(scope: Scope, send: Send, document: _Document) -> None:
@@ -127,4 +129,4 @@ async def _send(scope: Scope, send: Send, document: _Document) -> None:
             send, 200, document.compressed, document.kind, [*headers, (b"content-encoding", b"gzip")]
         )
     else:
-        await respond(send, 200, document.body, document.kind, headers)
+        await respond(send, 200, zlib.decompress(document.compressed, _GZIP), document.kind, headers)

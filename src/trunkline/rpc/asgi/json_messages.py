@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
@@ -12,10 +13,19 @@ from google.protobuf.message_factory import GetMessageClass
 from trunkline import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.message import Message
+
+
+class _MessageField(NamedTuple):
+    """A field that can hold messages."""
+
+    name: str
+    json_name: str
+    is_map: bool
+    is_repeated: bool
+    in_oneof: bool
+
 
 #: Messages whose JSON is not an object with their fields.
 _WELL_KNOWN = "google.protobuf."
@@ -78,30 +88,38 @@ def _text(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
+@cache
+def _message_fields(descriptor: Descriptor) -> tuple[_MessageField, ...]:
+    """Return the fields that can hold messages."""
+    if descriptor.full_name.startswith(_WELL_KNOWN):
+        return ()
+    fields = []
+    for field in descriptor.fields:
+        entry = field.message_type
+        if entry is None:
+            continue
+        is_map = entry.GetOptions().map_entry
+        if not is_map or entry.fields_by_name["value"].message_type is not None:
+            in_oneof = field.containing_oneof is not None
+            fields.append(_MessageField(field.name, field.json_name, is_map, field.is_repeated, in_oneof))
+    return tuple(fields)
+
+
 def _add_absent(value: Any, message: Message) -> None:
     """Add null for each message that a message and those in it do not have."""
-    descriptor = message.DESCRIPTOR
-    if descriptor.full_name.startswith(_WELL_KNOWN):
-        return
-    for field in descriptor.fields:
-        kind = field.message_type
-        if kind is None:
-            continue
-        content = getattr(message, field.name)
-        name = field.json_name
-        if not field.is_repeated:
-            if message.HasField(field.name):
-                _add_absent(value[name], content)
-            elif field.containing_oneof is None:
-                value[name] = None
-        elif not kind.GetOptions().map_entry:
-            for entry, part in zip(value[name], content, strict=True):
+    for field in _message_fields(message.DESCRIPTOR):
+        if field.is_map:
+            for key, part in getattr(message, field.name).items():
+                _add_absent(value[field.json_name][_key(key)], part)
+        elif field.is_repeated:
+            for entry, part in zip(value[field.json_name], getattr(message, field.name), strict=True):
                 _add_absent(entry, part)
-        elif kind.fields_by_name["value"].message_type is not None:
-            _add_absent_in_map(value[name], content)
+        elif message.HasField(field.name):
+            _add_absent(value[field.json_name], getattr(message, field.name))
+        elif not field.in_oneof:
+            value[field.json_name] = None
 
 
-def _add_absent_in_map(value: dict[str, Any], content: Mapping[Any, Message]) -> None:
-    for key, part in content.items():
-        name = str(key).lower() if isinstance(key, bool) else str(key)
-        _add_absent(value[name], part)
+def _key(key: Any) -> str:
+    """Return the key of a map as JSON has it."""
+    return str(key).lower() if isinstance(key, bool) else str(key)

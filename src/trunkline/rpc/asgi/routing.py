@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import __version__
-from trunkline.rpc.asgi.responses import content_type, respond_text
+from trunkline.rpc.asgi.responses import respond_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.rpc.asgi.browsers import BrowserChecks
     from trunkline.rpc.asgi.types import Application, Receive, Scope, Send
 
-_GRPC, _GRPC_SUBTYPE = "application/grpc", "application/grpc+"
+_GRPC, _GRPC_SUBTYPE = b"application/grpc", b"application/grpc+"
 PROBES = frozenset(("/livez", "/readyz"))
 
 _WELCOME = f"""\
@@ -62,8 +62,7 @@ class Router:
         """Answer one request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"this application has no {scope['type']}")  # as ASGI asks
-        kind = content_type(scope["headers"])
-        if kind == _GRPC or kind.startswith(_GRPC_SUBTYPE):
+        if _is_grpc(scope):
             if "http.response.trailers" in scope.get("extensions", {}):
                 await self._grpc(scope, receive, send)
             else:
@@ -91,3 +90,13 @@ class Router:
             await respond_text(send, 200, _WELCOME)
         else:
             await respond_text(send, 405, f"{scope['method']} / is not supported; use GET")
+
+
+def _is_grpc(scope: Scope) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value == _GRPC:  # nearly always
+                return True
+            kind = value.partition(b";")[0].strip().lower()
+            return bool(kind == _GRPC or kind.startswith(_GRPC_SUBTYPE))
+    return False
