@@ -398,16 +398,14 @@ def model_of(node: Input, files: Files) -> list[tuple[ItemRef, ...]]:
     else:
         field = "join_on" if node.join else "group_by"
         members = [
-            list(
-                {(item[:4], getattr(item, field)): (item,) for row in reversed(side) for item in row}.values()
-            )[::-1]
-            for side in sides
+            list(reversed({(item[:4], getattr(item, field)): (item,) for item in reversed(flat)}.values()))
+            for flat in ([item for row in side for item in row] for side in sides)
         ]
         keys_ = dict.fromkeys(getattr(item, field) for side in members for (item,) in side)
         for key in keys_:
             present = [[row for row in side if getattr(row[0], field) == key] for side in members]
             if node.group:
-                by_path = (sorted(side, key=lambda row: row[0].path) for side in present)
+                by_path = (sorted(side, key=lambda row: (row[0].path, row[0][:3])) for side in present)
                 rows.append(tuple(item for side in by_path for (item,) in side))
             elif all(present):
                 rows += (tuple(chain.from_iterable(combination)) for combination in product(*present))

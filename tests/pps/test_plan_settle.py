@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pps_world import Failed, Hand, PpsWorld, Recovered, Seen, pfs
 
-from trunkline.errors import Cancelled, FailedPrecondition
+from trunkline.errors import Cancelled, FailedPrecondition, NotFound
 from trunkline.model import limits
 from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import DatumState
@@ -403,3 +403,56 @@ def test_a_group_runs_again_when_a_file_comes_and_goes_with_its_last(world: PpsW
 
     assert counters(job) == (1, 1, 0, 0, 0)
     assert world.files("sums") == {"/a": b"3"}
+
+
+# --- leaves ---------------------------------------------------------------------------------------------
+
+
+def test_branches_of_a_union_with_one_name_read_their_own_repos(world: PpsWorld) -> None:
+    for repo in ("left", "right"):
+        world.repo(repo)
+        world.put(repo, {f"/{repo}": repo.encode()})
+    world.pipeline("both", {"union": [pfs(repo, name="in") for repo in ("left", "right")]})
+
+    job = world.hands("both", 1, upper)[0].work_until_ended("both")
+
+    assert counters(job) == (2, 2, 0, 0, 0)
+    assert world.files("both") == {"/left": b"LEFT", "/right": b"RIGHT"}
+
+
+def test_an_input_that_names_a_commit_reads_it_whatever_comes_later(world: PpsWorld) -> None:
+    world.repo("images")
+    world.put("images", {"/a": b"old"})
+    pinned = world.head("images")
+    world.put("images", {"/a": b"new", "/b": b"new"})
+    world.pipeline("edges", pfs("images", commit=pinned))
+
+    first = world.hands("edges", 1, upper)[0].work_until_ended("edges")
+    world.put("images", {"/c": b"newer"})
+    second = world.until_ended("edges")
+
+    assert (counters(first), counters(second)) == ((1, 1, 0, 0, 0), (1, 0, 1, 0, 0))
+    assert world.files("edges") == {"/a": b"OLD"}
+
+
+def test_a_job_whose_named_commit_was_deleted_fails_and_says_so(world: PpsWorld) -> None:
+    world.repo("images")
+    world.put("images", {"/a": b"old"})
+    pinned = world.head("images")
+    world.put("images", {"/a": b"new"})
+    world.pipeline("edges", pfs("images", commit=pinned))
+    world.hands("edges", 1, upper)[0].work_until_ended("edges")
+
+    world.squash(pinned)
+    world.put("images", {"/a": b"newer"})
+    job = world.until_ended("edges")
+
+    assert job.state == "FAILURE"
+    assert pinned in job.reason
+
+
+def test_an_input_cannot_name_a_commit_that_does_not_exist(world: PpsWorld) -> None:
+    world.repo("images")
+
+    with pytest.raises(NotFound):
+        world.pipeline("edges", pfs("images", commit="0123456789ab4def0123456789abcdef"))

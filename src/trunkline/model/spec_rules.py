@@ -72,15 +72,12 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (transform and transform.datum_batching, "transform.datum_batching"),
     ]
     for where, node in _inputs(spec):
-        if node.cron is not None:
-            wishes.append((node.cron.commit, f"{where}.cron.commit"))
         if node.pfs is not None:
             pfs = f"{where}.pfs"
             wishes += [
                 (node.pfs.s3, f"{pfs}.s3"),
                 (node.pfs.lazy, f"{pfs}.lazy"),
                 (node.pfs.trigger, f"{pfs}.trigger"),
-                (node.pfs.commit, f"{pfs}.commit"),
             ]
     return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
 
@@ -178,6 +175,10 @@ def _pfs_input(pfs: PfsInput, where: str, spec: PipelineSpec) -> None:
     if pfs.repo_type not in names.REPO_TYPES:
         raise InvalidArgument(f'{where}.repo_type "{pfs.repo_type}" is unknown; write user, meta or spec')
     names.check_branch(pfs.branch)
+    if pfs.commit and not names.is_id(pfs.commit):
+        raise InvalidArgument(
+            f'{where}.commit "{pfs.commit}" is not the id of a commit; list commit shows ids'
+        )
     if (pfs.project, pfs.repo, pfs.repo_type) == (spec.project, spec.name, names.USER):
         raise InvalidArgument(f'{where} is the pipeline\'s own output repo "{pfs.repo}"; name another repo')
     try:
@@ -219,6 +220,8 @@ def _cron_input(cron: CronInput, where: str) -> None:
         parse_moment(cron.start, f"{where}.start")
     names.check_project(cron.project)
     names.check_repo(cron.repo)
+    if cron.commit:
+        raise InvalidArgument(f"{where}.commit is set, but a cron input reads its newest tick; leave it out")
 
 
 def _input_name(name: str, where: str) -> None:

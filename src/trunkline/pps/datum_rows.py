@@ -17,7 +17,7 @@ from trunkline.model.states import DatumState
 from trunkline.storage.sums import DATUM_TREE, TreeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from trunkline.pfs.repository import VersionedStore
     from trunkline.storage.trees import Trees
@@ -44,6 +44,8 @@ class RowItem(NamedTuple):
     path: str
     hash: bytes
     size: int
+    #: ``items.origin_of`` the leaf when several leaves have this name; otherwise empty.
+    origin: str = ""
 
 
 class _Item(Protocol):
@@ -57,6 +59,8 @@ class _Item(Protocol):
     def hash(self) -> bytes: ...
     @property
     def size(self) -> int: ...
+    @property
+    def origin(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +104,27 @@ def encode(row: DatumRow) -> bytes:
         tail["s"] = stats
     job = bytes.fromhex(row.job_id) if row.job_id else _NO_JOB
     rest = "," + _JSON.encode(tail)[1:] if tail else "}"
-    return bytes((VERSION, _CODES[row.state])) + row.hash + job + _items(row.items).encode() + rest.encode()
+    items = ",".join(_item(item, item.origin) for item in row.items)
+    head = bytes((VERSION, _CODES[row.state])) + row.hash + job
+    return head + f'{{"i":[{items}]{rest}'.encode()
 
 
-def encode_todo(hash: bytes, items: Sequence[_Item]) -> bytes:
-    """Return the value of the row of a datum that is to be run."""
-    return _TODO_HEAD + hash + _NO_JOB + _items(items).encode() + b"}"
+def encode_todo(hash: bytes, items: Sequence[_Item], shared: Set[str]) -> bytes:
+    """Return the value of the row of a datum that is to be run.
+
+    Args:
+        hash: the datum hash.
+        items: its items.
+        shared: names that several leaves of the input have.
+    """
+    texts = ",".join(_item(item, item.origin if item.input in shared else "") for item in items)
+    return _TODO_HEAD + hash + _NO_JOB + f'{{"i":[{texts}]}}'.encode()
 
 
-def _items(items: Sequence[_Item]) -> str:
-    """Return the beginning of a row's JSON, up to the items. A JSON encoder takes four times as long."""
-    parts = [
-        f'[{encode_basestring(item.input)},{encode_basestring(item.path)},"{item.hash.hex()}",{item.size}]'
-        for item in items
-    ]
-    return '{"i":[' + ",".join(parts) + "]"
+def _item(item: _Item, origin: str) -> str:
+    """Return the JSON of an item. A JSON encoder takes four times as long."""
+    text = f'[{encode_basestring(item.input)},{encode_basestring(item.path)},"{item.hash.hex()}",{item.size}'
+    return f"{text},{encode_basestring(origin)}]" if origin else f"{text}]"
 
 
 def decode(key: bytes, value: bytes) -> DatumRow:
@@ -132,7 +142,7 @@ def decode(key: bytes, value: bytes) -> DatumRow:
     return DatumRow(
         key,
         value[HASH],
-        tuple(RowItem(name, path, bytes.fromhex(digest), size) for name, path, digest, size in tail["i"]),
+        tuple(RowItem(item[0], item[1], bytes.fromhex(item[2]), *item[3:]) for item in tail["i"]),
         _STATES[value[1]],
         "" if job == _NO_JOB else job.hex(),
         tail.get("r", ""),

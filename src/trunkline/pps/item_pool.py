@@ -33,7 +33,7 @@ class ItemPool:
         self._key_of = key_of
         self._rows = SortedRows()
         #: Fields of items that are the same for all items of a leaf, and their positions.
-        self._leaves: dict[tuple[str, str, str, bool, bool], int] = {}
+        self._leaves: dict[tuple[str, str, str, bool, bool, str], int] = {}
 
     def __enter__(self) -> ItemPool:
         return self
@@ -43,14 +43,15 @@ class ItemPool:
 
     def add(self, item: ItemRef, side: int) -> None:
         """Add an item to a side."""
-        name, repo, branch, path, hash, size, join_on, group_by, reference, outer_join = item
-        leaf = self._leaves.setdefault((name, repo, branch, reference, outer_join), len(self._leaves))
+        name, repo, branch, path, hash, size, join_on, group_by, reference, outer_join, origin = item
+        same = name, repo, branch, reference, outer_join, origin
+        leaf = self._leaves.setdefault(same, len(self._leaves))
         head = _HEAD.pack(side, leaf, len(hash), size)
-        place = f"{self._key_of(item)}\0{side:04x}{path}"
+        place = f"{self._key_of(item)}\0{side:04x}{path}\0{name}\0{repo}\0{branch}"
         self._rows.add(place.encode(), b"%b%b%b" % (head, hash, f"{path}\0{join_on}\0{group_by}".encode()))
 
     def groups(self) -> Iterator[Iterator[tuple[int, ItemRef]]]:
-        """Yield for each key its sides and items: by side, then by path, then as they were added."""
+        """Yield for each key its sides and items: by side, path, name, repo and branch, then as they were added."""
         key_of = self._key_of
         for _, group in groupby(self._items(), lambda pair: key_of(pair[1])):
             yield group
@@ -62,9 +63,11 @@ class ItemPool:
             side, leaf, hash_bytes, size = _HEAD.unpack_from(value)
             end = start + hash_bytes
             path, join_on, group_by = value[end:].decode().split("\0")
-            name, repo, branch, reference, outer_join = leaves[leaf]
-            hash = value[start:end]
+            name, repo, branch, reference, outer_join, origin = leaves[leaf]
             yield (
                 side,
-                ItemRef(name, repo, branch, path, hash, size, join_on, group_by, reference, outer_join),
-            )
+                ItemRef(
+                    name, repo, branch, path, value[start:end], size,
+                    join_on, group_by, reference, outer_join, origin,
+                ),
+            )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.model.glob_keys import keys
 from trunkline.model.globs import compile_glob
-from trunkline.pps.items import ItemRef, LeafDelta
+from trunkline.pps.items import ItemRef, LeafDelta, origin_of
 from trunkline.storage import file_globs
 from trunkline.storage import files as storage_files
 
@@ -68,11 +68,11 @@ def _path_of(entry: FileEntry) -> str:
 def _item_of(leaf: PfsInput) -> Callable[[FileEntry], ItemRef]:
     """Return what makes an entry an item of a leaf."""
     name, repo, branch = leaf.name, leaf.repo, leaf.branch
-    reference, outer_join = leaf.reference, leaf.outer_join
+    reference, outer_join, origin = leaf.reference, leaf.outer_join, origin_of(leaf)
     if not leaf.join_on and not leaf.group_by:
         # By position, which takes half the time: a plan may make a million.
         return lambda entry: ItemRef(
-            name, repo, branch, entry.path, entry.hash, entry.size, "", "", reference, outer_join
+            name, repo, branch, entry.path, entry.hash, entry.size, "", "", reference, outer_join, origin
         )
     join_on, group_by = keys(leaf.glob, leaf.join_on).of, keys(leaf.glob, leaf.group_by).of
 
@@ -89,6 +89,7 @@ def _item_of(leaf: PfsInput) -> Callable[[FileEntry], ItemRef]:
             group_by(path),
             reference,
             outer_join,
+            origin,
         )
 
     return item

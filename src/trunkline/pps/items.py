@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -34,6 +35,8 @@ class ItemRef(NamedTuple):
     reference: bool = False
     #: In a join it needs no partner.
     outer_join: bool = False
+    #: ``origin_of`` the leaf.
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,31 @@ def leaf_key(leaf: PfsInput) -> LeafKey:
     where = (leaf.project, leaf.repo, leaf.repo_type, leaf.branch, leaf.commit)
     flags = f"{leaf.reference} {leaf.outer_join}"
     return (*where, leaf.glob, leaf.name, leaf.join_on, leaf.group_by, flags)
+
+
+def origin_of(leaf: PfsInput) -> str:
+    """Return where the items of a leaf come from, as a text that tells leaves with one name apart."""
+    return f"{leaf.project}/{leaf.repo}.{leaf.repo_type}@{leaf.branch}" + (
+        f"={leaf.commit}" if leaf.commit else ""
+    )
+
+
+class LeafIndex:
+    """The leaf of each item of a datum row: by its input, and its origin if several leaves have that name."""
+
+    def __init__(self, spec: Input) -> None:
+        self._leaves: dict[tuple[str, str], tuple[LeafKey, PfsInput]] = {}
+        names: Counter[str] = Counter()
+        for key, leaf in leaves_of(spec):
+            names[leaf.name] += 1
+            self._leaves.setdefault((leaf.name, ""), (key, leaf))
+            self._leaves.setdefault((leaf.name, origin_of(leaf)), (key, leaf))
+        #: Names that several leaves have.
+        self.shared = frozenset(name for name, number in names.items() if number > 1)
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, str], LeafKey, PfsInput]]:
+        """Yield input and origin of items with the leaf that they come from."""
+        return ((place, key, leaf) for place, (key, leaf) in self._leaves.items())
 
 
 #: The items of a datum, or of the part of one that a part of the input makes.

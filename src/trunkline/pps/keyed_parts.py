@@ -134,7 +134,7 @@ def join(sides: tuple[Side, ...]) -> Keyed:
 
 
 def group(sides: tuple[Side, ...]) -> Keyed:
-    """Return a group: per key one row of all items, by side and path."""
+    """Return a group: per key one row of all items, by side, then by path, name, repo and branch."""
     return Keyed(
         sides,
         lambda item: item.group_by,

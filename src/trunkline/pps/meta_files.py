@@ -25,7 +25,7 @@ from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.model.states import JobState
 from trunkline.pfs.compositions import FileTree
 from trunkline.pps import datum_rows, meta_json, plan
-from trunkline.pps.items import leaves_of
+from trunkline.pps.items import LeafIndex
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
@@ -72,8 +72,8 @@ class MetaSource:
     job: JobRow
     #: Trees that files are taken from: the output, then the inputs.
     trees: list[TreeId]
-    #: Position among the trees by input name.
-    inputs: dict[str, int]
+    #: Position among the trees by input and origin of items.
+    inputs: dict[tuple[str, str], int]
     #: An input is not part of the hash of its datums.
     has_reference: bool
     #: The nearest earlier commit whose files are stored: its job's datums and its tree.
@@ -176,14 +176,14 @@ class MetaFiles:
             return at.tree
         spec = self._specs.of(conn, pipeline.id, job.version)
         inputs = plan.inputs_of(conn, spec, job)
-        leaves = leaves_of(input_of(spec))
+        leaves = list(LeafIndex(input_of(spec)))
         output = commits.by_id(conn, job.commit_id).tree
         return MetaSource(
             pipeline,
             job,
-            [TreeId(output or EMPTY), *(inputs.trees[key] for key, _ in leaves)],
-            {leaf.name: number for number, (_, leaf) in enumerate(leaves, _OUTPUT + 1)},
-            any(leaf.reference for _, leaf in leaves),
+            [TreeId(output or EMPTY), *(inputs.trees[key] for _, key, _ in leaves)],
+            {place: number for number, (place, _, _) in enumerate(leaves, _OUTPUT + 1)},
+            any(leaf.reference for _, _, leaf in leaves),
             _stored_base(conn, pipeline, at) if at is not None else None,
         )
 
@@ -311,7 +311,7 @@ class _Draft:
             for path in row.outputs:
                 self._request(_OUTPUT, path, name, "out")
             for item in row.items:
-                self._request(self._source.inputs[item.input], item.path, name, item.input)
+                self._request(self._source.inputs[item.input, item.origin], item.path, name, item.input)
 
     def copy_requested(self, trees: Trees) -> None:
         """Copy the requested files from their trees."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
 from trunkline.pps import plan
-from trunkline.pps.items import leaves_of
+from trunkline.pps.items import LeafIndex
 from trunkline.pps.spec_cache import input_of
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Origins:
         self._versions = versions
         self._specs = specs
         self._number = number
-        self._jobs: OrderedDict[str, dict[str, InputOrigin]] = OrderedDict()
+        self._jobs: OrderedDict[str, dict[tuple[str, str], InputOrigin]] = OrderedDict()
 
-    def of(self, job_id: str) -> dict[str, InputOrigin]:
-        """Return the inputs of a job by their names; nothing when the job was removed."""
+    def of(self, job_id: str) -> dict[tuple[str, str], InputOrigin]:
+        """Return the inputs of a job by the input and origin of items; nothing when the job was removed."""
         origin = self._jobs.get(job_id)
         if origin is None:
             origin = self._jobs[job_id] = self._versions.read(self._look, job_id)
@@ -71,13 +71,13 @@ class Origins:
             self._jobs.move_to_end(job_id)
         return origin
 
-    def _look(self, conn: sa.Connection, job_id: str) -> dict[str, InputOrigin]:
+    def _look(self, conn: sa.Connection, job_id: str) -> dict[tuple[str, str], InputOrigin]:
         job = jobs.find(conn, self.pipeline.id, job_id)
         if job is None:
             return {}
         spec = self._specs.of(conn, self.pipeline.id, job.version)
         commits = plan.inputs_of(conn, spec, job).commits
-        return {leaf.name: InputOrigin(leaf, commits[key]) for key, leaf in leaves_of(input_of(spec))}
+        return {place: InputOrigin(leaf, commits[key]) for place, key, leaf in LeafIndex(input_of(spec))}
 
 
 def text(row: DatumRow, origins: Origins) -> bytes:
@@ -94,7 +94,7 @@ def text(row: DatumRow, origins: Origins) -> bytes:
             "pipeline": {"project": {"name": pipeline.project}, "name": pipeline.name},
             "id": row.job_id,
         },
-        "inputs": [_input(item, inputs.get(item.input)) for item in row.items],
+        "inputs": [_input(item, inputs.get((item.input, item.origin))) for item in row.items],
         "hash": row.hash.hex(),
     }
     if row.state in _STATES:

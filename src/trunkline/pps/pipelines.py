@@ -487,9 +487,15 @@ def _name_of(conn: sa.Connection, branch_id: int) -> branch_ops.BranchName:
 
 
 def _check_inputs(conn: sa.Connection, specification: PipelineSpec) -> None:
-    """Check that every input repo exists."""
+    """Check that every input repo exists, and every commit that an input names."""
     for leaf in specification.input.files() if specification.input is not None else ():
         resolve.repo(conn, _repo_of(leaf))
+        if leaf.commit:
+            row = resolve.commit(conn, names.CommitName(_repo_of(leaf), leaf.commit))
+            if row.finished is None:
+                raise errors.FailedPrecondition(
+                    f'commit {resolve.text(conn, row)}, which input "{leaf.name}" names, is not finished; finish it'
+                )
 
 
 def _repo_of(leaf: PfsInput) -> names.RepoName:

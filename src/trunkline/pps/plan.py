@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from trunkline.errors import Cancelled
+from trunkline.errors import Cancelled, NotFound
 from trunkline.meta import commits, jobs, repos
-from trunkline.model import limits
+from trunkline.model import limits, names
 from trunkline.model.names import META
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
-from trunkline.pfs import files
+from trunkline.pfs import files, resolve
 from trunkline.pps import datum_lists, datum_rows, datums, item_reads
-from trunkline.pps.items import leaf_key, leaves_of
+from trunkline.pps.items import LeafIndex, leaf_key, leaves_of
 from trunkline.pps.jobs import base_job
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
@@ -25,7 +25,7 @@ from trunkline.runtime import cancellation, failpoints
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Set
 
     import sqlalchemy as sa
 
@@ -70,9 +70,22 @@ class Inputs:
         """Return whether every leaf of ``later`` has its commit; one may have been squashed."""
         return all(self.commits.get(key) is not None for key, row in later.commits.items() if row is not None)
 
+    def check_pinned(self, spec: PipelineSpec) -> None:
+        """Check that the commits that inputs name exist.
+
+        Raises:
+            NotFound: one was deleted.
+        """
+        for key, leaf in leaves_of(input_of(spec)):
+            if leaf.commit and self.commits[key] is None:
+                raise NotFound(
+                    f'commit {leaf.project}/{leaf.repo}@{leaf.commit}, which input "{leaf.name}" names, was deleted;'
+                    " name another one, or none to read the head of the branch"
+                )
+
 
 def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
-    """Find the commit and tree of each input leaf: the one of the job's provenance in the leaf's repo.
+    """Find the commit and tree of each input leaf: the one that it names, or that of the job's provenance in its repo.
 
     Args:
         conn: connection of the transaction.
@@ -84,10 +97,21 @@ def inputs_of(conn: sa.Connection, spec: PipelineSpec, job: JobRow) -> Inputs:
     rows_: dict[LeafKey, CommitRow | None] = {}
     for key, leaf in leaves_of(input_of(spec)):
         repo = repos.find_repo(conn, leaf.project, leaf.repo, leaf.repo_type)
-        commit = upstream.get(repo.id) if repo is not None else None
+        commit: CommitRow | None = None
+        if repo is not None:
+            commit = _pinned(conn, leaf) if leaf.commit else upstream.get(repo.id)
         rows_[key] = commit
         trees[key] = TreeId(commit.tree) if commit is not None and commit.tree is not None else EMPTY
     return Inputs(trees, rows_)
+
+
+def _pinned(conn: sa.Connection, leaf: PfsInput) -> CommitRow | None:
+    """Return the commit that a leaf names; None when it was deleted."""
+    repo = names.RepoName(leaf.project, leaf.repo, leaf.repo_type)
+    try:
+        return resolve.commit(conn, names.CommitName(repo, leaf.commit))
+    except NotFound:
+        return None
 
 
 def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
@@ -102,12 +126,14 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
 
     Raises:
         InvalidArgument: the input makes more datums than a job may have.
+        NotFound: a commit that the input names was deleted.
         Cancelled: the job ended meanwhile.
     """
     failpoints.reach("plan")
     spec = specs.get(job.pipeline_id, job.version)
     _store_meta_inputs(versions, spec, job)
     base, old_spec, new, old = versions.read(_look, specs, job, spec)
+    new.check_pinned(spec)
     writer = versions.chunks.writer()
     try:
         with SortedRows() as todo, SortedRows() as obsolete:
@@ -177,14 +203,16 @@ class _Draft:
 
     def add_all(self, spec: PipelineSpec, new: Inputs) -> None:
         """Add every datum to the todo."""
+        shared = LeafIndex(input_of(spec)).shared
         for datum in self._enumerate(spec, new):
-            self.todo.add(*encoded(datum))
+            self.todo.add(*encoded(datum, shared))
 
     def add_difference(self, spec: PipelineSpec, base: JobRow, old: Inputs, new: Inputs) -> int:
         """Add the datums that changed items affect. Returns the number of datums."""
         assert base.datums is not None
         versions = self.versions
         trees, done = datum_rows.trees(versions), TreeId(base.datums)
+        shared = LeafIndex(input_of(spec)).shared
         deltas = {
             key: item_reads.delta(versions.trees, leaf, old.trees[key], new.trees[key])
             for key, leaf in leaves_of(input_of(spec))
@@ -207,7 +235,7 @@ class _Draft:
                     self.obsolete.add(change.old.id, value)
             if change.new is not None:
                 total += 1
-                self.todo.add(*encoded(change.new))
+                self.todo.add(*encoded(change.new, shared))
                 datums.check_total(len(self.todo))
         datums.check_total(total)
         return total
@@ -215,9 +243,10 @@ class _Draft:
     def add_comparison(self, spec: PipelineSpec, base: JobRow, new: Inputs) -> int:
         """Add the differences between all datums of both jobs. Returns the number of datums."""
         assert base.datums is not None
+        shared = LeafIndex(input_of(spec)).shared
         with SortedRows() as every:
             for datum in self._enumerate(spec, new):
-                every.add(*encoded(datum))
+                every.add(*encoded(datum, shared))
             remaining = iter(every)
             row = next(remaining, None)
             for key, value in self.watched(datum_rows.trees(self.versions).scan(TreeId(base.datums))):
@@ -277,9 +306,9 @@ def _listing(versions: VersionedStore, inputs: Inputs) -> ItemsOf:
     return items_of
 
 
-def encoded(datum: datums.DatumSpec) -> tuple[bytes, bytes]:
-    """Return key and value of a datum's row in a todo."""
-    return datum.id, datum_rows.encode_todo(datum.hash, datum.items)
+def encoded(datum: datums.DatumSpec, shared: Set[str]) -> tuple[bytes, bytes]:
+    """Return key and value of a datum's row in a todo; ``shared`` are the names that several leaves have."""
+    return datum.id, datum_rows.encode_todo(datum.hash, datum.items, shared)
 
 
 def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> JobRow:

@@ -232,7 +232,7 @@ class DatumInfos:
         if context.job is not None and context.pipeline is not None:
             self._job = job_message(context.pipeline, context.job.set_id)
         self._inputs = {
-            name: convert.commit_message(commit.repo, commit.id) for name, commit in context.inputs.items()
+            place: convert.commit_message(commit.repo, commit.id) for place, commit in context.inputs.items()
         }
 
     def info(self, listed: ListedDatum) -> pps_pb2.DatumInfo:
@@ -250,8 +250,9 @@ class DatumInfos:
                 file_type=pfs_pb2.DIR if is_dir else pfs_pb2.FILE, size_bytes=item.size, hash=item.hash
             )
             data.file.path = item.path
-            if item.input in self._inputs:
-                data.file.commit.CopyFrom(self._inputs[item.input])
+            commit = self._inputs.get((item.input, item.origin))
+            if commit is not None:
+                data.file.commit.CopyFrom(commit)
         return info
 
 

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model import caller
-from trunkline.model.glob_keys import keys
 from trunkline.model.states import DatumState
 from trunkline.pfs import chunk_uploads
 from trunkline.pps import logs
-from trunkline.pps.items import leaves_of
-from trunkline.pps.spec_cache import input_of
 from trunkline.pps.workers import claims, input_reads, presigned
 from trunkline.pps.workers.assignments import Assignment, Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from concurrent.futures import Executor
 
-    from trunkline.model.spec import PfsInput
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import WorkerIdentity
     from trunkline.pps.spec_cache import Specs
@@ -246,7 +242,6 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
     transform = spec.transform
     assert transform is not None
     position = {item: number for number, item in enumerate(assignment.items)}
-    leaves = {leaf.name: leaf for _, leaf in leaves_of(input_of(spec))}
     traces = assignment.datum_traces()
     return pb.DatumRun(
         job_id=assignment.job.set_id,
@@ -268,13 +263,13 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
                 input=item.input,
                 path=item.path,
                 hash=item.hash,
-                commit_id=assignment.commits[item.input],
+                commit_id=source.commit_id,
                 size_bytes=item.size,
-                empty_files=leaves[item.input].empty_files,
-                join_on=_key(leaves[item.input], leaves[item.input].join_on, item.path),
-                group_by=_key(leaves[item.input], leaves[item.input].group_by, item.path),
+                empty_files=source.leaf.empty_files,
+                join_on=source.join_on(item),
+                group_by=source.group_by(item),
             )
-            for item in assignment.items
+            for item, source in zip(assignment.items, map(assignment.source, assignment.items), strict=True)
         ],
         datums=[
             pb.Datum(
@@ -286,7 +281,3 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
         ],
         tracestate=next((context.state for context in traces if context is not None), ""),
     )
-
-
-def _key(leaf: PfsInput, template: str, path: str) -> str:
-    return keys(leaf.glob, template).of(path.rstrip("/") or "/") if template else ""

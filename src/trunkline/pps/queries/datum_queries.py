@@ -14,7 +14,7 @@ from trunkline.model.names import CommitName
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
 from trunkline.pps import datum_rows, plan
 from trunkline.pps import jobs as job_ops
-from trunkline.pps.items import leaves_of
+from trunkline.pps.items import LeafIndex
 from trunkline.pps.queries import listing
 from trunkline.pps.queries.listing import ListedDatum
 from trunkline.pps.queries.preview import Preview
@@ -49,8 +49,8 @@ class DatumContext:
     #: None for an input without a pipeline.
     job: JobRow | None
     pipeline: PipelineRow | None
-    #: The commit that each input reads, by the input's name.
-    inputs: Mapping[str, CommitName]
+    #: The commits that items come from, by input and origin.
+    inputs: Mapping[tuple[str, str], CommitName]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +81,12 @@ def context(read: ReadTransaction, specs: Specs, name: JobName) -> DatumContext:
     assert pipeline is not None
     spec = specs.of(conn, pipeline.id, job.version)
     commits = plan.inputs_of(conn, spec, job).commits
-    inputs: dict[str, CommitName] = {}
-    for key, leaf in leaves_of(input_of(spec)):
+    inputs: dict[tuple[str, str], CommitName] = {}
+    for place, key, _ in LeafIndex(input_of(spec)):
         row = commits[key]
         if row is not None:
             repo = repos.repo_by_id(conn, row.repo_id)
-            inputs[leaf.name] = CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
+            inputs[place] = CommitName(names.RepoName(repo.project, repo.name, repo.type), row.set_id)
     return DatumContext(job, pipeline, inputs)
 
 
@@ -147,7 +147,7 @@ def list_of_input(
         InvalidArgument: the input makes more datums than a job may have.
     """
     preview = Preview(versions, spec)
-    inputs = {name: head.commit_name for name, head in preview.heads.items()}
+    inputs = {place: head.commit_name for place, head in preview.heads.items()}
     listed = (ListedDatum(row, DatumState.UNKNOWN) for row in preview.rows())
     return DatumContext(None, None, inputs), _filtered(listed, criteria)
 

@@ -9,7 +9,7 @@ from trunkline.model import names
 from trunkline.model.spec import cron_inputs
 from trunkline.pfs import files
 from trunkline.pps import datum_lists, datum_rows, datums, item_reads, plan
-from trunkline.pps.items import leaf_key, leaves_of
+from trunkline.pps.items import LeafIndex, leaf_key, leaves_of
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 
@@ -47,15 +47,17 @@ class Preview:
         self._heads = {
             key: files.snapshot(
                 versions,
-                names.CommitName(names.RepoName(leaf.project, leaf.repo, leaf.repo_type), branch=leaf.branch),
+                names.CommitName(
+                    names.RepoName(leaf.project, leaf.repo, leaf.repo_type), leaf.commit, branch=leaf.branch
+                ),
             )
             for key, leaf in leaves_of(input_of(spec))
         }
 
     @property
-    def heads(self) -> dict[str, files.Snapshot]:
-        """Return the commit of each input by the input's name."""
-        return {leaf.name: self._heads[key] for key, leaf in leaves_of(input_of(self._spec))}
+    def heads(self) -> dict[tuple[str, str], files.Snapshot]:
+        """Return the commits of items by input and origin."""
+        return {place: self._heads[key] for place, key, _ in LeafIndex(input_of(self._spec))}
 
     def rows(self) -> Iterator[datum_rows.DatumRow]:
         """Yield the datums by id. Blocks.
@@ -65,9 +67,10 @@ class Preview:
         """
         spec = input_of(self._spec)
         datums.check_count(spec, lambda leaf: sum(1 for _ in self._items(leaf)))
+        shared = LeafIndex(spec).shared
         with SortedRows() as rows:
             for datum in datum_lists.enumerate_datums(spec, self._items, self._spec.salt):
-                rows.add(*plan.encoded(datum))
+                rows.add(*plan.encoded(datum, shared))
                 datums.check_total(len(rows))
             for key, value in rows:
                 yield datum_rows.decode(key, value)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines
 from trunkline.model import trace
+from trunkline.model.glob_keys import keys
 from trunkline.pps import datum_rows, plan
-from trunkline.pps.items import leaves_of
+from trunkline.pps.items import LeafIndex
 from trunkline.pps.spec_cache import input_of
 from trunkline.pps.workers import claims
 from trunkline.pps.workers.presigned import can_sign
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from trunkline.meta.claims import ClaimRow
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
-    from trunkline.model.spec import PipelineSpec
+    from trunkline.model.spec import PfsInput, PipelineSpec
     from trunkline.model.trace import TraceContext
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.spec_cache import Specs
@@ -37,6 +38,27 @@ CACHE_BYTES = 256 << 20
 #: Bytes that a datum of one item takes in memory, and those of each further item.
 _DATUM_BYTES = 1_000
 _ITEM_BYTES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What items come from."""
+
+    leaf: PfsInput
+    tree: TreeId
+    #: Empty without a commit.
+    commit_id: str
+
+    def join_on(self, item: datum_rows.RowItem) -> str:
+        """Return the value of ``join_on`` for an item."""
+        return self._key(self.leaf.join_on, item)
+
+    def group_by(self, item: datum_rows.RowItem) -> str:
+        """Return the value of ``group_by`` for an item."""
+        return self._key(self.leaf.group_by, item)
+
+    def _key(self, template: str, item: datum_rows.RowItem) -> str:
+        return keys(self.leaf.glob, template).of(item.path.rstrip("/") or "/") if template else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +74,14 @@ class Assignment:
     datums: list[datum_rows.DatumRow]
     #: Distinct items, in order of first use.
     items: list[datum_rows.RowItem]
-    #: Tree and commit id by input name.
-    trees: dict[str, TreeId]
-    commits: dict[str, str]
+    #: Where the items come from, by input and origin.
+    sources: dict[tuple[str, str], Source]
     #: Whether the worker may transfer bytes directly to and from the object store.
     direct: bool
+
+    def source(self, item: datum_rows.RowItem) -> Source:
+        """Return where an item comes from."""
+        return self.sources[item.input, item.origin]
 
     def datum_traces(self) -> list[TraceContext | None]:
         """Return the parent span of each datum's command in its job's trace; None without a trace."""
@@ -99,8 +124,12 @@ class Assignments:
         rows = datum_rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
         todo = [datum_rows.decode(key, value) for key, value in rows]
         items = dict.fromkeys(item for row in todo for item in row.items)
-        leaves = {leaf.name: key for key, leaf in leaves_of(input_of(spec))}
-        commits = {name: inputs.commits[key] for name, key in leaves.items()}
+        sources = {
+            place: Source(
+                leaf, inputs.trees[key], row.set_id if (row := inputs.commits[key]) is not None else ""
+            )
+            for place, key, leaf in LeafIndex(input_of(spec))
+        }
         assignment = Assignment(
             claim.id,
             job,
@@ -109,8 +138,7 @@ class Assignments:
             claim.start,
             todo,
             list(items),
-            {name: inputs.trees[key] for name, key in leaves.items()},
-            {name: row.set_id if row is not None else "" for name, row in commits.items()},
+            sources,
             can_sign(self._versions.chunks.objects),
         )
         size = _DATUM_BYTES * len(todo) + _ITEM_BYTES * sum(len(row.items) for row in todo)

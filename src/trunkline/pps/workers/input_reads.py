@@ -61,7 +61,7 @@ def pieces(
                 f"the assignment has {len(assignment.items)} items; item {position} cannot be fetched"
             )
         item = assignment.items[position]
-        for entry in _files(versions, assignment.trees[item.input], item):
+        for entry in _files(versions, assignment.source(item).tree, item):
             large = reads is not None and entry.size >= LARGE_BYTES
             if not large:
                 together.append((position, entry))
