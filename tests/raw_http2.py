@@ -8,7 +8,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from hpack import Encoder
+from hpack import Decoder, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,6 +86,7 @@ class RawClient:
         self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=LIMIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
+        self._decoder = Decoder()
         for data in start or (PREFACE, settings()):
             self.send(data)
 
@@ -126,6 +127,20 @@ class RawClient:
             if got[0] == kind and stream in (None, got[2]):
                 return got[3]
         return None
+
+    def read_headers(self, stream: int) -> dict[str, str]:
+        """Return the next headers or trailers of a stream; none when the server has closed."""
+        while (got := self.read()) is not None:
+            if got[0] == HEADERS:  # each one changes the table of the connection
+                headers = dict(self._decoder.decode(got[3]))
+                if got[2] == stream:
+                    return headers
+        return {}
+
+    def error(self) -> int | None:
+        """Return the code of the error with which the server closes the connection; None without one."""
+        reason = self.read_until(GOAWAY)
+        return None if reason is None else int.from_bytes(reason[4:8], "big")
 
     def is_closed_within(self, seconds: float) -> bool:
         """Read on; return whether the server closes."""

@@ -13,6 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.linux import libc
 from trunkline.model.limits import MESSAGE, beyond
 
 if TYPE_CHECKING:
@@ -157,7 +158,11 @@ def _decompressed(rpc: str, message: bytes) -> bytes:
         decoded = decoder.decompress(message, MESSAGE + 1)
     except zlib.error as error:
         raise errors.InvalidArgument(f"{rpc} got a message that is not valid gzip: {error}") from error
-    check_request(rpc, len(decoded))
+    if len(decoded) > MESSAGE:
+        size = len(decoded)
+        del decoded, decoder
+        libc.return_memory()  # which bombs would fill otherwise
+        check_request(rpc, size)
     if not decoder.eof:
         raise errors.InvalidArgument(f"{rpc} got a compressed message without its end; send it whole")
     return decoded

@@ -1,0 +1,109 @@
+"""Clients that mean harm: each attack ends for its own connection, others notice nothing, and memory comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from typing import TYPE_CHECKING
+
+import hostile_clients
+import psutil
+import pytest
+from fuzzer import Probe, make_world, put_frames
+from hostile_clients import LARGE, QUICK, WAITING
+from raw_http2 import RawClient
+from servers import Server, until
+
+from trunkline.client.channel import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIB = 1 << 20
+#: Bytes of memory that an attack may leave: caches, and what the C library keeps.
+LEFTOVER = 48 * MIB
+SECONDS = 30.0
+LARGE_FILE = 8 * MIB
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("hostile") / "data").start()
+    try:
+        make_world(running.address)
+        with Channel(running.address) as channel:
+            frames = [
+                frame.SerializeToString() for frame in put_frames("probe", LARGE, os.urandom(LARGE_FILE))
+            ]
+            channel.client_stream("/pfs_v2.API/ModifyFile", iter(frames), SECONDS)
+        with Probe(running.address):
+            hostile_clients.zero_windows(running.address, 1)  # what is loaded and cached once
+        yield running
+        assert running.terminate() == 0
+    finally:
+        running.close()
+
+
+@contextlib.contextmanager
+def unharmed(server: Server) -> Iterator[None]:
+    """Make ordinary calls beside an attack; all succeed, and afterwards the server is as before."""
+    process = psutil.Process(server.pid)
+    memory, connections = process.memory_info().rss, len(process.net_connections())
+
+    with Probe(server.address, pause=0.01) as probe:
+        until(lambda: probe.latencies, "the first call")
+        yield
+        calls = len(probe.latencies)
+        until(lambda: len(probe.latencies) > calls + 4, "calls after the attack")
+
+    assert probe.failures == []
+    until(lambda: len(process.net_connections()) <= connections, "connections are closed", SECONDS)
+    until(lambda: process.memory_info().rss <= memory + LEFTOVER, "the memory comes back", SECONDS)
+
+
+def names(attacks: dict[Callable[[str, int], str], str]) -> list[str]:
+    return [attack.__name__ for attack in attacks]
+
+
+@pytest.mark.parametrize(("attack", "end"), QUICK.items(), ids=names(QUICK))
+def test_an_attack_harms_only_its_own_connection(
+    server: Server, attack: Callable[[str, int], str], end: str
+) -> None:
+    with unharmed(server):
+        assert attack(server.address, 1) == end
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("attack", "end"), (QUICK | WAITING).items(), ids=names(QUICK | WAITING))
+def test_a_long_attack_harms_only_its_own_connection(
+    server: Server, attack: Callable[[str, int], str], end: str
+) -> None:
+    with unharmed(server):
+        assert attack(server.address, 4) == end
+
+
+@pytest.mark.slow
+def test_all_attacks_at_once_harm_nobody(server: Server) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with unharmed(server), ThreadPoolExecutor(len(QUICK)) as pool:
+        ends = list(pool.map(lambda attack: attack(server.address, 1), QUICK))
+
+    assert ends == list(QUICK.values())
+
+
+@pytest.mark.slow
+def test_ten_thousand_connections_harm_nobody(server: Server) -> None:
+    """All but some of the server's 10,000, which the others need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    number = min(9_900, hard * 3 // 4 - 100)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with unharmed(server), contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(RawClient(server.address)) for _ in range(number)]
+            served = [client.read() is not None for client in clients]
+
+        assert all(served)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
