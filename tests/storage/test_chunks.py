@@ -146,6 +146,33 @@ def test_reading_many_takes_any_order_and_repetition(world: World) -> None:
     assert list(world.store.read_many([])) == []
 
 
+def test_a_writer_reads_chunks_of_earlier_writes_together() -> None:
+    objects = CountingObjects()
+    world = World(objects)
+    before = [noise(50, seed) for seed in range(200)]
+    ids = world.write(lambda writer: writer.add_many(before))
+    writer = world.store.writer()
+    [own] = writer.add_many([b"its own"])
+
+    contents = list(writer.read_many([*ids[:100], own, *ids[100:]]))
+
+    assert contents == [*before[:100], b"its own", *before[100:]]
+    assert objects.gets <= 4
+    writer.abort()
+
+
+class CountingObjects(MemoryObjects):
+    """Counts the reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gets = 0
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        self.gets += 1
+        return super().get(key, start, length)
+
+
 def test_many_writers_at_once_do_not_disturb_each_other(world: World) -> None:
     def write(seed: int) -> list[tuple[ChunkId, bytes]]:
         writer = world.store.writer()

@@ -27,6 +27,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
+from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 from blake3 import blake3
@@ -231,13 +232,17 @@ class ChunkWriter:
 
     def prefetch(self, ids: Iterable[ChunkId]) -> None:
         """Load chunks that will be read soon into the store's cache. Worth it for small ones only."""
-        with self._changed:
-            elsewhere = [id for id in ids if self._seen.get(id, _STORED_BEFORE) == _STORED_BEFORE]
-        self._store.prefetch(elsewhere)
+        self._store.prefetch([id for id in ids if self._is_elsewhere(id)])
 
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
-        """Yield chunks one by one; a write reads few."""
-        return (self.read(id) for id in ids)
+        """Yield the bytes of each chunk, in the order of ``ids``; those of earlier writes are read together."""
+        for is_elsewhere, group in groupby(ids, self._is_elsewhere):
+            yield from self._store.read_many(group) if is_elsewhere else map(self.read, group)
+
+    def _is_elsewhere(self, id: ChunkId) -> bool:
+        """Return whether a chunk is in no pack that this writer remembers."""
+        with self._changed:
+            return self._seen.get(id, _STORED_BEFORE) == _STORED_BEFORE
 
     def upload_open_pack(self) -> bool:
         """Upload the open pack although it is not full, to free its memory; return whether there was one."""
