@@ -11,7 +11,7 @@ from trunkline.errors import Cancelled, FailedPrecondition, NotFound
 from trunkline.model import limits
 from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import DatumState
-from trunkline.pps import datums, pipelines, plan, sorted_rows
+from trunkline.pps import datums, pipelines, plan, settle, sorted_rows
 from trunkline.pps.jobs import remove_jobs
 from trunkline.pps.queries import datum_queries
 
@@ -84,6 +84,25 @@ def test_a_replaced_file_replaces_its_output_and_a_deleted_one_takes_it_along(wo
     assert counters(job) == (2, 1, 1, 0, 0)
     assert len(hand.ran) == 1
     assert world.files("edges") == {"/a": b"ONE!", "/c": b"THREE"}
+
+
+def test_results_that_do_not_fit_in_memory_are_the_same_results(
+    world: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "_ROWS_TOGETHER", 2)
+    contents = {f"f{number}": b"%d" % number for number in range(12)}
+    hand = start(world, **contents)
+    hand.work_until_ended("edges")
+
+    world.put("images", {"/f3": b"new"}, deleted=["/f4"])
+    job = hand.work_until_ended("edges")
+    world.put("images", {"/g": b"more"})
+    again = hand.work_until_ended("edges")
+
+    expected = {f"/{name}": content for name, content in contents.items() if name != "f4"}
+    assert counters(job) == (11, 1, 10, 0, 0)
+    assert counters(again) == (12, 1, 11, 0, 0)
+    assert world.files("edges") == expected | {"/f3": b"NEW", "/g": b"MORE"}
 
 
 def test_a_commit_that_changes_nothing_succeeds_without_a_worker(world: PpsWorld) -> None:

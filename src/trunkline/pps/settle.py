@@ -8,6 +8,7 @@ detected here and fail the job with their text.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from trunkline.meta import chunks, commits, jobs
@@ -20,7 +21,7 @@ from trunkline.storage.scratch_chunks import ScratchChunks
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import sqlalchemy as sa
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.trees import Trees
+
+#: Changed rows of the datum tree that are held in memory, about.
+_ROWS_TOGETHER = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +57,17 @@ def settle(versions: VersionedStore, job: JobRow) -> Settled:
     trees = versions.trees
     datum_trees = datum_rows.trees(versions)
     writer = versions.chunks.writer()
-    obsolete = list(datum_trees.scan(TreeId(job.obsolete or EMPTY)))
+    obsolete = TreeId(job.obsolete or EMPTY)
     scratch = ScratchChunks(versions.chunks, versions.scratch)
     removal = DeltaWriter(trees, writer, nodes=scratch)
-    for key, value in obsolete:
+    for key, value in datum_trees.scan(obsolete):
         for path in datum_rows.decode(key, value).outputs:
             removal.delete(path, key.hex())
     deltas = [*removal.finish(), *(TreeId(delta) for delta, _ in completions if delta != EMPTY)]
     applied = apply_deltas(trees, writer, before, deltas, scratch)
-    changes: dict[bytes, bytes | None] = dict.fromkeys(key for key, _ in obsolete)
-    changes.update(results(datum_trees, completions))
     base_datums = TreeId(base.datums or EMPTY) if base is not None else EMPTY
-    datum_tree = datum_trees.merge(writer, base_datums, sorted(changes.items()))
+    changes = _changes(datum_trees, obsolete, [TreeId(tree) for _, tree in completions])
+    datum_tree = datum_trees.merge(writer, base_datums, changes)
     size = 0 if applied.problem else trees.through(writer).summary(applied.tree).size
     return Settled(applied.tree, size, datum_tree, applied.problem, writer.seal())
 
@@ -73,6 +76,28 @@ def results(datum_trees: Trees, completions: list[tuple[bytes, bytes]]) -> Itera
     """Yield the datum rows of completions."""
     for _, tree in completions:
         yield from datum_trees.scan(TreeId(tree))
+
+
+def _changes(
+    datum_trees: Trees, obsolete: TreeId, completed: Sequence[TreeId]
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield what changes in the datum tree, sorted; a part of the ids at a time, since there may be millions of rows.
+
+    Args:
+        datum_trees: reads the trees.
+        obsolete: the datums whose rows go.
+        completed: the datums that have results; of a datum in several trees, the last one counts.
+    """
+    total = sum(datum_trees.summary(tree).rows for tree in (obsolete, *completed))
+    parts = min(total // _ROWS_TOGETHER + 1, 1 << 16)
+    bounds = [(number * (1 << 16) // parts).to_bytes(2, "big") for number in range(parts)]
+    for low, high in zip_longest(bounds, bounds[1:]):
+        changes: dict[bytes, bytes | None] = dict.fromkeys(
+            key for key, _ in datum_trees.scan(obsolete, low, high)
+        )
+        for tree in completed:
+            changes.update(datum_trees.scan(tree, low, high))
+        yield from sorted(changes.items())
 
 
 def record(write: WriteTransaction, job: JobRow, settled: Settled) -> None:

@@ -237,7 +237,10 @@ class ChunkWriter:
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         """Yield the bytes of each chunk, in the order of ``ids``; those of earlier writes are read together."""
         for is_elsewhere, group in groupby(ids, self._is_elsewhere):
-            yield from self._store.read_many(group) if is_elsewhere else map(self.read, group)
+            if is_elsewhere:
+                yield from self._store.read_many(group)
+            else:
+                yield from map(self.read, group)
 
     def _is_elsewhere(self, id: ChunkId) -> bool:
         """Return whether a chunk is in no pack that this writer remembers."""
