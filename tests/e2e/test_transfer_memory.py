@@ -37,7 +37,7 @@ UPLOAD_BYTES = 2 * SMALLEST_WINDOW_BYTES + 2 * BATCH_BYTES + GRPC_BYTES
 #: Bytes of a download beyond the budget: a chunk, two messages, and what gRPC holds.
 DOWNLOAD_BYTES = MAX_BYTES + 2 * BATCH_BYTES + GRPC_BYTES
 #: Bytes that the server holds for all stalled uploads beyond those before.
-STALLED_BYTES = 140 * MIB
+STALLED_BYTES = 80 * MIB
 #: Bytes that the server holds when all has ended beyond those before: caches and threads.
 REST_BYTES = 150 * MIB
 
