@@ -1,0 +1,44 @@
+"""The pages of the examples, run as they are written; their output is what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from servers import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Examples whose pages have blocks of commands, each followed by its output.
+EXAMPLES = ["cron-report", "join-tables", "word-count"]
+BLOCKS = re.compile(r"^```sh\n(.*?)^```\n\n^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_commands_of_an_example_print_what_its_page_says(
+    example: str, shared: Server, tmp_path: Path
+) -> None:
+    trunkline = tmp_path / "trunkline"
+    trunkline.write_text(f'#!/bin/sh\nexec {sys.executable} -m trunkline.cli "$@"\n')
+    trunkline.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PACHD_ADDRESS": shared.address,
+        "HOME": str(tmp_path),
+    }
+    blocks = BLOCKS.findall((ROOT / "examples" / example / "README.md").read_text())
+    assert blocks
+
+    for commands, output in blocks:
+        run = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        assert run.stdout == output
