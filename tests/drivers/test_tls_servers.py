@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import ssl
+import subprocess
 import time
 from pathlib import Path
 
 import grpc
 import pytest
 from certificates import DAY, Authority
-from grpc_health.v1 import health_pb2
 
 from trunkline import errors
 from trunkline.client.channel import Channel
 from trunkline.client.trust import SYSTEM, Trust
 from trunkline.rpc.asgi.server import Server
-from trunkline.rpc.gen import version_pb2
+from trunkline.rpc.gen import health_pb2, version_pb2
 from trunkline.runtime import certificates
 from trunkline.runtime.certificates import Files
 from trunkline.runtime.supervision import ServiceState
@@ -78,6 +79,22 @@ async def test_grpc_with_the_ca_uses_the_port(server, authority):
         answer = await channel.unary_unary(GET_VERSION)(b"", timeout=LIMIT)
 
     assert version_pb2.Version.FromString(answer).major == 2
+
+
+@pytest.mark.parametrize("http_version", ["2", "1.1"])
+async def test_json_is_served_over_tls_to_a_page_of_its_own(server, authority, http_version):
+    command = ["curl", "--silent", "--show-error", f"--http{http_version}", "--cacert", str(authority.file)]
+    command += ["-H", "content-type: application/json", "-H", f"origin: https://{server.address}", "-d", "{}"]
+    command += ["--write-out", " %{http_version}", f"https://{server.address}/api{GET_VERSION}"]
+
+    run = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert run.stderr == ""
+    answer, used = run.stdout.rsplit(" ", 1)
+    assert json.loads(answer)["major"] == 2
+    assert used == http_version
 
 
 async def test_a_plain_client_is_told_to_use_tls(server):
