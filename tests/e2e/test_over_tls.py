@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import ssl
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+from certificates import Authority
 from pachyderm_sdk import Client
-from servers import Server, ended, files_of, make_pipeline, make_repo, put
+from servers import Server, ended, files_of, make_pipeline, make_repo, put, until
 
 from trunkline.cli import config
 from trunkline.client.channel import Channel
 from trunkline.rpc.gen import version_pb2
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,47 @@ def test_the_unix_socket_is_plain(server):
         answer = channel.unary("/versionpb_v2.API/GetVersion", b"")
 
     assert version_pb2.Version.FromString(answer).major == 2
+
+
+def test_workers_go_on_when_the_certificate_and_its_ca_are_replaced(authority, tmp_path):
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+
+    def install(issuer: Authority) -> Path:
+        pair = issuer.issue("lab.example.org", "127.0.0.1")
+        for source, name in ((issuer.file, "ca.crt"), (pair.key, "tls.key"), (pair.certificate, "tls.crt")):
+            shutil.copy(source, folder / name)
+        return pair.certificate
+
+    def presented() -> str:
+        host, _, port = server.address.rpartition(":")
+        return ssl.get_server_certificate((host, int(port)), timeout=10)
+
+    def sdk(issuer: Authority) -> Client:
+        host, _, port = server.address.rpartition(":")
+        return Client(host, int(port), root_certs=issuer.file.read_bytes())
+
+    install(authority)
+    files = ("--tls-cert", str(folder / "tls.crt"), "--tls-key", str(folder / "tls.key"))
+    server = Server(tmp_path / "data", options=files).start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.close)
+        first = sdk(authority)
+        stack.callback(first._channel.close)
+        branch = make_repo(first, "words")
+        pipeline = make_pipeline(first, "copy", "cp /pfs/words/* /pfs/out/", "words", autoscaling=False)
+        ended(first, pipeline, put(first, branch, {"/a": b"1"}))
+        workers = {process.pid for process in server.worker_processes()}
+
+        other = Authority(tmp_path, "Other CA")
+        expected = install(other).read_text()
+        until(lambda: presented() == expected, "the new certificate")
+        second = sdk(other)
+        stack.callback(second._channel.close)
+        job = ended(second, pipeline, put(second, branch, {"/b": b"2"}))
+
+        assert (job.data_processed, job.data_skipped, job.data_recovered) == (1, 1, 0)
+        assert {process.pid for process in server.worker_processes()} == workers
 
 
 def test_a_certificate_that_cannot_be_used_prevents_the_start(tmp_path):
