@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import ssl
@@ -100,6 +101,22 @@ async def test_json_is_served_over_tls_to_a_page_of_its_own(server, authority, h
 async def test_a_plain_client_is_told_to_use_tls(server):
     with pytest.raises(errors.Unavailable, match="grpcs://"):
         await version(server.address)
+
+
+@pytest.mark.parametrize(
+    "start", [b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0" * 64]
+)
+async def test_what_is_not_tls_ends_its_connection_alone(server, trust, start):
+    host, _, port = server.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(start)
+
+    async with asyncio.timeout(LIMIT):
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+    writer.close()
+
+    assert await version(f"grpcs://{server.address}", trust) == 2
 
 
 async def test_a_tls_client_of_a_plain_server_is_told_so(http_server, trust):
