@@ -176,6 +176,16 @@ async def test_a_message_beyond_the_limit_is_refused_with_both_numbers(api):
     assert f"{limits.MESSAGE + 1:,}" in exchange.json["message"]
 
 
+async def test_json_with_too_many_values_is_refused_unread(api, pfs):
+    body = '{"repo": {"name": "x"}, "unknown": [' + "{}," * limits.JSON_VALUES + "{}]}"
+
+    exchange = await api.post(INSPECT, body)
+
+    assert (exchange.status, exchange.json["code"]) == (400, 3)
+    assert f"{limits.JSON_VALUES:,}" in exchange.json["message"]
+    assert "unknown" not in exchange.json["message"]
+
+
 async def test_a_long_body_is_converted_like_a_short_one(api, pfs):
     name = "x" * 100_000
 

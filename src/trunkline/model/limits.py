@@ -100,6 +100,11 @@ MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and l
 REQUEST_LIST = Limit(10_000, "items", "any list in a request that is one message")
 
 MESSAGE = Limit(20 << 20, "bytes", "one message of a request or an answer, as in Pachyderm's server and SDK")
+JSON_VALUES = Limit(
+    100_000,
+    "commas and brackets",
+    "one message in JSON, those in its texts included; each stands for a value, which takes 10 microseconds to read",
+)
 PAGE_END = Limit(1 << 31, "items", "the end of a page of a list, its size times its number")
 LOG_TAIL = Limit(
     1_000_000, "lines", "`tail` of `GetLogs`; the lines are held in memory until the last one came"

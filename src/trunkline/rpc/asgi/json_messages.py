@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
 from trunkline import errors
+from trunkline.model.limits import JSON_VALUES, check_count
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
@@ -43,11 +44,16 @@ def to_message(rpc: str, text: bytes, descriptor: Descriptor) -> Message:
         descriptor: of the message.
 
     Raises:
-        InvalidArgument: it is not valid JSON, has an unknown field or a value that is not valid for its field.
+        InvalidArgument: it is not valid JSON, has an unknown field, a value that is not valid for its field or too many
+            values.
     """
     message: Message = GetMessageClass(descriptor)()
     if not text:
         return message
+    if len(text) > JSON_VALUES:
+        # What is cheap to send takes long to read: 20 MiB of empty objects would take a minute.
+        count = text.count(b",") + text.count(b"{") + text.count(b"[")
+        check_count(count, JSON_VALUES, f"the JSON of a message to {rpc}", "send less at once")
     try:
         if text.lstrip(_SPACE)[:1] != b"{" and not descriptor.full_name.startswith(_WELL_KNOWN):
             raise ValueError("it is not an object")
