@@ -71,9 +71,9 @@ def watch(channel, service):
     )(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT)
 
 
-def get(address, path):
+def get(address, path, headers=None):
     connection = http.client.HTTPConnection(address, timeout=LIMIT)
-    connection.request("GET", path)
+    connection.request("GET", path, headers=headers or {})
     response = connection.getresponse()
     body = response.read()
     connection.close()
@@ -198,6 +198,16 @@ def test_the_page_lists_the_limits_of_connections_as_the_code_has_them():
 def test_an_unknown_server_is_refused():
     with pytest.raises(errors.InvalidArgument, match="nginx"):
         drivers.http_server(Settings(data=Path("/none"), http_server="nginx"))
+
+
+async def test_a_web_socket_is_refused_without_an_error_in_the_log(server, capfd):
+    upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    key = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+    status, _ = await asyncio.to_thread(get, server.address, "/", upgrade | key)
+
+    assert status == 403
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_stream_in_json_ends_when_its_client_goes(server, pfs, capfd):

@@ -60,6 +60,10 @@ class Router:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})  # before it is accepted: HTTP servers answer 403
+            return
         if scope["type"] != "http":
             raise NotImplementedError(f"this application has no {scope['type']}")  # as ASGI asks
         if _is_grpc(scope):
