@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from certificates import DAY, Authority
+from patience import eventually
 
 from trunkline import errors
 from trunkline.client.channel import Channel
@@ -87,6 +88,41 @@ def test_an_upload_that_waits_for_the_server_arrives_whole_over_tls(channel):
     sizes = [20 * MIB, 1, 70_000, 20 * MIB]
 
     assert channel.client_stream("/test.T/Count", (bytes(size) for size in sizes)) == b"4 %d" % sum(sizes)
+
+
+def test_closing_the_channel_wakes_a_call_in_another_thread_over_tls(channel):
+    outcome: list[BaseException] = []
+
+    def wait():
+        try:
+            channel.unary("/test.T/Sleep", b"")
+        except errors.Unavailable as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    eventually(lambda: channel._connection is not None, "the call to have a connection")
+    channel.close()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert len(outcome) == 1
+
+
+def test_a_deadline_ends_a_call_over_tls_and_the_next_one_works(channel):
+    with pytest.raises(errors.DeadlineExceeded):
+        channel.unary("/test.T/Sleep", b"", timeout=0.05)
+
+    assert channel.unary("/test.T/Echo", b"next") == b"next"
+
+
+def test_closing_a_stream_early_over_tls_leaves_the_channel_usable(channel):
+    answers = channel.server_stream("/test.T/Endless", b"100000")
+    next(answers)
+
+    answers.close()
+
+    assert channel.unary("/test.T/Echo", b"next") == b"next"
 
 
 def test_another_channel_to_the_same_server_uses_tls_too(channel):
