@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from pachyderm_sdk.api import pps
+from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, files_of, make_repo, put, refusal, shell, until
 
 if TYPE_CHECKING:
@@ -86,3 +86,16 @@ def test_a_cron_input_ticks_by_itself_and_when_it_is_asked_to(client: Client) ->
 
     assert until(lambda: files_of(client, "clock@master").get("/time"), "the output of a tick")
     assert refusal(lambda: client.pps.list_datum(input=slow)).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_branch_shows_its_trigger_and_moves_by_it(client: Client) -> None:
+    master = make_repo(client, "frames")
+    stable = pfs.Branch(repo=master.repo, name="stable")
+    trigger = pfs.Trigger(branch="master", commits=2, size="1GB")
+    client.pfs.create_branch(branch=stable, trigger=trigger)
+
+    put(client, master, {"/a": b"1"})
+    newest = put(client, master, {"/b": b"2"})
+
+    until(lambda: client.pfs.inspect_branch(branch=stable).head.id == newest, "the branch to move")
+    assert client.pfs.inspect_branch(branch=stable).trigger == trigger

@@ -151,6 +151,7 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"input.pfs.commit": "master"}, 'input.pfs.commit "master" is not the id of a commit'),
         ({"input": {"cron": {"name": "t", "spec": "@daily", "commit": "x"}}}, "input.cron.commit"),
         ({"input.pfs.trigger": {"commits": -1}}, "input.pfs.trigger.commits is -1"),
+        ({"input.pfs.trigger": {}}, "input.pfs.trigger has no condition"),
         # workers
         (
             {"parallelism_spec.constant": 0},
@@ -223,7 +224,6 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
         ({"transform.datum_batching": True}, "transform.datum_batching"),
         ({"input": {"cross": [pfs("a"), pfs("b", lazy=True)]}}, "input.cross[1].pfs.lazy"),
         ({"input": pfs("a", glob="/", s3=True)}, "input.pfs.s3"),
-        ({"input.pfs.trigger": {}}, "input.pfs.trigger"),
     ],
 )
 def test_a_wish_that_is_not_built_yet_is_told_and_not_ignored(changes: dict[str, Any], field: str) -> None:

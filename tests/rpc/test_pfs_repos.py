@@ -330,10 +330,7 @@ def test_a_removed_branch_leaves_its_commits(images):
     )
 
 
-def test_triggers_are_refused_with_a_sentence_instead_of_being_ignored(images):
-    trigger = pfs.Trigger(branch="staging", commits=2)
+def test_a_trigger_without_a_condition_is_refused(images):
+    code, _ = refusal(images.pfs.create_branch, branch=MASTER, trigger=pfs.Trigger(branch="staging"))
 
-    code, message = refusal(images.pfs.create_branch, branch=MASTER, trigger=trigger)
-
-    assert code == grpc.StatusCode.UNIMPLEMENTED
-    assert "triggers" in message
+    assert code == grpc.StatusCode.INVALID_ARGUMENT

@@ -133,6 +133,24 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
     return BranchRow(number, repo_id, name, None, None, now, now, {})
 
 
+def with_trigger(conn: sa.Connection) -> list[BranchRow]:
+    """Return the branches that have a trigger."""
+    return [
+        _checked(row) for row in conn.execute(_BRANCH.where(sa.cast(branch.c.trigger, sa.Text).like("{%")))
+    ]
+
+
+def set_trigger(conn: sa.Connection, branch_id: int, trigger: dict[str, Any]) -> None:
+    """Set a branch's trigger.
+
+    Args:
+        conn: connection of the transaction.
+        branch_id: row number of the branch.
+        trigger: as ``model.trigger_rules.SetTrigger.to_json`` returns it.
+    """
+    conn.execute(branch.update().where(branch.c.id == branch_id).values(trigger=trigger))
+
+
 def move(conn: sa.Connection, branch_id: int, head_id: int | None, now: float) -> None:
     """Set a branch's head.
 

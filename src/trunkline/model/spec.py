@@ -14,6 +14,7 @@ as 0 it is an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -469,19 +470,27 @@ def complete(spec: PipelineSpec) -> PipelineSpec:
         output_branch=spec.output_branch or DEFAULT_BRANCH,
         datum_tries=DEFAULT_TRIES if spec.datum_tries is None else spec.datum_tries,
         reprocess_spec=spec.reprocess_spec or UNTIL_SUCCESS,
-        input=_complete_input(spec.input, spec) if spec.input is not None else None,
+        input=_complete_input(spec.input, spec, Counter()) if spec.input is not None else None,
     )
 
 
-def _complete_input(node: Input, spec: PipelineSpec) -> Input:
+def _complete_input(node: Input, spec: PipelineSpec, triggers: Counter[str]) -> Input:
+    """Complete an input; ``triggers`` counts the branches that are named for triggers, by repo."""
     if node.pfs is not None:
         pfs = node.pfs
+        branch, trigger = pfs.branch, pfs.trigger
+        if trigger is not None:
+            trigger = replace(trigger, branch=trigger.branch or DEFAULT_BRANCH)
+            if not branch:
+                triggers[pfs.repo] += 1
+                branch = f"{spec.name}-trigger-{triggers[pfs.repo]}"
         pfs = replace(
             pfs,
             project=pfs.project or spec.project,
             name=pfs.name or pfs.repo,
             repo_type=pfs.repo_type or USER,
-            branch=pfs.branch or DEFAULT_BRANCH,
+            branch=branch or DEFAULT_BRANCH,
+            trigger=trigger,
         )
         node = replace(node, pfs=pfs)
     if node.cron is not None:
@@ -490,7 +499,9 @@ def _complete_input(node: Input, spec: PipelineSpec) -> Input:
         node = replace(node, cron=replace(cron, project=cron.project or spec.project, repo=repo))
 
     def ordered(children: tuple[Input, ...]) -> tuple[Input, ...]:
-        return tuple(sorted((_complete_input(c, spec) for c in children), key=lambda child: child.name))
+        return tuple(
+            sorted((_complete_input(c, spec, triggers) for c in children), key=lambda child: child.name)
+        )
 
     return replace(
         node,

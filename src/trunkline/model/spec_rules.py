@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import limits, names, pod_rules
+from trunkline.model import limits, names, pod_rules, trigger_rules
 from trunkline.model.glob_keys import Keys, keys
 from trunkline.model.globs import compile_glob
 from trunkline.model.quantities import parse_bytes
@@ -77,7 +77,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
             wishes += [
                 (node.pfs.s3, f"{pfs}.s3"),
                 (node.pfs.lazy, f"{pfs}.lazy"),
-                (node.pfs.trigger, f"{pfs}.trigger"),
             ]
     return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
 
@@ -193,11 +192,7 @@ def _pfs_input(pfs: PfsInput, where: str, spec: PipelineSpec) -> None:
     if pfs.s3:
         _s3_input(pfs, where)
     if pfs.trigger is not None:
-        trigger = pfs.trigger
-        if trigger.cron_spec and (trigger.size or trigger.commits or trigger.rate_limit_spec):
-            raise InvalidArgument(f"{where}.trigger has cron_spec beside other conditions; keep one kind")
-        if trigger.commits < 0:
-            raise InvalidArgument(f"{where}.trigger.commits is {trigger.commits}; write 1 or more")
+        trigger_rules.check(pfs.trigger, pfs.branch, f"{where}.trigger")
 
 
 def _s3_input(pfs: PfsInput, where: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import branches as rows
 from trunkline.meta import commits, repos
-from trunkline.model import names
+from trunkline.model import names, trigger_rules
 from trunkline.pfs import propagation, resolve
 from trunkline.pfs.repos import one_branch_per_repo
 from trunkline.storage.sums import EMPTY
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trunkline.meta.branches import BranchRow
     from trunkline.meta.commits import CommitRow
     from trunkline.meta.repos import RepoRow
+    from trunkline.model.spec import Trigger
     from trunkline.pfs.writes import WriteTransaction
 
 
@@ -103,6 +104,7 @@ def create_branch(
     *,
     head: names.CommitName | None = None,
     provenance: Sequence[Upstream] = (),
+    trigger: Trigger | None = None,
 ) -> BranchRow:
     """Create a branch, or move one and replace its provenance.
 
@@ -115,13 +117,21 @@ def create_branch(
         name: name of the branch.
         head: the commit to point at; None: the head stays.
         provenance: the branches that this one depends on directly.
+        trigger: when it moves by itself; None: a trigger stays.
 
     Raises:
         NotFound: a repo or the head commit does not exist.
-        InvalidArgument: a bad name, provenance within the repo, a cycle, or two branches of one repo.
+        InvalidArgument: a bad name, provenance within the repo, a cycle, two branches of one repo, or a trigger that is
+            not valid.
     """
     conn = write.conn
     names.check_branch(name.name)
+    if trigger is not None:
+        trigger_rules.check(trigger, name.name, "trigger")
+        if provenance:
+            raise errors.InvalidArgument(
+                f"branch {name} cannot have both provenance and a trigger; leave out one of them"
+            )
     owner = resolve.repo(conn, name.repo)
     edges = [(_upstream(write, owner.id, up), up.never) for up in provenance]
     existing = rows.find(conn, owner.id, name.name)
@@ -143,8 +153,37 @@ def create_branch(
         row = rows.by_id(conn, row.id)
     if row.head_id is None or (after and changed):
         add_empty_head(write, row, closed=not after)
+    if trigger is not None:
+        _set_trigger(write, rows.by_id(conn, row.id), trigger)
     write.tx.wake(f"repo:{owner.id}")
     return rows.by_id(conn, row.id)
+
+
+def _set_trigger(write: WriteTransaction, row: BranchRow, trigger: Trigger) -> None:
+    """Set a branch's trigger; one that is the same stays as it is."""
+    conn = write.conn
+    if row.trigger and trigger_rules.from_json(row.trigger).trigger == trigger:
+        return
+    source = rows.find(conn, row.repo_id, trigger.branch)
+    at = source
+    while at is not None and at.trigger:
+        following = trigger_rules.from_json(at.trigger).trigger.branch
+        if following == row.name:
+            raise errors.InvalidArgument(
+                f'triggers cannot form a loop: branch "{row.name}" triggers "{at.name}"; name another branch'
+            )
+        at = rows.find(conn, row.repo_id, following)
+    head = (
+        commits.find_by_id(conn, source.head_id)
+        if source is not None and source.head_id is not None
+        else None
+    )
+    # A commit that is open finishes later, so it is a candidate.
+    while head is not None and head.finished is None:
+        head = commits.find_by_id(conn, head.parent_id) if head.parent_id is not None else None
+    since = head.set_id if head is not None else ""
+    rows.set_trigger(conn, row.id, trigger_rules.SetTrigger(trigger, since).to_json())
+    write.tx.wake("triggers")
 
 
 def delete_branch(write: WriteTransaction, name: BranchName, *, force: bool) -> None:

@@ -18,6 +18,7 @@ from trunkline.meta import chunks, commits, jobs, pipelines, repos
 from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
+from trunkline.pfs.triggers import Triggers
 from trunkline.pps import decide, failures, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.crons import Crons
@@ -93,6 +94,7 @@ class Controller:
             "leases": self._free_expired_claims,
             "sweep": self._end_unwanted_workers,
             "crons": self._make_ticks,
+            "triggers": self._move_triggered_branches,
         }
 
     async def run(self) -> None:
@@ -323,6 +325,15 @@ class Controller:
             pause = await self._blocking(crons.step)
             if pause != 0.0:
                 await wakeups.changed(stamp, "pipelines", timeout=pause)
+
+    async def _move_triggered_branches(self) -> None:
+        """Move branches as their triggers say."""
+        triggers, wakeups = Triggers(self._versions), self._versions.wakeups
+        while True:
+            stamp = wakeups.stamp()
+            failpoints.reach("controller.triggers")
+            pause = await self._blocking(triggers.step)
+            await wakeups.changed(stamp, *triggers.topics, timeout=pause)
 
     async def _read(self, fn: Callable[..., T], *args: Any) -> T:
         """Read in the lane that no client's lists can fill."""

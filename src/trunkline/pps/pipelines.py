@@ -472,6 +472,8 @@ def _follow_inputs(write: WriteTransaction, row: PipelineRow, specification: Pip
     upstream: dict[branch_ops.BranchName, bool] = {}
     for leaf in specification.input.files():
         name = branch_ops.BranchName(_repo_of(leaf), leaf.branch)
+        if leaf.trigger is not None:
+            branch_ops.create_branch(write, name, trigger=leaf.trigger)
         never = leaf.propagation_spec is not None and leaf.propagation_spec.never
         upstream[name] = upstream.get(name, True) and never
     upstream[_name_of(conn, row.spec_branch_id)] = False

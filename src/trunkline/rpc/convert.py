@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model import limits, names
+from trunkline.model import limits, names, spec_fields, trigger_rules
+from trunkline.model.spec import Trigger
 from trunkline.model.states import CommitState
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.rpc.gen import pfs_pb2
@@ -287,6 +288,18 @@ def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
     return message
 
 
+def trigger(message: pfs_pb2.Trigger) -> Trigger:
+    """Return the trigger of a branch."""
+    return Trigger(
+        branch=message.branch,
+        all=message.all,
+        rate_limit_spec=message.rate_limit_spec,
+        size=message.size,
+        commits=message.commits,
+        cron_spec=message.cron_spec,
+    )
+
+
 def branch_info(info: BranchInfo) -> pfs_pb2.BranchInfo:
     """Return the reply about a branch."""
     message = pfs_pb2.BranchInfo(
@@ -305,6 +318,9 @@ def branch_info(info: BranchInfo) -> pfs_pb2.BranchInfo:
     )
     if info.head is not None:
         message.head.CopyFrom(commit_message(info.repo, info.head.set_id))
+    if info.row.trigger:
+        for field, value in spec_fields.write(trigger_rules.from_json(info.row.trigger).trigger).items():
+            setattr(message.trigger, field, value)
     set_time(message.created_at, info.row.created_at)
     set_time(message.updated_at, info.row.updated_at)
     return message

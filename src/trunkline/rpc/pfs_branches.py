@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from trunkline import errors
 from trunkline.pfs import branch_lists, branches, queries
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
@@ -23,15 +22,12 @@ class BranchCalls(ServicerBase):
     """Creates, inspects and deletes branches."""
 
     async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, call: Call) -> Empty:
-        if request.trigger.ByteSize():
-            raise errors.Unimplemented(
-                f"branch triggers are not built yet; create branch {convert.branch_name(request.branch)} without one"
-            )
         await self._store(call).write_soon(
             branches.create_branch,
             convert.branch_name(request.branch),
             head=convert.optional_commit(request.head),
             provenance=convert.upstreams(request.provenance, request.branch_propagation_specs),
+            trigger=convert.trigger(request.trigger) if request.trigger.ByteSize() else None,
         )
         return EMPTY_REPLY
 

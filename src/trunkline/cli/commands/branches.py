@@ -28,6 +28,10 @@ def create(invocation: Invocation) -> None:
         repo = options.name.partition("@")[0]
         head = options.head if "@" in options.head else f"{repo}@{options.head}"
         request.head.CopyFrom(invocation.commit(head))
+    for field in ("branch", "all", "size", "commits", "rate_limit_spec", "cron_spec"):
+        value = getattr(options, f"trigger_{field}")
+        if value:
+            setattr(request.trigger, field, value)
     invocation.pfs.CreateBranch(request)
 
 
@@ -101,6 +105,27 @@ COMMANDS = {
                 action="append",
                 default=[],
                 help="make this branch its provenance; may be repeated",
+            ),
+            argument(
+                "--trigger",
+                dest="trigger_branch",
+                metavar="BRANCH",
+                help="move it to commits of this branch of its repo when any of the conditions holds",
+            ),
+            argument("--trigger-all", action="store_true", help="move it when all conditions hold"),
+            argument("--trigger-size", metavar="SIZE", help="condition: growth of the files, such as 100MB"),
+            argument("--trigger-commits", type=int, metavar="N", help="condition: number of commits"),
+            argument(
+                "--trigger-rate-limit",
+                dest="trigger_rate_limit_spec",
+                metavar="SCHEDULE",
+                help="condition: a tick since the last move, such as @hourly",
+            ),
+            argument(
+                "--trigger-cron",
+                dest="trigger_cron_spec",
+                metavar="SCHEDULE",
+                help="move it at each tick; not beside conditions",
             ),
         ),
     ),
