@@ -129,7 +129,13 @@ class Watcher:
 def connected(address: str) -> Any:
     """Yield a connection to a server, as commands have it."""
     options = argparse.Namespace(
-        address=address, context=None, project="default", quiet=True, all_projects=False, timeout=None
+        address=f"grpc://{address}",  # PACH_CA_CERTS may be set for another server
+        ca=None,
+        context=None,
+        project="default",
+        quiet=True,
+        all_projects=False,
+        timeout=None,
     )
     with Invocation(options, "demo") as invocation:
         yield invocation
@@ -245,7 +251,7 @@ class Server:
         self._show(arguments)
         done = subprocess.run(
             [trunkline(), *arguments],
-            env=os.environ | {"PACHD_ADDRESS": self.address},
+            env=os.environ | {"PACHD_ADDRESS": f"grpc://{self.address}"},
             text=True,
             capture_output=True,
         )
