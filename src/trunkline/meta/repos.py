@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query, gather, inserted_id, require
+from trunkline.meta.query import Query, inserted_id, require
 from trunkline.meta.schema import branch, commit, fileset, project, repo
 
 if TYPE_CHECKING:
@@ -121,11 +121,10 @@ def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:
     return RepoRow(*require(_REPO_BY_ID.first(conn, repo_id=repo_id)))
 
 
-def by_ids(conn: sa.Connection, numbers: Sequence[int]) -> dict[int, RepoRow]:
-    """Return those of some repos that exist, by their number; PostgreSQL is asked for all in one message."""
-    reads: list[tuple[Query, dict[str, object]]] = [(_REPO_BY_ID, {"repo_id": number}) for number in numbers]
-    answers = gather(conn, *reads)
-    return {row[0]: RepoRow(*row) for rows in answers for row in rows}
+def find_by_id(conn: sa.Connection, repo_id: int) -> RepoRow | None:
+    """Return a repo, or None when it was deleted."""
+    row = _REPO_BY_ID.first(conn, repo_id=repo_id)
+    return RepoRow(*row) if row else None
 
 
 def list_repos(conn: sa.Connection, type_: str, projects: list[str]) -> list[RepoRow]:

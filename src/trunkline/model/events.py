@@ -9,7 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trunkline.errors import InvalidArgument
 
@@ -64,8 +64,7 @@ def parse_position(text: str) -> Position:
     return Position(match[1], int(match[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An event before it has a number."""
 
     kind: EventKind
@@ -89,32 +88,30 @@ def event(kind: EventKind, at: float, project: str, **fields: Any) -> Event:
         project: the project of what changed.
         fields: of its kind; texts are cut.
     """
-    for name in ("error", "reason", "sentence"):
-        if len(fields.get(name, "")) > TEXT:
-            fields[name] = f"{fields[name][: TEXT - 1]}…"
-    return _of({"kind": kind.value, "at": at, "project": project, **fields})
+    for name in _TEXTS:
+        text = fields.get(name)
+        if text and len(text) > TEXT:
+            fields[name] = f"{text[: TEXT - 1]}…"
+    return _of(
+        kind, fields, _encode({"kind": kind.value, "at": at, "project": project, **fields}), at, project
+    )
 
 
 def from_text(text: str) -> Event:
     """Return the event of a stored line."""
-    return _of(json.loads(text), text)
+    fields = json.loads(text)
+    return _of(EventKind(fields["kind"]), fields, text, fields["at"], fields["project"])
 
 
-def _of(fields: dict[str, Any], text: str | None = None) -> Event:
-    kind = EventKind(fields["kind"])
-    return Event(
-        kind,
-        fields["at"],
-        fields["project"],
-        text if text is not None else _ENCODER.encode(fields),
-        fields.get("repo", ""),
-        fields.get("pipeline", ""),
-        fields.get("commit" if kind is EventKind.COMMIT else "job", ""),
-    )
+def _of(kind: EventKind, fields: dict[str, Any], text: str, at: float, project: str) -> Event:
+    job = fields.get("commit" if kind is EventKind.COMMIT else "job", "")
+    return Event(kind, at, project, text, fields.get("repo", ""), fields.get("pipeline", ""), job)
 
 
-# Line breaks in texts are escaped, so that a line holds an object.
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+#: Fields that hold texts of any length.
+_TEXTS = ("error", "reason", "sentence")
+# In ASCII, and without spaces; line breaks in texts are escaped, so that a line holds an object.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

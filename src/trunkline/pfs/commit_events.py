@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: The state in an event of what was removed.
 DELETED = "DELETED"
+#: Names of repos that are remembered between transactions.
+NAMES = 10_000
 
 
 def record_repo(write: WriteTransaction, row: RepoRow, *, deleted: bool = False) -> None:
@@ -25,32 +27,37 @@ def record_repo(write: WriteTransaction, row: RepoRow, *, deleted: bool = False)
         row: the repo.
         deleted: it was removed.
     """
+    # A number that SQLite gives again gets another repo here, also when the first one's transaction was undone.
+    write.repo_names.clear()
     state = DELETED if deleted else "CREATED"
     write.tx.record(event(EventKind.REPO, write.now, row.project, repo=row.name, type=row.type, state=state))
 
 
 def record_commits(write: WriteTransaction) -> None:
     """Record the commits that a write created, finished and removed: one event for each, its last state."""
-    changed = {row.id: row for row in (*write.created, *write.finished)}
-    removed = {row.id for row in write.removed}
-    states = [
-        *((row, CommitState.STARTED if row.finished is None else CommitState.FINISHED)
-          for row in changed.values() if row.id not in removed),
-        *((row, DELETED) for row in write.removed),
-    ]  # fmt: skip
-    if not states:
+    if not (write.created or write.finished or write.removed):
         return
-    owners = repos.by_ids(write.conn, list(dict.fromkeys(row.repo_id for row, _ in states)))
-    for row, state in states:
-        owner = owners.get(row.repo_id)
-        if owner is not None:  # else it went with its repo, which has an event
-            _record(write, owner, row, state)
+    changed = {row.id: row for row in (*write.created, *write.finished)}
+    for row in write.removed:
+        changed.pop(row.id, None)
+        _record(write, row, DELETED)
+    for row in changed.values():
+        _record(write, row, CommitState.STARTED if row.finished is None else CommitState.FINISHED)
 
 
-def _record(write: WriteTransaction, owner: RepoRow, row: CommitRow, state: str) -> None:
+def _record(write: WriteTransaction, row: CommitRow, state: str) -> None:
+    name = write.repo_names.get(row.repo_id)
+    if name is None:
+        owner = repos.find_by_id(write.conn, row.repo_id)
+        if owner is None:
+            return  # it went with its repo, which has an event
+        name = write.repo_names[row.repo_id] = owner.project, owner.name, owner.type
+        if len(write.repo_names) > NAMES:
+            del write.repo_names[next(iter(write.repo_names))]
+    project, repo, type_ = name
     write.tx.record(
         event(
-            EventKind.COMMIT, write.now, owner.project, repo=owner.name, type=owner.type, branch=row.branch_name,
+            EventKind.COMMIT, write.now, project, repo=repo, type=type_, branch=row.branch_name,
             commit=row.set_id, state=state, origin=row.origin, started=row.started, finished=row.finished,
             size=row.size, error=row.error,
         )

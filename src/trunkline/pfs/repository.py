@@ -66,6 +66,8 @@ class VersionedStore:
     scratch: str | None = None
     #: Open commits as they were read last.
     compositions: Compositions = field(default_factory=Compositions)
+    #: See ``WriteTransaction``; used by the thread that writes.
+    repo_names: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     #: Layers of open commits that were applied while their stream ran.
     ahead: AppliedAhead = field(default_factory=AppliedAhead)
 
@@ -192,6 +194,7 @@ class VersionedStore:
             caller=self.caller,
             trace=self.trace,
             hooks=self.hooks,
+            repo_names=self.repo_names,
         )
         value = fn(write, *args, **kwargs)
         propagation.propagate(write)

@@ -49,6 +49,8 @@ class WriteTransaction:
     created: list[CommitRow] = field(default_factory=list)
     finished: list[CommitRow] = field(default_factory=list)
     removed: list[CommitRow] = field(default_factory=list)
+    #: Project, name and type of repos by their number, remembered between transactions; see ``commit_events``.
+    repo_names: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     hooks: WriteHooks | None = None
     #: The trace that jobs created by it belong to; None without one.
     trace: TraceContext | None = None
