@@ -99,3 +99,32 @@ def test_a_branch_shows_its_trigger_and_moves_by_it(client: Client) -> None:
 
     until(lambda: client.pfs.inspect_branch(branch=stable).head.id == newest, "the branch to move")
     assert client.pfs.inspect_branch(branch=stable).trigger == trigger
+
+
+def test_files_without_content_are_linked_into_the_output_without_moving_bytes(client: Client) -> None:
+    put(client, make_repo(client, "videos"), {"/a": b"many bytes", "/b/c": b"more", "/b/d": b""})
+    input = keyed("videos", "/", empty_files=True)
+    script = (
+        "test ! -s /pfs/videos/b/c; ln -s /pfs/videos/b /pfs/out/folder; ln -s /pfs/videos/a /pfs/out/file"
+    )
+
+    job = run(client, "shuffle", script, input)
+
+    assert files_of(client, "shuffle@master") == {
+        "/file": b"many bytes",
+        "/folder/c": b"more",
+        "/folder/d": b"",
+    }
+    assert (job.stats.download_bytes, job.stats.upload_bytes) == (0, 0)
+
+
+def test_datums_are_created_in_batches_as_they_are_asked_for(client: Client) -> None:
+    put(client, make_repo(client, "frames"), {f"/{number}": b"x" for number in range(5)})
+    start = pps.CreateDatumRequest(start=pps.StartCreateDatumRequest(input=keyed("frames", "/*"), number=2))
+    further = pps.CreateDatumRequest(continue_=pps.ContinueCreateDatumRequest(number=2))
+
+    datums = list(client.pps.create_datum(iter([start, further, further])))
+    wrong = refusal(lambda: client.pps.create_datum(iter([further])))
+
+    assert sorted(datum.data[0].file.path for datum in datums) == [f"/{number}" for number in range(5)]
+    assert wrong.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -78,7 +78,15 @@ def unsupported(spec: PipelineSpec) -> list[str]:
                 (node.pfs.s3, f"{pfs}.s3"),
                 (node.pfs.lazy, f"{pfs}.lazy"),
             ]
-    return [f"{field} is not built yet; leave it out" for wish, field in wishes if wish]
+    remedies = {
+        "s3": "leave it out to have the files below /pfs, until there is an S3 gateway",
+        "lazy": "leave it out to have all files before the command starts",
+    }
+    return [
+        f"{field} is not built yet; {remedies.get(field.rpartition('.')[2], 'leave it out')}"
+        for wish, field in wishes
+        if wish
+    ]
 
 
 # --- rules ---------------------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from trunkline import errors
+from trunkline.model import limits
 from trunkline.pps.pipelines import read_request
 from trunkline.pps.queries import datum_queries
 from trunkline.pps.queries.datum_queries import DatumFilter
@@ -44,6 +46,28 @@ class DatumCalls(ServicerBase):
                 for info in batch:
                     yield info
 
+    async def CreateDatum(
+        self, requests: AsyncIterator[pps_pb2.CreateDatumRequest], call: Call
+    ) -> AsyncIterator[pps_pb2.DatumInfo]:
+        datums: Iterator[pps_pb2.DatumInfo] | None = None
+        async for request in requests:
+            start = request.start
+            if request.HasField("start") == (datums is not None):
+                raise errors.InvalidArgument(
+                    "the first request of CreateDatum must start, all others continue; set the other field"
+                )
+            if datums is None:
+                datums = await self._blocking(self._stream, self._store(call), start.input)
+            number = (
+                start.number if request.HasField("start") else getattr(request, "continue").number
+            ) or _BATCH
+            limits.check_count(number, limits.REQUEST_LIST, "number", "request fewer datums at a time")
+            batch = await self._blocking(lambda rows, most: list(islice(rows, most)), datums, number)
+            for info in batch:
+                yield info
+            if len(batch) < number:
+                return
+
     async def RestartDatum(self, request: pps_pb2.RestartDatumRequest, call: Call) -> Empty:
         name = pps_convert.job_name(request.job)
         await self._blocking(datum_queries.restart, self._store(call), name, list(request.data_filters))
@@ -65,6 +89,14 @@ class DatumCalls(ServicerBase):
         else:
             context, listed = datum_queries.list_of_input(store, _spec_of(request.input), filter_)
         yield from map(pps_convert.DatumInfos(context).info, listed)
+
+    def _stream(self, store: VersionedStore, message: pps_pb2.Input) -> Iterator[pps_pb2.DatumInfo]:
+        context, listed = datum_queries.stream_of_input(store, _spec_of(message))
+        return map(pps_convert.DatumInfos(context).info, listed)
+
+
+#: Datums that a request of CreateDatum asks for when it names no number, as in Pachyderm.
+_BATCH = 100
 
 
 def _spec_of(message: pps_pb2.Input) -> PipelineSpec:

@@ -199,6 +199,8 @@ def _add(completion: Completion, request: pb.CompleteRequest) -> None:
         completion.add_pack(ReportedPack(pack.pack, pack.size, pack.grant))
     for file in request.files:
         completion.add_file(file.datum, file.path, file.chunks)
+    for copy in request.copies:
+        completion.add_copy(copy.datum, copy.path, copy.item, copy.source)
     for piece in request.outputs:
         completion.add_output(piece.datum, piece.path, piece.data)
     for result in request.results:
@@ -264,7 +266,7 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
                 path=item.path,
                 hash=item.hash,
                 commit_id=source.commit_id,
-                size_bytes=item.size,
+                size_bytes=0 if source.leaf.empty_files else item.size,
                 empty_files=source.leaf.empty_files,
                 join_on=source.join_on(item),
                 group_by=source.group_by(item),

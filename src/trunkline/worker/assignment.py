@@ -178,7 +178,7 @@ class _Run:
             (finished, output)
             for finished in self._waiting
             for output in finished.outputs
-            if output.data is None and os.lstat(output.file).st_size >= LARGE_BYTES
+            if output.data is None and output.source is None and os.lstat(output.file).st_size >= LARGE_BYTES
         ]
         if large and self._assignment.direct and self._api.store.open:
             try:
@@ -239,6 +239,11 @@ class _Run:
             begun = time.monotonic_ns()
             for output in finished.outputs:
                 if (finished.result.datum, output.path) in apart:
+                    continue
+                if output.source is not None:
+                    item, source = output.source
+                    frame.copies.add(datum=finished.result.datum, path=output.path, item=item, source=source)
+                    size += len(output.path) + len(source)
                     continue
                 for data in _pieces(output.data, output.file):
                     frame.outputs.add(datum=finished.result.datum, path=output.path, data=data)

@@ -38,11 +38,13 @@ _FULL_DISK = 1 << 20
 
 
 class Captured(NamedTuple):
-    """One output file, in memory or as a file."""
+    """One output file: in memory, as a file, or a file of an item whose bytes only the server has."""
 
     path: str
     data: bytes | None
     file: str = ""
+    #: Position of the item in the assignment, and path in the repo.
+    source: tuple[int, str] | None = None
 
 
 class Finished(NamedTuple):
@@ -142,7 +144,7 @@ class DatumRunner:
                 self._process(position, datum_dir)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
-            captured = self._capture(datum_dir, result, begun)
+            captured = self._capture(position, datum_dir, result, begun)
             keep = any(output.data is None for output in captured)
             if keep:
                 self._scratch.seal(datum_dir, self._owner)
@@ -222,10 +224,13 @@ class DatumRunner:
             log_is_full=lambda: logs.overfull,
         )
 
-    def _capture(self, datum_dir: DatumDir, result: pb.DatumResult, command_begun: int) -> list[Captured]:
+    def _capture(
+        self, position: int, datum_dir: DatumDir, result: pb.DatumResult, command_begun: int
+    ) -> list[Captured]:
         """Collect the outputs; those of small datums in memory.
 
         Args:
+            position: of the datum in the assignment.
             datum_dir: the datum's folders.
             result: receives the size and the time.
             command_begun: monotonic nanoseconds; the datum's timeout includes this step.
@@ -246,6 +251,8 @@ class DatumRunner:
         try:
             with outputs.access(self._owner):
                 files = list(outputs.find(f"{pfs}/out", self._sandbox.links_within, check))
+                copies = self._copies(position, files)
+                files = [output for output in files if output.path not in copies]
                 size = sum(output.size_bytes for output in files)
                 if size <= MAX_IN_MEMORY:
                     captured = [Captured(output.path, _read(output.file)) for output in files]
@@ -258,10 +265,28 @@ class DatumRunner:
             raise _AttemptFailed(error.message) from error
         except OSError as error:
             raise _AttemptFailed(f"the outputs could not be read: {error}{self._disk_note()}") from error
+        captured += (Captured(path, None, source=source) for path, source in copies.items())
         result.upload_bytes = size
         result.upload_ns = time.monotonic_ns() - begun
         result.finished = time.time()
         return captured
+
+    def _copies(self, position: int, files: list[outputs.OutputFile]) -> dict[str, tuple[int, str]]:
+        """Return the outputs that are links to files without content, each with its item and path in the repo."""
+        items = [
+            (item, self._run.items[item])
+            for item in self._run.datums[position].items
+            if self._run.items[item].empty_files
+        ]
+        copies: dict[str, tuple[int, str]] = {}
+        for output in files if items else ():
+            for number, item in items:
+                folder = f"{self._sandbox.pfs}/{item.input}"
+                below = output.file.removeprefix(folder)
+                is_of_item = below.startswith(item.path) if item.path.endswith("/") else below == item.path
+                if is_of_item and below != output.file and output.size_bytes == 0:
+                    copies[output.path] = number, below
+        return copies
 
     def _disk_note(self) -> str:
         status = os.statvfs(self._scratch.disk)

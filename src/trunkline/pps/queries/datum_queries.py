@@ -152,6 +152,21 @@ def list_of_input(
     return DatumContext(None, None, inputs), _filtered(listed, criteria)
 
 
+def stream_of_input(
+    versions: VersionedStore, spec: PipelineSpec
+) -> tuple[DatumContext, Iterator[ListedDatum]]:
+    """Return the datums of ``list_of_input`` as they are made, in any order and of any number. Blocks.
+
+    Raises:
+        NotFound: an input branch does not exist or has no commit.
+        InvalidArgument: it has a cron input.
+    """
+    preview = Preview(versions, spec)
+    inputs = {place: head.commit_name for place, head in preview.heads.items()}
+    listed = (ListedDatum(row, DatumState.UNKNOWN) for row in preview.unsorted_rows())
+    return DatumContext(None, None, inputs), listed
+
+
 def _filtered(listed: Iterator[ListedDatum], criteria: DatumFilter) -> Iterator[ListedDatum]:
     admitted: Iterator[ListedDatum] = (
         each for each in listed if not criteria.states or each.state in criteria.states

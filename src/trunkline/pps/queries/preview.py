@@ -65,15 +65,24 @@ class Preview:
         Raises:
             InvalidArgument: the input makes more datums than a job may have.
         """
-        spec = input_of(self._spec)
-        datums.check_count(spec, lambda leaf: sum(1 for _ in self._items(leaf)))
-        shared = LeafIndex(spec).shared
+        datums.check_count(input_of(self._spec), lambda leaf: sum(1 for _ in self._items(leaf)))
         with SortedRows() as rows:
-            for datum in datum_lists.enumerate_datums(spec, self._items, self._spec.salt):
-                rows.add(*plan.encoded(datum, shared))
+            for key, value in self._encoded():
+                rows.add(key, value)
                 datums.check_total(len(rows))
             for key, value in rows:
                 yield datum_rows.decode(key, value)
+
+    def unsorted_rows(self) -> Iterator[datum_rows.DatumRow]:
+        """Yield the datums as they are made, the first ones at once. Blocks."""
+        for key, value in self._encoded():
+            yield datum_rows.decode(key, value)
+
+    def _encoded(self) -> Iterator[tuple[bytes, bytes]]:
+        spec = input_of(self._spec)
+        shared = LeafIndex(spec).shared
+        for datum in datum_lists.enumerate_datums(spec, self._items, self._spec.salt):
+            yield plan.encoded(datum, shared)
 
     def _items(self, leaf: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
         head = self._heads[leaf_key(leaf)]

@@ -20,6 +20,7 @@ from trunkline.pfs.write_streams import Changes
 from trunkline.pps import datum_rows
 from trunkline.pps.jobs import datum_failure
 from trunkline.pps.workers import claims
+from trunkline.storage import files as storage_files
 from trunkline.telemetry.reports import DatumReport
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from trunkline.pps.workers.assignments import Assignment
     from trunkline.pps.workers.presigned import PackGrants, ReportedPack
     from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.files import FileEntry
 
 #: What can become of a datum that ran.
 _RESULT_STATES = frozenset((DatumState.SUCCESS, DatumState.FAILED, DatumState.RECOVERED))
@@ -117,6 +119,35 @@ class Completion:
         outputs = self._outputs.get(datum)
         if (outputs is not None and path in outputs) or self._is_new_output(datum, path):
             self._changes.add(path, self._tag(datum), data)
+
+    def add_copy(self, datum: int, path: str, item: int, source: str) -> None:
+        """Add an output file that is a file of an input whose bytes the worker does not have.
+
+        Args:
+            datum: position in the assignment.
+            path: below ``/pfs/out``, with leading slash.
+            item: position among the items of the assignment.
+            source: path of the file in the repo.
+
+        Raises:
+            InvalidArgument: the path is not valid, there is no such datum, or the datum has no such file.
+        """
+        tag = self._tag(datum)
+        entry = self._input_file(datum, item, source)
+        if self._is_new_output(datum, path):
+            self._changes.delta.copy(path, tag, entry.value, append=True)
+
+    def _input_file(self, datum: int, item: int, source: str) -> FileEntry:
+        items = self._assignment.items
+        own = items[item] if item < len(items) else None
+        if own is not None and own in self._datum(datum).items:
+            within = source.startswith(own.path) if own.path.endswith("/") else source == own.path
+            entry = storage_files.inspect(self._versions.trees, self._assignment.source(own).tree, source)
+            if within and entry is not None and not entry.is_dir:
+                return entry
+        raise errors.InvalidArgument(
+            f'datum {datum} has no input file "{source[:200]}" in item {item}; only its own files can be its output'
+        )
 
     def add_result(self, result: DatumResult) -> None:
         """Add what became of the next datum.

@@ -61,7 +61,11 @@ def pieces(
                 f"the assignment has {len(assignment.items)} items; item {position} cannot be fetched"
             )
         item = assignment.items[position]
-        for entry in _files(versions, assignment.source(item).tree, item):
+        source = assignment.source(item)
+        for entry in _files(versions, source.tree, item):
+            if source.leaf.empty_files:
+                yield FilePiece(position, entry.path, b"", (), last=True)
+                continue
             large = reads is not None and entry.size >= LARGE_BYTES
             if not large:
                 together.append((position, entry))

@@ -213,20 +213,34 @@ class OfferResponse(_message.Message):
     def __init__(self, missing: _Optional[_Iterable[int]] = ..., pack: _Optional[str] = ..., url: _Optional[str] = ..., grant: _Optional[bytes] = ...) -> None: ...
 
 class CompleteRequest(_message.Message):
-    __slots__ = ("claim_id", "outputs", "results", "release", "packs", "files")
+    __slots__ = ("claim_id", "outputs", "results", "release", "packs", "files", "copies")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     PACKS_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    COPIES_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     outputs: _containers.RepeatedCompositeFieldContainer[OutputPiece]
     results: _containers.RepeatedCompositeFieldContainer[DatumResult]
     release: bool
     packs: _containers.RepeatedCompositeFieldContainer[StoredPack]
     files: _containers.RepeatedCompositeFieldContainer[StoredFile]
-    def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ...) -> None: ...
+    copies: _containers.RepeatedCompositeFieldContainer[InputCopy]
+    def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ..., copies: _Optional[_Iterable[_Union[InputCopy, _Mapping]]] = ...) -> None: ...
+
+class InputCopy(_message.Message):
+    __slots__ = ("datum", "path", "item", "source")
+    DATUM_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    datum: int
+    path: str
+    item: int
+    source: str
+    def __init__(self, datum: _Optional[int] = ..., path: _Optional[str] = ..., item: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
 
 class StoredPack(_message.Message):
     __slots__ = ("pack", "size", "grant")
