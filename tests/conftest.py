@@ -100,11 +100,16 @@ class LimitedObjects(LocalObjects):
         super().put(key, parts)
 
 
+#: An address for a server of a test.
+ANY_PORT = "127.0.0.1:0"
+
+
 class Served:
     """A store and its server. ``address`` is set while it serves."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, listen: str = ANY_PORT) -> None:
         self.folder = folder
+        self.listen = listen
         self.clock = ManualClock()
         self.objects = LimitedObjects(folder / "objects")
         self.fleet = HeldFleet()
@@ -124,7 +129,7 @@ class Served:
             client._channel.close()  # the SDK has no method for it
 
     async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
-        settings = Settings(data=self.folder, listen=("127.0.0.1:0",))
+        settings = Settings(data=self.folder, listen=(self.listen,))
         running = serve.running(settings, clock=self.clock, objects=self.objects, fleet=self.fleet)
         async with running as server:
             self.address, self.versions = server.address, server.versions
@@ -135,9 +140,9 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
+def serving(folder: Path, listen: str = ANY_PORT) -> Iterator[Served]:
     """Serve the store in ``folder`` while the context is open."""
-    served = Served(folder)
+    served = Served(folder, listen)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 
@@ -179,7 +184,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
-def serve_folder() -> Callable[[Path], AbstractContextManager[Served]]:
+def serve_folder() -> Callable[..., AbstractContextManager[Served]]:
     """How to serve the store in a folder, again and again."""
     return serving
 
