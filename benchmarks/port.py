@@ -39,7 +39,6 @@ def bare_server(ready) -> None:
     from trunkline.drivers.http.h2corn_server import H2cornServer
     from trunkline.rpc.asgi.calls import Calls
     from trunkline.rpc.asgi.grpc_application import GrpcApplication
-    from trunkline.rpc.asgi.routing import Router
     from trunkline.rpc.methods import table
     from trunkline.runtime.listening import Listeners
 
@@ -63,8 +62,8 @@ def bare_server(ready) -> None:
                 yield frame
 
     async def serve() -> None:
-        server = H2cornServer(Listeners(["127.0.0.1:0"]), 1000, "text")
-        await server.start(Router(GrpcApplication(Calls(table({"pfs_v2.API": Bare()})))))
+        server = H2cornServer(Listeners(["127.0.0.1:0"]), 100, "text")
+        await server.start(GrpcApplication(Calls(table({"pfs_v2.API": Bare()}))))
         ready.send(server.address)
         await asyncio.Event().wait()
 
@@ -80,6 +79,8 @@ class Bare:
             target=bare_server, args=(sender,), daemon=True
         )
         self.process.start()
+        if not receiver.poll(30):
+            raise SystemExit("the bare server did not start")
         self.channel = Channel(receiver.recv())
 
     def messages(self, count: int, size: int) -> int:
