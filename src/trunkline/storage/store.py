@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.storage")
 
-#: Chunks looked up in one go by ``read_many``.
-_STEP_CHUNKS = 256
+#: Chunks looked up and handed to the pool in one go by ``read_many``: a thousand small files are one hand-over.
+_STEP_CHUNKS = 1024
 #: Bytes of chunks in the first step of ``read_many`` and in the largest; each step doubles. A client that
 #: stops reading early has made the server hold little. Two steps are held at a time.
 _FIRST_STEP_BYTES = 1 << 20
