@@ -456,6 +456,34 @@ def test_list_worker_and_explain_show_the_sentences(run, server):
     assert "5  13 datums wait" in run("explain", "pipeline", "edges").out
 
 
+def test_events_are_printed_as_lines_and_as_json(run, server):
+    happened = {"kind": "job", "at": 1700000000.0, "project": "default", "pipeline": "edges", "job": ID}
+    text = json.dumps({**happened, "state": "FAILURE", "reason": "no luck", "started": 1.0})
+    server.answers["WatchEvents"] = [control_pb2.Event(id="0123abcd-7", kind="job", json=text)]
+
+    line = run("events", "--kind", "job", "-p", "edges", "-j", ID, "--repo", "images").out
+    request = server.only("WatchEvents")
+    raw = json.loads(run("events", "--raw").out)
+
+    assert line == f"2023-11-14T22:13:20.000Z  job       default/edges@{ID}  state=FAILURE  reason=no luck\n"
+    assert (list(request.kinds), list(request.pipelines), list(request.job_ids)) == (["job"], ["edges"], [ID])
+    assert (list(request.projects), list(request.repos)) == (["default"], ["images"])
+    assert (request.after, request.stored_only) == ("0", True)
+    assert raw == {"id": "0123abcd-7", **json.loads(text)}
+
+
+def test_events_that_are_not_stored_any_more_are_an_error(run, server):
+    reset = control_pb2.Event(id="0123abcd-7", kind="reset", json='{"reason":"expired"}')
+    server.answers["WatchEvents"] = [reset]
+
+    ended = run("events", "-f", "--after", "0123abcd-1")
+
+    request = server.only("WatchEvents")
+    assert ended.code != 0
+    assert "0123abcd-1" in ended.err
+    assert (request.after, request.stored_only) == ("0123abcd-1", False)
+
+
 def test_create_image_sends_requirements_and_files_with_their_modes(run, server, tmp_path):
     (tmp_path / "files" / "opt").mkdir(parents=True)
     (tmp_path / "requirements.txt").write_text("numpy\n")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from pps_world import PpsWorld
 
-#: RPCs of the four services that are served and only write, or whose cost is that of files and not of rows.
+#: RPCs of the four services that are served and only write, or whose cost is that of files and not of rows; the stream
+#: of events has tests of its own.
 WRITES = {
     "pfs_v2.API": (
         "AddFileSet ClearCommit ComposeFileSet CreateBranch CreateFileSet CreateProject CreateRepo DeleteAll"
@@ -38,7 +39,7 @@ WRITES = {
         "CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
         " DeleteSecret RerunPipeline RestartDatum StartPipeline StopJob StopPipeline"
     ),
-    "trunkline.control.v1.Control": "CreateImage DeleteImage",
+    "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",
     "trunkline.worker.v1.Worker": "Complete Fetch Log Offer",
 }
 

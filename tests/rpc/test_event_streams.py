@@ -14,6 +14,8 @@ from manual_clock import ManualClock
 from pachyderm_sdk.api import pfs
 from patience import PATIENCE
 
+from trunkline.client.channel import Channel
+from trunkline.errors import InvalidArgument
 from trunkline.meta import install
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.model.events import EventKind, event
@@ -21,6 +23,7 @@ from trunkline.pfs import event_hub
 from trunkline.pfs.event_hub import EventHub
 from trunkline.rpc.asgi import events
 from trunkline.rpc.asgi.events import EventsApplication
+from trunkline.rpc.gen import control_pb2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -141,6 +144,30 @@ def test_a_stream_is_told_that_the_server_stops_and_where_to_go_on(
 
     assert [message.name for message in rest] == ["end"]
     assert (rest[0].data, rest[0].id) == ({"reason": "stopping"}, opened.id)
+
+
+def test_the_same_events_are_messages_of_a_call(server: Served) -> None:
+    client = server.client()
+    client.pfs.create_repo(repo=repo("a"))
+    client.pfs.create_repo(repo=repo("b"))
+    with Channel(server.address) as channel:
+
+        def watch(**request: Any) -> list[control_pb2.Event]:
+            message = control_pb2.WatchEventsRequest(stored_only=True, **request).SerializeToString()
+            answers = channel.server_stream("/trunkline.control.v1.Control/WatchEvents", message, PATIENCE)
+            return [control_pb2.Event.FromString(answer) for answer in answers]
+
+        everything = watch(after="0")
+        rest = watch(after=everything[0].id, kinds=["repo"])
+        new = watch()
+        lost = watch(after="ffffffff-1")
+        with pytest.raises(InvalidArgument):
+            watch(kinds=["bogus"])
+
+    assert [json.loads(happened.json)["repo"] for happened in everything] == ["a", "b"]
+    assert [(happened.id, happened.json) for happened in rest] == [(everything[1].id, everything[1].json)]
+    assert new == []
+    assert [(happened.kind, happened.id) for happened in lost] == [("reset", everything[1].id)]
 
 
 # --- the application by itself ------------------------------------------------------------------------------

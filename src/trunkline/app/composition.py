@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.admission import Admission
 from trunkline.pps.jobs import JobKeeper
@@ -52,6 +53,7 @@ class Core:
     versions: VersionedStore
     specs: Specs
     index: DatabaseChunkIndex
+    events: EventHub
 
 
 def core(
@@ -80,7 +82,7 @@ def core(
         db, chunks, file_trees(chunks), wakeups, clock, hooks=JobKeeper(), scratch=scratch
     )
     versions.derived = MetaFiles(versions, specs)
-    return Core(versions, specs, index)
+    return Core(versions, specs, index, EventHub(db))
 
 
 def servicers(
@@ -117,7 +119,7 @@ def servicers(
         "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor, identity),
         "trunkline.store.v1.Store": StoreServicer(versions, executor),
         "trunkline.control.v1.Control": ControlServicer(
-            versions, specs, images, fleet.fleet.machines, executor
+            versions, specs, images, fleet.fleet.machines, executor, core.events
         ),
         "identity_v2.API": IdentityServicer(),
         "transaction_v2.API": TransactionServicer(),

@@ -30,7 +30,6 @@ from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.linux import libc
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
-from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
@@ -184,7 +183,7 @@ async def running(
         if counted is not None:
             monitored = _monitored(settings.metrics, counted, readiness, supervisor, versions, store_log)
             mounts["metrics"] = await stack.enter_async_context(monitored)
-        event_streams = EventsApplication(EventHub(db), clock)
+        event_streams = EventsApplication(core.events, clock)
         await server.serve({**servicers, "debug_v2.Debug": debug}, mounts, event_streams)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)

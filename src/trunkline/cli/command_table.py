@@ -56,6 +56,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "inspect datum": ("datums", "Show a datum of a job."),
     "restart datum": ("datums", "Start a running datum again from the beginning."),
     "logs": ("logs", "Show the logs of a pipeline or job."),
+    "events": ("events", "Print what changes: commits, jobs, datums, workers, decisions."),
     "list worker": ("workers", "List workers with their state."),
     "create image": ("images", "Define a local environment for an image name."),
     "list image": ("images", "List the local environments of image names."),

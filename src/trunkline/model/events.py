@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from trunkline.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Characters of a text in an event.
 TEXT = 1_000
@@ -31,6 +31,9 @@ class EventKind(StrEnum):
     DATUM = "datum"
     WORKER = "worker"
     DECISION = "decision"
+
+
+_KINDS = frozenset(EventKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,26 @@ class EventFilter:
     repos: frozenset[str] = frozenset()
     pipelines: frozenset[str] = frozenset()
     jobs: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, *, kinds: Iterable[str] = (), **sets: Iterable[str]) -> EventFilter:
+        """Return the filter that a client asks for.
+
+        Args:
+            kinds: names of kinds.
+            sets: the other fields.
+
+        Raises:
+            InvalidArgument: a kind does not exist.
+        """
+        names = list(kinds)
+        for kind in names:
+            if kind not in _KINDS:
+                raise InvalidArgument(
+                    f'"{kind[:100]}" is not a kind of events; use one of {", ".join(EventKind)}'
+                )
+        values = {name: frozenset(entries) for name, entries in sets.items()}
+        return cls(kinds=frozenset(map(EventKind, names)), **values)
 
     def admits(self, event: Event) -> bool:
         """Return whether a watcher gets an event."""

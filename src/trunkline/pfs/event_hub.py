@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,7 +69,6 @@ class EventHub:
             db: its events are passed on.
         """
         self._db = db
-        self._loop = asyncio.get_running_loop()
         self._opening = asyncio.Lock()
         self._head: Position | None = None
         #: The newest events by their number, without gaps up to the head.
@@ -125,7 +125,8 @@ class EventHub:
     async def _open(self) -> None:
         """Ask for events, and read the newest ones that the log holds."""
         self._early.clear()
-        self._db.publish_events_to(self._publish)
+        loop = asyncio.get_running_loop()
+        self._db.publish_events_to(functools.partial(self._publish, loop))
         # Read after the request: what is committed meanwhile is in the log, or handed over, or both.
         head, batches = await self._db.read(_read_end)
         for batch in batches:
@@ -136,10 +137,10 @@ class EventHub:
                 self._receive(batch)
         self._early.clear()
 
-    def _publish(self, batch: Batch) -> None:
+    def _publish(self, loop: asyncio.AbstractEventLoop, batch: Batch) -> None:
         """Hand events over to the event loop; called by the writer's thread."""
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
-            self._loop.call_soon_threadsafe(self._receive, batch)
+            loop.call_soon_threadsafe(self._receive, batch)
 
     def _receive(self, batch: Batch) -> None:
         if self._head is None:

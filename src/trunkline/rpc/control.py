@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Protocol
 
 from trunkline import errors
 from trunkline.model import limits, names
+from trunkline.model.events import EventFilter, parse_position
 from trunkline.pfs import queries
 from trunkline.pps.queries import costs, pipeline_queries, worker_queries
 from trunkline.pps.queries.job_queries import JobFilter
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from trunkline.model.workers import Machine
+    from trunkline.pfs.event_hub import EventHub
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.queries.worker_queries import WorkerInfo
     from trunkline.pps.spec_cache import Specs
@@ -73,6 +75,8 @@ class Images(Protocol):
         """Delete a name, or raise NotFound."""
 
 
+#: Seconds without an event after which a watcher looks again whether it has ended.
+EVENT_PAUSE = 3600.0
 #: Jobs listed with their costs when the request does not say how many.
 COSTS = 20
 
@@ -87,6 +91,7 @@ class ControlServicer(ServicerBase):
         images: Images,
         machines: Callable[[], Sequence[Machine]],
         executor: Executor,
+        events: EventHub,
     ) -> None:
         """Create the servicer.
 
@@ -96,11 +101,13 @@ class ControlServicer(ServicerBase):
             images: the image environments.
             machines: returns the fleet's machines.
             executor: runs blocking work.
+            events: has the events.
         """
         super().__init__(versions, executor)
         self._specs = specs
         self._images = images
         self._machines = machines
+        self._events = events
 
     async def ListWorker(self, request: pb.ListWorkerRequest, call: Call) -> AsyncIterator[pb.WorkerInfo]:
         steps = worker_queries.list_workers(self._store(call), request.project, request.pipeline)
@@ -108,6 +115,35 @@ class ControlServicer(ServicerBase):
             async for page in pages:
                 for info in page:
                     yield _worker_info(info)
+
+    async def WatchEvents(self, request: pb.WatchEventsRequest, _call: Call) -> AsyncIterator[pb.Event]:
+        admitted = EventFilter.parse(
+            kinds=request.kinds,
+            projects=request.projects,
+            repos=request.repos,
+            pipelines=request.pipelines,
+            jobs=request.job_ids,
+        )
+        if request.after and request.HasField("since"):
+            raise errors.InvalidArgument(
+                "after and since of WatchEvents exclude each other; send one of them"
+            )
+        after = parse_position(request.after) if request.after else None
+        since = request.since.ToNanoseconds() / 1e9 if request.HasField("since") else None
+        with closing(await self._events.watch(admitted, after, since)) as watcher:
+            while not watcher.ended:
+                portion = await watcher.take(0 if request.stored_only else EVENT_PAUSE)
+                if portion.reset:
+                    position, text = str(watcher.position), json.dumps({"reason": portion.reset})
+                    yield pb.Event(id=position, kind="reset", json=text)
+                for logged in portion.events:
+                    position, happened = str(logged.position), logged.event
+                    yield pb.Event(id=position, kind=happened.kind, json=happened.text)
+                if request.stored_only and watcher.is_up_to_date:
+                    return
+            raise errors.Unavailable(
+                f"the stream of events was ended ({watcher.ended}); call again with after {watcher.position}"
+            )
 
     async def ListMachine(self, _request: pb.ListMachineRequest, call: Call) -> AsyncIterator[pb.MachineInfo]:
         machines = await self._blocking(self._machines)

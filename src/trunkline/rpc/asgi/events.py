@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from trunkline import errors
 from trunkline.model import limits
-from trunkline.model.events import EventFilter, EventKind, parse_position
+from trunkline.model.events import EventFilter, parse_position
 from trunkline.rpc.asgi.calls import peer_of
 from trunkline.rpc.asgi.responses import JSON, respond
 from trunkline.rpc.idle import IdleTimeout
@@ -113,7 +113,7 @@ class EventsApplication:
     async def _pass_on(self, watcher: Watcher, stream: _Stream, *, follow: bool) -> None:
         """Send events until the stream ends."""
         while True:
-            portion = await watcher.take(HEARTBEAT)
+            portion = await watcher.take(HEARTBEAT if follow else 0)
             if portion.reset:
                 await stream.write(block("reset", watcher.position, {"reason": portion.reset}))
             await stream.write_all(portion.events)
@@ -154,7 +154,13 @@ class _Request:
                     f'parameter "{name}" of /events occurs {len(values[name]):,} times; the limit is'
                     f" {limits.REQUEST_LIST:,}"
                 )
-        self.admitted = _filter(values)
+        self.admitted = EventFilter.parse(
+            kinds=values.get("kind", ()),
+            projects=values.get("project", ()),
+            repos=values.get("repo", ()),
+            pipelines=values.get("pipeline", ()),
+            jobs=values.get("job", ()),
+        )
         self.follow = _flag(values.get("follow", ["true"])[0])
         after = _last_event_id(scope) or values.get("after", [""])[0]
         self.after = parse_position(after) if after else None
@@ -165,22 +171,6 @@ class _Request:
             )
         if self.after is not None:
             self.since = None  # a browser connects again with the address of its first request
-
-
-def _filter(values: Mapping[str, list[str]]) -> EventFilter:
-    kinds = values.get("kind", [])
-    for kind in kinds:
-        if kind not in EventKind.__members__.values():
-            raise errors.InvalidArgument(
-                f'"{kind[:100]}" is not a kind of events; use one of {", ".join(EventKind)}'
-            )
-    return EventFilter(
-        kinds=frozenset(EventKind(kind) for kind in kinds),
-        projects=frozenset(values.get("project", ())),
-        repos=frozenset(values.get("repo", ())),
-        pipelines=frozenset(values.get("pipeline", ())),
-        jobs=frozenset(values.get("job", ())),
-    )
 
 
 def _flag(text: str) -> bool:

@@ -198,3 +198,33 @@ class StorageInfo(_message.Message):
     chunk_bytes: int
     written_bytes: int
     def __init__(self, chunks: _Optional[int] = ..., packs: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., chunk_bytes: _Optional[int] = ..., written_bytes: _Optional[int] = ...) -> None: ...
+
+class WatchEventsRequest(_message.Message):
+    __slots__ = ("kinds", "projects", "repos", "pipelines", "job_ids", "after", "since", "stored_only")
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    REPOS_FIELD_NUMBER: _ClassVar[int]
+    PIPELINES_FIELD_NUMBER: _ClassVar[int]
+    JOB_IDS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    STORED_ONLY_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    repos: _containers.RepeatedScalarFieldContainer[str]
+    pipelines: _containers.RepeatedScalarFieldContainer[str]
+    job_ids: _containers.RepeatedScalarFieldContainer[str]
+    after: str
+    since: _timestamp_pb2.Timestamp
+    stored_only: bool
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ..., projects: _Optional[_Iterable[str]] = ..., repos: _Optional[_Iterable[str]] = ..., pipelines: _Optional[_Iterable[str]] = ..., job_ids: _Optional[_Iterable[str]] = ..., after: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stored_only: _Optional[bool] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("id", "kind", "json")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    kind: str
+    json: str
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
