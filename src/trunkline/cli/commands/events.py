@@ -19,7 +19,23 @@ if TYPE_CHECKING:
 
 #: Fields that a line shows otherwise, or not at all.
 _APART = frozenset(
-    ["kind", "at", "project", "repo", "pipeline", "commit", "job", "created", "started", "finished", "origin", "stopped", "restart", "datums", "more"]
+    [
+        "kind",
+        "at",
+        "project",
+        "repo",
+        "pipeline",
+        "commit",
+        "job",
+        "created",
+        "started",
+        "finished",
+        "origin",
+        "stopped",
+        "restart",
+        "datums",
+        "more",
+    ]
 )
 
 
