@@ -131,8 +131,8 @@ class Planned:
         return seconds, job_plan.todo_count
 
 
-def in_runs(count: int):
-    rows = map(row, range(count))
+def in_runs(count: int, make=row):
+    rows = map(make, range(count))
     while run := list(islice(rows, 4096)):
         yield [key for key, _ in run], [value for _, value in run]
 
