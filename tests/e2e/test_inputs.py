@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import grpc
@@ -128,3 +130,33 @@ def test_datums_are_created_in_batches_as_they_are_asked_for(client: Client) -> 
 
     assert sorted(datum.data[0].file.path for datum in datums) == [f"/{number}" for number in range(5)]
     assert wrong.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.slow
+def test_a_killed_server_loses_no_tick_and_makes_none_twice(server: Server) -> None:
+    client = server.client()
+    input = pps.Input(cron=pps.CronInput(name="tick", spec="@every 1s"))
+    client.pps.create_pipeline(pipeline=pps.Pipeline(name="clock"), input=input, transform=shell("true"))
+    for _ in range(5):
+        until_two_more_ticks(client)
+        server.kill()
+        server.start()
+        client = server.client()
+
+    until(lambda: job_states(client) == {pps.JobState.JOB_SUCCESS}, "the jobs of all ticks to end")
+    moments = [datetime.fromisoformat(path[1:]) for path in ticks(client)]
+    assert len(moments) >= 10
+    assert {later - earlier for earlier, later in pairwise(moments)} == {timedelta(seconds=1)}
+
+
+def until_two_more_ticks(client: Client) -> None:
+    count = len(ticks(client))
+    until(lambda: len(ticks(client)) > count + 1, "two more ticks")
+
+
+def ticks(client: Client) -> list[str]:
+    return sorted(files_of(client, "clock_tick@master"))
+
+
+def job_states(client: Client) -> set[pps.JobState]:
+    return {job.state for job in client.pps.list_job(pipeline=pps.Pipeline(name="clock"))}

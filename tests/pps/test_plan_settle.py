@@ -475,3 +475,25 @@ def test_an_input_cannot_name_a_commit_that_does_not_exist(world: PpsWorld) -> N
 
     with pytest.raises(NotFound):
         world.pipeline("edges", pfs("images", commit="0123456789ab4def0123456789abcdef"))
+
+
+def test_a_reference_runs_nothing_again_and_an_input_that_never_propagates_starts_nothing(
+    world: PpsWorld,
+) -> None:
+    for repo in ("images", "rules", "notes"):
+        world.repo(repo)
+        world.put(repo, {"/a": b"one"})
+    quiet = pfs("notes", "/", propagation_spec={"never": True})
+    world.pipeline("edges", {"cross": [pfs("images"), pfs("rules", "/", reference=True), quiet]})
+    hand = world.hands("edges", 1, lambda seen: seen["notes"])[0]
+    hand.work_until_ended("edges")
+
+    world.put("rules", {"/a": b"two"})
+    referred = hand.work_until_ended("edges")
+    world.put("notes", {"/a": b"two"})
+    world.put("images", {"/a": b"two"})
+    changed = hand.work_until_ended("edges")
+
+    assert len(world.jobs("edges")) == 3
+    assert (counters(referred), counters(changed)) == ((1, 0, 1, 0, 0), (1, 1, 0, 0, 0))
+    assert world.files("edges") == {"/a": b"two"}
