@@ -98,7 +98,7 @@ def test_the_port_of_the_api_serves_metrics_and_probes_too(server):
 
 @pytest.mark.parametrize(("metrics", "status"), [("on", 200), ("", 404)])
 async def test_metrics_need_no_address_of_their_own(tmp_path, metrics, status):
-    settings = Settings(data=tmp_path, listen="127.0.0.1:0", metrics=metrics)
+    settings = Settings(data=tmp_path, listen=("127.0.0.1:0",), metrics=metrics)
 
     async with serve.running(settings) as running:
         assert await asyncio.to_thread(status_of, running.address, "/metrics") == status
