@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import multiprocessing
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -140,10 +141,10 @@ def commit_of(repo: str, branch: str = "master") -> pfs_pb2.Commit:
 
 
 def foldered(count: int, size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield files in folders of ``FOLDER``, each with its own content."""
-    tail = os.urandom(size - 8)
+    """Yield files of random bytes in folders of ``FOLDER``."""
+    generator = random.Random(os.urandom(8))
     for number in range(count):
-        yield f"/{number // FOLDER:04d}/{number:07d}.dat", tail + number.to_bytes(8)
+        yield f"/{number // FOLDER:04d}/{number:07d}.dat", generator.randbytes(size)
 
 
 def unary() -> None:
