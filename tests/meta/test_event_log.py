@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -217,3 +218,30 @@ def test_events_of_a_commit_that_is_not_answered_are_stored_and_published_once(
 
     assert in_log == [(1, "a"), (2, "b"), (3, "c")]
     assert numbered(published) == in_log
+
+
+def test_a_server_that_has_lost_its_lease_writes_and_publishes_no_event(postgres: PostgresServer) -> None:
+    with postgres.database() as name, contextlib.ExitStack() as stack:
+        first, second = (
+            Database(postgres.url(name), lambda _topics: None, lambda _reason: None) for _ in "12"
+        )
+        stack.callback(first.close)
+        stack.callback(second.close)
+        first.open()
+        install.install(first, 1.0)
+        published: list[Batch] = []
+        first.publish_events_to(published.append)
+        first.run_blocking(record, "a")
+        with first._writes._writing:  # whoever asks first gets the lease: the second one
+            postgres.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            )
+            eventually(lambda: second.open() == "", "the lease")
+        second.run_blocking(record, "b")
+        with pytest.raises(errors.Unavailable):
+            first.run_blocking(record, "late")
+        second.run_blocking(record, "c")
+        in_log = stored(second)
+
+    assert in_log == [(1, "a"), (2, "b"), (3, "c")]
+    assert numbered(published) == [(1, "a")]

@@ -37,7 +37,7 @@ WRITES = {
     ),
     "pps_v2.API": (
         "CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
-        " DeleteSecret RerunPipeline RestartDatum StartPipeline StopJob StopPipeline"
+        " DeleteSecret RerunPipeline RunCron RestartDatum StartPipeline StopJob StopPipeline"
     ),
     "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",
     "trunkline.worker.v1.Worker": "Complete Fetch Log Offer",

@@ -134,6 +134,8 @@ class EventsApplication:
 class _Request:
     """The parameters of a request."""
 
+    __slots__ = ("admitted", "after", "follow", "since")
+
     def __init__(self, scope: Scope) -> None:
         """Read them.
 
@@ -201,6 +203,8 @@ def _last_event_id(scope: Scope) -> str:
 
 class _Stream:
     """What is sent, and when."""
+
+    __slots__ = ("_client", "_loop", "_send", "_sent")
 
     def __init__(self, send: Send, client: IdleTimeout) -> None:
         self._send = send
