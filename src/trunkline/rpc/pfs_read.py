@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Bytes up to which small pieces are joined into one frame; chunks are sent as they are, up to 2 MiB.
 FRAME_BYTES = 1 << 20
+#: File infos that are encoded and handed over together; each is as long as its path and 200 bytes.
+INFOS = 1024
 
 
 class ReadCalls(ServicerBase):
@@ -146,7 +148,7 @@ def _snapshot(store: VersionedStore, message: pfs_pb2.Commit) -> Snapshot:
 def _infos(snapshot: Snapshot, entries: Iterable[FileEntry]) -> Generator[list[bytes]]:
     """Yield the encoded messages about files and directories, many at a time."""
     infos = FileInfos(snapshot)
-    return (infos.encoded(batch) for batch in in_batches(entries))
+    return (infos.encoded(batch) for batch in in_batches(entries, INFOS))
 
 
 def _refuse_url(request: pfs_pb2.GetFileRequest) -> None:

@@ -27,7 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Small messages built at a time.
-BATCH = 1024
+BATCH = 256
 
 EMPTY_REPLY = Empty()
 
@@ -66,8 +66,8 @@ def _step(steps: Iterator[T]) -> tuple[T, ...]:
     return tuple(islice(steps, 1))
 
 
-def in_batches(values: Iterable[T]) -> Generator[list[T]]:
-    """Group values into lists of ``BATCH``."""
+def in_batches(values: Iterable[T], size: int = BATCH) -> Generator[list[T]]:
+    """Group values into lists of ``size``."""
     values = iter(values)
-    while batch := list(islice(values, BATCH)):
+    while batch := list(islice(values, size)):
         yield batch
