@@ -132,6 +132,26 @@ def test_datums_are_created_in_batches_as_they_are_asked_for(client: Client) -> 
     assert wrong.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_lazy_files_are_fetched_when_they_are_opened(client: Client) -> None:
+    big = b"0123456789abcde\n" * 20_000
+    put(client, make_repo(client, "videos"), {"/a": big, "/b": big, "/c": b"never opened", "/d": b"short"})
+    put(client, make_repo(client, "numbers"), {"/1": b"", "/2": b""})
+    script = """
+        test -p /pfs/videos/c
+        paste -d '' /pfs/videos/a /pfs/videos/b | wc -c >/pfs/out/sum-$(ls /pfs/numbers)
+        head -c 2 /pfs/videos/d >/pfs/out/head-$(ls /pfs/numbers)
+        ln -s /pfs/videos/c /pfs/out/link-$(ls /pfs/numbers)
+    """
+    input = pps.Input(cross=[keyed("videos", "/", lazy=True), keyed("numbers", "/*")])
+
+    job = run(client, "lazy", script, input)
+
+    outputs = files_of(client, "lazy@master")
+    assert outputs["/sum-1"].strip() == outputs["/sum-2"].strip() == b"%d" % (2 * len(big) - 20_000)
+    assert (outputs["/head-1"], outputs["/link-2"]) == (b"sh", b"never opened")
+    assert job.stats.download_bytes == 2 * (2 * len(big) + len(b"short"))
+
+
 @pytest.mark.slow
 def test_a_killed_server_loses_no_tick_and_makes_none_twice(server: Server) -> None:
     client = server.client()

@@ -222,7 +222,7 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
         ({"determined": {}}, "determined"),
         ({"autoscaling": True, "maximum_expected_uptime": "1h"}, "maximum_expected_uptime"),
         ({"transform.datum_batching": True}, "transform.datum_batching"),
-        ({"input": {"cross": [pfs("a"), pfs("b", lazy=True)]}}, "input.cross[1].pfs.lazy"),
+        ({"input": {"cross": [pfs("a"), pfs("b", glob="/", s3=True)]}}, "input.cross[1].pfs.s3"),
         ({"input": pfs("a", glob="/", s3=True)}, "input.pfs.s3"),
     ],
 )

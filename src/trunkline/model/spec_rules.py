@@ -76,14 +76,10 @@ def unsupported(spec: PipelineSpec) -> list[str]:
             pfs = f"{where}.pfs"
             wishes += [
                 (node.pfs.s3, f"{pfs}.s3"),
-                (node.pfs.lazy, f"{pfs}.lazy"),
             ]
-    remedies = {
-        "s3": "leave it out to have the files below /pfs, until there is an S3 gateway",
-        "lazy": "leave it out to have all files before the command starts",
-    }
+    s3 = "leave it out to have the files below /pfs, until there is an S3 gateway"
     return [
-        f"{field} is not built yet; {remedies.get(field.rpartition('.')[2], 'leave it out')}"
+        f"{field} is not built yet; {s3 if field.endswith('.s3') else 'leave it out'}"
         for wish, field in wishes
         if wish
     ]

@@ -155,7 +155,9 @@ class WorkerServicer(ServicerBase):
         """Yield the files of items in frames of about ``FRAME`` bytes."""
         reads = PresignedReads(store) if request.direct else None
         frame, size = pb.FetchResponse(), 0
-        for item, path, data, places, last in input_reads.pieces(store, assignment, request.items, reads):
+        for item, path, data, places, last in input_reads.pieces(
+            store, assignment, request.items, reads, request.path
+        ):
             message = frame.pieces.add(item=item, path=path, data=data, last=last)
             size += len(data) + len(path) + 16
             if places:
@@ -266,8 +268,9 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
                 path=item.path,
                 hash=item.hash,
                 commit_id=source.commit_id,
-                size_bytes=0 if source.leaf.empty_files else item.size,
+                size_bytes=0 if source.leaf.empty_files or source.leaf.lazy else item.size,
                 empty_files=source.leaf.empty_files,
+                lazy=source.leaf.lazy and not source.leaf.empty_files,
                 join_on=source.join_on(item),
                 group_by=source.group_by(item),
             )

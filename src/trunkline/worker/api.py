@@ -17,7 +17,7 @@ from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.circuit_breaker import StoreBreaker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from trunkline.client.trust import Trust
     from trunkline.worker.interrupts import Interrupts
@@ -93,16 +93,19 @@ class ServerAPI:
         return pb.RenewResponse.FromString(self._unary("Renew", request))
 
     def fetch(
-        self, claim_id: str, items: Sequence[int], *, direct: bool
-    ) -> Iterator[tuple[pb.FilePiece, Sequence[str]]]:
+        self, claim_id: str, items: Sequence[int], *, direct: bool, path: str = ""
+    ) -> Generator[tuple[pb.FilePiece, Sequence[str]]]:
         """Yield the files of the items in the requested order, each piece with the URLs that its places index.
 
         Args:
             claim_id: id of the claim whose assignment has the items.
             items: positions of the items.
             direct: whether pieces may be places in the object store instead of bytes.
+            path: only this file of the only item.
         """
-        request = pb.FetchRequest(claim_id=claim_id, items=items, direct=direct).SerializeToString()
+        request = pb.FetchRequest(
+            claim_id=claim_id, items=items, direct=direct, path=path
+        ).SerializeToString()
         urls: list[str] = []
         with contextlib.closing(self._channel.server_stream(_SERVICE + "Fetch", request, _LONG)) as frames:
             for frame in frames:

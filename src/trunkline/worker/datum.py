@@ -140,10 +140,17 @@ class DatumRunner:
         try:
             self._sandbox.show(datum_dir, self._interrupts)
             begun = time.monotonic_ns()
+            lazy = self._inputs.open_lazily(
+                self._inputs.pipes(position, self._sandbox.pfs), self._scratch.disk
+            )
             try:
-                self._process(position, datum_dir)
+                with lazy:
+                    self._process(position, datum_dir)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
+                result.download_bytes += lazy.fetched
+            if lazy.failure:
+                raise _AttemptFailed(lazy.failure)
             captured = self._capture(position, datum_dir, result, begun)
             keep = any(output.data is None for output in captured)
             if keep:
@@ -252,7 +259,7 @@ class DatumRunner:
             with outputs.access(self._owner):
                 files = list(outputs.find(f"{pfs}/out", self._sandbox.links_within, check))
                 copies = self._copies(position, files)
-                files = [output for output in files if output.path not in copies]
+                files = [output for output in files if output.path not in copies and not output.is_pipe]
                 size = sum(output.size_bytes for output in files)
                 if size <= MAX_IN_MEMORY:
                     captured = [Captured(output.path, _read(output.file)) for output in files]
@@ -272,11 +279,11 @@ class DatumRunner:
         return captured
 
     def _copies(self, position: int, files: list[outputs.OutputFile]) -> dict[str, tuple[int, str]]:
-        """Return the outputs that are links to files without content, each with its item and path in the repo."""
+        """Return the outputs that are links to files of empty or lazy inputs, with item and path in the repo."""
         items = [
             (item, self._run.items[item])
             for item in self._run.datums[position].items
-            if self._run.items[item].empty_files
+            if self._run.items[item].empty_files or self._run.items[item].lazy
         ]
         copies: dict[str, tuple[int, str]] = {}
         for output in files if items else ():

@@ -38,6 +38,20 @@ def copy_tree(source: str, target: str, owner: Owner = None) -> None:
         waiting += [(f"{source}/{name}", f"{target}/{name}") for name in os.listdir(source)]
 
 
+def make_pipe(path: str, owner: Owner = None) -> None:
+    """Create a named pipe that everyone may read and write."""
+    os.mkfifo(path)
+    os.chmod(path, 0o666)
+    give(path, owner)
+
+
+def below(path: str) -> list[str]:
+    """Return the file at a path, or all files below the folder there."""
+    if not os.path.isdir(path):
+        return [path]
+    return [f"{folder}/{name}" for folder, _, names in os.walk(path.rstrip("/")) for name in names]
+
+
 def make_folders(top: str, below: str, owner: Owner = None) -> str:
     """Create nested folders; return the deepest one.
 

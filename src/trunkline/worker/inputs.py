@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError, Unauthenticated
 from trunkline.linux import file_trees
-from trunkline.worker import files
+from trunkline.worker import files, lazy_files
 from trunkline.worker.api import patiently
 from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.interrupts import Interrupted
@@ -71,7 +71,8 @@ class Inputs:
         self._bytes_of = [sum(sizes[item] for item in items) for items in self._items_of]
         #: Item -> number of datums that still need it.
         self._uses = Counter(item for items in self._items_of for item in set(items))
-        self._several = {item for item, uses in self._uses.items() if uses > 1}
+        # A pipe serves one datum.
+        self._several = {item for item, uses in self._uses.items() if uses > 1 and not run.items[item].lazy}
         #: Item of several datums -> the folder it is copied from.
         self._shared: dict[int, str] = {}
         self._nanoseconds: Counter[int] = Counter()
@@ -104,6 +105,27 @@ class Inputs:
     def download_bytes(self, position: int) -> int:
         """Return the size of the datum's inputs in bytes."""
         return self._bytes_of[position]
+
+    def pipes(self, position: int, pfs: str) -> list[lazy_files.Pipe]:
+        """Return the pipes of the lazy inputs of the datum that is shown at ``pfs``."""
+        pipes: list[lazy_files.Pipe] = []
+        for number in self._items_of[position]:
+            item = self._assignment.datum_run.items[number]
+            if item.lazy:
+                top = f"{pfs}/{item.input}"
+                pipes += (
+                    lazy_files.Pipe(file, number, file[len(top) :]) for file in files.below(top + item.path)
+                )
+        return pipes
+
+    def open_lazily(self, pipes: Sequence[lazy_files.Pipe], folder: str) -> lazy_files.LazyFiles:
+        """Return a context in which pipes are filled when a command opens them.
+
+        Args:
+            pipes: those of one datum.
+            folder: for the content of pipes that are open.
+        """
+        return lazy_files.LazyFiles(self._api, self._assignment.claim_id, pipes, folder)
 
     def done_with(self, position: int) -> None:
         """Forget a datum, which is not requested again."""
@@ -178,9 +200,11 @@ class Inputs:
             targets = dict(shared)
             for position, item in self._items(batch):
                 if item not in self._several:
-                    targets[item] = (
-                        f"{datum_dirs[position].root}/{self._assignment.datum_run.items[item].input}"
-                    )
+                    target = f"{datum_dirs[position].root}/{self._assignment.datum_run.items[item].input}"
+                    if item in targets:  # lazy, and of several datums
+                        self._fetch({item: target})
+                    else:
+                        targets[item] = target
             if targets:
                 self._fetch(targets)
             for position, item in self._items(batch):
@@ -230,6 +254,9 @@ class Inputs:
                     if parent and target + parent not in folders:
                         files.make_folders(target, parent, self._owner)
                         folders.add(target + parent)
+                    if self._assignment.datum_run.items[piece.item].lazy:
+                        files.make_pipe(target + piece.path, self._owner)
+                        continue
                     descriptor = self._scratch.create(target + piece.path, self._owner)
                 _write(descriptor, piece.data)
                 if piece.places:

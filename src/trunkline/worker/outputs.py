@@ -4,7 +4,7 @@ Links are followed as commands see them: a link to a file is a file with that co
 folder. They are followed with the command's permissions, because the worker may read more: the caller switches to
 the command's user meanwhile (``access``). Files of ``/proc`` would reveal the worker's own state and are refused. In
 a pod the launcher has replaced the links that lead out of /pfs. Pipes, sockets, devices and empty folders are
-skipped, as in Pachyderm.
+skipped, as in Pachyderm, except for links to named pipes, which are reported as such.
 
 The walk does not recurse and is limited: links can make 2^30 paths of thirty folders.
 
@@ -41,6 +41,8 @@ class OutputFile(NamedTuple):
     #: Path of its bytes, links followed.
     file: str
     size_bytes: int
+    #: A link to a named pipe, which may be a file of a lazy input.
+    is_pipe: bool = False
 
 
 class _Folder(NamedTuple):
@@ -104,6 +106,8 @@ def find(out: str, links_within: str = "", check: Callable[[], None] = lambda: N
                 files += 1
                 _check_file(path, status.st_size, files)
                 yield OutputFile(path, file, status.st_size)
+            elif stat.S_ISFIFO(status.st_mode) and (entry.is_symlink() or folder.linked):
+                yield OutputFile(path, file, 0, is_pipe=True)
             elif stat.S_ISDIR(status.st_mode):
                 if path.count("/") > limits.PATH_DEPTH:
                     paths.validate(path)  # raises the error

@@ -39,7 +39,11 @@ class FilePiece(NamedTuple):
 
 
 def pieces(
-    versions: VersionedStore, assignment: Assignment, items: Iterable[int], reads: PresignedReads | None
+    versions: VersionedStore,
+    assignment: Assignment,
+    items: Iterable[int],
+    reads: PresignedReads | None,
+    only: str = "",
 ) -> Iterator[FilePiece]:
     """Yield the files of items in the order asked for, each item's files in path order. Blocks between pieces.
 
@@ -48,6 +52,7 @@ def pieces(
         assignment: whose items.
         items: positions of the items.
         reads: gives out places of large files; None when all bytes go through the server.
+        only: a path; other files are left out, and lazy files have their content.
 
     Raises:
         InvalidArgument: there is no such item.
@@ -63,7 +68,9 @@ def pieces(
         item = assignment.items[position]
         source = assignment.source(item)
         for entry in _files(versions, source.tree, item):
-            if source.leaf.empty_files:
+            if only and entry.path != only:
+                continue
+            if source.leaf.empty_files or (source.leaf.lazy and not only):
                 yield FilePiece(position, entry.path, b"", (), last=True)
                 continue
             large = reads is not None and entry.size >= LARGE_BYTES

@@ -95,7 +95,7 @@ class Command(_message.Message):
     def __init__(self, cmd: _Optional[_Iterable[str]] = ..., stdin: _Optional[_Iterable[str]] = ..., err_cmd: _Optional[_Iterable[str]] = ..., err_stdin: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., working_dir: _Optional[str] = ..., accept_return_code: _Optional[_Iterable[int]] = ..., user: _Optional[str] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("input", "path", "hash", "commit_id", "size_bytes", "empty_files", "join_on", "group_by")
+    __slots__ = ("input", "path", "hash", "commit_id", "size_bytes", "empty_files", "join_on", "group_by", "lazy")
     INPUT_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class Item(_message.Message):
     EMPTY_FILES_FIELD_NUMBER: _ClassVar[int]
     JOIN_ON_FIELD_NUMBER: _ClassVar[int]
     GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    LAZY_FIELD_NUMBER: _ClassVar[int]
     input: str
     path: str
     hash: bytes
@@ -112,7 +113,8 @@ class Item(_message.Message):
     empty_files: bool
     join_on: str
     group_by: str
-    def __init__(self, input: _Optional[str] = ..., path: _Optional[str] = ..., hash: _Optional[bytes] = ..., commit_id: _Optional[str] = ..., size_bytes: _Optional[int] = ..., empty_files: _Optional[bool] = ..., join_on: _Optional[str] = ..., group_by: _Optional[str] = ...) -> None: ...
+    lazy: bool
+    def __init__(self, input: _Optional[str] = ..., path: _Optional[str] = ..., hash: _Optional[bytes] = ..., commit_id: _Optional[str] = ..., size_bytes: _Optional[int] = ..., empty_files: _Optional[bool] = ..., join_on: _Optional[str] = ..., group_by: _Optional[str] = ..., lazy: _Optional[bool] = ...) -> None: ...
 
 class Datum(_message.Message):
     __slots__ = ("id", "items", "traceparent")
@@ -145,14 +147,16 @@ class RenewResponse(_message.Message):
     def __init__(self, valid: _Optional[bool] = ..., restart_datum: _Optional[bool] = ..., retire: _Optional[bool] = ...) -> None: ...
 
 class FetchRequest(_message.Message):
-    __slots__ = ("claim_id", "items", "direct")
+    __slots__ = ("claim_id", "items", "direct", "path")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     DIRECT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     items: _containers.RepeatedScalarFieldContainer[int]
     direct: bool
-    def __init__(self, claim_id: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ..., direct: _Optional[bool] = ...) -> None: ...
+    path: str
+    def __init__(self, claim_id: _Optional[str] = ..., items: _Optional[_Iterable[int]] = ..., direct: _Optional[bool] = ..., path: _Optional[str] = ...) -> None: ...
 
 class FetchResponse(_message.Message):
     __slots__ = ("pieces", "packs")
