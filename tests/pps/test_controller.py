@@ -129,6 +129,21 @@ def test_a_retryable_error_in_a_step_is_tried_again(world: PpsWorld, step: str) 
     assert len(count) == 2
 
 
+@pytest.mark.parametrize(("step", "before"), [("plan", "CREATED"), ("settle", "RUNNING")])
+def test_a_step_begins_without_a_write_of_its_own(world: PpsWorld, step: str, before: str) -> None:
+    world.repo("a")
+    world.pipeline("copies", pfs("a"))
+    world.until_ended("copies")
+    states: list[str] = []
+    with failpoints.armed(f"controller.{step}", lambda: states.append(world.jobs("copies")[0].state)):
+        world.put("a", {"/f": b"1"})
+
+        job = world.staffed("copies", copy).work_until_ended("copies")
+
+    assert job.state == "SUCCESS"
+    assert states == [before]
+
+
 def test_what_is_tried_again_shows_on_the_pipeline_its_job_and_its_decisions(world: PpsWorld) -> None:
     world.repo("a")
     world.pipeline("copies", pfs("a"))
