@@ -101,6 +101,7 @@ def _projects(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
             "description": row.description,
             "created": row.created_at,
             "metadata": row.metadata,
+            **({"defaults": row.defaults, "defaults_set": row.defaults_at} if row.defaults != "{}" else {}),
         }
         for row in rows
     }

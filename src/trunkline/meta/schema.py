@@ -70,6 +70,10 @@ project = Table(
     Column("description", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("metadata", JSON, nullable=False, default=dict),
+    #: Defaults of its pipelines' specs, as JSON text.
+    Column("defaults", Text, nullable=False, default="{}"),
+    #: When the defaults were set last.
+    Column("defaults_at", Float),
 )
 
 repo = Table(

@@ -61,18 +61,29 @@ def parse_request(text: str) -> dict[str, Any]:
     """Return the one spec of a request, which is JSON.
 
     Raises:
+        InvalidArgument: as ``parse_object``.
+    """
+    return parse_object(text, "the pipeline spec", '{"pipeline": {"name": "edges"}, …}')
+
+
+def parse_object(text: str, source: str, example: str) -> dict[str, Any]:
+    """Return the one JSON object in a text.
+
+    Args:
+        text: the text.
+        source: what it is, for messages.
+        example: an object as it should be, for messages.
+
+    Raises:
         InvalidArgument: the text is not valid JSON, too long or nested too deep, has a duplicate key, or is not an
             object.
     """
-    source = "the pipeline spec"
     limits.check_text(text, limits.SPEC, source)
-    specs = list(_json(text.removeprefix("\ufeff"), source))
-    if len(specs) != 1 or not isinstance(specs[0], dict):
-        what = _kind(specs[0]) if len(specs) == 1 else f"{len(specs)} JSON values"
-        raise InvalidArgument(
-            f'{source} is {what}; send one JSON object such as {{"pipeline": {{"name": "edges"}}, …}}'
-        )
-    return specs[0]
+    documents = list(_json(text.removeprefix("\ufeff"), source))
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        what = _kind(documents[0]) if len(documents) == 1 else f"{len(documents)} JSON values"
+        raise InvalidArgument(f"{source} is {what}; send one JSON object such as {example}")
+    return documents[0]
 
 
 def _is_yaml(text: str, source: str) -> bool:

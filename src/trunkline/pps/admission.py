@@ -37,15 +37,19 @@ class Admission:
         self._image_notice = image_notice
         self._unsupported = unsupported
 
-    def admit(self, user: Mapping[str, object]) -> Request:
+    def admit(self, user: Mapping[str, object], defaults: tuple[str, str]) -> Request:
         """Return a user's specification, complete and checked.
+
+        Args:
+            user: the specification.
+            defaults: those of the cluster and of the project, as JSON text.
 
         Raises:
             InvalidArgument: something is wrong with it; the message says what and where.
             Unimplemented: it asks for something that is not built yet.
             NotFound: it needs a secret that does not exist.
         """
-        request = read_request(user)
+        request = read_request(user, defaults)
         field_support.check(request.spec, self._unsupported)
         self._check_workers(request.spec)
         self._secrets.check(request.spec)

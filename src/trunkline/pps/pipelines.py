@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.meta import branches, commits, jobs, logs, pipelines, repos, workers
+from trunkline.meta import branches, commits, jobs, logs, pipelines, repos, spec_defaults, workers
 from trunkline.model import names, spec, spec_rules
+from trunkline.model.spec_defaults import NONE as NO_DEFAULTS
+from trunkline.model.spec_defaults import parse as parse_defaults
 from trunkline.model.states import PipelineState
 from trunkline.pfs import branches as branch_ops
 from trunkline.pfs import repos as repo_ops
@@ -43,16 +45,24 @@ class Request:
     spec: PipelineSpec
     user_json: str
     effective_json: str
+    #: The defaults that it was read with, as ``meta.spec_defaults.layers`` returns them.
+    defaults: tuple[str, str] = (NO_DEFAULTS, NO_DEFAULTS)
 
 
-def read_request(user: Mapping[str, object]) -> Request:
+def read_request(
+    user: Mapping[str, object], defaults: tuple[str, str] = (NO_DEFAULTS, NO_DEFAULTS)
+) -> Request:
     """Complete and check a user's specification. Pure.
+
+    Args:
+        user: the specification.
+        defaults: those of the cluster and of the project, as JSON text.
 
     Raises:
         InvalidArgument: something is wrong with it; the message says what and where.
         Unimplemented: it asks for something that is not built yet.
     """
-    specification = spec_rules.load(user)
+    specification = spec_rules.load(user, *map(parse_defaults, defaults))
     missing = spec_rules.unsupported(specification)
     if missing:
         raise errors.Unimplemented("; ".join(missing))
@@ -62,6 +72,7 @@ def read_request(user: Mapping[str, object]) -> Request:
         specification,
         json.dumps(user, ensure_ascii=False),
         _effective_json(specification),
+        defaults,
     )
 
 
@@ -87,8 +98,13 @@ def create(write: WriteTransaction, request: Request, *, update: bool, reprocess
         AlreadyExists: it exists and ``update`` is not set, or a repo has its name.
         NotFound: the project or an input repo does not exist.
         InvalidArgument: its inputs would make a cycle.
+        Aborted: the defaults of specifications have changed since the request was read.
     """
     conn = write.conn
+    if spec_defaults.layers(conn, request.project) != request.defaults:
+        raise errors.Aborted(
+            f'the defaults of specs changed while pipeline "{request.name}" was created; try again'
+        )
     existing = pipelines.find(conn, request.project, request.name)
     if existing is None:
         return _create_new(write, request)
@@ -96,7 +112,7 @@ def create(write: WriteTransaction, request: Request, *, update: bool, reprocess
         raise errors.AlreadyExists(
             f'pipeline "{request.name}" already exists; change it with update pipeline (the field update)'
         )
-    _update(write, existing, request, reprocess=reprocess)
+    new_version(write, existing, request, reprocess=reprocess)
     return existing.id
 
 
@@ -150,7 +166,7 @@ def start(write: WriteTransaction, project: str, name: str) -> None:
 
 
 def rerun(write: WriteTransaction, project: str, name: str, *, reprocess: bool) -> None:
-    """Make a new version with the same specification; with ``reprocess`` every datum runs again.
+    """Make a new version with the same effective specification; with ``reprocess`` every datum runs again.
 
     Args:
         write: transaction that the change belongs to.
@@ -160,8 +176,9 @@ def rerun(write: WriteTransaction, project: str, name: str, *, reprocess: bool) 
     """
     row = find(write.conn, project, name)
     old = pipelines.version(write.conn, row.id, row.version)
-    request = read_request(json.loads(old.user_json))
-    _update(write, row, request, reprocess=reprocess)
+    specification = spec.from_json(json.loads(old.effective_json))
+    request = Request(project, name, specification, old.user_json, old.effective_json)
+    new_version(write, row, request, reprocess=reprocess)
 
 
 def delete(write: WriteTransaction, project: str, name: str, *, force: bool, keep_repo: bool) -> None:
@@ -231,6 +248,13 @@ def delete_everything(versions: VersionedStore) -> None:
     delete_all(versions, [], force=True, keep_repo=False)
     repo_ops.shorten(versions, functools.partial(repo_ops.of_projects, projects=[]), force=True)
     versions.write(repo_ops.delete_all)
+    versions.write(_reset_defaults)
+
+
+def _reset_defaults(write: WriteTransaction) -> None:
+    spec_defaults.set_of_cluster(write.conn, NO_DEFAULTS)
+    project = resolve.project(write.conn, names.DEFAULT_PROJECT)
+    spec_defaults.set_of_project(write.conn, project.id, NO_DEFAULTS, write.now)
 
 
 def delete_in_slices(
@@ -397,7 +421,15 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
     return number
 
 
-def _update(write: WriteTransaction, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
+def new_version(write: WriteTransaction, row: PipelineRow, request: Request, *, reprocess: bool) -> None:
+    """Make a new version of a pipeline.
+
+    Args:
+        write: the transaction.
+        row: the pipeline.
+        request: its new specification.
+        reprocess: run every datum again, also those with results.
+    """
     conn = write.conn
     old = pipelines.version(conn, row.id, row.version)
     old_spec = spec.from_json(json.loads(old.effective_json))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs import queries, repos
-from trunkline.pps import pipelines
+from trunkline.pps import pipelines, spec_defaults
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.pfs_branches import BranchCalls
@@ -51,8 +51,10 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     async def InspectProjectV2(
         self, request: pfs_pb2.InspectProjectV2Request, call: Call
     ) -> pfs_pb2.InspectProjectV2Response:
-        row = await self._store(call).query_soon(queries.project, convert.project_name(request.project))
-        return pfs_pb2.InspectProjectV2Response(info=convert.project_info(row), defaults_json="{}")
+        store, name = self._store(call), convert.project_name(request.project)
+        row = await store.query_soon(queries.project, name)
+        defaults = await store.query_soon(spec_defaults.of_project, name)
+        return pfs_pb2.InspectProjectV2Response(info=convert.project_info(row), defaults_json=defaults.json)
 
     async def ListProject(
         self, _request: pfs_pb2.ListProjectRequest, call: Call

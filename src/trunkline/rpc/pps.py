@@ -1,6 +1,7 @@
 """The pipeline API (``pps_v2.API``): the methods for pipelines, and the combined servicer.
 
-The other methods are in ``pps_jobs``, ``pps_datums``, ``pps_logs`` and ``pps_secrets``.
+The other methods are in ``pps_jobs``, ``pps_datums``, ``pps_logs``, ``pps_secrets`` and
+``pps_defaults``.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs.queries import Page
-from trunkline.pps import crons, pipelines
+from trunkline.pps import crons, pipelines, spec_defaults
 from trunkline.pps.queries import pipeline_queries
 from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 from trunkline.rpc.pps_datums import DatumCalls
+from trunkline.rpc.pps_defaults import DefaultsCalls
 from trunkline.rpc.pps_jobs import JobCalls
 from trunkline.rpc.pps_logs import LogCalls
 from trunkline.rpc.pps_secrets import SecretCalls
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.admission import Admission
+    from trunkline.pps.pipelines import Request
     from trunkline.pps.queries.pipeline_queries import PipelineInfo
     from trunkline.pps.secrets import SecretStore
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call
 
 
-class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
+class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
     """Answers ``pps_v2.API``."""
 
     def __init__(
@@ -79,12 +82,16 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls):
         request: pps_pb2.CreatePipelineRequest | pps_pb2.CreatePipelineV2Request,
     ) -> str:
         """Create a pipeline from the result of ``read``, which may block; return the complete specification."""
-        admitted = await self._blocking(lambda: self._admission.admit(read()))
+        admitted = await self._blocking(self._read, self._store(call), read)
         if not request.dry_run:
             await self._store(call).write_soon(
                 pipelines.create, admitted, update=request.update, reprocess=request.reprocess
             )
         return admitted.effective_json
+
+    def _read(self, store: VersionedStore, read: Callable[[], Mapping[str, object]]) -> Request:
+        user = read()
+        return self._admission.admit(user, store.read(spec_defaults.for_spec, user))
 
     async def InspectPipeline(
         self, request: pps_pb2.InspectPipelineRequest, call: Call
