@@ -39,6 +39,7 @@ from raw_http2 import (
 )
 
 from trunkline.drivers.http.h2corn_server import HANDSHAKE, HEADER_PAUSE, STREAMS
+from trunkline.model import limits
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ UPLOAD = "/pfs_v2.API/ModifyFile"
 DOWNLOAD = "/pfs_v2.API/GetFile"
 #: What the files are called whose content readers do not take.
 LARGE = "/large"
-CLOSED, ANSWERED, TAKEN = "closed", "answered", "taken"
+CLOSED, ANSWERED, TAKEN, ENDED = "closed", "answered", "taken", "ended"
 #: Codes of HTTP/2's errors and gRPC's statuses.
 NO_ERROR, REFUSED_STREAM = 0, 7
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED = "3", "8", "12"
@@ -164,12 +165,20 @@ def endless_request(address: str, _size: int) -> str:
         return _trailers(client, 1)
 
 
-def endless_upload_to_nothing(address: str, size: int) -> str:
-    """Send bytes to a method that does not exist, far beyond the window."""
+def upload_to_nothing(address: str, _size: int) -> str:
+    """Fill the window of a method that does not exist."""
     with RawClient(address) as client:
         client.send(frame(HEADERS, END_HEADERS, 1, request("/no.Such/Method")))
-        client.send_all(frame(DATA, 0, 1, bytes(16_000)) for _ in range(500 * size))
+        client.send_all(frame(DATA, 0, 1, bytes(10_000)) for _ in range(100))
         return _trailers(client, 1)
+
+
+def beyond_the_window(address: str, size: int) -> str:
+    """Send an upload without regard to the window."""
+    with RawClient(address) as client:
+        client.send(frame(HEADERS, END_HEADERS, 1, request(UPLOAD)))
+        client.send_all(frame(DATA, 0, 1, b"\0\1\0\0\0" + bytes(16_000)) for _ in range(500 * size))
+        return ENDED if client.read_until(RST_STREAM) else CLOSED
 
 
 def huge_message(address: str, _size: int) -> str:
@@ -298,6 +307,20 @@ def zero_windows(address: str, size: int) -> str:
         return ANSWERED if set(headers) == {"200"} else str(headers)
 
 
+def readers_that_take_nothing(address: str, size: int) -> str:
+    """Do the same until the server ends calls: it holds more than it likes."""
+    wanting = pfs_pb2.GetFileRequest(file=pfs_pb2.File(commit=commit_of("probe"), path=LARGE))
+    call = frame(HEADERS, END_HEADERS, 1, request(DOWNLOAD))
+    call += frame(DATA, END_STREAM, 1, message(wanting.SerializeToString()))
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(RawClient(address, PREFACE, settings((INITIAL_WINDOW_SIZE, 0)), call))
+            for _ in range(50 * size)
+        ]
+        clients[0].socket.settimeout(limits.ANSWER_STALL + 30)
+        return ENDED if clients[0].read_until(RST_STREAM) else CLOSED
+
+
 def windows_of_a_byte(address: str, size: int) -> str:
     """Take a listing byte by byte."""
     with RawClient(address, PREFACE + settings((INITIAL_WINDOW_SIZE, 1))) as client:
@@ -344,7 +367,8 @@ QUICK: dict[Callable[[str, int], str], str] = {
     empty_data: TAKEN,
     too_many_streams: "refused",
     endless_request: INVALID_ARGUMENT,
-    endless_upload_to_nothing: UNIMPLEMENTED,
+    upload_to_nothing: UNIMPLEMENTED,
+    beyond_the_window: ENDED,
     huge_message: RESOURCE_EXHAUSTED,
     compressed_bomb: RESOURCE_EXHAUSTED,
     random_bytes: TAKEN,
@@ -357,7 +381,11 @@ QUICK: dict[Callable[[str, int], str], str] = {
     long_http1_heads: CLOSED,
 }
 #: Those that wait for a time limit of the server.
-WAITING: dict[Callable[[str, int], str], str] = {silent: CLOSED, pausing_headers: CLOSED}
+WAITING: dict[Callable[[str, int], str], str] = {
+    silent: CLOSED,
+    pausing_headers: CLOSED,
+    readers_that_take_nothing: ENDED,
+}
 
 
 def _closed(client: RawClient) -> str:

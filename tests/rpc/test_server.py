@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 
 import grpc
 import pachyderm_sdk
 import pytest
+import raw_http2
 from google.protobuf import empty_pb2
 from pachyderm_sdk.api import pfs
 from pachyderm_sdk.errors import AuthServiceNotActivated
+from raw_http2 import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    PREFACE,
+    WINDOW_UPDATE,
+    RawClient,
+    frame,
+    request,
+    settings,
+)
 
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.model.caller import ANONYMOUS
 from trunkline.rpc import methods, status
+from trunkline.rpc.asgi import unsent
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import health_pb2, pfs_pb2, pps_pb2, version_pb2
 
@@ -471,6 +487,29 @@ async def test_a_call_whose_client_takes_nothing_of_the_answer_ends(channel, ser
         async for _ in call:
             pass
     assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_the_longest_stalled_answer_ends_when_there_are_too_many_bytes_of_them(
+    running, servicer, monkeypatch
+):
+    """Each holds megabytes: a thousand readers with a window of zero could take all memory for ten minutes."""
+    monkeypatch.setattr(limits, "ANSWER_STALL", 0.05)
+    monkeypatch.setattr(limits, "UNSENT_ANSWERS", 3 << 20)
+    monkeypatch.setattr(unsent, "LOOK", 0.01)
+    window = settings((INITIAL_WINDOW_SIZE, 0))
+    call = frame(HEADERS, END_HEADERS, 1, request("/pfs_v2.API/GetFileTAR"))
+    call += frame(DATA, END_STREAM, 1, raw_http2.message(b""))
+
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(running.address, PREFACE, window)) for _ in range(4)]
+        for client in clients:  # the answer of each is 1 MiB without end
+            client.send(call)
+            await asyncio.to_thread(client.read_headers, 1)
+        await asyncio.wait_for(servicer.ended.wait(), LIMIT)
+        clients[-1].send(frame(WINDOW_UPDATE, 0, 1, (1 << 16).to_bytes(4, "big")))
+        others = await asyncio.to_thread(clients[-1].read_until, DATA, 1)
+
+    assert others
 
 
 async def test_a_stream_of_requests_whose_client_sends_nothing_more_ends(channel, servicer, monkeypatch):

@@ -131,6 +131,14 @@ UPLOAD_IDLE = Limit(
 DOWNLOAD_IDLE = Limit(
     600, "seconds", "the time in which a client takes a message of the answer; the next ones are in memory"
 )
+UNSENT_ANSWERS = Limit(
+    128 << 20, "bytes", "parts of answers that wait for their clients together; see `ANSWER_STALL`"
+)
+ANSWER_STALL = Limit(
+    20,
+    "seconds",
+    "the time in which a client takes a part of the answer while there are more of them than `UNSENT_ANSWERS`",
+)
 DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
 OUTPUT_BYTES = Limit(200 << 30, "bytes", "a file that a datum writes; its list of chunks fits one message")
 LINKED_FOLDERS = Limit(

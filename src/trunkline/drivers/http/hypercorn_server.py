@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from hypercorn.protocol.h2 import priority
+from hypercorn.protocol import h2
 
 from trunkline import errors
 from trunkline.runtime import listening
@@ -42,10 +42,36 @@ LINGER = 1.0
 #: Bytes of the headers of a request, of HTTP/2 and of HTTP/1.1.
 HEADERS = 64 << 10
 
-# Hypercorn's tree of priorities takes 1,000 streams of a connection, and no setting changes that.
-priority.PriorityTree = partial(priority.PriorityTree, maximum_streams=STREAMS)
-
 log = logging.getLogger("trunkline.drivers.http")
+
+
+class _StreamBuffer(h2.StreamBuffer):  # type: ignore[misc]
+    """What a stream sends, with ``push`` waiting as it should: Hypercorn's goes on when nothing can be sent."""
+
+    async def push(self, data: bytes) -> None:
+        """Add bytes; wait until few are left."""
+        if self._complete:
+            raise h2.BufferCompleteError
+        self.buffer.extend(data)
+        await self._is_empty.clear()
+        if len(self.buffer) >= h2.BUFFER_HIGH_WATER:
+            await self._paused.clear()
+            await self._paused.wait()
+
+    async def pop(self, max_length: int) -> bytes:
+        """Remove and return the first bytes."""
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        if len(self.buffer) < h2.BUFFER_LOW_WATER:
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
+
+
+# No setting changes these. The tree of priorities takes 1,000 streams of a connection by default.
+h2.StreamBuffer = _StreamBuffer
+h2.priority.PriorityTree = partial(h2.priority.PriorityTree, maximum_streams=STREAMS)
 
 
 class HypercornServer:

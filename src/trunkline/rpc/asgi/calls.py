@@ -19,6 +19,7 @@ from trunkline import errors
 from trunkline.model import limits
 from trunkline.rpc import status
 from trunkline.rpc.asgi import batching, framing, headers
+from trunkline.rpc.asgi.unsent import UnsentAnswers
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.observation import Observation
 from trunkline.runtime import threads
@@ -58,6 +59,7 @@ class Calls:
         """
         self._methods = methods
         self._running: set[ServedCall] = set()
+        self._unsent = UnsentAnswers()
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,6 +75,7 @@ class Calls:
             call: of one request.
             path: of its method, such as ``/pfs_v2.API/InspectRepo``.
         """
+        call.unsent = self._unsent
         self._running.add(call)
         self._idle.clear()
         try:
@@ -87,7 +90,7 @@ class Calls:
                 await call.answer(method)
         except asyncio.CancelledError:
             if call.is_cancelled:
-                raise  # by the server; else the client has gone, which is no error of the application
+                raise  # by the server; else the client has gone or is sent away, which is no error of the application
         finally:
             self._running.discard(call)
             if not self._running:
@@ -120,7 +123,10 @@ class Calls:
 class ServedCall:
     """One request and what is sent back. Subclasses are protocols."""
 
-    __slots__ = ("_end", "_task", "receive", "scope", "send", "started")
+    __slots__ = ("_end", "_is_abandoned", "_task", "receive", "scope", "send", "started", "unsent")
+
+    #: Where the parts of the answer are counted.
+    unsent: UnsentAnswers
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Begin, in the task of the request.
@@ -138,6 +144,7 @@ class ServedCall:
         self._task = asyncio.current_task()
         #: Why this call is cancelled, unless its client has gone.
         self._end: errors.TrunklineError | None = None
+        self._is_abandoned = False
 
     # --- what a protocol defines -----------------------------------------------------------------------
 
@@ -211,12 +218,18 @@ class ServedCall:
     def abandon(self) -> None:
         """End the call at once, without a status."""
         if self._task is not None:
+            self._is_abandoned = True
             self._task.cancel()
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the call's task was asked to end."""
-        return self._task is not None and self._task.cancelling() > 0
+        """Whether the HTTP server asked the call's task to end."""
+        return self._task is not None and self._task.cancelling() > 0 and not self._is_abandoned
+
+    @property
+    def peer(self) -> str:
+        """The client's address in the form that gRPC uses."""
+        return peer_of(self.scope)
 
     async def refuse(self, path: str, error: errors.TrunklineError) -> None:
         """End a call that no method answers.
@@ -235,7 +248,7 @@ class ServedCall:
         except errors.TrunklineError as error:
             request, refused = headers.RequestHeaders([]), error
         observation = Observation(
-            method.rpc, peer=peer_of(self.scope), metadata=request.metadata, time_left=request.timeout
+            method.rpc, peer=self.peer, metadata=request.metadata, time_left=request.timeout
         )
         call = observation.call
         code = "CANCELLED"
@@ -305,10 +318,16 @@ class ServedCall:
 
     async def emit(self, event: Event) -> None:
         """Send an event of ASGI."""
+        size = len(event.get("body", b""))
+        if size:
+            self.unsent.begin(self, size)
         try:
             await self.send(event)
         except OSError as error:  # of servers that do not cancel
             raise asyncio.CancelledError("the client has disconnected") from error
+        finally:
+            if size:
+                self.unsent.end(self)
 
 
 def peer_of(scope: Scope) -> str:
