@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import heapq
 import struct
-import tempfile
 from operator import itemgetter
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
+
+from trunkline.runtime.temporary_files import TemporaryFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 RUN_ROWS = 50_000
 #: Bytes that are read at a time from each run.
 _BUFFER = 64 << 10
+#: Rows that are written at a time.
+_WRITTEN_ROWS = 1000
 
 _LENGTHS = struct.Struct("<II")
 _key_of = itemgetter(0)
@@ -39,7 +42,7 @@ class SortedRows:
         """
         self._run_rows = run_rows
         self._rows: list[tuple[bytes, bytes]] = []
-        self._runs: list[IO[bytes]] = []
+        self._runs: list[TemporaryFile] = []
         self._count = 0
 
     def __len__(self) -> int:
@@ -59,7 +62,12 @@ class SortedRows:
         self._rows.clear()
 
     def add(self, key: bytes, value: bytes) -> None:
-        """Add a row."""
+        """Add a row.
+
+        Raises:
+            ResourceExhausted: the disk of temporary files is full.
+            Unavailable: temporary files cannot be written.
+        """
         self._rows.append((key, value))
         self._count += 1
         if len(self._rows) >= self._run_rows:
@@ -73,15 +81,16 @@ class SortedRows:
 
     def _spill(self) -> None:
         self._rows.sort(key=_key_of)
-        run = tempfile.TemporaryFile(prefix="trunkline-rows-", buffering=_BUFFER)  # noqa: SIM115 - closed by close
+        run = TemporaryFile()
         self._runs.append(run)
-        for key, value in self._rows:
-            run.write(_LENGTHS.pack(len(key), len(value)) + key + value)
+        for first in range(0, len(self._rows), _WRITTEN_ROWS):
+            rows = self._rows[first : first + _WRITTEN_ROWS]
+            run.append(b"".join([_LENGTHS.pack(len(key), len(value)) + key + value for key, value in rows]))
         self._rows.clear()
 
 
-def _read(run: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    run.seek(0)
-    while head := run.read(_LENGTHS.size):
+def _read(run: TemporaryFile) -> Iterator[tuple[bytes, bytes]]:
+    reader = run.reader(_BUFFER)
+    while head := reader.read(_LENGTHS.size):
         key_bytes, value_bytes = _LENGTHS.unpack(head)
-        yield run.read(key_bytes), run.read(value_bytes)
+        yield reader.read(key_bytes), reader.read(value_bytes)

@@ -10,13 +10,12 @@ operating system removes when the last reference is gone, also when the process 
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 import weakref
 from itertools import groupby
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from trunkline.runtime.temporary_files import TemporaryFile
 from trunkline.storage.chunks import ChunkId, chunk_id
 
 if TYPE_CHECKING:
@@ -44,15 +43,19 @@ class ScratchChunks:
         self._memory: dict[ChunkId, bytes] = {}
         self._places: dict[ChunkId, tuple[int, int]] = {}
         self._memory_bytes = 0
-        self._file: IO[bytes] | None = None
-        self._file_bytes = 0
+        self._file: TemporaryFile | None = None
 
     def __contains__(self, id: ChunkId) -> bool:
         """Return whether a chunk is kept here."""
         return id in self._memory or id in self._places
 
     def add(self, data: bytes | memoryview) -> ChunkId:
-        """Keep a chunk."""
+        """Keep a chunk.
+
+        Raises:
+            ResourceExhausted: the disk of the temporary file is full; nothing was kept.
+            Unavailable: the temporary file cannot be written.
+        """
         id = chunk_id(data)
         with self._lock:
             if id in self:
@@ -61,10 +64,7 @@ class ScratchChunks:
                 self._memory[id] = bytes(data)
                 self._memory_bytes += len(data)
                 return id
-            file = self._opened()
-            file.write(data)
-            self._places[id] = self._file_bytes, len(data)
-            self._file_bytes += len(data)
+            self._places[id] = self._opened().append(data), len(data)
         return id
 
     def add_many(self, pieces: Sequence[bytes | memoryview]) -> list[ChunkId]:
@@ -79,7 +79,7 @@ class ScratchChunks:
         place = self._places.get(id)
         if place is None or self._file is None:
             return self._store.read(id)
-        return os.pread(self._file.fileno(), place[1], place[0])
+        return self._file.read(*place)
 
     def read_many(self, ids: Iterable[ChunkId]) -> Iterator[bytes]:
         """Yield the bytes of each chunk, in the order of ``ids``."""
@@ -93,8 +93,8 @@ class ScratchChunks:
         """Load chunks into the store's cache that will be read soon."""
         self._store.prefetch([id for id in ids if id not in self])
 
-    def _opened(self) -> IO[bytes]:
+    def _opened(self) -> TemporaryFile:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # see below
+            self._file = TemporaryFile(self._folder)
             weakref.finalize(self, self._file.close)
         return self._file
