@@ -36,7 +36,7 @@ WRITES = {
         " RenewFileSet SquashCommit SquashCommitSet StartCommit"
     ),
     "pps_v2.API": (
-        "CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
+        "CreateDatum CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
         " DeleteSecret RerunPipeline RunCron RestartDatum StartPipeline StopJob StopPipeline"
     ),
     "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",

@@ -186,10 +186,10 @@ def test_the_controller_and_workers_read_while_clients_hold_all_other_threads(wo
 def test_who_waits_for_a_job_looks_again_for_that_job_only(
     world: PpsWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world.stop_controller()
     world.repo("images")
     for name in ("waited", "busy"):
         world.pipeline(name, pfs("images"))
-    world.stop_controller()
     [waited], [busy] = world.jobs("waited"), world.jobs("busy")
     name = names.JobName(names.PipelineName("default", "waited"), waited.set_id)
 
