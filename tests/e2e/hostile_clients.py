@@ -291,6 +291,24 @@ def pausing_headers(address: str, _size: int) -> str:
         return CLOSED if all(closed) else "open"
 
 
+def dripping_headers(address: str, size: int) -> str:
+    """Send headers byte by byte on many connections, without a pause long enough to be closed for."""
+    beginnings = (
+        b"GET / HTTP/1.1\r\nHost: ",
+        PREFACE + settings() + frame(HEADERS, 0, 1, request(UNARY))[:20],
+    )
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(RawClient(address, beginning)) for beginning in beginnings * (50 * size)
+        ]
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            for client in clients:
+                client.send(b"a")
+            clients[0].is_closed_within(0.1)
+        return TAKEN
+
+
 def zero_windows(address: str, size: int) -> str:
     """Ask for a large file again and again, and take nothing of it."""
     wanting = pfs_pb2.GetFileRequest(file=pfs_pb2.File(commit=commit_of("probe"), path=LARGE))
@@ -383,6 +401,7 @@ QUICK: dict[Callable[[str, int], str], str] = {
 #: Those that wait for a time limit of the server.
 WAITING: dict[Callable[[str, int], str], str] = {
     silent: CLOSED,
+    dripping_headers: TAKEN,
     pausing_headers: CLOSED,
     readers_that_take_nothing: ENDED,
 }

@@ -16,9 +16,11 @@ from raw_http2 import RawClient
 from servers import Server, until
 
 from trunkline.client.channel import Channel
+from trunkline.client.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 MIB = 1 << 20
 #: Bytes of memory that an attack may leave: caches, and what the C library keeps.
@@ -107,3 +109,27 @@ def test_ten_thousand_connections_harm_nobody(server: Server) -> None:
         assert all(served)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("attack", "end"),
+    [(hostile_clients.random_bytes, hostile_clients.TAKEN), (hostile_clients.silent, hostile_clients.CLOSED)],
+)
+def test_what_is_not_tls_harms_no_server_with_tls(
+    tmp_path: Path, attack: Callable[[str, int], str], end: str
+) -> None:
+    running = Server(tmp_path / "data", options=("--tls", "auto")).start()
+    try:
+        process = psutil.Process(running.pid)
+        connections = len(process.net_connections())
+
+        assert attack(running.address, 4) == end
+
+        until(lambda: len(process.net_connections()) <= connections, "connections are closed", SECONDS)
+        trust = Trust((str(tmp_path / "data/tls/public/ca.pem"),))
+        with Channel(f"grpcs://{running.address}", trust=trust) as channel:
+            assert channel.unary("/versionpb_v2.API/GetVersion", b"", SECONDS)
+        assert running.terminate() == 0
+    finally:
+        running.close()
