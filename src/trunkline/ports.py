@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
@@ -169,6 +170,31 @@ class Secrets(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a secret that Trunkline created; succeeds when it does not exist."""
+
+
+class Programs(Protocol):
+    """Runs programs that clients send, with limits of processor time, memory and output. Blocks."""
+
+    def filter(self, expression: str) -> AbstractContextManager[Callable[[Sequence[str]], Sequence[bool]]]:
+        """Start a jq filter; return a function that says which of some messages, each in JSON, it lets through.
+
+        Raises:
+            InvalidArgument: the filter is not valid, or fails on a message.
+            ResourceExhausted: it needs too much time or memory.
+        """
+
+    def render(self, template: str, arguments: Mapping[str, str]) -> str:
+        """Return the JSON that a jsonnet template makes of its arguments.
+
+        Args:
+            template: a function in jsonnet.
+            arguments: its arguments by name.
+
+        Raises:
+            InvalidArgument: the template is not valid, or fails.
+            ResourceExhausted: it needs too much time or memory.
+            Unimplemented: the server has no library for templates.
+        """
 
 
 class Clock(Protocol):

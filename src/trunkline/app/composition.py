@@ -9,6 +9,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trunkline.drivers.programs.processes import ProgramProcesses
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.repository import VersionedStore
@@ -110,7 +111,7 @@ def servicers(
     identity = fleet.identity or WorkerTokens(versions)
     return {
         "pfs_v2.API": PfsServicer(versions, executor),
-        "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets),
+        "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets, ProgramProcesses()),
         "versionpb_v2.API": VersionServicer(),
         "admin_v2.API": AdminServicer(cluster_id, versions),
         "enterprise_v2.API": EnterpriseServicer(),

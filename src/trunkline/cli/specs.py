@@ -17,7 +17,7 @@ def read_specs(source: str) -> list[dict[str, Any]]:
     from trunkline.model.spec_text import parse_specs
 
     if source.endswith(".jsonnet"):
-        raise InvalidArgument(f"{source} is a jsonnet template; render it first and name the JSON file")
+        raise InvalidArgument(f"{source} is a jsonnet template; name it with --jsonnet")
     if source.startswith(("http://", "https://")):
         raise InvalidArgument(f"{source} is a URL; download the spec and name the file")
     try:

@@ -74,6 +74,8 @@ REASON = Limit(
 METADATA = Limit(256 << 10, "bytes", "all metadata of one object, keys and values together")
 LOG_QUERY = Limit(8 << 10, "bytes", "a query for log lines")
 
+PROGRAM = Limit(256 << 10, "bytes", "a jq filter, a jsonnet template or an argument of one")
+
 # --- pipeline specs ------------------------------------------------------------------------------------
 
 SPEC = Limit(1 << 20, "bytes", "a pipeline spec as JSON; every list of pipelines carries it several times")

@@ -10,13 +10,14 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model import names
+from trunkline.model import names, spec_text
 from trunkline.pfs.queries import Page
 from trunkline.pps import crons, pipelines, spec_defaults
 from trunkline.pps.queries import pipeline_queries
 from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
+from trunkline.rpc.jq_filters import filtered
 from trunkline.rpc.pps_datums import DatumCalls
 from trunkline.rpc.pps_defaults import DefaultsCalls
 from trunkline.rpc.pps_jobs import JobCalls
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import Programs
     from trunkline.pps.admission import Admission
     from trunkline.pps.pipelines import Request
     from trunkline.pps.queries.pipeline_queries import PipelineInfo
@@ -49,6 +51,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         executor: Executor,
         admission: Admission,
         secrets: SecretStore,
+        programs: Programs,
     ) -> None:
         """Create the servicer.
 
@@ -58,11 +61,13 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
             executor: runs blocking work.
             admission: checks specifications.
             secrets: the secrets for commands.
+            programs: runs jq filters and templates.
         """
         super().__init__(versions, executor)
         self._specs = specs
         self._admission = admission
         self._secrets = secrets
+        self._programs = programs
 
     async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, call: Call) -> Empty:
         await self._create(call, lambda: pps_convert.spec_json(request), request)
@@ -105,7 +110,6 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
     async def ListPipeline(
         self, request: pps_pb2.ListPipelineRequest, call: Call
     ) -> AsyncIterator[pps_pb2.PipelineInfo]:
-        pps_convert.refuse_jq(request.jq_filter)
         single = bool(request.pipeline.name)
         filter_ = PipelineFilter(
             pipeline=pps_convert.pipeline_name(request.pipeline) if single else None,
@@ -115,11 +119,15 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
             page=Page(request.page.page_size, request.page.page_index),
             details=True,  # as in Pachyderm, whatever the request sets: pachctl depends on it
         )
-        steps = pipeline_queries.list_pipelines(self._store(call), self._specs, filter_)
-        async with aclosing(self._ahead(steps)) as pages:
-            async for page in pages:
-                for info in page:
-                    yield self._pipeline_info(info)
+        pages = (
+            map(self._pipeline_info, page)
+            for page in pipeline_queries.list_pipelines(self._store(call), self._specs, filter_)
+        )
+        steps = filtered(self._programs, request.jq_filter, pages)
+        async with aclosing(self._ahead(steps)) as lists:
+            async for infos in lists:
+                for info in infos:
+                    yield info
 
     def _pipeline_info(self, info: PipelineInfo) -> pps_pb2.PipelineInfo:
         return pps_convert.pipeline_info(info, self._admission.notice(info.spec))
@@ -186,6 +194,17 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         name = pps_convert.pipeline_name(request.pipeline)
         await self._blocking(crons.run_now, self._store(call), self._specs, name.project, name.name)
         return EMPTY_REPLY
+
+    async def RenderTemplate(
+        self, request: pps_pb2.RenderTemplateRequest, call: Call
+    ) -> pps_pb2.RenderTemplateResponse:
+        del call  # a template sees its arguments only
+        return await self._blocking(self._rendered, request)
+
+    def _rendered(self, request: pps_pb2.RenderTemplateRequest) -> pps_pb2.RenderTemplateResponse:
+        text = self._programs.render(request.template, request.args)
+        specs = spec_text.parse_specs(text, "the rendered template")
+        return pps_pb2.RenderTemplateResponse(json=text, specs=map(pps_convert.user_message, specs))
 
     async def PipelinesSummary(
         self, request: pps_pb2.PipelinesSummaryRequest, call: Call

@@ -6,7 +6,6 @@ one path, and replies are parsed from the stored JSON by protobuf itself.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
@@ -64,18 +63,6 @@ def job_name(message: pps_pb2.Job) -> JobName:
     return JobName(pipeline_name(message.pipeline), message.id)
 
 
-def refuse_jq(expression: str) -> None:
-    """Refuse a jq filter.
-
-    Raises:
-        Unimplemented: there is one.
-    """
-    if expression:
-        raise errors.Unimplemented(
-            f"jq filters are not built yet (got {json.dumps(expression)}); list without one and filter the answer"
-        )
-
-
 def spec_json(request: pps_pb2.CreatePipelineRequest) -> dict[str, Any]:
     """Return the specification in a message as JSON."""
     limits.check_count(request.ByteSize(), limits.SPEC, "the pipeline spec", "shorten it")
@@ -88,6 +75,20 @@ def spec_json(request: pps_pb2.CreatePipelineRequest) -> dict[str, Any]:
     for flag in _REQUEST_FLAGS:
         spec.pop(flag, None)
     return spec
+
+
+def user_message(spec: dict[str, Any]) -> pps_pb2.CreatePipelineRequest:
+    """Return a user's specification as a message.
+
+    Raises:
+        InvalidArgument: a field is unknown, or a value of a wrong type.
+    """
+    try:
+        return json_format.ParseDict(spec, pps_pb2.CreatePipelineRequest())
+    except json_format.ParseError as error:
+        raise errors.InvalidArgument(
+            f"the rendered template is not a pipeline spec: {error}; correct it"
+        ) from error
 
 
 def spec_message(effective_json: str) -> pps_pb2.CreatePipelineRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.pps import jobs
@@ -10,18 +11,23 @@ from trunkline.pps.queries import job_queries
 from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
+from trunkline.rpc.jq_filters import filtered
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.ports import Programs
+    from trunkline.pps.queries.job_queries import JobInfo
     from trunkline.rpc.call import Call
 
 
 class JobCalls(ServicerBase):
     """Inspects, lists, follows, stops and deletes jobs."""
+
+    _programs: Programs
 
     async def InspectJob(self, request: pps_pb2.InspectJobRequest, call: Call) -> pps_pb2.JobInfo:
         name = pps_convert.job_name(request.job)
@@ -45,29 +51,35 @@ class JobCalls(ServicerBase):
                 yield pps_convert.job_info(info)
 
     async def ListJob(self, request: pps_pb2.ListJobRequest, call: Call) -> AsyncIterator[pps_pb2.JobInfo]:
-        pps_convert.refuse_jq(request.jq_filter)
-        steps = job_queries.list_jobs(self._store(call), _job_filter(request))
-        async with aclosing(self._ahead(steps)) as pages:
-            async for page in pages:
-                for info in page:
-                    yield pps_convert.job_info(info)
+        filter_ = _job_filter(request)
+        if request.jq_filter:
+            filter_ = replace(filter_, number=0)  # the number is of those that pass
+        pages = (
+            map(pps_convert.job_info, page) for page in job_queries.list_jobs(self._store(call), filter_)
+        )
+        steps = filtered(self._programs, request.jq_filter, pages, request.number)
+        async with aclosing(self._ahead(steps)) as lists:
+            async for infos in lists:
+                for info in infos:
+                    yield info
 
     async def ListJobSet(
         self, request: pps_pb2.ListJobSetRequest, call: Call
     ) -> AsyncIterator[pps_pb2.JobSetInfo]:
-        pps_convert.refuse_jq(request.jq_filter)
-        steps = job_queries.list_job_sets(
+        sets = job_queries.list_job_sets(
             self._store(call),
             [convert.project_name(project) for project in request.projects],
-            number=request.number,
+            number=0 if request.jq_filter else request.number,
             reverse=request.reverse,
             details=request.details,
         )
-        async with aclosing(self._ahead(steps)) as sets:
-            async for set_id, infos in sets:
-                yield pps_pb2.JobSetInfo(
-                    job_set=pps_pb2.JobSet(id=set_id), jobs=[pps_convert.job_info(info) for info in infos]
-                )
+        steps = filtered(
+            self._programs, request.jq_filter, ([_job_set(*jobs)] for jobs in sets), request.number
+        )
+        async with aclosing(self._ahead(steps)) as lists:
+            async for infos in lists:
+                for info in infos:
+                    yield info
 
     async def SubscribeJob(
         self, request: pps_pb2.SubscribeJobRequest, call: Call
@@ -85,6 +97,10 @@ class JobCalls(ServicerBase):
     async def DeleteJob(self, request: pps_pb2.DeleteJobRequest, call: Call) -> Empty:
         await self._store(call).write_soon(jobs.delete, pps_convert.job_name(request.job))
         return EMPTY_REPLY
+
+
+def _job_set(set_id: str, jobs: Iterable[JobInfo]) -> pps_pb2.JobSetInfo:
+    return pps_pb2.JobSetInfo(job_set=pps_pb2.JobSet(id=set_id), jobs=map(pps_convert.job_info, jobs))
 
 
 def _job_filter(request: pps_pb2.ListJobRequest) -> JobFilter:

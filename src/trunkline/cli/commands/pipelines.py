@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 NAME = argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline")
-SPECS = argument(
-    "-f",
-    "--file",
-    required=True,
-    metavar="FILE",
-    help="specs in JSON or YAML, one or several; - is standard input",
+SPECS = (
+    argument(
+        "-f", "--file", metavar="FILE", help="specs in JSON or YAML, one or several; - is standard input"
+    ),
+    argument("--jsonnet", metavar="FILE", help="instead of --file: a template in jsonnet, a function"),
+    argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of the template; repeat it for each",
+    ),
 )
 DRY_RUN = argument("--dry-run", action="store_true", help="change nothing; print the effective specs")
 COLUMNS = ("PROJECT", "NAME", "VERSION", "INPUT", "CREATED", "STATE / LAST JOB", ">WORKERS", "DESCRIPTION")
@@ -42,7 +48,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
     import json
 
     options = invocation.options
-    specs = read_specs(options.file)
+    source, specs = _specs(invocation)
     for number, spec in enumerate(specs, start=1):
         before = _inspect(invocation, spec).version if update and not (reprocess or options.dry_run) else 0
         request = pps_pb2.CreatePipelineV2Request(
@@ -56,9 +62,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
             effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
         except TrunklineError as error:
             if len(specs) > 1:
-                error.message = (
-                    f"{options.file}, spec {number} of {len(specs)}{_named(spec)}: {error.message}"
-                )
+                error.message = f"{source}, spec {number} of {len(specs)}{_named(spec)}: {error.message}"
                 if number > 1 and not options.dry_run:
                     error.message += f"; the {number - 1} before it took effect"
             raise
@@ -77,6 +81,31 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
                 f"updated pipeline {_name(spec)}; datums that earlier versions processed keep their output,"
                 " --reprocess runs them again"
             )
+
+
+def _specs(invocation: Invocation) -> tuple[str, list[dict[str, Any]]]:
+    """Return the file that the options name, and its specs."""
+    import json
+
+    from trunkline.cli.exit_codes import UsageError
+
+    options = invocation.options
+    if (options.file is None) == (options.jsonnet is None):
+        raise UsageError("name the specs with either --file or --jsonnet")
+    if options.file is not None:
+        if options.arg:
+            raise UsageError("--arg is for templates; name one with --jsonnet")
+        return options.file, read_specs(options.file)
+    arguments = {}
+    for text in options.arg:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise UsageError(f'--arg "{text}" has no value; write NAME=VALUE')
+        arguments[name] = value
+    with open(options.jsonnet, encoding="utf-8") as file:
+        request = pps_pb2.RenderTemplateRequest(template=file.read(), args=arguments)
+    rendered = json.loads(invocation.pps.RenderTemplate(request).json)
+    return options.jsonnet, rendered if isinstance(rendered, list) else [rendered]
 
 
 def _absent_branches(invocation: Invocation, spec: dict[str, Any]) -> list[str]:
@@ -303,8 +332,8 @@ def input_text(node: pps_pb2.Input) -> str:
 
 REPROCESS = argument("--reprocess", action="store_true", help="run all datums again, also processed ones")
 COMMANDS = {
-    "create pipeline": Command(create, (SPECS, DRY_RUN)),
-    "update pipeline": Command(update, (SPECS, REPROCESS, DRY_RUN)),
+    "create pipeline": Command(create, (*SPECS, DRY_RUN)),
+    "update pipeline": Command(update, (*SPECS, REPROCESS, DRY_RUN)),
     "inspect pipeline": Command(
         inspect,
         (NAME, argument("--spec", action="store_true", help="print the spec as submitted"), *SHOWING),

@@ -1,0 +1,121 @@
+"""Starts a process for each call with a program, and ends it with the call.
+
+The reasons are in docs/design/decisions/0068-programs-of-clients.md.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trunkline import errors
+from trunkline.drivers.programs import helper
+from trunkline.model import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_HELPER = str(Path(helper.__file__))
+#: Programs that run at the same time.
+_PROGRAMS = 4
+#: Seconds that a program waits for its turn.
+_TURN = 10.0
+#: Seconds that one request may take, in case that a loaded machine gives a program little time.
+_PATIENCE = 10.0
+#: Bytes of a reply: a rendered template, in which each character may be escaped.
+_REPLY = 8 * helper.OUTPUT
+
+
+class ProgramProcesses:
+    """Runs programs of clients in processes."""
+
+    def __init__(self) -> None:
+        self._turns = threading.BoundedSemaphore(_PROGRAMS)
+
+    @contextmanager
+    def filter(self, expression: str) -> Iterator[Callable[[Sequence[str]], Sequence[bool]]]:
+        """See ``ports.Programs``."""
+        limits.check_text(expression, limits.PROGRAM, "the jq filter")
+        with self._started("jq", "the jq filter", {"jq": expression}) as (process, _):
+            yield lambda messages: process.ask(messages)["passes"]
+
+    def render(self, template: str, arguments: Mapping[str, str]) -> str:
+        """See ``ports.Programs``."""
+        limits.check_text(template, limits.PROGRAM, "the template")
+        for name, value in arguments.items():
+            limits.check_text(name + value, limits.PROGRAM, "an argument of the template")
+        request = {"jsonnet": template, "arguments": dict(arguments)}
+        with self._started("_gojsonnet", "the template", request) as (_, reply):
+            return str(reply["json"])
+
+    @contextmanager
+    def _started(self, library: str, what: str, request: object) -> Iterator[tuple[_Process, Any]]:
+        """Start a process; yield it and the reply to its first request."""
+        module = find_spec(library)
+        if module is None or module.origin is None:
+            raise errors.Unimplemented(
+                f"{what} needs a library that this server does not have; install trunkline[jsonnet]"
+            )
+        if not self._turns.acquire(timeout=_TURN):
+            raise errors.ResourceExhausted("too many filters and templates run at the same time; try again")
+        try:
+            with _Process(str(Path(module.origin).parent), what) as process:
+                yield process, process.ask(request)
+        finally:
+            self._turns.release()
+
+
+class _Process:
+    """A process that runs one program."""
+
+    def __init__(self, libraries: str, what: str) -> None:
+        self._what = what
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", _HELPER, libraries],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+        )
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, request: object) -> Any:
+        """Send a request and return its reply.
+
+        Raises:
+            InvalidArgument: the program is not valid, or fails.
+            ResourceExhausted: it needs too much time or memory.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        watch = threading.Timer(_PATIENCE, self._process.kill)
+        watch.start()
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline(_REPLY)
+        except BrokenPipeError:
+            line = b""
+        finally:
+            watch.cancel()
+        if not line.endswith(b"\n"):
+            raise errors.ResourceExhausted(
+                f"{self._what} needs more than {helper.TIME:g} s of processor time or too much memory; simplify it"
+            )
+        reply = json.loads(line)
+        if "error" in reply:
+            raise errors.InvalidArgument(f"{self._what} cannot be run: {reply['error']}; correct it")
+        return reply
