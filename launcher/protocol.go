@@ -12,7 +12,7 @@ import (
 
 // The protocol's version. It changes with every change of a message's meaning; worker and launcher come from
 // the same image, so a difference means that two images were mixed.
-const protocolVersion = 1
+const protocolVersion = 2
 
 // Bytes of one frame. What a kernel takes as arguments and environment is 2 MiB by default, 6 MiB at most;
 // six times that for JSON's escapes.
@@ -23,6 +23,8 @@ type request struct {
 	Hello *hello   `json:"hello,omitempty"`
 	Start *program `json:"start,omitempty"`
 	Kill  bool     `json:"kill,omitempty"`
+	// The running command waits for the worker, which takes its files.
+	HandOver *handOver `json:"hand_over,omitempty"`
 }
 
 // A message of the launcher: one field is set.
@@ -31,6 +33,8 @@ type reply struct {
 	Started *started  `json:"started,omitempty"`
 	Refused *obstacle `json:"refused,omitempty"`
 	Ended   *ending   `json:"ended,omitempty"`
+	// The files are the worker's.
+	Handed bool `json:"handed,omitempty"`
 }
 
 type hello struct {
@@ -51,6 +55,11 @@ type program struct {
 	// Empty: the container's own.
 	Cwd string `json:"cwd"`
 	// The command's folder for temporary files, handed over to the worker at its end.
+	Tmp string `json:"tmp"`
+}
+
+type handOver struct {
+	// The command's folder for temporary files.
 	Tmp string `json:"tmp"`
 }
 

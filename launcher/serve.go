@@ -89,6 +89,9 @@ func (l *launcher) work() error {
 			err = l.start(said.Start, descriptor)
 		case said.Kill:
 			l.kill()
+		case said.HandOver != nil:
+			l.handOver(said.HandOver.Tmp)
+			err = writeFrame(l.connection, reply{Handed: true}, -1)
 		default:
 			err = errors.New("the worker said something that this launcher does not understand; use one image for both")
 		}
@@ -175,11 +178,7 @@ func (l *launcher) await(pid int, tmp string, kills int, idle chan struct{}) {
 	l.pid = 0
 	l.mutex.Unlock()
 	immortal := endLeftovers(&spent)
-	if l.foreign {
-		openAll(l.pfs, l.hidden)
-		open(tmp)
-	}
-	replaceLinks(l.pfs+"/out", l.pfs)
+	l.handOver(tmp)
 	failed := statusOf(status) != 0
 	close(idle)
 	// An error shows at the reading side as well, which ends the launcher.
@@ -190,6 +189,15 @@ func (l *launcher) await(pid int, tmp string, kills int, idle chan struct{}) {
 		CPUSeconds:  spent.cpu.Seconds(),
 		PeakMemory:  spent.peak,
 	}}, -1)
+}
+
+// handOver makes what the command has written usable for the worker.
+func (l *launcher) handOver(tmp string) {
+	if l.foreign {
+		openAll(l.pfs, l.hidden)
+		open(tmp)
+	}
+	replaceLinks(l.pfs+"/out", l.pfs)
 }
 
 func statusOf(status syscall.WaitStatus) int {

@@ -181,7 +181,7 @@ class FakeServer:
         self._note(lambda: self.fetches.append(list(request.items)))
         assignment = self._handed[request.claim_id]
         for number in request.items:
-            item = assignment.datum_run.items[number]
+            item = getattr(assignment, assignment.WhichOneof("work")).items[number]
             for path, content in sorted(self.files[item.input, item.path].items()):
                 pieces = [content[at : at + (1 << 20)] for at in range(0, len(content) or 1, 1 << 20)]
                 for piece in pieces:

@@ -346,7 +346,7 @@ def test_a_launcher_of_another_version_is_refused(tmp_path):
     def answer() -> None:
         connection, _ = listener.accept()
         connection.recv(1000)
-        body = json.dumps({"ready": {"version": 2}}).encode()
+        body = json.dumps({"ready": {"version": 1}}).encode()
         connection.sendall(len(body).to_bytes(4, "big") + body)
         connection.close()
 
@@ -355,7 +355,7 @@ def test_a_launcher_of_another_version_is_refused(tmp_path):
     thread.start()
 
     with pytest.raises(
-        FailedPrecondition, match="speaks version 2 of its protocol and this worker version 1"
+        FailedPrecondition, match="speaks version 1 of its protocol and this worker version 2"
     ):
         launcher.connect(10, time.sleep)
 

@@ -61,7 +61,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
     Fields for Kubernetes (``pod_spec``, ``pod_patch``, ``tolerations``, ``scheduling_spec``, ``metadata``,
     ``image_pull_secrets``, sidecar resources) are not listed: they are stored, and the process fleet ignores them.
     """
-    transform = spec.transform
     wishes: list[tuple[object, str]] = [
         (spec.spout, "spout"),
         (spec.service, "service"),
@@ -69,7 +68,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (spec.s3_out, "s3_out"),
         (spec.determined, "determined"),
         (spec.maximum_expected_uptime, "maximum_expected_uptime"),
-        (transform and transform.datum_batching, "transform.datum_batching"),
     ]
     for where, node in _inputs(spec):
         if node.pfs is not None:

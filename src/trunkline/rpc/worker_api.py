@@ -231,13 +231,17 @@ def _place_message(place: presigned.ChunkPlace) -> pb.ChunkPlace:
 
 def assignment_message(assignment: Assignment) -> pb.Assignment:
     """Return the message for an assignment."""
+    run = _datum_run(assignment)
+    assert assignment.spec.transform is not None
+    is_batch = assignment.spec.transform.datum_batching
     return pb.Assignment(
         claim_id=assignment.claim_id,
         lease_seconds=claims.LEASE,
         project=assignment.pipeline.project,
         pipeline=assignment.pipeline.name,
         direct=assignment.direct,
-        datum_run=_datum_run(assignment),
+        datum_run=None if is_batch else run,
+        batch_run=run if is_batch else None,
     )
 
 

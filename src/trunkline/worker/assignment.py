@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trunkline.worker.api import ServerAPI
+    from trunkline.worker.batch import BatchProgram
     from trunkline.worker.datum import Captured
     from trunkline.worker.heartbeat import Heartbeat
     from trunkline.worker.interrupts import Interrupts
@@ -49,6 +50,7 @@ def work(
     scratch: ScratchPool,
     assignment: pb.Assignment,
     notes: Sequence[str],
+    batch: BatchProgram,
 ) -> None:
     """Run the assignment's datums and report them; the flags of ``interrupts`` show how it ended.
 
@@ -60,10 +62,16 @@ def work(
         scratch: folders for the files of datums.
         assignment: the claimed work.
         notes: sentences for the log of the first datum.
+        batch: runs the datums of batches.
 
     Raises:
         Unimplemented: the assignment is a kind of work that this worker does not support.
     """
+    is_batch = assignment.HasField("batch_run")
+    if is_batch:
+        run = pb.DatumRun()
+        run.CopyFrom(assignment.batch_run)
+        assignment.datum_run.CopyFrom(run)
     if not assignment.HasField("datum_run"):
         raise Unimplemented(
             f"claim {assignment.claim_id} is for a kind of work that this worker does not support; run workers of the"
@@ -73,14 +81,14 @@ def work(
     heartbeat.hold(assignment.claim_id, assignment.lease_seconds)
     for note in notes:
         heartbeat.logs.add(0, time.time_ns(), note.encode(), system=True)
-    run = _Run(api, heartbeat, interrupts, sandbox, scratch, assignment)
+    claimed = _Run(api, heartbeat, interrupts, sandbox, scratch, assignment, batch if is_batch else None)
     try:
-        run.run_all()
+        claimed.run_all()
     except Interrupted:
         pass  # lost, or abandoned: the server gives the datums to another worker
     finally:
         heartbeat.let_go()
-        run.close()
+        claimed.close()
 
 
 class _Run:
@@ -92,6 +100,7 @@ class _Run:
         sandbox: Sandbox,
         scratch: ScratchPool,
         assignment: pb.Assignment,
+        batch: BatchProgram | None,
     ) -> None:
         self._api = api
         self._heartbeat = heartbeat
@@ -103,9 +112,14 @@ class _Run:
             owner = sandbox.find_user(assignment.datum_run.command.user)
         except InvalidArgument as error:
             fault = error.message
+        if batch is not None and not sandbox.has_one_path:
+            fault = (
+                "datum batching needs /pfs, and this machine does not let workers have a private root; allow user "
+                "namespaces or remove transform.datum_batching"
+            )
         self._inputs = Inputs(api, interrupts, assignment, scratch, owner)
         self._runner = DatumRunner(
-            sandbox, scratch, heartbeat, interrupts, assignment, self._inputs, owner, fault
+            sandbox, scratch, heartbeat, interrupts, assignment, self._inputs, owner, fault, batch
         )
         self._waiting: list[Finished] = []
         self._waiting_bytes = 0

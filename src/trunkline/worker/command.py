@@ -11,10 +11,13 @@ This module does not decide whether a datum is retried, and does not use inputs 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import signal
 import stat
+import sys
+import termios
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from trunkline.worker.output_lines import LineTaker
 
 _READ = 64 << 10  # bytes: the capacity of a pipe
+_NO_BYTES = bytes(4)  # a C int for FIONREAD
 #: Seconds. The kernel's longest wait is 2^31 milliseconds.
 _LONGEST_WAIT = 3600.0
 #: Seconds between two checks of the command's memory, if limited, and of a full log.
@@ -80,6 +84,13 @@ class Process(Protocol):
         """Return the bytes of memory of it and its descendants, exact only above ``beyond`` bytes.
 
         0 when the kernel enforces the limit.
+        """
+
+    def hand_over(self, tmp: str) -> bool:
+        """Make what it has written usable for the worker while it waits; return whether it still runs.
+
+        Args:
+            tmp: its folder for temporary files.
         """
 
     def kill(self) -> None:
@@ -173,14 +184,32 @@ def run(
     try:
         running = starter.start(program, interrupts)
     except CannotStart as error:
-        return Ending(None, _why_not_started(program, error.obstacle))
+        return Ending(None, why_not_started(program, error.obstacle))
     lines = OutputLines(add_line)
-    watch = _Watch(running, timeout, interrupts, lines, log_is_full, program.memory_limit)
+    watch = Watch(running, timeout, interrupts, lines, log_is_full, program.memory_limit)
     try:
-        try:
-            watch.until_ended()
-        finally:
-            outcome = running.finish()
+        watch.until_ended()
+    except BaseException:
+        running.finish()
+        running.close()
+        raise
+    return conclude(running, watch, note)
+
+
+def conclude(running: Process, watch: Watch, note: LineTaker) -> Ending:
+    """Kill what is left of a program that has ended or must end, and explain its end.
+
+    Args:
+        running: the program; closed afterwards.
+        watch: what has watched it.
+        note: called with lines that the worker itself adds.
+
+    Raises:
+        Interrupted: a flag ended the program.
+    """
+    lines, interrupts = watch.lines, watch.interrupts
+    try:
+        outcome = running.finish()
         _drain(running.output, lines)
     finally:
         running.close()
@@ -202,14 +231,14 @@ def run(
         note(now, b"the command left %d processes behind that the kernel does not end" % outcome.immortal)
     # A kill by the kernel came when all that the limit allows was in use.
     by_kernel = outcome.out_of_memory and outcome.status == -signal.SIGKILL
-    if used := watch.memory or (program.memory_limit if by_kernel else 0):
+    if used := watch.memory or (watch.memory_limit if by_kernel else 0):
         return Ending(
             None,
             f"killed because it ran out of memory: it used {_mebibytes(used)}, "
-            f"resource_limits.memory is {_mebibytes(program.memory_limit)}; raise it or use less",
+            f"resource_limits.memory is {_mebibytes(watch.memory_limit)}; raise it or use less",
         )
     if watch.timed_out:
-        return Ending(None, f"killed because it ran longer than datum_timeout, {timeout:g} s")
+        return Ending(None, f"killed because it ran longer than datum_timeout, {watch.timeout:g} s")
     return _read(outcome)
 
 
@@ -228,7 +257,7 @@ def _read(outcome: Outcome) -> Ending:
     return Ending(None, f"killed by {name}" + memory)
 
 
-class _Watch:
+class Watch:
     """Watches a command until it has ended, and kills it when it exceeds a limit."""
 
     def __init__(
@@ -239,16 +268,31 @@ class _Watch:
         lines: OutputLines,
         log_is_full: Callable[[], bool],
         memory_limit: int,
+        asked: int = -1,
     ) -> None:
+        """Begin the time limit.
+
+        Args:
+            running: the command.
+            timeout: seconds after which it is killed; 0 for none.
+            interrupts: flags that end it early.
+            lines: take its output.
+            log_is_full: whether the command's output must wait.
+            memory_limit: bytes that it may use; 0 for none.
+            asked: descriptor that is readable when the command has asked for its next datum; -1 for none.
+        """
         self._running = running
         self._deadline = time.monotonic() + timeout if timeout else None
-        self._interrupts = interrupts
-        self._lines = lines
+        self.timeout = timeout
+        self.interrupts = interrupts
+        self.lines = lines
         self._log_is_full = log_is_full
-        self._memory_limit = memory_limit
+        self.memory_limit = memory_limit
+        self._asked = asked
         self._poller = select.poll()
-        for descriptor in (running.ended, interrupts.descriptor):
-            self._poller.register(descriptor, select.POLLIN)
+        for descriptor in (running.ended, interrupts.descriptor, asked):
+            if descriptor >= 0:
+                self._poller.register(descriptor, select.POLLIN)
         self._reads = self._open = True
         self._poller.register(running.output, select.POLLIN)
         self._has_limits = bool(timeout or memory_limit)
@@ -258,8 +302,8 @@ class _Watch:
         #: Bytes that it used when it exceeded its limit.
         self.memory = 0
 
-    def until_ended(self) -> None:
-        """Read the output until the command has ended."""
+    def until_ended(self) -> bool:
+        """Read the output until the command has ended or asked; return whether it has ended."""
         changed = True
         while True:
             if changed or not self._reads:
@@ -268,23 +312,36 @@ class _Watch:
             events = self._poller.poll(self._wait() * 1000)
             if self._has_limits:
                 self._check_limits()
-            ended = False
+            ended = asked = False
             for descriptor, _ in events:
                 if descriptor == self._running.ended:
                     ended = True
-                elif descriptor == self._interrupts.descriptor:
-                    self._interrupts.quiet()
-                    if self._interrupts.end_command:
+                elif descriptor == self._asked:
+                    asked = True
+                elif descriptor == self.interrupts.descriptor:
+                    self.interrupts.quiet()
+                    if self.interrupts.end_command:
                         self.interrupted = True
                         self._running.kill()
                 else:
                     changed = True
                     if chunk := os.read(self._running.output, _READ):
-                        self._lines.feed(chunk)
+                        self.lines.feed(chunk)
                     else:
                         self._open = False  # it closed its outputs and continues to run
             if ended:
-                return
+                return True
+            if asked and not (self.interrupted or self.timed_out or self.memory):
+                self._read_written()
+                return False
+
+    def _read_written(self) -> None:
+        """Read what the command has written before it asked."""
+        size = fcntl.ioctl(self._running.output, termios.FIONREAD, _NO_BYTES)
+        count = int.from_bytes(size, sys.byteorder)
+        while count > 0 and (chunk := os.read(self._running.output, min(count, _READ))):
+            self.lines.feed(chunk)
+            count -= len(chunk)
 
     def _read_or_wait(self) -> None:
         """Read the output unless the log is full; then the command blocks on its pipe."""
@@ -300,7 +357,7 @@ class _Watch:
         wait = _LONGEST_WAIT
         if self._deadline is not None:
             wait = min(wait, max(0.0, self._deadline - time.monotonic()))
-        if self._memory_limit:
+        if self.memory_limit:
             wait = min(wait, _MEMORY_LOOK)
         if self._open and not self._reads:
             wait = min(wait, _LOG_LOOK)
@@ -310,9 +367,9 @@ class _Watch:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._deadline, self.timed_out = None, True
             self._running.kill()
-        if self._memory_limit and not self.memory:
-            used = self._running.memory(self._memory_limit)
-            if used > self._memory_limit:
+        if self.memory_limit and not self.memory:
+            used = self._running.memory(self.memory_limit)
+            if used > self.memory_limit:
                 self.memory = used
                 self._running.kill()
 
@@ -341,7 +398,8 @@ def stdin_file(content: bytes) -> int:
     return descriptor
 
 
-def _why_not_started(program: Program, lack: StartFailure) -> str:
+def why_not_started(program: Program, lack: StartFailure) -> str:
+    """Return a sentence for users that says why a program cannot be started."""
     subject = f'command "{_escaped(program.argv[0])}"'
     reason = os.strerror(lack.errno)
     if lack.kind == "working_dir":

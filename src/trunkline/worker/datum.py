@@ -7,6 +7,7 @@ still mounted, because links are resolved there.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import command, environment, outputs
+from trunkline.worker.batch import ENV_FILE, Log
 from trunkline.worker.command import ExecutorLost
 from trunkline.worker.inputs import InputsUnavailable
 from trunkline.worker.interrupts import Interrupted
@@ -21,6 +23,7 @@ from trunkline.worker.interrupts import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trunkline.worker.batch import BatchProgram
     from trunkline.worker.files import Owner
     from trunkline.worker.heartbeat import Heartbeat
     from trunkline.worker.inputs import Inputs
@@ -35,6 +38,7 @@ MAX_IN_MEMORY = 4 << 20
 _COPIED = 64 << 20
 #: Bytes. A disk with less free space is reported as full when a command has failed.
 _FULL_DISK = 1 << 20
+_NO_COMMAND = "nothing to run: no transform.cmd"
 
 
 class Captured(NamedTuple):
@@ -80,9 +84,22 @@ class DatumRunner:
         assignment: pb.Assignment,
         inputs: Inputs,
         owner: Owner,
-        user_fault: str,
+        fault: str,
+        batch: BatchProgram | None,
     ) -> None:
-        """``user_fault`` is the reason why transform.user cannot be used; empty when it can."""
+        """Prepare to run them.
+
+        Args:
+            sandbox: where commands run.
+            scratch: folders for the files of datums.
+            heartbeat: takes log lines and the running datum.
+            interrupts: flags that end a datum early.
+            assignment: the claimed work.
+            inputs: of the assignment.
+            owner: the user of commands; None for the worker's.
+            fault: why no command can run here; empty when commands can.
+            batch: the program that asks for each datum; None when each datum has a command of its own.
+        """
         self._sandbox = sandbox
         self._scratch = scratch
         self._heartbeat = heartbeat
@@ -91,7 +108,14 @@ class DatumRunner:
         self._run = assignment.datum_run
         self._inputs = inputs
         self._owner = owner
-        self._user_fault = user_fault
+        self._fault = fault
+        self._batch = batch
+        self._batch_key = (
+            assignment.project,
+            assignment.pipeline,
+            self._run.command.SerializeToString(deterministic=True),
+            owner,
+        )
 
     def run(self, position: int) -> Finished:
         """Run the datum to its result.
@@ -122,7 +146,7 @@ class DatumRunner:
                 recovered = recovered or failure.recovered
                 result.reason = str(failure) + (f" (attempt {attempt} of {tries})" if tries > 1 else "")
                 self._note(position, f"failed: {result.reason}")
-            if self._user_fault:
+            if self._fault:
                 break
             attempt += 1
         result.state = pb.DatumResult.RECOVERED if recovered else pb.DatumResult.FAILED
@@ -138,6 +162,7 @@ class DatumRunner:
             result.download_ns = self._inputs.download_ns(position)
         keep = False
         try:
+            variables = self._batch_variables(position, datum_dir)
             self._sandbox.show(datum_dir, self._interrupts)
             begun = time.monotonic_ns()
             lazy = self._inputs.open_lazily(
@@ -145,7 +170,7 @@ class DatumRunner:
             )
             try:
                 with lazy:
-                    self._process(position, datum_dir)
+                    begun = self._process(position, datum_dir, variables)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
                 result.download_bytes += lazy.fetched
@@ -176,21 +201,57 @@ class DatumRunner:
         """Add a line of the worker's own to the datum's log."""
         self._heartbeat.logs.add(position, time.time_ns(), text.encode("utf-8", "replace"), system=True)
 
-    def _process(self, position: int, datum_dir: DatumDir) -> None:
-        """Run the command, and the error command when it fails."""
-        if self._user_fault:
-            raise _AttemptFailed(self._user_fault)
+    def _tmp(self, datum_dir: DatumDir) -> str:
+        """Return the path of the folder for temporary files, as commands see it."""
+        if datum_dir.in_memory:
+            return datum_dir.tmp
+        return datum_dir.tmp.replace(datum_dir.root, self._sandbox.pfs, 1)
+
+    def _batch_variables(self, position: int, datum_dir: DatumDir) -> dict[str, str]:
+        """Return the variables that a batch program gets with a datum, and write them into its folder."""
+        if self._batch is None or self._fault:
+            return {}
+        datum = self._run.datums[position]
+        variables = environment.of_contract(self._sandbox.pfs, self._assignment, datum)
+        if "TMPDIR" not in self._run.command.env:
+            variables["TMPDIR"] = self._tmp(datum_dir)
+        variables = self._batch.variables(variables)
+        try:
+            environment.write_file(f"{datum_dir.root}/{ENV_FILE}", variables)
+        except OSError as error:
+            if datum_dir.in_memory and error.errno == errno.ENOSPC:
+                raise _MemoryFull from error
+            raise _AttemptFailed(
+                f"the file {ENV_FILE} of the datum could not be written: {error}{self._disk_note()}"
+            ) from error
+        return variables
+
+    def _process(self, position: int, datum_dir: DatumDir, variables: dict[str, str]) -> int:
+        """Run the command, and the error command when it fails.
+
+        Args:
+            position: of the datum in the assignment.
+            datum_dir: the datum's folders.
+            variables: for a batch program.
+
+        Returns:
+            The monotonic nanoseconds from which the datum's time counts.
+        """
+        if self._fault:
+            raise _AttemptFailed(self._fault)
         spec = self._run.command
         datum = self._run.datums[position]
-        tmp = (
-            datum_dir.tmp
-            if datum_dir.in_memory
-            else datum_dir.tmp.replace(datum_dir.root, self._sandbox.pfs, 1)
+        env = environment.of_datum(
+            self._sandbox.variables, self._sandbox.pfs, self._tmp(datum_dir), self._assignment, datum
         )
-        env = environment.of_datum(self._sandbox.variables, self._sandbox.pfs, tmp, self._assignment, datum)
-        ending = self._execute(position, spec.cmd, spec.stdin, env, datum_dir)
+        begun = time.monotonic_ns()
+        if self._batch is None:
+            ending = self._execute(position, spec.cmd, spec.stdin, env, datum_dir)
+        else:
+            ending = self._execute_in_batch(position, env, datum_dir, variables)
+            begun = self._batch.begun
         if ending.succeeded(spec.accept_return_code):
-            return
+            return begun
         if datum_dir.in_memory and self._sandbox.memory_is_full():
             raise _MemoryFull
         reason = ending.reason + self._disk_note()
@@ -209,9 +270,42 @@ class DatumRunner:
         datum_dir: DatumDir,
     ) -> command.Ending:
         if not argv:
-            return command.Ending(None, "nothing to run: no transform.cmd")
+            return command.Ending(None, _NO_COMMAND)
+        logs = self._heartbeat.logs
+        return command.run(
+            self._sandbox.starter,
+            self._program(argv, stdin, env, datum_dir),
+            timeout=self._run.datum_timeout_seconds,
+            interrupts=self._interrupts,
+            add_line=lambda now, line: logs.add(position, now, line),
+            note=lambda now, line: logs.add(position, now, line, system=True),
+            log_is_full=lambda: logs.overfull,
+        )
+
+    def _execute_in_batch(
+        self, position: int, env: dict[str, str], datum_dir: DatumDir, variables: dict[str, str]
+    ) -> command.Ending:
+        assert self._batch is not None
+        spec, logs = self._run.command, self._heartbeat.logs
+        if not spec.cmd:
+            return command.Ending(None, _NO_COMMAND)
+        return self._batch.run(
+            self._batch_key,
+            self._program(spec.cmd, spec.stdin, env, datum_dir),
+            variables,
+            self._run.datum_timeout_seconds,
+            Log(
+                add_line=lambda now, line: logs.add(position, now, line),
+                note=lambda now, line: logs.add(position, now, line, system=True),
+                is_full=lambda: logs.overfull,
+            ),
+        )
+
+    def _program(
+        self, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str], datum_dir: DatumDir
+    ) -> command.Program:
         real = self._sandbox.real
-        program = command.Program(
+        return command.Program(
             argv=[real(argument) for argument in argv],
             stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
             env=env,
@@ -219,16 +313,6 @@ class DatumRunner:
             tmp=datum_dir.tmp,
             owner=self._owner,
             memory_limit=self._sandbox.memory_limit,
-        )
-        logs = self._heartbeat.logs
-        return command.run(
-            self._sandbox.starter,
-            program,
-            timeout=self._run.datum_timeout_seconds,
-            interrupts=self._interrupts,
-            add_line=lambda now, line: logs.add(position, now, line),
-            note=lambda now, line: logs.add(position, now, line, system=True),
-            log_is_full=lambda: logs.overfull,
         )
 
     def _capture(

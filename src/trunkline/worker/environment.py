@@ -45,11 +45,24 @@ def of_datum(
         assignment: the assignment that the datum belongs to.
         datum: the datum, one of the assignment.
     """
-    run = assignment.datum_run
-    variables = {
+    return {
         **base,
         "TMPDIR": tmp,
-        **run.command.env,
+        **assignment.datum_run.command.env,
+        **of_contract(pfs, assignment, datum),
+    }
+
+
+def of_contract(pfs: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
+    """Return the variables that describe one datum.
+
+    Args:
+        pfs: where the command finds the datum.
+        assignment: the assignment that the datum belongs to.
+        datum: the datum, one of the assignment.
+    """
+    run = assignment.datum_run
+    variables = {
         "PACH_IN_WORKER": "true",
         "PFS_ROOT": pfs,
         "PACH_DATUM_ID": datum.id,
@@ -72,3 +85,18 @@ def of_datum(
         if item.group_by:
             variables[f"PACH_DATUM_{name}_GROUP_BY"] = item.group_by
     return variables
+
+
+def write_file(path: str, variables: Mapping[str, str]) -> None:
+    """Write variables as a file that python-dotenv, which the published SDK uses, and shells read.
+
+    Raises:
+        OSError: the file exists or cannot be written.
+    """
+    lines = []
+    for name, value in variables.items():
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        lines.append(f"{name}='{quoted}'\n")
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+    with open(descriptor, "wb", buffering=0) as file:
+        file.write("".join(lines).encode("utf-8", "surrogateescape"))

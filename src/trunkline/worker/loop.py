@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError, Unauthenticated
 from trunkline.worker import assignment
 from trunkline.worker.api import ServerAPI, patiently
+from trunkline.worker.batch import BatchProgram
 from trunkline.worker.heartbeat import Heartbeat
 from trunkline.worker.interrupts import Interrupts
 
@@ -49,6 +50,7 @@ class Worker:
         self._interrupts = Interrupts()
         self._api = self._connect()
         self._heartbeat = Heartbeat(self._connect(), self._interrupts)
+        self._batch = BatchProgram(sandbox.starter, self._interrupts)
         self._waiting = False
         self._told_to_go = False
         self._notes = sandbox.notes
@@ -72,6 +74,7 @@ class Worker:
             say(f"gave up: {error.message}")
             return 1
         finally:
+            self._batch.end()
             self._heartbeat.stop()
         return 1 if self._interrupts.abandon else 0
 
@@ -100,6 +103,7 @@ class Worker:
                     self._sandbox.scratch,
                     answer.assignment,
                     self._notes,
+                    self._batch,
                 )
                 self._notes = []
             self._interrupts.retire |= answer.retire

@@ -40,6 +40,8 @@ class Sandbox:
     links_within = ""
     #: Bytes of memory that a command may use; 0 when the worker enforces no limit.
     memory_limit = 0
+    #: Whether commands see every datum at the same path.
+    has_one_path = True
 
     def __init__(
         self, starter: Executor, scratch: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
@@ -138,6 +140,8 @@ class NamespaceSandbox(Sandbox):
 
 class HostSandbox(Sandbox):
     """The worker and its commands see the host's files and processes."""
+
+    has_one_path = False
 
     def __init__(
         self, settings: Settings, lack: str, image_files: Mapping[str, str], group: MemoryGroup | None

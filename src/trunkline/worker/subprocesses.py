@@ -89,6 +89,11 @@ class ChildProcess:
         used = processes.resident_memory(pids)
         return used if used <= beyond else processes.proportional_memory(pids)
 
+    def hand_over(self, tmp: str) -> bool:
+        """See ``command.Process``: the worker may use the files of every user that it starts commands as."""
+        del tmp
+        return True
+
     def kill(self) -> None:
         """See ``command.Process``."""
         process_reaper.end_group(self._pid)

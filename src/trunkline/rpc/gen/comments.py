@@ -63,6 +63,7 @@ COMMENTS: dict[str, str] = {
     "trunkline.store.v1.Store.Missing": "Returns which of these chunks the store lacks.",
     "trunkline.store.v1.Store.PutFiles": "Writes files into a commit, all or none. The commit is resolved as by pfs_v2.API/ModifyFile.",
     "trunkline.worker.v1.Assignment": "What a worker does under one claim.",
+    "trunkline.worker.v1.Assignment.batch_run": "The same, by one program that asks for each datum (docs/design/work.md).",
     "trunkline.worker.v1.Assignment.direct": "The object store signs URLs, so large files need not go through the server: `FetchRequest.direct` and Offer.",
     "trunkline.worker.v1.ChunkPlace": "A chunk in a pack (docs/design/format.md, Packs).",
     "trunkline.worker.v1.ChunkPlace.codec": "0 raw, 1 one zstd frame.",

@@ -32,20 +32,22 @@ class ClaimResponse(_message.Message):
     def __init__(self, retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run")
+    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run", "batch_run")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     DIRECT_FIELD_NUMBER: _ClassVar[int]
     DATUM_RUN_FIELD_NUMBER: _ClassVar[int]
+    BATCH_RUN_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     lease_seconds: float
     project: str
     pipeline: str
     direct: bool
     datum_run: DatumRun
-    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ...) -> None: ...
+    batch_run: DatumRun
+    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ..., batch_run: _Optional[_Union[DatumRun, _Mapping]] = ...) -> None: ...
 
 class DatumRun(_message.Message):
     __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "tracestate")

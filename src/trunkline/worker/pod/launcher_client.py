@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trunkline.worker.interrupts import Interrupts
 
 #: The protocol's version; launcher/protocol.go has the same.
-VERSION = 1
+VERSION = 2
 #: Seconds in which it must come back when its container has ended. A kubelet restarts a container at once the first
 #: time; the datum must be completed before the fleet removes the pod, after 30 s.
 _RETURN_PATIENCE = 10.0
@@ -225,6 +225,8 @@ class LaunchedProcess:
         self.output = output
         #: The launcher's next message is the end of the command.
         self.ended = connection.fileno()
+        #: That message, when it has come before another answer.
+        self._end: dict[str, Any] | None = None
 
     def memory(self, beyond: int) -> int:
         """Return 0: the container enforces the limit."""
@@ -236,12 +238,24 @@ class LaunchedProcess:
         with contextlib.suppress(_Gone):  # ``finish`` reports it
             self._connection.send({"kill": True})
 
+    def hand_over(self, tmp: str) -> bool:
+        """See ``command.Process``."""
+        try:
+            self._connection.send({"hand_over": {"tmp": tmp}})
+            answer, _ = self._connection.receive()
+            if "ended" in answer:
+                self._end = answer
+                self._connection.receive()
+        except _Gone:
+            return False  # ``finish`` reports it
+        return self._end is None
+
     def finish(self) -> Outcome:
         """See ``command.Process``."""
-        if not select.select([self.ended], [], [], 0)[0]:
+        if self._end is None and not select.select([self.ended], [], [], 0)[0]:
             self.kill()
         try:
-            answer, _ = self._connection.receive()
+            answer = self._end or self._connection.receive()[0]
         except _Gone:
             self._launcher.drop()
             return Outcome(status=-signal.SIGKILL, immortal=0, cpu_seconds=0.0, peak_memory=0, lost=_LOST)

@@ -1,0 +1,120 @@
+"""The gRPC server of a worker, which its batch program asks for datums: ``NextDatum`` of ``pachyderm.worker.Worker``.
+
+It runs in a thread with an event loop of its own and is imported only for batches, because the application and the
+HTTP server are those of the server's port. The main thread waits for ``asked``, reads the error of the call, and
+answers it with the variables of the next datum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from trunkline.drivers.http.h2corn_server import H2cornServer
+from trunkline.errors import FailedPrecondition, Unavailable
+from trunkline.rpc import methods
+from trunkline.rpc.asgi.calls import Calls
+from trunkline.rpc.asgi.grpc_application import GrpcApplication
+from trunkline.rpc.gen import worker_pb2
+from trunkline.runtime.listening import Listeners
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.rpc.call import Call
+
+_SERVICE = worker_pb2.DESCRIPTOR.services_by_name["Worker"]
+_CONNECTIONS = 16
+
+
+class NextDatumServer:
+    """Serves one batch program at a time. The main thread calls its methods."""
+
+    def __init__(self) -> None:
+        """Listen on a free port of the loopback interface, which the containers of a pod share."""
+        #: Readable when the program has asked.
+        self.asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._loop = asyncio.new_event_loop()
+        self._servicer = _Servicer(self.asked)
+        threading.Thread(target=self._loop.run_forever, name="next-datum", daemon=True).start()
+        self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+
+    async def _start(self) -> int:
+        http = H2cornServer(Listeners(["127.0.0.1:0"]), _CONNECTIONS, "text")
+        table = methods.table({_SERVICE.full_name: self._servicer}, {_SERVICE.full_name: _SERVICE})
+        await http.start(GrpcApplication(Calls(table)))
+        return int(http.address.rpartition(":")[2])
+
+    def take_error(self) -> str:
+        """Return the error that the program has asked with, which is about its last datum; empty without one."""
+        os.eventfd_read(self.asked)
+        return self._servicer.error
+
+    def answer(self, env: Sequence[str]) -> None:
+        """Give the program its next datum.
+
+        Args:
+            env: ``NAME=value`` each.
+        """
+        self._loop.call_soon_threadsafe(self._servicer.give, env)
+
+    def forget(self) -> None:
+        """End the call of a program that has ended."""
+
+        async def forget() -> None:
+            self._servicer.forget()
+
+        asyncio.run_coroutine_threadsafe(forget(), self._loop).result()
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.asked)
+
+
+class _Servicer:
+    """Answers the calls, in the event loop's thread."""
+
+    def __init__(self, asked: int) -> None:
+        self._asked = asked
+        self.error = ""
+        #: Of the call that waits.
+        self._waiting: asyncio.Future[Sequence[str]] | None = None
+        #: A datum whose call ended before it had an answer: the program gets it when it asks again.
+        self._undelivered: Sequence[str] | None = None
+
+    async def NextDatum(
+        self, request: worker_pb2.NextDatumRequest, call: Call
+    ) -> worker_pb2.NextDatumResponse:
+        del call
+        if self._waiting is not None:
+            raise FailedPrecondition(
+                "another call of NextDatum waits for a datum; ask again when it has been answered"
+            )
+        env, self._undelivered = self._undelivered, None
+        if env is None:
+            self.error = request.error
+            waiting = self._waiting = asyncio.get_running_loop().create_future()
+            os.eventfd_write(self._asked, 1)
+            try:
+                env = await waiting
+            except asyncio.CancelledError:
+                if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                    self._undelivered = waiting.result()
+                raise
+            finally:
+                self._waiting = None
+        return worker_pb2.NextDatumResponse(env=env)
+
+    def give(self, env: Sequence[str]) -> None:
+        """Answer the call that waits, or the next one."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(env)
+        else:
+            self._undelivered = env
+
+    def forget(self) -> None:
+        """End the call that waits."""
+        self._undelivered = None
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(Unavailable("the program that asked was ended; nothing waits for it"))
