@@ -38,10 +38,12 @@ from trunkline.pps.retention import Retention, RetentionService
 from trunkline.rpc.asgi.events import EventsApplication
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.debug import DebugServicer
+from trunkline.rpc.logs import LogsServicer
 from trunkline.runtime import cancellation, failpoints, listening, open_files
 from trunkline.runtime.supervision import ServiceLost, ServiceState, Supervisor
 from trunkline.runtime.threads import FairExecutor
 from trunkline.telemetry import events, logs, tracing
+from trunkline.telemetry.recent import recent_records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -174,6 +176,7 @@ async def running(
             event_bytes=settings.keep_event_bytes,
         )
         controller.services["retention"] = RetentionService(versions, core.specs, retention).run
+        recent = stack.enter_context(recent_records())
         debug = DebugServicer()
         stack.callback(debug.close)
         servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
@@ -184,7 +187,9 @@ async def running(
             monitored = _monitored(settings.metrics, counted, readiness, supervisor, versions, store_log)
             mounts["metrics"] = await stack.enter_async_context(monitored)
         event_streams = EventsApplication(core.events, clock)
-        await server.serve({**servicers, "debug_v2.Debug": debug}, mounts, event_streams)
+        servicers["debug_v2.Debug"] = debug
+        servicers["logs.API"] = LogsServicer(versions, executor, recent)
+        await server.serve(servicers, mounts, event_streams)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)

@@ -108,7 +108,7 @@ def first_since(conn: sa.Connection, pipeline_id: int, since: float) -> int:
         pipeline_id: whose logs.
         since: seconds since the epoch.
     """
-    low, high = 1, (_LAST.value(conn, pipeline_id=pipeline_id) or 0) + 1
+    low, high = 1, newest(conn, pipeline_id) + 1
     while low < high:
         middle = (low + high) // 2
         row = _FROM.first(conn, pipeline_id=pipeline_id, number=middle)
@@ -117,6 +117,12 @@ def first_since(conn: sa.Connection, pipeline_id: int, since: float) -> int:
         else:
             low = int(row[0]) + 1
     return low
+
+
+def newest(conn: sa.Connection, pipeline_id: int) -> int:
+    """Return the row number of a pipeline's last batch; 0 when it has none."""
+    number: int = _LAST.value(conn, pipeline_id=pipeline_id) or 0
+    return number
 
 
 def data(conn: sa.Connection, batch_id: int) -> bytes | None:

@@ -1,7 +1,8 @@
 """The supported subset of LogQL: a stream selector and line filters.
 
 Example: ``{pipelineName="edges", pipelineProject="default"} |= "error" != "debug"``. Source of the syntax: Grafana
-Loki's documentation of log queries. Parsers, metrics and everything else are refused, never ignored.
+Loki's documentation of log queries. Strings are Go's, in quotes or in backquotes. Parsers, metrics and everything
+else are refused, never ignored.
 
 Expressions come from clients, so they run in RE2, as in Loki: its time is linear in the length of the text for any
 expression. Python's ``re`` can take exponential time and blocks the interpreter meanwhile.
@@ -21,11 +22,16 @@ from trunkline.model import limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SELECTOR = re.compile(r"\s*\{([^{}]*)\}")
-_MATCHER = re.compile(r'\s*([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
-_FILTER = re.compile(r'\s*(\|=|\|~|!=|!~)\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)')
-_ESCAPED = re.compile(r"\\(.)")
-
+_VALUE = r'(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)'
+_OPENED = re.compile(r"\s*\{\s*")
+_MATCHER = re.compile(rf"\s*([A-Za-z_]\w*)\s*(=~|!~|!=|=)\s*{_VALUE}\s*(?:,\s*|(?=\}}))", re.DOTALL)
+_FILTER = re.compile(rf"\s*(\|=|\|~|!=|!~)\s*{_VALUE}", re.DOTALL)
+#: Escapes of Go's quoted strings, which Loki's syntax and Go's clients use.
+_ESCAPED = re.compile(
+    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U(0010[0-9A-Fa-f]{4}|000[0-9A-Fa-f]{5})|([0-7]{3})|(.))",
+    re.DOTALL,
+)
+_LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 #: Bytes that RE2 may use for one expression; a larger one is refused.
 _EXPRESSION_MEMORY = 1 << 20
@@ -61,22 +67,22 @@ def parse(query: str) -> LogQuery:
     limits.check_text(query, limits.LOG_QUERY, "the log query")
     if not query.strip():
         return LogQuery((), ())
-    selector = _SELECTOR.match(query)
-    if selector is None:
+    opened = _OPENED.match(query)
+    if opened is None:
         raise InvalidArgument(
             f'the log query {query!r} has no selector; begin it like {{pipelineName="edges"}}'
         )
-    matchers, inside, at = [], selector.group(1), 0
-    while inside[at:].strip():
-        match = _MATCHER.match(inside, at)
+    matchers, at = [], opened.end()
+    while query[at : at + 1] != "}":
+        match = _MATCHER.match(query, at)
         if match is None:
+            rest = query[at:].partition("}")[0].strip()
             raise InvalidArgument(
-                f'the log query {query!r} is broken at {inside[at:].strip()!r}; matchers look like label="value"'
+                f'the log query {query!r} is broken at {rest!r}; matchers look like label="value"'
             )
-        label, operator, value = match.groups()
-        matchers.append((label, _matcher(operator, _ESCAPED.sub(r"\1", value))))
+        matchers.append((match.group(1), _matcher(match.group(2), _text(match.group(3), match.group(4)))))
         at = match.end()
-    filters, at = [], selector.end()
+    filters, at = [], at + 1
     while query[at:].strip():
         match = _FILTER.match(query, at)
         if match is None:
@@ -84,11 +90,35 @@ def parse(query: str) -> LogQuery:
                 f"the log query {query!r} continues with {query[at:].strip()!r}; only the line filters"
                 " |=, !=, |~ and !~ are supported"
             )
-        quoted = match.group(2)
-        text = _ESCAPED.sub(r"\1", quoted) if quoted is not None else match.group(3)
-        filters.append(_line_filter(match.group(1), text))
+        filters.append(_line_filter(match.group(1), _text(match.group(2), match.group(3))))
         at = match.end()
     return LogQuery(tuple(matchers), tuple(filters))
+
+
+def line_filter(pattern: str, *, negated: bool) -> Callable[[str], bool]:
+    """Return the test of a line by an expression, which may match any part of it.
+
+    Args:
+        pattern: the expression, in the syntax of RE2.
+        negated: whether lines that match fail the test.
+
+    Raises:
+        InvalidArgument: the expression is too long or not valid.
+    """
+    limits.check_text(pattern, limits.LOG_QUERY, "the expression for log lines")
+    return _line_filter("!~" if negated else "|~", pattern)
+
+
+def _text(quoted: str | None, raw: str | None) -> str:
+    """Return the text of a string in quotes or in backquotes."""
+    return raw or "" if quoted is None else _ESCAPED.sub(_unescaped, quoted)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    byte, short, long, octal, letter = match.groups()
+    if letter is not None:
+        return _LETTERS.get(letter, letter)
+    return chr(int(octal, 8) if octal else int(byte or short or long, 16))
 
 
 def _matcher(operator: str, text: str) -> Callable[[str], bool]:

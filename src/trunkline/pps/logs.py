@@ -1,13 +1,15 @@
 """Logs: stored in the database in compressed batches, so that they outlive their workers.
 
-A line carries its datum, its time and whether the user's command or the worker wrote it. Batches are read
-in the order they came; lines of different workers are not merged by time.
+A line carries its datum, its time and whether the user's command or the worker wrote it. ``read``
+yields lines in the order they came; ``in_order`` merges those of different workers by time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +18,10 @@ import zstandard
 from trunkline.meta import jobs, pipelines
 from trunkline.meta import logs as batches
 from trunkline.model.states import TERMINAL_JOB_STATES
+from trunkline.runtime import cancellation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     import sqlalchemy as sa
 
@@ -131,7 +134,7 @@ async def read(
         stamp = versions.wakeups.stamp()
         over, page = await versions.db.read(_page, query, seen)
         for start in range(0, len(page), UNPACKED):
-            lines = await asyncio.to_thread(_lines, versions, query, page[start : start + UNPACKED], keep)
+            lines = await asyncio.to_thread(lines_of, versions, query, page[start : start + UNPACKED], keep)
             if lines:
                 yield lines
         if page:
@@ -140,6 +143,95 @@ async def read(
         if not query.follow or over:
             return
         await versions.wakeups.changed(stamp, *topics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A time range, in whole microseconds since the epoch, which is what clients can name."""
+
+    start: int = 0
+    #: The first one after it; None: no end.
+    stop: int | None = None
+    #: Newest lines first.
+    backward: bool = False
+
+
+def microseconds(ts: float) -> int:
+    """Return a line's time as clients see it."""
+    return round(ts * 1e6)
+
+
+def in_order(
+    versions: VersionedStore,
+    query: Query,
+    span: Span,
+    keep: Callable[[Line], bool],
+    newest: int | None = None,
+) -> Iterator[Line]:
+    """Yield lines by their time, those of one microsecond in the order they came; all reversed if ``backward``.
+
+    Batches come nearly in the order of their lines, at most ``LATE`` after them. So a line is next when the batches
+    read so far are that far ahead of it; no more of them are read, and lines are unpacked when it is their turn.
+    Blocks; the loop ends when the call is cancelled.
+
+    Args:
+        versions: the store.
+        query: the pipeline and job; its other fields are not used.
+        span: the time range and the direction.
+        keep: returns whether to yield a line.
+        newest: row number of the last batch that is read; None for all.
+    """
+    sign = -1 if span.backward else 1
+    waiting: list[tuple[float, int, float, batches.BatchInfo | Line]] = []
+    ahead = -math.inf
+    beyond: int | None = versions.read(_before_first, query, span)
+    while True:
+        while beyond is not None and (not waiting or waiting[0][0] > ahead):
+            cancellation.check()
+            page = versions.read(
+                batches.page,
+                pipeline_id=query.pipeline_id, job_id=query.job_id, beyond=beyond, newest_first=span.backward,
+                number=PAGE,
+            )  # fmt: skip
+            for batch in page:
+                ends = sorted((sign * microseconds(batch.first_ts), sign * microseconds(batch.last_ts)))
+                ahead = max(ahead, sign * microseconds(batch.last_ts) - LATE * 1e6)
+                if _meets(batch, span) and (newest is None or batch.id <= newest):
+                    heapq.heappush(waiting, (ends[0], sign * batch.id, -math.inf, batch))
+            over = not page or (newest is not None and sign > 0 and page[-1].id >= newest)
+            beyond = None if over or ahead > _end(span) else page[-1].id
+        if not waiting:
+            return
+        _, number, _, item = heapq.heappop(waiting)
+        if isinstance(item, Line):
+            yield item
+            continue
+        cancellation.check()
+        for place, line in enumerate(lines_of(versions, query, [item], lambda _: True)):
+            at = microseconds(line.ts)
+            if span.start <= at and (span.stop is None or at < span.stop) and keep(line):
+                heapq.heappush(waiting, (sign * at, number, sign * place, line))
+
+
+def _end(span: Span) -> float:
+    """Return where reading ends, in the direction of reading."""
+    if span.backward:
+        return -span.start
+    return math.inf if span.stop is None else span.stop
+
+
+def _meets(batch: batches.BatchInfo, span: Span) -> bool:
+    first, last = microseconds(batch.first_ts), microseconds(batch.last_ts)
+    return last >= span.start and (span.stop is None or first < span.stop)
+
+
+def _before_first(conn: sa.Connection, query: Query, span: Span) -> int:
+    """Return the row number next to the first batch that has to be read, in the direction of reading."""
+    if not span.backward:
+        since = span.start / 1e6 - LATE
+        return batches.first_since(conn, query.pipeline_id, since) - 1 if since > 0 else 0
+    until = math.inf if span.stop is None else span.stop / 1e6 + LATE
+    return batches.first_since(conn, query.pipeline_id, until)
 
 
 def _last_lines(versions: VersionedStore, query: Query, keep: Callable[[Line], bool]) -> list[Line]:
@@ -158,7 +250,7 @@ def _last_lines(versions: VersionedStore, query: Query, keep: Callable[[Line], b
         for batch in page:
             if batch.id < first:
                 break
-            last = _lines(versions, query, [batch], keep) + last
+            last = lines_of(versions, query, [batch], keep) + last
             if len(last) >= query.tail:
                 break
     return last[-query.tail :]
@@ -169,13 +261,20 @@ def _first(conn: sa.Connection, query: Query) -> int:
     return batches.first_since(conn, query.pipeline_id, query.since - LATE) if query.since else 1
 
 
-def _lines(
+def lines_of(
     versions: VersionedStore,
     query: Query,
     page: Sequence[batches.BatchInfo],
     keep: Callable[[Line], bool],
 ) -> list[Line]:
-    """Return the lines of batches that match. Blocks."""
+    """Return the lines of batches that match. Blocks.
+
+    Args:
+        versions: the store.
+        query: only lines of its ``since`` or later.
+        page: the batches.
+        keep: returns whether to return a line.
+    """
 
     def look(conn: sa.Connection) -> list[tuple[batches.BatchInfo, bytes, str]]:
         selected = []

@@ -1,0 +1,70 @@
+"""The newest log records of this process, held in memory for clients that ask for the logs of the server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.telemetry.logs import ROOT, TextFormatter, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Bytes of text that are held; older records are dropped.
+HELD = 4 << 20
+#: Bytes of a record; the end of a longer one is cut off.
+LONGEST = 16 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A log record as text."""
+
+    #: Seconds since the epoch.
+    ts: float
+    #: Level of ``logging``.
+    level: int
+    #: ``project/name`` of the pipeline that it is about; empty for none.
+    pipeline: str
+    text: str
+
+
+class RecentRecords(logging.Handler):
+    """Holds the newest records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(TextFormatter())
+        self._guard = threading.Lock()
+        self._records: deque[Record] = deque()
+        self._size = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a record and drop the oldest ones beyond ``HELD``."""
+        text = self.format(record)[:LONGEST]
+        pipeline = str(fields(record).get("pipeline", ""))
+        with self._guard:
+            self._records.append(Record(record.created, record.levelno, pipeline, text))
+            self._size += len(text)
+            while self._size > HELD:
+                self._size -= len(self._records.popleft().text)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Return the records, oldest first."""
+        with self._guard:
+            return iter(list(self._records))
+
+
+@contextmanager
+def recent_records() -> Iterator[RecentRecords]:
+    """Hold the newest records of Trunkline while the context is open."""
+    recent, logger = RecentRecords(), logging.getLogger(ROOT)
+    logger.addHandler(recent)
+    try:
+        yield recent
+    finally:
+        logger.removeHandler(recent)
