@@ -1,4 +1,4 @@
-"""Defaults of the cluster and of projects, with the published SDK and the command line."""
+"""Defaults of the cluster and of projects, and alerts, with the published SDK and the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs, pps
-from servers import Server, ended, make_repo, put, refusal
+from servers import Server, ended, make_repo, put, refusal, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,3 +162,19 @@ def test_the_command_line_sets_lists_and_removes_defaults(shared: Server, client
     assert json.loads(run("inspect", "defaults")) == {"createPipelineRequest": {"datumTries": 4}}
     run("delete", "defaults")
     assert run("inspect", "defaults") == "{}"
+
+
+def test_check_status_reports_workers_that_run_longer_than_expected(client: Client) -> None:
+    put(client, make_repo(client, "in"), {"/a": b"1"})
+    long = create(client, "long", maximum_expected_uptime="0.001s", transform={"cmd": ["sleep", "1000"]})
+    create(client, "calm", maximum_expected_uptime="1h")
+
+    [status] = until(lambda: list(client.pps.check_status(all=True)), "an alert")
+
+    assert (status.pipeline, status.project.name, len(status.alerts)) == (long, "default", 1)
+    of_project = client.pps.check_status(project=pfs.Project(name="default"))
+    assert [status.pipeline for status in of_project] == [long]
+    assert refusal(lambda: list(client.pps.check_status(project=pfs.Project(name="nowhere")))).code() is (
+        grpc.StatusCode.NOT_FOUND
+    )
+    client.pps.delete_pipeline(pipeline=long, force=True)

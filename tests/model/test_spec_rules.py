@@ -220,7 +220,6 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
         ({"egress": {"url": "s3://x"}}, "egress"),
         ({"s3_out": True}, "s3_out"),
         ({"determined": {}}, "determined"),
-        ({"autoscaling": True, "maximum_expected_uptime": "1h"}, "maximum_expected_uptime"),
         ({"input": {"cross": [pfs("a"), pfs("b", glob="/", s3=True)]}}, "input.cross[1].pfs.s3"),
         ({"input": pfs("a", glob="/", s3=True)}, "input.pfs.s3"),
     ],

@@ -67,7 +67,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
         (spec.egress, "egress"),
         (spec.s3_out, "s3_out"),
         (spec.determined, "determined"),
-        (spec.maximum_expected_uptime, "maximum_expected_uptime"),
     ]
     for where, node in _inputs(spec):
         if node.pfs is not None:

@@ -13,7 +13,7 @@ from trunkline import errors
 from trunkline.model import names, spec_text
 from trunkline.pfs.queries import Page
 from trunkline.pps import crons, pipelines, spec_defaults
-from trunkline.pps.queries import pipeline_queries
+from trunkline.pps.queries import alerts, pipeline_queries
 from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
@@ -194,6 +194,14 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         name = pps_convert.pipeline_name(request.pipeline)
         await self._blocking(crons.run_now, self._store(call), self._specs, name.project, name.name)
         return EMPTY_REPLY
+
+    async def CheckStatus(
+        self, request: pps_pb2.CheckStatusRequest, call: Call
+    ) -> AsyncIterator[pps_pb2.CheckStatusResponse]:
+        project = convert.project_name(request.project) if request.HasField("project") else None
+        for row, texts in await self._store(call).query_soon(alerts.of_pipelines, self._specs, project):
+            pipeline = pps_convert.pipeline_message(row.project, row.name)
+            yield pps_pb2.CheckStatusResponse(project=pipeline.project, pipeline=pipeline, alerts=texts)
 
     async def RenderTemplate(
         self, request: pps_pb2.RenderTemplateRequest, call: Call

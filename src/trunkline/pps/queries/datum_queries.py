@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -200,7 +201,7 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
     Args:
         versions: the store.
         name: the job.
-        filters: paths, or hashes in hex, of input items.
+        filters: paths, or hashes in hex or base64, of input items.
 
     Raises:
         NotFound: there is no such job, or no such datum runs.
@@ -226,14 +227,15 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
 
 
 def matches(items: Sequence[RowItem], filters: Sequence[str]) -> bool:
-    """Tell whether a datum of these items matches all filters: paths, or hashes in hex."""
+    """Tell whether a datum of these items matches all filters: paths, or hashes in hex or base64."""
     return all(
         any(
-            pattern.rstrip("/") == item.path.rstrip("/") or pattern == item.hash.hex()
+            pattern.rstrip("/") == item.path.rstrip("/")
+            or pattern in (item.hash.hex(), b64encode(item.hash).decode())
             for item in items
         )
         for pattern in filters
-    )  # fmt: skip
+    )
 
 
 def _ask_restart(write: WriteTransaction, claim_id: str) -> None:
