@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import uuid
 from pathlib import Path
 
 import pytest
 from fake_server import assignment
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
+from trunkline.worker.batch import BatchProgram, Log
+from trunkline.worker.command import Program
+from trunkline.worker.interrupts import Interrupts
+from trunkline.worker.subprocesses import SpawnExecutor
 
 SUCCESS, FAILED, RECOVERED = pb.DatumResult.SUCCESS, pb.DatumResult.FAILED, pb.DatumResult.RECOVERED
 FILES = {"in": {f"/{number}": b"content %d" % number for number in range(4)}}
@@ -62,11 +69,12 @@ def run(server, open_folder, make_workers):
         workers = make_workers(world)
         for _ in range(claims):
             command = {key: fields[key] for key in ("err_cmd", "env", "accept_return_code") if key in fields}
-            cmd = fields.get("cmd", [sys.executable, "/batch/program"])
+            cmd = fields.get("cmd", [sys.executable, "/batch/program", fields.get("mark", "")])
             datums = assignment(server, inputs, cmd, **command)
             datums.datum_tries = fields.get("tries", 1)
             datums.datum_timeout_seconds = fields.get("timeout", 0.0)
             message = server.assignments[-1]
+            message.lease_seconds = fields.get("lease", 30)
             copy = pb.DatumRun()
             copy.CopyFrom(datums)
             message.batch_run.CopyFrom(copy)
@@ -75,6 +83,17 @@ def run(server, open_folder, make_workers):
         return server.results()
 
     return run
+
+
+def is_running(mark: str) -> bool:
+    """Whether a process has the word in its arguments."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if mark in process.read_text("utf-8", "replace"):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def copies(server) -> dict[int, tuple[str, bytes]]:
@@ -160,6 +179,45 @@ def test_a_program_that_never_asks_fails_each_datum_with_the_reason(run, script,
 
     assert [result.state for result in results] == [FAILED] * 4
     assert all(result.reason.startswith(reason) for result in results), results
+
+
+def test_a_program_that_asks_too_late_is_killed():
+    interrupts = Interrupts()
+    batch = BatchProgram(SpawnExecutor(lambda: 0), interrupts, start_limit=0.05)
+    program = Program(["sleep", "600"], b"", {"PATH": os.environ["PATH"]}, "/", "/tmp")
+    log = Log(add_line=lambda *_: None, note=lambda *_: None, is_full=lambda: False)
+
+    ending = batch.run("key", program, {}, 0.01, log)
+
+    assert ending.code is None
+    assert ending.reason.startswith("killed after 0.05 s: ")
+    batch.close()
+
+
+def test_a_datum_that_is_restarted_meets_a_new_program(server, run):
+    act = "Path('/started').exists() or Path('/started').touch() or time.sleep(60)"
+
+    def restart() -> None:
+        server.wait_until(lambda: b"line of 0" in server.log())
+        server.restart_once = True
+
+    asks = threading.Thread(target=restart)
+    asks.start()
+    results = run(program(act, "import time"), lease=0.3)
+    asks.join()
+
+    assert [result.state for result in results] == [SUCCESS] * 4, results
+    assert server.log().count(b"line of 0") == 2
+
+
+def test_a_batch_whose_claim_is_lost_ends_with_its_program(server, run):
+    server.lose_claims = True
+    mark = f"mark-{uuid.uuid4()}"
+
+    results = run(program("time.sleep(600)", f"import time  # {mark}"), lease=0.3, mark=mark)
+
+    assert results == []
+    assert not is_running(mark)
 
 
 def test_the_time_of_a_datum_begins_when_the_program_gets_it(run):

@@ -134,6 +134,13 @@ class BatchProgram:
                 running.close()
             self._serve().forget()
 
+    def close(self) -> None:
+        """End the program and its server."""
+        self.end()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
     def _end_unusable(self, key: object) -> None:
         if self._running is None:
             return

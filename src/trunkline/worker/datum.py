@@ -212,7 +212,7 @@ class DatumRunner:
         if self._batch is None or self._fault:
             return {}
         datum = self._run.datums[position]
-        variables = environment.of_contract(self._sandbox.pfs, self._assignment, datum)
+        variables = environment.of_next(self._sandbox.pfs, self._assignment, datum)
         if "TMPDIR" not in self._run.command.env:
             variables["TMPDIR"] = self._tmp(datum_dir)
         variables = self._batch.variables(variables)

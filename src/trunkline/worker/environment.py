@@ -49,12 +49,16 @@ def of_datum(
         **base,
         "TMPDIR": tmp,
         **assignment.datum_run.command.env,
-        **of_contract(pfs, assignment, datum),
+        "PACH_IN_WORKER": "true",
+        "PFS_ROOT": pfs,
+        "PPS_PIPELINE_NAME": assignment.pipeline,
+        "PPS_PROJECT_NAME": assignment.project,
+        **of_next(pfs, assignment, datum),
     }
 
 
-def of_contract(pfs: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
-    """Return the variables that describe one datum.
+def of_next(pfs: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, str]:
+    """Return the variables that differ between the datums of a pipeline.
 
     Args:
         pfs: where the command finds the datum.
@@ -63,13 +67,9 @@ def of_contract(pfs: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[st
     """
     run = assignment.datum_run
     variables = {
-        "PACH_IN_WORKER": "true",
-        "PFS_ROOT": pfs,
         "PACH_DATUM_ID": datum.id,
         "PACH_JOB_ID": run.job_id,
         "PACH_OUTPUT_COMMIT_ID": run.output_commit_id,
-        "PPS_PIPELINE_NAME": assignment.pipeline,
-        "PPS_PROJECT_NAME": assignment.project,
     }
     if datum.traceparent:
         variables["TRACEPARENT"] = datum.traceparent

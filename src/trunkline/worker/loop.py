@@ -74,7 +74,7 @@ class Worker:
             say(f"gave up: {error.message}")
             return 1
         finally:
-            self._batch.end()
+            self._batch.close()
             self._heartbeat.stop()
         return 1 if self._interrupts.abandon else 0
 

@@ -39,14 +39,23 @@ class NextDatumServer:
         self.asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._loop = asyncio.new_event_loop()
         self._servicer = _Servicer(self.asked)
-        threading.Thread(target=self._loop.run_forever, name="next-datum", daemon=True).start()
-        self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="next-datum", daemon=True)
+        self._thread.start()
+        self._http, self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
-    async def _start(self) -> int:
+    async def _start(self) -> tuple[H2cornServer, int]:
         http = H2cornServer(Listeners(["127.0.0.1:0"]), _CONNECTIONS, "text")
         table = methods.table({_SERVICE.full_name: self._servicer}, {_SERVICE.full_name: _SERVICE})
         await http.start(GrpcApplication(Calls(table)))
-        return int(http.address.rpartition(":")[2])
+        return http, int(http.address.rpartition(":")[2])
+
+    def close(self) -> None:
+        """Stop; no program may use it any more."""
+        asyncio.run_coroutine_threadsafe(self._http.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        os.close(self.asked)
 
     def take_error(self) -> str:
         """Return the error that the program has asked with, which is about its last datum; empty without one."""
