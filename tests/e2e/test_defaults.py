@@ -53,6 +53,14 @@ def names(pipelines: list[pps.Pipeline]) -> set[str]:
     return {pipeline.name for pipeline in pipelines}
 
 
+def command(server: Server, *words: str, text: str = "", code: int = 0) -> str:
+    """Run the command line and return what it prints."""
+    line = [sys.executable, "-m", "trunkline.cli", *words, "--address", server.address]
+    done = subprocess.run(line, input=text, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done.stdout.strip()
+
+
 def test_specs_are_merged_over_the_defaults_of_the_project_and_those_over_the_clusters(
     client: Client,
 ) -> None:
@@ -150,10 +158,7 @@ def test_the_command_line_sets_lists_and_removes_defaults(shared: Server, client
     create(client, "old")
 
     def run(*words: str, text: str = "") -> str:
-        command = [sys.executable, "-m", "trunkline.cli", *words, "--address", shared.address]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return command(shared, *words, text=text)
 
     text = "createPipelineRequest:\n  datumTries: 4\n"
     assert run("create", "defaults", "--cluster", "--regenerate", "--dry-run", text=text) == "default/old"
@@ -164,7 +169,20 @@ def test_the_command_line_sets_lists_and_removes_defaults(shared: Server, client
     assert run("inspect", "defaults") == "{}"
 
 
-def test_check_status_reports_workers_that_run_longer_than_expected(client: Client) -> None:
+def test_specs_are_validated_without_being_created(shared: Server, client: Client) -> None:
+    spec = {
+        "pipeline": {"name": "p"},
+        "transform": {"cmd": ["true"]},
+        "input": {"pfs": {"repo": "in", "glob": "/"}},
+    }
+
+    command(shared, "validate", "pipeline", "-f", "-", text=json.dumps(spec))
+    command(shared, "validate", "pipeline", "-f", "-", text=json.dumps({**spec, "datum_tries": -1}), code=1)
+
+    assert list(client.pps.list_pipeline()) == []
+
+
+def test_check_status_reports_workers_that_run_longer_than_expected(shared: Server, client: Client) -> None:
     put(client, make_repo(client, "in"), {"/a": b"1"})
     long = create(client, "long", maximum_expected_uptime="0.001s", transform={"cmd": ["sleep", "1000"]})
     create(client, "calm", maximum_expected_uptime="1h")
@@ -174,6 +192,8 @@ def test_check_status_reports_workers_that_run_longer_than_expected(client: Clie
     assert (status.pipeline, status.project.name, len(status.alerts)) == (long, "default", 1)
     of_project = client.pps.check_status(project=pfs.Project(name="default"))
     assert [status.pipeline for status in of_project] == [long]
+    assert command(shared, "check", "status").startswith("default/long: ")
+    assert command(shared, "check", "status", "-A").startswith("default/long: ")
     assert refusal(lambda: list(client.pps.check_status(project=pfs.Project(name="nowhere")))).code() is (
         grpc.StatusCode.NOT_FOUND
     )

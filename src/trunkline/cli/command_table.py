@@ -39,6 +39,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "delete file": ("files", "Delete a file or folder."),
     "create pipeline": ("pipelines", "Create pipelines from a spec file."),
     "update pipeline": ("pipelines", "Update pipelines from a spec file."),
+    "validate pipeline": ("pipelines", "Let the server check specs."),
+    "check status": ("pipelines", "Print the alerts of pipelines."),
     "inspect pipeline": ("pipelines", "Show a pipeline."),
     "list pipeline": ("pipelines", "List pipelines."),
     "delete pipeline": ("pipelines", "Delete a pipeline and its output repo."),

@@ -176,6 +176,37 @@ def _in_project(spec: dict[str, Any], project: str) -> dict[str, Any]:
     return {**spec, "pipeline": {**pipeline, "project": {"name": project}}}
 
 
+def validate(invocation: Invocation) -> None:
+    """Let the server check specs; nothing is created."""
+    import json
+
+    source, specs = _specs(invocation)
+    for number, spec in enumerate(specs, start=1):
+        request = pps_pb2.CreatePipelineV2Request(
+            create_pipeline_request_json=json.dumps(_in_project(spec, invocation.project)), dry_run=True
+        )
+        try:
+            invocation.pps.CreatePipelineV2(request)
+        except TrunklineError as error:
+            if len(specs) > 1:
+                error.message = f"{source}, spec {number} of {len(specs)}{_named(spec)}: {error.message}"
+            raise
+    invocation.note(f"{source} is valid")
+
+
+def check(invocation: Invocation) -> None:
+    """Print the alerts of pipelines."""
+    from trunkline.rpc.gen import pfs_pb2
+
+    if invocation.options.all_projects:
+        request = pps_pb2.CheckStatusRequest(all=True)
+    else:
+        request = pps_pb2.CheckStatusRequest(project=pfs_pb2.Project(name=invocation.project))
+    for status in invocation.pps.CheckStatus(request):
+        for alert in status.alerts:
+            print(alert)
+
+
 def inspect(invocation: Invocation) -> None:
     """Show a pipeline."""
     options = invocation.options
@@ -334,6 +365,10 @@ REPROCESS = argument("--reprocess", action="store_true", help="run all datums ag
 COMMANDS = {
     "create pipeline": Command(create, (*SPECS, DRY_RUN)),
     "update pipeline": Command(update, (*SPECS, REPROCESS, DRY_RUN)),
+    "validate pipeline": Command(validate, SPECS),
+    "check status": Command(
+        check, (argument("-A", "--all-projects", action="store_true", help="of all projects"),)
+    ),
     "inspect pipeline": Command(
         inspect,
         (NAME, argument("--spec", action="store_true", help="print the spec as submitted"), *SHOWING),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from trunkline.meta import pipelines, workers
@@ -53,7 +54,7 @@ def uptime(spec: PipelineSpec, ready: Iterable[float], now: float) -> list[str]:
         return []
     return [
         f"{spec.project}/{spec.name}: workers have run since {text_of(since)},"
-        f" {format_duration(now - since - limit)} longer than maximum_expected_uptime ({format_duration(limit)})"
+        f" {format_duration(ceil(now - since - limit))} longer than maximum_expected_uptime ({format_duration(limit)})"
     ]
 
 
