@@ -7,13 +7,18 @@ commit is read from the clone; uncommitted changes are not visible this way.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 #: Hexadecimal digits that are shown.
 DIGITS = 12
 
 
+@cache
 def build_commit() -> str:
-    """Return the first digits of the commit; empty when it is unknown."""
+    """Return the first digits of the commit; empty when it is unknown.
+
+    It is read once: the clone of a running process may move on.
+    """
     package = os.path.dirname(os.path.abspath(__file__))
     recorded = _read(os.path.join(package, "COMMIT"))
     return (recorded or _of_clone(os.path.join(package, "..", "..")))[:DIGITS]

@@ -100,6 +100,46 @@ def test_shutdown_drops_queued_work_and_ends_every_thread() -> None:
         executor.submit(print)
 
 
+async def test_the_loop_gets_what_a_function_returns_or_raises(executor: FairExecutor) -> None:
+    assert await executor.call(threading.current_thread) is not threading.current_thread()
+    with pytest.raises(ZeroDivisionError):
+        await executor.call(lambda: 1 // 0)
+
+
+async def test_queued_work_does_not_run_when_its_caller_is_cancelled(executor: FairExecutor) -> None:
+    release, ran = threading.Event(), threading.Event()
+    with lane("one"):
+        running = [executor.submit(release.wait, LIMIT) for _ in range(3)]
+        waiting = asyncio.create_task(executor.call(ran.set))
+        await asyncio.sleep(0)
+
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        release.set()
+        await executor.call(threading.Event)
+
+    assert all(future.result(LIMIT) for future in running)
+    assert waiting.cancelled()
+    assert not ran.is_set()
+
+
+async def test_shutdown_cancels_what_the_loop_waits_for() -> None:
+    executor = FairExecutor(1, control=1, share=1)
+    started, release = threading.Event(), threading.Event()
+    running = executor.submit(lambda: (started.set(), release.wait(LIMIT)))
+    assert started.wait(LIMIT)
+    waiting = asyncio.create_task(executor.call(release.wait))
+    await asyncio.sleep(0)
+
+    executor.shutdown(wait=False, cancel_futures=True)
+    release.set()
+    await asyncio.wait([waiting], timeout=LIMIT)
+    executor.shutdown()
+
+    assert running.result(LIMIT)
+    assert waiting.cancelled()
+
+
 async def test_a_loop_ends_when_its_caller_is_cancelled(executor: FairExecutor) -> None:
     started, ended = threading.Event(), threading.Event()
 

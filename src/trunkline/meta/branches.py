@@ -38,7 +38,9 @@ class Edge:
     never: bool
 
 
-_BRANCH = sa.select(*(branch.c[name] for name in BranchRow.__slots__), branch.c.checksum)
+#: What ``checked`` takes.
+COLUMNS = (*(branch.c[name] for name in BranchRow.__slots__), branch.c.checksum)
+_BRANCH = sa.select(*COLUMNS)
 _BY_NAME = Query(
     _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
 )
@@ -68,8 +70,8 @@ _MOVE = Query(
 )
 
 
-def _checked(values: Sequence[Any]) -> BranchRow:
-    """Return a row after comparing it with its checksum, which is its last value.
+def checked(values: Sequence[Any]) -> BranchRow:
+    """Return the row of ``COLUMNS`` after comparing it with its checksum, which is the last value.
 
     Raises:
         DataLoss: they do not match.
@@ -89,31 +91,31 @@ def find(conn: sa.Connection, repo_id: int, name: str) -> BranchRow | None:
         name: name of the branch.
     """
     row = _BY_NAME.first(conn, repo_id=repo_id, name=name)
-    return _checked(row) if row else None
+    return checked(row) if row else None
 
 
 def by_id(conn: sa.Connection, branch_id: int) -> BranchRow:
     """Return a branch that exists."""
-    return _checked(require(_BY_ID.first(conn, branch_id=branch_id)))
+    return checked(require(_BY_ID.first(conn, branch_id=branch_id)))
 
 
 def find_by_id(conn: sa.Connection, branch_id: int) -> BranchRow | None:
     """Return a branch, or None when it was removed."""
     row = _BY_ID.first(conn, branch_id=branch_id)
-    return _checked(row) if row else None
+    return checked(row) if row else None
 
 
 def of_repo(conn: sa.Connection, repo_id: int) -> list[BranchRow]:
     """Return a repo's branches, newest first."""
     return [
-        _checked(row)
+        checked(row)
         for row in conn.execute(_BRANCH.where(branch.c.repo_id == repo_id).order_by(branch.c.id.desc()))
     ]
 
 
 def with_head(conn: sa.Connection, commit_ids: Iterable[int]) -> list[BranchRow]:
     """Return the branches whose head is one of the commits."""
-    return [_checked(row) for row in conn.execute(_BRANCH.where(branch.c.head_id.in_(list(commit_ids))))]
+    return [checked(row) for row in conn.execute(_BRANCH.where(branch.c.head_id.in_(list(commit_ids))))]
 
 
 def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
@@ -136,7 +138,7 @@ def add(conn: sa.Connection, repo_id: int, name: str, now: float) -> BranchRow:
 def with_trigger(conn: sa.Connection) -> list[BranchRow]:
     """Return the branches that have a trigger."""
     return [
-        _checked(row) for row in conn.execute(_BRANCH.where(sa.cast(branch.c.trigger, sa.Text).like("{%")))
+        checked(row) for row in conn.execute(_BRANCH.where(sa.cast(branch.c.trigger, sa.Text).like("{%")))
     ]
 
 
@@ -192,7 +194,7 @@ def upstream(conn: sa.Connection, branch_id: int) -> list[Edge]:
 
 def sources(conn: sa.Connection, branch_id: int) -> list[tuple[BranchRow, str]]:
     """Return the branches of the direct provenance of a branch, each with the type of its repo."""
-    return [(_checked(row[:-1]), row[-1]) for row in _SOURCES.rows(conn, branch_id=branch_id)]
+    return [(checked(row[:-1]), row[-1]) for row in _SOURCES.rows(conn, branch_id=branch_id)]
 
 
 def downstream(conn: sa.Connection, branch_id: int) -> list[Edge]:

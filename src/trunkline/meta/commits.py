@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from trunkline.meta import checksums
+from trunkline.meta import branches, checksums
 from trunkline.meta.query import ListQuery, Query, gather, page_of, require
-from trunkline.meta.schema import branch, commit, commit_provenance, layer, pipeline
+from trunkline.meta.schema import branch, commit, commit_provenance, layer, pipeline, project, repo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from trunkline.model.names import RepoName
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,37 @@ class CommitRow:
     metadata: dict[str, str]
 
 
+class Relatives(NamedTuple):
+    """The commits next to a commit, each group oldest first."""
+
+    parent: CommitRow | None
+    children: list[CommitRow]
+    #: Its direct provenance, and the commits whose direct provenance it is.
+    upstream: list[CommitRow]
+    downstream: list[CommitRow]
+
+
 _COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__), commit.c.checksum)
 _BY_ID = Query(_COMMIT.where(commit.c.id == sa.bindparam("commit_id")))
 _IN_SET = Query(
     _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))
+)
+_IN_NAMED_REPO = (
+    project.c.name == sa.bindparam("project"),
+    repo.c.name == sa.bindparam("repo_name"),
+    repo.c.type == sa.bindparam("repo_type"),
+)
+_HEAD = Query(
+    _COMMIT.add_columns(*branches.COLUMNS)
+    .join(branch, branch.c.head_id == commit.c.id)
+    .join(repo, repo.c.id == branch.c.repo_id)
+    .join(project, project.c.id == repo.c.project_id)
+    .where(*_IN_NAMED_REPO, branch.c.name == sa.bindparam("branch_name"))
+)
+_NAMED = Query(
+    _COMMIT.join(repo, repo.c.id == commit.c.repo_id)
+    .join(project, project.c.id == repo.c.project_id)
+    .where(*_IN_NAMED_REPO, commit.c.set_id == sa.bindparam("set_id"))
 )
 _META = Query(
     _COMMIT.join(branch, branch.c.repo_id == commit.c.repo_id)
@@ -107,6 +136,36 @@ _DOWNSTREAM_AFTER = Query(
         commit_provenance.c.commit_id > sa.bindparam("after"),
     )
 )
+#: The newest commits that come directly from one commit.
+_NEWEST_DOWNSTREAM = (
+    page_of(
+        sa.select(commit_provenance.c.commit_id),
+        commit_provenance.c.upstream_id,
+        commit_provenance.c.commit_id,
+        sa.bindparam("commit_id", type_=commit.c.id.type),
+    )
+    .limit(sa.bindparam("number", type_=sa.Integer))
+    .subquery()
+)
+#: What a relative is to the commit, before its columns.
+_PARENT, _CHILD, _UP, _DOWN = range(4)
+
+
+def _relatives(kind: int) -> sa.Select[Any]:
+    return sa.select(sa.literal_column(str(kind)).label("kind"), *_COMMIT.selected_columns)
+
+
+# Without an order, as ``_CHILDREN_OF``.
+_RELATIVES = Query(
+    sa.union_all(
+        _relatives(_PARENT).where(commit.c.id == sa.bindparam("parent_id")),
+        _relatives(_CHILD).where(commit.c.parent_id == sa.bindparam("commit_id")),
+        _relatives(_UP)
+        .join(commit_provenance, commit_provenance.c.upstream_id == commit.c.id)
+        .where(commit_provenance.c.commit_id == sa.bindparam("commit_id")),
+        _relatives(_DOWN).join(_NEWEST_DOWNSTREAM, _NEWEST_DOWNSTREAM.c.commit_id == commit.c.id),
+    )
+)
 _FIRST_FROM = Query(
     sa.select(commit.c.id, commit.c.started)
     .where(commit.c.id >= sa.bindparam("number"))
@@ -155,6 +214,38 @@ def find(conn: sa.Connection, set_id: str, repo_id: int) -> CommitRow | None:
         repo_id: row number of the repo.
     """
     row = _IN_SET.first(conn, set_id=set_id, repo_id=repo_id)
+    return _checked(row) if row else None
+
+
+def head(conn: sa.Connection, repo_name: RepoName, branch_name: str) -> CommitRow | None:
+    """Return the head of a branch; None when there is no such repo, branch or head.
+
+    Args:
+        conn: connection of the transaction.
+        repo_name: name of the repo.
+        branch_name: name of the branch.
+    """
+    row = _HEAD.first(
+        conn, project=repo_name.project, repo_name=repo_name.name, repo_type=repo_name.type,
+        branch_name=branch_name,
+    )  # fmt: skip
+    if row is None:
+        return None
+    branches.checked(row[-len(branches.COLUMNS) :])
+    return _checked(row[: -len(branches.COLUMNS)])
+
+
+def find_named(conn: sa.Connection, repo_name: RepoName, set_id: str) -> CommitRow | None:
+    """Return the commit of a set in a repo; None when there is no such repo or commit.
+
+    Args:
+        conn: connection of the transaction.
+        repo_name: name of the repo.
+        set_id: id of the commit set.
+    """
+    row = _NAMED.first(
+        conn, project=repo_name.project, repo_name=repo_name.name, repo_type=repo_name.type, set_id=set_id
+    )
     return _checked(row) if row else None
 
 
@@ -269,6 +360,24 @@ def upstream_of(conn: sa.Connection, commit_ids: Sequence[int]) -> list[tuple[Co
     """Return the direct provenance of the commits, each with the number of the commit that it is for."""
     edges = [(_checked(row[:-1]), row[-1]) for row in _UPSTREAM_OF.rows(conn, commit_ids)]
     return sorted(edges, key=lambda edge: edge[0].id)
+
+
+def relatives(conn: sa.Connection, row: CommitRow, number: int) -> Relatives:
+    """Return the commits next to one commit, by one statement.
+
+    Args:
+        conn: connection of the transaction.
+        row: the commit.
+        number: at most so many downstream commits, the newest ones.
+    """
+    groups: tuple[list[CommitRow], ...] = ([], [], [], [])
+    for values in _RELATIVES.rows(conn, parent_id=row.parent_id, commit_id=row.id, number=number):
+        groups[values[0]].append(_checked(values[1:]))
+    for group in groups:
+        if len(group) > 1:
+            group.sort(key=attrgetter("id"))
+    parents, children, upstream, downstream = groups
+    return Relatives(parents[0] if parents else None, children, upstream, downstream)
 
 
 def neighbours(conn: sa.Connection, commit_ids: Sequence[int], *, up: bool, number: int) -> list[int]:

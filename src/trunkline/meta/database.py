@@ -142,8 +142,7 @@ class Database:
             *args: positional arguments of ``fn``.
             **kwargs: keyword arguments of ``fn``.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, lambda: self.read_blocking(fn, *args, **kwargs))
+        return await self._readers.call(lambda: self.read_blocking(fn, *args, **kwargs))
 
     def read_blocking(
         self, fn: Callable[Concatenate[sa.Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -27,7 +27,9 @@ class Query:
 
     __slots__ = ("_plans", "_statement")
 
-    def __init__(self, statement: sa.Select[Any] | sa.Insert | sa.Update | sa.Delete) -> None:
+    def __init__(
+        self, statement: sa.Select[Any] | sa.CompoundSelect[Any] | sa.Insert | sa.Update | sa.Delete
+    ) -> None:
         self._statement = statement
         self._plans: dict[str, _Plan] = {}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from trunkline.meta.query import Query, inserted_id, require
+from trunkline.meta.query import ListQuery, Query, inserted_id, require
 from trunkline.meta.schema import branch, commit, fileset, project, repo
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ _REPO_BY_NAME = Query(
     )
 )
 _REPO_BY_ID = Query(_REPO.where(repo.c.id == sa.bindparam("repo_id")))
+_REPOS_BY_ID = ListQuery(_REPO, repo.c.id)
 
 
 def find_project(conn: sa.Connection, name: str) -> ProjectRow | None:
@@ -119,6 +120,11 @@ def find_repo(conn: sa.Connection, project_name: str, name: str, type_: str) -> 
 def repo_by_id(conn: sa.Connection, repo_id: int) -> RepoRow:
     """Return a repo that exists."""
     return RepoRow(*require(_REPO_BY_ID.first(conn, repo_id=repo_id)))
+
+
+def by_ids(conn: sa.Connection, repo_ids: Sequence[int]) -> dict[int, RepoRow]:
+    """Return those of the repos that exist, by their numbers."""
+    return {row[0]: RepoRow(*row) for row in _REPOS_BY_ID.rows(conn, repo_ids)}
 
 
 def find_by_id(conn: sa.Connection, repo_id: int) -> RepoRow | None:

@@ -50,7 +50,9 @@ class CommitInfo:
 
 def describe(conn: sa.Connection, row: CommitRow) -> CommitInfo:
     """Return what InspectCommit returns."""
-    return describe_all(conn, [row])[0]
+    relatives = rows.relatives(conn, row, SUBVENANCE)
+    owners = {row.repo_id, *(other.repo_id for other in chain(relatives.upstream, relatives.downstream))}
+    return CommitInfo(row, *relatives, repos.by_ids(conn, list(owners)))
 
 
 def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[CommitInfo]:
@@ -68,7 +70,7 @@ def describe_all(conn: sa.Connection, described: Sequence[CommitRow]) -> list[Co
     for down, number in rows.newest_downstream_of(conn, numbers, SUBVENANCE):
         downstream[number].append(down)
     owners = {row.repo_id for row in chain(described, *upstream.values(), *downstream.values())}
-    names = {number: repos.repo_by_id(conn, number) for number in owners}
+    names = repos.by_ids(conn, list(owners))
     return [
         CommitInfo(
             row, parent.get(row.parent_id or 0), children[row.id], upstream[row.id], downstream[row.id], names

@@ -80,18 +80,16 @@ def commit(conn: sa.Connection, name: CommitName) -> CommitRow:
     Raises:
         NotFound: the repo, branch or commit does not exist, or the ancestry leads past its beginning.
     """
-    owner = repo(conn, name.repo)
     if name.id:
-        row = commits.find(conn, name.id, owner.id) or _in_provenance_of_set(conn, name.id, owner.id)
+        row = commits.find_named(conn, name.repo, name.id)
+        row = row or _in_provenance_of_set(conn, name.id, repo(conn, name.repo).id)
         if row is None:
             raise errors.NotFound(f"commit {name.repo}@{name.id} not found")
     else:
-        head_of = branches.find(conn, owner.id, name.branch)
-        if head_of is None:
-            raise _no_branch(name.branch, name.repo)
-        if head_of.head_id is None:
+        row = commits.head(conn, name.repo, name.branch)
+        if row is None:
+            branch(conn, name.repo, name.branch)
             raise errors.NotFound(f'branch "{name.branch}" of repo {name.repo} has no commits yet')
-        row = commits.by_id(conn, head_of.head_id)
     for step in name.ancestry:
         row = _follow(conn, row, step, name)
     return row

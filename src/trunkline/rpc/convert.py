@@ -277,11 +277,12 @@ def commit_info(info: CommitInfo) -> pfs_pb2.CommitInfo:
     if info.parent is not None:
         message.parent_commit.CopyFrom(name(info.parent))
     set_time(message.started, row.started)
-    set_time(message.created_at, row.started)
-    set_time(message.updated_at, row.finished or row.started)
+    message.created_at.CopyFrom(message.started)
+    message.updated_at.CopyFrom(message.started)
     if row.finished is not None:
-        set_time(message.finishing, row.finished)
         set_time(message.finished, row.finished)
+        message.finishing.CopyFrom(message.finished)
+        message.updated_at.CopyFrom(message.finished)
         message.details.size_bytes = row.size
     else:
         message.details.SetInParent()  # clients expect it, empty, on an open commit
