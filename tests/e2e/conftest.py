@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests of a module; each uses names of its own."""
-    server = Server(tmp_path_factory.mktemp("shared") / "data").start()
+    """One server for all tests of a module; each uses names of its own.
+
+    Its commands find the interpreter of the tests first, as in an activated virtual environment.
+    """
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    server = Server(tmp_path_factory.mktemp("shared") / "data", environment={"PATH": path}).start()
     yield server
     server.close()

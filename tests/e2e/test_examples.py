@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Examples whose pages have blocks of commands, each followed by its output.
-EXAMPLES = ["cron-report", "join-tables", "word-count"]
+EXAMPLES = ["batching", "cron-report", "join-tables", "word-count"]
 BLOCKS = re.compile(r"^```sh\n(.*?)^```\n\n^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

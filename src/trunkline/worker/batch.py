@@ -1,7 +1,7 @@
 """Runs a batch program: one process that asks its worker for each datum (docs/design/work.md).
 
-The program is started for the first datum and serves the next ones, those of later claims included, until it fails or
-its command changes. A datum begins when the program's call of ``NextDatum`` is answered, and has succeeded when the
+The program is started for the first datum and serves the next ones of its job, those of later claims included, until it
+fails. A datum begins when the program's call of ``NextDatum`` is answered, and has succeeded when the
 program calls again without an error. After a failure the program is ended, so that the next datum meets a new one.
 """
 
@@ -84,7 +84,7 @@ class BatchProgram:
         """Give the program one datum and wait until it has processed it.
 
         Args:
-            key: identifies the command; a program with another key is ended.
+            key: identifies job and command; a program with another key is ended.
             program: what to start if none runs.
             variables: of the datum.
             timeout: seconds for the datum; 0 for no limit.

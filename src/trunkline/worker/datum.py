@@ -113,6 +113,8 @@ class DatumRunner:
         self._batch_key = (
             assignment.project,
             assignment.pipeline,
+            # Another job has other commits, and the program may have loaded files of its first datum.
+            self._run.job_id,
             self._run.command.SerializeToString(deterministic=True),
             owner,
         )
