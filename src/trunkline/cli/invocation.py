@@ -97,6 +97,12 @@ class Invocation:
         service: Service = self._client.control
         return service
 
+    @property
+    def debug(self) -> Service:
+        """Calls for dumps and profiles."""
+        service: Service = self._client.debug
+        return service
+
     @cached_property
     def timeout(self) -> float | None:
         """Seconds after which waiting ends; None for no limit."""

@@ -102,3 +102,10 @@ class Client:
         from trunkline.rpc.gen import store_pb2
 
         return Service(self.channel, store_pb2, "Store")
+
+    @cached_property
+    def debug(self) -> Service:
+        """Dumps and profiles."""
+        from trunkline.rpc.gen import debug_pb2
+
+        return Service(self.channel, debug_pb2, "Debug")
