@@ -177,8 +177,8 @@ async def running(
         )
         controller.services["retention"] = RetentionService(versions, core.specs, retention).run
         recent = stack.enter_context(recent_records())
-        shown = {field.name: str(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
-        debug = DebugServicer(versions, core.specs, executor, recent, shown)
+        texts = {field.name: str(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
+        debug = DebugServicer(versions, core.specs, executor, recent, texts)
         stack.callback(debug.close)
         servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
         readiness = Readiness(supervisor, functools.partial(_check_ready, versions))

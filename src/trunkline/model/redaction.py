@@ -78,11 +78,11 @@ class Redactor:
         """Create a redactor; ``strings`` are replaced wherever they occur, also line by line."""
         parts = {part for text in strings for part in (text, text.strip(), *text.splitlines())}
         longest_first = sorted((part for part in parts if len(part) >= SHORTEST), key=len, reverse=True)
-        self._known = longest_first
+        self._strings = longest_first
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
-        for part in self._known:
+        for part in self._strings:
             if part in text:
                 text = text.replace(part, MASK)
         for pattern, replacement in _PATTERNS:
