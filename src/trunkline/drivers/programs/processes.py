@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _HELPER = str(Path(helper.__file__))
-#: Programs that run at the same time.
-_PROGRAMS = 4
+#: Processes at the same time; most wait for their client to read.
+_PROCESSES = 64
+#: Programs that compute at the same time.
+_COMPUTING = 4
 #: Seconds that a program waits for its turn.
 _TURN = 10.0
 #: Seconds that one request may take, in case that a loaded machine gives a program little time.
@@ -36,7 +38,8 @@ class ProgramProcesses:
     """Runs programs of clients in processes."""
 
     def __init__(self) -> None:
-        self._turns = threading.BoundedSemaphore(_PROGRAMS)
+        self._places = threading.BoundedSemaphore(_PROCESSES)
+        self._turns = threading.BoundedSemaphore(_COMPUTING)
 
     @contextmanager
     def filter(self, expression: str) -> Iterator[Callable[[Sequence[str]], Sequence[bool]]]:
@@ -62,20 +65,32 @@ class ProgramProcesses:
             raise errors.Unimplemented(
                 f"{what} needs a library that this server does not have; install trunkline[jsonnet]"
             )
-        if not self._turns.acquire(timeout=_TURN):
-            raise errors.ResourceExhausted("too many filters and templates run at the same time; try again")
+        if not self._places.acquire(blocking=False):
+            raise _too_many()
         try:
-            with _Process(str(Path(module.origin).parent), what) as process:
+            with _Process(str(Path(module.origin).parent), what, self._turns) as process:
                 yield process, process.ask(request)
         finally:
-            self._turns.release()
+            self._places.release()
+
+
+def _too_many() -> errors.ResourceExhausted:
+    return errors.ResourceExhausted("too many filters and templates run at the same time; try again")
 
 
 class _Process:
     """A process that runs one program."""
 
-    def __init__(self, libraries: str, what: str) -> None:
+    def __init__(self, libraries: str, what: str, turns: threading.BoundedSemaphore) -> None:
+        """Start it.
+
+        Args:
+            libraries: folder of the libraries.
+            what: the program, for messages.
+            turns: limits the processes that compute at the same time.
+        """
         self._what = what
+        self._turns = turns
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", _HELPER, libraries],
             stdin=subprocess.PIPE,
@@ -97,8 +112,16 @@ class _Process:
 
         Raises:
             InvalidArgument: the program is not valid, or fails.
-            ResourceExhausted: it needs too much time or memory.
+            ResourceExhausted: it needs too much time or memory, or too many programs compute.
         """
+        if not self._turns.acquire(timeout=_TURN):
+            raise _too_many()
+        try:
+            return self._answer(request)
+        finally:
+            self._turns.release()
+
+    def _answer(self, request: object) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         watch = threading.Timer(_PATIENCE, self._process.kill)
