@@ -21,7 +21,7 @@ from trunkline.meta import chunks, install, records, schema
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model.names import CommitName, RepoName
-from trunkline.pfs import branches, commits, files, repos, store_format, store_log, write_streams
+from trunkline.pfs import branches, chunk_index, commits, files, repos, store_format, store_log, write_streams
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.pfs.store_log import RECORDS, StoreLog, key_of
 from trunkline.runtime import failpoints
@@ -208,6 +208,28 @@ def test_a_file_that_is_in_a_bundle_is_not_stored_again(world: World) -> None:
     assert len(names) == world.versions.read(chunks.totals)[0]
     assert world.versions.read(chunks.totals)[4] == totals[4]
     assert world.read("/b") == b"the same content"
+
+
+def test_bundles_stay_until_all_of_their_many_chunks_are_in_the_index(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_log, "TRANSACTION_CHUNKS", 2)
+    monkeypatch.setattr(chunk_index, "TRANSACTION_CHUNKS", 2)
+    world.put("/a", b"one")
+    world.put("/b", b"two")
+    waiting = world.counts()
+    during: list[tuple[int, int]] = []
+
+    with failpoints.armed("chunk_index.partly_recorded", lambda: during.append(world.counts())):
+        world.log.write()
+
+    assert len(during) > 1
+    assert set(during) == {waiting}
+    assert world.counts() == (0, 0)
+    rows = world.versions.read(lambda conn: conn.execute(sa.select(schema.chunk.c.length)).scalars().all())
+    totals = world.versions.read(chunks.totals)
+    assert (len(rows), sum(rows)) == (totals[0], totals[3])
+    assert (world.read("/a"), world.read("/b")) == (b"one", b"two")
 
 
 def change_first_bundle(world: World, at: int) -> None:

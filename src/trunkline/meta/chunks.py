@@ -124,7 +124,7 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
             _ADD_BUNDLE.send(conn, pack=record.pack, body=record.body)
             added, added_bytes = len(record), record.chunk_bytes
         else:
-            added, added_bytes = _add_pack(conn, record, now)
+            added, added_bytes = _add_whole(conn, record, now)
         count += 1
         chunks += added - replaced
         stored += record.stored_bytes
@@ -138,6 +138,52 @@ def add(conn: sa.Connection, packs: Iterable[PackEntries], written_bytes: int, n
             more_chunk_bytes=length,
             more_written_bytes=written_bytes,
         )
+
+
+def add_pack(conn: sa.Connection, record: PackEntries, now: float) -> int:
+    """Insert a pack without its chunks, which ``add_entries`` inserts; return the number of its row.
+
+    Args:
+        conn: of the transaction.
+        record: a durable pack of the object store.
+        now: seconds since the epoch.
+    """
+    number = _insert_pack(conn, record, now)
+    _COUNT.send(
+        conn,
+        more_chunks=0,
+        more_packs=1,
+        more_stored_bytes=record.stored_bytes,
+        more_chunk_bytes=0,
+        more_written_bytes=0,
+    )
+    return number
+
+
+def add_entries(conn: sa.Connection, pack_id: int, rows: Sequence[Row], replaces: Collection[bytes]) -> None:
+    """Insert the entries of some chunks of a pack; a chunk that has one keeps it.
+
+    Args:
+        conn: of the transaction.
+        pack_id: number of the pack's row.
+        rows: as ``PackEntries.entries``, sorted.
+        replaces: chunks whose older entries are replaced.
+    """
+    replaced, replaced_bytes = _remove_entries(conn, [row[0] for row in rows if row[0] in replaces])
+    added, added_bytes = _add_chunks(conn, pack_id, rows)
+    _COUNT.send(
+        conn,
+        more_chunks=added - replaced,
+        more_packs=0,
+        more_stored_bytes=0,
+        more_chunk_bytes=added_bytes - replaced_bytes,
+        more_written_bytes=0,
+    )
+
+
+def sorted_entries(record: PackEntries) -> list[Row]:
+    """Return the entries of a pack in the order of the index, where neighbours lie on one page."""
+    return sorted(record.entries, key=itemgetter(0))
 
 
 def bundles(conn: sa.Connection, after: int, number: int) -> list[Row]:
@@ -169,7 +215,7 @@ def move_bundles(
     """
     copies = chunks = stored = length = 0
     for record in packs:
-        added, added_bytes = _add_pack(conn, record, now)
+        added, added_bytes = _add_whole(conn, record, now)
         copies += 1
         chunks += added
         length += added_bytes
@@ -186,15 +232,14 @@ def move_bundles(
     )
 
 
-def _add_pack(conn: sa.Connection, record: PackEntries, now: float) -> tuple[int, int]:
+def _insert_pack(conn: sa.Connection, record: PackEntries, now: float) -> int:
+    number: int = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=None)
+    return number
+
+
+def _add_whole(conn: sa.Connection, record: PackEntries, now: float) -> tuple[int, int]:
     """Insert a pack and the entries of its chunks; return how many of these are new, and their bytes."""
-    pack_id = _ADD_PACK.value(conn, name=record.pack, size=record.size, created_at=now, body=None)
-    # In the order of the index: neighbours lie on one page.
-    rows = sorted(record.entries, key=itemgetter(0))
-    added = _add_chunks(conn, pack_id, rows)
-    if added < len(rows):  # another writer stored some of them first
-        return added, _lengths(conn, pack_id, [row[0] for row in rows])
-    return added, record.chunk_bytes
+    return _add_chunks(conn, _insert_pack(conn, record, now), sorted_entries(record))
 
 
 def _remove_entries(conn: sa.Connection, ids: Sequence[bytes]) -> tuple[int, int]:
@@ -219,8 +264,8 @@ def _lengths(conn: sa.Connection, pack_id: int, ids: Sequence[bytes]) -> int:
     return length
 
 
-def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> int:
-    """Insert the entries of chunks that have none; return how many these were."""
+def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> tuple[int, int]:
+    """Insert the entries of chunks that have none; return how many these were, and their bytes."""
     mark = _mark(conn)
     placeholders = f"({mark}, {pack_id}, {mark}, {mark}, {mark}, {mark})"
     whole = len(rows) - len(rows) % INSERT_BATCH
@@ -230,7 +275,10 @@ def _add_chunks(conn: sa.Connection, pack_id: int, rows: Sequence[Row]) -> int:
         many,
         [tuple(chain.from_iterable(rows[at : at + INSERT_BATCH])) for at in range(0, whole, INSERT_BATCH)],
     )
-    return added + run_many(conn, _INSERT.format(placeholders), rows[whole:])
+    added += run_many(conn, _INSERT.format(placeholders), rows[whole:])
+    if added < len(rows):  # another writer stored some of them first
+        return added, _lengths(conn, pack_id, [row[0] for row in rows])
+    return added, sum(row[3] for row in rows)
 
 
 def totals(conn: sa.Connection) -> tuple[int, int, int, int, int]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from trunkline.meta import chunks
 from trunkline.pfs.bundles import Bundle, RecentBundles
-from trunkline.storage.chunks import ChunkId, Location
+from trunkline.runtime import failpoints
+from trunkline.storage.chunks import TRANSACTION_CHUNKS, ChunkId, Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,12 +66,24 @@ class DatabaseChunkIndex:
                 return
 
     def record(self, pack: PackRecord) -> None:
-        """Record a pack whose bytes are durable, in a transaction of its own."""
+        """Record a pack whose bytes are durable, in transactions between which the database serves others.
 
-        def add(tx: Tx) -> None:
-            chunks.add(tx.conn, [pack], 0, self._now())
+        Each takes the next range of the sorted ids, so it changes neighbouring pages of the index.
+        """
+        if pack.body is not None or len(pack) <= TRANSACTION_CHUNKS:
+            self._db.run_blocking(lambda tx: chunks.add(tx.conn, [pack], 0, self._now()))
+            return
+        rows = chunks.sorted_entries(pack)
+        number = self._db.run_blocking(lambda tx: chunks.add_pack(tx.conn, pack, self._now()))
+        for start in range(0, len(rows), TRANSACTION_CHUNKS):
+            self._db.run_blocking(
+                _add_entries, number, rows[start : start + TRANSACTION_CHUNKS], pack.replaces
+            )
+            failpoints.reach("chunk_index.partly_recorded")
 
-        self._db.run_blocking(add)
+
+def _add_entries(tx: Tx, pack_id: int, rows: Sequence[Row], replaces: frozenset[ChunkId]) -> None:
+    chunks.add_entries(tx.conn, pack_id, rows, replaces)
 
 
 def _look(conn: sa.Connection, ids: Sequence[ChunkId], newest: int) -> tuple[list[Row], list[Bundle]]:

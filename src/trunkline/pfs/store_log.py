@@ -17,7 +17,7 @@ import json
 import logging
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -28,6 +28,7 @@ from trunkline.meta import chunks, records, settings
 from trunkline.pfs import bundles
 from trunkline.pfs.bundles import Bundle
 from trunkline.runtime import failpoints
+from trunkline.storage.chunks import TRANSACTION_CHUNKS
 from trunkline.storage.sums import EMPTY, RECORD_TREE, TreeId, TreeKind
 
 if TYPE_CHECKING:
@@ -179,8 +180,17 @@ class StoreLog:
         return number
 
     def _record(self, copies: Copies, objects: list[PackRecord], newest: LogState | None) -> int:
-        """Record packs that are durable, and the log object if there is a new one; return how many bundles went."""
-        self._versions.write(_record, copies, objects, newest)
+        """Record packs that are durable, and the log object if there is a new one; return how many bundles went.
+
+        Packs of many chunks come first, in transactions of their own. The bundles stay until all are recorded.
+        """
+        small = []
+        for pack in copies.packs:
+            if len(pack) > TRANSACTION_CHUNKS:
+                self._index.record(pack)
+            else:
+                small.append(pack)
+        self._versions.write(_record, replace(copies, packs=small), objects, newest)
         self._index.recent.forget(copies.numbers)
         return len(copies.numbers)
 

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
 
 
 class OpenPack:
-    """A pack that is filled, then uploaded, after which only its table is left."""
+    """A pack that is filled, then uploaded, after which only its table is left.
+
+    Attributes:
+        layout: its table and sizes.
+        closed: whether it takes no more chunks.
+        uploaded: whether it is in the object store.
+        named: whether the chunk index may name it already, so that the object must stay.
+        parts: its bytes, until they are uploaded.
+        replaces: chunks whose other copy is damaged.
+    """
 
     def __init__(self) -> None:
         self.layout = PackLayout(new_key())
         self.closed = False
         self.uploaded = False
+        self.named = False
         self.parts: list[bytes | memoryview] = []
         self.replaces: set[ChunkId] = set()
         self._starts: list[int] = []

@@ -13,7 +13,8 @@ lock too, and piece by piece, so that it needs a megabyte beside the pack.
 Bounds. ``add`` waits while more than ``IN_FLIGHT`` bytes are on their way to a pack, while more than
 ``UPLOADS`` packs are being uploaded, and while all transfers together exceed the store's memory budget. It
 waits for the store's threads only. A write of many chunks has the chunk index record uploaded packs early and
-forgets their tables, so what it remembers does not grow with its length.
+forgets their tables, so what it remembers does not grow with its length. ``seal`` has packs of many chunks recorded
+too: the transaction that refers to them would hold the database for long.
 
 Errors. What fails in another thread is raised by the next ``add`` or by ``seal``, and by each later one.
 
@@ -34,7 +35,7 @@ from blake3 import blake3
 
 from trunkline.errors import TrunklineError
 from trunkline.formats.codecs import encode
-from trunkline.storage.chunks import ChunkId, ChunkSource, Location, PackRecord, decode
+from trunkline.storage.chunks import TRANSACTION_CHUNKS, ChunkId, ChunkSource, Location, PackRecord, decode
 from trunkline.storage.open_pack import OpenPack
 
 if TYPE_CHECKING:
@@ -264,6 +265,9 @@ class ChunkWriter:
     def seal(self) -> list[PackRecord]:
         """Make every chunk durable; return the packs that the chunk index must record now.
 
+        Packs of more than ``TRANSACTION_CHUNKS`` chunks are recorded when this returns, and not among them.
+        Blocks; not for a thread that is in a transaction.
+
         Raises:
             TrunklineError: something could not be stored; abort, and refer to none of the chunks.
         """
@@ -289,19 +293,24 @@ class ChunkWriter:
         with self._changed:
             self._changed.wait_for(lambda: self._uploading == 0)
             self._raise_error()
-            self._closed = True
-            records = [
-                pack.record(inline=self._stays_inline(number, pack))
-                for number, pack in self._packs.items()
-                if pack.entries
-            ]
+            packs = {number: pack for number, pack in self._packs.items() if pack.entries}
+        for pack in packs.values():
+            if pack.uploaded and pack.entries > TRANSACTION_CHUNKS:
+                pack.named = True
+                self._store.record(pack.record(inline=False))
+        self._closed = True
+        records = [
+            pack.record(inline=self._stays_inline(number, pack))
+            for number, pack in packs.items()
+            if not pack.named
+        ]
         self._release_all()
         return records
 
     def abort(self) -> None:
         """Discard what was written; nothing may refer to it. After ``seal`` it does nothing.
 
-        Packs that were recorded early stay: another writer may refer to their chunks by now.
+        Packs that the chunk index may name stay: another writer may refer to their chunks by now.
         """
         if self._closed:
             return
@@ -309,7 +318,7 @@ class ChunkWriter:
         with self._changed:
             self._changed.wait_for(lambda: self._jobs == 0 and self._uploading == 0)
         for pack in self._packs.values():
-            if pack.uploaded:
+            if pack.uploaded and not pack.named:
                 # One that cannot be deleted now is an object that no index knows; it does no harm.
                 with contextlib.suppress(TrunklineError):
                     self._objects.delete(pack.key)
@@ -446,6 +455,7 @@ class ChunkWriter:
             remembered = sum(other.entries for other in self._packs.values() if other.uploaded)
         if remembered <= REMEMBERED_CHUNKS:
             return
+        pack.named = True
         self._store.record(pack.record(inline=False))
         with self._changed:
             del self._packs[number]
