@@ -72,10 +72,10 @@ def test_other_writes_are_served_while_a_large_pack_is_recorded(store: Store) ->
     counts: list[int] = []
 
     with failpoints.armed(POINT, lambda: counts.append(store.count()[0])):
-        left = writer.seal()
+        unrecorded = writer.seal()
 
     assert counts == [100, 200, 300, 400, 450]
-    assert left == []
+    assert unrecorded == []
     assert store.count() == (450, 1, sum(map(len, PIECES)))
     assert list(store.chunks.read_many(ids)) == PIECES
 
