@@ -156,7 +156,7 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
         (["create", "pipeline", "-f", "https://example.org/edges.json"], "is a URL"),
         (["wait", "commit", "a@b", "--timeout", "soon"], "not a duration"),
         (["create", "repo", "a/b/c"], "not a repo"),
-        (["logs"], "logs needs --pipeline PIPELINE or --job PIPELINE@ID"),
+        (["logs"], "logs needs --pipeline PIPELINE, --job PIPELINE@ID or --master"),
     ],
 )
 def test_a_mistyped_command_line_ends_with_2_and_how_to_fix_it(run, server, words, message):

@@ -203,6 +203,16 @@ def test_a_query_that_is_not_valid_is_refused(
     assert refusal(lambda: lines(ran.client, query, **criteria)).code() == code
 
 
+def test_the_server_is_asked_for_its_own_lines_by_master_or_without_a_pipeline(ran: Ran) -> None:
+    everything = list(ran.client.pps.get_logs())
+    of_pipeline = list(ran.client.pps.get_logs(pipeline=ran.pipeline, master=True))
+    last = list(ran.client.pps.get_logs(pipeline=ran.pipeline, master=True, tail=1))
+
+    assert all(line.master for line in everything)
+    assert 0 < len(of_pipeline) < len(everything)
+    assert [line.message for line in last] == [of_pipeline[-1].message]
+
+
 class Follower:
     """Reads a stream of lines in a thread, by a client of its own."""
 

@@ -37,6 +37,7 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from trunkline.app.drivers import FleetDrivers
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from trunkline.meta.wakeups import Wakeups
     from trunkline.ports import Clock, ObjectStore
     from trunkline.pps.controller import Controller
+    from trunkline.telemetry.recent import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,9 @@ def servicers(
     fleet: FleetDrivers,
     images: ImageEnvironments,
     cluster_id: str,
+    records: Iterable[Record] = (),
 ) -> dict[str, object]:
-    """Return what answers calls, by full service name; all services but the debug service.
+    """Return what answers calls, by full service name; all services but those for debugging and logs.
 
     Args:
         core: the store.
@@ -103,6 +106,7 @@ def servicers(
         fleet: its machines are listed, its secrets are managed, and its workers are identified.
         images: environments for image names.
         cluster_id: identity of this installation.
+        records: the newest log records of the server.
     """
     versions, specs = core.versions, core.specs
     secrets = SecretStore(fleet.secrets)
@@ -111,7 +115,7 @@ def servicers(
     identity = fleet.identity or WorkerTokens(versions)
     return {
         "pfs_v2.API": PfsServicer(versions, executor),
-        "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets, ProgramProcesses()),
+        "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets, ProgramProcesses(), records),
         "versionpb_v2.API": VersionServicer(),
         "admin_v2.API": AdminServicer(cluster_id, versions),
         "enterprise_v2.API": EnterpriseServicer(),

@@ -180,7 +180,9 @@ async def running(
         texts = {field.name: str(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
         debug = DebugServicer(versions, core.specs, executor, recent, texts)
         stack.callback(debug.close)
-        servicers = composition.servicers(core, controller, executor, fleet_drivers, images, cluster_id)
+        servicers = composition.servicers(
+            core, controller, executor, fleet_drivers, images, cluster_id, recent
+        )
         readiness = Readiness(supervisor, functools.partial(_check_ready, versions))
         probes = ProbeApplication(readiness)
         mounts: dict[str, Application] = {"livez": probes, "readyz": probes}

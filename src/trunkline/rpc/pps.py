@@ -26,7 +26,7 @@ from trunkline.rpc.pps_secrets import SecretCalls
 from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from concurrent.futures import Executor
 
     from google.protobuf.empty_pb2 import Empty
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from trunkline.pps.secrets import SecretStore
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call
+    from trunkline.telemetry.recent import Record
 
 
 class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
@@ -52,6 +53,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         admission: Admission,
         secrets: SecretStore,
         programs: Programs,
+        records: Iterable[Record] = (),
     ) -> None:
         """Create the servicer.
 
@@ -62,12 +64,14 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
             admission: checks specifications.
             secrets: the secrets for commands.
             programs: runs jq filters and templates.
+            records: the newest log records of the server.
         """
         super().__init__(versions, executor)
         self._specs = specs
         self._admission = admission
         self._secrets = secrets
         self._programs = programs
+        self._records = records
 
     async def CreatePipeline(self, request: pps_pb2.CreatePipelineRequest, call: Call) -> Empty:
         await self._create(call, lambda: pps_convert.spec_json(request), request)

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 
 from trunkline.model import logql
 from trunkline.model.states import WorkerState
-from trunkline.pps.queries import log_queries, worker_queries
+from trunkline.pps.logs import Span, microseconds
+from trunkline.pps.queries import log_queries, log_search, worker_queries
 from trunkline.pps.queries.log_queries import LogFilter
+from trunkline.pps.queries.log_search import Neighbours, Page, Search, Source
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.servicer import ServicerBase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
+    from trunkline.pps.logs import Line
     from trunkline.pps.queries.worker_queries import WorkerEvent
     from trunkline.rpc.call import Call
+    from trunkline.telemetry.recent import Record
 
 
 #: Seconds that requests without ``since`` reach back, as in Pachyderm; pachctl sends 0 by default.
@@ -29,7 +33,14 @@ DEFAULT_SPAN = 86_400.0
 class LogCalls(ServicerBase):
     """Reads logs and worker events."""
 
+    #: The newest log records of the server.
+    _records: Iterable[Record] = ()
+
     async def GetLogs(self, request: pps_pb2.GetLogsRequest, call: Call) -> AsyncIterator[pps_pb2.LogMessage]:
+        if request.master or not (request.pipeline.name or request.job.id or request.datum.id):
+            for message in await self._blocking(self._server_lines, call, request):
+                yield message
+            return
         selection = await self._blocking(
             log_queries.select, self._store(call), self._log_filter(call, request)
         )
@@ -56,6 +67,18 @@ class LogCalls(ServicerBase):
         for message in await self._blocking(lambda: list(filter(query.keeps, messages))):
             yield pps_pb2.LokiLogMessage(message=message)
 
+    def _server_lines(self, call: Call, request: pps_pb2.GetLogsRequest) -> list[pps_pb2.LogMessage]:
+        """Return what the server logged, about a pipeline or job if the request names one."""
+        owner = request.pipeline
+        if request.job.id or request.datum.id:
+            owner = request.datum.job.pipeline if request.datum.id else request.job.pipeline
+        pipeline = pps_convert.pipeline_name(owner) if owner.name else None
+        span = Span(start=max(0, microseconds(self._since(call, request))))
+        source = Source(search=Search(server=True, pipeline=pipeline), records=self._records)
+        pages = log_search.page(self._store(call), source, Page(span=span), Neighbours())
+        lines = [entry.line for page in pages for entry in page]
+        return [_server_message(line) for line in lines[-request.tail if request.tail > 0 else 0 :]]
+
     def _since(self, call: Call, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
         """Return the time from which a request wants lines, in seconds since the epoch."""
         span = convert.seconds_of_span(request.since, "since") if request.HasField("since") else 0.0
@@ -73,6 +96,12 @@ class LogCalls(ServicerBase):
             follow=request.follow,
             tail=request.tail,
         )
+
+
+def _server_message(line: Line) -> pps_pb2.LogMessage:
+    message = pps_pb2.LogMessage(master=True, message=line.message)
+    convert.set_time(message.ts, line.ts)
+    return message
 
 
 def _kube_event(event: WorkerEvent) -> str:

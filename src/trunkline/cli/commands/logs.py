@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def logs(invocation: Invocation) -> None:
     """Print log lines, oldest first; with -f, continue with new lines."""
     options = invocation.options
-    if not (options.pipeline or options.job):
-        raise UsageError("logs needs --pipeline PIPELINE or --job PIPELINE@ID")
+    if not (options.pipeline or options.job or options.master):
+        raise UsageError("logs needs --pipeline PIPELINE, --job PIPELINE@ID or --master")
     if options.datum and not options.job:
         raise UsageError("logs --datum needs --job PIPELINE@ID")
     request = pps_pb2.GetLogsRequest(follow=options.follow, tail=options.tail, master=options.master)
@@ -33,6 +33,8 @@ def logs(invocation: Invocation) -> None:
     if since:
         request.since.FromNanoseconds(round(since * 1e9))
     for message in invocation.pps.GetLogs(request):
+        if options.worker and message.user:
+            continue
         if options.raw:
             output.documents([message], "jsonl")
         else:
@@ -58,7 +60,14 @@ COMMANDS = {
             ),
             argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m (24h)"),
             argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines"),
-            argument("--master", action="store_true", help="lines of Trunkline about the pipeline"),
+            argument(
+                "--master",
+                action="store_true",
+                help="lines of the server, about the pipeline if one is named",
+            ),
+            argument(
+                "--worker", action="store_true", help="lines of the workers, without those of the command"
+            ),
             argument("--timestamps", action="store_true", help="print the time of each line"),
             argument("--raw", action="store_true", help="print each line as JSON with all its fields"),
         ),
