@@ -127,17 +127,17 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
         (["list", "pipelin"], 'did you mean "trunkline list pipeline"?'),
         (
             ["create", "zebra"],
-            'unknown resource "zebra" for "create"; expected one of: branch, image, pipeline, project, repo',
+            'unknown resource "zebra" for "create"; expected one of: branch, ',
         ),
         (["repo", "list"], 'did you mean "trunkline list repo"?'),
         (["edit", "pipeline", "p"], 'unknown command "trunkline edit"; see'),
-        (["validate", "pipeline", "-f", "x"], 'unknown command "trunkline validate"; see'),
+        (["juggle", "pipeline", "-f", "x"], 'unknown command "trunkline juggle"; see'),
         (["find", "commit"], 'unknown command "trunkline find"; see'),
         (["idp", "delete-client"], 'unknown command "trunkline idp"; see'),
         (["xyzzy"], 'unknown command "trunkline xyzzy"; see "trunkline --help"'),
         (
             ["create"],
-            '"trunkline create" needs a resource; choose one of: project, repo, branch, pipeline, image',
+            '"trunkline create" needs a resource; choose one of: project, repo, branch, pipeline',
         ),
         (
             ["list", "repo", "--projekt", "x"],
