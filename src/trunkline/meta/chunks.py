@@ -95,8 +95,9 @@ def find(conn: sa.Connection, ids: Sequence[bytes]) -> list[Row]:
     # Plain driver SQL: a look-up of 256 chunks comes with every 256 KiB written.
     mark = _mark(conn)
     rows: list[Row] = []
-    for at in range(0, len(ids), FIND_BATCH):
-        batch = tuple(sorted(ids[at : at + FIND_BATCH]))  # neighbours in the index lie on one page
+    in_order = sorted(ids)  # neighbours in the index lie on one page
+    for at in range(0, len(in_order), FIND_BATCH):
+        batch = tuple(in_order[at : at + FIND_BATCH])
         rows.extend(fetch(conn, _FIND.format(",".join([f"({mark})"] * len(batch))), batch))
     return rows
 
