@@ -26,7 +26,7 @@ from common import median, table  # noqa: E402
 from pps_world import PpsWorld  # noqa: E402
 from sql_costs import recording  # noqa: E402
 
-from trunkline.pps import pipelines  # noqa: E402
+from trunkline.pps import pipeline_removal  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,9 @@ def costs(world: PpsWorld) -> dict[str, tuple[float, str]]:
 
 
 def _delete(world: PpsWorld) -> None:
-    pipelines.delete_in_slices(world.versions, "default", long_history.BUSY, force=False, keep_repo=False)
+    pipeline_removal.delete_in_slices(
+        world.versions, "default", long_history.BUSY, force=False, keep_repo=False
+    )
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from trunkline.meta import pipelines as pipeline_rows
 from trunkline.meta import workers as worker_rows
 from trunkline.model.states import PipelineState
 from trunkline.model.workers import WorkerEnding, WorkerPhase
-from trunkline.pps import pipelines
+from trunkline.pps import pipeline_removal, pipelines
 from trunkline.pps.autoscaling import autoscaler, step
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def test_deleting_a_pipeline_ends_its_workers(world: PpsWorld) -> None:
     world.pipeline("edges", pfs("images"), parallelism_spec={"constant": 2})
     world.until_workers("edges", 2)
 
-    world.versions.write(pipelines.delete, "default", "edges", force=False, keep_repo=False)
+    world.versions.write(pipeline_removal.delete, "default", "edges", force=False, keep_repo=False)
 
     assert world.until_workers("edges", 0) == []
 
@@ -289,7 +289,7 @@ class DeletingFleet(HeldFleet):
         return sightings
 
     def _delete(self) -> None:
-        self._world.versions.write(pipelines.delete, "default", "edges", force=False, keep_repo=False)
+        self._world.versions.write(pipeline_removal.delete, "default", "edges", force=False, keep_repo=False)
 
 
 def test_a_worker_that_is_lost_while_its_pipeline_is_deleted_leaves_nothing_behind(world: PpsWorld) -> None:

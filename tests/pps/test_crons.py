@@ -11,7 +11,7 @@ from trunkline.errors import FailedPrecondition, InvalidArgument, NotFound
 from trunkline.model.names import RepoName
 from trunkline.model.schedules import parse_moment, text_of
 from trunkline.pfs import repos
-from trunkline.pps import crons, pipelines
+from trunkline.pps import crons, pipeline_removal, pipelines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,10 +155,10 @@ def test_the_repo_goes_with_the_pipeline_unless_another_reads_it(world: PpsWorld
     world.pipeline("report", {"cross": [cron(), cron("daily", "@daily")]})
     world.pipeline("reader", pfs("report_daily"))
     with pytest.raises(FailedPrecondition, match="report_daily"):
-        pipelines.delete_in_slices(world.versions, "default", "report", force=False, keep_repo=True)
+        pipeline_removal.delete_in_slices(world.versions, "default", "report", force=False, keep_repo=True)
 
-    pipelines.delete_in_slices(world.versions, "default", "reader", force=False, keep_repo=False)
-    pipelines.delete_in_slices(world.versions, "default", "report", force=False, keep_repo=True)
+    pipeline_removal.delete_in_slices(world.versions, "default", "reader", force=False, keep_repo=False)
+    pipeline_removal.delete_in_slices(world.versions, "default", "report", force=False, keep_repo=True)
 
     remaining = world.versions.read(repos.of_projects, [])
     assert [str(RepoName(row.project, row.name, row.type)) for row in remaining] == ["default/report"]

@@ -22,8 +22,7 @@ from trunkline.pfs import repos as repo_ops
 from trunkline.pfs.branches import BranchName
 from trunkline.pfs.queries import Page
 from trunkline.pps import jobs as job_ops
-from trunkline.pps import logs
-from trunkline.pps import pipelines as pipeline_ops
+from trunkline.pps import logs, pipeline_removal
 from trunkline.pps.queries import costs, job_queries, log_queries, pipeline_queries, worker_queries
 from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.pps.workers import claims
@@ -262,7 +261,7 @@ def test_bills_are_settled_once_and_past_workers_forgotten_without_changing_them
 def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: PpsWorld) -> None:
     before = busy.transactions
 
-    pipeline_ops.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=False)
+    pipeline_removal.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=False)
 
     remaining = busy.versions.read(
         lambda conn: [
@@ -276,7 +275,7 @@ def test_a_pipeline_with_a_long_history_is_deleted_in_short_transactions(busy: P
 
 def test_a_repo_with_many_commits_is_deleted_in_short_transactions(busy: PpsWorld) -> None:
     repo = busy.versions.read(resolve.repo, names.RepoName("default", "edges"))
-    pipeline_ops.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=True)
+    pipeline_removal.delete_in_slices(busy.versions, "default", "edges", force=False, keep_repo=True)
 
     removed = repo_ops.delete_repo_in_slices(busy.versions, names.RepoName("default", "edges"), force=False)
 

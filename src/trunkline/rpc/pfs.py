@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names
 from trunkline.pfs import queries, repos
-from trunkline.pps import pipelines, spec_defaults
+from trunkline.pps import pipeline_removal, spec_defaults
 from trunkline.rpc import convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.pfs_branches import BranchCalls
@@ -133,5 +133,5 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     # --- everything -------------------------------------------------------------------------------------
 
     async def DeleteAll(self, _request: Empty, call: Call) -> Empty:
-        await self._blocking(pipelines.delete_everything, self._store(call))
+        await self._blocking(pipeline_removal.delete_everything, self._store(call))
         return EMPTY_REPLY

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.model import names, spec_text
 from trunkline.pfs.queries import Page
-from trunkline.pps import crons, pipelines, spec_defaults
+from trunkline.pps import crons, pipeline_removal, pipelines, spec_defaults
 from trunkline.pps.queries import alerts, pipeline_queries
 from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
@@ -140,13 +140,13 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         force, keep_repo = request.force, request.keep_repo
         if request.all:
             await self._blocking(
-                pipelines.delete_all, self._store(call), [], force=force, keep_repo=keep_repo
+                pipeline_removal.delete_all, self._store(call), [], force=force, keep_repo=keep_repo
             )
             return EMPTY_REPLY
         name = pps_convert.pipeline_name(request.pipeline)
         try:
             await self._blocking(
-                pipelines.delete_in_slices,
+                pipeline_removal.delete_in_slices,
                 self._store(call),
                 name.project,
                 name.name,
@@ -163,7 +163,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
     ) -> pps_pb2.DeletePipelinesResponse:
         projects = [] if request.all else [convert.project_name(project) for project in request.projects]
         deleted = await self._blocking(
-            pipelines.delete_all,
+            pipeline_removal.delete_all,
             self._store(call),
             projects,
             force=request.force,
@@ -237,5 +237,5 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         )
 
     async def DeleteAll(self, _request: Empty, call: Call) -> Empty:
-        await self._blocking(pipelines.delete_all, self._store(call), [], force=True, keep_repo=False)
+        await self._blocking(pipeline_removal.delete_all, self._store(call), [], force=True, keep_repo=False)
         return EMPTY_REPLY
