@@ -42,7 +42,7 @@ def db(postgres: PostgresServer, name: str) -> Iterator[Database]:
 
 def send(tx: Tx, name: str) -> None:
     """Insert a project without waiting for the answer."""
-    ADD.send(tx.conn, name=name, description="", created_at=1.0, metadata={})
+    ADD.send(tx.conn, name=name, description="", created_at=1.0, metadata={}, defaults="{}")
 
 
 def names(conn: sa.Connection) -> list[str]:

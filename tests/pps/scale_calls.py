@@ -37,7 +37,8 @@ WRITES = {
     ),
     "pps_v2.API": (
         "CreateDatum CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
-        " DeleteSecret RerunPipeline RunCron RestartDatum StartPipeline StopJob StopPipeline"
+        " DeleteSecret RenderTemplate RerunPipeline RunCron RestartDatum SetClusterDefaults SetProjectDefaults"
+        " StartPipeline StopJob StopPipeline"
     ),
     "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",
     "trunkline.worker.v1.Worker": "Complete Fetch Log Offer",
@@ -197,6 +198,11 @@ READS: dict[str, Callable[[], Any]] = {
         datum=pps_pb2.Datum(job=_job(set_id(15)), id="0" * 64)
     ),
     "pps_v2.API/ListDatum": lambda: pps_pb2.ListDatumRequest(job=_job(set_id(15))),
+    "pps_v2.API/CheckStatus": pps_pb2.CheckStatusRequest,
+    "pps_v2.API/GetClusterDefaults": pps_pb2.GetClusterDefaultsRequest,
+    "pps_v2.API/GetProjectDefaults": lambda: pps_pb2.GetProjectDefaultsRequest(
+        project=pfs_pb2.Project(name="default")
+    ),
     "pps_v2.API/InspectPipeline": lambda: pps_pb2.InspectPipelineRequest(pipeline=_pipeline(), details=True),
     "pps_v2.API/ListPipeline": lambda: pps_pb2.ListPipelineRequest(history=-1, details=True),
     "pps_v2.API/PipelinesSummary": pps_pb2.PipelinesSummaryRequest,

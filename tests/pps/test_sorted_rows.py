@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +25,10 @@ def test_rows_come_in_key_order_however_many_are_held_in_memory(table: dict[byte
 
 @pytest.mark.parametrize("held", [10, 1000])
 def test_leaving_the_context_frees_the_files(held: int) -> None:
+    before = set(os.listdir("/proc/self/fd"))
     with SortedRows(run_rows=held) as rows:
         for number in range(100):
             rows.add(b"%03d" % number, b"")
-        runs = list(rows._runs)
 
-    assert all(run.closed for run in runs)
+    assert set(os.listdir("/proc/self/fd")) <= before
     assert list(rows) == []
