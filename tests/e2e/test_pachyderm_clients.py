@@ -85,6 +85,10 @@ def test_logs_without_a_span_are_those_of_a_day_and_a_job_alone_names_them(clien
 
 
 def test_kube_events_hold_an_event_each(server, client):
+    branch = make_repo(client, "kube-events-in")
+    pipeline = make_pipeline(client, "kube-events", "true", branch.repo.name)
+    ended(client, pipeline, job_of(pipeline, put(client, branch, {"/a": b"1"})).id)  # by a worker
+
     with Channel(server.address) as channel:
         request = pps_pb2.LokiRequest().SerializeToString()
         with channel.server_stream("/pps_v2.API/GetKubeEvents", request) as frames:
