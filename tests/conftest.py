@@ -35,7 +35,7 @@ from trunkline.meta.wakeups import Wakeups
 
 # Properties are judged by their outcome, never by how long an example took. The nightly profile searches longer:
 # scripts/test --nightly.
-hypothesis.settings.register_profile("usual", deadline=None)
+hypothesis.settings.register_profile("usual", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("TRUNKLINE_HYPOTHESIS_PROFILE", "usual"))
 

@@ -87,6 +87,7 @@ def test_a_job_set_is_waited_for_and_a_deleted_job_leaves_its_output(client: Cli
     assert files_of(client, "first@master") == {"/a": b"x"}
 
 
+@pytest.mark.slow  # waits for a worker's report
 def test_a_running_datum_is_restarted_by_path_and_hash(client: Client) -> None:
     branch = make_repo(client, "in")
     pipeline = make_pipeline(client, "wait", "echo begun; sleep 1000", "in")
