@@ -59,6 +59,7 @@ def edges(gate: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow  # half a minute
 def test_pods_wait_for_machines_which_come_work_go_and_are_paid(server: Server, tmp_path: Path) -> None:
     client, control, gate = server.client(), server.control(), tmp_path / "gate"
     (tmp_path / "edges.json").write_text(json.dumps(edges(gate)))

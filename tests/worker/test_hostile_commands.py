@@ -28,7 +28,7 @@ def run(server, workers, command: list[str], tries: int = 1, timeout: float = 0.
     return first
 
 
-@pytest.mark.parametrize("place", ["$PFS_ROOT/out", "$TMPDIR"])
+@pytest.mark.parametrize("place", ["$PFS_ROOT/out", pytest.param("$TMPDIR", marks=pytest.mark.slow)])
 def test_deep_folders_are_removed_and_named_when_they_are_outputs(server, workers_both, place):
     script = f"cd {place}; for i in $(seq 1500); do mkdir d && cd d; done; : > file"
 

@@ -316,9 +316,8 @@ def test_a_container_that_dies_while_the_pod_ends_says_nothing_about_the_datum(s
     assert server.completions[-1][2]
 
 
-@pytest.mark.parametrize(
-    ("tries", "failed"), [pytest.param(1, [0], marks=pytest.mark.slow), (3, [0])]
-)  # takes 10 s each
+@pytest.mark.slow  # takes 10 s
+@pytest.mark.parametrize(("tries", "failed"), [(1, [0]), (3, [0])])
 def test_a_container_that_does_not_come_back_costs_its_datum_and_the_rest_is_given_back(
     server, pod, tries, failed
 ):
