@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import is_running
 
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
@@ -78,16 +79,6 @@ def wait_until(condition, seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not reached within {seconds} s"
         threading.Event().wait(0.01)
-
-
-def is_running(mark: str) -> bool:
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark.replace(" ", "\0") in process.read_text("utf-8", "replace"):
-                return True
-        except OSError:
-            continue
-    return False
 
 
 # the fleet

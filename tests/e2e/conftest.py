@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pachyderm_sdk import Client
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
@@ -30,3 +32,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("shared") / "data", environment={"PATH": path}).start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def client(shared: Server) -> Iterator[Client]:
+    """A client of the shared server, which is empty after each test."""
+    client = shared.client()
+    yield client
+    client.pfs.delete_all()

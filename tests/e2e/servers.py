@@ -17,6 +17,7 @@ import grpc
 import psutil
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
+from processes import command_of
 
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client as OwnClient
@@ -143,14 +144,7 @@ class Server:
 
     def worker_processes(self) -> list[psutil.Process]:
         """Return the processes of its workers, not those of their commands."""
-        return [child for child in self.descendants() if "trunkline.worker" in _command(child)]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+        return [child for child in self.descendants() if "trunkline.worker" in command_of(child)]
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:

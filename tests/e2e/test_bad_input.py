@@ -11,6 +11,7 @@ import psutil
 import pytest
 from google.protobuf import duration_pb2, timestamp_pb2
 from pachyderm_sdk.api import pfs, pps
+from processes import command_of
 from servers import (
     PATIENCE,
     Server,
@@ -364,7 +365,7 @@ def test_a_command_that_takes_too_long_fails_its_job_and_is_gone(shared: Server,
 
     assert job.state == pps.JobState.JOB_FAILURE
     assert "1 s" in job.reason
-    assert not [child for child in shared.descendants() if "4711" in " ".join(_words(child))]
+    assert not [child for child in shared.descendants() if "4711" in " ".join(command_of(child))]
 
 
 def test_a_command_that_writes_to_its_input_changes_nothing_that_is_stored(client: Client) -> None:
@@ -382,7 +383,7 @@ def test_a_command_that_leaves_children_behind_is_not_waited_for_and_they_end(
     assert job.state == pps.JobState.JOB_SUCCESS
     assert files_of(client, "edges@master") == {"/a": b"done\n"}
     until(
-        lambda: not [child for child in psutil.process_iter() if "4712" in _words(child)],
+        lambda: not [child for child in psutil.process_iter() if "4712" in command_of(child)],
         "the child that was left behind to end",
     )
 
@@ -433,10 +434,3 @@ def test_a_pipeline_recovers_when_its_input_does(client: Client) -> None:
 
     assert (first.state, second.state) == (pps.JobState.JOB_FAILURE, pps.JobState.JOB_SUCCESS)
     assert files_of(client, "edges@master") == {"/a": b"good\n"}
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

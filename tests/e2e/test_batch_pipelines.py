@@ -5,13 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
 from pachyderm_sdk.api import pps
-from servers import Server, ended, files_of, make_repo, put
+from servers import ended, files_of, make_repo, put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pachyderm_sdk import Client
 
 PROGRAM = """
@@ -27,13 +24,6 @@ def count():
 
 count()
 """
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Client]:
-    client = shared.client()
-    yield client
-    client.pfs.delete_all()
 
 
 def test_one_program_processes_the_datums_of_a_job_and_another_one_those_of_the_next(client: Client) -> None:

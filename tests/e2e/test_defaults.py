@@ -13,16 +13,7 @@ from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, make_repo, put, refusal, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pachyderm_sdk import Client
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Client]:
-    client = shared.client()
-    yield client
-    client.pfs.delete_all()
 
 
 def defaults(**fields: object) -> str:

@@ -12,16 +12,7 @@ from pachyderm_sdk.api import pfs, pps
 from servers import Server, ended, files_of, make_repo, put, refusal, shell, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pachyderm_sdk import Client
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Client]:
-    client = shared.client()
-    yield client
-    client.pfs.delete_all()
 
 
 def run(client: Client, name: str, script: str, input: pps.Input) -> pps.JobInfo:

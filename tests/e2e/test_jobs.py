@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs, pps
-from servers import Server, ended, files_of, job_of, make_pipeline, make_repo, put, refusal, until
+from servers import ended, files_of, job_of, make_pipeline, make_repo, put, refusal, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 #: Fails on a file named bad, and recovers.
 RECOVERING = pps.Transform(cmd=["sh"], stdin=["test ! -e /pfs/in/bad"], err_cmd=["true"])
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Client]:
-    client = shared.client()
-    yield client
-    client.pfs.delete_all()
 
 
 def ids(jobs: Iterator[pps.JobInfo]) -> list[str]:

@@ -9,37 +9,23 @@ import threading
 from typing import TYPE_CHECKING
 
 import grpc
-import psutil
 import pytest
 from pachyderm_sdk.api import pfs
+from processes import command_of
 from servers import Server, make_pipeline, make_repo, refusal, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    import psutil
     from pachyderm_sdk import Client
 
 ENDLESS = "last(range(1e15))"
 
 
-@pytest.fixture
-def client(shared: Server) -> Iterator[Client]:
-    client = shared.client()
-    yield client
-    client.pfs.delete_all()
-
-
 def helpers(server: Server) -> list[psutil.Process]:
     """The processes that run programs."""
-    return [process for process in server.descendants() if "helper.py" in " ".join(command(process))]
-
-
-def command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
+    return [process for process in server.descendants() if "helper.py" in " ".join(command_of(process))]
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import json
 import runpy
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 from servers import (
@@ -23,22 +21,12 @@ from servers import (
     until,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 COPY_IN_CAPITALS = """
 for file in /pfs/images/*; do
     tr a-z A-Z <"$file" >/pfs/out/"$(basename "$file")"
     echo "did $(basename "$file")"
 done
 """
-
-
-@pytest.fixture
-def client(shared: Server) -> Iterator[Client]:
-    client = shared.client()
-    yield client
-    client.pfs.delete_all()
 
 
 def workers(client: Client, pipeline: pps.Pipeline) -> tuple[int, int]:

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from postgres_server import database_url
+from pfs_world import new_store
 
-from trunkline.app import composition
-from trunkline.app.clock import SystemClock
-from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import commits as commit_rows
-from trunkline.meta import install
-from trunkline.meta.database import Database
 from trunkline.model.names import CommitName, RepoName
-from trunkline.pfs import commits, files, repos
+from trunkline.pfs import commits, files
 from trunkline.pfs.ahead import AppliedAhead
 from trunkline.pfs.branches import BranchName
 from trunkline.pfs.write_streams import CommitStream
@@ -36,14 +31,8 @@ ROWS = 8
 @pytest.fixture
 def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VersionedStore]:
     monkeypatch.setattr(deltas, "_SPILL_ROWS", ROWS)
-    with database_url("sqlite", tmp_path) as url:
-        db = Database(url, lambda _: None)
-        install.install(db, 0.0)
-        versions = composition.core(db, MemoryObjects(), None, SystemClock()).versions  # type: ignore[arg-type]
-        versions.write(repos.create_repo, REPO, "", update=False)
+    with new_store("sqlite", tmp_path, REPO) as versions:
         yield versions
-        versions.chunks.close()
-        db.close()
 
 
 def begin(versions: VersionedStore) -> CommitRow:

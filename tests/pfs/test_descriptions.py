@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from postgres_server import database_url
+from pfs_world import new_store
 
 from trunkline import errors
-from trunkline.app import composition
-from trunkline.app.clock import SystemClock
-from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.meta import commits as rows
-from trunkline.meta import install
-from trunkline.meta.database import Database
 from trunkline.model.names import CommitName, RepoName, parse_revision
-from trunkline.pfs import branches, commits, queries, repos, resolve
+from trunkline.pfs import branches, commits, queries, resolve
 from trunkline.pfs.branches import BranchName, Upstream
 
 if TYPE_CHECKING:
@@ -35,15 +30,8 @@ STATEMENTS = 3
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def versions(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VersionedStore]:
-    with database_url(request.param, tmp_path) as url:
-        db = Database(url, lambda _: None)
-        install.install(db, 0.0)
-        versions = composition.core(db, MemoryObjects(), None, SystemClock()).versions  # type: ignore[arg-type]
-        for branch in (SOURCE, RESULT):
-            versions.write(repos.create_repo, branch.repo, "", update=False)
+    with new_store(request.param, tmp_path, SOURCE.repo, RESULT.repo) as versions:
         yield versions
-        versions.chunks.close()
-        db.close()
 
 
 def record(versions: VersionedStore, branch: BranchName) -> None:

@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from postgres_server import database_url
+from pfs_world import new_store
 
-from trunkline.app import composition
-from trunkline.app.clock import SystemClock
-from trunkline.drivers.objects.memory import MemoryObjects
-from trunkline.meta import install
-from trunkline.meta.database import Database
 from trunkline.model.names import CommitName, RepoName
-from trunkline.pfs import files, repos
+from trunkline.pfs import files
 from trunkline.pfs.write_streams import CommitStream
 from trunkline.storage import deltas
 from trunkline.storage import files as storage_files
@@ -31,14 +26,8 @@ BRANCH = CommitName(REPO, branch="master")
 
 @pytest.fixture
 def versions(tmp_path: Path) -> Iterator[VersionedStore]:
-    with database_url("sqlite", tmp_path) as url:
-        db = Database(url, lambda _: None)
-        install.install(db, 0.0)
-        versions = composition.core(db, MemoryObjects(), None, SystemClock()).versions  # type: ignore[arg-type]
-        versions.write(repos.create_repo, REPO, "", update=False)
+    with new_store("sqlite", tmp_path, REPO) as versions:
         yield versions
-        versions.chunks.close()
-        db.close()
 
 
 def paths(versions: VersionedStore) -> list[str]:

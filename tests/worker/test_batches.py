@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_server import assignment
+from processes import is_running
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker.batch import BatchProgram, Log
@@ -83,17 +84,6 @@ def run(server, open_folder, make_workers):
         return server.results()
 
     return run
-
-
-def is_running(mark: str) -> bool:
-    """Whether a process has the word in its arguments."""
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark in process.read_text("utf-8", "replace"):
-                return True
-        except OSError:
-            continue
-    return False
 
 
 def copies(server) -> dict[int, tuple[str, bytes]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 from fake_server import assignment
+from processes import is_running
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
 
@@ -23,16 +23,6 @@ def sh(script: str) -> list[str]:
 def only_result(server) -> pb.DatumResult:
     (result,) = server.results()
     return result
-
-
-def is_running(mark: str) -> bool:
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if mark in process.read_text("utf-8", "replace"):
-                return True
-        except OSError:
-            continue
-    return False
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from fake_server import assignment
-from test_commands import is_running
+from processes import is_running
 from test_worker_claims import until, wait_for_file, wait_until_running, wait_while
 from worker_processes import SOMEBODY
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fake_server import assignment
 from patience import eventually
-from test_commands import is_running
+from processes import is_running
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
 
