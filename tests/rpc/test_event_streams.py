@@ -320,6 +320,8 @@ async def test_a_thousand_watchers_share_the_bytes_of_an_event(
         "after=0&since=1",
         "since=yesterday",
         "since=2026-01-01T00:00:00",
+        "since=2026-01-01 00:00:00%2B00:00",
+        "since=20260101T000000Z",
         "since=-1",
         "since=nan",
         "follow=maybe",
@@ -331,7 +333,8 @@ async def test_parameters_that_are_not_valid_are_refused(application: EventsAppl
     await client.task
 
     assert (client.status, client.ended) == (400, True)
-    assert json.loads(client._lines[0])["code"] == 3
+    [info] = (refusal := json.loads(client._lines[0]))["details"]
+    assert (refusal["code"], info["reason"]) == (3, "INVALID_ARGUMENT")
 
 
 @pytest.mark.parametrize("since", ["5", "1970-01-01T00:00:05Z", "1970-01-01T01:00:05%2B01:00"])

@@ -19,6 +19,7 @@ from trunkline import errors
 from trunkline.model import limits
 from trunkline.rpc import status
 from trunkline.rpc.asgi import batching, framing, headers
+from trunkline.rpc.asgi.running import Running
 from trunkline.rpc.asgi.unsent import UnsentAnswers
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.observation import Observation
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from trunkline.rpc.call import Call
     from trunkline.rpc.methods import Method
     from trunkline.rpc.status import Status
-
-#: Seconds in which clients take the status of calls that the stop ended.
-_STATUS_GRACE = 1.0
 
 _STOPPING = "the server is stopping; try again, with another server or when this one is back"
 
@@ -58,11 +56,9 @@ class Calls:
             methods: by path.
         """
         self._methods = methods
-        self._running: set[ServedCall] = set()
+        self._running = Running()
         self._unsent = UnsentAnswers()
         self._stopping = False
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     def method(self, path: str) -> Method | None:
         """Return the method at a path; None without one."""
@@ -76,25 +72,18 @@ class Calls:
             path: of its method, such as ``/pfs_v2.API/InspectRepo``.
         """
         call.unsent = self._unsent
-        self._running.add(call)
-        self._idle.clear()
-        try:
-            if self._stopping:
-                await call.refuse(path, errors.Unavailable(_STOPPING))
-            elif (method := self._methods.get(path)) is None:
-                await call.refuse(
-                    path,
-                    errors.Unimplemented(f"this server has no method {path}; use a client of the 2.12 API"),
-                )
-            else:
-                await call.answer(method)
-        except asyncio.CancelledError:
-            if call.is_cancelled:
-                raise  # by the server; else the client has gone or is sent away, which is no error of the application
-        finally:
-            self._running.discard(call)
-            if not self._running:
-                self._idle.set()
+        await self._running.answer(call, self._answer(call, path))
+
+    async def _answer(self, call: ServedCall, path: str) -> None:
+        if self._stopping:
+            await call.refuse(path, errors.Unavailable(_STOPPING))
+        elif (method := self._methods.get(path)) is None:
+            await call.refuse(
+                path,
+                errors.Unimplemented(f"this server has no method {path}; use a client of the 2.12 API"),
+            )
+        else:
+            await call.answer(method)
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, wait for the running ones, and end those that are left with UNAVAILABLE.
@@ -103,21 +92,7 @@ class Calls:
             grace: seconds to wait.
         """
         self._stopping = True
-        if await self._is_idle_within(grace):
-            return
-        for call in tuple(self._running):
-            call.end(errors.Unavailable(_STOPPING))
-        if not await self._is_idle_within(_STATUS_GRACE):
-            for call in tuple(self._running):
-                call.abandon()
-
-    async def _is_idle_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        await self._running.stop(grace)
 
 
 class ServedCall:
@@ -214,6 +189,10 @@ class ServedCall:
         if self._end is None and self._task is not None:
             self._end = error
             self._task.cancel()
+
+    def stop(self) -> None:
+        """End the call because the server stops."""
+        self.end(errors.Unavailable(_STOPPING))
 
     def abandon(self) -> None:
         """End the call at once, without a status."""

@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 import json
 import random
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.model.events import EventFilter, parse_position
+from trunkline.model.schedules import moment_of
+from trunkline.rpc import status
 from trunkline.rpc.asgi.calls import peer_of
-from trunkline.rpc.asgi.responses import JSON, respond
+from trunkline.rpc.asgi.running import Running
+from trunkline.rpc.asgi.web_calls import respond_status
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.observation import Observation
-from trunkline.rpc.status import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from trunkline.model.events import Position
     from trunkline.pfs.event_hub import EventHub, LoggedEvent, Watcher
     from trunkline.ports import Clock
-    from trunkline.rpc.asgi.types import Receive, Scope, Send
+    from trunkline.rpc.asgi.types import Event, Receive, Scope, Send
+    from trunkline.rpc.status import Status
 
 #: Seconds without an event after which a heartbeat is sent.
 HEARTBEAT = 15.0
@@ -43,7 +45,6 @@ _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # or nginx holds events back
 ]
-_HTTP = {"INVALID_ARGUMENT": 400, "UNIMPLEMENTED": 405}
 
 
 class EventsApplication:
@@ -58,33 +59,12 @@ class EventsApplication:
         """
         self._hub = hub
         self._clock = clock
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._running = Running()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 there is no body
         """Answer one request."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        observation = Observation(RPC, peer=peer_of(scope), metadata=(), time_left=None)
-        code = "CANCELLED"
-        try:
-            try:
-                await self._answer(scope, send)
-                code = "OK"
-            except errors.DeadlineExceeded as error:
-                code = error.code  # the stream has begun: the connection ends
-            except errors.Unavailable as error:
-                code = error.code
-                await _send_away(send)
-            except errors.TrunklineError as error:
-                code = error.code
-                await _refuse(send, error)
-        except asyncio.CancelledError:
-            if task.cancelling():
-                raise  # by the server; else the client has gone, which is no error of the application
-        finally:
-            self._tasks.discard(task)
-            observation.end(code)
+        watch = _Watch()
+        await self._running.answer(watch, self._observed(scope, _Started(send)))
 
     async def stop(self, grace: float) -> None:
         """End all streams, each with an event that says so; those whose client does not read are cut off.
@@ -93,12 +73,27 @@ class EventsApplication:
             grace: seconds that clients have to read it.
         """
         self._hub.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
-        for task in tuple(self._tasks):
-            task.cancel()
+        await self._running.stop(grace)
 
-    async def _answer(self, scope: Scope, send: Send) -> None:
+    async def _observed(self, scope: Scope, send: _Started) -> None:
+        observation = Observation(RPC, peer=peer_of(scope), metadata=(), time_left=None)
+        code = "CANCELLED"
+        try:
+            await self._answer(scope, send)
+            code = "OK"
+        except errors.Unavailable as error:
+            code = error.code
+            if not send.started:
+                await _send_away(send)
+        except Exception as error:  # noqa: BLE001  every error must reach the client as a status
+            ended = status.status_of(RPC, error)
+            code = ended.code
+            if not send.started:  # else the end of the connection says that something is wrong
+                await _refuse(send, ended)
+        finally:
+            observation.end(code)
+
+    async def _answer(self, scope: Scope, send: _Started) -> None:
         if scope["method"] != "GET":
             raise errors.Unimplemented(f"{scope['method']} /events is not supported; use GET")
         request = _Request(scope)
@@ -129,6 +124,45 @@ class EventsApplication:
     def _open(self, watcher: Watcher) -> bytes:
         fields = {"time": self._clock.now(), "heartbeat": HEARTBEAT}
         return b"retry: %d\n" % random.randint(*_RETRY) + block("open", watcher.position, fields)
+
+
+class _Watch:
+    """A request in the task that answers it."""
+
+    __slots__ = ("_is_abandoned", "_task")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._is_abandoned = False
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the HTTP server asked the task to end."""
+        return self._task is not None and self._task.cancelling() > 0 and not self._is_abandoned
+
+    def stop(self) -> None:
+        """End it: its last event waits, as its client does not read."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End it at once."""
+        if self._task is not None:
+            self._is_abandoned = True
+            self._task.cancel()
+
+
+class _Started:
+    """``send`` of ASGI that knows whether the response has begun."""
+
+    __slots__ = ("_send", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, event: Event) -> None:
+        self.started = True
+        await self._send(event)
 
 
 class _Request:
@@ -187,10 +221,9 @@ def _time(text: str) -> float:
         seconds = float(text)
         if 0 <= seconds < 1e11:
             return seconds
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.timestamp()
+    moment = moment_of(text)
+    if moment is not None:
+        return moment
     raise errors.InvalidArgument(
         f'parameter "since" of /events is "{text[:100]}"; use seconds since 1970, or RFC 3339 such as'
         " 2026-11-26T09:00:00Z"
@@ -265,8 +298,9 @@ async def _send_away(send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _refuse(send: Send, error: errors.TrunklineError) -> None:
+async def _refuse(send: Send, ended: Status) -> None:
     """Answer with an error, as REST does."""
-    fields = {"code": NUMBERS[error.code], "message": error.message, "details": []}
-    allowed = [(b"allow", b"GET")] if isinstance(error, errors.Unimplemented) else []
-    await respond(send, _HTTP.get(error.code, 500), json.dumps(fields).encode(), JSON, allowed)
+    if ended.code == "UNIMPLEMENTED":
+        await respond_status(send, ended, 405, [(b"allow", b"GET")])
+    else:
+        await respond_status(send, ended)

@@ -11,8 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trunkline.rpc.asgi import bodies, framing, headers, json_messages
-from trunkline.rpc.asgi.responses import JSON, NO_SNIFF, content_type, respond
-from trunkline.rpc.asgi.web_calls import HTTP_STATUS, JsonRequests, WebCall, answer_message
+from trunkline.rpc.asgi.responses import JSON, NO_SNIFF, content_type
+from trunkline.rpc.asgi.web_calls import (
+    HTTP_STATUS,
+    JsonRequests,
+    WebCall,
+    answer_message,
+    respond_status,
+    status_json,
+)
 from trunkline.rpc.status import Status
 
 if TYPE_CHECKING:
@@ -44,31 +51,19 @@ class RestApplication:
         """Answer one request."""
         path = scope["path"].removeprefix(PREFIX)
         if self._calls.method(path) is None:
-            await _refuse(
-                send,
-                404,
-                Status("NOT_FOUND", f"there is no method {path}; read /openapi for all"),
-            )
+            missing = Status("NOT_FOUND", f"there is no method {path}; read /openapi for all")
+            await respond_status(send, missing)
         elif scope["method"] != "POST":
             unsupported = Status("UNIMPLEMENTED", f"{scope['method']} is not supported for methods; use POST")
-            await _refuse(send, 405, unsupported)
+            await respond_status(send, unsupported, 405, [(b"allow", b"POST")])
         elif content_type(scope["headers"]) != "application/json":
             kind = content_type(scope["headers"])
             wrong = Status(
                 "INVALID_ARGUMENT", f'content type "{kind}" is not supported; use application/json'
             )
-            await _refuse(send, 415, wrong)
+            await respond_status(send, wrong, 415)
         else:
             await self._calls.answer(_RestCall(scope, receive, send), path)
-
-
-async def _refuse(send: Send, http_status: int, status: Status) -> None:
-    extra = [(b"allow", b"POST")] if http_status == 405 else []
-    await respond(send, http_status, _error(status), JSON, extra)
-
-
-def _error(status: Status) -> bytes:
-    return json_messages.to_full_json(headers.status_message(status))
 
 
 class _RestCall(WebCall):
@@ -121,7 +116,7 @@ class _RestCall(WebCall):
         )
 
     async def finish(self, ended: Status | None, metadata: list[tuple[str, str | bytes]]) -> None:
-        body = self._body if ended is None else _error(ended)
+        body = self._body if ended is None else status_json(ended)
         if self._is_stream and ended is not None:
             body = b'{"error":' + body + b"}\n"
         if not self.started:

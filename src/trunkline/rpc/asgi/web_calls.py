@@ -11,14 +11,16 @@ from google.protobuf.message_factory import GetMessageClass
 from trunkline.rpc.asgi import headers, json_messages
 from trunkline.rpc.asgi.calls import ServedCall
 from trunkline.rpc.asgi.requests import Requests
+from trunkline.rpc.asgi.responses import JSON, respond
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from trunkline.rpc.asgi.requests import Pieces
-    from trunkline.rpc.asgi.types import Receive
+    from trunkline.rpc.asgi.types import Receive, Send
     from trunkline.rpc.idle import IdleTimeout
     from trunkline.rpc.methods import Method
+    from trunkline.rpc.status import Status
 
 #: HTTP status codes by the names of gRPC's, as grpc-gateway and the Connect protocol have them.
 HTTP_STATUS = {
@@ -100,3 +102,22 @@ def answer_message(method: Method, answer: Any) -> Message:
         return answer
     message: Message = GetMessageClass(method.output_type).FromString(answer)
     return message
+
+
+async def respond_status(
+    send: Send, ended: Status, http_status: int | None = None, extra: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send an error as a whole response: a ``google.rpc.Status`` in JSON.
+
+    Args:
+        send: of ASGI.
+        ended: the error.
+        http_status: code of HTTP; None for that of the error's code.
+        extra: more headers.
+    """
+    await respond(send, http_status or HTTP_STATUS[ended.code], status_json(ended), JSON, extra)
+
+
+def status_json(ended: Status) -> bytes:
+    """Return an error as REST and events have it."""
+    return json_messages.to_full_json(headers.status_message(ended))
