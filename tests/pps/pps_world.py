@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import folded_events
 from held_fleet import HeldFleet
 from manual_clock import ManualClock
+from patience import eventually
 
 from trunkline.app import composition
 from trunkline.app.drivers import FleetDrivers
@@ -49,6 +50,7 @@ from trunkline.storage import files as storage_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.workers import WorkerRow
@@ -98,7 +100,9 @@ class PpsWorld:
         self.versions, self.specs = self.core.versions, self.core.specs
         self.assignments = Assignments(self.versions, self.specs)
         self.grants = PackGrants(self.versions)
-        self._dispatcher = Dispatcher(self.versions, self.specs, self.assignments, self._executor)
+        self._dispatcher = Dispatcher(
+            self.versions, self.specs, self.assignments, self._executor, self.core.waiting
+        )
         self.fleet = HeldFleet()
         self._controller: Controller | None = None
         self.start_controller()
@@ -107,7 +111,9 @@ class PpsWorld:
         """Begin as a new server would: with nothing but what is stored."""
         self.lost: list[str] = []
         self.supervisor = Supervisor(self.lost.append, first_pause=0.01)
-        self._controller = Controller(self.versions, self.specs, self.fleet, self._executor, self.supervisor)
+        self._controller = Controller(
+            self.versions, self.specs, self.fleet, self._executor, self.supervisor, self.core.waiting
+        )
         self._running = asyncio.run_coroutine_threadsafe(self._controller.run(), self._loop)
 
     def servicers(self, secrets: Secrets) -> dict[str, object]:
@@ -292,8 +298,18 @@ class PpsWorld:
 
     def next_work(self, worker_id: str) -> NextWork:
         """Ask for work as a worker does, without waiting."""
-        asking = self._dispatcher.next_work(worker_id, 0.0)
-        return asyncio.run_coroutine_threadsafe(asking, self._loop).result(PATIENCE)
+        return self.on_loop(self._dispatcher.next_work(worker_id, 0.0))
+
+    def await_work(self, *worker_ids: str) -> list[Future[NextWork]]:
+        """Ask for work as workers do, in their order; return when all wait."""
+        calls = [
+            asyncio.run_coroutine_threadsafe(self._dispatcher.next_work(each, PATIENCE), self._loop)
+            for each in worker_ids
+        ]
+        worker = self.versions.read(claims.require_worker, worker_ids[0])
+        waiting = self.core.waiting
+        eventually(lambda: set(waiting.of(worker.pipeline_id)) == set(worker_ids), "the workers to wait")
+        return calls
 
     def hand(self, worker_id: str, command: Callable[[Seen], Mapping[str, bytes]]) -> Hand:
         self.fleet.show(worker_id, WorkerPhase.RUNNING)

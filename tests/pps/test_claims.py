@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from pps_world import Hand, PpsWorld, Seen, pfs
+from pps_world import PATIENCE, Hand, PpsWorld, Seen, pfs
+from sql_costs import recording
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -24,6 +25,9 @@ from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trunkline.pps.workers.assignments import Assignment
+    from trunkline.pps.workers.dispatch import NextWork
 
 pytestmark = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 
@@ -255,6 +259,40 @@ def test_a_worker_that_asks_for_work_holds_none_even_if_an_answer_was_lost(pair:
     assert pair.state(hand) == "idle"
     assert second_claim is not None
     assert second_claim.claim.id == claimed.claim.id
+
+
+def _assignment(work: NextWork) -> Assignment:
+    assert work.assignment is not None
+    return work.assignment
+
+
+def test_waiting_workers_get_their_first_datums_in_the_transaction_that_plans_them(
+    world: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staffed = Staffed(world, datums=1, hands=2)
+    staffed.hands[0].work()
+    world.until_ended("edges")
+    calls = world.await_work(*(hand.id for hand in staffed.hands))
+
+    with recording(world.versions.db, monkeypatch) as recorder:
+        world.put("images", {f"/new-{number}": b"%d" % number for number in range(40)})
+        answers = [call.result(PATIENCE) for call in calls]
+
+    first, second = sorted((each.first, len(each.datums)) for each in map(_assignment, answers))
+    assert first[0] == 0
+    assert second[0] == first[1]
+    assert "take" not in [each.name for each in recorder.transactions]
+    assert [staffed.state(hand) for hand in staffed.hands] == ["busy", "busy"]
+
+
+def test_a_claim_whose_answer_is_on_its_way_is_not_followed_by_another(pair: Staffed) -> None:
+    [hand, _] = pair.hands
+
+    first, second = hand.take(), hand.take()
+
+    assert first is not None
+    assert second is not None
+    assert second.claim == first.claim
 
 
 def test_a_worker_whose_job_was_killed_is_idle_when_it_asks_again(pair: Staffed) -> None:

@@ -19,6 +19,7 @@ from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.spec_cache import Specs
 from trunkline.pps.worker_tokens import WorkerTokens
+from trunkline.pps.workers.waiting import WaitingWorkers
 from trunkline.rpc.admin import (
     AdminServicer,
     EnterpriseServicer,
@@ -57,6 +58,7 @@ class Core:
     specs: Specs
     index: DatabaseChunkIndex
     events: EventHub
+    waiting: WaitingWorkers
 
 
 def core(
@@ -85,7 +87,7 @@ def core(
         db, chunks, file_trees(chunks), wakeups, clock, hooks=JobKeeper(), scratch=scratch
     )
     versions.derived = MetaFiles(versions, specs)
-    return Core(versions, specs, index, EventHub(db))
+    return Core(versions, specs, index, EventHub(db), WaitingWorkers())
 
 
 def servicers(
@@ -121,7 +123,7 @@ def servicers(
         "enterprise_v2.API": EnterpriseServicer(),
         "license_v2.API": LicenseServicer(),
         "metadata.API": MetadataServicer(versions),
-        "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor, identity),
+        "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor, identity, core.waiting),
         "trunkline.store.v1.Store": StoreServicer(versions, executor),
         "trunkline.control.v1.Control": ControlServicer(
             versions, specs, images, fleet.fleet.machines, executor, core.events

@@ -169,7 +169,7 @@ async def running(
             )
         )
         stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
-        controller = Controller(versions, core.specs, fleet_drivers.fleet, executor, supervisor)
+        controller = Controller(versions, core.specs, fleet_drivers.fleet, executor, supervisor, core.waiting)
         retention = Retention(
             days=settings.keep_days,
             log_bytes=settings.keep_log_bytes,

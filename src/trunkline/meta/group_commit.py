@@ -56,13 +56,14 @@ _WRITER_FAILED = "the thread that writes to the database has failed; the server 
 class Tx:
     """A write in progress. Used by the writer thread, during one function."""
 
-    __slots__ = ("conn", "events", "reports", "topics")
+    __slots__ = ("conn", "events", "handovers", "reports", "topics")
 
     def __init__(self, conn: sa.Connection) -> None:
         self.conn = conn
         self.events: list[Event] = []
         self.topics: set[str] = set()
         self.reports: list[Callable[[], None]] = []
+        self.handovers: list[Callable[[], None]] = []
 
     def wake(self, *topics: str) -> None:
         """Announce ``topics`` once this transaction is committed."""
@@ -71,6 +72,13 @@ class Tx:
     def record(self, event: Event) -> None:
         """Add an event to the log, as part of this transaction."""
         self.events.append(event)
+
+    def before_wake(self, handover: Callable[[], None]) -> None:
+        """Call ``handover`` once, in the writer's thread, when this transaction is committed, before its topics wake.
+
+        It leaves values in memory for those that wake; it must be quick and raise nothing.
+        """
+        self.handovers.append(handover)
 
     def after_commit(self, report: Callable[[], None]) -> None:
         """Call ``report`` once, in the writer's thread, when this transaction is committed.
@@ -97,18 +105,20 @@ class _Effects:
     topics: set[str] = field(default_factory=set)
     reports: list[Callable[[], None]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    handovers: list[Callable[[], None]] = field(default_factory=list)
     #: The events as they are in the log.
     batch: Batch | None = None
 
     def clear(self) -> None:
         """Nothing happens: it is not committed."""
-        self.topics, self.reports, self.events, self.batch = set(), [], [], None
+        self.topics, self.reports, self.events, self.handovers, self.batch = set(), [], [], [], None
 
     def add(self, tx: Tx) -> None:
         """Add what one of the transaction's functions asked for."""
         self.topics |= tx.topics
         self.reports += tx.reports
         self.events += tx.events
+        self.handovers += tx.handovers
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +322,8 @@ class GroupCommit:
             self._event_writer.committed()
             if self._publish is not None:
                 self._publish(effects.batch)
+        for handover in effects.handovers:
+            handover()
         # Announced before the callers resume, so that their own later waits see a newer stamp at most once.
         if effects.topics:
             self._announce(effects.topics)

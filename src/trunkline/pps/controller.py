@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
     from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.workers.waiting import WaitingWorkers
     from trunkline.runtime.supervision import Supervisor
 
 log = logging.getLogger("trunkline.pps")
@@ -70,6 +71,7 @@ class Controller:
         fleet: Fleet,
         executor: Executor,
         supervisor: Supervisor,
+        waiting: WaitingWorkers,
     ) -> None:
         """Make the loops; ``run`` starts them.
 
@@ -79,8 +81,10 @@ class Controller:
             fleet: runs their workers.
             executor: does what blocks.
             supervisor: restarts the services.
+            waiting: workers that get the work of a plan with it.
         """
         self._versions = versions
+        self._waiting = waiting
         self._specs = specs
         self._executor = executor
         self._supervisor = supervisor
@@ -242,7 +246,7 @@ class Controller:
                 job_plan = await self._run_step(
                     job, JobState.CREATED, JobState.STARTING, "plan", plan.plan, versions, self._specs, job
                 )
-                await versions.write_soon(_begin, job.id, job_plan)
+                await versions.write_soon(_begin, job.id, job_plan, self._waiting, self._specs)
             case decide.Settle():
                 settled = await self._run_step(
                     job, JobState.RUNNING, JobState.FINISHING, "settle", settle.settle, versions, job
@@ -383,8 +387,18 @@ def _moved(write: WriteTransaction, job: JobRow, state: JobState) -> JobRow:
     return job if job.state is state else jobs.move(write.conn, job, state)
 
 
-def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None:
-    """Record a plan, unless the job ended or lost its base meanwhile, and call the workers."""
+def _begin(
+    write: WriteTransaction, job_id: int, job_plan: plan.JobPlan, waiting: WaitingWorkers, specs: Specs
+) -> None:
+    """Record a plan, unless the job ended or lost its base meanwhile, and give its datums to waiting workers.
+
+    Args:
+        write: transaction that the change belongs to.
+        job_id: row number of the job.
+        job_plan: the plan.
+        waiting: the workers that wait for work.
+        specs: cache of specifications.
+    """
     job = jobs.by_id(write.conn, job_id)
     if job is None or job.state not in (JobState.CREATED, JobState.STARTING):
         return
@@ -395,7 +409,6 @@ def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None
     running = plan.record(write.conn, job, job_plan, write.now)
     wake(write, job.pipeline_id)
     wake_job(write, job)
-    write.tx.wake(f"work:{job.pipeline_id}")
     _wake_downstream(write, job)
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
@@ -404,6 +417,7 @@ def _begin(write: WriteTransaction, job_id: int, job_plan: plan.JobPlan) -> None
             events.job_started, name, job.set_id, total=job_plan.total, todo=job_plan.todo_count
         )
         write.tx.after_commit(report)
+    waiting.give_out(write, job.pipeline_id, specs)
 
 
 def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:

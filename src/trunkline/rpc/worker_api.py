@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import WorkerIdentity
     from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.workers.waiting import WaitingWorkers
     from trunkline.rpc.call import Call
 
 #: Bytes of file content in one Fetch frame.
@@ -48,7 +49,12 @@ class WorkerServicer(ServicerBase):
     long_lists = frozenset({"Fetch", "Log"})
 
     def __init__(
-        self, versions: VersionedStore, specs: Specs, executor: Executor, identity: WorkerIdentity
+        self,
+        versions: VersionedStore,
+        specs: Specs,
+        executor: Executor,
+        identity: WorkerIdentity,
+        waiting: WaitingWorkers,
     ) -> None:
         """Create the servicer.
 
@@ -57,12 +63,13 @@ class WorkerServicer(ServicerBase):
             specs: the parsed specifications.
             executor: runs blocking work.
             identity: verifies which worker makes a call.
+            waiting: the workers that wait for work.
         """
         super().__init__(versions, executor)
         self._grants = PackGrants(versions)
         self._identity = identity
         self._assignments = Assignments(versions, specs)
-        self._dispatcher = Dispatcher(versions, specs, self._assignments, executor)
+        self._dispatcher = Dispatcher(versions, specs, self._assignments, executor, waiting)
 
     async def Register(self, _request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         worker_id = await self._authenticate(call)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
-from trunkline.meta import chunks, commits, jobs, pipelines, workers
+from trunkline.meta import chunks, jobs, pipelines, workers
 from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, JobState, WorkerState
@@ -60,8 +60,7 @@ class Claimed:
     claim: ClaimRow
     job: JobRow
     pipeline: PipelineRow
-    #: Id of each upstream commit by its repo's number.
-    inputs: dict[int, str]
+    worker_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +111,16 @@ class Renewal(NamedTuple):
 def work_waits(conn: sa.Connection, worker_id: str) -> bool:
     """Return whether ``take`` would return a claim or an order to exit for a worker. Cheap, reads only."""
     worker = workers.by_id(conn, worker_id)
-    if worker is None or must_exit(worker):
+    if worker is None or must_exit(worker) or worker.state is WorkerState.BUSY:
         return True
+    return has_unclaimed(conn, worker.pipeline_id)
+
+
+def has_unclaimed(conn: sa.Connection, pipeline_id: int) -> bool:
+    """Return whether a pipeline has datums that a worker can claim."""
     return any(
         job.state is JobState.RUNNING and claim_rows.unclaimed(conn, job) > 0
-        for job in jobs.live(conn, worker.pipeline_id)
+        for job in jobs.live(conn, pipeline_id)
     )
 
 
@@ -127,6 +131,8 @@ def must_exit(worker: WorkerRow) -> bool:
 
 def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | None:
     """Claim the next run of datums of its pipeline for a worker; None when there is none.
+
+    A worker that asks holds nothing (``let_go``), unless ``give_out`` of ``waiting`` was quicker: it gets that claim.
 
     Args:
         write: transaction that the change belongs to.
@@ -143,6 +149,10 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     pipeline = pipelines.by_id(conn, worker.pipeline_id)
     if pipeline is None or pipeline.version != worker.version:
         return None
+    for held in claim_rows.claims_of_worker(conn, worker_id):
+        owner = jobs.by_id(conn, held.job_id)
+        assert owner is not None
+        return Claimed(held, owner, pipeline, worker_id)
     for job in jobs.live(conn, pipeline.id):
         if job.state is not JobState.RUNNING:
             continue
@@ -152,8 +162,7 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
                 workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
                 record_worker(write, pipeline.full_name, worker.id, WorkerState.BUSY)
                 write.tx.wake("workers")
-            inputs = {up.repo_id: up.set_id for up in commits.upstream(conn, job.commit_id)}
-            return Claimed(claim, job, pipeline, inputs)
+            return Claimed(claim, job, pipeline, worker_id)
     return None
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.pps.spec_cache import Specs
     from trunkline.pps.workers.assignments import Assignment, Assignments
+    from trunkline.pps.workers.waiting import WaitingWorkers
 
 log = logging.getLogger("trunkline.pps.workers.dispatch")
 
@@ -46,15 +47,22 @@ class Dispatcher:
         specs: the parsed specifications.
         assignments: computes what a claim means.
         executor: where blocking work runs.
+        waiting: the workers that wait, for those who make work.
     """
 
     def __init__(
-        self, versions: VersionedStore, specs: Specs, assignments: Assignments, executor: Executor
+        self,
+        versions: VersionedStore,
+        specs: Specs,
+        assignments: Assignments,
+        executor: Executor,
+        waiting: WaitingWorkers,
     ) -> None:
         self._versions = versions
         self._specs = specs
         self._assignments = assignments
         self._executor = executor
+        self._waiting = waiting
 
     async def next_work(self, worker_id: str, wait_seconds: float) -> NextWork:
         """Wait for work for at most so long.
@@ -66,23 +74,29 @@ class Dispatcher:
         worker = await self._versions.db.read(claims.require_worker, worker_id)
         if worker.state is WorkerState.BUSY:
             await self._versions.write_soon(claims.let_go, worker_id)
-        topic = f"work:{worker.pipeline_id}"
+        topics = f"work:{worker.pipeline_id}", f"worker:{worker_id}"
         loop = asyncio.get_running_loop()
         end = loop.time() + wait_seconds
         while True:
             stamp = self._versions.wakeups.stamp()
             if await self._versions.db.read(claims.work_waits, worker_id):
                 claimed = await self._versions.write_soon(claims.take, worker_id, self._specs)
-                if claimed is not None:
-                    assignment = await self._assign(worker_id, claimed.claim)
-                    if assignment is None:
-                        continue
+                if claimed is None:
+                    worker = await self._versions.db.read(claims.require_worker, worker_id)
+                    if claims.must_exit(worker):
+                        return NextWork(retire=True)
+            else:
+                claimed = None
+            if claimed is None:
+                rest = max(0.0, end - loop.time())
+                with self._waiting.waiting(worker.pipeline_id, worker_id) as wait:
+                    if not await self._versions.wakeups.changed(stamp, *topics, timeout=rest):
+                        return NextWork()
+                claimed = wait.claimed
+            if claimed is not None:
+                assignment = await self._assign(worker_id, claimed.claim)
+                if assignment is not None:
                     return NextWork(assignment)
-                worker = await self._versions.db.read(claims.require_worker, worker_id)
-                if claims.must_exit(worker):
-                    return NextWork(retire=True)
-            if not await self._versions.wakeups.changed(stamp, topic, timeout=max(0.0, end - loop.time())):
-                return NextWork()
 
     async def _assign(self, worker_id: str, claim: ClaimRow) -> Assignment | None:
         """Compute an assignment; None when there is none any more."""
