@@ -118,7 +118,9 @@ class Planned:
 
         def finish(write) -> None:
             chunks.add(write.conn, packs, 0, write.now)
-            jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], jobs.Results(processed=job_plan.todo_count))
+            jobs.add_handin(
+                write.conn, job.id, [(EMPTY, rows)], jobs.Results(processed=job_plan.todo_count), write.now
+            )
             jobs.move(write.conn, jobs.by_id(write.conn, job.id), JobState.FINISHING)
 
         versions.write(begin)

@@ -19,7 +19,7 @@ from trunkline.pps import retention as retention_service
 from trunkline.pps.queries import costs
 from trunkline.pps.workers import claims
 from trunkline.rpc.call import Call
-from trunkline.rpc.gen import control_pb2, pfs_pb2, pps_pb2, worker_api_pb2
+from trunkline.rpc.gen import control_pb2, explain_pb2, pfs_pb2, pps_pb2, worker_api_pb2
 from trunkline.rpc.methods import SERVICES
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ WRITES = {
         " StartPipeline StopJob StopPipeline"
     ),
     "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",
+    "trunkline.explain.v1.Explain": "",
     "trunkline.worker.v1.Worker": "Complete Fetch Log Offer",
 }
 
@@ -218,6 +219,13 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.control.v1.Control/ListCost": lambda: control_pb2.ListCostRequest(pipeline=BUSY),
     "trunkline.control.v1.Control/ListCost of a job": lambda: control_pb2.ListCostRequest(job_id=set_id(15)),
     "trunkline.control.v1.Control/ExplainPipeline": lambda: control_pb2.ExplainPipelineRequest(pipeline=BUSY),
+    "trunkline.explain.v1.Explain/ExplainDatum": lambda: explain_pb2.ExplainDatumRequest(
+        pipeline=BUSY, job_id=set_id(15), datum_id="0" * 64
+    ),
+    "trunkline.explain.v1.Explain/ExplainJob": lambda: explain_pb2.ExplainJobRequest(
+        pipeline=BUSY, job_id=set_id(15)
+    ),
+    "trunkline.explain.v1.Explain/ExplainState": lambda: explain_pb2.ExplainStateRequest(pipeline=BUSY),
     "trunkline.control.v1.Control/ListImage": control_pb2.ListImageRequest,
     "trunkline.control.v1.Control/InspectStorage": control_pb2.InspectStorageRequest,
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
@@ -275,7 +283,7 @@ OWN_READS: dict[str, Callable[[PpsWorld], object]] = {
 
 ALL = (*READS, *OWN_READS)
 #: Calls whose object does not exist; they are refused after they have looked.
-_REFUSED = ("pps_v2.API/InspectDatum",)
+_REFUSED = ("pps_v2.API/InspectDatum", "trunkline.explain.v1.Explain/ExplainDatum")
 
 
 def run(world: PpsWorld, name: str) -> None:

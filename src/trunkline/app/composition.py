@@ -29,6 +29,7 @@ from trunkline.rpc.admin import (
     VersionServicer,
 )
 from trunkline.rpc.control import ControlServicer
+from trunkline.rpc.explain import ExplainServicer
 from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
@@ -128,6 +129,7 @@ def servicers(
         "trunkline.control.v1.Control": ControlServicer(
             versions, specs, images, fleet.fleet.machines, executor, core.events
         ),
+        "trunkline.explain.v1.Explain": ExplainServicer(versions, specs, executor),
         "identity_v2.API": IdentityServicer(),
         "transaction_v2.API": TransactionServicer(),
     }

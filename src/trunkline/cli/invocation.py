@@ -98,6 +98,12 @@ class Invocation:
         return service
 
     @property
+    def explain(self) -> Service:
+        """Calls that explain datums, jobs and pipelines."""
+        service: Service = self._client.explain
+        return service
+
+    @property
     def debug(self) -> Service:
         """Calls for dumps and profiles."""
         service: Service = self._client.debug

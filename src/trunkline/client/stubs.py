@@ -97,6 +97,13 @@ class Client:
         return Service(self.channel, control_pb2, "Control")
 
     @cached_property
+    def explain(self) -> Service:
+        """Explanations of datums, jobs and pipelines."""
+        from trunkline.rpc.gen import explain_pb2
+
+        return Service(self.channel, explain_pb2, "Explain")
+
+    @cached_property
     def store(self) -> Service:
         """Chunk-level uploads."""
         from trunkline.rpc.gen import store_pb2

@@ -51,6 +51,10 @@ class JobRow:
     datums: bytes | None
     #: Trace that the job belongs to (``model.trace``); None without one.
     trace: str | None
+    #: When its first position was claimed, when its last one was, and when the last result came so far.
+    first_claim: float | None = None
+    last_claim: float | None = None
+    last_result: float | None = None
 
     @property
     def handed_in(self) -> int:
@@ -129,7 +133,19 @@ _ZEROS = dict.fromkeys(
     ("restart", "total", "skipped", "todo_count", "todo_bytes", "cursor", *Results.__slots__), 0
 )
 #: What a new job does not have yet.
-_NULLS: dict[str, Any] = dict.fromkeys(("started", "finished", "base_id", "todo", "obsolete", "datums"))
+_NULLS: dict[str, Any] = dict.fromkeys(
+    (
+        "started",
+        "finished",
+        "base_id",
+        "todo",
+        "obsolete",
+        "datums",
+        "first_claim",
+        "last_claim",
+        "last_result",
+    )
+)
 _ADD_HANDIN = Query(handin.insert())
 _REMOVE_CLAIMS = Query(claim.delete().where(claim.c.job_id == sa.bindparam("of_job")))
 _REMOVE_HANDINS = Query(handin.delete().where(handin.c.job_id == sa.bindparam("of_job")))
@@ -148,8 +164,11 @@ _COUNT = Query(
     .where(job.c.id == sa.bindparam("job_id"))
     .values(
         {
-            name: _sum(job.c[name], sa.bindparam(f"more_{name}", type_=sa.BigInteger))
-            for name in Results.__slots__
+            **{
+                name: _sum(job.c[name], sa.bindparam(f"more_{name}", type_=sa.BigInteger))
+                for name in Results.__slots__
+            },
+            "last_result": sa.bindparam("now", type_=sa.Float),
         }
     )
 )
@@ -408,7 +427,10 @@ def restart(conn: sa.Connection, row: JobRow) -> JobRow:
     changes: dict[str, Any] = dict.fromkeys(
         ("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0
     )
-    changes |= {"restart": row.restart + 1, "base_id": None, "todo": None, "obsolete": None, "started": None}
+    changes |= dict.fromkeys(
+        ("base_id", "todo", "obsolete", "started", "first_claim", "last_claim", "last_result")
+    )
+    changes["restart"] = row.restart + 1
     return move(conn, row, JobState.STARTING, **changes)
 
 
@@ -431,7 +453,7 @@ def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:
 
 
 def add_handin(
-    conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]], results: Results
+    conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]], results: Results, now: float
 ) -> None:
     """Record a completion and move its job's counters.
 
@@ -440,10 +462,13 @@ def add_handin(
         job_id: number of the job.
         parts: trees of what its datums wrote and of their rows, each pair a row of its own, in this order.
         results: what is added to the job's counters.
+        now: seconds since the epoch.
     """
     for delta, rows in parts:
         _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
-    _COUNT.run(conn, job_id=job_id, **{f"more_{name}": getattr(results, name) for name in Results.__slots__})
+    _COUNT.run(
+        conn, job_id=job_id, now=now, **{f"more_{name}": getattr(results, name) for name in Results.__slots__}
+    )
 
 
 def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:

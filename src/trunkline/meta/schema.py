@@ -323,6 +323,10 @@ job = Table(
     Column("datums", LargeBinary),
     #: Trace that it belongs to, as W3C headers; none without one.
     Column("trace", text(600)),
+    #: When its first position was claimed, when its last one was, and when the last result came so far.
+    Column("first_claim", Float),
+    Column("last_claim", Float),
+    Column("last_result", Float),
     Index("ix_job_pipeline_id_id", "pipeline_id", "id"),
     sqlite_autoincrement=True,
 )

@@ -1,11 +1,11 @@
-"""Workers, scaling decisions, and the store."""
+"""Workers and the store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
+from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.rpc.gen import control_pb2
 
 if TYPE_CHECKING:
@@ -41,23 +41,6 @@ def list_(invocation: Invocation) -> None:
     output.show_many(invocation, workers, WORKERS, row, lambda info: info.id)
 
 
-def explain(invocation: Invocation) -> None:
-    """Print the scaling decisions of a pipeline, newest first."""
-    options = invocation.options
-    pipeline = invocation.pipeline(options.name)
-    request = control_pb2.ExplainPipelineRequest(
-        project=pipeline.project.name, pipeline=pipeline.name, number=options.number
-    )
-
-    def row(decision: control_pb2.Decision) -> Sequence[str]:
-        at = output.when(decision.at, whole=options.full_timestamps)
-        return at, str(decision.target), decision.sentence
-
-    decisions = invocation.control.ExplainPipeline(request)
-    columns = ("WHEN", ">WORKERS", "WHY")
-    output.show_many(invocation, decisions, columns, row, lambda decision: decision.sentence)
-
-
 def inspect_storage(invocation: Invocation) -> None:
     """Show how many bytes are stored."""
     info = invocation.control.InspectStorage(control_pb2.InspectStorageRequest())
@@ -81,14 +64,6 @@ COMMANDS = {
         (
             argument("-p", "--pipeline", metavar="PIPELINE", help="only workers of this pipeline"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
-            *SHOWING,
-        ),
-    ),
-    "explain pipeline": Command(
-        explain,
-        (
-            argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"),
-            limit_option("decisions (20)"),
             *SHOWING,
         ),
     ),

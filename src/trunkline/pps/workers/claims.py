@@ -249,7 +249,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         # One row for each delta; a completion of many files has several, and the datum rows come with the first.
         first, *more = prepared.deltas or [EMPTY]
         parts = [(first, prepared.rows), *((delta, EMPTY) for delta in more)]
-        jobs.add_handin(conn, job.id, parts, prepared.results)
+        jobs.add_handin(conn, job.id, parts, prepared.results, write.now)
     name = pipelines.name_of(conn, job.pipeline_id)
     if name is not None and prepared.count:
         datums = [(report.id, report.state) for report in prepared.reports]
@@ -392,7 +392,8 @@ def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: Pip
         None,
     )
     claim_rows.add_claim(conn, claim)
-    jobs.change(conn, job.id, cursor=stop)
+    first = job.first_claim if job.first_claim is not None else write.now
+    jobs.change(conn, job.id, cursor=stop, first_claim=first, last_claim=write.now)
     return claim
 
 

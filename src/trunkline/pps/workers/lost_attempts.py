@@ -57,7 +57,7 @@ def _record(
         return  # ended or begun anew meanwhile
     chunks.add(write.conn, packs, 0, write.now)
     results = jobs.Results(failed=1)
-    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], results)
+    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], results, write.now)
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
         record_datums(write, name, job, "", results, [(datum_id, DatumState.FAILED)])

@@ -1,0 +1,120 @@
+"""Explanations: why datums ran, where the time of jobs went, and why pipelines wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import output
+from trunkline.cli.commands.jobs import JOB
+from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
+from trunkline.rpc.gen import control_pb2, explain_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+PHASES = ("PHASE", "BEGAN", ">LASTED", "WHY")
+CAUSES = ("CAUSE", "WHY")
+DECISIONS = ("WHEN", ">WORKERS", "WHY")
+
+
+def datum(invocation: Invocation) -> None:
+    """Explain why a datum of a job ran, or was skipped."""
+    options = invocation.options
+    job = invocation.job(options.job)
+    request = explain_pb2.ExplainDatumRequest(
+        project=job.pipeline.project.name, pipeline=job.pipeline.name, job_id=job.id, datum_id=options.datum
+    )
+    explanation = invocation.explain.ExplainDatum(request)
+
+    def fields(message: explain_pb2.DatumExplanation) -> Sequence[tuple[str, str]]:
+        return [
+            ("Datum", message.datum_id),
+            ("State", message.state),
+            ("Cause", _word(explain_pb2.DatumExplanation.Cause.Name(message.cause))),
+            ("Why", message.sentence),
+            ("Compared with", message.base_job_id),
+            *(("Changed", _change(change)) for change in message.changes),
+            ("Reason", message.reason),
+        ]
+
+    output.show_one(invocation, explanation, fields, explanation.datum_id)
+
+
+def _change(change: explain_pb2.ItemChange) -> str:
+    sizes = f"{output.size(change.old_size)} -> {output.size(change.new_size)}"
+    return f"{change.input}:{change.path} ({sizes}, {change.old_hash.hex()[:12]} -> {change.new_hash.hex()[:12]})"
+
+
+def job(invocation: Invocation) -> None:
+    """Print the phases of a job."""
+    options = invocation.options
+    named = invocation.job(options.job)
+    request = explain_pb2.ExplainJobRequest(
+        project=named.pipeline.project.name, pipeline=named.pipeline.name, job_id=named.id
+    )
+    explanation = invocation.explain.ExplainJob(request)
+    form = output.form_of(invocation)
+    if form != "table":
+        output.show_one(invocation, explanation, lambda _: [], explanation.job_id)
+        return
+
+    def row(phase: explain_pb2.Phase) -> Sequence[str]:
+        began = output.when(phase.begin, whole=options.full_timestamps)
+        lasts = "" if phase.HasField("end") else " so far"
+        name = _word(explain_pb2.Phase.Kind.Name(phase.kind))
+        return name, began, output.span(phase.seconds) + lasts, phase.sentence
+
+    output.table(PHASES, map(row, explanation.phases))
+    print(f"{explanation.state}{': ' + explanation.reason if explanation.reason else ''}")
+
+
+def pipeline(invocation: Invocation) -> None:
+    """Print what a pipeline does or waits for, and its scaling decisions, newest first."""
+    options = invocation.options
+    named = invocation.pipeline(options.name)
+    state = invocation.explain.ExplainState(
+        explain_pb2.ExplainStateRequest(project=named.project.name, pipeline=named.name)
+    )
+    request = control_pb2.ExplainPipelineRequest(
+        project=named.project.name, pipeline=named.name, number=options.number
+    )
+    decisions = invocation.control.ExplainPipeline(request)
+    form = output.form_of(invocation)
+    if form == "name":
+        for cause in state.causes:
+            print(cause.sentence)
+    elif form != "table":
+        output.documents([state, *decisions], form)
+    else:
+        causes = [
+            (_word(explain_pb2.StateCause.Kind.Name(each.kind)), each.sentence) for each in state.causes
+        ]
+        output.table(CAUSES, causes)
+        print()
+
+        def row(decision: control_pb2.Decision) -> Sequence[str]:
+            at = output.when(decision.at, whole=options.full_timestamps)
+            return at, str(decision.target), decision.sentence
+
+        output.table(DECISIONS, map(row, decisions))
+
+
+def _word(name: str) -> str:
+    """Return the name of an enum value as words."""
+    return name.lower().replace("_", " ")
+
+
+COMMANDS = {
+    "explain datum": Command(datum, (JOB, argument("datum", metavar="DATUM"), *SHOWING)),
+    "explain job": Command(job, (JOB, *SHOWING)),
+    "explain pipeline": Command(
+        pipeline,
+        (
+            argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"),
+            limit_option("decisions (20)"),
+            *SHOWING,
+        ),
+    ),
+}

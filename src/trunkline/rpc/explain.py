@@ -1,0 +1,101 @@
+"""Explanations over ``trunkline.explain.v1.Explain``; ``pps.queries`` finds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.model import names
+from trunkline.pps.queries import datum_causes, job_story, state_causes
+from trunkline.rpc import convert
+from trunkline.rpc.gen import explain_pb2 as pb
+from trunkline.rpc.servicer import ServicerBase
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
+    from trunkline.rpc.call import Call
+
+
+class ExplainServicer(ServicerBase):
+    """Answers ``trunkline.explain.v1.Explain``."""
+
+    def __init__(self, versions: VersionedStore, specs: Specs, executor: Executor) -> None:
+        """Create the servicer.
+
+        Args:
+            versions: the store.
+            specs: the parsed specifications.
+            executor: runs blocking work.
+        """
+        super().__init__(versions, executor)
+        self._specs = specs
+
+    async def ExplainDatum(self, request: pb.ExplainDatumRequest, call: Call) -> pb.DatumExplanation:
+        job = names.JobName(_pipeline(request), request.job_id)
+        explanation = await self._blocking(
+            datum_causes.explain_datum, self._store(call), self._specs, job, request.datum_id
+        )
+        row = explanation.listed.row
+        return pb.DatumExplanation(
+            datum_id=row.id.hex(),
+            job_id=job.id,
+            state=explanation.listed.state.lower(),
+            cause=explanation.cause,
+            sentence=explanation.sentence,
+            base_job_id=explanation.base_id,
+            processed_by_job_id=row.job_id,
+            changes=[
+                pb.ItemChange(
+                    input=change.input,
+                    path=change.path,
+                    old_hash=change.old_hash,
+                    new_hash=change.new_hash,
+                    old_size=change.old_size,
+                    new_size=change.new_size,
+                )
+                for change in explanation.changes
+            ],
+            reason=row.reason,
+        )
+
+    async def ExplainJob(self, request: pb.ExplainJobRequest, call: Call) -> pb.JobExplanation:
+        name = names.JobName(_pipeline(request), request.job_id)
+        story = await self._store(call).query_soon(job_story.job_story, name)
+        explanation = pb.JobExplanation(
+            job_id=story.job.set_id, state=story.job.state.lower(), reason=story.job.reason
+        )
+        for phase in story.phases:
+            end = phase.end if phase.end is not None else story.now
+            message = explanation.phases.add(
+                kind=phase.kind, seconds=end - phase.begin, sentence=phase.sentence
+            )
+            convert.set_time(message.begin, phase.begin)
+            if phase.end is not None:
+                convert.set_time(message.end, phase.end)
+        return explanation
+
+    async def ExplainState(self, request: pb.ExplainStateRequest, call: Call) -> pb.StateExplanation:
+        state = await self._store(call).query_soon(
+            state_causes.explain_state, self._specs, _pipeline(request)
+        )
+        explanation = pb.StateExplanation(
+            project=state.pipeline.project, pipeline=state.pipeline.name, state=state.pipeline.state.lower()
+        )
+        for cause in state.causes:
+            message = explanation.causes.add(
+                kind=cause.kind,
+                sentence=cause.sentence,
+                branch=cause.branch,
+                job_id=cause.job_id,
+            )
+            if cause.at is not None:
+                convert.set_time(message.at, cause.at)
+        return explanation
+
+
+def _pipeline(
+    request: pb.ExplainDatumRequest | pb.ExplainJobRequest | pb.ExplainStateRequest,
+) -> names.PipelineName:
+    return names.PipelineName(request.project or names.DEFAULT_PROJECT, request.pipeline)

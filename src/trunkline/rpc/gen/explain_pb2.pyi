@@ -1,0 +1,199 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ExplainDatumRequest(_message.Message):
+    __slots__ = ("project", "pipeline", "job_id", "datum_id")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    DATUM_ID_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    job_id: str
+    datum_id: str
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., datum_id: _Optional[str] = ...) -> None: ...
+
+class DatumExplanation(_message.Message):
+    __slots__ = ("datum_id", "job_id", "state", "cause", "sentence", "base_job_id", "processed_by_job_id", "changes", "reason")
+    class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        CAUSE_UNSPECIFIED: _ClassVar[DatumExplanation.Cause]
+        FIRST: _ClassVar[DatumExplanation.Cause]
+        NEW: _ClassVar[DatumExplanation.Cause]
+        CHANGED: _ClassVar[DatumExplanation.Cause]
+        SALT: _ClassVar[DatumExplanation.Cause]
+        RECOVERED: _ClassVar[DatumExplanation.Cause]
+        EVERY_JOB: _ClassVar[DatumExplanation.Cause]
+        SKIPPED: _ClassVar[DatumExplanation.Cause]
+        UNKNOWN: _ClassVar[DatumExplanation.Cause]
+    CAUSE_UNSPECIFIED: DatumExplanation.Cause
+    FIRST: DatumExplanation.Cause
+    NEW: DatumExplanation.Cause
+    CHANGED: DatumExplanation.Cause
+    SALT: DatumExplanation.Cause
+    RECOVERED: DatumExplanation.Cause
+    EVERY_JOB: DatumExplanation.Cause
+    SKIPPED: DatumExplanation.Cause
+    UNKNOWN: DatumExplanation.Cause
+    DATUM_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    BASE_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_BY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    datum_id: str
+    job_id: str
+    state: str
+    cause: DatumExplanation.Cause
+    sentence: str
+    base_job_id: str
+    processed_by_job_id: str
+    changes: _containers.RepeatedCompositeFieldContainer[ItemChange]
+    reason: str
+    def __init__(self, datum_id: _Optional[str] = ..., job_id: _Optional[str] = ..., state: _Optional[str] = ..., cause: _Optional[_Union[DatumExplanation.Cause, str]] = ..., sentence: _Optional[str] = ..., base_job_id: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[ItemChange, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ItemChange(_message.Message):
+    __slots__ = ("input", "path", "old_hash", "new_hash", "old_size", "new_size")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OLD_HASH_FIELD_NUMBER: _ClassVar[int]
+    NEW_HASH_FIELD_NUMBER: _ClassVar[int]
+    OLD_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NEW_SIZE_FIELD_NUMBER: _ClassVar[int]
+    input: str
+    path: str
+    old_hash: bytes
+    new_hash: bytes
+    old_size: int
+    new_size: int
+    def __init__(self, input: _Optional[str] = ..., path: _Optional[str] = ..., old_hash: _Optional[bytes] = ..., new_hash: _Optional[bytes] = ..., old_size: _Optional[int] = ..., new_size: _Optional[int] = ...) -> None: ...
+
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("project", "pipeline", "job_id")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    job_id: str
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+
+class JobExplanation(_message.Message):
+    __slots__ = ("job_id", "state", "reason", "phases")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PHASES_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    state: str
+    reason: str
+    phases: _containers.RepeatedCompositeFieldContainer[Phase]
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ...) -> None: ...
+
+class Phase(_message.Message):
+    __slots__ = ("kind", "begin", "end", "seconds", "sentence")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Phase.Kind]
+        WAITING_FOR_INPUT: _ClassVar[Phase.Kind]
+        WAITING_FOR_EARLIER_JOB: _ClassVar[Phase.Kind]
+        PLANNING: _ClassVar[Phase.Kind]
+        WAITING_FOR_WORKERS: _ClassVar[Phase.Kind]
+        RUNNING: _ClassVar[Phase.Kind]
+        STRAGGLING: _ClassVar[Phase.Kind]
+        SETTLING: _ClassVar[Phase.Kind]
+    KIND_UNSPECIFIED: Phase.Kind
+    WAITING_FOR_INPUT: Phase.Kind
+    WAITING_FOR_EARLIER_JOB: Phase.Kind
+    PLANNING: Phase.Kind
+    WAITING_FOR_WORKERS: Phase.Kind
+    RUNNING: Phase.Kind
+    STRAGGLING: Phase.Kind
+    SETTLING: Phase.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    kind: Phase.Kind
+    begin: _timestamp_pb2.Timestamp
+    end: _timestamp_pb2.Timestamp
+    seconds: float
+    sentence: str
+    def __init__(self, kind: _Optional[_Union[Phase.Kind, str]] = ..., begin: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seconds: _Optional[float] = ..., sentence: _Optional[str] = ...) -> None: ...
+
+class ExplainStateRequest(_message.Message):
+    __slots__ = ("project", "pipeline")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ...) -> None: ...
+
+class StateExplanation(_message.Message):
+    __slots__ = ("project", "pipeline", "state", "causes")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    state: str
+    causes: _containers.RepeatedCompositeFieldContainer[StateCause]
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., state: _Optional[str] = ..., causes: _Optional[_Iterable[_Union[StateCause, _Mapping]]] = ...) -> None: ...
+
+class StateCause(_message.Message):
+    __slots__ = ("kind", "sentence", "branch", "job_id", "at")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[StateCause.Kind]
+        STOPPED: _ClassVar[StateCause.Kind]
+        FAILED: _ClassVar[StateCause.Kind]
+        CRASHING: _ClassVar[StateCause.Kind]
+        WAITING_FOR_WORKERS: _ClassVar[StateCause.Kind]
+        WORKING: _ClassVar[StateCause.Kind]
+        INPUT_OPEN: _ClassVar[StateCause.Kind]
+        NO_FILES: _ClassVar[StateCause.Kind]
+        TRIGGER: _ClassVar[StateCause.Kind]
+        CRON: _ClassVar[StateCause.Kind]
+        UPSTREAM_FAILED: _ClassVar[StateCause.Kind]
+        JOB_FAILED: _ClassVar[StateCause.Kind]
+        NO_MATCH: _ClassVar[StateCause.Kind]
+        IDLE: _ClassVar[StateCause.Kind]
+    KIND_UNSPECIFIED: StateCause.Kind
+    STOPPED: StateCause.Kind
+    FAILED: StateCause.Kind
+    CRASHING: StateCause.Kind
+    WAITING_FOR_WORKERS: StateCause.Kind
+    WORKING: StateCause.Kind
+    INPUT_OPEN: StateCause.Kind
+    NO_FILES: StateCause.Kind
+    TRIGGER: StateCause.Kind
+    CRON: StateCause.Kind
+    UPSTREAM_FAILED: StateCause.Kind
+    JOB_FAILED: StateCause.Kind
+    NO_MATCH: StateCause.Kind
+    IDLE: StateCause.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    kind: StateCause.Kind
+    sentence: str
+    branch: str
+    job_id: str
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[StateCause.Kind, str]] = ..., sentence: _Optional[str] = ..., branch: _Optional[str] = ..., job_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
