@@ -181,7 +181,9 @@ def _input(conn: sa.Connection, leaf: PfsInput, name: str, now: float) -> Iterat
         figures = trigger_progress.progress(conn, row, now)
         sentence = f"the trigger of input branch {name} has not fired: {figures}"
         yield StateCause(CauseKind.TRIGGER, sentence, name)
-    elif row is None or row.head_id is None or commits.by_id(conn, row.head_id).tree == EMPTY:
+        return
+    head = commits.find_by_id(conn, row.head_id) if row is not None and row.head_id is not None else None
+    if head is None or (head.tree == EMPTY and not head.error):
         yield StateCause(CauseKind.NO_FILES, f"input branch {name} has no files; put some into it", name)
 
 
