@@ -21,6 +21,7 @@ import common
 
 from trunkline.client.channel import Channel
 from trunkline.formats.protowire import bytes_value
+from trunkline.model.port_limits import PortLimits
 from trunkline.rpc.gen import pfs_pb2
 
 RUNS = 15
@@ -63,7 +64,7 @@ def bare_server(ready) -> None:
                 yield frame
 
     async def serve() -> None:
-        server = H2cornServer(Listeners(["127.0.0.1:0"]), 100, "text")
+        server = H2cornServer(Listeners(["127.0.0.1:0"]), PortLimits(connections=100), "text")
         await server.start(GrpcApplication(Calls(table({"pfs_v2.API": Bare()}))))
         ready.send(server.address)
         await asyncio.Event().wait()

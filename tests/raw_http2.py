@@ -80,10 +80,12 @@ def _string(text: str) -> bytes:
 class RawClient:
     """One connection to a server. A context."""
 
-    def __init__(self, address: str, *start: bytes) -> None:
-        """Connect, and send ``start``: the preface and no settings if nothing is named."""
+    def __init__(self, address: str, *start: bytes, source: str = "") -> None:
+        """Connect from an address, and send ``start``: the preface and no settings if nothing is named."""
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=LIMIT)
+        self.socket = socket.create_connection(
+            (host.strip("[]"), int(port)), timeout=LIMIT, source_address=(source, 0) if source else None
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = b""
         self._decoder = Decoder()

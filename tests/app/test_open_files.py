@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.app import drivers
 from trunkline.app.settings import Settings
+from trunkline.model.port_limits import PortLimits
 from trunkline.runtime import open_files
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def test_the_server_raises_its_limit_and_its_programs_get_what_it_was_started_wi
 async def test_a_limit_too_low_for_the_connections_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(data=tmp_path, listen=("127.0.0.1:0",), max_connections=1 << 40)
+    settings = Settings(data=tmp_path, listen=("127.0.0.1:0",), limits=PortLimits(connections=1 << 40))
 
     await drivers.http_server(settings).close()
 

@@ -134,6 +134,8 @@ INSTALLATIONS: dict[str, dict[str, Any]] = {
         },
         "server": {
             "log": "DEBUG",
+            "limits": {"connections": 500, "message": "32Mi", "handshake": 2.5},
+            "trustedProxies": ["10.0.0.0/8"],
             "extraArgs": ["--capacity-memory=1Ti"],
             "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
             "extraVolumes": [{"name": "certificates", "configMap": {"name": "certificates"}}],

@@ -11,6 +11,7 @@ from chart import CHART, INSTALLATIONS, helm, only, rendered
 
 from trunkline.drivers.fleets.kubernetes import pods as pods_driver
 from trunkline.drivers.fleets.kubernetes.pod_decoding import as_pod
+from trunkline.model.port_limits import PortLimits, parse
 from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerSpec
 from trunkline.ports import ServerAddress
@@ -140,6 +141,19 @@ def test_by_default_everything_is_on_one_volume_that_outlives_the_release() -> N
         f"--advertise={ADDRESS}",
         "--worker-image=trunkline/worker:0.1.0",
         "--namespace=data",
+    ]
+
+
+def test_the_servers_limits_are_arguments_that_it_accepts() -> None:
+    limits = {"connections": 1_000_000, "message": "32Mi", "handshake": 2.5}
+    arguments = container({"server": {"limits": limits, "trustedProxies": ["10.0.0.0/8", "::1"]}})["args"]
+
+    texts = [argument.removeprefix("--limit=") for argument in arguments if argument.startswith("--limit=")]
+
+    assert parse(texts) == PortLimits(connections=1_000_000, message=32 << 20, handshake=2.5)
+    assert [argument for argument in arguments if argument.startswith("--trust-proxy=")] == [
+        "--trust-proxy=10.0.0.0/8",
+        "--trust-proxy=::1",
     ]
 
 

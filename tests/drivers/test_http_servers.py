@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
-import re
 import resource
 import socket
 from pathlib import Path
@@ -18,7 +17,6 @@ from trunkline import errors
 from trunkline.app import drivers
 from trunkline.app.settings import Settings
 from trunkline.client.channel import Channel
-from trunkline.drivers.http import h2corn_server
 from trunkline.rpc.asgi.responses import respond_text
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.gen import health_pb2, pfs_pb2, version_pb2
@@ -169,30 +167,6 @@ async def test_a_server_without_open_files_left_serves_again_when_there_are_some
     status, _ = await asyncio.to_thread(get, server.address, "/")
 
     assert status == 200
-
-
-def test_the_page_lists_the_limits_of_connections_as_the_code_has_them():
-    page = (Path(__file__).resolve().parents[2] / "docs/limits.md").read_text().partition("## Connections")[2]
-    values = {
-        number
-        for row in re.findall(r"\| ([^|]*) \|$", page, re.M)
-        for number in re.findall(r"\d[\d,]*\b", row)
-    }
-
-    sizes = (
-        h2corn_server.STREAM_WINDOW >> 20,
-        h2corn_server.CONNECTION_WINDOW >> 20,
-        h2corn_server.HEADER_BYTES >> 10,
-    )
-    counts = (h2corn_server.STREAMS, h2corn_server.REQUESTS, h2corn_server.HEADERS)
-    times = (
-        h2corn_server.HANDSHAKE,
-        h2corn_server.HEADER_PAUSE,
-        h2corn_server.BODY_PAUSE,
-        h2corn_server.IDLE_CONNECTION / 60,
-    )
-    connections = Settings(data=Path("/none")).max_connections
-    assert values == {f"{value:,.0f}" for value in (*sizes, *counts, *times, connections)}
 
 
 def test_an_unknown_server_is_refused():

@@ -17,6 +17,7 @@ from servers import Server, until
 
 from trunkline.client.channel import Channel
 from trunkline.client.trust import Trust
+from trunkline.model.port_limits import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,16 +98,39 @@ def test_all_attacks_at_once_harm_nobody(server: Server) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_connections_harm_nobody(server: Server) -> None:
-    """All but some of the server's 10,000, which the others need."""
+    """All but some of the server's 10,000, which the others need, from as many addresses as that takes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     number = min(9_900, hard * 3 // 4 - 100)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         with unharmed(server), contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(RawClient(server.address)) for _ in range(number)]
+            clients = [
+                stack.enter_context(RawClient(server.address, source=f"127.0.0.{2 + turn % 10}"))
+                for turn in range(number)
+            ]
             served = [client.read() is not None for client in clients]
 
         assert all(served)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.slow
+def test_an_address_that_takes_all_connections_keeps_its_share(server: Server) -> None:
+    number = int(DEFAULTS.connections_per_address * 1.5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    process = psutil.Process(server.pid)
+    try:
+        with unharmed(server), contextlib.ExitStack() as stack:
+            for _ in range(number):
+                stack.enter_context(RawClient(server.address, source="127.0.0.2"))
+
+            def remaining() -> int:
+                peers = [each.raddr for each in process.net_connections() if each.status == "ESTABLISHED"]
+                return sum(peer.ip == "127.0.0.2" for peer in peers)
+
+            until(lambda: remaining() == DEFAULTS.connections_per_address, "the others are ended")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

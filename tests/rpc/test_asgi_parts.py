@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import errors
-from trunkline.model import limits
+from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc.asgi import batching, framing, headers
 from trunkline.rpc.asgi.requests import Requests
 from trunkline.rpc.idle import IdleTimeout
@@ -72,7 +72,7 @@ def test_a_body_that_ends_within_a_message_is_noticed(message, missing):
         pytest.param("gzip", b"\1\0\0\0\1x", errors.InvalidArgument, id="not gzip"),
         pytest.param("gzip", b"\1\0\0\0\0", errors.InvalidArgument, id="empty gzip"),
         pytest.param(
-            "gzip", framed(bytes(limits.MESSAGE + 1), compress=True), errors.ResourceExhausted, id="bomb"
+            "gzip", framed(bytes(DEFAULTS.message + 1), compress=True), errors.ResourceExhausted, id="bomb"
         ),
     ],
 )
@@ -96,7 +96,7 @@ async def test_compressed_requests_are_decompressed_one_at_a_time():
     async def receive():
         return {"type": "http.request", "body": body, "more_body": False}
 
-    idle = IdleTimeout(limits.UPLOAD_IDLE, "")
+    idle = IdleTimeout(DEFAULTS.upload_idle, "")
     requests = Requests("a.B/C", framing.Unframer("a.B/C", "gzip"), bytes, receive, idle).stream()
 
     assert await anext(requests) == b"first"

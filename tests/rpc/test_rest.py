@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from trunkline import errors
 from trunkline.model import limits
+from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc.asgi import bodies, json_messages
 from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
@@ -167,13 +168,13 @@ async def test_json_that_is_not_the_request_is_refused_with_the_place(api, body,
 
 
 async def test_a_message_beyond_the_limit_is_refused_with_both_numbers(api):
-    event = {"type": "http.request", "body": b" " * (limits.MESSAGE + 1), "more_body": True}
+    event = {"type": "http.request", "body": b" " * (DEFAULTS.message + 1), "more_body": True}
 
     exchange = await api.begin(INSPECT, event).ended()
 
     assert (exchange.status, exchange.json["code"]) == (429, 8)
-    assert f"{limits.MESSAGE:,}" in exchange.json["message"]
-    assert f"{limits.MESSAGE + 1:,}" in exchange.json["message"]
+    assert f"{DEFAULTS.message:,}" in exchange.json["message"]
+    assert f"{DEFAULTS.message + 1:,}" in exchange.json["message"]
 
 
 async def test_json_with_too_many_values_is_refused_unread(api, pfs):
@@ -343,7 +344,7 @@ def test_objects_are_the_same_however_their_body_is_cut(values, between, cuts):
 
 def test_an_object_beyond_the_limit_is_refused_before_its_end():
     reader = bodies.JsonObjects("a.B/C")
-    reader.feed(b'{"x": "' + b"x" * (limits.MESSAGE - 7))
+    reader.feed(b'{"x": "' + b"x" * (DEFAULTS.message - 7))
 
     with pytest.raises(errors.ResourceExhausted):
         reader.feed(b"x")

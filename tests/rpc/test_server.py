@@ -31,6 +31,7 @@ from raw_http2 import (
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.model.caller import ANONYMOUS
+from trunkline.model.port_limits import DEFAULTS, PortLimits
 from trunkline.rpc import methods, status
 from trunkline.rpc.asgi import unsent
 from trunkline.rpc.asgi.server import Server
@@ -127,17 +128,23 @@ def servicer():
     return Pfs()
 
 
-async def start(servicers, http):
-    started = Server(http)
+@pytest.fixture
+def port_limits():
+    return DEFAULTS
+
+
+async def start(servicers, http, limits=DEFAULTS):
+    started = Server(http, limits=limits)
     await started.serve(servicers)
     return started
 
 
 @pytest.fixture
-async def running(servicer, http_server):
+async def running(servicer, http_server, port_limits):
     started = await start(
         {"pfs_v2.API": servicer, "pps_v2.API": Pps(), "versionpb_v2.API": Version()},
-        http_server(),
+        http_server(limits=port_limits),
+        port_limits,
     )
     yield started
     await started.stop(grace=0)
@@ -306,7 +313,7 @@ async def test_a_servicer_may_take_and_give_bytes(channel, servicer):
 async def test_messages_of_20_mebibytes_are_taken_and_larger_ones_refused(running):
     frames = {
         size: pfs_pb2.InspectRepoRequest(repo={"name": "x" * size}).SerializeToString()
-        for size in (limits.MESSAGE - 100, limits.MESSAGE)
+        for size in (DEFAULTS.message - 100, DEFAULTS.message)
     }
     fitting, too_large = frames.values()
     unlimited = [("grpc.max_receive_message_length", -1)]
@@ -477,8 +484,8 @@ def test_every_error_of_ours_has_its_status_code():
     assert [name for name, code in names.items() if code == "UNKNOWN"] == ["TrunklineError"]
 
 
-async def test_a_call_whose_client_takes_nothing_of_the_answer_ends(channel, servicer, monkeypatch):
-    monkeypatch.setattr(limits, "DOWNLOAD_IDLE", 0.05)
+@pytest.mark.parametrize("port_limits", [PortLimits(download_idle=0.05)])
+async def test_a_call_whose_client_takes_nothing_of_the_answer_ends(channel, servicer):
     call = channel.unary_stream("/pfs_v2.API/GetFileTAR")(b"")
 
     await asyncio.wait_for(servicer.ended.wait(), LIMIT)
@@ -489,12 +496,11 @@ async def test_a_call_whose_client_takes_nothing_of_the_answer_ends(channel, ser
     assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.parametrize("port_limits", [PortLimits(answer_stall=0.05, unsent_answers=3 << 20)])
 async def test_the_longest_stalled_answer_ends_when_there_are_too_many_bytes_of_them(
     running, servicer, monkeypatch
 ):
     """Each holds megabytes: a thousand readers with a window of zero could take all memory for ten minutes."""
-    monkeypatch.setattr(limits, "ANSWER_STALL", 0.05)
-    monkeypatch.setattr(limits, "UNSENT_ANSWERS", 3 << 20)
     monkeypatch.setattr(unsent, "LOOK", 0.01)
     window = settings((INITIAL_WINDOW_SIZE, 0))
     call = frame(HEADERS, END_HEADERS, 1, request("/pfs_v2.API/GetFileTAR"))
@@ -512,8 +518,8 @@ async def test_the_longest_stalled_answer_ends_when_there_are_too_many_bytes_of_
     assert others
 
 
-async def test_a_stream_of_requests_whose_client_sends_nothing_more_ends(channel, servicer, monkeypatch):
-    monkeypatch.setattr(limits, "UPLOAD_IDLE", 0.05)
+@pytest.mark.parametrize("port_limits", [PortLimits(upload_idle=0.05)])
+async def test_a_stream_of_requests_whose_client_sends_nothing_more_ends(channel, servicer):
 
     async def requests():
         yield b"first"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trunkline.app.settings import Settings
     from trunkline.app.tls import ServerTls
     from trunkline.drivers.fleets.images import ImageEnvironments
+    from trunkline.model.port_limits import PortLimits
     from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.supervision import Supervisor
@@ -103,7 +104,11 @@ def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:
         from trunkline.drivers.http.h2corn_server import H2cornServer
 
         return H2cornServer(
-            Listeners(settings.listen), _connections(settings.max_connections), settings.log_format, tls
+            Listeners(settings.listen),
+            _possible(settings.limits),
+            settings.log_format,
+            tls,
+            settings.trust_proxies,
         )
     if settings.http_server != "hypercorn":
         raise errors.InvalidArgument(
@@ -116,20 +121,21 @@ def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:
             '--http-server hypercorn needs the extra "hypercorn", which is not installed; in a clone:'
             " pip install '.[hypercorn]'"
         ) from error
-    return HypercornServer(Listeners(settings.listen), tls)
+    return HypercornServer(Listeners(settings.listen), settings.limits, tls, settings.trust_proxies)
 
 
-def _connections(limit: int) -> int:
-    """Return how many connections the limit of open files allows; a quarter of these are left for other files."""
+def _possible(limits: PortLimits) -> PortLimits:
+    """Return the limits with as many connections as the limit of open files allows; a quarter is for other files."""
+    limit = limits.connections
     files = open_files.limit()
     allowed = files * 3 // 4
     if allowed < limit:
         log.warning(
             "this process may open %d files, so that it serves %d connections at a time instead of %d;"
-            " raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd) or lower --max-connections",
+            " raise the hard limit (ulimit -Hn, LimitNOFILE= of systemd) or lower --limit connections",
             files, allowed, limit, extra={"action": "connections_limited"},
         )  # fmt: skip
-    return min(limit, allowed)
+    return replace(limits, connections=min(limit, allowed))
 
 
 def hidden(settings: Settings) -> list[str]:

@@ -82,8 +82,6 @@ FOLDERS = ("objects", "images", "fleet")
 LEASE_POLL = 0.3
 #: The value of ``metrics`` that serves them on the port of the API alone.
 METRICS_ON_PORT = "on"
-#: Seconds that calls have to end.
-CALL_GRACE = 1.0
 #: Seconds that blocking work (plans, merges, decoding) has to end when nobody waits for it any more.
 THREAD_GRACE = 3.0
 
@@ -156,9 +154,9 @@ async def running(
         hosts = list(settings.allow_hosts)
         if settings.advertise:
             hosts.append(settings.advertise.rpartition(":")[0].strip("[]"))
-        server = Server(http, hosts, settings.allow_origins)
+        server = Server(http, hosts, settings.allow_origins, settings.limits)
         stack.push_async_callback(asyncio.to_thread, store_log.close)  # after the last call
-        stack.push_async_callback(server.stop, CALL_GRACE)
+        stack.push_async_callback(server.stop, settings.limits.stop_grace)
         supervisor.report_to(functools.partial(_report, server))
         stack.callback(supervisor.report_to, None)
         fleet_drivers = (
@@ -189,7 +187,7 @@ async def running(
         if counted is not None:
             monitored = _monitored(settings.metrics, counted, readiness, supervisor, versions, store_log)
             mounts["metrics"] = await stack.enter_async_context(monitored)
-        event_streams = EventsApplication(core.events, clock)
+        event_streams = EventsApplication(core.events, clock, settings.limits)
         servicers["debug_v2.Debug"] = debug
         servicers["logs.API"] = LogsServicer(versions, executor, recent)
         await server.serve(servicers, mounts, event_streams)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 a field
 
+from trunkline.model.port_limits import DEFAULTS, PortLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -24,8 +26,10 @@ class Settings:
     listen: tuple[str, ...] = ("127.0.0.1:30650",)
     #: HTTP server that runs the application: h2corn.
     http_server: str = "h2corn"
-    #: Connections that are served at a time; further ones wait. H2corn only.
-    max_connections: int = 10_000
+    #: Limits of the port.
+    limits: PortLimits = DEFAULTS
+    #: Addresses and networks whose connections are not counted by address: proxies.
+    trust_proxies: tuple[str, ...] = ()
     #: Names besides loopback and ``listen`` under which browsers may reach it: what the header Host may say.
     allow_hosts: tuple[str, ...] = ()
     #: Origins besides its own whose pages may use it, such as https://console.example.org.

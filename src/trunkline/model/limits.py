@@ -5,7 +5,7 @@ compares the two. Code that receives a text, a list, a number or a tree from out
 before it uses it. The functions below raise the one error message of their kind.
 
 Values are chosen so that real use stays below them and so that a server with 4 GiB of memory survives the largest
-allowed input. They are not settings: clients and other servers rely on them.
+allowed input. They are not settings: clients and other servers rely on them. Those of the port are (``port_limits``).
 """
 
 from __future__ import annotations
@@ -100,8 +100,6 @@ MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and l
 # --- requests ------------------------------------------------------------------------------------------
 
 REQUEST_LIST = Limit(10_000, "items", "any list in a request that is one message")
-
-MESSAGE = Limit(20 << 20, "bytes", "one message of a request or an answer, as in Pachyderm's server and SDK")
 JSON_VALUES = Limit(
     100_000,
     "commas and brackets",
@@ -125,22 +123,6 @@ DATUM_ITEMS = Limit(
     "files and folders of all datums of a job together, which is what its plan has to write",
 )
 FILE_CHUNKS = Limit(1_000_000, "chunks", "chunks of a file, which has one terabyte then")
-UPLOAD_IDLE = Limit(
-    600,
-    "seconds",
-    "the time between two messages of a client's stream; what it has sent is kept in memory and open packs",
-)
-DOWNLOAD_IDLE = Limit(
-    600, "seconds", "the time in which a client takes a message of the answer; the next ones are in memory"
-)
-UNSENT_ANSWERS = Limit(
-    128 << 20, "bytes", "parts of answers that wait for their clients together; see `ANSWER_STALL`"
-)
-ANSWER_STALL = Limit(
-    20,
-    "seconds",
-    "the time in which a client takes a part of the answer while there are more of them than `UNSENT_ANSWERS`",
-)
 DATUM_OUTPUTS = Limit(10_000_000, "files", "files that one datum writes; a datum with more fails")
 OUTPUT_BYTES = Limit(200 << 30, "bytes", "a file that a datum writes; its list of chunks fits one message")
 LINKED_FOLDERS = Limit(

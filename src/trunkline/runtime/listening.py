@@ -66,6 +66,11 @@ class Listeners:
             raise
 
     @property
+    def ports(self) -> set[int]:
+        """The ports of TCP."""
+        return {opened.getsockname()[1] for opened in self.tcp}
+
+    @property
     def address(self) -> str:
         """The first address for TCP, else the first one."""
         return next((a for a in self.addresses if not a.startswith(UNIX)), self.addresses[0])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.drivers.http.h2corn_server import H2cornServer
 from trunkline.errors import FailedPrecondition, Unavailable
+from trunkline.model.port_limits import PortLimits
 from trunkline.rpc import methods
 from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from trunkline.rpc.call import Call
 
 _SERVICE = worker_pb2.DESCRIPTOR.services_by_name["Worker"]
-_CONNECTIONS = 16
+_LIMITS = PortLimits(connections=16)
 
 
 class NextDatumServer:
@@ -44,7 +45,7 @@ class NextDatumServer:
         self._http, self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
     async def _start(self) -> tuple[H2cornServer, int]:
-        http = H2cornServer(Listeners(["127.0.0.1:0"]), _CONNECTIONS, "text")
+        http = H2cornServer(Listeners(["127.0.0.1:0"]), _LIMITS, "text")
         table = methods.table({_SERVICE.full_name: self._servicer}, {_SERVICE.full_name: _SERVICE})
         await http.start(GrpcApplication(Calls(table)))
         return http, int(http.address.rpartition(":")[2])

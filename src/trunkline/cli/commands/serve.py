@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.cli.parsing import Command, argument
-from trunkline.cli.planning import count
 
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
@@ -22,6 +21,7 @@ def serve(invocation: Invocation) -> None:
 
     from trunkline.cli.exit_codes import exit_code
     from trunkline.errors import InvalidArgument
+    from trunkline.model import port_limits
     from trunkline.model.quantities import parse_bytes
     from trunkline.runtime import loading
 
@@ -46,7 +46,8 @@ def serve(invocation: Invocation) -> None:
         tls_cert=_path(options.tls_cert),
         tls_key=_path(options.tls_key),
         tls_ca=_path(options.tls_ca),
-        max_connections=options.max_connections,
+        limits=port_limits.parse(options.limit),
+        trust_proxies=tuple(options.trust_proxy),
         insecure=options.insecure,
         allow_hosts=tuple(options.allow_host),
         allow_origins=tuple(options.allow_origin),
@@ -117,11 +118,18 @@ COMMANDS = {
                 help="certificate of the CA, by which workers verify the server (ca.crt beside --tls-cert)",
             ),
             argument(
-                "--max-connections",
-                type=count,
-                default=10_000,
-                metavar="N",
-                help="connections that are served at a time; further ones wait (10000)",
+                "--limit",
+                action="append",
+                default=[],
+                metavar="NAME=VALUE",
+                help="a limit of the port, such as connections=500 or message=32Mi (docs/limits.md); may be repeated",
+            ),
+            argument(
+                "--trust-proxy",
+                action="append",
+                default=[],
+                metavar="ADDRESS",
+                help="address or network of a proxy: its connections are not counted by address; may be repeated",
             ),
             argument(
                 "--insecure",

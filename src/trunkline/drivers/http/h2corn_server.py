@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from trunkline import errors
+from trunkline.drivers.http.connections import ConnectionGuard
 from trunkline.drivers.http.disconnects import CancelledWhenGone
 
 # Its allocator reads this when the library is loaded. By default it keeps freed pages until it is used again.
@@ -23,28 +24,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from trunkline.drivers.http.connections import Application
+    from trunkline.model.port_limits import PortLimits
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.listening import Listeners
 
 log = logging.getLogger("trunkline.drivers.http")
 
-#: Requests of one connection at a time. A channel of the published SDK may hold as many subscriptions.
-STREAMS = 4096
-#: Bytes that a client may send ahead on one stream and on one connection. An upload that waits for room holds a stream
-#: window, and the others on its connection go on.
-STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 8 << 20
-#: Requests of all connections at a time; one beyond is answered with 503, which gRPC's clients call UNAVAILABLE.
-REQUESTS = 1 << 15
-#: Bytes of the headers of a request, and their number.
-HEADER_BYTES, HEADERS = 64 << 10, 100
-#: Seconds in which a new connection says what it speaks, and in which the next bytes of headers come.
-HANDSHAKE, HEADER_PAUSE = 5.0, 10.0
-#: Seconds in which the next bytes of a body come that is not gRPC's.
-BODY_PAUSE = 60.0
-#: Seconds after which a connection without requests is closed; clients connect again.
-IDLE_CONNECTION = 600.0
-#: Seconds in which a client takes something of an answer. The application's own limit, with a message, is shorter.
-STALLED_ANSWER = 660.0
+#: Seconds by which a client may be slower to take something of an answer than the application allows.
+STALLED_ANSWER = 60.0
 #: Seconds that requests have to end. The application ends them before.
 GRACE = 30.0
 #: Seconds after which the server starts again when it has failed: by itself it ends at any error of the system.
@@ -57,16 +45,26 @@ class H2cornServer:
     """A server on some addresses (``ports.HttpServer``)."""
 
     def __init__(
-        self, listeners: Listeners, connections: int, log_format: str, tls: Files | None = None
+        self,
+        listeners: Listeners,
+        limits: PortLimits,
+        log_format: str,
+        tls: Files | None = None,
+        trusted: Iterable[str] = (),
     ) -> None:
         """Prepare to serve; clients that connect wait until ``start``.
 
         Args:
             listeners: where to listen; closed with the server.
-            connections: that are served at a time; further ones wait.
+            limits: of the port.
             log_format: text or json, for what h2corn itself writes to standard error.
             tls: certificate and key for connections by TCP; None for plain ones.
+            trusted: addresses and networks whose connections are not counted by address.
+
+        Raises:
+            InvalidArgument: one of ``trusted`` is not an address or a network.
         """
+        self._guard = ConnectionGuard(listeners.ports, limits, trusted)
         self.address = listeners.address
         self.addresses: Sequence[str] = listeners.addresses
         self._listeners = listeners
@@ -76,24 +74,24 @@ class H2cornServer:
             "lifespan": "off",
             "access_log": False,
             "log_format": "json" if log_format == "json" else "text",
-            "max_concurrent_streams": STREAMS,
-            "limit_concurrency": REQUESTS,
-            "limit_request_fields": HEADERS,
-            "limit_request_head_size": HEADER_BYTES,
-            "h2_max_header_list_size": HEADER_BYTES,
-            "h2_max_header_block_size": HEADER_BYTES,
-            "timeout_handshake": HANDSHAKE,
-            "timeout_request_header": HEADER_PAUSE,
-            "timeout_request_body_idle": BODY_PAUSE,
-            "h2_initial_stream_window_size": STREAM_WINDOW,
-            "h2_initial_connection_window_size": CONNECTION_WINDOW,
-            "timeout_keep_alive": IDLE_CONNECTION,
-            "h2_timeout_response_stall": STALLED_ANSWER,
-            "h2_timeout_write": STALLED_ANSWER,
+            "max_concurrent_streams": limits.streams,
+            "limit_concurrency": limits.requests,
+            "limit_request_fields": limits.headers,
+            "limit_request_head_size": limits.header_bytes,
+            "h2_max_header_list_size": limits.header_bytes,
+            "h2_max_header_block_size": limits.header_bytes,
+            "timeout_handshake": float(limits.handshake),
+            "timeout_request_header": float(limits.header_pause),
+            "timeout_request_body_idle": float(limits.body_pause),
+            "h2_initial_stream_window_size": limits.stream_window,
+            "h2_initial_connection_window_size": limits.connection_window,
+            "timeout_keep_alive": float(limits.idle_connection),
+            "h2_timeout_response_stall": limits.download_idle + STALLED_ANSWER,
+            "h2_timeout_write": limits.download_idle + STALLED_ANSWER,
         }
         tcp, unix = _descriptors(listeners.tcp), _descriptors(listeners.unix)
         both = tls is not None and tcp and unix  # two servers
-        settings["limit_connections"] = max(1, connections // 2 if both else connections)
+        settings["limit_connections"] = max(1, limits.connections // 2 if both else limits.connections)
         #: By whether they use TLS.
         self._configs: dict[bool, Config] = {}
         if unix or tls is None:
@@ -103,6 +101,7 @@ class H2cornServer:
             settings |= {"certfile": tls.certificate, "keyfile": tls.key}
             self._configs[True] = Config(bind=tcp, timeout_graceful_shutdown=REPLACED_GRACE, **settings)
         self._application: CancelledWhenGone | None = None
+        self._counted: Application | None = None
         self._servers: dict[bool, Server] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._refuses = False
@@ -110,6 +109,8 @@ class H2cornServer:
     async def start(self, application: Callable[..., Awaitable[None]]) -> None:
         """Accept requests for an ASGI application."""
         self._application = CancelledWhenGone(application)
+        self._counted = self._guard.counted(self._application)
+        self._guard.start()
         for secure in self._configs:
             await self._begin(secure)
 
@@ -125,9 +126,9 @@ class H2cornServer:
             old.shutdown()
 
     async def _begin(self, secure: bool) -> None:
-        assert self._application is not None
+        assert self._counted is not None
         config = self._configs[secure]
-        server = Server(self._application, config)
+        server = Server(self._counted, config)
         serving = asyncio.create_task(server.serve(), name="http")
         try:
             await server.wait_started()
@@ -178,6 +179,7 @@ class H2cornServer:
                 log.error("requests run on although the server has stopped", extra={"action": "stop"})
         if self._application is not None:
             await self._application.close()
+        await self._guard.close()
 
 
 def _descriptors(opened: Iterable[socket.socket]) -> tuple[str, ...]:

@@ -15,12 +15,14 @@ from hypercorn.config import Config
 from hypercorn.protocol import h2
 
 from trunkline import errors
+from trunkline.drivers.http.connections import ConnectionGuard
 from trunkline.runtime import listening
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
+    from trunkline.model.port_limits import PortLimits
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.listening import Listeners
 
@@ -29,18 +31,12 @@ if TYPE_CHECKING:
     Send = Callable[[Event], Awaitable[None]]
     Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-#: Requests of one connection at a time.
-STREAMS = 4096
-#: Seconds after which a connection without requests is closed.
-IDLE_CONNECTION = 600.0
 #: Requests after which a connection is closed: never.
 REQUESTS = 1 << 62
 #: Seconds that requests have to end. The application ends them before.
 GRACE = 30.0
 #: Seconds in which connections without requests close at the stop. Those whose last request was reset do not.
 LINGER = 1.0
-#: Bytes of the headers of a request, of HTTP/2 and of HTTP/1.1.
-HEADERS = 64 << 10
 
 log = logging.getLogger("trunkline.drivers.http")
 
@@ -71,7 +67,7 @@ class _StreamBuffer(h2.StreamBuffer):  # type: ignore[misc]
 
 # No setting changes these. The tree of priorities takes 1,000 streams of a connection by default.
 h2.StreamBuffer = _StreamBuffer
-h2.priority.PriorityTree = partial(h2.priority.PriorityTree, maximum_streams=STREAMS)
+_PriorityTree = h2.priority.PriorityTree
 
 
 class HypercornServer:
@@ -81,13 +77,22 @@ class HypercornServer:
     connection, and its client's disconnect is noticed when it goes on.
     """
 
-    def __init__(self, listeners: Listeners, tls: Files | None = None) -> None:
+    def __init__(
+        self, listeners: Listeners, limits: PortLimits, tls: Files | None = None, trusted: Iterable[str] = ()
+    ) -> None:
         """Prepare to serve; clients that connect wait until ``start``.
 
         Args:
             listeners: where to listen; closed with the server.
+            limits: of the port; docs/design/port.md says which of them Hypercorn lacks.
             tls: certificate and key for connections by TCP; None for plain ones.
+            trusted: addresses and networks whose connections are not counted by address.
+
+        Raises:
+            InvalidArgument: one of ``trusted`` is not an address or a network.
         """
+        self._guard = ConnectionGuard(listeners.ports, limits, trusted)
+        h2.priority.PriorityTree = partial(_PriorityTree, maximum_streams=limits.streams)
         self.address = listeners.address
         self.addresses: Sequence[str] = listeners.addresses
         self._listeners = listeners
@@ -95,9 +100,10 @@ class HypercornServer:
         config.backlog = listening.BACKLOG
         config.errorlog = log
         config.include_server_header = False
-        config.h2_max_concurrent_streams = STREAMS
-        config.h2_max_header_list_size = config.h11_max_incomplete_size = HEADERS
-        config.keep_alive_timeout = IDLE_CONNECTION
+        config.h2_max_concurrent_streams = limits.streams
+        config.h2_max_header_list_size = config.h11_max_incomplete_size = limits.header_bytes
+        config.keep_alive_timeout = limits.idle_connection
+        config.ssl_handshake_timeout = limits.handshake
         config.keep_alive_max_requests = REQUESTS
         config.graceful_timeout = GRACE
         self._config = config
@@ -106,7 +112,8 @@ class HypercornServer:
 
     async def start(self, application: Application) -> None:
         """Accept requests for an ASGI application."""
-        watched = _Watched(application)
+        watched = _Watched(self._guard.counted(application))
+        self._guard.start()
         tcp, unix = self._listeners.tcp, self._listeners.unix
         if self._config.tls is not None:
             self._config.load()
@@ -134,6 +141,7 @@ class HypercornServer:
     async def close(self) -> None:
         """Wait until running requests have ended, and free the address."""
         self.refuse()
+        await self._guard.close()
         if self._serving is None:
             return
         await asyncio.wait((self._serving,), timeout=LINGER)

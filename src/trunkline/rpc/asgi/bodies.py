@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from trunkline import errors
+from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc.asgi import framing
 
 _OUTSIDE_STRINGS = re.compile(rb'["{}]')
@@ -16,14 +17,15 @@ _SPACE = b" \t\r\n"
 class JsonObjects:
     """Takes the pieces of a body and returns the texts of the objects in them. What is in an object is not checked."""
 
-    __slots__ = ("_depth", "_is_escaped", "_is_in_string", "_pieces", "_rpc", "_size")
+    __slots__ = ("_depth", "_is_escaped", "_is_in_string", "_limit", "_pieces", "_rpc", "_size")
 
-    def __init__(self, rpc: str, encoding: str = "identity") -> None:
+    def __init__(self, rpc: str, encoding: str = "identity", limit: int = DEFAULTS.message) -> None:
         """Begin a body.
 
         Args:
             rpc: name of the call, for messages.
             encoding: how the body is compressed.
+            limit: the most bytes of a message.
 
         Raises:
             Unimplemented: it is.
@@ -31,6 +33,7 @@ class JsonObjects:
         if framing.is_compression(rpc, encoding):
             raise errors.Unimplemented(f"{rpc} takes a stream, which cannot be compressed; send it as it is")
         self._rpc = rpc
+        self._limit = limit
         self._pieces: list[bytes] = []  # of an object without its end
         self._size = 0  # of _pieces
         self._depth = 0
@@ -92,7 +95,7 @@ class JsonObjects:
 
     def _keep(self, part: bytes) -> None:
         self._size += len(part)
-        framing.check_request(self._rpc, self._size)
+        framing.check_request(self._rpc, self._size, self._limit)
         self._pieces.append(part)
 
     def _check_between(self, between: bytes, token: bytes) -> None:
@@ -105,19 +108,21 @@ class JsonObjects:
 class WholeBody:
     """Takes the pieces of a body that is one message, or is empty."""
 
-    __slots__ = ("_is_compressed", "_pieces", "_rpc", "_size")
+    __slots__ = ("_is_compressed", "_limit", "_pieces", "_rpc", "_size")
 
-    def __init__(self, rpc: str, encoding: str = "identity") -> None:
+    def __init__(self, rpc: str, encoding: str = "identity", limit: int = DEFAULTS.message) -> None:
         """Begin a body.
 
         Args:
             rpc: name of the call, for messages.
             encoding: how the body is compressed.
+            limit: the most bytes of a message.
 
         Raises:
             Unimplemented: the encoding is not supported.
         """
         self._rpc = rpc
+        self._limit = limit
         self._is_compressed = framing.is_compression(rpc, encoding)
         self._pieces: list[bytes] = []
         self._size = 0
@@ -129,11 +134,11 @@ class WholeBody:
             ResourceExhausted: the body is beyond the limit of messages.
         """
         self._size += len(piece)
-        framing.check_request(self._rpc, self._size)
+        framing.check_request(self._rpc, self._size, self._limit)
         self._pieces.append(piece)
         return []
 
     def end(self) -> list[bytes | framing.Compressed]:
         """Return the body."""
         body = b"".join(self._pieces)
-        return [framing.Compressed(self._rpc, body) if self._is_compressed and body else body]
+        return [framing.Compressed(self._rpc, body, self._limit) if self._is_compressed and body else body]

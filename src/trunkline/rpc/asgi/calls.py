@@ -16,7 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
-from trunkline.model import limits
+from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc import status
 from trunkline.rpc.asgi import batching, framing, headers
 from trunkline.rpc.asgi.running import Running
@@ -28,6 +28,7 @@ from trunkline.runtime import threads
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from trunkline.model.port_limits import PortLimits
     from trunkline.rpc.asgi.types import Event, Receive, Scope, Send
     from trunkline.rpc.call import Call
     from trunkline.rpc.methods import Method
@@ -49,15 +50,17 @@ class Messages(Protocol):
 class Calls:
     """The running calls of all protocols. Belongs to the event loop's thread."""
 
-    def __init__(self, methods: Mapping[str, Method]) -> None:
+    def __init__(self, methods: Mapping[str, Method], limits: PortLimits = DEFAULTS) -> None:
         """Make it.
 
         Args:
             methods: by path.
+            limits: of the port.
         """
         self._methods = methods
+        self._limits = limits
         self._running = Running()
-        self._unsent = UnsentAnswers()
+        self._unsent = UnsentAnswers(limits)
         self._stopping = False
 
     def method(self, path: str) -> Method | None:
@@ -71,7 +74,7 @@ class Calls:
             call: of one request.
             path: of its method, such as ``/pfs_v2.API/InspectRepo``.
         """
-        call.unsent = self._unsent
+        call.limits, call.unsent = self._limits, self._unsent
         await self._running.answer(call, self._answer(call, path))
 
     async def _answer(self, call: ServedCall, path: str) -> None:
@@ -98,8 +101,10 @@ class Calls:
 class ServedCall:
     """One request and what is sent back. Subclasses are protocols."""
 
-    __slots__ = ("_end", "_is_abandoned", "_task", "receive", "scope", "send", "started", "unsent")
+    __slots__ = ("_end", "_is_abandoned", "_task", "limits", "receive", "scope", "send", "started", "unsent")
 
+    #: Of the port.
+    limits: PortLimits
     #: Where the parts of the answer are counted.
     unsent: UnsentAnswers
 
@@ -264,7 +269,7 @@ class ServedCall:
     async def _run(self, method: Method, call: Call, request: headers.RequestHeaders) -> None:
         """Read, run the servicer's method, and send its answers."""
         upload = IdleTimeout(
-            limits.UPLOAD_IDLE, "the client sent nothing; send it again, without such a pause"
+            self.limits.upload_idle, "the client sent nothing; send it again, without such a pause"
         )
         with upload:
             requests = self.requests(method, request, upload)
@@ -275,7 +280,7 @@ class ServedCall:
                 await self.reply(*(await framing.compress(frame, body) if self.compresses else frame(body)))
                 return
         download = IdleTimeout(
-            limits.DOWNLOAD_IDLE, "the client took nothing of the answer; read faster, or less"
+            self.limits.download_idle, "the client took nothing of the answer; read faster, or less"
         )
         # Requests and answers may alternate, so both waits are bounded.
         with upload, download:

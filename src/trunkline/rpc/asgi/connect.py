@@ -152,11 +152,13 @@ class _UnaryCall(_ConnectCall):
     __slots__ = ("_body",)
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Requests:
-        return self._requests(method, bodies.WholeBody(method.rpc, request.encoding), idle)
+        return self._requests(
+            method, bodies.WholeBody(method.rpc, request.encoding, self.limits.message), idle
+        )
 
     def framer(self, method: Method) -> Callable[[bytes], tuple[bytes, bytes]]:
         def whole(body: bytes) -> tuple[bytes, bytes]:
-            framing.check_answer(method.rpc, len(body))
+            framing.check_answer(method.rpc, len(body), self.limits.message)
             return b"", body
 
         return whole
@@ -192,10 +194,12 @@ class _StreamCall(_ConnectCall):
         return self._gzip
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Requests:
-        return self._requests(method, framing.Unframer(method.rpc, request.encoding), idle)
+        return self._requests(
+            method, framing.Unframer(method.rpc, request.encoding, self.limits.message), idle
+        )
 
     def framer(self, method: Method) -> Callable[[bytes], tuple[bytes, bytes]]:
-        return framing.framer(method.rpc, gzip=self._gzip)
+        return framing.framer(method.rpc, self.limits.message, gzip=self._gzip)
 
     async def begin(self) -> None:
         extra = [(b"connect-accept-encoding", b"gzip")]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.model.events import EventFilter, parse_position
+from trunkline.model.port_limits import DEFAULTS
 from trunkline.model.schedules import moment_of
 from trunkline.rpc import status
 from trunkline.rpc.asgi.calls import peer_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.model.events import Position
+    from trunkline.model.port_limits import PortLimits
     from trunkline.pfs.event_hub import EventHub, LoggedEvent, Watcher
     from trunkline.ports import Clock
     from trunkline.rpc.asgi.types import Event, Receive, Scope, Send
@@ -50,13 +52,15 @@ _HEADERS = [
 class EventsApplication:
     """Answers ``GET /events``. Belongs to the event loop's thread."""
 
-    def __init__(self, hub: EventHub, clock: Clock) -> None:
+    def __init__(self, hub: EventHub, clock: Clock, port_limits: PortLimits = DEFAULTS) -> None:
         """Make it.
 
         Args:
             hub: has the events.
             clock: of the server.
+            port_limits: of the port.
         """
+        self._limits = port_limits
         self._hub = hub
         self._clock = clock
         self._running = Running()
@@ -98,7 +102,9 @@ class EventsApplication:
             raise errors.Unimplemented(f"{scope['method']} /events is not supported; use GET")
         request = _Request(scope)
         watcher = await self._hub.watch(request.admitted, request.after, request.since)
-        client = IdleTimeout(limits.DOWNLOAD_IDLE, "the client took nothing of the stream; connect again")
+        client = IdleTimeout(
+            self._limits.download_idle, "the client took nothing of the stream; connect again"
+        )
         with contextlib.closing(watcher), client:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             stream = _Stream(send, client)

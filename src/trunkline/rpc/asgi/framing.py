@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.linux import libc
-from trunkline.model.limits import MESSAGE, beyond
+from trunkline.model.port_limits import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,7 @@ class Compressed:
 
     rpc: str
     data: bytes
+    limit: int
 
     async def decompress(self) -> bytes:
         """Return its bytes; a large one is decompressed in a thread.
@@ -52,26 +53,28 @@ class Compressed:
             ResourceExhausted: it is beyond the limit.
         """
         if len(self.data) < _DECOMPRESS_IN_THREAD:
-            return _decompressed(self.rpc, self.data)
-        return await asyncio.to_thread(_decompressed, self.rpc, self.data)
+            return _decompressed(self)
+        return await asyncio.to_thread(_decompressed, self)
 
 
 class Unframer:
     """Takes the pieces of a body and returns the messages in them."""
 
-    __slots__ = ("_compressed", "_gzip", "_missing", "_pieces", "_prefix", "_rpc")
+    __slots__ = ("_compressed", "_gzip", "_limit", "_missing", "_pieces", "_prefix", "_rpc")
 
-    def __init__(self, rpc: str, encoding: str) -> None:
+    def __init__(self, rpc: str, encoding: str, limit: int = DEFAULTS.message) -> None:
         """Begin a body.
 
         Args:
             rpc: name of the call, for messages.
             encoding: value of ``grpc-encoding``.
+            limit: the most bytes of a message.
 
         Raises:
             Unimplemented: the encoding is not supported.
         """
         self._rpc = rpc
+        self._limit = limit
         self._gzip = is_compression(rpc, encoding)
         self._pieces: list[bytes | memoryview] = []
         self._missing = 0  # bytes of the message in _pieces
@@ -95,7 +98,7 @@ class Unframer:
             position = self._missing
             self._pieces.append(memoryview(piece)[:position])
             message = b"".join(self._pieces)
-            messages.append(Compressed(self._rpc, message) if self._compressed else message)
+            messages.append(Compressed(self._rpc, message, self._limit) if self._compressed else message)
             self._pieces = []
             self._missing = 0
         elif self._prefix:
@@ -104,7 +107,7 @@ class Unframer:
         end = len(piece)
         while end - position >= PREFIX.size:
             compressed, size = PREFIX.unpack_from(piece, position)
-            if compressed or size > MESSAGE:
+            if compressed or size > self._limit:
                 self._check(compressed, size)
             position += PREFIX.size
             if end - position < size:
@@ -113,7 +116,7 @@ class Unframer:
                 self._compressed = bool(compressed)
                 return messages
             message = piece[position : position + size]
-            messages.append(Compressed(self._rpc, message) if compressed else message)
+            messages.append(Compressed(self._rpc, message, self._limit) if compressed else message)
             position += size
         self._prefix = piece[position:]
         return messages
@@ -131,7 +134,7 @@ class Unframer:
         return []
 
     def _check(self, compressed: int, size: int) -> None:
-        check_request(self._rpc, size)
+        check_request(self._rpc, size, self._limit)
         if compressed > 1 or not self._gzip:
             raise errors.InvalidArgument(
                 f"{self._rpc} got a message whose first byte is {compressed}, but its request names no"
@@ -152,17 +155,18 @@ def is_compression(rpc: str, encoding: str) -> bool:
     return encoding == _GZIP
 
 
-def _decompressed(rpc: str, message: bytes) -> bytes:
+def _decompressed(message: Compressed) -> bytes:
+    rpc, limit = message.rpc, message.limit
     decoder = zlib.decompressobj(_GZIP_FORMAT)
     try:
-        decoded = decoder.decompress(message, MESSAGE + 1)
+        decoded = decoder.decompress(message.data, limit + 1)
     except zlib.error as error:
         raise errors.InvalidArgument(f"{rpc} got a message that is not valid gzip: {error}") from error
-    if len(decoded) > MESSAGE:
+    if len(decoded) > limit:
         size = len(decoded)
         del decoded, decoder
         libc.return_memory()  # which bombs would fill otherwise
-        check_request(rpc, size)
+        check_request(rpc, size, limit)
     if not decoder.eof:
         raise errors.InvalidArgument(f"{rpc} got a compressed message without its end; send it whole")
     return decoded
@@ -192,47 +196,58 @@ async def compress(frame: Callable[[bytes], tuple[bytes, bytes]], message: bytes
     return frame(message)
 
 
-def check_request(rpc: str, size: int) -> None:
+def check_request(rpc: str, size: int, limit: int) -> None:
     """Check the size of a request.
+
+    Args:
+        rpc: name of the call, for messages.
+        size: bytes of the message.
+        limit: the most bytes of a message.
 
     Raises:
         ResourceExhausted: it is beyond the limit.
     """
-    if size > MESSAGE:
-        raise _too_large(f"a message to {rpc}", size, "send smaller ones")
+    if size > limit:
+        raise _too_large(f"a message to {rpc}", size, limit, "send smaller ones")
 
 
-def check_answer(rpc: str, size: int) -> None:
+def check_answer(rpc: str, size: int, limit: int) -> None:
     """Check the size of an answer.
+
+    Args:
+        rpc: name of the call, for messages.
+        size: bytes of the message.
+        limit: the most bytes of a message.
 
     Raises:
         ResourceExhausted: clients would refuse it.
     """
-    if size > MESSAGE:
-        raise _too_large(f"a message of the answer of {rpc}", size, "ask for less")
+    if size > limit:
+        raise _too_large(f"a message of the answer of {rpc}", size, limit, "ask for less")
 
 
-def framer(rpc: str, *, gzip: bool) -> Callable[[bytes], tuple[bytes, bytes]]:
+def framer(rpc: str, limit: int, *, gzip: bool) -> Callable[[bytes], tuple[bytes, bytes]]:
     """Return what makes the prefix of an answer, and the bytes that follow it.
 
     Args:
         rpc: name of the call, for messages.
+        limit: the most bytes of a message.
         gzip: whether answers are compressed, except short ones.
     """
 
     def plain(message: bytes) -> tuple[bytes, bytes]:
-        check_answer(rpc, len(message))
+        check_answer(rpc, len(message), limit)
         return prefix(message), message
 
     def smaller(message: bytes) -> tuple[bytes, bytes]:
         if len(message) < COMPRESS_FROM:
             return plain(message)
-        check_answer(rpc, len(message))
+        check_answer(rpc, len(message), limit)
         return compressed(message)
 
     return smaller if gzip else plain
 
 
-def _too_large(what: str, size: int, remedy: str) -> errors.ResourceExhausted:
+def _too_large(what: str, size: int, limit: int, remedy: str) -> errors.ResourceExhausted:
     """Return the error with gRPC's own code for messages beyond the limit."""
-    return errors.ResourceExhausted(beyond(what, size, MESSAGE, remedy).message)
+    return errors.ResourceExhausted(f"{what} has {size:,} bytes, the limit is {limit:,}; {remedy}")

@@ -62,14 +62,14 @@ class _GrpcCall(ServedCall):
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Requests:
         self._gzip = request.encoding == "gzip"
-        unframer = framing.Unframer(method.rpc, request.encoding)
+        unframer = framing.Unframer(method.rpc, request.encoding, self.limits.message)
         return Requests(method.rpc, unframer, method.decode, self.receive, idle)
 
     def encoder(self, method: Method) -> Callable[[Any], bytes]:
         return method.encode
 
     def framer(self, method: Method) -> Callable[[bytes], tuple[bytes, bytes]]:
-        return framing.framer(method.rpc, gzip=self._gzip)
+        return framing.framer(method.rpc, self.limits.message, gzip=self._gzip)
 
     async def begin(self) -> None:
         self.started = True

@@ -80,9 +80,9 @@ class _RestCall(WebCall):
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> JsonRequests:
         if method.client_streaming:
-            pieces: Pieces = bodies.JsonObjects(method.rpc, request.encoding)
+            pieces: Pieces = bodies.JsonObjects(method.rpc, request.encoding, self.limits.message)
         else:
-            pieces = bodies.WholeBody(method.rpc, request.encoding)
+            pieces = bodies.WholeBody(method.rpc, request.encoding, self.limits.message)
         return JsonRequests(method, pieces, self.receive, idle)
 
     def encoder(self, method: Method) -> Callable[[Any], bytes]:
@@ -90,11 +90,11 @@ class _RestCall(WebCall):
 
     def framer(self, method: Method) -> Callable[[bytes], tuple[bytes, bytes]]:
         def line(body: bytes) -> tuple[bytes, bytes]:
-            framing.check_answer(method.rpc, len(body))
+            framing.check_answer(method.rpc, len(body), self.limits.message)
             return b'{"result":', body + b"}\n"
 
         def whole(body: bytes) -> tuple[bytes, bytes]:
-            framing.check_answer(method.rpc, len(body))
+            framing.check_answer(method.rpc, len(body), self.limits.message)
             return b"", body
 
         return line if self._is_stream else whole

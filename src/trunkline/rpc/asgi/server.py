@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc import health, methods, reflection
 from trunkline.rpc.asgi.browsers import BrowserChecks
 from trunkline.rpc.asgi.calls import Calls
@@ -20,6 +21,7 @@ from trunkline.runtime.supervision import ServiceState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from trunkline.model.port_limits import PortLimits
     from trunkline.ports import HttpServer
     from trunkline.rpc.asgi.events import EventsApplication
     from trunkline.rpc.asgi.types import Application
@@ -31,13 +33,20 @@ HEALTH_PREFIX = "trunkline/"
 class Server:
     """The API on one server. Belongs to the event loop's thread, except ``report``."""
 
-    def __init__(self, http: HttpServer, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        http: HttpServer,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        limits: PortLimits = DEFAULTS,
+    ) -> None:
         """Make it on a server that listens and is not started.
 
         Args:
             http: runs the application.
             hosts: names that ``Host`` may have, besides loopback and where ``http`` listens.
             origins: other origins whose pages may use it.
+            limits: of the port.
 
         Raises:
             InvalidArgument: a host or an origin is not valid.
@@ -45,6 +54,7 @@ class Server:
         self.address = http.address
         self._browsers = BrowserChecks(http.addresses, hosts, origins)
         self._http = http
+        self._limits = limits
         self._health = health.HealthServicer(methods.SERVICES)
         self._calls: Calls | None = None
         self._events: EventsApplication | None = None
@@ -72,7 +82,7 @@ class Server:
             **dict.fromkeys(reflection.SERVICES, listing),
         }
         api = methods.table(servicers)
-        self._calls = Calls({**api, **methods.table(own_servicers, own)})
+        self._calls = Calls({**api, **methods.table(own_servicers, own)}, self._limits)
         documents = Documents(api)
         await self._http.start(
             Router(
