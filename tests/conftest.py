@@ -10,7 +10,6 @@ import asyncio
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -21,6 +20,7 @@ from certificates import Authority
 from held_fleet import HeldFleet
 from leaks import _module_leaves_nothing_behind, _test_leaves_nothing_behind  # noqa: F401 - fixtures for all tests
 from manual_clock import ManualClock
+from msgspec.structs import replace
 from patience import PATIENCE
 from s3_server import S3Server, s3_server
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
 from svg import BOTTOM, COLOURS, FAINT, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, Scale, apart
 
 from trunkline.app.worker_pods import manifest

@@ -10,7 +10,6 @@ OPTIONAL = {
     "prometheus_client": "--metrics",
     "http.server": "--metrics",
     "psycopg": "--database",
-    "msgspec": "--fleet kubernetes",
     "opentelemetry": "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from trunkline.aws.desired import OURS, desired_profile, policy_arn, source_arn, trust_policy
 from trunkline.aws.diff import (

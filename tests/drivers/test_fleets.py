@@ -9,10 +9,10 @@ import textwrap
 import threading
 import time
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from processes import is_running
 
 from trunkline.drivers.fleets import process_reaper

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from pps_world import PATIENCE, Hand, PpsWorld, Seen, pfs
 from sql_costs import recording
 

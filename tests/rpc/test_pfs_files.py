@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import random
 import tarfile
@@ -11,6 +10,7 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from blake3 import blake3
+from msgspec.structs import replace
 from pachyderm_sdk.api import pfs
 from sdk_steps import content, paths_of, put, put_many, refusal
 
@@ -503,7 +503,7 @@ def test_the_totals_of_the_store_are_those_of_its_index(server, images):
     for writer in (first, second):  # both look before either is recorded
         writer.add_many([random.Random(1).randbytes(40_000), b"small" * (1 if writer is first else 2)])
     packs = [*first.seal(), *second.seal()]
-    repaired = dataclasses.replace(packs[0], pack="packs/00/again", replaces=frozenset({packs[0].table[:32]}))
+    repaired = replace(packs[0], pack="packs/00/again", replaces=frozenset({packs[0].table[:32]}))
 
     server.versions.write(lambda write: chunks.add(write.conn, [*packs, repaired], 0, write.now))
 

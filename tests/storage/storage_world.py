@@ -6,8 +6,9 @@ import random
 import threading
 import weakref
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.storage.apply_deltas import Applied, apply_deltas

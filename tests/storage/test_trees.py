@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -11,6 +10,7 @@ import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from naive_trees import NaiveTrees
 from storage_world import TINY, CountingSource, World, nodes_of
 

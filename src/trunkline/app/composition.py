@@ -6,8 +6,9 @@ Nothing here starts a loop, listens or reads a setting, so that a test can have 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.drivers.programs.processes import ProgramProcesses
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
@@ -51,8 +52,7 @@ if TYPE_CHECKING:
     from trunkline.telemetry.recent import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
+class Core(Struct, frozen=True):
     """The versioned store with the rules of pipelines in it."""
 
     versions: VersionedStore

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.app.clock import SystemClock
@@ -146,8 +148,7 @@ def hidden(settings: Settings) -> list[str]:
     return [str(folder.resolve()) for folder in folders]
 
 
-@dataclass(frozen=True, slots=True)
-class FleetDrivers:
+class FleetDrivers(Struct, frozen=True):
     """A fleet with its secrets and worker identities."""
 
     fleet: Fleet

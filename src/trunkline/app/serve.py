@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import functools
 import ipaddress
@@ -20,6 +19,8 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from msgspec import Struct
 
 from trunkline import __version__, errors
 from trunkline.app import composition, drivers
@@ -86,8 +87,7 @@ METRICS_ON_PORT = "on"
 THREAD_GRACE = 3.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RunningServer:
+class RunningServer(Struct, frozen=True):
     """A server that accepts calls."""
 
     #: HOST:PORT where it listens.
@@ -175,7 +175,7 @@ async def running(
         )
         controller.services["retention"] = RetentionService(versions, core.specs, retention).run
         recent = stack.enter_context(recent_records())
-        texts = {field.name: str(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
+        texts = {name: str(getattr(settings, name)) for name in settings.__struct_fields__}
         debug = DebugServicer(versions, core.specs, executor, recent, texts)
         stack.callback(debug.close)
         servicers = composition.servicers(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 a field
+
+from msgspec import Struct
 
 from trunkline.model.port_limits import DEFAULTS, PortLimits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Settings of a server, read once at its start."""
 
     #: Folder for all data that has no other place; used by this server alone.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.app.worker_pods import manifest
@@ -29,8 +30,7 @@ SIGMA = 0.25
 SCHEDULED = 2.0  # seconds until fargate-scheduler has accepted a pod
 
 
-@dataclass(frozen=True, slots=True)
-class FargateScenario:
+class FargateScenario(Struct, frozen=True):
     """Implements ``drivers.fleets.simulated.StartupScenario``."""
 
     waits: tuple[tuple[float, str], ...]

@@ -11,8 +11,10 @@ deputy" problem). Source: "Amazon EKS Pod execution IAM role", EKS user guide.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from trunkline.errors import InvalidArgument
 from trunkline.scaling.profiles import Limits, Profile, Selector, mistakes
@@ -31,8 +33,7 @@ _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}", re.ASCII)
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/(?:[\w+=,.@/-]+/)?([\w+=,.@-]{1,64})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DesiredProfile:
+class DesiredProfile(Struct, frozen=True, kw_only=True):
     """A Fargate profile as it should be."""
 
     cluster: str

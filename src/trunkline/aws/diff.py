@@ -9,8 +9,9 @@ is never shown.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline.aws.desired import (
     OURS,
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class Role(Struct, frozen=True, kw_only=True):
     """A role that exists."""
 
     name: str
@@ -47,8 +47,7 @@ class Role:
         return self.tags.get(OURS[0]) == OURS[1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedProfile:
+class ObservedProfile(Struct, frozen=True, kw_only=True):
     """A Fargate profile that exists."""
 
     profile: Profile
@@ -60,8 +59,7 @@ class ObservedProfile:
     issues: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subnet:
+class Subnet(Struct, frozen=True, kw_only=True):
     """A subnet of the cluster's network."""
 
     id: str
@@ -72,8 +70,7 @@ class Subnet:
     public: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True):
     """The state of an account, as far as it matters for a cluster's profiles."""
 
     account: str
@@ -93,8 +90,7 @@ class Observed:
         return next((profile for profile in self.profiles if profile.profile.name == name), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """A call that changes something."""
 
     sentence: str
@@ -103,8 +99,7 @@ class Step:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Struct, frozen=True, kw_only=True):
     """The steps in order, and notes for the user."""
 
     steps: tuple[Step, ...]

@@ -8,8 +8,9 @@ README for AWS (tags that describe a group without nodes, and options per group)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline.aws.documents import yaml_text
 from trunkline.scaling.placement import CONSOLIDATE_AFTER
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _TAG = "k8s.io/cluster-autoscaler"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """A group of machines for workers."""
 
     cluster: str

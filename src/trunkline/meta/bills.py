@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta.query import Query
 from trunkline.meta.schema import job_bill, pipeline, worker_past
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class BillRow:
+class BillRow(Struct, frozen=True):
     """A job's bill."""
 
     job_id: int
@@ -28,7 +27,7 @@ class BillRow:
     pretended: bool
 
 
-_BILL = sa.select(*(job_bill.c[name] for name in BillRow.__slots__))
+_BILL = sa.select(*(job_bill.c[name] for name in BillRow.__struct_fields__))
 _OF_JOB = Query(_BILL.where(job_bill.c.job_id == sa.bindparam("of_job")))
 _BILLED = Query(sa.select(pipeline.c.billed_job_id).where(pipeline.c.id == sa.bindparam("pipeline_id")))
 
@@ -53,7 +52,7 @@ def add(conn: sa.Connection, pipeline_id: int, rows: Sequence[BillRow]) -> None:
         rows: the bills.
     """
     conn.execute(
-        job_bill.insert(), [{name: getattr(row, name) for name in BillRow.__slots__} for row in rows]
+        job_bill.insert(), [{name: getattr(row, name) for name in BillRow.__struct_fields__} for row in rows]
     )
     conn.execute(pipeline.update().where(pipeline.c.id == pipeline_id).values(billed_job_id=rows[-1].job_id))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.meta import checksums
 from trunkline.meta.query import Query, inserted_id, require
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class BranchRow:
+class BranchRow(Struct, frozen=True):
     """A branch."""
 
     id: int
@@ -29,8 +29,7 @@ class BranchRow:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """Direct provenance between two branches."""
 
     branch_id: int
@@ -39,13 +38,13 @@ class Edge:
 
 
 #: What ``checked`` takes.
-COLUMNS = (*(branch.c[name] for name in BranchRow.__slots__), branch.c.checksum)
+COLUMNS = (*(branch.c[name] for name in BranchRow.__struct_fields__), branch.c.checksum)
 _BRANCH = sa.select(*COLUMNS)
 _BY_NAME = Query(
     _BRANCH.where(branch.c.repo_id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("name"))
 )
 _BY_ID = Query(_BRANCH.where(branch.c.id == sa.bindparam("branch_id")))
-_EDGE = sa.select(*(branch_provenance.c[name] for name in Edge.__slots__))
+_EDGE = sa.select(*(branch_provenance.c[name] for name in Edge.__struct_fields__))
 _UP = Query(
     _EDGE.where(branch_provenance.c.branch_id == sa.bindparam("branch_id")).order_by(
         branch_provenance.c.upstream_id

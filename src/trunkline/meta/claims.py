@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta.query import Query
 from trunkline.meta.schema import claim
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimRow:
+class ClaimRow(Struct, frozen=True):
     """A run of a job's datums."""
 
     id: str
@@ -37,7 +36,7 @@ class ClaimRow:
     one_by_one: bool = False
 
 
-_CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__slots__))
+_CLAIM = sa.select(*(claim.c[name] for name in ClaimRow.__struct_fields__))
 _OF_WORKER = Query(_CLAIM.where(claim.c.worker_id == sa.bindparam("worker_id")))
 _OWNED = Query(_CLAIM.where(claim.c.job_id == sa.bindparam("job_id"), claim.c.state == ClaimState.CLAIMED))
 _ADD_CLAIM = Query(claim.insert())
@@ -119,7 +118,7 @@ def take_claim(conn: sa.Connection, claim_id: str, worker_id: str) -> bool:
 
 def add_claim(conn: sa.Connection, row: ClaimRow) -> None:
     """Insert a run."""
-    _ADD_CLAIM.run(conn, **{name: getattr(row, name) for name in ClaimRow.__slots__})
+    _ADD_CLAIM.run(conn, **{name: getattr(row, name) for name in ClaimRow.__struct_fields__})
 
 
 def renew_claim(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.meta import branches, checksums
 from trunkline.meta.query import ListQuery, Query, gather, page_of, require
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from trunkline.model.names import RepoName
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRow:
+class CommitRow(Struct, frozen=True):
     """A commit."""
 
     id: int
@@ -47,7 +47,7 @@ class Relatives(NamedTuple):
     downstream: list[CommitRow]
 
 
-_COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__slots__), commit.c.checksum)
+_COMMIT = sa.select(*(commit.c[name] for name in CommitRow.__struct_fields__), commit.c.checksum)
 _BY_ID = Query(_COMMIT.where(commit.c.id == sa.bindparam("commit_id")))
 _IN_SET = Query(
     _COMMIT.where(commit.c.set_id == sa.bindparam("set_id"), commit.c.repo_id == sa.bindparam("repo_id"))

@@ -7,11 +7,11 @@ index exist during a conversion only, so they are in no schema. The setting ``co
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta import dialects, settings
 from trunkline.meta.commits import CommitRow, checksum
@@ -65,8 +65,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """How far a conversion is."""
 
     #: Number of the last pack of format 1; later ones are of format 2.
@@ -327,7 +326,7 @@ def _switch_commits(conn: sa.Connection) -> None:
     # Each change notes its commit for the store's log, which need not read the notes of the migration as well.
     switched = sa.select(commit.c.id).where(commit.c.tree.is_not(None))
     conn.execute(unlogged.delete().where(unlogged.c.kind == "commit", unlogged.c.object_id.in_(switched)))
-    columns = [commit.c[name] for name in CommitRow.__slots__]
+    columns = [commit.c[name] for name in CommitRow.__struct_fields__]
     after = 0
     mark = _mark(conn)
     update = f'UPDATE "commit" SET tree = {mark}, checksum = {mark} WHERE id = {mark}'
@@ -358,7 +357,7 @@ def _switched(
 
 
 def _with_tree(row: CommitRow, tree: bytes) -> CommitRow:
-    values: dict[str, Any] = {name: getattr(row, name) for name in CommitRow.__slots__}
+    values: dict[str, Any] = {name: getattr(row, name) for name in CommitRow.__struct_fields__}
     return CommitRow(**values | {"tree": tree})
 
 

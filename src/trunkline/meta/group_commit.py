@@ -20,10 +20,10 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 
 from trunkline import errors
 from trunkline.meta import connections, dialects, query
@@ -88,8 +88,7 @@ class Tx:
         self.reports.append(report)
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """A function that waits to be run in a transaction, and the future of its value."""
 
     future: Future[Any]
@@ -98,8 +97,7 @@ class _Call:
     operation: Callable[..., Any]
 
 
-@dataclass(slots=True)
-class _Effects:
+class _Effects(Struct):
     """What happens when a transaction is committed."""
 
     topics: set[str] = field(default_factory=set)
@@ -121,8 +119,7 @@ class _Effects:
         self.handovers += tx.handovers
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(Struct, frozen=True):
     """The result of a function, returned to its caller once its transaction is durable."""
 
     value: Any = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.meta.query import Query, RowUpdate, page_of
 from trunkline.meta.schema import claim, handin, job, job_bill, log_batch
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(Struct, frozen=True):
     """A job."""
 
     id: int
@@ -62,8 +62,7 @@ class JobRow:
         return self.processed + self.failed + self.recovered
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(Struct, frozen=True):
     """What one completion adds to its job's counters."""
 
     processed: int = 0
@@ -76,7 +75,7 @@ class Results:
     upload_bytes: int = 0
 
 
-_JOB = sa.select(*(job.c[name] for name in JobRow.__slots__))
+_JOB = sa.select(*(job.c[name] for name in JobRow.__struct_fields__))
 _BY_ID = Query(_JOB.where(job.c.id == sa.bindparam("job_id")))
 _BY_COMMIT = Query(_JOB.where(job.c.commit_id == sa.bindparam("commit_id")))
 _IN_SET = Query(
@@ -130,7 +129,7 @@ _ADD = Query(job.insert().returning(job.c.id))
 _SET = RowUpdate(job)
 #: The numbers of a new job.
 _ZEROS = dict.fromkeys(
-    ("restart", "total", "skipped", "todo_count", "todo_bytes", "cursor", *Results.__slots__), 0
+    ("restart", "total", "skipped", "todo_count", "todo_bytes", "cursor", *Results.__struct_fields__), 0
 )
 #: What a new job does not have yet.
 _NULLS: dict[str, Any] = dict.fromkeys(
@@ -166,7 +165,7 @@ _COUNT = Query(
         {
             **{
                 name: _sum(job.c[name], sa.bindparam(f"more_{name}", type_=sa.BigInteger))
-                for name in Results.__slots__
+                for name in Results.__struct_fields__
             },
             "last_result": sa.bindparam("now", type_=sa.Float),
         }
@@ -425,7 +424,7 @@ def restart(conn: sa.Connection, row: JobRow) -> JobRow:
     _REMOVE_CLAIMS.send(conn, of_job=row.id)
     _REMOVE_HANDINS.send(conn, of_job=row.id)
     changes: dict[str, Any] = dict.fromkeys(
-        ("todo_count", "cursor", "total", "skipped", *Results.__slots__), 0
+        ("todo_count", "cursor", "total", "skipped", *Results.__struct_fields__), 0
     )
     changes |= dict.fromkeys(
         ("base_id", "todo", "obsolete", "started", "first_claim", "last_claim", "last_result")
@@ -467,7 +466,10 @@ def add_handin(
     for delta, rows in parts:
         _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
     _COUNT.run(
-        conn, job_id=job_id, now=now, **{f"more_{name}": getattr(results, name) for name in Results.__slots__}
+        conn,
+        job_id=job_id,
+        now=now,
+        **{f"more_{name}": getattr(results, name) for name in Results.__struct_fields__},
     )
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta.query import Query, page_of
 from trunkline.meta.schema import log_batch
 
 
-@dataclass(frozen=True, slots=True)
-class BatchInfo:
+class BatchInfo(Struct, frozen=True):
     """A batch of log lines, without them."""
 
     id: int
@@ -89,7 +87,7 @@ def page(
         newest_first: the order.
         number: at most so many.
     """
-    query = sa.select(*(log_batch.c[name] for name in BatchInfo.__slots__))
+    query = sa.select(*(log_batch.c[name] for name in BatchInfo.__struct_fields__))
     owner = (log_batch.c.pipeline_id, log_batch.c.id, pipeline_id)
     if job_id is not None:
         query = query.where(log_batch.c.pipeline_id == pipeline_id)

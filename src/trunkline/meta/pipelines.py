@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.meta.query import Query, RowUpdate, inserted_id, require
 from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project, repo
@@ -13,8 +14,7 @@ from trunkline.model.names import PipelineName
 from trunkline.model.states import PipelineState, check_transition
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineRow:
+class PipelineRow(Struct, frozen=True):
     """A pipeline, with its project's name."""
 
     id: int
@@ -42,8 +42,7 @@ class PipelineRow:
         return f"{self.project}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRow:
+class VersionRow(Struct, frozen=True):
     """One version of a pipeline's specification."""
 
     pipeline_id: int
@@ -55,8 +54,7 @@ class VersionRow:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
+class DecisionRow(Struct, frozen=True):
     """A scaling decision."""
 
     at: float
@@ -84,7 +82,7 @@ _BY_OUTPUT = Query(
     .join(branch, sa.and_(branch.c.repo_id == repo.c.id, branch.c.id == _P.output_branch_id))
     .where(repo.c.id == sa.bindparam("repo_id"), branch.c.name == sa.bindparam("branch_name"))
 )
-_VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__slots__))
+_VERSION = sa.select(*(pipeline_version.c[name] for name in VersionRow.__struct_fields__))
 _ONE_VERSION = Query(
     _VERSION.where(
         pipeline_version.c.pipeline_id == sa.bindparam("pipeline_id"),
@@ -171,7 +169,7 @@ def add(
 def add_version(conn: sa.Connection, row: VersionRow) -> None:
     """Insert a version of a pipeline's specification."""
     conn.execute(
-        pipeline_version.insert().values({name: getattr(row, name) for name in VersionRow.__slots__})
+        pipeline_version.insert().values({name: getattr(row, name) for name in VersionRow.__struct_fields__})
     )
 
 

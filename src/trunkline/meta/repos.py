@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta.query import ListQuery, Query, inserted_id, require
 from trunkline.meta.schema import branch, commit, fileset, project, repo
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRow:
+class ProjectRow(Struct, frozen=True):
     """A project."""
 
     id: int
@@ -25,8 +24,7 @@ class ProjectRow:
     metadata: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RepoRow:
+class RepoRow(Struct, frozen=True):
     """A repo, with its project's name."""
 
     id: int
@@ -43,7 +41,7 @@ class RepoRow:
         return f"{self.project}/{self.name}{suffix}"
 
 
-_PROJECT = sa.select(*(project.c[name] for name in ProjectRow.__slots__))
+_PROJECT = sa.select(*(project.c[name] for name in ProjectRow.__struct_fields__))
 _REPO = sa.select(
     repo.c.id,
     project.c.name,
@@ -201,8 +199,7 @@ def repo_size(conn: sa.Connection, repo_id: int) -> int:
     return int(_SIZE.value(conn, repo_id=repo_id) or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class FilesetRow:
+class FilesetRow(Struct, frozen=True):
     """A file set."""
 
     handle: str
@@ -217,12 +214,12 @@ class FilesetRow:
 
 def add_fileset(conn: sa.Connection, row: FilesetRow) -> None:
     """Insert a file set."""
-    conn.execute(fileset.insert().values({name: getattr(row, name) for name in FilesetRow.__slots__}))
+    conn.execute(fileset.insert().values({name: getattr(row, name) for name in FilesetRow.__struct_fields__}))
 
 
 def find_fileset(conn: sa.Connection, handle: str) -> FilesetRow | None:
     """Return a file set, whether its lease ran out or not."""
-    columns = (fileset.c[name] for name in FilesetRow.__slots__)
+    columns = (fileset.c[name] for name in FilesetRow.__struct_fields__)
     row = conn.execute(sa.select(*columns).where(fileset.c.handle == handle)).first()
     return FilesetRow(*row) if row else None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta import settings
 from trunkline.meta.query import require
@@ -16,8 +15,7 @@ _CLUSTER = "cluster_defaults"
 _NONE = "{}"
 
 
-@dataclass(frozen=True, slots=True)
-class DefaultsRow:
+class DefaultsRow(Struct, frozen=True):
     """The defaults of a project."""
 
     json: str

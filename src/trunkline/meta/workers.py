@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta.query import Query
 from trunkline.meta.schema import startup, worker, worker_event, worker_past
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 STARTUPS_KEPT = 20
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
+class WorkerRow(Struct, frozen=True):
     """A worker that is wanted or exists."""
 
     id: str
@@ -34,8 +33,7 @@ class WorkerRow:
     machine: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PastRow:
+class PastRow(Struct, frozen=True):
     """A worker that is gone."""
 
     created: float
@@ -44,8 +42,7 @@ class PastRow:
     machine: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(Struct, frozen=True):
     """Something that happened to a worker."""
 
     id: int
@@ -56,7 +53,7 @@ class EventRow:
     text: str
 
 
-_WORKER = sa.select(*(worker.c[name] for name in WorkerRow.__slots__))
+_WORKER = sa.select(*(worker.c[name] for name in WorkerRow.__struct_fields__))
 _BY_ID = Query(_WORKER.where(worker.c.id == sa.bindparam("worker_id")))
 _OF = Query(
     _WORKER.where(worker.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(worker.c.created, worker.c.id)
@@ -109,7 +106,7 @@ def page(conn: sa.Connection, *, after: tuple[float, str] | None, number: int) -
 def add(conn: sa.Connection, rows: Sequence[WorkerRow]) -> None:
     """Insert workers."""
     conn.execute(
-        worker.insert(), [{name: getattr(row, name) for name in WorkerRow.__slots__} for row in rows]
+        worker.insert(), [{name: getattr(row, name) for name in WorkerRow.__struct_fields__} for row in rows]
     )
 
 
@@ -236,7 +233,7 @@ def past(conn: sa.Connection, pipeline_id: int, start: float, stop: float) -> li
         start: start of the period, in seconds since the epoch.
         stop: end of the period, in seconds since the epoch.
     """
-    columns = (worker_past.c[name] for name in PastRow.__slots__)
+    columns = (worker_past.c[name] for name in PastRow.__struct_fields__)
     query = sa.select(*columns).where(
         worker_past.c.pipeline_id == pipeline_id, worker_past.c.ended > start, worker_past.c.created < stop
     )
@@ -271,7 +268,7 @@ def events(conn: sa.Connection, since: float, number: int) -> list[EventRow]:
         since: return only events after this time, in seconds since the epoch.
         number: the largest number of rows.
     """
-    columns = (worker_event.c[name] for name in EventRow.__slots__)
+    columns = (worker_event.c[name] for name in EventRow.__struct_fields__)
     query = sa.select(*columns).order_by(worker_event.c.id.desc()).limit(number)
     rows = [EventRow(*row) for row in conn.execute(query)]
     return [row for row in reversed(rows) if row.at >= since]

@@ -8,10 +8,10 @@ the counter change with its own monotonic clock (docs/design/states.md, "Leases"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from trunkline.meta.query import Query
 from trunkline.meta.schema import write_session
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(Struct, frozen=True):
     """A chunk writer at work."""
 
     id: str
@@ -64,6 +63,6 @@ def end(conn: sa.Connection, session_ids: Sequence[str]) -> None:
 
 def list_all(conn: sa.Connection) -> list[SessionRow]:
     """Return all sessions, the oldest first."""
-    columns = (write_session.c[name] for name in SessionRow.__slots__)
+    columns = (write_session.c[name] for name in SessionRow.__struct_fields__)
     query = sa.select(*columns).order_by(write_session.c.started, write_session.c.id)
     return [SessionRow(*row) for row in conn.execute(query)]

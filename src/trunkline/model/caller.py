@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class CallerKind(StrEnum):
@@ -17,8 +18,7 @@ class CallerKind(StrEnum):
     SYSTEM = "system"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who a call is made for. Until there are users, every caller may do everything."""
 
     kind: CallerKind

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 
@@ -38,8 +39,7 @@ _KINDS = frozenset(EventKind)
 _ANY: frozenset[Any] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """A place in the log: after the event with this number."""
 
     #: Of the server that wrote the event, so that numbers of a database that was restored are not mistaken.
@@ -119,8 +119,7 @@ _TEXTS = ("error", "reason", "sentence")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
+class EventFilter(Struct, frozen=True, kw_only=True):
     """Which events a watcher admits. An empty set admits every value."""
 
     kinds: frozenset[EventKind] = _ANY

@@ -6,33 +6,29 @@ are limited here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """A fixed sequence of characters."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnyCharacter:
+class AnyCharacter(Struct, frozen=True):
     """One character that is not a slash."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wildcard:
+class Wildcard(Struct, frozen=True):
     """Any number of characters; slashes only when ``deep``."""
 
     deep: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CharacterClass:
+class CharacterClass(Struct, frozen=True):
     """One character within (or, negated, outside) the ranges; never a slash."""
 
     negated: bool
@@ -44,8 +40,7 @@ class CharacterClass:
         return character != "/" and within != self.negated
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(Struct, frozen=True):
     """One of the sequences, repeated as ``kind`` says: ``@`` once, ``?``, ``*``, ``+``, or ``!`` never."""
 
     kind: str
@@ -58,8 +53,7 @@ Node = Literal | AnyCharacter | Wildcard | CharacterClass | Alternatives
 Sequence = tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(Struct, frozen=True):
     """The syntax tree of a pattern. An empty sequence is the root's pattern."""
 
     text: str

@@ -11,10 +11,10 @@ expression. Python's ``re`` can take exponential time and blocks the interpreter
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import re2
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits
@@ -37,8 +37,7 @@ _LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 _EXPRESSION_MEMORY = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class LogQuery:
+class LogQuery(Struct, frozen=True):
     """A parsed query."""
 
     #: Labels, each with the test of its value.

@@ -9,7 +9,9 @@ them. Nothing here checks what exists: whether ``images@x`` is a branch is decid
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits, paths
@@ -101,8 +103,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RepoName:
+class RepoName(Struct, frozen=True, order=True):
     """A repo. Text: ``default/images``, with ``.spec`` or ``.meta`` behind it unless it is a user's."""
 
     project: str
@@ -114,8 +115,7 @@ class RepoName:
         return f"{self.project}/{self.name}{suffix}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PipelineName:
+class PipelineName(Struct, frozen=True, order=True):
     """A pipeline. Text: ``default/edges``."""
 
     project: str
@@ -125,8 +125,7 @@ class PipelineName:
         return f"{self.project}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class JobName:
+class JobName(Struct, frozen=True, order=True):
     """A job: its pipeline and the id of its output commit. Text: ``default/edges@<id>``."""
 
     pipeline: PipelineName
@@ -136,8 +135,7 @@ class JobName:
         return f"{self.pipeline}@{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class AncestryStep:
+class AncestryStep(Struct, frozen=True):
     """A step from a commit to one of its ancestors."""
 
     #: Number of parents to go back; with ``from_root`` the position in the history, counted from the oldest, 1.
@@ -148,8 +146,7 @@ class AncestryStep:
         return f".{self.count}" if self.from_root else f"^{self.count}"
 
 
-@dataclass(frozen=True, slots=True)
-class CommitName:
+class CommitName(Struct, frozen=True):
     """A commit: by its id if that is set, otherwise by the head of a branch; then steps back from it.
 
     Text: ``default/images@master^2``.
@@ -170,8 +167,7 @@ class CommitName:
         return f"{self.repo}@{self.revision}"
 
 
-@dataclass(frozen=True, slots=True)
-class FileRef:
+class FileRef(Struct, frozen=True):
     """A file or directory of a commit."""
 
     commit: CommitName

@@ -8,13 +8,13 @@ Five fields as in Debian's cron (by cronsim; ``?`` is ``*``), ``@every 90s``, ``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 from trunkline.model.durations import parse_duration
@@ -43,8 +43,7 @@ class Schedule(Protocol):
         """Return the first tick after a moment, in seconds since the epoch; None when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(Struct, frozen=True):
     """Ticks with a fixed distance."""
 
     #: At least 1.
@@ -55,8 +54,7 @@ class Every:
         return float(moment // 1 + self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Never:
+class Never(Struct, frozen=True):
     """No ticks."""
 
     def after(self, moment: float) -> float | None:  # noqa: ARG002
@@ -64,8 +62,7 @@ class Never:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Struct, frozen=True):
     """Ticks at times of the calendar."""
 
     #: Five fields.

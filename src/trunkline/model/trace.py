@@ -7,16 +7,17 @@ A context is two headers: ``traceparent`` (trace id, id of the span above, wheth
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from hashlib import blake2b
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _HEADER = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _STATE = re.compile(r"[ -~]{0,512}")
 _SAMPLED = 0x01
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(Struct, frozen=True):
     """A position in a trace: what begins here is below this span."""
 
     #: 32 hexadecimal digits.

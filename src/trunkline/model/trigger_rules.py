@@ -7,8 +7,9 @@ order; the branch moves to it if the conditions hold between its old head and th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits, names, spec_fields
@@ -23,8 +24,7 @@ _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([kmgtp]?)i?b?", re.ASCII |
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """What conditions look at of a commit."""
 
     #: Bytes of its files.
@@ -106,8 +106,7 @@ def parse_size(text: str, where: str) -> int:
     return int(float(match[1]) * 1000 ** _POWERS[match[2].lower()])
 
 
-@dataclass(frozen=True, slots=True)
-class SetTrigger:
+class SetTrigger(Struct, frozen=True):
     """A trigger as a branch has it."""
 
     trigger: Trigger

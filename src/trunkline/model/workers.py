@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.model.quantities import parse_bytes
 
@@ -33,8 +34,7 @@ class WorkerEnding(StrEnum):
     STOPPED = "stopped"  # the controller stopped it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSpec:
+class WorkerSpec(Struct, frozen=True, kw_only=True):
     """A worker that the controller wants to exist."""
 
     #: 32 hex digits, never reused.
@@ -58,8 +58,7 @@ class WorkerSpec:
         return self.pipeline_spec.transform.image if self.pipeline_spec.transform is not None else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSighting:
+class WorkerSighting(Struct, frozen=True, kw_only=True):
     """What a fleet reports about a worker."""
 
     worker_id: str
@@ -78,8 +77,7 @@ class WorkerSighting:
     machine: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """A machine that workers run on, as its fleet sees it."""
 
     name: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import branches as rows
@@ -30,8 +31,7 @@ MAX_WALKED = 10_000
 MAX_DEPTH = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class BranchName:
+class BranchName(Struct, frozen=True):
     """A branch as a request names it."""
 
     repo: names.RepoName
@@ -42,16 +42,14 @@ class BranchName:
         return f"{self.repo}@{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """One branch in the direct provenance of another."""
 
     branch: BranchName
     never: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BranchInfo:
+class BranchInfo(Struct, frozen=True):
     """A branch with its provenance and subvenance, each a repo and a name: what InspectBranch returns."""
 
     row: BranchRow

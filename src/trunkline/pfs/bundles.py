@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from trunkline.errors import DataLoss
 from trunkline.formats import codecs, pack_format
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.pfs.bundles")
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(Struct, frozen=True):
     """A bundle as the database holds it."""
 
     number: int
@@ -107,8 +107,7 @@ class RecentBundles:
                     self._places.pop(id, None)
 
 
-@dataclass(slots=True)
-class Copies:
+class Copies(Struct):
     """The result of copying bundles."""
 
     #: Packs for the chunk index.

@@ -7,10 +7,11 @@ nor a transaction while its reader is slow. Everything here blocks.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import commits as rows
@@ -37,8 +38,7 @@ MIXED_PAGE = 10
 SET_PAGE = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitFilter:
+class CommitFilter(Struct, frozen=True, kw_only=True):
     """Selects commits of a repo.
 
     With ``newest`` it selects that commit and its ancestors, up to but without ``until``; otherwise all
@@ -209,8 +209,7 @@ def walk(
         yield from _described(versions, level)
 
 
-@dataclass(frozen=True, slots=True)
-class Searched:
+class Searched(Struct, frozen=True):
     """One commit that a search for changes of a file looked at."""
 
     row: CommitRow

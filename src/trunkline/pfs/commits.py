@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.meta import branches, chunks, repos
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
 SUBVENANCE = 50
 
 
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
+class CommitInfo(Struct, frozen=True):
     """A commit with its parent, children and provenance: what InspectCommit returns."""
 
     row: CommitRow
@@ -145,8 +146,7 @@ def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedFinish:
+class PreparedFinish(Struct, frozen=True):
     """An open commit with its layers applied, ready to be recorded as finished. The bytes are durable."""
 
     row: CommitRow

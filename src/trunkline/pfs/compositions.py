@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.storage import file_values
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 _KEPT = 32
 
 
-@dataclass(frozen=True, slots=True)
-class FileTree:
+class FileTree(Struct, frozen=True):
     """A file tree, and where its nodes and its files' chunks are read."""
 
     trees: Trees

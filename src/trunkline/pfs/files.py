@@ -6,8 +6,9 @@ reading it applies them first (``compositions``), which costs what they changed,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import ancestry, chunks, commits, repos
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from trunkline.storage.trees import Trees
 
 
-@dataclass(frozen=True, slots=True)
-class OpenView:
+class OpenView(Struct, frozen=True):
     """An open commit as one snapshot shows it."""
 
     base: TreeId
@@ -43,8 +43,7 @@ class OpenView:
     deltas: list[TreeId]
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedLayers:
+class AppliedLayers(Struct, frozen=True):
     """Files that layers make of a base. The packs are durable but not in the chunk index yet."""
 
     tree: TreeId
@@ -54,8 +53,7 @@ class AppliedLayers:
     packs: list[PackRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The files of a commit (or of a file set) at one moment."""
 
     versions: VersionedStore

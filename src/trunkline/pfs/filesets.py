@@ -8,8 +8,9 @@ packs of these rows are recorded in the same write as what refers to them.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
@@ -75,8 +76,7 @@ def _look(conn: sa.Connection, name: names.CommitName) -> tuple[CommitRow, repos
     return row, repos.repo_by_id(conn, row.repo_id), files.open_view(conn, row)
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedAddition:
+class PreparedAddition(Struct, frozen=True):
     """The changes of a file set, ready to be recorded in a commit. The bytes are durable."""
 
     deltas: Sequence[TreeId]

@@ -6,8 +6,9 @@ page by page (``list_repos``, ``branch_lists``, ``commit_lists``, ``reading``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import chunks, metadata
@@ -33,8 +34,7 @@ REPOS = 100
 __all__ = ["CommitRow", "Page", "ProjectRow", "ProjectSummary", "RepoRow", "StorageTotals"]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """A page of a list; pages count from 0, and a size of 0 means one page with everything."""
 
     size: int = 0

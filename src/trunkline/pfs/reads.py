@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from trunkline.model.caller import Caller
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTransaction:
+class ReadTransaction(Struct, frozen=True):
     """One read in progress; lives as long as its snapshot."""
 
     conn: sa.Connection

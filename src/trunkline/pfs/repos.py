@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import branches, commits
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 SLICE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class RepoInfo:
+class RepoInfo(Struct, frozen=True):
     """A repo with its branches and size: what InspectRepo returns."""
 
     row: RepoRow

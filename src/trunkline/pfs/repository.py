@@ -10,8 +10,10 @@ Functions of this layer are plain and blocking: callers on the event loop run th
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from trunkline.model.caller import SYSTEM
 from trunkline.model.leases import LeaseJudge
@@ -44,8 +46,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(slots=True, eq=False)
-class VersionedStore:
+class VersionedStore(Struct, eq=False):
     """The versioned store: database, chunks, trees, and the hooks that run in writes."""
 
     db: Database

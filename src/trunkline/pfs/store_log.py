@@ -17,10 +17,11 @@ import json
 import logging
 import re
 import threading
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.formats import format_record
@@ -62,8 +63,7 @@ _NUMBER = re.compile("[0-9]{16}")
 _SETTING = "store_log"
 
 
-@dataclass(frozen=True, slots=True)
-class LogState:
+class LogState(Struct, frozen=True):
     """The newest log object, as the database knows it."""
 
     number: int = 0

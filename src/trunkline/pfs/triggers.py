@@ -12,8 +12,9 @@ each tick that comes while the server runs.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.errors import TrunklineError
 from trunkline.meta import branches as rows
@@ -40,8 +41,7 @@ MOST_PAUSE = 30.0
 TOPIC = "triggers"
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(Struct, frozen=True):
     """How far the candidates of a branch were judged."""
 
     #: Row number of the branch's head then.

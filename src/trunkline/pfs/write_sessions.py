@@ -13,8 +13,9 @@ the sessions whose lease ran out before it deletes. A writer whose session was e
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import write_sessions
@@ -33,8 +34,7 @@ LINGER = 600.0
 LEASE = 60.0
 
 
-@dataclass(slots=True)
-class _Session:
+class _Session(Struct):
     """What this service records of a writer."""
 
     #: Not after the writer's start, seconds since the epoch.

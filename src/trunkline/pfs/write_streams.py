@@ -8,8 +8,9 @@ refers to them; a stream that breaks off leaves at most objects that nothing ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import branches, chunks, commits
@@ -148,8 +149,7 @@ class FileSetStream(Changes):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedStream:
+class PreparedStream(Struct, frozen=True):
     """The changes of a stream, ready to be recorded. The bytes are durable."""
 
     deltas: Sequence[TreeId]

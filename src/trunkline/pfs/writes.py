@@ -6,8 +6,9 @@ and the hooks of the layer above act on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,7 @@ class WriteHooks(Protocol):
         """Run when a user asks to remove this repo."""
 
 
-@dataclass(slots=True)
-class WriteTransaction:
+class WriteTransaction(Struct):
     """One write in progress; lives as long as its transaction."""
 
     tx: Tx

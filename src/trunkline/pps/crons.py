@@ -10,8 +10,9 @@ The time of the newest file is remembered with the head of its branch, and read 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import branches, pipelines, repos
@@ -44,8 +45,7 @@ PAUSE_AFTER_ERROR = 10.0
 _NEAR = (86_400.0, 31 * 86_400.0, 366 * 86_400.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cron:
+class _Cron(Struct, frozen=True):
     """A cron input of a pipeline that makes ticks."""
 
     input: CronInput

@@ -7,8 +7,9 @@ temporary files, not in memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.pps.datums import datum_of
 from trunkline.pps.input_parts import part_of
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from trunkline.pps.items import ItemsOf, LeafDelta, LeafKey
 
 
-@dataclass(frozen=True, slots=True)
-class DatumChange:
+class DatumChange(Struct, frozen=True):
     """A datum that is new (``old`` is None), no longer exists (``new`` is None) or has another hash."""
 
     old: DatumSpec | None

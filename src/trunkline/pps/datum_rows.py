@@ -8,9 +8,11 @@ parses nothing. The job id is that of the job that ran the datum; in a todo it i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.errors import DataLoss
 from trunkline.model.states import DatumState
@@ -63,8 +65,7 @@ class _Item(Protocol):
     def origin(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class DatumRow:
+class DatumRow(Struct, frozen=True):
     """A datum with what became of it."""
 
     id: bytes
@@ -89,7 +90,7 @@ class DatumRow:
 
     def finished(self, **changes: object) -> DatumRow:
         """Return the row with a result in it."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)
 
 
 def encode(row: DatumRow) -> bytes:

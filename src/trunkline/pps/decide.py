@@ -7,13 +7,12 @@ pipeline run one after the other, in the order of their commits, so that each bu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from trunkline.model.states import JobState, PipelineState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobView:
+class JobView(Struct, frozen=True, kw_only=True):
     """The oldest job of a pipeline that is not at its end."""
 
     id: int
@@ -29,38 +28,33 @@ class JobView:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EndUnrunnable:
+class EndUnrunnable(Struct, frozen=True):
     """An input is bad: the job cannot run."""
 
     job_id: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Plan which datums the job must run."""
 
     job_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True):
     """Every datum has a result: make the output commit and end the job."""
 
     job_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimeOut:
+class TimeOut(Struct, frozen=True):
     """The job took longer than it may."""
 
     job_id: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookAgainAt:
+class LookAgainAt(Struct, frozen=True):
     """Nothing to do before this time (seconds since the epoch) unless something changes."""
 
     at: float

@@ -7,8 +7,9 @@ raised it. Anything else is a bug. What is tried again shows as the pipeline's r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trunkline.errors import TrunklineError, is_retryable
 from trunkline.runtime.supervision import describe
@@ -30,8 +31,7 @@ class FailureKind(StrEnum):
     BUG = "bug"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """The last of some failures in a row."""
 
     kind: FailureKind

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from trunkline.meta import chunks, jobs, pipelines, workers
 from trunkline.meta import claims as claim_rows
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineGauges:
+class PipelineGauges(Struct, frozen=True):
     """A pipeline at the time of a scrape."""
 
     project: str
@@ -29,8 +29,7 @@ class PipelineGauges:
     workers: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Gauges:
+class Gauges(Struct, frozen=True):
     """The server at the time of a scrape."""
 
     pipelines: list[PipelineGauges]

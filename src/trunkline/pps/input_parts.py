@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.pps import keyed_parts
 from trunkline.pps.items import ItemRef, key_of, leaf_key, place_of
@@ -62,8 +63,7 @@ def _nodes(spec: Input) -> Iterator[Input]:
         yield from _nodes(child)
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(Struct, frozen=True):
     """A pfs or cron input: a row per item."""
 
     leaf: PfsInput
@@ -88,8 +88,7 @@ class _Leaf:
         yield self.leaf
 
 
-@dataclass(frozen=True, slots=True)
-class _Cross:
+class _Cross(Struct, frozen=True):
     """Every row of a side with every row of the others."""
 
     sides: tuple[Part, ...]
@@ -112,8 +111,7 @@ class _Cross:
         return chain.from_iterable(side.leaves() for side in self.sides)
 
 
-@dataclass(frozen=True, slots=True)
-class _Union:
+class _Union(Struct, frozen=True):
     """The rows of one branch after those of the other."""
 
     branches: tuple[Part, ...]
@@ -138,8 +136,7 @@ class _Union:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Distinct:
+class _Distinct(Struct, frozen=True):
     """The rows of a union whose branches overlap: of rows with one key the first counts."""
 
     union: _Union

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,8 +40,7 @@ class ItemRef(NamedTuple):
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LeafDelta:
+class LeafDelta(Struct, frozen=True):
     """The items of a leaf that differ, by path. A changed item is in both."""
 
     removed: Mapping[str, ItemRef]
@@ -116,8 +116,7 @@ def key_of(row: Row) -> RowKey:
     return tuple(item[:4] for item in row)
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+class States(Struct, frozen=True):
     """Two states of the files."""
 
     #: The changed items by ``leaf_key``; a leaf that is missing has not changed.

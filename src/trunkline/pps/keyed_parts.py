@@ -11,9 +11,10 @@ is listed and other keys are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain, product
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from trunkline.model.glob_keys import keys as keys_of
 from trunkline.pps.item_pool import ItemPool
@@ -33,8 +34,7 @@ LOOKED_UP_KEYS = 1_000
 _Sides: TypeAlias = "list[list[ItemRef]]"
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """A side of a join or group."""
 
     part: Part
@@ -42,8 +42,7 @@ class Side:
     plain: Sequence[PfsInput] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
+class Keyed(Struct, frozen=True):
     """A join or group."""
 
     sides: tuple[Side, ...]

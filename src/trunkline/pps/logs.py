@@ -10,10 +10,10 @@ import asyncio
 import heapq
 import json
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import zstandard
+from msgspec import Struct
 
 from trunkline.meta import jobs, pipelines
 from trunkline.meta import logs as batches
@@ -34,8 +34,7 @@ PAGE, UNPACKED = 256, 8
 LATE = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A log line."""
 
     #: Datum id in hex; empty for lines that belong to none.
@@ -49,8 +48,7 @@ class Line:
     job: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """Selects log lines."""
 
     pipeline_id: int
@@ -145,8 +143,7 @@ async def read(
         await versions.wakeups.changed(stamp, *topics)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """A time range, in whole microseconds since the epoch, which is what clients can name."""
 
     start: int = 0

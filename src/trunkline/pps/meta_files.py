@@ -16,9 +16,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from trunkline.formats.chunking import MIN_BYTES, REF
 from trunkline.meta import chunks, commits, jobs, pipelines, repos
@@ -64,8 +65,7 @@ _TOGETHER = 512
 _OUTPUT = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MetaSource:
+class MetaSource(Struct, frozen=True):
     """What the files of a meta commit are derived from."""
 
     pipeline: PipelineRow
@@ -85,8 +85,7 @@ class MetaSource:
         return TreeId(self.job.datums or EMPTY)
 
 
-@dataclass(slots=True, eq=False)
-class _View:
+class _View(Struct, eq=False):
     """The trees of one pipeline."""
 
     scratch: ScratchChunks

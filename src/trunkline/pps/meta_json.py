@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import json
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 _STATES = {DatumState.FAILED: "FAILED", DatumState.RECOVERED: "RECOVERED"}
 
 
-@dataclass(frozen=True, slots=True)
-class InputOrigin:
+class InputOrigin(Struct, frozen=True):
     """An input as the job that ran a datum read it."""
 
     leaf: PfsInput

@@ -5,8 +5,9 @@ All edits of a request happen in one write, or none does. Later edits see what e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import metadata
@@ -24,23 +25,20 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectName:
+class ProjectName(Struct, frozen=True):
     """A project whose metadata is edited."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """The cluster, whose metadata is edited."""
 
 
 Target = ProjectName | RepoName | BranchName | CommitName | PipelineName | Cluster
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class Edit(Struct, frozen=True, kw_only=True):
     """One edit."""
 
     target: Target

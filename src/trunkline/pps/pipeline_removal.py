@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import branches, jobs, logs, pipelines, repos, spec_defaults, workers
 from trunkline.model import names, spec
@@ -159,8 +160,7 @@ def _remove_jobs_once(write: WriteTransaction, pipeline_id: int) -> bool:
     return bool(page)
 
 
-@dataclass(frozen=True, slots=True)
-class _Repos:
+class _Repos(Struct, frozen=True):
     """The repos of a pipeline."""
 
     output: RepoRow

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.meta import branches, commits, pipelines, repos, spec_defaults
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A specification that was read and is valid."""
 
     project: str
@@ -291,7 +292,7 @@ def new_version(write: WriteTransaction, row: PipelineRow, request: Request, *, 
             "meta_branch_id": _branch(write, meta.repo_id, request.spec.output_branch),
         }
         pipelines.change(conn, row.id, **moved)
-        row = replace(row, **moved)  # type: ignore[arg-type]  # two numbers
+        row = replace(row, **moved)
     _spec_commit(write, branches.by_id(conn, row.spec_branch_id))
     _follow_inputs(write, row, request.spec)
     wake(write, row.id)

@@ -7,8 +7,9 @@ try again), all datums are enumerated and compared with the last good job's, row
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from trunkline.errors import Cancelled, NotFound
 from trunkline.meta import commits, jobs, repos
@@ -44,8 +45,7 @@ T = TypeVar("T")
 WATCHED_ROWS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class JobPlan:
+class JobPlan(Struct, frozen=True):
     """The plan of a job. The packs are durable but not in the chunk index yet."""
 
     base: JobRow | None
@@ -59,8 +59,7 @@ class JobPlan:
     packs: list[PackRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """The files that the input leaves of a job mean. Leaves are keyed as ``items.leaves_of`` does."""
 
     trees: dict[LeafKey, TreeId]
@@ -192,8 +191,7 @@ def _same_datums(new: PipelineSpec, old: PipelineSpec) -> bool:
     return new is old or (new.input == old.input and new.salt == old.salt)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(Struct, frozen=True):
     """A plan in progress: the todo, and the datums of the base job to remove."""
 
     versions: VersionedStore

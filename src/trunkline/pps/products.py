@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,8 +39,7 @@ class Relisted(Generic[_T]):
         self._held = held
 
 
-@dataclass(frozen=True, slots=True)
-class Concatenated(Generic[_T]):
+class Concatenated(Struct, Generic[_T], frozen=True):
     """Two iterables, one after the other, that can be read several times."""
 
     first: Iterable[_T]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import event_log, jobs, pipelines
 from trunkline.meta import retention as rows
@@ -35,8 +36,7 @@ SLICE, LOOK = 100, 1_000
 DECISIONS, EVENTS = (20, 500), (0, 2_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """Limits on the age and size of details."""
 
     #: Days that details are stored.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from trunkline import errors
 
@@ -25,8 +26,7 @@ OPAQUE = "Opaque"
 SUITE_LABEL, SUITE = "suite", "pachyderm"
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedSecret:
+class ParsedSecret(Struct, frozen=True):
     """A secret as it was sent."""
 
     name: str

@@ -7,9 +7,10 @@ detected here and fail the job with their text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import chunks, commits, jobs
 from trunkline.model.states import JobState
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 _ROWS_TOGETHER = 1 << 15
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """The result of a job. The packs are durable but not in the chunk index yet."""
 
     output: TreeId

@@ -7,8 +7,9 @@ defaults of the cluster and of its project, as they are when it is created, upda
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import pipelines as rows
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from trunkline.pps.pipelines import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A request to set defaults."""
 
     #: Whose; None for the cluster's.
@@ -94,8 +94,7 @@ def change(versions: VersionedStore, admission: Admission, change: Change) -> li
     return [row for row, _ in plan.affected]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(Struct, frozen=True):
     """What a change affects."""
 
     #: The version of each pipeline that was looked at, by its row number.

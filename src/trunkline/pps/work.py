@@ -6,8 +6,9 @@ another field of ``Assignment.work`` in the worker API, and another case of ``wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs
@@ -35,8 +36,7 @@ class Work(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class DatumWork:
+class DatumWork(Struct, frozen=True):
     """The datums of a pipeline's oldest live job; with ``job`` None there are none."""
 
     specs: Specs

@@ -12,12 +12,12 @@ import resource
 import sys
 import threading
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from google.protobuf.wrappers_pb2 import BytesValue
+from msgspec import Struct
 
 from trunkline import __version__, errors
 from trunkline.build_commit import build_commit
@@ -66,8 +66,7 @@ PACHD, POD = "pachd", "server"
 log = logging.getLogger("trunkline.rpc")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """A part of a dump."""
 
     name: str

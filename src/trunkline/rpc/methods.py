@@ -20,10 +20,10 @@ This module knows neither a transport nor what any RPC does.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message_factory import GetMessageClass
+from msgspec import Struct
 
 from trunkline import __version__, errors
 from trunkline.model import limits
@@ -90,8 +90,7 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
 _AUTH_OFF = "the auth service is not activated"
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     """An RPC and what answers it.
 
     Attributes:

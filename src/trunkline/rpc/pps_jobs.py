@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from trunkline.pps import jobs
 from trunkline.pps.queries import job_queries

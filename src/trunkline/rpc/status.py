@@ -10,9 +10,9 @@ This module knows no RPC, no request or answer, and no transport.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from trunkline import errors
 
@@ -31,8 +31,7 @@ NUMBERS = {
 MESSAGE_LIMIT = 6 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """How a call ended.
 
     Attributes:

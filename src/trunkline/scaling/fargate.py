@@ -7,8 +7,9 @@ the page does not say whether its GB are 10^9 or 2^30 bytes, they are read as Gi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.scaling.pods import GIB, MIB
 
@@ -47,8 +48,7 @@ _WORTH_SAVING = 0.15  # of the price; steps within a row are below 15 % from 1 v
 _VCPU_RATE, _GB_RATE = 0.04048, 0.004445
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Size:
+class Size(Struct, frozen=True, order=True):
     """A legal pair."""
 
     cpu_millis: int
@@ -64,8 +64,7 @@ class Size:
         return f"{self.vcpu:g}vCPU {self.gb:g}GB"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cliff:
+class Cliff(Struct, frozen=True, kw_only=True):
     """A size that a slightly smaller request would get, for much less money."""
 
     size: Size
@@ -76,8 +75,7 @@ class Cliff:
     saving: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class Fit(Struct, frozen=True, kw_only=True):
     """The machine that a pod gets."""
 
     size: Size
@@ -173,8 +171,7 @@ def _cliff(size: Size, cpu: int, memory: int, prices: Prices | None) -> Cliff | 
 # Launching many ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
+class Quota(Struct, frozen=True, kw_only=True):
     """How many pods an account may launch in one region, and how fast. Accounts differ; AWS raises them on request.
 
     The rates are those of an account that uses Fargate by EKS alone ("Fargate service quotas", read in

@@ -7,8 +7,9 @@ Fargate: …") in public reports. A rule that is inferred and not documented say
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from trunkline.scaling import fargate
 from trunkline.scaling.pods import GIB, MIB
@@ -34,8 +35,7 @@ _NODE_LABELS: dict[str, frozenset[str] | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """A rule that a pod breaks, or nearly."""
 
     weight: Weight

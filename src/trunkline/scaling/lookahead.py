@@ -8,16 +8,16 @@ after those before it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """A job that has not ended."""
 
     #: Datums without a result; None when they are not counted yet, because the jobs before it still run.
@@ -33,8 +33,7 @@ class Stage:
     before: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Outlook(Struct, frozen=True, kw_only=True):
     """What is known of the work that a stage makes."""
 
     #: Seconds until the stage is done.

@@ -10,8 +10,10 @@ and ``get_cpu_millicores_to_reserve``); the hypervisor's share of memory is Karp
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.scaling.pods import GIB, MIB
 
@@ -32,8 +34,7 @@ _CPU_RESERVE_BEYOND = 0.0025
 _NEAR_SHARE = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceType:
+class InstanceType(Struct, frozen=True, kw_only=True):
     """A size of machine."""
 
     name: str
@@ -48,8 +49,7 @@ class InstanceType:
         return self.name.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonSets:
+class DaemonSets(Struct, frozen=True, kw_only=True):
     """What runs on every node.
 
     The defaults are those of a new EKS cluster: aws-node (50 m) and kube-proxy (100 m) request no memory.
@@ -60,8 +60,7 @@ class DaemonSets:
     pods: int = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tiling:
+class Tiling(Struct, frozen=True, kw_only=True):
     """How many workers of a pipeline a machine holds."""
 
     type: InstanceType

@@ -12,8 +12,9 @@ is most of the price of a short burst.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.scaling import fargate, policy
 from trunkline.scaling.nodes import TYPES, tilings
@@ -48,8 +49,7 @@ BATCH = 5.0
 CONSOLIDATE_AFTER = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """One job of a pipeline, as needed for time and price."""
 
     pod: Pod
@@ -60,8 +60,7 @@ class Run:
     seconds_per_datum: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartUp:
+class StartUp(Struct, frozen=True, kw_only=True):
     """The parts of a start of a worker, from its request until it is ready, in seconds."""
 
     #: Until an autoscaler decides to add a machine.
@@ -77,8 +76,7 @@ class StartUp:
         return self.decision + self.machine + self.pull
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Forecast(Struct, frozen=True, kw_only=True):
     """What a run is expected to take and cost in one place."""
 
     #: fargate, node group or karpenter.

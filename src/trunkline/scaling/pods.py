@@ -6,8 +6,9 @@ Amounts are numbers; volumes and tolerations have only what the rules need; noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,8 +17,7 @@ MIB = 1 << 20  # bytes
 GIB = 1 << 30  # bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amounts:
+class Amounts(Struct, frozen=True, kw_only=True):
     """What a container requests, or may use at most. None is unset, which is not the same as 0."""
 
     #: Thousandths of a processor, as Kubernetes rounds them.
@@ -28,8 +28,7 @@ class Amounts:
     storage: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
+class Container(Struct, frozen=True, kw_only=True):
     """A container of a pod."""
 
     name: str
@@ -43,8 +42,7 @@ class Container:
     stays: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class Volume(Struct, frozen=True, kw_only=True):
     """A volume of a pod."""
 
     name: str
@@ -54,8 +52,7 @@ class Volume:
     in_memory: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Toleration:
+class Toleration(Struct, frozen=True, kw_only=True):
     """A taint that a pod tolerates; an empty key with operator Exists is every taint."""
 
     key: str = ""
@@ -64,8 +61,7 @@ class Toleration:
     effect: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pod:
+class Pod(Struct, frozen=True, kw_only=True):
     """A pod, before it has a machine."""
 
     name: str

@@ -18,8 +18,9 @@ argument, and ``wake_at`` is the time at which the answer changes although nothi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +66,7 @@ UNKNOWN_RUN = 4
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Demand(Struct, frozen=True, kw_only=True):
     """The remaining work of a pipeline's running jobs."""
 
     #: Datums that no worker has claimed.
@@ -81,8 +81,7 @@ class Demand:
     foreseen_in: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """What the pipeline's spec, its state and the fleet permit."""
 
     #: ``parallelism_spec.constant``: the most workers, or the exact number when not autoscaling.
@@ -105,8 +104,7 @@ class Policy:
         return self.workers if self.capacity is None else min(self.workers, max(1, self.capacity))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerView:
+class WorkerView(Struct, frozen=True, kw_only=True):
     """A worker as the policy sees it."""
 
     id: str
@@ -116,15 +114,13 @@ class WorkerView:
     since: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True):
     """The workers that exist or are requested."""
 
     workers: tuple[WorkerView, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What to do now, and why."""
 
     #: Workers after this is applied, without those that retire. Above ``Policy.limit`` only by busy ones.

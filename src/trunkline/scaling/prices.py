@@ -8,8 +8,9 @@ Taxes, savings plans, the cluster's own 0.10 USD per hour, disks of nodes and tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from trunkline.errors import InvalidArgument, NotFound
 from trunkline.scaling.price_table import TABLE
@@ -22,8 +23,7 @@ FREE_STORAGE = 20.0  # GB that every Fargate pod has without paying
 _HOUR = 3600.0  # seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
+class Prices(Struct, frozen=True, kw_only=True):
     """The prices of one region, in US dollars per hour."""
 
     region: str

@@ -9,9 +9,10 @@ wins. Source: "Define which Pods use AWS Fargate when launched", Amazon EKS user
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +31,7 @@ _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", re.ASCII)
 _LONGEST_KEY, _LONGEST_VALUE = 127, 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """Quotas of EKS that a plan must respect. AWS raises all of them on request, so none is a constant."""
 
     selectors: int = 5
@@ -39,8 +39,7 @@ class Limits:
     profiles: int = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
+class Selector(Struct, frozen=True, kw_only=True):
     """Pods of a namespace that carry all of some labels; without labels, all pods of the namespace."""
 
     namespace: str
@@ -51,16 +50,14 @@ class Selector:
         return f"{self.namespace}: {labels or 'every pod'}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Struct, frozen=True, kw_only=True):
     """A Fargate profile: which pods it takes. ``aws`` knows its role and subnets."""
 
     name: str
     selectors: tuple[Selector, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """Which profile takes a pod, and why."""
 
     #: None when the pod goes to no Fargate machine.

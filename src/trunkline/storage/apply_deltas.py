@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import groupby, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 from trunkline.storage import file_values
@@ -36,8 +37,7 @@ _ADDING = {APPEND[0], REPLACE[0]}
 _BASE = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What came of applying deltas."""
 
     tree: TreeId

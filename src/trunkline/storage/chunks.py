@@ -7,10 +7,10 @@ chunk index (SQL, known here by its protocol) says where. ``store`` reads chunks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol, cast
 
 from blake3 import blake3
+from msgspec import Struct
 
 from trunkline.errors import DataLoss
 from trunkline.formats.codecs import decode as decode_stored
@@ -27,8 +27,7 @@ TRANSACTION_CHUNKS = 4096
 ChunkId = NewType("ChunkId", bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """Where a chunk lies."""
 
     pack: str
@@ -44,8 +43,7 @@ class Location:
     inline: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PackRecord:
+class PackRecord(Struct, frozen=True):
     """A pack that the chunk index must record next; its bytes are durable or part of the record."""
 
     pack: str

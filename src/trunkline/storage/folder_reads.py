@@ -7,8 +7,9 @@ A folder is a sequence of its own, or items of a sequence above it (``docs/desig
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from trunkline.storage.node_reader import Ahead, after
 from trunkline.storage.nodes import Inner, Leaf
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 _FIRST_FOLDERS, _FOLDERS, _WAITING_PIECES = 4, 48, 512
 
 
-@dataclass(slots=True)
-class Folder:
+class Folder(Struct):
     """A folder that has rows.
 
     Attributes:

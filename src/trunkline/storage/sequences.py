@@ -10,8 +10,9 @@ items would give.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from trunkline.runtime import cancellation
 from trunkline.storage.cuts import InnerCutter, LeafCutter
@@ -36,8 +37,7 @@ _RUN = 512
 _KEPT_NODES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A sequence that was written.
 
     Attributes:
@@ -51,8 +51,7 @@ class Written:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """A sequence to be changed.
 
     Attributes:
@@ -121,8 +120,7 @@ class SequenceWriter:
         return sum_items(kind, self._leaves.target.folder, node.keys(), node.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Struct, frozen=True):
     """Where the levels of a sequence read and write."""
 
     reader: NodeReader
@@ -130,8 +128,7 @@ class _Target:
     folder: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Old:
+class _Old(Struct, frozen=True):
     """A node of the base that is being changed."""
 
     node: Node

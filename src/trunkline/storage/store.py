@@ -16,9 +16,10 @@ import threading
 import weakref
 from collections import Counter, OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.errors import DataLoss, NotFound
 from trunkline.formats.pack_format import GAP_BYTES, damaged_pack
@@ -291,8 +292,7 @@ class ChunkStore:
         return locations
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """Chunks that are being read together."""
 
     ids: list[ChunkId]

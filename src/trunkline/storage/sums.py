@@ -8,10 +8,10 @@ storage engine they are tuples of columns, as inner nodes hold them: ``(rows,)``
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
 from blake3 import blake3
+from msgspec import Struct
 
 from trunkline.errors import DataLoss
 from trunkline.storage.chunks import ChunkId
@@ -40,8 +40,7 @@ _LENGTH = struct.Struct("<I")
 _ENTRY = struct.Struct("<32sQQ4QQ")
 
 
-@dataclass(frozen=True, slots=True)
-class TreeKind:
+class TreeKind(Struct, frozen=True):
     """How trees of a kind are stored, and what their rows are summed up to.
 
     Attributes:
@@ -74,8 +73,7 @@ class TreeKind:
 FILE_TREE, DELTA_TREE, DATUM_TREE, RECORD_TREE = 1, 2, 3, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Struct, frozen=True):
     """Aggregates of a range of rows. Can be added and subtracted."""
 
     rows: int = 0
@@ -90,8 +88,7 @@ class Sums:
         return named(subtract(_columns(self), _columns(other)))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A sub-tree entry: a folder that is a sequence of its own, as an item of the sequence above.
 
     Attributes:

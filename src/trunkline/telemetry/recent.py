@@ -6,8 +6,9 @@ import logging
 import threading
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.telemetry.logs import ROOT, TextFormatter, fields
 
@@ -20,8 +21,7 @@ HELD = 4 << 20
 LONGEST = 16 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A log record as text."""
 
     #: Seconds since the epoch.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import jwt
 import pytest
 from kubernetes_world import make_fleet, wait_until, worker
+from msgspec.structs import replace
 
 from trunkline.drivers.fleets.kubernetes.pod_identity import PodIdentity
 from trunkline.drivers.fleets.kubernetes.pods import WorkerConfig

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from kubernetes_world import connect, make_fleet, sighting, wait_until, worker
+from msgspec.structs import replace
 
 from trunkline.drivers.fleets.kubernetes import pods, worker_config
 from trunkline.drivers.fleets.kubernetes.pod_policy import PodPolicy

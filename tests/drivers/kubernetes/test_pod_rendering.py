@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes_world import worker
+from msgspec.structs import replace
 
 from trunkline.drivers.fleets.kubernetes import pods
 from trunkline.drivers.fleets.kubernetes.fleet import UNSUPPORTED

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from trunkline.cli import output
 from trunkline.cli.commands.fargate_account import PROFILE, desired_of
@@ -249,8 +250,8 @@ class _View:
             "startup_seconds": self.start_up.seconds,
             "ramp_seconds": self.ramp,
             "at_once": self.at_once,
-            "job": None if self.forecast is None else asdict(self.forecast),
-            "findings": [asdict(finding) for finding in self.findings],
+            "job": None if self.forecast is None else to_builtins(self.forecast),
+            "findings": [to_builtins(finding) for finding in self.findings],
         }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from trunkline.cli import output
 from trunkline.cli.commands.fargate_account import pairs_of, region_of
@@ -222,7 +223,7 @@ def _plain(
             }
             for tiling in machines
         ],
-        "runs": [{**asdict(forecast), "place": name} for name, forecast in forecasts],
+        "runs": [{**to_builtins(forecast), "place": name} for name, forecast in forecasts],
     }
 
 
@@ -251,7 +252,7 @@ def render(invocation: Invocation) -> int | None:
 
 def _largest(pods: Sequence[Pod]) -> Pod:
     """Return a pod with the largest processor and memory requests of all pods."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from trunkline.scaling.pods import Amounts, Container
 

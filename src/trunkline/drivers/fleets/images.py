@@ -30,12 +30,12 @@ import sys
 import threading
 import uuid
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import blake3
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.errors import InvalidArgument, NotFound
@@ -61,8 +61,7 @@ class ImageState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEnvironment:
+class ImageEnvironment(Struct, frozen=True, kw_only=True):
     """The present state of an image environment."""
 
     name: str

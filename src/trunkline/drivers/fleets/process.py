@@ -21,9 +21,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.command_groups import CommandGroups
@@ -62,8 +63,7 @@ _ENDED_LIMIT = 1000
 _LOGS_LIMIT = 100
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(Struct):
     """A worker that was requested and is not forgotten yet."""
 
     spec: WorkerSpec

@@ -11,8 +11,10 @@ Level-triggered like every fleet: ``observe`` does what is due. No state outlive
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.model.workers import Machine, WorkerPhase, WorkerSighting
 
@@ -51,8 +53,7 @@ class ScenarioFactory(Protocol):
         """
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(Struct):
     spec: WorkerSpec
     scenario: StartupScenario
     #: When it was requested, seconds since the epoch.

@@ -7,9 +7,9 @@ codes are those of Amazon S3, which other servers use too. For Google and Azure 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
 from trunkline.errors import FailedPrecondition, PermissionDenied, TrunklineError, Unavailable
@@ -65,8 +65,7 @@ _ACTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """A bucket and the beginning of the keys that are ours."""
 
     scheme: str

@@ -11,11 +11,11 @@ import json
 import logging
 import secrets
 import uuid
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+from msgspec import Struct, to_builtins
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -67,8 +67,7 @@ _RECORDS = (
 _NOT_READY = (WorkerState.PENDING, WorkerState.STARTING)
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
+class _Snapshot(Struct, frozen=True):
     """What a step needs from the database."""
 
     rows: list[WorkerRow]
@@ -350,7 +349,9 @@ def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruc
     for record in records:
         match record:
             case instructions.SetMachines(placed):
-                workers.set_machines(conn, [(worker_id, asdict(machine)) for worker_id, machine in placed])
+                workers.set_machines(
+                    conn, [(worker_id, to_builtins(machine)) for worker_id, machine in placed]
+                )
             case instructions.SetReasons(reasons):
                 workers.set_reasons(conn, [(worker_id, reason) for worker_id, _, reason in reasons])
                 events = [(worker_id, state, reason) for worker_id, state, reason in reasons]
@@ -393,9 +394,9 @@ def _record_decision(
     write: WriteTransaction, owner: PipelineRow, decision: instructions.RecordDecision
 ) -> None:
     inputs = {
-        "demand": asdict(decision.demand),
-        "policy": asdict(decision.rules),
-        "observed": asdict(decision.observed),
+        "demand": to_builtins(decision.demand),
+        "policy": to_builtins(decision.rules),
+        "observed": to_builtins(decision.observed),
     }
     row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
     pipelines.add_decision(write.conn, owner.id, row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from trunkline.model.states import WorkerState
@@ -11,53 +12,46 @@ if TYPE_CHECKING:
     from trunkline.scaling import policy
 
 
-@dataclass(frozen=True, slots=True)
-class LoseWorkers:
+class LoseWorkers(Struct, frozen=True):
     """Remove workers that are gone or do not answer: their claims become free, and their remaining processes stop."""
 
     #: (worker, why it ended, whether it crashed)
     workers: tuple[tuple[str, str, WorkerEnding], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetMachines:
+class SetMachines(Struct, frozen=True):
     """Record on which machines workers are."""
 
     workers: tuple[tuple[str, Machine], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SetReasons:
+class SetReasons(Struct, frozen=True):
     """Record what workers wait for."""
 
     #: (worker, its state, the reason)
     workers: tuple[tuple[str, WorkerState, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BeginWorkers:
+class BeginWorkers(Struct, frozen=True):
     """Record that processes of workers exist."""
 
     workers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LearnStarts:
+class LearnStarts(Struct, frozen=True):
     """Record how long starts took."""
 
     #: (kind of machine, seconds)
     starts: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FailPipeline:
+class FailPipeline(Struct, frozen=True):
     """Set the pipeline to FAILURE and stop its jobs: only an update of its spec can help."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordDecision:
+class RecordDecision(Struct, frozen=True):
     """Record a decision that differs from the last one, with its inputs."""
 
     target: int
@@ -67,23 +61,20 @@ class RecordDecision:
     observed: policy.Observed
 
 
-@dataclass(frozen=True, slots=True)
-class MarkWorkers:
+class MarkWorkers(Struct, frozen=True):
     """Set which workers the fleet must not evict, and which it may."""
 
     busy: tuple[str, ...]
     idle: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RetireWorkers:
+class RetireWorkers(Struct, frozen=True):
     """Cancel workers that are not ready; let the others finish what they run and end."""
 
     workers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StopWorker:
+class StopWorker(Struct, frozen=True):
     """End a worker by force."""
 
     worker: str
@@ -91,8 +82,7 @@ class StopWorker:
     grace: float
 
 
-@dataclass(frozen=True, slots=True)
-class StartWorkers:
+class StartWorkers(Struct, frozen=True):
     """Request new workers."""
 
     number: int
@@ -100,8 +90,7 @@ class StartWorkers:
     grace: float
 
 
-@dataclass(frozen=True, slots=True)
-class LookAgainAt:
+class LookAgainAt(Struct, frozen=True):
     """Take the next step at this time, even if nothing changes (seconds since the epoch)."""
 
     at: float

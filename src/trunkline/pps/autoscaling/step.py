@@ -9,8 +9,10 @@ All memory may be lost at any time: decisions are then repeated or made again, n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from trunkline.model.states import WorkerState
 from trunkline.model.workers import WorkerEnding, WorkerPhase
@@ -58,8 +60,7 @@ _NOT_READY = frozenset({WorkerState.PENDING, WorkerState.STARTING})
 # --- observed ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerReport:
+class WorkerReport(Struct, frozen=True, kw_only=True):
     """A worker in the database and in the fleet."""
 
     id: str
@@ -79,8 +80,7 @@ class WorkerReport:
     sighting: WorkerSighting | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True):
     """What was read about a pipeline, its workers and its fleet."""
 
     #: The pipeline's current version.
@@ -117,8 +117,7 @@ class Observed:
 # --- memory --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crashes:
+class Crashes(Struct, frozen=True, kw_only=True):
     """How workers of a pipeline's version have crashed since the last datum was recorded."""
 
     version: int
@@ -133,8 +132,7 @@ class Crashes:
     recorded: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerMemory:
+class WorkerMemory(Struct, frozen=True, kw_only=True):
     """What is remembered of a worker while it exists."""
 
     #: When it was last seen waiting for other workers to end: this time is no part of how long a start takes.
@@ -147,8 +145,7 @@ class WorkerMemory:
     measured: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class Memory(Struct, frozen=True, kw_only=True):
     """What is remembered of a pipeline between two steps."""
 
     crashes: Crashes | None = None
@@ -167,8 +164,7 @@ class Memory:
         return (self.crashes.reason if self.crashes is not None else "") or self.unsatisfiable
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """The result of a step."""
 
     memory: Memory

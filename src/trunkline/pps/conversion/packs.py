@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from trunkline.errors import AlreadyExists, DataLoss
 from trunkline.formats import detached_tables

@@ -8,9 +8,10 @@ them. Prices and rules are ``scaling.rates``; this module only adds up.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import bills, jobs, pipelines, workers
 from trunkline.meta.bills import BillRow
@@ -42,8 +43,7 @@ SETTLED, FORGOTTEN = 50, 500
 COSTS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(Struct, frozen=True, kw_only=True):
     """What a job has cost so far."""
 
     pipeline: PipelineRow
@@ -170,8 +170,7 @@ def _bills(conn: sa.Connection, specs: Specs, unbilled: Sequence[JobRow], now: f
     ]
 
 
-@dataclass(slots=True)
-class _Sum:
+class _Sum(Struct):
     """A bill in the making."""
 
     seconds: float = 0.0

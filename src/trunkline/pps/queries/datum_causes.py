@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import jobs
 from trunkline.model.spec import EVERY_JOB
@@ -41,8 +42,7 @@ class DatumCause(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-@dataclass(frozen=True, slots=True)
-class ItemChange:
+class ItemChange(Struct, frozen=True):
     """An item of a datum whose content differs from that of the base job."""
 
     input: str
@@ -54,8 +54,7 @@ class ItemChange:
     new_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class DatumExplanation:
+class DatumExplanation(Struct, frozen=True):
     """Why a datum ran, or did not."""
 
     listed: ListedDatum
@@ -67,8 +66,7 @@ class DatumExplanation:
     changes: Sequence[ItemChange] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(Struct, frozen=True):
     job: JobRow
     base: JobRow | None
     spec: PipelineSpec

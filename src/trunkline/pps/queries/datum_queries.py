@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -43,8 +44,7 @@ MAX_REVERSED = 100_000
 _NOT_DONE = (DatumState.UNKNOWN, DatumState.STARTING)
 
 
-@dataclass(frozen=True, slots=True)
-class DatumContext:
+class DatumContext(Struct, frozen=True):
     """What the datums of one list have in common."""
 
     #: None for an input without a pipeline.
@@ -54,8 +54,7 @@ class DatumContext:
     inputs: Mapping[tuple[str, str], CommitName]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatumFilter:
+class DatumFilter(Struct, frozen=True, kw_only=True):
     """Which datums a list shows, and in which order."""
 
     #: Only those in these states; all when empty.

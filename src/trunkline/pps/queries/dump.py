@@ -8,8 +8,9 @@ plus a line; longer lists are several files, so that a dump is written with boun
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline.meta import counts
 from trunkline.model.redaction import Redactor, masked
@@ -39,8 +40,7 @@ JOBS, DECISIONS = 500, 200
 LINES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file of a dump."""
 
     path: str

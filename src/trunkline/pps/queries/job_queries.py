@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -32,8 +33,7 @@ __all__ = ["ClaimRow", "JobRow"]
 PAGE = 50
 
 
-@dataclass(frozen=True, slots=True)
-class JobInfo:
+class JobInfo(Struct, frozen=True):
     """A job with its surroundings."""
 
     row: JobRow
@@ -57,8 +57,7 @@ class JobInfo:
         return self.row.reason or self.pipeline.reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
+class JobFilter(Struct, frozen=True, kw_only=True):
     """Selects and orders the jobs of a list."""
 
     #: Only the jobs of this pipeline.
@@ -272,8 +271,7 @@ def matching(versions: VersionedStore, criteria: JobFilter) -> Generator[list[Jo
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(Struct, frozen=True):
     """A filter with its names looked up."""
 
     #: None for all.

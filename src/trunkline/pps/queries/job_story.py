@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import commits, jobs, repos, workers
 from trunkline.model.states import WorkerState
@@ -30,8 +31,7 @@ class PhaseKind(StrEnum):
     SETTLING = "SETTLING"
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(Struct, frozen=True):
     """A part of a job's life."""
 
     kind: PhaseKind
@@ -43,8 +43,7 @@ class Phase:
     sentence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
+class Moments(Struct, frozen=True):
     """When what happened to a job, in seconds since the epoch; None for what has not happened."""
 
     created: float
@@ -65,8 +64,7 @@ class Moments:
     mean: float
 
 
-@dataclass(frozen=True, slots=True)
-class JobStory:
+class JobStory(Struct, frozen=True):
     """A job with its phases, the first one first."""
 
     job: JobRow

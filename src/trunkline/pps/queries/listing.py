@@ -7,8 +7,9 @@ the todo and the recorded completions; a datum without a result is UNKNOWN, or S
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -28,16 +29,14 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDatum:
+class ListedDatum(Struct, frozen=True):
     """A datum of a job."""
 
     row: datum_rows.DatumRow
     state: DatumState
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(Struct, frozen=True):
     """The sources of the datums of a job that is not a success."""
 
     base: TreeId

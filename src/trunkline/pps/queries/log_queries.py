@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import jobs, pipelines
 from trunkline.model import limits
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from trunkline.pps.logs import Line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilter:
+class LogFilter(Struct, frozen=True, kw_only=True):
     """Selects log lines."""
 
     pipeline: PipelineName
@@ -42,8 +42,7 @@ class LogFilter:
     tail: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LogSelection:
+class LogSelection(Struct, frozen=True):
     """A filter with its names looked up."""
 
     pipeline: PipelineRow

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import json
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from trunkline import errors
 from trunkline.meta import jobs, pipelines
@@ -46,16 +47,14 @@ SERVER = "server"
 SERVER_LABELS = {"suite": "pachyderm", "app": "pachd", "container": "pachd", "pod": SERVER}
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A log line and its pipeline; None: the server wrote it."""
 
     pipeline: PipelineRow | None
     line: Line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(Struct, frozen=True, kw_only=True):
     """Selects log lines; each field that is set narrows the choice."""
 
     project: str = ""
@@ -74,8 +73,7 @@ class Search:
     level: int = DEBUG
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """A search, with what it looks at."""
 
     search: Search
@@ -85,8 +83,7 @@ class Source:
     newest: Mapping[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """The part of the lines that is asked for."""
 
     span: Span = field(default_factory=Span)
@@ -96,16 +93,14 @@ class Page:
     limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """Where a page begins: so many lines of this microsecond are before it, in its direction."""
 
     at: int
     skip: int = 0
 
 
-@dataclass(slots=True)
-class Neighbours:
+class Neighbours(Struct):
     """Where the pages before and after one begin; None when there is no line to begin at."""
 
     #: A page that is read backward.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
@@ -35,8 +36,7 @@ _LIVE_WORKERS = (WorkerState.IDLE, WorkerState.BUSY)
 _ACTIVE = (PipelineState.STARTING, PipelineState.RUNNING, PipelineState.STANDBY, PipelineState.RESTARTING)
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineDetails:
+class PipelineDetails(Struct, frozen=True):
     """The part of a pipeline's description that changes while it works."""
 
     workers_available: int
@@ -46,8 +46,7 @@ class PipelineDetails:
     unclaimed: int
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineInfo:
+class PipelineInfo(Struct, frozen=True):
     """A pipeline in one of its versions."""
 
     row: PipelineRow
@@ -58,8 +57,7 @@ class PipelineInfo:
     details: PipelineDetails | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineFilter:
+class PipelineFilter(Struct, frozen=True, kw_only=True):
     """Selects pipelines."""
 
     #: Only this one.
@@ -74,8 +72,7 @@ class PipelineFilter:
     details: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PipelinesSummary:
+class PipelinesSummary(Struct, frozen=True):
     """The health of the pipelines of a project."""
 
     project: str

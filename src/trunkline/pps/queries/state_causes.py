@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import branches, commits, jobs, pipelines, repos, workers
 from trunkline.model.names import USER
@@ -47,8 +48,7 @@ class CauseKind(StrEnum):
     IDLE = "IDLE"
 
 
-@dataclass(frozen=True, slots=True)
-class StateCause:
+class StateCause(Struct, frozen=True):
     """One reason for what a pipeline does or does not do."""
 
     kind: CauseKind
@@ -61,8 +61,7 @@ class StateCause:
     at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StateExplanation:
+class StateExplanation(Struct, frozen=True):
     """A pipeline with the causes of its state, the most important first."""
 
     pipeline: PipelineRow

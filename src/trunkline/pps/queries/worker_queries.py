@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
@@ -24,8 +25,7 @@ PAGE = 50
 EVENTS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
+class WorkerInfo(Struct, frozen=True):
     """A worker and its current work."""
 
     row: WorkerRow
@@ -35,16 +35,14 @@ class WorkerInfo:
     datum_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerEvent:
+class WorkerEvent(Struct, frozen=True):
     """An event of a worker."""
 
     row: EventRow
     pipeline: PipelineRow
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(Struct, frozen=True):
     """The position of a worker in a job's todo."""
 
     job_id: str

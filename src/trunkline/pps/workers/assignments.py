@@ -6,8 +6,9 @@ are cached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines
@@ -40,8 +41,7 @@ _DATUM_BYTES = 1_000
 _ITEM_BYTES = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """What items come from."""
 
     leaf: PfsInput
@@ -61,8 +61,7 @@ class Source:
         return keys(self.leaf.glob, template).of(item.path.rstrip("/") or "/") if template else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """The work of a claim."""
 
     claim_id: str

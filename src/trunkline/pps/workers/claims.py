@@ -11,9 +11,10 @@ Each function is one transaction; ``dispatch`` waits for work.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import chunks, jobs, pipelines, workers
@@ -53,8 +54,7 @@ class ClaimLost(errors.FailedPrecondition):
     """The claim belongs to another worker, or does not exist any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True):
     """A claim with all that its assignment is computed from."""
 
     claim: ClaimRow
@@ -63,8 +63,7 @@ class Claimed:
     worker_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedCompletion:
+class PreparedCompletion(Struct, frozen=True):
     """Outputs and results of a claim's next datums; all bytes are durable."""
 
     claim_id: str
@@ -408,8 +407,7 @@ def _split(conn: sa.Connection, claim: ClaimRow) -> None:
     claim_rows.add_claim(conn, rest)
 
 
-@dataclass(frozen=True, slots=True)
-class LostAttempts:
+class LostAttempts(Struct, frozen=True):
     """Workers that crashed one after the other while they ran the same datum."""
 
     job: JobRow

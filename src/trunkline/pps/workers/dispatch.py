@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.meta import jobs
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.pps.workers.dispatch")
 
 
-@dataclass(frozen=True, slots=True)
-class NextWork:
+class NextWork(Struct, frozen=True):
     """The next action of a worker: run the assignment, exit, or (neither) ask again."""
 
     assignment: Assignment | None = None

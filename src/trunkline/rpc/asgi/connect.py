@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.rpc.asgi import bodies, framing, headers, json_messages
@@ -34,8 +35,7 @@ _NO_MORE = {"type": "http.response.body", "body": b"", "more_body": False}
 _END_OF_STREAM = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Struct, frozen=True):
     """How a content type writes messages."""
 
     content_type: str

@@ -9,9 +9,10 @@ import asyncio
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.rpc.asgi import json_schema, openapi, rest
 from trunkline.rpc.asgi.responses import JSON, respond, respond_text
@@ -40,8 +41,7 @@ _DEFINITIONS = "#/definitions/"
 _SUFFIX = ".schema.json"
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
+class _Document(Struct, frozen=True):
     """A response's body, compressed with gzip, which nearly all clients read."""
 
     compressed: bytes

@@ -7,10 +7,11 @@ that is spread over several pieces is joined once, so that no byte is copied twi
 from __future__ import annotations
 
 import asyncio
+import struct
 import zlib
-from dataclasses import dataclass
-from struct import Struct
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.linux import libc
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Bytes of the prefix: compressed or not, and the message's length.
-PREFIX = Struct(">BI")
+PREFIX = struct.Struct(">BI")
 
 _IDENTITY, _GZIP = "identity", "gzip"
 #: The encodings of messages, for clients.
@@ -34,8 +35,7 @@ _COMPRESS_IN_THREAD, _DECOMPRESS_IN_THREAD = 64 << 10, 4 << 10
 _GZIP_FORMAT = 31
 
 
-@dataclass(frozen=True, slots=True)
-class Compressed:
+class Compressed(Struct, frozen=True):
     """A request that is compressed with gzip.
 
     It is decompressed when its turn comes: a small piece of a body may hold hundreds that are large afterwards.

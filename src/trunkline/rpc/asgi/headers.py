@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status as StatusMessage
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.rpc.status import MESSAGE_LIMIT, NUMBERS, Status
@@ -41,8 +41,7 @@ _UNITS = {72: 3600.0, 77: 60.0, 83: 1.0, 109: 1e-3, 117: 1e-6, 110: 1e-9}
 _OK_TRAILERS = ((b"grpc-status", b"0"),)
 
 
-@dataclass(slots=True)
-class RequestHeaders:
+class RequestHeaders(Struct):
     """What a request says before its body.
 
     Attributes:

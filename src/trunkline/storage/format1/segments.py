@@ -6,10 +6,10 @@ Pure functions between bytes and rows as ``docs/design/format-1.md`` specifies t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from blake3 import blake3
+from msgspec import Struct
 
 from trunkline.errors import DataLoss
 from trunkline.storage.chunks import ChunkId
@@ -26,8 +26,7 @@ _SUMS = struct.Struct("<32sIQQ4Q")
 EMPTY = TreeId(blake3(_COUNT.pack(_MANIFEST, 0)).digest())
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """A segment as its manifest knows it."""
 
     first: bytes

@@ -21,12 +21,12 @@ import logging
 import math
 import random
 import time
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lightkube.resources.core_v1 import Event, Node, Pod, Secret
 from lightkube.types import PatchType
+from msgspec.structs import replace
 
 from trunkline.drivers.fleets.kubernetes import client as kube
 from trunkline.drivers.fleets.kubernetes import pod_policy, pod_refusals, pod_status, pods, preflight

@@ -10,8 +10,9 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from trunkline.drivers.fleets.kubernetes import machines, pod_status, pods
 from trunkline.drivers.fleets.kubernetes.workers import DELETED, Worker, is_marked, is_newer, labels_of

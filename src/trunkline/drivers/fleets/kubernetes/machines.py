@@ -7,8 +7,9 @@ its own groups, Karpenter for its pools.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from trunkline.errors import InvalidArgument
 from trunkline.model.quantities import parse_bytes, parse_cpus

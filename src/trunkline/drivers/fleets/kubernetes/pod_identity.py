@@ -11,10 +11,10 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jwt
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.drivers.fleets.kubernetes import client as kube
@@ -36,8 +36,7 @@ _CACHED = 10_000
 _KEYS, _DISCOVERY = "/openid/v1/jwks", "/.well-known/openid-configuration"
 
 
-@dataclass(frozen=True, slots=True)
-class _Verified:
+class _Verified(Struct, frozen=True):
     """What a verified token says."""
 
     pod: str

@@ -7,8 +7,9 @@ its node is for the namespace's Pod Security level.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 IDENTITY_VOLUME = "identity"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodPolicy:
+class PodPolicy(Struct, frozen=True, kw_only=True):
     """What pipelines may name beside what the installation gives all workers."""
 
     #: Service accounts that a ``pod_spec`` or ``pod_patch`` may choose.

@@ -7,8 +7,9 @@ state that waiting does not fix is unsatisfiable; a wait for a machine that is b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument
 from trunkline.model.quantities import parse_bytes, parse_cpus
@@ -45,8 +46,7 @@ class WaitReason(NamedTuple):
     lacks_machine: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """The newest event of one reason about a pod."""
 
     message: str

@@ -17,9 +17,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from trunkline.drivers.fleets.kubernetes import pod_patches, pod_policy
 from trunkline.drivers.fleets.kubernetes.pod_policy import PodPolicy
@@ -74,8 +75,7 @@ _OWN_VOLUMES = ("launcher", "pfs", "tmp", pod_policy.IDENTITY_VOLUME)
 _IDENTITY_FOLDER = "/var/run/secrets/trunkline.dev/worker"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerConfig:
+class WorkerConfig(Struct, frozen=True, kw_only=True):
     """What an administrator sets for all workers of an installation."""
 
     #: Part of a pod's ``metadata`` (labels, annotations) and ``spec``, merged below what pipelines set.
@@ -90,8 +90,7 @@ class WorkerConfig:
         return str(self.defaults.get("spec", {}).get("serviceAccountName", ""))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodSettings:
+class PodSettings(Struct, frozen=True, kw_only=True):
     """What all worker pods of a server have in common."""
 
     #: Identity of the installation; pods with another one belong to other servers.

@@ -7,8 +7,10 @@ Nothing here makes calls or reads a clock; times are monotonic seconds from the 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from trunkline.drivers.fleets.kubernetes import pod_status, pods
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSighting
@@ -39,8 +41,7 @@ DELETED = "its pod was deleted by another user or program"
 Action = Literal["create", "delete", "mark"]
 
 
-@dataclass(slots=True)
-class Worker:
+class Worker(Struct):
     """A worker: its desired state, and the last known state of its pod."""
 
     worker_id: str
