@@ -148,7 +148,7 @@ def _add_commit(tx: Tx, set_id: str, tree: bytes, parent: int | None) -> int:
         id=0, set_id=set_id, repo_id=1, branch_name="master", parent_id=parent, origin="USER", description="",
         error="", started=1.0, finished=2.0, tree=tree, size=0, metadata={},
     )  # fmt: skip
-    values = {name: getattr(row, name) for name in CommitRow.__slots__ if name != "id"}
+    values = {name: getattr(row, name) for name in CommitRow.__struct_fields__ if name != "id"}
     result = tx.conn.execute(schema.commit.insert().values(**values, checksum=checksum(row)))
     key = result.inserted_primary_key
     assert key is not None

@@ -205,7 +205,7 @@ class _Line:
             self.heads.get(branch_id) or branch.head_id, origin, "", "",
             float(number), number + 0.5, bytes(EMPTY), 0, {},
         )  # fmt: skip
-        values = {name: getattr(row, name) for name in commit_rows.CommitRow.__slots__}
+        values = {name: getattr(row, name) for name in commit_rows.CommitRow.__struct_fields__}
         self._rows.commits.append(values | {"checksum": commit_rows.checksum(row)})
         self._rows.provenance.extend({"commit_id": row.id, "upstream_id": source} for source in sources)
         self.heads[branch_id] = row.id

@@ -64,7 +64,7 @@ def fill(write: WriteTransaction, pipeline_id: int, repo_id: int) -> None:
     conn.execute(
         schema.commit.insert(),
         [
-            {name: getattr(row, name) for name in commit_rows.CommitRow.__slots__}
+            {name: getattr(row, name) for name in commit_rows.CommitRow.__struct_fields__}
             | {"checksum": commit_rows.checksum(row)}
             for row in rows
         ],
