@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
-
-from msgspec import Struct, field
 
 from trunkline.errors import InvalidArgument
 from trunkline.model.quantities import parse_bytes
@@ -37,7 +35,8 @@ def _limit(default: float, unit: str, least: float, most: float, bounds: str) ->
     return field(default=default, metadata={"unit": unit, "least": least, "most": most, "bounds": bounds})
 
 
-class PortLimits(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortLimits:
     """The limits of one server."""
 
     connections: int = _limit(
