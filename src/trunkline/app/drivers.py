@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.app.clock import SystemClock
