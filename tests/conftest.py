@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pachyderm_sdk
@@ -107,8 +107,9 @@ ANY_PORT = "127.0.0.1:0"
 class Served:
     """A store and its server. ``address`` is set while it serves."""
 
-    def __init__(self, folder: Path, listen: str = ANY_PORT) -> None:
+    def __init__(self, folder: Path, listen: str = ANY_PORT, **changes: Any) -> None:
         self.folder = folder
+        self._changes = changes
         self.listen = listen
         self.clock = ManualClock()
         self.objects = LimitedObjects(folder / "objects")
@@ -129,7 +130,7 @@ class Served:
             client._channel.close()  # the SDK has no method for it
 
     async def serve(self, ready: Callable[[asyncio.Event], None]) -> None:
-        settings = Settings(data=self.folder, listen=(self.listen,))
+        settings = Settings(data=self.folder, listen=(self.listen,), **self._changes)
         running = serve.running(settings, clock=self.clock, objects=self.objects, fleet=self.fleet)
         async with running as server:
             self.address, self.versions = server.address, server.versions
@@ -140,9 +141,9 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, listen: str = ANY_PORT) -> Iterator[Served]:
-    """Serve the store in ``folder`` while the context is open."""
-    served = Served(folder, listen)
+def serving(folder: Path, listen: str = ANY_PORT, **changes: Any) -> Iterator[Served]:
+    """Serve the store in ``folder`` while the context is open; ``changes`` are settings."""
+    served = Served(folder, listen, **changes)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from trunkline.model.columns import ColumnKind
     from trunkline.model.field_support import Unsupported
     from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
 
@@ -146,7 +147,7 @@ class WorkerIdentity(Protocol):
 
 
 class Secrets(Protocol):
-    """Secrets for commands: named sets of keys and values. Values cannot be read back."""
+    """Secrets for commands: named sets of keys and values. Clients cannot read values back."""
 
     def create(self, name: str, kind: str, data: Mapping[str, bytes], labels: Mapping[str, str]) -> None:
         """Store a secret, replacing an earlier one that Trunkline created.
@@ -170,6 +171,96 @@ class Secrets(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a secret that Trunkline created; succeeds when it does not exist."""
+
+    def values(self, name: str) -> Mapping[str, bytes] | None:
+        """Return the values of a secret by key, for the server's own use; None when it does not exist."""
+
+
+class Column(NamedTuple):
+    """A column of a table outside."""
+
+    name: str
+    kind: ColumnKind
+    #: Whether the table may have no value there.
+    nullable: bool = True
+
+
+class OutboundDatabase(Protocol):
+    """A transaction in a database that a client has named. Used by one thread."""
+
+    def columns(self, table: str) -> Sequence[Column]:
+        """Return the columns of a table in their order; ``SCHEMA.TABLE`` names one of another schema.
+
+        Raises:
+            NotFound: there is no such table.
+            Unavailable: the database did not answer.
+        """
+
+    def clear(self, table: str) -> None:
+        """Delete all rows of a table whose columns have been asked for."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Insert rows.
+
+        Args:
+            table: whose columns have been asked for.
+            columns: names of columns of it.
+            rows: a value for each of the columns: of Python's types, None for NULL.
+
+        Raises:
+            InvalidArgument: the database does not accept a value.
+            Unavailable: the connection is lost.
+        """
+
+
+class Outbound(Protocol):
+    """Connects to what clients name by URLs, within the rules of the server (docs/design/outbound.md).
+
+    Every method raises InvalidArgument for a URL that is not valid or not supported, PermissionDenied for one that no
+    rule allows, and Unavailable when the other end does not answer; those that transfer end early when the work that
+    called them is cancelled. Messages contain no credentials.
+    """
+
+    def check(self, url: str) -> None:
+        """Check a URL by itself, without connecting."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Hold a place among the transfers that run at the same time.
+
+        Raises:
+            ResourceExhausted: there are too many.
+        """
+
+    def read(self, url: str) -> Generator[bytes]:
+        """Yield the bytes at a URL in pieces.
+
+        Raises:
+            NotFound: there is nothing.
+            InvalidArgument: it is longer than its limit.
+        """
+
+    def objects(self, url: str) -> Iterator[tuple[str, int]]:
+        """Yield the names and sizes of the objects below a URL; a name is what follows the URL and a slash."""
+
+    def write(self, url: str, pieces: Iterable[bytes], size: int) -> None:
+        """Store an object, complete or not at all, in place of what is there.
+
+        Args:
+            url: of the object.
+            pieces: its bytes.
+            size: how many there are.
+        """
+
+    def database(self, url: str, password: str) -> AbstractContextManager[OutboundDatabase]:
+        """Begin a transaction in a database; leaving the context without an error commits it.
+
+        Args:
+            url: of the database, without a password.
+            password: empty for none.
+
+        Raises:
+            PermissionDenied: also when the database refuses the user.
+        """
 
 
 class Programs(Protocol):

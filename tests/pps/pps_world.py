@@ -25,11 +25,13 @@ from trunkline.app import composition
 from trunkline.app.drivers import FleetDrivers
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.drivers.objects.memory import MemoryObjects
+from trunkline.drivers.outbound.client import OutboundClient
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import install, jobs, pipelines, workers
 from trunkline.meta.database import Database, sqlite_url
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model import names
+from trunkline.model.outbound import Rules
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState, JobState
 from trunkline.model.workers import WorkerPhase
 from trunkline.pfs import commits as commit_ops
@@ -120,7 +122,10 @@ class PpsWorld:
         """Return the server's servicers on this store."""
         assert self._controller is not None
         fleet, images = FleetDrivers(self.fleet, secrets), ImageEnvironments(self._folder / "images")
-        return composition.servicers(self.core, self._controller, self._executor, fleet, images, "cluster")
+        outbound = OutboundClient(Rules(("none",)))
+        return composition.servicers(
+            self.core, self._controller, self._executor, fleet, images, "cluster", outbound
+        )
 
     def stop_controller(self) -> None:
         self._running.cancel()

@@ -361,7 +361,7 @@ def same_by_hand(frame):
         path, datum, data = operation
         assert (path, datum, bytes(data)) == (add.path, add.datum, add.raw.value)
     elif decoded.WhichOneof("body") == "add_file":
-        assert operation == add.url
+        assert operation == add
     else:
         assert operation == (
             getattr(decoded, decoded.WhichOneof("body")) if decoded.WhichOneof("body") else None

@@ -15,6 +15,7 @@ from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.admission import Admission
+from trunkline.pps.egress import Egresses
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.secrets import SecretStore
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.meta.database import Database
     from trunkline.meta.wakeups import Wakeups
-    from trunkline.ports import Clock, ObjectStore
+    from trunkline.ports import Clock, ObjectStore, Outbound
     from trunkline.pps.controller import Controller
     from trunkline.telemetry.recent import Record
 
@@ -98,6 +99,7 @@ def servicers(
     fleet: FleetDrivers,
     images: ImageEnvironments,
     cluster_id: str,
+    outbound: Outbound,
     records: Iterable[Record] = (),
 ) -> dict[str, object]:
     """Return what answers calls, by full service name; all services but those for debugging and logs.
@@ -109,15 +111,17 @@ def servicers(
         fleet: its machines are listed, its secrets are managed, and its workers are identified.
         images: environments for image names.
         cluster_id: identity of this installation.
+        outbound: connects to what clients name by URLs.
         records: the newest log records of the server.
     """
     versions, specs = core.versions, core.specs
     secrets = SecretStore(fleet.secrets)
+    egresses = Egresses(outbound, secrets)
     image_notice = functools.partial(_image_notice, None if fleet.runs_images else images)
     admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.fleet.unsupported)
     identity = fleet.identity or WorkerTokens(versions)
     return {
-        "pfs_v2.API": PfsServicer(versions, executor),
+        "pfs_v2.API": PfsServicer(versions, executor, outbound, egresses),
         "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets, ProgramProcesses(), records),
         "versionpb_v2.API": VersionServicer(),
         "admin_v2.API": AdminServicer(cluster_id, versions),

@@ -20,8 +20,10 @@ from trunkline.app.clock import SystemClock
 from trunkline.drivers.fleets import command_groups
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
+from trunkline.drivers.outbound.client import OutboundClient
 from trunkline.meta.database import sqlite_url
 from trunkline.meta.dialects import checked_url
+from trunkline.model.outbound import Rules
 from trunkline.pfs import identity, store_format
 from trunkline.ports import ServerAddress
 from trunkline.runtime import open_files
@@ -89,6 +91,15 @@ def _folder(path: Path) -> LocalObjects:
     ):  # a folder of other files is refused
         local.remove_temporary()
     return local
+
+
+def outbound(settings: Settings) -> OutboundClient:
+    """Return the client for what clients name by URLs.
+
+    Raises:
+        InvalidArgument: a rule is not valid.
+    """
+    return OutboundClient(Rules(settings.outbound, settings.store))
 
 
 def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:

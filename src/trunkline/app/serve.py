@@ -136,6 +136,7 @@ async def running(
         stack.callback(db.close)
         await _turn(db, settings.takeover_seconds)
         objects = objects or drivers.objects(settings)
+        outbound = drivers.outbound(settings)
         cluster_id = await _in_thread(open_installation, db, objects, clock.now())
         core = composition.core(db, objects, wakeups, clock, str(data), verify_packs=settings.verify_packs)
         versions = core.versions
@@ -179,7 +180,7 @@ async def running(
         debug = DebugServicer(versions, core.specs, executor, recent, texts)
         stack.callback(debug.close)
         servicers = composition.servicers(
-            core, controller, executor, fleet_drivers, images, cluster_id, recent
+            core, controller, executor, fleet_drivers, images, cluster_id, outbound, recent
         )
         readiness = Readiness(supervisor, functools.partial(_check_ready, versions))
         probes = ProbeApplication(readiness)

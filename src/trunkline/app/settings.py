@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     takeover_seconds: float = 30.0
     #: URL of the object store; empty for a folder in the data folder.
     store: str = ""
+    #: What clients may make the server connect to, as rules; empty for the default of ``model.outbound``.
+    outbound: tuple[str, ...] = ()
     #: Whether each pack is decoded and compared with the ids of its chunks before it is stored.
     verify_packs: bool = True
     #: Where workers run: processes or kubernetes.

@@ -76,6 +76,15 @@ LOG_QUERY = Limit(8 << 10, "bytes", "a query for log lines")
 
 PROGRAM = Limit(256 << 10, "bytes", "a jq filter, a jsonnet template or an argument of one")
 
+# --- connections to other servers ----------------------------------------------------------------------
+
+URL = Limit(8 << 10, "bytes", "a URL that files come from or go to")
+URL_BYTES = Limit(200 << 30, "bytes", "a file that is fetched from a URL")
+URL_TIME = Limit(6 * 3600, "seconds", "the time to fetch one file from a URL")
+URL_TRANSFERS = Limit(16, "transfers", "transfers from and to URLs, and egresses, at the same time")
+URL_CONCURRENCY = Limit(64, "objects", "`concurrency` of a URL source; more has no effect")
+EGRESS_RECORD = Limit(16 << 20, "bytes", "one row in a CSV or JSON file that goes to a database")
+
 # --- pipeline specs ------------------------------------------------------------------------------------
 
 SPEC = Limit(1 << 20, "bytes", "a pipeline spec as JSON; every list of pipelines carries it several times")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
 
 __all__ = [
-    "Difference", "FileEntry", "archive", "content", "diff", "glob", "list_directory", "one_file", "walk",
+    "Difference", "FileEntry", "archive", "content", "diff", "files_within", "glob", "list_directory", "one_file",
+    "walk",
 ]  # fmt: skip
 
 #: The largest ``number`` of files in a request; as in Pachyderm.
@@ -81,12 +82,23 @@ def archive(snapshot: Snapshot, path: str, lower: str = "", upper: str = "") -> 
     Raises:
         NotFound: there is nothing.
     """
-    entries = (
-        entry
-        for entry in _matching_with_content(snapshot, path)
-        if entry.path != "/" and entry.path >= lower and (not upper or entry.path < upper)
-    )
+    entries = _within(snapshot, path, lower, upper)
     return tar.archive(snapshot.chunks, entries)
+
+
+def files_within(snapshot: Snapshot, path: str, lower: str = "", upper: str = "") -> Iterator[FileEntry]:
+    """Yield the files that a path or glob means, and those below folders that it means; as ``archive``.
+
+    Args:
+        snapshot: the commit's files.
+        path: path or glob.
+        lower: only paths from here on.
+        upper: only paths before this one, when given.
+
+    Raises:
+        NotFound: there is nothing.
+    """
+    return (entry for entry in _within(snapshot, path, lower, upper) if not entry.is_dir)
 
 
 def list_directory(
@@ -216,6 +228,13 @@ def _parent(versions: VersionedStore, snapshot: Snapshot) -> Snapshot | None:
     if parent is None:
         return None
     return files.snapshot(versions, CommitName(snapshot.commit_name.repo, parent.set_id))
+
+
+def _within(snapshot: Snapshot, path: str, lower: str, upper: str) -> Iterator[FileEntry]:
+    """Yield what a path or glob means and everything below it, but the root, within bounds."""
+    for entry in _matching_with_content(snapshot, path):
+        if entry.path != "/" and entry.path >= lower and (not upper or entry.path < upper):
+            yield entry
 
 
 def _matching_with_content(snapshot: Snapshot, path: str) -> Iterator[FileEntry]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from trunkline import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from trunkline.model.spec import PipelineSpec
     from trunkline.ports import Secrets
@@ -80,6 +80,28 @@ class SecretStore:
         """Remove a secret that was created through this API."""
         self._stored().delete(name)
 
+    def value(self, name: str, key: str) -> bytes:
+        """Return a value for the server's own use, such as the password of a database.
+
+        Args:
+            name: of the secret.
+            key: in the secret; empty for its only one.
+
+        Raises:
+            NotFound: there is no such secret or key.
+            FailedPrecondition: the secret has several keys, and none is named.
+        """
+        values = self._stored().values(name)
+        if values is None:
+            raise errors.NotFound(f'secret "{name}" does not exist; create it first')
+        if not key and len(values) == 1:
+            return next(iter(values.values()))
+        if not key:
+            raise errors.FailedPrecondition(f'secret "{name}" has {len(values)} keys; name one of them')
+        if key not in values:
+            raise errors.NotFound(_no_key(name, key, values))
+        return values[key]
+
     def check(self, spec: PipelineSpec) -> None:
         """Refuse a specification that needs secrets which do not exist.
 
@@ -90,13 +112,10 @@ class SecretStore:
             stored = self._stored().inspect(mount.name)
             if stored is None:
                 raise errors.NotFound(
-                    f'the pipeline wants secret "{mount.name}", which does not exist; create it first'
+                    f'the pipeline needs secret "{mount.name}", which does not exist; create it first'
                 )
             if mount.key and mount.key not in stored[2]:
-                raise errors.NotFound(
-                    f'the pipeline wants key "{mount.key}" of secret "{mount.name}", which has'
-                    f" {', '.join(sorted(stored[2])) or 'no keys'}; correct the key or the secret"
-                )
+                raise errors.NotFound(_no_key(mount.name, mount.key, stored[2]))
 
     def _stored(self) -> Secrets:
         if self._port is None:
@@ -105,6 +124,11 @@ class SecretStore:
                 " machine another way, or serve with --fleet kubernetes"
             )
         return self._port
+
+
+def _no_key(name: str, key: str, keys: Iterable[str]) -> str:
+    existing = ", ".join(sorted(keys)) or "no keys"
+    return f'secret "{name}" has no key "{key}", but {existing}; correct the key or the secret'
 
 
 def parse(file: bytes) -> ParsedSecret:

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.model import limits, names, spec_fields, trigger_rules
-from trunkline.model.spec import Trigger
+from trunkline.model.spec import (
+    Egress,
+    ObjectStorageEgress,
+    SqlDatabaseEgress,
+    SqlFileFormat,
+    SqlSecret,
+    Trigger,
+)
 from trunkline.model.states import CommitState
 from trunkline.pfs.branches import BranchName, Upstream
 from trunkline.rpc.gen import pfs_pb2
@@ -325,3 +332,21 @@ def branch_info(info: BranchInfo) -> pfs_pb2.BranchInfo:
     set_time(message.created_at, info.row.created_at)
     set_time(message.updated_at, info.row.updated_at)
     return message
+
+
+def egress_target(request: pfs_pb2.EgressRequest) -> Egress:
+    """Return the target of an egress."""
+    if not request.HasField("sql_database"):
+        return Egress(object_storage=ObjectStorageEgress(url=request.object_storage.url))
+    target = request.sql_database
+    kind = pfs_pb2.SqlDatabaseEgress.FileFormat.Type
+    names = {value.number: value.name for value in kind.DESCRIPTOR.values}
+    return Egress(
+        sql_database=SqlDatabaseEgress(
+            url=target.url,
+            file_format=SqlFileFormat(
+                type=names.get(target.file_format.type, "UNKNOWN"), columns=tuple(target.file_format.columns)
+            ),
+            secret=SqlSecret(name=target.secret.name, key=target.secret.key),
+        )
+    )

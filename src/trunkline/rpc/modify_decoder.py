@@ -25,7 +25,8 @@ _ADD_FILE, _PATH, _DATUM, _RAW, _VALUE = map(tag, (2, 1, 2, 3, 1))
 #: Path, datum and bytes to append. A plain tuple: there is one for each file of an upload.
 Add = tuple[str, str, "bytes | memoryview"]
 
-Operation = Add | pfs_pb2.Commit | pfs_pb2.DeleteFile | pfs_pb2.CopyFile | pfs_pb2.AddFile.UrlSource | None
+#: An ``AddFile`` is one with a URL.
+Operation = Add | pfs_pb2.Commit | pfs_pb2.DeleteFile | pfs_pb2.CopyFile | pfs_pb2.AddFile | None
 
 
 def decode(frame: bytes) -> Operation:
@@ -42,7 +43,7 @@ def decode(frame: bytes) -> Operation:
     if message.HasField("add_file"):
         add_file = message.add_file
         if add_file.HasField("url"):
-            return add_file.url
+            return add_file
         return add_file.path, add_file.datum, add_file.raw.value
     body = message.WhichOneof("body")
     operation: Operation = getattr(message, body) if body else None

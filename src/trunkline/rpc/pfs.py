@@ -24,9 +24,13 @@ from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from concurrent.futures import Executor
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import Outbound
+    from trunkline.pps.egress import Egresses
     from trunkline.rpc.call import Call
 
 
@@ -35,6 +39,21 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
 
     raw_requests = WriteCalls.raw_requests | FileSetCalls.raw_requests
     raw_responses = ReadCalls.raw_responses
+
+    def __init__(
+        self, versions: VersionedStore, executor: Executor, outbound: Outbound, egresses: Egresses
+    ) -> None:
+        """Create the servicer.
+
+        Args:
+            versions: the store.
+            executor: does the blocking work of calls.
+            outbound: connects to URLs.
+            egresses: sends files to databases and object stores.
+        """
+        super().__init__(versions, executor)
+        self._outbound = outbound
+        self._egresses = egresses
 
     # --- projects ---------------------------------------------------------------------------------------
 
@@ -129,6 +148,21 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
             repos.delete_repos_in_slices, self._store(call), projects, force=request.force
         )
         return pfs_pb2.DeleteReposResponse(repos=[convert.repo_message(row) for row in deleted])
+
+    # --- egress -----------------------------------------------------------------------------------------
+
+    async def Egress(self, request: pfs_pb2.EgressRequest, call: Call) -> pfs_pb2.EgressResponse:
+        written = await self._blocking(
+            self._egresses.run,
+            self._store(call),
+            convert.commit_name(request.commit),
+            convert.egress_target(request),
+        )
+        if request.HasField("sql_database"):
+            rows = pfs_pb2.EgressResponse.SqlDatabaseResult(rows_written=written.rows)
+            return pfs_pb2.EgressResponse(sql_database=rows)
+        size = pfs_pb2.EgressResponse.ObjectStorageResult(bytes_written=written.size)
+        return pfs_pb2.EgressResponse(object_storage=size)
 
     # --- everything -------------------------------------------------------------------------------------
 

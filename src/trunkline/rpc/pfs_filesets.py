@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.empty_pb2 import Empty
 
+    from trunkline.ports import Outbound
     from trunkline.rpc.call import Call
 
 
@@ -24,12 +25,13 @@ class FileSetCalls(ServicerBase):
     """Creates, renews and composes file sets."""
 
     raw_requests = frozenset({"CreateFileSet"})
+    _outbound: Outbound
 
     async def CreateFileSet(
         self, requests: AsyncIterator[bytes], call: Call
     ) -> pfs_pb2.CreateFileSetResponse:
         changes = FileSetStream(self._store(call))
-        applier = Applier(self._store(call), None, changes)
+        applier = Applier(self._store(call), self._outbound, None, changes)
         async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             handle = filesets.new_handle()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from trunkline import errors
 from trunkline.formats.protowire import bytes_value
-from trunkline.pfs import files, reading
+from trunkline.pfs import files, reading, urls
 from trunkline.rpc import convert, file_infos
 from trunkline.rpc.file_infos import FileInfos
 from trunkline.rpc.servicer import ServicerBase, in_batches
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.files import Snapshot
     from trunkline.pfs.reading import FileEntry
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import Outbound
     from trunkline.rpc.call import Call
     from trunkline.rpc.gen import pfs_pb2
 
@@ -37,6 +38,7 @@ class ReadCalls(ServicerBase):
     raw_responses = frozenset(
         {"GetFile", "GetFileTAR", "InspectFile", "ListFile", "WalkFile", "GlobFile", "DiffFile"}
     )
+    _outbound: Outbound
 
     # --- content ----------------------------------------------------------------------------------------
 
@@ -52,8 +54,10 @@ class ReadCalls(ServicerBase):
 
     def _content(self, store: VersionedStore, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
         """Yield the frames of one file's content."""
-        _refuse_url(request)
         snapshot = _snapshot(store, request.file.commit)
+        if request.url:
+            self._send(snapshot, request)
+            return
         for piece in reading.content(snapshot, request.file.path, request.offset):
             frame = bytes_value([piece])
             del piece  # not to be held as long as the client lets the frame wait
@@ -61,12 +65,19 @@ class ReadCalls(ServicerBase):
 
     def _archive(self, store: VersionedStore, request: pfs_pb2.GetFileRequest) -> Generator[bytes]:
         """Yield the frames of an archive."""
-        _refuse_url(request)
         if request.offset:
             raise errors.InvalidArgument("an archive cannot be read from an offset; use GetFile for one file")
-        bounds = request.path_range
         snapshot = _snapshot(store, request.file.commit)
+        if request.url:
+            self._send(snapshot, request)
+            return
+        bounds = request.path_range
         yield from _in_frames(reading.archive(snapshot, request.file.path, bounds.lower, bounds.upper))
+
+    def _send(self, snapshot: Snapshot, request: pfs_pb2.GetFileRequest) -> None:
+        """Send files to the URL of a request instead of the client."""
+        bounds = request.path_range
+        urls.send(snapshot, self._outbound, request.file.path, request.url, bounds.lower, bounds.upper)
 
     # --- file infos -------------------------------------------------------------------------------------
 
@@ -149,13 +160,6 @@ def _infos(snapshot: Snapshot, entries: Iterable[FileEntry]) -> Generator[list[b
     """Yield the encoded messages about files and directories, many at a time."""
     infos = FileInfos(snapshot)
     return (infos.encoded(batch) for batch in in_batches(entries, INFOS))
-
-
-def _refuse_url(request: pfs_pb2.GetFileRequest) -> None:
-    if request.url:
-        raise errors.Unimplemented(
-            f'sending files to a URL ("{request.url}") is not built yet; read them and upload them yourself'
-        )
 
 
 def _in_frames(pieces: Iterable[bytes]) -> Generator[bytes]:

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from trunkline import errors
 from trunkline.model import paths
-from trunkline.pfs import files
+from trunkline.pfs import files, urls
 from trunkline.pfs.feed import Feed
 from trunkline.pfs.write_streams import Changes, CommitStream
 from trunkline.rpc import convert, modify_decoder
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.ports import Outbound
     from trunkline.rpc.call import Call
 
 
@@ -28,12 +29,13 @@ class WriteCalls(ServicerBase):
     """Changes files of commits."""
 
     raw_requests = frozenset({"ModifyFile"})
+    _outbound: Outbound
 
     async def ModifyFile(self, requests: AsyncIterator[bytes], call: Call) -> Empty:
         def begin(target: pfs_pb2.Commit) -> CommitStream:
             return CommitStream(self._store(call), convert.commit_name(target))
 
-        applier = Applier(self._store(call), begin)
+        applier = Applier(self._store(call), self._outbound, begin)
         async with Feed(self._executor, applier, self._versions.budget) as feed:
             await feed.receive(requests)
             await feed.finish(lambda: _commit_stream(applier).finish())
@@ -58,6 +60,7 @@ class Applier:
 
     Args:
         versions: the store.
+        outbound: fetches what URLs have.
         begin: makes the changes once the stream has said what they are for; None when the stream need not.
         changes: where to apply the frames when it need not.
     """
@@ -65,10 +68,12 @@ class Applier:
     def __init__(
         self,
         versions: VersionedStore,
+        outbound: Outbound,
         begin: Callable[[pfs_pb2.Commit], Changes] | None,
         changes: Changes | None = None,
     ) -> None:
         self._versions = versions
+        self._outbound = outbound
         self._begin = begin
         self.changes = changes
         # The last path that was checked, as written and in canonical form: pieces of a file come in a row.
@@ -114,6 +119,22 @@ class Applier:
             )
         return self.changes
 
+    def _add_from_url(self, operation: pfs_pb2.AddFile) -> None:
+        changes, source = self._opened(), operation.url
+        if source.recursive:
+            folder = paths.clean(operation.path)
+            urls.add_all(
+                changes,
+                self._outbound,
+                self._versions.budget,
+                folder,
+                operation.datum,
+                source.url,
+                source.concurrency,
+            )
+        else:
+            urls.add(changes, self._outbound, paths.canonical(operation.path), operation.datum, source.url)
+
     def _apply_other(self, operation: modify_decoder.Operation) -> None:
         match operation:
             case pfs_pb2.Commit():
@@ -127,10 +148,8 @@ class Applier:
                 self._opened().copy(
                     source, operation.src.path, operation.dst, operation.datum, append=operation.append
                 )
-            case pfs_pb2.AddFile.UrlSource():
-                raise errors.Unimplemented(
-                    f'adding files from a URL ("{operation.url}") is not built yet; download it and put the file'
-                )
+            case pfs_pb2.AddFile():
+                self._add_from_url(operation)
             case _:
                 raise errors.InvalidArgument(
                     "the stream of changes holds an empty message; each must add, delete or copy a file"

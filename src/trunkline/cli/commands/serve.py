@@ -55,6 +55,7 @@ def serve(invocation: Invocation) -> None:
         database=options.database or os.environ.get("TRUNKLINE_DATABASE", ""),
         takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
+        outbound=tuple(options.outbound),
         verify_packs=not options.no_verify_packs,
         fleet=options.fleet,
         simulate=options.simulate,
@@ -183,6 +184,14 @@ COMMANDS = {
                 default="",
                 metavar="URL",
                 help="object store, such as s3://bucket/prefix ($TRUNKLINE_STORE, else a folder in FOLDER)",
+            ),
+            argument(
+                "--outbound",
+                action="append",
+                default=[],
+                metavar="RULE",
+                help="what clients may name by URLs, such as https, http://HOST:PORT, s3://BUCKET, file:///FOLDER or"
+                " none; may be repeated (http https s3 gs az postgres mysql, public addresses only)",
             ),
             argument(
                 "--no-verify-packs",

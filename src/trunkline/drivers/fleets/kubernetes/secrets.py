@@ -1,6 +1,7 @@
 """Stores secrets for commands as Secrets of the workers' namespace, with Pachyderm's labels.
 
-The server stores nothing of them, and never reads values back: the kubelet passes them to the containers.
+The server stores nothing of them: the kubelet passes them to the containers. It reads a value back only for itself,
+such as the password for an egress.
 """
 
 from __future__ import annotations
@@ -67,6 +68,13 @@ class KubernetesSecrets:
     def delete(self, name: str) -> None:
         """Remove a secret that was made here; see ``ports.Secrets``."""
         self._run("delete", self._delete(name))
+
+    def values(self, name: str) -> Mapping[str, bytes] | None:
+        """Return the values of a secret that was made here; see ``ports.Secrets``."""
+        secret = self._run("get", self._get(name))
+        if secret is None:
+            return None
+        return {key: base64.b64decode(value) for key, value in (secret.data or {}).items()}
 
     async def _store(self, name: str, secret: Secret) -> None:
         client = self._connection.client

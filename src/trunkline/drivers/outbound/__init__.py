@@ -1,0 +1,1 @@
+"""Connections to what clients name by URLs: HTTP, object stores, files and databases, behind ``ports.Outbound``."""
