@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from msgspec import Struct
 
 from trunkline.errors import InvalidArgument, PermissionDenied
 from trunkline.model import limits
@@ -126,8 +127,7 @@ def _bucket(parts: SplitResult) -> str:
     return parts.netloc
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What one ``--outbound`` allows."""
 
     scheme: str

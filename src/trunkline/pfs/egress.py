@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from trunkline import errors
 from trunkline.pfs import files, reading, row_files, urls
@@ -29,14 +30,13 @@ _BATCH = 1_000
 _FORMATS = {"CSV": row_files.csv_rows, "JSON": row_files.json_rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """What an egress has written."""
 
     #: To an object store.
     size: int = 0
     #: To a database, by table.
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = {}
 
 
 def to_objects(versions: VersionedStore, outbound: Outbound, commit: CommitName, url: str) -> Written:
