@@ -225,6 +225,7 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.explain.v1.Explain/ExplainJob": lambda: explain_pb2.ExplainJobRequest(
         pipeline=BUSY, job_id=set_id(15)
     ),
+    "trunkline.explain.v1.Explain/ExplainFile": lambda: explain_pb2.ExplainFileRequest(file=_NEW),
     "trunkline.explain.v1.Explain/ExplainState": lambda: explain_pb2.ExplainStateRequest(pipeline=BUSY),
     "trunkline.control.v1.Control/ListImage": control_pb2.ListImageRequest,
     "trunkline.control.v1.Control/InspectStorage": control_pb2.InspectStorageRequest,

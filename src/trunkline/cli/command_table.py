@@ -54,6 +54,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "delete defaults": ("defaults", "Remove the defaults of pipeline specs."),
     "explain pipeline": ("explain", "Explain what a pipeline does or waits for, and its number of workers."),
     "explain job": ("explain", "Show what a job waited for and did, with times."),
+    "explain file": ("explain", "Show what a file was made from, or what was made from it."),
     "explain datum": ("explain", "Explain why a datum of a job ran, or was skipped."),
     "inspect job": ("jobs", "Show a job, or all jobs of one id."),
     "list job": ("jobs", "List jobs."),

@@ -118,6 +118,7 @@ PAGE_END = Limit(1 << 31, "items", "the end of a page of a list, its size times 
 LOG_TAIL = Limit(
     1_000_000, "lines", "`tail` of `GetLogs`; the lines are held in memory until the last one came"
 )
+LINEAGE = Limit(100_000, "datums", "`number` of `ExplainFile`, which remembers the datums that it has shown")
 
 # --- data ----------------------------------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline.model import names
-from trunkline.pps.queries import datum_causes, job_story, state_causes
+from trunkline.pps.queries import datum_causes, job_story, lineage, state_causes
+from trunkline.pps.queries.lineage import Cut, FilePlace, LineageStep
 from trunkline.rpc import convert
 from trunkline.rpc.gen import explain_pb2 as pb
-from trunkline.rpc.servicer import ServicerBase
+from trunkline.rpc.servicer import ServicerBase, in_batches
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from concurrent.futures import Executor
 
     from trunkline.pfs.repository import VersionedStore
@@ -93,6 +96,47 @@ class ExplainServicer(ServicerBase):
             if cause.at is not None:
                 convert.set_time(message.at, cause.at)
         return explanation
+
+    async def ExplainFile(self, request: pb.ExplainFileRequest, call: Call) -> AsyncIterator[pb.LineageStep]:
+        steps = lineage.lineage(
+            self._store(call),
+            self._specs,
+            convert.commit_name(request.file.commit),
+            request.file.path,
+            forward=request.forward,
+            number=request.number,
+        )
+        async with aclosing(self._ahead(in_batches(map(_step, steps)))) as batches:
+            async for batch in batches:
+                for message in batch:
+                    yield message
+
+
+def _step(step: LineageStep | Cut) -> pb.LineageStep:
+    if isinstance(step, Cut):
+        return pb.LineageStep(incomplete=step.reason)
+    return pb.LineageStep(
+        depth=step.depth,
+        project=step.pipeline.project,
+        pipeline=step.pipeline.name,
+        pipeline_version=step.job.version,
+        job_id=step.job.set_id,
+        processed_by_job_id=step.row.job_id,
+        datum_id=step.row.id.hex(),
+        inputs=map(_place, step.inputs),
+        outputs=map(_place, step.outputs),
+    )
+
+
+def _place(place: FilePlace) -> pb.LineageFile:
+    return pb.LineageFile(
+        repo=str(place.repo),
+        commit_id=place.commit_id,
+        path=place.path,
+        input=place.input,
+        hash=place.hash,
+        size_bytes=place.size,
+    )
 
 
 def _pipeline(

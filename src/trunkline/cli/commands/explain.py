@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PHASES = ("PHASE", "BEGAN", ">LASTED", "WHY")
 CAUSES = ("CAUSE", "WHY")
+LINEAGE = (">STEP", "JOB", "DATUM", "FROM", "MADE")
 DECISIONS = ("WHEN", ">WORKERS", "WHY")
 
 
@@ -101,6 +102,31 @@ def pipeline(invocation: Invocation) -> None:
         output.table(DECISIONS, map(row, decisions))
 
 
+def file(invocation: Invocation) -> None:
+    """Print the datums that a file was made by, or that were made from it, nearest first."""
+    options = invocation.options
+    message, _ = invocation.file(options.file)
+    request = explain_pb2.ExplainFileRequest(file=message, forward=options.forward, number=options.number)
+
+    def row(step: explain_pb2.LineageStep) -> Sequence[str]:
+        if step.incomplete:
+            return "", "not complete: " + step.incomplete, "", "", ""
+        inputs, outputs = (
+            ", ".join(f"{place.repo}@{place.commit_id[:8]}:{place.path}" for place in places)
+            for places in (step.inputs, step.outputs)
+        )
+        return (
+            str(step.depth),
+            f"{step.project}/{step.pipeline}@{step.job_id[:8]}",
+            step.datum_id[:12],
+            output.one_line(inputs, 80),
+            output.one_line(outputs, 80),
+        )
+
+    steps = invocation.explain.ExplainFile(request)
+    output.show_many(invocation, steps, LINEAGE, row, lambda step: step.datum_id)
+
+
 def _word(name: str) -> str:
     """Return the name of an enum value as words."""
     return name.lower().replace("_", " ")
@@ -108,6 +134,19 @@ def _word(name: str) -> str:
 
 COMMANDS = {
     "explain datum": Command(datum, (JOB, argument("datum", metavar="DATUM"), *SHOWING)),
+    "explain file": Command(
+        file,
+        (
+            argument("file", metavar="FILE", help="a file or folder: REPO@COMMIT:/PATH"),
+            argument(
+                "--forward",
+                action="store_true",
+                help="what was made from it, instead of what it was made from",
+            ),
+            limit_option("datums (1,000)"),
+            *SHOWING,
+        ),
+    ),
     "explain job": Command(job, (JOB, *SHOWING)),
     "explain pipeline": Command(
         pipeline,

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from trunkline.rpc.gen import pfs_pb2 as _pfs_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -197,3 +198,53 @@ class StateCause(_message.Message):
     job_id: str
     at: _timestamp_pb2.Timestamp
     def __init__(self, kind: _Optional[_Union[StateCause.Kind, str]] = ..., sentence: _Optional[str] = ..., branch: _Optional[str] = ..., job_id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ExplainFileRequest(_message.Message):
+    __slots__ = ("file", "forward", "number")
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    file: _pfs_pb2.File
+    forward: bool
+    number: int
+    def __init__(self, file: _Optional[_Union[_pfs_pb2.File, _Mapping]] = ..., forward: _Optional[bool] = ..., number: _Optional[int] = ...) -> None: ...
+
+class LineageStep(_message.Message):
+    __slots__ = ("depth", "project", "pipeline", "pipeline_version", "job_id", "processed_by_job_id", "datum_id", "inputs", "outputs", "incomplete")
+    DEPTH_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_BY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    DATUM_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
+    depth: int
+    project: str
+    pipeline: str
+    pipeline_version: int
+    job_id: str
+    processed_by_job_id: str
+    datum_id: str
+    inputs: _containers.RepeatedCompositeFieldContainer[LineageFile]
+    outputs: _containers.RepeatedCompositeFieldContainer[LineageFile]
+    incomplete: str
+    def __init__(self, depth: _Optional[int] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., job_id: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., datum_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[LineageFile, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[LineageFile, _Mapping]]] = ..., incomplete: _Optional[str] = ...) -> None: ...
+
+class LineageFile(_message.Message):
+    __slots__ = ("repo", "commit_id", "path", "input", "hash", "size_bytes")
+    REPO_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    repo: str
+    commit_id: str
+    path: str
+    input: str
+    hash: bytes
+    size_bytes: int
+    def __init__(self, repo: _Optional[str] = ..., commit_id: _Optional[str] = ..., path: _Optional[str] = ..., input: _Optional[str] = ..., hash: _Optional[bytes] = ..., size_bytes: _Optional[int] = ...) -> None: ...
