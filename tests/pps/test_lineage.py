@@ -79,8 +79,8 @@ def test_a_lineage_goes_through_pipelines_and_folders_in_both_directions(chain: 
     assert upstream[0] == whole
     assert sorted(upstream[1:]) == sorted(pairs)
     # Both jobs of each pipeline read the commit.
-    made = Counter((step[1], frozenset(step[3])) for step in downstream)
-    assert made == {
+    written = Counter((step[1], frozenset(step[3])) for step in downstream)
+    assert written == {
         ("both", frozenset({"/a+c"})): 2, ("both", frozenset({"/b+c"})): 2, ("all", frozenset(whole[3])): 2,
     }  # fmt: skip
 

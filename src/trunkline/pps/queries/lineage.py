@@ -1,4 +1,4 @@
-"""Lineage of files: the datums that made a file and the files that they read, upstream and downstream.
+"""Lineage of files: the datums that make a file and the files that they read, upstream and downstream.
 
 Upstream, a file's row names the datum that wrote it, so each step costs a look-up. Downstream, the datums that read a
 file are computed from its path where the input is a single leaf, and searched for among the datums of the job
@@ -8,9 +8,10 @@ otherwise, at most ``SEARCHED`` of them.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from trunkline.meta import ancestry, commits, jobs, pipelines, repos
 from trunkline.model import limits
@@ -46,8 +47,7 @@ SEARCHED = 100_000
 FOLLOWED, LISTED = 1000, 1000
 
 
-@dataclass(frozen=True, slots=True)
-class FilePlace:
+class FilePlace(Struct, frozen=True):
     """A file or folder in a commit."""
 
     repo: RepoName
@@ -61,8 +61,7 @@ class FilePlace:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LineageStep:
+class LineageStep(Struct, frozen=True):
     """A datum with the files that it reads and writes."""
 
     #: Number of datums between it and the file that was asked for, itself included.
@@ -74,17 +73,15 @@ class LineageStep:
     outputs: tuple[FilePlace, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """The end of a lineage that is not complete."""
 
     #: For people.
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A commit that a job made."""
+class _Product(Struct, frozen=True):
+    """A commit that a job has made."""
 
     job: JobRow
     pipeline: PipelineRow
@@ -126,7 +123,7 @@ class _Walk:
         self._specs = specs
         self._forward = forward
         self._most = most
-        self._made: dict[tuple[RepoName, str], list[_Made]] = {}
+        self._products: dict[tuple[RepoName, str], list[_Product]] = {}
         self._seen: set[tuple[int, bytes]] = set()
         self._cuts: dict[str, None] = {}
 
@@ -137,15 +134,15 @@ class _Walk:
         count = 0
         while waiting:
             depth, at = waiting.popleft()
-            for made, row in self._datums(at):
-                if (made.job.id, row.id) in self._seen:
+            for product, row in self._datums(at):
+                if (product.job.id, row.id) in self._seen:
                     continue
                 if count == self._most:
                     yield Cut(f"it has more than {self._most:,} datums; send a larger number")
                     return
-                self._seen.add((made.job.id, row.id))
+                self._seen.add((product.job.id, row.id))
                 count += 1
-                step = _step(depth, made, row)
+                step = _step(depth, product, row)
                 yield step
                 for target in step.outputs if self._forward else step.inputs:
                     key = (target.repo, target.commit_id, target.path)
@@ -155,18 +152,18 @@ class _Walk:
         for reason in self._cuts:
             yield Cut(reason)
 
-    def _datums(self, place: FilePlace) -> Iterator[tuple[_Made, DatumRow]]:
+    def _datums(self, place: FilePlace) -> Iterator[tuple[_Product, DatumRow]]:
         key = (place.repo, place.commit_id)
-        if key not in self._made:
-            self._made[key] = self._versions.read(
-                _made_from if self._forward else _made_by, self._specs, *key
+        if key not in self._products:
+            self._products[key] = self._versions.read(
+                _jobs_reading if self._forward else _job_behind, self._specs, *key
             )
-        for made in self._made[key]:
-            if made.job.datums is not None:
-                rows = self._readers(made, place) if self._forward else self._writers(made, place)
-                yield from ((made, row) for row in rows)
+        for product in self._products[key]:
+            if product.job.datums is not None:
+                rows = self._readers(product, place) if self._forward else self._writers(product, place)
+                yield from ((product, row) for row in rows)
 
-    def _writers(self, made: _Made, place: FilePlace) -> Iterator[DatumRow]:
+    def _writers(self, product: _Product, place: FilePlace) -> Iterator[DatumRow]:
         """Yield the datums that wrote a file, or the files of a folder."""
         snapshot = files.snapshot(self._versions, CommitName(place.repo, place.commit_id))
         trees, tags = datum_rows.trees(self._versions), set()
@@ -176,7 +173,7 @@ class _Walk:
             if entry.tag not in tags:
                 tags.add(entry.tag)
                 yield from self._row(
-                    trees.get(TreeId(made.job.datums or b""), _id(entry.tag)), _id(entry.tag)
+                    trees.get(TreeId(product.job.datums or b""), _id(entry.tag)), _id(entry.tag)
                 )
         if next(written, None) is not None:
             self._cuts[
@@ -187,19 +184,19 @@ class _Walk:
         if value is not None:
             yield datum_rows.decode(key, value)
 
-    def _readers(self, made: _Made, place: FilePlace) -> Iterator[DatumRow]:
+    def _readers(self, product: _Product, place: FilePlace) -> Iterator[DatumRow]:
         """Yield the datums that read a file."""
-        trees, tree = datum_rows.trees(self._versions), TreeId(made.job.datums or b"")
-        single = input_of(made.spec).as_files()
+        trees, tree = datum_rows.trees(self._versions), TreeId(product.job.datums or b"")
+        single = input_of(product.spec).as_files()
         if single is not None:
-            _, commit = made.inputs[single.name, ""]
+            _, commit = product.inputs[single.name, ""]
             for key in _items_with(
-                self._versions, single, TreeId(commit.tree or b""), place.path, made.spec.salt
+                self._versions, single, TreeId(commit.tree or b""), place.path, product.spec.salt
             ):
                 yield from self._row(trees.get(tree, key), key)
             return
         names = {
-            where for where, (repo, read) in made.inputs.items()
+            where for where, (repo, read) in product.inputs.items()
             if (repo, read.set_id) == (place.repo, place.commit_id)
         }  # fmt: skip
         rows = trees.scan(tree)
@@ -210,7 +207,9 @@ class _Walk:
             ):
                 yield row
         if next(rows, None) is not None:
-            reason = f"of job {made.pipeline}@{made.job.set_id} the first {SEARCHED:,} datums were searched"
+            reason = (
+                f"of job {product.pipeline}@{product.job.set_id} the first {SEARCHED:,} datums were searched"
+            )
             self._cuts[reason] = None
 
 
@@ -241,36 +240,36 @@ def _id(tag: str) -> bytes:
         return b""
 
 
-def _step(depth: int, made: _Made, row: DatumRow) -> LineageStep:
+def _step(depth: int, product: _Product, row: DatumRow) -> LineageStep:
     inputs = []
     for item in row.items:
-        where = made.inputs.get((item.input, item.origin))
+        where = product.inputs.get((item.input, item.origin))
         if where is not None:
             repo, commit = where
             inputs.append(FilePlace(repo, commit.set_id, item.path, item.input, item.hash, item.size))
-    outputs = tuple(FilePlace(made.output, made.job.set_id, path) for path in row.outputs[:LISTED])
-    return LineageStep(depth, made.pipeline, made.job, row, tuple(inputs), outputs)
+    outputs = tuple(FilePlace(product.output, product.job.set_id, path) for path in row.outputs[:LISTED])
+    return LineageStep(depth, product.pipeline, product.job, row, tuple(inputs), outputs)
 
 
-def _made_by(conn: sa.Connection, specs: Specs, repo: RepoName, commit_id: str) -> list[_Made]:
+def _job_behind(conn: sa.Connection, specs: Specs, repo: RepoName, commit_id: str) -> list[_Product]:
     """Return the job that made the files of a commit; nothing when a client wrote them."""
     row = resolve.commit(conn, CommitName(repo, commit_id))
     if row.error:
         row = ancestry.last_good(conn, row) or row  # its files are those of that one
     job = jobs.by_commit(conn, row.id)
-    made = _of_job(conn, specs, job) if job is not None else None
-    return [made] if made is not None else []
+    product = _of_job(conn, specs, job) if job is not None else None
+    return [product] if product is not None else []
 
 
-def _made_from(conn: sa.Connection, specs: Specs, repo: RepoName, commit_id: str) -> list[_Made]:
+def _jobs_reading(conn: sa.Connection, specs: Specs, repo: RepoName, commit_id: str) -> list[_Product]:
     """Return the jobs that read a commit."""
     row = resolve.commit(conn, CommitName(repo, commit_id))
     readers = (jobs.by_commit(conn, down.id) for down in commits.downstream(conn, row.id))
-    made = (_of_job(conn, specs, job) for job in readers if job is not None)
-    return [each for each in made if each is not None]
+    product = (_of_job(conn, specs, job) for job in readers if job is not None)
+    return [each for each in product if each is not None]
 
 
-def _of_job(conn: sa.Connection, specs: Specs, job: JobRow) -> _Made | None:
+def _of_job(conn: sa.Connection, specs: Specs, job: JobRow) -> _Product | None:
     pipeline = pipelines.by_id(conn, job.pipeline_id)
     output = commits.find_by_id(conn, job.commit_id)
     if pipeline is None or output is None:
@@ -285,4 +284,4 @@ def _of_job(conn: sa.Connection, specs: Specs, job: JobRow) -> _Made | None:
         if commit is not None:
             inputs[where] = RepoName(leaf.project, leaf.repo, leaf.repo_type), commit
     repo = repos.repo_by_id(conn, output.repo_id)
-    return _Made(job, pipeline, spec, RepoName(repo.project, repo.name, repo.type), inputs)
+    return _Product(job, pipeline, spec, RepoName(repo.project, repo.name, repo.type), inputs)
