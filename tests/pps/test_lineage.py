@@ -31,7 +31,7 @@ def walk(world: PpsWorld, repo: str, path: str, *, forward: bool = False, number
     return list(lineage.lineage(world.versions, world.specs, name, path, forward=forward, number=number))
 
 
-def shown(steps: list[Any]) -> list[tuple[int, str, set[str], set[str]]]:
+def texts(steps: list[Any]) -> list[tuple[int, str, set[str], set[str]]]:
     """Return depth, pipeline, inputs and outputs of steps."""
     return [
         (
@@ -64,15 +64,15 @@ def chain(world: PpsWorld) -> PpsWorld:
 def test_a_file_leads_to_the_files_that_it_was_made_from(chain: PpsWorld) -> None:
     steps = walk(chain, "both", "/a+c")
 
-    assert shown(steps) == [(1, "both", {"left:/a", "right:/c"}, {"/a+c"})]
+    assert texts(steps) == [(1, "both", {"left:/a", "right:/c"}, {"/a+c"})]
     # It was skipped in the newest job, whose input commits are named all the same.
     assert {place.commit_id for place in steps[0].inputs if place.repo.name == "left"} == {chain.head("left")}
     assert steps[0].row.job_id != steps[0].job.set_id
 
 
 def test_a_lineage_goes_through_pipelines_and_folders_in_both_directions(chain: PpsWorld) -> None:
-    upstream = shown(walk(chain, "all", "/b+c"))
-    downstream = shown(walk(chain, "right", "/c", forward=True))
+    upstream = texts(walk(chain, "all", "/b+c"))
+    downstream = texts(walk(chain, "right", "/c", forward=True))
 
     whole = (1, "all", {"both:/"}, {"/a+c", "/b+c"})
     pairs = [(2, "both", {f"left:/{name}", "right:/c"}, {f"/{name}+c"}) for name in ("a", "b")]
@@ -91,7 +91,7 @@ def test_a_single_input_is_followed_forward_by_the_path_alone(world: PpsWorld) -
     world.pipeline("folders", pfs("in", "/*"))
     world.staffed("folders", joined).work_until_ended("folders")
 
-    assert shown(walk(world, "in", "/d/b", forward=True)) == [(1, "folders", {"in:/d/"}, {"/d_a+d_b"})]
+    assert texts(walk(world, "in", "/d/b", forward=True)) == [(1, "folders", {"in:/d/"}, {"/d_a+d_b"})]
 
 
 def test_a_failed_commit_has_the_lineage_of_the_last_good_one(world: PpsWorld) -> None:
