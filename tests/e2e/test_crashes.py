@@ -167,9 +167,16 @@ def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(tmp_pat
 
 
 def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path, notes: Notes) -> None:
-    """It dies before the settling, between it and the transaction that ends the job, and after that one."""
+    """It dies where the controller settles, and in and after the transaction of a completion that ends its job."""
     armed = tmp_path / "armed"
-    for number, point in enumerate(("controller.settle", "controller.settled", "controller.ended")):
+    by_controller = "completion.settle=raise;"
+    points = (
+        by_controller + "controller.settle",
+        by_controller + "controller.settled",
+        "completion.settled",
+        "completion.recorded",
+    )
+    for number, point in enumerate(points):
         server = Server(tmp_path / "data", environment={"TRUNKLINE_FAILPOINTS": f"{point}=kill@{armed}"})
         try:
             client = server.start().client()
@@ -194,7 +201,8 @@ def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path,
             assert files_of(client, "edges@master") == whole
         finally:
             server.close()
-    assert sorted(notes.runs()) == ["0", "1", "2"]
+    # The third was not recorded before the server died.
+    assert sorted(notes.runs()) == ["0", "1", "2", "2", "3"]
 
 
 def test_a_server_told_to_stop_lets_its_workers_finish_and_exits_with_0(server: Server, notes: Notes) -> None:

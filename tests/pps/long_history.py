@@ -323,7 +323,8 @@ def _begin(world: PpsWorld, name: str) -> None:
     number = world.pipeline_row(name).id
     [job] = world.versions.read(jobs.live, number)
     world.versions.write(controller._move, job.id, JobState.CREATED, JobState.STARTING)
-    world.versions.write(controller._begin, job.id, plan.plan(world.versions, world.specs, job))
+    job_plan = plan.plan(world.versions, world.specs, job)
+    world.versions.write(controller._begin, job.id, job_plan, None, world.core.waiting, world.specs)
 
 
 def add_workers(write: WriteTransaction, size: Size) -> None:

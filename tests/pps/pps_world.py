@@ -372,7 +372,7 @@ class Hand:
         current = world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
         assert current is not None
         assignment = world.assignments.held_by(self.id, claimed.claim.id)
-        completion = Completion(world.versions, claimed.claim.id, assignment, world.grants)
+        completion = Completion(world.versions, claimed.claim.id, assignment, world.grants, world.specs)
         first = current.done - assignment.first
         for position in range(len(assignment.datums))[first:][:number]:
             result = self._run(assignment, position, completion)

@@ -39,7 +39,9 @@ class Ready:
         return claimed
 
     def begin(self, assignment: Assignment) -> Completion:
-        return Completion(self.world.versions, self.claimed.claim.id, assignment, self.world.grants)
+        return Completion(
+            self.world.versions, self.claimed.claim.id, assignment, self.world.grants, self.world.specs
+        )
 
     def complete(self, states: list[DatumState]) -> bool:
         for datum, state in enumerate(states):

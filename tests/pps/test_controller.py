@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from pps_world import Seen, pfs
+from sql_costs import recording
 
 from trunkline import errors
 from trunkline.model import names
@@ -14,7 +16,7 @@ from trunkline.pps.queries import job_queries, pipeline_queries
 from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pps_world import PpsWorld
 
@@ -96,6 +98,15 @@ def test_trouble_of_one_pipeline_does_not_stop_another(world: PpsWorld) -> None:
     assert [job.reason for job in ended if job.state == "FAILURE"] == ["pack 1 is lost"]
 
 
+@pytest.fixture
+def left_to_the_controller() -> Iterator[None]:
+    """Let no completion settle its job."""
+    _, action = raising(errors.Unavailable("a test has armed this fail point"))
+    with failpoints.armed("completion.settle", action):  # type: ignore[arg-type]
+        yield
+
+
+@pytest.mark.usefixtures("left_to_the_controller")
 @pytest.mark.parametrize("step", ["plan", "settle"])
 def test_a_permanent_error_in_a_step_ends_its_job_with_the_reason(world: PpsWorld, step: str) -> None:
     world.repo("a")
@@ -114,6 +125,7 @@ def test_a_permanent_error_in_a_step_ends_its_job_with_the_reason(world: PpsWorl
     assert following.state == "SUCCESS"
 
 
+@pytest.mark.usefixtures("left_to_the_controller")
 @pytest.mark.parametrize("step", ["plan", "settle"])
 def test_a_retryable_error_in_a_step_is_tried_again(world: PpsWorld, step: str) -> None:
     world.repo("a")
@@ -129,6 +141,7 @@ def test_a_retryable_error_in_a_step_is_tried_again(world: PpsWorld, step: str) 
     assert len(count) == 2
 
 
+@pytest.mark.usefixtures("left_to_the_controller")
 @pytest.mark.parametrize(("step", "before"), [("plan", "CREATED"), ("settle", "RUNNING")])
 def test_a_step_begins_without_a_write_of_its_own(world: PpsWorld, step: str, before: str) -> None:
     world.repo("a")
@@ -142,6 +155,65 @@ def test_a_step_begins_without_a_write_of_its_own(world: PpsWorld, step: str, be
 
     assert job.state == "SUCCESS"
     assert states == [before]
+
+
+def test_a_job_that_changes_nothing_is_planned_and_ended_in_one_transaction(
+    world: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.repo("a")
+    world.put("a", {"/f": b"1"})
+    world.pipeline("copies", pfs("a"))
+    before = world.staffed("copies", copy).work_until_ended("copies")
+
+    with recording(world.versions.db, monkeypatch) as recorder:
+        world.put("a", {"/f": b"1"})
+        job = world.until_ended("copies")
+
+    writes = [each.name for each in recorder.transactions]
+    assert job.id != before.id
+    assert (job.state, job.total, job.skipped) == ("SUCCESS", 1, 1)
+    assert (writes.count("_begin"), writes.count("_end")) == (1, 0)
+    assert world.files("copies") == {"/f": b"1"}
+
+
+def test_a_small_job_ends_in_the_transaction_of_its_last_completion(world: PpsWorld) -> None:
+    world.repo("a")
+    world.put("a", {"/f": b"1", "/g": b"2"})
+    world.pipeline("copies", pfs("a"))
+    hand = world.staffed("copies", copy)
+    world.until_state("copies", "RUNNING")
+    states = []
+
+    while (claimed := hand.take()) is not None:
+        results = hand.results(claimed)
+        with failpoints.armed("controller.round", failpoints.failing()):
+            hand.hand_in(results)
+            states.append(world.jobs("copies")[0].state)
+
+    assert states[-1] == "SUCCESS"
+    assert set(states[:-1]) <= {"RUNNING"}
+    assert world.files("copies") == {"/f": b"1", "/g": b"2"}
+
+
+def test_a_completion_that_settled_another_state_of_its_job_leaves_it_to_the_controller(
+    world: PpsWorld,
+) -> None:
+    world.repo("a")
+    world.put("a", {"/f": b"1"})
+    world.pipeline("copies", pfs("a"))
+    hand = world.staffed("copies", copy)
+    world.until_state("copies", "RUNNING")
+    claimed = hand.take()
+    assert claimed is not None
+    results = hand.results(claimed)
+    assert results.last is not None
+    other = replace(results.last.job, restart=results.last.job.restart + 1)
+
+    hand.hand_in(replace(results, last=replace(results.last, job=other)))
+    job = world.until_ended("copies")
+
+    assert job.state == "SUCCESS"
+    assert world.files("copies") == {"/f": b"1"}
 
 
 def test_what_is_tried_again_shows_on_the_pipeline_its_job_and_its_decisions(world: PpsWorld) -> None:

@@ -13,8 +13,10 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec.structs import replace
+
 from trunkline import errors
-from trunkline.meta import chunks, commits, jobs, pipelines, repos
+from trunkline.meta import chunks, commits, jobs, pipelines
 from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
@@ -22,11 +24,13 @@ from trunkline.pfs.triggers import Triggers
 from trunkline.pps import decide, failures, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.crons import Crons
+from trunkline.pps.job_view import view_of
 from trunkline.pps.jobs import end_job, wake, wake_job
 from trunkline.pps.pipeline_events import record_decision, record_job, record_pipeline
 from trunkline.pps.workers import claims
 from trunkline.runtime import failpoints, threads
 from trunkline.runtime.supervision import describe
+from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
@@ -218,22 +222,7 @@ class Controller:
         live = jobs.live(conn, pipeline_id)
         if not live:
             return pipeline, None, None
-        job = live[0]
-        inputs = commits.upstream(conn, job.commit_id)
-        spec = self._specs.of(conn, pipeline_id, job.version)
-        view = decide.JobView(
-            id=job.id,
-            state=JobState(job.state),
-            inputs_finished=all(row.finished is not None for row in inputs),
-            failed_inputs=tuple(
-                f"{repos.repo_by_id(conn, row.repo_id)}@{row.set_id}" for row in inputs if row.error
-            ),
-            handed_in=job.handed_in,
-            todo_count=job.todo_count,
-            started=job.started,
-            timeout=spec.job_timeout,
-        )
-        return pipeline, job, view
+        return pipeline, live[0], view_of(conn, self._specs, live[0])
 
     async def _do(self, step: decide.Step, job: JobRow) -> None:
         versions = self._versions
@@ -243,10 +232,10 @@ class Controller:
             case decide.TimeOut(reason=reason):
                 await versions.write_soon(end_job, job, JobState.KILLED, reason)
             case decide.Plan():
-                job_plan = await self._run_step(
-                    job, JobState.CREATED, JobState.STARTING, "plan", plan.plan, versions, self._specs, job
+                job_plan, settled = await self._run_step(
+                    job, JobState.CREATED, JobState.STARTING, "plan", _plan, versions, self._specs, job
                 )
-                await versions.write_soon(_begin, job.id, job_plan, self._waiting, self._specs)
+                await versions.write_soon(_begin, job.id, job_plan, settled, self._waiting, self._specs)
             case decide.Settle():
                 settled = await self._run_step(
                     job, JobState.RUNNING, JobState.FINISHING, "settle", settle.settle, versions, job
@@ -387,8 +376,28 @@ def _moved(write: WriteTransaction, job: JobRow, state: JobState) -> JobRow:
     return job if job.state is state else jobs.move(write.conn, job, state)
 
 
+def _plan(versions: VersionedStore, specs: Specs, job: JobRow) -> tuple[plan.JobPlan, settle.Settled | None]:
+    """Plan a job, and settle it at once if it changes nothing: then both are one transaction. Blocks."""
+    job_plan = plan.plan(versions, specs, job)
+    if job_plan.todo_count or job_plan.obsolete != EMPTY:
+        return job_plan, None
+    spec = specs.get(job.pipeline_id, job.version)
+    planned = decide.JobView(
+        id=job.id, state=JobState.RUNNING, inputs_finished=True, timeout=spec.job_timeout
+    )
+    if not isinstance(decide.next_step(planned, versions.clock.now()), decide.Settle):
+        return job_plan, None
+    base_id = job_plan.base.id if job_plan.base is not None else None
+    return job_plan, settle.settle(versions, replace(job, base_id=base_id, obsolete=None))
+
+
 def _begin(
-    write: WriteTransaction, job_id: int, job_plan: plan.JobPlan, waiting: WaitingWorkers, specs: Specs
+    write: WriteTransaction,
+    job_id: int,
+    job_plan: plan.JobPlan,
+    settled: settle.Settled | None,
+    waiting: WaitingWorkers,
+    specs: Specs,
 ) -> None:
     """Record a plan, unless the job ended or lost its base meanwhile, and give its datums to waiting workers.
 
@@ -396,6 +405,7 @@ def _begin(
         write: transaction that the change belongs to.
         job_id: row number of the job.
         job_plan: the plan.
+        settled: the result of a job that has nothing to run; it ends at once.
         waiting: the workers that wait for work.
         specs: cache of specifications.
     """
@@ -417,7 +427,10 @@ def _begin(
             events.job_started, name, job.set_id, total=job_plan.total, todo=job_plan.todo_count
         )
         write.tx.after_commit(report)
-    waiting.give_out(write, job.pipeline_id, specs)
+    if settled is not None:
+        _end(write, job_id, settled)
+    else:
+        waiting.give_out(write, job.pipeline_id, specs)
 
 
 def _wake_downstream(write: WriteTransaction, job: JobRow) -> None:

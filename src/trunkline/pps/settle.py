@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.meta import chunks, commits, jobs
 from trunkline.model.states import JobState
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.packing import ChunkWriter
     from trunkline.storage.trees import Trees
 
 #: Changed rows of the datum tree that are held in memory, about.
@@ -48,17 +50,38 @@ class Settled(Struct, frozen=True):
 
 def settle(versions: VersionedStore, job: JobRow) -> Settled:
     """Compute a job's output commit and datum tree. Blocks; writes nothing but durable, unreferenced packs."""
+    writer = versions.chunks.writer()
+    return replace(settle_into(versions, job, writer), packs=writer.seal())
+
+
+def settle_into(
+    versions: VersionedStore,
+    job: JobRow,
+    writer: ChunkWriter,
+    more: Sequence[tuple[TreeId, TreeId]] = (),
+) -> Settled:
+    """Compute a job's output commit and datum tree into a writer, which the caller seals. Blocks.
+
+    Args:
+        versions: the store.
+        job: the job; with ``more`` all its datums have results.
+        writer: takes the new chunks.
+        more: completions that are not recorded yet, whose chunks the writer has: what datums wrote, and their rows.
+
+    Returns:
+        The result, without packs.
+    """
 
     def look(conn: sa.Connection) -> tuple[JobRow | None, TreeId, list[tuple[bytes, bytes]]]:
         base = jobs.by_id(conn, job.base_id) if job.base_id is not None else None
         return base, base_output(conn, base), jobs.handins(conn, job.id)
 
     base, before, completions = versions.read(look)
+    completions = [*completions, *more]
     trees = versions.trees
-    datum_trees = datum_rows.trees(versions)
-    writer = versions.chunks.writer()
+    datum_trees = datum_rows.trees(versions).through(writer)
     obsolete = TreeId(job.obsolete or EMPTY)
-    scratch = ScratchChunks(versions.chunks, versions.scratch)
+    scratch = ScratchChunks(writer, versions.scratch)
     removal = DeltaWriter(trees, writer, nodes=scratch)
     for key, value in datum_trees.scan(obsolete):
         for path in datum_rows.decode(key, value).outputs:
@@ -69,7 +92,7 @@ def settle(versions: VersionedStore, job: JobRow) -> Settled:
     changes = _changes(datum_trees, obsolete, [TreeId(tree) for _, tree in completions])
     datum_tree = datum_trees.merge(writer, base_datums, changes)
     size = 0 if applied.problem else trees.through(writer).summary(applied.tree).size
-    return Settled(applied.tree, size, datum_tree, applied.problem, writer.seal())
+    return Settled(applied.tree, size, datum_tree, applied.problem, [])
 
 
 def results(datum_trees: Trees, completions: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

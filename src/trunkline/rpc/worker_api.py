@@ -19,6 +19,7 @@ from trunkline.pps.workers.dispatch import Dispatcher
 from trunkline.pps.workers.presigned import PackGrants, PresignedReads, ReportedPack
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
+from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -67,6 +68,7 @@ class WorkerServicer(ServicerBase):
         """
         super().__init__(versions, executor)
         self._grants = PackGrants(versions)
+        self._specs = specs
         self._identity = identity
         self._assignments = Assignments(versions, specs)
         self._dispatcher = Dispatcher(versions, specs, self._assignments, executor, waiting)
@@ -116,7 +118,9 @@ class WorkerServicer(ServicerBase):
             async for request in requests:
                 if completion is None:
                     assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-                    completion = Completion(self._store(call), request.claim_id, assignment, self._grants)
+                    completion = Completion(
+                        self._store(call), request.claim_id, assignment, self._grants, self._specs
+                    )
                 await self._blocking(_add, completion, request)
             if completion is None:
                 raise errors.InvalidArgument("the stream of a completion is empty; send at least one frame")
@@ -128,6 +132,7 @@ class WorkerServicer(ServicerBase):
                 completion.abort()
             raise
         completed = await self._store(call).write_soon(claims.complete, worker_id, prepared)
+        failpoints.reach("completion.recorded")
         return pb.CompleteResponse(accepted=completed.accepted, retire=completed.retire)
 
     async def Log(self, request: pb.LogRequest, call: Call) -> pb.LogResponse:

@@ -23,8 +23,9 @@ from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.pipeline_events import record_datums, record_worker
+from trunkline.runtime import failpoints
 from trunkline.scaling import policy
-from trunkline.storage.sums import EMPTY
+from trunkline.storage.sums import EMPTY, TreeId
 from trunkline.telemetry import events
 from trunkline.telemetry.reports import DatumOrigin
 
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.workers.last_completion import LastCompletion
     from trunkline.storage.chunks import PackRecord
-    from trunkline.storage.sums import TreeId
     from trunkline.telemetry.reports import DatumReport
 
 #: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
@@ -71,9 +72,8 @@ class PreparedCompletion(Struct, frozen=True):
     first: int | None
     #: Datums that have results.
     count: int
-    #: What the datums wrote, to be applied in this order.
-    deltas: Sequence[TreeId]
-    rows: TreeId
+    #: What the datums wrote and their rows, to be applied in this order.
+    parts: Sequence[tuple[TreeId, TreeId]]
     results: Results
     #: Reason of the first failed datum, empty when none failed.
     failure: str
@@ -85,6 +85,8 @@ class PreparedCompletion(Struct, frozen=True):
     written_bytes: int
     #: The results again, for logs and metrics.
     reports: Sequence[DatumReport] = ()
+    #: The job as it is settled with these results, when they are its last ones.
+    last: LastCompletion | None = None
 
 
 class Completed(NamedTuple):
@@ -245,10 +247,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         uploaded = [pack for pack in uploaded if pack.pack not in recorded]
     chunks.add(conn, [*prepared.packs, *uploaded], prepared.written_bytes, write.now)
     if prepared.count:
-        # One row for each delta; a completion of many files has several, and the datum rows come with the first.
-        first, *more = prepared.deltas or [EMPTY]
-        parts = [(first, prepared.rows), *((delta, EMPTY) for delta in more)]
-        jobs.add_handin(conn, job.id, parts, prepared.results, write.now)
+        jobs.add_handin(conn, job.id, prepared.parts, prepared.results, write.now)
     name = pipelines.name_of(conn, job.pipeline_id)
     if name is not None and prepared.count:
         datums = [(report.id, report.state) for report in prepared.reports]
@@ -256,6 +255,8 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     _advance(write, job, claim, claim.done + prepared.count, release=prepared.release)
     if prepared.failure:
         job_ops.end_job(write, job, JobState.FAILURE, prepared.failure)
+    elif prepared.last is not None and prepared.last.record(write, job):
+        failpoints.reach("completion.settled")
     elif job.handed_in + prepared.count == job.todo_count:
         write.tx.wake(f"pipeline:{job.pipeline_id}")
     if prepared.count:
@@ -264,6 +265,12 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
             origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
             write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
     return Completed(accepted=True, retire=refused.retire)
+
+
+def parts_of(deltas: Sequence[TreeId], rows: TreeId) -> list[tuple[TreeId, TreeId]]:
+    """Return the parts of a completion: one for each delta, of which many files have several; the rows come first."""
+    first, *more = deltas or [EMPTY]
+    return [(first, rows), *((delta, EMPTY) for delta in more)]
 
 
 def _advance(write: WriteTransaction, job: JobRow, claim: ClaimRow, done: int, *, release: bool) -> None:

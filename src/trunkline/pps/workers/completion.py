@@ -19,12 +19,13 @@ from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import Changes
 from trunkline.pps import datum_rows
 from trunkline.pps.jobs import datum_failure
-from trunkline.pps.workers import claims
+from trunkline.pps.workers import claims, last_completion
 from trunkline.storage import files as storage_files
 from trunkline.telemetry.reports import DatumReport
 
 if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
     from trunkline.pps.workers.assignments import Assignment
     from trunkline.pps.workers.presigned import PackGrants, ReportedPack
     from trunkline.storage.chunks import PackRecord
@@ -60,12 +61,19 @@ class Completion:
         claim_id: the claim whose datums are completed.
         assignment: what the claim means.
         grants: checks the packs that the worker uploaded.
+        specs: cache of specifications.
     """
 
     def __init__(
-        self, versions: VersionedStore, claim_id: str, assignment: Assignment, grants: PackGrants
+        self,
+        versions: VersionedStore,
+        claim_id: str,
+        assignment: Assignment,
+        grants: PackGrants,
+        specs: Specs,
     ) -> None:
         self._versions = versions
+        self._specs = specs
         self._claim_id = claim_id
         self._assignment = assignment
         self._grants = grants
@@ -192,12 +200,18 @@ class Completion:
             self._changes.writer, sorted((row.id, datum_rows.encode(row)) for row in rows)
         )
         failed = next((row for row in rows if row.state is DatumState.FAILED), None)
+        parts = claims.parts_of(deltas, tree)
+        last = None
+        if failed is None and rows and not self._packs:
+            last = last_completion.settled_with(
+                self._versions, self._specs, self._assignment.job.id, parts, len(rows), self._changes.writer
+            )
         return claims.PreparedCompletion(
             claim_id=self._claim_id,
             first=self._assignment.first + positions[0] if positions else None,
             count=len(positions),
-            deltas=deltas,
-            rows=tree,
+            parts=parts,
+            last=last,
             results=_sums(rows),
             failure=datum_failure(failed) if failed is not None else "",
             release=self._release,

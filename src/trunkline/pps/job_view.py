@@ -1,0 +1,38 @@
+"""What ``decide.next_step`` needs to know about a job, read from the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.meta import commits, repos
+from trunkline.model.states import JobState
+from trunkline.pps import decide
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from trunkline.meta.jobs import JobRow
+    from trunkline.pps.spec_cache import Specs
+
+
+def view_of(conn: sa.Connection, specs: Specs, job: JobRow) -> decide.JobView:
+    """Return the view of a pipeline's oldest live job.
+
+    Args:
+        conn: connection of the transaction.
+        specs: cache of specifications.
+        job: the job.
+    """
+    inputs = commits.upstream(conn, job.commit_id)
+    return decide.JobView(
+        id=job.id,
+        state=JobState(job.state),
+        inputs_finished=all(row.finished is not None for row in inputs),
+        failed_inputs=tuple(
+            f"{repos.repo_by_id(conn, row.repo_id)}@{row.set_id}" for row in inputs if row.error
+        ),
+        handed_in=job.handed_in,
+        todo_count=job.todo_count,
+        started=job.started,
+        timeout=specs.of(conn, job.pipeline_id, job.version).job_timeout,
+    )
