@@ -314,6 +314,7 @@ def _add_version(write: WriteTransaction, pipeline_id: int, number: int, request
 def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
     """Move the spec branch to a new empty commit, which stands for the version in provenance."""
     conn = write.conn
+    write.check_first_commit(repos.repo_by_id(conn, branch.repo_id))
     commit = commits.add(
         conn,
         set_id=write.set_id,
