@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs
@@ -25,11 +28,16 @@ def bucket(s3):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory, serve_folder, site, s3, bucket):
+def databases(tmp_path_factory):
+    return tmp_path_factory.mktemp("databases")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, serve_folder, site, s3, bucket, databases):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3.environment().items():
             patch.setenv(name, value)
-        rules = (site.url, bucket, "sqlite:///none")
+        rules = (site.url, bucket, f"sqlite://{databases}")
         with serve_folder(tmp_path_factory.mktemp("urls"), outbound=rules) as server:
             yield server.client()
 
@@ -106,7 +114,7 @@ def test_a_url_that_breaks_off_leaves_no_commit(images, site):
         ("file:///etc/passwd", grpc.StatusCode.PERMISSION_DENIED),
         ("s3://other/x", grpc.StatusCode.PERMISSION_DENIED),
         ("gopher://example.org/x", grpc.StatusCode.INVALID_ARGUMENT),
-        ("sqlite:///none/x", grpc.StatusCode.INVALID_ARGUMENT),
+        ("sqlite:///none/x", grpc.StatusCode.PERMISSION_DENIED),
         ("", grpc.StatusCode.INVALID_ARGUMENT),
     ],
 )
@@ -182,3 +190,96 @@ def test_files_are_not_sent_to_http_urls(images, site):
     code, _ = refusal(send, images, "/a", f"{site.url}/a")
 
     assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+
+# --- databases -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(databases, request):
+    path = databases / f"{len(list(databases.iterdir()))}.db"
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        conn.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT, price REAL DEFAULT 9.5)")
+        conn.execute("INSERT INTO orders VALUES (1, 'old', 1)")
+        conn.execute("CREATE TABLE other (a TEXT)")
+        conn.execute("INSERT INTO other VALUES ('stays')")
+        conn.commit()
+    return path
+
+
+def rows(path, table="orders"):
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        return conn.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+
+
+def egress(client, commit, path, kind, columns=()):
+    formats = {
+        "CSV": pfs.SqlDatabaseEgressFileFormatType.CSV,
+        "JSON": pfs.SqlDatabaseEgressFileFormatType.JSON,
+    }
+    form = pfs.SqlDatabaseEgressFileFormat(type=formats.get(kind, 0), columns=list(columns))
+    target = pfs.SqlDatabaseEgress(url=f"sqlite://{path}", file_format=form)
+    return client.pfs.egress(commit=commit, sql_database=target).sql_database.rows_written
+
+
+def test_rows_of_csv_files_replace_those_of_their_table(images, database):
+    files = {
+        "/orders/1.csv": b"2,two,2.5\n3,,\n",
+        "/orders/dir/2.csv": b'4,"a ""b"",\nc",1e3',
+        "/orders/3": b"",
+    }
+    commit = put(images, MASTER, files)
+
+    for _ in range(2):
+        assert egress(images, commit, database, "CSV") == {"orders": 3}
+
+    assert rows(database) == [(2, "two", 2.5), (3, None, None), (4, 'a "b",\nc', 1000.0)]
+    assert rows(database, "other") == [("stays",)]
+
+
+def test_a_header_of_csv_says_the_order_of_the_columns(images, database):
+    commit = put(images, MASTER, {"/orders": b"item,id\nx,7\n"})
+
+    egress(images, commit, database, "CSV", ["id", "item"])
+
+    assert rows(database) == [(7, "x", 9.5)]
+
+
+def test_fields_of_json_go_to_columns_by_name_or_position(images, database):
+    commit = put(images, MASTER, {"/orders/a": b'{"id": 1, "item": "x", "more": 1}\n{"id": 2, "price": 3}'})
+    egress(images, commit, database, "JSON")
+    assert rows(database) == [(1, "x", None), (2, None, 3.0)]
+
+    commit = put(images, MASTER, {"/orders/a": b'{"n": 5, "was": "y", "cost": "1.5"}'}, delete=["/"])
+    egress(images, commit, database, "JSON", ["n", "was", "cost"])
+    assert rows(database) == [(5, "y", 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "columns", "code"),
+    [
+        ({"/orders": b"1,a\n"}, "CSV", (), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b"x,a,1\n"}, "CSV", (), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b"1,a,1\n1,b,1\n"}, "CSV", (), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b"id,price\n1,2\n"}, "CSV", ("id", "item"), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b"[1]"}, "JSON", (), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b""}, "JSON", ("nothing",), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b""}, "CSV", ("id", "id"), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b""}, "", (), grpc.StatusCode.INVALID_ARGUMENT),
+        ({"/orders": b"", "/absent/x": b""}, "CSV", (), grpc.StatusCode.NOT_FOUND),
+    ],
+)
+def test_files_that_do_not_fit_leave_the_tables_as_they_were(images, database, files, kind, columns, code):
+    commit = put(images, MASTER, files)
+
+    assert refusal(egress, images, commit, database, kind, columns)[0] == code
+
+    assert rows(database) == [(1, "old", 1.0)]
+
+
+def test_the_message_about_a_value_names_file_line_and_column(images, database):
+    commit = put(images, MASTER, {"/orders/a.csv": b"2,b,1\n\nx,c,1\n"})
+
+    _, sentence = refusal(egress, images, commit, database, "CSV")
+
+    assert all(part in sentence for part in ("/orders/a.csv", "line 3", '"id"', "'x'"))

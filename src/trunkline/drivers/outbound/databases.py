@@ -49,7 +49,27 @@ _KINDS: tuple[tuple[type[types.TypeEngine[Any]], ColumnKind], ...] = (
     (types.JSON, ColumnKind.JSON),
 )
 _OPTIONS = {"postgres": ("sslmode", "application_name"), "mysql": ("ssl", "charset"), "sqlite": ()}
+#: In place of files in which the server's user may have passwords and certificates of its own.
+_NO_FILE = "/dev/null/none"
+#: What PostgreSQL says of a connection that it will not accept the next time either; there is no code then.
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "no password",
+)
 _DENIED = ("28000", "28P01", "42501", "3D000")
+#: In place of files in which the server's user may have passwords and certificates of its own.
+_NO_FILE = "/dev/null/none"
+#: What PostgreSQL says of a connection that it will not accept the next time either; there is no code then.
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "no password",
+)
 #: Numbers of MySQL: access denied to a user, a database or a table.
 _MYSQL_DENIED = (1044, 1045, 1142, 1698)
 _MYSQL_LOST = (2003, 2006, 2013, 1053, 1205, 1213)
@@ -75,9 +95,8 @@ def transaction(rules: Rules, target: Target, password: str) -> Iterator[Tables]
     try:
         with engine.begin() as connection:
             if target.scheme == "sqlite":
-                connection.exec_driver_sql(
-                    "BEGIN IMMEDIATE"
-                )  # the driver itself begins with the first change only
+                # The driver itself begins with the first change only.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield Tables(connection, target)
     except TrunklineError:
         raise
@@ -93,7 +112,7 @@ class Tables:
     def __init__(self, connection: sa.Connection, target: Target) -> None:
         self._connection = connection
         self._target = target
-        self._tables: dict[str, sa.Table] = {}
+        self._targets: dict[str, sa.TableClause] = {}
 
     def columns(self, table: str) -> Sequence[Column]:
         """See ``ports.OutboundDatabase``."""
@@ -106,16 +125,25 @@ class Tables:
             raise NotFound(
                 f'{self._target} has no table "{table}"; create it, or rename the folder'
             ) from None
-        self._tables[table] = reflected
+        bound = [sa.column(column.name, self._bound(column.type)) for column in reflected.columns]
+        self._targets[table] = sa.table(name, *bound, schema=schema or None)
         return [
             Column(column.name, _kind(column.type), bool(column.nullable))
             for column in reflected.columns
             if column.computed is None and not (column.identity is not None and column.identity.always)
         ]
 
+    def _bound(self, kind: types.TypeEngine[Any]) -> types.TypeEngine[Any]:
+        """Return the type as which values are passed on for a column."""
+        if isinstance(kind, types.JSON):
+            kind.none_as_null = True
+        ours = isinstance(kind, types.String | types.Enum) or _kind(kind) is not ColumnKind.TEXT
+        # PostgreSQL itself reads the text for types such as uuid and arrays.
+        return kind if ours or self._target.scheme != "postgres" else types.NullType()
+
     def clear(self, table: str) -> None:
         """See ``ports.OutboundDatabase``."""
-        self._connection.execute(sa.delete(self._tables[table]))
+        self._connection.execute(sa.delete(self._targets[table]))
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Insert rows; see ``ports.OutboundDatabase``.
@@ -128,14 +156,7 @@ class Tables:
         Raises:
             InvalidArgument: the database does not accept a value.
         """
-        reflected = self._tables[table]
-        statement = sa.insert(reflected)
-        if self._target.scheme == "postgres":
-            # Types such as uuid and arrays: the database itself reads the text.
-            untyped = [name for name in columns if not _is_bound(reflected.columns[name].type)]
-            statement = statement.values(
-                {name: sa.bindparam(name, type_=types.NullType()) for name in untyped}
-            )
+        statement = sa.insert(self._targets[table])
         try:
             self._connection.execute(statement, [dict(zip(columns, row, strict=True)) for row in rows])
         except (sa.exc.IntegrityError, sa.exc.DataError) as error:
@@ -146,11 +167,6 @@ class Tables:
 
 def _kind(kind: types.TypeEngine[Any]) -> ColumnKind:
     return next((ours for base, ours in _KINDS if isinstance(kind, base)), ColumnKind.TEXT)
-
-
-def _is_bound(kind: types.TypeEngine[Any]) -> bool:
-    """Return whether SQLAlchemy passes our values on for a column."""
-    return isinstance(kind, types.String | types.Enum) or _kind(kind) is not ColumnKind.TEXT
 
 
 def _options(target: Target) -> dict[str, str]:
@@ -202,8 +218,8 @@ def _postgres(rules: Rules, target: Target, password: str, options: dict[str, st
         connect_timeout=int(CONNECT),
         tcp_user_timeout=int(SILENCE * 1000),
         options=f"-c statement_timeout={int(STATEMENT * 1000)}",
-        passfile="/dev/null",  # the server's user may have passwords of its own there
-        sslcert="/dev/null",
+        passfile=_NO_FILE,
+        sslcert=_NO_FILE,
         gssencmode="disable",
         **({"application_name": "trunkline"} | options),  # type: ignore[arg-type]
     )
@@ -273,7 +289,11 @@ def _translated(target: Target, error: Exception) -> TrunklineError:
     state = getattr(original, "sqlstate", None) or ""
     number = original.args[0] if original.args and isinstance(original.args[0], int) else 0
     reason = _reason(error)
-    if state in _DENIED or number in _MYSQL_DENIED or "authentication failed" in reason:
+    if (
+        state in _DENIED
+        or number in _MYSQL_DENIED
+        or (not state and any(part in reason for part in _REFUSED))
+    ):
         return PermissionDenied(
             f"{target} refuses access: {reason}; check the user, the secret and the grants"
         )

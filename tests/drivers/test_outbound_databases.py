@@ -1,0 +1,204 @@
+"""Transactions in databases that clients name: SQLite, a real PostgreSQL by TCP, and MariaDB where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import sqlite3
+import threading
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from trunkline.drivers.outbound.client import OutboundClient
+from trunkline.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
+from trunkline.model.columns import ColumnKind
+from trunkline.model.outbound import Rules
+
+
+@contextlib.contextmanager
+def forwarded(path):
+    """Give a port of loopback whose connections go to a Unix socket."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def copy(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept():
+        threads = []
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(path)
+                sockets.extend((near, far))
+                for pair in ((near, far), (far, near)):
+                    threads.append(threading.Thread(target=copy, args=pair))
+                    threads[-1].start()
+        for thread in threads:
+            thread.join()
+
+    sockets = []
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        for one in sockets:
+            one.close()
+        accepting.join()
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    with postgres.database() as name, forwarded(f"{postgres.socket}/.s.PGSQL.5432") as port:
+        yield (
+            f"postgresql://postgres@127.0.0.1:{port}/{name}",
+            f"host={postgres.socket} user=postgres dbname={name}",
+        )
+
+
+@pytest.fixture
+def sqlite_path(tmp_path):
+    path = tmp_path / "target.db"
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        conn.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        conn.execute("INSERT INTO t VALUES (1, 'old')")
+        conn.commit()
+    return path
+
+
+def rows(path):
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        return conn.execute("SELECT * FROM t ORDER BY id").fetchall()
+
+
+def test_rows_are_replaced_in_sqlite(sqlite_path):
+    client = OutboundClient(Rules((f"sqlite://{sqlite_path.parent}",)))
+
+    with client.database(f"sqlite://{sqlite_path}", "") as database:
+        columns = database.columns("t")
+        database.clear("t")
+        database.insert("t", ["id", "name"], [(2, "b"), (3, "c")])
+
+    assert [(column.name, column.kind) for column in columns] == [
+        ("id", ColumnKind.INTEGER),
+        ("name", ColumnKind.TEXT),
+    ]
+    assert rows(sqlite_path) == [(2, "b"), (3, "c")]
+
+
+def test_an_error_leaves_the_rows_as_they_were(sqlite_path):
+    client = OutboundClient(Rules((f"sqlite://{sqlite_path.parent}",)))
+
+    def replace_rows():
+        with client.database(f"sqlite://{sqlite_path}", "") as database:
+            database.columns("t")
+            database.clear("t")
+            database.insert("t", ["id", "name"], [(2, "b"), (3, None)])
+
+    with pytest.raises(InvalidArgument):
+        replace_rows()
+
+    assert rows(sqlite_path) == [(1, "old")]
+
+
+def test_a_table_and_a_file_must_exist(sqlite_path):
+    client = OutboundClient(Rules((f"sqlite://{sqlite_path.parent}",)))
+
+    with pytest.raises(NotFound), client.database(f"sqlite://{sqlite_path}", "") as database:
+        database.columns("absent")
+    with pytest.raises(NotFound), client.database(f"sqlite://{sqlite_path.parent}/absent.db", ""):
+        pass
+    with pytest.raises(PermissionDenied), client.database("sqlite:///etc/passwd", ""):
+        pass
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    (tmp_path / "text").write_text("this is a text and not a database\n" * 100)
+    client = OutboundClient(Rules((f"sqlite://{tmp_path}",)))
+
+    with pytest.raises(FailedPrecondition), client.database(f"sqlite://{tmp_path}/text", "") as database:
+        database.columns("t")
+
+
+def test_values_of_all_kinds_reach_postgresql(postgres_url):
+    url, own = postgres_url
+    with psycopg.connect(own, autocommit=True) as conn:
+        conn.execute(
+            'CREATE TABLE "All Kinds" (i bigint, n numeric, f float8, b boolean, d date, t time, ts timestamptz, '
+            "y bytea, j jsonb, s varchar, u uuid, a int[], generated bigint GENERATED ALWAYS AS (i * 2) STORED)"
+        )
+    client = OutboundClient(Rules(("postgres://127.0.0.1",)))
+    moment = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    values = [
+        2**40, Decimal("1.50"), 1.5, True, datetime.date(2026, 1, 2), datetime.time(3, 4), moment, b"\0\xff",
+        {"a": [1]}, "text", "12345678-1234-5678-1234-567812345678", "{1,2}",
+    ]  # fmt: skip
+
+    with client.database(url, "") as database:
+        columns = database.columns("All Kinds")
+        database.clear("All Kinds")
+        database.insert("All Kinds", [column.name for column in columns], [values, [None] * len(values)])
+
+    assert [column.kind for column in columns] == [
+        "integer", "decimal", "float", "boolean", "date", "time", "timestamp", "bytes", "json", "text", "text", "text",
+    ]  # fmt: skip
+    with psycopg.connect(own) as conn:
+        stored = conn.execute('SELECT * FROM "All Kinds" ORDER BY i NULLS LAST').fetchall()
+    assert stored[0][:10] == tuple(values[:10])
+    assert (str(stored[0][10]), stored[0][11], stored[0][12]) == (values[10], [1, 2], 2**41)
+    assert set(stored[1]) == {None}
+
+
+def test_a_table_of_another_schema_is_named_with_it(postgres_url):
+    url, own = postgres_url
+    with psycopg.connect(own, autocommit=True) as conn:
+        conn.execute("CREATE SCHEMA other CREATE TABLE t (a int)")
+    client = OutboundClient(Rules(("postgres://127.0.0.1",)))
+
+    with client.database(url, "") as database:
+        database.columns("other.t")
+        database.insert("other.t", ["a"], [(1,)])
+
+    with psycopg.connect(own) as conn:
+        assert conn.execute("SELECT a FROM other.t").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda url: url.replace("postgres@", "nobody@"), PermissionDenied),
+        (lambda url: url.rpartition("/")[0] + "/absent", PermissionDenied),
+        (lambda url: url.replace("postgres@", ""), InvalidArgument),
+        (lambda url: url.replace("postgres@", "postgres:hunter2@"), InvalidArgument),
+        (lambda url: url + "?options=-c%20x", InvalidArgument),
+        (lambda url: url.replace("127.0.0.1", "127.0.0.2"), PermissionDenied),
+        (lambda url: url.replace("postgresql", "mysql"), PermissionDenied),
+        (lambda url: url.replace("postgresql", "snowflake"), InvalidArgument),
+    ],
+)
+def test_a_postgresql_that_cannot_be_used_is_an_error(postgres_url, change, error):
+    client = OutboundClient(Rules(("postgres://127.0.0.1",)))
+
+    with pytest.raises(error) as refused, client.database(change(postgres_url[0]), ""):
+        pass
+
+    assert "hunter2" not in refused.value.message
+
+
+def test_a_database_that_does_not_listen_may_be_tried_again():
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        port = occupied.getsockname()[1]
+        for scheme in ("postgresql", "mysql"):
+            client = OutboundClient(Rules((f"{scheme}://127.0.0.1:{port}",)))
+            with pytest.raises(Unavailable), client.database(f"{scheme}://user@127.0.0.1:{port}/name", ""):
+                pass
