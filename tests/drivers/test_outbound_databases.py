@@ -51,8 +51,8 @@ def forwarded(path):
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        for one in sockets:
-            one.close()
+        for end in sockets:
+            end.close()
         accepting.join()
 
 
