@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
 PFS: dict[str, Any] = {"repo": "a", "glob": "/"}
-PORTS = {"internal_port": 80, "external_port": 80}
 #: Refused by every server, with a spec that sets the field.
 REFUSED: dict[str, dict[str, Any]] = {
     "tf_job": {"tf_job": {"tf_job": "x"}},
@@ -27,8 +26,6 @@ REFUSED: dict[str, dict[str, Any]] = {
     "s3_out": {"s3_out": True},
     "input.pfs.s3": {"input": {"pfs": {**PFS, "s3": True}}},
     "input.cron.commit": {"input": {"cron": {"name": "t", "spec": "@never", "commit": "x"}}},
-    "service": {"service": PORTS},
-    "spout": {"spout": {"service": PORTS}},
     "determined": {"determined": {"workspaces": ["w"]}},
 }
 #: Honoured by pods; processes warn or refuse, unless the value has a meaning for them too.
@@ -45,7 +42,7 @@ HONOURED = {
     "transform.secrets", "transform.stdin", "transform.err_stdin", "transform.accept_return_code", "transform.user",
     "transform.working_dir", "parallelism_spec", "output_branch", "resource_requests.memory", "resource_limits.memory",
     "input", "datum_set_spec", "datum_timeout", "job_timeout", "salt", "datum_tries", "reprocess_spec", "autoscaling",
-    "maximum_expected_uptime", "transform.datum_batching",
+    "maximum_expected_uptime", "transform.datum_batching", "spout", "service",
 }  # fmt: skip
 TABLE = {*REFUSED, *BY_FLEET, *OF_REQUEST, *HONOURED}
 

@@ -48,7 +48,7 @@ def pfs(repo: str, **more: Any) -> dict[str, Any]:
         {"input": {"cron": {"name": "tick", "spec": "@daily", "start": "2024-05-17T08:00:00.5+02:00"}}},
         {"input": {"cross": [pfs("a", glob="/", s3=True), pfs("b")]}},
         {"input": None, "spout": {}},
-        {"spout.service": {"internal_port": 80, "external_port": 30080}},
+        {"input": None, "spout.service": {"internal_port": 80, "external_port": 30080}},
         {"service": {"internal_port": 80, "external_port": 30080, "type": "NodePort"}},
         {"parallelism_spec.constant": 1, "autoscaling": True, "maximum_expected_uptime": "1h"},
         {"transform.secrets": [{"name": "s", "mount_path": "/s"}, {"name": "s", "key": "k", "env_var": "K"}]},
@@ -160,6 +160,10 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"parallelism_spec.constant": -2}, "parallelism_spec.constant is -2, but"),
         ({"input": None, "spout": {}, "autoscaling": True}, "autoscaling cannot be used with spout"),
         ({"spout": {}}, "a spout has no input"),
+        ({"spout.service": {"internal_port": 1, "external_port": 1}}, "a spout has no input"),
+        ({"input": None, "spout": {}, "egress": {"URL": "s3://x"}}, "remove egress or spout"),
+        ({"input": None, "service": {"internal_port": 1, "external_port": 1}}, "a service has no input"),
+        ({"input": None, "spout": {}, "transform.datum_batching": True}, "transform.datum_batching is for commands"),
         ({"maximum_expected_uptime": "1h"}, "maximum_expected_uptime needs autoscaling: true"),
         ({"datum_tries": 0}, "datum_tries is 0, but a datum is tried at least once"),
         ({"datum_timeout": "-1s"}, "datum_timeout is negative"),
@@ -186,7 +190,7 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"pod_spec": "{"}, "pod_spec is not JSON"),
         ({"pod_patch": "x"}, "pod_patch is not JSON"),
         ({"service": {}}, "service.internal_port is 0; write a port from 1 to 65535"),
-        ({"spout.service": {"internal_port": 1}}, "spout.service.external_port is 0"),
+        ({"input": None, "spout.service": {"internal_port": 1}}, "spout.service.external_port is 0"),
         ({"service": {"internal_port": 1, "external_port": 1, "type": "X"}}, 'service.type "X" is unknown'),
         (
             {"service": {"internal_port": 1, "external_port": 1}, "parallelism_spec.constant": 2},
@@ -215,8 +219,6 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"input": None, "spout": {}}, "spout"),
-        ({"service": {"internal_port": 1, "external_port": 1}}, "service"),
         ({"egress": {"url": "s3://x"}}, "egress"),
         ({"s3_out": True}, "s3_out"),
         ({"determined": {}}, "determined"),

@@ -38,6 +38,7 @@ from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.rpc.asgi.events import EventsApplication
 from trunkline.rpc.asgi.server import Server
+from trunkline.rpc.callers import TokenCallers
 from trunkline.rpc.debug import DebugServicer
 from trunkline.rpc.logs import LogsServicer
 from trunkline.runtime import cancellation, failpoints, listening, open_files
@@ -191,7 +192,7 @@ async def running(
         event_streams = EventsApplication(core.events, clock, settings.limits)
         servicers["debug_v2.Debug"] = debug
         servicers["logs.API"] = LogsServicer(versions, executor, recent)
-        await server.serve(servicers, mounts, event_streams)
+        await server.serve(servicers, mounts, event_streams, TokenCallers(versions))
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)

@@ -29,6 +29,8 @@ class Target(NamedTuple):
     ca_files: tuple[str, ...] = ()
     #: Such certificates in PEM, of a context.
     ca: str = ""
+    #: Sent with each call; empty for none.
+    token: str = ""
 
 
 def path(environ: Mapping[str, str] = os.environ) -> str:
@@ -72,8 +74,9 @@ def target(
     """Return the selected server and project.
 
     The first of these names the server: ``address``, ``context``, TRUNKLINE_ADDRESS, PACHD_ADDRESS, TRUNKLINE_CONTEXT,
-    the active context, pachctl's active context, localhost. The first of these names the project: ``project``, the
-    context, ``default``. The first of these names the CA: ``ca``, PACH_CA_CERTS, the context.
+    the active context, pachctl's active context, localhost. In a pipeline's command, what the worker has set up comes
+    before contexts. The first of these names the project: ``project``, the context, ``default``. The first of these
+    names the CA: ``ca``, PACH_CA_CERTS, the context. The first of these is the token: PACH_TOKEN, pachctl's context.
 
     Args:
         address: HOST:PORT of ``--address``.
@@ -87,6 +90,8 @@ def target(
         FailedPrecondition: the configuration is not valid.
     """
     selected = _selected(address, context, project, environ)
+    if token := environ.get("PACH_TOKEN", ""):
+        selected = selected._replace(token=token)
     files = (ca,) if ca else tuple(filter(None, environ.get("PACH_CA_CERTS", "").split(",")))
     return selected._replace(ca_files=files, ca="") if files else selected
 
@@ -101,6 +106,8 @@ def _selected(
         for variable in ("TRUNKLINE_ADDRESS", "PACHD_ADDRESS"):
             if environ.get(variable):
                 return Target(environ[variable], project or DEFAULT_PROJECT, variable)
+        if environ.get("PACH_IN_WORKER") and (own := _of_worker(project, environ)) is not None:
+            return own
     config = load(environ)
     name = chosen or config["active_context"]
     if name:
@@ -116,6 +123,18 @@ def _selected(
     return _pachctls(project, environ) or Target(DEFAULT_ADDRESS, project or DEFAULT_PROJECT, "default")
 
 
+def _of_worker(project: str | None, environ: Mapping[str, str]) -> Target | None:
+    """Return the server of the worker that runs this command, and the pipeline's project."""
+    if environ.get("PACH_CONFIG"):
+        return _pachctls(project, environ)
+    host, port = environ.get("PACHD_PEER_SERVICE_HOST"), environ.get("PACHD_PEER_SERVICE_PORT")
+    if not host or not port:
+        return None
+    own = environ.get("PPS_PROJECT_NAME") or DEFAULT_PROJECT
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Target(place, project or own, "PACHD_PEER_SERVICE_HOST")
+
+
 def _pachctls(project: str | None, environ: Mapping[str, str]) -> Target | None:
     source = environ.get("PACH_CONFIG") or os.path.join(_home(environ), ".pachyderm", "config.json")
     settings = _read(source).get("v2") or {}
@@ -125,7 +144,11 @@ def _pachctls(project: str | None, environ: Mapping[str, str]) -> Target | None:
         return None
     cas = _decoded(context.get("server_cas"), source, name)
     return Target(
-        context["pachd_address"], project or context.get("project") or DEFAULT_PROJECT, source, ca=cas
+        context["pachd_address"],
+        project or context.get("project") or DEFAULT_PROJECT,
+        source,
+        ca=cas,
+        token=context.get("session_token") or "",
     )
 
 

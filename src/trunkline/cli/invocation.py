@@ -70,7 +70,9 @@ class Invocation:
 
             self._trace = CommandTrace(self._command)
         target = self.target
-        metadata = self._trace.metadata if self._trace is not None else ()
+        metadata = tuple(self._trace.metadata) if self._trace is not None else ()
+        if target.token:
+            metadata = (*metadata, ("authn-token", target.token))
         return Channel(target.address, metadata, Trust(target.ca_files, target.ca))
 
     @cached_property

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from trunkline.model.names import PipelineName
 
 
 class CallerKind(StrEnum):
@@ -14,12 +18,14 @@ class CallerKind(StrEnum):
     ANONYMOUS = "anonymous"
     #: A worker of a fleet; its name is the worker's id.
     WORKER = "worker"
+    #: A command of a pipeline; its name is the pipeline's, ``project/pipeline``.
+    PIPELINE = "pipeline"
     #: The server's own loops.
     SYSTEM = "system"
 
 
 class Caller(Struct, frozen=True):
-    """Who a call is made for. Until there are users, every caller may do everything."""
+    """Who a call is made for. Until there are users, every caller but a pipeline may do everything."""
 
     kind: CallerKind
     #: Unique among callers of the kind; empty when there is only one.
@@ -37,3 +43,8 @@ SYSTEM = Caller(CallerKind.SYSTEM)
 def worker(worker_id: str) -> Caller:
     """Return the caller for a worker's calls."""
     return Caller(CallerKind.WORKER, worker_id)
+
+
+def pipeline(name: PipelineName) -> Caller:
+    """Return the caller for the calls of a pipeline's commands."""
+    return Caller(CallerKind.PIPELINE, str(name))

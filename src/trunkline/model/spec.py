@@ -395,10 +395,15 @@ class PipelineSpec:
         return (project.name if project else "") or DEFAULT_PROJECT
 
     @property
+    def runs_program(self) -> bool:
+        """Whether its workers run a program without end: it is a spout or a service."""
+        return self.spout is not None or self.service is not None
+
+    @property
     def parallelism(self) -> int:
-        """The number of workers; with autoscaling the maximum."""
+        """The number of workers; with autoscaling the maximum. A spout has one."""
         constant = self.parallelism_spec.constant if self.parallelism_spec else None
-        return 1 if constant is None else constant
+        return 1 if constant is None or self.spout is not None else constant
 
 
 # --- reading, merging, completing ----------------------------------------------------------------------

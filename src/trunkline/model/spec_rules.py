@@ -62,8 +62,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
     ``image_pull_secrets``, sidecar resources) are not listed: they are stored, and the process fleet ignores them.
     """
     wishes: list[tuple[object, str]] = [
-        (spec.spout, "spout"),
-        (spec.service, "service"),
         (spec.egress, "egress"),
         (spec.s3_out, "s3_out"),
         (spec.determined, "determined"),
@@ -130,11 +128,17 @@ def _command(spec: PipelineSpec) -> None:
 
 
 def _presence_of_input(spec: PipelineSpec) -> None:
+    if spec.service is not None and spec.spout is not None:
+        raise InvalidArgument("service and spout are both set; keep one, or put the service into the spout")
     if spec.spout is not None:
         if spec.autoscaling:
             raise InvalidArgument("autoscaling cannot be used with spout, which always runs; remove one")
-        if spec.input is not None and spec.spout.service is None:
+        if spec.input is not None:
             raise InvalidArgument("a spout has no input; remove input or spout")
+        if spec.egress is not None:
+            raise InvalidArgument("egress follows a job, and a spout has none; remove egress or spout")
+    if spec.service is not None and spec.input is None:
+        raise InvalidArgument("a service has no input to serve; add an input, or use spout with a service")
 
 
 def _shape_of_inputs(spec: PipelineSpec) -> None:
@@ -365,8 +369,13 @@ def _service(spec: PipelineSpec) -> None:
         raise InvalidArgument(
             f"a service runs one worker, but parallelism_spec.constant is {spec.parallelism}; write 1"
         )
-    if spec.service is not None and spec.spout is not None:
-        raise InvalidArgument("service and spout are both set; keep one, or put the service into the spout")
+    if spec.runs_program and spec.transform is not None and spec.transform.datum_batching:
+        kind = "spout" if spec.spout is not None else "service"
+        raise InvalidArgument(
+            f"transform.datum_batching is for commands that process datums, not for those of a {kind}; remove it"
+        )
+    if spec.service is not None and spec.egress is not None:
+        raise InvalidArgument("a service has no output files for egress; remove egress or service")
 
 
 def _egress(spec: PipelineSpec) -> None:

@@ -10,20 +10,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline import errors
-from trunkline.meta import ancestry, branches, chunks, repos
+from trunkline.meta import branches, chunks, repos
 from trunkline.meta import commits as rows
 from trunkline.model import limits
 from trunkline.model.names import SPEC, check_branch
-from trunkline.pfs import files, resolve
+from trunkline.pfs import files, resolve, rights
 from trunkline.pfs.branches import restore_heads
 from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import sqlalchemy as sa
 
     from trunkline.meta.commits import CommitRow
+    from trunkline.model.caller import Caller
     from trunkline.model.names import CommitName
     from trunkline.pfs.branches import BranchName
     from trunkline.pfs.repository import VersionedStore
@@ -103,10 +104,11 @@ def start_commit(
     conn = write.conn
     limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
     owner = resolve.repo(conn, branch.repo)
+    rights.check_write(write.caller, owner)
     row = branches.find(conn, owner.id, branch.name)
     if row is None:
         row = branches.add(conn, owner.id, check_branch(branch.name), write.now)
-    refuse_output_branch(conn, row)
+    sources = refuse_output_branch(conn, row, write.caller)
     parent_row = resolve.commit(conn, parent) if parent is not None else None
     if parent_row is None and row.head_id is not None:
         parent_row = rows.by_id(conn, row.head_id)
@@ -115,7 +117,6 @@ def start_commit(
             f"parent commit {resolve.text(conn, parent_row)} has not been finished;"
             " finish it first, or write into it as it is open"
         )
-    write.check_first_commit(owner)
     commit = rows.add(
         conn,
         set_id=write.set_id,
@@ -125,6 +126,7 @@ def start_commit(
         origin="USER",
         description=description,
         started=write.now,
+        provenance=[source.head_id for source in sources if source.head_id is not None],
     )
     branches.move_row(conn, row, commit.id, write.now)
     write.moved[row.id] = None
@@ -132,19 +134,38 @@ def start_commit(
     return commit
 
 
-def refuse_output_branch(conn: sa.Connection, row: branches.BranchRow) -> None:
-    """Raise FailedPrecondition when a branch has provenance."""
+def refuse_output_branch(
+    conn: sa.Connection, row: branches.BranchRow, caller: Caller
+) -> list[branches.BranchRow]:
+    """Check that commits may be started on a branch: it has no provenance, or the caller's commands make its commits.
+
+    Args:
+        conn: the transaction.
+        row: the branch.
+        caller: who starts a commit. A pipeline without an input, whose output branch follows its own specification
+            alone, commits itself.
+
+    Returns:
+        The branches that it has provenance on.
+
+    Raises:
+        FailedPrecondition: jobs, or another caller, make the commits of this branch.
+    """
     edges = branches.upstream(conn, row.id)
     if edges:
         upstream = [branches.by_id(conn, edge.upstream_id) for edge in edges]
         sources = [(repos.repo_by_id(conn, up.repo_id), up.name) for up in upstream]
+        owner = repos.repo_by_id(conn, row.repo_id)
+        if rights.owns(caller, owner) and all(repo.type == SPEC for repo, _ in sources):
+            return upstream
         # A pipeline's own specification is provenance too, but users do not write there.
         writable = [source for source in sources if source[0].type != "spec"] or sources
         source_names = [f"{repo}@{name}" for repo, name in writable]
         raise errors.FailedPrecondition(
-            f"cannot start a commit on an output branch: {repos.repo_by_id(conn, row.repo_id)}@{row.name} is made"
+            f"cannot start a commit on an output branch: {owner}@{row.name} is made"
             f" from {' and '.join(source_names)}; write there instead"
         )
+    return []
 
 
 class PreparedFinish(Struct, frozen=True):
@@ -206,96 +227,21 @@ def prepare_finish(
     """
 
     def look(conn: sa.Connection) -> tuple[CommitRow, str, files.OpenView]:
-        row, full = _finishable(conn, name, force=force)
+        rights.check_write(versions.caller, name.repo)
+        row = resolve.commit(conn, name)
+        full = resolve.text(conn, row)
+        if row.finished is not None:
+            raise errors.CommitFinished(f"commit {full} has already finished")
+        if row.origin == "AUTO" and not force and _is_of_pipeline(conn, row):
+            raise errors.FailedPrecondition(
+                f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
+            )
         return row, full, files.open_view(conn, row)
 
-    check_finish(error, description)
-    row, full, view = versions.read(look)
-    return PreparedFinish(row, full, view, files.apply_layers(versions, view), error, description)
-
-
-def check_finish(error: str, description: str) -> None:
-    """Check the texts of a request to finish a commit; raise InvalidArgument when one is too long."""
     limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
     limits.check_text(error, limits.REASON, "the error of the commit")
-
-
-def _finishable(conn: sa.Connection, name: CommitName, *, force: bool) -> tuple[CommitRow, str]:
-    """Return the open commit that a request finishes, and the commit as messages write it.
-
-    Args:
-        conn: connection of the transaction.
-        name: the commit.
-        force: also a commit that belongs to a pipeline.
-    """
-    row = resolve.commit(conn, name)
-    full = resolve.text(conn, row)
-    if row.finished is not None:
-        raise errors.CommitFinished(f"commit {full} has already finished")
-    if row.origin == "AUTO" and not force and _is_of_pipeline(conn, row):
-        raise errors.FailedPrecondition(
-            f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
-        )
-    return row, full
-
-
-class Unapplied(Struct, frozen=True):
-    """The layers of an open commit that have to be applied before it is finished."""
-
-    commit_id: int
-    base: TreeId
-    deltas: tuple[TreeId, ...]
-
-    def apply(self, versions: VersionedStore) -> files.AppliedLayers:
-        """Apply them. Blocks; the bytes are durable on return."""
-        return files.apply_layers(versions, files.OpenView(self.base, [], list(self.deltas)))
-
-
-def finish_within(
-    write: WriteTransaction,
-    name: CommitName,
-    applied: Mapping[Unapplied, files.AppliedLayers],
-    *,
-    error: str = "",
-    description: str = "",
-    force: bool = False,
-) -> Unapplied | None:
-    """Finish an open commit as one of several changes of a write.
-
-    Args:
-        write: transaction that the change belongs to.
-        name: the commit.
-        applied: the files of layers that were applied before.
-        error: as for ``finish_commit``.
-        description: as for ``finish_commit``.
-        force: as for ``finish_commit``.
-
-    Returns:
-        None; or the layers of the commit that are not among the applied ones. It is finished without their files then,
-        so the write must be undone.
-
-    Raises:
-        NotFound: there is no such commit.
-        CommitFinished: it is finished.
-        FailedPrecondition: it is a pipeline's output and ``force`` is not set.
-    """
-    check_finish(error, description)
-    row, _ = _finishable(write.conn, name, force=force)
-    view = files.open_view(write.conn, row)
-    good = ancestry.last_good(write.conn, row)
-    result = files.AppliedLayers(view.base, good.size if good is not None else 0, None, [])
-    missing = None
-    if view.deltas:
-        layers = Unapplied(row.id, view.base, tuple(view.deltas))
-        if layers in applied:
-            result = applied[layers]
-        else:
-            missing = layers
-    close(
-        write, row, tree=result.tree, size=result.size, packs=result.packs,
-        error=error or result.problem or "", description=description or row.description,
-    )  # fmt: skip
-    return missing
+    row, full, view = versions.read(look)
+    return PreparedFinish(row, full, view, files.apply_layers(versions, view), error, description)
 
 
 def prepare_again(versions: VersionedStore, prepared: PreparedFinish) -> PreparedFinish:
@@ -372,6 +318,7 @@ def close(
 
 def clear_commit(write: WriteTransaction, name: CommitName) -> None:
     """Discard everything that was written to an open commit."""
+    rights.check_write(write.caller, name.repo)
     row = resolve.commit(write.conn, name)
     if row.finished is not None:
         raise errors.CommitFinished(f"commit {resolve.text(write.conn, row)} has already finished")
@@ -511,7 +458,6 @@ def _remove(write: WriteTransaction, doomed: list[CommitRow]) -> None:
             if row.parent_id is None:
                 emptied.append(branch.id)
     rows.remove(conn, numbers)
-    write.forget(numbers)
     restore_heads(write, emptied[::-1])
     write.removed += doomed
     for row in doomed:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import names
-from trunkline.pfs import files, resolve
+from trunkline.pfs import files, resolve, rights
 from trunkline.pfs.write_streams import Changes
 from trunkline.storage import files as storage_files
 from trunkline.storage.sums import EMPTY, TreeId
@@ -118,7 +118,9 @@ def record_addition(write: WriteTransaction, name: names.CommitName, prepared: P
     Raises:
         NotFound: there is no such commit.
         CommitFinished: it is finished.
+        PermissionDenied: the caller may not write to the repo.
     """
+    rights.check_write(write.caller, name.repo)
     chunks.add(write.conn, prepared.packs, 0, write.now)
     row = resolve.commit(write.conn, name)
     if row.finished is not None:

@@ -16,7 +16,7 @@ from trunkline import errors
 from trunkline.meta import branches, chunks, commits
 from trunkline.model import names, paths
 from trunkline.pfs import commits as commit_ops
-from trunkline.pfs import files, resolve
+from trunkline.pfs import files, resolve, rights
 from trunkline.pfs.ahead import GrowingTree
 from trunkline.pfs.branches import BranchName
 from trunkline.storage import file_values
@@ -173,6 +173,7 @@ class CommitStream(Changes):
             NotFound: the repo or the explicit commit does not exist.
         """
         self._target = target
+        self._caller = versions.caller
         self._growing: GrowingTree | None = None
         self._open: CommitRow | None = versions.read(self._settle)
         #: The deltas of a commit of its own, which are applied before it is recorded and named by nothing.
@@ -183,6 +184,7 @@ class CommitStream(Changes):
         """Return the open commit to write to; None for a commit of its own."""
         name = self._target
         owner = resolve.repo(conn, name.repo)
+        rights.check_write(self._caller, owner)
         if name.id and not name.ancestry:
             row = resolve.commit(conn, name)
             if row.finished is not None:
@@ -192,12 +194,11 @@ class CommitStream(Changes):
             return row
         names.check_branch(name.revision)
         branch = branches.find(conn, owner.id, name.branch)
-        if branch is not None and branch.head_id is not None:
-            head = commits.by_id(conn, branch.head_id)
-            if head.finished is None and head.origin == "USER":
-                return head
         if branch is not None:
-            commit_ops.refuse_output_branch(conn, branch)
+            commit_ops.refuse_output_branch(conn, branch, self._caller)
+            head = commits.by_id(conn, branch.head_id) if branch.head_id is not None else None
+            if head is not None and head.finished is None and head.origin == "USER":
+                return head
         self._branch = BranchName(name.repo, name.branch)
         return None
 

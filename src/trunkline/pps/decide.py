@@ -26,6 +26,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     started: float | None = None
     #: Seconds from ``started``; None for no limit.
     timeout: float | None = None
+    #: Whether it is a service's and a newer job could run: it has shown its inputs for long enough.
+    superseded: bool = False
 
 
 class EndUnrunnable(Struct, frozen=True):
@@ -74,7 +76,7 @@ def next_step(job: JobView | None, now: float) -> Step | None:
         )
     if job.state in (JobState.CREATED, JobState.STARTING):
         return Plan(job.id)
-    if job.state is JobState.FINISHING or job.handed_in >= job.todo_count:
+    if job.state is JobState.FINISHING or job.superseded or job.handed_in >= job.todo_count:
         return Settle(job.id)
     if job.timeout is not None and job.started is not None:
         end = job.started + job.timeout

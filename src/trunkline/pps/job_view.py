@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.meta import commits, repos
+from trunkline.meta import commits, jobs, repos
 from trunkline.model.states import JobState
 from trunkline.pps import decide
 
@@ -24,6 +24,7 @@ def view_of(conn: sa.Connection, specs: Specs, job: JobRow) -> decide.JobView:
         job: the job.
     """
     inputs = commits.upstream(conn, job.commit_id)
+    spec = specs.of(conn, job.pipeline_id, job.version)
     return decide.JobView(
         id=job.id,
         state=JobState(job.state),
@@ -34,5 +35,14 @@ def view_of(conn: sa.Connection, specs: Specs, job: JobRow) -> decide.JobView:
         handed_in=job.handed_in,
         todo_count=job.todo_count,
         started=job.started,
-        timeout=specs.of(conn, job.pipeline_id, job.version).job_timeout,
+        timeout=spec.job_timeout,
+        superseded=spec.service is not None and _is_followed(conn, job),
+    )
+
+
+def _is_followed(conn: sa.Connection, job: JobRow) -> bool:
+    """Return whether a later job has all its inputs."""
+    return any(
+        all(row.finished is not None for row in commits.upstream(conn, later.commit_id))
+        for later in jobs.live(conn, job.pipeline_id)[1:]
     )

@@ -24,7 +24,7 @@ from trunkline.pps.pipeline_events import record_pipeline
 from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -257,6 +257,8 @@ def _create_new(write: WriteTransaction, request: Request) -> int:
     assert row is not None
     record_pipeline(write, row)
     _follow_inputs(write, row, request.spec)
+    if request.spec.spout is not None:
+        _empty_commit(write, output_branch, spec_branch)
     wake(write, number)
     return number
 
@@ -311,19 +313,39 @@ def _add_version(write: WriteTransaction, pipeline_id: int, number: int, request
     pipelines.add_version(write.conn, row)
 
 
+def _empty_commit(write: WriteTransaction, branch: BranchRow, spec_branch: BranchRow) -> None:
+    """Give the output branch of a new spout a head, so that it can be read before the first commit of the spout."""
+    version = branches.by_id(write.conn, spec_branch.id).head_id
+    _finished_commit(write, branch, "AUTO", [version] if version is not None else [])
+
+
 def _spec_commit(write: WriteTransaction, branch: BranchRow) -> None:
     """Move the spec branch to a new empty commit, which stands for the version in provenance."""
+    _finished_commit(write, branch, "USER")
+
+
+def _finished_commit(
+    write: WriteTransaction, branch: BranchRow, origin: str, provenance: Sequence[int] = ()
+) -> None:
+    """Move a branch to a new commit without changes.
+
+    Args:
+        write: transaction that the change belongs to.
+        branch: the branch.
+        origin: why the commit exists, as the API calls it.
+        provenance: row numbers of the commits that it depends on directly.
+    """
     conn = write.conn
-    write.check_first_commit(repos.repo_by_id(conn, branch.repo_id))
     commit = commits.add(
         conn,
         set_id=write.set_id,
         repo_id=branch.repo_id,
         branch_name=branch.name,
         parent_id=branch.head_id,
-        origin="USER",
+        origin=origin,
         description="",
         started=write.now,
+        provenance=provenance,
     )
     finished = commits.finish(conn, commit, tree=EMPTY, size=0, error="", description="", at=write.now)
     branches.move(conn, branch.id, commit.id, write.now)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from trunkline.errors import Cancelled, NotFound
+from trunkline.errors import Cancelled, InvalidArgument, NotFound
 from trunkline.meta import commits, jobs, repos
 from trunkline.model import limits, names
 from trunkline.model.names import META
@@ -137,6 +137,8 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     try:
         with SortedRows() as todo, SortedRows() as obsolete:
             draft = _Draft(versions, job, todo, obsolete)
+            if spec.service is not None:  # it shows its inputs, changed or not, and has no outputs to keep
+                base = None
             if base is None or base.total == 0:  # nothing to compare with, so no change is gathered
                 draft.add_all(spec, new)
                 total = len(todo)
@@ -149,6 +151,11 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
                 total = draft.add_difference(spec, base, old, new)
             else:
                 total = draft.add_comparison(spec, base, new)
+            if spec.service is not None and total != 1:
+                raise InvalidArgument(
+                    f'a service shows exactly one datum, and its input makes {total:,}; write the glob "/", or for'
+                    " several inputs a cross of them"
+                )
             trees = datum_rows.trees(versions)
             todo_bytes = (
                 sum(datum_rows.decode(key, value).size for key, value in todo)

@@ -1,7 +1,7 @@
-"""The kinds of work that workers run.
+"""The kinds of work that workers run (docs/design/work.md).
 
-Runs of datums are the only kind of work so far. Another kind (a service, a spout, a batch) is another class here,
-another field of ``Assignment.work`` in the worker API, and another case of ``work_of``.
+A kind is a class here, a field of ``Assignment.work`` in the worker API, and a case of ``work_of``. Batches and
+services are datums to the autoscaler: a service's one datum is claimed as long as its job runs.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs
-from trunkline.model.states import JobState
+from trunkline.model.states import JobState, WorkerState
 from trunkline.pps.autoscaling import lookahead
 from trunkline.scaling.policy import Demand
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
     from trunkline.meta.jobs import JobRow
+    from trunkline.meta.workers import WorkerRow
+    from trunkline.model.spec import PipelineSpec
     from trunkline.pps.autoscaling.startup_times import Starts
     from trunkline.pps.spec_cache import Specs
 
@@ -61,12 +65,28 @@ class DatumWork(Struct, frozen=True):
         )
 
 
-def work_of(specs: Specs, starts: Starts, job: JobRow | None) -> Work:
+class SpoutWork(Struct, frozen=True):
+    """The program of a spout."""
+
+    workers: Sequence[WorkerRow]
+
+    def demand(self, conn: sa.Connection, now: float) -> Demand:
+        """Return one piece of work: claimed while a worker runs the program."""
+        del conn, now
+        runs = any(row.state is WorkerState.BUSY for row in self.workers)
+        return Demand(unclaimed=0 if runs else 1, claimed=1 if runs else 0, seconds_per_datum=None)
+
+
+def work_of(
+    specs: Specs, starts: Starts, spec: PipelineSpec, workers: Sequence[WorkerRow], job: JobRow | None
+) -> Work:
     """Return the work of a pipeline.
 
     Args:
         specs: the parsed specifications.
         starts: how long workers take to start.
+        spec: of the pipeline's current version.
+        workers: of the pipeline.
         job: the pipeline's oldest live job; None without one.
     """
-    return DatumWork(specs, starts, job)
+    return SpoutWork(workers) if spec.spout is not None else DatumWork(specs, starts, job)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model import caller
+from trunkline.model import caller, limits
 from trunkline.model.states import DatumState
 from trunkline.pfs import chunk_uploads
 from trunkline.pps import logs
-from trunkline.pps.workers import claims, input_reads, presigned
+from trunkline.pps.pipeline_tokens import PipelineTokens
+from trunkline.pps.workers import claims, input_reads, presigned, standing
 from trunkline.pps.workers.assignments import Assignment, Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
 from trunkline.pps.workers.dispatch import Dispatcher
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from concurrent.futures import Executor
 
+    from trunkline.model.spec import PipelineSpec, Service
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import WorkerIdentity
     from trunkline.pps.spec_cache import Specs
@@ -46,7 +48,7 @@ _STATES = {
 class WorkerServicer(ServicerBase):
     """Answers ``trunkline.worker.v1.Worker``."""
 
-    control = frozenset({"Register", "Claim", "Renew"})
+    control = frozenset({"Register", "Claim", "Renew", "EndProgram"})
     long_lists = frozenset({"Fetch", "Log"})
 
     def __init__(
@@ -70,6 +72,7 @@ class WorkerServicer(ServicerBase):
         self._grants = PackGrants(versions)
         self._specs = specs
         self._identity = identity
+        self._tokens = PipelineTokens(versions)
         self._assignments = Assignments(versions, specs)
         self._dispatcher = Dispatcher(versions, specs, self._assignments, executor, waiting)
 
@@ -80,10 +83,14 @@ class WorkerServicer(ServicerBase):
 
     async def Claim(self, request: pb.ClaimRequest, call: Call) -> pb.ClaimResponse:
         worker_id = await self._authenticate(call)
-        work = await self._dispatcher.next_work(worker_id, request.wait_seconds)
-        if work.assignment is not None:
-            return pb.ClaimResponse(assignment=assignment_message(work.assignment))
-        return pb.ClaimResponse(retire=work.retire)
+        work = await self._dispatcher.next_work(worker_id, request.wait_seconds, request.held)
+        if work.assignment is None and work.spout is None:
+            return pb.ClaimResponse(retire=work.retire, held=work.held)
+        token = await self._tokens.issue(worker_id)
+        if work.spout is not None:
+            return pb.ClaimResponse(assignment=_spout_message(work.spout, token))
+        assert work.assignment is not None
+        return pb.ClaimResponse(assignment=assignment_message(work.assignment, token))
 
     async def Renew(self, request: pb.RenewRequest, call: Call) -> pb.RenewResponse:
         worker_id = await self._authenticate(call)
@@ -139,12 +146,20 @@ class WorkerServicer(ServicerBase):
         worker_id = await self._authenticate(call)
         if not request.lines:
             return pb.LogResponse()
-        try:
-            assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-        except claims.ClaimLost:
-            return pb.LogResponse()  # the job has ended, so the lines are dropped
+        assignment: Assignment | None = None
+        if request.claim_id != worker_id:
+            try:
+                assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
+            except claims.ClaimLost:
+                return pb.LogResponse()  # the job has ended, so the lines are dropped
         await self._blocking(_store_lines, self._store(call), worker_id, assignment, request)
         return pb.LogResponse()
+
+    async def EndProgram(self, request: pb.EndProgramRequest, call: Call) -> pb.EndProgramResponse:
+        worker_id = await self._authenticate(call)
+        limits.check_text(request.reason, limits.REASON, "the reason")
+        await self._store(call).write_soon(standing.end_program, worker_id, request.claim_id, request.reason)
+        return pb.EndProgramResponse()
 
     def _offer(self, request: pb.OfferRequest) -> pb.OfferResponse:
         ids = [
@@ -185,11 +200,13 @@ class WorkerServicer(ServicerBase):
 
 
 def _store_lines(
-    store: VersionedStore, worker_id: str, assignment: Assignment, request: pb.LogRequest
+    store: VersionedStore, worker_id: str, assignment: Assignment | None, request: pb.LogRequest
 ) -> None:
+    """Store lines of an assignment, or of a spout, which belong to its pipeline alone."""
+    datums = assignment.datums if assignment is not None else []
     lines = [
         logs.Line(
-            assignment.datums[line.datum].id.hex() if line.datum < len(assignment.datums) else "",
+            datums[line.datum].id.hex() if line.datum < len(datums) else "",
             line.ts_ns / 1e9,
             line.message.decode("utf-8", "replace"),
             not line.system,
@@ -197,14 +214,13 @@ def _store_lines(
         for line in request.lines
     ]
     data = logs.pack(lines)
+    if assignment is None:
+        pipeline_id, job_id = store.read(claims.require_worker, worker_id).pipeline_id, None
+    else:
+        pipeline_id, job_id = assignment.pipeline.id, assignment.job.id
     store.write(
-        logs.store,
-        pipeline_id=assignment.pipeline.id,
-        job_id=assignment.job.id,
-        worker_id=worker_id,
-        lines=lines,
-        data=data,
-    )
+        logs.store, pipeline_id=pipeline_id, job_id=job_id, worker_id=worker_id, lines=lines, data=data,
+    )  # fmt: skip
 
 
 def _add(completion: Completion, request: pb.CompleteRequest) -> None:
@@ -241,41 +257,72 @@ def _place_message(place: presigned.ChunkPlace) -> pb.ChunkPlace:
     return pb.ChunkPlace(id=id, pack=pack, offset=offset, stored=stored, length=length, codec=codec)
 
 
-def assignment_message(assignment: Assignment) -> pb.Assignment:
-    """Return the message for an assignment."""
+def assignment_message(assignment: Assignment, token: str = "") -> pb.Assignment:
+    """Return the message for an assignment.
+
+    Args:
+        assignment: what a worker does under one claim.
+        token: for the commands' own calls to the server.
+    """
     run = _datum_run(assignment)
-    assert assignment.spec.transform is not None
-    is_batch = assignment.spec.transform.datum_batching
+    spec = assignment.spec
+    assert spec.transform is not None
+    is_batch, is_service = spec.transform.datum_batching, spec.service is not None
     return pb.Assignment(
         claim_id=assignment.claim_id,
         lease_seconds=claims.LEASE,
         project=assignment.pipeline.project,
         pipeline=assignment.pipeline.name,
         direct=assignment.direct,
-        datum_run=None if is_batch else run,
+        datum_run=None if is_batch or is_service else run,
         batch_run=run if is_batch else None,
+        program_run=run if is_service else None,
+        pipeline_token=token,
+        port=_port(spec.service),
+    )
+
+
+def _spout_message(spout: standing.SpoutRun, token: str) -> pb.Assignment:
+    assert spout.spec.spout is not None
+    return pb.Assignment(
+        claim_id=spout.worker_id,
+        project=spout.pipeline.project,
+        pipeline=spout.pipeline.name,
+        program_run=pb.DatumRun(command=_command(spout.spec)),
+        pipeline_token=token,
+        port=_port(spout.spec.spout.service),
+    )
+
+
+def _port(service: Service | None) -> pb.Port | None:
+    if service is None:
+        return None
+    return pb.Port(internal=service.internal_port, external=service.external_port)
+
+
+def _command(spec: PipelineSpec) -> pb.Command:
+    transform = spec.transform
+    assert transform is not None
+    return pb.Command(
+        cmd=transform.cmd,
+        stdin=transform.stdin,
+        err_cmd=transform.err_cmd,
+        err_stdin=transform.err_stdin,
+        env=dict(transform.env),
+        working_dir=transform.working_dir,
+        accept_return_code=transform.accept_return_code,
+        user=transform.user,
     )
 
 
 def _datum_run(assignment: Assignment) -> pb.DatumRun:
     spec = assignment.spec
-    transform = spec.transform
-    assert transform is not None
     position = {item: number for number, item in enumerate(assignment.items)}
     traces = assignment.datum_traces()
     return pb.DatumRun(
         job_id=assignment.job.set_id,
         output_commit_id=assignment.job.set_id,
-        command=pb.Command(
-            cmd=transform.cmd,
-            stdin=transform.stdin,
-            err_cmd=transform.err_cmd,
-            err_stdin=transform.err_stdin,
-            env=dict(transform.env),
-            working_dir=transform.working_dir,
-            accept_return_code=transform.accept_return_code,
-            user=transform.user,
-        ),
+        command=_command(spec),
         datum_tries=spec.datum_tries or 1,
         datum_timeout_seconds=spec.datum_timeout or 0.0,
         items=[
@@ -284,9 +331,9 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
                 path=item.path,
                 hash=item.hash,
                 commit_id=source.commit_id,
-                size_bytes=0 if source.leaf.empty_files or source.leaf.lazy else item.size,
+                size_bytes=0 if source.leaf.empty_files or source.lazy else item.size,
                 empty_files=source.leaf.empty_files,
-                lazy=source.leaf.lazy and not source.leaf.empty_files,
+                lazy=source.lazy,
                 join_on=source.join_on(item),
                 group_by=source.group_by(item),
             )

@@ -19,6 +19,8 @@ from trunkline.worker.circuit_breaker import StoreBreaker
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
+    from google.protobuf.message import Message
+
     from trunkline.client.trust import Trust
     from trunkline.worker.interrupts import Interrupts
 
@@ -76,10 +78,19 @@ class ServerAPI:
         """Report that the worker is ready."""
         self._unary("Register", pb.RegisterRequest(pid=pid))
 
-    def claim(self, wait_seconds: float) -> pb.ClaimResponse:
-        """Claim work, waiting for it for at most ``wait_seconds``."""
-        answer = self._unary("Claim", pb.ClaimRequest(wait_seconds=wait_seconds), wait_seconds + _SHORT)
-        return pb.ClaimResponse.FromString(answer)
+    def claim(self, wait_seconds: float, held: str = "") -> pb.ClaimResponse:
+        """Claim work.
+
+        Args:
+            wait_seconds: the longest wait for it.
+            held: the claim of a standing program that runs; there is no work before its end.
+        """
+        request = pb.ClaimRequest(wait_seconds=wait_seconds, held=held)
+        return pb.ClaimResponse.FromString(self._unary("Claim", request, wait_seconds + _SHORT))
+
+    def end_program(self, claim_id: str, reason: str) -> None:
+        """Report that a standing program has ended, and how."""
+        self._unary("EndProgram", pb.EndProgramRequest(claim_id=claim_id, reason=reason))
 
     def renew(self, claim_id: str, datum: int, started: float) -> pb.RenewResponse:
         """Renew the lease of a claim.
@@ -132,7 +143,7 @@ class ServerAPI:
     def _unary(
         self,
         method: str,
-        request: pb.RegisterRequest | pb.ClaimRequest | pb.RenewRequest | pb.OfferRequest | pb.LogRequest,
+        request: Message,
         timeout: float = _SHORT,
     ) -> bytes:
         return self._channel.unary(_SERVICE + method, request.SerializeToString(), timeout)

@@ -143,6 +143,10 @@ class ExecutorLost(Exception):
     """No more commands can be started; the message says why."""
 
 
+class ProgramEnded(Exception):
+    """A standing program ended by itself, or could not be started; the message says how."""
+
+
 class Ending(NamedTuple):
     """How a command ended."""
 

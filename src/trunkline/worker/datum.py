@@ -248,7 +248,7 @@ class DatumRunner:
         )
         begun = time.monotonic_ns()
         if self._batch is None:
-            ending = self._execute(position, spec.cmd, spec.stdin, env, datum_dir)
+            ending = self._execute(position, env, datum_dir)
         else:
             ending = self._execute_in_batch(position, env, datum_dir, variables)
             begun = self._batch.begun
@@ -257,26 +257,19 @@ class DatumRunner:
         if datum_dir.in_memory and self._sandbox.memory_is_full():
             raise _MemoryFull
         reason = ending.reason + self._disk_note()
-        recovered = (
-            bool(spec.err_cmd)
-            and self._execute(position, spec.err_cmd, spec.err_stdin, env, datum_dir).succeeded()
-        )
+        recovered = bool(spec.err_cmd) and self._execute(position, env, datum_dir, on_error=True).succeeded()
         raise _AttemptFailed(reason, recovered)
 
     def _execute(
-        self,
-        position: int,
-        argv: Sequence[str],
-        stdin: Sequence[str],
-        env: dict[str, str],
-        datum_dir: DatumDir,
+        self, position: int, env: dict[str, str], datum_dir: DatumDir, *, on_error: bool = False
     ) -> command.Ending:
-        if not argv:
+        program = self._sandbox.program(self._run.command, env, datum_dir, self._owner, on_error=on_error)
+        if not program.argv:
             return command.Ending(None, _NO_COMMAND)
         logs = self._heartbeat.logs
         return command.run(
             self._sandbox.starter,
-            self._program(argv, stdin, env, datum_dir),
+            program,
             timeout=self._run.datum_timeout_seconds,
             interrupts=self._interrupts,
             add_line=lambda now, line: logs.add(position, now, line),
@@ -293,7 +286,7 @@ class DatumRunner:
             return command.Ending(None, _NO_COMMAND)
         return self._batch.run(
             self._batch_key,
-            self._program(spec.cmd, spec.stdin, env, datum_dir),
+            self._sandbox.program(spec, env, datum_dir, self._owner),
             variables,
             self._run.datum_timeout_seconds,
             Log(
@@ -301,20 +294,6 @@ class DatumRunner:
                 note=lambda now, line: logs.add(position, now, line, system=True),
                 is_full=lambda: logs.overfull,
             ),
-        )
-
-    def _program(
-        self, argv: Sequence[str], stdin: Sequence[str], env: dict[str, str], datum_dir: DatumDir
-    ) -> command.Program:
-        real = self._sandbox.real
-        return command.Program(
-            argv=[real(argument) for argument in argv],
-            stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
-            env=env,
-            working_dir=self._sandbox.working_dir(self._run.command.working_dir),
-            tmp=datum_dir.tmp,
-            owner=self._owner,
-            memory_limit=self._sandbox.memory_limit,
         )
 
     def _capture(

@@ -66,11 +66,13 @@ def of_next(pfs: str, assignment: pb.Assignment, datum: pb.Datum) -> dict[str, s
         datum: the datum, one of the assignment.
     """
     run = assignment.datum_run
-    variables = {
-        "PACH_DATUM_ID": datum.id,
-        "PACH_JOB_ID": run.job_id,
-        "PACH_OUTPUT_COMMIT_ID": run.output_commit_id,
-    }
+    variables = {}
+    if run.job_id:  # a spout has no job
+        variables = {
+            "PACH_DATUM_ID": datum.id,
+            "PACH_JOB_ID": run.job_id,
+            "PACH_OUTPUT_COMMIT_ID": run.output_commit_id,
+        }
     if datum.traceparent:
         variables["TRACEPARENT"] = datum.traceparent
     if run.tracestate:

@@ -32,6 +32,7 @@ class Heartbeat:
         self._changed = threading.Condition()  # guards all below
         self._claim = ""
         self._period = 0.0
+        self._is_standing = False
         self._renew_at = 0.0
         self._datum = (0, 0.0)
         self._silent_since: float | None = None
@@ -51,11 +52,18 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join(timeout=1.0)  # it may be inside a call that only the process's end interrupts
 
-    def hold(self, claim_id: str, lease_seconds: float) -> None:
-        """Renew this claim every third of its lease until ``let_go``."""
+    def hold(self, claim_id: str, lease_seconds: float, *, is_standing: bool = False) -> None:
+        """Renew this claim every third of its lease until ``let_go``.
+
+        Args:
+            claim_id: id of the claim.
+            lease_seconds: its lease; 0 for a claim that needs no renewal.
+            is_standing: it is for a standing program, whose end is decided elsewhere.
+        """
         self.logs.open(claim_id)
         with self._changed:
-            self._claim, self._period = claim_id, lease_seconds / 3
+            self._claim, self._period = claim_id if lease_seconds else "", lease_seconds / 3
+            self._is_standing = is_standing
             self._renew_at = time.monotonic() + self._period
             self._datum = (0, 0.0)
             self._changed.notify()
@@ -103,9 +111,10 @@ class Heartbeat:
             self._renew_at = time.monotonic() + self._period
             if claim != self._claim:
                 return  # the main thread has completed the claim meanwhile
-        if not answer.valid or answer.restart_datum or answer.retire:
+        claim_lost = not answer.valid and not self._is_standing
+        if claim_lost or answer.restart_datum or answer.retire:
             self._interrupts.raise_flag(
-                claim_lost=not answer.valid, restart_datum=answer.restart_datum, retire=answer.retire
+                claim_lost=claim_lost, restart_datum=answer.restart_datum, retire=answer.retire
             )
 
     def _bear(self, error: TrunklineError) -> None:

@@ -33,6 +33,8 @@ class Interrupts:
         self.give_back = False
         #: The server or the parent process has ended: exit now.
         self.abandon = False
+        #: The command runs without end, so that ``retire`` ends it.
+        self.is_standing = False
 
     def raise_flag(
         self,
@@ -67,7 +69,8 @@ class Interrupts:
     @property
     def end_command(self) -> bool:
         """Whether a running command must be ended at once."""
-        return self.claim_lost or self.restart_datum or self.give_back or self.abandon
+        lasting = self.is_standing and self.retire
+        return self.claim_lost or self.restart_datum or self.give_back or self.abandon or lasting
 
     def quiet(self) -> None:
         """Make the descriptor unreadable until the next flag."""

@@ -8,12 +8,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from trunkline.errors import TrunklineError, Unauthenticated
+from trunkline.errors import InvalidArgument, TrunklineError, Unauthenticated
 from trunkline.worker import assignment
 from trunkline.worker.api import ServerAPI, patiently
 from trunkline.worker.batch import BatchProgram
+from trunkline.worker.command import ProgramEnded
 from trunkline.worker.heartbeat import Heartbeat
 from trunkline.worker.interrupts import Interrupts
+from trunkline.worker.server_access import CONFIG, TOKEN, ServerAccess
 
 if TYPE_CHECKING:
     from trunkline.rpc.gen import worker_api_pb2 as pb
@@ -51,6 +53,7 @@ class Worker:
         self._api = self._connect()
         self._heartbeat = Heartbeat(self._connect(), self._interrupts)
         self._batch = BatchProgram(sandbox.starter, self._interrupts)
+        self._access = ServerAccess(settings.server, settings.trust)
         self._waiting = False
         self._told_to_go = False
         self._notes = sandbox.notes
@@ -67,6 +70,9 @@ class Worker:
             self._claim_until_retired()
         except _Stop:
             return 0
+        except ProgramEnded as ending:
+            say(f"the program ended: {ending}")
+            return 1
         except Unauthenticated:
             say("the server does not know this worker any more")
             return 1
@@ -95,6 +101,10 @@ class Worker:
         while not (self._interrupts.retire or self._interrupts.abandon):
             answer = patiently(self._claim, self._interrupts)
             if answer.HasField("assignment"):
+                self._introduce(answer.assignment)
+            if answer.assignment.HasField("program_run"):
+                self._run_program(answer.assignment)
+            elif answer.HasField("assignment"):
                 assignment.work(
                     self._api,
                     self._heartbeat,
@@ -107,6 +117,30 @@ class Worker:
                 )
                 self._notes = []
             self._interrupts.retire |= answer.retire
+
+    def _run_program(self, work: pb.Assignment) -> None:
+        from trunkline.worker.standing import (
+            StandingProgram,
+        )  # its imports take 40 ms, which few workers need
+
+        program = StandingProgram(self._api, self._connect, self._heartbeat, self._interrupts, self._sandbox)
+        program.run(work, self._notes)
+        self._notes = []
+
+    def _introduce(self, work: pb.Assignment) -> None:
+        """Let commands reach the server on behalf of their pipeline: those that do so find a configuration too."""
+        if not work.pipeline_token or TOKEN in self._sandbox.variables:
+            return
+        variables = self._access.variables(work.pipeline_token)
+        if not work.HasField("datum_run"):
+            command = work.program_run.command if work.HasField("program_run") else work.batch_run.command
+            try:
+                text = self._access.config(work.pipeline_token, work.project)
+                owner = self._sandbox.find_user(command.user)
+                variables[CONFIG] = self._sandbox.write_config(text, owner)
+            except (OSError, InvalidArgument) as error:
+                say(f"commands find no configuration: {error}")
+        self._sandbox.variables |= variables
 
     def _claim(self) -> pb.ClaimResponse:
         # An assignment that arrives together with SIGTERM is dropped; its lease expires, or the server

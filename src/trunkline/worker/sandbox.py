@@ -10,12 +10,14 @@ by the real path. Text inside a shell command is not changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
 from trunkline.linux import libc
-from trunkline.worker import environment, process_reaper, subprocesses
+from trunkline.worker import environment, files, process_reaper, subprocesses
+from trunkline.worker.command import Program
 from trunkline.worker.root import PFS
 from trunkline.worker.scratch import ScratchPool
 
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.linux.cgroups import MemoryGroup
+    from trunkline.rpc.gen import worker_api_pb2 as pb
     from trunkline.worker.command import Executor
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.scratch import DatumDir
     from trunkline.worker.settings import Settings
 
+#: Where the published clients look for a configuration in a pipeline.
+PACHCTL = "/pachctl"
 #: Bytes. Memory with less free space counts as full.
 _FULL = 1 << 20
 
@@ -42,6 +47,8 @@ class Sandbox:
     memory_limit = 0
     #: Whether commands see every datum at the same path.
     has_one_path = True
+    #: Whether commands share the machine's network, so that the worker publishes their ports.
+    publishes_ports = True
 
     def __init__(
         self, starter: Executor, scratch: ScratchPool, variables: Mapping[str, str], notes: Sequence[str]
@@ -59,6 +66,18 @@ class Sandbox:
     def pfs(self) -> str:
         """The path of /pfs for commands; only meaningful while a datum is shown."""
         return PFS
+
+    def write_config(self, text: str, owner: Owner) -> str:
+        """Store a configuration of clients for commands; return its path.
+
+        Args:
+            text: of the file.
+            owner: the user of commands; None for the sandbox's own.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        return _write_config(f"{self.scratch.disk}/pachctl", text, owner)
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Show the datum's folders as /pfs.
@@ -86,6 +105,39 @@ class Sandbox:
     def working_dir(self, folder: str) -> str:
         """Return the folder to start a command in; ``folder`` may be empty."""
         return self.real("/" + folder.lstrip("/"))
+
+    def top(self, datum_dir: DatumDir) -> str:
+        """Return the folder that is shown as /pfs, by a path in the file system of the scratch folder."""
+        return datum_dir.root
+
+    def program(
+        self,
+        command: pb.Command,
+        env: Mapping[str, str],
+        datum_dir: DatumDir,
+        owner: Owner,
+        *,
+        on_error: bool = False,
+    ) -> Program:
+        """Return the command of a pipeline, ready to be started here.
+
+        Args:
+            command: as the assignment has it.
+            env: all its variables.
+            datum_dir: the folders that it sees.
+            owner: its user; None for the sandbox's own.
+            on_error: return the error command instead.
+        """
+        argv, stdin = (command.err_cmd, command.err_stdin) if on_error else (command.cmd, command.stdin)
+        return Program(
+            argv=[self.real(argument) for argument in argv],
+            stdin=("\n".join(stdin) + "\n").encode() if stdin else b"",
+            env=env,
+            working_dir=self.working_dir(command.working_dir),
+            tmp=datum_dir.tmp,
+            owner=owner,
+            memory_limit=self.memory_limit,
+        )
 
     def find_user(self, user: str) -> Owner:
         """Return the user and group that ``transform.user`` means; None for the worker's own.
@@ -117,6 +169,13 @@ class NamespaceSandbox(Sandbox):
         )
         self.memory_limit = settings.memory_limit
         self._current = False
+
+    def write_config(self, text: str, owner: Owner) -> str:
+        """Store it where the published clients look; see ``Sandbox``."""
+        try:
+            return _write_config(PACHCTL, text, owner)
+        except OSError:  # the machine has such a folder
+            return super().write_config(text, owner)
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Mount the datum's folders as /pfs."""
@@ -192,6 +251,17 @@ class HostSandbox(Sandbox):
                 f"let workers have a private root; leave transform.user out or allow namespaces"
             )
         return owner
+
+
+def _write_config(folder: str, text: str, owner: Owner) -> str:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o755)
+    path = f"{folder}/config.json"
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    files.give(path, owner)
+    return path
 
 
 def _notes(settings: Settings, lack: str) -> list[str]:

@@ -115,7 +115,7 @@ class Autoscaler:
         """
         now = self._versions.clock.now()
         memory = self._memory(pipeline.id)
-        snapshot = self._versions.read(self._read, pipeline.id, job, memory, now)
+        snapshot = self._versions.read(self._read, pipeline, spec, job, memory, now)
         observed = self._observe(pipeline, spec, snapshot)
         step = autoscale.step(memory, observed, snapshot.demand, now)
         self._memories[pipeline.id] = step.memory
@@ -181,8 +181,15 @@ class Autoscaler:
     # --- reading ----------------------------------------------------------------------------------------
 
     def _read(
-        self, conn: sa.Connection, pipeline_id: int, job: JobRow | None, memory: autoscale.Memory, now: float
+        self,
+        conn: sa.Connection,
+        pipeline: PipelineRow,
+        spec: PipelineSpec,
+        job: JobRow | None,
+        memory: autoscale.Memory,
+        now: float,
     ) -> _Snapshot:
+        pipeline_id = pipeline.id
         rows = workers.of_pipeline(conn, pipeline_id)
         idle = any(row.state is WorkerState.IDLE for row in rows)
         job_id = job.id if job is not None else 0
@@ -192,7 +199,7 @@ class Autoscaler:
         since = memory.crashes.job_id if memory.crashes is not None else job_id
         return _Snapshot(
             rows=rows,
-            demand=work_of(self._specs, self._starts, job).demand(conn, now),
+            demand=work_of(self._specs, self._starts, spec, rows, job).demand(conn, now),
             gaps=jobs.gaps(conn, pipeline_id, GAPS) if idle else [],
             job_id=job_id,
             recorded=jobs.recorded_since(conn, pipeline_id, since) if rows or memory.crashes else 0,
@@ -234,6 +241,7 @@ class Autoscaler:
             gaps=tuple(snapshot.gaps),
             job_id=snapshot.job_id,
             recorded=snapshot.recorded,
+            runs_program=spec.runs_program,
         )
 
     # --- applying ---------------------------------------------------------------------------------------

@@ -47,6 +47,9 @@ LOOK_WORKING, LOOK_RESTING = 2.0, 10.0
 LOOK_CHANGING, LOOK_EACH = 0.2, 0.001
 #: Seconds to the next start after a worker crashed; doubles with each failed start, up to the last.
 FIRST_BACKOFF, LAST_BACKOFF = 1.0, 60.0
+#: Seconds that a standing program must have run until the last one's end is no longer shown, and until it no longer
+#: counts for the next wait. Datums recorded say the same of other work.
+STEADY, RECOVERED = 10.0, 60.0
 #: Seconds that a worker waits for what cannot come (an image that does not exist) before the pipeline fails: the
 #: image may be on its way to the registry.
 UNSATISFIABLE_PATIENCE = 300.0
@@ -107,6 +110,8 @@ class Observed(Struct, frozen=True, kw_only=True):
     job_id: int = 0
     #: Datums recorded by jobs from ``Crashes.job_id`` on, or from ``job_id`` on when nothing crashed.
     recorded: int = 0
+    #: Its workers run a program without end: it is a spout or a service.
+    runs_program: bool = False
 
     @property
     def start_seconds(self) -> float:
@@ -185,7 +190,7 @@ def step(memory: Memory, observed: Observed, demand: policy.Demand, now: float) 
         demand: the work that is left.
         now: seconds since the epoch.
     """
-    crashes = _still_valid(memory.crashes, observed)
+    crashes = _still_valid(memory.crashes, observed, now)
     lost = _lost(observed)
     if lost:
         # The claims of lost workers are free after this, so the demand changes: decide in the next step.
@@ -206,7 +211,8 @@ def step(memory: Memory, observed: Observed, demand: policy.Demand, now: float) 
         for each in observed.workers
         if each.ready is not None and not workers[each.id].measured
     )
-    if learned and crashes is not None:
+    is_up = _has_run_for(STEADY, observed, now) if observed.runs_program else bool(learned)
+    if is_up and crashes is not None:
         crashes = replace(crashes, reason="")
     workers = {
         each.id: replace(workers[each.id], measured=each.ready is not None) for each in observed.workers
@@ -261,11 +267,21 @@ def start_refused(memory: Memory, observed: Observed, reason: str, now: float) -
     return replace(memory, crashes=_crashed(memory.crashes, observed, reason, now))
 
 
-def _still_valid(crashes: Crashes | None, observed: Observed) -> Crashes | None:
-    """Return the crashes unless a new version or a recorded datum has ended them."""
+def _still_valid(crashes: Crashes | None, observed: Observed, now: float) -> Crashes | None:
+    """Return the crashes unless a new version, a recorded datum or a program that goes on has ended them."""
     if crashes is None or crashes.version != observed.version or observed.recorded > crashes.recorded:
         return None
+    if observed.runs_program and _has_run_for(RECOVERED, observed, now):
+        return None
     return crashes
+
+
+def _has_run_for(seconds: float, observed: Observed, now: float) -> bool:
+    """Return whether a worker of the current version has been busy for so long."""
+    return any(
+        each.state is WorkerState.BUSY and each.version == observed.version and now - each.since >= seconds
+        for each in observed.workers
+    )
 
 
 def _crashed(crashes: Crashes | None, observed: Observed, reason: str, now: float) -> Crashes:

@@ -48,6 +48,9 @@ class Source(Struct, frozen=True):
     tree: TreeId
     #: Empty without a commit.
     commit_id: str
+    #: Whether files are fetched when they are opened. A service's program opens them several times, and a pipe serves
+    #: one reader.
+    lazy: bool
 
     def join_on(self, item: datum_rows.RowItem) -> str:
         """Return the value of ``join_on`` for an item."""
@@ -125,7 +128,10 @@ class Assignments:
         items = dict.fromkeys(item for row in todo for item in row.items)
         sources = {
             place: Source(
-                leaf, inputs.trees[key], row.set_id if (row := inputs.commits[key]) is not None else ""
+                leaf,
+                inputs.trees[key],
+                row.set_id if (row := inputs.commits[key]) is not None else "",
+                lazy=leaf.lazy and not leaf.empty_files and spec.service is None,
             )
             for place, key, leaf in LeafIndex(input_of(spec))
         }

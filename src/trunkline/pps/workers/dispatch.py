@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -17,10 +18,12 @@ from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pps.jobs import end_job
-from trunkline.pps.workers import claims
+from trunkline.pps.workers import claims, standing
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    import sqlalchemy as sa
 
     from trunkline.meta.claims import ClaimRow
     from trunkline.pfs.repository import VersionedStore
@@ -33,10 +36,13 @@ log = logging.getLogger("trunkline.pps.workers.dispatch")
 
 
 class NextWork(Struct, frozen=True):
-    """The next action of a worker: run the assignment, exit, or (neither) ask again."""
+    """The next action of a worker: run the assignment or the spout, exit, or (none of them) ask again."""
 
     assignment: Assignment | None = None
+    spout: standing.SpoutRun | None = None
     retire: bool = False
+    #: The program that the worker runs goes on.
+    held: bool = False
 
 
 class Dispatcher:
@@ -64,39 +70,61 @@ class Dispatcher:
         self._executor = executor
         self._waiting = waiting
 
-    async def next_work(self, worker_id: str, wait_seconds: float) -> NextWork:
+    async def next_work(self, worker_id: str, wait_seconds: float, held: str = "") -> NextWork:
         """Wait for work for at most so long.
+
+        Args:
+            worker_id: the worker that asks.
+            wait_seconds: after these it asks again.
+            held: the claim of a standing program that it runs; it gets no work before that claim has ended.
 
         Raises:
             Unauthenticated: the worker is unknown.
             Unavailable: what it is to run cannot be read now.
         """
-        worker = await self._versions.db.read(claims.require_worker, worker_id)
-        if worker.state is WorkerState.BUSY:
+        db, wakeups = self._versions.db, self._versions.wakeups
+        worker = await db.read(claims.require_worker, worker_id)
+        if worker.state is WorkerState.BUSY and not held:
             await self._versions.write_soon(claims.let_go, worker_id)
         topics = f"work:{worker.pipeline_id}", f"worker:{worker_id}"
         loop = asyncio.get_running_loop()
         end = loop.time() + wait_seconds
         while True:
-            stamp = self._versions.wakeups.stamp()
-            if await self._versions.db.read(claims.work_waits, worker_id):
-                claimed = await self._versions.write_soon(claims.take, worker_id, self._specs)
-                if claimed is None:
-                    worker = await self._versions.db.read(claims.require_worker, worker_id)
-                    if claims.must_exit(worker):
-                        return NextWork(retire=True)
-            else:
-                claimed = None
-            if claimed is None:
-                rest = max(0.0, end - loop.time())
-                with self._waiting.waiting(worker.pipeline_id, worker_id) as wait:
-                    if not await self._versions.wakeups.changed(stamp, *topics, timeout=rest):
-                        return NextWork()
-                claimed = wait.claimed
-            if claimed is not None:
-                assignment = await self._assign(worker_id, claimed.claim)
+            stamp = wakeups.stamp()
+            hold = await db.read(standing.hold, worker_id, held, self._specs) if held else None
+            if hold is standing.Hold.RETIRED:
+                return NextWork(retire=True)
+            if hold is standing.Hold.ENDED:
+                return NextWork()
+            rest = max(0.0, end - loop.time())
+            if hold is standing.Hold.HELD:
+                if not await wakeups.changed(stamp, *topics, timeout=rest):
+                    return NextWork(held=True)
+                continue
+            if (work := await self._take(worker_id)) is not None:
+                return work
+            with self._waiting.waiting(worker.pipeline_id, worker_id) as wait:
+                if not await wakeups.changed(stamp, *topics, timeout=rest):
+                    return NextWork(held=hold is not None)
+            if wait.claimed is not None:
+                assignment = await self._assign(worker_id, wait.claimed.claim)
                 if assignment is not None:
                     return NextWork(assignment)
+
+    async def _take(self, worker_id: str) -> NextWork | None:
+        """Return what a worker does now; None when there is nothing."""
+        db, write = self._versions.db, self._versions.write_soon
+        while waiting := await db.read(_what_waits, worker_id, self._specs):
+            if waiting is _Waiting.SPOUT:
+                return NextWork(spout=await write(standing.take_spout, worker_id, self._specs))
+            claimed = await write(claims.take, worker_id, self._specs)
+            if claimed is None:
+                worker = await db.read(claims.require_worker, worker_id)
+                return NextWork(retire=True) if claims.must_exit(worker) else None
+            assignment = await self._assign(worker_id, claimed.claim)
+            if assignment is not None:
+                return NextWork(assignment)
+        return None
 
     async def _assign(self, worker_id: str, claim: ClaimRow) -> Assignment | None:
         """Compute an assignment; None when there is none any more."""
@@ -111,6 +139,21 @@ class Dispatcher:
                 raise
             log.warning("claim %s was given back: %s", claim.id, error.message)
             return None
+
+
+class _Waiting(StrEnum):
+    """What waits for a worker."""
+
+    #: Datums, or the order to exit.
+    DATUMS = "datums"
+    SPOUT = "spout"
+
+
+def _what_waits(conn: sa.Connection, worker_id: str, specs: Specs) -> _Waiting | None:
+    """Return what waits for a worker; None for nothing."""
+    if claims.work_waits(conn, worker_id):
+        return _Waiting.DATUMS
+    return _Waiting.SPOUT if standing.spout_waits(conn, worker_id, specs) else None
 
 
 def _refuse(write: WriteTransaction, worker_id: str, claim: ClaimRow, reason: str | None) -> None:

@@ -70,7 +70,7 @@ def pieces(
         for entry in _files(versions, source.tree, item):
             if only and entry.path != only:
                 continue
-            if source.leaf.empty_files or (source.leaf.lazy and not only):
+            if source.leaf.empty_files or (source.lazy and not only):
                 yield FilePiece(position, entry.path, b"", (), last=True)
                 continue
             large = reads is not None and entry.size >= LARGE_BYTES

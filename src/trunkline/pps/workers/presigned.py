@@ -13,18 +13,16 @@ Workers may always use Fetch and Complete with bytes instead.
 from __future__ import annotations
 
 import functools
-import hashlib
 import hmac
 import random
 import struct
-from secrets import token_bytes
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.formats.chunking import MAX_BYTES
 from trunkline.formats.pack_format import ROW_BYTES, new_key, read_table, table_rows
-from trunkline.meta import settings
 from trunkline.pfs import chunk_uploads
+from trunkline.pps.installation_secrets import InstallationSecret
 from trunkline.storage import file_values
 from trunkline.storage.chunks import ChunkId, Location, PackRecord, decode
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trunkline.pfs.repository import VersionedStore
-    from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import ObjectStore
 
 #: Bytes from which on a file is read from the store: below, asking the store costs more than the bytes.
@@ -155,7 +152,7 @@ class PackGrants:
     def __init__(self, versions: VersionedStore) -> None:
         self._versions = versions
         self._objects = versions.chunks.objects
-        self._secret: bytes | None = None
+        self._secret = InstallationSecret(versions, _SECRET)
 
     def offer(self, claim_id: str, ids: Sequence[bytes]) -> tuple[list[int], PackGrant]:
         """Answer a worker that offers chunks. Blocks.
@@ -219,12 +216,7 @@ class PackGrants:
             )
 
     def _signature(self, key: str, claim_id: str, expiry: int) -> bytes:
-        if self._secret is None:
-            secret = self._versions.read(settings.value, _SECRET)
-            if secret is None:
-                secret = self._versions.write(_make_secret)
-            self._secret = bytes.fromhex(secret)
-        return hmac.digest(self._secret, f"{key}\n{claim_id}\n{expiry}".encode(), hashlib.sha256)
+        return self._secret.mac(f"{key}\n{claim_id}\n{expiry}")
 
     def _checked_table(self, pack: ReportedPack) -> bytes:
         """Return the table at the end of an object, checked as far as all but one of its chunks need not be read.
@@ -247,8 +239,3 @@ class PackGrants:
         id, offset, stored, length, codec = random.choice(rows)
         decode(ChunkId(id), Location(pack.pack, offset, stored, length, codec), get(offset, stored))
         return table
-
-
-def _make_secret(write: WriteTransaction) -> str:
-    """Return the secret, creating it unless another thread was faster."""
-    return settings.setdefault(write.conn, _SECRET, token_bytes(32).hex())

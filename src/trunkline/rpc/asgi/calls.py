@@ -26,7 +26,7 @@ from trunkline.rpc.observation import Observation
 from trunkline.runtime import threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from trunkline.model.port_limits import PortLimits
     from trunkline.rpc.asgi.types import Event, Receive, Scope, Send
@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from trunkline.rpc.methods import Method
     from trunkline.rpc.status import Status
 
+    #: Sets the caller of a call by the token that came with it. Raises Unauthenticated when the token is not valid, and
+    #: PermissionDenied when its owner may not make this call.
+    Identify = Callable[[Call, str], Awaitable[None]]
+
+#: Metadata key of a token.
+TOKEN = "authn-token"
+
 _STOPPING = "the server is stopping; try again, with another server or when this one is back"
+
+
+async def anonymous(_call: Call, _token: str) -> None:
+    """Leave the call to nobody in particular."""
 
 
 class Messages(Protocol):
@@ -50,15 +61,19 @@ class Messages(Protocol):
 class Calls:
     """The running calls of all protocols. Belongs to the event loop's thread."""
 
-    def __init__(self, methods: Mapping[str, Method], limits: PortLimits = DEFAULTS) -> None:
+    def __init__(
+        self, methods: Mapping[str, Method], limits: PortLimits = DEFAULTS, identify: Identify = anonymous
+    ) -> None:
         """Make it.
 
         Args:
             methods: by path.
             limits: of the port.
+            identify: called with each call and the token that came with it.
         """
         self._methods = methods
         self._limits = limits
+        self._identify = identify
         self._running = Running()
         self._unsent = UnsentAnswers(limits)
         self._stopping = False
@@ -74,7 +89,7 @@ class Calls:
             call: of one request.
             path: of its method, such as ``/pfs_v2.API/InspectRepo``.
         """
-        call.limits, call.unsent = self._limits, self._unsent
+        call.limits, call.unsent, call.identify = self._limits, self._unsent, self._identify
         await self._running.answer(call, self._answer(call, path))
 
     async def _answer(self, call: ServedCall, path: str) -> None:
@@ -101,10 +116,23 @@ class Calls:
 class ServedCall:
     """One request and what is sent back. Subclasses are protocols."""
 
-    __slots__ = ("_end", "_is_abandoned", "_task", "limits", "receive", "scope", "send", "started", "unsent")
+    __slots__ = (
+        "_end",
+        "_is_abandoned",
+        "_task",
+        "identify",
+        "limits",
+        "receive",
+        "scope",
+        "send",
+        "started",
+        "unsent",
+    )
 
     #: Of the port.
     limits: PortLimits
+    #: Finds out for whom it is made.
+    identify: Identify
     #: Where the parts of the answer are counted.
     unsent: UnsentAnswers
 
@@ -248,6 +276,8 @@ class ServedCall:
                     )
                     deadline = asyncio.get_running_loop().call_later(request.timeout, self.end, late)
                 threads.enter_lane(method.lane or call.peer)
+                if token := next((value for name, value in request.metadata if name == TOKEN), ""):
+                    await self.identify(call, str(token))
                 await self._run(method, call, request)
             except asyncio.CancelledError:
                 if self._end is None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc import health, methods, reflection
 from trunkline.rpc.asgi.browsers import BrowserChecks
-from trunkline.rpc.asgi.calls import Calls
+from trunkline.rpc.asgi.calls import Calls, anonymous
 from trunkline.rpc.asgi.connect import ConnectApplication
 from trunkline.rpc.asgi.documents import Documents
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.asgi.routing import Router
 from trunkline.rpc.reflection import ReflectionServicer
-from trunkline.rpc.transactions import TransactionServicer
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from trunkline.model.port_limits import PortLimits
     from trunkline.ports import HttpServer
+    from trunkline.rpc.asgi.calls import Identify
     from trunkline.rpc.asgi.events import EventsApplication
     from trunkline.rpc.asgi.types import Application
 
@@ -66,6 +66,7 @@ class Server:
         servicers: Mapping[str, object],
         mounts: Mapping[str, Application] | None = None,
         events: EventsApplication | None = None,
+        identify: Identify = anonymous,
     ) -> None:
         """Accept requests.
 
@@ -73,6 +74,7 @@ class Server:
             servicers: by full service name (see ``methods``).
             mounts: more applications, by the first name of the path.
             events: answers ``/events``; None for a server without events.
+            identify: finds out for whom calls are made.
         """
         self._events = events
         streams: dict[str, Application] = {} if events is None else {"events": events}
@@ -83,10 +85,7 @@ class Server:
             **dict.fromkeys(reflection.SERVICES, listing),
         }
         api = methods.table(servicers)
-        transactions = servicers.get("transaction_v2.API")
-        if isinstance(transactions, TransactionServicer):
-            api = transactions.joined(api)
-        self._calls = Calls({**api, **methods.table(own_servicers, own)}, self._limits)
+        self._calls = Calls({**api, **methods.table(own_servicers, own)}, self._limits, identify)
         documents = Documents(api)
         await self._http.start(
             Router(

@@ -18,21 +18,25 @@ class RegisterResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ClaimRequest(_message.Message):
-    __slots__ = ("wait_seconds",)
+    __slots__ = ("wait_seconds", "held")
     WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     wait_seconds: float
-    def __init__(self, wait_seconds: _Optional[float] = ...) -> None: ...
+    held: str
+    def __init__(self, wait_seconds: _Optional[float] = ..., held: _Optional[str] = ...) -> None: ...
 
 class ClaimResponse(_message.Message):
-    __slots__ = ("retire", "assignment")
+    __slots__ = ("retire", "assignment", "held")
     RETIRE_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     retire: bool
     assignment: Assignment
-    def __init__(self, retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ...) -> None: ...
+    held: bool
+    def __init__(self, retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., held: _Optional[bool] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run", "batch_run")
+    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run", "batch_run", "program_run", "pipeline_token", "port")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +44,9 @@ class Assignment(_message.Message):
     DIRECT_FIELD_NUMBER: _ClassVar[int]
     DATUM_RUN_FIELD_NUMBER: _ClassVar[int]
     BATCH_RUN_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_RUN_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     lease_seconds: float
     project: str
@@ -47,7 +54,18 @@ class Assignment(_message.Message):
     direct: bool
     datum_run: DatumRun
     batch_run: DatumRun
-    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ..., batch_run: _Optional[_Union[DatumRun, _Mapping]] = ...) -> None: ...
+    program_run: DatumRun
+    pipeline_token: str
+    port: Port
+    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ..., batch_run: _Optional[_Union[DatumRun, _Mapping]] = ..., program_run: _Optional[_Union[DatumRun, _Mapping]] = ..., pipeline_token: _Optional[str] = ..., port: _Optional[_Union[Port, _Mapping]] = ...) -> None: ...
+
+class Port(_message.Message):
+    __slots__ = ("internal", "external")
+    INTERNAL_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_FIELD_NUMBER: _ClassVar[int]
+    internal: int
+    external: int
+    def __init__(self, internal: _Optional[int] = ..., external: _Optional[int] = ...) -> None: ...
 
 class DatumRun(_message.Message):
     __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "tracestate")
@@ -341,5 +359,17 @@ class LogLine(_message.Message):
     def __init__(self, datum: _Optional[int] = ..., ts_ns: _Optional[int] = ..., message: _Optional[bytes] = ..., system: _Optional[bool] = ...) -> None: ...
 
 class LogResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EndProgramRequest(_message.Message):
+    __slots__ = ("claim_id", "reason")
+    CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    claim_id: str
+    reason: str
+    def __init__(self, claim_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class EndProgramResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

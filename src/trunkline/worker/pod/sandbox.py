@@ -38,6 +38,8 @@ _FIRST_PATIENCE = 3600.0
 class PodSandbox(Sandbox):
     """Commands run in another container, which shares /pfs with the worker's."""
 
+    publishes_ports = False  # a Service of Kubernetes does
+
     def __init__(self, launcher: LauncherClient, pfs: str, hidden: str, fixed: Iterable[str]) -> None:
         """Use the shared folder; the launcher adds the environment of the container.
 
@@ -61,6 +63,17 @@ class PodSandbox(Sandbox):
     def pfs(self) -> str:
         """The path of /pfs for commands."""
         return self._pfs
+
+    def top(self, datum_dir: DatumDir) -> str:
+        """Return the shared folder, into which the datum's folders were renamed."""
+        del datum_dir
+        return self._pfs
+
+    def write_config(self, text: str, owner: Owner) -> str:
+        """Store it where the other container, whose user may be another, can read it; see ``Sandbox``."""
+        path = super().write_config(text, owner)
+        os.chmod(path, 0o644)
+        return path
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Rename the datum's folders into /pfs."""
