@@ -163,7 +163,10 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"spout.service": {"internal_port": 1, "external_port": 1}}, "a spout has no input"),
         ({"input": None, "spout": {}, "egress": {"URL": "s3://x"}}, "remove egress or spout"),
         ({"input": None, "service": {"internal_port": 1, "external_port": 1}}, "a service has no input"),
-        ({"input": None, "spout": {}, "transform.datum_batching": True}, "transform.datum_batching is for commands"),
+        (
+            {"input": None, "spout": {}, "transform.datum_batching": True},
+            "transform.datum_batching is for commands",
+        ),
         ({"maximum_expected_uptime": "1h"}, "maximum_expected_uptime needs autoscaling: true"),
         ({"datum_tries": 0}, "datum_tries is 0, but a datum is tried at least once"),
         ({"datum_timeout": "-1s"}, "datum_timeout is negative"),
