@@ -35,7 +35,7 @@ class Run:
 
     set_id: str
     good: bool
-    #: What the datums of a good job saw.
+    #: What the datums of a good job saw; of a failed one, those that were successes or taken over.
     datums: dict[Key, object]
     #: Files of its output commit. A failed job's commit shows those of the last good one before it, and keeps them
     #: when that one is squashed: a squash never changes the files of a commit that stays.
@@ -64,6 +64,10 @@ class Model:
 
     def last_good(self) -> dict[Key, object]:
         return next((run.datums for run in reversed(self.runs) if run.good), {})
+
+    def left_over(self) -> dict[Key, object]:
+        """Return what the job before left to the next one, if it failed."""
+        return self.runs[-1].datums if self.runs and not self.runs[-1].good else {}
 
 
 def below(tree: Tree, top: str) -> tuple[tuple[str, bytes], ...]:
@@ -175,8 +179,11 @@ class Jobs(RuleBasedStateMachine):
         """Let the pipeline's newest job run, and compare it with what the model expects."""
         model = self.models[name]
         expected = model.datums({repo: entries[-1][1] for repo, entries in self.history.items()})
-        before = model.last_good()
-        todo = sorted(key for key, seen in expected.items() if before.get(key) != seen)
+        before, left_over = model.last_good(), model.left_over()
+        reused = {
+            key: seen for key, seen in expected.items() if left_over.get(key) == seen != before.get(key)
+        }
+        todo = sorted(key for key, seen in expected.items() if before.get(key) != seen and key not in reused)
         good = not any(b"bad" in repr(expected[key]).encode() for key in todo)
         self.ran[name].clear()
 
@@ -195,7 +202,10 @@ class Jobs(RuleBasedStateMachine):
             files = dict(output_of(key, seen) for key, seen in expected.items())
         else:
             files = model.runs[-1].files if model.runs else {}
-        model.runs.append(Run(job.set_id, good, expected if good else {}, files))
+        successes = {
+            key: expected[key] for key in self.ran[name] if b"bad" not in repr(expected[key]).encode()
+        }
+        model.runs.append(Run(job.set_id, good, expected if good else successes | reused, files))
 
     def _work(self, name: str) -> JobRow:
         """Complete one datum at a time; the counters only grow."""

@@ -42,7 +42,13 @@ class JobRow(Struct, frozen=True):
     download_bytes: int
     upload_bytes: int
     base_id: int | None
+    #: Datums that run before the job is planned, and how many; they come before those of ``todo``.
+    early: bytes | None
+    early_count: int
+    #: What differs from the live job before it, once that was looked at.
+    early_changes: bytes | None
     todo: bytes | None
+    #: Datums of ``early`` and ``todo``.
     todo_count: int
     todo_bytes: int
     cursor: int
@@ -60,6 +66,11 @@ class JobRow(Struct, frozen=True):
     def handed_in(self) -> int:
         """Return how many datums of the todo have a result."""
         return self.processed + self.failed + self.recovered
+
+    @property
+    def takes_results(self) -> bool:
+        """Return whether workers may complete datums: the job runs, or its early part does."""
+        return self.state is JobState.RUNNING or (self.state is JobState.STARTING and self.early is not None)
 
 
 class Results(Struct, frozen=True):
@@ -91,7 +102,9 @@ _FROM = Query(
 )
 _LIVE = Query(
     # The condition of the index ix_job_live: what has ended is not read.
-    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.finished.is_(None)).order_by(job.c.id)
+    _JOB.where(job.c.pipeline_id == sa.bindparam("pipeline_id"), job.c.finished.is_(None))
+    .order_by(job.c.id)
+    .limit(sa.bindparam("number", type_=sa.BigInteger))
 )
 _LAST_WITH_RESULTS = Query(
     # Ordered as ix_job_with_results is, for the reason that page_of gives.
@@ -129,7 +142,17 @@ _ADD = Query(job.insert().returning(job.c.id))
 _SET = RowUpdate(job)
 #: The numbers of a new job.
 _ZEROS = dict.fromkeys(
-    ("restart", "total", "skipped", "todo_count", "todo_bytes", "cursor", *Results.__struct_fields__), 0
+    (
+        "restart",
+        "total",
+        "skipped",
+        "early_count",
+        "todo_count",
+        "todo_bytes",
+        "cursor",
+        *Results.__struct_fields__,
+    ),
+    0,
 )
 #: What a new job does not have yet.
 _NULLS: dict[str, Any] = dict.fromkeys(
@@ -137,6 +160,8 @@ _NULLS: dict[str, Any] = dict.fromkeys(
         "started",
         "finished",
         "base_id",
+        "early",
+        "early_changes",
         "todo",
         "obsolete",
         "datums",
@@ -202,9 +227,15 @@ def find(conn: sa.Connection, pipeline_id: int, set_id: str) -> JobRow | None:
     return JobRow(*row) if row else None
 
 
-def live(conn: sa.Connection, pipeline_id: int) -> list[JobRow]:
-    """Return the jobs of a pipeline that are not at their end, oldest first."""
-    return [JobRow(*row) for row in _LIVE.rows(conn, pipeline_id=pipeline_id)]
+def live(conn: sa.Connection, pipeline_id: int, number: int = LARGEST) -> list[JobRow]:
+    """Return the jobs of a pipeline that are not at their end, oldest first.
+
+    Args:
+        conn: connection of the transaction.
+        pipeline_id: row number of the pipeline.
+        number: at most so many.
+    """
+    return [JobRow(*row) for row in _LIVE.rows(conn, pipeline_id=pipeline_id, number=number)]
 
 
 def page(
@@ -415,6 +446,23 @@ def end(conn: sa.Connection, job_id: int, state: JobState, reason: str, now: flo
     return ended
 
 
+def drop_early(conn: sa.Connection, row: JobRow) -> JobRow:
+    """Remove the early part of a job that is not planned, with its claims, results and counters.
+
+    Returns:
+        The job as it is then.
+    """
+    _REMOVE_CLAIMS.send(conn, of_job=row.id)
+    _REMOVE_HANDINS.send(conn, of_job=row.id)
+    changes: dict[str, Any] = dict.fromkeys(
+        ("early_count", "todo_count", "cursor", "total", "skipped", *Results.__struct_fields__), 0
+    )
+    changes |= dict.fromkeys(("early", "first_claim", "last_claim", "last_result"))
+    changes |= {"restart": row.restart + 1, "reason": ""}
+    _SET.send(conn, row.id, changes)
+    return replace(row, **changes)
+
+
 def restart(conn: sa.Connection, row: JobRow) -> JobRow:
     """Reset a live job so that it is planned again: remove its claims and results, and count it in ``restart``.
 
@@ -424,13 +472,22 @@ def restart(conn: sa.Connection, row: JobRow) -> JobRow:
     _REMOVE_CLAIMS.send(conn, of_job=row.id)
     _REMOVE_HANDINS.send(conn, of_job=row.id)
     changes: dict[str, Any] = dict.fromkeys(
-        ("todo_count", "cursor", "total", "skipped", *Results.__struct_fields__), 0
+        ("early_count", "todo_count", "cursor", "total", "skipped", *Results.__struct_fields__), 0
     )
     changes |= dict.fromkeys(
-        ("base_id", "todo", "obsolete", "started", "first_claim", "last_claim", "last_result")
+        (
+            "base_id",
+            "early",
+            "early_changes",
+            "todo",
+            "obsolete",
+            "started",
+            "first_claim",
+            "last_claim",
+            "last_result",
+        )
     )
-    changes["restart"] = row.restart + 1
-    return move(conn, row, JobState.STARTING, **changes)
+    return move(conn, row, JobState.STARTING, restart=row.restart + 1, reason="", **changes)
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
@@ -463,14 +520,25 @@ def add_handin(
         results: what is added to the job's counters.
         now: seconds since the epoch.
     """
-    for delta, rows in parts:
-        _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
+    add_results(conn, job_id, parts)
     _COUNT.run(
         conn,
         job_id=job_id,
         now=now,
         **{f"more_{name}": getattr(results, name) for name in Results.__struct_fields__},
     )
+
+
+def add_results(conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]]) -> None:
+    """Record results without counting them.
+
+    Args:
+        conn: of the write.
+        job_id: number of the job.
+        parts: as in ``add_handin``.
+    """
+    for delta, rows in parts:
+        _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
 
 
 def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:

@@ -310,11 +310,18 @@ job = Table(
     Column("upload_bytes", BigInteger, nullable=False, default=0),
     #: The last good job, whose datums need not run again. No foreign key: it may be deleted.
     Column("base_id", Id),
-    #: Datum tree of what must run, addressed by position; set when the job is RUNNING.
+    #: Datum tree of what must run and is not in ``early``, addressed by position; set when the job is RUNNING.
     Column("todo", LargeBinary),
+    #: Datums of ``early`` and ``todo``.
     Column("todo_count", BigInteger, nullable=False, default=0),
     #: Bytes of the inputs of all datums of the todo.
     Column("todo_bytes", BigInteger, nullable=False, default=0),
+    #: Datum tree of what runs before the job is planned, at the positions before those of ``todo``
+    #: (docs/design/jobs.md); null: nothing does.
+    Column("early", LargeBinary),
+    Column("early_count", BigInteger, nullable=False, default=0, server_default="0"),
+    #: Datum tree of what differs from the live job before it; set when that was looked at.
+    Column("early_changes", LargeBinary),
     #: Positions before this one have been claimed at least once.
     Column("cursor", BigInteger, nullable=False, default=0),
     #: Datum tree of what is gone since the base job (rows of the base).

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec.structs import replace
 
 from trunkline import errors
-from trunkline.meta import chunks, commits, jobs, pipelines
+from trunkline.meta import chunks, commits, job_queue, jobs, pipelines
 from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pfs.triggers import Triggers
-from trunkline.pps import decide, failures, plan, settle
+from trunkline.pps import decide, early, failures, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.crons import Crons
 from trunkline.pps.job_view import view_of
@@ -182,10 +182,14 @@ class Controller:
     async def _round(self, pipeline_id: int) -> tuple[float | None, bool]:
         """Do one thing. Returns when to look again (None: at the next change) and whether the pipeline exists."""
         now = self._versions.clock.now()
-        pipeline, job, view = await self._read(self._look, pipeline_id)
+        pipeline, job, view, queue = await self._read(self._look, pipeline_id)
         if pipeline is None:
             return None, False
         step = decide.next_step(view, now)
+        ahead = decide.look_ahead(view, queue)
+        if ahead is not None and (step is None or isinstance(step, decide.LookAgainAt)):
+            await self._look_ahead(ahead)
+            return now, True
         again = step.at if isinstance(step, decide.LookAgainAt) else None
         if step is not None and again is None and job is not None:
             try:
@@ -215,14 +219,35 @@ class Controller:
 
     def _look(
         self, conn: sa.Connection, pipeline_id: int
-    ) -> tuple[PipelineRow | None, JobRow | None, decide.JobView | None]:
+    ) -> tuple[PipelineRow | None, JobRow | None, decide.JobView | None, decide.QueueView | None]:
         pipeline = pipelines.by_id(conn, pipeline_id)
         if pipeline is None or pipeline.stopped or pipeline.state is PipelineState.FAILURE:
-            return pipeline, None, None
-        live = jobs.live(conn, pipeline_id)
+            return pipeline, None, None, None
+        live = jobs.live(conn, pipeline_id, 2)
         if not live:
-            return pipeline, None, None
-        return pipeline, live[0], view_of(conn, self._specs, live[0])
+            return pipeline, None, None, None
+        job = live[0]
+        view = view_of(conn, self._specs, job)
+        queue = None
+        spec = self._specs.of(conn, pipeline_id, job.version)
+        if len(live) > 1 and job.todo is not None and spec.service is None:
+            queue = _queue(conn, pipeline_id, spec.parallelism)
+        return pipeline, job, view, queue
+
+    async def _look_ahead(self, ahead: decide.LookAhead) -> None:
+        """Let a job begin that waits for others. An error shows when its turn comes."""
+        job = await self._read(jobs.by_id, ahead.job_id)
+        if job is None:
+            return
+        with threads.lane(PLANS):
+            try:
+                part = await self._blocking(early.find, self._versions, self._specs, job)
+            except errors.TrunklineError as error:
+                if failures.kind_of(error) is not failures.FailureKind.PERMANENT:
+                    raise
+                part = early.NOTHING
+        await self._versions.write_soon(early.record, job.id, part)
+        failpoints.reach("controller.ahead")
 
     async def _do(self, step: decide.Step, job: JobRow) -> None:
         versions = self._versions
@@ -337,6 +362,29 @@ class Controller:
         return await threads.run(self._executor, fn, *args)
 
 
+def _queue(conn: sa.Connection, pipeline_id: int, workers: int) -> decide.QueueView:
+    """Return what is behind the oldest live job of a pipeline.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: row number of the pipeline.
+        workers: its most workers.
+    """
+    waiting, _ = job_queue.counts(conn, pipeline_id)
+    next_id = None
+    if waiting < decide.WAITING_PER_WORKER * workers:
+        for row in job_queue.front(conn, pipeline_id)[1:]:
+            if row.looked_at or row.state is not JobState.CREATED:
+                continue
+            inputs = commits.upstream(conn, row.commit_id)
+            if any(commit.finished is None for commit in inputs):
+                break
+            if not any(commit.error for commit in inputs):
+                next_id = row.id
+                break
+    return decide.QueueView(next_id=next_id, waiting=waiting, workers=workers)
+
+
 def _set_pipeline_state(
     write: WriteTransaction, before: PipelineRow, state: PipelineState, reason: str
 ) -> None:
@@ -379,7 +427,7 @@ def _moved(write: WriteTransaction, job: JobRow, state: JobState) -> JobRow:
 def _plan(versions: VersionedStore, specs: Specs, job: JobRow) -> tuple[plan.JobPlan, settle.Settled | None]:
     """Plan a job, and settle it at once if it changes nothing: then both are one transaction. Blocks."""
     job_plan = plan.plan(versions, specs, job)
-    if job_plan.todo_count or job_plan.obsolete != EMPTY:
+    if job_plan.todo_count or job_plan.obsolete != EMPTY or job_plan.taken_over or job.early is not None:
         return job_plan, None
     spec = specs.get(job.pipeline_id, job.version)
     planned = decide.JobView(
@@ -414,6 +462,8 @@ def _begin(
         return
     if job_plan.base is not None and jobs.by_id(write.conn, job_plan.base.id) is None:
         return  # the next round plans on another base
+    if job.early != job_plan.job.early:
+        return  # the next round plans it without
     chunks.add(write.conn, job_plan.packs, 0, write.now)
     job = _moved(write, job, JobState.STARTING)
     running = plan.record(write.conn, job, job_plan, write.now)
@@ -427,7 +477,9 @@ def _begin(
             events.job_started, name, job.set_id, total=job_plan.total, todo=job_plan.todo_count
         )
         write.tx.after_commit(report)
-    if settled is not None:
+    if running.failed:
+        end_job(write, running, JobState.FAILURE, running.reason)  # in its early part
+    elif settled is not None:
         _end(write, job_id, settled)
     else:
         waiting.give_out(write, job.pipeline_id, specs)

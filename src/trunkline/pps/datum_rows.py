@@ -152,9 +152,14 @@ def decode(key: bytes, value: bytes) -> DatumRow:
     )
 
 
+def is_success(value: bytes) -> bool:
+    """Return whether a row is that of a success."""
+    return value[1] == _CODES[DatumState.SUCCESS]
+
+
 def same_work(old: bytes, new_hash: bytes) -> bool:
     """Return whether the datum need not run again: the old row has an equal hash and was a success."""
-    return old[HASH] == new_hash and old[1] == _CODES[DatumState.SUCCESS]
+    return old[HASH] == new_hash and is_success(old)
 
 
 def trees(versions: VersionedStore) -> Trees:

@@ -2,7 +2,8 @@
 
 The controller reads the state, calls ``next_step``, takes the step, and repeats this until there is none.
 A restart at any point changes nothing, because nothing is remembered between two steps. Jobs of one
-pipeline run one after the other, in the order of their commits, so that each builds on the one before.
+pipeline are planned and settled one after the other, in the order of their commits, so that each builds on the one
+before; ``look_ahead`` lets later ones begin (docs/design/jobs.md).
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from trunkline.model.states import JobState, PipelineState
+
+#: Datums that wait for each worker before the jobs behind the oldest one are looked at.
+WAITING_PER_WORKER = 2
 
 
 class JobView(Struct, frozen=True, kw_only=True):
@@ -62,6 +66,23 @@ class LookAgainAt(Struct, frozen=True):
     at: float
 
 
+class LookAhead(Struct, frozen=True):
+    """Work out the early part of a job behind the oldest one."""
+
+    job_id: int
+
+
+class QueueView(Struct, frozen=True, kw_only=True):
+    """The live jobs behind the oldest one."""
+
+    #: The first of them whose early part is not known, if its inputs are finished without an error; None without one.
+    next_id: int | None
+    #: Datums of all live jobs that no worker has.
+    waiting: int
+    #: The most workers of the pipeline.
+    workers: int
+
+
 Step = EndUnrunnable | Plan | Settle | TimeOut | LookAgainAt
 
 
@@ -87,6 +108,20 @@ def next_step(job: JobView | None, now: float) -> Step | None:
             )
         return LookAgainAt(end)
     return None
+
+
+def look_ahead(job: JobView | None, queue: QueueView | None) -> LookAhead | None:
+    """Return which job behind the oldest one to look at, so that the workers do not run out of datums.
+
+    Args:
+        job: the oldest live job.
+        queue: what is behind it; None when nothing is.
+    """
+    if job is None or queue is None or queue.next_id is None:
+        return None
+    if job.state not in (JobState.RUNNING, JobState.FINISHING):
+        return None  # what it changes is not known
+    return LookAhead(queue.next_id) if queue.waiting < WAITING_PER_WORKER * queue.workers else None
 
 
 def pipeline_state(

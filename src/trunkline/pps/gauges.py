@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from trunkline.meta import chunks, jobs, pipelines, workers
-from trunkline.meta import claims as claim_rows
+from trunkline.meta import chunks, job_queue, jobs, pipelines, workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +49,7 @@ def read(conn: sa.Connection, now: float) -> Gauges:
         by_state: dict[str, int] = {}
         for worker in workers.of_pipeline(conn, row.id):
             by_state[str(worker.state)] = by_state.get(str(worker.state), 0) + 1
-        queue = sum(claim_rows.unclaimed(conn, job) for job in live if job.todo is not None)
+        queue, _ = job_queue.counts(conn, row.id)
         oldest = max((now - job.created for job in live), default=0.0)
         gauges.append(PipelineGauges(row.project, row.name, str(row.state), queue, oldest, by_state))
     _, _, stored, deduplicated, written = chunks.totals(conn)

@@ -148,6 +148,22 @@ def end_job(
     return True
 
 
+def fail(write: WriteTransaction, job: JobRow, reason: str) -> None:
+    """Fail a job for one of its datums: a job that runs at once, another when it is planned.
+
+    Until then a job that is not planned shows the reason, and its early part is not claimed any more.
+
+    Args:
+        write: transaction that the change belongs to.
+        job: a job that takes results, as it was before this one.
+        reason: shown to users.
+    """
+    if job.state is JobState.RUNNING:
+        end_job(write, job, JobState.FAILURE, reason)
+    elif not job.reason:
+        jobs.change(write.conn, job.id, reason=reason)
+
+
 def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
     """Kill a job.
 
@@ -210,6 +226,20 @@ def stop_live_jobs(write: WriteTransaction, pipeline_id: int, reason: str) -> No
     """
     for job in jobs.live(write.conn, pipeline_id):
         end_job(write, job, JobState.KILLED, reason)
+
+
+def failed_before(conn: sa.Connection, job: JobRow) -> JobRow | None:
+    """Return the job before this one if it was planned and did not succeed: some of its results may still count.
+
+    Jobs that ended before they were planned have none and are passed over.
+    """
+    row = commits.by_id(conn, job.commit_id)
+    while row.parent_id is not None:
+        row = commits.by_id(conn, row.parent_id)
+        made_by = jobs.by_commit(conn, row.id)
+        if made_by is not None and (made_by.state is JobState.SUCCESS or made_by.started is not None):
+            return None if made_by.state is JobState.SUCCESS else made_by
+    return None
 
 
 def base_job(conn: sa.Connection, job: JobRow) -> JobRow | None:

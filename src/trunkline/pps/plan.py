@@ -17,9 +17,9 @@ from trunkline.model import limits, names
 from trunkline.model.names import META
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import files, resolve
-from trunkline.pps import datum_lists, datum_rows, datums, item_reads
+from trunkline.pps import datum_lists, datum_rows, datums, item_reads, kept_results, todos
 from trunkline.pps.items import LeafIndex, leaf_key, leaves_of
-from trunkline.pps.jobs import base_job
+from trunkline.pps.jobs import base_job, failed_before
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
 from trunkline.runtime import cancellation, failpoints
@@ -49,9 +49,17 @@ class JobPlan(Struct, frozen=True):
     """The plan of a job. The packs are durable but not in the chunk index yet."""
 
     base: JobRow | None
+    #: The job as it was planned.
+    job: JobRow
+    #: The sequential rule does not run the early part as it is: it goes, with its claims and results.
+    drops_early: bool
+    #: What runs besides the early part.
     todo: TreeId
+    #: Results of the failed job before that need not be made again, as completions record them.
+    taken_over: list[tuple[TreeId, TreeId]]
+    #: Datums to run, with those of the early part.
     todo_count: int
-    #: Bytes of the inputs of all datums of the todo; 0 when nothing needs them.
+    #: Bytes of the inputs of all datums to run; 0 when nothing needs them.
     todo_bytes: int
     #: Rows of the base job's datums that do not exist any more or run again: their outputs are removed.
     obsolete: TreeId
@@ -130,15 +138,16 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
     """
     failpoints.reach("plan")
     spec = specs.get(job.pipeline_id, job.version)
-    _store_meta_inputs(versions, spec, job)
-    base, old_spec, new, old = versions.read(_look, specs, job, spec)
+    store_meta_inputs(versions, spec, job)
+    base, failed, old_spec, new, old = versions.read(_look, specs, job, spec)
     new.check_pinned(spec)
     writer = versions.chunks.writer()
     try:
         with SortedRows() as todo, SortedRows() as obsolete:
             draft = _Draft(versions, job, todo, obsolete)
+            trees = datum_rows.trees(versions)
             if spec.service is not None:  # it shows its inputs, changed or not, and has no outputs to keep
-                base = None
+                base = failed = None
             if base is None or base.total == 0:  # nothing to compare with, so no change is gathered
                 draft.add_all(spec, new)
                 total = len(todo)
@@ -156,22 +165,54 @@ def plan(versions: VersionedStore, specs: Specs, job: JobRow) -> JobPlan:
                     f'a service shows exactly one datum, and its input makes {total:,}; write the glob "/", or for'
                     " several inputs a cross of them"
                 )
-            trees = datum_rows.trees(versions)
-            todo_bytes = (
-                sum(datum_rows.decode(key, value).size for key, value in todo)
-                if spec.datum_set_spec is not None
-                else 0
-            )
-            todo_tree = trees.build(writer, draft.watched(todo))
+            todo_bytes = bytes_of(spec, todo)
+            drops_early = job.early is not None and not todos.has_all(trees, TreeId(job.early), todo)
+            rows: Iterable[tuple[bytes, bytes]] = todo
+            if job.early is not None and not drops_early:
+                rows = todos.without(trees, TreeId(job.early), todo)
+            taken_over: list[tuple[TreeId, TreeId]] = []
+            count = len(todo)
+            with SortedRows() as remaining:
+                if failed is not None and spec.reprocess_spec != "every_job":
+                    taken_over, taken_count = kept_results.take_over(
+                        versions, writer, failed, draft.watched(rows), remaining
+                    )
+                    count = len(todo) - taken_count
+                    rows = remaining
+                todo_tree = trees.build(writer, draft.watched(rows))
             obsolete_tree = trees.build(writer, draft.watched(obsolete))
-            return JobPlan(base, todo_tree, len(todo), todo_bytes, obsolete_tree, total, writer.seal())
+            return JobPlan(
+                base=base,
+                job=job,
+                drops_early=drops_early,
+                todo=todo_tree,
+                taken_over=taken_over,
+                todo_count=count,
+                todo_bytes=todo_bytes,
+                obsolete=obsolete_tree,
+                total=total,
+                packs=writer.seal(),
+            )
     except BaseException:
         writer.abort()
         raise
 
 
-def _store_meta_inputs(versions: VersionedStore, spec: PipelineSpec, job: JobRow) -> None:
-    """Store the files of the meta commits that a job reads; workers read stored trees alone."""
+def bytes_of(spec: PipelineSpec, todo: SortedRows) -> int:
+    """Return the bytes of the inputs of datums; 0 when no claim is sized by them."""
+    if spec.datum_set_spec is None:
+        return 0
+    return sum(datum_rows.decode(key, value).size for key, value in todo)
+
+
+def store_meta_inputs(versions: VersionedStore, spec: PipelineSpec, job: JobRow) -> None:
+    """Store the files of the meta commits that a job reads; workers read stored trees alone.
+
+    Args:
+        versions: the store.
+        spec: the specification of the pipeline.
+        job: the job; its inputs are finished.
+    """
     derived = [(key, leaf) for key, leaf in leaves_of(input_of(spec)) if leaf.repo_type == META]
     if not derived:
         return
@@ -184,13 +225,14 @@ def _store_meta_inputs(versions: VersionedStore, spec: PipelineSpec, job: JobRow
 
 def _look(
     conn: sa.Connection, specs: Specs, job: JobRow, spec: PipelineSpec
-) -> tuple[JobRow | None, PipelineSpec, Inputs, Inputs]:
-    base = base_job(conn, job)
+) -> tuple[JobRow | None, JobRow | None, PipelineSpec, Inputs, Inputs]:
+    """Return the base of a job, the failed job whose results it may take over, the base's spec, and both inputs."""
+    base, failed = base_job(conn, job), failed_before(conn, job)
     new = inputs_of(conn, spec, job)
     if base is None:
-        return None, spec, new, new
+        return None, failed, spec, new, new
     old_spec = specs.of(conn, base.pipeline_id, base.version)
-    return base, old_spec, new, inputs_of(conn, old_spec, base)
+    return base, failed, old_spec, new, inputs_of(conn, old_spec, base)
 
 
 def _same_datums(new: PipelineSpec, old: PipelineSpec) -> bool:
@@ -226,8 +268,8 @@ class _Draft(Struct, frozen=True):
         changes = datum_lists.changed(
             input_of(spec),
             deltas,
-            _listing(versions, old),
-            _listing(versions, new),
+            listing_of(versions, old),
+            listing_of(versions, new),
             spec.salt,
         )
         for change in self.watched(changes):
@@ -274,20 +316,12 @@ class _Draft(Struct, frozen=True):
             return len(every)
 
     def watched(self, rows: Iterable[T]) -> Iterator[T]:
-        """Yield rows while the plan is needed.
-
-        Raises:
-            Cancelled: the job ended, or the server stops.
-        """
-        for number, row in enumerate(rows, 1):
-            if number % WATCHED_ROWS == 0:
-                cancellation.check()
-                self.versions.read(_check_live, self.job.id)
-            yield row
+        """Yield rows while the plan is needed."""
+        return watched(self.versions, self.job, rows)
 
     def _enumerate(self, spec: PipelineSpec, new: Inputs) -> Iterator[datums.DatumSpec]:
         """Yield every datum, unless there are too many."""
-        items_of = _listing(self.versions, new)
+        items_of = listing_of(self.versions, new)
         datums.check_count(input_of(spec), lambda leaf: sum(1 for _ in items_of(leaf)))
         every = datum_lists.enumerate_datums(input_of(spec), items_of, spec.salt)
         for number, datum in enumerate(self.watched(every), 1):
@@ -296,13 +330,31 @@ class _Draft(Struct, frozen=True):
             yield datum
 
 
+def watched(versions: VersionedStore, job: JobRow, rows: Iterable[T]) -> Iterator[T]:
+    """Yield rows while the plan of a job is needed.
+
+    Args:
+        versions: the store.
+        job: the job that is planned.
+        rows: what to yield.
+
+    Raises:
+        Cancelled: the job ended, or the server stops.
+    """
+    for number, row in enumerate(rows, 1):
+        if number % WATCHED_ROWS == 0:
+            cancellation.check()
+            versions.read(_check_live, job.id)
+        yield row
+
+
 def _check_live(conn: sa.Connection, job_id: int) -> None:
     job = jobs.by_id(conn, job_id)
     if job is None or job.state in TERMINAL_JOB_STATES:
         raise Cancelled("the job ended while it was planned")
 
 
-def _listing(versions: VersionedStore, inputs: Inputs) -> ItemsOf:
+def listing_of(versions: VersionedStore, inputs: Inputs) -> ItemsOf:
     """Return what lists the items of leaves."""
 
     def items_of(leaf: PfsInput, within: Glob | None = None) -> Iterator[ItemRef]:
@@ -319,12 +371,17 @@ def encoded(datum: datums.DatumSpec, shared: Set[str]) -> tuple[bytes, bytes]:
 def record(conn: sa.Connection, job: JobRow, job_plan: JobPlan, now: float) -> JobRow:
     """Write a plan into its job, which becomes RUNNING; return it as it is then.
 
+    Positions of the early part stay, so its claims go on.
+
     Args:
         conn: connection of the transaction.
         job: the planned job, in state STARTING.
         job_plan: the datums to run and to remove.
         now: current time, in seconds since the epoch.
     """
+    if job_plan.drops_early:
+        job = jobs.drop_early(conn, job)
+    jobs.add_results(conn, job.id, job_plan.taken_over)
     return jobs.move(
         conn,
         job,

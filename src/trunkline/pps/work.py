@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from trunkline.meta import claims as claim_rows
-from trunkline.meta import jobs
+from trunkline.meta import job_queue, jobs
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pps.autoscaling import lookahead
 from trunkline.scaling.policy import Demand
@@ -41,7 +40,7 @@ class Work(Protocol):
 
 
 class DatumWork(Struct, frozen=True):
-    """The datums of a pipeline's oldest live job; with ``job`` None there are none."""
+    """The datums of a pipeline's oldest live job and of early parts; with ``job`` None there are none."""
 
     specs: Specs
     starts: Starts
@@ -55,12 +54,12 @@ class DatumWork(Struct, frozen=True):
             return Demand(
                 unclaimed=0, claimed=0, seconds_per_datum=None, foreseen=datums, foreseen_in=seconds
             )
-        if running is None or running.state is not JobState.RUNNING:
+        if running is None:
             return Demand(unclaimed=0, claimed=0, seconds_per_datum=None)
-        unclaimed = claim_rows.unclaimed(conn, running)
+        unclaimed, claimed = job_queue.counts(conn, running.pipeline_id)
         return Demand(
             unclaimed=unclaimed,
-            claimed=max(0, running.todo_count - running.handed_in - unclaimed),
+            claimed=max(0, claimed),
             seconds_per_datum=lookahead.seconds_per_datum(conn, running) if unclaimed else None,
         )
 

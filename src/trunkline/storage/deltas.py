@@ -57,6 +57,11 @@ def path_of(key: bytes) -> str:
     return key.partition(b"\0")[0].decode()
 
 
+def tag_of(key: bytes) -> str:
+    """Return the tag of a row's key: the datum that wrote the row."""
+    return key.partition(b"\0")[2].decode()
+
+
 class DeltaWriter:
     """Takes one stream of changes, in order. Used by one thread at a time.
 

@@ -20,7 +20,6 @@ from trunkline.worker import environment, files, process_reaper, subprocesses
 from trunkline.worker.command import Program
 from trunkline.worker.root import PFS
 from trunkline.worker.scratch import ScratchPool
-from trunkline.worker.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,15 +161,14 @@ class NamespaceSandbox(Sandbox):
             group: limits the memory of commands; the worker polls when None.
         """
         reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
-        self._stage = Stage()
         super().__init__(
             subprocesses.SpawnExecutor(reaper, group),
-            ScratchPool(settings.scratch, self._stage.memory),
+            ScratchPool(settings.scratch, has_memory=True),
             environment.of_machine(settings.image.venv),
             _notes(settings, lack),
         )
         self.memory_limit = settings.memory_limit
-        self._is_mounted = False
+        self._current = False
 
     def write_config(self, text: str, owner: Owner) -> str:
         """Store it where the published clients look; see ``Sandbox``."""
@@ -180,20 +178,18 @@ class NamespaceSandbox(Sandbox):
             return super().write_config(text, owner)
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
-        """Move the datum's folders into /pfs, or mount those that are on disk over it."""
+        """Mount the datum's folders as /pfs."""
         del interrupts
+        libc.mount(datum_dir.root, PFS, None, libc.MS_BIND)
+        self._current = True
         if datum_dir.in_memory:
-            self._stage.show(datum_dir)
-        else:
-            libc.mount(datum_dir.root, PFS, None, libc.MS_BIND)
-            self._is_mounted = True
+            libc.mount(datum_dir.out, f"{PFS}/out", None, libc.MS_BIND)
 
     def hide(self) -> None:
-        """Undo it; unmount lazily, because a process that the kernel cannot end may still use the folders."""
-        if self._is_mounted:
+        """Unmount it, lazily: a process that the kernel cannot end may still use it."""
+        if self._current:
             libc.umount(PFS, libc.MNT_DETACH)
-            self._is_mounted = False
-        self._stage.hide()
+        self._current = False
 
     def memory_is_full(self) -> bool:
         """Whether the private root's memory, which holds small inputs, is full."""
@@ -219,7 +215,7 @@ class HostSandbox(Sandbox):
         """
         super().__init__(
             subprocesses.SpawnExecutor(process_reaper.end_descendants, group),
-            ScratchPool(settings.scratch, guests=settings.open_scratch),
+            ScratchPool(settings.scratch, has_memory=False, guests=settings.open_scratch),
             environment.of_machine(settings.image.venv),
             [*_notes(settings, ""), _no_root(lack)],
         )

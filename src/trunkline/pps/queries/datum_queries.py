@@ -14,14 +14,13 @@ from trunkline.meta import pipelines, repos
 from trunkline.model import names
 from trunkline.model.names import CommitName
 from trunkline.model.states import TERMINAL_JOB_STATES, DatumState
-from trunkline.pps import datum_rows, plan
+from trunkline.pps import datum_rows, plan, todos
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.items import LeafIndex
 from trunkline.pps.queries import listing
 from trunkline.pps.queries.listing import ListedDatum
 from trunkline.pps.queries.preview import Preview
 from trunkline.pps.spec_cache import input_of
-from trunkline.storage.sums import TreeId
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -213,10 +212,10 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
             " again with rerun pipeline"
         )
     for claim in versions.read(claim_rows.owned_claims, job.id):
-        if claim.datum_position is None or job.todo is None:
+        if claim.datum_position is None:
             continue
         at = claim.datum_position
-        [(key, value)] = datum_rows.trees(versions).rows(TreeId(job.todo), at, at + 1)
+        [(key, value)] = todos.rows(datum_rows.trees(versions), job, at, at + 1)
         if matches(datum_rows.decode(key, value).items, filters):
             versions.write(_ask_restart, claim.id)
             return

@@ -15,7 +15,7 @@ from trunkline import errors
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
-from trunkline.pps import datum_rows
+from trunkline.pps import datum_rows, todos
 from trunkline.pps.settle import results
 from trunkline.storage.sums import EMPTY, TreeId
 
@@ -57,20 +57,24 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
         for key, value in datum_rows.trees(versions).scan(TreeId(job.datums), low):
             yield _listed(job, datum_rows.decode(key, value))
         return
-    if job.todo is None:
+    if job.todo is None and job.early is None:
         return
     parts = versions.read(_look, job)
     trees = datum_rows.trees(versions)
     running = {
         key
         for claim in parts.claims
-        for key, _ in trees.rows(TreeId(job.todo), claim.done, claim.stop)
+        for key, _ in todos.rows(trees, job, claim.done, claim.stop)
     }  # fmt: skip
     done = dict(results(trees, parts.completions))
     obsolete = {key for key, _ in trees.scan(TreeId(job.obsolete or EMPTY))}
+    own_job = bytes.fromhex(job.set_id)
+    reused = sorted(
+        (key, value) for key, value in done.items() if key >= low and value[datum_rows.JOB] != own_job
+    )
     unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in obsolete)
-    todo = ((key, done.get(key, value)) for key, value in trees.scan(TreeId(job.todo), low))
-    for key, value in heapq.merge(unchanged, todo):
+    todo = ((key, done.get(key, value)) for key, value in todos.scan(trees, job, low))
+    for key, value in heapq.merge(unchanged, reused, todo):
         listed = _listed(job, datum_rows.decode(key, value))
         if listed.state is DatumState.UNKNOWN and key in running:
             listed = ListedDatum(listed.row, DatumState.STARTING)

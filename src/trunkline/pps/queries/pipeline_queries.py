@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trunkline.meta import claims as claim_rows
-from trunkline.meta import jobs, pipelines, workers
+from trunkline.meta import job_queue, jobs, pipelines, workers
 from trunkline.meta.pipelines import DecisionRow, PipelineRow, VersionRow
 from trunkline.model import names
 from trunkline.model.states import PipelineState, WorkerState
@@ -168,7 +167,7 @@ def _details(conn: sa.Connection, row: PipelineRow) -> PipelineDetails:
     return PipelineDetails(
         sum(worker.state in _LIVE_WORKERS for worker in staff),
         min(ready, default=None),
-        sum(claim_rows.unclaimed(conn, job) for job in jobs.live(conn, row.id) if job.todo is not None),
+        job_queue.counts(conn, row.id)[0],
     )
 
 

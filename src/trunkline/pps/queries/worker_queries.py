@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
-from trunkline.pps import datum_rows
-from trunkline.storage.sums import TreeId
+from trunkline.pps import datum_rows, todos
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import EventRow, WorkerRow
     from trunkline.pfs.reads import ReadTransaction
@@ -45,8 +45,7 @@ class WorkerEvent(Struct, frozen=True):
 class _Work(Struct, frozen=True):
     """The position of a worker in a job's todo."""
 
-    job_id: str
-    todo: TreeId
+    job: JobRow
     position: int
 
 
@@ -67,8 +66,8 @@ def list_workers(versions: VersionedStore, project: str, pipeline: str) -> Gener
             if work is None:
                 infos.append(WorkerInfo(row, owner))
                 continue
-            datums = datum_rows.trees(versions).rows(work.todo, work.position, work.position + 1)
-            infos.append(WorkerInfo(row, owner, work.job_id, datums[0][0].hex() if datums else ""))
+            datums = todos.rows(datum_rows.trees(versions), work.job, work.position, work.position + 1)
+            infos.append(WorkerInfo(row, owner, work.job.set_id, datums[0][0].hex() if datums else ""))
         yield infos
         if last is None:
             return
@@ -90,9 +89,9 @@ def _worker_rows(
         work: _Work | None = None
         for claim in claim_rows.claims_of_worker(conn, row.id):
             job = jobs.by_id(conn, claim.job_id)
-            if job is not None and job.todo is not None:
+            if job is not None:
                 at = claim.done if claim.datum_position is None else claim.datum_position
-                work = _Work(job.set_id, TreeId(job.todo), at)
+                work = _Work(job, at)
         rows.append((row, owner, work))
     return rows, (page[-1].created, page[-1].id) if len(page) == PAGE else None
 

@@ -14,13 +14,12 @@ from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines
 from trunkline.model import trace
 from trunkline.model.glob_keys import keys
-from trunkline.pps import datum_rows, plan
+from trunkline.pps import datum_rows, plan, todos
 from trunkline.pps.items import LeafIndex
 from trunkline.pps.spec_cache import input_of
 from trunkline.pps.workers import claims
 from trunkline.pps.workers.presigned import can_sign
 from trunkline.storage.lru import ByteCache
-from trunkline.storage.sums import TreeId
 from trunkline.telemetry import tracing
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from trunkline.model.trace import TraceContext
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.spec_cache import Specs
+    from trunkline.storage.sums import TreeId
 
 #: Bytes of assignments in the cache: those of a thousand workers with two hundred datums of one file each.
 CACHE_BYTES = 256 << 20
@@ -122,8 +122,7 @@ class Assignments:
             DataLoss: the datums cannot be read.
         """
         job, pipeline, spec, inputs = self._versions.read(self._look, claim.job_id)
-        assert job.todo is not None
-        rows = datum_rows.trees(self._versions).rows(TreeId(job.todo), claim.start, claim.stop)
+        rows = todos.rows(datum_rows.trees(self._versions), job, claim.start, claim.stop)
         todo = [datum_rows.decode(key, value) for key, value in rows]
         items = dict.fromkeys(item for row in todo for item in row.items)
         sources = {

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from trunkline import errors
-from trunkline.meta import chunks, jobs, pipelines, workers
+from trunkline.meta import chunks, job_queue, jobs, pipelines, workers
 from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import Lease
-from trunkline.model.states import ClaimState, JobState, WorkerState
+from trunkline.model.states import ClaimState, WorkerState
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.pipeline_events import record_datums, record_worker
 from trunkline.runtime import failpoints
@@ -119,10 +119,7 @@ def work_waits(conn: sa.Connection, worker_id: str) -> bool:
 
 def has_unclaimed(conn: sa.Connection, pipeline_id: int) -> bool:
     """Return whether a pipeline has datums that a worker can claim."""
-    return any(
-        job.state is JobState.RUNNING and claim_rows.unclaimed(conn, job) > 0
-        for job in jobs.live(conn, pipeline_id)
-    )
+    return job_queue.next_with_work(conn, pipeline_id) is not None
 
 
 def must_exit(worker: WorkerRow) -> bool:
@@ -154,17 +151,15 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
         owner = jobs.by_id(conn, held.job_id)
         assert owner is not None
         return Claimed(held, owner, pipeline, worker_id)
-    for job in jobs.live(conn, pipeline.id):
-        if job.state is not JobState.RUNNING:
-            continue
-        claim = _next_run(write, job, worker, specs.of(conn, pipeline.id, job.version))
-        if claim is not None:
-            if worker.state is not WorkerState.BUSY:
-                workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
-                record_worker(write, pipeline.full_name, worker.id, WorkerState.BUSY)
-                write.tx.wake("workers")
-            return Claimed(claim, job, pipeline, worker_id)
-    return None
+    job = job_queue.next_with_work(conn, pipeline.id)
+    if job is None:
+        return None
+    claim = _next_run(write, job, worker, specs.of(conn, pipeline.id, job.version))
+    if worker.state is not WorkerState.BUSY:
+        workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
+        record_worker(write, pipeline.full_name, worker.id, WorkerState.BUSY)
+        write.tx.wake("workers")
+    return Claimed(claim, job, pipeline, worker_id)
 
 
 def register(write: WriteTransaction, worker_id: str) -> None:
@@ -237,7 +232,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     if claim is None or claim.state is not ClaimState.CLAIMED or claim.worker_id != worker_id:
         return refused
     job = jobs.by_id(conn, claim.job_id)
-    if job is None or job.state is not JobState.RUNNING or claim.done + prepared.count > claim.stop:
+    if job is None or not job.takes_results or claim.done + prepared.count > claim.stop:
         return refused
     if prepared.first is not None and prepared.first != claim.done:
         return refused  # sent twice: the first one was recorded, its answer lost
@@ -254,7 +249,7 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         record_datums(write, name, job, worker_id, prepared.results, datums)
     _advance(write, job, claim, claim.done + prepared.count, release=prepared.release)
     if prepared.failure:
-        job_ops.end_job(write, job, JobState.FAILURE, prepared.failure)
+        job_ops.fail(write, job, prepared.failure)
     elif prepared.last is not None and prepared.last.record(write, job):
         failpoints.reach("completion.settled")
     elif job.handed_in + prepared.count == job.todo_count:
@@ -364,18 +359,18 @@ def require_worker(conn: sa.Connection, worker_id: str) -> WorkerRow:
     return worker
 
 
-def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow | None:
-    """Return a run for the worker: one that came back, else the next of the todo."""
+def _next_run(write: WriteTransaction, job: JobRow, worker: WorkerRow, spec: PipelineSpec) -> ClaimRow:
+    """Return a run for the worker of a job that has one: one that came back, else the next positions."""
     conn = write.conn
     returned = claim_rows.free_claim(conn, job.id)
     if returned is not None:
         if returned.one_by_one and returned.stop - returned.done > 1:
             _split(conn, returned)
         claim_rows.take_claim(conn, returned.id, worker.id)
-        return claim_rows.claim_by_id(conn, returned.id)
+        run = claim_rows.claim_by_id(conn, returned.id)
+        assert run is not None
+        return run
     remaining = job.todo_count - job.cursor
-    if remaining <= 0:
-        return None
     length = policy.run_length(
         remaining,
         spec.parallelism,
@@ -441,7 +436,7 @@ def lose_attempts(write: WriteTransaction, worker_id: str, reason: str) -> list[
         attempts = claim.lost_attempts + 1 if claim.stop - claim.done == 1 else 0
         claim_rows.count_lost_attempt(write.conn, claim, attempts)
         job = jobs.by_id(write.conn, claim.job_id)
-        if attempts and job is not None and job.state is JobState.RUNNING:
+        if attempts and job is not None and job.takes_results:
             lost.append(LostAttempts(job, claim.done, attempts, reason))
         _give_back(write, claim)
     return lost

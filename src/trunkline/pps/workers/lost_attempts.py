@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.meta import chunks, jobs, pipelines
-from trunkline.model.states import DatumState, JobState
-from trunkline.pps import datum_rows
-from trunkline.pps.jobs import datum_failure, end_job
+from trunkline.model.states import DatumState
+from trunkline.pps import datum_rows, todos
+from trunkline.pps.jobs import datum_failure, fail
 from trunkline.pps.pipeline_events import record_datums
-from trunkline.storage.sums import EMPTY, TreeId
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.pps.workers.claims import LostAttempts
     from trunkline.storage.chunks import PackRecord
+    from trunkline.storage.sums import TreeId
 
 #: Lost attempts in a row after which a datum fails, unless ``datum_tries`` is larger: a worker may crash
 #: once or twice for reasons of its machine.
@@ -29,11 +30,10 @@ def limit(spec: PipelineSpec) -> int:
 
 
 def fail_datum(versions: VersionedStore, lost: LostAttempts) -> None:
-    """Record a datum as failed with the last worker's ending, and end its job. Blocks."""
+    """Record a datum as failed with the last worker's ending, and fail its job. Blocks."""
     job = lost.job
-    assert job.todo is not None
     trees = datum_rows.trees(versions)
-    [(key, value)] = trees.rows(TreeId(job.todo), lost.position, lost.position + 1)
+    [(key, value)] = todos.rows(trees, job, lost.position, lost.position + 1)
     row = datum_rows.decode(key, value).finished(
         state=DatumState.FAILED,
         job_id=job.set_id,
@@ -53,7 +53,7 @@ def _record(
     failure: str,
 ) -> None:
     job = jobs.by_id(write.conn, job_id)
-    if job is None or job.state is not JobState.RUNNING:
+    if job is None or not job.takes_results:
         return  # ended or begun anew meanwhile
     chunks.add(write.conn, packs, 0, write.now)
     results = jobs.Results(failed=1)
@@ -61,4 +61,4 @@ def _record(
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
         record_datums(write, name, job, "", results, [(datum_id, DatumState.FAILED)])
-    end_job(write, job, JobState.FAILURE, failure)
+    fail(write, job, failure)
