@@ -182,6 +182,32 @@ def test_temporary_files_are_gone_with_the_datum(server, workers_anywhere):
     assert server.outputs() == {(0, "/a"): b"", (1, "/b"): b""}
 
 
+@pytest.mark.parametrize("world", ["own user", "ordinary user"])
+def test_pfs_stays_mounted_from_one_small_datum_to_the_next_and_shows_nothing_of_it(
+    server, make_workers, world
+):
+    assignment(
+        server,
+        {"in": {"/a": b"", "/b": b"", "/c": b""}},
+        sh(
+            'out=/pfs/out/$(basename "$in")\n'
+            'grep -o "^[0-9]* [0-9]* [^ ]* [^ ]* /pfs[^ ]*" /proc/self/mountinfo > "$out"\n'
+            'find /pfs -type f >> "$out"\n'
+            "mkdir /pfs/more; echo > /pfs/more/left; echo > /pfs/left; chmod 0 /pfs/more /pfs/in /pfs"
+        ),
+    )
+
+    make_workers(world).run()
+
+    outputs = {path: content.decode() for (_, path), content in server.outputs().items()}
+    views = [outputs[f"/{name}"].replace(f"/{name}\n", "/-\n") for name in "abc"]
+    assert "/pfs/in/-" in views[0]
+    if world == "own user":
+        assert views[1:] == views[:1] * 2
+    files = [line for view in views for line in view.splitlines() if line.startswith("/pfs/")]
+    assert sorted(set(files)) == ["/pfs/in/-", "/pfs/out/-"]
+
+
 def test_a_worker_starts_without_what_is_slow_to_import():
     script = "import sys, trunkline.worker.loop as _; print(sorted(set(sys.modules) & set(sys.argv[1:])))"
 

@@ -20,6 +20,7 @@ from trunkline.worker import environment, files, process_reaper, subprocesses
 from trunkline.worker.command import Program
 from trunkline.worker.root import PFS
 from trunkline.worker.scratch import ScratchPool
+from trunkline.worker.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -161,14 +162,15 @@ class NamespaceSandbox(Sandbox):
             group: limits the memory of commands; the worker polls when None.
         """
         reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
+        self._stage = Stage()
         super().__init__(
             subprocesses.SpawnExecutor(reaper, group),
-            ScratchPool(settings.scratch, has_memory=True),
+            ScratchPool(settings.scratch, self._stage.memory),
             environment.of_machine(settings.image.venv),
             _notes(settings, lack),
         )
         self.memory_limit = settings.memory_limit
-        self._current = False
+        self._is_mounted = False
 
     def write_config(self, text: str, owner: Owner) -> str:
         """Store it where the published clients look; see ``Sandbox``."""
@@ -178,18 +180,20 @@ class NamespaceSandbox(Sandbox):
             return super().write_config(text, owner)
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
-        """Mount the datum's folders as /pfs."""
+        """Move the datum's folders into /pfs, or mount those that are on disk over it."""
         del interrupts
-        libc.mount(datum_dir.root, PFS, None, libc.MS_BIND)
-        self._current = True
         if datum_dir.in_memory:
-            libc.mount(datum_dir.out, f"{PFS}/out", None, libc.MS_BIND)
+            self._stage.show(datum_dir)
+        else:
+            libc.mount(datum_dir.root, PFS, None, libc.MS_BIND)
+            self._is_mounted = True
 
     def hide(self) -> None:
-        """Unmount it, lazily: a process that the kernel cannot end may still use it."""
-        if self._current:
+        """Undo it; unmount lazily, because a process that the kernel cannot end may still use the folders."""
+        if self._is_mounted:
             libc.umount(PFS, libc.MNT_DETACH)
-        self._current = False
+            self._is_mounted = False
+        self._stage.hide()
 
     def memory_is_full(self) -> bool:
         """Whether the private root's memory, which holds small inputs, is full."""
@@ -215,7 +219,7 @@ class HostSandbox(Sandbox):
         """
         super().__init__(
             subprocesses.SpawnExecutor(process_reaper.end_descendants, group),
-            ScratchPool(settings.scratch, has_memory=False, guests=settings.open_scratch),
+            ScratchPool(settings.scratch, guests=settings.open_scratch),
             environment.of_machine(settings.image.venv),
             [*_notes(settings, ""), _no_root(lack)],
         )

@@ -1,7 +1,7 @@
 """Creates and recycles the folders that are shown as /pfs.
 
-Small inputs are in the memory of the private root, under the mount point that hides them while a command runs;
-``out``, which is bind-mounted, and the folder for temporary files are on disk and reused once emptied. So a small
+Small inputs are in the memory of the private root, below what is mounted on /pfs (``stage``); ``out``, which is
+bind-mounted, and the folder for temporary files are on disk and reused once emptied. So a small
 datum creates and removes nothing on disk, which makes thousands of them cheap: ext4 skips inodes freed in the last
 five seconds one by one, and creating a file after many have been removed took 0.6 ms against 0.01 ms in memory.
 Large inputs are on disk, and so is everything when there is no private root or when the command runs as another user
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from trunkline.linux import file_trees
 from trunkline.worker import files
-from trunkline.worker.root import PFS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,14 +33,14 @@ class DatumDir:
     __slots__ = ("in_memory", "out", "root", "tmp")
 
     def __init__(self, root: str, out: str, tmp: str, in_memory: bool) -> None:
-        #: Contains a folder per input, and the next two; when ``in_memory`` only a mount point for ``out``.
+        #: Contains a folder per input, and the next two unless ``in_memory``.
         self.root = root
         self.out = out
         self.tmp = tmp
         self.in_memory = in_memory
 
     def real(self, path: str, pfs: str) -> str | None:
-        """Return the real path of the file that commands see at ``path``; None when it is not below ``pfs``."""
+        """Return a path of the file that commands see at ``path`` which stays valid; None when there is none."""
         if path.startswith(self.tmp + "/"):
             return path
         if not path.startswith(pfs + "/"):
@@ -49,31 +48,31 @@ class DatumDir:
         below = path[len(pfs) :]
         if below.startswith("/out/"):
             return self.out + below[len("/out") :]
-        return self.root + below
+        return None if self.in_memory else self.root + below
 
 
 class ScratchPool:
     """All datum folders of one worker. Used only while no datum is shown as /pfs."""
 
-    def __init__(self, scratch: str, has_memory: bool, guests: str = "") -> None:
+    def __init__(self, scratch: str, memory: str = "", guests: str = "") -> None:
         """Create an empty pool.
 
         Args:
             scratch: folder of the worker alone, for files on disk.
-            has_memory: whether small inputs may be in the memory of the private root.
+            memory: folder in memory for small inputs; empty without one.
             guests: folder for datums whose command runs as another user, who cannot enter ``scratch``; empty when
                 such a command need not enter it, because it sees its datum as /pfs.
         """
         self.disk = scratch
         self._guests = guests
-        self._has_memory = has_memory
+        self._memory = memory
         self._count = 0
         #: Emptied pairs of out and temporary folders.
         self._spare: list[tuple[str, str]] = []
 
     def fits_in_memory(self, size_bytes: int, owner: Owner) -> bool:
         """Whether inputs of this size may be in memory."""
-        return self._has_memory and owner is None and size_bytes <= MAX_IN_MEMORY
+        return bool(self._memory) and owner is None and size_bytes <= MAX_IN_MEMORY
 
     def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> DatumDir:
         """Create the folders of a datum, with an empty one per input.
@@ -85,26 +84,24 @@ class ScratchPool:
         """
         self._count += 1
         disk = self.disk if owner is None or not self._guests else self._guests
-        root = f"{PFS}/{self._count}" if in_memory else f"{disk}/datum-{self._count}"
-        datum_dir = DatumDir(root, f"{root}/out", f"{root}/{_TMP}", in_memory)
-        for folder in (root, datum_dir.out, *(f"{root}/{name}" for name in inputs)):
-            os.mkdir(folder)
-            files.give(folder, owner)
-        if not in_memory:
-            os.mkdir(datum_dir.tmp)
-            files.give(datum_dir.tmp, owner)
-        return datum_dir
+        root = f"{self._memory}/{self._count}" if in_memory else f"{disk}/datum-{self._count}"
+        out, tmp = ("", "") if in_memory else (f"{root}/out", f"{root}/{_TMP}")
+        for folder in (root, *(f"{root}/{name}" for name in inputs), out, tmp):
+            if folder:
+                os.mkdir(folder)
+                files.give(folder, owner)
+        return DatumDir(root, out, tmp, in_memory)
 
     def equip(self, datum_dir: DatumDir) -> DatumDir:
         """Add the folders on disk to a datum in memory, before it is shown."""
-        if datum_dir.in_memory and datum_dir.out.startswith(PFS):
+        if datum_dir.in_memory and not datum_dir.out:
             datum_dir.out, datum_dir.tmp = self._take_spare()
         return datum_dir
 
     def make_shared(self, number: int, in_memory: bool) -> str:
         """Create a folder for an item that is copied to several datums."""
         self._count += 1
-        folder = f"{PFS if in_memory else self.disk}/item-{number}-{self._count}"
+        folder = f"{self._memory if in_memory else self.disk}/item-{number}-{self._count}"
         os.mkdir(folder)
         return folder
 
@@ -128,7 +125,7 @@ class ScratchPool:
             OSError: an entry cannot be removed; the folders are not reused.
         """
         file_trees.remove_tree(datum_dir.root)
-        if datum_dir.in_memory and not datum_dir.out.startswith(PFS):
+        if datum_dir.in_memory and datum_dir.out:
             for folder in (datum_dir.out, datum_dir.tmp):
                 file_trees.empty(folder)
             self._spare.append((datum_dir.out, datum_dir.tmp))

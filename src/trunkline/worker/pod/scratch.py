@@ -34,7 +34,7 @@ class PodScratchPool(ScratchPool):
     """
 
     def __init__(self, hidden: str) -> None:
-        super().__init__(hidden, has_memory=False)
+        super().__init__(hidden)
         #: Names of inputs -> emptied folders of datums with these inputs.
         self._emptied: dict[frozenset[str], list[DatumDir]] = {}
         #: Files of former inputs, for reuse.
