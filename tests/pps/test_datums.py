@@ -299,7 +299,7 @@ def test_a_datum_that_another_branch_of_a_union_still_makes_is_not_gone() -> Non
 
 
 @pytest.mark.parametrize("kind", ["join", "group"])
-def test_a_change_of_a_join_or_group_looks_up_its_keys_and_lists_nothing(kind: str) -> None:
+def test_a_change_of_a_join_or_group_looks_its_keys_up_once_and_lists_nothing(kind: str) -> None:
     spec = Input(**{kind: tuple(leaf(repo, "/(*)", join_on="$1", group_by="$1") for repo in "ab")})  # type: ignore[arg-type]
     old, new = (
         {"a": {"/x": "1", "/y": "1"}, "b": {"/x": "1"}},
@@ -318,7 +318,7 @@ def test_a_change_of_a_join_or_group_looks_up_its_keys_and_lists_nothing(kind: s
     changes = list(datum_lists.changed(spec, deltas_of(spec, old, new), looking(old), looking(new), SALT))
 
     assert [len(change.new.items) for change in changes if change.new is not None] == [2]
-    assert sorted(looked_up) == 2 * [("a", "/x")] + 2 * [("b", "/x")]
+    assert sorted(looked_up) == [("a", "/x"), ("b", "/x")]
 
 
 def test_a_partner_that_comes_ends_the_datum_of_an_outer_side_alone() -> None:

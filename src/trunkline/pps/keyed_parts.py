@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from trunkline.model.glob_keys import keys as keys_of
 from trunkline.pps.item_pool import ItemPool
-from trunkline.pps.items import key_of, place_of
+from trunkline.pps.items import LeafDelta, key_of, leaf_key, place_of
 from trunkline.pps.products import changes_of_product
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 #: Keys that are looked up one by one, in some 300 microseconds each; for more keys the leaves are listed.
 LOOKED_UP_KEYS = 1_000
+
+#: The states that a change is between, and the delta of a leaf without one.
+_OLD, _NEW = 0, 1
+_UNCHANGED = LeafDelta(removed={}, added={})
 
 #: The items of one key, by side.
 _Sides: TypeAlias = "list[list[ItemRef]]"
@@ -70,11 +74,9 @@ class Keyed(Struct, frozen=True):
             return
         count = len(self.sides)
         with ItemPool(self.key_of) as pool:
-            for state, items_of in enumerate((states.old_items, states.new_items)):
-                for number, side in enumerate(self.sides, start=state * count):
-                    for item in self._with_keys(side, keys, items_of):
-                        if self.key_of(item) in keys:
-                            pool.add(item, number)
+            for number, side in enumerate(self.sides):
+                for state, item in self._items_with_keys(side, keys, states):
+                    pool.add(item, state * count + number)
             for groups in pool.groups():
                 pairs = list(groups)
                 old = self._by_side((number, item) for number, item in pairs if number < count)
@@ -90,11 +92,24 @@ class Keyed(Struct, frozen=True):
             for row in change:
                 yield from map(self.key_of, row or ())
 
-    def _with_keys(self, side: Side, keys: Set[str], items_of: ItemsOf) -> Iterator[ItemRef]:
-        """Yield the items of a side that have one of these keys, some twice, and perhaps others."""
+    def _items_with_keys(self, side: Side, keys: Set[str], states: States) -> Iterator[tuple[int, ItemRef]]:
+        """Yield the items of a side that have one of these keys, each with its state, some twice."""
         if side.plain is None:
-            return chain.from_iterable(side.part.rows(items_of))
-        return chain.from_iterable(self._of_leaf_with_keys(leaf, keys, items_of) for leaf in side.plain)
+            for state, items_of in enumerate((states.old_items, states.new_items)):
+                for row in side.part.rows(items_of):
+                    yield from ((state, item) for item in row if self.key_of(item) in keys)
+            return
+        # Listed in the new state alone: the old one differs from it by the changes.
+        for leaf in side.plain:
+            delta = states.deltas.get(leaf_key(leaf), _UNCHANGED)
+            for item in self._of_leaf_with_keys(leaf, keys, states.new_items):
+                if self.key_of(item) in keys:
+                    yield _NEW, item
+                    if item.path not in delta.added:
+                        yield _OLD, item
+            for item in delta.removed.values():
+                if self.key_of(item) in keys:
+                    yield _OLD, item
 
     def _of_leaf_with_keys(self, leaf: PfsInput, keys: Set[str], items_of: ItemsOf) -> Iterable[ItemRef]:
         globs = None
