@@ -359,6 +359,27 @@ def stalled_uploads(address: str, size: int) -> str:
         return TAKEN if client.read_until(PING) else CLOSED
 
 
+@contextlib.contextmanager
+def unfinished_messages(address: str, connections: int) -> Iterator[int]:
+    """Hold messages of single requests without their ends, as much of each as the server takes; give their bytes."""
+    part, total = bytes(16 << 10), 18 << 20
+    with contextlib.ExitStack() as stack:
+        sent = 0
+        for client in [stack.enter_context(RawClient(address)) for _ in range(connections)]:
+            client.socket.settimeout(0.05)
+            for stream in range(1, 9, 2):
+                announced = frame(DATA, 0, stream, struct.pack(">BL", 0, DEFAULTS.message))
+                client.send(frame(HEADERS, END_HEADERS, stream, request(UNARY)) + announced)
+                window, left = DEFAULTS.stream_window - 5, total
+                with contextlib.suppress(TimeoutError):  # the server takes no more of it
+                    while left > 0:
+                        while window < len(part):
+                            window += int.from_bytes(client.read_until(WINDOW_UPDATE, stream) or b"", "big")
+                        client.send(frame(DATA, 0, stream, part))
+                        window, left, sent = window - len(part), left - len(part), sent + len(part)
+        yield sent
+
+
 def long_http1_heads(address: str, size: int) -> str:
     """Send headers of HTTP/1.1 without an end, and a request line without one."""
     with RawClient(address, b"GET / HTTP/1.1\r\n") as client:

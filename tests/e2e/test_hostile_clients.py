@@ -97,6 +97,18 @@ def test_all_attacks_at_once_harm_nobody(server: Server) -> None:
 
 
 @pytest.mark.slow
+def test_messages_that_do_not_get_whole_hold_a_bounded_part_of_the_memory(server: Server) -> None:
+    """40 messages of 18 MiB each: the server once held all of them, and kept the memory when they had ended."""
+    process = psutil.Process(server.pid)
+    with unharmed(server):
+        memory = process.memory_info().rss
+        with hostile_clients.unfinished_messages(server.address, 10):
+            most = process.memory_info().rss - memory
+
+    assert most < DEFAULTS.arriving_requests + 2 * 40 * DEFAULTS.stream_window
+
+
+@pytest.mark.slow
 def test_ten_thousand_connections_harm_nobody(server: Server) -> None:
     """All but some of the server's 10,000, which the others need, from as many addresses as that takes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from trunkline import errors
 from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc.asgi import batching, framing, headers
+from trunkline.rpc.asgi.arriving import ArrivingRequest, ArrivingRequests
 from trunkline.rpc.asgi.requests import Requests
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.status import MESSAGE_LIMIT, Status
@@ -97,7 +98,8 @@ async def test_compressed_requests_are_decompressed_one_at_a_time():
         return {"type": "http.request", "body": body, "more_body": False}
 
     idle = IdleTimeout(DEFAULTS.upload_idle, "")
-    requests = Requests("a.B/C", framing.Unframer("a.B/C", "gzip"), bytes, receive, idle).stream()
+    held = ArrivingRequest(ArrivingRequests(DEFAULTS), None)
+    requests = Requests("a.B/C", framing.Unframer("a.B/C", "gzip"), bytes, receive, idle, held).stream()
 
     assert await anext(requests) == b"first"
     with pytest.raises(errors.InvalidArgument):

@@ -14,12 +14,15 @@ from storage_world import MemoryIndex, World, noise
 
 from trunkline.drivers.objects.memory import MemoryObjects
 from trunkline.formats.chunking import MAX_BYTES, SMALLEST_WINDOW_BYTES
+from trunkline.formats.pack_format import VERIFY_MEMORY
 from trunkline.storage import packing
 from trunkline.storage.deltas import DeltaWriter
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trunkline.storage.chunks import ChunkId
     from trunkline.storage.packing import ChunkWriter
 
@@ -179,6 +182,25 @@ def test_uploads_beyond_the_budget_all_end() -> None:
         written = list(clients.map(upload, range(8)))
 
     assert sum(len(store.read(id)) for ids in written for id in ids) > 80 * MIB
+    assert store.budget.held_bytes == 0
+    store.close()
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_what_the_verification_of_a_pack_takes_counts(verify: bool) -> None:
+    held: list[int] = []
+
+    class Looking(MemoryObjects):
+        def put(self, key: str, parts: Sequence[bytes | memoryview]) -> None:
+            held.append(store.budget.held_bytes)
+            super().put(key, parts)
+
+    store = ChunkStore(Looking(), MemoryIndex(), threads=2, verify=verify)
+    writer = store.writer()
+    writer.add_many([noise(MIB, seed) for seed in range(3)])
+    writer.seal()
+
+    assert held == [pytest.approx(3 * MIB + (VERIFY_MEMORY if verify else 0), abs=1000)]
     assert store.budget.held_bytes == 0
     store.close()
 

@@ -16,11 +16,9 @@ from trunkline.errors import FailedPrecondition
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: A chunk's codec: stored as it is, or as one zstd frame.
+#: A chunk's codec: stored as it is, or as one zstd frame. The format record lists their names by these numbers.
 RAW = 0
 ZSTD = 1
-#: The codecs by their number, as the format record lists them.
-CODECS = ("raw", "zstd")
 
 #: zstd level 1: more than twice the speed of level 3 for 5 % more bytes (docs/benchmarks.md).
 _LEVEL = 1

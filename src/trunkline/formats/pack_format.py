@@ -59,6 +59,8 @@ _FIELDS = struct.Struct("<4sHBBIIIIQ")
 
 #: Bytes of chunks that are decompressed together when a pack is verified.
 _VERIFY_BYTES = 1 << 20
+#: Bytes that the verification of a pack takes: chunks that are decompressed together twice, or the largest chunk.
+VERIFY_MEMORY = 2 << 20
 #: A chunk from this size on is decompressed alone: one copy less.
 _ALONE_BYTES = 1 << 16
 

@@ -155,6 +155,21 @@ class PortLimits:
         86_400,
         "in which a client takes a message of the answer; the next ones are in memory",
     )
+    arriving_requests: int = _limit(
+        128 << 20,
+        "bytes",
+        32 << 20,
+        1 << 40,
+        "messages above 64 KiB that are arriving, and single ones that are being answered, together; see "
+        "`request-stall`",
+    )
+    request_stall: float = _limit(
+        20,
+        "seconds",
+        1,
+        86_400,
+        "in which a client sends a part of a message while there are more of them than `arriving-requests`",
+    )
     unsent_answers: int = _limit(
         128 << 20,
         "bytes",

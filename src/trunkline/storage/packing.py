@@ -35,6 +35,7 @@ from blake3 import blake3
 
 from trunkline.errors import TrunklineError
 from trunkline.formats.codecs import encode
+from trunkline.formats.pack_format import VERIFY_MEMORY
 from trunkline.storage.chunks import TRANSACTION_CHUNKS, ChunkId, ChunkSource, Location, PackRecord, decode
 from trunkline.storage.open_pack import OpenPack
 
@@ -431,6 +432,11 @@ class ChunkWriter:
     def _put(self, number: int, pack: OpenPack, *, sealing: bool = False) -> None:
         """Upload a pack. Runs in an upload thread; when sealing, for the last pack, in the caller's."""
         size = pack.layout.size
+        if self._verify:
+            size += VERIFY_MEMORY
+            with self._changed:
+                self.held_bytes += VERIFY_MEMORY
+                self.leaving_bytes += VERIFY_MEMORY
         try:
             if self._error is None:
                 pack.finish(verify=self._verify)

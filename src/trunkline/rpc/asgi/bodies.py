@@ -17,7 +17,7 @@ _SPACE = b" \t\r\n"
 class JsonObjects:
     """Takes the pieces of a body and returns the texts of the objects in them. What is in an object is not checked."""
 
-    __slots__ = ("_depth", "_is_escaped", "_is_in_string", "_limit", "_pieces", "_rpc", "_size")
+    __slots__ = ("_depth", "_is_escaped", "_is_in_string", "_limit", "_pieces", "_rpc", "held")
 
     def __init__(self, rpc: str, encoding: str = "identity", limit: int = DEFAULTS.message) -> None:
         """Begin a body.
@@ -34,8 +34,9 @@ class JsonObjects:
             raise errors.Unimplemented(f"{rpc} takes a stream, which cannot be compressed; send it as it is")
         self._rpc = rpc
         self._limit = limit
-        self._pieces: list[bytes] = []  # of an object without its end
-        self._size = 0  # of _pieces
+        self._pieces: list[bytes] = []
+        #: Bytes of an object without its end.
+        self.held = 0
         self._depth = 0
         self._is_in_string = False
         self._is_escaped = False  # the next byte belongs to a backslash
@@ -74,7 +75,7 @@ class JsonObjects:
                     self._keep(piece[begin:position])
                     objects.append(b"".join(self._pieces))
                     self._pieces = []
-                    self._size = 0
+                    self.held = 0
         if self._depth:
             self._keep(piece[begin:])
         else:
@@ -94,8 +95,8 @@ class JsonObjects:
         return []
 
     def _keep(self, part: bytes) -> None:
-        self._size += len(part)
-        framing.check_request(self._rpc, self._size, self._limit)
+        self.held += len(part)
+        framing.check_request(self._rpc, self.held, self._limit)
         self._pieces.append(part)
 
     def _check_between(self, between: bytes, token: bytes) -> None:
@@ -108,7 +109,7 @@ class JsonObjects:
 class WholeBody:
     """Takes the pieces of a body that is one message, or is empty."""
 
-    __slots__ = ("_is_compressed", "_limit", "_pieces", "_rpc", "_size")
+    __slots__ = ("_is_compressed", "_limit", "_pieces", "_rpc", "held")
 
     def __init__(self, rpc: str, encoding: str = "identity", limit: int = DEFAULTS.message) -> None:
         """Begin a body.
@@ -125,7 +126,8 @@ class WholeBody:
         self._limit = limit
         self._is_compressed = framing.is_compression(rpc, encoding)
         self._pieces: list[bytes] = []
-        self._size = 0
+        #: Bytes that have come.
+        self.held = 0
 
     def feed(self, piece: bytes) -> list[bytes | framing.Compressed]:
         """Keep a piece; no message ends before the body.
@@ -133,8 +135,8 @@ class WholeBody:
         Raises:
             ResourceExhausted: the body is beyond the limit of messages.
         """
-        self._size += len(piece)
-        framing.check_request(self._rpc, self._size, self._limit)
+        self.held += len(piece)
+        framing.check_request(self._rpc, self.held, self._limit)
         self._pieces.append(piece)
         return []
 

@@ -19,6 +19,7 @@ from trunkline import errors
 from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc import status
 from trunkline.rpc.asgi import batching, framing, headers
+from trunkline.rpc.asgi.arriving import ArrivingRequest, ArrivingRequests
 from trunkline.rpc.asgi.running import Running
 from trunkline.rpc.asgi.unsent import UnsentAnswers
 from trunkline.rpc.idle import IdleTimeout
@@ -76,6 +77,7 @@ class Calls:
         self._identify = identify
         self._running = Running()
         self._unsent = UnsentAnswers(limits)
+        self._arriving = ArrivingRequests(limits)
         self._stopping = False
 
     def method(self, path: str) -> Method | None:
@@ -90,6 +92,7 @@ class Calls:
             path: of its method, such as ``/pfs_v2.API/InspectRepo``.
         """
         call.limits, call.unsent, call.identify = self._limits, self._unsent, self._identify
+        call.arriving = ArrivingRequest(self._arriving, call)
         await self._running.answer(call, self._answer(call, path))
 
     async def _answer(self, call: ServedCall, path: str) -> None:
@@ -120,6 +123,7 @@ class ServedCall:
         "_end",
         "_is_abandoned",
         "_task",
+        "arriving",
         "identify",
         "limits",
         "receive",
@@ -133,6 +137,8 @@ class ServedCall:
     limits: PortLimits
     #: Finds out for whom it is made.
     identify: Identify
+    #: Counts the bytes of the requests.
+    arriving: ArrivingRequest
     #: Where the parts of the answer are counted.
     unsent: UnsentAnswers
 
@@ -294,6 +300,7 @@ class ServedCall:
         finally:
             if deadline is not None:
                 deadline.cancel()
+            self.arriving.release()
             observation.end(code)
 
     async def _run(self, method: Method, call: Call, request: headers.RequestHeaders) -> None:

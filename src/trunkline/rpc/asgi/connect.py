@@ -144,8 +144,8 @@ class _ConnectCall(WebCall):
 
     def _requests(self, method: Method, pieces: Pieces, idle: IdleTimeout) -> Requests:
         if self._form.is_json:
-            return JsonRequests(method, pieces, self.receive, idle)
-        return Requests(method.rpc, pieces, method.decode, self.receive, idle)
+            return JsonRequests(method, pieces, self.receive, idle, self.arriving)
+        return Requests(method.rpc, pieces, method.decode, self.receive, idle, self.arriving)
 
 
 class _UnaryCall(_ConnectCall):

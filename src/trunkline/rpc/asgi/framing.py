@@ -60,7 +60,7 @@ class Compressed(Struct, frozen=True):
 class Unframer:
     """Takes the pieces of a body and returns the messages in them."""
 
-    __slots__ = ("_compressed", "_gzip", "_limit", "_missing", "_pieces", "_prefix", "_rpc")
+    __slots__ = ("_compressed", "_gzip", "_limit", "_missing", "_pieces", "_prefix", "_rpc", "held")
 
     def __init__(self, rpc: str, encoding: str, limit: int = DEFAULTS.message) -> None:
         """Begin a body.
@@ -78,6 +78,8 @@ class Unframer:
         self._gzip = is_compression(rpc, encoding)
         self._pieces: list[bytes | memoryview] = []
         self._missing = 0  # bytes of the message in _pieces
+        #: Bytes of it that have come.
+        self.held = 0
         self._compressed = False  # of the message in _pieces
         self._prefix = b""  # an incomplete one
 
@@ -94,13 +96,14 @@ class Unframer:
             if len(piece) < self._missing:
                 self._pieces.append(piece)
                 self._missing -= len(piece)
+                self.held += len(piece)
                 return messages
             position = self._missing
             self._pieces.append(memoryview(piece)[:position])
             message = b"".join(self._pieces)
             messages.append(Compressed(self._rpc, message, self._limit) if self._compressed else message)
             self._pieces = []
-            self._missing = 0
+            self._missing = self.held = 0
         elif self._prefix:
             piece = self._prefix + piece
             self._prefix = b""
@@ -112,7 +115,8 @@ class Unframer:
             position += PREFIX.size
             if end - position < size:
                 self._pieces = [memoryview(piece)[position:]]
-                self._missing = size - (end - position)
+                self.held = end - position
+                self._missing = size - self.held
                 self._compressed = bool(compressed)
                 return messages
             message = piece[position : position + size]

@@ -63,7 +63,7 @@ class _GrpcCall(ServedCall):
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Requests:
         self._gzip = request.encoding == "gzip"
         unframer = framing.Unframer(method.rpc, request.encoding, self.limits.message)
-        return Requests(method.rpc, unframer, method.decode, self.receive, idle)
+        return Requests(method.rpc, unframer, method.decode, self.receive, idle, self.arriving)
 
     def encoder(self, method: Method) -> Callable[[Any], bytes]:
         return method.encode

@@ -11,6 +11,7 @@ from trunkline.rpc.asgi.framing import Compressed
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from trunkline.rpc.asgi.arriving import ArrivingRequest
     from trunkline.rpc.asgi.types import Receive
     from trunkline.rpc.idle import IdleTimeout
 
@@ -25,6 +26,10 @@ class Pieces(Protocol):
             TrunklineError: the piece is not valid, or a message is beyond the limit.
         """
 
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not whole yet."""
+
     def end(self) -> list[bytes | Compressed]:
         """Return the messages that end with the body.
 
@@ -36,7 +41,7 @@ class Pieces(Protocol):
 class Requests:
     """The messages of one body. Every wait for the client counts as idle."""
 
-    __slots__ = ("_decode", "_idle", "_pieces", "_receive", "_rpc")
+    __slots__ = ("_arriving", "_decode", "_idle", "_pieces", "_receive", "_rpc")
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class Requests:
         decode: Callable[[bytes], Any],
         receive: Receive,
         idle: IdleTimeout,
+        arriving: ArrivingRequest,
     ) -> None:
         """Begin to read.
 
@@ -54,12 +60,14 @@ class Requests:
             decode: makes a message of its bytes.
             receive: of ASGI.
             idle: bounds each wait.
+            arriving: counts the bytes that are held.
         """
         self._rpc = rpc
         self._pieces = pieces
         self._decode = decode
         self._receive = receive
         self._idle = idle
+        self._arriving = arriving
 
     async def single(self) -> Any:
         """Return the decoded message of a body that has exactly one.
@@ -80,7 +88,11 @@ class Requests:
             number = "several messages" if messages else "no message"
             raise errors.InvalidArgument(f"{self._rpc} takes one message but got {number}; send exactly one")
         [message] = messages
-        return self._decode(message if isinstance(message, bytes) else await message.decompress())
+        if not isinstance(message, bytes):
+            message = await message.decompress()
+        self._arriving.hold(len(message))
+        self._arriving.is_whole()
+        return self._decode(message)
 
     async def stream(self) -> AsyncGenerator[Any]:
         """Yield the decoded messages of a body.
@@ -103,13 +115,19 @@ class Requests:
 
     async def _next(self) -> tuple[list[bytes | Compressed], bool]:
         """Return the messages that end in the next piece of the body, and whether there are more pieces."""
+        arriving = self._arriving
+        if arriving.held:
+            await arriving.room()
         self._idle.begin()
+        arriving.begin()
         event = await self._receive()
+        arriving.end()
         self._idle.end()
         if event["type"] != "http.request":
             raise asyncio.CancelledError(f"the client of {self._rpc} has disconnected")
         body = event.get("body", b"")
         messages = self._pieces.feed(body) if body else []
+        arriving.hold(self._pieces.held)
         more = event.get("more_body", False)
         if not more:
             messages += self._pieces.end()

@@ -83,7 +83,7 @@ class _RestCall(WebCall):
             pieces: Pieces = bodies.JsonObjects(method.rpc, request.encoding, self.limits.message)
         else:
             pieces = bodies.WholeBody(method.rpc, request.encoding, self.limits.message)
-        return JsonRequests(method, pieces, self.receive, idle)
+        return JsonRequests(method, pieces, self.receive, idle, self.arriving)
 
     def encoder(self, method: Method) -> Callable[[Any], bytes]:
         return lambda answer: json_messages.to_full_json(answer_message(method, answer))

@@ -16,6 +16,7 @@ from trunkline.rpc.asgi.responses import JSON, respond
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
+    from trunkline.rpc.asgi.arriving import ArrivingRequest
     from trunkline.rpc.asgi.requests import Pieces
     from trunkline.rpc.asgi.types import Receive, Send
     from trunkline.rpc.idle import IdleTimeout
@@ -61,7 +62,14 @@ class JsonRequests(Requests):
 
     __slots__ = ("_method",)
 
-    def __init__(self, method: Method, pieces: Pieces, receive: Receive, idle: IdleTimeout) -> None:
+    def __init__(
+        self,
+        method: Method,
+        pieces: Pieces,
+        receive: Receive,
+        idle: IdleTimeout,
+        arriving: ArrivingRequest,
+    ) -> None:
         """Begin to read.
 
         Args:
@@ -69,8 +77,9 @@ class JsonRequests(Requests):
             pieces: finds the texts of the messages.
             receive: of ASGI.
             idle: bounds each wait.
+            arriving: counts the bytes that are held.
         """
-        super().__init__(method.rpc, pieces, bytes, receive, idle)
+        super().__init__(method.rpc, pieces, bytes, receive, idle, arriving)
         self._method = method
 
     async def single(self) -> Any:
