@@ -370,13 +370,13 @@ def unfinished_messages(address: str, connections: int) -> Iterator[int]:
             for stream in range(1, 9, 2):
                 announced = frame(DATA, 0, stream, struct.pack(">BL", 0, DEFAULTS.message))
                 client.send(frame(HEADERS, END_HEADERS, stream, request(UNARY)) + announced)
-                window, left = DEFAULTS.stream_window - 5, total
+                window, rest = DEFAULTS.stream_window - 5, total
                 with contextlib.suppress(TimeoutError):  # the server takes no more of it
-                    while left > 0:
+                    while rest > 0:
                         while window < len(part):
                             window += int.from_bytes(client.read_until(WINDOW_UPDATE, stream) or b"", "big")
                         client.send(frame(DATA, 0, stream, part))
-                        window, left, sent = window - len(part), left - len(part), sent + len(part)
+                        window, rest, sent = window - len(part), rest - len(part), sent + len(part)
         yield sent
 
 
