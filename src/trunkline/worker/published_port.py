@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 #: Seconds in which a former worker of the pipeline, which is about to end, must give the port back.
-_PATIENCE = 10.0
+_PATIENCE = 3.0
 _PAUSE = 0.1  # seconds between two tries
 #: Bytes read at a time.
 _READ = 64 << 10
