@@ -127,12 +127,12 @@ def test_a_port_that_is_taken_is_the_reason_of_the_pipeline(client: Client) -> N
     with socket.socket() as other, free_port() as internal:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        taken = other.getsockname()[1]
+        busy_port = other.getsockname()[1]
 
-        pipeline = make_service(client, "blocked", internal, taken)
+        pipeline = make_service(client, "blocked", internal, busy_port)
 
         until(
-            lambda: f"external_port {taken}" in client.pps.inspect_pipeline(pipeline=pipeline).reason,
+            lambda: f"external_port {busy_port}" in client.pps.inspect_pipeline(pipeline=pipeline).reason,
             "the reason",
         )
 
