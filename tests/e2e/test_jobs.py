@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs, pps
 from servers import ended, files_of, job_of, make_pipeline, make_repo, put, refusal, until
 
+from trunkline.cli.main import main
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pachyderm_sdk import Client
+    from servers import Server
 
 
 #: Fails on a file named bad, and recovers.
@@ -78,6 +82,35 @@ def test_a_job_set_is_waited_for_and_a_deleted_job_leaves_its_output(client: Cli
         refusal(lambda: client.pps.inspect_job(job=job_of(first, commit))).code() is grpc.StatusCode.NOT_FOUND
     )
     assert files_of(client, "first@master") == {"/a": b"x"}
+
+
+def test_what_happened_is_explained(
+    shared: Server, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    branch = make_repo(client, "in")
+    pipeline = make_pipeline(client, "copy", "cp /pfs/in/* /pfs/out", "in")
+    put(client, branch, {"/a": b"x", "/b": b"y"})
+    job = job_of(pipeline, put(client, branch, {"/a": b"z"}))
+    ended(client, pipeline, job.id)
+    [changed] = [info for info in client.pps.list_datum(job=job) if info.data[0].file.path == "/a"]
+
+    def explain(*words: str) -> list[dict[str, Any]]:
+        assert main([*words, "--address", shared.address, "-o", "jsonl"]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    [datum] = explain("explain", "datum", f"copy@{job.id}", changed.datum.id)
+    [story] = explain("explain", "job", f"copy@{job.id}")
+    [state, *decisions] = explain("explain", "pipeline", "copy")
+    [origin] = explain("explain", "file", "copy@master:/a")
+    [advice] = explain("recommend", "copy")
+
+    assert (datum["cause"], [change["path"] for change in datum["changes"]]) == ("CHANGED", ["/a"])
+    assert int(datum["peak_memory_bytes"]) > 0
+    assert "RUNNING" in {phase["kind"] for phase in story["phases"]}
+    assert [cause["kind"] for cause in state["causes"]] == ["IDLE"]
+    assert decisions
+    assert [place["path"] for place in origin["inputs"]] == ["/a"]
+    assert advice["sample"] == "2"
 
 
 @pytest.mark.slow  # waits for a worker's report

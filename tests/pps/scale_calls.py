@@ -226,6 +226,7 @@ READS: dict[str, Callable[[], Any]] = {
         pipeline=BUSY, job_id=set_id(15)
     ),
     "trunkline.explain.v1.Explain/ExplainFile": lambda: explain_pb2.ExplainFileRequest(file=_NEW),
+    "trunkline.explain.v1.Explain/Recommend": lambda: explain_pb2.RecommendRequest(pipeline=BUSY),
     "trunkline.explain.v1.Explain/ExplainState": lambda: explain_pb2.ExplainStateRequest(pipeline=BUSY),
     "trunkline.control.v1.Control/ListImage": control_pb2.ListImageRequest,
     "trunkline.control.v1.Control/InspectStorage": control_pb2.InspectStorageRequest,
@@ -284,7 +285,11 @@ OWN_READS: dict[str, Callable[[PpsWorld], object]] = {
 
 ALL = (*READS, *OWN_READS)
 #: Calls whose object does not exist; they are refused after they have looked.
-_REFUSED = ("pps_v2.API/InspectDatum", "trunkline.explain.v1.Explain/ExplainDatum")
+_REFUSED = (
+    "pps_v2.API/InspectDatum",
+    "trunkline.explain.v1.Explain/ExplainDatum",
+    "trunkline.explain.v1.Explain/Recommend",
+)
 
 
 def run(world: PpsWorld, name: str) -> None:
@@ -296,6 +301,6 @@ def run(world: PpsWorld, name: str) -> None:
         world.versions.write(long_history.add_workers, long_history.LEAST)
     try:
         call(world, name.partition(" ")[0], READS[name]())
-    except errors.NotFound:
+    except (errors.NotFound, errors.FailedPrecondition):
         if name not in _REFUSED:
             raise

@@ -99,7 +99,37 @@ def test_a_command_that_takes_more_memory_than_its_limit_is_ended(server, worker
 
     assert result.state == FAILED
     assert "ran out of memory" in result.reason
-    assert "resource_limits.memory is 100 MiB" in result.reason
+    assert "its limit was 100 MiB" in result.reason
+
+
+#: Takes 150 MiB and shows it for long enough to be seen.
+HUNGRY = "import time\nblock = bytearray(150 << 20)\ntime.sleep(0.5)"
+
+
+def test_a_datum_that_ran_out_of_memory_is_tried_again_with_more_where_the_spec_allows_it(server, workers):
+    workers.extra["TRUNKLINE_MEMORY_LIMIT"] = str(100 << 20)
+    message = assignment(server, {"in": {"/f": b""}}, python(HUNGRY))
+    message.memory_retry_bytes = 300 << 20
+
+    workers.run()
+
+    [result] = server.results()
+    assert (result.state, result.reason) == (SUCCESS, "")
+    assert result.peak_memory_bytes > 150 << 20
+    assert result.cpu_ns > 0
+    assert any(b"tried again with 200 MiB" in line for line in server.log(system=True))
+
+
+def test_the_retry_with_more_memory_ends_at_its_limit(server, workers):
+    workers.extra["TRUNKLINE_MEMORY_LIMIT"] = str(60 << 20)
+    message = assignment(server, {"in": {"/f": b""}}, python(HUNGRY))
+    message.memory_retry_bytes = 90 << 20
+
+    workers.run()
+
+    [result] = server.results()
+    assert result.state == FAILED
+    assert "its limit was 90 MiB" in result.reason
 
 
 def test_memory_that_processes_share_counts_once(server, workers):

@@ -63,7 +63,7 @@ def test_a_kill_by_the_kernel_for_lack_of_memory_has_the_reason_that_polling_giv
 
     assert result.state == FAILED
     assert "ran out of memory" in result.reason
-    assert "resource_limits.memory is 100 MiB" in result.reason
+    assert "its limit was 100 MiB" in result.reason
 
 
 def test_another_kill_is_not_taken_for_a_lack_of_memory(server, make_workers, imitation):
@@ -133,7 +133,7 @@ def test_the_kernel_ends_a_command_that_takes_more_memory_than_its_limit(server,
 
     reasons = [result.reason for result in server.results()]
     assert len(reasons) == 2
-    assert all("resource_limits.memory is 100 MiB" in reason for reason in reasons)
+    assert all("its limit was 100 MiB" in reason for reason in reasons)
 
 
 def test_the_kernel_ends_what_a_command_of_another_user_starts(server, workers, limited, ordinary_user):
@@ -141,7 +141,7 @@ def test_the_kernel_ends_what_a_command_of_another_user_starts(server, workers, 
 
     result = run(server, workers, script, user=str(NOBODY))
 
-    assert "resource_limits.memory is 100 MiB" in result.reason
+    assert "its limit was 100 MiB" in result.reason
 
 
 def test_a_command_within_its_limit_succeeds_in_its_group(server, workers, limited):

@@ -56,6 +56,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "explain job": ("explain", "Show what a job waited for and did, with times."),
     "explain file": ("explain", "Show what a file was made from, or what was made from it."),
     "explain datum": ("explain", "Explain why a datum of a job ran, or was skipped."),
+    "recommend": ("explain", "Propose resource requests for a pipeline, from what its datums used."),
     "inspect job": ("jobs", "Show a job, or all jobs of one id."),
     "list job": ("jobs", "List jobs."),
     "wait job": ("jobs", "Wait until a job, or all jobs of one id, have finished."),

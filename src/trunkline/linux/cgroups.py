@@ -186,16 +186,32 @@ class MemoryGroup:
         """
         self._processes = os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
         self._events = os.open(f"{folder}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._limit = os.open(f"{folder}/memory.max", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            self._limit = -1  # it has no limit, or one that only others may change
         self._kills = self._count_kills()
 
     def close(self) -> None:
         """Close the descriptors; a worker, which uses its group until it ends, need not."""
         os.close(self._processes)
         os.close(self._events)
+        if self._limit >= 0:
+            os.close(self._limit)
 
     def join(self) -> None:
         """Move this process into the group."""
         os.write(self._processes, b"0")
+
+    def limit(self, size_bytes: int) -> None:
+        """Let its processes use so many bytes of memory together.
+
+        Raises:
+            OSError: the kernel does not allow it.
+        """
+        if self._limit < 0:
+            raise PermissionError(errno.EPERM, "the limit of the control group may not be changed")
+        os.pwrite(self._limit, str(size_bytes).encode(), 0)
 
     def has_killed(self) -> bool:
         """Whether the kernel has killed processes of it, because memory ran out, since the last call."""

@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.model import limits, names, pod_rules, trigger_rules
+from trunkline.model import limits, names, pod_rules, spec_annotations, trigger_rules
 from trunkline.model.glob_keys import Keys, keys
 from trunkline.model.globs import compile_glob
 from trunkline.model.quantities import parse_bytes
@@ -408,6 +408,7 @@ _RULES: tuple[Callable[[PipelineSpec], None], ...] = (
     _scale,
     _resources,
     pod_rules.check,
+    spec_annotations.check,
     _service,
     _egress,
 )

@@ -82,6 +82,9 @@ class DatumRow(Struct, frozen=True):
     upload_ns: int = 0
     download_bytes: int = 0
     upload_bytes: int = 0
+    #: Processor time and most bytes of memory of its command; 0 when they were not measured.
+    cpu_ns: int = 0
+    peak_memory: int = 0
 
     @property
     def size(self) -> int:
@@ -103,6 +106,8 @@ def encode(row: DatumRow) -> bytes:
     stats = (row.download_ns, row.process_ns, row.upload_ns, row.download_bytes, row.upload_bytes)
     if any(stats):
         tail["s"] = stats
+    if row.cpu_ns or row.peak_memory:
+        tail["u"] = (row.cpu_ns, row.peak_memory)
     job = bytes.fromhex(row.job_id) if row.job_id else _NO_JOB
     rest = "," + _JSON.encode(tail)[1:] if tail else "}"
     items = ",".join(_item(item, item.origin) for item in row.items)
@@ -149,6 +154,7 @@ def decode(key: bytes, value: bytes) -> DatumRow:
         tail.get("r", ""),
         tuple(tail.get("o", ())),
         *tail.get("s", (0, 0, 0, 0, 0)),
+        *tail.get("u", (0, 0)),
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline.model import names
-from trunkline.pps.queries import datum_causes, job_story, lineage, state_causes
+from trunkline.pps.queries import datum_causes, job_story, lineage, recommendations, state_causes
 from trunkline.pps.queries.lineage import Cut, FilePlace, LineageStep
 from trunkline.rpc import convert
 from trunkline.rpc.gen import explain_pb2 as pb
@@ -61,6 +61,10 @@ class ExplainServicer(ServicerBase):
                 for change in explanation.changes
             ],
             reason=row.reason,
+            cpu_seconds=row.cpu_ns / 1e9,
+            peak_memory_bytes=row.peak_memory,
+            download_bytes=row.download_bytes,
+            upload_bytes=row.upload_bytes,
         )
 
     async def ExplainJob(self, request: pb.ExplainJobRequest, call: Call) -> pb.JobExplanation:
@@ -111,6 +115,25 @@ class ExplainServicer(ServicerBase):
                 for message in batch:
                     yield message
 
+    async def Recommend(self, request: pb.RecommendRequest, call: Call) -> pb.Recommendation:
+        advice = await self._blocking(
+            recommendations.recommend, self._store(call), self._specs, _pipeline(request)
+        )
+        return pb.Recommendation(
+            project=advice.pipeline.project,
+            pipeline=advice.pipeline.name,
+            job_id=advice.job_id,
+            sample=advice.sample,
+            proposals=[
+                pb.Proposal(field=each.field, current=each.current, proposed=each.proposed)
+                for each in advice.proposals
+            ],
+            cpus=pb.Quantiles(**advice.cpus._asdict()),
+            memory_bytes=pb.Quantiles(**advice.memory._asdict()),
+            download_bytes=pb.Quantiles(**advice.download._asdict()),
+            upload_bytes=pb.Quantiles(**advice.upload._asdict()),
+        )
+
 
 def _step(step: LineageStep | Cut) -> pb.LineageStep:
     if isinstance(step, Cut):
@@ -140,6 +163,6 @@ def _place(place: FilePlace) -> pb.LineageFile:
 
 
 def _pipeline(
-    request: pb.ExplainDatumRequest | pb.ExplainJobRequest | pb.ExplainStateRequest,
+    request: pb.ExplainDatumRequest | pb.ExplainJobRequest | pb.ExplainStateRequest | pb.RecommendRequest,
 ) -> names.PipelineName:
     return names.PipelineName(request.project or names.DEFAULT_PROJECT, request.pipeline)

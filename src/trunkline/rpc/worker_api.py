@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model import caller, limits
+from trunkline.model import caller, limits, spec_annotations
 from trunkline.model.states import DatumState
 from trunkline.pfs import chunk_uploads
 from trunkline.pps import logs
@@ -246,6 +246,8 @@ def _add(completion: Completion, request: pb.CompleteRequest) -> None:
                 result.upload_bytes,
                 result.started,
                 result.finished,
+                result.cpu_ns,
+                result.peak_memory_bytes,
             )
         )
     if request.release:
@@ -325,6 +327,7 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
         command=_command(spec),
         datum_tries=spec.datum_tries or 1,
         datum_timeout_seconds=spec.datum_timeout or 0.0,
+        memory_retry_bytes=spec_annotations.memory_retry_limit(spec),
         items=[
             pb.Item(
                 input=item.input,

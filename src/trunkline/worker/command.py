@@ -154,6 +154,11 @@ class Ending(NamedTuple):
     code: int | None
     #: A sentence for users; never empty.
     reason: str
+    #: Processor time of the command and its descendants, and bytes of memory; 0 when they were not measured.
+    cpu_seconds: float = 0.0
+    peak_memory: int = 0
+    #: Whether it was killed because it used more memory than it may.
+    out_of_memory: bool = False
 
     def succeeded(self, accepted: Sequence[int] = ()) -> bool:
         """Whether the exit code is 0 or one of ``accepted``."""
@@ -239,11 +244,16 @@ def conclude(running: Process, watch: Watch, note: LineTaker) -> Ending:
         return Ending(
             None,
             f"killed because it ran out of memory: it used {_mebibytes(used)}, "
-            f"resource_limits.memory is {_mebibytes(watch.memory_limit)}; raise it or use less",
+            f"its limit was {_mebibytes(watch.memory_limit)}; raise resource_limits.memory or use less",
+            outcome.cpu_seconds,
+            max(used, outcome.peak_memory),
+            out_of_memory=True,
         )
+    ending = _read(outcome)
     if watch.timed_out:
-        return Ending(None, f"killed because it ran longer than datum_timeout, {watch.timeout:g} s")
-    return _read(outcome)
+        reason = f"killed because it ran longer than datum_timeout, {watch.timeout:g} s"
+        ending = Ending(None, reason)
+    return ending._replace(cpu_seconds=outcome.cpu_seconds, peak_memory=outcome.peak_memory)
 
 
 def _read(outcome: Outcome) -> Ending:

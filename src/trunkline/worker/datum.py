@@ -63,9 +63,10 @@ class Finished(NamedTuple):
 class _AttemptFailed(Exception):
     """An attempt failed; the message says why."""
 
-    def __init__(self, message: str, recovered: bool = False) -> None:
+    def __init__(self, message: str, recovered: bool = False, out_of_memory: bool = False) -> None:
         super().__init__(message)
         self.recovered = recovered
+        self.out_of_memory = out_of_memory
 
 
 class _MemoryFull(Exception):
@@ -110,6 +111,8 @@ class DatumRunner:
         self._owner = owner
         self._fault = fault
         self._batch = batch
+        #: Bytes that the next attempt may use; 0 for no limit.
+        self._memory_limit = sandbox.memory_limit
         self._batch_key = (
             assignment.project,
             assignment.pipeline,
@@ -130,6 +133,7 @@ class DatumRunner:
         result.download_bytes = self._inputs.download_bytes(position)
         self._heartbeat.report(position, result.started)
         recovered = False
+        self._memory_limit = self._sandbox.memory_limit
         attempt = 1
         while attempt <= tries:
             try:
@@ -146,6 +150,8 @@ class DatumRunner:
                 break
             except _AttemptFailed as failure:
                 recovered = recovered or failure.recovered
+                if failure.out_of_memory and self._raise_memory_limit(position, str(failure)):
+                    continue
                 result.reason = str(failure) + (f" (attempt {attempt} of {tries})" if tries > 1 else "")
                 self._note(position, f"failed: {result.reason}")
             if self._fault:
@@ -154,6 +160,18 @@ class DatumRunner:
         result.state = pb.DatumResult.RECOVERED if recovered else pb.DatumResult.FAILED
         result.finished = time.time()
         return Finished(result)
+
+    def _raise_memory_limit(self, position: int, reason: str) -> bool:
+        """Give the next attempt twice the memory, as far as the spec allows more; return whether it does.
+
+        Such an attempt does not count, since the datum itself did not fail.
+        """
+        limit = min(2 * self._memory_limit, self._run.memory_retry_bytes)
+        if not self._memory_limit or limit <= self._memory_limit:
+            return False
+        self._memory_limit = limit
+        self._note(position, f"failed: {reason}; tried again with {limit >> 20:,} MiB")
+        return True
 
     def _attempt(self, position: int, result: pb.DatumResult) -> Finished:
         try:
@@ -172,7 +190,7 @@ class DatumRunner:
             )
             try:
                 with lazy:
-                    begun = self._process(position, datum_dir, variables)
+                    begun = self._process(position, datum_dir, variables, result)
             finally:
                 result.process_ns += time.monotonic_ns() - begun
                 result.download_bytes += lazy.fetched
@@ -228,13 +246,16 @@ class DatumRunner:
             ) from error
         return variables
 
-    def _process(self, position: int, datum_dir: DatumDir, variables: dict[str, str]) -> int:
+    def _process(
+        self, position: int, datum_dir: DatumDir, variables: dict[str, str], result: pb.DatumResult
+    ) -> int:
         """Run the command, and the error command when it fails.
 
         Args:
             position: of the datum in the assignment.
             datum_dir: the datum's folders.
             variables: for a batch program.
+            result: receives the processor time and the memory.
 
         Returns:
             The monotonic nanoseconds from which the datum's time counts.
@@ -252,18 +273,21 @@ class DatumRunner:
         else:
             ending = self._execute_in_batch(position, env, datum_dir, variables)
             begun = self._batch.begun
+        result.cpu_ns += round(ending.cpu_seconds * 1e9)
+        result.peak_memory_bytes = max(result.peak_memory_bytes, ending.peak_memory)
         if ending.succeeded(spec.accept_return_code):
             return begun
         if datum_dir.in_memory and self._sandbox.memory_is_full():
             raise _MemoryFull
         reason = ending.reason + self._disk_note()
         recovered = bool(spec.err_cmd) and self._execute(position, env, datum_dir, on_error=True).succeeded()
-        raise _AttemptFailed(reason, recovered)
+        raise _AttemptFailed(reason, recovered, ending.out_of_memory)
 
     def _execute(
         self, position: int, env: dict[str, str], datum_dir: DatumDir, *, on_error: bool = False
     ) -> command.Ending:
         program = self._sandbox.program(self._run.command, env, datum_dir, self._owner, on_error=on_error)
+        program = program._replace(memory_limit=self._memory_limit)
         if not program.argv:
             return command.Ending(None, _NO_COMMAND)
         logs = self._heartbeat.logs
@@ -286,7 +310,7 @@ class DatumRunner:
             return command.Ending(None, _NO_COMMAND)
         return self._batch.run(
             self._batch_key,
-            self._sandbox.program(spec, env, datum_dir, self._owner),
+            self._sandbox.program(spec, env, datum_dir, self._owner)._replace(memory_limit=self._memory_limit),
             variables,
             self._run.datum_timeout_seconds,
             Log(

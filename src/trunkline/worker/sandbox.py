@@ -164,7 +164,7 @@ class NamespaceSandbox(Sandbox):
         reaper = process_reaper.end_namespace if own_processes else process_reaper.end_descendants
         self._stage = Stage()
         super().__init__(
-            subprocesses.SpawnExecutor(reaper, group),
+            subprocesses.SpawnExecutor(reaper, group, settings.memory_limit),
             ScratchPool(settings.scratch, self._stage.memory),
             environment.of_machine(settings.image.venv),
             _notes(settings, lack),
@@ -218,7 +218,7 @@ class HostSandbox(Sandbox):
             group: limits the memory of commands; the worker polls when None.
         """
         super().__init__(
-            subprocesses.SpawnExecutor(process_reaper.end_descendants, group),
+            subprocesses.SpawnExecutor(process_reaper.end_descendants, group, settings.memory_limit),
             ScratchPool(settings.scratch, guests=settings.open_scratch),
             environment.of_machine(settings.image.venv),
             [*_notes(settings, ""), _no_root(lack)],

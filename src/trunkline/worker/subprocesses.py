@@ -37,15 +37,19 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 class SpawnExecutor:
     """Implements ``command.Executor``."""
 
-    def __init__(self, end_leftovers: Callable[[], int], group: MemoryGroup | None = None) -> None:
+    def __init__(
+        self, end_leftovers: Callable[[], int], group: MemoryGroup | None = None, limit: int = 0
+    ) -> None:
         """Start nothing yet.
 
         Args:
             end_leftovers: ends the leftover processes of a command; see ``process_reaper``.
             group: control group whose limit holds for each command; the worker polls when None.
+            limit: bytes of memory that the group's limit is.
         """
         self._end_leftovers = end_leftovers
         self._group = group
+        self._limit = limit
 
     def start(self, program: Program, interrupts: Interrupts) -> ChildProcess:
         """Start the program; see ``command.Executor``."""
@@ -62,9 +66,12 @@ class SpawnExecutor:
 
     def _start(self, program: Program, output: int) -> int:
         try:
+            if self._group is not None and program.memory_limit != self._limit:
+                self._group.limit(program.memory_limit)
+                self._limit = program.memory_limit
             return _start(program, output, self._group)
-        except _CannotJoin:
-            # The kernel does not allow it, for instance for another user before Linux 5.16.
+        except (_CannotJoin, PermissionError):
+            # The kernel does not allow it, for instance to join for another user before Linux 5.16.
             self._group = None
             return _start(program, output, None)
 

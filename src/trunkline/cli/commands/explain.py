@@ -38,6 +38,9 @@ def datum(invocation: Invocation) -> None:
             ("Compared with", message.base_job_id),
             *(("Changed", _change(change)) for change in message.changes),
             ("Reason", message.reason),
+            ("Processor time", output.span(message.cpu_seconds) if message.cpu_seconds else ""),
+            ("Peak memory", output.size(message.peak_memory_bytes) if message.peak_memory_bytes else ""),
+            ("Read, written", f"{output.size(message.download_bytes)}, {output.size(message.upload_bytes)}"),
         ]
 
     output.show_one(invocation, explanation, fields, explanation.datum_id)
@@ -127,6 +130,31 @@ def file(invocation: Invocation) -> None:
     output.show_many(invocation, steps, LINEAGE, row, lambda step: step.datum_id)
 
 
+def recommend(invocation: Invocation) -> None:
+    """Print which resources a pipeline should request."""
+    named = invocation.pipeline(invocation.options.name)
+    advice = invocation.explain.Recommend(
+        explain_pb2.RecommendRequest(project=named.project.name, pipeline=named.name)
+    )
+    if output.form_of(invocation) != "table":
+        output.show_one(invocation, advice, lambda _: [], f"{advice.project}/{advice.pipeline}")
+        return
+    rows = [(each.field, each.current or "-", each.proposed) for each in advice.proposals]
+    output.table(("FIELD", ">NOW", ">PROPOSED"), rows)
+    print()
+    used = [("CPUs", *(f"{value:.2f}" for value in _quantiles(advice.cpus)))]
+    for label, quantiles in (
+        ("memory", advice.memory_bytes), ("read", advice.download_bytes), ("written", advice.upload_bytes),
+    ):  # fmt: skip
+        used.append((label, *(output.size(round(value)) for value in _quantiles(quantiles))))
+    output.table(("USED BY A DATUM", ">MEDIAN", ">95 %", ">LARGEST"), used)
+    invocation.note(f"from {advice.sample:,} datums of job {advice.job_id}")
+
+
+def _quantiles(quantiles: explain_pb2.Quantiles) -> tuple[float, float, float]:
+    return quantiles.median, quantiles.high, quantiles.largest
+
+
 def _word(name: str) -> str:
     """Return the name of an enum value as words."""
     return name.lower().replace("_", " ")
@@ -148,6 +176,9 @@ COMMANDS = {
         ),
     ),
     "explain job": Command(job, (JOB, *SHOWING)),
+    "recommend": Command(
+        recommend, (argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"), *SHOWING)
+    ),
     "explain pipeline": Command(
         pipeline,
         (

@@ -51,6 +51,9 @@ class DatumResult(NamedTuple):
     #: When its run began and ended by the worker's clock, seconds since the epoch; 0 when not known.
     started: float = 0.0
     finished: float = 0.0
+    #: Processor time and most bytes of memory of its command; 0 when they were not measured.
+    cpu_ns: int = 0
+    peak_memory: int = 0
 
 
 class Completion:
@@ -165,6 +168,7 @@ class Completion:
         """
         measured = (
             result.download_ns, result.process_ns, result.upload_ns, result.download_bytes, result.upload_bytes,
+            result.cpu_ns, result.peak_memory,
         )  # fmt: skip
         if min(measured) < 0:
             raise errors.InvalidArgument(
@@ -265,6 +269,8 @@ class Completion:
             upload_ns=result.upload_ns,
             download_bytes=result.download_bytes,
             upload_bytes=result.upload_bytes,
+            cpu_ns=result.cpu_ns,
+            peak_memory=result.peak_memory,
         )
 
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from trunkline.rpc.gen import pfs_pb2 as trunkline_dot_rpc_dot_gen_dot_pfs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrunkline/rpc/gen/explain.proto\x12\x14trunkline.explain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btrunkline/rpc/gen/pfs.proto\"Z\n\x13\x45xplainDatumRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\x04 \x01(\t\"\x8b\x03\n\x10\x44\x61tumExplanation\x12\x10\n\x08\x64\x61tum_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12;\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32,.trunkline.explain.v1.DatumExplanation.Cause\x12\x10\n\x08sentence\x18\x05 \x01(\t\x12\x13\n\x0b\x62\x61se_job_id\x18\x06 \x01(\t\x12\x1b\n\x13processed_by_job_id\x18\x07 \x01(\t\x12\x31\n\x07\x63hanges\x18\x08 \x03(\x0b\x32 .trunkline.explain.v1.ItemChange\x12\x0e\n\x06reason\x18\t \x01(\t\"\x81\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\t\n\x05\x46IRST\x10\x01\x12\x07\n\x03NEW\x10\x02\x12\x0b\n\x07\x43HANGED\x10\x03\x12\x08\n\x04SALT\x10\x04\x12\r\n\tRECOVERED\x10\x05\x12\r\n\tEVERY_JOB\x10\x06\x12\x0b\n\x07SKIPPED\x10\x07\x12\x0b\n\x07UNKNOWN\x10\x08\"q\n\nItemChange\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x10\n\x08old_hash\x18\x03 \x01(\x0c\x12\x10\n\x08new_hash\x18\x04 \x01(\x0c\x12\x10\n\x08old_size\x18\x05 \x01(\x03\x12\x10\n\x08new_size\x18\x06 \x01(\x03\"F\n\x11\x45xplainJobRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"l\n\x0eJobExplanation\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12+\n\x06phases\x18\x04 \x03(\x0b\x32\x1b.trunkline.explain.v1.Phase\"\xd3\x02\n\x05Phase\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .trunkline.explain.v1.Phase.Kind\x12)\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x10\n\x08sentence\x18\x05 \x01(\t\"\xa2\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11WAITING_FOR_INPUT\x10\x01\x12\x1b\n\x17WAITING_FOR_EARLIER_JOB\x10\x02\x12\x0c\n\x08PLANNING\x10\x03\x12\x17\n\x13WAITING_FOR_WORKERS\x10\x04\x12\x0b\n\x07RUNNING\x10\x05\x12\x0e\n\nSTRAGGLING\x10\x06\x12\x0c\n\x08SETTLING\x10\x07\"8\n\x13\x45xplainStateRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"v\n\x10StateExplanation\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x30\n\x06\x63\x61uses\x18\x04 \x03(\x0b\x32 .trunkline.explain.v1.StateCause\"\xf9\x02\n\nStateCause\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32%.trunkline.explain.v1.StateCause.Kind\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x0e\n\x06job_id\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0b\n\x07STOPPED\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\x0c\n\x08\x43RASHING\x10\x03\x12\x17\n\x13WAITING_FOR_WORKERS\x10\x04\x12\x0b\n\x07WORKING\x10\x05\x12\x0e\n\nINPUT_OPEN\x10\x06\x12\x0c\n\x08NO_FILES\x10\x07\x12\x0b\n\x07TRIGGER\x10\x08\x12\x08\n\x04\x43RON\x10\t\x12\x13\n\x0fUPSTREAM_FAILED\x10\n\x12\x0e\n\nJOB_FAILED\x10\x0b\x12\x0c\n\x08NO_MATCH\x10\x0c\x12\x08\n\x04IDLE\x10\r\"Q\n\x12\x45xplainFileRequest\x12\x1a\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0c.pfs_v2.File\x12\x0f\n\x07\x66orward\x18\x02 \x01(\x08\x12\x0e\n\x06number\x18\x03 \x01(\x03\"\x93\x02\n\x0bLineageStep\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\x03\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x18\n\x10pipeline_version\x18\x04 \x01(\x04\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\x1b\n\x13processed_by_job_id\x18\x06 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\x07 \x01(\t\x12\x31\n\x06inputs\x18\x08 \x03(\x0b\x32!.trunkline.explain.v1.LineageFile\x12\x32\n\x07outputs\x18\t \x03(\x0b\x32!.trunkline.explain.v1.LineageFile\x12\x12\n\nincomplete\x18\n \x01(\t\"m\n\x0bLineageFile\x12\x0c\n\x04repo\x18\x01 \x01(\t\x12\x11\n\tcommit_id\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\r\n\x05input\x18\x04 \x01(\t\x12\x0c\n\x04hash\x18\x05 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x32\x8a\x03\n\x07\x45xplain\x12\x61\n\x0c\x45xplainDatum\x12).trunkline.explain.v1.ExplainDatumRequest\x1a&.trunkline.explain.v1.DatumExplanation\x12[\n\nExplainJob\x12\'.trunkline.explain.v1.ExplainJobRequest\x1a$.trunkline.explain.v1.JobExplanation\x12\x61\n\x0c\x45xplainState\x12).trunkline.explain.v1.ExplainStateRequest\x1a&.trunkline.explain.v1.StateExplanation\x12\\\n\x0b\x45xplainFile\x12(.trunkline.explain.v1.ExplainFileRequest\x1a!.trunkline.explain.v1.LineageStep0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftrunkline/rpc/gen/explain.proto\x12\x14trunkline.explain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btrunkline/rpc/gen/pfs.proto\"Z\n\x13\x45xplainDatumRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\x04 \x01(\t\"\xe9\x03\n\x10\x44\x61tumExplanation\x12\x10\n\x08\x64\x61tum_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12;\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32,.trunkline.explain.v1.DatumExplanation.Cause\x12\x10\n\x08sentence\x18\x05 \x01(\t\x12\x13\n\x0b\x62\x61se_job_id\x18\x06 \x01(\t\x12\x1b\n\x13processed_by_job_id\x18\x07 \x01(\t\x12\x31\n\x07\x63hanges\x18\x08 \x03(\x0b\x32 .trunkline.explain.v1.ItemChange\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x13\n\x0b\x63pu_seconds\x18\n \x01(\x01\x12\x19\n\x11peak_memory_bytes\x18\x0b \x01(\x03\x12\x16\n\x0e\x64ownload_bytes\x18\x0c \x01(\x03\x12\x14\n\x0cupload_bytes\x18\r \x01(\x03\"\x81\x01\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\t\n\x05\x46IRST\x10\x01\x12\x07\n\x03NEW\x10\x02\x12\x0b\n\x07\x43HANGED\x10\x03\x12\x08\n\x04SALT\x10\x04\x12\r\n\tRECOVERED\x10\x05\x12\r\n\tEVERY_JOB\x10\x06\x12\x0b\n\x07SKIPPED\x10\x07\x12\x0b\n\x07UNKNOWN\x10\x08\"q\n\nItemChange\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x10\n\x08old_hash\x18\x03 \x01(\x0c\x12\x10\n\x08new_hash\x18\x04 \x01(\x0c\x12\x10\n\x08old_size\x18\x05 \x01(\x03\x12\x10\n\x08new_size\x18\x06 \x01(\x03\"F\n\x11\x45xplainJobRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"l\n\x0eJobExplanation\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12+\n\x06phases\x18\x04 \x03(\x0b\x32\x1b.trunkline.explain.v1.Phase\"\xd3\x02\n\x05Phase\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .trunkline.explain.v1.Phase.Kind\x12)\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x10\n\x08sentence\x18\x05 \x01(\t\"\xa2\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11WAITING_FOR_INPUT\x10\x01\x12\x1b\n\x17WAITING_FOR_EARLIER_JOB\x10\x02\x12\x0c\n\x08PLANNING\x10\x03\x12\x17\n\x13WAITING_FOR_WORKERS\x10\x04\x12\x0b\n\x07RUNNING\x10\x05\x12\x0e\n\nSTRAGGLING\x10\x06\x12\x0c\n\x08SETTLING\x10\x07\"8\n\x13\x45xplainStateRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"v\n\x10StateExplanation\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x30\n\x06\x63\x61uses\x18\x04 \x03(\x0b\x32 .trunkline.explain.v1.StateCause\"\xf9\x02\n\nStateCause\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32%.trunkline.explain.v1.StateCause.Kind\x12\x10\n\x08sentence\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\x12\x0e\n\x06job_id\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdb\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0b\n\x07STOPPED\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\x0c\n\x08\x43RASHING\x10\x03\x12\x17\n\x13WAITING_FOR_WORKERS\x10\x04\x12\x0b\n\x07WORKING\x10\x05\x12\x0e\n\nINPUT_OPEN\x10\x06\x12\x0c\n\x08NO_FILES\x10\x07\x12\x0b\n\x07TRIGGER\x10\x08\x12\x08\n\x04\x43RON\x10\t\x12\x13\n\x0fUPSTREAM_FAILED\x10\n\x12\x0e\n\nJOB_FAILED\x10\x0b\x12\x0c\n\x08NO_MATCH\x10\x0c\x12\x08\n\x04IDLE\x10\r\"Q\n\x12\x45xplainFileRequest\x12\x1a\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x0c.pfs_v2.File\x12\x0f\n\x07\x66orward\x18\x02 \x01(\x08\x12\x0e\n\x06number\x18\x03 \x01(\x03\"\x93\x02\n\x0bLineageStep\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\x03\x12\x0f\n\x07project\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x18\n\x10pipeline_version\x18\x04 \x01(\x04\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\x1b\n\x13processed_by_job_id\x18\x06 \x01(\t\x12\x10\n\x08\x64\x61tum_id\x18\x07 \x01(\t\x12\x31\n\x06inputs\x18\x08 \x03(\x0b\x32!.trunkline.explain.v1.LineageFile\x12\x32\n\x07outputs\x18\t \x03(\x0b\x32!.trunkline.explain.v1.LineageFile\x12\x12\n\nincomplete\x18\n \x01(\t\"m\n\x0bLineageFile\x12\x0c\n\x04repo\x18\x01 \x01(\t\x12\x11\n\tcommit_id\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\r\n\x05input\x18\x04 \x01(\t\x12\x0c\n\x04hash\x18\x05 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\"5\n\x10RecommendRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\"\xdc\x02\n\x0eRecommendation\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x10\n\x08pipeline\x18\x02 \x01(\t\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x0e\n\x06sample\x18\x04 \x01(\x03\x12\x31\n\tproposals\x18\x05 \x03(\x0b\x32\x1e.trunkline.explain.v1.Proposal\x12-\n\x04\x63pus\x18\x06 \x01(\x0b\x32\x1f.trunkline.explain.v1.Quantiles\x12\x35\n\x0cmemory_bytes\x18\x07 \x01(\x0b\x32\x1f.trunkline.explain.v1.Quantiles\x12\x37\n\x0e\x64ownload_bytes\x18\x08 \x01(\x0b\x32\x1f.trunkline.explain.v1.Quantiles\x12\x35\n\x0cupload_bytes\x18\t \x01(\x0b\x32\x1f.trunkline.explain.v1.Quantiles\"<\n\x08Proposal\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x02 \x01(\t\x12\x10\n\x08proposed\x18\x03 \x01(\t\":\n\tQuantiles\x12\x0e\n\x06median\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0f\n\x07largest\x18\x03 \x01(\x01\x32\xe5\x03\n\x07\x45xplain\x12\x61\n\x0c\x45xplainDatum\x12).trunkline.explain.v1.ExplainDatumRequest\x1a&.trunkline.explain.v1.DatumExplanation\x12[\n\nExplainJob\x12\'.trunkline.explain.v1.ExplainJobRequest\x1a$.trunkline.explain.v1.JobExplanation\x12\x61\n\x0c\x45xplainState\x12).trunkline.explain.v1.ExplainStateRequest\x1a&.trunkline.explain.v1.StateExplanation\x12\\\n\x0b\x45xplainFile\x12(.trunkline.explain.v1.ExplainFileRequest\x1a!.trunkline.explain.v1.LineageStep0\x01\x12Y\n\tRecommend\x12&.trunkline.explain.v1.RecommendRequest\x1a$.trunkline.explain.v1.Recommendationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,33 +36,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINDATUMREQUEST']._serialized_start=119
   _globals['_EXPLAINDATUMREQUEST']._serialized_end=209
   _globals['_DATUMEXPLANATION']._serialized_start=212
-  _globals['_DATUMEXPLANATION']._serialized_end=607
-  _globals['_DATUMEXPLANATION_CAUSE']._serialized_start=478
-  _globals['_DATUMEXPLANATION_CAUSE']._serialized_end=607
-  _globals['_ITEMCHANGE']._serialized_start=609
-  _globals['_ITEMCHANGE']._serialized_end=722
-  _globals['_EXPLAINJOBREQUEST']._serialized_start=724
-  _globals['_EXPLAINJOBREQUEST']._serialized_end=794
-  _globals['_JOBEXPLANATION']._serialized_start=796
-  _globals['_JOBEXPLANATION']._serialized_end=904
-  _globals['_PHASE']._serialized_start=907
-  _globals['_PHASE']._serialized_end=1246
-  _globals['_PHASE_KIND']._serialized_start=1084
-  _globals['_PHASE_KIND']._serialized_end=1246
-  _globals['_EXPLAINSTATEREQUEST']._serialized_start=1248
-  _globals['_EXPLAINSTATEREQUEST']._serialized_end=1304
-  _globals['_STATEEXPLANATION']._serialized_start=1306
-  _globals['_STATEEXPLANATION']._serialized_end=1424
-  _globals['_STATECAUSE']._serialized_start=1427
-  _globals['_STATECAUSE']._serialized_end=1804
-  _globals['_STATECAUSE_KIND']._serialized_start=1585
-  _globals['_STATECAUSE_KIND']._serialized_end=1804
-  _globals['_EXPLAINFILEREQUEST']._serialized_start=1806
-  _globals['_EXPLAINFILEREQUEST']._serialized_end=1887
-  _globals['_LINEAGESTEP']._serialized_start=1890
-  _globals['_LINEAGESTEP']._serialized_end=2165
-  _globals['_LINEAGEFILE']._serialized_start=2167
-  _globals['_LINEAGEFILE']._serialized_end=2276
-  _globals['_EXPLAIN']._serialized_start=2279
-  _globals['_EXPLAIN']._serialized_end=2673
+  _globals['_DATUMEXPLANATION']._serialized_end=701
+  _globals['_DATUMEXPLANATION_CAUSE']._serialized_start=572
+  _globals['_DATUMEXPLANATION_CAUSE']._serialized_end=701
+  _globals['_ITEMCHANGE']._serialized_start=703
+  _globals['_ITEMCHANGE']._serialized_end=816
+  _globals['_EXPLAINJOBREQUEST']._serialized_start=818
+  _globals['_EXPLAINJOBREQUEST']._serialized_end=888
+  _globals['_JOBEXPLANATION']._serialized_start=890
+  _globals['_JOBEXPLANATION']._serialized_end=998
+  _globals['_PHASE']._serialized_start=1001
+  _globals['_PHASE']._serialized_end=1340
+  _globals['_PHASE_KIND']._serialized_start=1178
+  _globals['_PHASE_KIND']._serialized_end=1340
+  _globals['_EXPLAINSTATEREQUEST']._serialized_start=1342
+  _globals['_EXPLAINSTATEREQUEST']._serialized_end=1398
+  _globals['_STATEEXPLANATION']._serialized_start=1400
+  _globals['_STATEEXPLANATION']._serialized_end=1518
+  _globals['_STATECAUSE']._serialized_start=1521
+  _globals['_STATECAUSE']._serialized_end=1898
+  _globals['_STATECAUSE_KIND']._serialized_start=1679
+  _globals['_STATECAUSE_KIND']._serialized_end=1898
+  _globals['_EXPLAINFILEREQUEST']._serialized_start=1900
+  _globals['_EXPLAINFILEREQUEST']._serialized_end=1981
+  _globals['_LINEAGESTEP']._serialized_start=1984
+  _globals['_LINEAGESTEP']._serialized_end=2259
+  _globals['_LINEAGEFILE']._serialized_start=2261
+  _globals['_LINEAGEFILE']._serialized_end=2370
+  _globals['_RECOMMENDREQUEST']._serialized_start=2372
+  _globals['_RECOMMENDREQUEST']._serialized_end=2425
+  _globals['_RECOMMENDATION']._serialized_start=2428
+  _globals['_RECOMMENDATION']._serialized_end=2776
+  _globals['_PROPOSAL']._serialized_start=2778
+  _globals['_PROPOSAL']._serialized_end=2838
+  _globals['_QUANTILES']._serialized_start=2840
+  _globals['_QUANTILES']._serialized_end=2898
+  _globals['_EXPLAIN']._serialized_start=2901
+  _globals['_EXPLAIN']._serialized_end=3386
 # @@protoc_insertion_point(module_scope)

@@ -24,7 +24,7 @@ class ExplainDatumRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., datum_id: _Optional[str] = ...) -> None: ...
 
 class DatumExplanation(_message.Message):
-    __slots__ = ("datum_id", "job_id", "state", "cause", "sentence", "base_job_id", "processed_by_job_id", "changes", "reason")
+    __slots__ = ("datum_id", "job_id", "state", "cause", "sentence", "base_job_id", "processed_by_job_id", "changes", "reason", "cpu_seconds", "peak_memory_bytes", "download_bytes", "upload_bytes")
     class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         CAUSE_UNSPECIFIED: _ClassVar[DatumExplanation.Cause]
@@ -54,6 +54,10 @@ class DatumExplanation(_message.Message):
     PROCESSED_BY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     datum_id: str
     job_id: str
     state: str
@@ -63,7 +67,11 @@ class DatumExplanation(_message.Message):
     processed_by_job_id: str
     changes: _containers.RepeatedCompositeFieldContainer[ItemChange]
     reason: str
-    def __init__(self, datum_id: _Optional[str] = ..., job_id: _Optional[str] = ..., state: _Optional[str] = ..., cause: _Optional[_Union[DatumExplanation.Cause, str]] = ..., sentence: _Optional[str] = ..., base_job_id: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[ItemChange, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+    cpu_seconds: float
+    peak_memory_bytes: int
+    download_bytes: int
+    upload_bytes: int
+    def __init__(self, datum_id: _Optional[str] = ..., job_id: _Optional[str] = ..., state: _Optional[str] = ..., cause: _Optional[_Union[DatumExplanation.Cause, str]] = ..., sentence: _Optional[str] = ..., base_job_id: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[ItemChange, _Mapping]]] = ..., reason: _Optional[str] = ..., cpu_seconds: _Optional[float] = ..., peak_memory_bytes: _Optional[int] = ..., download_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ...) -> None: ...
 
 class ItemChange(_message.Message):
     __slots__ = ("input", "path", "old_hash", "new_hash", "old_size", "new_size")
@@ -248,3 +256,53 @@ class LineageFile(_message.Message):
     hash: bytes
     size_bytes: int
     def __init__(self, repo: _Optional[str] = ..., commit_id: _Optional[str] = ..., path: _Optional[str] = ..., input: _Optional[str] = ..., hash: _Optional[bytes] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class RecommendRequest(_message.Message):
+    __slots__ = ("project", "pipeline")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ...) -> None: ...
+
+class Recommendation(_message.Message):
+    __slots__ = ("project", "pipeline", "job_id", "sample", "proposals", "cpus", "memory_bytes", "download_bytes", "upload_bytes")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    PROPOSALS_FIELD_NUMBER: _ClassVar[int]
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    job_id: str
+    sample: int
+    proposals: _containers.RepeatedCompositeFieldContainer[Proposal]
+    cpus: Quantiles
+    memory_bytes: Quantiles
+    download_bytes: Quantiles
+    upload_bytes: Quantiles
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., sample: _Optional[int] = ..., proposals: _Optional[_Iterable[_Union[Proposal, _Mapping]]] = ..., cpus: _Optional[_Union[Quantiles, _Mapping]] = ..., memory_bytes: _Optional[_Union[Quantiles, _Mapping]] = ..., download_bytes: _Optional[_Union[Quantiles, _Mapping]] = ..., upload_bytes: _Optional[_Union[Quantiles, _Mapping]] = ...) -> None: ...
+
+class Proposal(_message.Message):
+    __slots__ = ("field", "current", "proposed")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    current: str
+    proposed: str
+    def __init__(self, field: _Optional[str] = ..., current: _Optional[str] = ..., proposed: _Optional[str] = ...) -> None: ...
+
+class Quantiles(_message.Message):
+    __slots__ = ("median", "high", "largest")
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_FIELD_NUMBER: _ClassVar[int]
+    median: float
+    high: float
+    largest: float
+    def __init__(self, median: _Optional[float] = ..., high: _Optional[float] = ..., largest: _Optional[float] = ...) -> None: ...

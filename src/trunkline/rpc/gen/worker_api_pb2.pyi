@@ -68,7 +68,7 @@ class Port(_message.Message):
     def __init__(self, internal: _Optional[int] = ..., external: _Optional[int] = ...) -> None: ...
 
 class DatumRun(_message.Message):
-    __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "tracestate")
+    __slots__ = ("job_id", "output_commit_id", "command", "datum_tries", "datum_timeout_seconds", "items", "datums", "tracestate", "memory_retry_bytes")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,7 @@ class DatumRun(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     DATUMS_FIELD_NUMBER: _ClassVar[int]
     TRACESTATE_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_RETRY_BYTES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     output_commit_id: str
     command: Command
@@ -85,7 +86,8 @@ class DatumRun(_message.Message):
     items: _containers.RepeatedCompositeFieldContainer[Item]
     datums: _containers.RepeatedCompositeFieldContainer[Datum]
     tracestate: str
-    def __init__(self, job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., tracestate: _Optional[str] = ...) -> None: ...
+    memory_retry_bytes: int
+    def __init__(self, job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., tracestate: _Optional[str] = ..., memory_retry_bytes: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("cmd", "stdin", "err_cmd", "err_stdin", "env", "working_dir", "accept_return_code", "user")
@@ -297,7 +299,7 @@ class OutputPiece(_message.Message):
     def __init__(self, datum: _Optional[int] = ..., path: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class DatumResult(_message.Message):
-    __slots__ = ("datum", "state", "reason", "download_ns", "process_ns", "upload_ns", "download_bytes", "upload_bytes", "started", "finished")
+    __slots__ = ("datum", "state", "reason", "download_ns", "process_ns", "upload_ns", "download_bytes", "upload_bytes", "started", "finished", "cpu_ns", "peak_memory_bytes")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DatumResult.State]
@@ -318,6 +320,8 @@ class DatumResult(_message.Message):
     UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    CPU_NS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     datum: int
     state: DatumResult.State
     reason: str
@@ -328,7 +332,9 @@ class DatumResult(_message.Message):
     upload_bytes: int
     started: float
     finished: float
-    def __init__(self, datum: _Optional[int] = ..., state: _Optional[_Union[DatumResult.State, str]] = ..., reason: _Optional[str] = ..., download_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., upload_ns: _Optional[int] = ..., download_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., started: _Optional[float] = ..., finished: _Optional[float] = ...) -> None: ...
+    cpu_ns: int
+    peak_memory_bytes: int
+    def __init__(self, datum: _Optional[int] = ..., state: _Optional[_Union[DatumResult.State, str]] = ..., reason: _Optional[str] = ..., download_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., upload_ns: _Optional[int] = ..., download_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., started: _Optional[float] = ..., finished: _Optional[float] = ..., cpu_ns: _Optional[int] = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class CompleteResponse(_message.Message):
     __slots__ = ("accepted", "retire")
