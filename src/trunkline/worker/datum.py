@@ -310,7 +310,9 @@ class DatumRunner:
             return command.Ending(None, _NO_COMMAND)
         return self._batch.run(
             self._batch_key,
-            self._sandbox.program(spec, env, datum_dir, self._owner)._replace(memory_limit=self._memory_limit),
+            self._sandbox.program(spec, env, datum_dir, self._owner)._replace(
+                memory_limit=self._memory_limit
+            ),
             variables,
             self._run.datum_timeout_seconds,
             Log(
