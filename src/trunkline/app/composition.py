@@ -27,7 +27,6 @@ from trunkline.rpc.admin import (
     EnterpriseServicer,
     IdentityServicer,
     LicenseServicer,
-    TransactionServicer,
     VersionServicer,
 )
 from trunkline.rpc.control import ControlServicer
@@ -36,6 +35,7 @@ from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
 from trunkline.rpc.store_api import StoreServicer
+from trunkline.rpc.transactions import TransactionServicer
 from trunkline.rpc.worker_api import WorkerServicer
 from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
@@ -135,7 +135,7 @@ def servicers(
         ),
         "trunkline.explain.v1.Explain": ExplainServicer(versions, specs, executor),
         "identity_v2.API": IdentityServicer(),
-        "transaction_v2.API": TransactionServicer(),
+        "transaction_v2.API": TransactionServicer(versions, executor, admission),
     }
 
 

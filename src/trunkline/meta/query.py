@@ -9,6 +9,7 @@ values go through ``Connection``.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from sqlalchemy import exc
 from trunkline.meta import pipelining
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Row = tuple[Any, ...]
 
@@ -273,6 +274,28 @@ def flush(conn: sa.Connection) -> None:
     if sent is not None and sent.waiting:
         with _raising(conn, ""):
             sent.flush()
+
+
+@contextlib.contextmanager
+def undone(conn: sa.Connection) -> Iterator[None]:
+    """Undo what is written inside the context at its end."""
+    control(conn, "SAVEPOINT undone")
+    try:
+        yield
+        flush(conn)
+    except BaseException:
+        with contextlib.suppress(exc.DBAPIError, pipelining.UnexpectedRows):
+            flush(conn)
+        with contextlib.suppress(exc.DBAPIError):  # a lost connection, which the error is about
+            _undo(conn)
+        raise
+    _undo(conn)
+
+
+def _undo(conn: sa.Connection) -> None:
+    control(conn, "ROLLBACK TO SAVEPOINT undone")
+    control(conn, "RELEASE SAVEPOINT undone")
+    flush(conn)
 
 
 def _run(conn: sa.Connection, text: str, values: Any, *, many: bool = False) -> Any:

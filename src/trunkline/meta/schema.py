@@ -507,3 +507,26 @@ event_batch = Table(
     #: A JSON object per line.
     Column("body", Text, nullable=False),
 )
+
+#: An open transaction: requests that are to be done together (docs/design/transactions.md).
+open_transaction = Table(
+    "open_transaction",
+    metadata,
+    #: Of the commits that it will make.
+    Column("id", text(32), primary_key=True),
+    Column("started", Float, nullable=False),
+    #: Time of its last request.
+    Column("changed", Float, nullable=False),
+    #: How many requests it has.
+    Column("version", Integer, nullable=False),
+)
+
+transaction_request = Table(
+    "transaction_request",
+    metadata,
+    Column("transaction_id", text(32), ForeignKey("open_transaction.id"), primary_key=True),
+    #: Its place, from 1.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    #: As the network interface encodes it.
+    Column("body", LargeBinary, nullable=False),
+)

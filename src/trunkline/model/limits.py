@@ -120,6 +120,20 @@ LOG_TAIL = Limit(
 )
 LINEAGE = Limit(100_000, "datums", "`number` of `ExplainFile`, which remembers the datums that it has shown")
 
+# --- transactions --------------------------------------------------------------------------------------
+
+TRANSACTION_REQUESTS = Limit(
+    500,
+    "requests",
+    "a transaction; each that is added runs those before it again, a millisecond each of the writer's time",
+)
+TRANSACTION_BYTES = Limit(
+    10 << 20, "bytes", "requests of all open transactions together; one answer lists them all"
+)
+TRANSACTION_DELETED_COMMITS = Limit(
+    1_000, "commits", "commits of the repos that a transaction deletes, which happens in one write"
+)
+
 # --- data ----------------------------------------------------------------------------------------------
 
 DATUMS = Limit(

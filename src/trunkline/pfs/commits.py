@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline import errors
-from trunkline.meta import branches, chunks, repos
+from trunkline.meta import ancestry, branches, chunks, repos
 from trunkline.meta import commits as rows
 from trunkline.model import limits
 from trunkline.model.names import SPEC, check_branch
@@ -19,7 +19,7 @@ from trunkline.pfs.branches import restore_heads
 from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import sqlalchemy as sa
 
@@ -117,6 +117,7 @@ def start_commit(
             f"parent commit {resolve.text(conn, parent_row)} has not been finished;"
             " finish it first, or write into it as it is open"
         )
+    write.check_first_commit(owner)
     commit = rows.add(
         conn,
         set_id=write.set_id,
@@ -228,20 +229,97 @@ def prepare_finish(
 
     def look(conn: sa.Connection) -> tuple[CommitRow, str, files.OpenView]:
         rights.check_write(versions.caller, name.repo)
-        row = resolve.commit(conn, name)
-        full = resolve.text(conn, row)
-        if row.finished is not None:
-            raise errors.CommitFinished(f"commit {full} has already finished")
-        if row.origin == "AUTO" and not force and _is_of_pipeline(conn, row):
-            raise errors.FailedPrecondition(
-                f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
-            )
+        row, full = _finishable(conn, name, force=force)
         return row, full, files.open_view(conn, row)
 
-    limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
-    limits.check_text(error, limits.REASON, "the error of the commit")
+    check_finish(error, description)
     row, full, view = versions.read(look)
     return PreparedFinish(row, full, view, files.apply_layers(versions, view), error, description)
+
+
+def check_finish(error: str, description: str) -> None:
+    """Check the texts of a request to finish a commit; raise InvalidArgument when one is too long."""
+    limits.check_text(description, limits.DESCRIPTION, "the description of the commit")
+    limits.check_text(error, limits.REASON, "the error of the commit")
+
+
+def _finishable(conn: sa.Connection, name: CommitName, *, force: bool) -> tuple[CommitRow, str]:
+    """Return the open commit that a request finishes, and the commit as messages write it.
+
+    Args:
+        conn: connection of the transaction.
+        name: the commit.
+        force: also a commit that belongs to a pipeline.
+    """
+    row = resolve.commit(conn, name)
+    full = resolve.text(conn, row)
+    if row.finished is not None:
+        raise errors.CommitFinished(f"commit {full} has already finished")
+    if row.origin == "AUTO" and not force and _is_of_pipeline(conn, row):
+        raise errors.FailedPrecondition(
+            f"cannot finish a pipeline output or meta commit: {full}; use 'stop job' instead, or force"
+        )
+    return row, full
+
+
+class Unapplied(Struct, frozen=True):
+    """The layers of an open commit that have to be applied before it is finished."""
+
+    commit_id: int
+    base: TreeId
+    deltas: tuple[TreeId, ...]
+
+    def apply(self, versions: VersionedStore) -> files.AppliedLayers:
+        """Apply them. Blocks; the bytes are durable on return."""
+        return files.apply_layers(versions, files.OpenView(self.base, [], list(self.deltas)))
+
+
+def finish_within(
+    write: WriteTransaction,
+    name: CommitName,
+    applied: Mapping[Unapplied, files.AppliedLayers],
+    *,
+    error: str = "",
+    description: str = "",
+    force: bool = False,
+) -> Unapplied | None:
+    """Finish an open commit as one of several changes of a write.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: the commit.
+        applied: the files of layers that were applied before.
+        error: as for ``finish_commit``.
+        description: as for ``finish_commit``.
+        force: as for ``finish_commit``.
+
+    Returns:
+        None; or the layers of the commit that are not among the applied ones. It is finished without their files then,
+        so the write must be undone.
+
+    Raises:
+        NotFound: there is no such commit.
+        CommitFinished: it is finished.
+        FailedPrecondition: it is a pipeline's output and ``force`` is not set.
+    """
+    check_finish(error, description)
+    rights.check_write(write.caller, name.repo)
+    row, _ = _finishable(write.conn, name, force=force)
+    view = files.open_view(write.conn, row)
+    good = ancestry.last_good(write.conn, row)
+    result = files.AppliedLayers(view.base, good.size if good is not None else 0, None, [])
+    missing = None
+    if view.deltas:
+        layers = Unapplied(row.id, view.base, tuple(view.deltas))
+        if layers in applied:
+            result = applied[layers]
+        else:
+            missing = layers
+    close(
+        write, row, tree=result.tree, size=result.size, packs=result.packs,
+        error=error or result.problem or "", description=description or row.description,
+    )  # fmt: skip
+    return missing
 
 
 def prepare_again(versions: VersionedStore, prepared: PreparedFinish) -> PreparedFinish:
@@ -458,6 +536,7 @@ def _remove(write: WriteTransaction, doomed: list[CommitRow]) -> None:
             if row.parent_id is None:
                 emptied.append(branch.id)
     rows.remove(conn, numbers)
+    write.forget(numbers)
     restore_heads(write, emptied[::-1])
     write.removed += doomed
     for row in doomed:

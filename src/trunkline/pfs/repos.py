@@ -148,6 +148,27 @@ def delete_repo(write: WriteTransaction, name: names.RepoName, *, force: bool) -
     return bool(doomed)
 
 
+def delete_small_repo(write: WriteTransaction, name: names.RepoName, *, force: bool) -> bool:
+    """Remove a repo as ``delete_repo`` does, if one write can remove all its commits.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the repo.
+        force: remove it although branches elsewhere depend on it.
+
+    Raises:
+        FailedPrecondition: as ``delete_repo``.
+        InvalidArgument: it has too many commits.
+    """
+    limit = limits.TRANSACTION_DELETED_COMMITS
+    for row in with_system_repos(write.conn, name):
+        count = len(commits.oldest(write.conn, row.id, limit + 1))
+        limits.check_count(
+            count, limit, f"repo {row}, which the transaction deletes,", "delete it outside of a transaction"
+        )
+    return delete_repo(write, name, force=force)
+
+
 def with_system_repos(conn: sa.Connection, name: names.RepoName) -> list[RepoRow]:
     """Return a repo, and with a user repo its system repos (meta, spec); nothing when there is none."""
     row = rows.find_repo(conn, name.project, name.name, name.type)
@@ -256,6 +277,7 @@ def _remove_commits(write: WriteTransaction, numbers: Sequence[int]) -> None:
     commits.set_parent(conn, numbers, None)
     commits.set_parent(conn, children, None)
     commits.remove(conn, numbers)
+    write.forget(numbers)
     write.tx.wake(*(f"commit:{number}" for number in numbers))
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from trunkline.meta.group_commit import Tx
+from trunkline.meta.query import undone
 from trunkline.model.caller import SYSTEM
 from trunkline.model.leases import LeaseJudge
 from trunkline.pfs import commit_events, propagation
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.database import Database
-    from trunkline.meta.group_commit import Tx
     from trunkline.meta.wakeups import Wakeups
     from trunkline.model.caller import Caller
     from trunkline.model.trace import TraceContext
@@ -114,6 +115,31 @@ class VersionedStore(Struct, eq=False):
             **kwargs: keyword arguments of ``fn``.
         """
         return self.db.run_blocking(self._write, set_id, fn, *args, **kwargs)
+
+    def rehearse(
+        self,
+        tx: Tx,
+        set_id: str,
+        fn: Callable[Concatenate[WriteTransaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run ``fn(write, …)`` inside a write as a write of its own that is undone; return its value.
+
+        Args:
+            tx: the transaction of the surrounding write.
+            set_id: id of the commit set of the commits that ``fn`` makes.
+            fn: the function to run; gets the transaction first.
+            *args: positional arguments of ``fn``.
+            **kwargs: keyword arguments of ``fn``.
+
+        Raises:
+            Exception: whatever ``fn`` and the end of a write raise.
+        """
+        with undone(tx.conn):
+            # Row numbers of what is undone are used again, so names by number must not stay in memory.
+            return replace(self, repo_names={})._write(Tx(tx.conn), set_id, fn, *args, **kwargs)
 
     async def write_soon(
         self, fn: Callable[Concatenate[WriteTransaction, P], T], *args: P.args, **kwargs: P.kwargs

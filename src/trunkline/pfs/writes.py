@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, field
 
+from trunkline import errors
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import sqlalchemy as sa
 
@@ -59,6 +61,25 @@ class WriteTransaction(Struct):
     def conn(self) -> sa.Connection:
         """The connection of the transaction."""
         return self.tx.conn
+
+    def check_first_commit(self, repo: RepoRow) -> None:
+        """Check that the write has made no commit in a repo, before it makes one.
+
+        Raises:
+            FailedPrecondition: it has, since it does several requests.
+        """
+        if any(row.repo_id == repo.id for row in self.created):
+            raise errors.FailedPrecondition(
+                f"inconsistent dependencies: {repo} already has a commit in this transaction; change the order of the"
+                " requests, so that commits are started before pipelines and branches follow them, or use a second"
+                " transaction"
+            )
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Forget commits of this write that it has removed again."""
+        removed = set(numbers)
+        self.created = [row for row in self.created if row.id not in removed]
+        self.finished = [row for row in self.finished if row.id not in removed]
 
     def wake_commit(self, row: CommitRow) -> None:
         """Announce that a commit was made, finished, changed or removed."""

@@ -336,6 +336,7 @@ def _finished_commit(
         provenance: row numbers of the commits that it depends on directly.
     """
     conn = write.conn
+    write.check_first_commit(repos.repo_by_id(conn, branch.repo_id))
     commit = commits.add(
         conn,
         set_id=write.set_id,

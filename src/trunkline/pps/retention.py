@@ -2,7 +2,8 @@
 
 Logs, scaling decisions, events and the results of jobs that did not succeed would grow without end.
 Afterwards a job's row still holds its duration and counts of datums, and its bill what it
-cost. Everything is removed in slices, each in a short transaction of its own (docs/databases.md, "Retention").
+cost. Transactions that nobody continues go too. Everything is removed in slices, each in a short transaction of its own
+(docs/databases.md, "Retention").
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from trunkline.meta import event_log, jobs, pipelines
 from trunkline.meta import retention as rows
+from trunkline.pps import transactions
 from trunkline.pps.queries import costs
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class RetentionService:
         if up_to:
             removed += await self._remove(_remove_logs, up_to)
         removed += await self._remove(_remove_event_log, before, self._limits.event_bytes)
+        while await versions.write_soon(transactions.remove_idle):
+            pass
         after = 0
         while (job_id := await versions.db.read(rows.next_job_with_results, after)) is not None:
             after = job_id

@@ -15,10 +15,8 @@ from trunkline.rpc.gen import (
     enterprise_pb2,
     identity_pb2,
     license_pb2,
-    transaction_pb2,
     version_pb2,
 )
-from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
@@ -109,10 +107,3 @@ class IdentityServicer:
         self, _request: identity_pb2.DeleteAllRequest, _call: Call
     ) -> identity_pb2.DeleteAllResponse:
         return identity_pb2.DeleteAllResponse()
-
-
-class TransactionServicer:
-    """Answers ``transaction_v2.API`` as a server without open transactions."""
-
-    async def DeleteAll(self, _request: transaction_pb2.DeleteAllRequest, _call: Call) -> Empty:
-        return EMPTY_REPLY

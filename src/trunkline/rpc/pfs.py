@@ -10,10 +10,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.model import names
 from trunkline.pfs import queries, repos
 from trunkline.pps import pipeline_removal, spec_defaults
-from trunkline.rpc import convert, pickers
+from trunkline.rpc import changes, convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.pfs_branches import BranchCalls
 from trunkline.rpc.pfs_commits import CommitCalls
@@ -90,14 +89,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
     # --- repos ------------------------------------------------------------------------------------------
 
     async def CreateRepo(self, request: pfs_pb2.CreateRepoRequest, call: Call) -> Empty:
-        name = convert.repo_name(request.repo)
-        if name.type not in names.REPO_TYPES:
-            raise errors.InvalidArgument(
-                f'repo type "{name.type}" is not known; use one of {", ".join(names.REPO_TYPES)}'
-            )
-        await self._store(call).write_soon(
-            repos.create_repo, name, request.description, update=request.update
-        )
+        await self._store(call).write_soon(changes.create_repo(request))
         return EMPTY_REPLY
 
     async def InspectRepo(self, request: pfs_pb2.InspectRepoRequest, call: Call) -> pfs_pb2.RepoInfo:

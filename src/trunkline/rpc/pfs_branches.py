@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline.pfs import branch_lists, branches, queries
-from trunkline.rpc import convert, pickers
+from trunkline.rpc import changes, convert, pickers
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
 if TYPE_CHECKING:
@@ -22,13 +22,7 @@ class BranchCalls(ServicerBase):
     """Creates, inspects and deletes branches."""
 
     async def CreateBranch(self, request: pfs_pb2.CreateBranchRequest, call: Call) -> Empty:
-        await self._store(call).write_soon(
-            branches.create_branch,
-            convert.branch_name(request.branch),
-            head=convert.optional_commit(request.head),
-            provenance=convert.upstreams(request.provenance, request.branch_propagation_specs),
-            trigger=convert.trigger(request.trigger) if request.trigger.ByteSize() else None,
-        )
+        await self._store(call).write_soon(changes.create_branch(request))
         return EMPTY_REPLY
 
     async def InspectBranch(self, request: pfs_pb2.InspectBranchRequest, call: Call) -> pfs_pb2.BranchInfo:
@@ -46,9 +40,7 @@ class BranchCalls(ServicerBase):
                     yield convert.branch_info(info)
 
     async def DeleteBranch(self, request: pfs_pb2.DeleteBranchRequest, call: Call) -> Empty:
-        await self._store(call).write_soon(
-            branches.delete_branch, convert.branch_name(request.branch), force=request.force
-        )
+        await self._store(call).write_soon(changes.delete_branch(request))
         return EMPTY_REPLY
 
     async def WalkBranchProvenance(

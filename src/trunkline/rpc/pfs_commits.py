@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.model.states import CommitState
 from trunkline.pfs import commit_lists, commits, queries, watch
-from trunkline.rpc import convert, pickers
+from trunkline.rpc import changes, convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
@@ -25,14 +25,8 @@ class CommitCalls(ServicerBase):
     # --- one commit -------------------------------------------------------------------------------------
 
     async def StartCommit(self, request: pfs_pb2.StartCommitRequest, call: Call) -> pfs_pb2.Commit:
-        branch = convert.branch_name(request.branch)
-        row = await self._store(call).write_soon(
-            commits.start_commit,
-            branch,
-            parent=convert.optional_commit(request.parent),
-            description=request.description,
-        )
-        return convert.commit_message(branch.repo, row.set_id)
+        row = await self._store(call).write_soon(changes.start_commit(request))
+        return convert.commit_message(convert.repo_name(request.branch.repo), row.set_id)
 
     async def FinishCommit(self, request: pfs_pb2.FinishCommitRequest, call: Call) -> Empty:
         await self._blocking(
@@ -195,7 +189,7 @@ class CommitCalls(ServicerBase):
                     )
 
     async def SquashCommitSet(self, request: pfs_pb2.SquashCommitSetRequest, call: Call) -> Empty:
-        await self._store(call).write_soon(commits.squash, convert.set_id(request.commit_set))
+        await self._store(call).write_soon(changes.squash_commit_set(request))
         return EMPTY_REPLY
 
     async def DropCommitSet(self, request: pfs_pb2.DropCommitSetRequest, call: Call) -> Empty:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trunkline.pps import jobs
 from trunkline.pps.queries import job_queries
 from trunkline.pps.queries.job_queries import JobFilter
-from trunkline.rpc import convert, pps_convert
+from trunkline.rpc import changes, convert, pps_convert
 from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.jq_filters import filtered
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
@@ -92,7 +92,7 @@ class JobCalls(ServicerBase):
                 yield pps_convert.job_info(info)
 
     async def StopJob(self, request: pps_pb2.StopJobRequest, call: Call) -> Empty:
-        await self._store(call).write_soon(jobs.stop, pps_convert.job_name(request.job), request.reason)
+        await self._store(call).write_soon(changes.stop_job(request))
         return EMPTY_REPLY
 
     async def DeleteJob(self, request: pps_pb2.DeleteJobRequest, call: Call) -> Empty:

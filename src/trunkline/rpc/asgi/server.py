@@ -16,6 +16,7 @@ from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.asgi.routing import Router
 from trunkline.rpc.reflection import ReflectionServicer
+from trunkline.rpc.transactions import TransactionServicer
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ class Server:
             **dict.fromkeys(reflection.SERVICES, listing),
         }
         api = methods.table(servicers)
+        transactions = servicers.get("transaction_v2.API")
+        if isinstance(transactions, TransactionServicer):
+            api = transactions.joined(api)
         self._calls = Calls({**api, **methods.table(own_servicers, own)}, self._limits, identify)
         documents = Documents(api)
         await self._http.start(
