@@ -175,10 +175,15 @@ def test_a_pipeline_spec_is_sent_as_it_is(run, server, tmp_path):
 
     assert run("create", "pipeline", "-f", str(path)) == (0, "", "")
 
-    first, second = server.asked["CreatePipelineV2"]
-    assert json.loads(first.create_pipeline_request_json) == spec
-    assert json.loads(second.create_pipeline_request_json) == {**spec, "autoscaling": True}
-    assert not first.update
+    first, second = created_together(server)
+    assert json.loads(first.user_json) == spec
+    assert json.loads(second.user_json) == {**spec, "autoscaling": True}
+    assert not first.create_pipeline_request.update
+
+
+def created_together(server):
+    """Return the pipelines of the only batch."""
+    return [request.create_pipeline_v2 for request in server.only("BatchTransaction").requests]
 
 
 def test_a_spec_goes_to_the_project_in_use_unless_it_names_one(run, server, tmp_path):
@@ -187,9 +192,12 @@ def test_a_spec_goes_to_the_project_in_use_unless_it_names_one(run, server, tmp_
 
     run("update", "pipeline", "-f", str(path), "--project", "art", "--reprocess")
 
-    sent = [json.loads(r.create_pipeline_request_json)["pipeline"] for r in server.asked["CreatePipelineV2"]]
+    requests = created_together(server)
+    flags = [request.create_pipeline_request for request in requests]
+    sent = [json.loads(request.user_json)["pipeline"] for request in requests]
     assert sent == [{"name": "a", "project": {"name": "art"}}, {"name": "b", "project": {"name": "other"}}]
-    assert [(r.update, r.reprocess) for r in server.asked["CreatePipelineV2"]] == [(True, True)] * 2
+    assert [(flag.update, flag.reprocess) for flag in flags] == [(True, True)] * 2
+    assert [flag.pipeline.name for flag in flags] == ["a", "b"]
 
 
 def test_a_broken_spec_is_refused_with_line_and_column_before_anything_is_sent(run, server, tmp_path):
@@ -203,7 +211,19 @@ def test_a_broken_spec_is_refused_with_line_and_column_before_anything_is_sent(r
     assert not server.asked
 
 
-def test_the_refused_spec_of_several_is_named_with_what_took_effect_before_it(run, server, tmp_path):
+def test_several_specs_are_sent_together_and_a_refusal_changes_nothing(run, server, tmp_path):
+    path = tmp_path / "two.json"
+    path.write_text('{"pipeline": {"name": "good"}}{"pipeline": "bad"}')
+    server.answers["BatchTransaction"] = Refusal(grpc.StatusCode.INVALID_ARGUMENT, "nothing to run")
+
+    outcome = run("create", "pipeline", "-f", str(path))
+
+    assert outcome.code == 1
+    assert "two.json: nothing to run; nothing was changed" in outcome.err
+    assert "CreatePipelineV2" not in server.asked
+
+
+def test_the_invalid_spec_of_several_is_named(run, server, tmp_path):
     path = tmp_path / "two.json"
     path.write_text('{"pipeline": {"name": "good"}}{"pipeline": {"name": "bad"}}')
     refusals = iter(
@@ -211,12 +231,10 @@ def test_the_refused_spec_of_several_is_named_with_what_took_effect_before_it(ru
     )
     server.answers["CreatePipelineV2"] = lambda _: next(refusals)
 
-    outcome = run("create", "pipeline", "-f", str(path))
+    outcome = run("validate", "pipeline", "-f", str(path))
 
     assert outcome.code == 1
-    assert (
-        'two.json, spec 2 of 2 (pipeline "bad"): nothing to run; the 1 before it took effect' in outcome.err
-    )
+    assert 'two.json, spec 2 of 2 (pipeline "bad"): nothing to run' in outcome.err
 
 
 def test_a_spec_that_is_not_text_is_refused_in_one_line(run, server, tmp_path):

@@ -40,15 +40,46 @@ def path(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return the configuration: ``{"active_context": name, "contexts": {name: {"address", "project", "server_cas"}}}``.
+    """Return the configuration: ``active_context``, ``contexts`` and ``active_transactions``.
 
-    ``server_cas`` is as in pachctl's contexts: certificates of CAs in PEM, encoded as base64.
+    ``contexts`` are objects ``{"address", "project", "server_cas"}`` by name; ``server_cas`` is as in pachctl's
+    contexts: certificates of CAs in PEM, encoded as base64. ``active_transactions`` are ids by the address
+    of the server.
 
     Raises:
         FailedPrecondition: the file is not valid.
     """
     document = _read(path(environ))
-    return {"active_context": document.get("active_context", ""), "contexts": document.get("contexts") or {}}
+    return {
+        "active_context": document.get("active_context", ""),
+        "contexts": document.get("contexts") or {},
+        "active_transactions": document.get("active_transactions") or {},
+    }
+
+
+def active_transaction(address: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the id of the transaction that commands for a server are added to; empty for none.
+
+    Args:
+        address: of the server.
+        environ: environment variables.
+    """
+    return str(load(environ)["active_transactions"].get(address, ""))
+
+
+def set_active_transaction(address: str, id: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Set the transaction that commands for a server are added to.
+
+    Args:
+        address: of the server.
+        id: of the transaction; empty for none.
+        environ: environment variables.
+    """
+    settings = load(environ)
+    settings["active_transactions"].pop(address, None)
+    if id:
+        settings["active_transactions"][address] = id
+    save(settings, environ)
 
 
 def save(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:

@@ -30,6 +30,13 @@ T = TypeVar("T")
 _TRACE_VARIABLES = frozenset(
     ("TRACEPARENT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 )
+#: Commands that are added to the active transaction.
+_IN_TRANSACTIONS = frozenset(
+    (
+        "create repo", "update repo", "delete repo", "start commit", "finish commit", "squash commit",
+        "create branch", "delete branch", "create pipeline", "update pipeline", "stop job",
+    )
+)  # fmt: skip
 
 
 class Invocation:
@@ -70,10 +77,17 @@ class Invocation:
 
             self._trace = CommandTrace(self._command)
         target = self.target
-        metadata = tuple(self._trace.metadata) if self._trace is not None else ()
+        metadata = list(self._trace.metadata) if self._trace is not None else []
         if target.token:
-            metadata = (*metadata, ("authn-token", target.token))
+            metadata.append(("authn-token", target.token))
+        if self.transaction:
+            metadata.append(("pach-transaction", self.transaction))
         return Channel(target.address, metadata, Trust(target.ca_files, target.ca))
+
+    @cached_property
+    def transaction(self) -> str:
+        """The id of the active transaction that this command is added to; empty for none."""
+        return config.active_transaction(self.target.address) if self._command in _IN_TRANSACTIONS else ""
 
     @cached_property
     def _client(self) -> Any:
@@ -91,6 +105,12 @@ class Invocation:
     def pps(self) -> Service:
         """Calls on pipelines, jobs, datums and logs."""
         service: Service = self._client.pps
+        return service
+
+    @property
+    def transactions(self) -> Service:
+        """Calls on transactions."""
+        service: Service = self._client.transactions
         return service
 
     @property
@@ -249,5 +269,7 @@ class Invocation:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if "channel" in self.__dict__:
             self.channel.close()
+            if kind is None and self.transaction:
+                self.note(f'added to transaction {self.transaction}; "trunkline finish transaction" does it')
         if self._trace is not None:
             self._trace.end(error)

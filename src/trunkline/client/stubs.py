@@ -90,6 +90,13 @@ class Client:
         return Service(self.channel, pps_pb2, "API")
 
     @cached_property
+    def transactions(self) -> Service:
+        """Transactions and batches."""
+        from trunkline.rpc.gen import transaction_pb2
+
+        return Service(self.channel, transaction_pb2, "API")
+
+    @cached_property
     def control(self) -> Service:
         """Workers, scaling decisions, images and storage."""
         from trunkline.rpc.gen import control_pb2

@@ -206,6 +206,8 @@ class TransactionServicer(ServicerBase):
                     force=message.force,
                 )
             case "create_pipeline_v2":
+                named = message.create_pipeline_request.pipeline.name
+                kind = f'{kind} "{named}"' if named else kind
                 return transactions.Operation(kind, partial(self._creating, message))
             case "update_job_state":
                 raise errors.Unimplemented(

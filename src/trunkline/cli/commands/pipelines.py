@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from trunkline.cli import output
@@ -45,42 +46,111 @@ def update(invocation: Invocation) -> None:
 
 
 def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
-    import json
-
     options = invocation.options
     source, specs = _specs(invocation)
-    for number, spec in enumerate(specs, start=1):
-        before = _inspect(invocation, spec).version if update and not (reprocess or options.dry_run) else 0
-        request = pps_pb2.CreatePipelineV2Request(
-            create_pipeline_request_json=json.dumps(_in_project(spec, invocation.project)),
-            dry_run=options.dry_run,
-            update=update,
-            reprocess=reprocess,
+    if options.dry_run:
+        for number in range(len(specs)):
+            _print_effective(invocation, source, specs, number)
+        return
+    looked_up = update and not reprocess
+    before = [_inspect(invocation, spec).version if looked_up else 0 for spec in specs]
+    absent = [_absent_branches(invocation, spec) for spec in specs]
+    requests = [
+        pps_pb2.CreatePipelineV2Request(
+            create_pipeline_request_json=_json(invocation, spec), update=update, reprocess=reprocess
         )
-        absent = [] if options.dry_run else _absent_branches(invocation, spec)
-        try:
-            effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
-        except TrunklineError as error:
-            if len(specs) > 1:
-                error.message = f"{source}, spec {number} of {len(specs)}{_named(spec)}: {error.message}"
-                if number > 1 and not options.dry_run:
-                    error.message += f"; the {number - 1} before it took effect"
-            raise
-        if options.dry_run:
-            print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
-            continue
-        for branch in absent:
+        for spec in specs
+    ]
+    if len(requests) == 1 or invocation.transaction:
+        for request in requests:
+            invocation.pps.CreatePipelineV2(request)
+    else:
+        _send_together(invocation, source, specs, requests)
+    for spec, branches, version in zip(specs, absent, before, strict=True):
+        for branch in branches:
             invocation.note(
                 f"pipeline {_name(spec)}: input branch {branch} did not exist and was created empty"
             )
         after = _inspect(invocation, spec)
         if after.details.reason:
             invocation.note(f"pipeline {_name(spec)}: {after.details.reason}")
-        if before and after.version != before:
+        if version and after.version != version:
             invocation.note(
                 f"updated pipeline {_name(spec)}; datums that earlier versions processed keep their output,"
                 " --reprocess runs them again"
             )
+
+
+def _print_effective(
+    invocation: Invocation, source: str, specs: Sequence[dict[str, Any]], number: int
+) -> None:
+    """Print the effective specification of one of the specs of a file.
+
+    Args:
+        invocation: the command.
+        source: the file.
+        specs: of the file.
+        number: place of the spec, from 0.
+    """
+    import json
+
+    request = pps_pb2.CreatePipelineV2Request(
+        create_pipeline_request_json=_json(invocation, specs[number]), dry_run=True
+    )
+    with _placing(source, specs, number):
+        effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
+    print(json.dumps(json.loads(effective), indent=2, ensure_ascii=False))
+
+
+def _send_together(
+    invocation: Invocation,
+    source: str,
+    specs: Sequence[dict[str, Any]],
+    requests: Sequence[pps_pb2.CreatePipelineV2Request],
+) -> None:
+    """Create or update several pipelines in one transaction.
+
+    Args:
+        invocation: the command.
+        source: the file with the specs.
+        specs: of the file.
+        requests: one for each spec.
+    """
+    from trunkline.rpc.gen import transaction_pb2
+
+    parts = []
+    for spec, request in zip(specs, requests, strict=True):
+        named = pps_pb2.CreatePipelineRequest(
+            pipeline=_pipeline(invocation, spec), update=request.update, reprocess=request.reprocess
+        )
+        create = pps_pb2.CreatePipelineTransaction(
+            create_pipeline_request=named, user_json=request.create_pipeline_request_json
+        )
+        parts.append(transaction_pb2.TransactionRequest(create_pipeline_v2=create))
+    try:
+        invocation.transactions.BatchTransaction(transaction_pb2.BatchTransactionRequest(requests=parts))
+    except TrunklineError as error:
+        error.message = f"{source}: {error.message}; nothing was changed"
+        raise
+
+
+@contextmanager
+def _placing(source: str, specs: Sequence[dict[str, Any]], number: int) -> Iterator[None]:
+    """Name the spec of a file in an error about it.
+
+    Args:
+        source: the file.
+        specs: of the file.
+        number: place of the spec, from 0.
+    """
+    try:
+        yield
+    except TrunklineError as error:
+        if len(specs) > 1:
+            error.message = (
+                f"{source}, spec {number + 1} of {len(specs)}{_named(specs[number])}: {error.message}"
+            )
+        raise
 
 
 def _specs(invocation: Invocation) -> tuple[str, list[dict[str, Any]]]:
@@ -156,16 +226,33 @@ def _name(spec: dict[str, Any]) -> str:
 
 def _inspect(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.PipelineInfo:
     """Return the pipeline of a spec; an empty message when it does not exist."""
-    from google.protobuf.json_format import ParseDict
-
     from trunkline.errors import NotFound
 
-    pipeline = ParseDict(_in_project(spec, invocation.project)["pipeline"], pps_pb2.Pipeline())
+    pipeline = _pipeline(invocation, spec)
+    if not pipeline.name:
+        return pps_pb2.PipelineInfo()
     try:
         request = pps_pb2.InspectPipelineRequest(pipeline=pipeline, details=True)
         return cast("pps_pb2.PipelineInfo", invocation.pps.InspectPipeline(request))
     except NotFound:
         return pps_pb2.PipelineInfo()
+
+
+def _pipeline(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.Pipeline:
+    """Return the message that names the pipeline of a spec; an empty one if the spec, which is unchecked, does not."""
+    from google.protobuf.json_format import ParseDict, ParseError
+
+    try:
+        return ParseDict(_in_project(spec, invocation.project).get("pipeline") or {}, pps_pb2.Pipeline())
+    except ParseError:
+        return pps_pb2.Pipeline()
+
+
+def _json(invocation: Invocation, spec: dict[str, Any]) -> str:
+    """Return a spec as it is sent."""
+    import json
+
+    return json.dumps(_in_project(spec, invocation.project))
 
 
 def _in_project(spec: dict[str, Any], project: str) -> dict[str, Any]:
@@ -178,19 +265,13 @@ def _in_project(spec: dict[str, Any], project: str) -> dict[str, Any]:
 
 def validate(invocation: Invocation) -> None:
     """Let the server check specs; nothing is created."""
-    import json
-
     source, specs = _specs(invocation)
-    for number, spec in enumerate(specs, start=1):
+    for number, spec in enumerate(specs):
         request = pps_pb2.CreatePipelineV2Request(
-            create_pipeline_request_json=json.dumps(_in_project(spec, invocation.project)), dry_run=True
+            create_pipeline_request_json=_json(invocation, spec), dry_run=True
         )
-        try:
+        with _placing(source, specs, number):
             invocation.pps.CreatePipelineV2(request)
-        except TrunklineError as error:
-            if len(specs) > 1:
-                error.message = f"{source}, spec {number} of {len(specs)}{_named(spec)}: {error.message}"
-            raise
     invocation.note(f"{source} is valid")
 
 

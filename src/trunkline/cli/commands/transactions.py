@@ -1,0 +1,147 @@
+"""Transactions: commands that are done together or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.cli import config, output
+from trunkline.cli.exit_codes import UsageError
+from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.rpc.gen import transaction_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trunkline.cli.invocation import Invocation
+
+TRANSACTION = argument(
+    "transaction", metavar="ID", nargs="?", default="", help="without it, the active transaction"
+)
+COLUMNS = ("TRANSACTION", "STARTED", ">REQUESTS")
+
+
+def start(invocation: Invocation) -> None:
+    """Start a transaction and make it the active one; print its id."""
+    address = invocation.target.address
+    active = config.active_transaction(address)
+    if active:
+        raise UsageError(
+            f'transaction {active} is active; end it first: "trunkline finish transaction", "trunkline delete'
+            ' transaction", or "trunkline stop transaction" to leave it open'
+        )
+    id = invocation.transactions.StartTransaction(transaction_pb2.StartTransactionRequest()).id
+    config.set_active_transaction(address, id)
+    print(id)
+
+
+def finish(invocation: Invocation) -> None:
+    """Do the requests of a transaction together, or none of them."""
+    transaction = _chosen(invocation)
+    request = transaction_pb2.FinishTransactionRequest(transaction=transaction)
+    info = invocation.transactions.FinishTransaction(request)
+    _leave(invocation, transaction.id)
+    invocation.note(f"finished transaction {transaction.id} with {len(info.requests)} requests")
+
+
+def resume(invocation: Invocation) -> None:
+    """Make an open transaction the active one."""
+    transaction = transaction_pb2.Transaction(id=invocation.options.transaction)
+    invocation.transactions.InspectTransaction(
+        transaction_pb2.InspectTransactionRequest(transaction=transaction)
+    )
+    config.set_active_transaction(invocation.target.address, transaction.id)
+
+
+def stop(invocation: Invocation) -> None:
+    """Make no transaction the active one; the one that was stays open."""
+    transaction = _chosen(invocation)
+    config.set_active_transaction(invocation.target.address, "")
+    invocation.note(
+        f'transaction {transaction.id} stays open; continue it with "trunkline resume transaction"'
+    )
+
+
+def inspect(invocation: Invocation) -> None:
+    """Show the requests of a transaction."""
+    request = transaction_pb2.InspectTransactionRequest(transaction=_chosen(invocation))
+    info = invocation.transactions.InspectTransaction(request)
+    whole = invocation.options.full_timestamps
+
+    def fields(info: transaction_pb2.TransactionInfo) -> Sequence[tuple[str, str]]:
+        return [
+            ("Transaction", info.transaction.id),
+            ("Started", output.when(info.started, whole=whole)),
+            *((str(number), _described(part)) for number, part in enumerate(info.requests, 1)),
+        ]
+
+    output.show_one(invocation, info, fields, info.transaction.id)
+
+
+def _described(request: transaction_pb2.TransactionRequest) -> str:
+    """Return a request as one line: its name and what it is about."""
+    from google.protobuf.json_format import MessageToDict
+
+    ((descriptor, message),) = request.ListFields()
+    if descriptor.name == "create_pipeline_v2":
+        pipeline = message.create_pipeline_request.pipeline
+        return f"create_pipeline {pipeline.project.name or 'default'}/{pipeline.name}"
+    parts = MessageToDict(message, preserving_proto_field_name=True)
+    return output.one_line(f"{descriptor.name} {parts}", 200)
+
+
+def list_(invocation: Invocation) -> None:
+    """List open transactions."""
+    infos = invocation.transactions.ListTransaction(transaction_pb2.ListTransactionRequest()).transaction_info
+    whole = invocation.options.full_timestamps
+
+    def row(info: transaction_pb2.TransactionInfo) -> Sequence[str]:
+        return info.transaction.id, output.when(info.started, whole=whole), str(len(info.requests))
+
+    output.show_many(invocation, infos, COLUMNS, row, lambda info: info.transaction.id)
+
+
+def delete(invocation: Invocation) -> None:
+    """Delete a transaction, or all of them, without doing the requests."""
+    if invocation.options.all:
+        if invocation.options.transaction:
+            raise UsageError("name a transaction or use --all, not both")
+        invocation.transactions.DeleteAll(transaction_pb2.DeleteAllRequest())
+        config.set_active_transaction(invocation.target.address, "")
+        return
+    transaction = _chosen(invocation)
+    invocation.transactions.DeleteTransaction(
+        transaction_pb2.DeleteTransactionRequest(transaction=transaction)
+    )
+    _leave(invocation, transaction.id)
+
+
+def _chosen(invocation: Invocation) -> transaction_pb2.Transaction:
+    """Return the transaction that the options name, or the active one."""
+    id = getattr(invocation.options, "transaction", "") or config.active_transaction(
+        invocation.target.address
+    )
+    if not id:
+        raise UsageError(
+            'no transaction is active; name one, as "trunkline list transaction" shows it, or start one'
+        )
+    return transaction_pb2.Transaction(id=id)
+
+
+def _leave(invocation: Invocation, id: str) -> None:
+    """Make no transaction the active one if this one is."""
+    address = invocation.target.address
+    if config.active_transaction(address) == id:
+        config.set_active_transaction(address, "")
+
+
+COMMANDS = {
+    "start transaction": Command(start, ()),
+    "finish transaction": Command(finish, (TRANSACTION,)),
+    "resume transaction": Command(resume, (argument("transaction", metavar="ID"),)),
+    "stop transaction": Command(stop, ()),
+    "inspect transaction": Command(inspect, (TRANSACTION, *SHOWING)),
+    "list transaction": Command(list_, SHOWING),
+    "delete transaction": Command(
+        delete, (TRANSACTION, argument("--all", action="store_true", help="delete all transactions"))
+    ),
+}
