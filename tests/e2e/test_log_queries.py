@@ -245,16 +245,26 @@ def test_followers_of_a_pipeline_that_never_ran_see_its_first_lines(shared: Serv
     ended = list(client.pps.get_logs(pipeline=pipeline))
     new = Follower(shared, lambda client: client.logs.get_logs(query=query, tail=True))
     old = Follower(shared, lambda client: client.pps.get_logs(pipeline=pipeline, follow=True))
+    of_file = Follower(
+        shared, lambda client: client.pps.get_logs(pipeline=pipeline, follow=True, data_filters=["/a"])
+    )
+    of_server = Follower(
+        shared, lambda client: client.pps.get_logs(pipeline=pipeline, follow=True, master=True)
+    )
     try:
         commit = put(client, quiet, {"/a": b"1"})
         client.pps.inspect_job(job=job_of(pipeline, commit), wait=True)
 
         until(lambda: any(text(answer.log) == "hello" for answer in new.seen), "the line by logs.API")
         until(lambda: any(line.message.strip() == "hello" for line in old.seen), "the line by GetLogs")
+        until(lambda: any(line.message.strip() == "hello" for line in of_file.seen), "the line of the file")
+        until(lambda: any(commit in line.message for line in of_server.seen), "the server's line of the job")
         of_job = [text(answer.log) for answer in client.logs.get_logs(query=user(job=commit), tail=True)]
     finally:
         new.close()
         old.close()
+        of_file.close()
+        of_server.close()
 
     assert ended == []
     assert "hello" in of_job

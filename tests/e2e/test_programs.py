@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from pachyderm_sdk.api import pfs
+from pachyderm_sdk.api import pfs, pps
 from processes import command_of
 from servers import Server, make_pipeline, make_repo, refusal, until
 
@@ -39,11 +39,20 @@ def two(client: Client) -> Client:
 def test_a_filter_selects_pipelines_jobs_and_job_sets(two: Client) -> None:
     pipelines = two.pps.list_pipeline(jq_filter='.pipeline.name == "two"')
     jobs = list(two.pps.list_job(jq_filter='select(.job.pipeline.name == "one")'))
+    pages = [
+        [info.pipeline.name for info in two.pps.list_pipeline(jq_filter='.pipeline.name != ""', page=page)]
+        for page in (pps.PipelinePage(page_size=1, page_index=index) for index in range(3))
+    ]
+    passing = list(
+        two.pps.list_pipeline(jq_filter='.pipeline.name == "two"', page=pps.PipelinePage(page_size=1))
+    )
     sets = list(two.pps.list_job_set(jq_filter='.jobs[0].job.pipeline.name | test("^t")'))
 
     assert [info.pipeline.name for info in pipelines] == ["two"]
     assert [info.job.pipeline.name for info in jobs] == ["one"]
     assert [info.jobs[0].job.pipeline.name for info in sets] == ["two"]
+    assert pages == [["two"], ["one"], []]
+    assert [info.pipeline.name for info in passing] == ["two"]
 
 
 def test_the_number_of_jobs_is_of_those_that_pass(two: Client) -> None:

@@ -49,6 +49,7 @@ from trunkline.pps.workers.dispatch import Dispatcher, NextWork
 from trunkline.pps.workers.presigned import PackGrants
 from trunkline.runtime.supervision import Supervisor
 from trunkline.storage import files as storage_files
+from trunkline.telemetry.recent import RecentRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -124,7 +125,7 @@ class PpsWorld:
         fleet, images = FleetDrivers(self.fleet, secrets), ImageEnvironments(self._folder / "images")
         outbound = OutboundClient(Rules(("none",)))
         return composition.servicers(
-            self.core, self._controller, self._executor, fleet, images, "cluster", outbound
+            self.core, self._controller, self._executor, fleet, images, "cluster", outbound, RecentRecords()
         )
 
     def stop_controller(self) -> None:

@@ -41,7 +41,6 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from trunkline.app.drivers import FleetDrivers
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from trunkline.meta.wakeups import Wakeups
     from trunkline.ports import Clock, ObjectStore, Outbound
     from trunkline.pps.controller import Controller
-    from trunkline.telemetry.recent import Record
+    from trunkline.telemetry.recent import RecentRecords
 
 
 class Core(Struct, frozen=True):
@@ -100,7 +99,7 @@ def servicers(
     images: ImageEnvironments,
     cluster_id: str,
     outbound: Outbound,
-    records: Iterable[Record] = (),
+    records: RecentRecords,
 ) -> dict[str, object]:
     """Return what answers calls, by full service name; all services but those for debugging and logs.
 

@@ -64,7 +64,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
     wishes: list[tuple[object, str]] = [
         (spec.egress, "egress"),
         (spec.s3_out, "s3_out"),
-        (spec.determined, "determined"),
     ]
     for where, node in _inputs(spec):
         if node.pfs is not None:
@@ -73,7 +72,15 @@ def unsupported(spec: PipelineSpec) -> list[str]:
                 (node.pfs.s3, f"{pfs}.s3"),
             ]
     s3 = "leave it out to have the files below /pfs, until there is an S3 gateway"
-    return [
+    other = (
+        [
+            "determined gives commands an account of a Determined cluster, which Trunkline does not connect to;"
+            " leave it out, and give the command what it needs in transform.secrets"
+        ]
+        if spec.determined is not None
+        else []
+    )
+    return other + [
         f"{field} is not built yet; {s3 if field.endswith('.s3') else 'leave it out'}"
         for wish, field in wishes
         if wish
@@ -393,7 +400,9 @@ def _egress(spec: PipelineSpec) -> None:
 
 def _legacy(spec: PipelineSpec) -> None:
     if spec.tf_job is not None:
-        raise InvalidArgument("tf_job is not supported yet; run the training as a transform instead")
+        raise InvalidArgument(
+            "tf_job starts a TFJob of Kubeflow, which Trunkline does not run; run the training by a transform instead"
+        )
 
 
 _RULES: tuple[Callable[[PipelineSpec], None], ...] = (

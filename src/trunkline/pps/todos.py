@@ -33,6 +33,18 @@ def rows(trees: Trees, job: JobRow, start: int, stop: int) -> list[tuple[bytes, 
     return result
 
 
+def get(trees: Trees, job: JobRow, key: bytes) -> bytes | None:
+    """Return the row of a datum of what a job runs; None when it is skipped, or not one of the job.
+
+    Args:
+        trees: reads datum trees.
+        job: the job.
+        key: id of the datum.
+    """
+    values = (trees.get(TreeId(tree), key) for tree in (job.early, job.todo) if tree is not None)
+    return next((value for value in values if value is not None), None)
+
+
 def scan(trees: Trees, job: JobRow, low: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
     """Yield the rows of what a job runs, by id.
 

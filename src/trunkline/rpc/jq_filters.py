@@ -50,3 +50,11 @@ def filtered(
                     remaining -= len(passed)
                     if remaining <= 0:
                         return
+
+
+def without_first(lists: Generator[list[M]], count: int) -> Generator[list[M]]:
+    """Yield lists of messages without the first ``count`` messages of all."""
+    with closing(lists):
+        for each in lists:
+            yield each[count:]
+            count = max(0, count - len(each))

@@ -17,7 +17,7 @@ from trunkline.pps.queries import alerts, pipeline_queries
 from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
-from trunkline.rpc.jq_filters import filtered
+from trunkline.rpc.jq_filters import filtered, without_first
 from trunkline.rpc.pps_datums import DatumCalls
 from trunkline.rpc.pps_defaults import DefaultsCalls
 from trunkline.rpc.pps_jobs import JobCalls
@@ -26,7 +26,7 @@ from trunkline.rpc.pps_secrets import SecretCalls
 from trunkline.rpc.servicer import EMPTY_REPLY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from concurrent.futures import Executor
 
     from google.protobuf.empty_pb2 import Empty
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from trunkline.ports import Programs
     from trunkline.pps.admission import Admission
     from trunkline.pps.pipelines import Request
+    from trunkline.pps.queries.log_search import Records
     from trunkline.pps.queries.pipeline_queries import PipelineInfo
     from trunkline.pps.secrets import SecretStore
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call
-    from trunkline.telemetry.recent import Record
 
 
 class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
@@ -53,7 +53,7 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         admission: Admission,
         secrets: SecretStore,
         programs: Programs,
-        records: Iterable[Record] = (),
+        records: Records,
     ) -> None:
         """Create the servicer.
 
@@ -115,19 +115,23 @@ class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
         self, request: pps_pb2.ListPipelineRequest, call: Call
     ) -> AsyncIterator[pps_pb2.PipelineInfo]:
         single = bool(request.pipeline.name)
+        page = Page(request.page.page_size, request.page.page_index)
         filter_ = PipelineFilter(
             pipeline=pps_convert.pipeline_name(request.pipeline) if single else None,
             projects=[convert.project_name(project) for project in request.projects],
             job_id=request.commit_set.id,
             history=request.history,
-            page=Page(request.page.page_size, request.page.page_index),
+            page=Page() if request.jq_filter else page,
             details=True,  # as in Pachyderm, whatever the request sets: pachctl depends on it
         )
         pages = (
             map(self._pipeline_info, page)
             for page in pipeline_queries.list_pipelines(self._store(call), self._specs, filter_)
         )
-        steps = filtered(self._programs, request.jq_filter, pages)
+        first, stop = page.bounds
+        steps = filtered(self._programs, request.jq_filter, pages, stop or 0)
+        if request.jq_filter:  # pages of what the filter lets through
+            steps = without_first(steps, first)
         async with aclosing(self._ahead(steps)) as lists:
             async for infos in lists:
                 for info in infos:

@@ -18,12 +18,12 @@ from trunkline.rpc.gen import pps_pb2
 from trunkline.rpc.servicer import ServicerBase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from trunkline.pps.logs import Line
+    from trunkline.pps.queries.log_search import Records
     from trunkline.pps.queries.worker_queries import WorkerEvent
     from trunkline.rpc.call import Call
-    from trunkline.telemetry.recent import Record
 
 
 #: Seconds that requests without ``since`` reach back, as in Pachyderm; pachctl sends 0 by default.
@@ -34,12 +34,14 @@ class LogCalls(ServicerBase):
     """Reads logs and worker events."""
 
     #: The newest log records of the server.
-    _records: Iterable[Record] = ()
+    _records: Records
 
     async def GetLogs(self, request: pps_pb2.GetLogsRequest, call: Call) -> AsyncIterator[pps_pb2.LogMessage]:
         if request.master or not (request.pipeline.name or request.job.id or request.datum.id):
-            for message in await self._blocking(self._server_lines, call, request):
-                yield message
+            async with aclosing(self._server_lines(call, request)) as groups:
+                async for group in groups:
+                    for line in group:
+                        yield _server_message(line)
             return
         selection = await self._blocking(
             log_queries.select, self._store(call), self._log_filter(call, request)
@@ -52,11 +54,13 @@ class LogCalls(ServicerBase):
         self, request: pps_pb2.LokiRequest, call: Call
     ) -> AsyncIterator[pps_pb2.LokiLogMessage]:
         query = logql.parse(request.query)
-        async with aclosing(
-            log_queries.search(self._store(call), query, self._since(call, request))
-        ) as messages:
-            async for message in messages:
-                yield pps_pb2.LokiLogMessage(message=message)
+        span = Span(start=max(0, microseconds(self._since(call, request))))
+        source = Source(search=Search(logql=query), records=self._records)
+        pages = log_search.page(self._store(call), source, Page(span=span), Neighbours())
+        async with aclosing(self._ahead(pages)) as groups:
+            async for group in groups:
+                for entry in group:
+                    yield pps_pb2.LokiLogMessage(message=entry.line.message)
 
     async def GetKubeEvents(
         self, request: pps_pb2.LokiRequest, call: Call
@@ -67,17 +71,22 @@ class LogCalls(ServicerBase):
         for message in await self._blocking(lambda: list(filter(query.keeps, messages))):
             yield pps_pb2.LokiLogMessage(message=message)
 
-    def _server_lines(self, call: Call, request: pps_pb2.GetLogsRequest) -> list[pps_pb2.LogMessage]:
-        """Return what the server logged, about a pipeline or job if the request names one."""
+    async def _server_lines(self, call: Call, request: pps_pb2.GetLogsRequest) -> AsyncGenerator[list[Line]]:
+        """Yield what the server logged, about a pipeline or job if the request names one."""
         owner = request.pipeline
         if request.job.id or request.datum.id:
             owner = request.datum.job.pipeline if request.datum.id else request.job.pipeline
         pipeline = pps_convert.pipeline_name(owner) if owner.name else None
         span = Span(start=max(0, microseconds(self._since(call, request))))
-        source = Source(search=Search(server=True, pipeline=pipeline), records=self._records)
+        search, tail = Search(server=True, pipeline=pipeline), max(0, request.tail)
+        if request.follow:
+            async for new in log_search.follow_server(self._records, search, span, tail):
+                yield new
+            return
+        source = Source(search=search, records=self._records)
         pages = log_search.page(self._store(call), source, Page(span=span), Neighbours())
-        lines = [entry.line for page in pages for entry in page]
-        return [_server_message(line) for line in lines[-request.tail if request.tail > 0 else 0 :]]
+        lines = await self._blocking(lambda: [entry.line for page in pages for entry in page])
+        yield lines[-tail:]
 
     def _since(self, call: Call, request: pps_pb2.LokiRequest | pps_pb2.GetLogsRequest) -> float:
         """Return the time from which a request wants lines, in seconds since the epoch."""

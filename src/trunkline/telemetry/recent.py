@@ -13,7 +13,7 @@ from msgspec import Struct
 from trunkline.telemetry.logs import ROOT, TextFormatter, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Bytes of text that are held; older records are dropped.
 HELD = 4 << 20
@@ -42,6 +42,9 @@ class RecentRecords(logging.Handler):
         self._guard = threading.Lock()
         self._records: deque[Record] = deque()
         self._size = 0
+        #: Records that were ever added.
+        self._added = 0
+        self._listeners: list[Callable[[], object]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a record and drop the oldest ones beyond ``HELD``."""
@@ -52,6 +55,27 @@ class RecentRecords(logging.Handler):
             self._size += len(text)
             while self._size > HELD:
                 self._size -= len(self._records.popleft().text)
+            self._added += 1
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+    def after(self, number: int) -> tuple[int, list[Record]]:
+        """Return how many records were ever added, and those that are held of the ones after the first ``number``."""
+        with self._guard:
+            count = min(len(self._records), self._added - number)
+            return self._added, list(self._records)[len(self._records) - count :]
+
+    @contextmanager
+    def listening(self, listener: Callable[[], object]) -> Iterator[None]:
+        """Call ``listener`` after each new record, in the thread that logs, while the context is open."""
+        with self._guard:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._listeners.remove(listener)
 
     def __iter__(self) -> Iterator[Record]:
         """Return the records, oldest first."""

@@ -212,9 +212,8 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
             " again with rerun pipeline"
         )
     for claim in versions.read(claim_rows.owned_claims, job.id):
-        if claim.datum_position is None:
-            continue
-        at = claim.datum_position
+        # What the worker has reported last, unless that datum has a result already; then it runs the next one.
+        at = max(claim.done, claim.datum_position or 0)
         [(key, value)] = todos.rows(datum_rows.trees(versions), job, at, at + 1)
         if matches(datum_rows.decode(key, value).items, filters):
             versions.write(_ask_restart, claim.id)

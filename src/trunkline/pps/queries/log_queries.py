@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from trunkline.meta import jobs, pipelines
+from trunkline.meta import jobs
 from trunkline.model import limits
+from trunkline.pps import datum_rows, logs, todos
 from trunkline.pps import jobs as job_ops
-from trunkline.pps import logs
 from trunkline.pps import pipelines as pipeline_ops
-from trunkline.pps.queries import datum_queries, listing
+from trunkline.pps.queries import datum_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from trunkline.meta.pipelines import PipelineRow
-    from trunkline.model.logql import LogQuery
     from trunkline.model.names import JobName, PipelineName
-    from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.logs import Line
 
@@ -47,8 +45,10 @@ class LogSelection(Struct, frozen=True):
 
     pipeline: PipelineRow
     query: logs.Query
-    #: Return only lines of these datums (hex); None: of all.
-    datums: frozenset[str] | None
+    #: Return only lines of this datum (hex); empty: of all.
+    datum: str = ""
+    #: Return only lines of datums that match all of these.
+    filters: Sequence[str] = ()
 
 
 def select(versions: VersionedStore, criteria: LogFilter) -> LogSelection:
@@ -70,53 +70,46 @@ def select(versions: VersionedStore, criteria: LogFilter) -> LogSelection:
     limits.check_count(
         criteria.tail, limits.LOG_TAIL, "tail", "send a smaller number, or leave it out for all"
     )
-    named = frozenset({criteria.datum}) if criteria.datum else None
-    if not criteria.data_filters:
-        return LogSelection(pipeline, query, named)
-    chosen = [job] if job is not None else versions.read(jobs.live, pipeline.id)
-    if not chosen:
-        newest = versions.read(jobs.newest, pipeline.id)
-        chosen = [newest] if newest is not None else []
-    datums = frozenset(
-        listed.row.id.hex()
-        for selected in chosen
-        for listed in listing.list_datums(versions, selected)
-        if datum_queries.matches(listed.row.items, criteria.data_filters)
-    )
-    return LogSelection(pipeline, query, datums if named is None else datums & named)
+    return LogSelection(pipeline, query, criteria.datum, criteria.data_filters)
 
 
 async def lines(versions: VersionedStore, selection: LogSelection) -> AsyncGenerator[Line]:
     """Yield lines in the order in which they came."""
+    datums = _MatchingDatums(versions, selection)
 
     def keep(line: Line) -> bool:
-        return selection.datums is None or line.datum in selection.datums
+        if selection.datum and line.datum != selection.datum:
+            return False
+        return not selection.filters or (line.job, line.datum) in datums
 
     async for batch in logs.read(versions, selection.query, keep):
         for line in batch:
             yield line
 
 
-async def search(versions: VersionedStore, query: LogQuery, since: float) -> AsyncGenerator[str]:
-    """Yield the messages of all pipelines that a LogQL query selects.
+class _MatchingDatums:
+    """The datums of a pipeline's jobs whose items match all filters; looked up when a line of one comes."""
 
-    Args:
-        versions: the store.
-        query: the parsed LogQL query: which pipelines, and which lines of them.
-        since: only lines from this time on, seconds since the epoch.
-    """
+    def __init__(self, versions: VersionedStore, selection: LogSelection) -> None:
+        self._versions = versions
+        self._selection = selection
+        #: Whether a datum matches, by job and datum.
+        self._matches: dict[tuple[str, str], bool] = {}
 
-    def keep(line: Line) -> bool:
-        labels = {"container": "user" if line.user else "storage", "pod": line.worker}
-        return query.selects(labels) and query.keeps(line.message)
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        """Return whether the datum of a job matches. Blocks."""
+        if key not in self._matches:
+            self._matches[key] = self._look(*key)
+        return self._matches[key]
 
-    for row in await versions.query_soon(_all_pipelines):
-        if not query.selects({"pipelineName": row.name, "pipelineProject": row.project}):
-            continue
-        async for batch in logs.read(versions, logs.Query(pipeline_id=row.id, since=since), keep):
-            for line in batch:
-                yield line.message
-
-
-def _all_pipelines(read: ReadTransaction) -> list[PipelineRow]:
-    return pipelines.list_all(read.conn, [])
+    def _look(self, job_id: str, datum_id: str) -> bool:
+        if not (job_id and datum_id):
+            return False
+        job = self._versions.read(jobs.find, self._selection.pipeline.id, job_id)
+        if job is None:
+            return False
+        # A datum that has written lines had to run.
+        value = todos.get(datum_rows.trees(self._versions), job, key := bytes.fromhex(datum_id))
+        return value is not None and datum_queries.matches(
+            datum_rows.decode(key, value).items, self._selection.filters
+        )

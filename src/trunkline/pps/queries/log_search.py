@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import json
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, field
 
@@ -20,6 +20,7 @@ from trunkline.pps.logs import Line, Query, Span, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
 
@@ -45,6 +46,19 @@ STORAGE, USER = "storage", "user"
 #: Worker of the server's own lines, and the labels of their stream.
 SERVER = "server"
 SERVER_LABELS = {"suite": "pachyderm", "app": "pachd", "container": "pachd", "pod": SERVER}
+
+
+class Records(Protocol):
+    """The newest records of the server's log, oldest first."""
+
+    def __iter__(self) -> Iterator[Record]:
+        """Return those that are held."""
+
+    def after(self, number: int) -> tuple[int, list[Record]]:
+        """Return how many there ever were, and those that are held of the ones after the first ``number``."""
+
+    def listening(self, listener: Callable[[], object]) -> AbstractContextManager[None]:
+        """Call ``listener`` after each new record, in any thread, while the context is open."""
 
 
 class LogLine(Struct, frozen=True):
@@ -233,6 +247,30 @@ def _of_pipeline(
 ) -> Iterator[LogLine]:
     for line in logs.in_order(versions, query, span, lambda line: keeps(search, line), newest):
         yield LogLine(row, line)
+
+
+async def follow_server(
+    records: Records, search: Search, span: Span, tail: int
+) -> AsyncGenerator[list[Line]]:
+    """Yield the server's lines and then new ones as they come, without end.
+
+    Args:
+        records: those of the server.
+        search: which lines.
+        span: only lines from its start on.
+        tail: of the lines that are there only so many of the last; 0: all.
+    """
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    with records.listening(lambda: loop.call_soon_threadsafe(news.set)):
+        seen, new = records.after(0)
+        while True:
+            lines = [entry.line for entry in _of_server(Source(search=search, records=new), span)]
+            if lines:
+                yield lines[-tail:] if tail else lines
+            tail = 0
+            await news.wait()
+            news.clear()
+            seen, new = records.after(seen)
 
 
 def _of_server(source: Source, span: Span) -> Iterator[LogLine]:
