@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from trunkline.worker.template import TEMPLATE_NAME
+
 if TYPE_CHECKING:
     from psutil import Process
+
+
+#: What workers are started as.
+WORKER_MODULES = {"trunkline.worker", "trunkline.worker.template"}
 
 
 def is_running(mark: str) -> bool:
@@ -20,6 +26,14 @@ def is_running(mark: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def is_template(process: Process) -> bool:
+    """Return whether a process is one that workers are copied from, and no worker itself."""
+    try:
+        return process.name() == TEMPLATE_NAME
+    except psutil.Error:
+        return False
 
 
 def command_of(process: Process) -> list[str]:

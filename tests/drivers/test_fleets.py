@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import time
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
-from processes import is_running
+from processes import WORKER_MODULES, command_of, is_running, is_template
 
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.images import ImageEnvironments, ImageState
@@ -23,6 +25,7 @@ from trunkline.model.spec import PipelineSpec, Transform
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
 from trunkline.ports import ServerAddress
 from trunkline.runtime import failpoints
+from trunkline.worker.template import WORKER_NAME
 
 sys.path.append(str(Path(__file__).parents[1] / "worker"))
 from fake_server import FakeServer, assignment
@@ -93,6 +96,30 @@ def test_a_worker_is_pending_then_running_then_gone(server, fleet, tmp_path):
     assert len(server.registered) == 1
     wait_until(lambda: not list((tmp_path / "fleet" / "scratch").iterdir()))
     assert list((tmp_path / "fleet" / "logs").iterdir()) == []
+
+
+def test_later_workers_are_copies_of_a_template_whose_end_ends_no_worker(server, fleet):
+    us = psutil.Process()
+    fleet.start(spec(1))
+    server.wait_until(lambda: server.claims == 1)
+    count = itertools.count(2)
+
+    def is_copied() -> bool:
+        """Start a worker, and return whether it is a copy; the template needs a moment to be ready."""
+        number = next(count)
+        fleet.start(spec(number))
+        server.wait_until(lambda: server.claims == number)
+        return any(child.name() == WORKER_NAME for child in us.children())
+
+    wait_until(is_copied)
+    [template] = [child for child in us.children() if is_template(child)]
+    template.kill()
+    wait_until(lambda: template.status() == psutil.STATUS_ZOMBIE)
+    is_copied()
+
+    assert {each.phase for each in fleet.observe()} == {RUNNING}
+    fleet.close(5.0)
+    assert [child for child in us.children() if WORKER_MODULES & set(command_of(child))] == []
 
 
 def test_starting_a_worker_twice_starts_it_once(server, fleet):

@@ -17,7 +17,7 @@ import grpc
 import psutil
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
-from processes import command_of
+from processes import WORKER_MODULES, command_of, is_template
 
 from trunkline.client.channel import Channel
 from trunkline.client.stubs import Client as OwnClient
@@ -144,7 +144,11 @@ class Server:
 
     def worker_processes(self) -> list[psutil.Process]:
         """Return the processes of its workers, not those of their commands."""
-        return [child for child in self.descendants() if "trunkline.worker" in command_of(child)]
+        return [
+            child
+            for child in self.descendants()
+            if WORKER_MODULES & set(command_of(child)) and not is_template(child)
+        ]
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import signal
 import struct
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # <sched.h>
+_CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
@@ -55,11 +57,15 @@ _SETGROUPS = {"x86_64": 116, "i686": 206, "armv7l": 206, "ppc64le": 81, "s390x":
 
 # pivot_root has no wrapper in glibc; its number differs by architecture. All architectures that were
 # added to Linux after 2011 share the second number.
+_CLONE = {"x86_64": 56, "i686": 120, "armv7l": 120, "ppc64le": 120, "s390x": 120}.get(os.uname().machine, 220)
 _PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}.get(
     os.uname().machine, 41
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
+#: Calls without giving up the interpreter's lock.
+_python_libc = ctypes.PyDLL(None, use_errno=True)
+_python_libc.syscall.restype = ctypes.c_long
 _libc.mount.argtypes = (
     ctypes.c_char_p,
     ctypes.c_char_p,
@@ -78,6 +84,26 @@ _libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_void_p)
 def unshare(flags: int) -> None:
     """Move this process into new namespaces."""
     _check("unshare", _libc.unshare(flags))
+
+
+def fork_sibling() -> int:
+    """Fork; the new process is a child of this process's parent. Returns its id, and 0 in the new process.
+
+    Only for a process with a single thread. It does what ``os.fork`` does around the system call.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = int(_python_libc.syscall(*map(ctypes.c_long, (_CLONE, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0))))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    error = ctypes.get_errno()
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(error, os.strerror(error))
+    return pid
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:

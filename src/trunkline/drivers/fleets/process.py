@@ -31,15 +31,16 @@ from trunkline.drivers.fleets.command_groups import CommandGroups
 from trunkline.drivers.fleets.images import ImageState, software_folders
 from trunkline.drivers.fleets.process_fields import UNSUPPORTED
 from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
+from trunkline.drivers.fleets.templates import WorkerProcess, WorkerStarter
 from trunkline.errors import InvalidArgument, Unavailable
 from trunkline.model import field_support
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
-from trunkline.runtime import failpoints, open_files
+from trunkline.runtime import failpoints
 from trunkline.runtime.supervision import Supervisor, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from trunkline.drivers.fleets.images import ImageEnvironment, ImageEnvironments
     from trunkline.ports import ServerAddress
@@ -72,8 +73,7 @@ class _Worker(Struct):
     #: Waits for the memory of others.
     queued: bool = False
     #: Set iff running.
-    process: subprocess.Popen[bytes] | None = None
-    pidfd: int = -1
+    process: WorkerProcess | None = None
     #: Monotonic time after which it is killed; set once ``stop`` was called.
     kill_at: float | None = None
     #: Whether it was killed because it did not end in time.
@@ -127,6 +127,7 @@ class ProcessFleet:
         for path in (self._scratch, self._logs):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
+        self._starter = WorkerStarter(self._logs.parent / "template.log")
         supervisor = supervisor or Supervisor()
         self._removal = ScratchRemoval(supervisor)
         for leftover in self._scratch.iterdir():
@@ -242,6 +243,7 @@ class ProcessFleet:
             self._record_ends()
             if self._closed:
                 if not self._running():
+                    self._starter.close()
                     return
                 for worker in self._running():
                     self._kill(worker)
@@ -262,7 +264,7 @@ class ProcessFleet:
         with self._lock:
             for worker in self._workers.values():
                 if worker.process is not None:
-                    poller.register(worker.pidfd, select.POLLIN)
+                    poller.register(worker.process.pidfd, select.POLLIN)
                     if worker.kill_at is not None and not self._closed:
                         limits.append(max(0.0, worker.kill_at - time.monotonic()))
                 elif worker.phase is WorkerPhase.PENDING:
@@ -278,7 +280,6 @@ class ProcessFleet:
             code = worker.process.poll()
             if code is None:
                 continue
-            os.close(worker.pidfd)
             output = self._logs / f"{worker.spec.worker_id}.log"
             try:
                 reason = _how_it_ended(code, output)
@@ -365,31 +366,14 @@ class ProcessFleet:
         group = self._command_groups.create(spec.worker_id, _memory_limit(spec))
         try:
             scratch.mkdir(mode=0o700, exist_ok=True)
-            with (
-                open(self._logs / f"{spec.worker_id}.log", "ab", opener=_open_private) as output,
-                _readable(spec.token) as token,
-            ):
-                worker.process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "trunkline.worker"],
-                    cwd="/",
-                    env={
-                        **_environment(self._server, spec, image, scratch, self._hidden),
-                        "TRUNKLINE_COMMAND_GROUP": group,
-                    },
-                    stdin=token,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                    umask=0o022,  # files of commands are as commands expect; the server's own are not readable
-                )
-            open_files.restore_limit(worker.process.pid)
-            worker.pidfd = os.pidfd_open(worker.process.pid)
+            environment = {
+                **_environment(self._server, spec, image, scratch, self._hidden),
+                "TRUNKLINE_COMMAND_GROUP": group,
+            }
+            with open(self._logs / f"{spec.worker_id}.log", "ab", opener=_open_private) as output:
+                worker.process = self._starter.start(environment, spec.token, output.fileno())
         except Exception as error:
             log.exception("worker %s cannot be started", spec.worker_id)
-            if worker.process is not None:
-                worker.process.kill()
-                worker.process.wait()
-                worker.process = None
             self._command_groups.remove(spec.worker_id)
             worker.phase = WorkerPhase.GONE
             worker.reason = f"could not be started: {describe(error)}"
@@ -413,18 +397,6 @@ class ProcessFleet:
 
 def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-@contextlib.contextmanager
-def _readable(text: str) -> Iterator[int]:
-    """Yield a descriptor to read the text from."""
-    reader, writer = os.pipe()
-    try:
-        os.write(writer, text.encode("ascii"))  # a pipe holds more than any token has
-        os.close(writer)
-        yield reader
-    finally:
-        os.close(reader)
 
 
 def _environment(
