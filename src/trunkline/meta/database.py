@@ -69,6 +69,7 @@ class Database:
         self.url = sa.make_url(url)
         self._engine = dialects.engine(self.url)
         self._writes = GroupCommit(self._engine, announce, superseded, supervisor)
+        self._is_exclusive = self.url.get_backend_name() == "sqlite"
         self._closing = threading.Event()
         self._readers = FairExecutor(READERS, control=CONTROL_READERS, share=READERS - 1)
         self._connections = ReadConnections(self._engine, self._writes.check_file)
@@ -95,6 +96,16 @@ class Database:
             FailedPrecondition: it is of a kind that cannot be used.
         """
         return self._writes.open(takeover_seconds)
+
+    @property
+    def stamp(self) -> int | None:
+        """A number that grows with each commit: what was read since it had its value is what a read would give now.
+
+        None while a commit is in progress, and for a database that another server may write to at any time: SQLite's
+        file is in a folder that is locked.
+        """
+        stamp = self._writes.stamp
+        return None if stamp & 1 or not self._is_exclusive else stamp
 
     def publish_events_to(self, publish: Callable[[Batch], None]) -> None:
         """Hand the events of each commit to ``publish``; see ``GroupCommit.publish_events_to``."""

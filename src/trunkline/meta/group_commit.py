@@ -164,6 +164,8 @@ class GroupCommit:
         self._writing = threading.Lock()
         self._closing = threading.Event()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        #: Grows with each commit; odd while one is in progress.
+        self.stamp = 0
         #: Set when the thread has failed; nothing is written any more.
         self._failed = False
         #: What the thread has taken from the queue.
@@ -315,6 +317,7 @@ class GroupCommit:
                 outcomes = [_Outcome(error=self._translated(error))] * len(calls)
                 effects = _Effects()
                 break
+        self.stamp += self.stamp & 1  # before anybody learns of the commit
         if effects.batch is not None:
             self._event_writer.committed()
             if self._publish is not None:
@@ -360,6 +363,7 @@ class GroupCommit:
                     effects.batch = self._event_writer.append(conn, effects.events)
             with self._losing(committing=True):
                 if any(outcome.error is None for outcome in outcomes):
+                    self.stamp |= 1
                     self._writer.commit()
                 else:
                     self._writer.rollback()

@@ -10,7 +10,7 @@ Functions of this layer are plain and blocking: callers on the event loop run th
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, TypeVarTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from trunkline.pfs import commit_events, propagation
 from trunkline.pfs.ahead import AppliedAhead
 from trunkline.pfs.compositions import Compositions
 from trunkline.pfs.reads import ReadTransaction
+from trunkline.pfs.recent_reads import RecentReads
 from trunkline.pfs.writes import WriteTransaction
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class VersionedStore(Struct, eq=False):
@@ -70,6 +72,8 @@ class VersionedStore(Struct, eq=False):
     compositions: Compositions = field(default_factory=Compositions)
     #: See ``WriteTransaction``; used by the thread that writes.
     repo_names: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    #: Small values that were read since the last write; used by the event loop.
+    recent: RecentReads = field(default_factory=RecentReads)
     #: Layers of open commits that were applied while their stream ran.
     ahead: AppliedAhead = field(default_factory=AppliedAhead)
 
@@ -184,6 +188,22 @@ class VersionedStore(Struct, eq=False):
             **kwargs: keyword arguments of ``fn``.
         """
         return await self.db.read(self._query, fn, *args, **kwargs)
+
+    async def query_recent(self, fn: Callable[[ReadTransaction, *Ts], T], *args: *Ts) -> T:
+        """Like ``query_soon``, for a small value: one that was read since the last write is given again.
+
+        Args:
+            fn: the function to run; its value depends on the database, the caller and its arguments alone.
+            *args: arguments of ``fn``, hashable.
+        """
+        stamp, key = self.db.stamp, (fn, self.caller, args)
+        if stamp is None:
+            return await self.query_soon(fn, *args)
+        value: T | None = self.recent.get(stamp, key)
+        if value is None:
+            value = await self.query_soon(fn, *args)
+            self.recent.keep(stamp, key, value)
+        return value
 
     def _query(
         self,

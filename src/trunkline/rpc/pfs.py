@@ -63,7 +63,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         return EMPTY_REPLY
 
     async def InspectProject(self, request: pfs_pb2.InspectProjectRequest, call: Call) -> pfs_pb2.ProjectInfo:
-        row = await self._store(call).query_soon(queries.project, convert.project_name(request.project))
+        row = await self._store(call).query_recent(queries.project, convert.project_name(request.project))
         return convert.project_info(row)
 
     async def InspectProjectV2(
@@ -93,7 +93,7 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
         return EMPTY_REPLY
 
     async def InspectRepo(self, request: pfs_pb2.InspectRepoRequest, call: Call) -> pfs_pb2.RepoInfo:
-        info = await self._store(call).query_soon(queries.repo, convert.repo_name(request.repo))
+        info = await self._store(call).query_recent(queries.repo, convert.repo_name(request.repo))
         return convert.repo_info(info)
 
     async def ListRepo(self, request: pfs_pb2.ListRepoRequest, call: Call) -> AsyncIterator[pfs_pb2.RepoInfo]:

@@ -26,7 +26,7 @@ class BranchCalls(ServicerBase):
         return EMPTY_REPLY
 
     async def InspectBranch(self, request: pfs_pb2.InspectBranchRequest, call: Call) -> pfs_pb2.BranchInfo:
-        info = await self._store(call).query_soon(queries.branch, convert.branch_name(request.branch))
+        info = await self._store(call).query_recent(queries.branch, convert.branch_name(request.branch))
         return convert.branch_info(info)
 
     async def ListBranch(

@@ -46,7 +46,7 @@ class CommitCalls(ServicerBase):
     async def InspectCommit(self, request: pfs_pb2.InspectCommitRequest, call: Call) -> pfs_pb2.CommitInfo:
         name, state = convert.commit_name(request.commit), convert.commit_state(request.wait)
         if state is CommitState.STARTED:
-            return convert.commit_info(await self._store(call).query_soon(queries.commit, name))
+            return convert.commit_info(await self._store(call).query_recent(queries.commit, name))
         row = await watch.wait_commit(self._store(call), name, state)
         return convert.commit_info(await self._store(call).query_soon(queries.describe_commit, row))
 
