@@ -196,3 +196,41 @@ def database_url(kind: str, folder: object) -> Iterator[str]:
     server = shared()
     with server.database() as name:
         yield server.url(name)
+
+
+@contextlib.contextmanager
+def forwarded(path: str, port: int = 0) -> Iterator[int]:
+    """Give a port of loopback, 0 for any, whose connections go to a Unix socket."""
+    listening = socket.create_server(("127.0.0.1", port))
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        threads = []
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listening.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(path)
+                sockets.extend((near, far))
+                for pair in ((near, far), (far, near)):
+                    threads.append(threading.Thread(target=copy, args=pair))
+                    threads[-1].start()
+        for thread in threads:
+            thread.join()
+
+    sockets: list[socket.socket] = []
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        for end in sockets:
+            end.close()
+        accepting.join()

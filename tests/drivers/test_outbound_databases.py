@@ -6,54 +6,16 @@ import contextlib
 import datetime
 import socket
 import sqlite3
-import threading
 from decimal import Decimal
 
 import psycopg
 import pytest
+from postgres_server import forwarded
 
 from trunkline.drivers.outbound.client import OutboundClient
 from trunkline.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from trunkline.model.columns import ColumnKind
 from trunkline.model.outbound import Rules
-
-
-@contextlib.contextmanager
-def forwarded(path):
-    """Give a port of loopback whose connections go to a Unix socket."""
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def copy(source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-    def accept():
-        threads = []
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = listening.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(path)
-                sockets.extend((near, far))
-                for pair in ((near, far), (far, near)):
-                    threads.append(threading.Thread(target=copy, args=pair))
-                    threads[-1].start()
-        for thread in threads:
-            thread.join()
-
-    sockets = []
-    accepting = threading.Thread(target=accept)
-    accepting.start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        listening.shutdown(socket.SHUT_RDWR)
-        listening.close()
-        for end in sockets:
-            end.close()
-        accepting.join()
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ PFS: dict[str, Any] = {"repo": "a", "glob": "/"}
 #: Refused by every server, with a spec that sets the field.
 REFUSED: dict[str, dict[str, Any]] = {
     "tf_job": {"tf_job": {"tf_job": "x"}},
-    "egress": {"egress": {"URL": "s3://bucket/x"}},
     "s3_out": {"s3_out": True},
     "input.pfs.s3": {"input": {"pfs": {**PFS, "s3": True}}},
     "input.cron.commit": {"input": {"cron": {"name": "t", "spec": "@never", "commit": "x"}}},
@@ -42,7 +41,7 @@ HONOURED = {
     "transform.secrets", "transform.stdin", "transform.err_stdin", "transform.accept_return_code", "transform.user",
     "transform.working_dir", "parallelism_spec", "output_branch", "resource_requests.memory", "resource_limits.memory",
     "input", "datum_set_spec", "datum_timeout", "job_timeout", "salt", "datum_tries", "reprocess_spec", "autoscaling",
-    "maximum_expected_uptime", "transform.datum_batching", "spout", "service",
+    "maximum_expected_uptime", "transform.datum_batching", "spout", "service", "egress",
 }  # fmt: skip
 TABLE = {*REFUSED, *BY_FLEET, *OF_REQUEST, *HONOURED}
 

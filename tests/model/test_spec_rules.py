@@ -222,7 +222,6 @@ def test_a_spec_that_makes_no_sense_is_refused_with_its_reason(changes: dict[str
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"egress": {"url": "s3://x"}}, "egress"),
         ({"s3_out": True}, "s3_out"),
         ({"determined": {}}, "determined"),
         ({"input": {"cross": [pfs("a"), pfs("b", glob="/", s3=True)]}}, "input.cross[1].pfs.s3"),

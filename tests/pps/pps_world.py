@@ -41,7 +41,9 @@ from trunkline.pps import jobs as job_ops
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
+from trunkline.pps.egress import Egresses
 from trunkline.pps.queries import listing
+from trunkline.pps.secrets import SecretStore
 from trunkline.pps.workers import claims, input_reads
 from trunkline.pps.workers.assignments import Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
@@ -115,7 +117,13 @@ class PpsWorld:
         self.lost: list[str] = []
         self.supervisor = Supervisor(self.lost.append, first_pause=0.01)
         self._controller = Controller(
-            self.versions, self.specs, self.fleet, self._executor, self.supervisor, self.core.waiting
+            self.versions,
+            self.specs,
+            self.fleet,
+            self._executor,
+            self.supervisor,
+            self.core.waiting,
+            Egresses(OutboundClient(Rules(("none",))), SecretStore(None)),
         )
         self._running = asyncio.run_coroutine_threadsafe(self._controller.run(), self._loop)
 
@@ -124,8 +132,18 @@ class PpsWorld:
         assert self._controller is not None
         fleet, images = FleetDrivers(self.fleet, secrets), ImageEnvironments(self._folder / "images")
         outbound = OutboundClient(Rules(("none",)))
+        store = SecretStore(secrets)
         return composition.servicers(
-            self.core, self._controller, self._executor, fleet, images, "cluster", outbound, RecentRecords()
+            self.core,
+            self._controller,
+            self._executor,
+            fleet,
+            images,
+            "cluster",
+            outbound,
+            store,
+            Egresses(outbound, store),
+            RecentRecords(),
         )
 
     def stop_controller(self) -> None:

@@ -15,10 +15,8 @@ from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.repository import VersionedStore
 from trunkline.pps.admission import Admission
-from trunkline.pps.egress import Egresses
 from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.meta_files import MetaFiles
-from trunkline.pps.secrets import SecretStore
 from trunkline.pps.spec_cache import Specs
 from trunkline.pps.worker_tokens import WorkerTokens
 from trunkline.pps.workers.waiting import WaitingWorkers
@@ -49,6 +47,8 @@ if TYPE_CHECKING:
     from trunkline.meta.wakeups import Wakeups
     from trunkline.ports import Clock, ObjectStore, Outbound
     from trunkline.pps.controller import Controller
+    from trunkline.pps.egress import Egresses
+    from trunkline.pps.secrets import SecretStore
     from trunkline.telemetry.recent import RecentRecords
 
 
@@ -99,6 +99,8 @@ def servicers(
     images: ImageEnvironments,
     cluster_id: str,
     outbound: Outbound,
+    secrets: SecretStore,
+    egresses: Egresses,
     records: RecentRecords,
 ) -> dict[str, object]:
     """Return what answers calls, by full service name; all services but those for debugging and logs.
@@ -111,13 +113,15 @@ def servicers(
         images: environments for image names.
         cluster_id: identity of this installation.
         outbound: connects to what clients name by URLs.
+        secrets: of commands and of egresses.
+        egresses: sends files to object stores and databases.
         records: the newest log records of the server.
     """
     versions, specs = core.versions, core.specs
-    secrets = SecretStore(fleet.secrets)
-    egresses = Egresses(outbound, secrets)
     image_notice = functools.partial(_image_notice, None if fleet.runs_images else images)
-    admission = Admission(controller.autoscaler.check, secrets, image_notice, fleet.fleet.unsupported)
+    admission = Admission(
+        controller.autoscaler.check, secrets, image_notice, fleet.fleet.unsupported, egresses.check
+    )
     identity = fleet.identity or WorkerTokens(versions)
     return {
         "pfs_v2.API": PfsServicer(versions, executor, outbound, egresses),

@@ -35,7 +35,9 @@ from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
+from trunkline.pps.egress import Egresses
 from trunkline.pps.retention import Retention, RetentionService
+from trunkline.pps.secrets import SecretStore
 from trunkline.rpc.asgi.events import EventsApplication
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.callers import TokenCallers
@@ -169,7 +171,11 @@ async def running(
             )
         )
         stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
-        controller = Controller(versions, core.specs, fleet_drivers.fleet, executor, supervisor, core.waiting)
+        secrets = SecretStore(fleet_drivers.secrets)
+        egresses = Egresses(outbound, secrets)
+        controller = Controller(
+            versions, core.specs, fleet_drivers.fleet, executor, supervisor, core.waiting, egresses
+        )
         retention = Retention(
             days=settings.keep_days,
             log_bytes=settings.keep_log_bytes,
@@ -181,7 +187,7 @@ async def running(
         debug = DebugServicer(versions, core.specs, executor, recent, texts)
         stack.callback(debug.close)
         servicers = composition.servicers(
-            core, controller, executor, fleet_drivers, images, cluster_id, outbound, recent
+            core, controller, executor, fleet_drivers, images, cluster_id, outbound, secrets, egresses, recent
         )
         readiness = Readiness(supervisor, functools.partial(_check_ready, versions))
         probes = ProbeApplication(readiness)

@@ -62,7 +62,6 @@ def unsupported(spec: PipelineSpec) -> list[str]:
     ``image_pull_secrets``, sidecar resources) are not listed: they are stored, and the process fleet ignores them.
     """
     wishes: list[tuple[object, str]] = [
-        (spec.egress, "egress"),
         (spec.s3_out, "s3_out"),
     ]
     for where, node in _inputs(spec):

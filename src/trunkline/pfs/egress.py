@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from trunkline import errors
-from trunkline.pfs import files, reading, row_files, urls
+from trunkline.pfs import files as snapshots
+from trunkline.pfs import reading, row_files, urls
 from trunkline.pfs.column_values import converted
 from trunkline.runtime import cancellation
 from trunkline.storage.sums import EMPTY
@@ -39,46 +40,41 @@ class Written(Struct, frozen=True):
     rows: dict[str, int] = {}
 
 
-def to_objects(versions: VersionedStore, outbound: Outbound, commit: CommitName, url: str) -> Written:
-    """Write all files of a commit to objects below a URL, in place of those that exist.
+def to_objects(files: Callable[[], Snapshot], outbound: Outbound, url: str) -> Written:
+    """Write files to objects below a URL, in place of those that exist.
 
     Args:
-        versions: the store.
+        files: returns them, once the URL is checked.
         outbound: stores them.
-        commit: finished.
         url: of a prefix in an object store.
 
     Raises:
-        NotFound: there is no such commit.
-        FailedPrecondition: the commit is not finished.
         TrunklineError: as of ``ports.Outbound.write``; all may be done again.
     """
     outbound.check(url)
-    snapshot = _finished(versions, commit)
+    snapshot = files()
     return Written(urls.send(snapshot, outbound, "/", url) if snapshot.tree != EMPTY else 0)
 
 
 def to_database(
-    versions: VersionedStore, outbound: Outbound, commit: CommitName, target: SqlDatabaseEgress, password: str
+    files: Callable[[], Snapshot], outbound: Outbound, target: SqlDatabaseEgress, password: str
 ) -> Written:
-    """Replace the rows of tables by those in the files of a commit, in one transaction.
+    """Replace the rows of tables by those in files, in one transaction.
 
     Args:
-        versions: the store.
+        files: returns them, once the URL is checked.
         outbound: connects to the database.
-        commit: finished.
         target: the database and the format of the files.
         password: of the database's user; empty for none.
 
     Raises:
         InvalidArgument: a file is not valid, or does not fit its table.
-        NotFound: there is no such commit, or no table for a file.
-        FailedPrecondition: the commit is not finished.
+        NotFound: there is no table for a file.
         TrunklineError: as of ``ports.Outbound.database``; nothing is written then, and all may be done again.
     """
     rows_of, named = checked_format(target)
     outbound.check(target.url)
-    snapshot = _finished(versions, commit)
+    snapshot = files()
     written: dict[str, int] = {}
     columns: dict[str, Sequence[Column]] = {}
     with outbound.turn(), outbound.database(target.url, password) as database:
@@ -118,8 +114,14 @@ def checked_format(
     return _FORMATS[kind], names
 
 
-def _finished(versions: VersionedStore, commit: CommitName) -> Snapshot:
-    snapshot = files.snapshot(versions, commit)
+def finished(versions: VersionedStore, commit: CommitName) -> Snapshot:
+    """Return the files of a finished commit. Blocks.
+
+    Raises:
+        NotFound: there is no such commit.
+        FailedPrecondition: it is not finished.
+    """
+    snapshot = snapshots.snapshot(versions, commit)
     if snapshot.row is not None and snapshot.finished is None:
         raise errors.FailedPrecondition(
             f"commit {snapshot.name} is not finished; finish it before its egress"

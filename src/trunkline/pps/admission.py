@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trunkline.model.field_support import Unsupported
-    from trunkline.model.spec import PipelineSpec
+    from trunkline.model.spec import Egress, PipelineSpec
     from trunkline.pps.secrets import SecretStore
 
 
@@ -23,6 +23,7 @@ class Admission:
         secrets: the secrets that commands may use.
         image_notice: returns what users should know about an image name on this fleet; empty when nothing.
         unsupported: fields that the fleet does not honour.
+        check_egress: refuses a target that the server does not reach.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Admission:
         secrets: SecretStore,
         image_notice: Callable[[str], str],
         unsupported: Mapping[str, Unsupported],
+        check_egress: Callable[[Egress], None],
     ) -> None:
         self._check_workers = check_workers
         self._secrets = secrets
         self._image_notice = image_notice
         self._unsupported = unsupported
+        self._check_egress = check_egress
 
     def admit(self, user: Mapping[str, object], defaults: tuple[str, str]) -> Request:
         """Return a user's specification, complete and checked.
@@ -48,11 +51,14 @@ class Admission:
             InvalidArgument: something is wrong with it; the message says what and where.
             Unimplemented: it asks for something that is not built yet.
             NotFound: it needs a secret that does not exist.
+            PermissionDenied: the server does not connect to where its egress goes.
         """
         request = read_request(user, defaults)
         field_support.check(request.spec, self._unsupported)
         self._check_workers(request.spec)
         self._secrets.check(request.spec)
+        if request.spec.egress is not None:
+            self._check_egress(request.spec.egress)
         return request
 
     def notice(self, spec: PipelineSpec) -> str:

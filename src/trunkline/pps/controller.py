@@ -24,6 +24,7 @@ from trunkline.pfs.triggers import Triggers
 from trunkline.pps import decide, early, failures, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.crons import Crons
+from trunkline.pps.egressing import JobEgresses
 from trunkline.pps.job_view import view_of
 from trunkline.pps.jobs import end_job, wake, wake_job
 from trunkline.pps.pipeline_events import record_decision, record_job, record_pipeline
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
+    from trunkline.pps.egress import Egresses
     from trunkline.pps.spec_cache import Specs
     from trunkline.pps.workers.waiting import WaitingWorkers
     from trunkline.runtime.supervision import Supervisor
@@ -76,6 +78,7 @@ class Controller:
         executor: Executor,
         supervisor: Supervisor,
         waiting: WaitingWorkers,
+        egresses: Egresses,
     ) -> None:
         """Make the loops; ``run`` starts them.
 
@@ -86,8 +89,10 @@ class Controller:
             executor: does what blocks.
             supervisor: restarts the services.
             waiting: workers that get the work of a plan with it.
+            egresses: sends the files of jobs to where specs say.
         """
         self._versions = versions
+        self._egresses = JobEgresses(versions, specs, egresses, executor)
         self._waiting = waiting
         self._specs = specs
         self._executor = executor
@@ -115,6 +120,7 @@ class Controller:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+            await self._egresses.close()
 
     async def _start_loops(self) -> None:
         """Give every pipeline a loop. Loops that run go on when this service is started again."""
@@ -156,6 +162,7 @@ class Controller:
             if pause != 0.0:
                 await wakeups.changed(stamp, topic, timeout=pause)
         self._failures.pop(pipeline_id, None)
+        self._egresses.keep(pipeline_id, None)
         self.autoscaler.forget(pipeline_id)
         await self._blocking(self.autoscaler.sweep)  # its workers, whose rows went with it
 
@@ -185,6 +192,7 @@ class Controller:
         pipeline, job, view, queue = await self._read(self._look, pipeline_id)
         if pipeline is None:
             return None, False
+        self._egresses.keep(pipeline_id, job)
         step = decide.next_step(view, now)
         ahead = decide.look_ahead(view, queue)
         if ahead is not None and (step is None or isinstance(step, decide.LookAgainAt)):
@@ -261,6 +269,8 @@ class Controller:
                     job, JobState.CREATED, JobState.STARTING, "plan", _plan, versions, self._specs, job
                 )
                 await versions.write_soon(_begin, job.id, job_plan, settled, self._waiting, self._specs)
+            case decide.Egress():
+                await self._egresses.begin(job)
             case decide.Settle():
                 settled = await self._run_step(
                     job, JobState.RUNNING, JobState.FINISHING, "settle", settle.settle, versions, job
@@ -431,7 +441,11 @@ def _plan(versions: VersionedStore, specs: Specs, job: JobRow) -> tuple[plan.Job
         return job_plan, None
     spec = specs.get(job.pipeline_id, job.version)
     planned = decide.JobView(
-        id=job.id, state=JobState.RUNNING, inputs_finished=True, timeout=spec.job_timeout
+        id=job.id,
+        state=JobState.RUNNING,
+        inputs_finished=True,
+        timeout=spec.job_timeout,
+        has_egress=spec.egress is not None,
     )
     if not isinstance(decide.next_step(planned, versions.clock.now()), decide.Settle):
         return job_plan, None

@@ -32,6 +32,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     #: Whether it is a service's and a newer job could run: it has shown its inputs for long enough.
     superseded: bool = False
+    #: Whether its files go elsewhere before it ends.
+    has_egress: bool = False
 
 
 class EndUnrunnable(Struct, frozen=True):
@@ -49,6 +51,12 @@ class Plan(Struct, frozen=True):
 
 class Settle(Struct, frozen=True):
     """Every datum has a result: make the output commit and end the job."""
+
+    job_id: int
+
+
+class Egress(Struct, frozen=True):
+    """Every datum has a result: begin to copy the files of the job to where its specification says."""
 
     job_id: int
 
@@ -83,7 +91,7 @@ class QueueView(Struct, frozen=True, kw_only=True):
     workers: int
 
 
-Step = EndUnrunnable | Plan | Settle | TimeOut | LookAgainAt
+Step = EndUnrunnable | Plan | Settle | Egress | TimeOut | LookAgainAt
 
 
 def next_step(job: JobView | None, now: float) -> Step | None:
@@ -97,7 +105,10 @@ def next_step(job: JobView | None, now: float) -> Step | None:
         )
     if job.state in (JobState.CREATED, JobState.STARTING):
         return Plan(job.id)
-    if job.state is JobState.FINISHING or job.superseded or job.handed_in >= job.todo_count:
+    complete = job.superseded or job.handed_in >= job.todo_count
+    if job.state is JobState.RUNNING and complete and job.has_egress:
+        return Egress(job.id)
+    if job.state is JobState.FINISHING or (job.state is JobState.RUNNING and complete):
         return Settle(job.id)
     if job.timeout is not None and job.started is not None:
         end = job.started + job.timeout
@@ -119,7 +130,7 @@ def look_ahead(job: JobView | None, queue: QueueView | None) -> LookAhead | None
     """
     if job is None or queue is None or queue.next_id is None:
         return None
-    if job.state not in (JobState.RUNNING, JobState.FINISHING):
+    if job.state not in (JobState.RUNNING, JobState.EGRESSING, JobState.FINISHING):
         return None  # what it changes is not known
     return LookAhead(queue.next_id) if queue.waiting < WAITING_PER_WORKER * queue.workers else None
 

@@ -9,8 +9,11 @@ from trunkline.pfs import egress
 from trunkline.pfs.egress import Written
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trunkline.model.names import CommitName
     from trunkline.model.spec import Egress, SqlDatabaseEgress
+    from trunkline.pfs.files import Snapshot
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import Outbound
     from trunkline.pps.secrets import SecretStore
@@ -54,13 +57,27 @@ class Egresses:
             target: where to.
 
         Raises:
+            NotFound: there is no such commit.
+            FailedPrecondition: the commit is not finished.
+            TrunklineError: as of ``send``.
+        """
+        return self.send(lambda: egress.finished(versions, commit), target)
+
+    def send(self, files: Callable[[], Snapshot], target: Egress) -> Written:
+        """Send files. When it is repeated, the result is the same as of one run.
+
+        Args:
+            files: returns them; called when the target may be reached.
+            target: where to.
+
+        Raises:
             TrunklineError: it failed; whether a repetition can help is ``errors.is_retryable``. A database is
                 unchanged then, an object store may have some of the files.
         """
         if target.sql_database is not None:
             password = self._password(target.sql_database)
-            return egress.to_database(versions, self._outbound, commit, target.sql_database, password)
-        return egress.to_objects(versions, self._outbound, commit, _url(target))
+            return egress.to_database(files, self._outbound, target.sql_database, password)
+        return egress.to_objects(files, self._outbound, _url(target))
 
     def _password(self, target: SqlDatabaseEgress) -> str:
         if target.secret is None or not target.secret.name:

@@ -36,6 +36,7 @@ def view_of(conn: sa.Connection, specs: Specs, job: JobRow) -> decide.JobView:
         todo_count=job.todo_count,
         started=job.started,
         timeout=spec.job_timeout,
+        has_egress=spec.egress is not None,
         superseded=spec.service is not None and _is_followed(conn, job),
     )
 
