@@ -384,9 +384,21 @@ class Hand:
         return claim is not None and claim.worker_id == self.id and claim.done < claim.stop
 
     def results(
-        self, claimed: claims.Claimed, number: int | None = None, *, release: bool = False
+        self,
+        claimed: claims.Claimed,
+        number: int | None = None,
+        *,
+        release: bool = False,
+        seconds: float = 0.0,
     ) -> claims.PreparedCompletion:
-        """Run the next datums of a claim, make their outputs durable, and return what to record."""
+        """Run the next datums of a claim, make their outputs durable, and return what to record.
+
+        Args:
+            claimed: the claim.
+            number: at most so many datums.
+            release: give back the rest of the claim.
+            seconds: how long each is said to have taken.
+        """
         world = self.world
         current = world.versions.read(claim_rows.claim_by_id, claimed.claim.id)
         assert current is not None
@@ -395,7 +407,7 @@ class Hand:
         first = current.done - assignment.first
         for position in range(len(assignment.datums))[first:][:number]:
             result = self._run(assignment, position, completion)
-            completion.add_result(result)
+            completion.add_result(result._replace(process_ns=round(seconds * 1e9)))
             if result.state is DatumState.FAILED:
                 break
         if release:

@@ -229,6 +229,9 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.explain.v1.Explain/Recommend": lambda: explain_pb2.RecommendRequest(pipeline=BUSY),
     "trunkline.explain.v1.Explain/ExplainState": lambda: explain_pb2.ExplainStateRequest(pipeline=BUSY),
     "trunkline.control.v1.Control/ListImage": control_pb2.ListImageRequest,
+    "trunkline.control.v1.Control/InspectProgress": lambda: control_pb2.InspectProgressRequest(
+        pipeline=BUSY, job_id=set_id(15)
+    ),
     "trunkline.control.v1.Control/InspectStorage": control_pb2.InspectStorageRequest,
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
     "trunkline.worker.v1.Worker/Claim": lambda: worker_api_pb2.ClaimRequest(wait_seconds=0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import random
 from collections import Counter
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
@@ -17,12 +19,13 @@ from trunkline.meta import job_queue
 from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import TERMINAL_JOB_STATES
 from trunkline.pps import jobs as job_ops
+from trunkline.pps.queries import progress
+from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.meta.jobs import JobRow
-    from trunkline.pps.workers import claims
 
 Tree = dict[str, bytes]
 
@@ -38,7 +41,8 @@ def upper(seen: Seen) -> Mapping[str, bytes]:
 def start(world: PpsWorld, hands: int, **files: bytes) -> list[Hand]:
     """Make a repo with files at the root, a pipeline over ``/*``, and its workers."""
     world.repo("images")
-    world.put("images", {f"/{name}": data for name, data in files.items()})
+    if files:
+        world.put("images", {f"/{name}": data for name, data in files.items()})
     world.pipeline("edges", pfs("images"), parallelism_spec={"constant": hands})
     return world.hands("edges", hands, upper)
 
@@ -235,6 +239,60 @@ def test_what_a_killed_job_has_taken_over_is_listed_while_the_next_one_runs(worl
     assert listed == {"SKIPPED": 1, "UNKNOWN": 2}
     assert counters(job) == (3, 2, 1, 0, 0)
     assert world.files("edges") == {"/a": b"A", "/b": b"B", "/c": b"C"}
+
+
+def test_a_stream_of_small_commits_takes_as_long_as_list_scheduling_of_its_datums(world: PpsWorld) -> None:
+    """On a simulated clock: free workers claim at once, and the datum that ends first is completed next."""
+    source = random.Random(20_261_126)
+    seconds = {f"/f{number:02}": source.lognormvariate(0.0, 1.0) for number in range(50)}
+    hands = start(world, 4)
+    for path in seconds:
+        world.put("images", {path: path.encode()})
+    running: list[tuple[float, int, claims.Claimed]] = []
+    free = [(0.0, number) for number in range(4)]
+    makespan = 0.0
+
+    for _ in seconds:
+        if not free:
+            makespan, number, claimed = heapq.heappop(running)
+            hands[number].hand_in(hands[number].results(claimed))
+            free.append((makespan, number))
+        at, number = free.pop()
+        claimed = take(hands[number])
+        path = hands[number].todo(claimed)[0].items[0].path
+        heapq.heappush(running, (at + seconds[path], number, claimed))
+    for end, number, claimed in sorted(running, key=lambda entry: entry[0]):
+        makespan = max(makespan, end)
+        hands[number].hand_in(hands[number].results(claimed))
+    ended = finish(world, hands)
+
+    scheduled = [0.0] * 4
+    for each in seconds.values():
+        heapq.heappush(scheduled, heapq.heappop(scheduled) + each)
+    assert makespan <= 1.05 * max(scheduled)
+    assert [counters(job)[:3] for job in ended] == [
+        (number, min(number, 1), max(0, number - 1)) for number in range(51)
+    ]
+
+
+def test_the_progress_of_a_job_names_its_rate_the_time_left_and_late_datums(world: PpsWorld) -> None:
+    slow, quick = start(world, 2, **{f"f{number:02}": b"x" for number in range(12)})
+    late = take(slow)
+    first = take(quick)
+    quick.hand_in(quick.results(first, seconds=2.0))
+    begun = world.clock.now() - 60.0
+    world.versions.write(claims.renew, slow.id, late.claim.id, 0, begun)
+    name = JobName(PipelineName("default", "edges"), world.jobs("edges")[0].set_id)
+
+    seen = progress.of_job(world.versions, name)
+
+    done = first.claim.stop
+    held = late.claim.stop - late.claim.start
+    assert (seen.job.handed_in, seen.running, seen.waiting) == (done - first.claim.start, held, 12 - done)
+    assert (seen.workers, seen.outlook.median, seen.outlook.rate) == (1, 2.0, 0.5)
+    assert seen.outlook.left == 2.0 * (12 - seen.job.handed_in)
+    assert [(each.worker_id, round(each.times_median)) for each in seen.late] == [(slow.id, 30)]
+    assert seen.late[0].id == slow.todo(late)[0].id.hex()
 
 
 CONTENTS = st.sampled_from([b"one", b"two", b"bad", None])

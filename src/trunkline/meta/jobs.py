@@ -203,6 +203,14 @@ _HANDINS = Query(
 )
 
 
+_LATEST_RESULTS = Query(
+    sa.select(handin.c.rows)
+    .where(handin.c.job_id == sa.bindparam("job_id"))
+    .order_by(handin.c.id.desc())
+    .limit(sa.bindparam("number", type_=sa.BigInteger))
+)
+
+
 def by_id(conn: sa.Connection, job_id: int) -> JobRow | None:
     """Return a job, or None when it was deleted."""
     row = _BY_ID.first(conn, job_id=job_id)
@@ -544,3 +552,14 @@ def add_results(conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, b
 def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:
     """Return (delta, results) of a job's completions in order."""
     return [(row[0], row[1]) for row in _HANDINS.rows(conn, job_id=job_id)]
+
+
+def latest_results(conn: sa.Connection, job_id: int, number: int) -> list[bytes]:
+    """Return the datum trees of a job's latest completions, the latest first.
+
+    Args:
+        conn: connection of the transaction.
+        job_id: number of the job.
+        number: at most so many.
+    """
+    return [row[0] for row in _LATEST_RESULTS.rows(conn, job_id=job_id, number=number)]

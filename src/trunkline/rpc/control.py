@@ -10,7 +10,7 @@ from trunkline import errors
 from trunkline.model import limits, names
 from trunkline.model.events import EventFilter, parse_position
 from trunkline.pfs import queries
-from trunkline.pps.queries import costs, pipeline_queries, worker_queries
+from trunkline.pps.queries import costs, pipeline_queries, progress, worker_queries
 from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.rpc import convert
 from trunkline.rpc.gen import control_pb2 as pb
@@ -115,6 +115,37 @@ class ControlServicer(ServicerBase):
             async for page in pages:
                 for info in page:
                     yield _worker_info(info)
+
+    async def InspectProgress(self, request: pb.InspectProgressRequest, call: Call) -> pb.JobProgress:
+        job = names.JobName(
+            names.PipelineName(request.project or names.DEFAULT_PROJECT, request.pipeline), request.job_id
+        )
+        info = await self._blocking(progress.of_job, self._store(call), job)
+        outlook = info.outlook
+        return pb.JobProgress(
+            total=info.job.total,
+            recorded=info.job.handed_in,
+            skipped=info.job.skipped,
+            running=info.running,
+            waiting=info.waiting,
+            workers=info.workers,
+            median_seconds=outlook.median,
+            p90_seconds=outlook.most,
+            p99_seconds=outlook.nearly_all,
+            datums_per_second=outlook.rate,
+            seconds_left=outlook.left,
+            seconds_left_p90=outlook.left_at_most,
+            late=[
+                pb.LateDatum(
+                    id=each.id,
+                    paths=each.paths,
+                    worker_id=each.worker_id,
+                    seconds=each.seconds,
+                    times_median=each.times_median,
+                )
+                for each in info.late
+            ],
+        )
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, _call: Call) -> AsyncIterator[pb.Event]:
         admitted = EventFilter.parse(

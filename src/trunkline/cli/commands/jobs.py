@@ -35,7 +35,12 @@ def inspect(invocation: Invocation) -> None:
         show_jobs(invocation, infos)
     else:
         infos = [_job(invocation, wait=options.wait)]
-        output.show_one(invocation, infos[0], lambda info: _fields(invocation, info), job_name(infos[0].job))
+
+        def fields(info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
+            is_live = not info.HasField("finished")
+            return [*_fields(invocation, info), *(_progress_fields(invocation, info.job) if is_live else ())]
+
+        output.show_one(invocation, infos[0], fields, job_name(infos[0].job))
     if options.wait:
         _raise_unsuccessful(infos)
 
@@ -102,6 +107,31 @@ def _fields(invocation: Invocation, info: pps_pb2.JobInfo) -> Sequence[tuple[str
         ("Upload", f"{output.size(info.stats.upload_bytes)} in {output.duration(info.stats.upload_time)}"),
         ("Restarts", str(info.restart)),
     ]
+
+
+def _progress_fields(invocation: Invocation, job: pps_pb2.Job) -> Sequence[tuple[str, str]]:
+    """Return how far a live job is."""
+    from trunkline.rpc.gen import control_pb2
+
+    pipeline = job.pipeline
+    request = control_pb2.InspectProgressRequest(
+        project=pipeline.project.name, pipeline=pipeline.name, job_id=job.id
+    )
+    now = invocation.control.InspectProgress(request, invocation.timeout)
+    fields = [("Datums now", f"{now.running:,} on {now.workers:,} workers, {now.waiting:,} wait")]
+    if now.datums_per_second:
+        fields.append(("Rate", f"{now.datums_per_second:.3g} datums/s"))
+    if now.median_seconds:
+        texts = map(output.span, (now.median_seconds, now.p90_seconds, now.p99_seconds))
+        fields.append(("Datum times", "{} median, {} p90, {} p99".format(*texts)))
+    if now.HasField("seconds_left"):
+        left, most = output.span(now.seconds_left), output.span(now.seconds_left_p90)
+        fields.append(("Time left", f"about {left}, at most {most} (p90)"))
+    for late in now.late:
+        paths = output.one_line(", ".join(late.paths), 60)
+        what = f"{paths}: runs for {output.span(late.seconds)}, {late.times_median:.0f} times the median"
+        fields.append(("Late datum", f"{what} (datum {late.id}, worker {late.worker_id})"))
+    return fields
 
 
 def list_(invocation: Invocation) -> None:

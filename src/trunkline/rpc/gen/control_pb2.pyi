@@ -79,6 +79,60 @@ class MachineInfo(_message.Message):
     pipelines: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., group: _Optional[str] = ..., instance_type: _Optional[str] = ..., region: _Optional[str] = ..., spot: _Optional[bool] = ..., cpu: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready: _Optional[bool] = ..., pretended: _Optional[bool] = ..., workers: _Optional[_Iterable[str]] = ..., dollars_per_hour: _Optional[float] = ..., pipelines: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class InspectProgressRequest(_message.Message):
+    __slots__ = ("project", "pipeline", "job_id")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    job_id: str
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ...) -> None: ...
+
+class JobProgress(_message.Message):
+    __slots__ = ("total", "recorded", "skipped", "running", "waiting", "workers", "median_seconds", "p90_seconds", "p99_seconds", "datums_per_second", "seconds_left", "seconds_left_p90", "late")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    P90_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    P99_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DATUMS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_P90_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    recorded: int
+    skipped: int
+    running: int
+    waiting: int
+    workers: int
+    median_seconds: float
+    p90_seconds: float
+    p99_seconds: float
+    datums_per_second: float
+    seconds_left: float
+    seconds_left_p90: float
+    late: _containers.RepeatedCompositeFieldContainer[LateDatum]
+    def __init__(self, total: _Optional[int] = ..., recorded: _Optional[int] = ..., skipped: _Optional[int] = ..., running: _Optional[int] = ..., waiting: _Optional[int] = ..., workers: _Optional[int] = ..., median_seconds: _Optional[float] = ..., p90_seconds: _Optional[float] = ..., p99_seconds: _Optional[float] = ..., datums_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ..., seconds_left_p90: _Optional[float] = ..., late: _Optional[_Iterable[_Union[LateDatum, _Mapping]]] = ...) -> None: ...
+
+class LateDatum(_message.Message):
+    __slots__ = ("id", "paths", "worker_id", "seconds", "times_median")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TIMES_MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    worker_id: str
+    seconds: float
+    times_median: float
+    def __init__(self, id: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., worker_id: _Optional[str] = ..., seconds: _Optional[float] = ..., times_median: _Optional[float] = ...) -> None: ...
+
 class ListCostRequest(_message.Message):
     __slots__ = ("project", "pipeline", "job_id", "number")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
