@@ -399,6 +399,27 @@ def test_waiting_for_a_job_that_fails_exits_7_with_the_reason(run, server, words
     assert outcome.err.endswith(f"ended in {state.removeprefix('JOB_').lower()}: datum 12 failed\n")
 
 
+def test_inspect_job_of_a_live_job_shows_its_rate_the_time_left_and_late_datums(run, server):
+    server.answers["InspectJob"] = job_info("JOB_RUNNING")
+    late = {"id": "d1", "paths": ["/a.png"], "worker_id": "w1", "seconds": 9.0, "times_median": 4.5}
+    server.answers["InspectProgress"] = control_pb2.JobProgress(
+        running=2,
+        waiting=5,
+        workers=1,
+        median_seconds=2.0,
+        datums_per_second=0.5,
+        seconds_left=14.0,
+        late=[late],
+    )
+
+    out = run("inspect", "job", f"edges@{ID}").out
+
+    assert re.search(r"Datums now: +2 on 1 workers, 5 wait", out)
+    assert re.search(r"Rate: +0\.5 datums/s", out)
+    assert re.search(r"Time left: +about 14", out)
+    assert re.search(r"Late datum: +/a\.png: .* 4 times the median \(datum d1, worker w1\)", out)
+
+
 def test_waiting_for_an_id_waits_for_all_its_jobs(run, server):
     server.answers["InspectJobSet"] = [job_info("JOB_SUCCESS"), job_info("JOB_FAILURE", reason="r")]
 

@@ -37,8 +37,11 @@ def inspect(invocation: Invocation) -> None:
         infos = [_job(invocation, wait=options.wait)]
 
         def fields(info: pps_pb2.JobInfo) -> Sequence[tuple[str, str]]:
-            is_live = not info.HasField("finished")
-            return [*_fields(invocation, info), *(_progress_fields(invocation, info.job) if is_live else ())]
+            has_ended = job_state(info.state) in (*_UNSUCCESSFUL, "success")
+            return [
+                *_fields(invocation, info),
+                *(() if has_ended else _progress_fields(invocation, info.job)),
+            ]
 
         output.show_one(invocation, infos[0], fields, job_name(infos[0].job))
     if options.wait:
