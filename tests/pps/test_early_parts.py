@@ -290,7 +290,7 @@ def test_the_progress_of_a_job_names_its_rate_the_time_left_and_late_datums(worl
     held = late.claim.stop - late.claim.start
     assert (seen.job.handed_in, seen.running, seen.waiting) == (done - first.claim.start, held, 12 - done)
     assert (seen.workers, seen.outlook.median, seen.outlook.rate) == (1, 2.0, 0.5)
-    assert seen.outlook.left == 2.0 * (12 - seen.job.handed_in)
+    assert seen.outlook.seconds_left == 2.0 * (12 - seen.job.handed_in)
     assert [(each.worker_id, round(each.times_median)) for each in seen.late] == [(slow.id, 30)]
     assert seen.late[0].id == slow.todo(late)[0].id.hex()
 

@@ -133,8 +133,8 @@ class ControlServicer(ServicerBase):
             p90_seconds=outlook.most,
             p99_seconds=outlook.nearly_all,
             datums_per_second=outlook.rate,
-            seconds_left=outlook.left,
-            seconds_left_p90=outlook.left_at_most,
+            seconds_left=outlook.seconds_left,
+            seconds_left_p90=outlook.seconds_at_most,
             late=[
                 pb.LateDatum(
                     id=each.id,

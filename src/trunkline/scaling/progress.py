@@ -33,8 +33,8 @@ class Outlook(Struct, frozen=True):
     rate: float
     #: Seconds until the last datum is done, which are as likely too many as too few; and those that suffice nine times
     #: of ten. None when nothing is known.
-    left: float | None
-    left_at_most: float | None
+    seconds_left: float | None
+    seconds_at_most: float | None
 
 
 def outlook(sample: Sequence[float], remaining: int, workers: int) -> Outlook:
@@ -45,7 +45,7 @@ def outlook(sample: Sequence[float], remaining: int, workers: int) -> Outlook:
         remaining: datums without a result.
         workers: workers that run them.
 
-    >>> outlook([2.0] * 10, 100, 4).left
+    >>> outlook([2.0] * 10, 100, 4).seconds_left
     50.0
     """
     if not remaining:
@@ -62,11 +62,11 @@ def outlook(sample: Sequence[float], remaining: int, workers: int) -> Outlook:
     rate = busy / mean if mean else 0.0
     # It takes as long as its longest datum at least: about the largest of so many values of the sample.
     longest = quantile(ordered, remaining / (remaining + 1))
-    left = max(remaining * mean / busy, longest)
-    sure = max((remaining * mean + _NINE_OF_TEN * spread * math.sqrt(remaining)) / busy, left) + max(
+    seconds_left = max(remaining * mean / busy, longest)
+    sure = max((remaining * mean + _NINE_OF_TEN * spread * math.sqrt(remaining)) / busy, seconds_left) + max(
         0.0, nearly_all - mean
     )
-    return Outlook(median, most, nearly_all, rate, left, sure)
+    return Outlook(median, most, nearly_all, rate, seconds_left, sure)
 
 
 def quantile(ordered: Sequence[float], part: float) -> float:

@@ -128,8 +128,8 @@ def _progress_fields(invocation: Invocation, job: pps_pb2.Job) -> Sequence[tuple
         texts = map(output.span, (now.median_seconds, now.p90_seconds, now.p99_seconds))
         fields.append(("Datum times", "{} median, {} p90, {} p99".format(*texts)))
     if now.HasField("seconds_left"):
-        left, most = output.span(now.seconds_left), output.span(now.seconds_left_p90)
-        fields.append(("Time left", f"about {left}, at most {most} (p90)"))
+        likely, most = output.span(now.seconds_left), output.span(now.seconds_left_p90)
+        fields.append(("Time left", f"about {likely}, at most {most} (p90)"))
     for late in now.late:
         paths = output.one_line(", ".join(late.paths), 60)
         what = f"{paths}: runs for {output.span(late.seconds)}, {late.times_median:.0f} times the median"
