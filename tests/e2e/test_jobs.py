@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from pachyderm_sdk.api import pfs, pps
+from pachyderm_sdk.api import pfs, pps, taskapi
 from servers import ended, files_of, job_of, make_pipeline, make_repo, put, refusal, until
 
 from trunkline.cli.main import main
@@ -134,3 +134,22 @@ def test_a_running_datum_is_restarted_by_path_and_hash(client: Client) -> None:
     until(lambda: begun() == 2 or None, "the datum runs again")
     assert other.code() is grpc.StatusCode.NOT_FOUND
     client.pps.stop_job(job=job)
+
+
+def test_claims_are_listed_as_tasks_and_a_client_can_report_that_a_job_failed(client: Client) -> None:
+    branch = make_repo(client, "in")
+    pipeline = make_pipeline(client, "wait", "sleep 1000", "in")
+    job = job_of(pipeline, put(client, branch, {"/a": b"x"}))
+    group = taskapi.Group(namespace="default/wait", group=job.id)
+    [task] = until(lambda: list(client.pps.list_task(group=group)), "a worker has claimed the datum")
+
+    client.pps.update_job_state(job=job, state=pps.JobState.JOB_RUNNING)
+    early = refusal(lambda: client.pps.update_job_state(job=job, state=pps.JobState.JOB_SUCCESS))
+    client.pps.update_job_state(job=job, state=pps.JobState.JOB_FAILURE, reason="out of paper")
+    late = refusal(lambda: client.pps.update_job_state(job=job, state=pps.JobState.JOB_KILLED))
+
+    assert (task.group, task.state) == (group, taskapi.State.CLAIMED)
+    assert {early.code(), late.code()} == {grpc.StatusCode.FAILED_PRECONDITION}
+    info = client.pps.inspect_job(job=job)
+    assert (info.state, info.reason) == (pps.JobState.JOB_FAILURE, "out of paper")
+    assert not list(client.pps.list_task(group=group))

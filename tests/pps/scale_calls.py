@@ -19,7 +19,7 @@ from trunkline.pps import retention as retention_service
 from trunkline.pps.queries import costs
 from trunkline.pps.workers import claims
 from trunkline.rpc.call import Call
-from trunkline.rpc.gen import control_pb2, explain_pb2, pfs_pb2, pps_pb2, worker_api_pb2
+from trunkline.rpc.gen import control_pb2, explain_pb2, pfs_pb2, pps_pb2, taskapi_pb2, worker_api_pb2
 from trunkline.rpc.methods import SERVICES
 
 if TYPE_CHECKING:
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 WRITES = {
     "pfs_v2.API": (
         "AddFileSet ClearCommit ComposeFileSet CreateBranch CreateFileSet CreateProject CreateRepo DeleteAll"
-        " DeleteBranch DeleteProject DeleteRepo DeleteRepos DropCommit DropCommitSet FinishCommit ModifyFile"
+        " DeleteBranch DeleteProject DeleteRepo DeleteRepos DropCommit Egress DropCommitSet FinishCommit ModifyFile"
         " RenewFileSet SquashCommit SquashCommitSet StartCommit"
     ),
     "pps_v2.API": (
         "CreateDatum CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
         " DeleteSecret RenderTemplate RerunPipeline RunCron RestartDatum SetClusterDefaults SetProjectDefaults"
-        " StartPipeline StopJob StopPipeline"
+        " StartPipeline StopJob StopPipeline UpdateJobState"
     ),
     "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",
     "trunkline.explain.v1.Explain": "",
-    "trunkline.worker.v1.Worker": "Complete Fetch Log Offer",
+    "trunkline.worker.v1.Worker": "Complete EndProgram Fetch Log Offer",
 }
 
 
@@ -204,6 +204,7 @@ READS: dict[str, Callable[[], Any]] = {
     "pps_v2.API/GetProjectDefaults": lambda: pps_pb2.GetProjectDefaultsRequest(
         project=pfs_pb2.Project(name="default")
     ),
+    "pps_v2.API/ListTask": taskapi_pb2.ListTaskRequest,
     "pps_v2.API/InspectPipeline": lambda: pps_pb2.InspectPipelineRequest(pipeline=_pipeline(), details=True),
     "pps_v2.API/ListPipeline": lambda: pps_pb2.ListPipelineRequest(history=-1, details=True),
     "pps_v2.API/PipelinesSummary": pps_pb2.PipelinesSummaryRequest,

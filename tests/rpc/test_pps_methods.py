@@ -11,10 +11,8 @@ from trunkline.rpc.pps import PpsServicer
 ABSENT = {
     "RunPipeline",
     "ActivateAuth",
-    "UpdateJobState",
     "RunLoadTest",
     "RunLoadTestDefault",
-    "ListTask",
 }
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import ancestry, commits, jobs, pipelines
 from trunkline.model import limits
-from trunkline.model.states import JobState
+from trunkline.model.states import JOB_TRANSITIONS, TERMINAL_JOB_STATES, JobState
 from trunkline.pfs import commits as commit_ops
 from trunkline.pps.pipeline_events import record_job
 from trunkline.storage.sums import EMPTY, TreeId
@@ -181,6 +181,35 @@ def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
     job = find(write.conn, name)
     if not end_job(write, job, JobState.KILLED, reason or "job stopped"):
         raise errors.FailedPrecondition(f"job {name} has already finished: {job.state}")
+
+
+def update_state(write: WriteTransaction, name: JobName, state: JobState, reason: str) -> None:
+    """End a live job without success, as Pachyderm's workers may ask.
+
+    Args:
+        write: transaction that the change belongs to.
+        name: name of the job.
+        state: the state it should have; the one it has changes nothing.
+        reason: shown to users.
+
+    Raises:
+        NotFound: there is no such job.
+        FailedPrecondition: it has ended, or only the server moves jobs to that state.
+        InvalidArgument: the reason is too long.
+    """
+    limits.check_text(reason, limits.REASON, "the reason")
+    job = find(write.conn, name)
+    if job.state is state:
+        return
+    if job.state in TERMINAL_JOB_STATES:
+        raise errors.FailedPrecondition(f"job {name} has already finished: {job.state}")
+    bad = JOB_TRANSITIONS[job.state] & (TERMINAL_JOB_STATES - {JobState.SUCCESS})
+    if state not in bad:
+        raise errors.FailedPrecondition(
+            f"job {name} is {job.state}, and the server alone moves it to {state}; to end it, report"
+            f" {' or '.join(sorted(bad))}"
+        )
+    end_job(write, job, state, reason or f"a client reported {state}")
 
 
 def delete(write: WriteTransaction, name: JobName) -> None:

@@ -63,3 +63,13 @@ def delete_branch(request: pfs_pb2.DeleteBranchRequest) -> Callable[[WriteTransa
 def stop_job(request: pps_pb2.StopJobRequest) -> Callable[[WriteTransaction], None]:
     """Return what kills a job."""
     return partial(jobs.stop, name=pps_convert.job_name(request.job), reason=request.reason)
+
+
+def update_job_state(request: pps_pb2.UpdateJobStateRequest) -> Callable[[WriteTransaction], None]:
+    """Return what ends a job without success."""
+    return partial(
+        jobs.update_state,
+        name=pps_convert.job_name(request.job),
+        state=pps_convert.state_of_job(request.state),
+        reason=request.reason,
+    )

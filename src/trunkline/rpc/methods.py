@@ -197,7 +197,7 @@ def _missing_stream(rpc: str) -> Callable[[Any, Any], Any]:
 def _not_built(rpc: str) -> errors.Unimplemented:
     return errors.Unimplemented(
         _AUTH_OFF
-        if rpc.startswith("auth_v2.API/")
+        if rpc.startswith("auth_v2.API/") or rpc.endswith("/ActivateAuth")
         else f"{rpc} is not built yet in Trunkline {__version__}; look for it in a later version"
     )
 

@@ -6,6 +6,7 @@ one path, and replies are parsed from the stored JSON by protobuf itself.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf import json_format
@@ -15,10 +16,11 @@ from trunkline.model import limits, names, spec_text
 from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import DatumState, JobState, PipelineState
 from trunkline.rpc import convert
-from trunkline.rpc.gen import pfs_pb2, pps_pb2
+from trunkline.rpc.gen import pfs_pb2, pps_pb2, taskapi_pb2
 
 if TYPE_CHECKING:
     from trunkline.pps.logs import Line
+    from trunkline.pps.queries import worker_queries
     from trunkline.pps.queries.datum_queries import DatumContext
     from trunkline.pps.queries.job_queries import JobInfo
     from trunkline.pps.queries.listing import ListedDatum
@@ -117,6 +119,35 @@ def pipeline_message(project: str, name: str) -> pps_pb2.Pipeline:
 def job_message(pipeline: PipelineRow, set_id: str) -> pps_pb2.Job:
     """Return a job's name."""
     return pps_pb2.Job(pipeline=pipeline_message(pipeline.project, pipeline.name), id=set_id)
+
+
+def state_of_job(state: pps_pb2.JobState) -> JobState:
+    """Return the state that a message names.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
+    name = pps_pb2.JobState.Name(state) if state in pps_pb2.JobState.values() else str(state)
+    try:
+        return JobState(name.removeprefix("JOB_"))
+    except ValueError:
+        known = ", ".join(f"JOB_{each}" for each in JobState)
+        raise errors.InvalidArgument(
+            f"state {name} is not a state of jobs here; the states are {known}"
+        ) from None
+
+
+def task_info(task: worker_queries.Task) -> taskapi_pb2.TaskInfo:
+    """Return a message about datums that a worker has claimed; ``group`` is pipeline and job."""
+    claim = task.claim
+    data = {"start": claim.start, "stop": claim.stop, "recorded": claim.done, "worker": claim.worker_id}
+    return taskapi_pb2.TaskInfo(
+        id=claim.id,
+        group=taskapi_pb2.Group(namespace=task.pipeline, group=task.job.set_id),
+        state=taskapi_pb2.CLAIMED,
+        input_type="datums",
+        input_data=json.dumps(data),
+    )
 
 
 def job_state(state: str) -> pps_pb2.JobState:

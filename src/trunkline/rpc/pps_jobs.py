@@ -1,4 +1,4 @@
-"""Jobs over ``pps_v2.API``: inspects, lists, follows, stops and deletes them."""
+"""Jobs over ``pps_v2.API``: inspects, lists, follows, stops and deletes them, and lists what workers claimed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from trunkline.pps import jobs
-from trunkline.pps.queries import job_queries
+from trunkline.pps.queries import job_queries, worker_queries
 from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.rpc import changes, convert, pps_convert
-from trunkline.rpc.gen import pps_pb2
+from trunkline.rpc.gen import pps_pb2, taskapi_pb2
 from trunkline.rpc.jq_filters import filtered
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
 
@@ -94,6 +94,18 @@ class JobCalls(ServicerBase):
     async def StopJob(self, request: pps_pb2.StopJobRequest, call: Call) -> Empty:
         await self._store(call).write_soon(changes.stop_job(request))
         return EMPTY_REPLY
+
+    async def UpdateJobState(self, request: pps_pb2.UpdateJobStateRequest, call: Call) -> Empty:
+        await self._store(call).write_soon(changes.update_job_state(request))
+        return EMPTY_REPLY
+
+    async def ListTask(
+        self, request: taskapi_pb2.ListTaskRequest, call: Call
+    ) -> AsyncIterator[taskapi_pb2.TaskInfo]:
+        group = request.group
+        tasks = await self._store(call).query_soon(worker_queries.tasks, group.namespace, group.group)
+        for task in tasks:
+            yield pps_convert.task_info(task)
 
     async def DeleteJob(self, request: pps_pb2.DeleteJobRequest, call: Call) -> Empty:
         await self._store(call).write_soon(jobs.delete, pps_convert.job_name(request.job))

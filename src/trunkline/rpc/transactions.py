@@ -43,6 +43,7 @@ FIELDS = {
     "pfs_v2.API/CreateBranch": "create_branch",
     "pfs_v2.API/DeleteBranch": "delete_branch",
     "pps_v2.API/StopJob": "stop_job",
+    "pps_v2.API/UpdateJobState": "update_job_state",
     "pps_v2.API/CreatePipeline": "create_pipeline_v2",
     "pps_v2.API/CreatePipelineV2": "create_pipeline_v2",
 }
@@ -55,7 +56,6 @@ REFUSED = {
     "pps_v2.API": (
         "ActivateAuth CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines DeleteSecret RerunPipeline"
         " RestartDatum RunCron RunPipeline SetClusterDefaults SetProjectDefaults StartPipeline StopPipeline"
-        " UpdateJobState"
     ),
     "metadata.API": "EditMetadata",
     "transaction_v2.API": "BatchTransaction",
@@ -184,7 +184,6 @@ class TransactionServicer(ServicerBase):
 
         Raises:
             InvalidArgument: it is not exactly one request.
-            Unimplemented: it sets the state of a job.
         """
         fields = request.ListFields()
         if len(fields) != 1:
@@ -209,10 +208,6 @@ class TransactionServicer(ServicerBase):
                 named = message.create_pipeline_request.pipeline.name
                 kind = f'{kind} "{named}"' if named else kind
                 return transactions.Operation(kind, partial(self._creating, message))
-            case "update_job_state":
-                raise errors.Unimplemented(
-                    "update_job_state is not done by requests: workers report what they did by an API of their own"
-                )
             case _:
                 return transactions.changing(kind, _CHANGES[kind](message))
 
@@ -237,6 +232,7 @@ _CHANGES: dict[str, Callable[[Any], Callable[..., object]]] = {
     "create_branch": changes.create_branch,
     "delete_branch": changes.delete_branch,
     "stop_job": changes.stop_job,
+    "update_job_state": changes.update_job_state,
 }
 
 

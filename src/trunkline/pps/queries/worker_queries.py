@@ -13,6 +13,7 @@ from trunkline.pps import datum_rows, todos
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    from trunkline.meta.claims import ClaimRow
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import EventRow, WorkerRow
@@ -33,6 +34,15 @@ class WorkerInfo(Struct, frozen=True):
     #: Job and datum (hex) that it works on; empty without a claim.
     job_id: str = ""
     datum_id: str = ""
+
+
+class Task(Struct, frozen=True):
+    """Datums of a job that a worker has claimed."""
+
+    claim: ClaimRow
+    job: JobRow
+    #: Full name of the pipeline.
+    pipeline: str
 
 
 class WorkerEvent(Struct, frozen=True):
@@ -94,6 +104,24 @@ def _worker_rows(
                 work = _Work(job, at)
         rows.append((row, owner, work))
     return rows, (page[-1].created, page[-1].id) if len(page) == PAGE else None
+
+
+def tasks(read: ReadTransaction, pipeline: str, job: str) -> list[Task]:
+    """Return what workers have claimed, by pipeline, job and position.
+
+    Args:
+        read: a snapshot.
+        pipeline: only of the pipeline with this full name, of all when empty.
+        job: only of jobs with this id, of all when empty.
+    """
+    conn = read.conn
+    listed: list[Task] = []
+    for claim in claim_rows.held_claims(conn):
+        row = jobs.by_id(conn, claim.job_id)
+        owner = pipelines.by_id(conn, row.pipeline_id) if row is not None else None
+        if row is not None and owner is not None and pipeline in ("", str(owner)) and job in ("", row.set_id):
+            listed.append(Task(claim, row, str(owner)))
+    return sorted(listed, key=lambda task: (task.pipeline, task.job.id, task.claim.start))
 
 
 def by_machine(read: ReadTransaction) -> Mapping[str, list[tuple[str, str]]]:
