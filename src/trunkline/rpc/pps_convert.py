@@ -131,9 +131,9 @@ def state_of_job(state: pps_pb2.JobState) -> JobState:
     try:
         return JobState(name.removeprefix("JOB_"))
     except ValueError:
-        known = ", ".join(f"JOB_{each}" for each in JobState)
+        states = ", ".join(f"JOB_{each}" for each in JobState)
         raise errors.InvalidArgument(
-            f"state {name} is not a state of jobs here; the states are {known}"
+            f"state {name} is not a state of jobs here; the states are {states}"
         ) from None
 
 
