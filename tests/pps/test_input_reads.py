@@ -70,6 +70,40 @@ def test_chunks_of_small_files_are_looked_up_together(
     assert len(recorder.transactions) < SMALL / 10
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"/a": b"a", "/b": b"b", "/c": bytes(input_reads.SENT_BYTES)},
+        {f"/{number:03d}": b"x" for number in range(80)},
+        {"/a": b"a", "/c": b"c", **{f"/b/{number:03d}": b"" for number in range(80)}},
+    ],
+    ids=["large", "many", "many in a folder"],
+)
+def test_small_files_of_the_first_items_come_with_the_assignment(
+    world: PpsWorld, files: dict[str, bytes]
+) -> None:
+    world.repo("images")
+    world.put("images", files)
+    world.pipeline("edges", pfs("images", "/*"), datum_set_spec={"number": 100})
+    [hand] = world.hands("edges", 1, lambda _seen: {})
+    claimed = world.until(hand.take, "work")
+    assignment = world.assignments.held_by(hand.id, claimed.claim.id)
+
+    sent = input_reads.sent_files(world.versions, assignment)
+
+    expected: list[int] = []
+    size = number = 0
+    for position, item in enumerate(assignment.items):
+        of_item = [data for path, data in files.items() if path.startswith(item.path)]
+        size, number = size + sum(map(len, of_item)), number + len(of_item)
+        if size > input_reads.SENT_BYTES or number > input_reads.SENT_FILES:
+            break
+        expected.append(position)
+    assert list(sent.items) == expected
+    assert len(expected) < len(assignment.items)
+    assert all(piece.last and piece.data == files[piece.path] for piece in sent.pieces)
+
+
 def test_an_item_that_the_assignment_has_not_is_refused(world: PpsWorld) -> None:
     assignment = assignment_of(world, {"/a": b"a"})
 

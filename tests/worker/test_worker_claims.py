@@ -63,6 +63,26 @@ def test_inputs_are_fetched_16_mib_at_a_time(server, workers):
     assert server.fetches == [[0, 1], [2]]
 
 
+def test_files_that_come_with_the_assignment_are_not_fetched(server, workers_anywhere):
+    run = assignment(
+        server,
+        {"in": {f"/{number}": b"%d" % number for number in range(4)}, "model": {"/m": b"weights"}},
+        sh('cat "$PFS_ROOT/model/m" "$in" > "$PFS_ROOT/out/$(basename $in)"; test -e /nowhere'),
+        accept_return_code=[1],
+    )
+    [message] = server.assignments
+    message.sent_items.extend([0, 1, 2])
+    message.sent_files.add(item=0, path="/m", data=b"wei")
+    message.sent_files.add(item=0, path="/m", data=b"ghts", last=True)
+    for item in (1, 2):
+        message.sent_files.add(item=item, path=run.items[item].path, data=b"%d" % (item - 1), last=True)
+
+    workers_anywhere.run()
+
+    assert server.fetches == [[3, 4]]
+    assert server.outputs() == {(number, f"/{number}"): b"weights%d" % number for number in range(4)}
+
+
 def test_an_item_of_several_datums_is_fetched_once(server, workers_anywhere):
     inputs = {"in": {f"/{number}": b"x" for number in range(100)}, "model": {"/m": b"weights"}}
     assignment(server, inputs, sh('cp "$PFS_ROOT/model/m" "$PFS_ROOT/out/$(basename $in)"'))

@@ -90,7 +90,7 @@ class WorkerServicer(ServicerBase):
         if work.spout is not None:
             return pb.ClaimResponse(assignment=_spout_message(work.spout, token))
         assert work.assignment is not None
-        return pb.ClaimResponse(assignment=assignment_message(work.assignment, token))
+        return pb.ClaimResponse(assignment=assignment_message(work.assignment, token, work.sent))
 
     async def Renew(self, request: pb.RenewRequest, call: Call) -> pb.RenewResponse:
         worker_id = await self._authenticate(call)
@@ -120,25 +120,34 @@ class WorkerServicer(ServicerBase):
 
     async def Complete(self, requests: AsyncIterator[pb.CompleteRequest], call: Call) -> pb.CompleteResponse:
         worker_id = await self._authenticate(call)
-        completion: Completion | None = None
+        store, completion = self._store(call), None
+
+        def add(frame: pb.CompleteRequest, *, is_last: bool) -> claims.PreparedCompletion | None:
+            nonlocal completion
+            if completion is None:
+                assignment = self._assignments.held_by(worker_id, frame.claim_id)
+                completion = Completion(store, frame.claim_id, assignment, self._grants, self._specs)
+            _add(completion, frame)
+            return completion.prepare() if is_last else None
+
+        # One frame behind, so that the usual single one is one piece of work in a thread.
+        frame: pb.CompleteRequest | None = None
         try:
             async for request in requests:
-                if completion is None:
-                    assignment = await self._blocking(self._assignments.held_by, worker_id, request.claim_id)
-                    completion = Completion(
-                        self._store(call), request.claim_id, assignment, self._grants, self._specs
-                    )
-                await self._blocking(_add, completion, request)
-            if completion is None:
+                if frame is not None:
+                    await self._blocking(add, frame, is_last=False)
+                frame = request
+            if frame is None:
                 raise errors.InvalidArgument("the stream of a completion is empty; send at least one frame")
-            prepared = await self._blocking(completion.prepare)
+            prepared = await self._blocking(add, frame, is_last=True)
+            assert prepared is not None
         except claims.ClaimLost:
             return pb.CompleteResponse(accepted=False)
         except BaseException:
             if completion is not None:
                 completion.abort()
             raise
-        completed = await self._store(call).write_soon(claims.complete, worker_id, prepared)
+        completed = await store.write_soon(claims.complete, worker_id, prepared)
         failpoints.reach("completion.recorded")
         return pb.CompleteResponse(accepted=completed.accepted, retire=completed.retire)
 
@@ -259,13 +268,17 @@ def _place_message(place: presigned.ChunkPlace) -> pb.ChunkPlace:
     return pb.ChunkPlace(id=id, pack=pack, offset=offset, stored=stored, length=length, codec=codec)
 
 
-def assignment_message(assignment: Assignment, token: str = "") -> pb.Assignment:
+def assignment_message(
+    assignment: Assignment, token: str = "", sent: input_reads.SentFiles | None = None
+) -> pb.Assignment:
     """Return the message for an assignment.
 
     Args:
         assignment: what a worker does under one claim.
         token: for the commands' own calls to the server.
+        sent: input files that come with it.
     """
+    sent = sent or input_reads.SentFiles()
     run = _datum_run(assignment)
     spec = assignment.spec
     assert spec.transform is not None
@@ -281,6 +294,11 @@ def assignment_message(assignment: Assignment, token: str = "") -> pb.Assignment
         program_run=run if is_service else None,
         pipeline_token=token,
         port=_port(spec.service),
+        sent_items=sent.items,
+        sent_files=[
+            pb.FilePiece(item=piece.item, path=piece.path, data=piece.data, last=piece.last)
+            for piece in sent.pieces
+        ],
     )
 
 

@@ -27,7 +27,7 @@ from trunkline.worker.circuit_breaker import StoreUnreachable
 from trunkline.worker.interrupts import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trunkline.rpc.gen import worker_api_pb2 as pb
     from trunkline.worker.api import ServerAPI
@@ -73,6 +73,10 @@ class Inputs:
         self._uses = Counter(item for items in self._items_of for item in set(items))
         # A pipe serves one datum.
         self._several = {item for item, uses in self._uses.items() if uses > 1 and not run.items[item].lazy}
+        #: Items whose files came with the assignment.
+        self._sent: dict[int, list[pb.FilePiece]] = {item: [] for item in assignment.sent_items}
+        for piece in assignment.sent_files:
+            self._sent[piece.item].append(piece)
         #: Item of several datums -> the folder it is copied from.
         self._shared: dict[int, str] = {}
         self._nanoseconds: Counter[int] = Counter()
@@ -145,12 +149,17 @@ class Inputs:
         """Return the datums to fetch for now, beginning with ``first``."""
         size = self.download_bytes(first)
         batch = [first]
+        is_sent = self._is_sent(first)
         for position in range(first + 1, min(first + MAX_BATCH_DATUMS, len(self._items_of))):
             size += self.download_bytes(position)
-            if position in self._ready or size > MAX_BATCH_BYTES:
+            if position in self._ready or size > MAX_BATCH_BYTES or self._is_sent(position) != is_sent:
                 break
             batch.append(position)
         return batch
+
+    def _is_sent(self, position: int) -> bool:
+        """Return whether all files of a datum came with the assignment."""
+        return all(item in self._sent for item in self._items_of[position])
 
     def _fill(self, batch: list[int]) -> None:
         begun = time.monotonic_ns()
@@ -244,8 +253,7 @@ class Inputs:
                 files.make_folders(target, path, self._owner)
         descriptor = -1
         try:
-            direct = self._assignment.direct and self._api.store.open
-            for piece, urls in self._api.fetch(self._assignment.claim_id, sorted(targets), direct=direct):
+            for piece, urls in self._pieces(sorted(targets)):
                 if descriptor < 0:
                     if self._interrupts.end_command:
                         raise Interrupted
@@ -267,6 +275,15 @@ class Inputs:
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def _pieces(self, items: list[int]) -> Iterator[tuple[pb.FilePiece, Sequence[str]]]:
+        """Yield the files of items, with the URLs that their places index: first those that are here."""
+        for item in items:
+            for piece in self._sent.get(item, ()):
+                yield piece, ()
+        if absent := [item for item in items if item not in self._sent]:
+            direct = self._assignment.direct and self._api.store.open
+            yield from self._api.fetch(self._assignment.claim_id, absent, direct=direct)
 
     def _read_from_store(
         self, descriptor: int, chunk_places: Sequence[pb.ChunkPlace], urls: Sequence[str]

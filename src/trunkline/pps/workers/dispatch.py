@@ -18,7 +18,7 @@ from trunkline import errors
 from trunkline.meta import jobs
 from trunkline.model.states import JobState, WorkerState
 from trunkline.pps.jobs import end_job
-from trunkline.pps.workers import claims, standing
+from trunkline.pps.workers import claims, input_reads, standing
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -39,6 +39,7 @@ class NextWork(Struct, frozen=True):
     """The next action of a worker: run the assignment or the spout, exit, or (none of them) ask again."""
 
     assignment: Assignment | None = None
+    sent: input_reads.SentFiles = input_reads.SentFiles()
     spout: standing.SpoutRun | None = None
     retire: bool = False
     #: The program that the worker runs goes on.
@@ -107,9 +108,9 @@ class Dispatcher:
                 if not await wakeups.changed(stamp, *topics, timeout=rest):
                     return NextWork(held=hold is not None)
             if wait.claimed is not None:
-                assignment = await self._assign(worker_id, wait.claimed.claim)
-                if assignment is not None:
-                    return NextWork(assignment)
+                work = await self._assign(worker_id, wait.claimed.claim)
+                if work is not None:
+                    return work
 
     async def _take(self, worker_id: str) -> NextWork | None:
         """Return what a worker does now; None when there is nothing."""
@@ -121,14 +122,19 @@ class Dispatcher:
             if claimed is None:
                 worker = await db.read(claims.require_worker, worker_id)
                 return NextWork(retire=True) if claims.must_exit(worker) else None
-            assignment = await self._assign(worker_id, claimed.claim)
-            if assignment is not None:
-                return NextWork(assignment)
+            work = await self._assign(worker_id, claimed.claim)
+            if work is not None:
+                return work
         return None
 
-    async def _assign(self, worker_id: str, claim: ClaimRow) -> Assignment | None:
+    async def _assign(self, worker_id: str, claim: ClaimRow) -> NextWork | None:
         """Compute an assignment; None when there is none any more."""
-        future = self._executor.submit(self._assignments.of, claim)
+
+        def compute() -> NextWork:
+            assignment = self._assignments.of(claim)
+            return NextWork(assignment, input_reads.sent_files(self._versions, assignment))
+
+        future = self._executor.submit(compute)
         try:
             return await asyncio.wrap_future(future)
         except errors.TrunklineError as error:

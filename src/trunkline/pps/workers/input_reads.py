@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 #: Files whose chunks are looked up and read together, and bytes from which on no more are added.
 _FILES = 256
 _BYTES = 4 << 20
+
+
+#: Bytes and files of the first datums that are sent with their assignment: less than what a further call costs.
+SENT_BYTES, SENT_FILES = 64 << 10, 64
 
 
 class FilePiece(NamedTuple):
@@ -83,6 +88,39 @@ def pieces(
             if large and reads is not None:
                 yield from _large_file(versions, position, entry, reads)
     yield from _small_files(versions, together)
+
+
+class SentFiles(NamedTuple):
+    """Input files that a worker gets with its assignment."""
+
+    #: Positions of items, ascending; ``pieces`` has all of their files.
+    items: Sequence[int] = ()
+    pieces: Sequence[FilePiece] = ()
+
+
+def sent_files(versions: VersionedStore, assignment: Assignment) -> SentFiles:
+    """Return the files of an assignment's first items, if they are small and near. Blocks.
+
+    What cannot be read is left out: the worker fetches it, and its datum gets the error.
+    """
+    if assignment.direct:
+        return SentFiles()  # a bucket: reading it takes longer than a call
+    items: list[int] = []
+    size = 0
+    for position, item in enumerate(assignment.items[:SENT_FILES]):
+        leaf = assignment.source(item).leaf
+        size += item.size
+        if size > SENT_BYTES or leaf.lazy or leaf.empty_files:
+            break
+        items.append(position)
+    try:
+        read = list(islice(pieces(versions, assignment, items, None), SENT_FILES + 1))
+    except errors.TrunklineError:
+        return SentFiles()
+    if len(read) > SENT_FILES:  # there may be more of the last one
+        cut = read[-1].item
+        items, read = [item for item in items if item < cut], [piece for piece in read if piece.item < cut]
+    return SentFiles(items, read)
 
 
 def _files(versions: VersionedStore, tree: TreeId, item: RowItem) -> Iterator[FileEntry]:

@@ -108,6 +108,7 @@ COMMENTS: dict[str, str] = {
     "trunkline.worker.v1.Assignment.pipeline_token": "Of commands, for their own calls to the server.",
     "trunkline.worker.v1.Assignment.port": "Of a standing program; not set for none.",
     "trunkline.worker.v1.Assignment.program_run": "A standing program: that of a service, with one datum, or of a spout, with none. A spout's claim is the worker itself: it needs no renewal, and there are no results.",
+    "trunkline.worker.v1.Assignment.sent_items": "Items of the first datums that need no Fetch, in ascending order, and all of their files.",
     "trunkline.worker.v1.ChunkPlace": "A chunk in a pack (docs/design/format.md, Packs).",
     "trunkline.worker.v1.ChunkPlace.codec": "0 raw, 1 one zstd frame.",
     "trunkline.worker.v1.ChunkPlace.stored": "Bytes in the pack, and bytes of the chunk.",

@@ -36,7 +36,7 @@ class ClaimResponse(_message.Message):
     def __init__(self, retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., held: _Optional[bool] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run", "batch_run", "program_run", "pipeline_token", "port")
+    __slots__ = ("claim_id", "lease_seconds", "project", "pipeline", "direct", "datum_run", "batch_run", "program_run", "pipeline_token", "port", "sent_items", "sent_files")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,8 @@ class Assignment(_message.Message):
     PROGRAM_RUN_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
+    SENT_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SENT_FILES_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     lease_seconds: float
     project: str
@@ -57,7 +59,9 @@ class Assignment(_message.Message):
     program_run: DatumRun
     pipeline_token: str
     port: Port
-    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ..., batch_run: _Optional[_Union[DatumRun, _Mapping]] = ..., program_run: _Optional[_Union[DatumRun, _Mapping]] = ..., pipeline_token: _Optional[str] = ..., port: _Optional[_Union[Port, _Mapping]] = ...) -> None: ...
+    sent_items: _containers.RepeatedScalarFieldContainer[int]
+    sent_files: _containers.RepeatedCompositeFieldContainer[FilePiece]
+    def __init__(self, claim_id: _Optional[str] = ..., lease_seconds: _Optional[float] = ..., project: _Optional[str] = ..., pipeline: _Optional[str] = ..., direct: _Optional[bool] = ..., datum_run: _Optional[_Union[DatumRun, _Mapping]] = ..., batch_run: _Optional[_Union[DatumRun, _Mapping]] = ..., program_run: _Optional[_Union[DatumRun, _Mapping]] = ..., pipeline_token: _Optional[str] = ..., port: _Optional[_Union[Port, _Mapping]] = ..., sent_items: _Optional[_Iterable[int]] = ..., sent_files: _Optional[_Iterable[_Union[FilePiece, _Mapping]]] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("internal", "external")
