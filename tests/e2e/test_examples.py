@@ -10,14 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from servers import Server
 
 if TYPE_CHECKING:
-    from servers import Server
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Examples whose pages have blocks of commands, each followed by its output.
-EXAMPLES = ["batching", "cron-report", "join-tables", "word-count"]
+EXAMPLES = [
+    *("batching", "cron-report", "join-tables", "orders-to-sqlite", "page-server", "sensor", "word-count"),
+]
 BLOCKS = re.compile(r"^```sh\n(.*?)^```\n\n^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the options that the pages name, and the packages of the tests for commands."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    options = ["--outbound", "sqlite:///tmp/trunkline-example"]
+    data = tmp_path_factory.mktemp("examples") / "data"
+    server = Server(data, environment={"PATH": path}, options=options).start()
+    yield server
+    server.close()
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
