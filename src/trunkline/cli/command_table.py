@@ -71,6 +71,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "delete job": ("jobs", "Delete a job."),
     "list datum": ("datums", "List the datums of a job."),
     "inspect datum": ("datums", "Show a datum of a job."),
+    "run datum": ("local_datum", "Run a datum of a spec on this machine, in a folder to look at."),
     "restart datum": ("datums", "Start a running datum again from the beginning."),
     "logs": ("logs", "Show the logs of a pipeline or job."),
     "events": ("events", "Print what changes: commits, jobs, datums, workers, decisions."),

@@ -26,7 +26,7 @@ def main() -> int:
     pid = os.getpid()
     try:
         config = settings.load(os.environ)
-        sandbox_ = _enter(config)
+        sandbox_ = enter(config)
     except TrunklineError as error:
         sys.stderr.write(f"worker: {error.message}\n")
         return 2
@@ -46,7 +46,7 @@ def main() -> int:
     return Worker(config, sandbox_, pid).run()
 
 
-def _enter(config: Settings) -> Sandbox:
+def enter(config: Settings) -> Sandbox:
     """Create the sandbox of the commands and move this process into it."""
     if config.launcher:
         from trunkline.worker.pod import sandbox as pod_sandbox  # a process worker starts without it

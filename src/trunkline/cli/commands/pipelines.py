@@ -191,7 +191,7 @@ def _absent_branches(invocation: Invocation, spec: dict[str, Any]) -> list[str]:
         repo, branch = pfs.get("repo"), pfs.get("branch")
         if not (isinstance(repo, str) and isinstance(branch, str)) or branch in ("", "master"):
             continue
-        project = pfs.get("project") or _in_project(spec, invocation.project)["pipeline"].get("project") or {}
+        project = pfs.get("project") or in_project(spec, invocation.project)["pipeline"].get("project") or {}
         name = project.get("name") if isinstance(project, dict) else project
         try:
             named = invocation.branch(f"{name or 'default'}/{repo}@{branch}")
@@ -243,7 +243,7 @@ def _pipeline(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.Pipeline:
     from google.protobuf.json_format import ParseDict, ParseError
 
     try:
-        return ParseDict(_in_project(spec, invocation.project).get("pipeline") or {}, pps_pb2.Pipeline())
+        return ParseDict(in_project(spec, invocation.project).get("pipeline") or {}, pps_pb2.Pipeline())
     except ParseError:
         return pps_pb2.Pipeline()
 
@@ -252,10 +252,10 @@ def _json(invocation: Invocation, spec: dict[str, Any]) -> str:
     """Return a spec as it is sent."""
     import json
 
-    return json.dumps(_in_project(spec, invocation.project))
+    return json.dumps(in_project(spec, invocation.project))
 
 
-def _in_project(spec: dict[str, Any], project: str) -> dict[str, Any]:
+def in_project(spec: dict[str, Any], project: str) -> dict[str, Any]:
     """Return a spec with the selected project, unless it names one; nothing else is changed."""
     pipeline = spec.get("pipeline")
     if project == "default" or not isinstance(pipeline, dict) or pipeline.get("project"):
