@@ -99,8 +99,8 @@ def _choose(
         if info.datum.id.startswith(id or "") and (not path or any(_shows(each, path) for each in paths)):
             chosen: pps_pb2.DatumInfo = info
             return chosen
-    wish = f"datum {id}" if id else f"datum with file {path}" if path else "datum"
-    raise NotFound(f"the input has no {wish}; list datum -f SPEC shows those that it has")
+    what = f"datum {id}" if id else f"datum with file {path}" if path else "datum"
+    raise NotFound(f"the input has no {what}; list datum -f SPEC shows those that it has")
 
 
 def _shows(item: str, path: str) -> bool:
@@ -111,7 +111,7 @@ def _shows(item: str, path: str) -> bool:
 def _fetch(
     invocation: Invocation, spec: PipelineSpec, chosen: pps_pb2.DatumInfo, pfs: str
 ) -> worker_api_pb2.Assignment:
-    """Write the files of a datum as a command sees them; return what a worker would be told."""
+    """Write the files of a datum as a command sees them; return the assignment that a worker would get."""
     from trunkline.cli import downloads
     from trunkline.rpc.gen import worker_api_pb2 as pb
 
