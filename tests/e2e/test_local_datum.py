@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from servers import Server
 
 
-class Here:
+class LocalRun:
     """Runs ``run datum`` with a spec."""
 
     def __init__(self, server: Server, folder: Path, script: str) -> None:
@@ -45,37 +45,39 @@ def texts(client: Client) -> Client:
 def test_a_datum_runs_as_in_a_worker_and_leaves_its_files_to_look_at(
     shared: Server, texts: Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    here = Here(shared, tmp_path, 'echo "$GREETING"; wc -w < /pfs/texts/b > /pfs/out/words; cat "$texts"')
+    attempt = LocalRun(
+        shared, tmp_path, 'echo "$GREETING"; wc -w < /pfs/texts/b > /pfs/out/words; cat "$texts"'
+    )
 
-    assert here.run("--path", "/b") == 0
+    assert attempt.run("--path", "/b") == 0
     printed = capfd.readouterr()
 
     assert "hello\nto be" in printed.out
     assert "/words" in printed.out
-    assert (here.folder / "pfs/out/words").read_text().strip() == "2"
-    assert [path.name for path in (here.folder / "pfs/texts").iterdir()] == ["b"]
+    assert (attempt.folder / "pfs/out/words").read_text().strip() == "2"
+    assert [path.name for path in (attempt.folder / "pfs/texts").iterdir()] == ["b"]
     assert list(texts.pps.list_pipeline()) == []
 
 
 def test_a_command_that_fails_says_how(
     shared: Server, texts: Client, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    here = Here(shared, tmp_path, "echo half > /pfs/out/half; exit 3")
+    attempt = LocalRun(shared, tmp_path, "echo half > /pfs/out/half; exit 3")
 
-    code = here.run()
+    code = attempt.run()
 
     assert code == 7
     assert "exit code 3" in capfd.readouterr().err
-    assert (here.folder / "pfs/out/half").exists()
+    assert (attempt.folder / "pfs/out/half").exists()
 
 
 def test_an_unknown_datum_and_a_folder_with_files_are_refused(
     shared: Server, texts: Client, tmp_path: Path
 ) -> None:
-    here = Here(shared, tmp_path, "true")
+    attempt = LocalRun(shared, tmp_path, "true")
 
-    absent = here.run("--path", "/none")
+    absent = attempt.run("--path", "/none")
     (tmp_path / "run").mkdir(exist_ok=True)
     (tmp_path / "run" / "mine").write_text("x")
 
-    assert (absent, here.run()) == (3, 2)
+    assert (absent, attempt.run()) == (3, 2)
