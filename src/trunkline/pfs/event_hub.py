@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,6 +38,10 @@ WAITING_BYTES = 256 << 10
 EXPIRED, UNKNOWN = "expired", "unknown"
 #: Why a stream ends.
 SLOW, STOPPING = "slow", "stopping"
+
+
+# Of all timers: by default each has a copy of its task's.
+_CONTEXT = contextvars.Context()
 
 
 class LoggedEvent:
@@ -323,7 +328,7 @@ class Watcher:
     async def _wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._waiter = waiter = loop.create_future()
-        timer = loop.call_later(seconds, _wake, waiter)
+        timer = loop.call_later(seconds, _wake, waiter, context=_CONTEXT)
         try:
             await waiter
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ from trunkline.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+# Of all timers: by default each has a copy of its task's.
+_CONTEXT = contextvars.Context()
 
 
 class IdleTimeout:
@@ -36,7 +41,7 @@ class IdleTimeout:
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(self._limit, self._check)
+        self._timer = asyncio.get_running_loop().call_later(self._limit, self._check, context=_CONTEXT)
 
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
@@ -63,4 +68,4 @@ class IdleTimeout:
             self._expired = True
             self._task.cancel()
         else:
-            self._timer = asyncio.get_running_loop().call_later(due - now, self._check)
+            self._timer = asyncio.get_running_loop().call_later(due - now, self._check, context=_CONTEXT)

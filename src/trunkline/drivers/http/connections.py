@@ -107,13 +107,15 @@ class ConnectionGuard:
                 connection = connections[key] = _Connection(time.monotonic())
             connection.running += 1
             connection.unanswered_since = None
+            answering = application(scope, receive, send)
+            del scope, receive, send  # a subscription that waits for hours needs them no more
             try:
-                await application(scope, receive, send)
+                await answering
             finally:
                 connection.running -= 1
                 connection.idle_since = time.monotonic()
 
-        return counting if self._ports else application
+        return counting
 
     def start(self) -> None:
         """Begin to look."""

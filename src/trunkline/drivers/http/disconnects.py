@@ -36,13 +36,16 @@ class CancelledWhenGone:
         self._cancelled: set[asyncio.Task[Any]] = set()
         self._looking: asyncio.Task[None] | None = None
 
-    async def __call__(self, scope: Event, receive: Any, send: Send) -> None:
-        """Answer one request."""
+    def __call__(self, scope: Event, receive: Any, send: Send) -> Awaitable[None]:
+        """Return what answers a request."""
         connection = _connection(scope)
+        if connection is None:
+            return self._application(scope, receive, send)
+        return self._watched(connection, scope, receive, send)
+
+    async def _watched(self, connection: Connection, scope: Event, receive: Any, send: Send) -> None:
         task = asyncio.current_task()
-        if connection is None or task is None:
-            await self._application(scope, receive, send)
-            return
+        assert task is not None
         self._running[task] = connection
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="http-disconnects")

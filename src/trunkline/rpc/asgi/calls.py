@@ -13,6 +13,7 @@ A protocol is a subclass of ``ServedCall``: how it writes requests, answers and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
@@ -27,7 +28,7 @@ from trunkline.rpc.observation import Observation
 from trunkline.runtime import threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 
     from trunkline.model.port_limits import PortLimits
     from trunkline.rpc.asgi.types import Event, Receive, Scope, Send
@@ -84,8 +85,8 @@ class Calls:
         """Return the method at a path; None without one."""
         return self._methods.get(path)
 
-    async def answer(self, call: ServedCall, path: str) -> None:
-        """Answer a call.
+    def answer(self, call: ServedCall, path: str) -> Coroutine[Any, Any, None]:
+        """Return what answers a call.
 
         Args:
             call: of one request.
@@ -93,18 +94,18 @@ class Calls:
         """
         call.limits, call.unsent, call.identify = self._limits, self._unsent, self._identify
         call.arriving = ArrivingRequest(self._arriving, call)
-        await self._running.answer(call, self._answer(call, path))
+        return self._running.answer(call, self._answer(call, path))
 
-    async def _answer(self, call: ServedCall, path: str) -> None:
+    def _answer(self, call: ServedCall, path: str) -> Coroutine[Any, Any, None]:
         if self._stopping:
-            await call.refuse(path, errors.Unavailable(_STOPPING))
-        elif (method := self._methods.get(path)) is None:
-            await call.refuse(
+            return call.refuse(path, errors.Unavailable(_STOPPING))
+        method = self._methods.get(path)
+        if method is None:
+            return call.refuse(
                 path,
                 errors.Unimplemented(f"this server has no method {path}; use a client of the 2.12 API"),
             )
-        else:
-            await call.answer(method)
+        return call.answer(method)
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, wait for the running ones, and end those that are left with UNAVAILABLE.
@@ -126,6 +127,7 @@ class ServedCall:
         "arriving",
         "identify",
         "limits",
+        "peer",
         "receive",
         "scope",
         "send",
@@ -143,7 +145,7 @@ class ServedCall:
     unsent: UnsentAnswers
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Begin, in the task of the request.
+        """Make it.
 
         Args:
             scope: of the request.
@@ -151,11 +153,13 @@ class ServedCall:
             send: of ASGI.
         """
         self.scope = scope
+        #: The client's address in the form that gRPC uses.
+        self.peer = peer_of(scope)
         self.receive = receive
         self.send = send
         #: Whether the response has begun.
         self.started = False
-        self._task = asyncio.current_task()
+        self._task: asyncio.Task[Any] | None = None
         #: Why this call is cancelled, unless its client has gone.
         self._end: errors.TrunklineError | None = None
         self._is_abandoned = False
@@ -223,6 +227,10 @@ class ServedCall:
 
     # --- the life of the call --------------------------------------------------------------------------
 
+    def enter(self) -> None:
+        """Learn the task that answers the call, in which this is called."""
+        self._task = asyncio.current_task()
+
     def end(self, error: errors.TrunklineError) -> None:
         """End the call early, with the status for an error."""
         if self._end is None and self._task is not None:
@@ -243,11 +251,6 @@ class ServedCall:
     def is_cancelled(self) -> bool:
         """Whether the HTTP server asked the call's task to end."""
         return self._task is not None and self._task.cancelling() > 0 and not self._is_abandoned
-
-    @property
-    def peer(self) -> str:
-        """The client's address in the form that gRPC uses."""
-        return peer_of(self.scope)
 
     async def refuse(self, path: str, error: errors.TrunklineError) -> None:
         """End a call that no method answers.
@@ -320,7 +323,7 @@ class ServedCall:
             self.limits.download_idle, "the client took nothing of the answer; read faster, or less"
         )
         # Requests and answers may alternate, so both waits are bounded.
-        with upload, download:
+        with upload if method.client_streaming else contextlib.nullcontext(), download:
 
             async def send(body: bytes) -> None:
                 if not self.started:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from trunkline import errors
@@ -22,7 +22,7 @@ from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.observation import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from trunkline.model.events import Position
     from trunkline.model.port_limits import PortLimits
@@ -65,10 +65,9 @@ class EventsApplication:
         self._clock = clock
         self._running = Running()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 there is no body
-        """Answer one request."""
-        watch = _Watch()
-        await self._running.answer(watch, self._observed(scope, _Started(send)))
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:  # noqa: ARG002 there is no body
+        """Return what answers a request."""
+        return self._running.answer(_Watch(), self._observed(scope, _Started(send)))
 
     async def stop(self, grace: float) -> None:
         """End all streams, each with an event that says so; those whose client does not read are cut off.
@@ -138,8 +137,12 @@ class _Watch:
     __slots__ = ("_is_abandoned", "_task")
 
     def __init__(self) -> None:
-        self._task = asyncio.current_task()
+        self._task: asyncio.Task[Any] | None = None
         self._is_abandoned = False
+
+    def enter(self) -> None:
+        """Learn the task, in which this is called."""
+        self._task = asyncio.current_task()
 
     @property
     def is_cancelled(self) -> bool:

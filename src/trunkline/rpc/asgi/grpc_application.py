@@ -9,7 +9,7 @@ from trunkline.rpc.asgi.calls import ServedCall
 from trunkline.rpc.asgi.requests import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from trunkline.rpc.asgi.calls import Calls
     from trunkline.rpc.asgi.types import Receive, Scope, Send
@@ -39,9 +39,9 @@ class GrpcApplication:
         """
         self._calls = calls
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._calls.answer(_GrpcCall(scope, receive, send), scope["path"])
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return what answers a request."""
+        return self._calls.answer(_GrpcCall(scope, receive, send), scope["path"])
 
 
 class _GrpcCall(ServedCall):
@@ -58,7 +58,9 @@ class _GrpcCall(ServedCall):
         return self._gzip
 
     def parse(self) -> headers.RequestHeaders:
-        return headers.parse(self.scope["headers"])
+        request = headers.parse(self.scope["headers"])
+        self.scope = {}  # half of what a silent subscription would hold otherwise
+        return request
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> Requests:
         self._gzip = request.encoding == "gzip"

@@ -16,7 +16,7 @@ from trunkline import __version__
 from trunkline.rpc.asgi.responses import respond_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from trunkline.rpc.asgi.browsers import BrowserChecks
     from trunkline.rpc.asgi.types import Application, Receive, Scope, Send
@@ -58,8 +58,13 @@ class Router:
         self._mounts = mounts
         self._browsers = browsers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return what answers a request. A call of gRPC pays for no frame of this module while it waits."""
+        if _is_grpc(scope) and "http.response.trailers" in scope.get("extensions", {}):
+            return self._grpc(scope, receive, send)
+        return self._route(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close"})  # before it is accepted: HTTP servers answer 403
@@ -67,14 +72,11 @@ class Router:
         if scope["type"] != "http":
             raise NotImplementedError(f"this application has no {scope['type']}")  # as ASGI asks
         if _is_grpc(scope):
-            if "http.response.trailers" in scope.get("extensions", {}):
-                await self._grpc(scope, receive, send)
-            else:
-                await respond_text(
-                    send,
-                    400,
-                    "gRPC needs HTTP/2 and the header te: trailers; use a gRPC client, or POST /api",
-                )
+            await respond_text(
+                send,
+                400,
+                "gRPC needs HTTP/2 and the header te: trailers; use a gRPC client, or POST /api",
+            )
             return
         path = scope["path"]
         if path not in PROBES:
@@ -97,6 +99,8 @@ class Router:
 
 
 def _is_grpc(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
     for name, value in scope["headers"]:
         if name == b"content-type":
             if value == _GRPC:  # nearly always

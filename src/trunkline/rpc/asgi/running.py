@@ -16,6 +16,9 @@ _LAST_GRACE = 1.0
 class Request(Protocol):
     """A request that is being answered, in a task of its own."""
 
+    def enter(self) -> None:
+        """Learn the task, in which this is called."""
+
     @property
     def is_cancelled(self) -> bool:
         """Whether the HTTP server asked the request's task to end."""
@@ -36,12 +39,13 @@ class Running:
         self._idle.set()
 
     async def answer(self, request: Request, answering: Coroutine[Any, Any, None]) -> None:
-        """Answer a request in the task of the caller.
+        """Answer a request, in the task that runs this.
 
         Args:
             request: to be ended early if necessary.
             answering: answers it.
         """
+        request.enter()
         self._requests.add(request)
         self._idle.clear()
         try:
