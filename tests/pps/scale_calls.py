@@ -40,7 +40,7 @@ WRITES = {
         " DeleteSecret RenderTemplate RerunPipeline RunCron RestartDatum SetClusterDefaults SetProjectDefaults"
         " StartPipeline StopJob StopPipeline UpdateJobState"
     ),
-    "trunkline.control.v1.Control": "CreateImage DeleteImage WatchEvents",
+    "trunkline.control.v1.Control": "Apply CreateImage DeleteImage PlanUpdate WatchEvents",
     "trunkline.explain.v1.Explain": "",
     "trunkline.worker.v1.Worker": "Complete EndProgram Fetch Log Offer",
 }

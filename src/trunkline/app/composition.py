@@ -134,7 +134,7 @@ def servicers(
         "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor, identity, core.waiting),
         "trunkline.store.v1.Store": StoreServicer(versions, executor),
         "trunkline.control.v1.Control": ControlServicer(
-            versions, specs, images, fleet.fleet.machines, executor, core.events
+            versions, specs, images, fleet.fleet.machines, executor, core.events, admission
         ),
         "trunkline.explain.v1.Explain": ExplainServicer(versions, specs, executor),
         "identity_v2.API": IdentityServicer(),

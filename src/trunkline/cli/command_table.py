@@ -54,6 +54,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "start pipeline": ("pipelines", "Start a stopped pipeline."),
     "stop pipeline": ("pipelines", "Stop a pipeline and its jobs."),
     "rerun pipeline": ("pipelines", "Run a pipeline again on its current input."),
+    "apply": ("apply", "Make pipelines as the specs of a folder say."),
+    "plan": ("apply", "Show what an update of a pipeline would run again, how long and at what price."),
     "run cron": ("pipelines", "Make a tick of a pipeline's cron inputs now."),
     "create defaults": ("defaults", "Set the defaults of pipeline specs."),
     "update defaults": ("defaults", "Set the defaults of pipeline specs."),

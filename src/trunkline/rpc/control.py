@@ -13,8 +13,8 @@ from trunkline.pfs import queries
 from trunkline.pps.queries import costs, pipeline_queries, progress, worker_queries
 from trunkline.pps.queries.job_queries import JobFilter
 from trunkline.rpc import convert
+from trunkline.rpc.control_apply import ApplyCalls
 from trunkline.rpc.gen import control_pb2 as pb
-from trunkline.rpc.servicer import ServicerBase
 from trunkline.scaling import rates
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trunkline.model.workers import Machine
     from trunkline.pfs.event_hub import EventHub
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.admission import Admission
     from trunkline.pps.queries.worker_queries import WorkerInfo
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call
@@ -81,7 +82,7 @@ EVENT_PAUSE = 3600.0
 COSTS = 20
 
 
-class ControlServicer(ServicerBase):
+class ControlServicer(ApplyCalls):
     """Answers ``trunkline.control.v1.Control``."""
 
     def __init__(
@@ -92,6 +93,7 @@ class ControlServicer(ServicerBase):
         machines: Callable[[], Sequence[Machine]],
         executor: Executor,
         events: EventHub,
+        admission: Admission,
     ) -> None:
         """Create the servicer.
 
@@ -102,12 +104,14 @@ class ControlServicer(ServicerBase):
             machines: returns the fleet's machines.
             executor: runs blocking work.
             events: has the events.
+            admission: checks specifications.
         """
         super().__init__(versions, executor)
         self._specs = specs
         self._images = images
         self._machines = machines
         self._events = events
+        self._admission = admission
 
     async def ListWorker(self, request: pb.ListWorkerRequest, call: Call) -> AsyncIterator[pb.WorkerInfo]:
         steps = worker_queries.list_workers(self._store(call), request.project, request.pipeline)

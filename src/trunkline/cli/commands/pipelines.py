@@ -57,7 +57,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
     absent = [_absent_branches(invocation, spec) for spec in specs]
     requests = [
         pps_pb2.CreatePipelineV2Request(
-            create_pipeline_request_json=_json(invocation, spec), update=update, reprocess=reprocess
+            create_pipeline_request_json=sent_json(invocation, spec), update=update, reprocess=reprocess
         )
         for spec in specs
     ]
@@ -95,7 +95,7 @@ def _print_effective(
     import json
 
     request = pps_pb2.CreatePipelineV2Request(
-        create_pipeline_request_json=_json(invocation, specs[number]), dry_run=True
+        create_pipeline_request_json=sent_json(invocation, specs[number]), dry_run=True
     )
     with _placing(source, specs, number):
         effective = invocation.pps.CreatePipelineV2(request).effective_create_pipeline_request_json
@@ -248,7 +248,7 @@ def _pipeline(invocation: Invocation, spec: dict[str, Any]) -> pps_pb2.Pipeline:
         return pps_pb2.Pipeline()
 
 
-def _json(invocation: Invocation, spec: dict[str, Any]) -> str:
+def sent_json(invocation: Invocation, spec: dict[str, Any]) -> str:
     """Return a spec as it is sent."""
     import json
 
@@ -268,7 +268,7 @@ def validate(invocation: Invocation) -> None:
     source, specs = _specs(invocation)
     for number, spec in enumerate(specs):
         request = pps_pb2.CreatePipelineV2Request(
-            create_pipeline_request_json=_json(invocation, spec), dry_run=True
+            create_pipeline_request_json=sent_json(invocation, spec), dry_run=True
         )
         with _placing(source, specs, number):
             invocation.pps.CreatePipelineV2(request)

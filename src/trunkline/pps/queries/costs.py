@@ -70,11 +70,17 @@ def list_costs(versions: VersionedStore, specs: Specs, criteria: JobFilter) -> G
         NotFound: there is no such pipeline.
     """
     for page in job_queries.matching(versions, criteria):
-        yield versions.query(_costs_of, specs, page)
+        yield versions.query(of_jobs, specs, page)
 
 
-def _costs_of(read: ReadTransaction, specs: Specs, page: Sequence[JobRow]) -> list[Cost]:
-    """Return what jobs have cost so far, in their order."""
+def of_jobs(read: ReadTransaction, specs: Specs, page: Sequence[JobRow]) -> list[Cost]:
+    """Return what jobs have cost so far, in their order.
+
+    Args:
+        read: a snapshot.
+        specs: the parsed specifications.
+        page: the jobs.
+    """
     conn = read.conn
     owners = {number: pipelines.by_id(conn, number) for number in {job.pipeline_id for job in page}}
     stored = bills.of_jobs(conn, [job.id for job in page])

@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 class Preview:
     """The datums of an input, and the commits that they come from."""
 
-    def __init__(self, versions: VersionedStore, spec: PipelineSpec) -> None:
+    def __init__(self, versions: VersionedStore, spec: PipelineSpec, *, exists: bool = False) -> None:
         """Look up the heads. Blocks.
 
         Args:
             versions: the store.
             spec: a complete and valid spec; only its input and salt count.
+            exists: its pipeline exists, and so the repos of its cron inputs.
 
         Raises:
             NotFound: a repo or branch of the input does not exist.
             InvalidArgument: it has a cron input, whose repo comes with the pipeline.
         """
         crons = cron_inputs(spec)
-        if crons:
+        if crons and not exists:
             raise InvalidArgument(
                 f'the datums of cron input "{crons[0].name}" cannot be listed before its pipeline exists; create the'
                 " pipeline and list the datums of its jobs"

@@ -282,3 +282,95 @@ class Event(_message.Message):
     kind: str
     json: str
     def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
+
+class ApplyRequest(_message.Message):
+    __slots__ = ("specs_json", "prune", "dry_run", "reprocess", "basis")
+    SPECS_JSON_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REPROCESS_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    specs_json: _containers.RepeatedScalarFieldContainer[str]
+    prune: bool
+    dry_run: bool
+    reprocess: bool
+    basis: str
+    def __init__(self, specs_json: _Optional[_Iterable[str]] = ..., prune: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., reprocess: _Optional[bool] = ..., basis: _Optional[str] = ...) -> None: ...
+
+class ApplyResponse(_message.Message):
+    __slots__ = ("changes", "basis", "commit_set")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_SET_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[PipelineChange]
+    basis: str
+    commit_set: str
+    def __init__(self, changes: _Optional[_Iterable[_Union[PipelineChange, _Mapping]]] = ..., basis: _Optional[str] = ..., commit_set: _Optional[str] = ...) -> None: ...
+
+class PipelineChange(_message.Message):
+    __slots__ = ("project", "pipeline", "action", "fields")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    action: str
+    fields: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., action: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ...) -> None: ...
+
+class FieldChange(_message.Message):
+    __slots__ = ("path", "before_json", "after_json")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AFTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    before_json: str
+    after_json: str
+    def __init__(self, path: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ...) -> None: ...
+
+class PlanUpdateRequest(_message.Message):
+    __slots__ = ("spec_json", "reprocess")
+    SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+    REPROCESS_FIELD_NUMBER: _ClassVar[int]
+    spec_json: str
+    reprocess: bool
+    def __init__(self, spec_json: _Optional[str] = ..., reprocess: _Optional[bool] = ...) -> None: ...
+
+class UpdatePlan(_message.Message):
+    __slots__ = ("project", "pipeline", "version", "fields", "total", "run", "removed", "causes", "datum_seconds", "workers", "seconds", "dollars")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    CAUSES_FIELD_NUMBER: _ClassVar[int]
+    DATUM_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DOLLARS_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    pipeline: str
+    version: int
+    fields: _containers.RepeatedCompositeFieldContainer[FieldChange]
+    total: int
+    run: int
+    removed: int
+    causes: _containers.RepeatedCompositeFieldContainer[PlannedDatums]
+    datum_seconds: float
+    workers: int
+    seconds: float
+    dollars: float
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., version: _Optional[int] = ..., fields: _Optional[_Iterable[_Union[FieldChange, _Mapping]]] = ..., total: _Optional[int] = ..., run: _Optional[int] = ..., removed: _Optional[int] = ..., causes: _Optional[_Iterable[_Union[PlannedDatums, _Mapping]]] = ..., datum_seconds: _Optional[float] = ..., workers: _Optional[int] = ..., seconds: _Optional[float] = ..., dollars: _Optional[float] = ...) -> None: ...
+
+class PlannedDatums(_message.Message):
+    __slots__ = ("cause", "datums", "examples")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    DATUMS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    cause: str
+    datums: int
+    examples: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cause: _Optional[str] = ..., datums: _Optional[int] = ..., examples: _Optional[_Iterable[str]] = ...) -> None: ...
