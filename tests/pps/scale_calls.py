@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WRITES = {
     "pfs_v2.API": (
         "AddFileSet ClearCommit ComposeFileSet CreateBranch CreateFileSet CreateProject CreateRepo DeleteAll"
-        " DeleteBranch DeleteProject DeleteRepo DeleteRepos DropCommit Egress DropCommitSet FinishCommit ModifyFile"
+        " DeleteBranch DeleteProject DeleteRepo DeleteRepos DropCommit DropCommitSet Egress FinishCommit ModifyFile"
         " RenewFileSet SquashCommit SquashCommitSet StartCommit"
     ),
     "pps_v2.API": (
