@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.model.field_support import Unsupported
+    from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import Machine, WorkerSpec
 
 
@@ -20,7 +21,6 @@ class HeldFleet:
 
     name = "held"
     startup_prior = 0.5
-    unsupported: Mapping[str, Unsupported] = MappingProxyType({})
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,6 +33,9 @@ class HeldFleet:
         self.rented: list[Machine] = []
         #: Raised by ``start`` when set.
         self.refusal: Exception | None = None
+
+    def unsupported(self, spec: PipelineSpec) -> Mapping[str, Unsupported]:  # noqa: ARG002
+        return MappingProxyType({})
 
     def check(self, spec: WorkerSpec) -> None:  # noqa: ARG002
         if self.refusal is not None:

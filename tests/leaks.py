@@ -38,7 +38,7 @@ _KEPT_THREADS = (
     "Dummy",
 )
 #: Programs that tests share for the whole session, by a word of their command line.
-_KEPT_PROGRAMS = ("postgres", "postmaster.pid", "weed", "moto_server", "etcd", "kube-apiserver")
+_KEPT_PROGRAMS = ("postgres", "postmaster.pid", "weed", "moto_server", "etcd", "kube-apiserver", "podman")
 #: Fixtures of servers for the whole session whose clients keep connections.
 _SESSION_SERVERS = frozenset({"s3", "moto_url"})
 #: What descriptors refer to that libraries keep: gRPC's pollers, event loops.

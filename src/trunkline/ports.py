@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from trunkline.model.columns import ColumnKind
     from trunkline.model.field_support import Unsupported
+    from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
 
 
@@ -89,9 +90,12 @@ class Fleet(Protocol):
     def startup_prior(self) -> float:
         """Assumed seconds of a start before the first one was measured."""
 
-    @property
-    def unsupported(self) -> Mapping[str, Unsupported]:
-        """The fields of a spec that this fleet does not honour, by their names in the spec."""
+    def unsupported(self, spec: PipelineSpec) -> Mapping[str, Unsupported]:
+        """Return the fields that this fleet does not honour, by their names in a spec.
+
+        Args:
+            spec: how its workers would run may decide.
+        """
 
     def check(self, spec: WorkerSpec) -> None:
         """Check that this fleet can run a worker, given enough capacity.

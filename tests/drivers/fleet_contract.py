@@ -144,13 +144,15 @@ class FleetContract:
         assert phase(subject.fleet, second) is WorkerPhase.RUNNING
 
     def test_what_it_says_of_itself_has_the_right_form(self, subject: Subject) -> None:
-        fleet = subject.fleet
+        fleet, spec = subject.fleet, subject.spec()
+
+        unsupported = fleet.unsupported(spec.pipeline_spec)
 
         assert fleet.name
         assert fleet.startup_prior > 0
         assert all(isinstance(machine, Machine) for machine in fleet.machines())
-        assert all(what.treatment in Treatment and what.why for what in fleet.unsupported.values())
-        fleet.check(subject.spec())
+        assert all(what.treatment in Treatment and what.why for what in unsupported.values())
+        fleet.check(spec)
 
     def test_it_may_be_closed_twice(self, subject: Subject) -> None:
         run(subject)

@@ -225,7 +225,7 @@ def test_a_worker_that_fails_leaves_its_last_words(server, fleet, tmp_path):
 
     fleet.start(spec(1))
 
-    words = "ended with exit code 1; its last words: worker: the server does not know this worker any more"
+    words = "ended with exit code 1; the last line of its output: worker: the server does not know this worker any more"
     wait_until(lambda: sighting(fleet, 1)[0] is GONE)
     assert sighting(fleet, 1)[1] == words
     assert len(list((tmp_path / "fleet" / "logs").iterdir())) == 1

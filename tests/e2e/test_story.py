@@ -115,7 +115,7 @@ def test_a_specification_in_json_makes_the_same_pipeline(client: Client) -> None
     assert json.loads(info.user_spec_json) == spec
     assert info.details.metadata.labels == {"node": "fargate"}
     assert info.details.resource_requests.memory == "1Gi"
-    assert 'image "nobody/knows" is not known here' in info.details.reason
+    assert 'image "nobody/knows" is not used' in info.details.reason
     assert "tolerations has no effect here" in info.details.reason
     lines = list(client.pps.get_logs(pipeline=pps.Pipeline(name="edges")))
     assert any("tolerations has no effect here" in line.message for line in lines)

@@ -65,7 +65,7 @@ def test_the_dependencies_are_exactly_what_is_imported() -> None:
     extras = PROJECT["optional-dependencies"]
     optional = {
         distribution_name(requirement)
-        for extra in ("postgres", "kubernetes", "hypercorn", "aws", "otel", "jsonnet", "mysql")
+        for extra in ("postgres", "kubernetes", "containers", "hypercorn", "aws", "otel", "jsonnet", "mysql")
         for requirement in extras[extra]
     }
     assert used - optional == named

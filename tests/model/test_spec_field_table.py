@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trunkline.drivers.fleets.kubernetes.fleet import KubernetesFleet
+from trunkline.drivers.fleets.kubernetes.fleet import UNSUPPORTED as PODS_UNSUPPORTED
 from trunkline.drivers.fleets.process_fields import UNSUPPORTED
 from trunkline.errors import InvalidArgument
 from trunkline.model.spec import complete, from_json
@@ -97,4 +97,4 @@ def test_processes_say_of_each_field_for_pods_that_it_has_no_effect():
     harmless = {"resource_requests.cpu", "resource_requests.disk", "metadata"}
 
     assert BY_FLEET - parts == harmless
-    assert KubernetesFleet.unsupported.keys() <= BY_FLEET
+    assert PODS_UNSUPPORTED.keys() <= BY_FLEET

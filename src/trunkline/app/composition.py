@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trunkline.drivers.programs.processes import ProgramProcesses
+from trunkline.model.spec import DEFAULT_IMAGE
 from trunkline.pfs.chunk_index import DatabaseChunkIndex
 from trunkline.pfs.event_hub import EventHub
 from trunkline.pfs.repository import VersionedStore
@@ -39,12 +40,14 @@ from trunkline.storage.files import file_trees
 from trunkline.storage.store import ChunkStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from trunkline.app.drivers import FleetDrivers
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.meta.database import Database
     from trunkline.meta.wakeups import Wakeups
+    from trunkline.model.spec import PipelineSpec
     from trunkline.ports import Clock, ObjectStore, Outbound
     from trunkline.pps.controller import Controller
     from trunkline.pps.egress import Egresses
@@ -118,7 +121,7 @@ def servicers(
         records: the newest log records of the server.
     """
     versions, specs = core.versions, core.specs
-    image_notice = functools.partial(_image_notice, None if fleet.runs_images else images)
+    image_notice = functools.partial(_image_notice, images, fleet.runs_image)
     admission = Admission(
         controller.autoscaler.check, secrets, image_notice, fleet.fleet.unsupported, egresses.check
     )
@@ -142,11 +145,21 @@ def servicers(
     }
 
 
-def _image_notice(images: ImageEnvironments | None, name: str) -> str:
-    """Return a notice for an image name without a local environment; "" when the fleet runs real images."""
-    if images is None or images.resolve(name) is not None:
+def _image_notice(
+    images: ImageEnvironments, runs_image: Callable[[PipelineSpec], bool], spec: PipelineSpec
+) -> str:
+    """Return a notice for a named image that is not used; empty when it is used, or only the default is named.
+
+    Args:
+        images: environments for image names.
+        runs_image: whether commands of a pipeline run in a container of its image.
+        spec: of the pipeline.
+    """
+    image = spec.transform.image if spec.transform is not None else ""
+    if image in ("", DEFAULT_IMAGE) or runs_image(spec) or images.resolve(image) is not None:
         return ""
     return (
-        f'image "{name}" is not known here; commands run on this machine\'s own tools'
-        f" (trunkline create image {name} --from FOLDER provides it)"
+        f'image "{image}" is not used: commands run as processes with this machine\'s own programs; run'
+        f' "trunkline create image {image} --from FOLDER" for a Python environment of that name, or serve with'
+        " --fleet auto to run images in containers"
     )

@@ -30,12 +30,14 @@ from trunkline.runtime import open_files
 from trunkline.runtime.listening import UNIX, Listeners
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trunkline.app.settings import Settings
     from trunkline.app.tls import ServerTls
+    from trunkline.drivers.fleets.containers.containers import Containers
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.model.port_limits import PortLimits
+    from trunkline.model.spec import PipelineSpec
     from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.supervision import Supervisor
@@ -159,6 +161,11 @@ def hidden(settings: Settings) -> list[str]:
     return [str(folder.resolve()) for folder in folders]
 
 
+def _never(spec: PipelineSpec) -> bool:
+    del spec
+    return False
+
+
 class FleetDrivers(Struct, frozen=True):
     """A fleet with its secrets and worker identities."""
 
@@ -167,8 +174,8 @@ class FleetDrivers(Struct, frozen=True):
     secrets: Secrets | None = None
     #: Verifies its workers; None when they use tokens that the server issues.
     identity: WorkerIdentity | None = None
-    #: Whether it runs the images that specs name, so that their names need no environment of this server.
-    runs_images: bool = False
+    #: Whether the commands of a pipeline run in a container of the image that it names.
+    runs_image: Callable[[PipelineSpec], bool] = _never
 
 
 def fleet(
@@ -194,9 +201,10 @@ def fleet(
         FailedPrecondition: the cluster is not ready for workers.
         Unavailable: the cluster does not answer.
     """
-    if settings.fleet == "processes":
+    if settings.fleet in ("processes", "containers", "auto"):
         _check_visible(settings.advertise or address, hidden(settings))
         folder = settings.data.absolute() / "fleet"
+        containers = None if settings.fleet == "processes" else _containers(settings, images, cluster_id)
         processes = ProcessFleet(
             _server(settings.advertise or address, tls),
             folder,
@@ -205,16 +213,44 @@ def fleet(
             supervisor,
             hidden(settings),
             command_groups.use_own(),
+            containers,
         )
         threading.Thread(target=processes.report_isolation, name="isolation-check", daemon=True).start()
-        return FleetDrivers(_simulated(processes, settings) if settings.simulate else processes)
+        return FleetDrivers(
+            _simulated(processes, settings) if settings.simulate else processes,
+            runs_image=_never if containers is None else containers.runs,
+        )
     if settings.simulate:
         raise errors.InvalidArgument(
             "--simulate needs workers that are processes; leave out --fleet kubernetes"
         )
     if settings.fleet == "kubernetes":
         return _kubernetes(settings, address, tls, cluster_id, supervisor)
-    raise errors.InvalidArgument(f"--fleet {settings.fleet!r} is not supported; use processes or kubernetes")
+    raise errors.InvalidArgument(
+        f"--fleet {settings.fleet!r} is not supported; use processes, containers, auto or kubernetes"
+    )
+
+
+def _containers(settings: Settings, images: ImageEnvironments, cluster_id: str) -> Containers:
+    try:
+        from trunkline.drivers.fleets.containers import containers, engine
+    except ModuleNotFoundError as error:
+        raise errors.InvalidArgument(
+            f'--fleet {settings.fleet} needs the extra "containers", which is not installed; in a clone:'
+            " pip install '.[containers]'"
+        ) from error
+    if settings.launcher is None:
+        raise errors.InvalidArgument(
+            f"--fleet {settings.fleet} needs --launcher FILE, the program that starts commands in containers; build it"
+            " with scripts/launcher FILE"
+        )
+    return containers.Containers(
+        engine.Engine(engine.find_engine(os.environ), containers.THREADS),
+        settings.launcher,
+        cluster_id,
+        settings.fleet,
+        None if settings.fleet == "containers" else lambda name: images.resolve(name) is not None,
+    )
 
 
 def _simulated(fleet: Fleet, settings: Settings) -> Fleet:
@@ -286,4 +322,4 @@ def _kubernetes(
     except BaseException:
         connection.close()
         raise
-    return FleetDrivers(fleet, KubernetesSecrets(connection), identity, runs_images=True)
+    return FleetDrivers(fleet, KubernetesSecrets(connection), identity, lambda _spec: True)

@@ -54,7 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbound: tuple[str, ...] = ()
     #: Whether each pack is decoded and compared with the ids of its chunks before it is stored.
     verify_packs: bool = True
-    #: Where workers run: processes or kubernetes.
+    #: Where commands run: processes, containers, auto (containers for pipelines that name an image) or kubernetes.
     fleet: str = "processes"
     #: Whose machines are simulated for workers: fargate, or empty for none. Processes only.
     simulate: str = ""
@@ -66,6 +66,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     capacity_memory: int | None = None
     #: Whether images may name packages in source form, whose code then runs when they are built. Processes only.
     source_packages: bool = False
+    #: File with the launcher, which starts commands in containers. Containers only.
+    launcher: Path | None = None
     #: Image of the worker and the launcher. Kubernetes only.
     worker_image: str = ""
     #: Where metrics are served besides the port of the API: HOST:PORT, with the probes, or ``on`` for nowhere else.

@@ -21,8 +21,8 @@ class Admission:
     Args:
         check_workers: refuses a specification whose workers the fleet can never run.
         secrets: the secrets that commands may use.
-        image_notice: returns what users should know about an image name on this fleet; empty when nothing.
-        unsupported: fields that the fleet does not honour.
+        image_notice: returns what users should know about a specification's image on this fleet; empty when nothing.
+        unsupported: returns the fields of a specification that the fleet does not honour.
         check_egress: refuses a target that the server does not reach.
     """
 
@@ -30,8 +30,8 @@ class Admission:
         self,
         check_workers: Callable[[PipelineSpec], None],
         secrets: SecretStore,
-        image_notice: Callable[[str], str],
-        unsupported: Mapping[str, Unsupported],
+        image_notice: Callable[[PipelineSpec], str],
+        unsupported: Callable[[PipelineSpec], Mapping[str, Unsupported]],
         check_egress: Callable[[Egress], None],
     ) -> None:
         self._check_workers = check_workers
@@ -54,7 +54,7 @@ class Admission:
             PermissionDenied: the server does not connect to where its egress goes.
         """
         request = read_request(user, defaults)
-        field_support.check(request.spec, self._unsupported)
+        field_support.check(request.spec, self._unsupported(request.spec))
         self._check_workers(request.spec)
         self._secrets.check(request.spec)
         if request.spec.egress is not None:
@@ -63,7 +63,7 @@ class Admission:
 
     def notice(self, spec: PipelineSpec) -> str:
         """Return warnings about fields of a spec that have no effect on this fleet."""
-        sentences = field_support.warnings(spec, self._unsupported)
-        if spec.transform is not None and (image := self._image_notice(spec.transform.image)):
+        sentences = field_support.warnings(spec, self._unsupported(spec))
+        if image := self._image_notice(spec):
             sentences.insert(0, image)
         return "; ".join(sentences)

@@ -51,6 +51,9 @@ def enter(config: Settings) -> Sandbox:
     if config.launcher:
         from trunkline.worker.pod import sandbox as pod_sandbox  # a process worker starts without it
 
+        if config.shared:
+            scratch, config = config.scratch, pod_sandbox.share(config)
+            _write_namespace(scratch)
         return pod_sandbox.enter(config)
     group = _open_group(config)
     lack = "TRUNKLINE_NO_NAMESPACES is set"

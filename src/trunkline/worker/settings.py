@@ -58,6 +58,9 @@ class Settings(NamedTuple):
     namespaces: bool = True
     #: Socket of the launcher that starts commands; empty when the worker starts them itself.
     launcher: str = ""
+    #: Folder of the host that the launcher's container has as /pfs, and the worker in its private root too; empty in
+    #: a pod, whose volume is at /pfs already.
+    shared: str = ""
     #: Folder that other users may enter, for the files of commands that run as another user without a private root;
     #: the worker creates it, the fleet removes it.
     open_scratch: str = ""
@@ -106,6 +109,7 @@ def load(environ: MutableMapping[str, str]) -> Settings:
         notes=tuple(variables.get(_PREFIX + "NOTES", "").splitlines()),
         namespaces=variables.get(_PREFIX + "NO_NAMESPACES", "") in ("", "0"),
         launcher=variables.get(_PREFIX + "LAUNCHER", ""),
+        shared=variables.get(_PREFIX + "SHARED", ""),
         open_scratch=variables.get(_PREFIX + "OPEN_SCRATCH", ""),
         hidden=_paths(variables.get(_PREFIX + "HIDDEN", "")),
         readable=_paths(variables.get(_PREFIX + "READABLE", "")),

@@ -63,6 +63,7 @@ def serve(invocation: Invocation) -> None:
         advertise=options.advertise,
         capacity_memory=memory,
         source_packages=options.source_packages,
+        launcher=_path(options.launcher),
         worker_image=options.worker_image,
         namespace=options.namespace,
         keep_days=options.keep_days,
@@ -201,8 +202,14 @@ COMMANDS = {
             argument(
                 "--fleet",
                 default="processes",
-                choices=("processes", "kubernetes"),
-                help="where workers run (processes)",
+                choices=("processes", "containers", "auto", "kubernetes"),
+                help="where commands run; auto: in containers for pipelines that name an image (processes)",
+            ),
+            argument(
+                "--launcher",
+                default=os.environ.get("TRUNKLINE_LAUNCHER", ""),
+                metavar="FILE",
+                help="program that starts commands in containers, made by scripts/launcher ($TRUNKLINE_LAUNCHER)",
             ),
             argument(
                 "--simulate",

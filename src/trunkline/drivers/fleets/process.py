@@ -1,8 +1,9 @@
-"""The process fleet: workers are processes of this machine.
+"""The process fleet: workers are processes of this machine; the commands of some run in containers.
 
 Memory requests are admitted against a capacity, in the order of the requests: a small worker does not overtake a
 large one, because the large one might wait forever. CPU is time-shared and not counted. A worker that does not fit,
-or whose image is being built, is pending with that reason.
+or whose image is being built, is pending with that reason. A container is opened for a worker after it was
+admitted, and closed after its process has ended; its engine is asked in the threads of ``containers.Containers``.
 
 One thread starts, watches and ends all workers. It must be a single one that lives as long as the fleet, because a
 worker dies with the *thread* that started it (``PR_SET_PDEATHSIG``); that is how workers end when the server is
@@ -16,7 +17,6 @@ import logging
 import os
 import platform
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -28,13 +28,19 @@ from msgspec import Struct
 
 from trunkline.drivers.fleets import process_reaper
 from trunkline.drivers.fleets.command_groups import CommandGroups
-from trunkline.drivers.fleets.images import ImageState, software_folders
+from trunkline.drivers.fleets.images import ImageState
 from trunkline.drivers.fleets.process_fields import UNSUPPORTED
+from trunkline.drivers.fleets.process_launch import (
+    environment,
+    how_it_ended,
+    memory_limit,
+    open_private,
+    open_scratch,
+)
 from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
 from trunkline.drivers.fleets.templates import WorkerProcess, WorkerStarter
 from trunkline.errors import InvalidArgument, Unavailable
-from trunkline.model import field_support
-from trunkline.model.quantities import parse_bytes
+from trunkline.model.field_support import warnings
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.runtime import failpoints
 from trunkline.runtime.supervision import Supervisor, describe
@@ -42,16 +48,14 @@ from trunkline.runtime.supervision import Supervisor, describe
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trunkline.drivers.fleets.containers.containers import Container, Containers
     from trunkline.drivers.fleets.images import ImageEnvironment, ImageEnvironments
+    from trunkline.model.field_support import Unsupported
+    from trunkline.model.spec import PipelineSpec
     from trunkline.ports import ServerAddress
 
 log = logging.getLogger("trunkline.fleet")
 
-#: Variables that workers, and through them commands, inherit from the server; not its credentials.
-_INHERITED = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH"),
-    *("TRUNKLINE_NO_NAMESPACES", "COVERAGE_PROCESS_START"),
-)
 #: Seconds that a fleet that closes waits for the removal of scratch folders.
 _REMOVAL_GRACE = 3.0
 #: Timeout of the isolation check in seconds, for a busy machine.
@@ -74,6 +78,10 @@ class _Worker(Struct):
     queued: bool = False
     #: Set iff running.
     process: WorkerProcess | None = None
+    #: Where its commands run; None for the worker's own sandbox. Set when it is admitted.
+    container: Container | None = None
+    #: How its process ended, while its container is being removed.
+    how: str = ""
     #: Monotonic time after which it is killed; set once ``stop`` was called.
     kill_at: float | None = None
     #: Whether it was killed because it did not end in time.
@@ -83,8 +91,6 @@ class _Worker(Struct):
 class ProcessFleet:
     """Implements ``ports.Fleet``."""
 
-    name = "processes"
-    unsupported = UNSUPPORTED
     startup_prior = 0.5  # a process with its private root
 
     def __init__(
@@ -96,6 +102,7 @@ class ProcessFleet:
         supervisor: Supervisor | None = None,
         hidden: Sequence[str] = (),
         command_groups: CommandGroups | None = None,
+        containers: Containers | None = None,
     ) -> None:
         """Start the fleet's threads; what an earlier server has left in the folder is removed meanwhile.
 
@@ -109,7 +116,10 @@ class ProcessFleet:
             supervisor: restarts the fleet's thread; one of its own when None.
             hidden: folders that commands must not see, such as the server's data.
             command_groups: enforces memory limits; workers poll when None.
+            containers: runs the commands of some pipelines; none when None. It is closed with the fleet.
         """
+        self.name = "processes" if containers is None else containers.fleet
+        self._containers = containers
         self._command_groups = command_groups or CommandGroups()
         self._server = server
         self._hidden = tuple(hidden)
@@ -133,8 +143,10 @@ class ProcessFleet:
         for leftover in self._scratch.iterdir():
             if not leftover.name.startswith(ABANDONED):
                 self._tidy(leftover)
-        self._lock = threading.Lock()  # guards the two below and every _Worker
+        self._lock = threading.Lock()  # guards the three below and every _Worker
         self._workers: dict[str, _Worker] = {}
+        #: Workers whose process has ended or never existed, and whose container is being removed.
+        self._closing: list[_Worker] = []
         self._closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = supervisor.thread("process-fleet", self._run)
@@ -159,6 +171,12 @@ class ProcessFleet:
         for line in lines:
             log.warning("%s; see docs/security.md", line)
         self._tidy(folder)
+
+    def unsupported(self, spec: PipelineSpec) -> Mapping[str, Unsupported]:
+        """Return the fields that are not honoured; see ``ports.Fleet``."""
+        if self._containers is not None and self._containers.runs(spec):
+            return self._containers.unsupported
+        return UNSUPPORTED
 
     def check(self, spec: WorkerSpec) -> None:
         """Accept every worker: the capacity may be raised later; see ``ports.Fleet``."""
@@ -187,10 +205,13 @@ class ProcessFleet:
                 return
             if worker.phase is not WorkerPhase.RUNNING:
                 del self._workers[worker_id]
+                if worker.phase is WorkerPhase.PENDING and worker.container is not None:
+                    worker.container.close()
+                    self._closing.append(worker)
             elif worker.kill_at is None:
-                assert worker.process is not None
                 worker.kill_at = time.monotonic() + grace
-                worker.process.terminate()
+                if worker.process is not None:
+                    worker.process.terminate()
             else:
                 worker.kill_at = min(worker.kill_at, time.monotonic() + grace)
         os.eventfd_write(self._wake, 1)
@@ -232,6 +253,8 @@ class ProcessFleet:
             self._closed = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
+        if self._containers is not None:
+            self._containers.close()
         os.close(self._wake)
         self._removal.close(_REMOVAL_GRACE)
 
@@ -242,7 +265,7 @@ class ProcessFleet:
             failpoints.reach("process-fleet.loop")
             self._record_ends()
             if self._closed:
-                if not self._running():
+                if not self._running() and not self._closing:
                     self._starter.close()
                     return
                 for worker in self._running():
@@ -282,24 +305,40 @@ class ProcessFleet:
                 continue
             output = self._logs / f"{worker.spec.worker_id}.log"
             try:
-                reason = _how_it_ended(code, output)
+                reason = how_it_ended(code, output)
+                if code == 0:
+                    output.unlink(missing_ok=True)
             except OSError as error:
                 reason = f"ended with code {code}; its output cannot be read ({describe(error)})"
             if worker.forced:
                 reason = "was ended by force: it did not go in time"
-            self._tidy(self._scratch / worker.spec.worker_id)
-            self._command_groups.remove(worker.spec.worker_id)
             with self._lock:
-                worker.phase, worker.reason, worker.process = WorkerPhase.GONE, reason, None
-                ended = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
-                for name in ended[:-_ENDED_LIMIT]:
-                    del self._workers[name]
-            try:
-                if code == 0:
-                    output.unlink(missing_ok=True)
-                self._drop_old_logs()
-            except OSError as error:
-                log.warning("old logs of workers in %s cannot be removed: %s", self._logs, describe(error))
+                worker.process, worker.how = None, reason
+                if worker.container is not None:
+                    worker.container.close()
+                    self._closing.append(worker)
+                    continue
+            self._record_end(worker, reason)
+        with self._lock:
+            closed = [each for each in self._closing if each.container and each.container.is_closed]
+            self._closing = [each for each in self._closing if each not in closed]
+        for worker in closed:
+            assert worker.container is not None
+            self._record_end(worker, worker.container.reason or worker.how)
+
+    def _record_end(self, worker: _Worker, reason: str) -> None:
+        """Record that nothing of a worker runs any more; remove its files and leftover processes."""
+        self._tidy(self._scratch / worker.spec.worker_id)
+        self._command_groups.remove(worker.spec.worker_id)
+        with self._lock:
+            worker.phase, worker.reason = WorkerPhase.GONE, reason
+            ended = [name for name, each in self._workers.items() if each.phase is WorkerPhase.GONE]
+            for name in ended[:-_ENDED_LIMIT]:
+                del self._workers[name]
+        try:
+            self._drop_old_logs()
+        except OSError as error:
+            log.warning("old logs of workers in %s cannot be removed: %s", self._logs, describe(error))
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -319,8 +358,11 @@ class ProcessFleet:
             pending = [worker for worker in self._workers.values() if worker.phase is WorkerPhase.PENDING]
         ahead: _Worker | None = None  # waits for memory; nobody overtakes it
         for worker in pending:
+            if worker.container is not None:
+                self._follow(worker, worker.container)
+                continue
             try:
-                image = self._images.resolve(worker.spec.image)
+                image = None if self._in_container(worker) else self._images.resolve(worker.spec.image)
             except Exception as error:
                 log.exception(
                     "image %r of worker %s cannot be looked up", worker.spec.image, worker.spec.worker_id
@@ -345,12 +387,43 @@ class ProcessFleet:
                 elif lack := self._lack(worker.spec.memory):
                     worker.reason, worker.queued = lack, True
                     ahead = worker
+                elif self._in_container(worker):
+                    self._open_container(worker)
                 else:
                     self._spawn(worker, image)
 
+    def _in_container(self, worker: _Worker) -> bool:
+        return self._containers is not None and self._containers.runs(worker.spec.pipeline_spec)
+
+    def _open_container(self, worker: _Worker) -> None:
+        assert self._containers is not None
+        scratch = self._scratch / worker.spec.worker_id
+        worker.container = self._containers.open(
+            worker.spec, scratch, lambda: os.eventfd_write(self._wake, 1)
+        )
+        worker.reason = worker.container.reason
+
+    def _follow(self, worker: _Worker, container: Container) -> None:
+        """Start a worker whose container runs, or give up one whose container cannot."""
+        with self._lock:
+            if worker.spec.worker_id not in self._workers:
+                return  # stopped meanwhile
+            worker.reason = container.reason
+            if container.is_running:
+                self._spawn(worker, None)
+            elif container.is_closed:
+                worker.phase = WorkerPhase.GONE
+        if worker.phase is WorkerPhase.GONE:
+            self._tidy(self._scratch / worker.spec.worker_id)
+
     def _lack(self, memory: int) -> str:
         """Return what a worker of this size waits for; empty when it fits."""
-        others = [worker.spec.memory for worker in self._workers.values() if worker.process is not None]
+        others = [
+            worker.spec.memory
+            for worker in self._workers.values()
+            if worker.phase is not WorkerPhase.GONE
+            and (worker.process is not None or worker.container is not None)
+        ]
         reserved = sum(others)
         if reserved + memory <= self._capacity:
             return ""
@@ -363,20 +436,31 @@ class ProcessFleet:
     def _spawn(self, worker: _Worker, image: ImageEnvironment | None) -> None:
         spec = worker.spec
         scratch = self._scratch / spec.worker_id
-        group = self._command_groups.create(spec.worker_id, _memory_limit(spec))
+        limit = memory_limit(spec) if worker.container is None else 0  # a container has a limit of its own
+        group = self._command_groups.create(spec.worker_id, limit)
         try:
             scratch.mkdir(mode=0o700, exist_ok=True)
-            environment = {
-                **_environment(self._server, spec, image, scratch, self._hidden),
+            variables = {
+                **environment(self._server, spec, image, scratch, self._hidden),
+                "TRUNKLINE_NOTES": "\n".join(
+                    warnings(spec.pipeline_spec, self.unsupported(spec.pipeline_spec))
+                ),
+                "TRUNKLINE_MEMORY_LIMIT": str(limit),
                 "TRUNKLINE_COMMAND_GROUP": group,
+                **({} if worker.container is None else worker.container.variables),
             }
-            with open(self._logs / f"{spec.worker_id}.log", "ab", opener=_open_private) as output:
-                worker.process = self._starter.start(environment, spec.token, output.fileno())
+            with open(self._logs / f"{spec.worker_id}.log", "ab", opener=open_private) as output:
+                worker.process = self._starter.start(variables, spec.token, output.fileno())
         except Exception as error:
             log.exception("worker %s cannot be started", spec.worker_id)
             self._command_groups.remove(spec.worker_id)
+            worker.reason = worker.how = f"could not be started: {describe(error)}"
+            if worker.container is not None:
+                worker.container.close()
+                self._closing.append(worker)
+                worker.phase = WorkerPhase.RUNNING  # until its container is removed
+                return
             worker.phase = WorkerPhase.GONE
-            worker.reason = f"could not be started: {describe(error)}"
             return
         worker.phase, worker.reason = WorkerPhase.RUNNING, ""
 
@@ -386,76 +470,13 @@ class ProcessFleet:
             process_reaper.kill_namespace(scratch)
         except Exception:
             log.exception("processes that a worker left cannot be ended; see folder %s", scratch)
-        self._removal.add(scratch, _open_scratch(scratch.name))
+        self._removal.add(scratch, open_scratch(scratch.name))
 
     def _drop_old_logs(self) -> None:
         logs = sorted(self._logs.glob("*.log"), key=lambda log: log.stat().st_mtime)
         for log in logs[:-_LOGS_LIMIT]:
             if log.stem not in self._workers:
                 log.unlink(missing_ok=True)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _environment(
-    server: ServerAddress,
-    spec: WorkerSpec,
-    image: ImageEnvironment | None,
-    scratch: Path,
-    hidden: Sequence[str],
-) -> Mapping[str, str]:
-    """Return the worker's settings, except for its token; ``worker/settings.py`` reads them."""
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    if "PYTHONPATH" in os.environ:
-        parts = os.environ["PYTHONPATH"].split(os.pathsep)
-        inherited["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in parts if part)
-    readable = [*software_folders(), *([os.path.dirname(server.ca)] if server.ca else [])]
-    return inherited | {
-        "TRUNKLINE_SERVER": server.address,
-        "TRUNKLINE_SERVER_CA_FILE": server.ca,
-        "TRUNKLINE_SERVER_NAME": server.name,
-        "TRUNKLINE_WORKER_ID": spec.worker_id,
-        "TRUNKLINE_SCRATCH": str(scratch),
-        "TRUNKLINE_OPEN_SCRATCH": _open_scratch(spec.worker_id),
-        "TRUNKLINE_HIDDEN": os.pathsep.join(hidden),
-        "TRUNKLINE_READABLE": os.pathsep.join(readable),
-        "TRUNKLINE_IMAGE": spec.image,
-        "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
-        "TRUNKLINE_PARENT": str(os.getpid()),
-        "TRUNKLINE_MEMORY": str(spec.memory),
-        "TRUNKLINE_MEMORY_LIMIT": str(_memory_limit(spec)),
-        "TRUNKLINE_NOTES": "\n".join(field_support.warnings(spec.pipeline_spec, UNSUPPORTED)),
-        "TRUNKLINE_GRACE": f"{spec.grace:g}",
-    }
-
-
-def _memory_limit(spec: WorkerSpec) -> int:
-    """Return the bytes of memory that commands may use; 0 for no limit."""
-    limits = spec.pipeline_spec.resource_limits
-    return parse_bytes(limits.memory, "resource_limits.memory") if limits and limits.memory else 0
-
-
-def _open_scratch(worker_id: str) -> str:
-    """Return the folder for commands that run as another user without a private root."""
-    return f"/var/tmp/trunkline-{worker_id}"
-
-
-def _how_it_ended(code: int, log: Path) -> str:
-    if code == 0:
-        return "ended as asked"
-    lines = log.read_text("utf-8", "replace").split("\n") if log.exists() else []
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    if code > 0:
-        how = f"ended with exit code {code}"
-    else:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        how = f"was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
-    return how + (f"; its last words: {last}" if last else "")
 
 
 def _machine_memory() -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trunkline.model.field_support import Unsupported
+    from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import WorkerSpec
     from trunkline.ports import Clock, Fleet
 
@@ -84,10 +85,9 @@ class SimulatedFleet:
         self._lock = threading.Lock()
         self._workers: dict[str, _Waiting] = {}
 
-    @property
-    def unsupported(self) -> Mapping[str, Unsupported]:
-        """The fields that the inner fleet does not support; see ``ports.Fleet``."""
-        return self._inner.unsupported
+    def unsupported(self, spec: PipelineSpec) -> Mapping[str, Unsupported]:
+        """Return the fields that the inner fleet does not honour; see ``ports.Fleet``."""
+        return self._inner.unsupported(spec)
 
     def check(self, spec: WorkerSpec) -> None:
         """Refuse a worker that has no scenario, or that the inner fleet refuses; see ``ports.Fleet``."""

@@ -1,5 +1,7 @@
 """The sandbox of a pod: /pfs is a volume that the worker's and the user's container share.
 
+The process fleet uses it for commands in containers, with a folder in place of the volume.
+
 A datum's folders are prepared in a hidden folder of the volume and renamed into place, because pods may not mount.
 
 Links that a command has left and that lead out of /pfs must not be followed: they would lead to the worker's files.
@@ -15,8 +17,8 @@ import time
 from typing import TYPE_CHECKING
 
 from trunkline.errors import FailedPrecondition
-from trunkline.linux import file_trees
-from trunkline.worker import environment
+from trunkline.linux import file_trees, libc
+from trunkline.worker import environment, root
 from trunkline.worker.command import ExecutorLost
 from trunkline.worker.pod.launcher_client import LauncherClient
 from trunkline.worker.pod.scratch import PodScratchPool
@@ -119,6 +121,34 @@ class PodSandbox(Sandbox):
         del user
         own: Owner = None
         return own
+
+
+def share(settings: Settings) -> Settings:
+    """Enter a private root in which the folder that the launcher's container has as /pfs is at the same path.
+
+    Links that commands write then mean the same here. Returns the settings as they are in this root.
+
+    Raises:
+        FailedPrecondition: the machine does not allow it.
+    """
+    staging = os.path.join(settings.scratch, "root")
+    os.makedirs(staging, mode=0o700, exist_ok=True)
+    try:
+        root.enter(staging, [], settings.memory, settings.worker_id)
+        libc.mount(settings.shared, root.PFS, None, libc.MS_BIND)
+    except (root.RootUnavailable, OSError) as error:
+        reason = error.reason if isinstance(error, root.RootUnavailable) else error.strerror
+        raise FailedPrecondition(
+            f"this machine does not let workers have a private root ({reason}), which they need beside containers; "
+            "allow user namespaces, or serve with --fleet processes"
+        ) from error
+    folder, socket = os.path.split(settings.launcher)
+    descriptor = os.open(
+        folder, os.O_PATH | os.O_CLOEXEC
+    )  # stays open: the path to a socket has 107 bytes at most
+    return settings._replace(
+        launcher=f"/proc/self/fd/{descriptor}/{socket}", scratch=os.path.join(root.PFS, ".trunkline")
+    )
 
 
 def enter(settings: Settings) -> PodSandbox:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings
     from trunkline.drivers.fleets.kubernetes.workers import Action, Worker
+    from trunkline.model.spec import PipelineSpec
 
 
 log = logging.getLogger("trunkline.kubernetes")
@@ -72,7 +73,6 @@ class KubernetesFleet:
     name = "kubernetes"
     #: Seconds; a pod whose image is on its node starts in 3, one that needs a new node in 50 to 100.
     startup_prior = 10.0
-    unsupported: Mapping[str, Unsupported] = UNSUPPORTED
 
     def __init__(
         self, connection: kube.Connection, settings: PodSettings, supervisor: Supervisor | None = None
@@ -149,6 +149,11 @@ class KubernetesFleet:
                 self._cache.workers[spec.worker_id].secrets = self._foreign_secrets(spec, rendered)
         if new:
             self._wake(spec.worker_id)
+
+    def unsupported(self, spec: PipelineSpec) -> Mapping[str, Unsupported]:
+        """Return the fields that pods do not honour; see ``ports.Fleet``."""
+        del spec
+        return UNSUPPORTED
 
     def check(self, spec: WorkerSpec) -> None:
         """Refuse a worker that no pod can be or whose pod names what it must not; see ``ports.Fleet``. Blocks."""

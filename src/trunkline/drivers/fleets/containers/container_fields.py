@@ -1,0 +1,33 @@
+"""What containers do with fields of a spec that they do not honour."""
+
+from __future__ import annotations
+
+from trunkline.model.field_support import Treatment, Unsupported
+
+_KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs containers")
+_NO_GPU = Unsupported(
+    Treatment.REFUSE,
+    "this server gives no GPUs to containers; leave it out, or serve with --fleet kubernetes",
+)
+_DISK = Unsupported(Treatment.WARN, "containers share the machine's disk")
+#: What containers do not honour. Their limits of memory and CPU they do.
+UNSUPPORTED = {
+    "resource_requests.gpu": _NO_GPU,
+    "resource_limits.gpu": _NO_GPU,
+    "resource_limits.disk": _DISK,
+    "sidecar_resource_requests": _KUBERNETES_ONLY,
+    "sidecar_resource_limits": _KUBERNETES_ONLY,
+    "scheduling_spec.node_selector": _KUBERNETES_ONLY,
+    "scheduling_spec.priority_class_name": _KUBERNETES_ONLY,
+    "tolerations": _KUBERNETES_ONLY,
+    "pod_spec": _KUBERNETES_ONLY,
+    "pod_patch": _KUBERNETES_ONLY,
+    "transform.image_pull_secrets": Unsupported(
+        Treatment.WARN, "images are pulled with the credentials of the user who runs the server"
+    ),
+    "transform.memory_volume": Unsupported(Treatment.WARN, "files of datums lie on the machine's disk"),
+    "transform.dockerfile": Unsupported(
+        Treatment.WARN, "no image is built from it; build one, and name it in transform.image"
+    ),
+    "transform.debug": Unsupported(Treatment.WARN, "the log has all that workers say"),
+}
