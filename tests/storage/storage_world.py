@@ -78,10 +78,13 @@ class World:
         objects: ObjectStore | None = None,
         kind: TreeKind = FILES,
         inline_bytes: int = 0,  # most tests look at packs as objects
+        cache_bytes: int = 64 << 20,
     ) -> None:
         self.objects = objects or MemoryObjects()
         self.index = MemoryIndex()
-        self.store = ChunkStore(self.objects, self.index, threads=2, inline_bytes=inline_bytes)
+        self.store = ChunkStore(
+            self.objects, self.index, threads=2, cache_bytes=cache_bytes, inline_bytes=inline_bytes
+        )
         WORLDS.add(self)
         self.trees = Trees(self.store, kind)
 

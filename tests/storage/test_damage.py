@@ -19,7 +19,7 @@ PIECES = [noise(3000, seed) for seed in range(20)]
 
 @pytest.fixture(params=[0, 1 << 20], ids=["object", "in-index"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    world = World(inline_bytes=request.param)
+    world = World(inline_bytes=request.param, cache_bytes=0)  # what is written is read from its pack
     yield world
     world.store.close()
 

@@ -208,6 +208,7 @@ class Controller:
                 await self._versions.write_soon(end_job, job, JobState.FAILURE, error.message)
             return now, True
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
+        await self._waiting.answered()
         staff_again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
         state = decide.pipeline_state(
             failed=pipeline.state is PipelineState.FAILURE,

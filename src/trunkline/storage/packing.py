@@ -79,6 +79,9 @@ class PackStore(ChunkSource, Protocol):
     def record(self, pack: PackRecord) -> None:
         """Record a pack in the chunk index before its writer is sealed."""
 
+    def remember(self, chunks: Sequence[tuple[ChunkId, bytes | memoryview]]) -> None:
+        """Hold the chunks of a small write in the cache: whoever continues it reads them next."""
+
 
 class ChunkWriter:
     """One write. Made by ``ChunkStore.writer``; used by one thread at a time; ends by seal or abort.
@@ -272,8 +275,11 @@ class ChunkWriter:
         Raises:
             TrunklineError: something could not be stored; abort, and refer to none of the chunks.
         """
+        small: list[tuple[ChunkId, bytes | memoryview]] = []
         if self._batch.ids and not self._jobs:
-            self._process(self._next_batch())  # a small write: no hand-over
+            batch = self._next_batch()  # a small write: no hand-over
+            small = list(zip(batch.ids, batch.pieces, strict=True))
+            self._process(batch)
         elif self._batch.ids:
             self._submit()
         with self._changed:
@@ -300,6 +306,8 @@ class ChunkWriter:
                 pack.named = True
                 self._store.record(pack.record(inline=False))
         self._closed = True
+        if any(self._stays_inline(number, pack) for number, pack in packs.items()):
+            self._store.remember(small)
         records = [
             pack.record(inline=self._stays_inline(number, pack))
             for number, pack in packs.items()

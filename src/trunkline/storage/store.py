@@ -142,6 +142,11 @@ class ChunkStore:
         """Record a pack in the chunk index before its writer is sealed."""
         self._index.record(pack)
 
+    def remember(self, chunks: Sequence[tuple[ChunkId, bytes | memoryview]]) -> None:
+        """Hold the chunks of a small write in the cache: whoever continues it reads them next."""
+        for id, piece in chunks:
+            self._cache.put(id, bytes(piece), len(piece))
+
     @property
     def objects(self) -> ObjectStore:
         """The object store, for transfers of whole packs that do not use this store."""

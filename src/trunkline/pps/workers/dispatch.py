@@ -105,12 +105,13 @@ class Dispatcher:
             if (work := await self._take(worker_id)) is not None:
                 return work
             with self._waiting.waiting(worker.pipeline_id, worker_id) as wait:
-                if not await wakeups.changed(stamp, *topics, timeout=rest):
+                has_changed = await wakeups.changed(stamp, *topics, timeout=rest)
+                if wait.claimed is not None:
+                    work = await self._assign(worker_id, wait.claimed.claim)
+                    if work is not None:
+                        return work
+                elif not has_changed:
                     return NextWork(held=hold is not None)
-            if wait.claimed is not None:
-                work = await self._assign(worker_id, wait.claimed.claim)
-                if work is not None:
-                    return work
 
     async def _take(self, worker_id: str) -> NextWork | None:
         """Return what a worker does now; None when there is nothing."""

@@ -6,6 +6,7 @@ What is remembered here may be lost: a worker that is not here claims for itself
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Claims that one transaction gives out at most: some milliseconds of the database's only writer.
 CLAIMS_TOGETHER = 32
+#: Seconds between two looks whether claims have arrived, and how many looks.
+_PAUSE, _PAUSES = 0.001, 5
 
 
 class Wait:
@@ -41,6 +44,8 @@ class WaitingWorkers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waits: dict[int, dict[str, Wait]] = {}
+        #: Calls that have got a claim and are not answered yet.
+        self._answering = 0
 
     @contextmanager
     def waiting(self, pipeline_id: int, worker_id: str) -> Iterator[Wait]:
@@ -59,6 +64,7 @@ class WaitingWorkers:
             with self._lock:
                 if waits.get(worker_id) is wait:
                     del waits[worker_id]
+                self._answering -= wait.claimed is not None
                 if not waits and self._waits.get(pipeline_id) is waits:
                     del self._waits[pipeline_id]
 
@@ -85,6 +91,13 @@ class WaitingWorkers:
         if claims.has_unclaimed(write.conn, pipeline_id):
             write.tx.wake(f"work:{pipeline_id}")
 
+    async def answered(self) -> None:
+        """Wait a moment while claims are on their way to workers, who need the processor first."""
+        for _ in range(_PAUSES):
+            if not self._answering:
+                return
+            await asyncio.sleep(_PAUSE)
+
     def of(self, pipeline_id: int) -> list[str]:
         """Return the ids of workers that wait, at most ``CLAIMS_TOGETHER``."""
         with self._lock:
@@ -94,5 +107,6 @@ class WaitingWorkers:
         with self._lock:
             for each in claimed:
                 wait = self._waits.get(each.pipeline.id, {}).get(each.worker_id)
-                if wait is not None:
+                if wait is not None and wait.claimed is None:
                     wait.claimed = each
+                    self._answering += 1
