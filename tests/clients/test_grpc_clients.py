@@ -29,15 +29,21 @@ def client(request):
 
 
 @pytest.mark.slow
-def test_a_client_makes_every_kind_of_call_and_connects_again(client, serve_folder, tmp_path, descriptors):
+@pytest.mark.parametrize("tls", ["", "auto"], ids=["plain", "tls"])
+def test_a_client_makes_every_kind_of_call_and_connects_again(
+    client, serve_folder, tmp_path, descriptors, tls
+):
     name, command = client
+    trusted = [str(tmp_path / "tls/public/ca.pem")] if tls else []
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as stack:
-        with serve_folder(tmp_path) as first:
+        with serve_folder(tmp_path, tls=tls) as first:
             address = first.address
-            program = stack.enter_context(subprocess.Popen([*command, address, str(descriptors)], **pipes))
+            program = stack.enter_context(
+                subprocess.Popen([*command, address, str(descriptors), *trusted], **pipes)
+            )
             results = json.loads(program.stdout.readline() or "{}")
-        with serve_folder(tmp_path, address):
+        with serve_folder(tmp_path, address, tls=tls):
             output, _ = program.communicate("\n", timeout=60)
 
     own = {"node": {}, "python": {"health": "SERVING"}, "go": {"health": "SERVING", "reflected": True}}

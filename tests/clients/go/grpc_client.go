@@ -1,5 +1,6 @@
 // Calls a server by gRPC's client for Go, and prints what came back as JSON; then waits for a line of input while the
-// server is replaced, and calls again on the same connection. Arguments: HOST:PORT and a file with descriptors.
+// server is replaced, and calls again on the same connection. Arguments: HOST:PORT, a file with descriptors, and for TLS a file
+// with the certificate of the CA.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -134,7 +136,12 @@ func main() {
 	descriptor, err := files.FindDescriptorByName(service)
 	check(err)
 	sizes := grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(tooMuch), grpc.MaxCallSendMsgSize(2*tooMuch))
-	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()), sizes)
+	security := insecure.NewCredentials()
+	if len(os.Args) > 3 {
+		security, err = credentials.NewClientTLSFromFile(os.Args[3], "")
+		check(err)
+	}
+	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(security), sizes)
 	check(err)
 	c := client{conn, descriptor.(protoreflect.ServiceDescriptor).Methods()}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -1,5 +1,5 @@
 // Calls a server by gRPC's client for Node as ../go/grpc_client.go does, with the same output.
-// Arguments: HOST:PORT and a file with a FileDescriptorSet.
+// Arguments: HOST:PORT, a file with a FileDescriptorSet, and for TLS a file with the certificate of the CA.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -7,12 +7,13 @@ import grpc from "@grpc/grpc-js";
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 
 const large = 19 << 20, tooMuch = 21 << 20;
-const [address, descriptors] = process.argv.slice(2);
+const [address, descriptors, ca] = process.argv.slice(2);
+const credentials = ca ? grpc.credentials.createSsl(readFileSync(ca)) : grpc.credentials.createInsecure();
 const definition = loadFileDescriptorSetFromBuffer(readFileSync(descriptors), {});
 const Client = grpc.loadPackageDefinition(definition).pfs_v2.API;
 const options = { "grpc.max_receive_message_length": tooMuch, "grpc.max_send_message_length": 2 * tooMuch };
-const client = new Client(address, grpc.credentials.createInsecure(), options);
-const gzip = new Client(address, grpc.credentials.createInsecure(), {
+const client = new Client(address, credentials, options);
+const gzip = new Client(address, credentials, {
   ...options, "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip,
 });
 

@@ -1,10 +1,11 @@
 """Calls a server by gRPC's client for Python as ``go/grpc_client.go`` does, with the same output.
 
-Arguments: HOST:PORT and a file with descriptors.
+Arguments: HOST:PORT, a file with descriptors, and for TLS a file with the certificate of the CA.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
@@ -14,14 +15,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 SERVICE = "pfs_v2.API"
 LARGE, TOO_MUCH = 19 << 20, 21 << 20
 
-address, descriptors = sys.argv[1:]
+address, descriptors, *ca = sys.argv[1:]
 pool = descriptor_pool.DescriptorPool()
 with open(descriptors, "rb") as file:
     for proto in descriptor_pb2.FileDescriptorSet.FromString(file.read()).file:
         pool.Add(proto)
 methods = pool.FindServiceByName(SERVICE).methods_by_name
 options = [("grpc.max_receive_message_length", TOO_MUCH)]
-channel = grpc.insecure_channel(address, options)
+if ca:
+    channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(Path(ca[0]).read_bytes()), options)
+else:
+    channel = grpc.insecure_channel(address, options)
 
 
 def parts(method):
