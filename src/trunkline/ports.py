@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trunkline.model.columns import ColumnKind
     from trunkline.model.field_support import Unsupported
     from trunkline.model.spec import PipelineSpec
-    from trunkline.model.workers import Machine, WorkerSighting, WorkerSpec
+    from trunkline.model.workers import Machine, PublishedService, WorkerSighting, WorkerSpec
 
 
 class ObjectStore(Protocol):
@@ -131,6 +131,21 @@ class Fleet(Protocol):
 
         Workers that depend on this server are stopped, by force after ``grace`` seconds; workers elsewhere continue
         to run and wait for the next server.
+        """
+
+
+class ServicePublisher(Protocol):
+    """Publishes the ports of services and spouts on a fleet whose workers do not do so themselves."""
+
+    def publish(self, services: Sequence[PublishedService]) -> Mapping[str, str]:
+        """Make exactly these services reachable; those of other pipelines, or of former versions, end.
+
+        Returns:
+            Why a service cannot be published, by ``project/pipeline``; services without a fault are left out.
+
+        Raises:
+            PermissionDenied: the server is not allowed to.
+            Unavailable: what publishes them does not answer; the call may be repeated.
         """
 
 

@@ -183,6 +183,7 @@ def test_the_server_may_do_what_it_does_and_nothing_else() -> None:
     assert rules == {
         "pods": ["create", "delete", "get", "list", "patch", "watch"],
         "events": ["list", "watch"],
+        "services": ["create", "delete", "list"],
         "configmaps": ["get"],
         "secrets": ["create", "delete", "get", "list", "update"],
     }

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.model.port_limits import PortLimits
     from trunkline.model.spec import PipelineSpec
-    from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, WorkerIdentity
+    from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, ServicePublisher, WorkerIdentity
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.supervision import Supervisor
 
@@ -176,6 +176,8 @@ class FleetDrivers(Struct, frozen=True):
     identity: WorkerIdentity | None = None
     #: Whether the commands of a pipeline run in a container of the image that it names.
     runs_image: Callable[[PipelineSpec], bool] = _never
+    #: Publishes the ports of services; None when workers do so themselves.
+    services: ServicePublisher | None = None
 
 
 def fleet(
@@ -304,6 +306,7 @@ def _kubernetes(
     from trunkline.drivers.fleets.kubernetes.pod_identity import PodIdentity
     from trunkline.drivers.fleets.kubernetes.pods import PodSettings, WorkerConfig
     from trunkline.drivers.fleets.kubernetes.secrets import KubernetesSecrets
+    from trunkline.drivers.fleets.kubernetes.services import KubernetesServices
 
     server = _server(settings.advertise or address, tls)
     connection = Connection(settings.namespace, supervisor=supervisor)
@@ -322,4 +325,10 @@ def _kubernetes(
     except BaseException:
         connection.close()
         raise
-    return FleetDrivers(fleet, KubernetesSecrets(connection), identity, lambda _spec: True)
+    return FleetDrivers(
+        fleet,
+        KubernetesSecrets(connection),
+        identity,
+        lambda _spec: True,
+        services=KubernetesServices(connection, pods),
+    )

@@ -36,6 +36,7 @@ from trunkline.pfs.write_sessions import WriteSessions
 from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.egress import Egresses
+from trunkline.pps.published_services import PublishedServices
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.pps.secrets import SecretStore
 from trunkline.rpc.asgi.events import EventsApplication
@@ -182,6 +183,10 @@ async def running(
             event_bytes=settings.keep_event_bytes,
         )
         controller.services["retention"] = RetentionService(versions, core.specs, retention).run
+        if fleet_drivers.services is not None:
+            published = PublishedServices(versions, core.specs, fleet_drivers.services, executor)
+            controller.services["services"] = published.run
+            controller.obstacles = published.problems
         recent = stack.enter_context(recent_records())
         texts = {name: str(getattr(settings, name)) for name in settings.__struct_fields__}
         debug = DebugServicer(versions, core.specs, executor, recent, texts)

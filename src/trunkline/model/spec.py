@@ -400,6 +400,11 @@ class PipelineSpec:
         return self.spout is not None or self.service is not None
 
     @property
+    def published(self) -> Service | None:
+        """The port that its program answers on; None without one."""
+        return self.service or (self.spout.service if self.spout is not None else None)
+
+    @property
     def parallelism(self) -> int:
         """The number of workers; with autoscaling the maximum. A spout has one."""
         constant = self.parallelism_spec.constant if self.parallelism_spec else None

@@ -10,7 +10,9 @@ from msgspec import Struct
 from trunkline.model.quantities import parse_bytes
 
 if TYPE_CHECKING:
-    from trunkline.model.spec import PipelineSpec
+    from collections.abc import Mapping
+
+    from trunkline.model.spec import PipelineSpec, Service
 
 #: Bytes that a worker requests when its spec requests nothing (Pachyderm: PIPELINE_DEFAULT_MEMORY_REQUEST).
 DEFAULT_MEMORY = 256 << 20
@@ -32,6 +34,18 @@ class WorkerEnding(StrEnum):
     )
     REMOVED = "removed"  # evicted, deleted or drained, or its machine was removed: not the worker's fault
     STOPPED = "stopped"  # the controller stopped it
+
+
+class PublishedService(Struct, frozen=True, kw_only=True):
+    """A port that the workers of a pipeline's version answer on, to be reached from outside."""
+
+    project: str
+    pipeline: str
+    version: int
+    service: Service
+    #: Of the pipeline's metadata.
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
 
 
 class WorkerSpec(Struct, frozen=True, kw_only=True):

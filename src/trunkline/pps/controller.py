@@ -35,7 +35,7 @@ from trunkline.storage.sums import EMPTY
 from trunkline.telemetry import events
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from concurrent.futures import Executor
 
     import sqlalchemy as sa
@@ -98,6 +98,8 @@ class Controller:
         self._executor = executor
         self._supervisor = supervisor
         self.autoscaler = Autoscaler(versions, specs, fleet)
+        #: What else keeps pipelines from working, by ``project/pipeline``; shown as their crashes are.
+        self.obstacles: Mapping[str, str] = {}
         self._loops: dict[int, asyncio.Task[None]] = {}
         #: The last of a pipeline's failures in a row; dropped with the first round that succeeds.
         self._failures: dict[int, failures.Failure] = {}
@@ -210,17 +212,17 @@ class Controller:
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
         await self._waiting.answered()
         staff_again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
+        crash = self.autoscaler.crash_reason(pipeline.id) or self.obstacles.get(str(pipeline), "")
         state = decide.pipeline_state(
             failed=pipeline.state is PipelineState.FAILURE,
             stopped=pipeline.stopped,
             autoscaling=spec.autoscaling,
             working=view is not None and view.inputs_finished,
-            crash=self.autoscaler.crash_reason(pipeline.id),
+            crash=crash,
         )
         reason = pipeline.reason
         if state is not PipelineState.FAILURE:
-            autoscaler = self.autoscaler
-            reason = autoscaler.crash_reason(pipeline.id) or autoscaler.waiting_reason(pipeline.id)
+            reason = crash or self.autoscaler.waiting_reason(pipeline.id)
         if (state, reason) != (pipeline.state, pipeline.reason):
             await self._versions.write_soon(_set_pipeline_state, pipeline, state, reason)
         times = [at for at in (again, staff_again) if at is not None]

@@ -293,7 +293,7 @@ def assignment_message(
         batch_run=run if is_batch else None,
         program_run=run if is_service else None,
         pipeline_token=token,
-        port=_port(spec.service),
+        port=_port(spec.published),
         sent_items=sent.items,
         sent_files=[
             pb.FilePiece(item=piece.item, path=piece.path, data=piece.data, last=piece.last)
@@ -303,14 +303,13 @@ def assignment_message(
 
 
 def _spout_message(spout: standing.SpoutRun, token: str) -> pb.Assignment:
-    assert spout.spec.spout is not None
     return pb.Assignment(
         claim_id=spout.worker_id,
         project=spout.pipeline.project,
         pipeline=spout.pipeline.name,
         program_run=pb.DatumRun(command=_command(spout.spec)),
         pipeline_token=token,
-        port=_port(spout.spec.spout.service),
+        port=_port(spout.spec.published),
     )
 
 

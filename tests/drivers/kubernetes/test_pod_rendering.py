@@ -12,7 +12,7 @@ from trunkline.drivers.fleets.kubernetes import pods
 from trunkline.drivers.fleets.kubernetes.fleet import UNSUPPORTED
 from trunkline.errors import InvalidArgument
 from trunkline.model.field_support import warnings
-from trunkline.model.spec import GpuSpec, ResourceSpec, SecretMount, Toleration, Transform
+from trunkline.model.spec import GpuSpec, ResourceSpec, SecretMount, Service, Toleration, Transform
 from trunkline.ports import ServerAddress
 
 SETTINGS = pods.PodSettings(
@@ -261,3 +261,10 @@ def test_the_worker_gets_what_it_verifies_the_server_by(tmp_path):
     assert variables["TRUNKLINE_SERVER"] == "grpcs://trunkline:30650"
     assert variables["TRUNKLINE_SERVER_CA"] == "certificate"
     assert variables["TRUNKLINE_SERVER_NAME"] == "trunkline"
+
+
+def test_the_pods_of_a_service_are_marked_for_the_policy_that_admits_connections():
+    ports = Service(internal_port=80, external_port=30_080)
+
+    assert render(service=ports)["metadata"]["labels"][pods.SERVES] == "true"
+    assert pods.SERVES not in render()["metadata"]["labels"]

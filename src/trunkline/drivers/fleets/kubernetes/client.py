@@ -23,7 +23,7 @@ from lightkube.core.exceptions import ConfigError
 from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
 from lightkube.resources.authentication_v1 import SelfSubjectReview
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
-from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, Secret
+from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, Secret, Service
 
 from trunkline import errors
 from trunkline.runtime.supervision import Supervisor
@@ -261,7 +261,7 @@ _warmed = threading.Lock()
 def _warm() -> None:
     """Decode each type once, alone."""
     with _warmed:
-        for kind in (Pod, Event, Node, Secret, ConfigMap):
+        for kind in (Pod, Event, Node, Secret, ConfigMap, Service):
             decoders.decode_object(b'{"metadata":{"name":"x"},"involvedObject":{}}', kind)
             decoders.decode_list(b'{"items":[],"metadata":{}}', kind)
         decoders.decode_object(b'{"spec":{}}', SelfSubjectAccessReview)

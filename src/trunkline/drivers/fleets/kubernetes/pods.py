@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MANAGED_BY = "app.kubernetes.io/managed-by"
 CLUSTER = "trunkline.dev/cluster"
 WORKER = "trunkline.dev/worker"
+#: Marks the pods of services, which accept connections.
+SERVES = "trunkline.dev/serves"
 #: What those who remove machines read on the pod of a worker that holds work, and of one that idles. The second
 #: needs words too: Cluster Autoscaler leaves a pod alone that no controller owns or that has an emptyDir.
 BUSY = {
@@ -211,6 +213,7 @@ def _own(kind: str, spec: WorkerSpec, settings: PodSettings) -> dict[str, str]:
     return {
         **selector(settings),
         WORKER: spec.worker_id,
+        **({SERVES: "true"} if spec.pipeline_spec.published is not None else {}),
         "app.kubernetes.io/name": "trunkline",
         "app.kubernetes.io/component": "worker",
         "trunkline.dev/project": label_value(spec.project),
