@@ -8,7 +8,7 @@ import pytest
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import spec_rules
-from trunkline.model.spec_annotations import MEMORY_RETRY_LIMIT, memory_retry_limit
+from trunkline.model.spec_annotations import MEMORY_RETRY_LIMIT, memory_retry_limit, priority, weight
 
 
 def spec(limit: str, retry: str) -> dict[str, Any]:
@@ -31,3 +31,33 @@ def test_a_retry_that_cannot_be_is_refused_with_the_path_of_the_annotation(limit
         InvalidArgument, match=r'metadata\.annotations\["trunkline\.dev/memory-retry-limit"\]'
     ):
         spec_rules.load(spec(limit, retry))
+
+
+def annotated(**annotations: str) -> dict[str, Any]:
+    names = {f"trunkline.dev/{name}": text for name, text in annotations.items()}
+    return {**spec("", ""), "resource_limits": None, "metadata": {"annotations": names}}
+
+
+def test_weight_and_priority_are_one_and_zero_unless_named() -> None:
+    plain, named = spec_rules.load(annotated()), spec_rules.load(annotated(weight="2.5", priority="-3"))
+
+    assert (weight(plain), priority(plain)) == (1.0, 0)
+    assert (weight(named), priority(named)) == (2.5, -3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("weight", "0"),
+        ("weight", "much"),
+        ("weight", "nan"),
+        ("weight", "1e9"),
+        ("priority", "1.5"),
+        ("priority", "9999"),
+    ],
+)
+def test_a_weight_or_priority_out_of_range_is_refused_with_the_path_of_the_annotation(
+    name: str, text: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=rf'metadata\.annotations\["trunkline\.dev/{name}"\]'):
+        spec_rules.load(annotated(**{name: text}))

@@ -31,6 +31,8 @@ class PipelineRow(Struct, frozen=True):
     created_at: float
     updated_at: float
     metadata: dict[str, str]
+    #: Workers beyond this number get no more work; None for no limit.
+    worker_limit: int | None = None
 
     @property
     def full_name(self) -> PipelineName:
@@ -66,7 +68,7 @@ class DecisionRow(Struct, frozen=True):
 _P = pipeline.c
 _COLUMNS: tuple[sa.ColumnElement[Any], ...] = (
     _P.id, project.c.name, _P.name, _P.version, _P.state, _P.reason, _P.stopped, _P.target, _P.output_branch_id,
-    _P.spec_branch_id, _P.meta_branch_id, _P.created_at, _P.updated_at, _P.metadata,
+    _P.spec_branch_id, _P.meta_branch_id, _P.created_at, _P.updated_at, _P.metadata, _P.worker_limit,
 )  # fmt: skip
 _PIPELINE = sa.select(*_COLUMNS).join_from(pipeline, project)
 _BY_NAME = Query(_PIPELINE.where(project.c.name == sa.bindparam("project"), _P.name == sa.bindparam("name")))

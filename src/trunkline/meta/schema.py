@@ -257,6 +257,8 @@ pipeline = Table(
     Column("stopped", Boolean, nullable=False, default=False),
     #: The scaling target of the last decision.
     Column("target", Integer, nullable=False, default=0),
+    #: Its share of a full fleet while it has more workers: those beyond it get no more work. Null: no limit.
+    Column("worker_limit", Integer),
     Column("output_branch_id", Id, ForeignKey("branch.id")),
     Column("spec_branch_id", Id, ForeignKey("branch.id")),
     #: Follows what the output branch follows.

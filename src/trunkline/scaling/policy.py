@@ -21,6 +21,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,13 +96,16 @@ class Policy(Struct, frozen=True, kw_only=True):
     keep_seconds: float
     #: Workers of this pipeline that the fleet can hold when nothing else runs; None when it can grow.
     capacity: int | None = None
+    #: Its share of a fleet that cannot grow (``scaling.fairness``); None without such a fleet.
+    share: int | None = None
 
     @property
     def limit(self) -> int:
         """The most workers to have. At least one is requested, so that a fleet can say why it refuses it."""
         if self.stopped:
             return 0
-        return self.workers if self.capacity is None else min(self.workers, max(1, self.capacity))
+        bounds = [bound for bound in (self.capacity, self.share) if bound is not None]
+        return min([self.workers, *(max(1, bound) for bound in bounds)])
 
 
 class WorkerView(Struct, frozen=True, kw_only=True):
@@ -213,6 +217,17 @@ def decide(demand: Demand, policy: Policy, observed: Observed, now: float) -> De
         sentence=sentence,
         wake_at=_wake_at(demand, policy, waiting[0].since + keep if waiting else None, soon_foreseen, now),
     )
+
+
+def useful_workers(demand: Demand, policy: Policy, busy: int) -> int:
+    """Return how many workers have something to do, whatever room the fleet has.
+
+    Args:
+        demand: the work that is left.
+        policy: what the pipeline's spec and its state permit.
+        busy: workers that hold datums.
+    """
+    return _useful(demand, replace(policy, capacity=None, share=None), busy, 0)
 
 
 def keep_seconds(startup_seconds: float, gaps: Sequence[float]) -> float:
@@ -383,6 +398,8 @@ def _limit_text(policy: Policy) -> str:
 
 def _room(policy: Policy) -> str:
     """Say that the fleet holds fewer workers than the spec permits."""
+    if policy.share is not None and policy.share < min(policy.workers, policy.capacity or policy.workers):
+        return f", its share of the fleet is {max(1, policy.share):,}"
     if policy.capacity is None or policy.capacity >= policy.workers:
         return ""
     return f", the fleet has room for {policy.capacity:,}"

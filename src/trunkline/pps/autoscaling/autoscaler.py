@@ -20,6 +20,7 @@ from msgspec import Struct, to_builtins
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
+from trunkline.model import spec_annotations
 from trunkline.model.states import PipelineState, WorkerState
 from trunkline.model.workers import WorkerEnding, WorkerSpec, memory_request
 from trunkline.pps import jobs as job_ops
@@ -30,6 +31,8 @@ from trunkline.pps.pipeline_events import record_decision, record_pipeline, reco
 from trunkline.pps.spec_cache import image_of
 from trunkline.pps.work import work_of
 from trunkline.pps.workers import claims, lost_attempts
+from trunkline.scaling import fairness, policy
+from trunkline.scaling.fairness import Contender
 from trunkline.telemetry import events as telemetry
 
 if TYPE_CHECKING:
@@ -41,11 +44,11 @@ if TYPE_CHECKING:
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
     from trunkline.model.spec import PipelineSpec
+    from trunkline.model.workers import Machine
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
     from trunkline.pps.spec_cache import Specs
-    from trunkline.scaling import policy
 
 log = logging.getLogger("trunkline.pps")
 
@@ -60,6 +63,7 @@ _RECORDS = (
     instructions.SetMachines,
     instructions.SetReasons,
     instructions.BeginWorkers,
+    instructions.LimitWorkers,
     instructions.RecordDecision,
     instructions.FailPipeline,
 )
@@ -93,6 +97,8 @@ class Autoscaler:
         self._fleet = fleet
         self._starts = Starts(versions, fleet)
         self._memories: dict[int, autoscale.Memory] = {}
+        #: What each pipeline wants of a fleet that cannot grow, as of its last step.
+        self._contenders: dict[int, Contender] = {}
 
     def crash_reason(self, pipeline_id: int) -> str:
         """Return why the pipeline's workers do not stay up or cannot start; empty when they do."""
@@ -174,6 +180,7 @@ class Autoscaler:
     def forget(self, pipeline_id: int) -> None:
         """Drop the memory of a pipeline that was deleted."""
         self._memories.pop(pipeline_id, None)
+        self._contenders.pop(pipeline_id, None)
 
     def _memory(self, pipeline_id: int) -> autoscale.Memory:
         return self._memories.get(pipeline_id, autoscale.Memory())
@@ -214,6 +221,8 @@ class Autoscaler:
         sightings = {each.worker_id: each for each in self._fleet.observe()} if rows else {}
         machines = {each.name: each for each in self._fleet.machines()} if concerned else {}
         return autoscale.Observed(
+            share=self._share(pipeline, spec, snapshot, machines),
+            worker_limit=pipeline.worker_limit,
             version=pipeline.version,
             most_workers=spec.parallelism,
             autoscaling=spec.autoscaling,
@@ -243,6 +252,38 @@ class Autoscaler:
             recorded=snapshot.recorded,
             runs_program=spec.runs_program,
         )
+
+    def _share(
+        self, pipeline: PipelineRow, spec: PipelineSpec, snapshot: _Snapshot, machines: Mapping[str, Machine]
+    ) -> int | None:
+        """Return how many workers a pipeline may have of a fleet that cannot grow; None for any number.
+
+        Args:
+            pipeline: as read at the begin of the round.
+            spec: of its current version.
+            snapshot: its workers and its demand.
+            machines: of the fleet, by name.
+        """
+        total = autoscale.total_memory(machines)
+        rules = policy.Policy(
+            workers=spec.parallelism,
+            autoscaling=spec.autoscaling,
+            stopped=pipeline.stopped or pipeline.state is PipelineState.FAILURE,
+            startup_seconds=0.0,
+            keep_seconds=0.0,
+        )
+        busy = sum(row.state is WorkerState.BUSY for row in snapshot.rows)
+        useful = policy.useful_workers(snapshot.demand, rules, busy)
+        if total is None or not useful:
+            self._contenders.pop(pipeline.id, None)
+            return None
+        self._contenders[pipeline.id] = Contender(
+            memory=memory_request(spec),
+            workers=useful,
+            weight=spec_annotations.weight(spec),
+            priority=spec_annotations.priority(spec),
+        )
+        return fairness.shares(dict(self._contenders), total).get(pipeline.id)
 
     # --- applying ---------------------------------------------------------------------------------------
 
@@ -374,6 +415,8 @@ def _record(write: WriteTransaction, pipeline_id: int, records: Sequence[instruc
                 for worker_id in begun:
                     if states.get(worker_id) is WorkerState.PENDING:  # else it was quicker
                         record_worker(write, owner.full_name, worker_id, WorkerState.STARTING)
+            case instructions.LimitWorkers(number):
+                pipelines.change(conn, pipeline_id, worker_limit=number)
             case instructions.RecordDecision():
                 _record_decision(write, owner, record)
             case instructions.FailPipeline(reason):

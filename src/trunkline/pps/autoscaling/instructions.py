@@ -51,6 +51,12 @@ class FailPipeline(Struct, frozen=True):
     reason: str
 
 
+class LimitWorkers(Struct, frozen=True):
+    """Give no more work to workers beyond this number, so that they retire; None for no limit."""
+
+    number: int | None
+
+
 class RecordDecision(Struct, frozen=True):
     """Record a decision that differs from the last one, with its inputs."""
 
@@ -103,6 +109,7 @@ Instruction = (
     | BeginWorkers
     | LearnStarts
     | FailPipeline
+    | LimitWorkers
     | RecordDecision
     | MarkWorkers
     | RetireWorkers

@@ -20,6 +20,7 @@ from trunkline.pps.autoscaling.instructions import (
     BeginWorkers,
     FailPipeline,
     LearnStarts,
+    LimitWorkers,
     LookAgainAt,
     LoseWorkers,
     MarkWorkers,
@@ -100,6 +101,10 @@ class Observed(Struct, frozen=True, kw_only=True):
     machines: Mapping[str, Machine]
     #: Bytes of memory that a worker requests.
     worker_memory: int
+    #: Its share of a fleet that cannot grow, in workers; None without such a fleet.
+    share: int | None = None
+    #: The limit of workers recorded last.
+    worker_limit: int | None = None
     #: Seconds that starts of its image usually take; None before the first.
     usual_start: float | None
     #: Seconds that the fleet expects of a start before one was measured.
@@ -243,6 +248,9 @@ def step(memory: Memory, observed: Observed, demand: policy.Demand, now: float) 
         for each in observed.workers
         if each.state is WorkerState.RETIRING and now - each.since > RETIRE_GRACE
     ]
+    limit = _worker_limit(observed)
+    if limit != observed.worker_limit:
+        instructions.append(LimitWorkers(limit))
     starts = decision.start > 0 and not blocked and not gave_up
     if starts:
         instructions.append(StartWorkers(decision.start, policy.grace_seconds(demand.seconds_per_datum)))
@@ -419,7 +427,24 @@ def _policy(observed: Observed) -> policy.Policy:
         startup_seconds=observed.start_seconds,
         keep_seconds=policy.keep_seconds(observed.start_seconds, observed.gaps),
         capacity=capacity(observed.machines, observed.worker_memory),
+        share=observed.share,
     )
+
+
+def _worker_limit(observed: Observed) -> int | None:
+    """Return the share of a pipeline that has more workers: busy ones retire once their claims are done."""
+    if observed.share is None:
+        return None
+    limit = max(1, observed.share)
+    present = sum(each.state is not WorkerState.RETIRING for each in observed.workers)
+    return limit if present > limit else None
+
+
+def total_memory(machines: Mapping[str, Machine]) -> int | None:
+    """Return the bytes of memory of machines whose number cannot grow; None when it can, or is not known."""
+    if not machines or any(each.kind != "local" for each in machines.values()):
+        return None
+    return sum(each.memory for each in machines.values())
 
 
 def capacity(machines: Mapping[str, Machine], worker_memory: int) -> int | None:
@@ -429,9 +454,8 @@ def capacity(machines: Mapping[str, Machine], worker_memory: int) -> int | None:
         machines: of the fleet, by name.
         worker_memory: bytes that a worker requests.
     """
-    if not machines or not worker_memory or any(each.kind != "local" for each in machines.values()):
-        return None
-    return sum(each.memory for each in machines.values()) // worker_memory
+    total = total_memory(machines)
+    return total // worker_memory if total is not None and worker_memory else None
 
 
 def _view(observed: Observed) -> policy.Observed:

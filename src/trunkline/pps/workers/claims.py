@@ -154,12 +154,24 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     job = job_queue.next_with_work(conn, pipeline.id)
     if job is None:
         return None
+    if pipeline.worker_limit is not None and _is_beyond(conn, pipeline):
+        workers.move(conn, worker.id, WorkerState.RETIRING, "makes room for other pipelines", write.now)
+        record_worker(write, pipeline.full_name, worker.id, WorkerState.RETIRING)
+        write.tx.wake("workers", f"pipeline:{pipeline.id}")
+        return None
     claim = _next_run(write, job, worker, specs.of(conn, pipeline.id, job.version))
     if worker.state is not WorkerState.BUSY:
         workers.move(conn, worker.id, WorkerState.BUSY, "", write.now)
         record_worker(write, pipeline.full_name, worker.id, WorkerState.BUSY)
         write.tx.wake("workers")
     return Claimed(claim, job, pipeline, worker_id)
+
+
+def _is_beyond(conn: sa.Connection, pipeline: PipelineRow) -> bool:
+    """Return whether a pipeline has more workers than its share of the fleet."""
+    assert pipeline.worker_limit is not None
+    present = (row.state is not WorkerState.RETIRING for row in workers.of_pipeline(conn, pipeline.id))
+    return sum(present) > pipeline.worker_limit
 
 
 def register(write: WriteTransaction, worker_id: str) -> None:
