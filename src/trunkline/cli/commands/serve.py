@@ -56,6 +56,7 @@ def serve(invocation: Invocation) -> None:
         takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
         outbound=tuple(options.outbound),
+        openlineage=options.openlineage or os.environ.get("OPENLINEAGE_URL", ""),
         verify_packs=not options.no_verify_packs,
         fleet=options.fleet,
         simulate=options.simulate,
@@ -193,6 +194,13 @@ COMMANDS = {
                 metavar="RULE",
                 help="what clients may name by URLs, such as https, http://HOST:PORT, s3://BUCKET, file:///FOLDER or"
                 " none; may be repeated (http https s3 gs az postgres mysql, public addresses only)",
+            ),
+            argument(
+                "--openlineage",
+                default="",
+                metavar="URL",
+                help="post events of OpenLineage about jobs to this server ($OPENLINEAGE_URL; $OPENLINEAGE_API_KEY is"
+                " its bearer token)",
             ),
             argument(
                 "--no-verify-packs",
