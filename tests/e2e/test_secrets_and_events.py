@@ -30,17 +30,61 @@ def create(client: Client, name: str, transform: pps.Transform) -> None:
     )
 
 
-def test_a_server_of_processes_keeps_no_secrets_and_refuses_pipelines_that_want_them(client: Client) -> None:
-    transform = pps.Transform(
-        cmd=["true"], secrets=[pps.SecretMount(name="db", key="password", env_var="PW")]
+def test_commands_get_secrets_as_variables_and_as_files_in_memory(client: Client, shared: Server) -> None:
+    client.pps.create_secret(name="db", data={"password": "hunter2", "user": "me"})
+    script = (
+        "printf %s $PW > /pfs/out/variable; cat /secrets/db/* > /pfs/out/files; stat -f -c %T /secrets/db >"
+        " /pfs/out/kind; echo x > /secrets/db/new || echo read-only > /pfs/out/mode"
     )
+    mounts = [
+        pps.SecretMount(name="db", key="password", env_var="PW"),
+        pps.SecretMount(name="db", mount_path="/secrets/db"),
+    ]
+    create(client, "keep", pps.Transform(cmd=["sh", "-c", script], secrets=mounts))
 
-    secret = refusal(lambda: client.pps.create_secret(name="db", data={"password": "hunter2"}))
-    pipeline = refusal(lambda: create(client, "p", transform))
+    commit = put(client, pfs.Branch.from_uri("images@master"), {"/a": b"1"})
+    client.pps.inspect_job(job=pps.Job(pipeline=pps.Pipeline(name="keep"), id=commit), wait=True)
 
-    assert secret.code() == pipeline.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert secret.details() == pipeline.details()
-    assert secret.details().endswith("or serve with --fleet kubernetes")
+    outputs = {
+        name: client.pfs.pfs_file(pfs.File.from_uri(f"keep@master:/{name}")).read()
+        for name in ("variable", "files", "kind", "mode")
+    }
+    assert outputs == {
+        "variable": b"hunter2",
+        "files": b"hunter2me",
+        "kind": b"tmpfs\n",
+        "mode": b"read-only\n",
+    }
+    readable = [path for path in shared.data.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert [
+        path for path in readable if "objects" not in path.parts and "trunkline.db" not in path.name
+    ] == []
+
+
+def test_a_pipeline_that_needs_a_missing_secret_is_refused(client: Client) -> None:
+    def refused(mount: pps.SecretMount) -> grpc.RpcError:
+        return refusal(lambda: create(client, "p", pps.Transform(cmd=["true"], secrets=[mount])))
+
+    client.pps.create_secret(name="one", data={"key": "value"})
+
+    assert refused(pps.SecretMount(name="no", mount_path="/x")).code() == grpc.StatusCode.NOT_FOUND
+    assert refused(pps.SecretMount(name="one", key="no", env_var="X")).code() == grpc.StatusCode.NOT_FOUND
+    path = pps.SecretMount(name="one", mount_path="/pfs/secret")
+    assert refused(path).code() == grpc.StatusCode.INVALID_ARGUMENT
+    client.pps.delete_secret(secret=pps.Secret(name="one"))
+
+
+def test_a_secret_that_was_deleted_fails_the_job_with_its_name(client: Client) -> None:
+    client.pps.create_secret(name="soon", data={"key": "value"})
+    mount = pps.SecretMount(name="soon", key="key", env_var="X")
+    create(client, "late", pps.Transform(cmd=["true"], secrets=[mount]))
+    client.pps.delete_secret(secret=pps.Secret(name="soon"))
+
+    commit = put(client, pfs.Branch.from_uri("images@master"), {"/a": b"1"})
+    job = client.pps.inspect_job(job=pps.Job(pipeline=pps.Pipeline(name="late"), id=commit), wait=True)
+
+    assert job.state == pps.JobState.JOB_FAILURE
+    assert '"soon"' in job.reason
 
 
 def test_what_happened_to_workers_and_what_they_print_is_told_as_by_kubernetes_and_loki(

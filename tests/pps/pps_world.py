@@ -44,6 +44,7 @@ from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.egress import Egresses
 from trunkline.pps.queries import listing
 from trunkline.pps.secrets import SecretStore
+from trunkline.pps.stored_secrets import StoredSecrets
 from trunkline.pps.workers import claims, input_reads
 from trunkline.pps.workers.assignments import Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
@@ -123,7 +124,10 @@ class PpsWorld:
             self._executor,
             self.supervisor,
             self.core.waiting,
-            Egresses(OutboundClient(Rules(("none",))), SecretStore(None)),
+            Egresses(
+                OutboundClient(Rules(("none",))),
+                SecretStore(StoredSecrets(self.versions, lambda: [bytes(32)])),
+            ),
         )
         self._running = asyncio.run_coroutine_threadsafe(self._controller.run(), self._loop)
 

@@ -134,7 +134,9 @@ def servicers(
         "enterprise_v2.API": EnterpriseServicer(),
         "license_v2.API": LicenseServicer(),
         "metadata.API": MetadataServicer(versions),
-        "trunkline.worker.v1.Worker": WorkerServicer(versions, specs, executor, identity, core.waiting),
+        "trunkline.worker.v1.Worker": WorkerServicer(
+            versions, specs, executor, identity, core.waiting, secrets if fleet.secrets is None else None
+        ),
         "trunkline.store.v1.Store": StoreServicer(versions, executor),
         "trunkline.control.v1.Control": ControlServicer(
             versions, specs, images, fleet.fleet.machines, executor, core.events, admission

@@ -5,6 +5,7 @@ Libraries that only some servers need are imported when their driver is chosen.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -102,6 +103,22 @@ def outbound(settings: Settings) -> OutboundClient:
         InvalidArgument: a rule is not valid.
     """
     return OutboundClient(Rules(settings.outbound, settings.store))
+
+
+def secret_keys(settings: Settings) -> Callable[[], Sequence[bytes]]:
+    """Return what gives the keys that seal secrets.
+
+    Raises:
+        InvalidArgument: the setting is not valid.
+        FailedPrecondition: it names no keys.
+    """
+    from trunkline.drivers import secret_keys as driver
+
+    load = functools.partial(driver.load, settings.secrets_key, settings.data.absolute())
+    if not settings.secrets_key:
+        return load  # the file in the data folder is made when it is needed
+    keys = load()
+    return lambda: keys
 
 
 def http_server(settings: Settings, tls: Files | None = None) -> HttpServer:

@@ -39,6 +39,7 @@ from trunkline.pps.egress import Egresses
 from trunkline.pps.published_services import PublishedServices
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.pps.secrets import SecretStore
+from trunkline.pps.stored_secrets import StoredSecrets
 from trunkline.rpc.asgi.events import EventsApplication
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.callers import TokenCallers
@@ -172,7 +173,10 @@ async def running(
             )
         )
         stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
-        secrets = SecretStore(fleet_drivers.secrets)
+        stored = StoredSecrets(versions, drivers.secret_keys(settings))
+        if fleet_drivers.secrets is None:
+            await asyncio.to_thread(stored.seal_again)
+        secrets = SecretStore(fleet_drivers.secrets or stored)
         egresses = Egresses(outbound, secrets)
         controller = Controller(
             versions, core.specs, fleet_drivers.fleet, executor, supervisor, core.waiting, egresses
@@ -208,10 +212,6 @@ async def running(
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
         services = {"write-sessions": sessions.run, "store-log": store_log.run}
-        if settings.openlineage:
-            from trunkline.app import lineage
-
-            services["openlineage"] = lineage.sender(settings, core, cluster_id, executor).run
         if tls is not None:
             services["certificate"] = functools.partial(tls.watch, http)
         await stack.enter_async_context(supervisor.running(services))

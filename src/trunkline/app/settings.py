@@ -50,10 +50,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     takeover_seconds: float = 30.0
     #: URL of the object store; empty for a folder in the data folder.
     store: str = ""
+    #: Where the keys that seal secrets are: file:PATH, env:NAME or command:LINE; empty for a file in the data folder.
+    secrets_key: str = ""
     #: What clients may make the server connect to, as rules; empty for the default of ``model.outbound``.
     outbound: tuple[str, ...] = ()
-    #: Where events of OpenLineage are posted to; empty for nowhere.
-    openlineage: str = ""
     #: Whether each pack is decoded and compared with the ids of its chunks before it is stored.
     verify_packs: bool = True
     #: Where commands run: processes, containers, auto (containers for pipelines that name an image) or kubernetes.

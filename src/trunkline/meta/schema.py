@@ -532,3 +532,19 @@ transaction_request = Table(
     #: As the network interface encodes it.
     Column("body", LargeBinary, nullable=False),
 )
+
+#: A secret for commands; its values are sealed (``pps.sealing``).
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", text(253), primary_key=True),
+    #: As Kubernetes names it, such as ``Opaque``.
+    Column("kind", Text, nullable=False),
+    Column("labels", JSON, nullable=False),
+    #: Names of its keys, sorted.
+    Column("keys", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    #: Which key sealed the values.
+    Column("key_id", text(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)

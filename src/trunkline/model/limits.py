@@ -106,6 +106,9 @@ TIMEOUT = Limit(315_360_000, "seconds", "a timeout: ten years")
 CPU = Limit(10_000, "CPUs", "`cpu` and `gpu.number` of resource requests and limits")
 MEMORY = Limit(1 << 50, "bytes", "`memory` and `disk` of resource requests and limits")
 
+SECRET_NAME = Limit(253, "bytes", "the name of a secret, as in Kubernetes")
+SECRET = Limit(1 << 20, "bytes", "keys and values of a secret together, as in Kubernetes")
+
 # --- requests ------------------------------------------------------------------------------------------
 
 REQUEST_LIST = Limit(10_000, "items", "any list in a request that is one message")

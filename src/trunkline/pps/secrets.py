@@ -1,6 +1,6 @@
 """Secrets for commands, as clients send them: a Kubernetes Secret in JSON.
 
-The fleet stores them (``ports.Secrets``); their values cannot be read back.
+Kubernetes stores them, or the server's database (``ports.Secrets``); clients cannot read their values back.
 """
 
 from __future__ import annotations
@@ -44,15 +44,26 @@ class SecretInfo(NamedTuple):
     created: float
 
 
+class DeliveredSecrets(Struct, frozen=True):
+    """Secrets as the command of a pipeline gets them."""
+
+    variables: Mapping[str, str]
+    #: Folder, name and content of each.
+    files: Sequence[tuple[str, str, bytes]]
+
+
+#: Of a pipeline without secrets.
+NO_SECRETS = DeliveredSecrets({}, ())
+
+
 class SecretStore:
     """The secrets of a server. Blocks.
 
     Args:
-        secrets: where they are stored; None when this fleet has no place for them. Every method then raises
-            FailedPrecondition.
+        secrets: where they are stored.
     """
 
-    def __init__(self, secrets: Secrets | None) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         self._port = secrets
 
     def create(self, file: bytes) -> None:
@@ -62,11 +73,11 @@ class SecretStore:
             InvalidArgument: it is not one; the message says why.
         """
         secret = parse(file)
-        self._stored().create(secret.name, secret.kind, secret.data, secret.labels)
+        self._port.create(secret.name, secret.kind, secret.data, secret.labels)
 
     def inspect(self, name: str) -> SecretInfo:
         """Return a secret without its values, or raise NotFound."""
-        stored = self._stored().inspect(name)
+        stored = self._port.inspect(name)
         if stored is None:
             raise errors.NotFound(f'secret "{name}" not found')
         kind, created, _keys = stored
@@ -74,11 +85,11 @@ class SecretStore:
 
     def list(self) -> Sequence[SecretInfo]:
         """Return the secrets that were created through this API, by name."""
-        return [SecretInfo(*secret) for secret in self._stored().list()]
+        return [SecretInfo(*secret) for secret in self._port.list()]
 
     def delete(self, name: str) -> None:
         """Remove a secret that was created through this API."""
-        self._stored().delete(name)
+        self._port.delete(name)
 
     def value(self, name: str, key: str) -> bytes:
         """Return a value for the server's own use, such as the password of a database.
@@ -91,9 +102,9 @@ class SecretStore:
             NotFound: there is no such secret or key.
             FailedPrecondition: the secret has several keys, and none is named.
         """
-        values = self._stored().values(name)
+        values = self._port.values(name)
         if values is None:
-            raise errors.NotFound(f'secret "{name}" does not exist; create it first')
+            raise errors.NotFound(_missing(name))
         if not key and len(values) == 1:
             return next(iter(values.values()))
         if not key:
@@ -102,6 +113,29 @@ class SecretStore:
             raise errors.NotFound(_no_key(name, key, values))
         return values[key]
 
+    def delivered(self, spec: PipelineSpec) -> DeliveredSecrets:
+        """Return the values of the secrets of a pipeline, as its command gets them.
+
+        Raises:
+            NotFound: a secret, or a key of it, does not exist.
+            FailedPrecondition: the value for a variable is not text.
+        """
+        mounts = spec.transform.secrets if spec.transform is not None else ()
+        variables: dict[str, str] = {}
+        delivered: dict[tuple[str, str], bytes] = {}
+        for mount in mounts:
+            values = self._port.values(mount.name)
+            if values is None:
+                raise errors.NotFound(_missing(mount.name))
+            if mount.key and mount.key not in values:
+                raise errors.NotFound(_no_key(mount.name, mount.key, values))
+            if mount.env_var:
+                variables[mount.env_var] = _variable(mount.name, mount.key, values[mount.key])
+            if mount.mount_path:
+                folder = mount.mount_path.rstrip("/")
+                delivered |= {(folder, key): value for key, value in values.items()}
+        return DeliveredSecrets(variables, [(*place, value) for place, value in delivered.items()])
+
     def check(self, spec: PipelineSpec) -> None:
         """Refuse a specification that needs secrets which do not exist.
 
@@ -109,21 +143,29 @@ class SecretStore:
             NotFound: a secret, or a key of it, does not exist.
         """
         for mount in spec.transform.secrets if spec.transform is not None else ():
-            stored = self._stored().inspect(mount.name)
+            stored = self._port.inspect(mount.name)
             if stored is None:
-                raise errors.NotFound(
-                    f'the pipeline needs secret "{mount.name}", which does not exist; create it first'
-                )
+                raise errors.NotFound(_missing(mount.name))
             if mount.key and mount.key not in stored[2]:
                 raise errors.NotFound(_no_key(mount.name, mount.key, stored[2]))
 
-    def _stored(self) -> Secrets:
-        if self._port is None:
-            raise errors.FailedPrecondition(
-                "secrets are kept by Kubernetes, and this server runs processes; give the value to the server's"
-                " machine another way, or serve with --fleet kubernetes"
-            )
-        return self._port
+
+def _variable(name: str, key: str, value: bytes) -> str:
+    """Return a value as a variable of a command."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise errors.FailedPrecondition(
+            f'value "{key}" of secret "{name}" is not text, and no variable can hold it; use mount_path instead of'
+            " env_var"
+        )
+    return text
+
+
+def _missing(name: str) -> str:
+    return f'secret "{name}" does not exist; create it first'
 
 
 def _no_key(name: str, key: str, keys: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from trunkline.model.states import DatumState
 from trunkline.pfs import chunk_uploads
 from trunkline.pps import logs
 from trunkline.pps.pipeline_tokens import PipelineTokens
+from trunkline.pps.secrets import NO_SECRETS
 from trunkline.pps.workers import claims, input_reads, presigned, standing
 from trunkline.pps.workers.assignments import Assignment, Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec, Service
     from trunkline.pfs.repository import VersionedStore
     from trunkline.ports import WorkerIdentity
+    from trunkline.pps.secrets import DeliveredSecrets, SecretStore
     from trunkline.pps.spec_cache import Specs
     from trunkline.pps.workers.waiting import WaitingWorkers
     from trunkline.rpc.call import Call
@@ -58,6 +60,7 @@ class WorkerServicer(ServicerBase):
         executor: Executor,
         identity: WorkerIdentity,
         waiting: WaitingWorkers,
+        secrets: SecretStore | None = None,
     ) -> None:
         """Create the servicer.
 
@@ -67,13 +70,15 @@ class WorkerServicer(ServicerBase):
             executor: runs blocking work.
             identity: verifies which worker makes a call.
             waiting: the workers that wait for work.
+            secrets: those that workers get with their assignments; None when the fleet delivers them.
         """
         super().__init__(versions, executor)
         self._grants = PackGrants(versions)
         self._specs = specs
         self._identity = identity
         self._tokens = PipelineTokens(versions)
-        self._assignments = Assignments(versions, specs)
+        self._secrets = secrets
+        self._assignments = Assignments(versions, specs, secrets)
         self._dispatcher = Dispatcher(versions, specs, self._assignments, executor, waiting)
 
     async def Register(self, _request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
@@ -88,7 +93,10 @@ class WorkerServicer(ServicerBase):
             return pb.ClaimResponse(retire=work.retire, held=work.held)
         token = await self._tokens.issue(worker_id)
         if work.spout is not None:
-            return pb.ClaimResponse(assignment=_spout_message(work.spout, token))
+            secrets = NO_SECRETS
+            if self._secrets is not None:
+                secrets = await self._blocking(self._secrets.delivered, work.spout.spec)
+            return pb.ClaimResponse(assignment=_spout_message(work.spout, secrets, token))
         assert work.assignment is not None
         return pb.ClaimResponse(assignment=assignment_message(work.assignment, token, work.sent))
 
@@ -302,12 +310,12 @@ def assignment_message(
     )
 
 
-def _spout_message(spout: standing.SpoutRun, token: str) -> pb.Assignment:
+def _spout_message(spout: standing.SpoutRun, secrets: DeliveredSecrets, token: str) -> pb.Assignment:
     return pb.Assignment(
         claim_id=spout.worker_id,
         project=spout.pipeline.project,
         pipeline=spout.pipeline.name,
-        program_run=pb.DatumRun(command=_command(spout.spec)),
+        program_run=pb.DatumRun(command=_command(spout.spec, secrets)),
         pipeline_token=token,
         port=_port(spout.spec.published),
     )
@@ -319,7 +327,7 @@ def _port(service: Service | None) -> pb.Port | None:
     return pb.Port(internal=service.internal_port, external=service.external_port)
 
 
-def _command(spec: PipelineSpec) -> pb.Command:
+def _command(spec: PipelineSpec, secrets: DeliveredSecrets) -> pb.Command:
     transform = spec.transform
     assert transform is not None
     return pb.Command(
@@ -327,10 +335,14 @@ def _command(spec: PipelineSpec) -> pb.Command:
         stdin=transform.stdin,
         err_cmd=transform.err_cmd,
         err_stdin=transform.err_stdin,
-        env=dict(transform.env),
+        env={**transform.env, **secrets.variables},
         working_dir=transform.working_dir,
         accept_return_code=transform.accept_return_code,
         user=transform.user,
+        secret_files=[
+            pb.SecretFile(folder=folder, name=name, content=content)
+            for folder, name, content in secrets.files
+        ],
     )
 
 
@@ -341,7 +353,7 @@ def _datum_run(assignment: Assignment) -> pb.DatumRun:
     return pb.DatumRun(
         job_id=assignment.job.set_id,
         output_commit_id=assignment.job.set_id,
-        command=_command(spec),
+        command=_command(spec, assignment.secrets),
         datum_tries=spec.datum_tries or 1,
         datum_timeout_seconds=spec.datum_timeout or 0.0,
         memory_retry_bytes=spec_annotations.memory_retry_limit(spec),

@@ -110,6 +110,7 @@ class _Run:
         owner, fault = None, ""
         try:
             owner = sandbox.find_user(assignment.datum_run.command.user)
+            sandbox.place_secrets(assignment.datum_run.command.secret_files)
         except InvalidArgument as error:
             fault = error.message
         if batch is not None and not sandbox.has_one_path:

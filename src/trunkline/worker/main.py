@@ -61,7 +61,14 @@ def enter(config: Settings) -> Sandbox:
         staging = os.path.join(config.scratch, "root")
         os.makedirs(staging, mode=0o700, exist_ok=True)
         try:
-            root.enter(staging, config.image.files, config.memory, config.worker_id, _cover(config))
+            root.enter(
+                staging,
+                config.image.files,
+                config.memory,
+                config.worker_id,
+                _cover(config),
+                config.secret_folders,
+            )
         except root.RootUnavailable as error:
             lack = error.reason
         else:

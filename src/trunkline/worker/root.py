@@ -96,6 +96,7 @@ def enter(
     memory: int = 0,
     name: str = "trunkline",
     cover: Cover | None = None,
+    folders: Sequence[str] = (),
 ) -> None:
     """Move this process into a private root; the current directory becomes ``/``.
 
@@ -105,6 +106,7 @@ def enter(
         memory: bytes that the worker requests; files written to the root count against them.
         name: the root's name in the list of mounts, which identifies the worker to the fleet.
         cover: folders that commands must not see or write.
+        folders: absolute paths at which something will be mounted later.
 
     Raises:
         RootUnavailable: the machine forbids namespaces or mounts; the process sees the host as before.
@@ -120,7 +122,7 @@ def enter(
     except OSError as error:
         raise RootUnavailable(error.strerror or str(error)) from error
     try:
-        _lay("/", staging, _layout(files))
+        _lay("/", staging, _layout(files, folders))
         _make_devices(f"{staging}/dev", size)
         if cover is not None:
             _cover(staging, cover)
@@ -176,15 +178,16 @@ def _cover(staging: str, cover: Cover) -> None:
                 os.makedirs(staging + path, exist_ok=True)
                 libc.mount(f"/proc/self/fd/{sources[path]}", staging + path, None, libc.MS_BIND | libc.MS_REC)
                 if read_only:
-                    _forbid_writing(staging + path)
-        _forbid_writing(place)
+                    forbid_writing(staging + path)
+        forbid_writing(place)
     for mount in cover.locked:
-        _forbid_writing(staging + mount)
+        forbid_writing(staging + mount)
     for descriptor in sources.values():
         os.close(descriptor)
 
 
-def _forbid_writing(place: str) -> None:
+def forbid_writing(place: str) -> None:
+    """Make a mount read-only."""
     # In a user namespace the kernel does not allow a remount to drop restrictions.
     restrictions = os.statvfs(place).f_flag & (libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC)
     times = os.statvfs(place).f_flag
@@ -214,7 +217,7 @@ def _unshare() -> None:
             file.write(text)
 
 
-def _layout(files: list[LaidFile]) -> _Layout:
+def _layout(files: list[LaidFile], folders: Sequence[str]) -> _Layout:
     layout: _Layout = {}
     for file in files:
         # /bin is a link to /usr/bin on most hosts: the file must land where the link leads.
@@ -226,6 +229,13 @@ def _layout(files: list[LaidFile]) -> _Layout:
                 assert isinstance(deeper, dict), f"{file.path} lies below a file of the same image"
                 current = deeper
         current[name] = file
+    for folder in folders:
+        current = layout
+        for part in os.path.realpath(folder).split("/")[1:]:
+            deeper = current.setdefault(part, {})
+            if not isinstance(deeper, dict):
+                break  # a file of the image: the mount will fail and say so
+            current = deeper
     layout[PFS[1:]] = None
     layout["dev"] = None
     return layout

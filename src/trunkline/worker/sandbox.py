@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
 from trunkline.linux import libc
-from trunkline.worker import environment, files, process_reaper, subprocesses
+from trunkline.worker import environment, files, process_reaper, root, subprocesses
 from trunkline.worker.command import Program
 from trunkline.worker.root import PFS
 from trunkline.worker.scratch import ScratchPool
@@ -140,6 +140,18 @@ class Sandbox:
             memory_limit=self.memory_limit,
         )
 
+    def place_secrets(self, files: Sequence[pb.SecretFile]) -> None:
+        """Show the files of secrets to commands, and those of an earlier assignment no more.
+
+        Raises:
+            InvalidArgument: this sandbox cannot.
+        """
+        if files:
+            raise InvalidArgument(
+                "secrets as files need a private root, which this machine does not let workers have; allow user"
+                " namespaces, or use env_var instead of mount_path"
+            )
+
     def find_user(self, user: str) -> Owner:
         """Return the user and group that ``transform.user`` means; None for the worker's own.
 
@@ -171,6 +183,32 @@ class NamespaceSandbox(Sandbox):
         )
         self.memory_limit = settings.memory_limit
         self._is_mounted = False
+        #: Files of secrets by folder, as they are mounted.
+        self._secrets: dict[str, dict[str, bytes]] = {}
+
+    def place_secrets(self, files: Sequence[pb.SecretFile]) -> None:
+        """Mount a folder in memory for each folder of secrets."""
+        folders: dict[str, dict[str, bytes]] = {}
+        for file in files:
+            folders.setdefault(file.folder, {})[file.name] = file.content
+        if folders == self._secrets:
+            return
+        for folder in self._secrets:
+            libc.umount(folder, libc.MNT_DETACH)
+        self._secrets = {}
+        for folder, contents in folders.items():
+            try:
+                flags = libc.MS_NOSUID | libc.MS_NODEV | libc.MS_NOEXEC
+                libc.mount("secrets", folder, "tmpfs", flags, "mode=755,size=8m")
+                self._secrets[folder] = contents
+                for name, content in contents.items():
+                    with open(os.open(f"{folder}/{name}", os.O_CREAT | os.O_WRONLY, 0o444), "wb") as written:
+                        written.write(content)
+                root.forbid_writing(folder)
+            except OSError as error:
+                raise InvalidArgument(
+                    f"the secret cannot be shown in {folder}: {error.strerror}; correct transform.secrets.mount_path"
+                ) from error
 
     def write_config(self, text: str, owner: Owner) -> str:
         """Store it where the published clients look; see ``Sandbox``."""

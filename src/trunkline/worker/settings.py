@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     hidden: tuple[str, ...] = ()
     #: Exceptions in them that commands may read: the interpreter and its libraries.
     readable: tuple[str, ...] = ()
+    #: Folders in which the command sees secrets.
+    secret_folders: tuple[str, ...] = ()
     #: Which servers are accepted over TLS.
     trust: Trust = SYSTEM
     #: Seconds after SIGTERM in which the worker must have ended.
@@ -113,6 +115,7 @@ def load(environ: MutableMapping[str, str]) -> Settings:
         open_scratch=variables.get(_PREFIX + "OPEN_SCRATCH", ""),
         hidden=_paths(variables.get(_PREFIX + "HIDDEN", "")),
         readable=_paths(variables.get(_PREFIX + "READABLE", "")),
+        secret_folders=_paths(variables.get(_PREFIX + "SECRET_FOLDERS", "")),
         grace=float(variables.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
     )
 

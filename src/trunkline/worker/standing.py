@@ -92,7 +92,7 @@ class StandingProgram:
         try:
             for note in notes:
                 self._note(note)
-            frame = self._frame(assignment.datum_run.command.user)
+            frame = self._frame(assignment.datum_run.command)
             self._run_in(frame, assignment)
         except Interrupted:
             pass
@@ -108,9 +108,10 @@ class StandingProgram:
             if frame is not None:
                 frame.close()
 
-    def _frame(self, user: str) -> Frame:
+    def _frame(self, command: pb.Command) -> Frame:
         try:
-            return Frame(self._sandbox, self._sandbox.find_user(user), self._interrupts)
+            self._sandbox.place_secrets(command.secret_files)
+            return Frame(self._sandbox, self._sandbox.find_user(command.user), self._interrupts)
         except InvalidArgument as error:
             raise ProgramEnded(error.message) from error
         except ExecutorLost as error:

@@ -56,7 +56,7 @@ def serve(invocation: Invocation) -> None:
         takeover_seconds=float(os.environ.get("TRUNKLINE_TAKEOVER_SECONDS") or 30),
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
         outbound=tuple(options.outbound),
-        openlineage=options.openlineage or os.environ.get("OPENLINEAGE_URL", ""),
+        secrets_key=options.secrets_key,
         verify_packs=not options.no_verify_packs,
         fleet=options.fleet,
         simulate=options.simulate,
@@ -196,11 +196,11 @@ COMMANDS = {
                 " none; may be repeated (http https s3 gs az postgres mysql, public addresses only)",
             ),
             argument(
-                "--openlineage",
+                "--secrets-key",
                 default="",
-                metavar="URL",
-                help="post events of OpenLineage about jobs to this server ($OPENLINEAGE_URL; $OPENLINEAGE_API_KEY is"
-                " its bearer token)",
+                metavar="SOURCE",
+                help="where the keys that seal secrets are: file:PATH, env:NAME or command:LINE, 32 bytes in base64 a"
+                " line, the current one first (secrets.key in FOLDER, which is made)",
             ),
             argument(
                 "--no-verify-packs",

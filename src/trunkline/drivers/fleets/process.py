@@ -40,6 +40,7 @@ from trunkline.drivers.fleets.process_launch import (
 from trunkline.drivers.fleets.scratch_removal import ABANDONED, ScratchRemoval
 from trunkline.drivers.fleets.templates import WorkerProcess, WorkerStarter
 from trunkline.errors import InvalidArgument, Unavailable
+from trunkline.model import secret_mounts
 from trunkline.model.field_support import warnings
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting, WorkerSpec
 from trunkline.runtime import failpoints
@@ -179,7 +180,8 @@ class ProcessFleet:
         return UNSUPPORTED
 
     def check(self, spec: WorkerSpec) -> None:
-        """Accept every worker: the capacity may be raised later; see ``ports.Fleet``."""
+        """Accept every worker whose secrets have a place: the capacity may be raised later; see ``ports.Fleet``."""
+        secret_mounts.folders(spec.pipeline_spec)
 
     def start(self, spec: WorkerSpec) -> None:
         """Request a worker; see ``ports.Fleet``."""

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from trunkline.drivers.fleets.images import software_folders
+from trunkline.model import secret_mounts
 from trunkline.model.quantities import parse_bytes
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def environment(
         "TRUNKLINE_IMAGE_DESCRIPTION": "" if image is None else image.description,
         "TRUNKLINE_PARENT": str(os.getpid()),
         "TRUNKLINE_MEMORY": str(spec.memory),
+        "TRUNKLINE_SECRET_FOLDERS": os.pathsep.join(secret_mounts.folders(spec.pipeline_spec)),
         "TRUNKLINE_GRACE": f"{spec.grace:g}",
     }
 

@@ -16,6 +16,7 @@ from trunkline.model import trace
 from trunkline.model.glob_keys import keys
 from trunkline.pps import datum_rows, plan, todos
 from trunkline.pps.items import LeafIndex
+from trunkline.pps.secrets import NO_SECRETS, DeliveredSecrets, SecretStore
 from trunkline.pps.spec_cache import input_of
 from trunkline.pps.workers import claims
 from trunkline.pps.workers.presigned import can_sign
@@ -80,6 +81,8 @@ class Assignment(Struct, frozen=True):
     sources: dict[tuple[str, str], Source]
     #: Whether the worker may transfer bytes directly to and from the object store.
     direct: bool
+    #: Values of the pipeline's secrets, where the fleet has no place for them.
+    secrets: DeliveredSecrets = NO_SECRETS
 
     def source(self, item: datum_rows.RowItem) -> Source:
         """Return where an item comes from."""
@@ -97,9 +100,17 @@ class Assignment(Struct, frozen=True):
 class Assignments:
     """Computes assignments. May be used from several threads."""
 
-    def __init__(self, versions: VersionedStore, specs: Specs) -> None:
+    def __init__(self, versions: VersionedStore, specs: Specs, secrets: SecretStore | None = None) -> None:
+        """Create the cache.
+
+        Args:
+            versions: the store.
+            specs: the parsed specifications.
+            secrets: those that workers get with their assignments; None when the fleet delivers them.
+        """
         self._versions = versions
         self._specs = specs
+        self._secrets = secrets
         self._cache: ByteCache[tuple[str, int], Assignment] = ByteCache(CACHE_BYTES)
 
     def held_by(self, worker_id: str, claim_id: str) -> Assignment:
@@ -120,6 +131,7 @@ class Assignments:
         Raises:
             ClaimLost: the claim's job was deleted.
             DataLoss: the datums cannot be read.
+            NotFound: a secret of the pipeline does not exist.
         """
         job, pipeline, spec, inputs = self._versions.read(self._look, claim.job_id)
         rows = todos.rows(datum_rows.trees(self._versions), job, claim.start, claim.stop)
@@ -144,6 +156,7 @@ class Assignments:
             list(items),
             sources,
             can_sign(self._versions.chunks.objects),
+            self._secrets.delivered(spec) if self._secrets is not None else NO_SECRETS,
         )
         size = _DATUM_BYTES * len(todo) + _ITEM_BYTES * sum(len(row.items) for row in todo)
         self._cache.put((claim.id, claim.start), assignment, size)

@@ -140,7 +140,7 @@ class Dispatcher:
             return await asyncio.wrap_future(future)
         except errors.TrunklineError as error:
             # The job was deleted, or its data cannot be read.
-            fatal = None if error.retryable or isinstance(error, claims.ClaimLost) else error.message
+            fatal = None if error.retryable or isinstance(error, claims.ClaimLost) else _reason(error)
             await self._versions.write_soon(_refuse, worker_id, claim, fatal)
             if error.retryable:
                 raise
@@ -163,9 +163,16 @@ def _what_waits(conn: sa.Connection, worker_id: str, specs: Specs) -> _Waiting |
     return _Waiting.SPOUT if standing.spout_waits(conn, worker_id, specs) else None
 
 
+def _reason(error: errors.TrunklineError) -> str:
+    """Return why the job of an assignment that cannot be computed fails."""
+    return (
+        f"its datums cannot be read: {error.message}" if isinstance(error, errors.DataLoss) else error.message
+    )
+
+
 def _refuse(write: WriteTransaction, worker_id: str, claim: ClaimRow, reason: str | None) -> None:
     """Take a claim back, and end its job when there is a reason to."""
     claims.give_back(write, claim.id, worker_id)
     job = jobs.by_id(write.conn, claim.job_id)
     if reason is not None and job is not None:
-        end_job(write, job, JobState.FAILURE, f"its datums cannot be read: {reason}")
+        end_job(write, job, JobState.FAILURE, reason)

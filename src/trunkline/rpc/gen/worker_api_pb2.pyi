@@ -94,7 +94,7 @@ class DatumRun(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., output_commit_id: _Optional[str] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., datum_tries: _Optional[int] = ..., datum_timeout_seconds: _Optional[float] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[Datum, _Mapping]]] = ..., tracestate: _Optional[str] = ..., memory_retry_bytes: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("cmd", "stdin", "err_cmd", "err_stdin", "env", "working_dir", "accept_return_code", "user")
+    __slots__ = ("cmd", "stdin", "err_cmd", "err_stdin", "env", "working_dir", "accept_return_code", "user", "secret_files")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class Command(_message.Message):
     WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_RETURN_CODE_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FILES_FIELD_NUMBER: _ClassVar[int]
     cmd: _containers.RepeatedScalarFieldContainer[str]
     stdin: _containers.RepeatedScalarFieldContainer[str]
     err_cmd: _containers.RepeatedScalarFieldContainer[str]
@@ -118,7 +119,18 @@ class Command(_message.Message):
     working_dir: str
     accept_return_code: _containers.RepeatedScalarFieldContainer[int]
     user: str
-    def __init__(self, cmd: _Optional[_Iterable[str]] = ..., stdin: _Optional[_Iterable[str]] = ..., err_cmd: _Optional[_Iterable[str]] = ..., err_stdin: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., working_dir: _Optional[str] = ..., accept_return_code: _Optional[_Iterable[int]] = ..., user: _Optional[str] = ...) -> None: ...
+    secret_files: _containers.RepeatedCompositeFieldContainer[SecretFile]
+    def __init__(self, cmd: _Optional[_Iterable[str]] = ..., stdin: _Optional[_Iterable[str]] = ..., err_cmd: _Optional[_Iterable[str]] = ..., err_stdin: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., working_dir: _Optional[str] = ..., accept_return_code: _Optional[_Iterable[int]] = ..., user: _Optional[str] = ..., secret_files: _Optional[_Iterable[_Union[SecretFile, _Mapping]]] = ...) -> None: ...
+
+class SecretFile(_message.Message):
+    __slots__ = ("folder", "name", "content")
+    FOLDER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    folder: str
+    name: str
+    content: bytes
+    def __init__(self, folder: _Optional[str] = ..., name: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class Item(_message.Message):
     __slots__ = ("input", "path", "hash", "commit_id", "size_bytes", "empty_files", "join_on", "group_by", "lazy")
