@@ -13,7 +13,7 @@ from fake_server import assignment
 from processes import is_running
 
 from trunkline.rpc.gen import worker_api_pb2 as pb
-from trunkline.worker.batch import BatchProgram, Log
+from trunkline.worker.batch import BatchProgram, Datum, Log
 from trunkline.worker.command import Program
 from trunkline.worker.interrupts import Interrupts
 from trunkline.worker.subprocesses import SpawnExecutor
@@ -173,11 +173,11 @@ def test_a_program_that_never_asks_fails_each_datum_with_the_reason(run, script,
 
 def test_a_program_that_asks_too_late_is_killed():
     interrupts = Interrupts()
-    batch = BatchProgram(SpawnExecutor(lambda: 0), interrupts, start_limit=0.05)
+    batch = BatchProgram(SpawnExecutor(lambda: 0), interrupts, "worker", start_limit=0.05)
     program = Program(["sleep", "600"], b"", {"PATH": os.environ["PATH"]}, "/", "/tmp")
     log = Log(add_line=lambda *_: None, note=lambda *_: None, is_full=lambda: False)
 
-    ending = batch.run("key", program, {}, 0.01, log)
+    ending = batch.run("key", program, Datum("job", "datum"), {}, 0.01, log)
 
     assert ending.code is None
     assert ending.reason.startswith("killed after 0.05 s: ")
@@ -239,3 +239,28 @@ def test_variables_reach_the_program_whatever_their_values(server, run):
 
     assert [result.state for result in results] == [SUCCESS] * 5, results
     assert {path for _, path in server.outputs()} == set(names)
+
+
+#: Asks its worker about itself, and starts its first datum again once.
+CURIOUS = """
+    import grpc
+    from pachyderm_sdk.api import worker
+    stub = worker.WorkerStub(grpc.insecure_channel("localhost:" + os.environ["PPS_WORKER_GRPC_PORT"]))
+    status = stub.status()
+    others = [stub.cancel(job_id="other"), stub.cancel(job_id=status.job_id, data_filters=["/other"])]
+    print(status.job_id, [file.path for file in status.datum_status.data], [other.success for other in others])
+    if not Path("/started").exists():
+        Path("/started").touch()
+        print(stub.cancel(job_id=status.job_id, data_filters=["/" + source.name]).success)
+        sys.stdout.flush()
+        time.sleep(60)
+"""
+
+
+def test_a_worker_says_what_it_runs_and_starts_it_again_when_asked(server, run):
+    results = run(program("pass" + CURIOUS, "import time"), inputs={"in": {"/0": b"content"}})
+
+    assert [result.state for result in results] == [SUCCESS], results
+    lines = server.log()
+    assert sum(line.endswith(b" ['/0'] [False, False]") for line in lines) == 2
+    assert lines.count(b"True") == 1

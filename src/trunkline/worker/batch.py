@@ -15,7 +15,7 @@ from trunkline.worker import command
 from trunkline.worker.output_lines import OutputLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from trunkline.worker.command import Ending, Executor, Process, Program
     from trunkline.worker.interrupts import Interrupts
@@ -39,6 +39,15 @@ _ASKED_NO_MORE = (
 )
 
 
+class Datum(NamedTuple):
+    """The datum that a program processes, as its worker describes it to those who ask."""
+
+    job_id: str
+    id: str
+    #: Path and hash of each file.
+    files: Sequence[tuple[str, bytes]] = ()
+
+
 class Log(NamedTuple):
     """Where the lines of a datum go."""
 
@@ -52,16 +61,20 @@ class Log(NamedTuple):
 class BatchProgram:
     """The batch program of one worker, while it runs. Used by the main thread."""
 
-    def __init__(self, starter: Executor, interrupts: Interrupts, start_limit: float = START_LIMIT) -> None:
+    def __init__(
+        self, starter: Executor, interrupts: Interrupts, worker_id: str, start_limit: float = START_LIMIT
+    ) -> None:
         """Start nothing yet.
 
         Args:
             starter: starts the program.
             interrupts: flags that end it.
+            worker_id: of this worker.
             start_limit: seconds in which it must ask for its first datum.
         """
         self._starter = starter
         self._interrupts = interrupts
+        self._worker_id = worker_id
         self._start_limit = start_limit
         self._server: NextDatumServer | None = None
         self._running: Process | None = None
@@ -79,13 +92,20 @@ class BatchProgram:
         return dict.fromkeys(self._names, "") | dict(of_datum)
 
     def run(
-        self, key: object, program: Program, variables: Mapping[str, str], timeout: float, log: Log
+        self,
+        key: object,
+        program: Program,
+        datum: Datum,
+        variables: Mapping[str, str],
+        timeout: float,
+        log: Log,
     ) -> Ending:
         """Give the program one datum and wait until it has processed it.
 
         Args:
             key: identifies job and command; a program with another key is ended.
             program: what to start if none runs.
+            datum: the datum.
             variables: of the datum.
             timeout: seconds for the datum; 0 for no limit.
             log: takes the lines that are written meanwhile.
@@ -110,8 +130,11 @@ class BatchProgram:
         server = self._serve()
         self._asks = False
         self.begun = time.monotonic_ns()
-        server.answer([f"{name}={value}" for name, value in variables.items()])
-        ending = self._watch(program, timeout, lines, log, _ASKED_NO_MORE)
+        server.answer([f"{name}={value}" for name, value in variables.items()], datum)
+        try:
+            ending = self._watch(program, timeout, lines, log, _ASKED_NO_MORE)
+        finally:
+            server.end_datum()
         if ending is not None:
             return ending
         lines.finish()
@@ -152,7 +175,9 @@ class BatchProgram:
         if self._server is None:
             from trunkline.worker.next_datum import NextDatumServer  # its imports take 200 ms
 
-            self._server = NextDatumServer()
+            self._server = NextDatumServer(
+                self._worker_id, lambda: self._interrupts.raise_flag(restart_datum=True)
+            )
         return self._server
 
     def _start(self, key: object, program: Program) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trunkline.errors import InvalidArgument
 from trunkline.rpc.gen import worker_api_pb2 as pb
 from trunkline.worker import command, environment, outputs
-from trunkline.worker.batch import ENV_FILE, Log
+from trunkline.worker.batch import ENV_FILE, Datum, Log
 from trunkline.worker.command import ExecutorLost
 from trunkline.worker.inputs import InputsUnavailable
 from trunkline.worker.interrupts import Interrupted
@@ -308,11 +308,14 @@ class DatumRunner:
         spec, logs = self._run.command, self._heartbeat.logs
         if not spec.cmd:
             return command.Ending(None, _NO_COMMAND)
+        datum = self._run.datums[position]
+        items = [self._run.items[number] for number in datum.items]
         return self._batch.run(
             self._batch_key,
             self._sandbox.program(spec, env, datum_dir, self._owner)._replace(
                 memory_limit=self._memory_limit
             ),
+            Datum(self._run.job_id, datum.id, [(item.path, item.hash) for item in items]),
             variables,
             self._run.datum_timeout_seconds,
             Log(

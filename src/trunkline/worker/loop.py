@@ -52,7 +52,7 @@ class Worker:
         self._interrupts = Interrupts()
         self._api = self._connect()
         self._heartbeat = Heartbeat(self._connect(), self._interrupts)
-        self._batch = BatchProgram(sandbox.starter, self._interrupts)
+        self._batch = BatchProgram(sandbox.starter, self._interrupts, settings.worker_id)
         self._access = ServerAccess(settings.server, settings.trust)
         self._waiting = False
         self._told_to_go = False

@@ -1,4 +1,4 @@
-"""The gRPC server of a worker, which its batch program asks for datums: ``NextDatum`` of ``pachyderm.worker.Worker``.
+"""The gRPC server of a worker, which its batch program asks for datums: ``pachyderm.worker.Worker``.
 
 It runs in a thread with an event loop of its own and is imported only for batches, because the application and the
 HTTP server are those of the server's port. The main thread waits for ``asked``, reads the error of the call, and
@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from trunkline.drivers.http.h2corn_server import H2cornServer
@@ -19,13 +21,16 @@ from trunkline.model.port_limits import PortLimits
 from trunkline.rpc import methods
 from trunkline.rpc.asgi.calls import Calls
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
-from trunkline.rpc.gen import worker_pb2
+from trunkline.rpc.gen import pps_pb2, worker_pb2
 from trunkline.runtime.listening import Listeners
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from google.protobuf.empty_pb2 import Empty
 
     from trunkline.rpc.call import Call
+    from trunkline.worker.batch import Datum
 
 _SERVICE = worker_pb2.DESCRIPTOR.services_by_name["Worker"]
 _LIMITS = PortLimits(connections=16)
@@ -34,12 +39,17 @@ _LIMITS = PortLimits(connections=16)
 class NextDatumServer:
     """Serves one batch program at a time. The main thread calls its methods."""
 
-    def __init__(self) -> None:
-        """Listen on a free port of the loopback interface, which the containers of a pod share."""
+    def __init__(self, worker_id: str, restart: Callable[[], None]) -> None:
+        """Listen on a free port of the loopback interface, which the containers of a pod share.
+
+        Args:
+            worker_id: of the worker.
+            restart: starts the current datum again; called from another thread.
+        """
         #: Readable when the program has asked.
         self.asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._loop = asyncio.new_event_loop()
-        self._servicer = _Servicer(self.asked)
+        self._servicer = _Servicer(self.asked, worker_id, restart)
         self._thread = threading.Thread(target=self._loop.run_forever, name="next-datum", daemon=True)
         self._thread.start()
         self._http, self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
@@ -63,13 +73,19 @@ class NextDatumServer:
         os.eventfd_read(self.asked)
         return self._servicer.error
 
-    def answer(self, env: Sequence[str]) -> None:
+    def answer(self, env: Sequence[str], datum: Datum) -> None:
         """Give the program its next datum.
 
         Args:
             env: ``NAME=value`` each.
+            datum: what ``Status`` says of it.
         """
+        self._servicer.current = datum, time.time()
         self._loop.call_soon_threadsafe(self._servicer.give, env)
+
+    def end_datum(self) -> None:
+        """Let ``Status`` say that the program has no datum."""
+        self._servicer.current = None
 
     def forget(self) -> None:
         """End the call of a program that has ended."""
@@ -85,8 +101,12 @@ class NextDatumServer:
 class _Servicer:
     """Answers the calls, in the event loop's thread."""
 
-    def __init__(self, asked: int) -> None:
+    def __init__(self, asked: int, worker_id: str, restart: Callable[[], None]) -> None:
         self._asked = asked
+        self._worker_id = worker_id
+        self._restart = restart
+        #: The datum that the program has, and since when; set by the main thread.
+        self.current: tuple[Datum, float] | None = None
         self.error = ""
         #: Of the call that waits.
         self._waiting: asyncio.Future[Sequence[str]] | None = None
@@ -115,6 +135,31 @@ class _Servicer:
             finally:
                 self._waiting = None
         return worker_pb2.NextDatumResponse(env=env)
+
+    async def Status(self, request: Empty, call: Call) -> pps_pb2.WorkerStatus:
+        del request, call
+        status = pps_pb2.WorkerStatus(worker_id=self._worker_id)
+        if self.current is not None:
+            datum, since = self.current
+            status.job_id = datum.job_id
+            status.datum_status.started.FromNanoseconds(round(since * 1e9))
+            for path, hash_ in datum.files:
+                status.datum_status.data.add(path=path, hash=hash_)
+        return status
+
+    async def Cancel(self, request: worker_pb2.CancelRequest, call: Call) -> worker_pb2.CancelResponse:
+        """Start the datum again if it is of that job and has all of these files."""
+        del call
+        datum = self.current[0] if self.current is not None else None
+        if datum is None or datum.job_id != request.job_id:
+            return worker_pb2.CancelResponse()
+        names = {
+            name for path, hash_ in datum.files for name in (path, hash_.hex(), b64encode(hash_).decode())
+        }
+        matches = names.issuperset(request.data_filters)
+        if matches:
+            self._restart()
+        return worker_pb2.CancelResponse(success=matches)
 
     def give(self, env: Sequence[str]) -> None:
         """Answer the call that waits, or the next one."""
