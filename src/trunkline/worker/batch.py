@@ -43,7 +43,6 @@ class Datum(NamedTuple):
     """The datum that a program processes, as its worker describes it to those who ask."""
 
     job_id: str
-    id: str
     #: Path and hash of each file.
     files: Sequence[tuple[str, bytes]] = ()
 
@@ -130,7 +129,7 @@ class BatchProgram:
         server = self._serve()
         self._asks = False
         self.begun = time.monotonic_ns()
-        server.answer([f"{name}={value}" for name, value in variables.items()], datum)
+        server.answer([f"{name}={value}" for name, value in variables.items()], datum.job_id, datum.files)
         try:
             ending = self._watch(program, timeout, lines, log, _ASKED_NO_MORE)
         finally:

@@ -308,14 +308,13 @@ class DatumRunner:
         spec, logs = self._run.command, self._heartbeat.logs
         if not spec.cmd:
             return command.Ending(None, _NO_COMMAND)
-        datum = self._run.datums[position]
-        items = [self._run.items[number] for number in datum.items]
+        items = [self._run.items[number] for number in self._run.datums[position].items]
         return self._batch.run(
             self._batch_key,
             self._sandbox.program(spec, env, datum_dir, self._owner)._replace(
                 memory_limit=self._memory_limit
             ),
-            Datum(self._run.job_id, datum.id, [(item.path, item.hash) for item in items]),
+            Datum(self._run.job_id, [(item.path, item.hash) for item in items]),
             variables,
             self._run.datum_timeout_seconds,
             Log(

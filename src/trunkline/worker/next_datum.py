@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from google.protobuf.empty_pb2 import Empty
 
     from trunkline.rpc.call import Call
-    from trunkline.worker.batch import Datum
 
 _SERVICE = worker_pb2.DESCRIPTOR.services_by_name["Worker"]
 _LIMITS = PortLimits(connections=16)
@@ -73,14 +72,15 @@ class NextDatumServer:
         os.eventfd_read(self.asked)
         return self._servicer.error
 
-    def answer(self, env: Sequence[str], datum: Datum) -> None:
+    def answer(self, env: Sequence[str], job_id: str, files: Sequence[tuple[str, bytes]]) -> None:
         """Give the program its next datum.
 
         Args:
             env: ``NAME=value`` each.
-            datum: what ``Status`` says of it.
+            job_id: of its job.
+            files: path and hash of each of its files.
         """
-        self._servicer.current = datum, time.time()
+        self._servicer.current = job_id, files, time.time()
         self._loop.call_soon_threadsafe(self._servicer.give, env)
 
     def end_datum(self) -> None:
@@ -105,8 +105,8 @@ class _Servicer:
         self._asked = asked
         self._worker_id = worker_id
         self._restart = restart
-        #: The datum that the program has, and since when; set by the main thread.
-        self.current: tuple[Datum, float] | None = None
+        #: Job and files of the datum that the program has, and since when; set by the main thread.
+        self.current: tuple[str, Sequence[tuple[str, bytes]], float] | None = None
         self.error = ""
         #: Of the call that waits.
         self._waiting: asyncio.Future[Sequence[str]] | None = None
@@ -140,22 +140,19 @@ class _Servicer:
         del request, call
         status = pps_pb2.WorkerStatus(worker_id=self._worker_id)
         if self.current is not None:
-            datum, since = self.current
-            status.job_id = datum.job_id
+            status.job_id, files, since = self.current
             status.datum_status.started.FromNanoseconds(round(since * 1e9))
-            for path, hash_ in datum.files:
+            for path, hash_ in files:
                 status.datum_status.data.add(path=path, hash=hash_)
         return status
 
     async def Cancel(self, request: worker_pb2.CancelRequest, call: Call) -> worker_pb2.CancelResponse:
         """Start the datum again if it is of that job and has all of these files."""
         del call
-        datum = self.current[0] if self.current is not None else None
-        if datum is None or datum.job_id != request.job_id:
+        job_id, files, _ = self.current or ("", (), 0.0)
+        if not job_id or job_id != request.job_id:
             return worker_pb2.CancelResponse()
-        names = {
-            name for path, hash_ in datum.files for name in (path, hash_.hex(), b64encode(hash_).decode())
-        }
+        names = {name for path, hash_ in files for name in (path, hash_.hex(), b64encode(hash_).decode())}
         matches = names.issuperset(request.data_filters)
         if matches:
             self._restart()
