@@ -15,6 +15,7 @@ from trunkline.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pachyderm_sdk import Client
     from servers import Server
@@ -84,8 +85,8 @@ def test_a_job_set_is_waited_for_and_a_deleted_job_leaves_its_output(client: Cli
     assert files_of(client, "first@master") == {"/a": b"x"}
 
 
-def test_what_happened_is_explained(
-    shared: Server, client: Client, capsys: pytest.CaptureFixture[str]
+def test_what_happened_and_would_happen_is_explained(
+    shared: Server, client: Client, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     branch = make_repo(client, "in")
     pipeline = make_pipeline(client, "copy", "cp /pfs/in/* /pfs/out", "in")
@@ -103,6 +104,10 @@ def test_what_happened_is_explained(
     [state, *decisions] = explain("explain", "pipeline", "copy")
     [origin] = explain("explain", "file", "copy@master:/a")
     [advice] = explain("recommend", "copy")
+    spec = tmp_path / "copy.json"
+    spec.write_text(client.pps.inspect_pipeline(pipeline=pipeline, details=True).user_spec_json)
+    [same] = explain("plan", "-f", str(spec))
+    [plan] = explain("plan", "-f", str(spec), "--reprocess")
 
     assert (datum["cause"], [change["path"] for change in datum["changes"]]) == ("CHANGED", ["/a"])
     assert int(datum["peak_memory_bytes"]) > 0
@@ -111,6 +116,9 @@ def test_what_happened_is_explained(
     assert decisions
     assert [place["path"] for place in origin["inputs"]] == ["/a"]
     assert advice["sample"] == "2"
+    assert "run" not in same
+    assert (plan["run"], plan["causes"][0]["cause"]) == ("2", "SALT")
+    assert plan["datum_seconds"] > 0
 
 
 @pytest.mark.slow  # waits for a worker's report

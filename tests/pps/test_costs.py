@@ -9,7 +9,8 @@ from pps_world import PpsWorld, Seen, pfs
 
 from trunkline.model.names import PipelineName
 from trunkline.model.workers import Machine, WorkerPhase
-from trunkline.pps.queries import costs
+from trunkline.pps import pipelines
+from trunkline.pps.queries import costs, update_plans
 from trunkline.pps.queries.job_queries import JobFilter
 
 if TYPE_CHECKING:
@@ -102,3 +103,21 @@ def test_what_is_only_acted_says_so_and_its_time_runs_as_fast_as_the_act(world: 
 
     assert bill.pretended
     assert bill.dollars == pytest.approx(HOUR, rel=0.1)
+
+
+def test_a_plan_of_an_update_takes_time_and_price_from_the_last_jobs(world: PpsWorld) -> None:
+    run(world, machine(world), 3600.0)
+    document = {
+        "pipeline": {"name": "edges"},
+        "transform": {"cmd": ["true"]},
+        "input": pfs("images"),
+        "parallelism_spec": {"constant": 4},
+    }
+
+    request = pipelines.read_request(document)
+    plan = update_plans.plan_update(world.versions, world.specs, request, reprocess=True)
+
+    assert (plan.run, plan.workers) == (1, 1)
+    assert plan.dollars == pytest.approx(cost(world).dollars)
+    assert plan.datum_seconds == cost(world).work_seconds
+    assert plan.seconds == plan.datum_seconds
