@@ -154,18 +154,6 @@ def test_a_file_and_a_directory_of_one_name_make_the_commit_bad(images):
     assert content(images, "images@master") == {"/good": b"1"}
 
 
-def test_urls_are_refused_with_a_sentence(images):
-    code, message = refusal(
-        images.pfs.put_file_from_url,
-        commit=pfs.Commit(branch=MASTER, repo=IMAGES),
-        path="/a",
-        url="https://example.org/a",
-    )
-
-    assert code == grpc.StatusCode.UNIMPLEMENTED
-    assert "https://example.org/a" in message
-
-
 # --- reading ---------------------------------------------------------------------------------------------
 
 
