@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import urllib.request
 from typing import TYPE_CHECKING
 
 import podman
@@ -182,3 +185,29 @@ def test_containers_of_a_killed_server_end_and_the_next_one_runs_the_datum(engin
     server.close()
 
     assert second
+
+
+def test_the_port_of_a_service_in_a_container_is_published_and_shows_each_commit(client, server, engine):
+    branch = make_repo(client, "pages")
+    put(client, branch, {"/page": b"one"})
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    client.pps.create_pipeline(
+        pipeline=pps.Pipeline(name="show"),
+        input=pps.Input(pps.PfsInput(repo="pages", glob="/")),
+        transform=in_image("httpd -f -p 8080 -h /pfs"),
+        service=pps.Service(internal_port=8080, external_port=port),
+    )
+
+    def page() -> bytes:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/pages/page", timeout=5) as answer,
+        ):
+            return answer.read()
+        return b""
+
+    until(lambda: page() == b"one", "the first page")
+    put(client, branch, {"/page": b"two"})
+    until(lambda: page() == b"two", "the second page")

@@ -11,7 +11,16 @@ from trunkline.model.states import WorkerState
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting
 from trunkline.pps.autoscaling import instructions as instructions
 from trunkline.pps.autoscaling import step as autoscale
-from trunkline.pps.autoscaling.step import Memory, Observed, Step, WorkerReport, start_refused, step
+from trunkline.pps.autoscaling.step import (
+    RECOVERED,
+    STEADY,
+    Memory,
+    Observed,
+    Step,
+    WorkerReport,
+    start_refused,
+    step,
+)
 from trunkline.scaling.policy import MOST_ON_THEIR_WAY, Demand
 
 NOW = 1_000.0
@@ -206,6 +215,21 @@ def test_a_recorded_datum_ends_the_back_off() -> None:
     ).memory
 
     assert after.crashes is None
+
+
+def test_a_standing_program_shows_the_last_end_until_it_has_run_for_a_while() -> None:
+    memory = crashed(3)
+    assert memory.crashes is not None
+
+    def after(seconds: float) -> Memory:
+        now = NOW + 100.0
+        busy = worker("new", WorkerState.BUSY, since=now - seconds)
+        return step(memory, observed(busy, runs_program=True), work(0, 1), now).memory
+
+    assert after(STEADY - 1).crash_reason
+    assert after(STEADY).crash_reason == ""
+    assert after(STEADY).crashes is not None
+    assert after(RECOVERED).crashes is None
 
 
 def test_a_new_version_ends_the_back_off() -> None:

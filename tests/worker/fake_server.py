@@ -34,6 +34,8 @@ class FakeServer:
 
     registered: list[int] = field(default_factory=list)
     claims: int = 0
+    #: Reasons with which standing programs ended.
+    ended_programs: list[str] = field(default_factory=list)
     fetches: list[list[int]] = field(default_factory=list)
     renewals: list[pb.RenewRequest] = field(default_factory=list)
     #: Per completion: (results, outputs by (datum, path), release)
@@ -116,6 +118,7 @@ class FakeServer:
                 "Register": unary(self._register, pb.RegisterRequest, pb.RegisterResponse),
                 "Claim": unary(self._claim, pb.ClaimRequest, pb.ClaimResponse),
                 "Renew": unary(self._renew, pb.RenewRequest, pb.RenewResponse),
+                "EndProgram": unary(self._end_program, pb.EndProgramRequest, pb.EndProgramResponse),
                 "Log": unary(self._log, pb.LogRequest, pb.LogResponse),
                 "Offer": unary(self._offer, pb.OfferRequest, pb.OfferResponse),
                 "Fetch": grpc.unary_stream_rpc_method_handler(
@@ -149,6 +152,8 @@ class FakeServer:
     async def _claim(self, request, context):
         await self._check(context)
         self._note(lambda: setattr(self, "claims", self.claims + 1))
+        while request.held and not self.assignments and not self.retire_when_empty:  # noqa: ASYNC110 - plain fields
+            await asyncio.sleep(0.02)
         if self.assignments:
             assignment = self.assignments.pop(0)
             self._handed[assignment.claim_id] = assignment
@@ -163,6 +168,11 @@ class FakeServer:
         self._note(lambda: self.renewals.append(request))
         restart, self.restart_once = self.restart_once, False
         return pb.RenewResponse(valid=not self.lose_claims, restart_datum=restart)
+
+    async def _end_program(self, request, context):
+        await self._check(context)
+        self._note(lambda: self.ended_programs.append(request.reason))
+        return pb.EndProgramResponse()
 
     async def _log(self, request, context):
         await self._check(context)

@@ -232,6 +232,7 @@ class Containers:
             path.chmod(0o777 if folder else 0o700)
         transform, limits = spec.pipeline_spec.transform, spec.pipeline_spec.resource_limits
         memory = parse_bytes(limits.memory, "resource_limits.memory") if limits and limits.memory else 0
+        port = spec.pipeline_spec.published
         request = ContainerRequest(
             name=container.name,
             image=spec.image,
@@ -246,6 +247,7 @@ class Containers:
             memory=memory,
             nano_cpus=int((limits.cpu or 0.0) * 1e9) if limits else 0,
             restarts=RESTARTS,
+            port=(port.internal_port, port.external_port) if port is not None else None,
         )
         if container.is_closing:
             return

@@ -47,6 +47,8 @@ class ContainerRequest(NamedTuple):
     nano_cpus: int
     #: How often the engine starts it again when it ends with an error.
     restarts: int
+    #: A port of the container, and the one of 127.0.0.1 that leads to it; None for none.
+    port: tuple[int, int] | None = None
 
 
 class ContainerEnd(NamedTuple):
@@ -177,6 +179,7 @@ class Engine:
         Raises:
             EngineError: it cannot be created.
         """
+        bindings = None if request.port is None else {request.port[0]: ("127.0.0.1", request.port[1])}
         restart = {"Name": "on-failure", "MaximumRetryCount": request.restarts} if request.restarts else None
         try:
             self._client.create_container(
@@ -186,6 +189,7 @@ class Engine:
                 command=[],
                 user=request.user or None,
                 labels=dict(request.labels),
+                ports=list(bindings or ()),
                 host_config=self._client.create_host_config(
                     binds=list(request.binds),
                     mem_limit=request.memory or None,
@@ -193,6 +197,7 @@ class Engine:
                     memswap_limit=request.memory or None,
                     nano_cpus=request.nano_cpus or None,
                     restart_policy=restart,
+                    port_bindings=bindings,
                 ),
             )
         except (DockerException, requests.RequestException) as error:
