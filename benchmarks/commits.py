@@ -1,5 +1,8 @@
 """Small commits, durable: the limit beside them is one fsynced 4 KiB file, written in turns with them.
 
+Each is also made by the published Python client, whose own work is the difference: an empty commit is three calls (start,
+finish, wait), a file in a commit of its own is one.
+
 ``commits.py postgres`` keeps the metadata on a PostgreSQL of its own. The peer is then the minimum for the same
 work: two transactions, each with one row inserted and two rows updated.
 """
@@ -16,7 +19,13 @@ from pathlib import Path
 
 import common
 
+from trunkline.rpc.gen import pfs_pb2
+
 RUNS = 200
+#: A commit of its own on the branch.
+ON_BRANCH = pfs_pb2.Commit(
+    repo=common.repo("data"), branch=pfs_pb2.Branch(repo=common.repo("data"), name="master")
+)
 
 
 def synced_write(folder: str, number: int) -> None:
@@ -61,6 +70,34 @@ def postgres() -> Iterator[tuple[str, str, Callable[[int], None]]]:
         folder.parent.rmdir()
 
 
+class OfficialClient:
+    """The published Python client, connected to a server."""
+
+    def __init__(self, address: str) -> None:
+        from pachyderm_sdk import Client
+        from pachyderm_sdk.api import pfs
+
+        host, _, port = address.rpartition(":")
+        self._client, self._pfs = Client(host, int(port)), pfs
+        self._branch = pfs.Branch(repo=pfs.Repo.from_uri("data"), name="master")
+
+    def empty(self) -> None:
+        """Make an empty commit: start it, finish it, and wait for its end."""
+        commit = self._client.pfs.start_commit(branch=self._branch)
+        self._client.pfs.finish_commit(commit=commit)
+        self._client.pfs.inspect_commit(commit=commit, wait=self._pfs.CommitState.FINISHED)
+
+    def one_file(self, path: str) -> None:
+        """Write a file into a commit of its own."""
+        target = self._pfs.Commit(branch=self._branch, repo=self._branch.repo)
+        file = self._pfs.AddFile(path=path, raw=b"small")
+        requests = [
+            self._pfs.ModifyFileRequest(set_commit=target),
+            self._pfs.ModifyFileRequest(add_file=file),
+        ]
+        self._client.pfs.modify_file(iter(requests))
+
+
 def main() -> None:
     on_postgres = sys.argv[1:] == ["postgres"]
     with (postgres if on_postgres else files)() as (url, limit_name, limit_once):
@@ -71,7 +108,9 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
     """Commit in turns with the limit and print the table."""
     with common.server(*options) as server:
         server.create_repo("data")
+        official = OfficialClient(server.address)
         empty, small, limit = [], [], []
+        one_call, official_empty, official_one_call = [], [], []
         empty_cpu, one_cpu = [], []
         for number in range(RUNS + 5):
             idle = common.cpu_seconds(server.process.pid)
@@ -82,15 +121,29 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
             commit = server.start_commit("data")
             server.put(commit, [(f"/f{number}", b"small")])
             server.finish_commit(commit)
+            small_cpu = common.cpu_seconds(server.process.pid)
             end = time.perf_counter()
+            server.put_frames(common.modify_frames(ON_BRANCH, [(f"/g{number}", b"small")]))
+            called = time.perf_counter()
+            official.empty()
+            official_middle = time.perf_counter()
+            official.one_file(f"/h{number}")
+            official_end = time.perf_counter()
             limit_once(number)
             if number >= 5:
                 empty.append(middle - begun)
                 small.append(end - middle)
-                limit.append(time.perf_counter() - end)
+                one_call.append(called - end)
+                official_empty.append(official_middle - called)
+                official_one_call.append(official_end - official_middle)
+                limit.append(time.perf_counter() - official_end)
                 empty_cpu.append(between - idle)
-                one_cpu.append(common.cpu_seconds(server.process.pid) - between)
+                one_cpu.append(small_cpu - between)
     base = common.median(limit)
+
+    def row(what: str, times: list[float], promise: str) -> list[str]:
+        return [what, common.spread(times), f"{common.median(times) / base:.0f}", "", promise, ""]
+
     common.table(
         "Small commits on PostgreSQL" if options else "Small commits",
         [
@@ -119,6 +172,9 @@ def measure(options: tuple[str, ...], limit_name: str, limit_once: Callable[[int
                 "8",
                 "414",
             ],
+            row("one small file in one call -> FINISHED", one_call, "3"),
+            row("empty commit in three calls, official client", official_empty, "5"),
+            row("one small file in one call, official client", official_one_call, "5"),
         ],
     )
 

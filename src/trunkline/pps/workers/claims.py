@@ -147,7 +147,8 @@ def take(write: WriteTransaction, worker_id: str, specs: Specs) -> Claimed | Non
     pipeline = pipelines.by_id(conn, worker.pipeline_id)
     if pipeline is None or pipeline.version != worker.version:
         return None
-    for held in claim_rows.claims_of_worker(conn, worker_id):
+    busy = worker.state is WorkerState.BUSY
+    for held in claim_rows.claims_of_worker(conn, worker_id) if busy else ():
         owner = jobs.by_id(conn, held.job_id)
         assert owner is not None
         return Claimed(held, owner, pipeline, worker_id)
