@@ -8,6 +8,7 @@ import pytest
 
 from trunkline import errors
 from trunkline.meta import repos as repo_rows
+from trunkline.model import limits
 from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import branches, commits, queries, repos
 from trunkline.pps import transactions
@@ -53,3 +54,25 @@ def test_a_rehearsal_leaves_nothing_behind_and_a_failed_one_does_not_stop_the_tr
     assert commit.set_id == id
     assert row.requests == (b"repo", b"commit")
     assert world.versions.query(queries.commit, CommitName(REPO, id)).row.set_id == id
+
+
+def test_open_transactions_their_requests_and_bytes_are_limited(world):
+    def start_many(write):
+        for _ in range(limits.OPEN_TRANSACTIONS - 1):
+            transactions.start(write)
+        return transactions.start(write).id
+
+    id = world.versions.write(start_many)
+    with pytest.raises(errors.ResourceExhausted):
+        world.versions.write(transactions.start)
+    with pytest.raises(errors.ResourceExhausted):
+        transactions.add(world.versions, id, bytes(limits.TRANSACTION_BYTES + 1), read_nothing)
+    with pytest.raises(errors.InvalidArgument):
+        transactions.batch(world.versions, [read_nothing(b"")] * (limits.TRANSACTION_REQUESTS + 1))
+    world.versions.write(transactions.delete_all)
+
+    assert world.versions.query(transactions.open_transactions) == []
+
+
+def read_nothing(_body):
+    return transactions.changing("nothing", lambda _write: None)

@@ -46,6 +46,7 @@ _REMOVE_REQUESTS = Query(
     transaction_request.delete().where(transaction_request.c.transaction_id == sa.bindparam("of_transaction"))
 )
 _REMOVE = Query(open_transaction.delete().where(open_transaction.c.id == sa.bindparam("transaction_id")))
+_COUNT = Query(sa.select(sa.func.count()).select_from(open_transaction))
 _BYTES = Query(sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(transaction_request.c.body)), 0)))
 
 
@@ -75,6 +76,11 @@ def _complete(conn: sa.Connection, row: Row) -> TransactionRow:
     transaction_id, started, version = row
     bodies = _REQUESTS.rows(conn, of_transaction=transaction_id)
     return TransactionRow(transaction_id, started, version, tuple(bytes(body[0]) for body in bodies))
+
+
+def count(conn: sa.Connection) -> int:
+    """Return how many transactions are open."""
+    return int(_COUNT.value(conn))
 
 
 def total_bytes(conn: sa.Connection) -> int:

@@ -125,6 +125,7 @@ LINEAGE = Limit(100_000, "datums", "`number` of `ExplainFile`, which remembers t
 
 # --- transactions --------------------------------------------------------------------------------------
 
+OPEN_TRANSACTIONS = Limit(1_000, "transactions", "transactions that are started and not finished")
 TRANSACTION_REQUESTS = Limit(
     500,
     "requests",

@@ -98,7 +98,15 @@ def finishing(name: CommitName, *, error: str, description: str, force: bool) ->
 
 
 def start(write: WriteTransaction) -> TransactionRow:
-    """Start a transaction."""
+    """Start a transaction.
+
+    Raises:
+        ResourceExhausted: too many are open.
+    """
+    if rows.count(write.conn) >= limits.OPEN_TRANSACTIONS:
+        raise errors.ResourceExhausted(
+            f"{limits.OPEN_TRANSACTIONS:,} transactions are open, which is the limit; finish or delete some"
+        )
     transaction_id = uuid.uuid4().hex
     rows.start(write.conn, transaction_id, write.now)
     return find(write.conn, transaction_id)
