@@ -136,12 +136,27 @@ def test_a_list_of_files_is_read(run, server, tree):
         (["."], "", ["/a.txt", "/d/b.txt", "/d/z.txt", "/d/e/c.txt"]),
         (["d", "a.txt"], "/in", ["/in/d/b.txt", "/in/d/z.txt", "/in/d/e/c.txt", "/in/a.txt"]),
         (["https://example.org/x/y.csv"], "", ["/y.csv"]),
+        (["https://example.org/x/y.csv?sig=a/b#c"], "/in/", ["/in/y.csv"]),
+        (["s3://bucket/folder"], "", ["/folder"]),
+        (["s3://bucket/folder/"], "/in", ["/in"]),
     ],
 )
 def test_names_follow_from_source_and_target(tree, sources, path, expected):
     assert [
         upload.path for upload in upload_plan.plan(sources, path, recursive=True, skipped=print)
     ] == expected
+
+
+def test_the_server_is_asked_to_read_a_url(run, server, tree):
+    run("-q", "put", "file", "images@master:/in", "-r", "-f", "s3://bucket/folder")
+
+    _, delete, add = server.only("ModifyFile")
+    assert delete.delete_file.path == "/in/"
+    assert (add.add_file.path, add.add_file.url.url, add.add_file.url.recursive) == (
+        "/in",
+        "s3://bucket/folder",
+        True,
+    )
 
 
 def test_a_folder_needs_r(run, server, tree):

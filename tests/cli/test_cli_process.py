@@ -153,7 +153,6 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
         (["update", "repo", "images"], "nothing to change"),
         (["update", "project", "art"], "nothing to change"),
         (["config", "set", "context", "a b", "--address", "localhost:1"], "not a valid context name"),
-        (["create", "pipeline", "-f", "https://example.org/edges.json"], "is a URL"),
         (["wait", "commit", "a@b", "--timeout", "soon"], "not a duration"),
         (["create", "repo", "a/b/c"], "not a repo"),
         (["logs"], "logs needs --pipeline PIPELINE, --job PIPELINE@ID or --master"),

@@ -119,7 +119,7 @@ def test_a_template_makes_specs_of_its_arguments(client: Client) -> None:
     [
         ("function(name) {pipeline: {name: name}}", grpc.StatusCode.INVALID_ARGUMENT),
         ("function(", grpc.StatusCode.INVALID_ARGUMENT),
-        ('import "http://127.0.0.1/x"', grpc.StatusCode.INVALID_ARGUMENT),
+        ('import "http://127.0.0.1/x"', grpc.StatusCode.PERMISSION_DENIED),
         ('importstr "/etc/passwd"', grpc.StatusCode.INVALID_ARGUMENT),
         ("{colour: 1}", grpc.StatusCode.INVALID_ARGUMENT),
         ("local f(x) = f(x + 1) tailstrict; f(1)", grpc.StatusCode.RESOURCE_EXHAUSTED),

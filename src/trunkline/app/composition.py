@@ -128,7 +128,9 @@ def servicers(
     identity = fleet.identity or WorkerTokens(versions)
     return {
         "pfs_v2.API": PfsServicer(versions, executor, outbound, egresses),
-        "pps_v2.API": PpsServicer(versions, specs, executor, admission, secrets, ProgramProcesses(), records),
+        "pps_v2.API": PpsServicer(
+            versions, specs, executor, admission, secrets, ProgramProcesses(outbound), records
+        ),
         "versionpb_v2.API": VersionServicer(),
         "admin_v2.API": AdminServicer(cluster_id, versions),
         "enterprise_v2.API": EnterpriseServicer(),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from trunkline.errors import InvalidArgument
+from trunkline.errors import InvalidArgument, Unavailable
+
+#: Seconds without a byte of a URL.
+_PATIENCE = 30.0
 
 
 def read_specs(source: str) -> list[dict[str, Any]]:
-    """Return the specs in a file, or on standard input for ``-``.
+    """Return the specs in a file, at a URL, or on standard input for ``-``.
 
     Raises:
         InvalidArgument: it is not a valid spec file; the message names line and column.
@@ -18,9 +21,9 @@ def read_specs(source: str) -> list[dict[str, Any]]:
 
     if source.endswith(".jsonnet"):
         raise InvalidArgument(f"{source} is a jsonnet template; name it with --jsonnet")
-    if source.startswith(("http://", "https://")):
-        raise InvalidArgument(f"{source} is a URL; download the spec and name the file")
     try:
+        if source.startswith(("http://", "https://")):
+            return parse_specs(_fetched(source), source)
         if source == "-":
             return parse_specs(sys.stdin.read(), "standard input")
         with open(source, encoding="utf-8") as file:
@@ -29,3 +32,24 @@ def read_specs(source: str) -> list[dict[str, Any]]:
         raise InvalidArgument(
             f"{source} is not a spec: byte {error.start} is not UTF-8 text; name a JSON or YAML file"
         ) from error
+
+
+def _fetched(url: str) -> str:
+    """Return the text at a URL.
+
+    Raises:
+        Unavailable: it cannot be fetched.
+        InvalidArgument: it is too long, or not UTF-8.
+    """
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    from trunkline.model import limits
+
+    try:
+        with urlopen(url, timeout=_PATIENCE) as response:
+            data = response.read(limits.SPEC + 1)
+    except (URLError, OSError, ValueError) as error:
+        raise Unavailable(f"{url} cannot be fetched: {error}; check the URL") from error
+    limits.check_count(len(data), limits.SPEC, url, "split it")
+    return str(data, "utf-8")

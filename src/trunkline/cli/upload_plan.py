@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 STDIN = "-"
-_SCHEMES = ("http://", "https://", "s3://", "gs://", "gcs://", "as://", "wasb://")
+_SCHEMES = ("http://", "https://", "s3://", "gs://", "az://", "azblob://", "file://")
 
 
 class Upload(NamedTuple):
@@ -22,6 +22,8 @@ class Upload(NamedTuple):
     source: str  # a local path, ``-``, or a URL that the server reads itself
     path: str
     size: int | None  # bytes, None when not known
+    #: Of a URL: all objects below it.
+    recursive: bool = False
 
     @property
     def is_url(self) -> bool:
@@ -38,7 +40,7 @@ def plan(
         sources: local files or folders, ``-``, URLs.
         path: path in the repo; empty to keep the names of the sources; a folder when it ends in ``/`` or
             there are several sources.
-        recursive: whether folders are allowed.
+        recursive: whether folders are allowed; of a URL of an object store, all objects below it are put.
         skipped: called with a message for each entry of a folder that is skipped.
 
     Raises:
@@ -55,8 +57,9 @@ def plan(
                 )
             uploads.append(Upload(source, _joined(path), None))
             continue
-        name = os.path.basename(os.path.normpath(source))
-        is_folder = not source.startswith(_SCHEMES) and os.path.isdir(source)
+        is_url = source.startswith(_SCHEMES)
+        name = os.path.basename(os.path.normpath(_without_query(source) if is_url else source))
+        is_folder = not is_url and os.path.isdir(source)
         # For ``.`` and ``..`` the content of the folder is put, without a name.
         named = as_folder and not (is_folder and (path or name in (".", "..", "/")))
         target = f"{path}/{name}" if named or (is_folder and as_folder and len(sources) > 1) else path
@@ -65,8 +68,13 @@ def plan(
                 raise UsageError(f"{source} is a folder; add -r to put everything below it")
             uploads += _folder(source, target, skipped)
         else:
-            uploads.append(Upload(source, _joined(target), _size(source)))
+            below = recursive and is_url and not source.startswith(("http://", "https://"))
+            uploads.append(Upload(source, _joined(target), _size(source), below))
     return uploads
+
+
+def _without_query(url: str) -> str:
+    return url.partition("#")[0].partition("?")[0]
 
 
 def _folder(source: str, path: str, skipped: Callable[[str], None]) -> Iterator[Upload]:

@@ -105,8 +105,8 @@ def _url(upload: Upload, *, append: bool) -> Iterator[bytes]:
     from trunkline.rpc.gen import pfs_pb2
 
     if not append:
-        yield _delete(upload.path)
-    source = pfs_pb2.AddFile.UrlSource(url=upload.source)
+        yield _delete(upload.path + "/" if upload.recursive and upload.path != "/" else upload.path)
+    source = pfs_pb2.AddFile.UrlSource(url=upload.source, recursive=upload.recursive)
     yield pfs_pb2.ModifyFileRequest(
         add_file=pfs_pb2.AddFile(path=upload.path, url=source)
     ).SerializeToString()

@@ -83,6 +83,9 @@ URL_BYTES = Limit(200 << 30, "bytes", "a file that is fetched from a URL")
 URL_TIME = Limit(6 * 3600, "seconds", "the time to fetch one file from a URL")
 URL_TRANSFERS = Limit(16, "transfers", "transfers from and to URLs, and egresses, at the same time")
 URL_CONCURRENCY = Limit(64, "objects", "`concurrency` of a URL source; more has no effect")
+IMPORTS = Limit(
+    64, "imports", "files that a jsonnet template imports from URLs; each is as long as a template"
+)
 EGRESS_RECORD = Limit(16 << 20, "bytes", "one row in a CSV or JSON file that goes to a database")
 
 # --- pipeline specs ------------------------------------------------------------------------------------

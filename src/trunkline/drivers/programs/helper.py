@@ -1,7 +1,8 @@
 """Runs one program of a client: ``python -I -S helper.py FOLDER``, started by ``drivers.programs.processes``.
 
 FOLDER holds the libraries. Requests and replies are lines of JSON on standard input and output. The first request is
-``{"jq": FILTER}`` or ``{"jsonnet": TEMPLATE, "arguments": {…}}``, its reply ``{}`` or ``{"json": …}``. With jq,
+``{"jq": FILTER}`` or ``{"jsonnet": TEMPLATE, "arguments": {…}}``, its reply ``{}`` or ``{"json": …}``. Before that, a
+template may ask for imports: ``{"import": [FOLDER, NAME]}``, answered by ``{"path": …, "content": …}``. With jq,
 requests that are lists follow: the texts of some messages, each in JSON; the reply is ``{"passes": [true, …]}``. The
 last reply may be ``{"error": …}``.
 
@@ -71,15 +72,17 @@ def _render(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     _limit(MEMORY["jsonnet"])
     rendered = _gojsonnet.evaluate_snippet(
-        "template", request["jsonnet"], tla_vars=request["arguments"], import_callback=_refuse_import
+        "template", request["jsonnet"], tla_vars=request["arguments"], import_callback=_import
     )
     if len(rendered) > OUTPUT:
         raise ValueError(f"it has {len(rendered):,} characters, the limit is {OUTPUT:,}")
     yield {"json": rendered}
 
 
-def _refuse_import(_folder: str, name: str) -> tuple[str, bytes]:
-    raise RuntimeError(f"imports are not possible, but it imports {name}")
+def _import(folder: str, name: str) -> tuple[str, bytes]:
+    _send({"import": [folder, name]})
+    reply = json.loads(sys.stdin.readline())
+    return reply["path"], reply["content"].encode()
 
 
 def _limit(memory: int) -> None:

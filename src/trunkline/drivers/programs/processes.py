@@ -5,6 +5,7 @@ The reasons are in docs/design/decisions/0068-programs-of-clients.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,13 +14,16 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from trunkline import errors
 from trunkline.drivers.programs import helper
-from trunkline.model import limits
+from trunkline.model import limits, outbound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from trunkline.ports import Outbound
 
 _HELPER = str(Path(helper.__file__))
 #: Processes at the same time; most wait for their client to read.
@@ -35,9 +39,14 @@ _REPLY = 8 * helper.OUTPUT
 
 
 class ProgramProcesses:
-    """Runs programs of clients in processes."""
+    """Runs programs of clients in processes.
 
-    def __init__(self) -> None:
+    Args:
+        outbound: fetches what templates import.
+    """
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
         self._places = threading.BoundedSemaphore(_PROCESSES)
         self._turns = threading.BoundedSemaphore(_COMPUTING)
 
@@ -68,7 +77,8 @@ class ProgramProcesses:
         if not self._places.acquire(blocking=False):
             raise _too_many()
         try:
-            with _Process(str(Path(module.origin).parent), what, self._turns) as process:
+            imports = _Imports(self._outbound)
+            with _Process(str(Path(module.origin).parent), what, self._turns, imports) as process:
                 yield process, process.ask(request)
         finally:
             self._places.release()
@@ -78,17 +88,59 @@ def _too_many() -> errors.ResourceExhausted:
     return errors.ResourceExhausted("too many filters and templates run at the same time; try again")
 
 
+class _Imports:
+    """What one template imports, from URLs alone."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._count = 0
+
+    def fetch(self, folder: str, name: str) -> tuple[str, str]:
+        """Return the URL of an import and its content.
+
+        Args:
+            folder: of the URL of what imports it; empty for the template.
+            name: as it is written, which may be relative.
+
+        Raises:
+            InvalidArgument: it is not a URL of the web, too long, or there are too many.
+            TrunklineError: as of ``ports.Outbound.read``.
+        """
+        url = urljoin(folder, name)
+        if not url.startswith(("http://", "https://")):
+            raise errors.InvalidArgument(f"the template imports {name!r}; imports must be http or https URLs")
+        self._count += 1
+        limits.check_count(self._count, limits.IMPORTS, "the template", "import fewer files")
+        data = b""
+        with self._outbound.turn(), contextlib.closing(self._outbound.read(url)) as pieces:
+            for piece in pieces:
+                data += piece
+                limits.check_count(
+                    len(data), limits.PROGRAM, f"the import {outbound.display(url)}", "shorten it"
+                )
+        try:
+            return url, data.decode()
+        except UnicodeDecodeError as error:
+            raise errors.InvalidArgument(
+                f"the import {outbound.display(url)} is not UTF-8 text; convert it"
+            ) from error
+
+
 class _Process:
     """A process that runs one program."""
 
-    def __init__(self, libraries: str, what: str, turns: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self, libraries: str, what: str, turns: threading.BoundedSemaphore, imports: _Imports
+    ) -> None:
         """Start it.
 
         Args:
             libraries: folder of the libraries.
             what: the program, for messages.
             turns: limits the processes that compute at the same time.
+            imports: what it may import.
         """
+        self._imports = imports
         self._what = what
         self._turns = turns
         self._process = subprocess.Popen(
@@ -113,7 +165,18 @@ class _Process:
         Raises:
             InvalidArgument: the program is not valid, or fails.
             ResourceExhausted: it needs too much time or memory, or too many programs compute.
+            TrunklineError: an import cannot be fetched.
         """
+        while True:
+            reply = self._in_turn(request)
+            if "error" in reply:
+                raise errors.InvalidArgument(f"{self._what} cannot be run: {reply['error']}; correct it")
+            if "import" not in reply:
+                return reply
+            path, content = self._imports.fetch(*reply["import"])  # others compute meanwhile
+            request = {"path": path, "content": content}
+
+    def _in_turn(self, request: object) -> Any:
         if not self._turns.acquire(timeout=_TURN):
             raise _too_many()
         try:
@@ -138,7 +201,4 @@ class _Process:
             raise errors.ResourceExhausted(
                 f"{self._what} needs more than {helper.TIME:g} s of processor time or too much memory; simplify it"
             )
-        reply = json.loads(line)
-        if "error" in reply:
-            raise errors.InvalidArgument(f"{self._what} cannot be run: {reply['error']}; correct it")
-        return reply
+        return json.loads(line)
