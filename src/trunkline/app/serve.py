@@ -33,6 +33,7 @@ from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.pfs.store_log import StoreLog
 from trunkline.pfs.write_sessions import WriteSessions
+from trunkline.pps.alert_watch import AlertWatch
 from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.egress import Egresses
@@ -191,6 +192,7 @@ async def running(
             published = PublishedServices(versions, core.specs, fleet_drivers.services, executor)
             controller.services["services"] = published.run
             controller.obstacles = published.problems
+        controller.services["alerts"] = AlertWatch(versions, core.specs).run
         recent = stack.enter_context(recent_records())
         texts = {name: str(getattr(settings, name)) for name in settings.__struct_fields__}
         debug = DebugServicer(versions, core.specs, executor, recent, texts)

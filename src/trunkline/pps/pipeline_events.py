@@ -39,6 +39,22 @@ def record_pipeline(write: WriteTransaction, row: PipelineRow, *, deleted: bool 
     )  # fmt: skip
 
 
+def record_alerts(write: WriteTransaction, row: PipelineRow, texts: Sequence[str]) -> None:
+    """Record that alerts of a pipeline began, or ended.
+
+    Args:
+        write: transaction that the change belongs to.
+        row: the pipeline.
+        texts: its alerts now.
+    """
+    write.tx.record(
+        event(
+            EventKind.PIPELINE, write.now, row.project, pipeline=row.name, version=row.version, state=row.state,
+            reason=row.reason, stopped=row.stopped, alerts=list(texts),
+        )
+    )  # fmt: skip
+
+
 def record_job(
     write: WriteTransaction, pipeline: PipelineName, row: JobRow, *, deleted: bool = False
 ) -> None:

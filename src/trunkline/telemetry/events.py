@@ -235,6 +235,17 @@ def scaling_decided(pipeline: PipelineName, *, target: int, workers: int, senten
     _scaling.info("%s", sentence, extra=extra)
 
 
+def alerts_changed(pipeline: PipelineName, texts: Sequence[str]) -> None:
+    """Report that alerts of a pipeline began, or ended; ``texts`` are those that it has now."""
+    if _metrics is not None:
+        _metrics.alerts_changed(pipeline, len(texts))
+    extra = {"action": "alerts_changed", "pipeline": str(pipeline), "alerts": len(texts)}
+    if texts:
+        _workers.warning("%s", "; ".join(texts), extra=extra)
+    else:
+        _workers.info("the alerts of the pipeline have ended", extra=extra)
+
+
 def pipeline_deleted(pipeline: PipelineName) -> None:
     """Report that a pipeline is no more, so that nothing is counted for it."""
     if _metrics is not None:

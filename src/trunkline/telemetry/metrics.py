@@ -102,6 +102,12 @@ class Metrics:
             (*_PIPELINE, "reason"),
             registry=registry,
         )
+        self._alerts = Gauge(
+            "trunkline_pipeline_alerts",
+            "Alerts of a pipeline, as CheckStatus lists them.",
+            _PIPELINE,
+            registry=registry,
+        )
         self._worker_starts = Histogram(
             "trunkline_worker_start_duration_seconds",
             "Time from the request for a worker to its registration.",
@@ -178,6 +184,10 @@ class Metrics:
         """Count a scaling decision by its effect: start, retire or hold."""
         self._decisions.labels(pipeline.project, pipeline.name, effect).inc()
 
+    def alerts_changed(self, pipeline: PipelineName, number: int) -> None:
+        """Set how many alerts a pipeline has."""
+        self._alerts.labels(pipeline.project, pipeline.name).set(number)
+
     def pipeline_deleted(self, pipeline: PipelineName) -> None:
         """Drop the label values of a pipeline, so that their number follows the pipelines that exist."""
         labels = {"project": pipeline.project, "pipeline": pipeline.name}
@@ -191,6 +201,7 @@ class Metrics:
             self._decisions,
             self._worker_starts,
             self._worker_ends,
+            self._alerts,
         ):
             metric.remove_by_labels(labels)
 
