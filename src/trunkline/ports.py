@@ -282,6 +282,17 @@ class Outbound(Protocol):
         """
 
 
+class LineageCollector(Protocol):
+    """Takes events of OpenLineage. Blocks."""
+
+    def send(self, event: bytes) -> None:
+        """Send an event in JSON.
+
+        Raises:
+            Unavailable: it was not accepted.
+        """
+
+
 class Programs(Protocol):
     """Runs programs that clients send, with limits of processor time, memory and output. Blocks."""
 

@@ -10,6 +10,7 @@ from pps_world import Failed, PpsWorld, pfs
 
 from trunkline import errors
 from trunkline.model import names
+from trunkline.pps import open_lineage
 from trunkline.pps.queries import lineage
 from trunkline.pps.queries.lineage import Cut, LineageStep
 
@@ -114,6 +115,39 @@ def test_what_is_left_out_is_said(chain: PpsWorld) -> None:
     steps = walk(chain, "all", "/", number=1)
 
     assert [type(step) for step in steps] == [LineageStep, Cut]
+
+
+def change(state: str, **more: Any) -> dict[str, Any]:
+    return {
+        "project": "p",
+        "pipeline": "copy",
+        "job": "a" * 32,
+        "state": state,
+        "at": 1.5,
+        "reason": "",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("CREATED", "START"),
+        ("SUCCESS", "COMPLETE"),
+        ("FAILURE", "FAIL"),
+        ("UNRUNNABLE", "FAIL"),
+        ("KILLED", "ABORT"),
+    ],
+)
+def test_each_end_of_a_job_is_an_event_of_its_run(state: str, kind: str) -> None:
+    event = open_lineage.run_event(change(state, reason="no luck"), "here")
+
+    assert (event["eventType"], event["eventTime"]) == (kind, "1970-01-01T00:00:01.500+00:00")
+    assert event["job"]["name"] == "p/copy"
+    assert event["run"]["facets"]["errorMessage"]["message"] == "no luck"
+    other = open_lineage.run_event(change(state, pipeline="next"), "here")
+    assert event["run"]["runId"] != other["run"]["runId"]
+    assert event["run"]["runId"] == open_lineage.run_event(change("CREATED"), "here")["run"]["runId"]
 
 
 def test_files_of_clients_are_made_from_nothing_and_unknown_ones_are_not_found(world: PpsWorld) -> None:

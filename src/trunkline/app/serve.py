@@ -214,6 +214,10 @@ async def running(
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)
         services = {"write-sessions": sessions.run, "store-log": store_log.run}
+        if settings.openlineage:
+            from trunkline.app import lineage
+
+            services["openlineage"] = lineage.sender(settings, core, cluster_id, executor).run
         if tls is not None:
             services["certificate"] = functools.partial(tls.watch, http)
         await stack.enter_async_context(supervisor.running(services))

@@ -54,6 +54,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     secrets_key: str = ""
     #: What clients may make the server connect to, as rules; empty for the default of ``model.outbound``.
     outbound: tuple[str, ...] = ()
+    #: Where events of OpenLineage are posted to; empty for nowhere.
+    openlineage: str = ""
     #: Whether each pack is decoded and compared with the ids of its chunks before it is stored.
     verify_packs: bool = True
     #: Where commands run: processes, containers, auto (containers for pipelines that name an image) or kubernetes.

@@ -57,6 +57,7 @@ def serve(invocation: Invocation) -> None:
         store=options.store or os.environ.get("TRUNKLINE_STORE", ""),
         outbound=tuple(options.outbound),
         secrets_key=options.secrets_key,
+        openlineage=options.openlineage or os.environ.get("OPENLINEAGE_URL", ""),
         verify_packs=not options.no_verify_packs,
         fleet=options.fleet,
         simulate=options.simulate,
@@ -201,6 +202,11 @@ COMMANDS = {
                 metavar="SOURCE",
                 help="where the keys that seal secrets are: file:PATH, env:NAME or command:LINE, 32 bytes in base64 a"
                 " line, the current one first (secrets.key in FOLDER, which is made)",
+                "--openlineage",
+                default="",
+                metavar="URL",
+                help="post events of OpenLineage about jobs to this server ($OPENLINEAGE_URL; $OPENLINEAGE_API_KEY is"
+                " its bearer token)",
             ),
             argument(
                 "--no-verify-packs",
