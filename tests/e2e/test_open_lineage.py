@@ -17,7 +17,7 @@ import pytest
 
 
 class Collector:
-    """A server that takes events, unless it is told to refuse them."""
+    """A server that takes events while it does not refuse them."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []

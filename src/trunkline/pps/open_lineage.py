@@ -47,7 +47,7 @@ _TYPES = {
     JobState.CREATED: "START", JobState.SUCCESS: "COMPLETE", JobState.FAILURE: "FAIL",
     JobState.UNRUNNABLE: "FAIL", JobState.KILLED: "ABORT",
 }  # fmt: skip
-_PRODUCER = f"https://pypi.org/project/trunkline/{__version__}"
+_PRODUCER = f"https://trunkline.dev/{__version__}"
 _SPEC = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _FACETS = "https://openlineage.io/spec/facets"
 
