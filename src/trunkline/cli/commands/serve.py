@@ -202,6 +202,8 @@ COMMANDS = {
                 metavar="SOURCE",
                 help="where the keys that seal secrets are: file:PATH, env:NAME or command:LINE, 32 bytes in base64 a"
                 " line, the current one first (secrets.key in FOLDER, which is made)",
+            ),
+            argument(
                 "--openlineage",
                 default="",
                 metavar="URL",

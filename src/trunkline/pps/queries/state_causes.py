@@ -132,6 +132,8 @@ def _working(conn: sa.Connection, row: PipelineRow, live: Sequence[JobRow]) -> I
         )
     elif job.state in (JobState.CREATED, JobState.STARTING):
         sentence = f"job {job.set_id} is planned{behind}"
+    elif job.state is JobState.EGRESSING:
+        sentence = f"job {job.set_id} copies its output to where the egress of the spec says{behind}"
     else:
         sentence = f"job {job.set_id} has run all its datums, and its output is made{behind}"
     yield StateCause(CauseKind.WORKING, sentence, job_id=job.set_id)
