@@ -140,6 +140,7 @@ def test_a_plan_counts_what_is_new_and_changes_nothing(run, client, folder):
 
     assert code == 0
     assert "2 of 2 datums run" in out
+    assert "how long is not known" in out
     assert answer["causes"] == [
         {"cause": "FIRST", "datums": "2", "examples": answer["causes"][0]["examples"]}
     ]

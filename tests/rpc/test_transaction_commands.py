@@ -56,8 +56,8 @@ def test_commands_between_start_and_finish_are_done_together(run, tmp_path):
     assert id in created[2]
     assert "inconsistent dependencies" in commit[2]
     assert before == []
-    assert "create_repo" in listing
-    assert "create_pipeline default/third" in listing
+    assert "create repo default/first" in listing
+    assert "create pipeline default/third" in listing
     assert finished[0] == 0
     assert after == (0, "", "")
     assert repos(run) == ["alone", "first", "second", "third"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 REPROCESS = argument("--reprocess", action="store_true", help="run all datums of updated pipelines again")
 #: Ends of the names of spec files.
 _SPEC_FILES = (".json", ".yaml", ".yml")
+#: Characters of a value that are printed.
+_WIDTH = 60
 #: Causes in words.
 _CAUSES = {
     "FIRST": "no job has succeeded yet",
@@ -83,8 +86,11 @@ def _difference(response: control_pb2.ApplyResponse) -> Iterator[str]:
 
 def _fields(fields: Sequence[control_pb2.FieldChange]) -> Iterator[str]:
     for field in fields:
-        before, after = (output.one_line(text or "-", 60) for text in (field.before_json, field.after_json))
-        yield f"{field.path}: {before} -> {after}"
+        before, after = field.before_json or "-", field.after_json or "-"
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+        if shared > _WIDTH // 2:  # begin a little before the first difference
+            before, after = (f"…{text[shared - _WIDTH // 4 :]}" for text in (before, after))
+        yield f"{field.path}: {output.one_line(before, _WIDTH)} -> {output.one_line(after, _WIDTH)}"
 
 
 def plan(invocation: Invocation) -> None:
@@ -114,13 +120,16 @@ def _plan_lines(answer: control_pb2.UpdatePlan) -> Iterator[str]:
     if answer.removed:
         yield f"  outputs of {answer.removed:,} datums are removed"
     if answer.run and answer.datum_seconds:
-        price = f"${output.money(answer.dollars)}" if answer.dollars else "at no price of machines"
+        workers = f"{answer.workers} worker{'s' if answer.workers > 1 else ''}"
+        price = f"${output.money(answer.dollars)}" if answer.dollars else "on machines without a price"
         yield (
-            f"  about {output.span(answer.seconds)} with {answer.workers} workers, {price};"
+            f"  about {output.span(answer.seconds)} with {workers}, {price};"
             f" a datum took {output.span(answer.datum_seconds)} lately"
         )
     elif answer.run:
         yield "  how long is not known: no datum has run yet"
+    if answer.fields and answer.run < answer.total:
+        yield "  skipped datums keep the output of earlier versions; --reprocess runs them again"
 
 
 COMMANDS = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli import config, output
+from trunkline.cli.commands.pipelines import pipeline_name
+from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import SHOWING, Command, argument
 from trunkline.rpc.gen import transaction_pb2
@@ -79,14 +81,21 @@ def inspect(invocation: Invocation) -> None:
 
 def _described(request: transaction_pb2.TransactionRequest) -> str:
     """Return a request as one line: its name and what it is about."""
-    from google.protobuf.json_format import MessageToDict
-
     ((descriptor, message),) = request.ListFields()
-    if descriptor.name == "create_pipeline_v2":
-        pipeline = message.create_pipeline_request.pipeline
-        return f"create_pipeline {pipeline.project.name or 'default'}/{pipeline.name}"
-    parts = MessageToDict(message, preserving_proto_field_name=True)
-    return output.one_line(f"{descriptor.name} {parts}", 200)
+    match descriptor.name:
+        case "create_repo" | "delete_repo":
+            about = repo_name(message.repo)
+        case "create_branch" | "delete_branch" | "start_commit":
+            about = f"{repo_name(message.branch.repo)}@{message.branch.name}"
+        case "finish_commit":
+            about = f"{repo_name(message.commit.repo)}@{message.commit.id or message.commit.branch.name}"
+        case "squash_commit_set":
+            about = message.commit_set.id
+        case "create_pipeline_v2":
+            about = pipeline_name(message.create_pipeline_request.pipeline)
+        case _:
+            about = f"{pipeline_name(message.job.pipeline)}@{message.job.id}"
+    return f"{descriptor.name.removesuffix('_v2').replace('_', ' ')} {about}"
 
 
 def list_(invocation: Invocation) -> None:
