@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import subprocess
 import sys
 import time
 
@@ -32,6 +33,13 @@ def list_schedule(seconds: list[float]) -> float:
     return max(free)
 
 
+def bare(seconds: list[float]) -> float:
+    """Return how long the same waits take as bare processes, as many at a time."""
+    waits = "\n".join(map(str, seconds)).encode()
+    command = ["xargs", f"-P{WORKERS}", "-n1", "sh", "-c", "sleep $0"]
+    return common.timed(lambda: subprocess.run(command, input=waits, check=True))
+
+
 def main() -> None:
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     seconds = durations(seed)
@@ -49,12 +57,13 @@ def main() -> None:
         committed = time.perf_counter() - begun
         server.wait_job("waits", commit.id)
         measured = time.perf_counter() - begun
-    bound = list_schedule(seconds)
+    bound, alone = list_schedule(seconds), bare(seconds)
     common.table(
         f"{COMMITS} commits of one datum each, {WORKERS} workers, seed {seed}",
         ["what", "s", "times list scheduling"],
         [
             ["list scheduling of the durations", f"{bound:.2f}", "1"],
+            ["`xargs -P`, the same waits", f"{alone:.2f}", f"{alone / bound:.3f}"],
             ["first commit -> last SUCCESS", f"{measured:.2f}", f"{measured / bound:.3f}"],
             ["first commit -> last commit", f"{committed:.2f}", f"{committed / bound:.3f}"],
             ["one after the other", f"{sum(seconds):.2f}", f"{sum(seconds) / bound:.2f}"],
