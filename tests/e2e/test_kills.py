@@ -139,7 +139,7 @@ def test_kills_under_load_lose_nothing_and_make_nothing_twice(server: Server, tm
     )
 
     for number in range(KILLS):
-        if number * COMMITS // KILLS != (number - 1) * COMMITS // KILLS:
+        for _ in range((number + 1) * COMMITS // KILLS - number * COMMITS // KILLS):
             change(source, server.client(), branches)
         kill_something(kills, server)
         time.sleep(kills.uniform(0.0, 0.3))  # the times of kills are what is drawn, not a wait for a state
