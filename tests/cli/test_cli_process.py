@@ -269,6 +269,24 @@ def test_the_context_of_pachctl_is_used_without_a_context_of_ours(home):
     assert config.target(environ={"HOME": str(home)})[:2] == ("grpc://pachd:30650", "lab")
 
 
+def test_a_command_of_a_pipeline_uses_the_server_and_the_token_of_its_worker(tmp_path):
+    own = tmp_path / ".config" / "trunkline" / "config.json"
+    own.parent.mkdir(parents=True)
+    own.write_text('{"active_context": "a", "contexts": {"a": {"address": "elsewhere:1"}}}')
+    given = tmp_path / "given.json"
+    context = {"pachd_address": "grpc://server:2", "session_token": "of the file", "project": "lab"}
+    given.write_text(json.dumps({"v2": {"active_context": "p", "contexts": {"p": context}}}))
+    environment = {"HOME": str(tmp_path), "PACH_IN_WORKER": "true"}
+    address = {"PACHD_PEER_SERVICE_HOST": "server", "PACHD_PEER_SERVICE_PORT": "3", "PPS_PROJECT_NAME": "art"}
+
+    by_file = config.target(environ={**environment, "PACH_CONFIG": str(given)})
+    by_address = config.target(environ={**environment, **address, "PACH_TOKEN": "of the variable"})
+
+    assert (by_file.address, by_file.project, by_file.token) == ("grpc://server:2", "lab", "of the file")
+    assert (by_address.address, by_address.project) == ("server:3", "art")
+    assert by_address.token == "of the variable"
+
+
 def test_the_ca_comes_from_the_option_the_environment_or_the_context(home, tmp_path, run):
     file = tmp_path / "ca.pem"
     file.write_text("-----BEGIN CERTIFICATE-----\n")

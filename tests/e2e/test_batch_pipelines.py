@@ -20,6 +20,7 @@ from pachyderm_sdk import batch_all_datums
 def count():
     source = Path(os.environ["numbers"])
     Path("/pfs/out", source.name).write_text(str(os.getpid()) + " " + os.environ["PACH_JOB_ID"])
+    assert Path("/pachctl/config.json").exists() and os.environ["PACH_TOKEN"]
     print("counted", source.name)
 
 count()

@@ -75,6 +75,8 @@ def test_a_service_shows_each_new_commit_without_a_restart(client: Client) -> No
         pipeline = make_service(client, "serve", internal, external)
         before = until(lambda: ask(external), "an answer")
         assert before[0] == "one"
+        info = client.pps.inspect_pipeline(pipeline=pipeline)
+        assert info.type == pps.PipelineInfoPipelineType.PIPELINE_TYPE_SERVICE
 
         second = put(client, branch, {"/word": b"two", "/more": b""})
 

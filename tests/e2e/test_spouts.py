@@ -82,6 +82,7 @@ def test_what_a_spout_commits_runs_the_pipelines_after_it(client: Client) -> Non
     info = client.pps.inspect_pipeline(pipeline=spout, details=True)
     assert (info.state, info.reason) == (pps.PipelineState.PIPELINE_RUNNING, "")
     assert info.details.workers_available == 1
+    assert info.type == pps.PipelineInfoPipelineType.PIPELINE_TYPE_SPOUT
 
 
 def test_only_the_spout_itself_commits_to_its_branch_and_it_commits_nowhere_else(client: Client) -> None:

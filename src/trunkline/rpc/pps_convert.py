@@ -183,7 +183,6 @@ def pipeline_info(info: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
         stopped=row.stopped,
         state=f"PIPELINE_{PipelineState(row.state)}",
         reason=row.reason,
-        type=pps_pb2.PipelineInfo.PIPELINE_TYPE_TRANSFORM,
         user_spec_json=version.user_json,
         effective_spec_json=version.effective_json,
     )
@@ -195,6 +194,7 @@ def pipeline_info(info: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
     if newest is not None:
         message.last_job_state = job_state(newest.state)
     spec = spec_message(version.effective_json)
+    message.type = _type(spec)
     message.parallelism = spec.parallelism_spec.constant or 1
     if info.details is not None:
         _copy(spec, message.details, _SPEC_FIELDS)
@@ -211,6 +211,13 @@ def pipeline_info(info: PipelineInfo, notice: str) -> pps_pb2.PipelineInfo:
         if newest is not None and newest.state in (JobState.FAILURE, JobState.UNRUNNABLE):
             details.recent_error = newest.reason
     return message
+
+
+def _type(spec: pps_pb2.CreatePipelineRequest) -> pps_pb2.PipelineInfo.PipelineType:
+    kinds = pps_pb2.PipelineInfo
+    if spec.HasField("spout"):
+        return kinds.PIPELINE_TYPE_SPOUT
+    return kinds.PIPELINE_TYPE_SERVICE if spec.HasField("service") else kinds.PIPELINE_TYPE_TRANSFORM
 
 
 def job_info(info: JobInfo) -> pps_pb2.JobInfo:
