@@ -273,13 +273,13 @@ def test_a_command_of_a_pipeline_uses_the_server_and_the_token_of_its_worker(tmp
     own = tmp_path / ".config" / "trunkline" / "config.json"
     own.parent.mkdir(parents=True)
     own.write_text('{"active_context": "a", "contexts": {"a": {"address": "elsewhere:1"}}}')
-    given = tmp_path / "given.json"
+    worker_file = tmp_path / "worker_file.json"
     context = {"pachd_address": "grpc://server:2", "session_token": "of the file", "project": "lab"}
-    given.write_text(json.dumps({"v2": {"active_context": "p", "contexts": {"p": context}}}))
+    worker_file.write_text(json.dumps({"v2": {"active_context": "p", "contexts": {"p": context}}}))
     environment = {"HOME": str(tmp_path), "PACH_IN_WORKER": "true"}
     address = {"PACHD_PEER_SERVICE_HOST": "server", "PACHD_PEER_SERVICE_PORT": "3", "PPS_PROJECT_NAME": "art"}
 
-    by_file = config.target(environ={**environment, "PACH_CONFIG": str(given)})
+    by_file = config.target(environ={**environment, "PACH_CONFIG": str(worker_file)})
     by_address = config.target(environ={**environment, **address, "PACH_TOKEN": "of the variable"})
 
     assert (by_file.address, by_file.project, by_file.token) == ("grpc://server:2", "lab", "of the file")
