@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import output
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 REPROCESS = argument("--reprocess", action="store_true", help="run all datums of updated pipelines again")
+#: Characters of a line about a changed field, and those that are shown before the first that differs.
+_WIDTH, _SAME = 66, 15
 #: Ends of the names of spec files.
 _SPEC_FILES = (".json", ".yaml", ".yml")
-#: Characters of a value that are printed.
-_WIDTH = 60
 #: Causes in words.
 _CAUSES = {
     "FIRST": "no job has succeeded yet",
@@ -87,10 +86,16 @@ def _difference(response: control_pb2.ApplyResponse) -> Iterator[str]:
 def _fields(fields: Sequence[control_pb2.FieldChange]) -> Iterator[str]:
     for field in fields:
         before, after = field.before_json or "-", field.after_json or "-"
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
-        if shared > _WIDTH // 2:  # begin a little before the first difference
-            before, after = (f"…{text[shared - _WIDTH // 4 :]}" for text in (before, after))
-        yield f"{field.path}: {output.one_line(before, _WIDTH)} -> {output.one_line(after, _WIDTH)}"
+        line = f"{field.path}: {before} -> {after}"
+        if len(line) <= _WIDTH and "\n" not in line:
+            yield line
+            continue
+        pairs = enumerate(zip(before, after, strict=False))
+        same = next((at for at, (old, new) in pairs if old != new), min(len(before), len(after)))
+        start = max(0, same - _SAME)
+        yield f"{field.path}:"
+        for sign, text in (("-", before), ("+", after)):
+            yield f"  {sign} {output.one_line(f'…{text[start:]}' if start else text, _WIDTH)}"
 
 
 def plan(invocation: Invocation) -> None:

@@ -42,7 +42,8 @@ def finish(invocation: Invocation) -> None:
     request = transaction_pb2.FinishTransactionRequest(transaction=transaction)
     info = invocation.transactions.FinishTransaction(request)
     _leave(invocation, transaction.id)
-    invocation.note(f"finished transaction {transaction.id} with {len(info.requests)} requests")
+    count = len(info.requests)
+    invocation.note(f"finished transaction {transaction.id} with {count} request{'s' if count != 1 else ''}")
 
 
 def resume(invocation: Invocation) -> None:
