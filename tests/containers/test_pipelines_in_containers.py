@@ -15,6 +15,7 @@ from servers import ENDS, Server, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pachyderm_sdk import Client
 
@@ -37,6 +38,27 @@ def client(server: Server, engine: podman.Podman) -> Iterator[Client]:
     client.pps.delete_all()
     client.pfs.delete_all()
     until(lambda: not engine.containers(), "the end of all containers")
+
+
+@pytest.fixture
+def restarting(engine: podman.Podman, tmp_path: Path) -> Iterator[Server]:
+    """A server of its own, for a test that kills it."""
+    server = Server(
+        tmp_path / "data",
+        environment={"DOCKER_HOST": engine.url},
+        options=("--fleet", "containers", "--launcher", str(engine.launcher)),
+    ).start()
+    yield server
+    server.close()
+    engine.run("rm", "--all", "--force")
+
+
+def runs_sleep(engine: podman.Podman) -> bool:
+    """Whether a container runs the command sleep."""
+    return any(
+        "sleep" in engine.run("top", name, "args")
+        for name in engine.run("ps", "--format", "{{.Names}}").split()
+    )
 
 
 def in_image(script: str, image: str = podman.BUSYBOX, **more: object) -> pps.Transform:
@@ -137,9 +159,7 @@ def test_a_container_that_ends_while_a_command_runs_costs_an_attempt_and_comes_b
     script = "echo begun > /pfs/out/begun; if [ ! -e /tmp/again ]; then touch /tmp/again; sleep 1000; fi"
     pipeline = make_pipeline(client, "lost", "", "texts", transform=in_image(script), datum_tries=2)
     commit = put(client, branch, {"/a.txt": b"a"})
-    until(
-        lambda: "sleep" in engine.run("top", "--latest", "comm") if engine.containers() else "", "the command"
-    )
+    until(lambda: runs_sleep(engine), "the command")
     [name] = engine.containers()
     pid = int(engine.run("inspect", "--format", "{{.State.Pid}}", name))
 
@@ -164,27 +184,23 @@ def test_an_image_that_does_not_exist_shows_as_the_pipelines_reason(client):
     assert "localhost:1/nobody/nothing:1" in until(reason, "the reason")
 
 
-def test_containers_of_a_killed_server_end_and_the_next_one_runs_the_datum(engine, tmp_path):
-    server = Server(
-        tmp_path / "data",
-        environment={"DOCKER_HOST": engine.url},
-        options=("--fleet", "containers", "--launcher", str(engine.launcher)),
-    ).start()
-    client = server.client()
+def test_containers_of_a_killed_server_end_and_the_next_one_runs_the_datum(restarting, engine):
+    client = restarting.client()
     branch = make_repo(client, "texts")
     pipeline = make_pipeline(client, "survives", "", "texts", transform=in_image("sleep 1000"))
     put(client, branch, {"/a.txt": b"a"})
-    [first] = until(engine.containers, "the container")
+    until(lambda: runs_sleep(engine), "the command")
+    [first] = engine.containers()
 
-    server.kill()
+    restarting.kill()
     until(lambda: engine.run("ps", "--format", "{{.Names}}") == "", "the container's end")
-    server.start()
-    [second] = until(lambda: [each for each in engine.containers() if each != first], "the next container")
-    server.client().pps.delete_pipeline(pipeline=pipeline)
+    restarting.start()
+    until(lambda: runs_sleep(engine), "the command in the next container")
+    [second] = engine.containers()
+    restarting.client().pps.delete_pipeline(pipeline=pipeline)
     until(lambda: not engine.containers(), "the removal")
-    server.close()
 
-    assert second
+    assert second != first
 
 
 def test_the_port_of_a_service_in_a_container_is_published_and_shows_each_commit(client, server, engine):

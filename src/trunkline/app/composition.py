@@ -30,6 +30,7 @@ from trunkline.rpc.admin import (
 )
 from trunkline.rpc.control import ControlServicer
 from trunkline.rpc.explain import ExplainServicer
+from trunkline.rpc.machines import MachinesServicer
 from trunkline.rpc.metadata import MetadataServicer
 from trunkline.rpc.pfs import PfsServicer
 from trunkline.rpc.pps import PpsServicer
@@ -144,6 +145,7 @@ def servicers(
             versions, specs, images, fleet.fleet.machines, executor, core.events, admission
         ),
         "trunkline.explain.v1.Explain": ExplainServicer(versions, specs, executor),
+        "trunkline.machines.v1.Machines": MachinesServicer(versions, executor, fleet.joined),
         "identity_v2.API": IdentityServicer(),
         "transaction_v2.API": TransactionServicer(versions, executor, admission),
     }

@@ -19,6 +19,7 @@ from msgspec import Struct
 from trunkline import errors
 from trunkline.app.clock import SystemClock
 from trunkline.drivers.fleets import command_groups
+from trunkline.drivers.fleets.joined import JoinedMachines
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.outbound.client import OutboundClient
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from trunkline.drivers.fleets.images import ImageEnvironments
     from trunkline.model.port_limits import PortLimits
     from trunkline.model.spec import PipelineSpec
+    from trunkline.model.workers import WorkerSpec
     from trunkline.ports import Fleet, HttpServer, ObjectStore, Secrets, ServicePublisher, WorkerIdentity
     from trunkline.runtime.certificates import Files
     from trunkline.runtime.supervision import Supervisor
@@ -191,6 +193,8 @@ class FleetDrivers(Struct, frozen=True):
     secrets: Secrets | None = None
     #: Verifies its workers; None when they use tokens that the server issues.
     identity: WorkerIdentity | None = None
+    #: What machines join; None when they cannot.
+    joined: JoinedMachines | None = None
     #: Whether the commands of a pipeline run in a container of the image that it names.
     runs_image: Callable[[PipelineSpec], bool] = _never
     #: Publishes the ports of services; None when workers do so themselves.
@@ -235,10 +239,18 @@ def fleet(
             containers,
         )
         threading.Thread(target=processes.report_isolation, name="isolation-check", daemon=True).start()
-        return FleetDrivers(
-            _simulated(processes, settings) if settings.simulate else processes,
-            runs_image=_never if containers is None else containers.runs,
-        )
+        runs_image = _never if containers is None else containers.runs
+        if settings.simulate:
+            return FleetDrivers(_simulated(processes, settings), runs_image=runs_image)
+
+        def needs_server(spec: WorkerSpec) -> bool:
+            pipeline = spec.pipeline_spec
+            # Clients reach services, and spouts the server, at this machine.
+            at_server = pipeline.service is not None or pipeline.spout is not None
+            return at_server or runs_image(pipeline) or images.resolve(spec.image) is not None
+
+        joined = JoinedMachines(processes, SystemClock(), needs_server)
+        return FleetDrivers(joined, joined=joined, runs_image=runs_image)
     if settings.simulate:
         raise errors.InvalidArgument(
             "--simulate needs workers that are processes; leave out --fleet kubernetes"
@@ -346,6 +358,6 @@ def _kubernetes(
         fleet,
         KubernetesSecrets(connection),
         identity,
-        lambda _spec: True,
+        runs_image=lambda _spec: True,
         services=KubernetesServices(connection, pods),
     )

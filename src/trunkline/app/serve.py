@@ -38,6 +38,7 @@ from trunkline.pps.controller import Controller
 from trunkline.pps.conversion.installation import open_installation
 from trunkline.pps.egress import Egresses
 from trunkline.pps.published_services import PublishedServices
+from trunkline.pps.queries import worker_queries
 from trunkline.pps.retention import Retention, RetentionService
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.stored_secrets import StoredSecrets
@@ -174,6 +175,8 @@ async def running(
             )
         )
         stack.push_async_callback(asyncio.to_thread, fleet_drivers.fleet.close, DRAIN_GRACE)
+        if fleet_drivers.joined is not None:
+            fleet_drivers.joined.expect(await versions.query_soon(worker_queries.on_joined))
         stored = StoredSecrets(versions, drivers.secret_keys(settings))
         if fleet_drivers.secrets is None:
             await asyncio.to_thread(stored.seal_again)

@@ -120,6 +120,12 @@ class Invocation:
         return service
 
     @property
+    def machines(self) -> Service:
+        """Calls on machines that join, and their tokens."""
+        service: Service = self._client.machines
+        return service
+
+    @property
     def explain(self) -> Service:
         """Calls that explain datums, jobs and pipelines."""
         service: Service = self._client.explain

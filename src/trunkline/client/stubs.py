@@ -111,6 +111,13 @@ class Client:
         return Service(self.channel, explain_pb2, "Explain")
 
     @cached_property
+    def machines(self) -> Service:
+        """Machines that join, and their tokens."""
+        from trunkline.rpc.gen import machines_pb2
+
+        return Service(self.channel, machines_pb2, "Machines")
+
+    @cached_property
     def store(self) -> Service:
         """Chunk-level uploads."""
         from trunkline.rpc.gen import store_pb2

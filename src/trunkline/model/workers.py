@@ -95,7 +95,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     """A machine that workers run on, as its fleet sees it."""
 
     name: str
-    #: local, node, node group, karpenter or fargate.
+    #: local, joined, node, node group, karpenter or fargate.
     kind: str
     #: Node group, pool or Fargate profile that it belongs to; empty when it belongs to none.
     group: str = ""
@@ -110,6 +110,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     #: Seconds since the epoch.
     created: float = 0.0
     ready: bool = True
+    #: How many workers it takes; 0 where only memory limits them.
+    slots: int = 0
     #: Simulated: nobody pays for it.
     pretended: bool = False
     #: Seconds of its lifetime per second of real time; a simulation may run faster.

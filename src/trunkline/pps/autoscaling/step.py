@@ -442,9 +442,9 @@ def _worker_limit(observed: Observed) -> int | None:
 
 def total_memory(machines: Mapping[str, Machine]) -> int | None:
     """Return the bytes of memory of machines whose number cannot grow; None when it can, or is not known."""
-    if not machines or any(each.kind != "local" for each in machines.values()):
+    if not machines or any(each.kind not in ("local", "joined") for each in machines.values()):
         return None
-    return sum(each.memory for each in machines.values())
+    return sum(each.memory for each in machines.values() if each.ready)
 
 
 def capacity(machines: Mapping[str, Machine], worker_memory: int) -> int | None:
@@ -454,8 +454,10 @@ def capacity(machines: Mapping[str, Machine], worker_memory: int) -> int | None:
         machines: of the fleet, by name.
         worker_memory: bytes that a worker requests.
     """
-    total = total_memory(machines)
-    return total // worker_memory if total is not None and worker_memory else None
+    if total_memory(machines) is None or not worker_memory:
+        return None
+    rooms = [(each.memory // worker_memory, each.slots) for each in machines.values() if each.ready]
+    return sum(min(room, slots) if slots else room for room, slots in rooms)
 
 
 def _view(observed: Observed) -> policy.Observed:

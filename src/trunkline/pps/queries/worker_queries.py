@@ -134,6 +134,15 @@ def by_machine(read: ReadTransaction) -> Mapping[str, list[tuple[str, str]]]:
     return result
 
 
+def on_joined(read: ReadTransaction) -> dict[str, str]:
+    """Return the machines, by name, of the workers that run on machines which have joined."""
+    return {
+        row.id: row.machine["name"]
+        for row in workers.list_all(read.conn)
+        if row.machine is not None and row.machine["kind"] == "joined"
+    }
+
+
 def events(read: ReadTransaction, since: float) -> list[WorkerEvent]:
     """Return what happened to workers from a time on (seconds since the epoch), oldest first."""
     owners = {row.id: row for row in pipelines.list_all(read.conn, [])}
