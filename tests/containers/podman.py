@@ -66,6 +66,7 @@ class Podman:
         with open(self.folder / "service.log", "ab") as log:
             process = subprocess.Popen(
                 [*self._command, "system", "service", "--time", "0", self.url],
+                cwd=self.folder,  # conmon leaves a file there
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -81,6 +82,7 @@ class Podman:
         """Run a podman command; return its output."""
         done = subprocess.run(
             [*self._command, *map(str, arguments)],
+            cwd=self.folder,
             env=self._environment,
             capture_output=True,
             text=True,
