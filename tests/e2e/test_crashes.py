@@ -166,6 +166,41 @@ def test_a_server_killed_while_finishing_a_commit_has_finished_it_or_not(tmp_pat
         server.close()
 
 
+@pytest.mark.slow  # the rule is that of any write; four starts of a server
+def test_a_server_killed_while_finishing_a_transaction_has_done_all_of_it_or_nothing(tmp_path: Path) -> None:
+    """It dies inside the write that does the requests, and after it."""
+    points = {"transaction.done": False, "transaction.finished": True}
+    armed = {point: tmp_path / point for point in points}
+    environment = {"TRUNKLINE_FAILPOINTS": ";".join(f"{point}=kill@{armed[point]}" for point in points)}
+    server = Server(tmp_path / "data", environment=environment)
+    repos = {point: pfs.Repo.from_uri(point.replace(".", "-")) for point in points}
+    finished: dict[str, bool] = {}
+    try:
+        server.start()
+        for point, file in armed.items():
+            client = server.client()
+            transaction = client.transaction.start_transaction()
+            client.pfs.create_repo(repo=repos[point])
+            commit = client.pfs.start_commit(branch=pfs.Branch(repo=repos[point], name="master"))
+            client.pfs.finish_commit(commit=commit)
+            file.touch()
+            with pytest.raises(grpc.RpcError):
+                client.transaction.finish_transaction(transaction=transaction)
+            assert server.wait() == -signal.SIGKILL
+            file.unlink()
+
+            client = server.start().client()
+            finished[point] = client.pfs.repo_exists(repos[point])
+            assert client.transaction.transaction_exists(transaction) is not finished[point]
+            if not finished[point]:
+                client.transaction.finish_transaction(transaction=transaction)
+
+            assert client.pfs.commit_exists(commit)
+        assert finished == points
+    finally:
+        server.close()
+
+
 def test_a_server_killed_around_the_end_of_a_job_settles_it_once(tmp_path: Path, notes: Notes) -> None:
     """It dies where the controller settles, and in and after the transaction of a completion that ends its job."""
     armed = tmp_path / "armed"

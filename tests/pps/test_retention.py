@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from pps_world import Failed, PpsWorld, Seen, pfs
 
+from trunkline import errors
 from trunkline.meta import pipelines, schema, workers
 from trunkline.model.states import WorkerState
-from trunkline.pps import logs
+from trunkline.pps import logs, transactions
 from trunkline.pps.retention import DECISIONS, Retention, RetentionService
 
 if TYPE_CHECKING:
@@ -109,3 +110,16 @@ def test_decisions_and_events_are_pruned_for_each_pipeline_and_the_newest_decisi
     assert by_size == [DECISIONS[1]] * 2
     assert by_age == [DECISIONS[0]] * 2
     assert count(world, schema.worker_event) == 0
+
+
+def test_a_transaction_without_requests_for_a_day_is_removed(world: PpsWorld) -> None:
+    old = world.versions.write(transactions.start)
+    world.clock.ahead += 0.6 * DAY
+    new = world.versions.write(transactions.start)
+    world.clock.ahead += 0.6 * DAY
+
+    sweep(world)
+
+    with pytest.raises(errors.NotFound):
+        world.versions.query(transactions.open_transaction, old.id)
+    assert world.versions.query(transactions.open_transactions) == [new]

@@ -10,8 +10,6 @@ from pachyderm_sdk.api import pfs, pps
 from pachyderm_sdk.api.transaction import Transaction, TransactionRequest
 from sdk_steps import content, is_finished, put, refusal
 
-from trunkline.pps.transactions import IDLE, remove_idle
-
 REPO = pfs.Repo.from_uri("numbers")
 MASTER = pfs.Branch.from_uri("numbers@master")
 
@@ -394,19 +392,6 @@ def test_requests_of_several_clients_are_all_added(server, client):
     client.transaction.finish_transaction(transaction=transaction)
 
     assert len(repo_names(client)) == 20
-
-
-def test_a_transaction_without_requests_for_a_day_is_removed(server, client):
-    old = client.transaction.start_transaction()
-    server.clock.ahead += IDLE / 2
-    new = client.transaction.start_transaction()
-    server.clock.ahead += IDLE / 2 + 1
-
-    server.versions.write(remove_idle)
-    server.clock.ahead -= IDLE + 1
-
-    assert not client.transaction.transaction_exists(old)
-    assert client.transaction.transaction_exists(new)
 
 
 def test_every_change_of_the_two_stores_is_part_of_transactions_or_refused_in_them():

@@ -18,6 +18,7 @@ from trunkline.meta import transactions as rows
 from trunkline.meta.transactions import TransactionRow
 from trunkline.model import limits
 from trunkline.pfs import commits
+from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -222,6 +223,7 @@ def finish(
             return False
         _complete(write, steps, applied)
         rows.remove(write.conn, [transaction_id])
+        failpoints.reach("transaction.done")
         return True
 
     while True:
@@ -229,6 +231,7 @@ def finish(
         steps = _prepare(versions, [read(request) for request in row.requests])
         try:
             if versions.write_in_set(transaction_id, record, row, steps):
+                failpoints.reach("transaction.finished")
                 return row
         except _Incomplete as incomplete:
             _apply(versions, incomplete.missing, applied)
