@@ -8,7 +8,9 @@ import socket
 import sqlite3
 from decimal import Decimal
 
+import mariadb_server
 import psycopg
+import pymysql
 import pytest
 from postgres_server import forwarded
 
@@ -164,3 +166,75 @@ def test_a_database_that_does_not_listen_may_be_tried_again():
             client = OutboundClient(Rules((f"{scheme}://127.0.0.1:{port}",)))
             with pytest.raises(Unavailable), client.database(f"{scheme}://user@127.0.0.1:{port}/name", ""):
                 pass
+
+
+# --- MySQL -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mariadb(tmp_path):
+    if mariadb_server.program() is None:
+        pytest.skip("there is no mariadbd; install mariadb-server-core")
+    with (
+        mariadb_server.mariadb(tmp_path) as port,
+        contextlib.closing(_own(port)) as own,
+        own.cursor() as cursor,
+    ):
+        yield f"mysql://writer@127.0.0.1:{port}/egress", cursor
+
+
+def _own(port):
+    return pymysql.connect(
+        host="127.0.0.1",
+        port=port,
+        user="writer",
+        password=mariadb_server.PASSWORD,
+        database="egress",
+        autocommit=True,
+    )
+
+
+@pytest.mark.slow
+def test_rows_are_replaced_in_mysql_or_stay_as_they_were(mariadb):
+    url, cursor = mariadb
+    cursor.execute(
+        "CREATE TABLE t (i bigint PRIMARY KEY, n decimal(10,2), b boolean, d date, ts datetime, y varbinary(9), s text,"
+        " g bigint AS (i * 2) STORED) ENGINE=innodb"
+    )
+    cursor.execute("INSERT INTO t (i) VALUES (5)")
+    client = OutboundClient(Rules(("mysql://127.0.0.1",)))
+    row = [
+        1,
+        Decimal("1.50"),
+        1,
+        datetime.date(2026, 1, 2),
+        datetime.datetime.fromisoformat("2026-01-02T03:04"),
+        b"\0\xff",
+        "ü",
+    ]
+
+    def replace_rows(*rows):
+        with client.database(url, mariadb_server.PASSWORD) as database:
+            columns = database.columns("t")
+            database.clear("t")
+            database.insert("t", [column.name for column in columns], rows)
+
+    replace_rows(row)
+    with pytest.raises(InvalidArgument):
+        replace_rows(row, row)
+
+    cursor.execute("SELECT * FROM t")
+    assert cursor.fetchall() == ((*row, 2),)
+
+
+@pytest.mark.slow
+def test_a_mysql_that_cannot_be_used_is_an_error(mariadb):
+    url, _ = mariadb
+    client = OutboundClient(Rules(("mysql://127.0.0.1",)))
+
+    for place, password in ((url, "hunter2"), (f"{url}2", mariadb_server.PASSWORD)):
+        with pytest.raises(PermissionDenied) as refused, client.database(place, password):
+            pass
+        assert "hunter2" not in refused.value.message
+    with pytest.raises(NotFound), client.database(url, mariadb_server.PASSWORD) as database:
+        database.columns("absent")

@@ -45,7 +45,14 @@ _LEVELS = {
 STORAGE, USER = "storage", "user"
 #: Worker of the server's own lines, and the labels of their stream.
 SERVER = "server"
-SERVER_LABELS = {"suite": "pachyderm", "app": "pachd", "container": "pachd", "pod": SERVER}
+SERVER_LABELS = {
+    "suite": "pachyderm",
+    "app": "pachd",
+    "container": "pachd",
+    "pod": SERVER,
+    "pipelineName": "",
+    "pipelineProject": "",
+}
 
 
 class Records(Protocol):
