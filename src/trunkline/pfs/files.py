@@ -14,7 +14,7 @@ from trunkline import errors
 from trunkline.meta import ancestry, chunks, commits, repos
 from trunkline.model import names, paths
 from trunkline.model.leases import Lease
-from trunkline.pfs import resolve
+from trunkline.pfs import forgotten, resolve
 from trunkline.storage import files as storage_files
 from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.sums import EMPTY, TreeId
@@ -110,12 +110,14 @@ def snapshot(versions: VersionedStore, name: names.CommitName) -> Snapshot:
 
     Raises:
         NotFound: there is no such commit or file set.
+        FailedPrecondition: its files are forgotten.
     """
     if name.repo.name == names.FILESETS_REPO:
         return Snapshot(versions, name, None, versions.composed(*fileset_parts(versions, name.revision)))
 
     def look(conn: sa.Connection) -> tuple[CommitRow, repos.RepoRow, OpenView | None]:
         row = resolve.commit(conn, name)
+        forgotten.check_readable(conn, row)
         view = open_view(conn, row) if row.finished is None else None
         return row, repos.repo_by_id(conn, row.repo_id), view
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from trunkline import errors
 from trunkline.meta import chunks, commits, repos
 from trunkline.model import names
-from trunkline.pfs import files, resolve, rights
+from trunkline.pfs import files, forgotten, resolve, rights
 from trunkline.pfs.write_streams import Changes
 from trunkline.storage import files as storage_files
 from trunkline.storage.sums import EMPTY, TreeId
@@ -73,6 +73,7 @@ def of_changes(versions: VersionedStore, name: names.CommitName) -> str:
 
 def _look(conn: sa.Connection, name: names.CommitName) -> tuple[CommitRow, repos.RepoRow, files.OpenView]:
     row = resolve.commit(conn, name)
+    forgotten.check_readable(conn, row)
     return row, repos.repo_by_id(conn, row.repo_id), files.open_view(conn, row)
 
 

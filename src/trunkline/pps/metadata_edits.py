@@ -13,7 +13,7 @@ from trunkline import errors
 from trunkline.meta import metadata
 from trunkline.model import limits
 from trunkline.model.names import CommitName, PipelineName, RepoName
-from trunkline.pfs import resolve
+from trunkline.pfs import forgotten, resolve
 from trunkline.pfs.branches import BranchName
 from trunkline.pps import pipelines
 
@@ -59,7 +59,7 @@ def edit(write: WriteTransaction, edits: Iterable[Edit]) -> None:
     """
     for change in edits:
         table, number, name, before = _target(write.conn, change.target)
-        after = _edited(change, name, before)
+        after = forgotten.with_mark(before, _edited(change, name, before))
         limits.check_metadata(after, name)
         if number is None:
             metadata.set_of_cluster(write.conn, after)

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline.model.states import CommitState
-from trunkline.pfs import commit_lists, commits, queries, watch
+from trunkline.pfs import commit_lists, commits, forgotten, queries, watch
 from trunkline.rpc import changes, convert, pickers
 from trunkline.rpc.gen import pfs_pb2
 from trunkline.rpc.servicer import EMPTY_REPLY, ServicerBase
@@ -55,6 +55,12 @@ class CommitCalls(ServicerBase):
     ) -> pfs_pb2.SquashCommitResponse:
         await self._remove(call, request, keep_changes=True)
         return pfs_pb2.SquashCommitResponse()
+
+    async def ForgetCommit(
+        self, request: pfs_pb2.ForgetCommitRequest, call: Call
+    ) -> pfs_pb2.ForgetCommitResponse:
+        await self._store(call).write_soon(forgotten.forget, pickers.commit(request.commit))
+        return pfs_pb2.ForgetCommitResponse()
 
     async def DropCommit(self, request: pfs_pb2.DropCommitRequest, call: Call) -> pfs_pb2.DropCommitResponse:
         await self._remove(call, request, keep_changes=False)
