@@ -426,6 +426,24 @@ WAITING: dict[Callable[[str, int], str], str] = {
 }
 
 
+#: What the attacks come to on Hypercorn that it withstands. The table in docs/design/port.md has the others.
+HYPERCORN: dict[Callable[[str, int], str], str] = {
+    resets_by_the_server: CLOSED,
+    continuation_flood: CLOSED,
+    priority_flood: TAKEN,
+    empty_data: TAKEN,
+    upload_to_nothing: CLOSED,
+    beyond_the_window: CLOSED,
+    compressed_bomb: CLOSED,
+    random_bytes: TAKEN,
+    random_frames: TAKEN,
+    vanishing_uploads: TAKEN,
+    windows_of_a_byte: "0",
+    stalled_uploads: TAKEN,
+    long_http1_heads: CLOSED,
+}
+
+
 def _closed(client: RawClient) -> str:
     return CLOSED if client.is_closed_within(30) else "open"
 

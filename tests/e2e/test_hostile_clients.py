@@ -11,7 +11,7 @@ import hostile_clients
 import psutil
 import pytest
 from fuzzer import Probe, make_world, put_frames
-from hostile_clients import LARGE, QUICK, WAITING
+from hostile_clients import HYPERCORN, LARGE, QUICK, WAITING
 from raw_http2 import RawClient
 from servers import Server, until
 
@@ -32,7 +32,20 @@ LARGE_FILE = 8 * MIB
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("hostile") / "data").start()
+    with _attacked(tmp_path_factory.mktemp("hostile"), "h2corn") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hypercorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with _attacked(tmp_path_factory.mktemp("hypercorn"), "hypercorn") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _attacked(folder: Path, http_server: str) -> Iterator[Server]:
+    """Run a server with a large file."""
+    running = Server(folder / "data", options=("--http-server", http_server)).start()
     try:
         make_world(running.address)
         with Channel(running.address) as channel:
@@ -84,6 +97,20 @@ def test_a_long_attack_harms_only_its_own_connection(
 ) -> None:
     with unharmed(server):
         assert attack(server.address, 4) == end
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("attack", "end"), HYPERCORN.items(), ids=names(HYPERCORN))
+def test_an_attack_on_hypercorn_lets_no_other_call_fail(
+    hypercorn: Server, attack: Callable[[str, int], str], end: str
+) -> None:
+    """Others may wait meanwhile, and what clients have left may stay for minutes."""
+    with Probe(hypercorn.address, pause=0.01) as probe:
+        assert attack(hypercorn.address, 1) == end
+        calls = len(probe.latencies)
+        until(lambda: len(probe.latencies) > calls + 4, "calls after the attack", SECONDS)
+
+    assert probe.failures == []
 
 
 @pytest.mark.slow
