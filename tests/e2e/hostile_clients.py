@@ -300,7 +300,7 @@ def dripping_headers(address: str, size: int) -> str:
         clients = [
             stack.enter_context(RawClient(address, beginning)) for beginning in beginnings * (50 * size)
         ]
-        end = time.monotonic() + DEFAULTS.header_time + 20
+        end = time.monotonic() + DEFAULTS.header_time + 60
         while clients and time.monotonic() < end:
             clients = [client for client in clients if client.send(b"a")]
             time.sleep(DEFAULTS.header_pause / 4)

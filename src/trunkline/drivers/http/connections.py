@@ -31,8 +31,8 @@ log = logging.getLogger("trunkline.drivers.http")
 
 #: Seconds between two looks at the connections: usually, and while a limit is near.
 PAUSE, BUSY_PAUSE = 5.0, 1.0
-#: How many times longer than a look the pause after it is.
-PAUSE_OF_LOOKS = 200
+#: How many times the processor time of a look the pause after it is at least.
+PAUSE_OF_LOOKS = 100
 #: Part of a limit from which it is near.
 NEAR = 0.5
 #: Seconds between two records in the log about one address.
@@ -133,15 +133,15 @@ class ConnectionGuard:
         pause = BUSY_PAUSE
         while True:
             await asyncio.sleep(pause)
-            begun = time.monotonic()
-            await asyncio.to_thread(self._look)
+            cost = await asyncio.to_thread(self._look)
             usual = BUSY_PAUSE if self._is_near else min(PAUSE, self._limits.header_time / 4)
-            pause = max(usual, PAUSE_OF_LOOKS * (time.monotonic() - begun))
+            pause = max(usual, PAUSE_OF_LOOKS * cost)
 
     # --- in a thread -----------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """End connections beyond the limits."""
+    def _look(self) -> float:
+        """End connections beyond the limits; return the seconds of processor time that this took."""
+        begun = time.thread_time()
         now = time.monotonic()
         by_address = self._update(now)
         surplus = [
@@ -159,6 +159,7 @@ class ConnectionGuard:
             len(self._connections) > NEAR * self._limits.connections
             or largest > NEAR * self._limits.connections_per_address
         )
+        return time.thread_time() - begun
 
     def _update(self, now: float) -> dict[str, list[_Connection]]:
         """Learn which connections there are; return them by the client's address."""
