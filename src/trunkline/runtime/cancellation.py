@@ -51,9 +51,19 @@ class Scope:
         Raises:
             RuntimeError: the executor is shut down.
         """
+        return executor.submit(self.bound(fn, *args, **kwargs))
+
+    def bound(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
+        """Return a call of ``fn`` in the caller's context, as part of this scope.
+
+        Args:
+            fn: the function.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        """
         before = _current.set(self)
         try:
-            return executor.submit(partial(copy_context().run, partial(fn, *args, **kwargs)))
+            return partial(copy_context().run, partial(fn, *args, **kwargs))
         finally:
             _current.reset(before)
 

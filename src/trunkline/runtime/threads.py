@@ -59,8 +59,11 @@ async def run(executor: Executor, fn: Callable[P, T], *args: P.args, **kwargs: P
         Exception: whatever ``fn`` raises.
     """
     scope = Scope()
+    work = scope.bound(fn, *args, **kwargs)
     try:
-        return await asyncio.wrap_future(scope.submit(executor, fn, *args, **kwargs))
+        if isinstance(executor, FairExecutor):
+            return await executor.call(work)  # costs less
+        return await asyncio.wrap_future(executor.submit(work))
     except asyncio.CancelledError:
         scope.cancel()
         raise

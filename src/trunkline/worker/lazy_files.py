@@ -61,9 +61,10 @@ class LazyFiles:
         self._claim_id = claim_id
         self._unopened = list(pipes)
         self._folder = folder
-        self._stop = threading.Event()
+        self._stop: threading.Event | None = None
         self._writers: list[threading.Thread] = []
-        self._thread = threading.Thread(target=self._serve, name="lazy-files", daemon=True)
+        #: None without pipes, as for nearly all datums: making a thread costs as much as a small datum's files.
+        self._thread: threading.Thread | None = None
         #: Why a file could not be fetched; empty when all were.
         self.failure = ""
         #: Bytes that were fetched.
@@ -71,24 +72,29 @@ class LazyFiles:
 
     def __enter__(self) -> LazyFiles:
         if self._unopened:
+            self._stop = threading.Event()
+            self._thread = threading.Thread(
+                target=self._serve, args=(self._stop,), name="lazy-files", daemon=True
+            )
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._thread is None or self._stop is None:
+            return
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
         for writer in self._writers:
             writer.join(_PATIENCE)
 
-    def _serve(self) -> None:
+    def _serve(self, stop: threading.Event) -> None:
         pause = _LEAST_PAUSE
-        while not self._stop.wait(pause):
+        while not stop.wait(pause):
             begun = time.monotonic()
-            self._unopened = [pipe for pipe in self._unopened if not self._is_opened(pipe)]
+            self._unopened = [pipe for pipe in self._unopened if not self._is_opened(pipe, stop)]
             pause = max(_LEAST_PAUSE, _PAUSES_PER_LOOK * (time.monotonic() - begun))
 
-    def _is_opened(self, pipe: Pipe) -> bool:
+    def _is_opened(self, pipe: Pipe, stop: threading.Event) -> bool:
         """Fill a pipe if a command has opened it; whether it need not be looked at any more."""
         try:
             descriptor = os.open(pipe.file, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -97,7 +103,7 @@ class LazyFiles:
         os.set_blocking(descriptor, True)
         content = f"{self._folder}/lazy-{len(self._writers)}"
         try:
-            self._fetch(pipe, content)
+            self._fetch(pipe, content, stop)
         except (TrunklineError, OSError) as error:
             os.close(descriptor)
             self.failure = self.failure or f"input file {pipe.path} could not be fetched: {error}"
@@ -107,12 +113,12 @@ class LazyFiles:
         writer.start()
         return True
 
-    def _fetch(self, pipe: Pipe, content: str) -> None:
+    def _fetch(self, pipe: Pipe, content: str, stop: threading.Event) -> None:
         with open(content, "wb") as file:
             pieces = self._api.fetch(self._claim_id, [pipe.item], direct=False, path=pipe.path)
             with contextlib.closing(pieces):
                 for piece, _ in pieces:
-                    if self._stop.is_set():  # nobody waits for it any more
+                    if stop.is_set():  # nobody waits for it any more
                         return
                     file.write(piece.data)
                     self.fetched += len(piece.data)
