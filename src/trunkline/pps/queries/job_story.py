@@ -116,7 +116,8 @@ def job_story(read: ReadTransaction, name: JobName) -> JobStory:
         finished=job.finished,
         has_todo=job.todo_count > 0,
         complete=job.started is not None and job.handed_in >= job.todo_count,
-        mean=seconds / job.handed_in if job.handed_in else 0.0,
+        # A single datum is not behind others.
+        mean=seconds / job.handed_in if job.handed_in and job.todo_count > 1 else 0.0,
     )
     return JobStory(job, phases(moments, sentences, read.now), read.now)
 
