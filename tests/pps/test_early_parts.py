@@ -285,6 +285,7 @@ def test_the_progress_of_a_job_names_its_rate_the_time_left_and_late_datums(worl
     name = JobName(PipelineName("default", "edges"), world.jobs("edges")[0].set_id)
 
     seen = progress.of_job(world.versions, name)
+    listed = {each.row.id.hex(): each for each in world.datums(world.jobs("edges")[0])}
 
     done = first.claim.stop
     held = late.claim.stop - late.claim.start
@@ -293,6 +294,8 @@ def test_the_progress_of_a_job_names_its_rate_the_time_left_and_late_datums(worl
     assert seen.outlook.seconds_left == 2.0 * (12 - seen.job.handed_in)
     assert [(each.worker_id, round(each.times_median)) for each in seen.late] == [(slow.id, 30)]
     assert seen.late[0].id == slow.todo(late)[0].id.hex()
+    assert 60.0 <= listed[seen.late[0].id].row.process_ns / 1e9 < 120.0
+    assert listed[seen.late[0].id].state == "STARTING"
 
 
 CONTENTS = st.sampled_from([b"one", b"two", b"bad", None])

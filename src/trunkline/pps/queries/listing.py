@@ -10,6 +10,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -49,7 +50,7 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
 
     Args:
         versions: the store to read and write.
-        job: a job in any state; a running one lists its claimed datums as such.
+        job: a job in any state; a running one lists its claimed datums as such, with the time that they have run.
         after: yield only datums with a larger id.
     """
     low = after + b"\0" if after else b""
@@ -61,11 +62,12 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
         return
     parts = versions.read(_look, job)
     trees = datum_rows.trees(versions)
-    running = {
-        key
-        for claim in parts.claims
-        for key, _ in todos.rows(trees, job, claim.done, claim.stop)
-    }  # fmt: skip
+    #: When each was begun that a worker holds; None for one that waits its turn.
+    running: dict[bytes, float | None] = {}
+    for claim in parts.claims:
+        for position, (key, _) in enumerate(todos.rows(trees, job, claim.done, claim.stop), claim.done):
+            running[key] = claim.datum_started if position == claim.datum_position else None
+    now = versions.clock.now()
     done = dict(results(trees, parts.completions))
     obsolete = {key for key, _ in trees.scan(TreeId(job.obsolete or EMPTY))}
     own_job = bytes.fromhex(job.set_id)
@@ -77,7 +79,9 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
     for key, value in heapq.merge(unchanged, reused, todo):
         listed = _listed(job, datum_rows.decode(key, value))
         if listed.state is DatumState.UNKNOWN and key in running:
-            listed = ListedDatum(listed.row, DatumState.STARTING)
+            since = running[key]
+            elapsed = max(0, round((now - since) * 1e9)) if since is not None else 0
+            listed = ListedDatum(replace(listed.row, process_ns=elapsed), DatumState.STARTING)
         yield listed
 
 
