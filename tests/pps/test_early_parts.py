@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from postgres_server import database_url
-from pps_world import Failed, Hand, PpsWorld, Seen, pfs
+from pps_world import Failed, Hand, PpsWorld, Recovered, Seen, pfs
 
 from trunkline.meta import job_queue
 from trunkline.model.names import JobName, PipelineName
@@ -21,6 +21,7 @@ from trunkline.model.states import TERMINAL_JOB_STATES
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.queries import progress
 from trunkline.pps.workers import claims
+from trunkline.runtime import failpoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ def upper(seen: Seen) -> Mapping[str, bytes]:
     outputs = {path: data.upper() for files in seen.values() for path, data in files.items()}
     if b"BAD" in outputs.values():
         raise Failed("it was bad")
+    if b"WEAK" in outputs.values():
+        raise Recovered
     return outputs
 
 
@@ -298,12 +301,16 @@ def test_the_progress_of_a_job_names_its_rate_the_time_left_and_late_datums(worl
     assert listed[seen.late[0].id].state == "STARTING"
 
 
-CONTENTS = st.sampled_from([b"one", b"two", b"bad", None])
+CONTENTS = st.sampled_from([b"one", b"two", b"bad", b"weak", None])
 COMMITS = st.lists(
     st.dictionaries(st.sampled_from("abcd"), CONTENTS, min_size=1, max_size=2), min_size=2, max_size=7
 )
 #: Who acts next, and what it does: claim, record one datum, record all, give back.
 ACTS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["take", "one", "all", "release"])), max_size=40)
+
+
+#: Where a step of the controller fails once.
+FAIL_POINTS = ["early", "plan", "controller.ahead", "controller.settled", "nowhere"]
 
 
 class Sequential:
@@ -319,11 +326,14 @@ class Sequential:
         for commit in commits:
             merged = tree | {name: data for name, data in commit.items() if data is not None}
             tree = {name: data for name, data in merged.items() if commit.get(name, data) is not None}
-            todo = {name for name, data in tree.items() if good.get(name) != data}
+            todo = {name for name, data in tree.items() if good.get(name) != data or data == b"weak"}
             failed = any(tree[name] == b"bad" for name in todo)
             good = good if failed else dict(tree)
             self.jobs.append(
-                ("FAILURE" if failed else "SUCCESS", {f"/{k}": v.upper() for k, v in good.items()})
+                (
+                    "FAILURE" if failed else "SUCCESS",
+                    {f"/{k}": v.upper() for k, v in good.items() if v != b"weak"},
+                )
             )
             self.counts.append((len(tree), len(todo)))
 
@@ -347,15 +357,22 @@ def act(hand: Hand, held: dict[str, claims.Claimed], what: str) -> None:
 
 
 @settings(max_examples=max(6, settings().max_examples // 8))
-@given(commits=COMMITS, acts=ACTS, restart_at=st.integers(0, 40))
+@given(commits=COMMITS, acts=ACTS, restart_at=st.integers(0, 40), error_at=st.sampled_from(FAIL_POINTS))
 def test_overlapping_jobs_come_to_what_they_are_one_after_the_other(
-    commits: list[dict[str, bytes | None]], acts: list[tuple[int, str]], restart_at: int
+    commits: list[dict[str, bytes | None]], acts: list[tuple[int, str]], restart_at: int, error_at: str
 ) -> None:
     expected = Sequential(commits)
     with ExitStack() as resources:
         folder = resources.enter_context(TemporaryDirectory())
         world = PpsWorld(resources.enter_context(database_url("sqlite", folder)))
         resources.callback(world.close)
+        pending = [OSError("the disk does not answer")]
+
+        def fail_once() -> None:
+            if pending:
+                raise pending.pop()
+
+        resources.enter_context(failpoints.armed(error_at, fail_once))
         world.repo("images")
         world.pipeline("edges", pfs("images"), parallelism_spec={"constant": 3})
         hands = world.hands("edges", 3, upper)
@@ -376,7 +393,7 @@ def test_overlapping_jobs_come_to_what_they_are_one_after_the_other(
         assert [job.restart for job in ended] == [0] * len(ended)
         for job, (total, todo) in zip(ended, expected.counts, strict=True):
             assert job.total == total
-            assert job.processed + job.failed <= todo
-            assert job.state == "FAILURE" or job.processed + job.skipped == total
+            assert job.processed + job.failed + job.recovered <= todo
+            assert job.state == "FAILURE" or job.processed + job.recovered + job.skipped == total
         if all(state == "SUCCESS" for state, _ in expected.jobs):
-            assert [job.processed for job in ended] == [todo for _, todo in expected.counts]
+            assert [job.processed + job.recovered for job in ended] == [todo for _, todo in expected.counts]
