@@ -18,6 +18,7 @@ from trunkline.pps.autoscaling.step import (
     Observed,
     Step,
     WorkerReport,
+    capacity,
     start_refused,
     step,
 )
@@ -449,3 +450,13 @@ def test_a_changed_machine_is_recorded_again() -> None:
     result = step(Memory(), observed(moved, machines={NODE.name: NODE, other.name: other}), work(1), NOW)
 
     assert only(result, instructions.SetMachines) == [instructions.SetMachines((("w", other),))]
+
+
+def test_joined_machines_hold_as_many_workers_as_slots_and_memory_allow():
+    own = Machine(name="own", kind="local", memory=4 << 30)
+    joined = Machine(name="a", kind="joined", memory=64 << 30, slots=3)
+    silent = Machine(name="b", kind="joined", memory=64 << 30, slots=3, ready=False)
+
+    workers = capacity({each.name: each for each in (own, joined, silent)}, 1 << 30)
+
+    assert workers == 4 + 3

@@ -170,6 +170,8 @@ def main(settings: MachineSettings) -> None:
     finally:
         try:
             agent.leave()
+        except Unauthenticated:
+            pass  # the reason for which it leaves
         except TrunklineError as error:
             log.warning("the server does not know that this machine has left: %s", error.message)
         images.close()

@@ -75,7 +75,7 @@ def list_tokens(invocation: Invocation) -> None:
     whole = invocation.options.full_timestamps
 
     def row(info: machines_pb2.WorkerTokenInfo) -> Sequence[str]:
-        return info.id, output.when(info.created, whole=whole), output.when(info.expires, whole=whole)
+        return info.id, output.when(info.created, whole=whole), output.when(info.expires, whole=True)
 
     tokens = invocation.machines.ListWorkerToken(machines_pb2.ListWorkerTokenRequest())
     output.show_many(invocation, tokens, COLUMNS, row, lambda info: info.id)
