@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 
 import grpc
 import pytest
@@ -436,3 +437,21 @@ def test_every_change_of_the_two_stores_is_part_of_transactions_or_refused_in_th
     }
 
     assert changes - refused - transactions.FIELDS.keys() == set()
+
+
+def test_a_call_over_rest_names_its_transaction_in_a_header(server, client):
+    transaction = client.transaction.start_transaction()
+    request = urllib.request.Request(
+        f"http://{server.address}/api/pfs_v2.API/CreateRepo",
+        data=b'{"repo": {"name": "numbers"}}',
+        headers={"content-type": "application/json", "pach-transaction": transaction.id},
+    )
+
+    with urllib.request.urlopen(request) as answer:
+        status = answer.status
+    before = client.pfs.repo_exists(REPO)
+    client.transaction.finish_transaction(transaction=transaction)
+
+    assert status == 200
+    assert not before
+    assert client.pfs.repo_exists(REPO)
