@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from trunkline.meta.pipelines import PipelineRow
+    from trunkline.meta.pipelines import PipelineRow, VersionRow
     from trunkline.meta.spec_defaults import DefaultsRow
     from trunkline.pfs.reads import ReadTransaction
     from trunkline.pfs.repository import VersionedStore
@@ -88,7 +88,7 @@ def change(versions: VersionedStore, admission: Admission, change: Change) -> li
     """
     if change.reprocess and not change.regenerate:
         raise errors.InvalidArgument("reprocess needs regenerate, which makes the new versions; set both")
-    plan = versions.read(_plan, admission, change, versions.clock.now())
+    plan = _plan(versions.read(_candidates, change), admission, versions.clock.now())
     if not change.dry_run:
         versions.write(_apply, change, plan)
     return [row for row, _ in plan.affected]
@@ -102,22 +102,37 @@ class _Plan(Struct, frozen=True):
     affected: Sequence[tuple[PipelineRow, Request]]
 
 
-def _plan(conn: sa.Connection, admission: Admission, change: Change, now: float) -> _Plan:
+class _Candidate(Struct, frozen=True):
+    """A pipeline that the change may affect."""
+
+    row: PipelineRow
+    version: VersionRow
+    #: The defaults after the change, as JSON text.
+    layers: tuple[str, str]
+
+
+def _candidates(conn: sa.Connection, change: Change) -> list[_Candidate]:
+    """Check the defaults, and return the pipelines that they may affect."""
     rules.check(*map(rules.parse, _layers(conn, change, change.project or names.DEFAULT_PROJECT)))
-    looked_at: dict[int, int] = {}
+    return [
+        _Candidate(row, rows.version(conn, row.id, row.version), _layers(conn, change, row.project))
+        for row in _in_scope(conn, change)
+    ]
+
+
+def _plan(candidates: Sequence[_Candidate], admission: Admission, now: float) -> _Plan:
+    """Admit the specifications with their new defaults. Admission reads for itself, so it is outside of a read."""
     affected: list[tuple[PipelineRow, Request]] = []
-    for row in _in_scope(conn, change):
-        looked_at[row.id] = row.version
-        version = rows.version(conn, row.id, row.version)
+    for candidate in candidates:
         try:
-            request = admission.admit(json.loads(version.user_json), _layers(conn, change, row.project))
+            request = admission.admit(json.loads(candidate.version.user_json), candidate.layers)
         except errors.TrunklineError as error:
-            error.message = f'pipeline "{row}" cannot have these defaults: {error.message}'
+            error.message = f'pipeline "{candidate.row}" cannot have these defaults: {error.message}'
             raise
-        old = spec.from_json(json.loads(version.effective_json))
+        old = spec.from_json(json.loads(candidate.version.effective_json))
         if cron_setup.started_again(request.spec, old, now) != old:
-            affected.append((row, request))
-    return _Plan(looked_at, affected)
+            affected.append((candidate.row, request))
+    return _Plan({candidate.row.id: candidate.row.version for candidate in candidates}, affected)
 
 
 def _apply(write: WriteTransaction, change: Change, plan: _Plan) -> None:
