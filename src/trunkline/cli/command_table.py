@@ -110,6 +110,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "debug template": ("debug", "Print what a dump of this server can hold."),
     "demo fargate": ("demo", "Simulate a pipeline on AWS Fargate: real workers, simulated machines."),
     "demo opencv": ("demo", "Run the image example here, from zero workers to five and back."),
+    "fsck": ("fsck", "Check whether all commits can be read."),
     "version": ("version", "Show the versions of client and server."),
     "config get context": ("contexts", "Show a context, or the one in use."),
     "config set context": ("contexts", "Create or change a context and use it."),

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from trunkline import errors
-from trunkline.pfs import queries, repos
+from trunkline.pfs import fsck, queries, repos
 from trunkline.pps import pipeline_removal, spec_defaults
 from trunkline.rpc import changes, convert, pickers
 from trunkline.rpc.gen import pfs_pb2
@@ -155,6 +155,17 @@ class PfsServicer(CommitCalls, BranchCalls, WriteCalls, FileSetCalls, ReadCalls)
             return pfs_pb2.EgressResponse(sql_database=rows)
         size = pfs_pb2.EgressResponse.ObjectStorageResult(bytes_written=written.size)
         return pfs_pb2.EgressResponse(object_storage=size)
+
+    # --- checks -----------------------------------------------------------------------------------------
+
+    async def Fsck(self, request: pfs_pb2.FsckRequest, call: Call) -> AsyncIterator[pfs_pb2.FsckResponse]:
+        if request.fix:
+            raise errors.Unimplemented(
+                "fsck repairs nothing; leave fix out, and restore what it names from a backup"
+            )
+        async with aclosing(self._ahead(fsck.problems(self._store(call)))) as sentences:
+            async for sentence in sentences:
+                yield pfs_pb2.FsckResponse(error=sentence)
 
     # --- everything -------------------------------------------------------------------------------------
 
