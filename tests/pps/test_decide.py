@@ -12,10 +12,13 @@ from trunkline.pps.decide import (
     EndUnrunnable,
     JobView,
     LookAgainAt,
+    LookAhead,
     Plan,
+    QueueView,
     Settle,
     Step,
     TimeOut,
+    look_ahead,
     next_step,
     pipeline_state,
 )
@@ -127,3 +130,29 @@ def test_only_an_autoscaling_pipeline_without_work_stands_by(
     state = pipeline_state(failed=False, stopped=False, autoscaling=autoscaling, working=working, crash="")
 
     assert state is expected
+
+
+QUEUE = QueueView(next_id=8, waiting=3, workers=2)
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.EGRESSING, JobState.FINISHING])
+def test_while_few_datums_wait_the_next_job_is_looked_at(state: JobState) -> None:
+    job = replace(RUNNING, state=state)
+
+    assert look_ahead(job, QUEUE, None) == LookAhead(8)
+    assert look_ahead(job, QUEUE, LookAgainAt(200.0)) == LookAhead(8)
+    assert look_ahead(job, replace(QUEUE, waiting=4), None) is None
+    assert look_ahead(job, replace(QUEUE, next_id=None), None) is None
+
+
+@pytest.mark.parametrize("state", [JobState.CREATED, JobState.STARTING])
+def test_behind_a_job_that_is_not_planned_nothing_is_looked_at(state: JobState) -> None:
+    assert look_ahead(replace(RUNNING, state=state), QUEUE, None) is None
+
+
+def test_the_end_of_a_job_comes_first_unless_it_takes_long() -> None:
+    large = replace(RUNNING, todo_count=1_000)
+
+    assert look_ahead(RUNNING, QUEUE, Settle(7)) is None
+    assert look_ahead(large, QUEUE, Settle(7)) == LookAhead(8)
+    assert look_ahead(large, QUEUE, TimeOut(7, "late")) is None

@@ -196,8 +196,8 @@ class Controller:
             return None, False
         self._egresses.keep(pipeline_id, job)
         step = decide.next_step(view, now)
-        ahead = decide.look_ahead(view, queue)
-        if ahead is not None and (step is None or isinstance(step, decide.LookAgainAt)):
+        ahead = decide.look_ahead(view, queue, step)
+        if ahead is not None:
             await self._look_ahead(ahead)
             return now, True
         again = step.at if isinstance(step, decide.LookAgainAt) else None

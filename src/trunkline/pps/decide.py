@@ -14,6 +14,8 @@ from trunkline.model.states import JobState, PipelineState
 
 #: Datums that wait for each worker before the jobs behind the oldest one are looked at.
 WAITING_PER_WORKER = 2
+#: Datums of a job whose settling takes long enough for workers to run out of others.
+LONG_SETTLING = 1_000
 
 
 class JobView(Struct, frozen=True, kw_only=True):
@@ -121,17 +123,21 @@ def next_step(job: JobView | None, now: float) -> Step | None:
     return None
 
 
-def look_ahead(job: JobView | None, queue: QueueView | None) -> LookAhead | None:
-    """Return which job behind the oldest one to look at, so that the workers do not run out of datums.
+def look_ahead(job: JobView | None, queue: QueueView | None, step: Step | None) -> LookAhead | None:
+    """Return which job behind the oldest one to look at now, so that the workers do not run out of datums.
 
     Args:
         job: the oldest live job.
         queue: what is behind it; None when nothing is.
+        step: what is to be done for the oldest job. It comes first, unless it settles many datums, which takes long.
     """
     if job is None or queue is None or queue.next_id is None:
         return None
     if job.state not in (JobState.RUNNING, JobState.EGRESSING, JobState.FINISHING):
         return None  # what it changes is not known
+    is_long = isinstance(step, Settle) and job.todo_count >= LONG_SETTLING
+    if step is not None and not is_long and not isinstance(step, LookAgainAt):
+        return None
     return LookAhead(queue.next_id) if queue.waiting < WAITING_PER_WORKER * queue.workers else None
 
 
