@@ -126,6 +126,11 @@ LOG_TAIL = Limit(
 )
 LINEAGE = Limit(100_000, "datums", "`number` of `ExplainFile`, which remembers the datums that it has shown")
 
+# --- machines that join --------------------------------------------------------------------------------
+
+WORKER_TOKENS = Limit(1_000, "tokens", "worker tokens that are valid; they are read together")
+SLOTS = Limit(1_000, "workers", "workers that one joined machine takes")
+
 # --- transactions --------------------------------------------------------------------------------------
 
 OPEN_TRANSACTIONS = Limit(1_000, "transactions", "transactions that are started and not finished")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline import errors
 from trunkline.meta import settings
+from trunkline.model import limits
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _SETTING = "worker_tokens"
 #: Seconds that a token is valid when nothing is said, and at most.
 DEFAULT_VALID, LONGEST_VALID = 30 * 86_400.0, 3_660 * 86_400.0
-#: Tokens of an installation.
-LIMIT = 1_000
 
 
 class WorkerToken(NamedTuple):
@@ -58,9 +57,9 @@ def create(write: WriteTransaction, valid: float) -> tuple[WorkerToken, str]:
         )
     now = write.now
     tokens = [each for each in list_all(write.conn) if each.expires > now]
-    if len(tokens) >= LIMIT:
+    if len(tokens) >= limits.WORKER_TOKENS:
         raise errors.ResourceExhausted(
-            f"there are {LIMIT} worker tokens already; revoke some with trunkline revoke worker-token ID"
+            f"{limits.WORKER_TOKENS:,} worker tokens are valid, which is the limit; revoke some with trunkline revoke worker-token ID"
         )
     id = secrets.token_hex(6)
     text = f"{id}.{secrets.token_hex(32)}"

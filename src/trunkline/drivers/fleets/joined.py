@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline.errors import InvalidArgument
+from trunkline.model import limits
 from trunkline.model.machine_choice import Room, choose
 from trunkline.model.workers import Machine, WorkerEnding, WorkerPhase, WorkerSighting
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 #: Seconds without a report after which a machine counts as gone: as long as the lease of a claim and half as much.
 SILENCE = 15.0
 KIND = "joined"
-#: Workers that one machine may take.
-SLOTS_LIMIT = 1_000
 
 
 class AssignedWorker(Struct):
@@ -188,8 +187,10 @@ class JoinedMachines:
         Raises:
             InvalidArgument: the report is not valid.
         """
-        if not 1 <= slots <= SLOTS_LIMIT:
-            raise InvalidArgument(f"a machine takes 1 to {SLOTS_LIMIT} workers, and {slots} slots were given")
+        if not 1 <= slots <= limits.SLOTS:
+            raise InvalidArgument(
+                f"a machine takes 1 to {limits.SLOTS:,} workers, and it reports {slots} slots; give another --slots"
+            )
         with self._lock:
             joined = self._joined.get(machine_id)
             if joined is None:
