@@ -59,7 +59,8 @@ def create(write: WriteTransaction, valid: float) -> tuple[WorkerToken, str]:
     tokens = [each for each in list_all(write.conn) if each.expires > now]
     if len(tokens) >= limits.WORKER_TOKENS:
         raise errors.ResourceExhausted(
-            f"{limits.WORKER_TOKENS:,} worker tokens are valid, which is the limit; revoke some with trunkline revoke worker-token ID"
+            f"{limits.WORKER_TOKENS:,} worker tokens are valid, which is the limit; revoke some with"
+            " trunkline revoke worker-token ID"
         )
     id = secrets.token_hex(6)
     text = f"{id}.{secrets.token_hex(32)}"
