@@ -283,3 +283,31 @@ def test_the_message_about_a_value_names_file_line_and_column(images, database):
     _, sentence = refusal(egress, images, commit, database, "CSV")
 
     assert all(part in sentence for part in ("/orders/a.csv", "line 3", '"id"', "'x'"))
+
+
+def test_the_password_of_a_database_is_in_a_secret(images, database):
+    commit = put(images, MASTER, {"/orders": b""})
+    images.pps.create_secret(name="two", data={"a": "hunter2", "b": "x"})
+
+    def refused(**secret):
+        target = pfs.SqlDatabaseEgress(
+            url=f"sqlite://{database}",
+            file_format=pfs.SqlDatabaseEgressFileFormat(type=pfs.SqlDatabaseEgressFileFormatType.CSV),
+            secret=pfs.SqlDatabaseEgressSecret(**secret),
+        )
+        return refusal(images.pfs.egress, commit=commit, sql_database=target)
+
+    codes = [
+        refused(name="no", key="a"),
+        refused(name="two", key="c"),
+        refused(name="two"),
+        refused(name="two", key="a"),
+    ]
+
+    assert [code for code, _ in codes] == [
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.INVALID_ARGUMENT,  # SQLite has no passwords
+    ]
+    assert not any("hunter2" in sentence for _, sentence in codes)

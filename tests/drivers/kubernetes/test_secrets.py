@@ -34,6 +34,13 @@ def test_a_secret_is_kept_and_its_values_do_not_come_back(api, secrets):
     }
 
 
+def test_the_server_itself_reads_the_values_of_a_secret_that_was_made_here(api, secrets):
+    secrets.create("database", "", {"password": b"v", "another": b"\0\xff"}, {})
+
+    assert secrets.values("database") == {"password": b"v", "another": b"\0\xff"}
+    assert secrets.values("absent") is None
+
+
 def test_a_secret_replaces_the_one_of_its_name(api, secrets):
     secrets.create("token", "", {"key": b"1"}, {})
     secrets.create("token", "", {"other": b"2"}, {})
