@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import podman
 import pytest
@@ -17,7 +17,7 @@ from trunkline.drivers.fleets.containers.engine import Engine, find_engine
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
-from trunkline.model.spec import DEFAULT_IMAGE, PipelineSpec, Transform
+from trunkline.model.spec import DEFAULT_IMAGE, PipelineSpec, SecretMount, Transform
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
 from trunkline.ports import ServerAddress
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def new_spec(image: str = podman.BUSYBOX, **transform: str) -> WorkerSpec:
+def new_spec(image: str = podman.BUSYBOX, **transform: Any) -> WorkerSpec:
     return WorkerSpec(
         worker_id=uuid.uuid4().hex,
         token="t",
@@ -85,6 +85,13 @@ def subject(engine: podman.Podman, tmp_path: Path) -> Iterator[InContainers]:
 
 class TestContainers(FleetContract):
     pass
+
+
+def test_a_secret_as_a_file_is_refused_before_anything_starts(subject):
+    spec = new_spec(secrets=(SecretMount(name="db", mount_path="/secrets/db"),))
+
+    with pytest.raises(InvalidArgument):
+        subject.fleet.check(spec)
 
 
 def test_a_worker_has_one_container_and_the_container_goes_with_it(subject):
