@@ -102,6 +102,7 @@ class RealApi:
                 "resources": ["secrets"],
                 "verbs": ["create", "delete", "get", "list", "update"],
             },
+            {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "delete", "list"]},
             {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
         ]
         self.call("POST", f"{rights}/namespaces/work/roles", {"metadata": {"name": "server"}, "rules": rules})
@@ -205,6 +206,8 @@ class RealApi:
     def clear(self) -> None:
         for resource in ("pods", "events", "secrets"):
             self.call("DELETE", f"/api/v1/namespaces/work/{resource}?gracePeriodSeconds=0")
+        for service in self.objects("services"):  # which have no collection to delete
+            self.call("DELETE", f"/api/v1/namespaces/work/services/{service['metadata']['name']}")
         self.call("DELETE", "/api/v1/nodes")
 
 

@@ -71,6 +71,7 @@ def test_a_cluster_ip_has_no_port_of_the_nodes(api, services):
     assert not stored["spec"]["ports"][0].get("nodePort")
 
 
+@pytest.mark.parametrize("api", ["fake"], indirect=True)
 def test_a_missing_permission_is_named(api, services):
     api.forbidden.add(("list", "services"))
 
