@@ -60,6 +60,21 @@ def broken(announced: int, sent: bytes) -> Answer:
     return answer
 
 
+def closing(content: bytes, *, announced: bool) -> Answer:
+    """Return an answer after which the server closes the connection, as HTTP/1.0 does."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.protocol_version = "HTTP/1.0"
+        handler.send_response(200)
+        if announced:
+            handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+
+    return answer
+
+
 def chunked(*pieces: bytes) -> Answer:
     """Return an answer without an announced length."""
 

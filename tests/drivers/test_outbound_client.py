@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from web_server import broken, chunked, redirect, status, web_server
+from web_server import broken, chunked, closing, redirect, status, web_server
 
 from trunkline.drivers.outbound import sockets, web
 from trunkline.drivers.outbound.client import OutboundClient
@@ -54,6 +54,14 @@ def test_an_answer_without_a_length_is_read_to_its_end(site, client):
     site.answers["/chunked"] = chunked(b"one ", b"two")
 
     assert whole(client, f"{site.url}/chunked") == b"one two"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_an_answer_of_a_server_that_closes_the_connection_is_read_to_its_end(site, client, announced):
+    content = os.urandom(3_000_000)
+    site.answers["/closing"] = closing(content, announced=announced)
+
+    assert whole(client, f"{site.url}/closing") == content
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

@@ -144,7 +144,7 @@ class Rule(Struct, frozen=True):
         if self.scheme != target.scheme:
             return False
         if self.scheme in FILES:
-            return target.path.startswith(self.path.rstrip("/") + "/")
+            return f"{target.path.rstrip('/')}/".startswith(self.path.rstrip("/") + "/")
         if self.scheme in OBJECTS:
             inside = not self.path or (target.path + "/").startswith(self.path.rstrip("/") + "/")
             return (not self.host or self.host == target.host) and inside

@@ -80,10 +80,13 @@ class WatchedSocket:
         self._sock = sock
         self._sock.settimeout(_LOOK)
         self._target = target
+        self._readers = 0
+        self._closed = False
         self.deadline = time.monotonic() + seconds
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return what responses are read from."""
+        """Return what responses are read from; the connection stays open until that is closed too."""
+        self._readers += 1
         return io.BufferedReader(_Reader(self), 1 << 16)
 
     def sendall(self, data: bytes) -> None:
@@ -95,8 +98,16 @@ class WatchedSocket:
             self._sock.settimeout(_LOOK)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._sock.close()
+        """Close the connection, unless a response is still read from it, as ``http.client`` expects of sockets."""
+        self._closed = True
+        if not self._readers:
+            self._sock.close()
+
+    def release(self) -> None:
+        """Close the connection if it was to be closed before."""
+        self._readers -= 1
+        if self._closed and not self._readers:
+            self._sock.close()
 
     def receive(self, buffer: memoryview) -> int:
         """Read some bytes; 0 at the end.
@@ -124,6 +135,11 @@ class _Reader(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._watched.release()
+        super().close()
 
     def readinto(self, buffer: Any) -> int:
         return self._watched.receive(buffer)

@@ -44,7 +44,7 @@ _OVERLOADED = (429, 502, 503, 504)
 def read(rules: Rules, target: Target) -> Generator[bytes]:
     """Yield the bytes that a GET is answered with; errors as ``ports.Outbound.read``."""
     connection, response, target = _answered(rules, target)
-    with connection:
+    with connection, response:
         size = 0
         announced = response.length
         while True:
@@ -79,6 +79,7 @@ def _answered(rules: Rules, target: Target) -> tuple[_Connection, http.client.HT
         if response.status == 200:
             return connection, response, target
         location = response.getheader("Location")
+        response.close()
         connection.close()
         if response.status not in _REDIRECTING or location is None:
             raise _refused(target, response.status)
@@ -114,6 +115,7 @@ def _patiently(
         else:
             if response.status not in _OVERLOADED or pause is None:
                 return connection, response
+            response.close()
             connection.close()
         time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
