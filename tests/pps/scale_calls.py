@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 WRITES = {
     "pfs_v2.API": (
         "AddFileSet ClearCommit ComposeFileSet CreateBranch CreateFileSet CreateProject CreateRepo DeleteAll"
-        " DeleteBranch DeleteProject DeleteRepo DeleteRepos DropCommit DropCommitSet Egress FinishCommit ModifyFile"
-        " RenewFileSet SquashCommit SquashCommitSet StartCommit"
+        " DeleteBranch DeleteProject DeleteRepo DeleteRepos DropCommit DropCommitSet Egress FinishCommit ForgetCommit"
+        " Fsck ModifyFile RenewFileSet SquashCommit SquashCommitSet StartCommit"
     ),
     "pps_v2.API": (
         "CreateDatum CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
