@@ -56,6 +56,7 @@ def address(folder: Path) -> Iterator[str]:
             server.wait(60)
 
 
+@pytest.mark.slow  # continuous integration runs it by itself
 def test_pods_wait_machines_come_work_and_go_as_the_page_says(folder: Path, address: str) -> None:
     outputs: dict[str, list[str]] = {}
     for command in commands("simulation"):
