@@ -460,13 +460,7 @@ def drop_early(conn: sa.Connection, row: JobRow) -> JobRow:
     Returns:
         The job as it is then.
     """
-    _REMOVE_CLAIMS.send(conn, of_job=row.id)
-    _REMOVE_HANDINS.send(conn, of_job=row.id)
-    changes: dict[str, Any] = dict.fromkeys(
-        ("early_count", "todo_count", "cursor", "total", "skipped", *Results.__struct_fields__), 0
-    )
-    changes |= dict.fromkeys(("early", "first_claim", "last_claim", "last_result"))
-    changes |= {"restart": row.restart + 1, "reason": ""}
+    changes = _without_results(conn, row)
     _SET.send(conn, row.id, changes)
     return replace(row, **changes)
 
@@ -477,25 +471,22 @@ def restart(conn: sa.Connection, row: JobRow) -> JobRow:
     Returns:
         The job as it is then.
     """
+    changes = _without_results(conn, row)
+    changes |= dict.fromkeys(("base_id", "early_changes", "todo", "obsolete", "started"))
+    return move(conn, row, JobState.STARTING, **changes)
+
+
+def _without_results(conn: sa.Connection, row: JobRow) -> dict[str, Any]:
+    """Remove the claims and results of a job; return what changes in its row with them, counted in ``restart``."""
     _REMOVE_CLAIMS.send(conn, of_job=row.id)
     _REMOVE_HANDINS.send(conn, of_job=row.id)
-    changes: dict[str, Any] = dict.fromkeys(
-        ("early_count", "todo_count", "cursor", "total", "skipped", *Results.__struct_fields__), 0
-    )
-    changes |= dict.fromkeys(
-        (
-            "base_id",
-            "early",
-            "early_changes",
-            "todo",
-            "obsolete",
-            "started",
-            "first_claim",
-            "last_claim",
-            "last_result",
-        )
-    )
-    return move(conn, row, JobState.STARTING, restart=row.restart + 1, reason="", **changes)
+    numbers = ("early_count", "todo_count", "cursor", "total", "skipped", *Results.__struct_fields__)
+    return {
+        **dict.fromkeys(numbers, 0),
+        **dict.fromkeys(("early", "first_claim", "last_claim", "last_result")),
+        "restart": row.restart + 1,
+        "reason": "",
+    }
 
 
 def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:

@@ -34,6 +34,18 @@ class Unsupported(NamedTuple):
     why: str
 
 
+#: Fields that speak of pods alone.
+OF_PODS = (
+    "sidecar_resource_requests",
+    "sidecar_resource_limits",
+    "scheduling_spec.node_selector",
+    "scheduling_spec.priority_class_name",
+    "tolerations",
+    "pod_spec",
+    "pod_patch",
+)
+
+
 def is_set(spec: PipelineSpec, field: str) -> bool:
     """Whether a spec sets a field; a dotted name is a field of a field."""
     value: object = spec

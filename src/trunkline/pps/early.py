@@ -14,8 +14,8 @@ from msgspec import Struct
 from trunkline.meta import chunks, job_queue, jobs, pipelines
 from trunkline.model import limits
 from trunkline.model.states import JobState
-from trunkline.pps import datum_lists, datum_rows, item_reads, plan
-from trunkline.pps.items import LeafIndex, leaves_of
+from trunkline.pps import datum_rows, plan
+from trunkline.pps.items import LeafIndex
 from trunkline.pps.jobs import wake_job
 from trunkline.pps.pipeline_events import record_job
 from trunkline.pps.sorted_rows import SortedRows
@@ -24,7 +24,7 @@ from trunkline.runtime import failpoints
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import sqlalchemy as sa
 
@@ -74,7 +74,7 @@ def find(versions: VersionedStore, specs: Specs, job: JobRow) -> EarlyPart:
     try:
         with SortedRows() as added, SortedRows() as changes, SortedRows() as todo:
             shared = LeafIndex(input_of(spec)).shared
-            for change in plan.watched(versions, job, _changed(versions, spec, old, new)):
+            for change in plan.watched(versions, job, plan.changed_datums(versions, spec, old, new)):
                 datum = change.new or change.old
                 assert datum is not None
                 row = plan.encoded(datum, shared)
@@ -113,17 +113,6 @@ def _look(
     before = jobs.by_id(conn, earlier[-1].id) if earlier else None
     old = plan.inputs_of(conn, spec, before) if before is not None else None
     return earlier, old, plan.inputs_of(conn, spec, job)
-
-
-def _changed(
-    versions: VersionedStore, spec: PipelineSpec, old: plan.Inputs, new: plan.Inputs
-) -> Iterator[datum_lists.DatumChange]:
-    deltas = {
-        key: item_reads.delta(versions.trees, leaf, old.trees[key], new.trees[key])
-        for key, leaf in leaves_of(input_of(spec))
-    }
-    listings = plan.listing_of(versions, old), plan.listing_of(versions, new)
-    return datum_lists.changed(input_of(spec), deltas, *listings, spec.salt)
 
 
 def record(write: WriteTransaction, job_id: int, part: EarlyPart) -> None:

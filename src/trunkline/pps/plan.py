@@ -260,19 +260,8 @@ class _Draft(Struct, frozen=True):
         versions = self.versions
         trees, done = datum_rows.trees(versions), TreeId(base.datums)
         shared = LeafIndex(input_of(spec)).shared
-        deltas = {
-            key: item_reads.delta(versions.trees, leaf, old.trees[key], new.trees[key])
-            for key, leaf in leaves_of(input_of(spec))
-        }
         total = base.total
-        changes = datum_lists.changed(
-            input_of(spec),
-            deltas,
-            listing_of(versions, old),
-            listing_of(versions, new),
-            spec.salt,
-        )
-        for change in self.watched(changes):
+        for change in self.watched(changed_datums(versions, spec, old, new)):
             if change.old is not None and change.new is not None and change.old.hash == change.new.hash:
                 continue
             if change.old is not None:
@@ -361,6 +350,25 @@ def listing_of(versions: VersionedStore, inputs: Inputs) -> ItemsOf:
         return item_reads.items(versions.trees, inputs.trees[leaf_key(leaf)], leaf, within)
 
     return items_of
+
+
+def changed_datums(
+    versions: VersionedStore, spec: PipelineSpec, old: Inputs, new: Inputs
+) -> Iterator[datum_lists.DatumChange]:
+    """Yield the datums that differ between two states of the inputs; the cost depends on the change.
+
+    Args:
+        versions: the store.
+        spec: of both states.
+        old: the inputs before.
+        new: the inputs after.
+    """
+    deltas = {
+        key: item_reads.delta(versions.trees, leaf, old.trees[key], new.trees[key])
+        for key, leaf in leaves_of(input_of(spec))
+    }
+    listings = listing_of(versions, old), listing_of(versions, new)
+    return datum_lists.changed(input_of(spec), deltas, *listings, spec.salt)
 
 
 def encoded(datum: datums.DatumSpec, shared: Set[str]) -> tuple[bytes, bytes]:

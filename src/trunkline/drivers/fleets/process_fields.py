@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.model.field_support import Treatment, Unsupported
+from trunkline.model.field_support import OF_PODS, Treatment, Unsupported
 
 _KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs processes")
 _NO_GPU = Unsupported(
@@ -18,13 +18,7 @@ UNSUPPORTED = {
     "resource_limits.gpu": _NO_GPU,
     "resource_limits.cpu": _CPU,
     "resource_limits.disk": _DISK,
-    "sidecar_resource_requests": _KUBERNETES_ONLY,
-    "sidecar_resource_limits": _KUBERNETES_ONLY,
-    "scheduling_spec.node_selector": _KUBERNETES_ONLY,
-    "scheduling_spec.priority_class_name": _KUBERNETES_ONLY,
-    "tolerations": _KUBERNETES_ONLY,
-    "pod_spec": _KUBERNETES_ONLY,
-    "pod_patch": _KUBERNETES_ONLY,
+    **dict.fromkeys(OF_PODS, _KUBERNETES_ONLY),
     "transform.image_pull_secrets": _KUBERNETES_ONLY,
     "transform.memory_volume": Unsupported(
         Treatment.WARN, "small inputs lie in memory anyway, outputs on the machine's disk"

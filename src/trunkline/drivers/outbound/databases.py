@@ -60,16 +60,6 @@ _REFUSED = (
     "no password",
 )
 _DENIED = ("28000", "28P01", "42501", "3D000")
-#: In place of files in which the server's user may have passwords and certificates of its own.
-_NO_FILE = "/dev/null/none"
-#: What PostgreSQL says of a connection that it will not accept the next time either; there is no code then.
-_REFUSED = (
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "permission denied",
-    "no password",
-)
 #: Numbers of MySQL: access denied to a user, a database or a table.
 _MYSQL_DENIED = (1044, 1045, 1142, 1698)
 _MYSQL_LOST = (2003, 2006, 2013, 1053, 1205, 1213)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.model.field_support import Treatment, Unsupported
+from trunkline.model.field_support import OF_PODS, Treatment, Unsupported
 
 _KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs containers")
 _NO_GPU = Unsupported(
@@ -15,13 +15,7 @@ UNSUPPORTED = {
     "resource_requests.gpu": _NO_GPU,
     "resource_limits.gpu": _NO_GPU,
     "resource_limits.disk": _DISK,
-    "sidecar_resource_requests": _KUBERNETES_ONLY,
-    "sidecar_resource_limits": _KUBERNETES_ONLY,
-    "scheduling_spec.node_selector": _KUBERNETES_ONLY,
-    "scheduling_spec.priority_class_name": _KUBERNETES_ONLY,
-    "tolerations": _KUBERNETES_ONLY,
-    "pod_spec": _KUBERNETES_ONLY,
-    "pod_patch": _KUBERNETES_ONLY,
+    **dict.fromkeys(OF_PODS, _KUBERNETES_ONLY),
     "transform.image_pull_secrets": Unsupported(
         Treatment.WARN, "images are pulled with the credentials of the user who runs the server"
     ),
