@@ -28,6 +28,7 @@ from trunkline.rpc.admin import (
     LicenseServicer,
     VersionServicer,
 )
+from trunkline.rpc.console import ConsoleServicer
 from trunkline.rpc.control import ControlServicer
 from trunkline.rpc.explain import ExplainServicer
 from trunkline.rpc.machines import MachinesServicer
@@ -143,6 +144,9 @@ def servicers(
         "trunkline.store.v1.Store": StoreServicer(versions, executor),
         "trunkline.control.v1.Control": ControlServicer(
             versions, specs, images, fleet.fleet.machines, executor, core.events, admission
+        ),
+        "trunkline.console.v1.Console": ConsoleServicer(
+            versions, specs, fleet.fleet.machines, executor, core.events
         ),
         "trunkline.explain.v1.Explain": ExplainServicer(versions, specs, executor),
         "trunkline.machines.v1.Machines": MachinesServicer(versions, executor, fleet.joined),

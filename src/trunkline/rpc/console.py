@@ -1,0 +1,44 @@
+"""Summaries over ``trunkline.console.v1.Console`` (docs/design/console.md); ``pps.queries`` and ``pfs`` make them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.rpc.console_files import ConsoleFiles
+from trunkline.rpc.console_jobs import ConsoleJobs
+from trunkline.rpc.console_overview import ConsoleOverview
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+
+    from trunkline.model.workers import Machine
+    from trunkline.pfs.event_hub import EventHub
+    from trunkline.pfs.repository import VersionedStore
+    from trunkline.pps.spec_cache import Specs
+
+
+class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleFiles):
+    """Answers ``trunkline.console.v1.Console``."""
+
+    def __init__(
+        self,
+        versions: VersionedStore,
+        specs: Specs,
+        machines: Callable[[], Sequence[Machine]],
+        executor: Executor,
+        events: EventHub,
+    ) -> None:
+        """Create the servicer.
+
+        Args:
+            versions: the store.
+            specs: the parsed specifications.
+            machines: returns the fleet's machines.
+            executor: runs blocking work.
+            events: has the position of the newest event.
+        """
+        super().__init__(versions, executor)
+        self._specs = specs
+        self._machines = machines
+        self._events = events
