@@ -17,8 +17,9 @@ from trunkline.app import composition
 from trunkline.app.clock import SystemClock
 from trunkline.drivers.objects.local import LocalObjects
 from trunkline.drivers.objects.memory import MemoryObjects
-from trunkline.meta import chunks, install, records, schema
+from trunkline.meta import chunks, install, metadata, records, schema, secrets, spec_defaults
 from trunkline.meta.database import Database
+from trunkline.meta.secrets import SecretRow
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import branches, chunk_index, commits, files, repos, store_format, store_log, write_streams
@@ -138,6 +139,45 @@ def test_records_hold_repos_branches_commits_and_what_they_refer_to(world: World
     assert len(str(finished["tree"])) == 64
     downstream = next(record for record in by_kind["branch"] if record["provenance"])
     assert downstream["provenance"] == [[1, False]]
+
+
+def test_defaults_and_metadata_of_the_cluster_and_of_projects_are_records(world: World) -> None:
+    defaults = '{"createPipelineRequest": {"autoscaling": true}}'
+    world.db.run_blocking(lambda tx: spec_defaults.set_of_cluster(tx.conn, defaults))
+    world.db.run_blocking(lambda tx: metadata.set_of_cluster(tx.conn, {"owner": "ops"}))
+    world.db.run_blocking(lambda tx: spec_defaults.set_of_project(tx.conn, 1, "{}", 2.0))
+    world.db.run_blocking(lambda tx: spec_defaults.set_of_project(tx.conn, 1, defaults, 3.0))
+
+    world.log.write()
+
+    held = world.records()
+    assert held["cluster/0000000000000001"] == {"defaults": defaults, "metadata": {"owner": "ops"}}
+    assert held["project/0000000000000001"]["defaults"] == defaults
+    assert held["project/0000000000000001"]["defaults_set"] == 3.0
+
+
+def test_a_cluster_on_which_nothing_is_set_has_no_record(world: World) -> None:
+    world.db.run_blocking(lambda tx: spec_defaults.set_of_cluster(tx.conn, '{"a": 1}'))
+    world.log.write()
+    world.db.run_blocking(lambda tx: spec_defaults.set_of_cluster(tx.conn, "{}"))
+
+    world.log.write()
+
+    assert not [key for key in world.records() if key.startswith("cluster/")]
+
+
+def test_many_secrets_are_read_some_at_a_time(world: World) -> None:
+    for number in range(40):
+        row = SecretRow(f"s{number}", "Opaque", {}, ["a"], 1.0, "key", b"sealed %d" % number)
+        world.db.run_blocking(lambda tx, row=row: secrets.put(tx.conn, row))
+
+    pages = world.versions.read(lambda conn: records.notes(conn, 0, 1 << 40, 500))
+    world.log.write()
+
+    assert sum(kind == "secret" for _, kind, _ in pages) == records.at_once("secret")
+    held = [record for key, record in world.records().items() if key.startswith("secret/")]
+    assert [record["name"] for record in held] == [f"s{number}" for number in range(40)]
+    assert world.counts()[1] == 0
 
 
 def test_a_deleted_object_has_no_record(world: World) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import postgres_server
 import psycopg
 import pytest
+import sqlalchemy as sa
 from pps_world import PpsWorld, Seen
 
-from trunkline.meta import install, migrations, schema
+from trunkline.meta import install, migrations, records, schema, secrets
 from trunkline.meta.database import Database, sqlite_url
 
 if TYPE_CHECKING:
@@ -125,8 +126,6 @@ def test_the_migrations_alone_make_the_schema_that_the_code_says(database_url: s
 def test_the_first_revision_alone_makes_the_tables_that_it_made_when_it_was_the_newest(
     database_url: str, tmp_path: Path
 ) -> None:
-    import sqlalchemy as sa
-
     early = tmp_path / "early.db"
     early.write_bytes(gzip.decompress((FROZEN / "0001-early.sqlite.gz").read_bytes()))
     database = Database(database_url, lambda _topics: None)
@@ -146,14 +145,40 @@ def test_the_first_revision_alone_makes_the_tables_that_it_made_when_it_was_the_
 
 
 def _columns(conn: object) -> dict[str, list[str]]:
-    import sqlalchemy as sa
-
     inspector = sa.inspect(conn)
     return {
         table: [column["name"] for column in inspector.get_columns(table)]
         for table in sorted(inspector.get_table_names())
         if table != "alembic_version"
     }
+
+
+def test_secrets_and_defaults_of_an_older_release_are_noted_for_the_log(database_url: str) -> None:
+    database = Database(database_url, lambda _topics: None)
+    try:
+        database.run_blocking(
+            lambda tx: tx.conn.exec_driver_sql(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
+            )
+        )
+        install.migrate(database, "", "0018")
+        insert = sa.text(
+            "INSERT INTO secret (name, kind, labels, keys, created_at, key_id, sealed)"
+            " VALUES (:name, 'Opaque', '{}', '[\"x\"]', 1.5, 'k', :sealed)"
+        )
+        stored = [{"name": "b", "sealed": b"two"}, {"name": "a", "sealed": b"one"}]
+        database.run_blocking(lambda tx: tx.conn.execute(insert, stored))
+
+        install.migrate(database, "0018")
+
+        sealed = database.read_blocking(lambda conn: [row.sealed for row in secrets.all_rows(conn)])
+        assert sealed == [b"one", b"two"]
+        page = database.read_blocking(lambda conn: records.notes(conn, 0, 100, 100))
+        assert [tuple(note)[1:] for note in page][-3:] == [("secret", 1), ("secret", 2), ("cluster", 1)]
+        read = database.read_blocking(lambda conn: records.read(conn, "secret", [2]))
+        assert (read[2]["name"], read[2]["keys"], read[2]["created"]) == ("b", ["x"], 1.5)
+    finally:
+        database.close()
 
 
 def test_every_revision_has_a_frozen_database_of_each_kind() -> None:

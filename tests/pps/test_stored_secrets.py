@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +16,9 @@ from trunkline.meta import install, schema
 from trunkline.meta.database import Database
 from trunkline.meta.wakeups import Wakeups
 from trunkline.model.spec import PipelineSpec, SecretMount, Transform
+from trunkline.pfs.chunk_index import DatabaseChunkIndex
+from trunkline.pfs.store_log import RECORDS, StoreLog
+from trunkline.pps.sealing import Keys
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.stored_secrets import StoredSecrets
 
@@ -182,3 +187,26 @@ def test_the_server_reads_a_value_by_its_key(versions):
     for name, key, error in (("no", "x", NotFound), ("db", "x", NotFound), ("db", "", FailedPrecondition)):
         with pytest.raises(error):
             secrets.value(name, key)
+
+
+def test_the_store_alone_gives_the_values_of_a_secret_to_whoever_has_the_key(versions):
+    secrets = StoredSecrets(versions, lambda: [FIRST])
+    secrets.create("lost", "Opaque", {"x": b"1"}, {})
+    secrets.create("db", "Opaque", VALUES, {"a": "b"})
+    index = DatabaseChunkIndex(versions.db, versions.clock.now)
+    log = StoreLog(versions, index, "cluster")
+    log.write()
+    secrets.delete("lost")
+    log.write()
+
+    [key] = sorted(key for key, _ in versions.chunks.objects.list("log/"))[-1:]
+    tree = bytes.fromhex(json.loads(versions.chunks.objects.get(key))["records"])
+    rows = [json.loads(value) for name, value in versions.trees.of(RECORDS).scan(tree) if b"secret/" in name]
+
+    [row] = rows
+    about = [row["name"], row["type"], row["labels"], row["keys"], row["created"]]
+    assert about[:3] == ["db", "Opaque", {"a": "b"}]
+    assert "hunter2" not in json.dumps(rows)
+    assert Keys([FIRST]).open(about, base64.b64decode(row["sealed"]), row["key_id"]) == VALUES
+    with pytest.raises(FailedPrecondition):
+        Keys([SECOND]).open(about, base64.b64decode(row["sealed"]), row["key_id"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from trunkline.meta import metadata, spec_defaults
 from trunkline.meta.query import Query
 from trunkline.meta.schema import (
     branch,
@@ -17,8 +19,10 @@ from trunkline.meta.schema import (
     pipeline_version,
     project,
     repo,
+    secret,
     unlogged,
 )
+from trunkline.meta.triggers import CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,9 +53,11 @@ def notes(conn: sa.Connection, after: int, up_to: int, number: int) -> list[Row]
         conn: of the transaction.
         after: only notes with a greater number.
         up_to: only notes up to this number.
-        number: the largest number of notes.
+        number: the largest number of notes. They may be fewer and not the last: their records are read together.
     """
-    return _PAGE.rows(conn, after=after, up_to=up_to, number=number)
+    page = _PAGE.rows(conn, after=after, up_to=up_to, number=number)
+    secrets = [place for place, note in enumerate(page) if note[1] == "secret"]
+    return page[: secrets[_SECRETS_AT_ONCE]] if len(secrets) > _SECRETS_AT_ONCE else page
 
 
 def remove_notes(conn: sa.Connection, up_to: int, number: int) -> bool:
@@ -78,6 +84,8 @@ def ids(conn: sa.Connection, kind: str, after: int, number: int) -> list[int]:
         after: only objects with a greater number.
         number: the largest number of objects.
     """
+    if kind == _CLUSTER_KIND:
+        return [CLUSTER] if after < CLUSTER else []
     id = _TABLES[kind].c.id
     return list(conn.execute(sa.select(id).where(id > after).order_by(id).limit(number)).scalars())
 
@@ -231,14 +239,52 @@ def _good_job(conn: sa.Connection, pipeline_id: int) -> Record | None:
     }
 
 
+def _clusters(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    defaults, values = spec_defaults.of_cluster(conn), metadata.of_cluster(conn)
+    return {id: {"defaults": defaults, "metadata": values} for id in ids if values or defaults != "{}"}
+
+
+def _secrets(conn: sa.Connection, ids: Sequence[int]) -> dict[int, Record]:
+    return {
+        row.id: {
+            "name": row.name,
+            "type": row.kind,
+            "labels": row.labels,
+            "keys": row.keys,
+            "created": row.created_at,
+            "key_id": row.key_id,
+            "sealed": base64.b64encode(row.sealed).decode(),
+        }
+        for row in conn.execute(sa.select(secret).where(secret.c.id.in_(ids)))
+    }
+
+
+_CLUSTER_KIND = "cluster"
+
 _READERS: dict[str, Callable[[sa.Connection, Sequence[int]], dict[int, Record]]] = {
     "project": _projects,
     "repo": _repos,
     "branch": _branches,
     "commit": _commits,
     "pipeline": _pipelines,
+    "secret": _secrets,
+    _CLUSTER_KIND: _clusters,
 }
 
-_TABLES = {"project": project, "repo": repo, "branch": branch, "commit": commit, "pipeline": pipeline}
+_TABLES = {
+    "project": project,
+    "repo": repo,
+    "branch": branch,
+    "commit": commit,
+    "pipeline": pipeline,
+    "secret": secret,
+}
 #: All kinds of records.
-KINDS = tuple(_TABLES)
+KINDS = tuple(_READERS)
+#: Records read at a time; those of secrets are large.
+_AT_ONCE, _SECRETS_AT_ONCE = 500, 16
+
+
+def at_once(kind: str) -> int:
+    """Return how many records of a kind may be read together."""
+    return _SECRETS_AT_ONCE if kind == "secret" else _AT_ONCE

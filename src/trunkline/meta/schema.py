@@ -537,7 +537,8 @@ transaction_request = Table(
 secret = Table(
     "secret",
     metadata,
-    Column("name", text(253), primary_key=True),
+    row_id(),
+    Column("name", text(253), nullable=False, unique=True),
     #: As Kubernetes names it, such as ``Opaque``.
     Column("kind", Text, nullable=False),
     Column("labels", JSON, nullable=False),

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Table, kind of the record, column with the record's id, event, condition.
+#: The number of the record of the cluster: there is one.
+CLUSTER = 1
+#: Table, kind of the record, column with the record's id (empty for ``CLUSTER``), event, condition.
 _TRIGGERS = (
     ("project", "project", "id", "INSERT", ""),
     ("project", "project", "id", "UPDATE", ""),
@@ -35,6 +37,11 @@ _TRIGGERS = (
     ("pipeline", "pipeline", "id", "DELETE", ""),
     ("job", "pipeline", "pipeline_id", "UPDATE OF state", "NEW.state = 'SUCCESS'"),
     ("job", "pipeline", "pipeline_id", "DELETE", "OLD.state = 'SUCCESS'"),
+    ("secret", "secret", "id", "INSERT", ""),
+    ("secret", "secret", "id", "UPDATE", ""),
+    ("secret", "secret", "id", "DELETE", ""),
+    ("setting", "cluster", "", "INSERT", "NEW.name IN ('cluster_defaults', 'cluster_metadata')"),
+    ("setting", "cluster", "", "UPDATE", "NEW.name IN ('cluster_defaults', 'cluster_metadata')"),
 )
 
 
@@ -47,11 +54,12 @@ def create_all(conn: sa.Connection) -> None:
 def _statements(dialect: str) -> Iterator[str]:
     if dialect == "postgresql":
         for column in sorted({column for _, _, column, _, _ in _TRIGGERS}):
+            old, new = (f"OLD.{column}", f"NEW.{column}") if column else (CLUSTER, CLUSTER)
             yield (
-                f"CREATE FUNCTION note_unlogged_{column}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                f"CREATE FUNCTION {_function(column)}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
                 " IF TG_OP = 'DELETE' THEN"
-                f" INSERT INTO unlogged (kind, object_id) VALUES (TG_ARGV[0], OLD.{column});"
-                f" ELSE INSERT INTO unlogged (kind, object_id) VALUES (TG_ARGV[0], NEW.{column}); END IF;"
+                f" INSERT INTO unlogged (kind, object_id) VALUES (TG_ARGV[0], {old});"
+                f" ELSE INSERT INTO unlogged (kind, object_id) VALUES (TG_ARGV[0], {new}); END IF;"
                 " RETURN NULL; END $$"
             )
     for table, kind, column, event, condition in _TRIGGERS:
@@ -59,7 +67,12 @@ def _statements(dialect: str) -> Iterator[str]:
         when = f" WHEN ({condition})" if condition else ""
         head = f'CREATE TRIGGER {name} AFTER {event} ON "{table}" FOR EACH ROW{when}'
         if dialect == "postgresql":
-            yield f"{head} EXECUTE FUNCTION note_unlogged_{column}('{kind}')"
+            yield f"{head} EXECUTE FUNCTION {_function(column)}('{kind}')"
         else:
             row = "OLD" if event == "DELETE" else "NEW"
-            yield f"{head} BEGIN INSERT INTO unlogged (kind, object_id) VALUES ('{kind}', {row}.{column}); END"
+            number = f"{row}.{column}" if column else CLUSTER
+            yield f"{head} BEGIN INSERT INTO unlogged (kind, object_id) VALUES ('{kind}', {number}); END"
+
+
+def _function(column: str) -> str:
+    return f"note_unlogged_{column or 'cluster'}"

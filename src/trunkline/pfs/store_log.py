@@ -237,7 +237,7 @@ class StoreLog:
         """Yield all records of the database, page by page, each page sorted."""
         for kind in records.KINDS:
             ids: list[int] = []
-            while ids := self._versions.read(records.ids, kind, ids[-1] if ids else 0, _PAGE):
+            while ids := self._versions.read(records.ids, kind, ids[-1] if ids else 0, records.at_once(kind)):
                 yield self._versions.read(_changed, {kind: set(ids)})
 
     def _waiting(self, after: int) -> tuple[int, list[Bundle]]:
