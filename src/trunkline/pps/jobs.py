@@ -165,7 +165,7 @@ def fail(write: WriteTransaction, job: JobRow, reason: str) -> None:
 
 
 def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
-    """Kill a job.
+    """Kill a job. One that has ended stays as it is, so that a client need not know which of both came first.
 
     Args:
         write: transaction that the change belongs to.
@@ -174,13 +174,10 @@ def stop(write: WriteTransaction, name: JobName, reason: str) -> None:
 
     Raises:
         NotFound: there is no such job.
-        FailedPrecondition: it has ended.
         InvalidArgument: the reason is too long.
     """
     limits.check_text(reason, limits.REASON, "the reason")
-    job = find(write.conn, name)
-    if not end_job(write, job, JobState.KILLED, reason or "job stopped"):
-        raise errors.FailedPrecondition(f"job {name} has already finished: {job.state}")
+    end_job(write, find(write.conn, name), JobState.KILLED, reason or "job stopped")
 
 
 def update_state(write: WriteTransaction, name: JobName, state: JobState, reason: str) -> None:

@@ -25,6 +25,7 @@ from trunkline.pps.spec_cache import input_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from trunkline.meta.claims import ClaimRow
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.names import JobName
@@ -194,7 +195,7 @@ def _last(listed: Iterator[ListedDatum], number: int) -> list[ListedDatum]:
 
 
 def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> None:
-    """Let the running datum that matches all filters start again. Blocks.
+    """Let the running datums that match all filters start again, all of them without a filter. Blocks.
 
     Args:
         versions: the store.
@@ -203,24 +204,30 @@ def restart(versions: VersionedStore, name: JobName, filters: Sequence[str]) -> 
 
     Raises:
         NotFound: there is no such job, or no such datum runs.
-        FailedPrecondition: the job has ended.
     """
     job = versions.read(job_ops.find, name)
+    missing = f"datum matching filter [{' '.join(filters)}] could not be found for job ID {name.id}"
     if job.state in TERMINAL_JOB_STATES:
-        raise errors.FailedPrecondition(
-            f"job {name} has ended ({job.state.lower()}), and only running datums can be restarted; run the pipeline"
-            " again with rerun pipeline"
+        raise errors.NotFound(
+            f"{missing}: the job has ended ({job.state.lower()}), and only running datums can be restarted; run the"
+            " pipeline again with rerun pipeline"
         )
-    for claim in versions.read(claim_rows.owned_claims, job.id):
-        # What the worker has reported last, unless that datum has a result already; then it runs the next one.
-        at = max(claim.done, claim.datum_position or 0)
-        [(key, value)] = todos.rows(datum_rows.trees(versions), job, at, at + 1)
-        if matches(datum_rows.decode(key, value).items, filters):
-            versions.write(_ask_restart, claim.id)
-            return
-    raise errors.NotFound(
-        f"datum matching filter [{' '.join(filters)}] could not be found for job ID {name.id}"
-    )
+    running = [
+        claim.id
+        for claim in versions.read(claim_rows.owned_claims, job.id)
+        if matches(_running_items(versions, job, claim), filters)
+    ]
+    if not running:
+        raise errors.NotFound(f"{missing}: no running datum has all of these paths and hashes")
+    for claim_id in running:
+        versions.write(_ask_restart, claim_id)
+
+
+def _running_items(versions: VersionedStore, job: JobRow, claim: ClaimRow) -> Sequence[RowItem]:
+    """Return the items of the datum that its worker has reported last, or of the next one if that one is done."""
+    at = max(claim.done, claim.datum_position or 0)
+    [(key, value)] = todos.rows(datum_rows.trees(versions), job, at, at + 1)
+    return datum_rows.decode(key, value).items
 
 
 def matches(items: Sequence[RowItem], filters: Sequence[str]) -> bool:

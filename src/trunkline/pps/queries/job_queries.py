@@ -17,7 +17,7 @@ from trunkline.pps.jobs import find
 from trunkline.pps.pipelines import find as find_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Generator, Sequence
 
     import sqlalchemy as sa
 
@@ -211,7 +211,7 @@ def _group_of_newest(
 async def subscribe(
     versions: VersionedStore, name: PipelineName, *, details: bool
 ) -> AsyncGenerator[JobInfo]:
-    """Yield each state that a live or new job of a pipeline is seen in, until the pipeline is deleted.
+    """Yield each live job of a pipeline and each new one, once, until the pipeline is deleted.
 
     Args:
         versions: the store to read and write.
@@ -221,34 +221,36 @@ async def subscribe(
     Raises:
         NotFound: there is no such pipeline, or not any more.
     """
-    seen: dict[int, str] = {}
+    last: int | None = None
     while True:
         topic = f"jobs:{await versions.query_soon(_pipeline_id, name)}"
         stamp = versions.wakeups.stamp()
-        for info in await versions.query_soon(_changed_jobs, name, seen, details=details):
-            seen[info.row.id] = info.row.state
+        before = last
+        infos, last = await versions.query_soon(_jobs_after, name, before, details=details)
+        for info in infos:
             yield info
-        seen = {number: state for number, state in seen.items() if state not in TERMINAL_JOB_STATES}
-        await versions.wakeups.changed(stamp, topic)
+        if last == before:
+            await versions.wakeups.changed(stamp, topic)
 
 
 def _pipeline_id(read: ReadTransaction, name: PipelineName) -> int:
     return find_pipeline(read.conn, name.project, name.name).id
 
 
-def _changed_jobs(
-    read: ReadTransaction, name: PipelineName, seen: Mapping[int, str], *, details: bool
-) -> list[JobInfo]:
-    """Return the live jobs of a pipeline, and those that ended, whose state is not the one that was seen."""
+def _jobs_after(
+    read: ReadTransaction, name: PipelineName, last: int | None, *, details: bool
+) -> tuple[list[JobInfo], int]:
+    """Return a page of the jobs after the row ``last``, or all live ones, and the row to go on after."""
     conn = read.conn
-    rows = {row.id: row for row in jobs.live(conn, find_pipeline(conn, name.project, name.name).id)}
-    for number, state in seen.items():
-        if number not in rows and state not in TERMINAL_JOB_STATES:
-            ended = jobs.by_id(conn, number)
-            if ended is not None:
-                rows[number] = ended
-    changed = [row for row in rows.values() if seen.get(row.id) != row.state]
-    return _describe(conn, changed, details=details)
+    pipeline_id = find_pipeline(conn, name.project, name.name).id
+    if last is None:
+        rows = jobs.live(conn, pipeline_id)
+        newest = jobs.newest(conn, pipeline_id)
+        last = newest.id if newest else 0
+    else:
+        rows = jobs.page(conn, pipeline_id=pipeline_id, beyond=last, oldest_first=True, number=PAGE)
+        last = rows[-1].id if rows else last
+    return _describe(conn, rows, details=details), last
 
 
 def matching(versions: VersionedStore, criteria: JobFilter) -> Generator[list[JobRow]]:
