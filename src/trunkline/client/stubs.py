@@ -111,6 +111,13 @@ class Client:
         return Service(self.channel, explain_pb2, "Explain")
 
     @cached_property
+    def console(self) -> Service:
+        """Summaries of what the server holds."""
+        from trunkline.rpc.gen import console_pb2
+
+        return Service(self.channel, console_pb2, "Console")
+
+    @cached_property
     def machines(self) -> Service:
         """Machines that join, and their tokens."""
         from trunkline.rpc.gen import machines_pb2

@@ -30,6 +30,7 @@ from trunkline.model import limits
 from trunkline.rpc.gen import (
     admin_pb2,
     auth_pb2,
+    console_pb2,
     control_pb2,
     debug_pb2,
     enterprise_pb2,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 _MODULES = (
     admin_pb2,
     auth_pb2,
+    console_pb2,
     control_pb2,
     debug_pb2,
     enterprise_pb2,
