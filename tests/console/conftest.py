@@ -18,7 +18,9 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "e2e"))
 from servers import Server
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: scripts/test-console installs it")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: scripts/test-console installs it"
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
