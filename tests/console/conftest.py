@@ -49,9 +49,9 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests here are slow: they start a browser."""
-    here = Path(__file__).parent
+    folder = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if folder in item.path.parents:
             item.add_marker(pytest.mark.slow)
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="needs Chromium (Debian's package chromium)"))
@@ -76,7 +76,7 @@ class Watched:
 
     def unexpected(self) -> list[str]:
         """Return the errors that no test asked for."""
-        return [error for error in self.errors if not any(known.search(error) for known in self._expected)]
+        return [error for error in self.errors if not any(pattern.search(error) for pattern in self._expected)]
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
