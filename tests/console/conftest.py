@@ -76,7 +76,9 @@ class Watched:
 
     def unexpected(self) -> list[str]:
         """Return the errors that no test asked for."""
-        return [error for error in self.errors if not any(pattern.search(error) for pattern in self._expected)]
+        return [
+            error for error in self.errors if not any(pattern.search(error) for pattern in self._expected)
+        ]
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
