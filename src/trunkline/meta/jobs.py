@@ -500,10 +500,19 @@ def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
 
 def of_commits(conn: sa.Connection, commit_ids: Sequence[int]) -> list[JobRow]:
     """Return the jobs of output commits."""
+    return _with(conn, job.c.commit_id, commit_ids)
+
+
+def of_sets(conn: sa.Connection, set_ids: Sequence[str]) -> list[JobRow]:
+    """Return the jobs of several sets."""
+    return _with(conn, job.c.set_id, set_ids)
+
+
+def _with(conn: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[object]) -> list[JobRow]:
+    """Return the jobs that have one of the values in a column, in no order."""
     rows: list[JobRow] = []
-    for start in range(0, len(commit_ids), 500):
-        query = _JOB.where(job.c.commit_id.in_(commit_ids[start : start + 500]))
-        rows.extend(JobRow(*row) for row in conn.execute(query))
+    for start in range(0, len(values), 500):
+        rows.extend(JobRow(*row) for row in conn.execute(_JOB.where(column.in_(values[start : start + 500]))))
     return rows
 
 

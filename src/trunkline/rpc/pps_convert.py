@@ -247,11 +247,21 @@ def job_info(info: JobInfo) -> pps_pb2.JobInfo:
     if info.version is not None:
         _copy(spec_message(info.version.effective_json), message.details, _JOB_SPEC_FIELDS)
         message.details.salt = info.version.salt
+        _set_commits(message.details.input, job.set_id)
         for claim in info.claims:
             status = message.details.worker_status.add(worker_id=claim.worker_id or "", job_id=job.set_id)
             if claim.datum_started is not None:
                 convert.set_time(status.datum_status.started, claim.datum_started)
     return message
+
+
+def _set_commits(input: pps_pb2.Input, id: str) -> None:
+    """Let each leaf of a job's input name the commit that the job reads: the set's, unless it names one itself."""
+    for leaf in (input.pfs, input.cron):
+        if leaf.repo and not leaf.commit:
+            leaf.commit = id
+    for side in (*input.join, *input.group, *input.cross, *input.union):
+        _set_commits(side, id)
 
 
 def _stats(message: pps_pb2.ProcessStats, row: Any) -> None:
@@ -273,6 +283,16 @@ class DatumInfos:
         self._inputs = {
             place: convert.commit_message(commit.repo, commit.id) for place, commit in context.inputs.items()
         }
+
+    def with_files(self, listed: ListedDatum) -> pps_pb2.DatumInfo:
+        """Return the reply about a datum of a job, with its folder in the meta commit."""
+        info = self.info(listed)
+        if self._job is not None:
+            owner = self._job.pipeline
+            meta = names.RepoName(owner.project.name, owner.name, names.META)
+            info.pfs_state.commit.CopyFrom(convert.commit_message(meta, self._job.id))
+            info.pfs_state.path = f"/pfs/{info.datum.id}"
+        return info
 
     def info(self, listed: ListedDatum) -> pps_pb2.DatumInfo:
         """Return the reply about a datum."""

@@ -36,7 +36,7 @@ class DatumCalls(ServicerBase):
         context, listed = await self._blocking(
             datum_queries.datum, self._store(call), self._specs, name, request.datum.id
         )
-        return pps_convert.DatumInfos(context).info(listed)
+        return pps_convert.DatumInfos(context).with_files(listed)
 
     async def ListDatum(
         self, request: pps_pb2.ListDatumRequest, call: Call

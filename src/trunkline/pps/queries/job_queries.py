@@ -68,7 +68,7 @@ class JobFilter(Struct, frozen=True, kw_only=True):
     projects: Sequence[str] = ()
     #: Only those of this id.
     set_id: str = ""
-    #: Only those whose output came from all of these commits.
+    #: Only those of commit sets in which all of these commits are read.
     inputs: Sequence[CommitName] = ()
     #: Only those created before this time (seconds since the epoch), after it when the order is reversed.
     marker: float | None = None
@@ -325,11 +325,11 @@ def _in_order(versions: VersionedStore, criteria: JobFilter, choice: _Choice) ->
 
 
 def _behind_inputs(versions: VersionedStore, criteria: JobFilter, choice: _Choice) -> Generator[list[JobRow]]:
-    """Yield the jobs whose output comes directly from all the inputs: as many as there are such commits."""
+    """Yield the jobs of each commit set in which all the inputs are read, those further downstream included."""
 
     def look(conn: sa.Connection) -> list[JobRow]:
-        behind = [{row.id for row in commits.downstream(conn, commit_id)} for commit_id in choice.inputs]
-        rows = jobs.of_commits(conn, sorted(set.intersection(*behind)))
+        behind = [{row.set_id for row in commits.downstream(conn, commit_id)} for commit_id in choice.inputs]
+        rows = jobs.of_sets(conn, sorted(set.intersection(*behind)))
         admitted = [row for row in rows if _admits(criteria, choice, row)]
         return sorted(admitted, key=lambda row: row.id, reverse=not criteria.reverse)
 
