@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``arguments`` (those of the process if None) and return the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
+        code = _run(words)
         sys.stdout.flush()
     except TrunklineError as error:
-        print(f"trunkline: {error.message}", file=sys.stderr)
-        return exit_codes.exit_code(error)
+        return _fail(words, error.code, exit_codes.exit_code(error), error.message)
     except BrokenPipeError:
         # The reader has closed the pipe, as "head" does. Python must not report it at exit either.
         _discard_output()
@@ -32,9 +32,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_codes.INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"trunkline: {where}{error.strerror or error}", file=sys.stderr)
-        return exit_codes.NOT_FOUND if isinstance(error, FileNotFoundError) else exit_codes.FAILURE
+        message = f"{where}{error.strerror or error}"
+        if isinstance(error, FileNotFoundError):
+            return _fail(words, "NOT_FOUND", exit_codes.NOT_FOUND, message)
+        return _fail(words, "FAILURE", exit_codes.FAILURE, message)
     return code
+
+
+def _fail(words: Sequence[str], code: str, exit_code: int, message: str) -> int:
+    """Print an error, as JSON where the command line asks for JSON, and return the exit code.
+
+    Args:
+        words: the command line, which may be one that cannot be parsed.
+        code: of the error, for programs.
+        exit_code: of the process.
+        message: for people.
+    """
+    line = f" {' '.join(words)} "
+    options = (
+        "-o json",
+        "-ojson",
+        "-o jsonl",
+        "-ojsonl",
+        "--output json",
+        "--output=json",
+        "--output jsonl",
+        "--raw",
+    )
+    if any(f" {option} " in line for option in options):
+        import json
+
+        fields = {"code": code, "exit_code": exit_code, "message": message}
+        print(json.dumps(fields, ensure_ascii=False), file=sys.stderr)
+    else:
+        print(f"trunkline: {message}", file=sys.stderr)
+    return exit_code
 
 
 def _run(words: Sequence[str]) -> int:

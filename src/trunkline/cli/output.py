@@ -1,4 +1,4 @@
-"""Output: tables for people, JSON and YAML for programs.
+"""Output: tables for people, JSON, YAML and CSV for programs.
 
 The first rows determine the widths of a table, and later rows are printed as they arrive, so that a list of a million
 files is neither delayed nor held in memory. No table library is used: importing one takes longer than most commands.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ALIGNED_BY = 500  # rows that determine the widths of the columns
 WIDEST = 64  # characters; maximum width of a column: a datum id
+SHORT_ID = 12  # characters of an id in a table, enough to tell ids apart
 
 _GREEN, _YELLOW, _RED, _CYAN = "32", "33", "31", "36"
 #: Colours of states; other words have none.
@@ -37,6 +38,12 @@ _COLOURS = {
 }
 
 
+class Id(str):
+    """An id in a cell: tables show its beginning, the other formats all of it."""
+
+    __slots__ = ()
+
+
 def show_many(
     invocation: Invocation,
     messages: Iterable[Any],
@@ -49,18 +56,64 @@ def show_many(
     Args:
         invocation: has the options of ``parsing.SHOWING``.
         messages: printed as they arrive.
-        columns: headings of the table; ``>`` before one aligns it to the right.
+        columns: headings of the table, with marks before them: ``>`` aligns to the right, ``~`` shows the column with
+            ``-o wide`` only, ``@`` also with ``--all-projects``.
         row: returns the cells of a message.
         name: returns the text of ``-o name``.
     """
     form = form_of(invocation)
-    if form == "table":
-        table(columns, map(row, messages))
+    if form in ("table", "wide", "csv"):
+        shown = _selection(invocation, columns, every=form != "table")
+        headings = [columns[position].lstrip("~@") for position in shown]
+        rows = ([cells[position] for position in shown] for cells in map(row, messages))
+        if form == "csv":
+            _csv(headings, rows)
+        else:
+            table(headings, rows if form == "wide" else map(_shortened, rows), cut=form == "table")
     elif form == "name":
         for message in messages:
             print(name(message))
     else:
-        documents(messages, form)
+        documents(messages, form, invocation.options.jq)
+
+
+def _selection(invocation: Invocation, columns: Sequence[str], *, every: bool) -> list[int]:
+    """Return the positions of the columns to show.
+
+    Args:
+        invocation: may have the options ``--columns`` and ``--all-projects``.
+        columns: headings with marks.
+        every: also those of ``-o wide``.
+
+    Raises:
+        UsageError: a column that ``--columns`` names does not exist.
+    """
+    if invocation.options.columns:
+        names = [column.lstrip("~@>").lower() for column in columns]
+        selected = []
+        for text in invocation.options.columns.split(","):
+            if text.strip().lower() not in names:
+                from trunkline.cli.exit_codes import UsageError
+
+                raise UsageError(
+                    f'unknown column "{text.strip()}" in --columns; the columns are: {", ".join(names)}'
+                )
+            selected.append(names.index(text.strip().lower()))
+        return selected
+    hidden = "" if every else "~" if getattr(invocation.options, "all_projects", False) else "~@"
+    return [position for position, column in enumerate(columns) if not column.startswith(tuple(hidden))]
+
+
+def _shortened(cells: Sequence[str]) -> Sequence[str]:
+    return [cell[:SHORT_ID] if isinstance(cell, Id) else cell for cell in cells]
+
+
+def _csv(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(heading.lstrip(">").lower() for heading in headings)
+    writer.writerows(rows)
 
 
 def show_one(
@@ -75,29 +128,56 @@ def show_one(
         name: text of ``-o name``.
     """
     form = form_of(invocation)
-    if form == "table":
+    if form in ("table", "wide"):
         lines = [(label, value) for label, value in fields(message) if value]
         width = max((len(label) for label, _ in lines), default=0)
         for label, value in lines:
             print(f"{label + ':':{width + 1}} {_coloured(value, value)}")
+    elif form == "csv":
+        lines = [(label, value) for label, value in fields(message) if value]
+        _csv([label for label, _ in lines], [[value for _, value in lines]])
     elif form == "name":
         print(name)
     else:
-        documents([message], form)
+        documents([message], form, invocation.options.jq)
 
 
 def form_of(invocation: Invocation) -> str:
     """Return the selected output format."""
     options = invocation.options
-    form: str = "json" if options.raw and options.output in (None, "table") else options.output or "table"
+    json_form = options.raw or options.jq
+    form: str = "json" if json_form and options.output in (None, "table") else options.output or "table"
     return form
 
 
-def documents(messages: Iterable[Message], form: str) -> None:
-    """Print messages as JSON (indented, or a line each for ``jsonl``) or YAML documents, one after the other."""
+def documents(messages: Iterable[Message], form: str, expression: str = "") -> None:
+    """Print messages as JSON (indented, or a line each for ``jsonl``) or YAML documents, one after the other.
+
+    Args:
+        messages: printed as they arrive.
+        form: ``json``, ``jsonl`` or ``yaml``.
+        expression: in jq's language; what it yields for each message is printed, strings without quotes.
+
+    Raises:
+        UsageError: the expression is not valid, or cannot be applied to a message.
+    """
     from google.protobuf.json_format import MessageToDict
 
-    values((MessageToDict(message, preserving_proto_field_name=True) for message in messages), form)
+    plain = (MessageToDict(message, preserving_proto_field_name=True) for message in messages)
+    values(_filtered(plain, expression) if expression else plain, form)
+
+
+def _filtered(plain: Iterable[Any], expression: str) -> Iterator[Any]:
+    import jq
+
+    from trunkline.cli.exit_codes import UsageError
+
+    try:
+        program = jq.compile(expression)
+        for value in plain:
+            yield from program.input_value(value)
+    except ValueError as error:
+        raise UsageError(f"--jq {expression}: {' '.join(str(error).split())}") from error
 
 
 def values(plain: Iterable[Any], form: str) -> None:
@@ -111,39 +191,56 @@ def values(plain: Iterable[Any], form: str) -> None:
         else:
             import json
 
-            print(json.dumps(value, indent=2 if form == "json" else None, ensure_ascii=False))
+            text = value if isinstance(value, str) else None
+            print(text or json.dumps(value, indent=2 if form == "json" else None, ensure_ascii=False))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO | None = None) -> None:
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO | None = None, *, cut: bool = False
+) -> None:
     """Print aligned rows under headings.
 
     Args:
         columns: headings; ``>`` before one aligns it to the right.
         rows: cells, printed as they arrive.
         out: standard output when None.
+        cut: cut the last column where a terminal's line ends.
     """
     out = out or sys.stdout
-    for line in table_lines(columns, rows, colour=_wants_colour(out)):
+    limit = os.get_terminal_size(out.fileno()).columns if cut and out.isatty() else 0
+    for line in table_lines(columns, rows, colour=_wants_colour(out), limit=limit):
         print(line, file=out)
 
 
-def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], *, colour: bool) -> Iterator[str]:
+def table_lines(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, colour: bool, limit: int = 0
+) -> Iterator[str]:
     """Yield the lines of a table.
 
     Args:
         columns: headings; ``>`` before one aligns it to the right.
         rows: cells.
         colour: whether to colour states.
+        limit: characters of a line, beyond which the last cell is cut; 0: none is.
     """
     rows = iter(rows)
     first = list(islice(rows, ALIGNED_BY))
     headings = [column.lstrip(">") for column in columns]
     widths = [min(WIDEST, max(map(len, cells))) for cells in zip(headings, *first, strict=True)]
     for position, cells in enumerate(chain([headings], first, rows)):
+        *others, last = cells
+        if limit:
+            before = sum(max(len(cell), width) for cell, width in zip(others, widths, strict=False))
+            last = _cut(last, limit - before - 2 * len(others))
         yield "  ".join(
             _aligned(cell, width, column.startswith(">"), colour and position > 0)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
+            for cell, width, column in zip((*others, last), widths, columns, strict=True)
         ).rstrip()
+
+
+def _cut(text: str, room: int) -> str:
+    """Shorten a text to so many characters, but never to fewer than eight."""
+    return text if len(text) <= max(room, 8) else f"{text[: max(room, 8) - 1]}…"
 
 
 def _aligned(cell: str, width: int, right: bool, colour: bool) -> str:

@@ -47,14 +47,30 @@ class Command(NamedTuple):
     arguments: Sequence[Argument] = ()
 
 
+def output_format(text: str) -> str:
+    """Read the name of an output format, as argparse's ``type``."""
+    if text in FORMATS:
+        return text
+    if text.startswith(("jsonpath", "go-template")):
+        raise argparse.ArgumentTypeError(
+            f"there is no {text.partition('=')[0]}; use --jq, such as --jq .repo.name"
+        )
+    raise argparse.ArgumentTypeError(f'"{text}" is not a format; choose one of {", ".join(FORMATS)}')
+
+
+FORMATS = ("table", "wide", "csv", "json", "yaml", "jsonl", "name")
 #: Options of commands that print objects.
 SHOWING = (
     argument(
         "-o",
         "--output",
-        choices=("table", "json", "yaml", "jsonl", "name"),
-        help="output format (table); json and yaml print one document after the other",
+        type=output_format,
+        metavar="FORMAT",
+        help="table (the default), wide, csv, json, yaml, jsonl or name; json and yaml print one document after the"
+        " other",
     ),
+    argument("--columns", metavar="NAME,…", help="columns of table, wide and csv, in this order"),
+    argument("--jq", metavar="EXPRESSION", help="print what jq makes of each JSON document"),
     argument("--raw", action="store_true", help="the same as -o json"),
     argument("--full-timestamps", action="store_true", help="print times in full instead of ages"),
 )

@@ -58,7 +58,8 @@ def list_(invocation: Invocation) -> None:
 
     def row(info: pfs_pb2.BranchInfo) -> Sequence[str]:
         provenance = ", ".join(map(_name, info.direct_provenance))
-        return info.branch.name, info.head.id or "-", _trigger(info.trigger) or "-", provenance or "-"
+        head = output.Id(info.head.id) if info.head.id else "-"
+        return info.branch.name, head, _trigger(info.trigger) or "-", provenance or "-"
 
     branches = invocation.pfs.ListBranch(pfs_pb2.ListBranchRequest(repo=repo))
     columns = ("BRANCH", "HEAD", "TRIGGER", "PROVENANCE")

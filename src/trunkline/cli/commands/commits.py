@@ -22,7 +22,7 @@ RECURSIVE = argument("--recursive", action="store_true", help="also the commits 
 MESSAGE = argument(
     "-m", "--message", "--description", dest="message", default="", help="description of the commit"
 )
-COLUMNS = ("PROJECT", "REPO", "COMMIT", "STARTED", "STATE", ">SIZE", "ORIGIN", "DESCRIPTION")
+COLUMNS = ("@PROJECT", "REPO", "COMMIT", "STARTED", "STATE", ">SIZE", "ORIGIN", "DESCRIPTION")
 
 
 def start(invocation: Invocation) -> None:
@@ -106,7 +106,7 @@ def _show_commits(invocation: Invocation, infos: Iterable[pfs_pb2.CommitInfo]) -
         return (
             repo.project.name,
             repo.name if repo.type in ("", "user") else f"{repo.name}.{repo.type}",
-            info.commit.id,
+            output.Id(info.commit.id),
             output.when(info.started, whole=whole),
             _state(info),
             _size(info),

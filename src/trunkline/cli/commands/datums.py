@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-COLUMNS = ("ID", "FILES", "STATE", ">TIME", ">DL", ">UL")
+COLUMNS = ("ID", "STATE", ">TIME", "~>DL", "~>UL", "FILES")
 
 
 def list_(invocation: Invocation) -> None:
@@ -40,12 +40,12 @@ def list_(invocation: Invocation) -> None:
             + stats.upload_time.ToTimedelta()
         )
         return (
-            info.datum.id,
-            output.one_line(_files(info), 60),
+            output.Id(info.datum.id),
             _state(info),
             output.span(total.total_seconds()) if total else "-",
             output.size(stats.download_bytes),
             output.size(stats.upload_bytes),
+            output.one_line(_files(info), 200),
         )
 
     datums = invocation.pps.ListDatum(request)

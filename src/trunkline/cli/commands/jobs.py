@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 JOB = argument("job", metavar="PIPELINE@ID")
 JOB_OR_ID = argument("job", metavar="PIPELINE@ID|ID", help="a job, or all jobs of one id")
-COLUMNS = ("PROJECT", "PIPELINE", "ID", "STARTED", ">DURATION", ">PROGRESS", ">DL", ">UL", "STATE")
+COLUMNS = ("@PROJECT", "PIPELINE", "ID", "STARTED", ">DURATION", ">PROGRESS", "~>DL", "~>UL", "STATE")
 _UNSUCCESSFUL = ("failure", "killed", "unrunnable")
 
 
@@ -163,13 +163,13 @@ def show_jobs(invocation: Invocation, infos: Iterable[pps_pb2.JobInfo]) -> None:
         return (
             info.job.pipeline.project.name,
             info.job.pipeline.name,
-            info.job.id,
+            output.Id(info.job.id),
             output.when(info.started, whole=whole),
             _duration(info),
             progress(info),
             output.size(info.stats.download_bytes),
             output.size(info.stats.upload_bytes),
-            job_state(info.state) + (f": {output.one_line(info.reason)}" if info.reason else ""),
+            job_state(info.state) + (f": {output.one_line(info.reason, 200)}" if info.reason else ""),
         )
 
     output.show_many(invocation, infos, COLUMNS, row, lambda info: job_name(info.job))

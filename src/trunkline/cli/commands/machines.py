@@ -52,7 +52,7 @@ def list_costs(invocation: Invocation) -> None:
             notes.append(f"{output.span(info.unpriced_seconds)} without a known price")
         return (
             info.pipeline,
-            info.job_id,
+            output.Id(info.job_id),
             output.span(info.worker_seconds),
             output.span(info.work_seconds),
             output.money(info.dollars),

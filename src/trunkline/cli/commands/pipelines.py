@@ -32,7 +32,9 @@ SPECS = (
     ),
 )
 DRY_RUN = argument("--dry-run", action="store_true", help="change nothing; print the effective specs")
-COLUMNS = ("PROJECT", "NAME", "VERSION", "INPUT", "CREATED", "STATE / LAST JOB", ">WORKERS", "DESCRIPTION")
+COLUMNS = (
+    "@PROJECT", "NAME", ">VERSION", "~INPUT", "CREATED", "STATE / LAST JOB", ">WORKERS", "DESCRIPTION",
+)  # fmt: skip
 
 
 def create(invocation: Invocation) -> None:

@@ -74,7 +74,7 @@ def list_(invocation: Invocation) -> None:
         )
 
     repos = invocation.existing(invocation.pfs.ListRepo(request), options.all_projects)
-    columns = ("PROJECT", "NAME", "CREATED", ">SIZE (MASTER)", "DESCRIPTION")
+    columns = ("@PROJECT", "NAME", "CREATED", ">SIZE (MASTER)", "DESCRIPTION")
     output.show_many(invocation, repos, columns, row, lambda info: repo_name(info.repo))
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from trunkline.cli import output
 from trunkline.cli.commands.jobs import progress
 from trunkline.cli.commands.pipelines import job_state, pipeline_state
-from trunkline.cli.commands.workers import SHORT_ID
 from trunkline.cli.exit_codes import UsageError
+from trunkline.cli.output import SHORT_ID
 from trunkline.cli.parsing import TIMEOUT, Command, argument
 from trunkline.errors import DeadlineExceeded, Unimplemented
 from trunkline.model.states import TERMINAL_JOB_STATES

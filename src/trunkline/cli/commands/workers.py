@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-WORKERS = ("PROJECT", "PIPELINE", "WORKER", "STATE", "CREATED", "JOB", "DATUM", "REASON")
-SHORT_ID = 12  # characters; enough to distinguish ids in a table
+WORKERS = ("@PROJECT", "PIPELINE", "WORKER", "STATE", "CREATED", "JOB", "~DATUM", "REASON")
 
 
 def list_(invocation: Invocation) -> None:
@@ -29,11 +28,11 @@ def list_(invocation: Invocation) -> None:
         return (
             info.project,
             info.pipeline,
-            info.id,
+            output.Id(info.id),
             info.state,
             output.when(info.created, whole=options.full_timestamps),
-            info.job_id[:SHORT_ID] or "-",
-            info.datum_id[:SHORT_ID] or "-",
+            output.Id(info.job_id) if info.job_id else "-",
+            output.Id(info.datum_id) if info.datum_id else "-",
             info.reason,
         )
 
