@@ -63,9 +63,9 @@ def show_many(
     """
     form = form_of(invocation)
     if form in ("table", "wide", "csv"):
-        shown = _selection(invocation, columns, every=form != "table")
-        headings = [columns[position].lstrip("~@") for position in shown]
-        rows = ([cells[position] for position in shown] for cells in map(row, messages))
+        positions = _selection(invocation, columns, every=form != "table")
+        headings = [columns[position].lstrip("~@") for position in positions]
+        rows = ([cells[position] for position in positions] for cells in map(row, messages))
         if form == "csv":
             _csv(headings, rows)
         else:
