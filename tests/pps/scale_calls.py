@@ -19,7 +19,15 @@ from trunkline.pps import retention as retention_service
 from trunkline.pps.queries import costs
 from trunkline.pps.workers import claims
 from trunkline.rpc.call import Call
-from trunkline.rpc.gen import control_pb2, explain_pb2, pfs_pb2, pps_pb2, taskapi_pb2, worker_api_pb2
+from trunkline.rpc.gen import (
+    console_pb2,
+    control_pb2,
+    explain_pb2,
+    pfs_pb2,
+    pps_pb2,
+    taskapi_pb2,
+    worker_api_pb2,
+)
 from trunkline.rpc.methods import SERVICES
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ WRITES = {
     ),
     "trunkline.control.v1.Control": "Apply CreateImage DeleteImage PlanUpdate WatchEvents",
     "trunkline.explain.v1.Explain": "",
+    "trunkline.console.v1.Console": "",
     "trunkline.worker.v1.Worker": "Complete EndProgram Fetch Log Offer",
 }
 
@@ -234,6 +243,32 @@ READS: dict[str, Callable[[], Any]] = {
         pipeline=BUSY, job_id=set_id(15)
     ),
     "trunkline.control.v1.Control/InspectStorage": control_pb2.InspectStorageRequest,
+    "trunkline.console.v1.Console/InspectGraph": console_pb2.InspectGraphRequest,
+    "trunkline.console.v1.Console/InspectGraph of a global id": lambda: console_pb2.InspectGraphRequest(
+        commit_set=set_id(15)
+    ),
+    "trunkline.console.v1.Console/ListJobRow": console_pb2.ListJobRowRequest,
+    "trunkline.console.v1.Console/ListJobRow of a project": lambda: console_pb2.ListJobRowRequest(
+        projects=["default"], page_token="1500"
+    ),
+    "trunkline.console.v1.Console/ListJobRow of a pipeline": lambda: console_pb2.ListJobRowRequest(
+        pipelines=[BUSY]
+    ),
+    "trunkline.console.v1.Console/ListJobRow of failures": lambda: console_pb2.ListJobRowRequest(
+        states=["FAILURE"]
+    ),
+    "trunkline.console.v1.Console/ListJobRow of a pipeline's failures": lambda: console_pb2.ListJobRowRequest(
+        pipelines=[BUSY], states=["FAILURE"], until=_EARLY
+    ),
+    "trunkline.console.v1.Console/ListJobRow of live jobs": lambda: console_pb2.ListJobRowRequest(
+        states=["RUNNING", "CREATED"]
+    ),
+    "trunkline.console.v1.Console/ListJobRow since a time": lambda: console_pb2.ListJobRowRequest(
+        **{"from": Timestamp(seconds=10**9)}
+    ),
+    "trunkline.console.v1.Console/ListJobRow of a global id": lambda: console_pb2.ListJobRowRequest(
+        commit_set=set_id(15)
+    ),
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
     "trunkline.worker.v1.Worker/Claim": lambda: worker_api_pb2.ClaimRequest(wait_seconds=0),
     "trunkline.worker.v1.Worker/Renew": lambda: worker_api_pb2.RenewRequest(claim_id="0" * 32),

@@ -27,6 +27,8 @@ HISTORY = frozenset({
     "commit", "commit_provenance", "job", "job_bill", "handin", "worker_past", "log_batch", "decision",
     "worker_event", "pipeline_version", "event_batch",
 })  # fmt: skip
+#: Indexes that have only the rows of what is alive.
+LIVE = frozenset({"ix_job_live"})
 
 
 @dataclass(slots=True)
@@ -195,7 +197,13 @@ def full_scans(db: Database, transactions: list[Transaction], most_rows: int, *,
 def _sqlite_scan(cursor: Any, text: str, values: Any, _most_rows: int, _small: bool) -> str:
     cursor.execute("EXPLAIN QUERY PLAN " + text, values if values is not None else ())
     details = [row[3] for row in cursor.fetchall()]
-    scanned = [detail for detail in details if (m := re.match(r"SCAN (\w+)", detail)) and m[1] in HISTORY]
+    scanned = [
+        detail
+        for detail in details
+        if (m := re.match(r"SCAN (\w+)(?: USING INDEX (\w+))?", detail))
+        and m[1] in HISTORY
+        and m[2] not in LIVE
+    ]
     ordered = "LIMIT" in text and not any("TEMP B-TREE FOR ORDER BY" in detail for detail in details)
     return "; ".join(details) if scanned and not ordered else ""
 

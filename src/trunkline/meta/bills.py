@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from msgspec import Struct
 
-from trunkline.meta.query import Query
+from trunkline.meta.query import ListQuery, Query
 from trunkline.meta.schema import job_bill, pipeline, worker_past
 
 if TYPE_CHECKING:
@@ -28,14 +28,13 @@ class BillRow(Struct, frozen=True):
 
 
 _BILL = sa.select(*(job_bill.c[name] for name in BillRow.__struct_fields__))
-_OF_JOB = Query(_BILL.where(job_bill.c.job_id == sa.bindparam("of_job")))
+_OF_JOBS = ListQuery(_BILL, job_bill.c.job_id)
 _BILLED = Query(sa.select(pipeline.c.billed_job_id).where(pipeline.c.id == sa.bindparam("pipeline_id")))
 
 
 def of_jobs(conn: sa.Connection, job_ids: Sequence[int]) -> dict[int, BillRow]:
     """Return the bills of those of the jobs that have one, by job."""
-    bills = (_OF_JOB.first(conn, of_job=job_id) for job_id in job_ids)
-    return {row[0]: BillRow(*row) for row in bills if row is not None}
+    return {row[0]: BillRow(*row) for row in _OF_JOBS.rows(conn, job_ids)}
 
 
 def billed_up_to(conn: sa.Connection, pipeline_id: int) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trunkline.meta.query import Query, RowUpdate, inserted_id, require
+from trunkline.meta.query import ListQuery, Query, RowUpdate, inserted_id, require
 from trunkline.meta.schema import branch, decision, pipeline, pipeline_version, project, repo
 from trunkline.model.names import PipelineName
 from trunkline.model.states import PipelineState, check_transition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class PipelineRow(Struct, frozen=True):
@@ -42,6 +45,14 @@ class PipelineRow(Struct, frozen=True):
     def __str__(self) -> str:
         """Return ``project/name``."""
         return f"{self.project}/{self.name}"
+
+
+class PipelineLabel(Struct, frozen=True):
+    """What a list shows of the pipeline of a job."""
+
+    project: str
+    name: str
+    reason: str
 
 
 class VersionRow(Struct, frozen=True):
@@ -78,6 +89,7 @@ _NAME = Query(
     .join_from(pipeline, project)
     .where(_P.id == sa.bindparam("pipeline_id"))
 )
+_LABELS = ListQuery(sa.select(_P.id, project.c.name, _P.name, _P.reason).join_from(pipeline, project), _P.id)
 _BY_OUTPUT = Query(
     # A pipeline has its output repo's name, so that the index on names leads to it.
     _PIPELINE.join(repo, sa.and_(repo.c.project_id == _P.project_id, repo.c.name == _P.name))
@@ -117,6 +129,27 @@ def name_of(conn: sa.Connection, pipeline_id: int) -> PipelineName | None:
     """Return a pipeline's name, or None when it was deleted. Cheaper than its row."""
     row = _NAME.first(conn, pipeline_id=pipeline_id)
     return PipelineName(*row) if row else None
+
+
+def labels(conn: sa.Connection, pipeline_ids: Sequence[int]) -> dict[int, PipelineLabel]:
+    """Return what lists show of those of the pipelines that exist, by their numbers."""
+    return {row[0]: PipelineLabel(*row[1:]) for row in _LABELS.rows(conn, pipeline_ids)}
+
+
+def numbers(conn: sa.Connection, projects: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the row numbers of the pipelines with one of the names in one of the projects.
+
+    Args:
+        conn: a snapshot.
+        projects: names of projects; empty: all.
+        names: names of pipelines; empty: all.
+    """
+    query = sa.select(_P.id).join_from(pipeline, project)
+    if projects:
+        query = query.where(project.c.name.in_(projects))
+    if names:
+        query = query.where(_P.name.in_(names))
+    return list(conn.execute(query).scalars())
 
 
 def by_output_branch(conn: sa.Connection, repo_id: int, name: str) -> PipelineRow | None:

@@ -355,6 +355,21 @@ _partial_index(
     where=sa.text("state = 'SUCCESS' AND processed > 0"),
 )
 
+#: What lists and counts of ended jobs need, by the time of their end.
+_partial_index(
+    "ix_job_ended",
+    job.c.finished,
+    job.c.state,
+    job.c.pipeline_id,
+    job.c.id,
+    where=sa.text("finished IS NOT NULL"),
+)
+_partial_index(
+    "ix_job_unsuccessful",
+    job.c.id,
+    where=sa.text("state IN ('FAILURE', 'KILLED', 'UNRUNNABLE')"),
+)
+
 #: What the workers of a job have cost, once nothing can change it any more.
 job_bill = Table(
     "job_bill",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from trunkline.meta.job_lines import JobLine
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import PastRow, WorkerRow
@@ -86,7 +87,7 @@ def of_jobs(read: ReadTransaction, specs: Specs, page: Sequence[JobRow]) -> list
     stored = bills.of_jobs(conn, [job.id for job in page])
     for number in owners:
         unbilled = [job for job in page if job.pipeline_id == number and job.id not in stored]
-        stored.update((bill.job_id, bill) for bill in _bills(conn, specs, unbilled, read.now))
+        stored.update((bill.job_id, bill) for bill in unsettled(conn, specs, unbilled, read.now))
     costs = []
     for job in page:
         owner, bill = owners[job.pipeline_id], stored[job.id]
@@ -134,7 +135,7 @@ def settle_bills(write: WriteTransaction, specs: Specs, pipeline_id: int) -> boo
         )
     ]
     if settled:
-        bills.add(conn, pipeline_id, _bills(conn, specs, settled, now))
+        bills.add(conn, pipeline_id, unsettled(conn, specs, settled, now))
     rest = page[len(settled) :]
     forgotten = bills.forget_past_workers(conn, pipeline_id, rest[0].created, FORGOTTEN) if rest else 0
     return len(settled) == SETTLED or forgotten == FORGOTTEN
@@ -148,8 +149,17 @@ def _runs_evenly(row: WorkerRow, now: float) -> bool:
     return (now - max(row.created, machine.created)) * machine.speed > MINIMUM_SECONDS
 
 
-def _bills(conn: sa.Connection, specs: Specs, unbilled: Sequence[JobRow], now: float) -> list[BillRow]:
-    """Return the bills of jobs of one pipeline as of now; reads each worker once, however many jobs it served."""
+def unsettled(
+    conn: sa.Connection, specs: Specs, unbilled: Sequence[JobRow | JobLine], now: float
+) -> list[BillRow]:
+    """Return the bills of jobs of one pipeline as of now; reads each worker once, however many jobs it served.
+
+    Args:
+        conn: a snapshot.
+        specs: the parsed specifications.
+        unbilled: the jobs, which have no stored bill.
+        now: seconds since the epoch.
+    """
     if not unbilled:
         return []
     in_order = sorted(unbilled, key=lambda job: job.created)

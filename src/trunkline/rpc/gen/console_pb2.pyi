@@ -168,7 +168,7 @@ class Graph(_message.Message):
     def __init__(self, position: _Optional[str] = ..., etag: _Optional[str] = ..., unchanged: _Optional[bool] = ..., nodes: _Optional[_Iterable[_Union[GraphNode, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[GraphEdge, _Mapping]]] = ...) -> None: ...
 
 class GraphNode(_message.Message):
-    __slots__ = ("id", "project", "kind", "name", "state", "stopped", "reason", "job", "workers", "workers_wanted", "workers_limit", "size_bytes", "head_commit", "head_at", "work")
+    __slots__ = ("id", "project", "kind", "name", "state", "stopped", "reason", "job", "workers", "workers_wanted", "workers_limit", "size_bytes", "head_commit", "head_at", "work", "outside")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,7 @@ class GraphNode(_message.Message):
     HEAD_COMMIT_FIELD_NUMBER: _ClassVar[int]
     HEAD_AT_FIELD_NUMBER: _ClassVar[int]
     WORK_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     id: str
     project: str
     kind: str
@@ -199,7 +200,8 @@ class GraphNode(_message.Message):
     head_commit: str
     head_at: _timestamp_pb2.Timestamp
     work: str
-    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., stopped: _Optional[bool] = ..., reason: _Optional[str] = ..., job: _Optional[_Union[JobRow, _Mapping]] = ..., workers: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., workers_limit: _Optional[int] = ..., size_bytes: _Optional[int] = ..., head_commit: _Optional[str] = ..., head_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., work: _Optional[str] = ...) -> None: ...
+    outside: bool
+    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., stopped: _Optional[bool] = ..., reason: _Optional[str] = ..., job: _Optional[_Union[JobRow, _Mapping]] = ..., workers: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., workers_limit: _Optional[int] = ..., size_bytes: _Optional[int] = ..., head_commit: _Optional[str] = ..., head_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., work: _Optional[str] = ..., outside: _Optional[bool] = ...) -> None: ...
 
 class GraphEdge(_message.Message):
     __slots__ = ("to", "branch")

@@ -1,0 +1,141 @@
+"""Pipelines, repos and what depends on what, of a whole project at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from trunkline.meta.query import Query
+from trunkline.meta.schema import branch, branch_provenance, commit, job, pipeline, project, repo, worker
+from trunkline.model.names import SPEC, USER
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from trunkline.model.states import PipelineState, WorkerState
+
+
+class PipelineNode(Struct, frozen=True):
+    """A pipeline of a project."""
+
+    id: int
+    name: str
+    version: int
+    state: PipelineState
+    reason: str
+    stopped: bool
+    target: int
+    #: Its newest job; None before the first.
+    job_id: int | None
+
+
+class RepoNode(Struct, frozen=True):
+    """A repo of a project with the head of its branch ``master``."""
+
+    id: int
+    name: str
+    head_id: str | None
+    started: float | None
+    finished: float | None
+    size: int | None
+    #: Of the commit before the head.
+    earlier_size: int | None
+
+    @property
+    def bytes(self) -> int:
+        """Size of the head; while that is open, of the commit before it."""
+        return (self.size if self.finished is not None else self.earlier_size) or 0
+
+
+class Dependency(Struct, frozen=True, order=True):
+    """A branch whose commits reach a repo."""
+
+    project: str
+    repo: str
+    branch: str
+    to_project: str
+    to_repo: str
+
+
+_newest = job.alias("newest")
+_PIPELINES = Query(
+    sa.select(
+        pipeline.c.id, pipeline.c.name, pipeline.c.version, pipeline.c.state, pipeline.c.reason,
+        pipeline.c.stopped, pipeline.c.target,
+        sa.select(sa.func.max(_newest.c.id))
+        .where(_newest.c.pipeline_id == pipeline.c.id)
+        .correlate(pipeline)
+        .scalar_subquery(),
+    )
+    .join_from(pipeline, project)
+    .where(project.c.name == sa.bindparam("project_name"))
+    .order_by(pipeline.c.name)
+)  # fmt: skip
+_earlier = commit.alias("earlier")
+_REPOS = Query(
+    sa.select(
+        repo.c.id, repo.c.name, commit.c.set_id, commit.c.started, commit.c.finished, commit.c.size, _earlier.c.size
+    )
+    .join_from(repo, project)
+    .outerjoin(branch, sa.and_(branch.c.repo_id == repo.c.id, branch.c.name == "master"))
+    .outerjoin(commit, commit.c.id == branch.c.head_id)
+    .outerjoin(_earlier, _earlier.c.id == commit.c.parent_id)
+    .where(project.c.name == sa.bindparam("project_name"), repo.c.type == USER)
+    .order_by(repo.c.name)
+)  # fmt: skip
+_above, _above_repo, _above_project = branch.alias(), repo.alias(), project.alias()
+_DEPENDENCIES = Query(
+    sa.select(_above_project.c.name, _above_repo.c.name, _above.c.name, project.c.name, repo.c.name)
+    .distinct()
+    .select_from(branch_provenance)
+    .join(branch, branch.c.id == branch_provenance.c.branch_id)
+    .join(repo, repo.c.id == branch.c.repo_id)
+    .join(project, project.c.id == repo.c.project_id)
+    .join(_above, _above.c.id == branch_provenance.c.upstream_id)
+    .join(_above_repo, _above_repo.c.id == _above.c.repo_id)
+    .join(_above_project, _above_project.c.id == _above_repo.c.project_id)
+    .where(
+        repo.c.type == USER,
+        _above_repo.c.type != SPEC,
+        sa.or_(
+            project.c.name == sa.bindparam("project_name"), _above_project.c.name == sa.bindparam("same_name")
+        ),
+    )
+)
+_OUTPUTS = Query(sa.select(project.c.name, pipeline.c.name).join_from(pipeline, project))
+_WORKERS = Query(
+    sa.select(worker.c.pipeline_id, worker.c.state, sa.func.count()).group_by(
+        worker.c.pipeline_id, worker.c.state
+    )
+)
+
+
+def pipelines_of(conn: sa.Connection, project_name: str) -> list[PipelineNode]:
+    """Return the pipelines of a project by name."""
+    return [PipelineNode(*row) for row in _PIPELINES.rows(conn, project_name=project_name)]
+
+
+def repos_of(conn: sa.Connection, project_name: str) -> list[RepoNode]:
+    """Return the repos of users and the outputs of pipelines of a project, by name."""
+    return [RepoNode(*row) for row in _REPOS.rows(conn, project_name=project_name)]
+
+
+def dependencies_of(conn: sa.Connection, project_name: str) -> list[Dependency]:
+    """Return what the repos of a project get commits from, and what gets commits from them, in a fixed order."""
+    rows = _DEPENDENCIES.rows(conn, project_name=project_name, same_name=project_name)
+    return sorted(Dependency(*row) for row in rows)
+
+
+def pipeline_names(conn: sa.Connection) -> Collection[tuple[str, str]]:
+    """Return project and name of all pipelines."""
+    return {(row[0], row[1]) for row in _OUTPUTS.rows(conn)}
+
+
+def worker_counts(conn: sa.Connection) -> Mapping[int, Mapping[WorkerState, int]]:
+    """Return the workers of each pipeline that has any, by state."""
+    counts: dict[int, dict[WorkerState, int]] = {}
+    for pipeline_id, state, number in _WORKERS.rows(conn):
+        counts.setdefault(pipeline_id, {})[state] = number
+    return counts

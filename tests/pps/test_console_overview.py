@@ -1,0 +1,156 @@
+"""What the console's overviews say of a small store: jobs that ended, run and wait, and what depends on what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import scale_calls
+from google.protobuf.timestamp_pb2 import Timestamp
+from postgres_server import database_url
+from pps_world import Failed, PpsWorld, pfs
+
+from trunkline import errors
+from trunkline.meta import job_lines
+from trunkline.rpc.gen import console_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from google.protobuf.message import Message
+
+
+def copy(seen: Mapping[str, Mapping[str, bytes]]) -> dict[str, bytes]:
+    return {path: data for files in seen.values() for path, data in files.items()}
+
+
+def fail(_seen: object) -> dict[str, bytes]:
+    raise Failed("no such model")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PpsWorld]:
+    """A pipeline with a good job, one behind it whose job failed, and one that waits for workers."""
+    with database_url(request.param, tmp_path_factory.mktemp("shop")) as url:
+        world = PpsWorld(url)
+        try:
+            world.repo("images")
+            world.put("images", {"/a": b"1", "/b": b"22"})
+            world.pipeline("edges", pfs("images"))
+            world.pipeline("montage", pfs("edges"))
+            world.staffed("edges", copy).work_until_ended("edges")
+            world.staffed("montage", fail).work_until_ended("montage")
+            world.pipeline("waits", pfs("images"), parallelism_spec={"constant": 2})
+            world.until_state("waits", "RUNNING")
+            world.until(lambda: len(world.workers("waits")) == 2 or None, "two requested workers")
+            yield world
+        finally:
+            world.close()
+
+
+def ask(world: PpsWorld, rpc: str, request: Message) -> Any:
+    [answer] = scale_calls.call(world, f"trunkline.console.v1.Console/{rpc}", request)
+    return answer
+
+
+def rows(world: PpsWorld, **request: Any) -> list[tuple[str, str]]:
+    return [
+        (row.pipeline, row.state) for row in ask(world, "ListJobRow", pb.ListJobRowRequest(**request)).rows
+    ]
+
+
+def test_the_graph_has_repos_pipelines_and_the_branches_between_them(shop: PpsWorld) -> None:
+    graph = ask(shop, "InspectGraph", pb.InspectGraphRequest())
+
+    nodes = {node.id: node for node in graph.nodes}
+    assert {node.id: node.kind for node in graph.nodes} == {
+        "default/repo:images": "repo",
+        "default/pipeline:edges": "pipeline",
+        "default/pipeline:montage": "pipeline",
+        "default/pipeline:waits": "pipeline",
+    }
+    assert [(getattr(edge, "from"), edge.to, edge.branch) for edge in graph.edges] == [
+        ("default/pipeline:edges", "default/pipeline:montage", "master"),
+        ("default/repo:images", "default/pipeline:edges", "master"),
+        ("default/repo:images", "default/pipeline:waits", "master"),
+    ]
+    assert nodes["default/repo:images"].size_bytes == 3
+    assert nodes["default/pipeline:montage"].job.state == "FAILURE"
+    assert nodes["default/pipeline:waits"].workers_limit == 2
+
+
+def test_a_client_with_the_topology_gets_states_without_edges(shop: PpsWorld) -> None:
+    first = ask(shop, "InspectGraph", pb.InspectGraphRequest())
+
+    second = ask(shop, "InspectGraph", pb.InspectGraphRequest(known_etag=first.etag))
+
+    assert second.unchanged
+    assert second.etag == first.etag
+    assert not second.edges
+    assert len(second.nodes) == len(first.nodes)
+
+
+def test_the_graph_of_a_global_id_has_the_jobs_of_that_id(shop: PpsWorld) -> None:
+    [edges] = [row.set_id for row in shop.jobs("edges")]
+
+    graph = ask(shop, "InspectGraph", pb.InspectGraphRequest(commit_set=edges))
+
+    states = {node.name: node.state for node in graph.nodes if node.kind == "pipeline"}
+    assert states["edges"] == "SUCCESS"
+    assert states["waits"] == ""
+
+
+def test_rows_of_jobs_are_filtered_by_state_pipeline_global_id_and_time(shop: PpsWorld) -> None:
+    [montage] = shop.jobs("montage")
+    future = Timestamp(seconds=int(shop.clock.now()) + 3600)
+
+    assert rows(shop) == [("waits", "RUNNING"), ("montage", "FAILURE"), ("edges", "SUCCESS")]
+    assert rows(shop, states=["FAILURE"]) == [("montage", "FAILURE")]
+    assert rows(shop, states=["RUNNING"]) == [("waits", "RUNNING")]
+    assert rows(shop, states=["SUCCESS", "RUNNING"]) == [("waits", "RUNNING"), ("edges", "SUCCESS")]
+    assert rows(shop, pipelines=["edges"]) == [("edges", "SUCCESS")]
+    assert rows(shop, pipelines=["edges", "montage"], states=["FAILURE"]) == [("montage", "FAILURE")]
+    assert rows(shop, projects=["default"], pipelines=["missing"]) == []
+    assert rows(shop, commit_set=montage.set_id, states=["FAILURE"]) == [("montage", "FAILURE")]
+    assert rows(shop, **{"from": future}) == [("waits", "RUNNING")]
+    assert rows(shop, until=Timestamp(seconds=1)) == []
+
+
+@pytest.mark.parametrize(
+    "request_fields", [{}, {"projects": ["default"]}, {"states": ["SUCCESS", "FAILURE", "RUNNING"]}]
+)
+def test_pages_of_rows_follow_each_other_and_are_counted(
+    shop: PpsWorld, request_fields: dict[str, Any]
+) -> None:
+    pages, token = [], ""
+    while len(pages) < 5:
+        request = pb.ListJobRowRequest(number=1, page_token=token, count=True, **request_fields)
+        pages.append(ask(shop, "ListJobRow", request))
+        token = pages[-1].next_page_token
+        if not token:
+            break
+
+    assert [[row.pipeline for row in page.rows] for page in pages] == [["waits"], ["montage"], ["edges"]]
+    assert {page.total for page in pages} == {3}
+
+
+def test_windows_without_a_match_end_a_page_and_the_next_one_goes_on(
+    shop: PpsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_lines, "WINDOW", 1)
+    monkeypatch.setattr(job_lines, "WINDOWS", 1)
+    fields = {"states": ["SUCCESS"]}
+
+    first = ask(shop, "ListJobRow", pb.ListJobRowRequest(**fields))
+    second = ask(shop, "ListJobRow", pb.ListJobRowRequest(page_token=first.next_page_token, **fields))
+    third = ask(shop, "ListJobRow", pb.ListJobRowRequest(page_token=second.next_page_token, **fields))
+
+    assert [len(page.rows) for page in (first, second, third)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"states": ["BROKEN"]}, {"page_token": "x"}, {"number": -1}, {"number": 1_001}]
+)
+def test_a_list_of_rows_that_is_not_valid_is_refused(shop: PpsWorld, fields: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        ask(shop, "ListJobRow", pb.ListJobRowRequest(**fields))
