@@ -134,6 +134,14 @@ def test_a_template_that_fails_or_takes_too_much_is_an_error(
     assert not helpers(shared)
 
 
+def test_a_template_without_an_argument_names_it(client: Client) -> None:
+    template = "function(name, source) {pipeline: {name: name}}"
+
+    error = refusal(lambda: client.pps.render_template(template=template, args={"name": "made"}))
+
+    assert '"source"' in error.details()
+
+
 def test_the_command_line_creates_pipelines_from_a_template(
     shared: Server, client: Client, tmp_path: Path
 ) -> None:

@@ -37,6 +37,8 @@ def ticks(schedule: str, start: str, number: int) -> list[str]:
         ("0 0 1 * MON", ["2024-03-01T00:00:00Z", "2024-03-04T00:00:00Z"]),  # either day
         ("CRON_TZ=Europe/Berlin 0 6 * * *", ["2024-02-29T05:00:00Z", "2024-03-01T05:00:00Z"]),
         ("@never", []),
+        ("0 0 31 2 *", []),
+        ("0 0 30 FEB ?", []),
     ],
 )
 def test_a_schedule_ticks_at_its_times(schedule: str, expected: list[str]) -> None:
@@ -53,8 +55,8 @@ def test_a_daily_time_stays_when_the_clocks_change() -> None:
 
 @pytest.mark.parametrize(
     "schedule",
-    ["", "x", "* * * *", "* * * * * *", "60 * * * *", "0 0 30 2 *", "@sometimes", "@every", "@every -1s", "@every x",
-     "TZ=No/Where * * * * *", "TZ=../zone * * * * *"],
+    ["", "x", "* * * *", "* * * * * *", "60 * * * *", "0 0 32 2 *", "0 0 1 13 *", "@sometimes", "@every", "@every -1s",
+     "@every x", "TZ=No/Where * * * * *", "TZ=../zone * * * * *"],
 )  # fmt: skip
 def test_what_is_not_a_schedule_is_refused_with_its_field(schedule: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^input\.cron\.spec"):

@@ -54,6 +54,7 @@ def pfs(repo: str, **more: Any) -> dict[str, Any]:
         {"transform.secrets": [{"name": "s", "mount_path": "/s"}, {"name": "s", "key": "k", "env_var": "K"}]},
         {"tolerations": [{"key": "k", "operator": "EXISTS"}]},
         {"datum_set_spec": {"number": 3}},
+        {"datum_set_spec": {"number": 0, "size_bytes": 0, "per_worker": 0}},
         {"pod_spec": "{}", "pod_patch": "[]"},
         {"reprocess_spec": "every_job", "datum_timeout": "0s"},
         {"egress": {"URL": "s3://bucket"}},
@@ -171,8 +172,6 @@ def test_a_spec_that_makes_sense_is_accepted(changes: dict[str, Any]) -> None:
         ({"datum_tries": 0}, "datum_tries is 0, but a datum is tried at least once"),
         ({"datum_timeout": "-1s"}, "datum_timeout is negative"),
         ({"job_timeout": "-1s"}, "job_timeout is negative"),
-        ({"datum_set_spec": {}}, "datum_set_spec sets nothing"),
-        ({"datum_set_spec": {"number": 0, "size_bytes": 0, "per_worker": 0}}, "datum_set_spec sets nothing"),
         ({"datum_set_spec": {"number": -1}}, "datum_set_spec.number is -1"),
         ({"reprocess_spec": "never"}, 'reprocess_spec "never" is unknown; write until_success or every_job'),
         # resources

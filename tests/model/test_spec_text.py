@@ -18,6 +18,9 @@ B = {"pipeline": {"name": "b"}}
         ('\ufeff \n{"pipeline": {"name": "a"}}\n', [A]),
         ('{"pipeline": {"name": "a"}}\n{"pipeline": {"name": "b"}}', [A, B]),
         ('[{"pipeline": {"name": "a"}}, {"pipeline": {"name": "b"}}]', [A, B]),
+        ('{"pipeline": {"name": "a",},}', [A]),
+        ('{"pipeline": {"name": "a"}}\n---\n{"pipeline": {"name": "b"}}', [A, B]),
+        ('{\n  # The first one.\n  pipeline: {name: "a"}\n}', [A]),
         ("pipeline:\n  name: a\n", [A]),
         ("---\npipeline: {name: a}\n---\npipeline: {name: b}\n---\n", [A, B]),
         ("- pipeline: {name: a}\n- pipeline: {name: b}\n", [A, B]),
@@ -38,7 +41,7 @@ def test_one_or_many_specs_in_json_or_yaml(text: str, specs: list[dict[str, obje
 def test_the_files_name_decides_what_it_is() -> None:
     assert parse_specs("{pipeline: {name: a}}", "a.yaml") == [A]
     with pytest.raises(InvalidArgument, match=r"a.json is broken JSON at line 1, column 2"):
-        parse_specs("{pipeline: {name: a}}", "a.json")
+        parse_specs("{pipeline: {name: a}", "a.json")
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,12 @@ class Calendar(Struct, frozen=True):
         try:
             ticks = CronSim(self.fields, datetime.fromtimestamp(moment, self.zone))
             return next(ticks).timestamp()
-        except (StopIteration, OverflowError, ValueError):  # the calendar ends with the year 9999
+        except (
+            CronSimError,
+            StopIteration,
+            OverflowError,
+            ValueError,
+        ):  # the calendar ends with the year 9999
             return None
 
 
@@ -87,7 +92,7 @@ def parse_schedule(text: str, where: str) -> Schedule:
         where: the field that it comes from, for messages.
 
     Raises:
-        InvalidArgument: it is not valid, or never ticks and is not ``@never``.
+        InvalidArgument: it is not valid.
     """
     zone: tzinfo = UTC
     expression = text.strip()
@@ -114,16 +119,17 @@ def parse_schedule(text: str, where: str) -> Schedule:
             f'{where} "{text[:100]}" has {len(fields)} fields, but a schedule has 5: minute, hour, day of the month,'
             ' month, day of the week; write for example "0 6 * * 1-5" or "@every 90s"'
         )
-    schedule = Calendar(" ".join(fields), zone)
+    minute, hour, day, month, weekday = fields
     try:
-        CronSim(schedule.fields, datetime.fromtimestamp(_SAMPLE, zone))
+        # The day alone: some write a day that its month does not have, such as 31 February, for no ticks.
+        for valid in ((minute, hour, day, "*", weekday), ("0", "0", "1", month, "*")):
+            CronSim(" ".join(valid), datetime.fromtimestamp(_SAMPLE, zone))
     except (CronSimError, AssertionError, ValueError) as error:
         raise InvalidArgument(
             f'{where} "{text[:100]}" is not a schedule ({error}); write for example "0 6 * * 1-5" or "@every 90s"'
         ) from error
-    if schedule.after(_SAMPLE) is None:
-        raise InvalidArgument(f'{where} "{text[:100]}" never ticks; write @never if that is meant')
-    return schedule
+    schedule = Calendar(" ".join(fields), zone)
+    return Never() if schedule.after(_SAMPLE) is None else schedule
 
 
 def _zone(name: str, text: str, where: str) -> tzinfo:

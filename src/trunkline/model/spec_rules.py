@@ -318,10 +318,6 @@ def _scale(spec: PipelineSpec) -> None:
         for name, size in sizes.items():
             if size < 0:
                 raise InvalidArgument(f"datum_set_spec.{name} is {size}; write 1 or more, or leave it out")
-        if not any(sizes.values()):
-            raise InvalidArgument(
-                "datum_set_spec sets nothing; set number, size_bytes or per_worker, or leave it out"
-            )
     if spec.reprocess_spec not in ("", UNTIL_SUCCESS, EVERY_JOB):
         raise InvalidArgument(
             f'reprocess_spec "{spec.reprocess_spec}" is unknown; write {UNTIL_SUCCESS} or {EVERY_JOB}'

@@ -1,7 +1,8 @@
 """Spec files: JSON or YAML text in, one JSON object per pipeline out.
 
-A file may hold one spec, a list of specs, or several documents. Syntax errors are reported with line, column and the
-line itself. A duplicate key is an error, because both formats would silently drop the first value. Fields are
+A file may hold one spec, a list of specs, or several documents. Text that looks like JSON but is YAML only, such as a
+list that ends with a comma, is read as YAML, as Pachyderm reads all files. Syntax errors are reported with line, column
+and the line itself. A duplicate key is an error, because both formats would silently drop the first value. Fields are
 checked elsewhere (``model.spec``).
 
 The YAML library is imported on first use, because every command pays for imports.
@@ -36,13 +37,13 @@ def parse_specs(text: str, source: str) -> list[dict[str, Any]]:
     Args:
         text: its content.
         source: its name, for messages; a name ending in ``.yaml`` or ``.yml`` is YAML, one in ``.json`` is JSON,
-            otherwise the first character decides.
+            otherwise the first character decides; errors are those of that format.
 
     Raises:
         InvalidArgument: the file is not valid, has a duplicate key, or contains something that is not a spec.
     """
     text = text.removeprefix("\ufeff")
-    documents = _yaml(text, source) if _is_yaml(text, source) else _json(text, source)
+    documents = _yaml(text, source) if _is_yaml(text, source) else _json_or_yaml(text, source)
     specs: list[dict[str, Any]] = []
     for document in documents:
         for spec in document if isinstance(document, list) else [document]:
@@ -90,6 +91,18 @@ def _is_yaml(text: str, source: str) -> bool:
     if source.endswith((".yaml", ".yml")):
         return True
     return not source.endswith(".json") and not text.lstrip().startswith(("{", "["))
+
+
+def _json_or_yaml(text: str, source: str) -> Iterator[object]:
+    try:
+        return iter(list(_json(text, source)))
+    except InvalidArgument as error:
+        if not isinstance(error.__cause__, json.JSONDecodeError):
+            raise
+        try:
+            return iter(list(_yaml(text, source)))
+        except InvalidArgument:
+            raise error from error.__cause__
 
 
 # --- JSON ----------------------------------------------------------------------------------------------

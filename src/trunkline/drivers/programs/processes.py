@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from trunkline.ports import Outbound
 
 _HELPER = str(Path(helper.__file__))
+#: What jsonnet says of a function whose argument is left out.
+_MISSING = re.compile(r"Missing argument: (\w+)")
 #: Processes at the same time; most wait for their client to read.
 _PROCESSES = 64
 #: Programs that compute at the same time.
@@ -170,11 +173,19 @@ class _Process:
         while True:
             reply = self._in_turn(request)
             if "error" in reply:
-                raise errors.InvalidArgument(f"{self._what} cannot be run: {reply['error']}; correct it")
+                raise self._failed(" ".join(reply["error"].split()))
             if "import" not in reply:
                 return reply
             path, content = self._imports.fetch(*reply["import"])  # others compute meanwhile
             request = {"path": path, "content": content}
+
+    def _failed(self, error: str) -> errors.InvalidArgument:
+        missing = _MISSING.search(error)
+        if missing is None:
+            return errors.InvalidArgument(f"{self._what} cannot be run: {error}; correct it")
+        return errors.InvalidArgument(
+            f'{self._what} needs the argument "{missing[1]}"; add it, as --arg {missing[1]}=VALUE on the command line'
+        )
 
     def _in_turn(self, request: object) -> Any:
         if not self._turns.acquire(timeout=_TURN):
