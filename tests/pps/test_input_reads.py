@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: More than are read together, of so many bytes that their chunks are in a pack of the object store.
 SMALL = 300
 SMALL_BYTES = 400
+#: More files than come with an assignment.
+MANY = input_reads.SENT_FILES + 16
 
 
 def assignment_of(world: PpsWorld, files: dict[str, bytes]) -> Assignment:
@@ -74,8 +76,8 @@ def test_chunks_of_small_files_are_looked_up_together(
     "files",
     [
         {"/a": b"a", "/b": b"b", "/c": bytes(input_reads.SENT_BYTES)},
-        {f"/{number:03d}": b"x" for number in range(80)},
-        {"/a": b"a", "/c": b"c", **{f"/b/{number:03d}": b"" for number in range(80)}},
+        {f"/{number:03d}": b"x" for number in range(MANY)},
+        {"/a": b"a", "/c": b"c", **{f"/b/{number:03d}": b"" for number in range(MANY)}},
     ],
     ids=["large", "many", "many in a folder"],
 )
@@ -84,7 +86,7 @@ def test_small_files_of_the_first_items_come_with_the_assignment(
 ) -> None:
     world.repo("images")
     world.put("images", files)
-    world.pipeline("edges", pfs("images", "/*"), datum_set_spec={"number": 100})
+    world.pipeline("edges", pfs("images", "/*"), datum_set_spec={"number": MANY})
     [hand] = world.hands("edges", 1, lambda _seen: {})
     claimed = world.until(hand.take, "work")
     assignment = world.assignments.held_by(hand.id, claimed.claim.id)

@@ -481,7 +481,7 @@ class Wish:
 def test_a_run_is_a_quarter_of_a_share_and_shrinks_with_the_work() -> None:
     lengths, remaining = [], 100
     while remaining:
-        lengths.append(run_length(remaining, 5, None, 0.001))
+        lengths.append(run_length(remaining, 5, None, 1.0))
         remaining -= lengths[-1]
 
     assert lengths[0] == 5
@@ -493,6 +493,13 @@ def test_a_run_lasts_ten_seconds_at_most() -> None:
     assert run_length(10_000, 5, None, 0.5) == 20
     assert run_length(10_000, 5, None, 60.0) == 1
     assert run_length(10_000, 5, None, 0.0) == 500
+
+
+def test_a_run_lasts_several_times_as_long_as_a_claim_takes_but_is_no_more_than_a_share() -> None:
+    assert run_length(60, 5, None, 0.002) == 10
+    assert run_length(20, 5, None, 0.002) == 4
+    assert run_length(20, 5, None, 0.5) == 1
+    assert run_length(60, 5, Wish(per_worker=6), 0.002) == 2
 
 
 def test_runs_stay_short_until_the_time_per_datum_is_known() -> None:

@@ -59,6 +59,10 @@ RUNS_PER_WORKER = 4
 #: Seconds that a run of datums should last at most: what runs again when its worker dies.
 RUN_SECONDS = 10.0
 
+#: Seconds that a run of datums should last at least: several times what a claim costs the server and its worker. All
+#: workers end together but for about as long.
+LEAST_RUN_SECONDS = 0.02
+
 #: Datums in a run while the time per datum is unknown: enough to measure it, few enough that a run of datums that
 #: take minutes does not leave the other workers idle at the end.
 UNKNOWN_RUN = 4
@@ -326,8 +330,9 @@ def run_length(
 
     Guided self-scheduling (Polychronopoulos and Kuck, IEEE Trans. Computers C-36, 1987): runs get shorter as the
     work decreases, so that all workers end together without one call per datum. Two differences: a run is a
-    quarter of a worker's share, because datums differ, and no longer than ``RUN_SECONDS``. While the time per datum
-    is unknown, a run has at most ``UNKNOWN_RUN`` datums.
+    quarter of a worker's share, because datums differ, and lasts between ``LEAST_RUN_SECONDS`` and ``RUN_SECONDS``,
+    except that no run takes more than a worker's share. While the time per datum is unknown, a run has at most
+    ``UNKNOWN_RUN`` datums.
 
     Args:
         remaining: datums that were never claimed, at least 1.
@@ -344,11 +349,14 @@ def run_length(
         return max(1, min(remaining, datum_set_spec.number))
     if datum_set_spec is not None and datum_set_spec.size_bytes and bytes_per_datum:
         return max(1, int(min(remaining, datum_set_spec.size_bytes / bytes_per_datum)))
-    runs = (datum_set_spec.per_worker if datum_set_spec is not None else None) or RUNS_PER_WORKER
-    length = remaining // (max(1, workers) * runs)
+    wish = datum_set_spec.per_worker if datum_set_spec is not None else None
+    workers = max(1, workers)
+    length = remaining // (workers * (wish or RUNS_PER_WORKER))
     if seconds_per_datum is None:
         length = min(length, UNKNOWN_RUN)
     elif seconds_per_datum > 0:
+        if not wish:
+            length = max(length, int(min(math.ceil(remaining / workers), LEAST_RUN_SECONDS / seconds_per_datum)))
         length = int(min(length, RUN_SECONDS / seconds_per_datum))
     return max(1, length)
 

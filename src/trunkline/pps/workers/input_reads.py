@@ -27,7 +27,7 @@ _BYTES = 4 << 20
 
 
 #: Bytes and files of the first datums that are sent with their assignment: less than what a further call costs.
-SENT_BYTES, SENT_FILES = 64 << 10, 64
+SENT_BYTES, SENT_FILES = 64 << 10, 256
 
 
 class FilePiece(NamedTuple):
