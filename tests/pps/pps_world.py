@@ -418,8 +418,15 @@ class Hand:
             completion.release()
         return completion.prepare()
 
-    def hand_in(self, prepared: claims.PreparedCompletion) -> claims.Completed:
-        return self.world.versions.write(claims.complete, self.id, prepared)
+    def hand_in(self, prepared: claims.PreparedCompletion, *, goes_on: bool = False) -> claims.Completed:
+        """Report results.
+
+        Args:
+            prepared: the results.
+            goes_on: ask for the next run too.
+        """
+        specs = self.world.specs if goes_on else None
+        return self.world.versions.write(claims.complete, self.id, prepared, specs)
 
     def work(self) -> int:
         """Claim and run until there is nothing to do; return how many runs it were."""

@@ -140,7 +140,7 @@ def test_a_worker_that_renews_keeps_its_claim(pair: Staffed) -> None:
 
     assert answer == (True, False, False)
     assert pair.owner(claimed) == hand.id
-    assert hand.hand_in(hand.results(claimed)) == (True, False)
+    assert hand.hand_in(hand.results(claimed)) == claims.Completed(accepted=True, retire=False)
 
 
 def test_a_step_of_the_wall_clock_frees_no_claim(pair: Staffed) -> None:
@@ -185,7 +185,7 @@ def test_a_late_hand_in_is_refused_and_leaves_no_trace(pair: Staffed) -> None:
 
     job = pair.world.jobs("edges")[0]
     assert job.handed_in == 0
-    assert other.hand_in(other.results(second_claim)) == (True, False)
+    assert other.hand_in(other.results(second_claim)) == claims.Completed(accepted=True, retire=False)
 
 
 def test_a_late_hand_in_before_the_worker_is_replaced_is_refused_and_tells_it_to_go(pair: Staffed) -> None:
@@ -199,7 +199,7 @@ def test_a_late_hand_in_before_the_worker_is_replaced_is_refused_and_tells_it_to
     answers = (late.hand_in(results), late.renew(claimed), late.take())
 
     job = pair.world.jobs("edges")[0]
-    assert answers == ((False, True), (False, False, True), None)
+    assert answers == (claims.Completed(accepted=False, retire=True), (False, False, True), None)
     assert job.handed_in == 0
     assert other.take() is not None
     pair.world.start_controller()
@@ -214,8 +214,67 @@ def test_a_hand_in_that_is_sent_twice_is_recorded_once(pair: Staffed) -> None:
 
     first, second = hand.hand_in(results), hand.hand_in(results)
 
-    assert (first, second) == ((True, False), (False, False))
+    assert (first.accepted, second.accepted) == (True, False)
     assert pair.world.jobs("edges")[0].processed == 2
+
+
+def test_the_next_run_comes_with_the_answer_to_the_last_results_of_a_run(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    half = hand.results(claimed, 1)
+
+    first = hand.hand_in(half, goes_on=True)
+    rest = hand.results(claimed)
+    last = hand.hand_in(rest, goes_on=True)
+    again = hand.hand_in(rest, goes_on=True)
+
+    assert first == claims.Completed(accepted=True, retire=False)
+    assert last.accepted
+    assert last.following is not None
+    assert last.following.claim.start == claimed.claim.stop
+    assert (pair.owner(last.following), pair.state(hand)) == (hand.id, "busy")
+    assert again == claims.Completed(accepted=False, retire=False)
+
+
+def test_a_worker_whose_answer_with_the_next_run_is_lost_gets_that_run_when_it_asks(pair: Staffed) -> None:
+    hand = pair.hands[0]
+    claimed = hand.take()
+    assert claimed is not None
+    lost = hand.hand_in(hand.results(claimed), goes_on=True).following
+    assert lost is not None
+
+    hand.let_go()
+    got = hand.take()
+
+    assert got is not None
+    assert (got.claim.start, got.claim.stop) == (lost.claim.start, lost.claim.stop)
+    hand.hand_in(hand.results(got))
+    hand.work()
+    assert pair.world.until_ended("edges").processed == len(set(hand.ran)) == 40
+
+
+def test_a_worker_that_goes_on_is_idle_when_nothing_is_left_and_gets_nothing_once_it_is_to_retire(
+    pair: Staffed,
+) -> None:
+    hand, other = pair.hands
+    claimed, others = hand.take(), other.take()
+    assert claimed is not None
+    assert others is not None
+    pair.world.has_all_events = False  # of the row that the test moves
+    pair.world.versions.write(
+        lambda write: workers.move(write.conn, other.id, WorkerState.RETIRING, "", write.now)
+    )
+
+    retiring = other.hand_in(other.results(others), goes_on=True)
+    runs = 1
+    while (following := hand.hand_in(hand.results(claimed), goes_on=True).following) is not None:
+        claimed, runs = following, runs + 1
+
+    assert retiring == claims.Completed(accepted=True, retire=True)
+    assert runs > 1
+    assert pair.state(hand) == "idle"
+    assert pair.world.until_ended("edges").processed == 40
 
 
 def test_a_worker_gets_nothing_new_once_it_is_to_retire(pair: Staffed) -> None:
@@ -243,7 +302,7 @@ def test_a_retiring_worker_hands_in_what_is_done_and_gives_the_rest_back(pair: S
     second_claim = other.take()
 
     assert renewal == (True, False, True)
-    assert answer == (True, True)
+    assert answer == claims.Completed(accepted=True, retire=True)
     assert second_claim is not None
     assert [row.id for row in other.todo(second_claim)] == remaining
 
@@ -305,7 +364,7 @@ def test_a_worker_whose_job_was_killed_is_idle_when_it_asks_again(pair: Staffed)
     late = hand.hand_in(results)
     hand.let_go()
 
-    assert late == (False, False)
+    assert late == claims.Completed(accepted=False, retire=False)
     assert pair.state(hand) == "idle"
 
 

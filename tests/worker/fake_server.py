@@ -25,6 +25,8 @@ class FakeServer:
     #: What to answer to Claim when no assignment is left: retire, or wait.
     retire_when_empty: bool = True
     retire_after_complete: bool = False
+    #: Answer the last results of an assignment with the next one, if it is asked for.
+    gives_following: bool = False
     refuse_completions: bool = False
     lose_claims: bool = False
     restart_once: bool = False
@@ -213,7 +215,12 @@ class FakeServer:
         if self.refuse_completions:
             return pb.CompleteResponse(accepted=False)
         self._note(lambda: self.completions.append((list(frame.results), outputs, frame.release)))
-        return pb.CompleteResponse(accepted=True, retire=self.retire_after_complete)
+        response = pb.CompleteResponse(accepted=True, retire=self.retire_after_complete)
+        if self.gives_following and frame.claim_next and self.assignments:
+            following = self.assignments.pop(0)
+            self._handed[following.claim_id] = following
+            response.assignment.CopyFrom(following)
+        return response
 
 
 def assignment(

@@ -46,6 +46,19 @@ def test_assignments_are_worked_through_one_after_the_other(server, workers):
     assert [outputs[0, "/f"] for _, outputs, _ in server.completions] == [b"1", b"2", b"3"]
 
 
+def test_an_assignment_that_comes_with_the_answer_to_results_is_worked_through_without_a_claim(
+    server, workers
+):
+    server.gives_following = True
+    for content in (b"1", b"2", b"3"):
+        assignment(server, {"in": {f"/{content.decode()}": content}}, sh("cp $in /pfs/out/f"))
+
+    workers.run()
+
+    assert [outputs[0, "/f"] for _, outputs, _ in server.completions] == [b"1", b"2", b"3"]
+    assert server.claims == 2  # the first assignment, and the order to retire
+
+
 def test_inputs_are_fetched_64_datums_at_a_time(server, workers):
     assignment(server, {"in": {f"/{number}": b"x" for number in range(100)}}, ["true"])
 

@@ -60,6 +60,9 @@ SWEEP_TICK = 30.0
 #: Least seconds until a round that failed is tried again, whatever happens meanwhile.
 LEAST_PAUSE = 0.5
 
+#: Least seconds between two rounds because claims go on, which happens hundreds of times a second.
+PROGRESS_PAUSE = 0.1
+
 #: Seconds that a step takes before its state is shown.
 SHOWN_AFTER = 0.05
 
@@ -146,7 +149,7 @@ class Controller:
 
     async def _keep(self, pipeline_id: int) -> None:
         """The loop of one pipeline, until it is deleted."""
-        topic = f"pipeline:{pipeline_id}"
+        topic, progress = f"pipeline:{pipeline_id}", f"progress:{pipeline_id}"
         wakeups = self._versions.wakeups
         while True:
             stamp = wakeups.stamp()
@@ -161,8 +164,12 @@ class Controller:
             except Exception as error:  # noqa: BLE001 - judged by the error policy
                 pause = await self._round_failed(pipeline_id, error)
                 await asyncio.sleep(LEAST_PAUSE)
-            if pause != 0.0:
-                await wakeups.changed(stamp, topic, timeout=pause)
+            if pause is not None and pause <= PROGRESS_PAUSE:
+                if pause:
+                    await wakeups.changed(stamp, topic, timeout=pause)
+            elif not await wakeups.changed(stamp, topic, timeout=PROGRESS_PAUSE):
+                pause = None if pause is None else pause - PROGRESS_PAUSE
+                await wakeups.changed(stamp, topic, progress, timeout=pause)
         self._failures.pop(pipeline_id, None)
         self._egresses.keep(pipeline_id, None)
         self.autoscaler.forget(pipeline_id)

@@ -155,9 +155,15 @@ class WorkerServicer(ServicerBase):
             if completion is not None:
                 completion.abort()
             raise
-        completed = await store.write_soon(claims.complete, worker_id, prepared)
+        specs = self._specs if frame.claim_next else None
+        completed = await store.write_soon(claims.complete, worker_id, prepared, specs)
         failpoints.reach("completion.recorded")
-        return pb.CompleteResponse(accepted=completed.accepted, retire=completed.retire)
+        response = pb.CompleteResponse(accepted=completed.accepted, retire=completed.retire)
+        if completed.following is not None:
+            work = await self._dispatcher.assign(worker_id, completed.following.claim)
+            if work is not None and work.assignment is not None:
+                response.assignment.CopyFrom(assignment_message(work.assignment, sent=work.sent))
+        return response
 
     async def Log(self, request: pb.LogRequest, call: Call) -> pb.LogResponse:
         worker_id = await self._authenticate(call)

@@ -51,8 +51,10 @@ def work(
     assignment: pb.Assignment,
     notes: Sequence[str],
     batch: BatchProgram,
-) -> None:
+) -> pb.Assignment | None:
     """Run the assignment's datums and report them; the flags of ``interrupts`` show how it ended.
+
+    Returns the next assignment, if the answer to the last report has one.
 
     Args:
         api: the main thread's connection.
@@ -89,6 +91,7 @@ def work(
     finally:
         heartbeat.let_go()
         claimed.close()
+    return claimed.following
 
 
 class _Run:
@@ -125,6 +128,8 @@ class _Run:
         self._waiting: list[Finished] = []
         self._waiting_bytes = 0
         self._handed_in = time.monotonic()
+        #: The next assignment, if the last report's answer has one.
+        self.following: pb.Assignment | None = None
 
     def close(self) -> None:
         """Remove all files of this assignment."""
@@ -152,7 +157,7 @@ class _Run:
                 return
             aged = time.monotonic() - self._handed_in >= MAX_AGE
             if last or aged or self._waiting_bytes >= MAX_WAITING:
-                self._report(release=False)
+                self._report(release=False, last=last)
             if self._interrupts.retire and not last:
                 self._report(release=True)  # the server requested it in its last answer
                 return
@@ -176,18 +181,19 @@ class _Run:
     def _is_worthless(self) -> bool:
         return self._interrupts.claim_lost or self._interrupts.abandon
 
-    def _report(self, release: bool) -> None:
+    def _report(self, release: bool, last: bool = False) -> None:
         self._heartbeat.report(0, 0.0)
         patiently(lambda: self._heartbeat.logs.ship(self._api), self._interrupts)
-        answer = self._complete(release)
+        answer = self._complete(release, claim_next=last and not self._interrupts.retire)
         self._forget_waiting()
         self._handed_in = time.monotonic()
+        self.following = answer.assignment if answer.HasField("assignment") else None
         self._interrupts.retire |= answer.retire
         if not answer.accepted:
             self._interrupts.claim_lost = True
             raise Interrupted
 
-    def _complete(self, release: bool) -> pb.CompleteResponse:
+    def _complete(self, release: bool, claim_next: bool) -> pb.CompleteResponse:
         """Report the finished datums; large outputs go directly to the object store if possible."""
         large = [
             (finished, output)
@@ -198,14 +204,16 @@ class _Run:
         if large and self._assignment.direct and self._api.store.open:
             try:
                 stored = self._store(large)
-                return patiently(lambda: self._api.complete(self._frames(release, stored)), self._interrupts)
+                return patiently(
+                    lambda: self._api.complete(self._frames(release, claim_next, stored)), self._interrupts
+                )
             except StoreUnreachable as error:
                 self._api.store.close(str(error))
                 self._log_note(self._waiting[0].result.datum)
                 patiently(lambda: self._heartbeat.logs.ship(self._api), self._interrupts)
             except FailedPrecondition:
                 pass  # a server that was restarted does not know the offers of the former process
-        return patiently(lambda: self._api.complete(self._frames(release)), self._interrupts)
+        return patiently(lambda: self._api.complete(self._frames(release, claim_next)), self._interrupts)
 
     def _store(self, large: Sequence[tuple[Finished, Captured]]) -> Stored:
         from trunkline.worker import presigned_writes  # its imports take 25 ms, which few workers need
@@ -238,8 +246,16 @@ class _Run:
                 self._runner.take_back(finished.result.datum, finished.datum_dir)
         self._waiting, self._waiting_bytes = [], 0
 
-    def _frames(self, release: bool, stored: Stored | None = None) -> Iterator[pb.CompleteRequest]:
-        """Yield the frames of a report; files that are ``stored`` as chunk lists."""
+    def _frames(
+        self, release: bool, claim_next: bool, stored: Stored | None = None
+    ) -> Iterator[pb.CompleteRequest]:
+        """Yield the frames of a report.
+
+        Args:
+            release: give the rest of the claim back.
+            claim_next: ask for the next claim.
+            stored: files that are sent as chunk lists.
+        """
         claim = self._assignment.claim_id
         frame = pb.CompleteRequest(claim_id=claim)
         size = 0
@@ -269,6 +285,7 @@ class _Run:
             finished.result.upload_ns += time.monotonic_ns() - begun
         frame.results.extend(finished.result for finished in self._waiting)
         frame.release = release
+        frame.claim_next = claim_next
         yield frame
 
 

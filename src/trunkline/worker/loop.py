@@ -98,25 +98,33 @@ class Worker:
             self._waiting = False
 
     def _claim_until_retired(self) -> None:
+        following: pb.Assignment | None = None
         while not (self._interrupts.retire or self._interrupts.abandon):
+            if following is not None:
+                following = self._run_datums(following)
+                continue
             answer = patiently(self._claim, self._interrupts)
             if answer.HasField("assignment"):
                 self._introduce(answer.assignment)
             if answer.assignment.HasField("program_run"):
                 self._run_program(answer.assignment)
             elif answer.HasField("assignment"):
-                assignment.work(
-                    self._api,
-                    self._heartbeat,
-                    self._interrupts,
-                    self._sandbox,
-                    self._sandbox.scratch,
-                    answer.assignment,
-                    self._notes,
-                    self._batch,
-                )
-                self._notes = []
+                following = self._run_datums(answer.assignment)
             self._interrupts.retire |= answer.retire
+
+    def _run_datums(self, work: pb.Assignment) -> pb.Assignment | None:
+        """Run the datums of an assignment; return the next one, if the server has sent it."""
+        notes, self._notes = self._notes, []
+        return assignment.work(
+            self._api,
+            self._heartbeat,
+            self._interrupts,
+            self._sandbox,
+            self._sandbox.scratch,
+            work,
+            notes,
+            self._batch,
+        )
 
     def _run_program(self, work: pb.Assignment) -> None:
         from trunkline.worker.standing import (

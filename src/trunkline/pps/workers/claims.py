@@ -3,7 +3,8 @@
 A job's todo is addressed by position. A claim is a run of positions ``[start, stop)`` that one worker owns
 while its lease lasts; ``done`` is the first position without a recorded result. Runs are cut on demand and
 shrink towards the end of the job (``scaling.policy.run_length``). A completion is accepted only from the owner
-and only from ``done`` on, inside the transaction that records it, so no datum is ever recorded twice.
+and only from ``done`` on, inside the transaction that records it, so no datum is ever recorded twice. With the last
+results of a run that transaction also gives the worker its next run, if the worker asks for it.
 
 Each function is one transaction; ``dispatch`` waits for work.
 """
@@ -96,6 +97,8 @@ class Completed(NamedTuple):
     accepted: bool
     #: The worker must exit after its claim.
     retire: bool
+    #: The worker's next claim, when it asked for one.
+    following: Claimed | None = None
 
 
 class Renewal(NamedTuple):
@@ -227,13 +230,16 @@ def renew(
     return Renewal(valid, valid and restart, must_exit(worker))
 
 
-def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompletion) -> Completed:
+def complete(
+    write: WriteTransaction, worker_id: str, prepared: PreparedCompletion, specs: Specs | None = None
+) -> Completed:
     """Record results; of a claim that was lost, nothing.
 
     Args:
         write: transaction that the change belongs to.
         worker_id: id of the worker.
         prepared: the results, with their trees already written.
+        specs: cache of specifications, for a worker that wants its next run when this one is done; otherwise None.
 
     Raises:
         Unauthenticated: the worker is unknown.
@@ -260,7 +266,12 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
     if name is not None and prepared.count:
         datums = [(report.id, report.state) for report in prepared.reports]
         record_datums(write, name, job, worker_id, prepared.results, datums)
-    _advance(write, job, claim, claim.done + prepared.count, release=prepared.release)
+    done = claim.done + prepared.count
+    goes_on = specs is not None and done == claim.stop
+    if goes_on:
+        claim_rows.advance_claim(conn, claim, done, ClaimState.DONE)
+    else:
+        _advance(write, job, claim, done, release=prepared.release)
     if prepared.failure:
         job_ops.fail(write, job, prepared.failure)
     elif prepared.last is not None and prepared.last.record(write, job):
@@ -272,7 +283,13 @@ def complete(write: WriteTransaction, worker_id: str, prepared: PreparedCompleti
         if name is not None:
             origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
             write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
-    return Completed(accepted=True, retire=refused.retire)
+    following = take(write, worker_id, specs) if goes_on and specs is not None else None
+    if following is not None:
+        write.tx.wake(f"progress:{job.pipeline_id}")
+    elif goes_on:
+        _set_idle(write, worker_id)
+        write.tx.wake(f"pipeline:{job.pipeline_id}")
+    return Completed(accepted=True, retire=refused.retire, following=following)
 
 
 def parts_of(deltas: Sequence[TreeId], rows: TreeId) -> list[tuple[TreeId, TreeId]]:

@@ -113,6 +113,14 @@ class Dispatcher:
                 elif not has_changed:
                     return NextWork(held=hold is not None)
 
+    async def assign(self, worker_id: str, claim: ClaimRow) -> NextWork | None:
+        """Compute the assignment of a claim; None when that fails: the claim is free, and the worker asks again."""
+        try:
+            return await self._assign(worker_id, claim)
+        except errors.TrunklineError as error:
+            log.warning("claim %s was given back: %s", claim.id, error.message)
+            return None
+
     async def _take(self, worker_id: str) -> NextWork | None:
         """Return what a worker does now; None when there is nothing."""
         db, write = self._versions.db, self._versions.write_soon

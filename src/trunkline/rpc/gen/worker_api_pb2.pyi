@@ -255,7 +255,7 @@ class OfferResponse(_message.Message):
     def __init__(self, missing: _Optional[_Iterable[int]] = ..., pack: _Optional[str] = ..., url: _Optional[str] = ..., grant: _Optional[bytes] = ...) -> None: ...
 
 class CompleteRequest(_message.Message):
-    __slots__ = ("claim_id", "outputs", "results", "release", "packs", "files", "copies")
+    __slots__ = ("claim_id", "outputs", "results", "release", "packs", "files", "copies", "claim_next")
     CLAIM_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +263,7 @@ class CompleteRequest(_message.Message):
     PACKS_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     COPIES_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_NEXT_FIELD_NUMBER: _ClassVar[int]
     claim_id: str
     outputs: _containers.RepeatedCompositeFieldContainer[OutputPiece]
     results: _containers.RepeatedCompositeFieldContainer[DatumResult]
@@ -270,7 +271,8 @@ class CompleteRequest(_message.Message):
     packs: _containers.RepeatedCompositeFieldContainer[StoredPack]
     files: _containers.RepeatedCompositeFieldContainer[StoredFile]
     copies: _containers.RepeatedCompositeFieldContainer[InputCopy]
-    def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ..., copies: _Optional[_Iterable[_Union[InputCopy, _Mapping]]] = ...) -> None: ...
+    claim_next: bool
+    def __init__(self, claim_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[OutputPiece, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[DatumResult, _Mapping]]] = ..., release: _Optional[bool] = ..., packs: _Optional[_Iterable[_Union[StoredPack, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[StoredFile, _Mapping]]] = ..., copies: _Optional[_Iterable[_Union[InputCopy, _Mapping]]] = ..., claim_next: _Optional[bool] = ...) -> None: ...
 
 class InputCopy(_message.Message):
     __slots__ = ("datum", "path", "item", "source")
@@ -353,12 +355,14 @@ class DatumResult(_message.Message):
     def __init__(self, datum: _Optional[int] = ..., state: _Optional[_Union[DatumResult.State, str]] = ..., reason: _Optional[str] = ..., download_ns: _Optional[int] = ..., process_ns: _Optional[int] = ..., upload_ns: _Optional[int] = ..., download_bytes: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., started: _Optional[float] = ..., finished: _Optional[float] = ..., cpu_ns: _Optional[int] = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class CompleteResponse(_message.Message):
-    __slots__ = ("accepted", "retire")
+    __slots__ = ("accepted", "retire", "assignment")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     RETIRE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     retire: bool
-    def __init__(self, accepted: _Optional[bool] = ..., retire: _Optional[bool] = ...) -> None: ...
+    assignment: Assignment
+    def __init__(self, accepted: _Optional[bool] = ..., retire: _Optional[bool] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ...) -> None: ...
 
 class LogRequest(_message.Message):
     __slots__ = ("claim_id", "lines")
