@@ -356,7 +356,9 @@ def run_length(
         length = min(length, UNKNOWN_RUN)
     elif seconds_per_datum > 0:
         if not wish:
-            length = max(length, int(min(math.ceil(remaining / workers), LEAST_RUN_SECONDS / seconds_per_datum)))
+            length = max(
+                length, int(min(math.ceil(remaining / workers), LEAST_RUN_SECONDS / seconds_per_datum))
+            )
         length = int(min(length, RUN_SECONDS / seconds_per_datum))
     return max(1, length)
 
