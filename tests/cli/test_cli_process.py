@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cli_messages import repo
 
-from trunkline.cli import config, exit_codes
+from trunkline.cli import config, exit_codes, overview
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.commands import completion
 from trunkline.cli.parsing import load, parser, split
@@ -136,10 +136,6 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
         (["idp", "delete-client"], 'unknown command "trunkline idp"; see'),
         (["xyzzy"], 'unknown command "trunkline xyzzy"; see "trunkline --help"'),
         (
-            ["create"],
-            '"trunkline create" needs a resource; choose one of: project, repo, branch, pipeline',
-        ),
-        (
             ["list", "repo", "--projekt", "x"],
             'unrecognized arguments: --projekt x; did you mean "--project"?; see "trunkline list repo --help"',
         ),
@@ -176,6 +172,46 @@ def test_help_is_printed_to_standard_output_with_exit_code_0(run, words):
 
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("usage: trunkline")
+
+
+def test_the_first_screen_names_every_command_by_its_noun_and_fits_a_terminal(run):
+    lines = run().out.splitlines()
+    nouns = {word for group in overview.GROUPS for word in group[2].split()}
+
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+    assert [name for name in TABLE if nouns.isdisjoint(name.split())] == []
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_help_of_every_command_fits_80_columns(name):
+    text = parser(name, load(name)).format_help()
+
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("words", [["repo"], ["repos"], ["repo", "-h"], ["help", "repo"]])
+def test_a_noun_alone_shows_its_commands(run, words):
+    outcome = run(*words)
+
+    assert outcome.code == 0
+    assert "list repo" in outcome.out
+    assert "list job" not in outcome.out
+
+
+def test_a_verb_alone_shows_its_commands(run):
+    outcome = run("list")
+
+    assert outcome.code == 0
+    assert "list repo" in outcome.out
+    assert "create repo" not in outcome.out
+
+
+def test_all_commands_are_listed_on_request(run):
+    lines = run("--all").out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert all(any(name in line for line in lines) for name in TABLE)
 
 
 def test_global_options_may_precede_the_command(run, server):

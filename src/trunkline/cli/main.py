@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from trunkline.cli import exit_codes, parsing
+from trunkline.cli import exit_codes, overview, parsing
 from trunkline.cli.command_table import TABLE
 from trunkline.errors import TrunklineError
 
@@ -70,9 +70,13 @@ def _fail(words: Sequence[str], code: str, exit_code: int, message: str) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    if list(words) == ["--all"]:
+        print(overview.every_command())
+        return exit_codes.OK
     name, rest = parsing.split(words)
     if name not in TABLE:
-        return _help(name, asked=not words or "--help" in rest)
+        _help(name)
+        return exit_codes.OK
     command = parsing.load(name)
     try:
         options = parsing.parser(name, command).parse(rest)
@@ -85,12 +89,18 @@ def _run(words: Sequence[str]) -> int:
         return command.run(invocation) or exit_codes.OK
 
 
-def _help(beginning: str, *, asked: bool) -> int:
-    if not asked:
-        nouns = ", ".join(name[len(beginning) + 1 :] for name in TABLE if name.startswith(f"{beginning} "))
-        raise exit_codes.UsageError(f'"trunkline {beginning}" needs a resource; choose one of: {nouns}')
-    print(parsing.overview(beginning))
-    return exit_codes.OK
+def _help(words: str) -> None:
+    """Print the help of a verb, a noun, or of everything.
+
+    Args:
+        words: the beginning of a command, a noun, or empty.
+    """
+    if not words:
+        print(overview.first_screen())
+    elif names := overview.beginning_with(words):
+        print(overview.commands(names, f"trunkline {words} … [OPTIONS]"))
+    else:
+        print(overview.commands(overview.about(words), f"trunkline VERB {words} [OPTIONS]"))
 
 
 def _discard_output() -> None:

@@ -132,9 +132,7 @@ class _Help(argparse.HelpFormatter):
 
     def __init__(self, prog: str) -> None:
         columns = os.environ.get("COLUMNS", "")
-        super().__init__(
-            prog, max_help_position=32, width=min(int(columns) - 2 if columns.isdigit() else 98, 98)
-        )
+        super().__init__(prog, max_help_position=32, width=min(int(columns) if columns.isdigit() else 80, 80))
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -146,6 +144,10 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
         UsageError: the command does not exist.
     """
     leading, words = _leading_options(list(words))
+    if words[:1] == ["help"]:  # "help list repo" is "list repo --help"
+        words = [*words[1:], "--help"]
+    if nouns := _bare_noun(words):
+        return nouns, leading
     name = ""
     for position, word in enumerate(words):
         if word in ("-h", "--help"):
@@ -161,6 +163,16 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
     else:
         return name, leading
     return name, [*leading, "--help"]
+
+
+def _bare_noun(words: Sequence[str]) -> str:
+    """Return the noun that a command line consists of, as ``trunkline repo``; empty when it is something else."""
+    rest = [word for word in words if word not in ("-h", "--help")]
+    if len(rest) != 1 or _begins_a_command(rest[0]):
+        return ""
+    noun = ALIASES.get(rest[0], rest[0])
+    is_noun = not _begins_a_command(noun) and any(name.endswith(f" {noun}") for name in TABLE)
+    return noun if is_noun else ""
 
 
 def _leading_options(words: list[str]) -> tuple[list[str], list[str]]:
@@ -237,15 +249,3 @@ def parser(name: str, command: Command) -> Parser:
     common.add_argument("--project", metavar="NAME", help="project of names that do not state one")
     common.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress")
     return parser
-
-
-def overview(beginning: str = "") -> str:
-    """Return the help for all commands, or for those that begin with ``beginning``."""
-    names = [name for name in TABLE if not beginning or name.startswith(f"{beginning} ")]
-    width = max(map(len, names))
-    lines = [f"usage: trunkline {beginning or 'COMMAND'} … [OPTIONS]", ""]
-    if not beginning:
-        lines += ["Versioned data and incremental pipelines with autoscaled workers.", ""]
-    lines += [f"  {name:{width}}  {TABLE[name][1]}" for name in names]
-    lines += ["", '"trunkline COMMAND --help" describes each.']
-    return "\n".join(lines)

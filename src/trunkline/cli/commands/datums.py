@@ -128,7 +128,9 @@ COMMANDS = {
                 "--state",
                 action="append",
                 choices=("starting", "success", "skipped", "recovered", "failed", "unknown"),
-                help="only datums in this state; may be repeated",
+                metavar="STATE",
+                help="only datums in this state: starting, success, skipped, recovered, failed or unknown; may be"
+                " repeated",
             ),
             limit_option("datums"),
             *SHOWING,

@@ -289,7 +289,13 @@ COMMANDS = {
         render,
         (
             *PROFILE,
-            argument("--format", choices=FORMATS, default="eksctl", help="kind of file (eksctl)"),
+            argument(
+                "--format",
+                choices=FORMATS,
+                default="eksctl",
+                metavar="FORMAT",
+                help=f"kind of file: {', '.join(FORMATS)} (eksctl)",
+            ),
         ),
     ),
 }

@@ -245,7 +245,9 @@ COMMANDS = {
                     "killed",
                     "unrunnable",
                 ),
-                help="only jobs in this state; may be repeated",
+                metavar="STATE",
+                help="only jobs in this state: created, starting, running, egressing, finishing, success, failure,"
+                " killed or unrunnable; may be repeated",
             ),
             argument(
                 "--history",
