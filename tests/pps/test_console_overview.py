@@ -12,6 +12,7 @@ from pps_world import Failed, PpsWorld, pfs
 
 from trunkline import errors
 from trunkline.meta import job_lines
+from trunkline.model.states import WorkerState
 from trunkline.rpc.gen import console_pb2 as pb
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ def test_the_graph_has_repos_pipelines_and_the_branches_between_them(shop: PpsWo
     assert nodes["default/repo:images"].size_bytes == 3
     assert nodes["default/pipeline:montage"].job.state == "FAILURE"
     assert nodes["default/pipeline:waits"].workers_limit == 2
+    assert nodes["default/pipeline:waits"].workers == 0
+    edges = nodes["default/pipeline:edges"]
+    assert edges.workers == len(edges.ready_worker_ids)
+    assert set(edges.ready_worker_ids) == {
+        row.id for row in shop.workers("edges") if row.state in (WorkerState.IDLE, WorkerState.BUSY)
+    }
 
 
 def test_a_client_with_the_topology_gets_states_without_edges(shop: PpsWorld) -> None:

@@ -10,11 +10,12 @@ from msgspec import Struct
 from trunkline.meta.query import Query
 from trunkline.meta.schema import branch, branch_provenance, commit, job, pipeline, project, repo, worker
 from trunkline.model.names import SPEC, USER
+from trunkline.model.states import WorkerState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
-    from trunkline.model.states import PipelineState, WorkerState
+    from trunkline.model.states import PipelineState
 
 
 class PipelineNode(Struct, frozen=True):
@@ -105,10 +106,15 @@ _DEPENDENCIES = Query(
     )
 )
 _OUTPUTS = Query(sa.select(project.c.name, pipeline.c.name).join_from(pipeline, project))
-_WORKERS = Query(
-    sa.select(worker.c.pipeline_id, worker.c.state, sa.func.count()).group_by(
-        worker.c.pipeline_id, worker.c.state
+_READY_WORKERS = Query(
+    sa.select(worker.c.pipeline_id, worker.c.id)
+    .join_from(worker, pipeline)
+    .join(project)
+    .where(
+        project.c.name == sa.bindparam("project_name"),
+        worker.c.state.in_([WorkerState.IDLE, WorkerState.BUSY]),
     )
+    .order_by(worker.c.id)
 )
 
 
@@ -133,9 +139,9 @@ def pipeline_names(conn: sa.Connection) -> Collection[tuple[str, str]]:
     return {(row[0], row[1]) for row in _OUTPUTS.rows(conn)}
 
 
-def worker_counts(conn: sa.Connection) -> Mapping[int, Mapping[WorkerState, int]]:
-    """Return the workers of each pipeline that has any, by state."""
-    counts: dict[int, dict[WorkerState, int]] = {}
-    for pipeline_id, state, number in _WORKERS.rows(conn):
-        counts.setdefault(pipeline_id, {})[state] = number
-    return counts
+def ready_workers(conn: sa.Connection, project_name: str) -> Mapping[int, Sequence[str]]:
+    """Return the ids of the workers of a project that are there and may take datums, by pipeline."""
+    ids: dict[int, list[str]] = {}
+    for pipeline_id, worker_id in _READY_WORKERS.rows(conn, project_name=project_name):
+        ids.setdefault(pipeline_id, []).append(worker_id)
+    return ids

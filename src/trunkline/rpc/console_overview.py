@@ -110,10 +110,11 @@ def _node(node: graph.Node, *, at_set: bool) -> pb.GraphNode:
         "spout" if spec.spout else "service" if spec.service else "batch" if _batching(spec) else "transform"
     )
     message.workers, message.workers_wanted, message.workers_limit = (
-        node.workers,
+        len(node.ready),
         pipeline.target,
         spec.parallelism,
     )
+    message.ready_worker_ids.extend(node.ready)
     message.stopped = pipeline.stopped
     if at_set:
         message.state = node.job.job.state if node.job is not None else ""

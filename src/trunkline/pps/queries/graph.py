@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from trunkline.meta import commits, event_log, job_lines, topology
 from trunkline.model.spec import cron_inputs
-from trunkline.model.states import WorkerState
 from trunkline.pfs import resolve
 from trunkline.pps.queries import job_rows
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from trunkline.pps.queries.job_rows import Row
     from trunkline.pps.spec_cache import Specs
 
-#: Workers that are there and may take datums.
-READY = (WorkerState.IDLE, WorkerState.BUSY)
 #: Kinds of nodes.
 REPO, CRON, PIPELINE = "repo", "cron", "pipeline"
 
@@ -42,7 +39,8 @@ class Node(Struct, frozen=True, kw_only=True):
     spec: PipelineSpec | None = None
     #: Its newest job; with a global id, the job of that. Without its cost.
     job: Row | None = None
-    workers: int = 0
+    #: Ids of the workers that are there and may take datums.
+    ready: Sequence[str] = ()
     #: Of repos: the head of master, or the commit of the global id.
     size: int = 0
     head_id: str = ""
@@ -95,7 +93,7 @@ def inspect(read: ReadTransaction, specs: Specs, project: str, set_id: str) -> G
         numbers = [row.job_id for row in pipelines if row.job_id is not None]
         lines = list(job_lines.by_ids(conn, numbers).values())
     jobs = {row.job.pipeline_id: row for row in job_rows.unpriced(read, lines)}
-    staff = topology.worker_counts(conn)
+    ready = topology.ready_workers(conn, project)
     crons = {(cron.project, cron.repo) for spec in parsed.values() for cron in cron_inputs(spec)}
     outputs = {row.name for row in pipelines}
     repos = [row for row in topology.repos_of(conn, project) if row.name not in outputs]
@@ -108,7 +106,7 @@ def inspect(read: ReadTransaction, specs: Specs, project: str, set_id: str) -> G
             pipeline=row,
             spec=parsed[row.id],
             job=jobs.get(row.id),
-            workers=sum(staff.get(row.id, {}).get(state, 0) for state in READY),
+            ready=ready.get(row.id, ()),
         )
         for row in pipelines
     ]

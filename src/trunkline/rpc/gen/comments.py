@@ -50,6 +50,7 @@ COMMENTS: dict[str, str] = {
     "trunkline.console.v1.GraphNode.job": "Its newest job, or that of commit_set.",
     "trunkline.console.v1.GraphNode.kind": "repo, pipeline or cron.",
     "trunkline.console.v1.GraphNode.outside": "Of another project: nothing but its name and kind is set.",
+    "trunkline.console.v1.GraphNode.ready_worker_ids": "Those that workers counts: events of workers add to them and take from them.",
     "trunkline.console.v1.GraphNode.size_bytes": "Repos: the head of master, or the commit of commit_set. While the head is open, the size before it.",
     "trunkline.console.v1.GraphNode.state": "Pipelines: state as in events, stopped, reason. With commit_set: the state of its job (empty: none).",
     "trunkline.console.v1.GraphNode.work": "spout, service, batch or transform.",

@@ -168,7 +168,7 @@ class Graph(_message.Message):
     def __init__(self, position: _Optional[str] = ..., etag: _Optional[str] = ..., unchanged: _Optional[bool] = ..., nodes: _Optional[_Iterable[_Union[GraphNode, _Mapping]]] = ..., edges: _Optional[_Iterable[_Union[GraphEdge, _Mapping]]] = ...) -> None: ...
 
 class GraphNode(_message.Message):
-    __slots__ = ("id", "project", "kind", "name", "state", "stopped", "reason", "job", "workers", "workers_wanted", "workers_limit", "size_bytes", "head_commit", "head_at", "work", "outside")
+    __slots__ = ("id", "project", "kind", "name", "state", "stopped", "reason", "job", "workers", "workers_wanted", "workers_limit", "size_bytes", "head_commit", "head_at", "work", "outside", "ready_worker_ids")
     ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +185,7 @@ class GraphNode(_message.Message):
     HEAD_AT_FIELD_NUMBER: _ClassVar[int]
     WORK_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    READY_WORKER_IDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     project: str
     kind: str
@@ -201,7 +202,8 @@ class GraphNode(_message.Message):
     head_at: _timestamp_pb2.Timestamp
     work: str
     outside: bool
-    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., stopped: _Optional[bool] = ..., reason: _Optional[str] = ..., job: _Optional[_Union[JobRow, _Mapping]] = ..., workers: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., workers_limit: _Optional[int] = ..., size_bytes: _Optional[int] = ..., head_commit: _Optional[str] = ..., head_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., work: _Optional[str] = ..., outside: _Optional[bool] = ...) -> None: ...
+    ready_worker_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., project: _Optional[str] = ..., kind: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., stopped: _Optional[bool] = ..., reason: _Optional[str] = ..., job: _Optional[_Union[JobRow, _Mapping]] = ..., workers: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., workers_limit: _Optional[int] = ..., size_bytes: _Optional[int] = ..., head_commit: _Optional[str] = ..., head_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., work: _Optional[str] = ..., outside: _Optional[bool] = ..., ready_worker_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GraphEdge(_message.Message):
     __slots__ = ("to", "branch")
