@@ -112,7 +112,7 @@ _READY_WORKERS = Query(
     .join(project)
     .where(
         project.c.name == sa.bindparam("project_name"),
-        worker.c.state.in_([WorkerState.IDLE, WorkerState.BUSY]),
+        sa.or_(worker.c.state == WorkerState.IDLE, worker.c.state == WorkerState.BUSY),
     )
     .order_by(worker.c.id)
 )
