@@ -1,0 +1,26 @@
+/** Builds the console into the Python package (docs/design/console.md). */
+import { fileURLToPath } from "node:url";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+import { compressed } from "./build/compressed.ts";
+import { notice } from "./build/notice.ts";
+import { tokenStyles } from "./build/token-styles.ts";
+
+const bundled = notice();
+
+export default defineConfig({
+  base: "/ui/",
+  plugins: [tokenStyles(), svelte(), bundled, compressed()],
+  resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
+  worker: { format: "es", plugins: () => [bundled] },
+  build: {
+    outDir: "../src/trunkline/console",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0, // the content policy admits no data: addresses
+    modulePreload: { polyfill: false },
+    manifest: "manifest.json",
+    reportCompressedSize: false,
+  },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+});
