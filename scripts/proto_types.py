@@ -99,7 +99,11 @@ def _reached(packages: Mapping[str, list[FileDescriptorProto]]) -> set[str]:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
-            waiting += [field.type_name for field in messages[name].field if field.type_name] if name in messages else []
+            waiting += (
+                [field.type_name for field in messages[name].field if field.type_name]
+                if name in messages
+                else []
+            )
     return reached
 
 
@@ -190,7 +194,9 @@ def _key(name: str) -> str:
 
 
 def _methods(packages: Mapping[str, list[FileDescriptorProto]]) -> str:
-    lines = ["/** Every method that the console may call: its request, its answer, and whether it streams answers. */"]
+    lines = [
+        "/** Every method that the console may call: its request, its answer, and whether it streams answers. */"
+    ]
     lines.append("export interface Methods {")
     for package in PACKAGES:
         for file in packages[package]:
