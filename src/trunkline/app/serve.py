@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import functools
 import ipaddress
-import json
 import logging
 import os
 import sys
@@ -24,6 +23,7 @@ from msgspec import Struct
 
 from trunkline import __version__, errors
 from trunkline.app import composition, drivers
+from trunkline.app.announcement import announce
 from trunkline.app.clock import SystemClock
 from trunkline.app.probes import ProbeApplication, Readiness
 from trunkline.app.stopping import Stop
@@ -453,7 +453,7 @@ def _unless_unsupported() -> Iterator[None]:
 
 
 async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError], int]) -> Stop:
-    """Serve until the stop; prints one line of JSON with the address when the server is ready.
+    """Serve until the stop; prints its address when the server is ready.
 
     Args:
         settings: of the server.
@@ -478,17 +478,7 @@ async def serve(settings: Settings, exit_code: Callable[[errors.TrunklineError],
             await _cancelled(starting)
             return stop
         server = await starting
-        ready = {
-            "ready": True,
-            "grpc": server.address,
-            "version": __version__,
-            "data": str(settings.data),
-            "pid": os.getpid(),
-        }
-        if server.trusted is not None:
-            ready |= {"tls": True, "ca": str(server.trusted)}
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
+        announce(sys.stdout, server.address, settings.data, trusted=server.trusted)
         await stopping
         log.info("stopping")
     return stop
