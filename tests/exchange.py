@@ -32,6 +32,7 @@ class Exchange:
         self.arrived = asyncio.Event()
         self._takes = asyncio.Event()
         self._takes.set()
+        self._takes_headers = False
         self._events = asyncio.Queue()
         for event in events:
             self._events.put_nowait(event)
@@ -53,8 +54,14 @@ class Exchange:
         """Read no more of the response."""
         self._takes.clear()
 
+    def take_no_body(self):
+        """Read the headers of the response only."""
+        self._takes_headers = True
+        self._takes.clear()
+
     async def _send(self, event):
-        await self._takes.wait()
+        if not (self._takes_headers and event["type"] == "http.response.start"):
+            await self._takes.wait()
         self.sent.append(event)
         if event["type"] == "http.response.body":
             self.arrived.set()

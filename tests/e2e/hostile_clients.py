@@ -264,6 +264,22 @@ def vanishing_uploads(address: str, size: int) -> str:
     return TAKEN
 
 
+def vanishing_files(address: str, size: int) -> str:
+    """Put files by plain HTTP, reset the connection or stop within the body, and read files without an end."""
+    begin = b"PUT /files/default/probe/hostile/%d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n"
+    read = b"GET /files/default/probe/master/large HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(50 * size):
+            client = stack.enter_context(RawClient(address, begin % number + bytes(50_000)))
+            if number % 2:
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.socket.close()
+        for _ in range(4):
+            stack.enter_context(RawClient(address, read))
+        with RawClient(address, read.replace(b"GET", b"HEAD")) as client:
+            return TAKEN if client.socket.recv(12) == b"HTTP/1.1 200" else CLOSED
+
+
 def silent(address: str, size: int) -> str:
     """Connect and say nothing, or nothing further than a part of HTTP/2's preface."""
     with contextlib.ExitStack() as stack:
@@ -412,6 +428,7 @@ QUICK: dict[Callable[[str, int], str], str] = {
     random_frames: TAKEN,
     broken_at_every_byte: TAKEN,
     vanishing_uploads: TAKEN,
+    vanishing_files: TAKEN,
     zero_windows: ANSWERED,
     windows_of_a_byte: "0",
     stalled_uploads: TAKEN,
@@ -438,6 +455,7 @@ HYPERCORN: dict[Callable[[str, int], str], str] = {
     random_bytes: TAKEN,
     random_frames: TAKEN,
     vanishing_uploads: TAKEN,
+    vanishing_files: TAKEN,
     windows_of_a_byte: "0",
     stalled_uploads: TAKEN,
     long_http1_heads: CLOSED,

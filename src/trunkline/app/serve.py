@@ -43,6 +43,7 @@ from trunkline.pps.retention import Retention, RetentionService
 from trunkline.pps.secrets import SecretStore
 from trunkline.pps.stored_secrets import StoredSecrets
 from trunkline.rpc.asgi.events import EventsApplication
+from trunkline.rpc.asgi.files import FilesApplication
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.callers import TokenCallers
 from trunkline.rpc.debug import DebugServicer
@@ -212,7 +213,8 @@ async def running(
         event_streams = EventsApplication(core.events, clock, settings.limits)
         servicers["debug_v2.Debug"] = debug
         servicers["logs.API"] = LogsServicer(versions, executor, recent)
-        await server.serve(servicers, mounts, event_streams, TokenCallers(versions))
+        raw_files = functools.partial(FilesApplication, versions, executor)
+        await server.serve(servicers, mounts, event_streams, TokenCallers(versions), raw_files)
         loops = asyncio.create_task(controller.run(), name="controller")
         stack.push_async_callback(_cancelled, loops)
         sessions = WriteSessions(versions)

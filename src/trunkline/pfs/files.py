@@ -20,7 +20,7 @@ from trunkline.storage.apply_deltas import apply_deltas
 from trunkline.storage.sums import EMPTY, TreeId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     import sqlalchemy as sa
 
@@ -100,9 +100,15 @@ class Snapshot(Struct, frozen=True):
         repo, _, commit = self.name.partition("@")
         return errors.NotFound(f"file {paths.clean(path)} not found in repo {repo} at commit {commit}")
 
-    def read(self, entry: FileEntry, offset: int = 0) -> Iterator[bytes]:
-        """Yield the bytes of a file from ``offset``."""
-        return storage_files.read(self.chunks, entry.value, offset)
+    def read(self, entry: FileEntry, offset: int = 0, length: int | None = None) -> Generator[bytes]:
+        """Yield the bytes of a file; gets only the chunks that have them.
+
+        Args:
+            entry: the file.
+            offset: the first byte.
+            length: bytes at most; None for all that follow.
+        """
+        return storage_files.read(self.chunks, entry.value, offset, length)
 
 
 def snapshot(versions: VersionedStore, name: names.CommitName) -> Snapshot:

@@ -176,6 +176,8 @@ class CommitStream(Changes):
         self._caller = versions.caller
         self._growing: GrowingTree | None = None
         self._open: CommitRow | None = versions.read(self._settle)
+        #: Id of the commit that has the changes, once they are recorded.
+        self.commit_id = "" if self._open is None else self._open.set_id
         #: The deltas of a commit of its own, which are applied before it is recorded and named by nothing.
         self._scratch = None if self._open is not None else ScratchChunks(versions.chunks, versions.scratch)
         super().__init__(versions, self._scratch)
@@ -286,5 +288,6 @@ class CommitStream(Changes):
             return False
         assert prepared.applied is not None
         row = commit_ops.start_commit(write, self._branch)
+        self.commit_id = row.set_id
         commit_ops.close(write, row, tree=prepared.applied.tree, size=prepared.applied.size, packs=[])
         return True

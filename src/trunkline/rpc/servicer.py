@@ -47,18 +47,28 @@ class ServicerBase:
         """Run ``fn`` in the executor; its loops end early when the call ends."""
         return await threads.run(self._executor, fn, *args, **kwargs)
 
-    async def _ahead(self, steps: Generator[T]) -> AsyncGenerator[T]:
+    def _ahead(self, steps: Generator[T]) -> AsyncGenerator[T]:
         """Yield the values of a blocking generator, which runs in the executor one step ahead."""
-        scope = Scope()
-        coming: Future[tuple[T, ...]] = scope.submit(self._executor, _step, steps)
-        try:
-            while step := await asyncio.wrap_future(coming):
-                coming = scope.submit(self._executor, _step, steps)
-                yield step[0]
-        finally:
-            scope.cancel()
-            # The generator may be running now; it is closed when its step ends.
-            coming.add_done_callback(lambda _: steps.close())
+        return ahead(self._executor, steps)
+
+
+async def ahead(executor: Executor, steps: Generator[T]) -> AsyncGenerator[T]:
+    """Yield the values of a blocking generator, which runs in a thread one step ahead.
+
+    Args:
+        executor: has the threads.
+        steps: the generator.
+    """
+    scope = Scope()
+    coming: Future[tuple[T, ...]] = scope.submit(executor, _step, steps)
+    try:
+        while step := await asyncio.wrap_future(coming):
+            coming = scope.submit(executor, _step, steps)
+            yield step[0]
+    finally:
+        scope.cancel()
+        # The generator may be running now; it is closed when its step ends.
+        coming.add_done_callback(lambda _: steps.close())
 
 
 def _step(steps: Iterator[T]) -> tuple[T, ...]:

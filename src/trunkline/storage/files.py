@@ -29,7 +29,7 @@ from trunkline.storage.sums import FILE_TREE, TreeKind
 from trunkline.storage.trees import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from trunkline.storage.chunks import ChunkId, ChunkSource
     from trunkline.storage.sums import TreeId
@@ -181,7 +181,7 @@ def diff(
         )
 
 
-def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+def read(store: ChunkSource, value: bytes, offset: int = 0, length: int | None = None) -> Generator[bytes]:
     """Yield a file's bytes in pieces of at most a chunk; gets only the chunks that are asked for.
 
     Args:

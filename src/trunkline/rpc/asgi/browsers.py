@@ -100,7 +100,7 @@ def _is_same_origin(host: str, origin: str, site: str) -> bool:
 async def _answer_preflight(scope: Scope, send: Send) -> None:
     asked = [value for name, value in scope["headers"] if name == b"access-control-request-headers"]
     extra = [
-        (b"access-control-allow-methods", b"GET, HEAD, POST"),
+        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT"),
         (b"access-control-allow-headers", b", ".join(asked)),
         (b"access-control-max-age", _PREFLIGHT_AGE),
     ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline import errors
@@ -92,13 +93,27 @@ class Calls:
             call: of one request.
             path: of its method, such as ``/pfs_v2.API/InspectRepo``.
         """
+        return self.attend(call, self._answer(call, path))
+
+    def attend(self, call: ServedCall, answering: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+        """Return what answers a call that is not one of a method.
+
+        Args:
+            call: of one request.
+            answering: answers it, such as ``call.observed``.
+        """
         call.limits, call.unsent, call.identify = self._limits, self._unsent, self._identify
         call.arriving = ArrivingRequest(self._arriving, call)
-        return self._running.answer(call, self._answer(call, path))
+        return self._running.answer(call, answering)
+
+    @property
+    def stopping(self) -> errors.Unavailable | None:
+        """The error of calls that arrive while the server stops; None until then."""
+        return errors.Unavailable(_STOPPING) if self._stopping else None
 
     def _answer(self, call: ServedCall, path: str) -> Coroutine[Any, Any, None]:
-        if self._stopping:
-            return call.refuse(path, errors.Unavailable(_STOPPING))
+        if stopping := self.stopping:
+            return call.refuse(path, stopping)
         method = self._methods.get(path)
         if method is None:
             return call.refuse(
@@ -261,16 +276,26 @@ class ServedCall:
         """
         await self.finish(status.status_of(path.lstrip("/"), error), [])
 
-    async def answer(self, method: Method) -> None:
-        """Answer by a method, and observe it."""
+    def answer(self, method: Method) -> Coroutine[Any, Any, None]:
+        """Return what answers by a method, and observes it."""
+        return self.observed(method.rpc, method.lane, functools.partial(self._run, method))
+
+    async def observed(
+        self, rpc: str, lane: str, run: Callable[[Call, headers.RequestHeaders], Awaitable[None]]
+    ) -> None:
+        """Answer, and observe it.
+
+        Args:
+            rpc: name of the call for the access log, metrics and traces.
+            lane: where its blocking work runs; empty for the lane of the connection.
+            run: reads the request's body and sends the answer but for its end.
+        """
         refused: errors.TrunklineError | None = None
         try:
             request = self.parse()
         except errors.TrunklineError as error:
             request, refused = headers.RequestHeaders([]), error
-        observation = Observation(
-            method.rpc, peer=self.peer, metadata=request.metadata, time_left=request.timeout
-        )
+        observation = Observation(rpc, peer=self.peer, metadata=request.metadata, time_left=request.timeout)
         call = observation.call
         code = "CANCELLED"
         deadline: asyncio.TimerHandle | None = None
@@ -281,21 +306,21 @@ class ServedCall:
                     raise refused
                 if request.timeout is not None:
                     late = errors.DeadlineExceeded(
-                        f"{method.rpc} was ended at its deadline, {request.timeout:,g} s after its begin; allow it more"
+                        f"{rpc} was ended at its deadline, {request.timeout:,g} s after its begin; allow it more"
                     )
                     deadline = asyncio.get_running_loop().call_later(request.timeout, self.end, late)
-                threads.enter_lane(method.lane or call.peer)
+                threads.enter_lane(lane or call.peer)
                 if token := next((value for name, value in request.metadata if name == TOKEN), ""):
                     await self.identify(call, str(token))
-                await self._run(method, call, request)
+                await run(call, request)
             except asyncio.CancelledError:
                 if self._end is None:
                     raise
                 if self._task is not None:
                     self._task.uncancel()
-                ended = status.status_of(method.rpc, self._end)
+                ended = status.status_of(rpc, self._end)
             except Exception as error:  # noqa: BLE001  every error must reach the client as a status
-                ended = status.status_of(method.rpc, error)
+                ended = status.status_of(rpc, error)
             if deadline is not None:
                 deadline.cancel()
             await self.finish(ended, call.trailing)

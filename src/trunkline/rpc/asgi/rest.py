@@ -23,7 +23,7 @@ from trunkline.rpc.asgi.web_calls import (
 from trunkline.rpc.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from trunkline.rpc.asgi.calls import Calls
     from trunkline.rpc.asgi.requests import Pieces
@@ -74,9 +74,9 @@ class _RestCall(WebCall):
         self._is_stream = False
         self._body = b""
 
-    async def answer(self, method: Method) -> None:
+    def answer(self, method: Method) -> Coroutine[Any, Any, None]:
         self._is_stream = method.server_streaming
-        await super().answer(method)
+        return super().answer(method)
 
     def requests(self, method: Method, request: headers.RequestHeaders, idle: IdleTimeout) -> JsonRequests:
         if method.client_streaming:

@@ -31,6 +31,7 @@ gRPC     every service, for pachyderm-sdk and pachctl
 Connect  POST /<package.Service>/<Method>
 REST     POST /api/<package.Service>/<Method>; described at /openapi, to be browsed at /openapi/ui/
 Events   GET /events, as server-sent events
+Files    GET, HEAD, PUT /files/PROJECT/REPO/BRANCH-OR-COMMIT/PATH
 Probes   GET /livez, /readyz; with --metrics, /metrics"""
 
 

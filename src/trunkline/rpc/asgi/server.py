@@ -20,7 +20,7 @@ from trunkline.rpc.transactions import TransactionServicer
 from trunkline.runtime.supervision import ServiceState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from trunkline.model.port_limits import PortLimits
     from trunkline.ports import HttpServer
@@ -68,6 +68,7 @@ class Server:
         mounts: Mapping[str, Application] | None = None,
         events: EventsApplication | None = None,
         identify: Identify = anonymous,
+        files: Callable[[Calls], Application] | None = None,
     ) -> None:
         """Accept requests.
 
@@ -76,6 +77,7 @@ class Server:
             mounts: more applications, by the first name of the path.
             events: answers ``/events``; None for a server without events.
             identify: finds out for whom calls are made.
+            files: makes what answers ``/files``, whose requests are calls; None for a server without files.
         """
         self._events = events
         streams: dict[str, Application] = {} if events is None else {"events": events}
@@ -91,6 +93,8 @@ class Server:
             api = transactions.joined(api)
         self._calls = Calls({**api, **methods.table(own_servicers, own)}, self._limits, identify)
         documents = Documents(api)
+        if files is not None:
+            streams["files"] = files(self._calls)
         await self._http.start(
             Router(
                 grpc=GrpcApplication(self._calls),
