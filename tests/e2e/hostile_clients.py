@@ -266,7 +266,9 @@ def vanishing_uploads(address: str, size: int) -> str:
 
 def vanishing_files(address: str, size: int) -> str:
     """Put files by plain HTTP, reset the connection or stop within the body, and read files without an end."""
-    begin = b"PUT /files/default/probe/hostile/%d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n"
+    begin = (
+        b"PUT /files/default/probe/hostile/%d HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n"
+    )
     read = b"GET /files/default/probe/master/large HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with contextlib.ExitStack() as stack:
         for number in range(50 * size):
