@@ -17,7 +17,15 @@ from cli_messages import Refusal
 from google.protobuf.message_factory import GetMessageClass
 
 from trunkline.cli.main import main
-from trunkline.rpc.gen import control_pb2, explain_pb2, pfs_pb2, pps_pb2, transaction_pb2, version_pb2
+from trunkline.rpc.gen import (
+    control_pb2,
+    debug_pb2,
+    explain_pb2,
+    pfs_pb2,
+    pps_pb2,
+    transaction_pb2,
+    version_pb2,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +61,7 @@ class ScriptedServer:
             (control_pb2, "Control"),
             (explain_pb2, "Explain"),
             (transaction_pb2, "API"),
+            (debug_pb2, "Debug"),
         ):
             server.add_generic_rpc_handlers((self._handlers(module.DESCRIPTOR.services_by_name[service]),))
         port = server.add_insecure_port("127.0.0.1:0")

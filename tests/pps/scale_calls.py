@@ -45,8 +45,8 @@ WRITES = {
     ),
     "pps_v2.API": (
         "CreateDatum CreatePipeline CreatePipelineV2 CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines"
-        " DeleteSecret RenderTemplate RerunPipeline RunCron RestartDatum SetClusterDefaults SetProjectDefaults"
-        " StartPipeline StopJob StopPipeline UpdateJobState"
+        " DeleteSecret RenderTemplate RerunPipeline RunCron RunLoadTest RunLoadTestDefault RestartDatum"
+        " SetClusterDefaults SetProjectDefaults StartPipeline StopJob StopPipeline UpdateJobState"
     ),
     "trunkline.control.v1.Control": "Apply CreateImage DeleteImage PlanUpdate WatchEvents",
     "trunkline.explain.v1.Explain": "",

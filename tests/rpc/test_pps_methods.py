@@ -11,8 +11,6 @@ from trunkline.rpc.pps import PpsServicer
 ABSENT = {
     "RunPipeline",
     "ActivateAuth",
-    "RunLoadTest",
-    "RunLoadTestDefault",
 }
 PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
 

@@ -281,10 +281,10 @@ async def test_a_request_with_a_list_beyond_the_limit_is_refused(channel):
 
 
 async def test_an_rpc_that_is_not_built_names_itself(client):
-    code, sentence = await refusal(client.pps.run_load_test_default)
+    code, sentence = await refusal(client.pps.run_pipeline)
 
     assert code is grpc.StatusCode.UNIMPLEMENTED
-    assert sentence.startswith("pps_v2.API/RunLoadTestDefault is not built yet in Trunkline 0.1.0")
+    assert sentence.startswith("pps_v2.API/RunPipeline is not built yet in Trunkline 0.1.0")
 
 
 async def test_a_stream_that_is_not_built_names_itself(client):

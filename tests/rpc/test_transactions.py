@@ -426,8 +426,6 @@ def test_every_change_of_the_two_stores_is_part_of_transactions_or_refused_in_th
         "DeleteProject",
         "CreateFileSet",
         "CreateDatum",
-        "RunLoadTest",
-        "RunLoadTestDefault",
     ]
 
     changes = {

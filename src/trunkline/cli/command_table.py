@@ -56,6 +56,8 @@ TABLE: dict[str, tuple[str, str]] = {
     "rerun pipeline": ("pipelines", "Run a pipeline again on its current input."),
     "apply": ("apply", "Make pipelines as the specs of a folder say."),
     "plan": ("apply", "Show what an update of a pipeline would run again, how long and at what price."),
+    "run pfs-load-test": ("load_tests", "Commit random files, read them again and compare."),
+    "run pps-load-test": ("load_tests", "Send random files through pipelines and compare their output."),
     "run cron": ("pipelines", "Make a tick of a pipeline's cron inputs now."),
     "create defaults": ("defaults", "Set the defaults of pipeline specs."),
     "update defaults": ("defaults", "Set the defaults of pipeline specs."),

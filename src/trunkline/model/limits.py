@@ -167,6 +167,11 @@ LINKED_FOLDERS = Limit(
 IMAGE_FILES = Limit(100_000, "files", "files that an image brings")
 IMAGE_BYTES = Limit(256 << 20, "bytes", "content of the files that an image brings; data belongs in repos")
 
+LOAD_TEST_FILES = Limit(100_000, "files", "files that a load test puts; it remembers their names")
+LOAD_TEST_BYTES = Limit(100 << 30, "bytes", "files that a load test puts, if all have their largest size")
+LOAD_TEST_DEPTH = Limit(50, "folders", "folders above a file of a load test; each has a name of 32 letters")
+LOAD_TEST_NODES = Limit(100, "lines", "repos and pipelines of the graph of a load test")
+
 
 #: Every limit by its name.
 TABLE: dict[str, Limit] = {name: value for name, value in globals().items() if isinstance(value, Limit)}

@@ -173,7 +173,7 @@ def keyed_shallow(cls: type[Any], obj: object, where: str) -> dict[str, object]:
         InvalidArgument: an unknown or duplicate field, or ``obj`` is not an object.
     """
     if not isinstance(obj, Mapping):
-        raise _wrong(where or "the pipeline spec", obj, "an object with fields")
+        raise _wrong(where or "the spec", obj, "an object with fields")
     if where.count(".") > limits.SPEC_DEPTH:
         raise InvalidArgument(
             f"{where[:60]}… is nested deeper than {limits.SPEC_DEPTH} levels; write it flatter"

@@ -80,10 +80,29 @@ def parse_object(text: str, source: str, example: str) -> dict[str, Any]:
             object.
     """
     limits.check_text(text, limits.SPEC, source)
-    documents = list(_json(text.removeprefix("\ufeff"), source))
+    return _single(list(_json(text.removeprefix("\ufeff"), source)), source, example)
+
+
+def parse_document(text: str, source: str, example: str) -> dict[str, Any]:
+    """Return the one object in a text, which is JSON or YAML.
+
+    Args:
+        text: the text.
+        source: what it is, for messages.
+        example: an object as it should be, for messages.
+
+    Raises:
+        InvalidArgument: as ``parse_object``.
+    """
+    limits.check_text(text, limits.SPEC, source)
+    parse = _yaml if _is_yaml(text, "") else _json
+    return _single(list(parse(text.removeprefix("\ufeff"), source)), source, example)
+
+
+def _single(documents: list[object], source: str, example: str) -> dict[str, Any]:
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        what = _kind(documents[0]) if len(documents) == 1 else f"{len(documents)} JSON values"
-        raise InvalidArgument(f"{source} is {what}; send one JSON object such as {example}")
+        what = _kind(documents[0]) if len(documents) == 1 else f"{len(documents)} values"
+        raise InvalidArgument(f"{source} is {what}; send one object such as {example}")
     return documents[0]
 
 

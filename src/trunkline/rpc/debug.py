@@ -1,4 +1,4 @@
-"""The debug service: dumps, profiles, the installed packages, log levels.
+"""The debug service: dumps, profiles, the installed packages, log levels; load tests are in ``load_tests``.
 
 Dumps hold no secret; decision 71 says how. Archives are gzipped tars, sent as they are made.
 """
@@ -26,7 +26,7 @@ from trunkline.model.names import PipelineName
 from trunkline.pps.queries.dump import DumpReader, File
 from trunkline.rpc import archives, pps_convert
 from trunkline.rpc.gen import debug_pb2 as pb
-from trunkline.rpc.servicer import ServicerBase
+from trunkline.rpc.load_tests import StoreLoadCalls
 from trunkline.telemetry import profiles
 from trunkline.telemetry.logs import LEVELS, ROOT, LevelOverride
 
@@ -73,7 +73,7 @@ class Task(Struct, frozen=True):
     files: Callable[[], Iterable[File]]
 
 
-class DebugServicer(ServicerBase):
+class DebugServicer(StoreLoadCalls):
     """Answers ``debug_v2.Debug``."""
 
     def __init__(

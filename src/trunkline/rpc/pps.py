@@ -1,7 +1,7 @@
 """The pipeline API (``pps_v2.API``): the methods for pipelines, and the combined servicer.
 
-The other methods are in ``pps_jobs``, ``pps_datums``, ``pps_logs``, ``pps_secrets`` and
-``pps_defaults``.
+The other methods are in ``pps_jobs``, ``pps_datums``, ``pps_logs``, ``pps_secrets``, ``pps_defaults`` and
+``load_tests``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trunkline.pps.queries.pipeline_queries import PipelineFilter
 from trunkline.rpc import convert, pps_convert
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 from trunkline.rpc.jq_filters import filtered, without_first
+from trunkline.rpc.load_tests import PipelineLoadCalls
 from trunkline.rpc.pps_datums import DatumCalls
 from trunkline.rpc.pps_defaults import DefaultsCalls
 from trunkline.rpc.pps_jobs import JobCalls
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from trunkline.rpc.call import Call
 
 
-class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls):
+class PpsServicer(JobCalls, DatumCalls, LogCalls, SecretCalls, DefaultsCalls, PipelineLoadCalls):
     """Answers ``pps_v2.API``."""
 
     def __init__(

@@ -56,7 +56,8 @@ REFUSED = {
     ),
     "pps_v2.API": (
         "ActivateAuth CreateSecret DeleteAll DeleteJob DeletePipeline DeletePipelines DeleteSecret RerunPipeline"
-        " RestartDatum RunCron RunPipeline SetClusterDefaults SetProjectDefaults StartPipeline StopPipeline"
+        " RestartDatum RunCron RunLoadTest RunLoadTestDefault RunPipeline SetClusterDefaults SetProjectDefaults"
+        " StartPipeline StopPipeline"
     ),
     "metadata.API": "EditMetadata",
     "transaction_v2.API": "BatchTransaction",
