@@ -5,7 +5,7 @@
 3. Everything else passes the checks for browsers (``browsers``) first.
 4. The first name of the path: one of the mounted applications, such as ``/api``.
 5. A first name with a dot, as in ``/pfs_v2.API/InspectRepo``, is a gRPC service: Connect.
-6. ``/`` says what this is. Everything else is 404.
+6. ``/`` leads browsers to the console and tells programs what this is. Everything else is 404.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline import __version__
-from trunkline.rpc.asgi.responses import respond_text
+from trunkline.rpc.asgi.responses import respond, respond_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -29,6 +29,7 @@ Trunkline {__version__}: versioned data and incremental pipelines, with the Pach
 
 gRPC     every service, for pachyderm-sdk and pachctl
 Connect  POST /<package.Service>/<Method>
+Console  /ui/, in a browser
 REST     POST /api/<package.Service>/<Method>; described at /openapi, to be browsed at /openapi/ui/
 Events   GET /events, as server-sent events
 Files    GET, HEAD, PUT /files/PROJECT/REPO/BRANCH-OR-COMMIT/PATH
@@ -94,9 +95,19 @@ class Router:
         elif path != "/":
             await respond_text(send, 404, f"nothing is served at {path}; GET / names what is")
         elif scope["method"] in ("GET", "HEAD"):
-            await respond_text(send, 200, _WELCOME)
+            await _welcome(scope, send)
         else:
             await respond_text(send, 405, f"{scope['method']} / is not supported; use GET")
+
+
+async def _welcome(scope: Scope, send: Send) -> None:
+    """Answer ``/``: browsers ask for HTML, programs do not."""
+    kinds = b",".join(value for name, value in scope["headers"] if name == b"accept")
+    varies = (b"vary", b"accept")
+    if b"text/html" in kinds:
+        await respond(send, 302, b"", extra=[(b"location", b"/ui/"), varies])
+    else:
+        await respond(send, 200, f"{_WELCOME}\n".encode(), extra=[varies])
 
 
 def _is_grpc(scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from trunkline.rpc import health, methods, reflection
 from trunkline.rpc.asgi.browsers import BrowserChecks
 from trunkline.rpc.asgi.calls import Calls, anonymous
 from trunkline.rpc.asgi.connect import ConnectApplication
+from trunkline.rpc.asgi.console import PREFIXES, ConsoleApplication
 from trunkline.rpc.asgi.documents import Documents
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
 from trunkline.rpc.asgi.rest import RestApplication
@@ -103,6 +104,7 @@ class Server:
                     "api": RestApplication(self._calls),
                     "openapi": documents,
                     "jsonschema": documents,
+                    **dict.fromkeys(PREFIXES, ConsoleApplication()),
                     **streams,
                     **(mounts or {}),
                 },
