@@ -2,6 +2,7 @@
  * Keys of all pages. A page registers what it answers while it is shown; `?` lists that. Single keys act only outside
  * fields, and can be switched off.
  */
+import { untrack } from "svelte";
 import { preferences } from "./preferences.svelte";
 
 export interface Key {
@@ -29,7 +30,7 @@ export const keys = {
 /** Register keys while a component is shown. Call it while the component is made. */
 export function useKeys(list: readonly Key[]): void {
   $effect(() => {
-    registered = [...registered, ...list];
+    registered = [...untrack(() => registered), ...list];
     return () => {
       registered = registered.filter((key) => !list.includes(key));
     };
