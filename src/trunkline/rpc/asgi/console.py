@@ -1,7 +1,7 @@
 """Serves the console: its page for every address below ``/ui/``, and its files below ``/ui/assets/``.
 
-The files are built from ``console/`` into ``trunkline/console`` (docs/design/console.md). Names of assets contain a hash
-of their content, so they never change; texts are stored compressed. Pachyderm's addresses lead to the pages here.
+The files are built from ``console/`` into ``trunkline/console`` (docs/design/console.md). Names of assets contain a
+hash of their content, so they never change; texts are stored compressed. Pachyderm's addresses lead to the pages here.
 """
 
 from __future__ import annotations
