@@ -1252,7 +1252,7 @@ export namespace console {
     project: string;
     /** State as of this global id; empty: now. */
     commitSet: string;
-    /** Of the topology that the client has; nodes come without their fields of topology then. */
+    /** Of the topology that the client has: no edges come when it is still right. */
     knownEtag: string;
   }
   export interface Graph {
@@ -1271,7 +1271,7 @@ export namespace console {
     /** repo, pipeline or cron. */
     kind: string;
     name: string;
-    /** Pipelines: state as in events, stopped, reason. With commit_set: of the job then (empty: none). */
+    /** Pipelines: state as in events, stopped, reason. With commit_set: the state of its job (empty: none). */
     state: string;
     stopped: boolean;
     reason: string;
@@ -1280,12 +1280,16 @@ export namespace console {
     workers: Int64;
     workersWanted: Int64;
     workersLimit: Int64;
-    /** Repos: size in bytes of the newest finished commit of the default branch. */
+    /** Repos: the head of master, or the commit of commit_set. While the head is open, the size before it. */
     sizeBytes: Int64;
     headCommit: string;
     headAt: Timestamp | null;
     /** spout, service, batch or transform. */
     work: string;
+    /** Of another project: nothing but its name and kind is set. */
+    outside: boolean;
+    /** Those that workers counts: events of workers add to them and take from them. */
+    readyWorkerIds: string[];
   }
   export interface GraphEdge {
     from: string;
@@ -1299,9 +1303,10 @@ export namespace console {
     pipelines: string[];
     states: string[];
     commitSet: string;
+    /** Jobs that existed at some time in this range. */
     from: Timestamp | null;
     until: Timestamp | null;
-    /** Of an earlier page; empty: the first. */
+    /** Of an earlier page; empty: the first. A page may have fewer rows than asked for although more follow. */
     pageToken: string;
     /** 0: 100; at most 1,000 */
     number: Int64;

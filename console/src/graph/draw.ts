@@ -1,0 +1,201 @@
+/**
+ * Draws edges, and cards that are too small for text, into a canvas. One path per kind of line, so that a thousand
+ * edges are a few calls; what is outside the picture is left out.
+ */
+import { SHAPES, type Shape, type ShapeName } from "@/lib/shapes";
+import type { Colour, Role } from "@/lib/tokens";
+import { type Camera, type Size, visibleBox } from "./camera";
+import type { Layout } from "./layout";
+import { CARD_WIDTH } from "./layouts";
+
+/** Below this scale cards have no text. */
+export const CARD_SCALE = 0.35;
+/** Below this one they have no marks. */
+const MARK_SCALE = 0.12;
+
+export interface CardLook {
+  role: Role;
+  shape: ShapeName;
+  height: number;
+  /** Not part of what is looked at. */
+  dim: boolean;
+}
+
+export interface Picture {
+  layout: Layout;
+  edges: readonly { from: number; to: number }[];
+  looks: readonly CardLook[];
+  /** Cards whose edges are emphasised; empty: none. */
+  emphasised: ReadonlySet<number>;
+  /** Card with the focus; -1: none. */
+  focus: number;
+}
+
+export interface Painter {
+  /**
+   * Draws the picture.
+   *
+   * @param picture What is drawn.
+   * @param camera Which part of it.
+   * @param screen Size of the canvas in CSS pixels.
+   * @param colours The palette of the theme.
+   */
+  draw(picture: Picture, camera: Camera, screen: Size, colours: Record<Colour, string>): void;
+}
+
+/** A painter of a canvas. */
+export function painter(canvas: HTMLCanvasElement): Painter {
+  const context = canvas.getContext("2d");
+  const paths = new Map<string, Path2D>();
+  const pathOf = (text: string): Path2D => {
+    const made = paths.get(text) ?? new Path2D(text);
+    paths.set(text, made);
+    return made;
+  };
+  let routes: Path2D[] = [];
+  let drawn: Layout | undefined;
+
+  return {
+    draw(picture, camera, screen, colours) {
+      if (!context) return;
+      const ratio = devicePixelRatio || 1;
+      resize(canvas, screen, ratio);
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.clearRect(0, 0, canvas.width, canvas.height);
+      const scale = camera.scale * ratio;
+      context.setTransform(scale, 0, 0, scale, -camera.x * scale, -camera.y * scale);
+      if (drawn !== picture.layout) {
+        drawn = picture.layout;
+        routes = picture.layout.routes.map(routePath);
+      }
+      drawEdges(context, picture, routes, camera, screen, colours);
+      if (camera.scale < CARD_SCALE) drawCards(context, picture, camera, screen, colours, pathOf);
+    },
+  };
+}
+
+function resize(canvas: HTMLCanvasElement, screen: Size, ratio: number): void {
+  const width = Math.round(screen.width * ratio);
+  const height = Math.round(screen.height * ratio);
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+}
+
+/** Level within columns, curved between them. */
+function routePath(points: Float64Array): Path2D {
+  const path = new Path2D();
+  if (points.length < 4) return path;
+  path.moveTo(points[0]!, points[1]!);
+  for (let at = 2; at < points.length; at += 2) {
+    const [x0, y0, x, y] = [points[at - 2]!, points[at - 1]!, points[at]!, points[at + 1]!];
+    if (y === y0) path.lineTo(x, y);
+    else path.bezierCurveTo((x0 + x) / 2, y0, (x0 + x) / 2, y, x, y);
+  }
+  return path;
+}
+
+function drawEdges(
+  context: CanvasRenderingContext2D,
+  picture: Picture,
+  routes: readonly Path2D[],
+  camera: Camera,
+  screen: Size,
+  colours: Record<Colour, string>,
+): void {
+  const box = visibleBox(camera, screen, 8);
+  const { layout, edges, emphasised, looks } = picture;
+  const plain = new Path2D();
+  const dim = new Path2D();
+  const strong = new Path2D();
+  const heads: { path: Path2D; points: Float64Array }[] = [];
+  for (const [index, edge] of edges.entries()) {
+    const points = layout.routes[index]!;
+    if (!crosses(points, box)) continue;
+    const isStrong = emphasised.has(edge.from) && emphasised.has(edge.to);
+    const path = isStrong ? strong : looks[edge.from]?.dim || looks[edge.to]?.dim ? dim : plain;
+    path.addPath(routes[index]!);
+    if (camera.scale >= CARD_SCALE) heads.push({ path, points });
+  }
+  // Lines stay visible when they are far away.
+  const width = Math.max(1.25, 0.8 / camera.scale);
+  context.lineWidth = width;
+  for (const [path, colour] of [[dim, colours.hairline], [plain, colours.control], [strong, colours.active]] as const) {
+    if (path === strong) context.lineWidth = width * 1.8;
+    context.strokeStyle = colour;
+    context.stroke(path);
+    context.fillStyle = colour;
+    const tips = new Path2D();
+    for (const head of heads) if (head.path === path) addTip(tips, head.points);
+    context.fill(tips);
+  }
+}
+
+/** A small triangle where an edge ends. */
+function addTip(path: Path2D, points: Float64Array): void {
+  const [before, x, y] = [points[points.length - 4]!, points[points.length - 2]!, points[points.length - 1]!];
+  const back = x < before ? 6 : -6;
+  path.moveTo(x, y);
+  path.lineTo(x + back, y - 4);
+  path.lineTo(x + back, y + 4);
+  path.closePath();
+}
+
+function crosses(points: Float64Array, box: { left: number; top: number; width: number; height: number }): boolean {
+  let [left, right, top, bottom] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (let at = 0; at < points.length; at += 2) {
+    left = Math.min(left, points[at]!);
+    right = Math.max(right, points[at]!);
+    top = Math.min(top, points[at + 1]!);
+    bottom = Math.max(bottom, points[at + 1]!);
+  }
+  return right >= box.left && left <= box.left + box.width && bottom >= box.top && top <= box.top + box.height;
+}
+
+function drawCards(
+  context: CanvasRenderingContext2D,
+  picture: Picture,
+  camera: Camera,
+  screen: Size,
+  colours: Record<Colour, string>,
+  pathOf: (text: string) => Path2D,
+): void {
+  const box = visibleBox(camera, screen, 8);
+  const { layout, looks } = picture;
+  const marks = camera.scale >= MARK_SCALE;
+  for (const [card, look] of looks.entries()) {
+    const [x, y] = [layout.x[card]!, layout.y[card]!];
+    if (x > box.left + box.width || x + CARD_WIDTH < box.left || y > box.top + box.height || y + look.height < box.top) continue;
+    context.globalAlpha = look.dim ? 0.35 : 1;
+    context.fillStyle = marks ? colours.surface : colours[look.role];
+    context.fillRect(x, y, CARD_WIDTH, look.height);
+    context.lineWidth = Math.max(1, 1 / camera.scale);
+    context.strokeStyle = card === picture.focus ? colours.active : marks ? colours.control : colours[look.role];
+    context.strokeRect(x, y, CARD_WIDTH, look.height);
+    if (!marks) continue;
+    // The mark fills the card's height; a stripe shows its colour from further away.
+    context.fillStyle = colours[look.role];
+    context.fillRect(x, y, 12, look.height);
+    context.save();
+    const size = look.height - 16;
+    context.translate(x + 24, y + 8);
+    context.scale(size / 16, size / 16);
+    drawShape(context, SHAPES[look.shape], colours[look.role], colours.page, pathOf);
+    context.restore();
+  }
+  context.globalAlpha = 1;
+}
+
+function drawShape(context: CanvasRenderingContext2D, shape: Shape, colour: string, page: string, pathOf: (text: string) => Path2D): void {
+  context.lineWidth = 1.75;
+  context.strokeStyle = context.fillStyle = colour;
+  if (shape.fill) context.fill(pathOf(shape.fill));
+  if (shape.line) context.stroke(pathOf(shape.line));
+  if (shape.dashed) {
+    context.setLineDash([2.2, 2.4]);
+    context.stroke(pathOf(shape.dashed));
+    context.setLineDash([]);
+  }
+  if (!shape.cut) return;
+  context.strokeStyle = page;
+  context.stroke(pathOf(shape.cut));
+}

@@ -1,0 +1,200 @@
+/**
+ * The graph of a project: nodes with their states, and what depends on what. Made from the answer of InspectGraph and
+ * kept up to date by events; values are replaced and never changed.
+ */
+import type { console as api } from "@/lib/api";
+import type { LiveEvent } from "@/lib/live/events";
+import { int } from "@/lib/numbers";
+import { type Moment, moment } from "@/lib/time";
+import { groupNames } from "./groups";
+import type { Selectable } from "./selection";
+
+/** The newest job of a pipeline, or that of the global id that is shown. */
+export interface NodeJob {
+  id: string;
+  state: string;
+  reason: string;
+  created: Moment | undefined;
+  finished: Moment | undefined;
+  total: number;
+  processed: number;
+  skipped: number;
+  failed: number;
+}
+
+export interface GraphNode extends Selectable {
+  /** project/repo:NAME or project/pipeline:NAME. */
+  id: string;
+  project: string;
+  kind: "repo" | "cron" | "pipeline";
+  /** Of pipelines, as in events; that of the job when a global id is shown. */
+  state: string;
+  reason: string;
+  job: NodeJob | undefined;
+  /** Ids of the workers that are ready. */
+  ready: ReadonlySet<string>;
+  wanted: number;
+  limit: number;
+  /** Of repos: the newest finished commit of its default branch. */
+  sizeBytes: number;
+  headAt: Moment | undefined;
+  /** Of another project: only its name is known. */
+  outside: boolean;
+}
+
+export interface ProjectGraph {
+  /** Id of the newest event that is included. */
+  position: string;
+  /** Changes when nodes or edges come or go. */
+  etag: string;
+  nodes: readonly GraphNode[];
+  edges: readonly { from: number; to: number; branch: string }[];
+  byId: ReadonlyMap<string, number>;
+}
+
+/**
+ * The graph of an answer.
+ *
+ * @param answer Of InspectGraph.
+ * @param before The graph whose etag the question had; the answer leaves out its edges.
+ */
+export function graphOf(answer: api.Graph, before?: ProjectGraph): ProjectGraph {
+  const byId = new Map(answer.nodes.map((node, index) => [node.id, index]));
+  const links = answer.unchanged && before ? before.edges.map((edge) => ({ ...edge, from: before.nodes[edge.from]!.id, to: before.nodes[edge.to]!.id })) : answer.edges;
+  const edges = links.flatMap((edge) => {
+    const from = byId.get(edge.from);
+    const to = byId.get(edge.to);
+    return from === undefined || to === undefined ? [] : [{ from, to, branch: edge.branch }];
+  });
+  const inputs: Set<number>[] = answer.nodes.map(() => new Set());
+  const outputs: Set<number>[] = answer.nodes.map(() => new Set());
+  for (const { from, to } of edges) {
+    inputs[to]!.add(from);
+    outputs[from]!.add(to);
+  }
+  const groups = groupNames(answer.nodes.map((node) => node.name));
+  const nodes = answer.nodes.map((node, index) => nodeOf(node, groups[index]!, [...inputs[index]!], [...outputs[index]!]));
+  return { position: answer.position, etag: answer.etag, nodes, edges, byId };
+}
+
+function nodeOf(node: api.GraphNode, group: string, inputs: number[], outputs: number[]): GraphNode {
+  const kind = node.kind === "repo" || node.kind === "cron" ? node.kind : "pipeline";
+  return {
+    id: node.id,
+    project: node.project,
+    kind,
+    name: node.name,
+    state: node.state,
+    reason: node.reason,
+    attributes: { kind, state: node.state.toLowerCase(), work: node.work, group },
+    inputs,
+    outputs,
+    job: node.job ? jobOf(node.job) : undefined,
+    ready: new Set(node.readyWorkerIds),
+    wanted: int(node.workersWanted),
+    limit: int(node.workersLimit),
+    sizeBytes: int(node.sizeBytes),
+    headAt: moment(node.headAt),
+    outside: node.outside,
+  };
+}
+
+function jobOf(row: api.JobRow): NodeJob {
+  return {
+    id: row.jobId,
+    state: row.state,
+    reason: row.reason,
+    created: moment(row.created),
+    finished: moment(row.finished),
+    total: int(row.total),
+    processed: int(row.processed),
+    skipped: int(row.skipped),
+    failed: int(row.failed),
+  };
+}
+
+/** What events make of a graph. */
+export interface Applied {
+  graph: ProjectGraph;
+  /** Nodes or edges may have come or gone: the graph is to be read again. */
+  topology: boolean;
+}
+
+/** Applies events in their order. Those that the graph includes already do no harm. */
+export function applyEvents(graph: ProjectGraph, events: readonly LiveEvent[]): Applied {
+  let topology = false;
+  let nodes: GraphNode[] | undefined;
+  for (const event of events) {
+    const index = graph.byId.get(nodeIdOf(event));
+    if (changesTopology(event, index !== undefined)) topology = true;
+    const node = index === undefined ? undefined : (nodes ?? graph.nodes)[index];
+    if (index === undefined || node === undefined || node.outside) continue;
+    const changed = applied(node, event);
+    if (changed === node) continue;
+    nodes ??= [...graph.nodes];
+    nodes[index] = changed;
+  }
+  return { graph: nodes ? { ...graph, nodes } : graph, topology };
+}
+
+function nodeIdOf(event: LiveEvent): string {
+  return event.pipeline !== undefined ? `${event.project}/pipeline:${event.pipeline}` : `${event.project}/repo:${event.repo ?? ""}`;
+}
+
+function changesTopology(event: LiveEvent, exists: boolean): boolean {
+  if (event.kind === "repo") return event.type === undefined || event.type === "user" ? !exists || event.state === "DELETED" : false;
+  return event.kind === "pipeline" && (!exists || event.state === "DELETED" || event.state === "STARTING" || event.state === "RESTARTING");
+}
+
+function applied(node: GraphNode, event: LiveEvent): GraphNode {
+  switch (event.kind) {
+    case "pipeline": {
+      if (event.state === "DELETED") return node;
+      const state = event.state ?? node.state;
+      return { ...node, state, reason: event.reason ?? "", attributes: { ...node.attributes, state: state.toLowerCase() } };
+    }
+    case "job":
+      return withJob(node, event);
+    case "datum":
+      if (node.job?.id !== event.job) return node;
+      return { ...node, job: { ...node.job!, processed: event.processed ?? 0, failed: event.failed ?? 0 } };
+    case "worker":
+      return withWorker(node, event);
+    case "decision":
+      return event.target === undefined ? node : { ...node, wanted: event.target };
+    case "commit":
+      if (node.kind === "pipeline" || event.type !== "user" || event.state !== "FINISHED") return node;
+      return { ...node, sizeBytes: event.size ?? node.sizeBytes, headAt: event.finished ?? event.at };
+    default:
+      return node;
+  }
+}
+
+function withJob(node: GraphNode, event: LiveEvent): GraphNode {
+  const shown = node.job;
+  if (event.state === "DELETED") return shown?.id === event.job ? { ...node, job: undefined } : node;
+  // An older job that ends late does not hide the newest one.
+  if (shown && shown.id !== event.job && (shown.created ?? 0) > (event.created ?? 0)) return node;
+  const job: NodeJob = {
+    id: event.job ?? "",
+    state: event.state ?? "",
+    reason: event.reason ?? "",
+    created: event.created,
+    finished: event.finished ?? undefined,
+    total: event.total ?? 0,
+    processed: event.processed ?? 0,
+    skipped: event.skipped ?? 0,
+    failed: event.failed ?? 0,
+  };
+  return { ...node, job };
+}
+
+function withWorker(node: GraphNode, event: LiveEvent): GraphNode {
+  const id = event.worker ?? "";
+  const isReady = event.state === "IDLE" || event.state === "BUSY";
+  if (node.ready.has(id) === isReady) return node;
+  const ready = new Set(node.ready);
+  if (isReady) ready.add(id);
+  else ready.delete(id);
+  return { ...node, ready };
+}
