@@ -10,10 +10,11 @@ export type Density = "dense" | "default" | "airy";
 const YEAR = 31_536_000;
 
 let theme = $state<ThemeChoice>(oneOf(cookie("trunkline-theme"), ["light", "dark"], "system"));
-let zone = $state<Zone>(oneOf(cookie("trunkline-zone"), ["utc"], "local"));
+const firstZone = oneOf(cookie("trunkline-zone"), ["utc"], "local");
+let zone = $state<Zone>(firstZone);
 let density = $state<Density>(oneOf(cookie("trunkline-density"), ["dense", "airy"], "default"));
 let singleKeys = $state(cookie("trunkline-keys") !== "off");
-setZone(zone);
+setZone(firstZone);
 
 export const preferences = {
   get theme(): ThemeChoice {
