@@ -484,6 +484,23 @@ def test_logs_prints_the_lines_alone(run, server):
     assert run("logs", "-p", "edges", "--timestamps").out.startswith("2023-11-14T22:13:20.000Z  hello\n")
 
 
+def test_logs_are_chosen_by_input_files_and_by_a_datum_of_any_job(run, server):
+    run("logs", "-p", "edges", "--datum", "d1", "--inputs", "/a,/b", "--inputs", "/c")
+
+    request = server.only("GetLogs")
+    assert (request.pipeline.name, request.datum.id, request.datum.job.id) == ("edges", "d1", "")
+    assert list(request.data_filters) == ["/a", "/b", "/c"]
+
+
+def test_older_versions_are_listed_by_number_or_all(run, server):
+    run("list", "job", "-p", "edges", "--history", "all", "--state", "failure", "-n", "3")
+    run("list", "pipeline", "edges", "--history", "2", "-c", ID, "--state", "running", "-s")
+
+    of_jobs, of_pipelines = server.only("ListJob"), server.only("ListPipeline")
+    assert (of_jobs.history, of_jobs.number) == (-1, 0)  # the state is looked at here
+    assert (of_pipelines.history, of_pipelines.commit_set.id) == (2, ID)
+
+
 def test_list_worker_and_explain_show_the_sentences(run, server):
     server.answers["ListWorker"] = [
         control_pb2.WorkerInfo(

@@ -88,6 +88,17 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def _history(text: str) -> int:
+    """Read ``all``, ``none`` or a whole number, as argparse's ``type``."""
+    counts = {"none": 0, "all": -1, "-1": -1}
+    return counts[text] if text in counts else natural(text)
+
+
+def history_option(what: str) -> Argument:
+    """Return the ``--history`` option of a list; ``what`` are older versions or what belongs to them."""
+    return argument("--history", type=_history, default=0, metavar="N|all|none", help=f"also {what}")
+
+
 TIMEOUT = argument(
     "--timeout",
     metavar="DURATION",

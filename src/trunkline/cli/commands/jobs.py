@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from time import time
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed
-from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument, limit_option
+from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument, history_option, limit_option
 from trunkline.model.names import is_id
 from trunkline.rpc.gen import pps_pb2
 
@@ -143,7 +144,9 @@ def list_(invocation: Invocation) -> None:
     if options.id:
         show_jobs(invocation, _job_set(invocation, options.id, wait=False))
         return
-    request = pps_pb2.ListJobRequest(history=options.history, number=options.number)
+    request = pps_pb2.ListJobRequest(history=options.history)
+    if not options.state:
+        request.number = options.number
     if options.pipeline:
         request.pipeline.CopyFrom(invocation.pipeline(options.pipeline))
     elif not options.all_projects:
@@ -151,7 +154,8 @@ def list_(invocation: Invocation) -> None:
     request.input_commit.extend(map(invocation.commit, options.input))
     infos: Iterator[pps_pb2.JobInfo] = invocation.pps.ListJob(request)
     if options.state:
-        infos = (info for info in infos if job_state(info.state) in options.state)
+        selected = (info for info in infos if job_state(info.state) in options.state)
+        infos = islice(selected, options.number or None)
     show_jobs(invocation, infos)
 
 
@@ -249,13 +253,7 @@ COMMANDS = {
                 help="only jobs in this state: created, starting, running, egressing, finishing, success, failure,"
                 " killed or unrunnable; may be repeated",
             ),
-            argument(
-                "--history",
-                type=int,
-                default=0,
-                metavar="N",
-                help="also jobs of N older pipeline versions, -1 for all",
-            ),
+            history_option("jobs of N older versions of the pipelines"),
             limit_option("jobs"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
             TIMEOUT,

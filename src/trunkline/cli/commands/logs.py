@@ -19,9 +19,10 @@ def logs(invocation: Invocation) -> None:
     options = invocation.options
     if not (options.pipeline or options.job or options.master):
         raise UsageError("logs needs --pipeline PIPELINE, --job PIPELINE@ID or --master")
-    if options.datum and not options.job:
-        raise UsageError("logs --datum needs --job PIPELINE@ID")
+    if (options.datum or options.inputs) and not (options.pipeline or options.job):
+        raise UsageError("logs --datum and --inputs need --job PIPELINE@ID or --pipeline PIPELINE")
     request = pps_pb2.GetLogsRequest(follow=options.follow, tail=options.tail, master=options.master)
+    request.data_filters.extend(path for text in options.inputs for path in text.split(","))
     if options.pipeline:
         request.pipeline.CopyFrom(invocation.pipeline(options.pipeline))
     if options.job:
@@ -54,19 +55,30 @@ COMMANDS = {
         (
             argument("-p", "--pipeline", metavar="PIPELINE", help="lines of all jobs of this pipeline"),
             argument("-j", "--job", metavar="PIPELINE@ID", help="lines of one job"),
-            argument("--datum", metavar="ID", help="lines of one datum of the job"),
+            argument("--datum", metavar="ID", help="lines of one datum of the pipeline or job"),
+            argument(
+                "--inputs",
+                metavar="PATH[,PATH]",
+                action="append",
+                default=[],
+                help="lines of datums that have all these input files, as paths or hashes; may be repeated",
+            ),
             argument(
                 "-f", "--follow", action="store_true", help="continue with new lines as they are written"
             ),
             argument("--since", metavar="DURATION", help="only lines younger than this, such as 10m (24h)"),
             argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines"),
             argument(
+                "-m",
                 "--master",
                 action="store_true",
                 help="lines of the server, about the pipeline if one is named",
             ),
             argument(
-                "--worker", action="store_true", help="lines of the workers, without those of the command"
+                "-w",
+                "--worker",
+                action="store_true",
+                help="lines of the workers, without those of the command",
             ),
             argument("--timestamps", action="store_true", help="print the time of each line"),
             argument("--raw", action="store_true", help="print each line as JSON with all its fields"),

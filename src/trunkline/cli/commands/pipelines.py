@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trunkline.cli import output
 from trunkline.cli.commands import machines
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import SHOWING, Command, argument, history_option
 from trunkline.cli.specs import read_specs
 from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from trunkline.cli.invocation import Invocation
 
+STATES = ("starting", "running", "restarting", "failure", "paused", "standby", "crashing")
 NAME = argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline")
 SPECS = (
     argument(
@@ -296,12 +297,7 @@ def inspect(invocation: Invocation) -> None:
     pipeline = invocation.pipeline(options.name)
     info = invocation.pps.InspectPipeline(pps_pb2.InspectPipelineRequest(pipeline=pipeline, details=True))
     if options.spec:
-        import json
-
-        form = output.form_of(invocation)
-        output.values(
-            [json.loads(info.user_spec_json or "{}")], "json" if form in ("table", "name") else form
-        )
+        _print_specs(invocation, [info])
         return
 
     def fields(info: pps_pb2.PipelineInfo) -> Sequence[tuple[str, str]]:
@@ -328,13 +324,23 @@ def inspect(invocation: Invocation) -> None:
     output.show_one(invocation, info, fields, pipeline_name(info.pipeline))
 
 
+def _print_specs(invocation: Invocation, infos: Iterable[pps_pb2.PipelineInfo]) -> None:
+    import json
+
+    form = output.form_of(invocation)
+    specs = [json.loads(info.user_spec_json or "{}") for info in infos]
+    output.values(specs, "json" if form in ("table", "name") else form)
+
+
 def list_(invocation: Invocation) -> None:
     """List pipelines."""
     options = invocation.options
     request = pps_pb2.ListPipelineRequest(details=True)
+    request.history = options.history
+    if options.commit:
+        request.commit_set.id = options.commit
     if options.name:
         request.pipeline.CopyFrom(invocation.pipeline(options.name))
-        request.history = options.history
     elif not options.all_projects:
         request.projects.add(name=invocation.project)
 
@@ -352,6 +358,11 @@ def list_(invocation: Invocation) -> None:
         )
 
     infos = invocation.existing(invocation.pps.ListPipeline(request), options.name or options.all_projects)
+    if options.state:
+        infos = (info for info in infos if pipeline_state(info.state) in options.state)
+    if options.spec:
+        _print_specs(invocation, infos)
+        return
     output.show_many(invocation, infos, COLUMNS, row, lambda info: pipeline_name(info.pipeline))
 
 
@@ -460,7 +471,14 @@ COMMANDS = {
         list_,
         (
             argument("name", metavar="PIPELINE", nargs="?", help="only this pipeline"),
-            argument("--history", type=int, default=0, metavar="N", help="also N older versions, -1 for all"),
+            history_option("N older versions"),
+            argument(
+                "-c", "--commit", metavar="ID", help="as they were when the commits of this id were made"
+            ),
+            argument(
+                "--state", action="append", choices=STATES, help="only those in this state; may be repeated"
+            ),
+            argument("-s", "--spec", action="store_true", help="print the specs as submitted"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
             *SHOWING,
         ),
