@@ -43,6 +43,20 @@ def test_a_folder_is_emptied_and_stays(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("names", [("a/b", "c"), ("a/b/c/d/e/f/g", "a/b/h")], ids=["small", "deep"])
+def test_a_folder_of_whatever_size_is_removed_as_if_it_were_small(tmp_path, names):
+    (tmp_path / "kept").mkdir()
+    for name in names:
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        (tmp_path / "tree" / name / "file").touch()
+        (tmp_path / "tree" / name / "link").symlink_to(tmp_path / "kept")
+
+    file_trees.remove_small(str(tmp_path / "tree"))
+    file_trees.remove_small(str(tmp_path / "absent"))
+
+    assert os.listdir(tmp_path) == ["kept"]
+
+
 def test_more_entries_than_are_listed_at_a_time_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(file_trees, "_LISTED", 7)
     for number in range(50):

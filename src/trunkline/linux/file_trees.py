@@ -17,6 +17,8 @@ import stat
 
 #: Entries that are listed at a time, so that a folder of millions needs little memory.
 _LISTED = 10_000
+#: Folders below the top of a small tree.
+_SMALL_DEPTH = 4
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,6 +31,27 @@ def remove_tree(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         empty(path)
         os.rmdir(path)
+
+
+def remove_small(path: str) -> None:
+    """Remove a folder like ``remove_tree``, with a third of the system calls when it holds little.
+
+    Only for a folder that nobody else changes meanwhile: its entries are addressed by their paths.
+    """
+    try:
+        _remove_level(path, _SMALL_DEPTH)
+    except OSError:  # deep, large, without permissions, or not there
+        remove_tree(path)
+
+
+def _remove_level(path: str, levels: int) -> None:
+    with os.scandir(path) as listing:
+        for entry in listing:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+            elif levels:
+                _remove_level(entry.path, levels - 1)
+    os.rmdir(path)
 
 
 def empty(path: str) -> None:

@@ -219,7 +219,8 @@ def conclude(running: Process, watch: Watch, note: LineTaker) -> Ending:
     lines, interrupts = watch.lines, watch.interrupts
     try:
         outcome = running.finish()
-        _drain(running.output, lines)
+        if watch.has_output:
+            _drain(running.output, lines)
     finally:
         running.close()
     interrupted = watch.interrupted
@@ -249,26 +250,26 @@ def conclude(running: Process, watch: Watch, note: LineTaker) -> Ending:
             max(used, outcome.peak_memory),
             out_of_memory=True,
         )
-    ending = _read(outcome)
+    code, reason = _read(outcome)
     if watch.timed_out:
-        reason = f"killed because it ran longer than datum_timeout, {watch.timeout:g} s"
-        ending = Ending(None, reason)
-    return ending._replace(cpu_seconds=outcome.cpu_seconds, peak_memory=outcome.peak_memory)
+        code, reason = None, f"killed because it ran longer than datum_timeout, {watch.timeout:g} s"
+    return Ending(code, reason, outcome.cpu_seconds, outcome.peak_memory)
 
 
-def _read(outcome: Outcome) -> Ending:
+def _read(outcome: Outcome) -> tuple[int | None, str]:
+    """Return the exit code, and a sentence for users."""
     if outcome.lost:
-        return Ending(None, outcome.lost)
+        return None, outcome.lost
     memory = ": out of memory; ask for more with resource_limits.memory" if outcome.out_of_memory else ""
     if outcome.status >= 0:
-        return Ending(outcome.status, f"exit code {outcome.status}" + memory)
+        return outcome.status, f"exit code {outcome.status}{memory}"
     try:
         name = signal.Signals(-outcome.status).name
     except ValueError:
         name = f"signal {-outcome.status}"
     if -outcome.status == signal.SIGKILL and not memory:
         memory = " (out of memory?)" if outcome.out_of_memory is None else ""
-    return Ending(None, f"killed by {name}" + memory)
+    return None, f"killed by {name}{memory}"
 
 
 class Watch:
@@ -315,6 +316,11 @@ class Watch:
         self.interrupted = False
         #: Bytes that it used when it exceeded its limit.
         self.memory = 0
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the command's output may have more to read."""
+        return self._open
 
     def until_ended(self) -> bool:
         """Read the output until the command has ended or asked; return whether it has ended."""

@@ -238,6 +238,7 @@ class DatumRunner:
         variables = self._batch.variables(variables)
         try:
             environment.write_file(f"{datum_dir.root}/{ENV_FILE}", variables)
+            datum_dir.entries.append(ENV_FILE)
         except OSError as error:
             if datum_dir.in_memory and error.errno == errno.ENOSPC:
                 raise _MemoryFull from error
@@ -287,7 +288,8 @@ class DatumRunner:
         self, position: int, env: dict[str, str], datum_dir: DatumDir, *, on_error: bool = False
     ) -> command.Ending:
         program = self._sandbox.program(self._run.command, env, datum_dir, self._owner, on_error=on_error)
-        program = program._replace(memory_limit=self._memory_limit)
+        if program.memory_limit != self._memory_limit:
+            program = program._replace(memory_limit=self._memory_limit)
         if not program.argv:
             return command.Ending(None, _NO_COMMAND)
         logs = self._heartbeat.logs

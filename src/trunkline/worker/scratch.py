@@ -11,13 +11,14 @@ Large inputs are on disk, and so is everything when there is no private root or 
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from trunkline.linux import file_trees
 from trunkline.worker import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from trunkline.worker.files import Owner
 
@@ -30,7 +31,7 @@ MAX_IN_MEMORY = 1 << 20
 class DatumDir:
     """The folders of one datum."""
 
-    __slots__ = ("in_memory", "out", "root", "tmp")
+    __slots__ = ("entries", "in_memory", "out", "root", "tmp")
 
     def __init__(self, root: str, out: str, tmp: str, in_memory: bool) -> None:
         #: Contains a folder per input, and the next two unless ``in_memory``.
@@ -38,6 +39,8 @@ class DatumDir:
         self.out = out
         self.tmp = tmp
         self.in_memory = in_memory
+        #: Names of what is in the root, of one in memory.
+        self.entries: list[str] = []
 
     def real(self, path: str, pfs: str) -> str | None:
         """Return a path of the file that commands see at ``path`` which stays valid; None when there is none."""
@@ -74,7 +77,7 @@ class ScratchPool:
         """Whether inputs of this size may be in memory."""
         return bool(self._memory) and owner is None and size_bytes <= MAX_IN_MEMORY
 
-    def make(self, inputs: Iterable[str], owner: Owner, in_memory: bool) -> DatumDir:
+    def make(self, inputs: Collection[str], owner: Owner, in_memory: bool) -> DatumDir:
         """Create the folders of a datum, with an empty one per input.
 
         Args:
@@ -90,7 +93,9 @@ class ScratchPool:
             if folder:
                 os.mkdir(folder)
                 files.give(folder, owner)
-        return DatumDir(root, out, tmp, in_memory)
+        datum_dir = DatumDir(root, out, tmp, in_memory)
+        datum_dir.entries += inputs
+        return datum_dir
 
     def equip(self, datum_dir: DatumDir) -> DatumDir:
         """Add the folders on disk to a datum in memory, before it is shown."""
@@ -124,20 +129,33 @@ class ScratchPool:
         Raises:
             OSError: an entry cannot be removed; the folders are not reused.
         """
-        file_trees.remove_tree(datum_dir.root)
-        if datum_dir.in_memory and datum_dir.out:
+        if not datum_dir.in_memory:
+            file_trees.remove_tree(datum_dir.root)
+            return
+        file_trees.remove_small(datum_dir.root)  # commands cannot reach it
+        if datum_dir.out:
             for folder in (datum_dir.out, datum_dir.tmp):
-                file_trees.empty(folder)
+                _reset(folder)
             self._spare.append((datum_dir.out, datum_dir.tmp))
 
     def _take_spare(self) -> tuple[str, str]:
         if self._spare:
-            out, tmp = self._spare.pop()
-            for folder in (out, tmp):
-                os.chmod(folder, 0o755)  # the last command may have changed it
-            return out, tmp
+            return self._spare.pop()
         self._count += 1
         out, tmp = f"{self.disk}/out-{self._count}", f"{self.disk}/tmp-{self._count}"
         for folder in (out, tmp):
             os.mkdir(folder)
         return out, tmp
+
+
+def _reset(folder: str) -> None:
+    """Empty a folder and restore its permissions; few commands have changed either."""
+    mode = os.lstat(folder).st_mode
+    try:
+        unused = stat.S_ISDIR(mode) and not os.listdir(folder)
+    except PermissionError:
+        unused = False
+    if not unused:
+        file_trees.empty(folder)
+    if stat.S_IMODE(mode) != 0o755:
+        os.chmod(folder, 0o755)

@@ -46,7 +46,7 @@ class Stage:
                 libc.umount(f"{PFS}/out", libc.MNT_DETACH)
             libc.mount(datum_dir.out, f"{PFS}/out", None, libc.MS_BIND)
             self._out = datum_dir.out
-        for name in os.listdir(datum_dir.root):
+        for name in datum_dir.entries:
             os.rename(f"{datum_dir.root}/{name}", f"{self._folder}/{name}")
 
     def hide(self) -> None:

@@ -139,13 +139,15 @@ def _start(program: Program, output: int, group: MemoryGroup | None) -> int:
         CannotStart: the program cannot be started, with the reason.
         _CannotJoin: the kernel does not let it join the group.
     """
-    try:
-        # posix_spawn cannot change the folder of the child alone. The worker uses no relative paths.
-        os.chdir(program.working_dir)
-    except OSError as error:
-        raise CannotStart(StartFailure("working_dir", program.working_dir, error.errno or 0)) from error
+    moved = program.working_dir != "/"  # where the worker is
+    if moved:
+        try:
+            # posix_spawn cannot change the folder of the child alone. The worker uses no relative paths.
+            os.chdir(program.working_dir)
+        except OSError as error:
+            raise CannotStart(StartFailure("working_dir", program.working_dir, error.errno or 0)) from error
     stdin = (
-        os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC) if not program.stdin else stdin_file(program.stdin)
+        stdin_file(program.stdin) if program.stdin else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     )
     try:
         path = find_executable(program.argv[0], program.env.get("PATH", ""))
@@ -158,7 +160,8 @@ def _start(program: Program, output: int, group: MemoryGroup | None) -> int:
         raise CannotStart(StartFailure("spawn", path, error.errno or errno.EINVAL, _mode(path))) from error
     finally:
         os.close(stdin)
-        os.chdir("/")
+        if moved:
+            os.chdir("/")
 
 
 def _spawn(program: Program, path: str, stdin: int, output: int) -> int:
