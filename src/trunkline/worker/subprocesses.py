@@ -146,9 +146,7 @@ def _start(program: Program, output: int, group: MemoryGroup | None) -> int:
             os.chdir(program.working_dir)
         except OSError as error:
             raise CannotStart(StartFailure("working_dir", program.working_dir, error.errno or 0)) from error
-    stdin = (
-        stdin_file(program.stdin) if program.stdin else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    )
+    stdin = stdin_file(program.stdin) if program.stdin else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
         path = find_executable(program.argv[0], program.env.get("PATH", ""))
         if program.owner is None and group is None:
