@@ -50,6 +50,7 @@ from trunkline.pps.workers.assignments import Assignments
 from trunkline.pps.workers.completion import Completion, DatumResult
 from trunkline.pps.workers.dispatch import Dispatcher, NextWork
 from trunkline.pps.workers.presigned import PackGrants
+from trunkline.rpc.console_server import ServerFacts
 from trunkline.runtime.supervision import Supervisor
 from trunkline.storage import files as storage_files
 from trunkline.telemetry.recent import RecentRecords
@@ -148,6 +149,7 @@ class PpsWorld:
             store,
             Egresses(outbound, store),
             RecentRecords(),
+            ServerFacts(started=1.0, data_folder="/data", database="postgresql://user:secret@db/x"),
         )
 
     def stop_controller(self) -> None:

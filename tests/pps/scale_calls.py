@@ -243,6 +243,7 @@ READS: dict[str, Callable[[], Any]] = {
         pipeline=BUSY, job_id=set_id(15)
     ),
     "trunkline.control.v1.Control/InspectStorage": control_pb2.InspectStorageRequest,
+    "trunkline.console.v1.Console/InspectServer": console_pb2.InspectServerRequest,
     "trunkline.console.v1.Console/InspectGraph": console_pb2.InspectGraphRequest,
     "trunkline.console.v1.Console/InspectGraph of a global id": lambda: console_pb2.InspectGraphRequest(
         commit_set=set_id(15)

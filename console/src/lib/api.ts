@@ -1389,6 +1389,39 @@ export namespace console {
     name: string;
     id: string;
   }
+  export interface InspectServerRequest {
+  }
+  export interface ServerInfo {
+    version: string;
+    /** First digits of the commit it was built from; empty when that is unknown. */
+    commit: string;
+    started: Timestamp | null;
+    /** HOST:PORT, or unix:PATH. */
+    address: string;
+    /** Folder of the server's own data. */
+    dataFolder: string;
+    /** URL of the database and of the object store without secrets; empty: in the data folder. */
+    database: string;
+    store: string;
+    /** Where commands run: processes, containers, auto or kubernetes. */
+    fleet: string;
+    /** Whose machines are simulated; empty: none. */
+    simulated: string;
+    /** How long and how much of logs, decisions, events and results of failed jobs are kept. */
+    keepDays: number;
+    keepLogBytes: Int64;
+    keepEventBytes: Int64;
+    limits: console.LimitInfo[];
+  }
+  export interface LimitInfo {
+    /** As in messages, or of serve --limit. */
+    name: string;
+    value: number;
+    unit: string;
+    bounds: string;
+    /** Set by serve --limit. */
+    isSetting: boolean;
+  }
   export interface InspectDatumsRequest {
     project: string;
     pipeline: string;
@@ -2263,6 +2296,7 @@ export interface Methods {
   "trunkline.console.v1.Console/ListRun": { request: console.ListRunRequest; answer: console.RunPage; stream: false };
   "trunkline.console.v1.Console/InspectScaling": { request: console.InspectScalingRequest; answer: console.Scaling; stream: false };
   "trunkline.console.v1.Console/Search": { request: console.SearchRequest; answer: console.SearchResponse; stream: false };
+  "trunkline.console.v1.Console/InspectServer": { request: console.InspectServerRequest; answer: console.ServerInfo; stream: false };
   "trunkline.console.v1.Console/InspectDatums": { request: console.InspectDatumsRequest; answer: console.DatumSummary; stream: false };
   "trunkline.console.v1.Console/ListDatumRow": { request: console.ListDatumRowRequest; answer: console.DatumRowPage; stream: false };
   "trunkline.console.v1.Console/InspectTimeline": { request: console.InspectTimelineRequest; answer: console.Timeline; stream: false };

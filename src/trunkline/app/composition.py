@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from trunkline.pps.controller import Controller
     from trunkline.pps.egress import Egresses
     from trunkline.pps.secrets import SecretStore
+    from trunkline.rpc.console_server import ServerFacts
     from trunkline.telemetry.recent import RecentRecords
 
 
@@ -107,6 +108,7 @@ def servicers(
     secrets: SecretStore,
     egresses: Egresses,
     records: RecentRecords,
+    facts: ServerFacts,
 ) -> dict[str, object]:
     """Return what answers calls, by full service name; all services but those for debugging and logs.
 
@@ -121,6 +123,7 @@ def servicers(
         secrets: of commands and of egresses.
         egresses: sends files to object stores and databases.
         records: the newest log records of the server.
+        facts: how the server is set up.
     """
     versions, specs = core.versions, core.specs
     image_notice = functools.partial(_image_notice, images, fleet.runs_image)
@@ -146,7 +149,7 @@ def servicers(
             versions, specs, images, fleet.fleet.machines, executor, core.events, admission
         ),
         "trunkline.console.v1.Console": ConsoleServicer(
-            versions, specs, fleet.fleet.machines, executor, core.events
+            versions, specs, fleet.fleet.machines, executor, core.events, facts
         ),
         "trunkline.explain.v1.Explain": ExplainServicer(versions, specs, executor),
         "trunkline.machines.v1.Machines": MachinesServicer(versions, executor, fleet.joined),

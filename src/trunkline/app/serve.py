@@ -46,6 +46,7 @@ from trunkline.rpc.asgi.events import EventsApplication
 from trunkline.rpc.asgi.files import FilesApplication
 from trunkline.rpc.asgi.server import Server
 from trunkline.rpc.callers import TokenCallers
+from trunkline.rpc.console_server import ServerFacts
 from trunkline.rpc.debug import DebugServicer
 from trunkline.rpc.logs import LogsServicer
 from trunkline.runtime import cancellation, failpoints, listening, open_files
@@ -202,7 +203,17 @@ async def running(
         debug = DebugServicer(versions, core.specs, executor, recent, texts)
         stack.callback(debug.close)
         servicers = composition.servicers(
-            core, controller, executor, fleet_drivers, images, cluster_id, outbound, secrets, egresses, recent
+            core,
+            controller,
+            executor,
+            fleet_drivers,
+            images,
+            cluster_id,
+            outbound,
+            secrets,
+            egresses,
+            recent,
+            _facts(settings, server.address, clock.now()),
         )
         readiness = Readiness(supervisor, functools.partial(_check_ready, versions))
         probes = ProbeApplication(readiness)
@@ -227,6 +238,29 @@ async def running(
             services["certificate"] = functools.partial(tls.watch, http)
         await stack.enter_async_context(supervisor.running(services))
         yield RunningServer(server.address, versions, None if tls is None else tls.trusted)
+
+
+def _facts(settings: Settings, address: str, started: float) -> ServerFacts:
+    """Return what the console shows of the settings.
+
+    Args:
+        settings: of the server.
+        address: where it listens first.
+        started: when, in seconds since 1970.
+    """
+    return ServerFacts(
+        started=started,
+        address=address,
+        data_folder=str(settings.data),
+        database=settings.database,
+        store=settings.store,
+        fleet=settings.fleet,
+        simulated=settings.simulate,
+        keep_days=settings.keep_days,
+        keep_log_bytes=settings.keep_log_bytes,
+        keep_event_bytes=settings.keep_event_bytes,
+        port=settings.limits,
+    )
 
 
 def _tls(settings: Settings, clock: Clock) -> ServerTls | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.rpc.console_files import ConsoleFiles
 from trunkline.rpc.console_jobs import ConsoleJobs
 from trunkline.rpc.console_overview import ConsoleOverview
+from trunkline.rpc.console_server import ConsoleServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from trunkline.pfs.event_hub import EventHub
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.spec_cache import Specs
+    from trunkline.rpc.console_server import ServerFacts
 
 
-class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleFiles):
+class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleFiles, ConsoleServer):
     """Answers ``trunkline.console.v1.Console``."""
 
     def __init__(
@@ -28,6 +30,7 @@ class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleFiles):
         machines: Callable[[], Sequence[Machine]],
         executor: Executor,
         events: EventHub,
+        facts: ServerFacts,
     ) -> None:
         """Create the servicer.
 
@@ -37,8 +40,10 @@ class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleFiles):
             machines: returns the fleet's machines.
             executor: runs blocking work.
             events: has the position of the newest event.
+            facts: how the server is set up.
         """
         super().__init__(versions, executor)
         self._specs = specs
         self._machines = machines
         self._events = events
+        self._facts = facts

@@ -371,6 +371,54 @@ class SearchHit(_message.Message):
     id: str
     def __init__(self, kind: _Optional[str] = ..., project: _Optional[str] = ..., name: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
 
+class InspectServerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ServerInfo(_message.Message):
+    __slots__ = ("version", "commit", "started", "address", "data_folder", "database", "store", "fleet", "simulated", "keep_days", "keep_log_bytes", "keep_event_bytes", "limits")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DATA_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    DATABASE_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    FLEET_FIELD_NUMBER: _ClassVar[int]
+    SIMULATED_FIELD_NUMBER: _ClassVar[int]
+    KEEP_DAYS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEEP_EVENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    commit: str
+    started: _timestamp_pb2.Timestamp
+    address: str
+    data_folder: str
+    database: str
+    store: str
+    fleet: str
+    simulated: str
+    keep_days: float
+    keep_log_bytes: int
+    keep_event_bytes: int
+    limits: _containers.RepeatedCompositeFieldContainer[LimitInfo]
+    def __init__(self, version: _Optional[str] = ..., commit: _Optional[str] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., address: _Optional[str] = ..., data_folder: _Optional[str] = ..., database: _Optional[str] = ..., store: _Optional[str] = ..., fleet: _Optional[str] = ..., simulated: _Optional[str] = ..., keep_days: _Optional[float] = ..., keep_log_bytes: _Optional[int] = ..., keep_event_bytes: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ...) -> None: ...
+
+class LimitInfo(_message.Message):
+    __slots__ = ("name", "value", "unit", "bounds", "is_setting")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    IS_SETTING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    unit: str
+    bounds: str
+    is_setting: bool
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., unit: _Optional[str] = ..., bounds: _Optional[str] = ..., is_setting: _Optional[bool] = ...) -> None: ...
+
 class InspectDatumsRequest(_message.Message):
     __slots__ = ("project", "pipeline", "job_id", "number")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
