@@ -10,9 +10,7 @@ from trunkline.rpc.gen import console_pb2 as pb
 
 
 def test_the_server_says_how_it_is_set_up_without_secrets_and_lists_all_limits(world):
-    [info] = scale_calls.call(
-        world, "trunkline.console.v1.Console/InspectServer", pb.InspectServerRequest()
-    )
+    [info] = scale_calls.call(world, "trunkline.console.v1.Console/InspectServer", pb.InspectServerRequest())
 
     assert (info.version, info.data_folder, info.started.seconds) == (__version__, "/data", 1)
     assert info.database == "postgresql://***@db/x"
