@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import podman
@@ -13,17 +15,17 @@ from fake_server import FakeServer
 from fleet_contract import FleetContract, is_away, phase, run, sighting, wait_until
 
 from trunkline.drivers.fleets.containers.containers import Containers
-from trunkline.drivers.fleets.containers.engine import Engine, find_engine
+from trunkline.drivers.fleets.containers.engine import Engine, device_request, find_engine
 from trunkline.drivers.fleets.images import ImageEnvironments
 from trunkline.drivers.fleets.process import ProcessFleet
 from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
+from trunkline.model.field_support import Treatment, Unsupported
 from trunkline.model.spec import DEFAULT_IMAGE, PipelineSpec, SecretMount, Transform
 from trunkline.model.workers import WorkerEnding, WorkerPhase, WorkerSpec
 from trunkline.ports import ServerAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from trunkline.ports import Fleet
 
@@ -87,11 +89,58 @@ class TestContainers(FleetContract):
     pass
 
 
-def test_a_secret_as_a_file_is_refused_before_anything_starts(subject):
+def test_folders_of_secrets_are_in_memory_and_go_with_the_container(subject):
     spec = new_spec(secrets=(SecretMount(name="db", mount_path="/secrets/db"),))
+    folder = Path("/dev/shm") / f"trunkline-secrets-{CLUSTER}-{spec.worker_id}"
 
-    with pytest.raises(InvalidArgument):
-        subject.fleet.check(spec)
+    subject.fleet.start(spec)
+    wait_until(lambda: phase(subject.fleet, spec) is WorkerPhase.RUNNING)
+    mode = folder.stat().st_mode & 0o777
+    subject.fleet.stop(spec.worker_id, 0.0)
+    wait_until(lambda: is_away(subject, spec))
+
+    assert mode == 0o700
+    assert not folder.exists()
+
+
+def test_folders_of_secrets_of_a_killed_server_are_removed_by_the_next_one(engine):
+    leftover = Path("/dev/shm") / f"trunkline-secrets-{CLUSTER}-w1"
+    stranger = Path("/dev/shm") / "trunkline-secrets-other-w1"
+    for folder in (leftover, stranger):
+        (folder / "0").mkdir(parents=True)
+
+    containers(engine).close()
+
+    assert not leftover.exists()
+    assert stranger.exists()
+    shutil.rmtree(stranger)
+
+
+def test_an_engine_that_gives_no_devices_refuses_gpus_with_its_version(engine):
+    connection = engine.engine()
+    lack = connection.lacks_devices
+    chosen = Containers(connection, engine.launcher, CLUSTER, "containers", None)
+
+    unsupported = chosen.unsupported
+
+    chosen.close()
+    refused = [name for name, each in unsupported.items() if each.treatment is Treatment.REFUSE]
+    assert refused == (["resource_requests.gpu", "resource_limits.gpu"] if lack else [])
+    assert lack in unsupported.get("resource_limits.gpu", Unsupported(Treatment.REFUSE, "")).why
+
+
+@pytest.mark.parametrize(
+    ("kind", "podman", "fields"),
+    [
+        ("nvidia.com/gpu", False, {"Driver": "", "Count": 2, "DeviceIDs": [], "Capabilities": [["gpu"]]}),
+        ("nvidia.com/gpu", True, {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]}),
+        ("amd.com/gpu", False, {"Driver": "cdi", "DeviceIDs": ["amd.com/gpu=0", "amd.com/gpu=1"]}),
+    ],
+)
+def test_gpus_are_requested_as_the_engine_knows_them(kind, podman, fields):
+    request = device_request(kind, 2, podman=podman)
+
+    assert {name: request[name] for name in fields} == fields
 
 
 def test_a_worker_has_one_container_and_the_container_goes_with_it(subject):

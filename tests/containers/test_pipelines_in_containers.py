@@ -8,6 +8,7 @@ import socket
 import urllib.request
 from typing import TYPE_CHECKING
 
+import grpc
 import podman
 import pytest
 from pachyderm_sdk.api import pfs, pps
@@ -120,6 +121,49 @@ def test_with_auto_a_pipeline_without_an_image_runs_as_a_process(client, engine)
     info = end_of(client, pipeline, commit)
 
     assert info.state == pps.JobState.JOB_SUCCESS, info.reason
+
+
+@pytest.mark.parametrize("image", [podman.BUSYBOX, podman.OTHER_USER], ids=["root", "another user"])
+def test_a_command_reads_secrets_as_files_and_variables_and_cannot_change_them(client, image):
+    client.pps.create_secret(name="db", data={"password": "hunter2", "user": "me"})
+    branch = make_repo(client, "texts")
+    script = (
+        'cat /secrets/db/password > /pfs/out/file; ls /secrets/db > /pfs/out/names; echo "$PW" > /pfs/out/variable;'
+        " ! touch /secrets/db/more 2> /pfs/out/refused; ! sh -c 'echo x > /secrets/db/user' 2>> /pfs/out/refused"
+    )
+    mounts = [
+        pps.SecretMount(name="db", mount_path="/secrets/db"),
+        pps.SecretMount(name="db", key="password", env_var="PW"),
+    ]
+    pipeline = make_pipeline(client, "reads", "", "texts", transform=in_image(script, image, secrets=mounts))
+
+    commit = put(client, branch, {"/a.txt": b"a"})
+    info = end_of(client, pipeline, commit)
+
+    assert info.state == pps.JobState.JOB_SUCCESS, info.reason
+    assert read(client, "reads", commit, "/file") == b"hunter2"
+    assert read(client, "reads", commit, "/names") == b"password\nuser\n"
+    assert read(client, "reads", commit, "/variable") == b"hunter2\n"
+    client.pps.delete_secret(secret=pps.Secret(name="db"))
+
+
+def test_gpus_that_the_engine_does_not_give_are_refused_or_the_reason_of_the_pipeline(client, engine):
+    branch = make_repo(client, "texts")
+    put(client, branch, {"/a.txt": b"a"})
+    gpus = pps.ResourceSpec(gpu=pps.GpuSpec(type="nvidia.com/gpu", number=1))
+    with contextlib.closing(engine.engine()) as connection:
+        lack = connection.lacks_devices
+
+    def create() -> pps.Pipeline:
+        return make_pipeline(client, "trains", "", "texts", transform=in_image("true"), resource_limits=gpus)
+
+    if lack:
+        with pytest.raises(grpc.RpcError, match="Podman"):
+            create()
+        return
+    pipeline = create()
+
+    until(lambda: "gpu" in client.pps.inspect_pipeline(pipeline=pipeline, details=True).reason, "the reason")
 
 
 def test_a_missing_command_fails_the_datum_with_its_name(client):

@@ -70,6 +70,8 @@ class Settings(NamedTuple):
     readable: tuple[str, ...] = ()
     #: Folders in which the command sees secrets.
     secret_folders: tuple[str, ...] = ()
+    #: Folder whose folders 0, 1, … the launcher's container has at these paths; empty when the worker mounts them.
+    secrets: str = ""
     #: Which servers are accepted over TLS.
     trust: Trust = SYSTEM
     #: Seconds after SIGTERM in which the worker must have ended.
@@ -116,6 +118,7 @@ def load(environ: MutableMapping[str, str]) -> Settings:
         hidden=_paths(variables.get(_PREFIX + "HIDDEN", "")),
         readable=_paths(variables.get(_PREFIX + "READABLE", "")),
         secret_folders=_paths(variables.get(_PREFIX + "SECRET_FOLDERS", "")),
+        secrets=variables.get(_PREFIX + "SECRETS", ""),
         grace=float(variables.get(_PREFIX + "GRACE") or Settings._field_defaults["grace"]),
     )
 

@@ -181,12 +181,7 @@ class ProcessFleet:
 
     def check(self, spec: WorkerSpec) -> None:
         """Accept every worker whose secrets have a place: the capacity may be raised later; see ``ports.Fleet``."""
-        folders = secret_mounts.folders(spec.pipeline_spec)
-        if folders and self._containers is not None and self._containers.runs(spec.pipeline_spec):
-            raise InvalidArgument(
-                f"containers get secrets as variables only, but a secret is to be in {folders[0]}; use env_var instead"
-                " of mount_path"
-            )
+        secret_mounts.folders(spec.pipeline_spec)
 
     def start(self, spec: WorkerSpec) -> None:
         """Request a worker; see ``ports.Fleet``."""

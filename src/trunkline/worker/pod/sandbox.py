@@ -16,7 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from trunkline.errors import FailedPrecondition
+from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.linux import file_trees, libc
 from trunkline.worker import environment, root
 from trunkline.worker.command import ExecutorLost
@@ -25,8 +25,9 @@ from trunkline.worker.pod.scratch import PodScratchPool
 from trunkline.worker.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from trunkline.rpc.gen import worker_api_pb2 as pb
     from trunkline.worker.files import Owner
     from trunkline.worker.interrupts import Interrupts
     from trunkline.worker.scratch import DatumDir
@@ -42,7 +43,14 @@ class PodSandbox(Sandbox):
 
     publishes_ports = False  # a Service of Kubernetes does
 
-    def __init__(self, launcher: LauncherClient, pfs: str, hidden: str, fixed: Iterable[str]) -> None:
+    def __init__(
+        self,
+        launcher: LauncherClient,
+        pfs: str,
+        hidden: str,
+        fixed: Iterable[str],
+        secret_folders: Mapping[str, str],
+    ) -> None:
         """Use the shared folder; the launcher adds the environment of the container.
 
         Args:
@@ -50,11 +58,15 @@ class PodSandbox(Sandbox):
             pfs: the shared folder.
             hidden: the worker's own folder in it.
             fixed: entries of ``pfs`` that existed before, for instance mounts.
+            secret_folders: by the folders of secrets in the container, where this process writes their files.
         """
         super().__init__(launcher, PodScratchPool(hidden), environment.UNBUFFERED, [])
         self._launcher = launcher
         self._pfs = pfs
         self._fixed = {os.path.basename(hidden), *fixed}
+        self._secret_folders = secret_folders
+        #: Files of secrets by folder, as they were written.
+        self._secrets: dict[str, dict[str, bytes]] = {}
         self._current: DatumDir | None = None
         #: Whether something could not be moved out of /pfs.
         self._stuck = False
@@ -76,6 +88,34 @@ class PodSandbox(Sandbox):
         path = super().write_config(text, owner)
         os.chmod(path, 0o644)
         return path
+
+    def place_secrets(self, files: Sequence[pb.SecretFile]) -> None:
+        """Write the files of secrets where the container shows them; see ``Sandbox``."""
+        folders: dict[str, dict[str, bytes]] = {folder: {} for folder in self._secret_folders}
+        for file in files:
+            if file.folder not in folders:
+                raise InvalidArgument(
+                    f"the container has no folder {file.folder} for a secret; update the pipeline"
+                )
+            folders[file.folder][file.name] = file.content
+        if folders == self._secrets:
+            return
+        for folder, contents in folders.items():
+            self._write_secrets(self._secret_folders[folder], contents)
+        self._secrets = folders
+
+    @staticmethod
+    def _write_secrets(place: str, contents: Mapping[str, bytes]) -> None:
+        """Write the files of one folder; each replaces its former one whole."""
+        for name in set(os.listdir(place)) - contents.keys():
+            os.unlink(f"{place}/{name}")
+        for name, content in contents.items():
+            descriptor = os.open(
+                f"{place}/..new", os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o444
+            )
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            os.rename(f"{place}/..new", f"{place}/{name}")
 
     def show(self, datum_dir: DatumDir, interrupts: Interrupts) -> None:
         """Rename the datum's folders into /pfs."""
@@ -133,6 +173,9 @@ def share(settings: Settings) -> Settings:
     """
     staging = os.path.join(settings.scratch, "root")
     os.makedirs(staging, mode=0o700, exist_ok=True)
+    secrets = ""
+    if settings.secrets:  # the private root has a memory of its own in place of the folder's
+        secrets = f"/proc/self/fd/{os.open(settings.secrets, os.O_PATH | os.O_CLOEXEC)}"
     try:
         root.enter(staging, [], settings.memory, settings.worker_id)
         libc.mount(settings.shared, root.PFS, None, libc.MS_BIND)
@@ -147,7 +190,9 @@ def share(settings: Settings) -> Settings:
         folder, os.O_PATH | os.O_CLOEXEC
     )  # stays open: the path to a socket has 107 bytes at most
     return settings._replace(
-        launcher=f"/proc/self/fd/{descriptor}/{socket}", scratch=os.path.join(root.PFS, ".trunkline")
+        launcher=f"/proc/self/fd/{descriptor}/{socket}",
+        scratch=os.path.join(root.PFS, ".trunkline"),
+        secrets=secrets,
     )
 
 
@@ -171,7 +216,8 @@ def enter(settings: Settings) -> PodSandbox:
     os.makedirs(hidden, mode=0o711, exist_ok=True)
     file_trees.empty(hidden)
     fixed = [name for name in os.listdir(pfs) if name != os.path.basename(hidden)]
-    return PodSandbox(launcher, pfs, hidden, fixed)
+    places = {folder: f"{settings.secrets}/{number}" for number, folder in enumerate(settings.secret_folders)}
+    return PodSandbox(launcher, pfs, hidden, fixed, places if settings.secrets else {})
 
 
 def _go(number: int, frame: object) -> None:

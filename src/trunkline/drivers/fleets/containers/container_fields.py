@@ -5,15 +5,9 @@ from __future__ import annotations
 from trunkline.model.field_support import OF_PODS, Treatment, Unsupported
 
 _KUBERNETES_ONLY = Unsupported(Treatment.WARN, "it is for pods, and this server runs containers")
-_NO_GPU = Unsupported(
-    Treatment.REFUSE,
-    "this server gives no GPUs to containers; leave it out, or serve with --fleet kubernetes",
-)
 _DISK = Unsupported(Treatment.WARN, "containers share the machine's disk")
 #: What containers do not honour. Their limits of memory and CPU they do.
 UNSUPPORTED = {
-    "resource_requests.gpu": _NO_GPU,
-    "resource_limits.gpu": _NO_GPU,
     "resource_limits.disk": _DISK,
     **dict.fromkeys(OF_PODS, _KUBERNETES_ONLY),
     "transform.image_pull_secrets": Unsupported(
@@ -25,3 +19,15 @@ UNSUPPORTED = {
     ),
     "transform.debug": Unsupported(Treatment.WARN, "the log has all that workers say"),
 }
+
+
+def without_devices(lack: str) -> dict[str, Unsupported]:
+    """Return what is not honoured where the engine gives no devices to containers.
+
+    Args:
+        lack: why it gives none.
+    """
+    refused = Unsupported(
+        Treatment.REFUSE, f"{lack}; leave it out, use another engine, or serve with --fleet kubernetes"
+    )
+    return {**UNSUPPORTED, "resource_requests.gpu": refused, "resource_limits.gpu": refused}

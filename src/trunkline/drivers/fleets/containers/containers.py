@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from trunkline.drivers.fleets.containers.container_fields import UNSUPPORTED
+from trunkline.drivers.fleets.containers.container_fields import UNSUPPORTED, without_devices
 from trunkline.drivers.fleets.containers.engine import ContainerRequest, EngineError
+from trunkline.drivers.fleets.containers.secret_folders import SecretFolders
 from trunkline.errors import FailedPrecondition
 from trunkline.model.quantities import parse_bytes
 from trunkline.model.spec import DEFAULT_IMAGE
@@ -52,16 +53,20 @@ class _State(Enum):
 class Container:
     """The container of one worker."""
 
-    def __init__(self, name: str, folder: Path, remove: Callable[[Container], None]) -> None:
+    def __init__(self, worker_id: str, folder: Path, remove: Callable[[Container], None]) -> None:
         """Create the record of a container that is about to be opened.
 
         Args:
-            name: the engine's name of it.
+            worker_id: its worker.
             folder: what it shares with its worker; of the worker alone.
             remove: begins its removal.
         """
-        self.name = name
+        self.worker_id = worker_id
+        #: The engine's name of it.
+        self.name = f"trunkline-{worker_id}"
         self.folder = folder
+        #: Folder in memory with a folder for each of its secrets; empty when it has none.
+        self.secrets = ""
         #: What it waits for, why it cannot be opened, or how it ended by itself; empty otherwise.
         self.reason = "its container is about to be started"
         self._remove = remove
@@ -85,8 +90,9 @@ class Container:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings of its worker: the launcher's socket, and the folder that both see as /pfs."""
+        """The settings of its worker: the launcher's socket, and the folders that both see."""
         return {
+            "TRUNKLINE_SECRETS": self.secrets,
             "TRUNKLINE_LAUNCHER": str(self.folder / "run" / "launcher.sock"),
             "TRUNKLINE_SHARED": str(self.folder / "pfs"),
         }
@@ -117,8 +123,6 @@ class Container:
 class Containers:
     """Opens and closes containers. Thread-safe."""
 
-    unsupported = UNSUPPORTED
-
     def __init__(
         self,
         engine: Engine,
@@ -148,6 +152,10 @@ class Containers:
         self._pool = ThreadPoolExecutor(THREADS, "containers")
         self._lock = threading.Lock()  # guards the one below
         self._pulls: dict[str, threading.Lock] = {}
+        self._secrets = SecretFolders(cluster)
+        lack = engine.lacks_devices
+        #: Fields of a spec that containers of this engine do not honour.
+        self.unsupported = without_devices(lack) if lack else UNSUPPORTED
         try:
             if not os.access(launcher, os.X_OK) or not launcher.is_file():
                 raise FailedPrecondition(
@@ -156,6 +164,7 @@ class Containers:
                 )
             for leftover in engine.with_label(f"{CLUSTER_LABEL}={cluster}"):
                 engine.remove(leftover)
+            self._secrets.remove_all()
         except EngineError as error:
             self.close()
             raise FailedPrecondition(
@@ -192,7 +201,7 @@ class Containers:
         def remove(container: Container) -> None:
             self._pool.submit(self._close, container, changed)
 
-        container = Container(f"trunkline-{spec.worker_id}", folder, remove)
+        container = Container(spec.worker_id, folder, remove)
         self._pool.submit(self._open, container, spec, changed)
         return container
 
@@ -221,6 +230,7 @@ class Containers:
             self._engine.remove(container.name)
         except Exception:
             log.exception("container %s cannot be removed; the next server removes it", container.name)
+        self._secrets.remove(container.worker_id)
         container.set_closed()
 
     def _start(self, container: Container, spec: WorkerSpec) -> None:
@@ -233,6 +243,7 @@ class Containers:
         transform, limits = spec.pipeline_spec.transform, spec.pipeline_spec.resource_limits
         memory = parse_bytes(limits.memory, "resource_limits.memory") if limits and limits.memory else 0
         port = spec.pipeline_spec.published
+        container.secrets, secrets = self._secrets.create(spec.worker_id, spec.pipeline_spec)
         request = ContainerRequest(
             name=container.name,
             image=spec.image,
@@ -242,12 +253,14 @@ class Containers:
                 f"{self._launcher}:{_LAUNCHER}:ro",
                 f"{container.folder / 'run'}:{os.path.dirname(_SOCKET)}:rw",
                 f"{container.folder / 'pfs'}:/pfs:rw",
+                *secrets,
             ),
             user=transform.user if transform is not None else "",
             memory=memory,
             nano_cpus=int((limits.cpu or 0.0) * 1e9) if limits else 0,
             restarts=RESTARTS,
             port=(port.internal_port, port.external_port) if port is not None else None,
+            devices=_devices(spec.pipeline_spec),
         )
         if container.is_closing:
             return
@@ -287,6 +300,14 @@ class Containers:
 
 class _CannotPull(Exception):
     """The engine cannot pull an image; the message is its own."""
+
+
+def _devices(spec: PipelineSpec) -> tuple[str, int] | None:
+    """Return the kind of GPUs that a pipeline asks for, and how many; None for none."""
+    for resources in (spec.resource_limits, spec.resource_requests):
+        if resources is not None and resources.gpu is not None:
+            return resources.gpu.type, resources.gpu.number
+    return None
 
 
 def how_it_ended(end: ContainerEnd) -> str:

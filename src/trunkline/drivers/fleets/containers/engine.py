@@ -7,6 +7,7 @@ with workers; so only Unix sockets are used.
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import requests
 from docker.api import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import DeviceRequest
 
 from trunkline.errors import FailedPrecondition, InvalidArgument, Unavailable
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Oldest version of the API that has all that is used; Docker 20.10 and Podman 4 have it.
 API_VERSION = "1.41"
+#: The first Podman whose API gives devices to containers.
+PODMAN_WITH_DEVICES = "5.4"
+_PODMAN = "Podman Engine"
 #: Seconds for an answer; starting a container on a busy machine takes some.
 CALL_SECONDS = 60
 #: Seconds without a byte after which a pull has failed.
@@ -49,6 +54,8 @@ class ContainerRequest(NamedTuple):
     restarts: int
     #: A port of the container, and the one of 127.0.0.1 that leads to it; None for none.
     port: tuple[int, int] | None = None
+    #: A kind of devices, such as ``nvidia.com/gpu``, and how many; None for none.
+    devices: tuple[str, int] | None = None
 
 
 class ContainerEnd(NamedTuple):
@@ -116,19 +123,30 @@ class Engine:
             base_url=url, version=API_VERSION, timeout=CALL_SECONDS, num_pools=threads, max_pool_size=threads
         )
         try:
-            version = self._client.version()["ApiVersion"]
+            answer = self._client.version()
         except (DockerException, requests.RequestException) as error:
             self.close()
             raise Unavailable(
                 f"the container engine at {url} does not answer ({_sentence(error)}); start it, or name another one "
                 "with DOCKER_HOST"
             ) from error
-        if tuple(map(int, version.split(".")[:2])) < tuple(map(int, API_VERSION.split("."))):
+        version = answer["ApiVersion"]
+        if _numbers(version) < _numbers(API_VERSION):
             self.close()
             raise FailedPrecondition(
                 f"the container engine at {url} has version {version} of the API and {API_VERSION} is needed; install "
                 "Docker 20.10, Podman 4 or newer"
             )
+        components = {each["Name"]: each["Version"] for each in answer.get("Components") or ()}
+        #: Podman's version; empty for another engine.
+        self._podman: str = components.get(_PODMAN, "")
+
+    @property
+    def lacks_devices(self) -> str:
+        """Why this engine gives no devices, such as GPUs, to containers; empty when it can."""
+        if not self._podman or _numbers(self._podman) >= _numbers(PODMAN_WITH_DEVICES):
+            return ""
+        return f"the engine is Podman {self._podman}, which ignores requests for devices before {PODMAN_WITH_DEVICES}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -198,6 +216,9 @@ class Engine:
                     nano_cpus=request.nano_cpus or None,
                     restart_policy=restart,
                     port_bindings=bindings,
+                    device_requests=[device_request(*request.devices, podman=bool(self._podman))]
+                    if request.devices is not None
+                    else None,
                 ),
             )
         except (DockerException, requests.RequestException) as error:
@@ -263,6 +284,24 @@ class Engine:
             return [each["Id"] for each in self._client.containers(all=True, filters={"label": label})]
         except (DockerException, requests.RequestException) as error:
             _fail(error)
+
+
+def device_request(kind: str, number: int, *, podman: bool) -> DeviceRequest:
+    """Return a request for devices: by their names (CDI), or in Docker's own way for GPUs of NVIDIA.
+
+    Args:
+        kind: of the devices, such as ``nvidia.com/gpu``.
+        number: how many; the first ones, which other containers may have too.
+        podman: whether the engine is Podman, which knows devices by their names only.
+    """
+    if kind == "nvidia.com/gpu" and not podman:
+        return DeviceRequest(count=number, capabilities=[["gpu"]])
+    return DeviceRequest(driver="cdi", device_ids=[f"{kind}={each}" for each in range(number)])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version."""
+    return tuple(int(re.match("[0-9]*", part)[0] or 0) for part in version.split(".")[:2])  # type: ignore[index]
 
 
 def split_name(name: str) -> tuple[str, str | None]:
