@@ -270,6 +270,17 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.console.v1.Console/ListJobRow of a global id": lambda: console_pb2.ListJobRowRequest(
         commit_set=set_id(15)
     ),
+    "trunkline.console.v1.Console/InspectOverview": console_pb2.InspectOverviewRequest,
+    "trunkline.console.v1.Console/ListRun": console_pb2.ListRunRequest,
+    "trunkline.console.v1.Console/ListRun of a project": lambda: console_pb2.ListRunRequest(
+        project="default", page_token="1500"
+    ),
+    "trunkline.console.v1.Console/InspectScaling": lambda: console_pb2.InspectScalingRequest(pipeline=BUSY),
+    "trunkline.console.v1.Console/InspectScaling of the past": lambda: console_pb2.InspectScalingRequest(
+        pipeline=BUSY, until=_EARLY
+    ),
+    "trunkline.console.v1.Console/Search": lambda: console_pb2.SearchRequest(text="edge"),
+    "trunkline.console.v1.Console/Search for an id": lambda: console_pb2.SearchRequest(text=set_id(15)[:9]),
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
     "trunkline.worker.v1.Worker/Claim": lambda: worker_api_pb2.ClaimRequest(wait_seconds=0),
     "trunkline.worker.v1.Worker/Renew": lambda: worker_api_pb2.RenewRequest(claim_id="0" * 32),

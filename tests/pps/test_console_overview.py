@@ -161,3 +161,91 @@ def test_windows_without_a_match_end_a_page_and_the_next_one_goes_on(
 def test_a_list_of_rows_that_is_not_valid_is_refused(shop: PpsWorld, fields: dict[str, Any]) -> None:
     with pytest.raises(errors.InvalidArgument):
         ask(shop, "ListJobRow", pb.ListJobRowRequest(**fields))
+
+
+def test_the_overview_says_what_failed_runs_and_waits(shop: PpsWorld) -> None:
+    overview = ask(shop, "InspectOverview", pb.InspectOverviewRequest())
+
+    [project] = overview.projects
+    [wait] = overview.waiting
+    assert (project.name, project.repos, project.pipelines) == ("default", 4, 3)
+    assert project.live_jobs == {"RUNNING": 1}
+    assert project.ended_jobs == {"SUCCESS": 1, "FAILURE": 1}
+    assert [(row.pipeline, row.failed) for row in overview.failed] == [("montage", 1)]
+    assert [row.pipeline for row in overview.running] == ["waits"]
+    assert (overview.failed_total, overview.running_total, overview.waiting_total) == (1, 1, 1)
+    assert (wait.pipeline, wait.kind) == ("waits", "WAITING_FOR_WORKERS")
+    assert wait.HasField("since")
+
+
+def test_the_numbers_of_the_overview_are_those_of_the_lists(shop: PpsWorld) -> None:
+    overview = ask(shop, "InspectOverview", pb.InspectOverviewRequest(seconds=3600))
+    since = Timestamp(seconds=int(shop.clock.now()) - 3600)
+
+    failed = ask(shop, "ListJobRow", pb.ListJobRowRequest(states=["FAILURE"], count=True, **{"from": since}))
+
+    assert failed.total == overview.failed_total
+    assert list(failed.rows) == list(overview.failed)
+
+
+def test_a_run_has_the_commits_and_jobs_that_one_change_caused(shop: PpsWorld) -> None:
+    [edges], [montage] = shop.jobs("edges"), shop.jobs("montage")
+
+    page = ask(shop, "ListRun", pb.ListRunRequest(project="default"))
+
+    listed = {run.commit_set: run for run in page.runs}
+    assert listed[edges.set_id].job_states == {"SUCCESS": 1}
+    assert listed[montage.set_id].job_states == {"FAILURE": 1}
+    assert any(run.origin == "default/images@master" for run in page.runs)
+
+
+def test_pages_of_runs_follow_each_other_without_a_gap(shop: PpsWorld) -> None:
+    every = [run.commit_set for run in ask(shop, "ListRun", pb.ListRunRequest()).runs]
+
+    paged: list[str] = []
+    token = ""
+    for _ in range(20):
+        page = ask(shop, "ListRun", pb.ListRunRequest(number=1, page_token=token))
+        paged += [run.commit_set for run in page.runs]
+        token = page.next_page_token
+        if not token:
+            break
+
+    assert paged == every
+    assert len(set(every)) == len(every)
+
+
+def test_the_history_of_scaling_has_decisions_and_the_workers_of_now(shop: PpsWorld) -> None:
+    scaling = ask(shop, "InspectScaling", pb.InspectScalingRequest(pipeline="waits"))
+
+    last = scaling.points[-1]
+    assert (last.asked, last.existing, last.ready, last.busy, last.queue) == (2, 2, 0, 0, 2)
+    assert scaling.decisions[-1].target == 2
+    assert scaling.decisions[-1].sentence
+    assert scaling.workers_limit == 2
+
+
+@pytest.mark.parametrize(
+    "fields", [{"width": -1}, {"until": Timestamp(seconds=10), "from": Timestamp(seconds=20)}]
+)
+def test_a_history_of_scaling_that_is_not_valid_is_refused(shop: PpsWorld, fields: dict[str, Any]) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        ask(shop, "InspectScaling", pb.InspectScalingRequest(pipeline="waits", **fields))
+
+
+def test_search_finds_names_by_a_part_and_ids_by_their_first_digits(shop: PpsWorld) -> None:
+    [edges] = shop.jobs("edges")
+    worker = shop.workers("waits")[0].id
+
+    def hits(text: str) -> list[tuple[str, str, str]]:
+        answer = ask(shop, "Search", pb.SearchRequest(text=text))
+        return [(hit.kind, hit.name, hit.id) for hit in answer.hits]
+
+    assert hits("ges") == [("pipeline", "edges", ""), ("repo", "images", "")]
+    assert hits("EDG") == [("pipeline", "edges", "")]
+    assert hits("defau") == [("project", "default", "")]
+    assert ("job", "edges", edges.set_id) in hits(edges.set_id[:8])
+    assert ("run", "", edges.set_id) in hits(edges.set_id[:8])
+    assert ("worker", "waits", worker) in hits(worker[:8])
+    assert hits("100%") == []
+    assert hits(" ") == []

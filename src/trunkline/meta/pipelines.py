@@ -55,6 +55,19 @@ class PipelineLabel(Struct, frozen=True):
     reason: str
 
 
+class DecisionPoint(Struct, frozen=True):
+    """A scaling decision in a chart."""
+
+    id: int
+    at: float
+    target: int
+    sentence: str
+    #: Datums that waited then.
+    unclaimed: int | None
+    #: Workers by state then; None in decisions of earlier versions.
+    states: dict[str, int] | None
+
+
 class VersionRow(Struct, frozen=True):
     """One version of a pipeline's specification."""
 
@@ -315,3 +328,26 @@ def decisions(conn: sa.Connection, pipeline_id: int, number: int) -> list[Decisi
         .limit(number)
     )
     return [DecisionRow(*row) for row in conn.execute(query)]
+
+
+def decision_points(
+    conn: sa.Connection, pipeline_id: int, start: float, stop: float, number: int
+) -> list[DecisionPoint]:
+    """Return the newest decisions of a pipeline in a time, and the one before them, oldest first.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: row number of the pipeline.
+        start: of the time, in seconds since the epoch.
+        stop: its end.
+        number: at most so many.
+    """
+    row, inputs = decision.c, decision.c.inputs
+    query = sa.select(
+        row.id, row.at, row.target, row.sentence, inputs["demand"]["unclaimed"].as_integer(), inputs["states"]
+    ).where(row.pipeline_id == pipeline_id)
+    inside = query.where(row.at >= start, row.at < stop).order_by(row.id.desc()).limit(number)
+    points = [DecisionPoint(*each) for each in conn.execute(inside)]
+    before = query.where(row.at < start).order_by(row.id.desc()).limit(1)
+    points += [DecisionPoint(*each) for each in conn.execute(before)]
+    return points[::-1]

@@ -224,7 +224,9 @@ def remove_of_pipeline(conn: sa.Connection, pipeline_id: int) -> None:
     conn.execute(worker.delete().where(worker.c.pipeline_id == pipeline_id))
 
 
-def past(conn: sa.Connection, pipeline_id: int, start: float, stop: float) -> list[PastRow]:
+def past(
+    conn: sa.Connection, pipeline_id: int, start: float, stop: float, number: int | None = None
+) -> list[PastRow]:
     """Return the workers of a pipeline that are gone and existed at some time between two moments.
 
     Args:
@@ -232,11 +234,14 @@ def past(conn: sa.Connection, pipeline_id: int, start: float, stop: float) -> li
         pipeline_id: row number of the pipeline.
         start: start of the period, in seconds since the epoch.
         stop: end of the period, in seconds since the epoch.
+        number: at most so many, those that ended last; None: all.
     """
     columns = (worker_past.c[name] for name in PastRow.__struct_fields__)
     query = sa.select(*columns).where(
         worker_past.c.pipeline_id == pipeline_id, worker_past.c.ended > start, worker_past.c.created < stop
     )
+    if number is not None:
+        query = query.order_by(worker_past.c.ended.desc()).limit(number)
     return [PastRow(*row) for row in conn.execute(query)]
 
 

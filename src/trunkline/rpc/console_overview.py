@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.model import names
-from trunkline.pps.queries import graph, job_rows
+from trunkline.pps.queries import graph, job_rows, overview, runs, scaling_history, search
 from trunkline.rpc import convert
 from trunkline.rpc.gen import console_pb2 as pb
 from trunkline.rpc.servicer import ServicerBase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from trunkline.model.spec import PipelineSpec
+    from trunkline.model.workers import Machine
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call
 
@@ -23,6 +26,7 @@ class ConsoleOverview(ServicerBase):
     """Summaries of projects, pipelines, jobs, global ids."""
 
     _specs: Specs
+    _machines: Callable[[], Sequence[Machine]]
 
     async def InspectGraph(self, request: pb.InspectGraphRequest, call: Call) -> pb.Graph:
         view = await self._store(call).query_soon(
@@ -57,6 +61,55 @@ class ConsoleOverview(ServicerBase):
             position=str(page.position),
             total=page.total,
             total_is_least=page.is_least,
+        )
+
+    async def InspectOverview(self, request: pb.InspectOverviewRequest, call: Call) -> pb.Overview:
+        machines = await self._blocking(self._machines)
+        view = await self._store(call).query_soon(
+            overview.inspect, self._specs, request.seconds, request.number
+        )
+        dollars, pretended = overview.spending(machines)
+        answer = pb.Overview(
+            position=str(view.position),
+            projects=map(_project, view.projects),
+            failed=map(job_row, view.failed),
+            failed_total=view.failed_total,
+            running=map(job_row, view.running),
+            running_total=view.running_total,
+            waiting=map(_waiting, view.waiting),
+            waiting_total=view.waiting_total,
+            dollars_per_hour=dollars,
+            pretended=pretended,
+            workers=view.workers,
+            unpriced_workers=view.unpriced_workers,
+        )
+        convert.set_time(answer.at, view.at)
+        return answer
+
+    async def ListRun(self, request: pb.ListRunRequest, call: Call) -> pb.RunPage:
+        page = await self._store(call).query_soon(
+            runs.list_runs, request.project, request.page_token, request.number
+        )
+        return pb.RunPage(runs=map(_run, page.runs), next_page_token=page.next, position=str(page.position))
+
+    async def InspectScaling(self, request: pb.InspectScalingRequest, call: Call) -> pb.Scaling:
+        name = names.PipelineName(request.project or names.DEFAULT_PROJECT, request.pipeline)
+        span = (_seconds(request, "from"), _seconds(request, "until"))
+        history = await self._store(call).query_soon(
+            scaling_history.inspect, self._specs, name, span, request.width
+        )
+        return pb.Scaling(
+            points=map(_point, history.points),
+            decisions=map(_decision, history.decisions),
+            workers_limit=history.limit,
+            autoscaling=history.autoscaling,
+            position=str(history.position),
+        )
+
+    async def Search(self, request: pb.SearchRequest, call: Call) -> pb.SearchResponse:
+        hits = await self._store(call).query_soon(search.search, request.text, request.number)
+        return pb.SearchResponse(
+            hits=[pb.SearchHit(kind=hit.kind, project=hit.project, name=hit.name, id=hit.id) for hit in hits]
         )
 
 
@@ -125,3 +178,53 @@ def _node(node: graph.Node, *, at_set: bool) -> pb.GraphNode:
 
 def _batching(spec: PipelineSpec) -> bool:
     return spec.transform is not None and spec.transform.datum_batching
+
+
+def _project(project: overview.ProjectSummary) -> pb.ProjectSummary:
+    message = pb.ProjectSummary(
+        name=project.row.name,
+        description=project.row.description,
+        repos=project.repos,
+        pipelines=sum(project.pipelines.values()),
+        pipeline_states=project.pipelines,
+        live_jobs=project.live_jobs,
+        ended_jobs=project.ended_jobs,
+        workers=project.workers,
+    )
+    convert.set_time(message.created, project.row.created_at)
+    return message
+
+
+def _waiting(wait: overview.Waiting) -> pb.WaitingPipeline:
+    message = pb.WaitingPipeline(
+        project=wait.pipeline.project,
+        pipeline=wait.pipeline.name,
+        kind=wait.kind,
+        sentence=wait.sentence,
+        job_id=wait.job_id,
+    )
+    if wait.since is not None:
+        convert.set_time(message.since, wait.since)
+    return message
+
+
+def _run(run: runs.Run) -> pb.Run:
+    message = pb.Run(commit_set=run.id, commits=run.row.commits, job_states=run.jobs, origin=run.origin)
+    convert.set_time(message.started, run.row.started)
+    if run.row.finished is not None:
+        convert.set_time(message.finished, run.row.finished)
+    return message
+
+
+def _point(point: scaling_history.Point) -> pb.ScalingPoint:
+    message = pb.ScalingPoint(
+        asked=point.asked, existing=point.existing, ready=point.ready, busy=point.busy, queue=point.queue
+    )
+    convert.set_time(message.at, point.at)
+    return message
+
+
+def _decision(decision: scaling_history.DecisionPoint) -> pb.ScalingDecision:
+    message = pb.ScalingDecision(target=decision.target, sentence=decision.sentence)
+    convert.set_time(message.at, decision.at)
+    return message

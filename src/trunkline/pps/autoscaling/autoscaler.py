@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 import uuid
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -448,6 +449,8 @@ def _record_decision(
         "demand": to_builtins(decision.demand),
         "policy": to_builtins(decision.rules),
         "observed": to_builtins(decision.observed),
+        #: For charts, which must not read all workers of all decisions.
+        "states": Counter(worker.state for worker in decision.observed.workers),
     }
     row = pipelines.DecisionRow(write.now, decision.target, decision.sentence, json.loads(json.dumps(inputs)))
     pipelines.add_decision(write.conn, owner.id, row)
