@@ -20,7 +20,9 @@ NOON = Timestamp(seconds=1_700_000_000)
 
 
 def test_create_repo_asks_for_it_in_the_project_in_use(run, server):
-    assert run("create", "repo", "images", "-d", "holiday", "--project", "art") == (0, "", "")
+    outcome = run("create", "repo", "images", "-d", "holiday", "--project", "art")
+
+    assert outcome == (0, "", "created repo art/images\n")
 
     request = server.only("CreateRepo")
     assert (request.repo.name, request.repo.type, request.repo.project.name) == ("images", "user", "art")
@@ -174,7 +176,7 @@ def test_a_pipeline_spec_is_sent_as_it_is(run, server, tmp_path):
     path = tmp_path / "edges.json"
     path.write_text(json.dumps(spec) + json.dumps({**spec, "autoscaling": True}))
 
-    assert run("create", "pipeline", "-f", str(path)) == (0, "", "")
+    assert run("create", "pipeline", "-f", str(path)) == (0, "", "created pipeline default/edges\n" * 2)
 
     first, second = created_together(server)
     assert json.loads(first.user_json) == spec

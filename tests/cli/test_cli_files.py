@@ -49,7 +49,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def test_a_put_replaces_by_deleting_first(run, server, tree):
-    assert run("put", "file", "images@master:/x.txt", "-f", "a.txt") == (0, "", "")
+    assert run("put", "file", "images@master:/x.txt", "-f", "a.txt", "-q") == (0, "", "")
 
     target, sent = operations(server)
     assert (target.repo.name, target.branch.name, target.branch.repo.name) == ("images", "master", "images")
@@ -79,7 +79,7 @@ def test_a_server_that_takes_no_chunks_is_sent_the_bytes(run, server, tree):
 
     outcome = run("put", "file", "images@master", "-r", "-f", "d")
 
-    assert outcome == (0, "", "put 4 files, 5.0 MiB\n")
+    assert outcome == (0, "", "put file images@master: 4 files, 5.0 MiB\n")
     assert ("add", "/d/big", data) in operations(server)[1]
 
 
@@ -112,7 +112,7 @@ def test_several_files_go_in_one_stream(run, server, tree):
         ("delete", "/b.txt"),
         ("add", "/b.txt"),
     ]
-    assert outcome.err == "put 2 files, 2 B\n"
+    assert outcome.err == "put file images@master: 2 files, 2 B\n"
 
 
 def test_a_list_of_files_is_read(run, server, tree):

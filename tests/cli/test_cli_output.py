@@ -67,3 +67,17 @@ def test_a_mistyped_command_line_is_json_too(run):
 
     assert outcome.code == 2
     assert json.loads(outcome.err)["code"] == "USAGE"
+
+
+def test_a_change_is_an_object_where_json_is_asked_for(run):
+    outcome = run("create", "repo", "images", "-o", "json")
+
+    assert json.loads(outcome.out) == {"change": "created", "kind": "repo", "name": "default/images"}
+    assert outcome.err == ""
+
+
+def test_a_change_is_one_line_on_standard_error_unless_quiet(run):
+    assert (
+        run("delete", "branch", "images@old").err == "deleted branch default/images@old; its commits stay\n"
+    )
+    assert run("delete", "branch", "images@old", "-q") == (0, "", "")

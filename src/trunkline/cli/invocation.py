@@ -188,6 +188,27 @@ class Invocation:
         if not self.quiet:
             print(text, file=sys.stderr)
 
+    def report(self, change: str, kind: str, name: str, note: str = "", **fields: object) -> None:
+        """Say what the command has changed: a note, or with ``-o json`` an object on standard output.
+
+        Requests that were only added to a transaction have changed nothing yet.
+
+        Args:
+            change: what was done, such as ``created``.
+            kind: of the thing, such as ``repo``.
+            name: of the thing, as in references.
+            note: ends the sentence.
+            fields: more of the object.
+        """
+        if self.transaction:
+            return
+        if self.options.output == "json":
+            import json
+
+            print(json.dumps({"change": change, "kind": kind, "name": name, **fields}, ensure_ascii=False))
+        else:
+            self.note(f"{change} {kind} {name}{note}")
+
     # References as messages -----------------------------------------------------------------------------
 
     def repo(self, text: str) -> pfs_pb2.Repo:

@@ -22,7 +22,7 @@ GROUPS: tuple[tuple[str, str, str], ...] = (
         "who runs it, where, and at what price",
         "worker node cost image worker-token fargate nodes",
     ),
-    ("Server and access", "keep it going", "secret storage debug"),
+    ("Server and access", "keep it going", "secret storage debug pfs-load-test pps-load-test"),
     ("Settings", "which server, and the shell", "context config completion help"),
 )
 _EXAMPLES = (

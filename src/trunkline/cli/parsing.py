@@ -76,6 +76,12 @@ SHOWING = (
 )
 
 
+#: Options of commands that change something and say what.
+CHANGING = (
+    argument("-o", "--output", choices=("json",), help="print what was changed as JSON on standard output"),
+)
+
+
 def limit_option(what: str) -> Argument:
     """Return the ``-n`` option of a list; ``what`` ends its help."""
     return argument("-n", "--number", type=natural, default=0, help=f"at most that many {what}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.commands.repos import repo_name
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import pfs_pb2
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def create(invocation: Invocation) -> None:
         if value:
             setattr(request.trigger, field, value)
     invocation.pfs.CreateBranch(request)
+    invocation.report("created", "branch", _name(request.branch))
 
 
 def inspect(invocation: Invocation) -> None:
@@ -71,6 +72,7 @@ def delete(invocation: Invocation) -> None:
     options = invocation.options
     request = pfs_pb2.DeleteBranchRequest(branch=invocation.branch(options.name), force=options.force)
     invocation.pfs.DeleteBranch(request)
+    invocation.report("deleted", "branch", _name(request.branch), "; its commits stay")
 
 
 def _name(branch: pfs_pb2.Branch) -> str:
@@ -128,6 +130,7 @@ COMMANDS = {
                 metavar="SCHEDULE",
                 help="move it at each tick; not beside conditions",
             ),
+            *CHANGING,
         ),
     ),
     "inspect branch": Command(inspect, (BRANCH, *SHOWING)),
@@ -139,6 +142,7 @@ COMMANDS = {
             argument(
                 "-f", "--force", action="store_true", help="delete it even if other branches depend on it"
             ),
+            *CHANGING,
         ),
     ),
 }

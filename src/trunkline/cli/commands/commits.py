@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
-from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument, limit_option
+from trunkline.cli.parsing import CHANGING, SHOWING, TIMEOUT, Command, argument, limit_option
 from trunkline.model.names import is_id, parse_commit
 from trunkline.rpc.gen import pfs_pb2
 
@@ -43,6 +43,7 @@ def finish(invocation: Invocation) -> None:
     commit = invocation.commit(options.commit)
     request = pfs_pb2.FinishCommitRequest(commit=commit, description=options.message, force=options.force)
     invocation.pfs.FinishCommit(request)
+    invocation.report("finished", "commit", options.commit)
 
 
 def inspect(invocation: Invocation) -> None:
@@ -170,6 +171,7 @@ def squash(invocation: Invocation) -> None:
         commit = invocation.commit(options.commit)
         request = pfs_pb2.SquashCommitRequest(commit=commit, recursive=options.recursive)
         invocation.pfs.SquashCommit(request)
+    invocation.report("squashed", "commit", options.commit, "; its changes are in its children")
 
 
 def delete(invocation: Invocation) -> None:
@@ -182,6 +184,7 @@ def delete(invocation: Invocation) -> None:
         commit = invocation.commit(options.commit)
         request = pfs_pb2.DropCommitRequest(commit=commit, recursive=options.recursive)
         invocation.pfs.DropCommit(request)
+    invocation.report("deleted", "commit", options.commit, " and its data")
 
 
 def commit_name(commit: pfs_pb2.Commit) -> str:
@@ -224,6 +227,7 @@ COMMANDS = {
             COMMIT,
             MESSAGE,
             argument("-f", "--force", action="store_true", help="also a commit of a pipeline's output"),
+            *CHANGING,
         ),
     ),
     "inspect commit": Command(inspect, (COMMIT_OR_ID, *SHOWING)),
@@ -266,6 +270,6 @@ COMMANDS = {
             *SHOWING,
         ),
     ),
-    "squash commit": Command(squash, (COMMIT_OR_ID, RECURSIVE)),
-    "delete commit": Command(delete, (COMMIT_OR_ID, RECURSIVE)),
+    "squash commit": Command(squash, (COMMIT_OR_ID, RECURSIVE, *CHANGING)),
+    "delete commit": Command(delete, (COMMIT_OR_ID, RECURSIVE, *CHANGING)),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import config, output
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import Command, argument
+from trunkline.cli.parsing import CHANGING, Command, argument
 from trunkline.errors import NotFound
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def set_(invocation: Invocation) -> None:
     settings["contexts"][options.name] = context
     settings["active_context"] = options.name
     config.save(settings)
+    invocation.report("set", "context", options.name, f" for {context['address']}; it is the active one")
 
 
 def _read(file: str) -> bytes:
@@ -86,11 +87,12 @@ def delete(invocation: Invocation) -> None:
     if settings["active_context"] == name:
         settings["active_context"] = ""
     config.save(settings)
+    invocation.report("deleted", "context", name)
 
 
 COMMANDS = {
     "config get context": Command(get, (argument("name", metavar="CONTEXT", nargs="?"),)),
-    "config set context": Command(set_, (NAME,)),
+    "config set context": Command(set_, (NAME, *CHANGING)),
     "config list context": Command(list_),
-    "config delete context": Command(delete, (NAME,)),
+    "config delete context": Command(delete, (NAME, *CHANGING)),
 }

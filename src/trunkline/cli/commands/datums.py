@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.jobs import JOB, job_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument, limit_option
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, limit_option
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def restart(invocation: Invocation) -> None:
     options = invocation.options
     request = pps_pb2.RestartDatumRequest(job=invocation.job(options.job), data_filters=options.filters)
     invocation.pps.RestartDatum(request)
+    invocation.report("restarted", "datums of", options.job)
 
 
 def _state(info: pps_pb2.DatumInfo) -> str:
@@ -147,6 +148,7 @@ COMMANDS = {
                 nargs="+",
                 help="restart the datum with all of these paths or hashes",
             ),
+            *CHANGING,
         ),
     ),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.commits import commit_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument, natural
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, natural
 from trunkline.cli.progress import Progress
 from trunkline.rpc.gen import pfs_pb2
 
@@ -38,8 +38,8 @@ def put(invocation: Invocation) -> None:
 
     with Progress(total, quiet=invocation.quiet) as progress:
         uploads.send(invocation.channel, file.commit, planned, append=options.append, count=progress.add)
-    if len(planned) > 1:
-        invocation.note(f"put {len(planned):,} files, {output.size(progress.done)}")
+    number = f": {len(planned):,} file{'s' if len(planned) != 1 else ''}, {output.size(progress.done)}"
+    invocation.report("put", "file", options.file, number, files=len(planned), bytes=progress.done)
 
 
 def get(invocation: Invocation) -> None:
@@ -165,6 +165,7 @@ def copy(invocation: Invocation) -> None:
     target, _ = invocation.file(options.target)
     copied = pfs_pb2.CopyFile(src=source, dst=target.path, append=options.append)
     _modify(invocation, target.commit, lambda request: request.copy_file.CopyFrom(copied))
+    invocation.report("copied", "file", options.file, f" to {options.target}", to=options.target)
 
 
 def delete(invocation: Invocation) -> None:
@@ -184,6 +185,7 @@ def delete(invocation: Invocation) -> None:
     path = f"{file.path.rstrip('/')}/" if folder else file.path
     deleted = pfs_pb2.DeleteFile(path=path)
     _modify(invocation, file.commit, lambda request: request.delete_file.CopyFrom(deleted))
+    invocation.report("deleted", "folder" if folder else "file", options.file)
 
 
 def _modify(
@@ -230,6 +232,7 @@ COMMANDS = {
                 action="store_true",
                 help="append to existing files instead of replacing them",
             ),
+            *CHANGING,
         ),
     ),
     "get file": Command(
@@ -261,10 +264,15 @@ COMMANDS = {
             argument("file", metavar="SOURCE", help="repo@branch-or-id:/path"),
             argument("target", metavar="TARGET", help="repo@branch:/path"),
             argument("-a", "--append", action="store_true", help="append to existing files"),
+            *CHANGING,
         ),
     ),
     "delete file": Command(
         delete,
-        (FILE, argument("-r", "--recursive", action="store_true", help="a folder with all files below it")),
+        (
+            FILE,
+            argument("-r", "--recursive", action="store_true", help="a folder with all files below it"),
+            *CHANGING,
+        ),
     ),
 }

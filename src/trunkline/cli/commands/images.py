@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, TIMEOUT, Command, argument
 from trunkline.errors import NotFound, TrunklineError
 from trunkline.rpc.gen import control_pb2
 
@@ -26,7 +26,10 @@ def create(invocation: Invocation) -> None:
     info = invocation.control.CreateImage(requests, invocation.timeout)
     if info.state == "failed":
         raise TrunklineError(f"image {info.name} could not be built: {info.reason}")
-    invocation.note(f"image {info.name} is {info.state}; it has {', '.join(info.paths) or 'no files'}")
+    files = ", ".join(info.paths) or "no files"
+    invocation.report(
+        "created", "image", info.name, f"; it is {info.state} and has {files}", state=info.state
+    )
 
 
 def frames(name: str, folder: str) -> Iterator[control_pb2.CreateImageRequest]:
@@ -79,6 +82,7 @@ def list_(invocation: Invocation) -> None:
 def delete(invocation: Invocation) -> None:
     """Delete the local environment of an image name."""
     invocation.control.DeleteImage(control_pb2.DeleteImageRequest(name=invocation.options.name))
+    invocation.report("deleted", "image", invocation.options.name)
 
 
 COMMANDS = {
@@ -94,8 +98,9 @@ COMMANDS = {
                 help="folder with requirements.txt, and with the files of / of the image below files/",
             ),
             TIMEOUT,
+            *CHANGING,
         ),
     ),
     "list image": Command(list_, SHOWING),
-    "delete image": Command(delete, (NAME,)),
+    "delete image": Command(delete, (NAME, *CHANGING)),
 }

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.pipelines import job_state, pipeline_name
 from trunkline.cli.exit_codes import JobFailed
-from trunkline.cli.parsing import SHOWING, TIMEOUT, Command, argument, history_option, limit_option
+from trunkline.cli.parsing import (
+    CHANGING,
+    SHOWING,
+    TIMEOUT,
+    Command,
+    argument,
+    history_option,
+    limit_option,
+)
 from trunkline.model.names import is_id
 from trunkline.rpc.gen import pps_pb2
 
@@ -184,12 +192,14 @@ def stop(invocation: Invocation) -> None:
     options = invocation.options
     request = pps_pb2.StopJobRequest(job=invocation.job(options.job), reason=options.reason)
     invocation.pps.StopJob(request)
+    invocation.report("stopped", "job", job_name(request.job))
 
 
 def delete(invocation: Invocation) -> None:
     """Delete a job."""
     job = invocation.job(invocation.options.job)
     invocation.pps.DeleteJob(pps_pb2.DeleteJobRequest(job=job))
+    invocation.report("deleted", "job", job_name(job))
 
 
 def job_name(job: pps_pb2.Job) -> str:
@@ -260,6 +270,6 @@ COMMANDS = {
             *SHOWING,
         ),
     ),
-    "stop job": Command(stop, (JOB, argument("--reason", default="", help="reason to record"))),
-    "delete job": Command(delete, (JOB,)),
+    "stop job": Command(stop, (JOB, argument("--reason", default="", help="reason to record"), *CHANGING)),
+    "delete job": Command(delete, (JOB, *CHANGING)),
 }

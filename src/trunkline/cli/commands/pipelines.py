@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trunkline.cli import output
 from trunkline.cli.commands import machines
-from trunkline.cli.parsing import SHOWING, Command, argument, history_option
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument, history_option
 from trunkline.cli.specs import read_specs
 from trunkline.errors import TrunklineError
 from trunkline.rpc.gen import pps_pb2
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
 STATES = ("starting", "running", "restarting", "failure", "paused", "standby", "crashing")
+_OLD_OUTPUTS = "; datums that earlier versions processed keep their output, --reprocess runs them again"
 NAME = argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline")
 SPECS = (
     argument(
@@ -55,8 +56,7 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
         for number in range(len(specs)):
             _print_effective(invocation, source, specs, number)
         return
-    looked_up = update and not reprocess
-    before = [_inspect(invocation, spec).version if looked_up else 0 for spec in specs]
+    before = [_inspect(invocation, spec).version if update else 0 for spec in specs]
     absent = [_absent_branches(invocation, spec) for spec in specs]
     requests = [
         pps_pb2.CreatePipelineV2Request(
@@ -77,11 +77,15 @@ def _send(invocation: Invocation, *, update: bool, reprocess: bool) -> None:
         after = _inspect(invocation, spec)
         if after.details.reason:
             invocation.note(f"pipeline {_name(spec)}: {after.details.reason}")
-        if version and after.version != version:
-            invocation.note(
-                f"updated pipeline {_name(spec)}; datums that earlier versions processed keep their output,"
-                " --reprocess runs them again"
-            )
+        named = _pipeline(invocation, spec)
+        name = f"{named.project.name or invocation.project}/{named.name}"
+        if version == after.version and version:
+            invocation.note(f"pipeline {name} is unchanged")
+        elif version:
+            outputs = "" if reprocess else _OLD_OUTPUTS
+            invocation.report("updated", "pipeline", name, outputs, version=after.version)
+        else:
+            invocation.report("created", "pipeline", name, version=after.version)
 
 
 def _print_effective(
@@ -378,6 +382,8 @@ def delete(invocation: Invocation) -> None:
             pipeline=pipeline, force=options.force, keep_repo=options.keep_repo, must_exist=True
         )
         invocation.pps.DeletePipeline(request)
+        repo = "; its output repo stays" if options.keep_repo else " and its output repo"
+        invocation.report("deleted", "pipeline", pipeline_name(pipeline), repo)
         return
     if not options.all:
         raise UsageError('delete pipeline needs a name or --all; see "trunkline delete pipeline --help"')
@@ -386,19 +392,22 @@ def delete(invocation: Invocation) -> None:
         projects=[project], force=options.force, keep_repo=options.keep_repo
     )
     answer = invocation.pps.DeletePipelines(every)
-    invocation.note(f"deleted {len(answer.pipelines)} pipelines of project {project.name}")
+    for deleted in answer.pipelines:
+        invocation.report("deleted", "pipeline", pipeline_name(deleted))
 
 
 def start(invocation: Invocation) -> None:
     """Start a stopped pipeline."""
     pipeline = invocation.pipeline(invocation.options.name)
     invocation.pps.StartPipeline(pps_pb2.StartPipelineRequest(pipeline=pipeline))
+    invocation.report("started", "pipeline", pipeline_name(pipeline))
 
 
 def stop(invocation: Invocation) -> None:
     """Stop a pipeline; its running jobs are killed."""
     pipeline = invocation.pipeline(invocation.options.name)
     invocation.pps.StopPipeline(pps_pb2.StopPipelineRequest(pipeline=pipeline, must_exist=True))
+    invocation.report("stopped", "pipeline", pipeline_name(pipeline), "; its running jobs were killed")
 
 
 def rerun(invocation: Invocation) -> None:
@@ -407,12 +416,14 @@ def rerun(invocation: Invocation) -> None:
     pipeline = invocation.pipeline(options.name)
     request = pps_pb2.RerunPipelineRequest(pipeline=pipeline, reprocess=options.reprocess)
     invocation.pps.RerunPipeline(request)
+    invocation.report("reran", "pipeline", pipeline_name(pipeline))
 
 
 def run_cron(invocation: Invocation) -> None:
     """Make a tick of a pipeline's cron inputs now."""
     pipeline = invocation.pipeline(invocation.options.name)
     invocation.pps.RunCron(pps_pb2.RunCronRequest(pipeline=pipeline))
+    invocation.report("ran", "cron of", pipeline_name(pipeline))
 
 
 def pipeline_name(pipeline: pps_pb2.Pipeline) -> str:
@@ -457,8 +468,8 @@ def input_text(node: pps_pb2.Input) -> str:
 
 REPROCESS = argument("--reprocess", action="store_true", help="run all datums again, also processed ones")
 COMMANDS = {
-    "create pipeline": Command(create, (*SPECS, DRY_RUN)),
-    "update pipeline": Command(update, (*SPECS, REPROCESS, DRY_RUN)),
+    "create pipeline": Command(create, (*SPECS, DRY_RUN, *CHANGING)),
+    "update pipeline": Command(update, (*SPECS, REPROCESS, DRY_RUN, *CHANGING)),
     "validate pipeline": Command(validate, SPECS),
     "check status": Command(
         check, (argument("-A", "--all-projects", action="store_true", help="of all projects"),)
@@ -492,10 +503,11 @@ COMMANDS = {
             argument(
                 "-f", "--force", action="store_true", help="delete it even if other pipelines read its output"
             ),
+            *CHANGING,
         ),
     ),
-    "start pipeline": Command(start, (NAME,)),
-    "stop pipeline": Command(stop, (NAME,)),
-    "rerun pipeline": Command(rerun, (NAME, REPROCESS)),
-    "run cron": Command(run_cron, (NAME,)),
+    "start pipeline": Command(start, (NAME, *CHANGING)),
+    "stop pipeline": Command(stop, (NAME, *CHANGING)),
+    "rerun pipeline": Command(rerun, (NAME, REPROCESS, *CHANGING)),
+    "run cron": Command(run_cron, (NAME, *CHANGING)),
 }

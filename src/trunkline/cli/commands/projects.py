@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def create(invocation: Invocation) -> None:
     """Create a project."""
     project, description = _project(invocation), invocation.options.description or ""
     invocation.pfs.CreateProject(pfs_pb2.CreateProjectRequest(project=project, description=description))
+    invocation.report("created", "project", project.name)
 
 
 def update(invocation: Invocation) -> None:
@@ -35,6 +36,7 @@ def update(invocation: Invocation) -> None:
         raise UsageError("update project has nothing to change; give the new description with -d")
     request = pfs_pb2.CreateProjectRequest(project=project, description=description, update=True)
     invocation.pfs.CreateProject(request)
+    invocation.report("updated", "project", project.name)
 
 
 def inspect(invocation: Invocation) -> None:
@@ -69,15 +71,20 @@ def delete(invocation: Invocation) -> None:
         invocation.pps.DeletePipelines(pps_pb2.DeletePipelinesRequest(projects=[project], force=True))
         invocation.pfs.DeleteRepos(pfs_pb2.DeleteReposRequest(projects=[project], force=True))
     invocation.pfs.DeleteProject(pfs_pb2.DeleteProjectRequest(project=project, force=force))
+    invocation.report("deleted", "project", project.name)
 
 
 COMMANDS = {
-    "create project": Command(create, (NAME, DESCRIPTION)),
-    "update project": Command(update, (NAME, DESCRIPTION)),
+    "create project": Command(create, (NAME, DESCRIPTION, *CHANGING)),
+    "update project": Command(update, (NAME, DESCRIPTION, *CHANGING)),
     "inspect project": Command(inspect, (NAME, *SHOWING)),
     "list project": Command(list_, SHOWING),
     "delete project": Command(
         delete,
-        (NAME, argument("-f", "--force", action="store_true", help="delete its pipelines and repos first")),
+        (
+            NAME,
+            argument("-f", "--force", action="store_true", help="delete its pipelines and repos first"),
+            *CHANGING,
+        ),
     ),
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.cli import output
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.errors import NotFound
 from trunkline.rpc.gen import pfs_pb2
 
@@ -27,6 +27,7 @@ def create(invocation: Invocation) -> None:
         repo=invocation.repo(options.name), description=options.description or ""
     )
     invocation.pfs.CreateRepo(request)
+    invocation.report("created", "repo", repo_name(request.repo))
 
 
 def update(invocation: Invocation) -> None:
@@ -37,6 +38,7 @@ def update(invocation: Invocation) -> None:
     repo = invocation.repo(options.name)
     request = pfs_pb2.CreateRepoRequest(repo=repo, description=options.description, update=True)
     invocation.pfs.CreateRepo(request)
+    invocation.report("updated", "repo", repo_name(repo))
 
 
 def inspect(invocation: Invocation) -> None:
@@ -83,15 +85,17 @@ def delete(invocation: Invocation) -> None:
     options = invocation.options
     if options.name:
         request = pfs_pb2.DeleteRepoRequest(repo=invocation.repo(options.name), force=options.force)
+        repo = repo_name(request.repo)
         if not invocation.pfs.DeleteRepo(request).deleted:
-            repo = repo_name(request.repo)
             raise NotFound(f'repo "{repo}" not found; "trunkline list repo -A" lists all repos')
+        invocation.report("deleted", "repo", repo, " and its commits")
         return
     if not options.all:
         raise UsageError('delete repo needs a name or --all; see "trunkline delete repo --help"')
     project = pfs_pb2.Project(name=invocation.project)
     answer = invocation.pfs.DeleteRepos(pfs_pb2.DeleteReposRequest(projects=[project], force=options.force))
-    invocation.note(f"deleted {len(answer.repos)} repos of project {project.name}")
+    for deleted in answer.repos:
+        invocation.report("deleted", "repo", repo_name(deleted))
 
 
 def repo_name(repo: pfs_pb2.Repo) -> str:
@@ -101,8 +105,8 @@ def repo_name(repo: pfs_pb2.Repo) -> str:
 
 
 COMMANDS = {
-    "create repo": Command(create, (NAME, DESCRIPTION)),
-    "update repo": Command(update, (NAME, DESCRIPTION)),
+    "create repo": Command(create, (NAME, DESCRIPTION, *CHANGING)),
+    "update repo": Command(update, (NAME, DESCRIPTION, *CHANGING)),
     "inspect repo": Command(inspect, (NAME, *SHOWING)),
     "list repo": Command(
         list_,
@@ -119,6 +123,7 @@ COMMANDS = {
             argument("name", metavar="REPO", nargs="?", help="repo, or project/repo"),
             argument("--all", action="store_true", help="all repos of the project"),
             argument("-f", "--force", action="store_true", help="delete it even if other repos depend on it"),
+            *CHANGING,
         ),
     ),
 }

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ def create(invocation: Invocation) -> None:
     if not text.lstrip().startswith("{"):
         text = json.dumps(_from_yaml(text, source))
     invocation.pps.CreateSecret(pps_pb2.CreateSecretRequest(file=text.encode()))
+    invocation.report("stored", "secret", _secret_name(text))
+
+
+def _secret_name(text: str) -> str:
+    """Return the name in a secret that the server has accepted."""
+    import json
+
+    name: str = json.loads(text)["metadata"]["name"]
+    return name
 
 
 def _from_yaml(text: str, source: str) -> object:
@@ -76,6 +85,7 @@ def delete(invocation: Invocation) -> None:
     """Delete a secret that Trunkline created."""
     secret = pps_pb2.Secret(name=invocation.options.name)
     invocation.pps.DeleteSecret(pps_pb2.DeleteSecretRequest(secret=secret))
+    invocation.report("deleted", "secret", secret.name)
 
 
 COMMANDS = {
@@ -85,9 +95,10 @@ COMMANDS = {
             argument(
                 "-f", "--file", required=True, metavar="FILE", help="a Kubernetes Secret; - is standard input"
             ),
+            *CHANGING,
         ),
     ),
     "list secret": Command(list_, SHOWING),
     "inspect secret": Command(inspect, (NAME, *SHOWING)),
-    "delete secret": Command(delete, (NAME,)),
+    "delete secret": Command(delete, (NAME, *CHANGING)),
 }

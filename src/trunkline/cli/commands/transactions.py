@@ -8,7 +8,7 @@ from trunkline.cli import config, output
 from trunkline.cli.commands.pipelines import pipeline_name
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.rpc.gen import transaction_pb2
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def finish(invocation: Invocation) -> None:
     info = invocation.transactions.FinishTransaction(request)
     _leave(invocation, transaction.id)
     count = len(info.requests)
-    invocation.note(f"finished transaction {transaction.id} with {count} request{'s' if count != 1 else ''}")
+    note = f" with {count} request{'s' if count != 1 else ''}"
+    invocation.report("finished", "transaction", transaction.id, note, requests=count)
 
 
 def resume(invocation: Invocation) -> None:
@@ -53,6 +54,7 @@ def resume(invocation: Invocation) -> None:
         transaction_pb2.InspectTransactionRequest(transaction=transaction)
     )
     config.set_active_transaction(invocation.target.address, transaction.id)
+    invocation.report("resumed", "transaction", transaction.id)
 
 
 def stop(invocation: Invocation) -> None:
@@ -146,8 +148,8 @@ def _leave(invocation: Invocation, id: str) -> None:
 
 COMMANDS = {
     "start transaction": Command(start, ()),
-    "finish transaction": Command(finish, (TRANSACTION,)),
-    "resume transaction": Command(resume, (argument("transaction", metavar="ID"),)),
+    "finish transaction": Command(finish, (TRANSACTION, *CHANGING)),
+    "resume transaction": Command(resume, (argument("transaction", metavar="ID"), *CHANGING)),
     "stop transaction": Command(stop, ()),
     "inspect transaction": Command(inspect, (TRANSACTION, *SHOWING)),
     "list transaction": Command(list_, SHOWING),

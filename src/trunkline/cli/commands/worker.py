@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.cli import output
-from trunkline.cli.parsing import SHOWING, Command, argument
+from trunkline.cli.parsing import CHANGING, SHOWING, Command, argument
 from trunkline.cli.planning import count
 from trunkline.errors import FailedPrecondition, InvalidArgument
 from trunkline.rpc.gen import machines_pb2
@@ -84,6 +84,7 @@ def list_tokens(invocation: Invocation) -> None:
 def revoke_token(invocation: Invocation) -> None:
     """Make a token invalid: the machines that joined with it lose their workers."""
     invocation.machines.RevokeWorkerToken(machines_pb2.RevokeWorkerTokenRequest(id=invocation.options.id))
+    invocation.report("revoked", "worker token", invocation.options.id)
 
 
 COMMANDS = {
@@ -121,6 +122,6 @@ COMMANDS = {
     ),
     "list worker-token": Command(list_tokens, SHOWING),
     "revoke worker-token": Command(
-        revoke_token, (argument("id", metavar="ID", help="the token's id, from list worker-token"),)
+        revoke_token, (argument("id", metavar="ID", help="the token's id, from list worker-token"), *CHANGING)
     ),
 }
