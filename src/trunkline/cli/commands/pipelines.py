@@ -487,7 +487,11 @@ COMMANDS = {
                 "-c", "--commit", metavar="ID", help="as they were when the commits of this id were made"
             ),
             argument(
-                "--state", action="append", choices=STATES, help="only those in this state; may be repeated"
+                "--state",
+                action="append",
+                choices=STATES,
+                metavar="STATE",
+                help=f"only those in this state: {', '.join(STATES)}; may be repeated",
             ),
             argument("-s", "--spec", action="store_true", help="print the specs as submitted"),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
