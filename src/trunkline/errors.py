@@ -26,7 +26,11 @@ class.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class TrunklineError(Exception):
@@ -43,6 +47,15 @@ class TrunklineError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Let errors name a place, such as the path of a field, before what they say."""
+    try:
+        yield
+    except TrunklineError as error:
+        raise type(error)(f"{place}: {error.message}") from error
 
 
 def is_retryable(error: BaseException | None) -> bool:

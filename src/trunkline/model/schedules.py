@@ -116,8 +116,8 @@ def parse_schedule(text: str, where: str) -> Schedule:
     fields = expression.replace("?", "*").split()
     if len(fields) != _FIELDS:
         raise InvalidArgument(
-            f'{where} "{text[:100]}" has {len(fields)} fields, but a schedule has 5: minute, hour, day of the month,'
-            ' month, day of the week; write for example "0 6 * * 1-5" or "@every 90s"'
+            f'{where} "{text[:100]}" has {len(fields)} field{"s" * (len(fields) != 1)}, but a schedule has 5: minute,'
+            ' hour, day of the month, month, day of the week; write for example "0 6 * * 1-5" or "@every 90s"'
         )
     minute, hour, day, month, weekday = fields
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from trunkline.errors import InvalidArgument
+from trunkline.errors import InvalidArgument, at
 from trunkline.model import limits, names, pod_rules, spec_annotations, trigger_rules
 from trunkline.model.glob_keys import Keys, keys
 from trunkline.model.globs import compile_glob
@@ -92,9 +92,12 @@ def unsupported(spec: PipelineSpec) -> list[str]:
 def _identity(spec: PipelineSpec) -> None:
     if not spec.name:
         raise InvalidArgument('the pipeline has no name; add "pipeline": {"name": "…"}')
-    names.check_project(spec.project)
-    names.check_pipeline(spec.project, spec.name)
-    names.check_branch(spec.output_branch)
+    with at("pipeline.project"):
+        names.check_project(spec.project)
+    with at("pipeline.name"):
+        names.check_pipeline(spec.project, spec.name)
+    with at("output_branch"):
+        names.check_branch(spec.output_branch)
     limits.check_text(spec.description, limits.DESCRIPTION, "the description")
 
 
@@ -181,10 +184,12 @@ def _pfs_input(pfs: PfsInput, where: str, spec: PipelineSpec) -> None:
             f'{where} has no glob; add for example "glob": "/*", one datum per top-level name'
         )
     _input_name(pfs.name, where)
-    names.check_project(pfs.project)
+    with at(f"{where}.project"):
+        names.check_project(pfs.project)
     if pfs.repo_type not in names.REPO_TYPES:
         raise InvalidArgument(f'{where}.repo_type "{pfs.repo_type}" is unknown; write user, meta or spec')
-    names.check_branch(pfs.branch)
+    with at(f"{where}.branch"):
+        names.check_branch(pfs.branch)
     if pfs.commit and not names.is_id(pfs.commit):
         raise InvalidArgument(
             f'{where}.commit "{pfs.commit}" is not the id of a commit; list commit shows ids'
@@ -224,8 +229,10 @@ def _cron_input(cron: CronInput, where: str) -> None:
     parse_schedule(cron.spec, f"{where}.spec")
     if cron.start:
         parse_moment(cron.start, f"{where}.start")
-    names.check_project(cron.project)
-    names.check_repo(cron.repo)
+    with at(f"{where}.project"):
+        names.check_project(cron.project)
+    with at(f"{where}.repo"):
+        names.check_repo(cron.repo)
     if cron.commit:
         raise InvalidArgument(f"{where}.commit is set, but a cron input reads its newest tick; leave it out")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline import errors
 from trunkline.model import field_support
 from trunkline.pps.pipelines import Request, read_request
 
@@ -58,7 +59,8 @@ class Admission:
         self._check_workers(request.spec)
         self._secrets.check(request.spec)
         if request.spec.egress is not None:
-            self._check_egress(request.spec.egress)
+            with errors.at("egress"):
+                self._check_egress(request.spec.egress)
         return request
 
     def notice(self, spec: PipelineSpec) -> str:

@@ -142,12 +142,13 @@ class SecretStore:
         Raises:
             NotFound: a secret, or a key of it, does not exist.
         """
-        for mount in spec.transform.secrets if spec.transform is not None else ():
-            stored = self._port.inspect(mount.name)
-            if stored is None:
-                raise errors.NotFound(_missing(mount.name))
-            if mount.key and mount.key not in stored[2]:
-                raise errors.NotFound(_no_key(mount.name, mount.key, stored[2]))
+        for position, mount in enumerate(spec.transform.secrets if spec.transform is not None else ()):
+            with errors.at(f"transform.secrets[{position}]"):
+                stored = self._port.inspect(mount.name)
+                if stored is None:
+                    raise errors.NotFound(_missing(mount.name))
+                if mount.key and mount.key not in stored[2]:
+                    raise errors.NotFound(_no_key(mount.name, mount.key, stored[2]))
 
 
 def _variable(name: str, key: str, value: bytes) -> str:
