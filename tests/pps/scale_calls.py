@@ -48,7 +48,7 @@ WRITES = {
         " DeleteSecret RenderTemplate RerunPipeline RunCron RunLoadTest RunLoadTestDefault RestartDatum"
         " SetClusterDefaults SetProjectDefaults StartPipeline StopJob StopPipeline UpdateJobState"
     ),
-    "trunkline.control.v1.Control": "Apply CreateImage DeleteImage PlanUpdate WatchEvents",
+    "trunkline.control.v1.Control": "Apply CheckSpec CreateImage DeleteImage PlanUpdate WatchEvents",
     "trunkline.explain.v1.Explain": "",
     "trunkline.console.v1.Console": "",
     "trunkline.worker.v1.Worker": "Complete EndProgram Fetch Log Offer",

@@ -1936,6 +1936,27 @@ export namespace control {
     /** Run all datums again. */
     reprocess: boolean;
   }
+  export interface CheckSpecRequest {
+    /** One spec in JSON or YAML. */
+    text: string;
+    /** Of a spec that names none; empty: default. */
+    project: string;
+    /** Run all datums again. */
+    reprocess: boolean;
+  }
+  export interface SpecCheck {
+    /** Code and sentence of the first mistake; empty: none. */
+    code: string;
+    problem: string;
+    /** The spec in JSON with its project, as soon as it can be parsed. */
+    specJson: string;
+    /** With defaults; empty with a mistake. */
+    effectiveJson: string;
+    /** Not set with a mistake. */
+    plan: control.UpdatePlan | null;
+    /** Fields that have no effect on this server's fleet. */
+    notice: string;
+  }
   export interface UpdatePlan {
     project: string;
     pipeline: string;
@@ -2318,6 +2339,7 @@ export interface Methods {
   "trunkline.control.v1.Control/InspectStorage": { request: control.InspectStorageRequest; answer: control.StorageInfo; stream: false };
   "trunkline.control.v1.Control/Apply": { request: control.ApplyRequest; answer: control.ApplyResponse; stream: false };
   "trunkline.control.v1.Control/PlanUpdate": { request: control.PlanUpdateRequest; answer: control.UpdatePlan; stream: false };
+  "trunkline.control.v1.Control/CheckSpec": { request: control.CheckSpecRequest; answer: control.SpecCheck; stream: false };
   "trunkline.control.v1.Control/WatchEvents": { request: control.WatchEventsRequest; answer: control.Event; stream: true };
   "trunkline.explain.v1.Explain/ExplainDatum": { request: explain.ExplainDatumRequest; answer: explain.DatumExplanation; stream: false };
   "trunkline.explain.v1.Explain/ExplainJob": { request: explain.ExplainJobRequest; answer: explain.JobExplanation; stream: false };

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from trunkline.pps import apply, spec_defaults
+from trunkline.pps import apply, spec_checks, spec_defaults
 from trunkline.pps.queries import update_plans
 from trunkline.rpc import pps_convert
 from trunkline.rpc.gen import control_pb2 as pb
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.admission import Admission
+    from trunkline.pps.queries.update_plans import UpdatePlan
     from trunkline.pps.spec_cache import Specs
     from trunkline.pps.spec_changes import FieldChange
     from trunkline.rpc.call import Call
@@ -50,29 +52,52 @@ class ApplyCalls(ServicerBase):
         )
 
     async def PlanUpdate(self, request: pb.PlanUpdateRequest, call: Call) -> pb.UpdatePlan:
-        plan = await self._blocking(self._plan, self._store(call), request)
-        return pb.UpdatePlan(
-            project=plan.project,
-            pipeline=plan.name,
-            version=plan.version,
-            fields=_fields(plan.fields),
-            total=plan.total,
-            run=plan.run,
-            removed=plan.removed,
-            causes=[
-                pb.PlannedDatums(cause=str(planned.cause), datums=planned.count, examples=planned.examples)
-                for planned in plan.causes
-            ],
-            datum_seconds=plan.datum_seconds,
-            workers=plan.workers,
-            seconds=plan.seconds,
-            dollars=plan.dollars,
+        return _plan_message(await self._blocking(self._plan, self._store(call), request))
+
+    async def CheckSpec(self, request: pb.CheckSpecRequest, call: Call) -> pb.SpecCheck:
+        check = partial(
+            spec_checks.check,
+            self._store(call),
+            self._specs,
+            self._admission,
+            request.text,
+            request.project,
+            reprocess=request.reprocess,
+        )
+        result = await self._blocking(check)
+        return pb.SpecCheck(
+            code="" if result.mistake is None else result.mistake.code,
+            problem="" if result.mistake is None else result.mistake.message,
+            spec_json=result.spec_json,
+            effective_json=result.effective_json,
+            plan=None if result.plan is None else _plan_message(result.plan),
+            notice=result.notice,
         )
 
-    def _plan(self, store: VersionedStore, request: pb.PlanUpdateRequest) -> update_plans.UpdatePlan:
+    def _plan(self, store: VersionedStore, request: pb.PlanUpdateRequest) -> UpdatePlan:
         user = pps_convert.user_json(request.spec_json)
         admitted = self._admission.admit(user, store.read(spec_defaults.for_spec, user))
         return update_plans.plan_update(store, self._specs, admitted, reprocess=request.reprocess)
+
+
+def _plan_message(plan: UpdatePlan) -> pb.UpdatePlan:
+    return pb.UpdatePlan(
+        project=plan.project,
+        pipeline=plan.name,
+        version=plan.version,
+        fields=_fields(plan.fields),
+        total=plan.total,
+        run=plan.run,
+        removed=plan.removed,
+        causes=[
+            pb.PlannedDatums(cause=str(planned.cause), datums=planned.count, examples=planned.examples)
+            for planned in plan.causes
+        ],
+        datum_seconds=plan.datum_seconds,
+        workers=plan.workers,
+        seconds=plan.seconds,
+        dollars=plan.dollars,
+    )
 
 
 def _fields(changes: Iterable[FieldChange]) -> list[pb.FieldChange]:

@@ -337,6 +337,32 @@ class PlanUpdateRequest(_message.Message):
     reprocess: bool
     def __init__(self, spec_json: _Optional[str] = ..., reprocess: _Optional[bool] = ...) -> None: ...
 
+class CheckSpecRequest(_message.Message):
+    __slots__ = ("text", "project", "reprocess")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    REPROCESS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    project: str
+    reprocess: bool
+    def __init__(self, text: _Optional[str] = ..., project: _Optional[str] = ..., reprocess: _Optional[bool] = ...) -> None: ...
+
+class SpecCheck(_message.Message):
+    __slots__ = ("code", "problem", "spec_json", "effective_json", "plan", "notice")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_JSON_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    problem: str
+    spec_json: str
+    effective_json: str
+    plan: UpdatePlan
+    notice: str
+    def __init__(self, code: _Optional[str] = ..., problem: _Optional[str] = ..., spec_json: _Optional[str] = ..., effective_json: _Optional[str] = ..., plan: _Optional[_Union[UpdatePlan, _Mapping]] = ..., notice: _Optional[str] = ...) -> None: ...
+
 class UpdatePlan(_message.Message):
     __slots__ = ("project", "pipeline", "version", "fields", "total", "run", "removed", "causes", "datum_seconds", "workers", "seconds", "dollars")
     PROJECT_FIELD_NUMBER: _ClassVar[int]
