@@ -281,6 +281,21 @@ READS: dict[str, Callable[[], Any]] = {
     ),
     "trunkline.console.v1.Console/Search": lambda: console_pb2.SearchRequest(text="edge"),
     "trunkline.console.v1.Console/Search for an id": lambda: console_pb2.SearchRequest(text=set_id(15)[:9]),
+    "trunkline.console.v1.Console/InspectDatums": lambda: console_pb2.InspectDatumsRequest(
+        pipeline=BUSY, job_id=set_id(15)
+    ),
+    "trunkline.console.v1.Console/ListDatumRow": lambda: console_pb2.ListDatumRowRequest(
+        pipeline=BUSY, job_id=set_id(15)
+    ),
+    "trunkline.console.v1.Console/ListDatumRow of failures": lambda: console_pb2.ListDatumRowRequest(
+        pipeline=BUSY, job_id=set_id(15), states=["FAILED"]
+    ),
+    "trunkline.console.v1.Console/InspectTimeline": lambda: console_pb2.InspectTimelineRequest(
+        pipeline=BUSY, job_id=set_id(15)
+    ),
+    "trunkline.console.v1.Console/CompareJobs": lambda: console_pb2.CompareJobsRequest(
+        pipeline=BUSY, job_a=set_id(15), job_b=set_id(14)
+    ),
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
     "trunkline.worker.v1.Worker/Claim": lambda: worker_api_pb2.ClaimRequest(wait_seconds=0),
     "trunkline.worker.v1.Worker/Renew": lambda: worker_api_pb2.RenewRequest(claim_id="0" * 32),

@@ -1464,6 +1464,8 @@ export namespace console {
     reason: string;
     /** The job that ran it, when this one skipped it. */
     processedByJobId: string;
+    /** In what the job runs; not set for one that it skips. */
+    position?: Int64;
   }
   export interface ListDatumRowRequest {
     project: string;
@@ -1482,6 +1484,8 @@ export namespace console {
     from: Timestamp | null;
     until: Timestamp | null;
     workerIds: string[];
+    /** Exactly those at these positions, in this order. */
+    positions: Int64[];
   }
   export type ListDatumRowRequest_Order = "ID" | "STATE" | "DURATION";
   export interface DatumRowPage {
@@ -1490,6 +1494,8 @@ export namespace console {
     total?: Int64;
     nextPageToken: string;
     position: string;
+    /** More match, but their order is not known: of a very large job only the slowest are. */
+    isCut: boolean;
   }
   export interface InspectTimelineRequest {
     project: string;
@@ -1513,12 +1519,26 @@ export namespace console {
   }
   export interface Lane {
     workerId: string;
+    /** Empty when the worker is gone. */
     machine: string;
-    /** One entry per slice: the share of it, 0 to 255, in which a datum ran; and datums that ended in it with a failure. */
+    /** One byte per slice: the share of it, 0 to 255, in which a datum ran. */
     busy: Base64;
     failures: console.FailureSlice[];
-    /** Single datums, when they are few in the range. */
-    datums: console.DatumLine[];
+    /** Empty when too many are in range. */
+    bars: console.TimelineBar[];
+    hasBars: boolean;
+    /** That ended in the range. */
+    datums: Int64;
+  }
+  /** A datum, or several that follow each other. */
+  export interface TimelineBar {
+    /** In what the job runs, of the first. */
+    position: Int64;
+    begin: Timestamp | null;
+    seconds: number;
+    state: string;
+    count: Int64;
+    failed: Int64;
   }
   export interface FailureSlice {
     slice: Int64;
@@ -1540,9 +1560,12 @@ export namespace console {
     /** Datums that succeed in one and fail in the other, new and gone ones: at most 1,000 each. */
     nowFailed: console.DatumLine[];
     nowGood: console.DatumLine[];
-    added: Int64;
-    removed: Int64;
-    changed: Int64;
+    /** Not set unless both jobs were successes. */
+    added?: Int64;
+    removed?: Int64;
+    changed?: Int64;
+    /** Counting ended at its limit. */
+    changesAreLeast: boolean;
   }
   export interface SpecChange {
     path: string;
@@ -1568,11 +1591,15 @@ export namespace console {
     /** Position of a line; empty: the end (or the begin with from_begin). */
     position: string;
     fromBegin: boolean;
+    /** Alternative to position: a line by its number, from 0. */
+    line?: Int64;
     /** Lines before and from the position on; 0: 200. At most 2,000 each. */
     before: Int64;
     after: Int64;
+    /** The first line of this time or later, when there is no position. */
     from: Timestamp | null;
-    until: Timestamp | null;
+    /** Return the lines at before and after in full, up to 1 MB each. */
+    full: boolean;
   }
   export interface LogWindow {
     lines: console.LogLine[];

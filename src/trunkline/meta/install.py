@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.meta.group_commit import Tx
 
 #: The newest revision in ``migrations/versions``.
-HEAD = "0020"
+HEAD = "0021"
 #: Version of docs/design/format.md that a new database is for.
 FORMAT = 2
 

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trunkline.meta import datum_sums
 from trunkline.meta.query import Query, RowUpdate, page_of
-from trunkline.meta.schema import claim, handin, job, job_bill, log_batch
+from trunkline.meta.schema import claim, datum_sum, handin, job, job_bill, log_batch
 from trunkline.model.states import TERMINAL_JOB_STATES, JobState, check_transition
 
 if TYPE_CHECKING:
@@ -480,6 +481,7 @@ def _without_results(conn: sa.Connection, row: JobRow) -> dict[str, Any]:
     """Remove the claims and results of a job; return what changes in its row with them, counted in ``restart``."""
     _REMOVE_CLAIMS.send(conn, of_job=row.id)
     _REMOVE_HANDINS.send(conn, of_job=row.id)
+    datum_sums.remove_all(conn, row.id)
     numbers = ("early_count", "todo_count", "cursor", "total", "skipped", *Results.__struct_fields__)
     return {
         **dict.fromkeys(numbers, 0),
@@ -493,7 +495,7 @@ def remove(conn: sa.Connection, job_ids: Sequence[int]) -> None:
     """Delete jobs with their claims, results, logs and bills."""
     removals = [{"removed_id": number} for number in job_ids]
     if removals:
-        for table in (claim, handin, log_batch, job_bill):
+        for table in (claim, handin, datum_sum, log_batch, job_bill):
             conn.execute(table.delete().where(table.c.job_id == sa.bindparam("removed_id")), removals)
         conn.execute(job.delete().where(job.c.id == sa.bindparam("removed_id")), removals)
 
@@ -517,7 +519,13 @@ def _with(conn: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[o
 
 
 def add_handin(
-    conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]], results: Results, now: float
+    conn: sa.Connection,
+    job_id: int,
+    parts: Sequence[tuple[bytes, bytes]],
+    results: Results,
+    now: float,
+    *,
+    first: int,
 ) -> None:
     """Record a completion and move its job's counters.
 
@@ -527,8 +535,9 @@ def add_handin(
         parts: trees of what its datums wrote and of their rows, each pair a row of its own, in this order.
         results: what is added to the job's counters.
         now: seconds since the epoch.
+        first: position in the job of the first datum that has a result; the first part has the rows.
     """
-    add_results(conn, job_id, parts)
+    add_results(conn, job_id, parts, first)
     _COUNT.run(
         conn,
         job_id=job_id,
@@ -537,16 +546,20 @@ def add_handin(
     )
 
 
-def add_results(conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]]) -> None:
+def add_results(
+    conn: sa.Connection, job_id: int, parts: Sequence[tuple[bytes, bytes]], first: int | None = None
+) -> None:
     """Record results without counting them.
 
     Args:
         conn: of the write.
         job_id: number of the job.
         parts: as in ``add_handin``.
+        first: as in ``add_handin``; None for results of an earlier job.
     """
     for delta, rows in parts:
-        _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows)
+        _ADD_HANDIN.run(conn, job_id=job_id, delta=delta, rows=rows, first=first)
+        first = None
 
 
 def handins(conn: sa.Connection, job_id: int) -> list[tuple[bytes, bytes]]:

@@ -418,6 +418,29 @@ handin = Table(
     Column("job_id", Id, ForeignKey("job.id"), nullable=False, index=True),
     Column("delta", LargeBinary, nullable=False),
     Column("rows", LargeBinary, nullable=False),
+    #: Position in the job of its first datum; null without rows, and in results of an earlier job.
+    Column("first", BigInteger),
+)
+_partial_index("ix_handin_first", handin.c.job_id, handin.c.first, where=sa.text("first IS NOT NULL"))
+
+#: What datums that a worker completed add up to (docs/design/console.md, "Sums of datums").
+datum_sum = Table(
+    "datum_sum",
+    metadata,
+    row_id(),
+    Column("job_id", Id, ForeignKey("job.id"), nullable=False),
+    Column("worker_id", text(32), nullable=False),
+    #: When the first datum began and the last ended.
+    Column("begin_at", Float, key="begin", nullable=False),
+    Column("end_at", Float, key="end", nullable=False),
+    Column("datums", BigInteger, key="count", nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("recovered", BigInteger, nullable=False),
+    #: Seconds in which a datum ran.
+    Column("busy", Float, nullable=False),
+    #: ``pps.datum_sums.Body``.
+    Column("body", LargeBinary, nullable=False),
+    Index("ix_datum_sum_job_id_id", "job_id", "id"),
 )
 
 worker = Table(

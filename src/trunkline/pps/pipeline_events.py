@@ -11,6 +11,7 @@ from trunkline.pfs.commit_events import DELETED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from trunkline.meta.datum_sums import NewSum
     from trunkline.meta.jobs import JobRow, Results
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.model.names import PipelineName
@@ -82,6 +83,7 @@ def record_datums(
     row: JobRow,
     worker_id: str,
     results: Results,
+    total: NewSum,
     datums: Sequence[tuple[str, str]],
 ) -> None:
     """Record the results of some datums.
@@ -92,6 +94,7 @@ def record_datums(
         row: the job before the results were added to its counters.
         worker_id: who ran them; empty when no worker reported them.
         results: what was added.
+        total: what they add up to.
         datums: id and state of each.
     """
     room, listed = DATUMS, {}
@@ -104,7 +107,8 @@ def record_datums(
         event(
             EventKind.DATUM, write.now, pipeline.project, pipeline=pipeline.name, job=row.set_id, worker=worker_id,
             processed=row.processed + results.processed, failed=row.failed + results.failed,
-            recovered=row.recovered + results.recovered, datums=listed, more=max(0, len(datums) - DATUMS),
+            recovered=row.recovered + results.recovered, begin=total.begin, end=total.end, busy=total.busy,
+            datums=listed, more=max(0, len(datums) - DATUMS),
         )
     )  # fmt: skip
 

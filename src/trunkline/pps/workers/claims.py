@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from trunkline import errors
-from trunkline.meta import chunks, job_queue, jobs, pipelines, workers
+from trunkline.meta import chunks, datum_sums, job_queue, jobs, pipelines, workers
 from trunkline.meta import claims as claim_rows
 from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, WorkerState
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from trunkline.meta.claims import ClaimRow
+    from trunkline.meta.datum_sums import NewSum
     from trunkline.meta.jobs import JobRow, Results
     from trunkline.meta.pipelines import PipelineRow
     from trunkline.meta.workers import WorkerRow
@@ -76,6 +77,8 @@ class PreparedCompletion(Struct, frozen=True):
     #: What the datums wrote and their rows, to be applied in this order.
     parts: Sequence[tuple[TreeId, TreeId]]
     results: Results
+    #: What they add up to; None without results.
+    sum: NewSum | None
     #: Reason of the first failed datum, empty when none failed.
     failure: str
     #: The worker gives the rest back.
@@ -260,12 +263,13 @@ def complete(
         recorded = chunks.recorded_packs(conn, [pack.pack for pack in uploaded])
         uploaded = [pack for pack in uploaded if pack.pack not in recorded]
     chunks.add(conn, [*prepared.packs, *uploaded], prepared.written_bytes, write.now)
-    if prepared.count:
-        jobs.add_handin(conn, job.id, prepared.parts, prepared.results, write.now)
+    if prepared.sum is not None:
+        jobs.add_handin(conn, job.id, prepared.parts, prepared.results, write.now, first=claim.done)
+        datum_sums.add(conn, job.id, worker_id, prepared.sum)
     name = pipelines.name_of(conn, job.pipeline_id)
-    if name is not None and prepared.count:
+    if name is not None and prepared.sum is not None:
         datums = [(report.id, report.state) for report in prepared.reports]
-        record_datums(write, name, job, worker_id, prepared.results, datums)
+        record_datums(write, name, job, worker_id, prepared.results, prepared.sum, datums)
     done = claim.done + prepared.count
     goes_on = specs is not None and done == claim.stop
     if goes_on:

@@ -17,7 +17,8 @@ from trunkline.model import limits, paths
 from trunkline.model.states import DatumState
 from trunkline.pfs.chunk_list_check import ChunkListChecker, parse_chunk_list
 from trunkline.pfs.write_streams import Changes
-from trunkline.pps import datum_rows
+from trunkline.pps import datum_rows, sum_merging
+from trunkline.pps.datum_sums import Measured, sum_of
 from trunkline.pps.jobs import datum_failure
 from trunkline.pps.workers import claims, last_completion
 from trunkline.storage import files as storage_files
@@ -210,13 +211,19 @@ class Completion:
             last = last_completion.settled_with(
                 self._versions, self._specs, self._assignment.job.id, parts, len(rows), self._changes.writer
             )
+        first = self._assignment.first + positions[0] if positions else None
+        if first is not None and sum_merging.is_due(self._claim_id, first):
+            sum_merging.merge(self._versions, self._assignment.job.id)
         return claims.PreparedCompletion(
             claim_id=self._claim_id,
-            first=self._assignment.first + positions[0] if positions else None,
+            first=first,
             count=len(positions),
             parts=parts,
             last=last,
             results=_sums(rows),
+            sum=sum_of(first, list(map(_measured, rows, self._results)), self._versions.clock.now())
+            if first is not None
+            else None,
             failure=datum_failure(failed) if failed is not None else "",
             release=self._release,
             packs=self._changes.writer.seal(),
@@ -272,6 +279,11 @@ class Completion:
             cpu_ns=result.cpu_ns,
             peak_memory=result.peak_memory,
         )
+
+
+def _measured(row: datum_rows.DatumRow, result: DatumResult) -> Measured:
+    duration = row.download_ns + row.process_ns + row.upload_ns
+    return Measured(row.state, duration, row.size, row.upload_bytes, result.started, result.finished)
 
 
 def _report(row: datum_rows.DatumRow, result: DatumResult) -> DatumReport:

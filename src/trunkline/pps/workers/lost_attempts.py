@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.meta import chunks, jobs, pipelines
+from trunkline.meta import chunks, datum_sums, jobs, pipelines
 from trunkline.model.states import DatumState
 from trunkline.pps import datum_rows, todos
+from trunkline.pps.datum_sums import Measured, sum_of
 from trunkline.pps.jobs import datum_failure, fail
 from trunkline.pps.pipeline_events import record_datums
 from trunkline.storage.sums import EMPTY
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
+    from trunkline.pps.datum_rows import DatumRow
     from trunkline.pps.workers.claims import LostAttempts
     from trunkline.storage.chunks import PackRecord
     from trunkline.storage.sums import TreeId
@@ -41,13 +43,14 @@ def fail_datum(versions: VersionedStore, lost: LostAttempts) -> None:
     )
     writer = versions.chunks.writer()
     tree = trees.build(writer, [(row.id, datum_rows.encode(row))])
-    versions.write(_record, job.id, row.id.hex(), tree, writer.seal(), datum_failure(row))
+    versions.write(_record, job.id, row, lost.position, tree, writer.seal(), datum_failure(row))
 
 
 def _record(
     write: WriteTransaction,
     job_id: int,
-    datum_id: str,
+    row: DatumRow,
+    position: int,
     rows: TreeId,
     packs: list[PackRecord],
     failure: str,
@@ -57,8 +60,10 @@ def _record(
         return  # ended or begun anew meanwhile
     chunks.add(write.conn, packs, 0, write.now)
     results = jobs.Results(failed=1)
-    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], results, write.now)
+    jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], results, write.now, first=position)
+    total = sum_of(position, [Measured(DatumState.FAILED, 0, row.size, 0)], write.now)
+    datum_sums.add(write.conn, job.id, "", total)
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
-        record_datums(write, name, job, "", results, [(datum_id, DatumState.FAILED)])
+        record_datums(write, name, job, "", results, total, [(row.id.hex(), DatumState.FAILED)])
     fail(write, job, failure)

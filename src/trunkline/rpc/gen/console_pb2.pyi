@@ -477,7 +477,7 @@ class FiveNumbers(_message.Message):
     def __init__(self, count: _Optional[int] = ..., least: _Optional[float] = ..., lower_quartile: _Optional[float] = ..., median: _Optional[float] = ..., upper_quartile: _Optional[float] = ..., largest: _Optional[float] = ..., error: _Optional[float] = ...) -> None: ...
 
 class DatumLine(_message.Message):
-    __slots__ = ("id", "state", "paths", "inputs", "seconds", "started", "worker_id", "input_bytes", "output_bytes", "reason", "processed_by_job_id")
+    __slots__ = ("id", "state", "paths", "inputs", "seconds", "started", "worker_id", "input_bytes", "output_bytes", "reason", "processed_by_job_id", "position")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
@@ -489,6 +489,7 @@ class DatumLine(_message.Message):
     OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     PROCESSED_BY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: str
     paths: _containers.RepeatedScalarFieldContainer[str]
@@ -500,10 +501,11 @@ class DatumLine(_message.Message):
     output_bytes: int
     reason: str
     processed_by_job_id: str
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., inputs: _Optional[int] = ..., seconds: _Optional[float] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., input_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ..., reason: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ...) -> None: ...
+    position: int
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., inputs: _Optional[int] = ..., seconds: _Optional[float] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., input_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ..., reason: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
 
 class ListDatumRowRequest(_message.Message):
-    __slots__ = ("project", "pipeline", "job_id", "order", "states", "text", "offset", "page_token", "number", "until", "worker_ids")
+    __slots__ = ("project", "pipeline", "job_id", "order", "states", "text", "offset", "page_token", "number", "until", "worker_ids", "positions")
     class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ID: _ClassVar[ListDatumRowRequest.Order]
@@ -524,6 +526,7 @@ class ListDatumRowRequest(_message.Message):
     FROM_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     WORKER_IDS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
     project: str
     pipeline: str
     job_id: str
@@ -535,19 +538,22 @@ class ListDatumRowRequest(_message.Message):
     number: int
     until: _timestamp_pb2.Timestamp
     worker_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., order: _Optional[_Union[ListDatumRowRequest.Order, str]] = ..., states: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ..., offset: _Optional[int] = ..., page_token: _Optional[str] = ..., number: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_ids: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
+    positions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., order: _Optional[_Union[ListDatumRowRequest.Order, str]] = ..., states: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ..., offset: _Optional[int] = ..., page_token: _Optional[str] = ..., number: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_ids: _Optional[_Iterable[str]] = ..., positions: _Optional[_Iterable[int]] = ..., **kwargs) -> None: ...
 
 class DatumRowPage(_message.Message):
-    __slots__ = ("rows", "total", "next_page_token", "position")
+    __slots__ = ("rows", "total", "next_page_token", "position", "is_cut")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    IS_CUT_FIELD_NUMBER: _ClassVar[int]
     rows: _containers.RepeatedCompositeFieldContainer[DatumLine]
     total: int
     next_page_token: str
     position: str
-    def __init__(self, rows: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ..., total: _Optional[int] = ..., next_page_token: _Optional[str] = ..., position: _Optional[str] = ...) -> None: ...
+    is_cut: bool
+    def __init__(self, rows: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ..., total: _Optional[int] = ..., next_page_token: _Optional[str] = ..., position: _Optional[str] = ..., is_cut: _Optional[bool] = ...) -> None: ...
 
 class InspectTimelineRequest(_message.Message):
     __slots__ = ("project", "pipeline", "job_id", "until", "width", "lanes")
@@ -582,18 +588,38 @@ class Timeline(_message.Message):
     def __init__(self, until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., width: _Optional[int] = ..., lanes: _Optional[_Iterable[_Union[Lane, _Mapping]]] = ..., lanes_total: _Optional[int] = ..., position: _Optional[str] = ..., **kwargs) -> None: ...
 
 class Lane(_message.Message):
-    __slots__ = ("worker_id", "machine", "busy", "failures", "datums")
+    __slots__ = ("worker_id", "machine", "busy", "failures", "bars", "has_bars", "datums")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     BUSY_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
+    BARS_FIELD_NUMBER: _ClassVar[int]
+    HAS_BARS_FIELD_NUMBER: _ClassVar[int]
     DATUMS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     machine: str
     busy: bytes
     failures: _containers.RepeatedCompositeFieldContainer[FailureSlice]
-    datums: _containers.RepeatedCompositeFieldContainer[DatumLine]
-    def __init__(self, worker_id: _Optional[str] = ..., machine: _Optional[str] = ..., busy: _Optional[bytes] = ..., failures: _Optional[_Iterable[_Union[FailureSlice, _Mapping]]] = ..., datums: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ...) -> None: ...
+    bars: _containers.RepeatedCompositeFieldContainer[TimelineBar]
+    has_bars: bool
+    datums: int
+    def __init__(self, worker_id: _Optional[str] = ..., machine: _Optional[str] = ..., busy: _Optional[bytes] = ..., failures: _Optional[_Iterable[_Union[FailureSlice, _Mapping]]] = ..., bars: _Optional[_Iterable[_Union[TimelineBar, _Mapping]]] = ..., has_bars: _Optional[bool] = ..., datums: _Optional[int] = ...) -> None: ...
+
+class TimelineBar(_message.Message):
+    __slots__ = ("position", "begin", "seconds", "state", "count", "failed")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    begin: _timestamp_pb2.Timestamp
+    seconds: float
+    state: str
+    count: int
+    failed: int
+    def __init__(self, position: _Optional[int] = ..., begin: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seconds: _Optional[float] = ..., state: _Optional[str] = ..., count: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class FailureSlice(_message.Message):
     __slots__ = ("slice", "failed")
@@ -616,7 +642,7 @@ class CompareJobsRequest(_message.Message):
     def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_a: _Optional[str] = ..., job_b: _Optional[str] = ...) -> None: ...
 
 class JobComparison(_message.Message):
-    __slots__ = ("a", "b", "datums_a", "datums_b", "spec", "inputs", "now_failed", "now_good", "added", "removed", "changed")
+    __slots__ = ("a", "b", "datums_a", "datums_b", "spec", "inputs", "now_failed", "now_good", "added", "removed", "changed", "changes_are_least")
     A_FIELD_NUMBER: _ClassVar[int]
     B_FIELD_NUMBER: _ClassVar[int]
     DATUMS_A_FIELD_NUMBER: _ClassVar[int]
@@ -628,6 +654,7 @@ class JobComparison(_message.Message):
     ADDED_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_ARE_LEAST_FIELD_NUMBER: _ClassVar[int]
     a: JobRow
     b: JobRow
     datums_a: DatumSummary
@@ -639,7 +666,8 @@ class JobComparison(_message.Message):
     added: int
     removed: int
     changed: int
-    def __init__(self, a: _Optional[_Union[JobRow, _Mapping]] = ..., b: _Optional[_Union[JobRow, _Mapping]] = ..., datums_a: _Optional[_Union[DatumSummary, _Mapping]] = ..., datums_b: _Optional[_Union[DatumSummary, _Mapping]] = ..., spec: _Optional[_Iterable[_Union[SpecChange, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[InputChange, _Mapping]]] = ..., now_failed: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ..., now_good: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ..., added: _Optional[int] = ..., removed: _Optional[int] = ..., changed: _Optional[int] = ...) -> None: ...
+    changes_are_least: bool
+    def __init__(self, a: _Optional[_Union[JobRow, _Mapping]] = ..., b: _Optional[_Union[JobRow, _Mapping]] = ..., datums_a: _Optional[_Union[DatumSummary, _Mapping]] = ..., datums_b: _Optional[_Union[DatumSummary, _Mapping]] = ..., spec: _Optional[_Iterable[_Union[SpecChange, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[InputChange, _Mapping]]] = ..., now_failed: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ..., now_good: _Optional[_Iterable[_Union[DatumLine, _Mapping]]] = ..., added: _Optional[int] = ..., removed: _Optional[int] = ..., changed: _Optional[int] = ..., changes_are_least: _Optional[bool] = ...) -> None: ...
 
 class SpecChange(_message.Message):
     __slots__ = ("path", "before_json", "after_json")
@@ -676,21 +704,23 @@ class LogName(_message.Message):
     def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., datum_id: _Optional[str] = ..., worker_id: _Optional[str] = ...) -> None: ...
 
 class ReadLogRequest(_message.Message):
-    __slots__ = ("log", "position", "from_begin", "before", "after", "until")
+    __slots__ = ("log", "position", "from_begin", "line", "before", "after", "full")
     LOG_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     FROM_BEGIN_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    FULL_FIELD_NUMBER: _ClassVar[int]
     log: LogName
     position: str
     from_begin: bool
+    line: int
     before: int
     after: int
-    until: _timestamp_pb2.Timestamp
-    def __init__(self, log: _Optional[_Union[LogName, _Mapping]] = ..., position: _Optional[str] = ..., from_begin: _Optional[bool] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+    full: bool
+    def __init__(self, log: _Optional[_Union[LogName, _Mapping]] = ..., position: _Optional[str] = ..., from_begin: _Optional[bool] = ..., line: _Optional[int] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., full: _Optional[bool] = ..., **kwargs) -> None: ...
 
 class LogWindow(_message.Message):
     __slots__ = ("lines", "at_begin", "at_end", "lines_total", "lines_before", "event_position", "expired")
