@@ -102,6 +102,9 @@ def call(world: PpsWorld, rpc: str, request: Any, answers: int = 1) -> list[Any]
     return world.on_loop(asyncio.wait_for(run(), 60))
 
 
+_TREE = console_pb2.Tree(repo=IMAGES, ref="master")
+
+
 def _repo(name: str, kind: str = "user") -> pfs_pb2.Repo:
     return pfs_pb2.Repo(name=name, type=kind, project=pfs_pb2.Project(name="default"))
 
@@ -295,6 +298,11 @@ READS: dict[str, Callable[[], Any]] = {
     ),
     "trunkline.console.v1.Console/CompareJobs": lambda: console_pb2.CompareJobsRequest(
         pipeline=BUSY, job_a=set_id(15), job_b=set_id(14)
+    ),
+    "trunkline.console.v1.Console/ListFolder": lambda: console_pb2.ListFolderRequest(tree=_TREE),
+    "trunkline.console.v1.Console/CompareFolders": lambda: console_pb2.CompareFoldersRequest(new=_TREE),
+    "trunkline.console.v1.Console/ListFileVersion": lambda: console_pb2.ListFileVersionRequest(
+        tree=_TREE, path="/", number=5
     ),
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
     "trunkline.worker.v1.Worker/Claim": lambda: worker_api_pb2.ClaimRequest(wait_seconds=0),

@@ -1670,16 +1670,22 @@ export namespace console {
     fromName: string;
     /** 0: 200; at most 1,000 */
     number: Int64;
+    /** Also count the entries of a folder with very many, which takes about a second per million the first time. */
+    count: boolean;
   }
   export interface FolderPage {
     commitId: string;
+    /** When the commit was finished; not set while it is open. */
+    finished: Timestamp | null;
     entries: console.FolderEntry[];
-    /** Rank of the first entry, and how many there are. */
+    /** Rank of the first entry. */
     offset: Int64;
-    total: Int64;
-    /** Bytes and files of the folder. */
+    /** Entries of the folder; not set when there are very many and nobody has counted them yet. */
+    total?: Int64;
+    /** Bytes and files below the folder, and its hash. */
     sizeBytes: Int64;
     files: Int64;
+    hash: Base64;
   }
   export interface FolderEntry {
     name: string;
@@ -1688,10 +1694,11 @@ export namespace console {
     /** Files below a folder. */
     files: Int64;
     hash: Base64;
-    changed: Timestamp | null;
+    /** The datum that wrote the file; empty for files that users put. */
     datumId: string;
   }
   export interface CompareFoldersRequest {
+    /** Without a repo: the parent of new. */
     old: console.Tree | null;
     new: console.Tree | null;
     path: string;
@@ -1702,12 +1709,15 @@ export namespace console {
   export interface FolderComparison {
     entries: console.ChangedEntry[];
     nextPageToken: string;
-    /** Of the whole folder; not set when that is too much to count. */
+    /** Files of the whole folder that differ, on the first page; not set when that is too much to count. */
     added?: Int64;
     removed?: Int64;
     changed?: Int64;
     addedBytes?: Int64;
     removedBytes?: Int64;
+    /** Ids of the commits. */
+    oldCommitId: string;
+    newCommitId: string;
   }
   export interface ChangedEntry {
     name: string;
@@ -1722,6 +1732,9 @@ export namespace console {
     added?: Int64;
     removed?: Int64;
     changed?: Int64;
+    /** Files below a folder. */
+    oldFiles: Int64;
+    newFiles: Int64;
   }
   export interface ListFileVersionRequest {
     tree: console.Tree | null;
@@ -1730,6 +1743,7 @@ export namespace console {
     /** 0: 50 */
     number: Int64;
   }
+  /** Of at most 1,000 commits: there may be more versions although the page is not full. */
   export interface FileVersionPage {
     versions: console.FileVersion[];
     nextPageToken: string;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.commits import CommitRow
     from trunkline.pfs.repository import VersionedStore
+    from trunkline.storage.files import FileEntry
 
 #: Commits read and described at a time.
 PAGE = 100
@@ -118,6 +119,14 @@ def _line(versions: VersionedStore, criteria: CommitFilter) -> Iterator[list[Com
         raise errors.InvalidArgument(
             f"commits {criteria.until} and {criteria.newest} are of different repos; name two commits of one repo"
         )
+
+    yield from _ancestors(versions, row, end)
+
+
+def _ancestors(
+    versions: VersionedStore, row: CommitRow | None, end: CommitRow | None = None
+) -> Iterator[list[CommitRow]]:
+    """Yield pages of a commit and its ancestors, up to but without ``end``."""
 
     def page(conn: sa.Connection, row: CommitRow | None) -> list[CommitRow]:
         ancestors: list[CommitRow] = []
@@ -214,8 +223,14 @@ class Searched(Struct, frozen=True):
 
     row: CommitRow
     repo: repos.RepoRow
-    #: Whether the file differs from that of the commit's parent.
-    changed: bool
+    #: The file or directory in the commit, and in its parent; None where there is none.
+    now: FileEntry | None
+    before: FileEntry | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the commit changed it."""
+        return (self.now and self.now.hash) != (self.before and self.before.hash)
 
 
 def find_changes(
@@ -234,24 +249,21 @@ def find_changes(
         FailedPrecondition: it is open.
     """
     path = paths.clean(path)
-    row: CommitRow | None = versions.read(resolve.commit, start)
-    assert row is not None
+    row = versions.read(resolve.commit, start)
     if row.finished is None:
         raise errors.FailedPrecondition(
             f"cannot find the changes of {path} from open commit {start}; finish it, or start from its parent"
         )
     repo = versions.read(repos.repo_by_id, row.repo_id)
-    current = _hash_at(versions, row, repo, path)
-    searched = 0
-    while row is not None and (not limit or searched < limit):
-        parent = versions.read(rows.find_by_id, row.parent_id) if row.parent_id is not None else None
-        before = _hash_at(versions, parent, repo, path) if parent is not None else None
-        searched += 1
-        yield Searched(row, repo, current != before)
-        row, current = parent, before
+    now = _entry_at(versions, row, repo, path)
+    line = chain(chain.from_iterable(_ancestors(versions, row)), [None])
+    for commit, parent in islice(pairwise(line), limit or None):
+        assert commit is not None
+        before = _entry_at(versions, parent, repo, path) if parent is not None else None
+        yield Searched(commit, repo, now, before)
+        now = before
 
 
-def _hash_at(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow, path: str) -> bytes | None:
+def _entry_at(versions: VersionedStore, row: CommitRow, repo: repos.RepoRow, path: str) -> FileEntry | None:
     content = files.file_tree(versions, row, repo)
-    entry = storage_files.inspect(content.trees, content.tree, path)
-    return entry.hash if entry is not None else None
+    return storage_files.inspect(content.trees, content.tree, path)

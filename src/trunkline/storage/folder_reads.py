@@ -116,7 +116,7 @@ def children(
         eager: whether all of them will be looked at.
     """
     group: tuple[bytes, list[bytes], list[bytes]] | None = None
-    for keys, values in _items(reader, folder, lo, hi, reverse, eager):
+    for keys, values in folder_items(reader, folder, lo, hi, reverse=reverse, eager=eager):
         if b"/" not in b"".join(keys):
             if group:
                 yield _grouped(folder.path, group, reverse)
@@ -147,10 +147,25 @@ def children(
         yield _grouped(folder.path, group, reverse)
 
 
-def _items(
-    reader: NodeReader, folder: Folder, lo: bytes, hi: bytes | None, reverse: bool, eager: bool
+def folder_items(
+    reader: NodeReader,
+    folder: Folder,
+    lo: bytes = b"",
+    hi: bytes | None = None,
+    *,
+    reverse: bool = False,
+    eager: bool = False,
 ) -> Iterator[Run]:
-    """Yield the items of a folder in runs, with keys relative to it."""
+    """Yield the items of a folder in runs, with keys relative to it.
+
+    Args:
+        reader: reads the nodes.
+        folder: the folder.
+        lo: the first key.
+        hi: the key after the last; None: no end.
+        reverse: yield them in descending order.
+        eager: whether all of them will be looked at.
+    """
     if folder.address is None:
         start = bisect_left(folder.keys, lo)
         stop = len(folder.keys) if hi is None else bisect_left(folder.keys, hi)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from trunkline.storage.chunks import ChunkId, ChunkSource
+    from trunkline.storage.folder_ranks import FolderIndex
     from trunkline.storage.nodes import Node
     from trunkline.storage.sums import TreeKind
 
@@ -42,6 +43,7 @@ class NodeCache:
     Attributes:
         inner: inner nodes by their address.
         leaves: leaves by their address.
+        folders: by the address of a folder's sequence: where its children are (``folder_index``).
         places: by the address of a top sequence and a folder in its terms: the address of the sequence that has the
             rows right in the folder, and how many bytes of their keys that sequence leaves out.
     """
@@ -50,11 +52,12 @@ class NodeCache:
         self.inner: ByteCache[bytes, Inner] = ByteCache(limit)
         self.leaves: ByteCache[bytes, Leaf] = ByteCache(limit)
         self.places: ByteCache[tuple[bytes, bytes], tuple[ChunkId, int]] = ByteCache(limit // 16)
+        self.folders: ByteCache[bytes, FolderIndex] = ByteCache(limit // 16)
 
     def with_few_leaves(self) -> NodeCache:
         """Return a cache that shares all but the leaves with this one, and holds few of these."""
         other = NodeCache(_FEW_LEAVES)
-        other.inner, other.places = self.inner, self.places
+        other.inner, other.places, other.folders = self.inner, self.places, self.folders
         return other
 
     def put(self, address: bytes, node: Node) -> None:

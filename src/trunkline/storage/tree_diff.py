@@ -75,7 +75,7 @@ def _compare(
     #: A folder that is an entry on one side, and what the other side has of it.
     open_entry: tuple[bytes, ChunkId, bool] | None = None
     rest: list[tuple[bytes, bytes]] = []
-    for batch in _differing_items(reader, old, new, lo, hi):
+    for batch in differing_items(reader, old, new, lo, hi):
         if nested:
             _read_pairs(reader, batch)
         for key, before, now in batch:
@@ -257,10 +257,18 @@ class _Side:
         return items
 
 
-def _differing_items(
+def differing_items(
     reader: NodeReader, old: ChunkId, new: ChunkId, lo: bytes, hi: bytes | None
 ) -> Iterator[list[Difference]]:
-    """Yield the items in which two sequences differ, in batches; items at the edges may be out of the range."""
+    """Yield the items in which two sequences differ, in batches; items at the edges may be out of the range.
+
+    Args:
+        reader: reads the nodes.
+        old: address of the first sequence.
+        new: address of the second sequence.
+        lo: the first key.
+        hi: the key after the last; None: no end.
+    """
     before, after = _Side(reader, old), _Side(reader, new)
     while True:
         before.drop(lo, hi)

@@ -818,52 +818,56 @@ class Tree(_message.Message):
     def __init__(self, project: _Optional[str] = ..., repo: _Optional[str] = ..., ref: _Optional[str] = ...) -> None: ...
 
 class ListFolderRequest(_message.Message):
-    __slots__ = ("tree", "path", "offset", "from_name", "number")
+    __slots__ = ("tree", "path", "offset", "from_name", "number", "count")
     TREE_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     FROM_NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     tree: Tree
     path: str
     offset: int
     from_name: str
     number: int
-    def __init__(self, tree: _Optional[_Union[Tree, _Mapping]] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ..., from_name: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+    count: bool
+    def __init__(self, tree: _Optional[_Union[Tree, _Mapping]] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ..., from_name: _Optional[str] = ..., number: _Optional[int] = ..., count: _Optional[bool] = ...) -> None: ...
 
 class FolderPage(_message.Message):
-    __slots__ = ("commit_id", "entries", "offset", "total", "size_bytes", "files")
+    __slots__ = ("commit_id", "finished", "entries", "offset", "total", "size_bytes", "files", "hash")
     COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
     commit_id: str
+    finished: _timestamp_pb2.Timestamp
     entries: _containers.RepeatedCompositeFieldContainer[FolderEntry]
     offset: int
     total: int
     size_bytes: int
     files: int
-    def __init__(self, commit_id: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[FolderEntry, _Mapping]]] = ..., offset: _Optional[int] = ..., total: _Optional[int] = ..., size_bytes: _Optional[int] = ..., files: _Optional[int] = ...) -> None: ...
+    hash: bytes
+    def __init__(self, commit_id: _Optional[str] = ..., finished: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[FolderEntry, _Mapping]]] = ..., offset: _Optional[int] = ..., total: _Optional[int] = ..., size_bytes: _Optional[int] = ..., files: _Optional[int] = ..., hash: _Optional[bytes] = ...) -> None: ...
 
 class FolderEntry(_message.Message):
-    __slots__ = ("name", "folder", "size_bytes", "files", "hash", "changed", "datum_id")
+    __slots__ = ("name", "folder", "size_bytes", "files", "hash", "datum_id")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
-    CHANGED_FIELD_NUMBER: _ClassVar[int]
     DATUM_ID_FIELD_NUMBER: _ClassVar[int]
     name: str
     folder: bool
     size_bytes: int
     files: int
     hash: bytes
-    changed: _timestamp_pb2.Timestamp
     datum_id: str
-    def __init__(self, name: _Optional[str] = ..., folder: _Optional[bool] = ..., size_bytes: _Optional[int] = ..., files: _Optional[int] = ..., hash: _Optional[bytes] = ..., changed: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., datum_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., folder: _Optional[bool] = ..., size_bytes: _Optional[int] = ..., files: _Optional[int] = ..., hash: _Optional[bytes] = ..., datum_id: _Optional[str] = ...) -> None: ...
 
 class CompareFoldersRequest(_message.Message):
     __slots__ = ("old", "new", "path", "page_token", "number")
@@ -880,7 +884,7 @@ class CompareFoldersRequest(_message.Message):
     def __init__(self, old: _Optional[_Union[Tree, _Mapping]] = ..., new: _Optional[_Union[Tree, _Mapping]] = ..., path: _Optional[str] = ..., page_token: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class FolderComparison(_message.Message):
-    __slots__ = ("entries", "next_page_token", "added", "removed", "changed", "added_bytes", "removed_bytes")
+    __slots__ = ("entries", "next_page_token", "added", "removed", "changed", "added_bytes", "removed_bytes", "old_commit_id", "new_commit_id")
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ADDED_FIELD_NUMBER: _ClassVar[int]
@@ -888,6 +892,8 @@ class FolderComparison(_message.Message):
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     ADDED_BYTES_FIELD_NUMBER: _ClassVar[int]
     REMOVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OLD_COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
+    NEW_COMMIT_ID_FIELD_NUMBER: _ClassVar[int]
     entries: _containers.RepeatedCompositeFieldContainer[ChangedEntry]
     next_page_token: str
     added: int
@@ -895,10 +901,12 @@ class FolderComparison(_message.Message):
     changed: int
     added_bytes: int
     removed_bytes: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[ChangedEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., added: _Optional[int] = ..., removed: _Optional[int] = ..., changed: _Optional[int] = ..., added_bytes: _Optional[int] = ..., removed_bytes: _Optional[int] = ...) -> None: ...
+    old_commit_id: str
+    new_commit_id: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[ChangedEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., added: _Optional[int] = ..., removed: _Optional[int] = ..., changed: _Optional[int] = ..., added_bytes: _Optional[int] = ..., removed_bytes: _Optional[int] = ..., old_commit_id: _Optional[str] = ..., new_commit_id: _Optional[str] = ...) -> None: ...
 
 class ChangedEntry(_message.Message):
-    __slots__ = ("name", "folder", "change", "old_size", "new_size", "old_hash", "new_hash", "added", "removed", "changed")
+    __slots__ = ("name", "folder", "change", "old_size", "new_size", "old_hash", "new_hash", "added", "removed", "changed", "old_files", "new_files")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FOLDER_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
@@ -909,6 +917,8 @@ class ChangedEntry(_message.Message):
     ADDED_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    OLD_FILES_FIELD_NUMBER: _ClassVar[int]
+    NEW_FILES_FIELD_NUMBER: _ClassVar[int]
     name: str
     folder: bool
     change: str
@@ -919,7 +929,9 @@ class ChangedEntry(_message.Message):
     added: int
     removed: int
     changed: int
-    def __init__(self, name: _Optional[str] = ..., folder: _Optional[bool] = ..., change: _Optional[str] = ..., old_size: _Optional[int] = ..., new_size: _Optional[int] = ..., old_hash: _Optional[bytes] = ..., new_hash: _Optional[bytes] = ..., added: _Optional[int] = ..., removed: _Optional[int] = ..., changed: _Optional[int] = ...) -> None: ...
+    old_files: int
+    new_files: int
+    def __init__(self, name: _Optional[str] = ..., folder: _Optional[bool] = ..., change: _Optional[str] = ..., old_size: _Optional[int] = ..., new_size: _Optional[int] = ..., old_hash: _Optional[bytes] = ..., new_hash: _Optional[bytes] = ..., added: _Optional[int] = ..., removed: _Optional[int] = ..., changed: _Optional[int] = ..., old_files: _Optional[int] = ..., new_files: _Optional[int] = ...) -> None: ...
 
 class ListFileVersionRequest(_message.Message):
     __slots__ = ("tree", "path", "page_token", "number")
