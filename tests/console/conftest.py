@@ -108,6 +108,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server of its own, for tests that do something to it."""
+    server = Server(tmp_path / "data").start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
 def origin(shared: Server) -> str:
     """The origin of the shared server's pages."""
     return f"http://{shared.address}"
