@@ -54,7 +54,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     pipeline: PipelineName
     kind: CauseKind
     sentence: str
-    #: Seconds since the epoch; None when that is not known.
+    #: When its work began to wait, in seconds since the epoch; None without work.
     since: float | None
     job_id: str
 
@@ -185,16 +185,17 @@ def _by_project(
 
 def _waits(conn: sa.Connection, staff: Iterable[WorkerCount]) -> list[_Wait]:
     """Return the pipelines that wait, those with errors first, then by how long they have waited."""
-    waits = [
-        _Wait(row.id, 0 if row.state is PipelineState.FAILURE else 1, None) for row in overview.troubled(conn)
-    ]
-    troubled = {wait.pipeline_id for wait in waits}
+    oldest = {job.pipeline_id: job for job in overview.oldest_live(conn)}
+    waits = []
+    for row in overview.troubled(conn):
+        job = oldest.pop(row.id, None)
+        rank = 0 if row.state is PipelineState.FAILURE else 1
+        waits.append(_Wait(row.id, rank, job.created if job is not None else None))
     ready = {each.pipeline_id for each in staff if each.state not in _NOT_READY}
     pending = {each.pipeline_id: each.since for each in staff if each.state is WorkerState.PENDING}
-    oldest = [job for job in overview.oldest_live(conn) if job.pipeline_id not in troubled]
-    new = [job.commit_id for job in oldest if job.state is JobState.CREATED]
+    new = [job.commit_id for job in oldest.values() if job.state is JobState.CREATED]
     open_inputs = overview.with_open_inputs(conn, new)
-    for job in oldest:
+    for job in oldest.values():
         if _waits_for_workers(job) and job.pipeline_id not in ready:
             since = pending.get(job.pipeline_id, job.started if job.started is not None else job.created)
             waits.append(_Wait(job.pipeline_id, 2, since))
