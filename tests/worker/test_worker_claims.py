@@ -59,13 +59,13 @@ def test_an_assignment_that_comes_with_the_answer_to_results_is_worked_through_w
     assert server.claims == 2  # the first assignment, and the order to retire
 
 
-def test_inputs_are_fetched_64_datums_at_a_time(server, workers):
-    assignment(server, {"in": {f"/{number}": b"x" for number in range(100)}}, ["true"])
+def test_inputs_are_fetched_256_datums_at_a_time(server, workers):
+    assignment(server, {"in": {f"/{number}": b"x" for number in range(300)}}, ["true"])
 
     workers.run()
 
-    assert [len(items) for items in server.fetches] == [64, 36]
-    assert [result.datum for result in server.results()] == list(range(100))
+    assert [len(items) for items in server.fetches] == [256, 44]
+    assert [result.datum for result in server.results()] == list(range(300))
 
 
 def test_inputs_are_fetched_16_mib_at_a_time(server, workers):

@@ -92,7 +92,7 @@ def wake(write: WriteTransaction, pipeline_id: int) -> None:
 
 
 def wake_job(write: WriteTransaction, job: JobRow) -> None:
-    """Announce that a job changed."""
+    """Announce that a job changed; results of its datums alone are not announced, because nobody waits for them."""
     write.tx.wake(f"job:{job.id}", f"jobs:{job.pipeline_id}")
 
 

@@ -375,12 +375,14 @@ class DatumRunner:
 
     def _copies(self, position: int, files: list[outputs.OutputFile]) -> dict[str, tuple[int, str]]:
         """Return the outputs that are links to files of empty or lazy inputs, with item and path in the repo."""
+        copies: dict[str, tuple[int, str]] = {}
+        if not files:
+            return copies
         items = [
             (item, self._run.items[item])
             for item in self._run.datums[position].items
             if self._run.items[item].empty_files or self._run.items[item].lazy
         ]
-        copies: dict[str, tuple[int, str]] = {}
         for output in files if items else ():
             for number, item in items:
                 folder = f"{self._sandbox.pfs}/{item.input}"

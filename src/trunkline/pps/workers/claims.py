@@ -282,11 +282,9 @@ def complete(
         failpoints.reach("completion.settled")
     elif job.handed_in + prepared.count == job.todo_count:
         write.tx.wake(f"pipeline:{job.pipeline_id}")
-    if prepared.count:
-        job_ops.wake_job(write, job)
-        if name is not None:
-            origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
-            write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
+    if prepared.count and name is not None:
+        origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
+        write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
     following = take(write, worker_id, specs) if goes_on and specs is not None else None
     if following is not None:
         write.tx.wake(f"progress:{job.pipeline_id}")
