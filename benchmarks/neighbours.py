@@ -14,6 +14,7 @@ import time
 from math import isqrt
 
 import common
+
 from trunkline.client.channel import Channel
 from trunkline.rpc.gen import pfs_pb2, pps_pb2
 
