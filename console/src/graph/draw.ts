@@ -8,7 +8,8 @@ import { type Camera, type Size, visibleBox } from "./camera";
 import type { Layout } from "./layout";
 import { CARD_WIDTH } from "./layouts";
 
-/** Below this scale cards have no text. */
+/** Below this scale cards have only their name and mark, and below the other not even these as elements. */
+export const SMALL_SCALE = 0.6;
 export const CARD_SCALE = 0.35;
 /** Below this one they have no marks. */
 const MARK_SCALE = 0.12;
@@ -17,15 +18,13 @@ export interface CardLook {
   role: Role;
   shape: ShapeName;
   height: number;
-  /** Not part of what is looked at. */
-  dim: boolean;
 }
 
 export interface Picture {
   layout: Layout;
   edges: readonly { from: number; to: number }[];
   looks: readonly CardLook[];
-  /** Cards whose edges are emphasised; empty: none. */
+  /** Indexes of edges that are emphasised. */
   emphasised: ReadonlySet<number>;
   /** Card with the focus; -1: none. */
   focus: number;
@@ -69,7 +68,7 @@ export function painter(canvas: HTMLCanvasElement): Painter {
         routes = picture.layout.routes.map(routePath);
       }
       drawEdges(context, picture, routes, camera, screen, colours);
-      if (camera.scale < CARD_SCALE) drawCards(context, picture, camera, screen, colours, pathOf);
+      if (camera.scale < SMALL_SCALE) drawCards(context, picture, camera, screen, colours, pathOf);
     },
   };
 }
@@ -103,23 +102,21 @@ function drawEdges(
   colours: Record<Colour, string>,
 ): void {
   const box = visibleBox(camera, screen, 8);
-  const { layout, edges, emphasised, looks } = picture;
+  const { layout, edges, emphasised } = picture;
   const plain = new Path2D();
-  const dim = new Path2D();
   const strong = new Path2D();
   const heads: { path: Path2D; points: Float64Array }[] = [];
-  for (const [index, edge] of edges.entries()) {
+  for (const index of edges.keys()) {
     const points = layout.routes[index]!;
     if (!crosses(points, box)) continue;
-    const isStrong = emphasised.has(edge.from) && emphasised.has(edge.to);
-    const path = isStrong ? strong : looks[edge.from]?.dim || looks[edge.to]?.dim ? dim : plain;
+    const path = emphasised.has(index) ? strong : plain;
     path.addPath(routes[index]!);
     if (camera.scale >= CARD_SCALE) heads.push({ path, points });
   }
   // Lines stay visible when they are far away.
   const width = Math.max(1.25, 0.8 / camera.scale);
   context.lineWidth = width;
-  for (const [path, colour] of [[dim, colours.hairline], [plain, colours.control], [strong, colours.active]] as const) {
+  for (const [path, colour] of [[plain, colours.control], [strong, colours.active]] as const) {
     if (path === strong) context.lineWidth = width * 1.8;
     context.strokeStyle = colour;
     context.stroke(path);
@@ -165,24 +162,22 @@ function drawCards(
   for (const [card, look] of looks.entries()) {
     const [x, y] = [layout.x[card]!, layout.y[card]!];
     if (x > box.left + box.width || x + CARD_WIDTH < box.left || y > box.top + box.height || y + look.height < box.top) continue;
-    context.globalAlpha = look.dim ? 0.35 : 1;
     context.fillStyle = marks ? colours.surface : colours[look.role];
     context.fillRect(x, y, CARD_WIDTH, look.height);
     context.lineWidth = Math.max(1, 1 / camera.scale);
     context.strokeStyle = card === picture.focus ? colours.active : marks ? colours.control : colours[look.role];
     context.strokeRect(x, y, CARD_WIDTH, look.height);
     if (!marks) continue;
-    // The mark fills the card's height; a stripe shows its colour from further away.
+    // A stripe shows the colour from further away than the mark.
     context.fillStyle = colours[look.role];
     context.fillRect(x, y, 12, look.height);
     context.save();
-    const size = look.height - 16;
-    context.translate(x + 24, y + 8);
+    const size = Math.min(look.height - 24, 32);
+    context.translate(x + 20, y + (look.height - size) / 2);
     context.scale(size / 16, size / 16);
     drawShape(context, SHAPES[look.shape], colours[look.role], colours.page, pathOf);
     context.restore();
   }
-  context.globalAlpha = 1;
 }
 
 function drawShape(context: CanvasRenderingContext2D, shape: Shape, colour: string, page: string, pathOf: (text: string) => Path2D): void {

@@ -45,7 +45,7 @@ export interface Layout {
 }
 
 /** Pixels between columns, between nodes of a column, between parts, and of a bend. */
-const COLUMN_GAP = 72;
+const COLUMN_GAP = 56;
 const NODE_GAP = 16;
 const PART_GAP = 40;
 const BEND_HEIGHT = 6;

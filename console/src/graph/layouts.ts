@@ -8,7 +8,7 @@ import workerUrl from "./layout-worker?worker&url";
 import type { View } from "./view";
 
 /** Pixels of a card, and the height of that of a folded group. */
-export const CARD_WIDTH = 208;
+export const CARD_WIDTH = 200;
 export const CARD_HEIGHT = 60;
 export const GROUP_HEIGHT = 76;
 /** Layouts that are kept. */

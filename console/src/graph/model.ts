@@ -22,6 +22,7 @@ export interface NodeJob {
   failed: number;
 }
 
+/** Its attribute `state` is what its mark shows: of a pipeline that is in order, the state of its newest job. */
 export interface GraphNode extends Selectable {
   /** project/repo:NAME or project/pipeline:NAME. */
   id: string;
@@ -40,6 +41,9 @@ export interface GraphNode extends Selectable {
   headAt: Moment | undefined;
   /** Of another project: only its name is known. */
   outside: boolean;
+  stopped: boolean;
+  /** Of the pipeline, as far as an event has had it; an update may change its inputs. */
+  version: number | undefined;
 }
 
 export interface ProjectGraph {
@@ -60,7 +64,7 @@ export interface ProjectGraph {
  */
 export function graphOf(answer: api.Graph, before?: ProjectGraph): ProjectGraph {
   const byId = new Map(answer.nodes.map((node, index) => [node.id, index]));
-  const links = answer.unchanged && before ? before.edges.map((edge) => ({ ...edge, from: before.nodes[edge.from]!.id, to: before.nodes[edge.to]!.id })) : answer.edges;
+  const links = answer.unchanged && before ? namedEdges(before) : answer.edges;
   const edges = links.flatMap((edge) => {
     const from = byId.get(edge.from);
     const to = byId.get(edge.to);
@@ -73,8 +77,12 @@ export function graphOf(answer: api.Graph, before?: ProjectGraph): ProjectGraph 
     outputs[from]!.add(to);
   }
   const groups = groupNames(answer.nodes.map((node) => node.name));
-  const nodes = answer.nodes.map((node, index) => nodeOf(node, groups[index]!, [...inputs[index]!], [...outputs[index]!]));
+  const nodes = answer.nodes.map((node, index) => withState(nodeOf(node, groups[index]!, [...inputs[index]!], [...outputs[index]!])));
   return { position: answer.position, etag: answer.etag, nodes, edges, byId };
+}
+
+function namedEdges(graph: ProjectGraph): api.GraphEdge[] {
+  return graph.edges.map(({ from, to, branch }) => ({ from: graph.nodes[from]!.id, to: graph.nodes[to]!.id, branch }));
 }
 
 function nodeOf(node: api.GraphNode, group: string, inputs: number[], outputs: number[]): GraphNode {
@@ -86,7 +94,7 @@ function nodeOf(node: api.GraphNode, group: string, inputs: number[], outputs: n
     name: node.name,
     state: node.state,
     reason: node.reason,
-    attributes: { kind, state: node.state.toLowerCase(), work: node.work, group },
+    attributes: { kind, state: "", work: node.work, group },
     inputs,
     outputs,
     job: node.job ? jobOf(node.job) : undefined,
@@ -96,7 +104,22 @@ function nodeOf(node: api.GraphNode, group: string, inputs: number[], outputs: n
     sizeBytes: int(node.sizeBytes),
     headAt: moment(node.headAt),
     outside: node.outside,
+    stopped: node.stopped,
+    version: undefined,
   };
+}
+
+/**
+ * Whether nothing is to be said of a pipeline itself, so that its newest job says how it is. It is not when a global id
+ * is shown: then the state of the node is that of a job.
+ */
+export function isInOrder(node: GraphNode): boolean {
+  return !node.stopped && (node.state === "RUNNING" || node.state === "STANDBY");
+}
+
+function withState(node: GraphNode): GraphNode {
+  const state = isInOrder(node) && node.job ? node.job.state : node.state;
+  return { ...node, attributes: { ...node.attributes, state: state.toLowerCase() } };
 }
 
 function jobOf(row: api.JobRow): NodeJob {
@@ -126,13 +149,13 @@ export function applyEvents(graph: ProjectGraph, events: readonly LiveEvent[]): 
   let nodes: GraphNode[] | undefined;
   for (const event of events) {
     const index = graph.byId.get(nodeIdOf(event));
-    if (changesTopology(event, index !== undefined)) topology = true;
     const node = index === undefined ? undefined : (nodes ?? graph.nodes)[index];
+    if (changesTopology(event, node)) topology = true;
     if (index === undefined || node === undefined || node.outside) continue;
     const changed = applied(node, event);
     if (changed === node) continue;
     nodes ??= [...graph.nodes];
-    nodes[index] = changed;
+    nodes[index] = withState(changed);
   }
   return { graph: nodes ? { ...graph, nodes } : graph, topology };
 }
@@ -141,9 +164,11 @@ function nodeIdOf(event: LiveEvent): string {
   return event.pipeline !== undefined ? `${event.project}/pipeline:${event.pipeline}` : `${event.project}/repo:${event.repo ?? ""}`;
 }
 
-function changesTopology(event: LiveEvent, exists: boolean): boolean {
-  if (event.kind === "repo") return event.type === undefined || event.type === "user" ? !exists || event.state === "DELETED" : false;
-  return event.kind === "pipeline" && (!exists || event.state === "DELETED" || event.state === "STARTING" || event.state === "RESTARTING");
+function changesTopology(event: LiveEvent, node: GraphNode | undefined): boolean {
+  if (event.kind === "repo") return (event.type ?? "user") === "user" && (node === undefined) === (event.state !== "DELETED");
+  if (event.kind !== "pipeline") return false;
+  if (node === undefined || event.state === "DELETED") return true;
+  return node.version === undefined ? event.state === "STARTING" || event.state === "RESTARTING" : event.version !== node.version;
 }
 
 function applied(node: GraphNode, event: LiveEvent): GraphNode {
@@ -151,7 +176,7 @@ function applied(node: GraphNode, event: LiveEvent): GraphNode {
     case "pipeline": {
       if (event.state === "DELETED") return node;
       const state = event.state ?? node.state;
-      return { ...node, state, reason: event.reason ?? "", attributes: { ...node.attributes, state: state.toLowerCase() } };
+      return { ...node, state, reason: event.reason ?? "", stopped: event.stopped ?? node.stopped, version: event.version };
     }
     case "job":
       return withJob(node, event);
