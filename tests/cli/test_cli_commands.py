@@ -476,12 +476,12 @@ def test_logs_prints_the_lines_alone(run, server):
     ]
 
     assert (
-        run("logs", "--job", f"edges@{ID}", "--datum", "d1", "--since", "10m", "--tail", "3").out
+        run("logs", "--job", f"edges@{ID}", "--datum", "d" * 64, "--since", "10m", "--tail", "3").out
         == "hello\nyou\n"
     )
 
     request = server.only("GetLogs")
-    assert (request.datum.id, request.datum.job.id, request.tail) == ("d1", ID, 3)
+    assert (request.datum.id, request.datum.job.id, request.tail) == ("d" * 64, ID, 3)
     assert request.since.seconds == 600
     assert run("logs", "-p", "edges", "--timestamps").out.startswith("2023-11-14T22:13:20.000Z  hello\n")
 

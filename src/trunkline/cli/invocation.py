@@ -126,6 +126,12 @@ class Invocation:
         return service
 
     @property
+    def console(self) -> Service:
+        """Summaries, and searches for names and ids."""
+        service: Service = self._client.console
+        return service
+
+    @property
     def explain(self) -> Service:
         """Calls that explain datums, jobs and pipelines."""
         service: Service = self._client.explain
@@ -238,7 +244,43 @@ class Invocation:
         """Parse ``[project/]repo@branch-or-id[ancestry]``."""
         from trunkline.model.names import parse_commit
 
-        return self.commit_message(parse_commit(text, self.project))
+        return self.commit_message(self._with_whole_id(parse_commit(text, self.project)))
+
+    def _with_whole_id(self, ref: CommitName) -> CommitName:
+        """Complete an id of which only the first digits are given. A branch of that name has precedence."""
+        from trunkline.cli import short_ids
+        from trunkline.errors import NotFound
+        from trunkline.rpc.gen import pfs_pb2
+
+        if ref.id or not short_ids.is_short(ref.branch):
+            return ref
+        repo = self.repo_message(ref.repo)
+        try:
+            branch = pfs_pb2.Branch(repo=repo, name=ref.branch)
+            self.pfs.InspectBranch(pfs_pb2.InspectBranchRequest(branch=branch))
+        except NotFound:
+            from msgspec.structs import replace
+
+            return replace(ref, id=short_ids.commit(self.console, ref.branch, repo), branch="")
+        return ref
+
+    def set_id(self, text: str) -> str:
+        """Return the id of commits and jobs of one change, from all or the first of its digits.
+
+        Empty when the text names something else.
+        """
+        from trunkline.cli import short_ids
+        from trunkline.model.names import is_id
+
+        if is_id(text):
+            return text
+        return short_ids.run(self.console, text) if short_ids.is_short(text) else ""
+
+    def datum_id(self, job: pps_pb2.Job, text: str) -> str:
+        """Return the id of a datum of a job, from all or the first of its digits."""
+        from trunkline.cli import short_ids
+
+        return text if len(text) == 64 else short_ids.datum(self.console, text, job)
 
     def commit_message(self, ref: CommitName) -> pfs_pb2.Commit:
         """Return the message that names a commit; ancestry is appended to the branch or the id."""
@@ -255,10 +297,13 @@ class Invocation:
 
     def file(self, text: str) -> tuple[pfs_pb2.File, FileRef]:
         """Parse ``[project/]repo@branch-or-id[ancestry][:path]``."""
+        from msgspec.structs import replace
+
         from trunkline.model.names import parse_file
         from trunkline.rpc.gen import pfs_pb2
 
         ref = parse_file(text, self.project)
+        ref = replace(ref, commit=self._with_whole_id(ref.commit))
         return pfs_pb2.File(commit=self.commit_message(ref.commit), path=ref.path), ref
 
     def pipeline(self, text: str) -> pps_pb2.Pipeline:
@@ -278,17 +323,45 @@ class Invocation:
         return pps_pb2.Pipeline(project=pfs_pb2.Project(name=name.project), name=name.name)
 
     def job(self, text: str) -> pps_pb2.Job:
-        """Parse ``[project/]pipeline@id``."""
+        """Parse ``[project/]pipeline@id``; the id may be its first digits, nothing (the last job), or ``^``, ``^2``."""
+        import re
+
+        from trunkline.cli import short_ids
         from trunkline.errors import InvalidArgument
         from trunkline.model.names import is_id
         from trunkline.rpc.gen import pps_pb2
 
-        pipeline, at, id = text.partition("@")
-        if not at or not is_id(id):
+        name, at, id = text.partition("@")
+        if not at:
             raise InvalidArgument(
-                f'"{text}" is not a job; write pipeline@id with all 32 digits, as "trunkline list job" shows it'
+                f'"{text}" is not a job; use {text}@ for the last job of that pipeline, or {text}@ID'
+                f' ("trunkline list job -p {text}")'
             )
-        return pps_pb2.Job(pipeline=self.pipeline(pipeline), id=id)
+        pipeline = self.pipeline(name)
+        if is_id(id):
+            return pps_pb2.Job(pipeline=pipeline, id=id)
+        if short_ids.is_short(id):
+            return pps_pb2.Job(pipeline=pipeline, id=short_ids.job(self.console, id, pipeline))
+        if steps := re.fullmatch(r"(\^*)|\^(\d+)", id):
+            return self._job_before(pipeline, int(steps[2]) if steps[2] else len(id))
+        raise InvalidArgument(
+            f'"{text}" is not a job; after the @ write the first four digits of its id or more, nothing for the last'
+            " job, or ^ for the one before it"
+        )
+
+    def _job_before(self, pipeline: pps_pb2.Pipeline, steps: int) -> pps_pb2.Job:
+        """Return the last job of a pipeline, or one before it."""
+        from trunkline.errors import NotFound
+        from trunkline.rpc.gen import pps_pb2
+
+        request = pps_pb2.ListJobRequest(pipeline=pipeline, number=steps + 1)
+        jobs: list[pps_pb2.Job] = [info.job for info in self.pps.ListJob(request)]
+        if len(jobs) <= steps:
+            name = f"{pipeline.project.name}/{pipeline.name}"
+            raise NotFound(
+                f"pipeline {name} has {len(jobs)} job{'s' if len(jobs) != 1 else ''} in this version"
+            )
+        return jobs[steps]
 
     def __enter__(self) -> Invocation:
         return self

@@ -49,8 +49,8 @@ def finish(invocation: Invocation) -> None:
 def inspect(invocation: Invocation) -> None:
     """Show a commit, or all commits of one id."""
     options = invocation.options
-    if is_id(options.commit):
-        request = pfs_pb2.InspectCommitSetRequest(commit_set=pfs_pb2.CommitSet(id=options.commit))
+    if set_id := invocation.set_id(options.commit):
+        request = pfs_pb2.InspectCommitSetRequest(commit_set=pfs_pb2.CommitSet(id=set_id))
         _show_commits(invocation, invocation.pfs.InspectCommitSet(request))
         return
     commit = invocation.commit(options.commit)
@@ -127,8 +127,8 @@ def wait(invocation: Invocation) -> None:
     options = invocation.options
     infos: Iterable[pfs_pb2.CommitInfo]
     with invocation.waiting(f"commit {options.commit}"):
-        if is_id(options.commit):
-            commit_set = pfs_pb2.CommitSet(id=options.commit)
+        if set_id := invocation.set_id(options.commit):
+            commit_set = pfs_pb2.CommitSet(id=set_id)
             request = pfs_pb2.InspectCommitSetRequest(commit_set=commit_set, wait=True)
             infos = list(invocation.pfs.InspectCommitSet(request, invocation.timeout))
         else:
@@ -164,8 +164,8 @@ def subscribe(invocation: Invocation) -> None:
 def squash(invocation: Invocation) -> None:
     """Merge commits into their children."""
     options = invocation.options
-    if is_id(options.commit):
-        commit_set = pfs_pb2.CommitSet(id=options.commit)
+    if set_id := invocation.set_id(options.commit):
+        commit_set = pfs_pb2.CommitSet(id=set_id)
         invocation.pfs.SquashCommitSet(pfs_pb2.SquashCommitSetRequest(commit_set=commit_set))
     else:
         commit = invocation.commit(options.commit)
@@ -177,8 +177,8 @@ def squash(invocation: Invocation) -> None:
 def delete(invocation: Invocation) -> None:
     """Delete commits without children, and their data."""
     options = invocation.options
-    if is_id(options.commit):
-        commit_set = pfs_pb2.CommitSet(id=options.commit)
+    if set_id := invocation.set_id(options.commit):
+        commit_set = pfs_pb2.CommitSet(id=set_id)
         invocation.pfs.DropCommitSet(pfs_pb2.DropCommitSetRequest(commit_set=commit_set))
     else:
         commit = invocation.commit(options.commit)

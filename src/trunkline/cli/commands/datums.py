@@ -83,7 +83,8 @@ def _set_project(node: pps_pb2.Input, project: str) -> None:
 def inspect(invocation: Invocation) -> None:
     """Show a datum of a job."""
     options = invocation.options
-    datum = pps_pb2.Datum(job=invocation.job(options.job), id=options.datum)
+    job = invocation.job(options.job)
+    datum = pps_pb2.Datum(job=job, id=invocation.datum_id(job, options.datum))
     info = invocation.pps.InspectDatum(pps_pb2.InspectDatumRequest(datum=datum))
 
     def fields(info: pps_pb2.DatumInfo) -> Sequence[tuple[str, str]]:

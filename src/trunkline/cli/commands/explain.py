@@ -25,7 +25,10 @@ def datum(invocation: Invocation) -> None:
     options = invocation.options
     job = invocation.job(options.job)
     request = explain_pb2.ExplainDatumRequest(
-        project=job.pipeline.project.name, pipeline=job.pipeline.name, job_id=job.id, datum_id=options.datum
+        project=job.pipeline.project.name,
+        pipeline=job.pipeline.name,
+        job_id=job.id,
+        datum_id=invocation.datum_id(job, options.datum),
     )
     explanation = invocation.explain.ExplainDatum(request)
 

@@ -18,7 +18,6 @@ from trunkline.cli.parsing import (
     history_option,
     limit_option,
 )
-from trunkline.model.names import is_id
 from trunkline.rpc.gen import pps_pb2
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ def inspect(invocation: Invocation) -> None:
         JobFailed: with --wait, the job has failed.
     """
     options = invocation.options
-    if is_id(options.job):
-        infos = _job_set(invocation, options.job, wait=options.wait)
+    if set_id := invocation.set_id(options.job):
+        infos = _job_set(invocation, set_id, wait=options.wait)
         show_jobs(invocation, infos)
     else:
         infos = [_job(invocation, wait=options.wait)]
@@ -65,11 +64,8 @@ def wait(invocation: Invocation) -> None:
     """
     options = invocation.options
     with invocation.waiting(f"job {options.job}"):
-        infos = (
-            _job_set(invocation, options.job, wait=True)
-            if is_id(options.job)
-            else [_job(invocation, wait=True)]
-        )
+        set_id = invocation.set_id(options.job)
+        infos = _job_set(invocation, set_id, wait=True) if set_id else [_job(invocation, wait=True)]
     show_jobs(invocation, infos)
     _raise_unsuccessful(infos)
 
@@ -150,7 +146,7 @@ def list_(invocation: Invocation) -> None:
     """List jobs, newest first."""
     options = invocation.options
     if options.id:
-        show_jobs(invocation, _job_set(invocation, options.id, wait=False))
+        show_jobs(invocation, _job_set(invocation, invocation.set_id(options.id) or options.id, wait=False))
         return
     request = pps_pb2.ListJobRequest(history=options.history)
     if not options.state:

@@ -29,7 +29,7 @@ def logs(invocation: Invocation) -> None:
         request.job.CopyFrom(invocation.job(options.job))
     if options.datum:
         request.datum.job.CopyFrom(request.job)
-        request.datum.id = options.datum
+        request.datum.id = invocation.datum_id(request.job, options.datum) if options.job else options.datum
     since = invocation.duration("since")
     if since:
         request.since.FromNanoseconds(round(since * 1e9))
