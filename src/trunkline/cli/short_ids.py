@@ -39,7 +39,17 @@ def run(console: Service, text: str) -> str:
 
 
 def commit(console: Service, text: str, repo: pfs_pb2.Repo) -> str:
-    """Return the id of a commit of a repo, as ``run`` does."""
+    """Return the id of a commit of a repo.
+
+    Args:
+        console: answers searches.
+        text: its first digits.
+        repo: that it must be of.
+
+    Raises:
+        UsageError: several ids begin with them.
+        NotFound: none does.
+    """
     owner = (repo.project.name, repo.name)
     ids = (
         hit.id for hit in _hits(console, text) if hit.kind == "commit" and (hit.project, hit.name) == owner
@@ -48,7 +58,17 @@ def commit(console: Service, text: str, repo: pfs_pb2.Repo) -> str:
 
 
 def job(console: Service, text: str, pipeline: pps_pb2.Pipeline) -> str:
-    """Return the id of a job of a pipeline, as ``run`` does."""
+    """Return the id of a job of a pipeline.
+
+    Args:
+        console: answers searches.
+        text: its first digits.
+        pipeline: that it must be of.
+
+    Raises:
+        UsageError: several ids begin with them.
+        NotFound: none does.
+    """
     owner = (pipeline.project.name, pipeline.name)
     ids = (hit.id for hit in _hits(console, text) if hit.kind == "job" and (hit.project, hit.name) == owner)
     return _only(text, ids, f"a job of {pipeline.project.name}/{pipeline.name}")
