@@ -66,9 +66,13 @@ _LINE = sa.select(*_COLUMNS)
 _BY_ID = ListQuery(_LINE, job.c.id)
 _OF_SET = Query(_LINE.where(job.c.set_id == sa.bindparam("set_id")).order_by(job.c.id))
 _LAST = Query(sa.select(sa.func.max(job.c.id)))
-#: The first job that had not ended at a time: of those that ended later, and of those that live.
-_FIRST_ENDED = Query(sa.select(sa.func.min(job.c.id)).where(job.c.finished >= sa.bindparam("since")))
-_FIRST_LIVE = Query(sa.select(sa.func.min(job.c.id)).where(job.c.finished.is_(None)))
+#: The first job that had not ended at a time: of those that ended later, and of those that live. A sum, because
+#: databases find the smallest number itself by walking all jobs from the first one on.
+_NUMBER = sa.func.min(job.c.id + 0)
+_FIRST_ENDED = Query(
+    sa.select(_NUMBER).where(sa.text("finished IS NOT NULL"), job.c.finished >= sa.bindparam("since"))
+)
+_FIRST_LIVE = Query(sa.select(_NUMBER).where(job.c.finished.is_(None)))
 
 
 def by_ids(conn: sa.Connection, job_ids: Sequence[int]) -> dict[int, JobLine]:
@@ -106,7 +110,11 @@ def page(conn: sa.Connection, selection: Selection, number: int) -> tuple[list[J
         query = page_of(_LINE, job.c.pipeline_id, job.c.id, single, beyond=selection.below)
     elif selection.pipeline_ids is None and states <= _UNSUCCESSFUL_STATES:
         query = _LINE.where(*_conditions(selection)).order_by(job.c.id.desc())
-    if query is not None and selection.since is None:
+    if query is not None and selection.since is not None and states:
+        query = query.where(job.c.id >= _first_since(conn, selection.since))
+    elif selection.since is not None:
+        query = None
+    if query is not None:
         return _cut([JobLine(*row) for row in conn.execute(query.limit(number + 1))], number)
     return _windows(conn, selection, number)
 
