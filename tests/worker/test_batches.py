@@ -177,7 +177,7 @@ def test_a_program_that_asks_too_late_is_killed():
     program = Program(["sleep", "600"], b"", {"PATH": os.environ["PATH"]}, "/", "/tmp")
     log = Log(add_line=lambda *_: None, note=lambda *_: None, is_full=lambda: False)
 
-    ending = batch.run("key", program, Datum("job"), {}, 0.01, log)
+    ending = batch.run("key", lambda: program, Datum("job"), {}, 0.01, log, tmp="")
 
     assert ending.code is None
     assert ending.reason.startswith("killed after 0.05 s: ")

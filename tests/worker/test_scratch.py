@@ -37,12 +37,13 @@ def test_folders_for_outputs_are_used_again_empty_and_with_their_permissions(
         folder.mkdir()
     pool = ScratchPool(str(disk), str(memory))
     first = pool.equip(pool.make(["in"], None, in_memory=True))
+    pair = first.out, first.tmp
     act(first)
 
     pool.take_back(first)
     second = pool.equip(pool.make(["in"], None, in_memory=True))
 
-    assert (second.out, second.tmp) == (first.out, first.tmp)
+    assert (second.out, second.tmp) == pair
     for path in (second.out, second.tmp):
         assert (os.listdir(path), stat.S_IMODE(os.stat(path).st_mode)) == ([], 0o755)
     assert os.listdir(memory) == [os.path.basename(second.root)]
@@ -54,11 +55,12 @@ def test_a_folder_that_a_command_replaced_by_a_link_is_not_used_again(tmp_path: 
         folder.mkdir()
     pool = ScratchPool(str(disk), str(memory))
     first = pool.equip(pool.make(["in"], None, in_memory=True))
-    os.rmdir(first.tmp)
-    os.symlink(other, first.tmp)
+    replaced = first.tmp
+    os.rmdir(replaced)
+    os.symlink(other, replaced)
 
     with pytest.raises(OSError, match="tmp"):
         pool.take_back(first)
 
     second = pool.equip(pool.make(["in"], None, in_memory=True))
-    assert second.tmp != first.tmp
+    assert second.tmp != replaced

@@ -134,6 +134,7 @@ class _Run:
     def close(self) -> None:
         """Remove all files of this assignment."""
         self._forget_waiting()
+        self._runner.clean()
         self._inputs.close()
 
     def run_all(self) -> None:

@@ -79,6 +79,8 @@ class BatchProgram:
         self._running: Process | None = None
         #: What the running program was started for.
         self._key: object = None
+        #: Bytes that it may use; 0 for no limit.
+        self._memory_limit = 0
         self._asks = False
         #: Names of all variables that the program was given.
         self._names: set[str] = set()
@@ -93,21 +95,26 @@ class BatchProgram:
     def run(
         self,
         key: object,
-        program: Program,
+        program: Callable[[], Program],
         datum: Datum,
         variables: Mapping[str, str],
         timeout: float,
         log: Log,
+        *,
+        tmp: str,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Ending:
         """Give the program one datum and wait until it has processed it.
 
         Args:
             key: identifies job and command; a program with another key is ended.
-            program: what to start if none runs.
+            program: returns what to start if none runs.
             datum: the datum.
             variables: of the datum.
             timeout: seconds for the datum; 0 for no limit.
             log: takes the lines that are written meanwhile.
+            tmp: the datum's folder for temporary files.
+            meanwhile: called when the program has the datum; the program is not watched until it returns.
 
         Raises:
             Interrupted: a flag ended the program.
@@ -116,13 +123,14 @@ class BatchProgram:
         self._end_unusable(key)
         lines = OutputLines(log.add_line)
         if self._running is None:
+            begun = program()
             try:
-                self._start(key, program)
+                self._start(key, begun)
             except command.CannotStart as error:
-                return command.Ending(None, command.why_not_started(program, error.obstacle))
+                return command.Ending(None, command.why_not_started(begun, error.obstacle))
         if not self._asks:
             limit = max(self._start_limit, timeout)
-            ending = self._watch(program, limit, lines, log, _NEVER_ASKED)
+            ending = self._watch(limit, lines, log, _NEVER_ASKED)
             if ending is not None:
                 return ending
             self._take_error()  # a new program has no datum that it could be about
@@ -131,7 +139,8 @@ class BatchProgram:
         self.begun = time.monotonic_ns()
         server.answer([f"{name}={value}" for name, value in variables.items()], datum.job_id, datum.files)
         try:
-            ending = self._watch(program, timeout, lines, log, _ASKED_NO_MORE)
+            meanwhile()
+            ending = self._watch(timeout, lines, log, _ASKED_NO_MORE)
         finally:
             server.end_datum()
         if ending is not None:
@@ -139,7 +148,7 @@ class BatchProgram:
         lines.finish()
         reported = self._take_error()
         assert self._running is not None
-        if reported or not self._running.hand_over(program.tmp):
+        if reported or not self._running.hand_over(tmp):
             self.end()
         if reported:
             return command.Ending(None, f"the batch program reported an error: {reported}")
@@ -182,19 +191,16 @@ class BatchProgram:
     def _start(self, key: object, program: Program) -> None:
         env = {**program.env, PORT_VARIABLE: str(self._serve().port)}
         self._running = self._starter.start(program._replace(env=env), self._interrupts)
-        self._key = key
+        self._key, self._memory_limit = key, program.memory_limit
 
     def _take_error(self) -> str:
         self._asks = True
         return self._serve().take_error()
 
-    def _watch(
-        self, program: Program, timeout: float, lines: OutputLines, log: Log, advice: str
-    ) -> Ending | None:
+    def _watch(self, timeout: float, lines: OutputLines, log: Log, advice: str) -> Ending | None:
         """Wait until the program asks, and return None, or until it has ended, and return why that is a failure.
 
         Args:
-            program: what runs.
             timeout: seconds after which it is killed; 0 for none.
             lines: take its output.
             log: takes the worker's own lines.
@@ -203,7 +209,7 @@ class BatchProgram:
         assert self._running is not None
         asked = self._serve().asked
         watch = command.Watch(
-            self._running, timeout, self._interrupts, lines, log.is_full, program.memory_limit, asked
+            self._running, timeout, self._interrupts, lines, log.is_full, self._memory_limit, asked
         )
         try:
             has_ended = watch.until_ended()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trunkline.worker.batch import BatchProgram
+    from trunkline.worker.command import Program
     from trunkline.worker.files import Owner
     from trunkline.worker.heartbeat import Heartbeat
     from trunkline.worker.inputs import Inputs
@@ -111,6 +112,8 @@ class DatumRunner:
         self._owner = owner
         self._fault = fault
         self._batch = batch
+        #: Folders of datums that have run, with their positions, to be removed later.
+        self._doomed: list[tuple[int, DatumDir]] = []
         #: Bytes that the next attempt may use; 0 for no limit.
         self._memory_limit = sandbox.memory_limit
         self._batch_key = (
@@ -204,18 +207,37 @@ class DatumRunner:
             return Finished(result, captured, datum_dir if keep else None)
         finally:
             self._sandbox.hide()
-            if not keep:
+            if not keep and self._batch is not None and datum_dir.in_memory:
+                self._remove_later(position, datum_dir)
+            elif not keep:
                 self.take_back(position, datum_dir)
+
+    def _remove_later(self, position: int, datum_dir: DatumDir) -> None:
+        """Remove a datum's folders while the batch program processes the next datum."""
+        self._doomed.append((position, datum_dir))
+        try:
+            self._scratch.release(datum_dir)
+        except OSError as error:
+            self._note_remains(position, error)
+
+    def clean(self) -> None:
+        """Remove the folders that are to be removed later."""
+        doomed, self._doomed = self._doomed, []
+        for position, datum_dir in doomed:
+            self.take_back(position, datum_dir)
 
     def take_back(self, position: int, datum_dir: DatumDir) -> None:
         """Remove a datum's folders, or log why that is impossible."""
         try:
             self._scratch.take_back(datum_dir)
         except OSError as error:
-            self._note(
-                position,
-                f"the worker could not remove {error.filename}: {error.strerror}; it is removed with the worker",
-            )
+            self._note_remains(position, error)
+
+    def _note_remains(self, position: int, error: OSError) -> None:
+        self._note(
+            position,
+            f"the worker could not remove {error.filename}: {error.strerror}; it is removed with the worker",
+        )
 
     def _note(self, position: int, text: str) -> None:
         """Add a line of the worker's own to the datum's log."""
@@ -264,15 +286,11 @@ class DatumRunner:
         if self._fault:
             raise _AttemptFailed(self._fault)
         spec = self._run.command
-        datum = self._run.datums[position]
-        env = environment.of_datum(
-            self._sandbox.variables, self._sandbox.pfs, self._tmp(datum_dir), self._assignment, datum
-        )
         begun = time.monotonic_ns()
         if self._batch is None:
-            ending = self._execute(position, env, datum_dir)
+            ending = self._execute(position, datum_dir)
         else:
-            ending = self._execute_in_batch(position, env, datum_dir, variables)
+            ending = self._execute_in_batch(position, datum_dir, variables)
             begun = self._batch.begun
         result.cpu_ns += round(ending.cpu_seconds * 1e9)
         result.peak_memory_bytes = max(result.peak_memory_bytes, ending.peak_memory)
@@ -281,15 +299,25 @@ class DatumRunner:
         if datum_dir.in_memory and self._sandbox.memory_is_full():
             raise _MemoryFull
         reason = ending.reason + self._disk_note()
-        recovered = bool(spec.err_cmd) and self._execute(position, env, datum_dir, on_error=True).succeeded()
+        recovered = bool(spec.err_cmd) and self._execute(position, datum_dir, on_error=True).succeeded()
         raise _AttemptFailed(reason, recovered, ending.out_of_memory)
 
-    def _execute(
-        self, position: int, env: dict[str, str], datum_dir: DatumDir, *, on_error: bool = False
-    ) -> command.Ending:
+    def _program(self, position: int, datum_dir: DatumDir, *, on_error: bool = False) -> Program:
+        """Return the command, or the error command, with its variables and its limit."""
+        env = environment.of_datum(
+            self._sandbox.variables,
+            self._sandbox.pfs,
+            self._tmp(datum_dir),
+            self._assignment,
+            self._run.datums[position],
+        )
         program = self._sandbox.program(self._run.command, env, datum_dir, self._owner, on_error=on_error)
-        if program.memory_limit != self._memory_limit:
-            program = program._replace(memory_limit=self._memory_limit)
+        if program.memory_limit == self._memory_limit:
+            return program
+        return program._replace(memory_limit=self._memory_limit)
+
+    def _execute(self, position: int, datum_dir: DatumDir, *, on_error: bool = False) -> command.Ending:
+        program = self._program(position, datum_dir, on_error=on_error)
         if not program.argv:
             return command.Ending(None, _NO_COMMAND)
         logs = self._heartbeat.logs
@@ -304,7 +332,7 @@ class DatumRunner:
         )
 
     def _execute_in_batch(
-        self, position: int, env: dict[str, str], datum_dir: DatumDir, variables: dict[str, str]
+        self, position: int, datum_dir: DatumDir, variables: dict[str, str]
     ) -> command.Ending:
         assert self._batch is not None
         spec, logs = self._run.command, self._heartbeat.logs
@@ -313,9 +341,7 @@ class DatumRunner:
         items = [self._run.items[number] for number in self._run.datums[position].items]
         return self._batch.run(
             self._batch_key,
-            self._sandbox.program(spec, env, datum_dir, self._owner)._replace(
-                memory_limit=self._memory_limit
-            ),
+            lambda: self._program(position, datum_dir),
             Datum(self._run.job_id, [(item.path, item.hash) for item in items]),
             variables,
             self._run.datum_timeout_seconds,
@@ -324,6 +350,8 @@ class DatumRunner:
                 note=lambda now, line: logs.add(position, now, line, system=True),
                 is_full=lambda: logs.overfull,
             ),
+            tmp=datum_dir.tmp,
+            meanwhile=self.clean,
         )
 
     def _capture(

@@ -133,10 +133,20 @@ class ScratchPool:
             file_trees.remove_tree(datum_dir.root)
             return
         file_trees.remove_small(datum_dir.root)  # commands cannot reach it
-        if datum_dir.out:
-            for folder in (datum_dir.out, datum_dir.tmp):
+        self.release(datum_dir)
+
+    def release(self, datum_dir: DatumDir) -> None:
+        """Let the next datum have the folders on disk of one in memory, whose other folders stay.
+
+        Raises:
+            OSError: an entry cannot be removed; the folders are not reused.
+        """
+        if datum_dir.in_memory and datum_dir.out:
+            pair = datum_dir.out, datum_dir.tmp
+            datum_dir.out = datum_dir.tmp = ""
+            for folder in pair:
                 _reset(folder)
-            self._spare.append((datum_dir.out, datum_dir.tmp))
+            self._spare.append(pair)
 
     def _take_spare(self) -> tuple[str, str]:
         if self._spare:

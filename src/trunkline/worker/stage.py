@@ -1,6 +1,6 @@
 """The folder that commands see as /pfs while a small datum runs.
 
-It stays mounted: a datum's folders are renamed into it, and removed from it. Mounting and unmounting each
+It stays mounted: a datum's folders are renamed into it and out of it. Mounting and unmounting each
 datum's folder would cost a wait for all processors of the kernel, 0.3 to 0.7 ms. What it hides, the folders of the
 other datums, is reached through a descriptor, which commands do not have.
 """
@@ -8,10 +8,9 @@ other datums, is reached through a descriptor, which commands do not have.
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING
 
-from trunkline.linux import file_trees, libc
+from trunkline.linux import libc
 from trunkline.worker.root import PFS
 
 if TYPE_CHECKING:
@@ -51,31 +50,16 @@ class Stage:
             os.rename(f"{datum_dir.root}/{name}", f"{self._folder}/{name}")
 
     def hide(self) -> None:
-        """Remove all entries of /pfs, also those that the command has added.
-
-        What cannot be removed is renamed into the datum's folder, so that its removal tells why.
-        """
+        """Rename all entries of /pfs, also those that the command has added, into the datum's folder."""
         datum_dir, self._current = self._current, None
         if datum_dir is None:
             return
         try:
             os.chmod(self._folder, 0o755)  # the command may have changed it
             for name in os.listdir(self._folder):
-                if name != "out" and not _remove(f"{self._folder}/{name}"):
+                if name != "out":
                     os.rename(f"{self._folder}/{name}", f"{datum_dir.root}/{name}")
         except OSError:
             # A folder whose permissions a command has removed, or that it has mounted on.
             libc.umount(PFS, libc.MNT_DETACH)
             self._mount()
-
-
-def _remove(path: str) -> bool:
-    """Remove a file or folder; return whether that was possible."""
-    try:
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            file_trees.remove_small(path)
-        else:
-            os.unlink(path)
-    except OSError:
-        return False
-    return True
