@@ -85,7 +85,7 @@ def folded(conn: sa.Connection) -> State:
                 has_ended = happened["state"] == "gone"
                 key = ("worker", project, name, happened["worker"])
                 _put(state, key, {"state": happened["state"]}, has_ended)
-            case "decision":
+            case "decision" | "log":
                 assert ("pipeline", project, name) in state
             case _:
                 raise AssertionError(f"an event of an unknown kind: {happened}")

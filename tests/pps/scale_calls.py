@@ -303,6 +303,14 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.console.v1.Console/CompareFolders": lambda: console_pb2.CompareFoldersRequest(new=_TREE),
     "trunkline.console.v1.Console/ListFileVersion": lambda: console_pb2.ListFileVersionRequest(
         tree=_TREE, path="/", number=5
+    "trunkline.console.v1.Console/ReadLog": lambda: console_pb2.ReadLogRequest(
+        log=console_pb2.LogName(pipeline=BUSY, job_id=set_id(15))
+    ),
+    "trunkline.console.v1.Console/SearchLog": lambda: console_pb2.SearchLogRequest(
+        log=console_pb2.LogName(pipeline=BUSY, job_id=set_id(15)), text="line"
+    ),
+    "trunkline.console.v1.Console/InspectLog": lambda: console_pb2.InspectLogRequest(
+        log=console_pb2.LogName(pipeline=BUSY, job_id=set_id(15))
     ),
     "trunkline.worker.v1.Worker/Register": worker_api_pb2.RegisterRequest,
     "trunkline.worker.v1.Worker/Claim": lambda: worker_api_pb2.ClaimRequest(wait_seconds=0),

@@ -22,6 +22,8 @@ class BatchInfo(Struct, frozen=True):
     lines: int
 
 
+_ADD = Query(log_batch.insert().returning(log_batch.c.id))
+_OLDEST = Query(sa.select(log_batch.c.id, log_batch.c.first_ts).order_by(log_batch.c.id).limit(1))
 _FROM = Query(
     sa.select(log_batch.c.id, log_batch.c.last_ts)
     .where(log_batch.c.pipeline_id == sa.bindparam("pipeline_id"), log_batch.c.id >= sa.bindparam("number"))
@@ -47,8 +49,8 @@ def add(
     last_ts: float,
     lines: int,
     data: bytes,
-) -> None:
-    """Insert a batch.
+) -> int:
+    """Insert a batch; return its row number.
 
     Args:
         conn: connection of the transaction.
@@ -60,12 +62,11 @@ def add(
         lines: how many lines the batch has.
         data: the packed lines.
     """
-    conn.execute(
-        log_batch.insert().values(
-            pipeline_id=pipeline_id, job_id=job_id, worker_id=worker_id, first_ts=first_ts, last_ts=last_ts,
-            lines=lines, data=data,
-        )
+    number: int = _ADD.value(
+        conn, pipeline_id=pipeline_id, job_id=job_id, worker_id=worker_id, first_ts=first_ts, last_ts=last_ts,
+        lines=lines, data=data,
     )  # fmt: skip
+    return number
 
 
 def page(
@@ -127,6 +128,30 @@ def data(conn: sa.Connection, batch_id: int) -> bytes | None:
     """Return the lines of a batch, compressed; None when it was removed."""
     content: bytes | None = _DATA.value(conn, batch_id=batch_id)
     return content
+
+
+def of_log(conn: sa.Connection, *, pipeline_id: int, job_id: int | None, worker_id: str) -> list[BatchInfo]:
+    """Return all batches of a log without their data, in the order they came.
+
+    Args:
+        conn: a snapshot.
+        pipeline_id: whose logs.
+        job_id: only those of this job; None for all.
+        worker_id: only those of this worker; empty for all.
+    """
+    query = sa.select(*(log_batch.c[name] for name in BatchInfo.__struct_fields__))
+    query = query.where(
+        log_batch.c.job_id == job_id if job_id is not None else log_batch.c.pipeline_id == pipeline_id
+    )
+    if worker_id:
+        query = query.where(log_batch.c.worker_id == worker_id)
+    return [BatchInfo(*row) for row in conn.execute(query.order_by(log_batch.c.id))]
+
+
+def oldest(conn: sa.Connection) -> tuple[int, float] | None:
+    """Return number and begin of the oldest batch of all pipelines; None without any."""
+    row = _OLDEST.first(conn)
+    return (int(row[0]), float(row[1])) if row is not None else None
 
 
 def more_than(conn: sa.Connection, pipeline_id: int, number: int) -> bool:

@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     DATUM = "datum"
     WORKER = "worker"
     DECISION = "decision"
+    #: Only for requests that name it.
+    LOG = "log"
 
 
 _KINDS = frozenset(EventKind)
@@ -120,7 +122,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class EventFilter(Struct, frozen=True, kw_only=True):
-    """Which events a watcher admits. An empty set admits every value."""
+    """Which events a watcher admits. An empty set admits every value, that of kinds all but ``LOG``."""
 
     kinds: frozenset[EventKind] = _ANY
     projects: frozenset[str] = _ANY
@@ -150,7 +152,7 @@ class EventFilter(Struct, frozen=True, kw_only=True):
     def admits(self, event: Event) -> bool:
         """Return whether a watcher gets an event."""
         return (
-            (not self.kinds or event.kind in self.kinds)
+            (event.kind in self.kinds if self.kinds else event.kind is not EventKind.LOG)
             and (not self.projects or event.project in self.projects)
             and (
                 not (self.repos or self.pipelines)

@@ -121,6 +121,7 @@ JSON_VALUES = Limit(
     "one message in JSON, those in its texts included; each stands for a value, which takes 10 microseconds to read",
 )
 PAGE = Limit(1_000, "rows", "a page of a list of the service Console")
+LOG_WINDOW = Limit(2_000, "lines", "`before` and `after` of `ReadLog`")
 PAGE_END = Limit(1 << 31, "items", "the end of a page of a list, its size times its number")
 LOG_TAIL = Limit(
     1_000_000, "lines", "`tail` of `GetLogs`; the lines are held in memory until the last one came"

@@ -302,3 +302,9 @@ class Distribution:
             largest * unit,
             ERROR if self._sketches else 0.0,
         )
+
+
+def has(body: Body, position: int) -> bool:
+    """Return whether a sum has the datum at a position."""
+    at = bisect_right(body.runs, position, key=lambda run: run[0])
+    return at > 0 and position < sum(body.runs[at - 1])

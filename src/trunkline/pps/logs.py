@@ -18,6 +18,7 @@ from msgspec import Struct
 from trunkline.meta import jobs, pipelines
 from trunkline.meta import logs as batches
 from trunkline.model.states import TERMINAL_JOB_STATES
+from trunkline.pps.pipeline_events import record_log
 from trunkline.runtime import cancellation
 
 if TYPE_CHECKING:
@@ -104,11 +105,15 @@ def store(
         data: the packed lines.
     """
     times = [line.ts for line in lines]
-    batches.add(
+    number = batches.add(
         write.conn, pipeline_id=pipeline_id, job_id=job_id, worker_id=worker_id, first_ts=min(times),
         last_ts=max(times), lines=len(lines), data=data,
     )  # fmt: skip
     write.tx.wake(f"logs:{pipeline_id}")
+    name = pipelines.name_of(write.conn, pipeline_id)
+    job = jobs.by_id(write.conn, job_id) if job_id is not None else None
+    if name is not None:
+        record_log(write, name, job, worker_id, number, len(lines))
 
 
 async def read(

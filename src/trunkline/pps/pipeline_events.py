@@ -113,6 +113,32 @@ def record_datums(
     )  # fmt: skip
 
 
+def record_log(
+    write: WriteTransaction,
+    pipeline: PipelineName,
+    job: JobRow | None,
+    worker_id: str,
+    batch: int,
+    lines: int,
+) -> None:
+    """Record that lines were added to a log.
+
+    Args:
+        write: transaction that the change belongs to.
+        pipeline: the pipeline whose log it is.
+        job: the job of the lines; None: lines of the pipeline alone.
+        worker_id: the worker that wrote them.
+        batch: number of their batch.
+        lines: how many there are.
+    """
+    write.tx.record(
+        event(
+            EventKind.LOG, write.now, pipeline.project, pipeline=pipeline.name, job=job.set_id if job else "",
+            worker=worker_id, begin=f"{batch}.0", lines=lines,
+        )
+    )  # fmt: skip
+
+
 def record_worker(
     write: WriteTransaction, pipeline: PipelineName, worker_id: str, state: WorkerState, reason: str = ""
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.rpc.console_files import ConsoleFiles
 from trunkline.rpc.console_jobs import ConsoleJobs
+from trunkline.rpc.console_logs import ConsoleLogs
 from trunkline.rpc.console_overview import ConsoleOverview
 from trunkline.rpc.console_server import ConsoleServer
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.rpc.console_server import ServerFacts
 
 
-class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleFiles, ConsoleServer):
+class ConsoleServicer(ConsoleOverview, ConsoleJobs, ConsoleLogs, ConsoleFiles, ConsoleServer):
     """Answers ``trunkline.console.v1.Console``."""
 
     def __init__(
