@@ -303,6 +303,7 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.console.v1.Console/CompareFolders": lambda: console_pb2.CompareFoldersRequest(new=_TREE),
     "trunkline.console.v1.Console/ListFileVersion": lambda: console_pb2.ListFileVersionRequest(
         tree=_TREE, path="/", number=5
+    ),
     "trunkline.console.v1.Console/ReadLog": lambda: console_pb2.ReadLogRequest(
         log=console_pb2.LogName(pipeline=BUSY, job_id=set_id(15))
     ),
