@@ -178,7 +178,8 @@ def test_the_first_page_of_each_list_reads_a_page(busy: PpsWorld, rows: RowCount
         "jobs of a pipeline": job_queries.list_jobs(versions, JobFilter(pipeline=edges, details=True)),
         "jobs, oldest first": job_queries.list_jobs(versions, JobFilter(reverse=True)),
         "jobs before a time": job_queries.list_jobs(versions, JobFilter(marker=1000.0)),
-        "job sets": job_queries.list_job_sets(versions, [], number=0, reverse=False, details=False),
+        "job sets": job_queries.list_job_sets(versions, JobFilter()),
+        "job sets before a time": job_queries.list_job_sets(versions, JobFilter(marker=1000.0)),
         "commits": commit_lists.list_commits(
             versions, commit_lists.CommitFilter(repo=names.RepoName("default", "edges"))
         ),

@@ -69,10 +69,13 @@ class JobCalls(ServicerBase):
     ) -> AsyncIterator[pps_pb2.JobSetInfo]:
         sets = job_queries.list_job_sets(
             self._store(call),
-            [convert.project_name(project) for project in request.projects],
-            number=0 if request.jq_filter else request.number,
-            reverse=request.reverse,
-            details=request.details,
+            JobFilter(
+                projects=[convert.project_name(project) for project in request.projects],
+                marker=_marker(request),
+                number=0 if request.jq_filter else request.number,
+                reverse=request.reverse,
+                details=request.details,
+            ),
         )
         steps = filtered(
             self._programs, request.jq_filter, ([_job_set(*jobs)] for jobs in sets), request.number
@@ -116,6 +119,12 @@ def _job_set(set_id: str, jobs: Iterable[JobInfo]) -> pps_pb2.JobSetInfo:
     return pps_pb2.JobSetInfo(job_set=pps_pb2.JobSet(id=set_id), jobs=map(pps_convert.job_info, jobs))
 
 
+def _marker(request: pps_pb2.ListJobRequest | pps_pb2.ListJobSetRequest) -> float | None:
+    if not request.HasField("pagination_marker"):
+        return None
+    return convert.seconds_of_time(request.pagination_marker, "pagination_marker")
+
+
 def _job_filter(request: pps_pb2.ListJobRequest) -> JobFilter:
     one_pipeline = bool(request.pipeline.name)
     return JobFilter(
@@ -123,11 +132,7 @@ def _job_filter(request: pps_pb2.ListJobRequest) -> JobFilter:
         history=request.history if one_pipeline else -1,
         projects=[convert.project_name(project) for project in request.projects],
         inputs=[convert.commit_name(commit) for commit in request.input_commit],
-        marker=(
-            convert.seconds_of_time(request.pagination_marker, "pagination_marker")
-            if request.HasField("pagination_marker")
-            else None
-        ),
+        marker=_marker(request),
         reverse=request.reverse,
         number=request.number,
         details=request.details,

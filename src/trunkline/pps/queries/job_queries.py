@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.meta import claims as claim_rows
@@ -173,28 +174,23 @@ def list_jobs(versions: VersionedStore, criteria: JobFilter) -> Generator[list[J
         yield versions.query(_describe_page, page, details=criteria.details)
 
 
-def list_job_sets(
-    versions: VersionedStore, projects: Sequence[str], *, number: int, reverse: bool, details: bool
-) -> Generator[tuple[str, list[JobInfo]]]:
+def list_job_sets(versions: VersionedStore, criteria: JobFilter) -> Generator[tuple[str, list[JobInfo]]]:
     """Yield jobs grouped by their id, newest id first unless reversed; an id is as new as its newest job. Blocks.
 
     Args:
         versions: the store.
-        projects: only jobs of pipelines of these; all when empty.
-        number: at most so many groups, 0 for all.
-        reverse: oldest first.
-        details: whether to look at specifications and claims.
+        criteria: selects jobs; ``number`` is that of groups, and ``marker`` is compared with their newest jobs.
     """
-    criteria = JobFilter(projects=projects, reverse=reverse)
     choice = versions.query(_choose, criteria)
+    every = replace(criteria, marker=None)
     count = 0
-    for page in matching(versions, criteria):
+    for page in matching(versions, replace(criteria, number=0)):
         for row in page:
-            group = versions.query(_group_of_newest, criteria, choice, row, details=details)
+            group = versions.query(_group_of_newest, every, choice, row, details=criteria.details)
             if group:
                 yield row.set_id, group
                 count += 1
-                if count == number:
+                if count == criteria.number:
                     return
 
 
