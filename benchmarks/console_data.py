@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "pps")]
 
 import long_history  # noqa: E402
+import pps_world  # noqa: E402
 from pps_world import PpsWorld, pfs  # noqa: E402
 
 from trunkline.drivers.objects.local import LocalObjects  # noqa: E402
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
     from trunkline.pfs.writes import WriteTransaction
 
+# A thousand pipelines have live jobs, which the controller ends first.
+pps_world.PATIENCE = 900.0
 LARGE, WIDE = "large", "wide"
 #: Days over which the jobs of the history are spread.
 DAYS = 30
