@@ -34,7 +34,7 @@ from trunkline.drivers.objects.local import LocalObjects  # noqa: E402
 from trunkline.meta import schema  # noqa: E402
 from trunkline.meta.database import sqlite_url  # noqa: E402
 from trunkline.model import names  # noqa: E402
-from trunkline.model.states import DatumState  # noqa: E402
+from trunkline.model.states import DatumState, PipelineState  # noqa: E402
 from trunkline.pfs import write_streams  # noqa: E402
 from trunkline.pps import logs  # noqa: E402
 from trunkline.pps.workers.completion import Completion, DatumResult  # noqa: E402
@@ -88,6 +88,7 @@ def build(folder: Path, scale: Scale) -> None:
             ("files", lambda: _add_files(world, WIDE, scale.files)),
             ("datums", lambda: _run_large_job(world, scale.datums)),
             ("log", lambda: world.versions.write(_add_log, world.jobs(LARGE)[0], scale.log_bytes)),
+            ("pause", lambda: world.versions.write(_pause)),
         ]
         for title, step in steps:
             begun = time.monotonic()
@@ -114,6 +115,15 @@ def _move_to_now(write: WriteTransaction, jobs: int) -> None:
             write.conn.execute(
                 table.update().where(column < begin / 2).values({column: begin + (column + 1) * scale})
             )
+
+
+def _pause(write: WriteTransaction) -> None:
+    """Stop all pipelines but one: each would start a worker of its own when the folder is served."""
+    values = {"stopped": True, "state": PipelineState.PAUSED, "target": 0}
+    write.conn.execute(
+        schema.pipeline.update().where(schema.pipeline.c.name != long_history.BUSY).values(values)
+    )
+    write.conn.execute(schema.worker.delete())
 
 
 def _add_files(world: PpsWorld, repo: str, number: int) -> None:
