@@ -50,6 +50,15 @@ async def test_every_address_below_ui_is_the_page(console, path):
     assert answer.headers["cache-control"] == "no-cache"
 
 
+async def test_the_licences_of_what_it_contains_are_a_text(console, tmp_path):
+    (tmp_path / "NOTICE.txt").write_text("svelte (MIT)")
+
+    answer = await get(console, "/ui/NOTICE.txt")
+
+    assert (answer.status, answer.body) == (200, b"svelte (MIT)")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
 @pytest.mark.parametrize(
     "path", ["/ui/assets/index-9z.js", "/ui/assets/", "/ui/assets/../index.html", "/ui/assets/index-1a.js.gz"]
 )

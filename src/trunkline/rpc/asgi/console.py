@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: First names of the paths that this application answers.
 PREFIXES = ("ui", "lineage", "project")
-_PAGES, _ASSETS = "/ui/", "/ui/assets/"
+_PAGES, _ASSETS, _NOTICE = "/ui/", "/ui/assets/", "/ui/NOTICE.txt"
 _FOREVER = b"public, max-age=31536000, immutable"
 _THEMES = ("light", "dark")
 #: What a host may look like inside a content policy. Addresses of IPv6 cannot be written there.
@@ -77,6 +77,8 @@ class ConsoleApplication:
             await _redirect(send, address_of(path))
         elif path == "/ui":
             await _redirect(send, _PAGES)
+        elif path == _NOTICE:
+            await self._send_notice(send)
         elif path.startswith(_ASSETS):
             await self._send_asset(scope, send, path.removeprefix(_ASSETS))
         else:
@@ -102,6 +104,15 @@ class ConsoleApplication:
         ]
         status = 304 if _has(sent, tag) else 200
         await respond(send, status, body if status == 200 else b"", b"text/html; charset=utf-8", headers)
+
+    async def _send_notice(self, send: Send) -> None:
+        """Send the licences of what the console contains."""
+        notice = self._folder / "NOTICE.txt"
+        if await asyncio.to_thread(notice.is_file):
+            body = await asyncio.to_thread(notice.read_bytes)
+            await respond(send, 200, body, extra=[(b"cache-control", b"no-cache"), *_COMMON])
+        else:
+            await respond_text(send, 503, _NOT_BUILT)
 
     async def _send_asset(self, scope: Scope, send: Send, name: str) -> None:
         if name not in self._assets:
