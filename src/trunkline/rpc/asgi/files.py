@@ -93,7 +93,10 @@ class _FileCall(WebCall):
             entry.path,
             tag,
             is_fixed=bool(commit.id and not commit.ancestry) and snapshot.finished is not None,
-            is_download=b"download" in self.scope.get("query_string", b"").split(b"&"),
+            is_download=any(
+                part.partition(b"=")[0] == b"download"
+                for part in self.scope.get("query_string", b"").split(b"&")
+            ),
         )
         if file_headers.is_known(self.scope["headers"], tag):
             await self._start(304, headers)
