@@ -1,5 +1,5 @@
 /**
- * Draws edges, and cards that are too small for text, into a canvas. One path per kind of line, so that a thousand
+ * Draws edges and cards without their words into a canvas. One path per kind of line, so that a thousand
  * edges are a few calls; what is outside the picture is left out.
  */
 import { SHAPES, type Shape, type ShapeName } from "@/lib/shapes";
@@ -14,10 +14,16 @@ export const CARD_SCALE = 0.35;
 /** Below this one they have no marks. */
 const MARK_SCALE = 0.12;
 
+/** What is drawn of a card; its words are elements above it. */
 export interface CardLook {
   role: Role;
   shape: ShapeName;
+  /** The mark of its second line. */
+  second: { role: Role; shape: ShapeName } | undefined;
   height: number;
+  kind: "node" | "group" | "absent";
+  /** Whether something of it is bad, whatever its first mark says. */
+  bad: boolean;
 }
 
 export interface Picture {
@@ -26,8 +32,9 @@ export interface Picture {
   looks: readonly CardLook[];
   /** Indexes of edges that are emphasised. */
   emphasised: ReadonlySet<number>;
-  /** Card with the focus; -1: none. */
-  focus: number;
+  /** The chosen card, and the one under the pointer; -1: none. */
+  chosen: number;
+  hovered: number;
 }
 
 export interface Painter {
@@ -68,7 +75,7 @@ export function painter(canvas: HTMLCanvasElement): Painter {
         routes = picture.layout.routes.map(routePath);
       }
       drawEdges(context, picture, routes, camera, screen, colours);
-      if (camera.scale < SMALL_SCALE) drawCards(context, picture, camera, screen, colours, pathOf);
+      drawCards({ context, colours, pathOf }, picture, camera, screen);
     },
   };
 }
@@ -148,49 +155,98 @@ function crosses(points: Float64Array, box: { left: number; top: number; width: 
   return right >= box.left && left <= box.left + box.width && bottom >= box.top && top <= box.top + box.height;
 }
 
-function drawCards(
-  context: CanvasRenderingContext2D,
-  picture: Picture,
-  camera: Camera,
-  screen: Size,
-  colours: Record<Colour, string>,
-  pathOf: (text: string) => Path2D,
-): void {
+interface Tools {
+  context: CanvasRenderingContext2D;
+  colours: Record<Colour, string>;
+  /** Paths are parsed once. */
+  pathOf: (text: string) => Path2D;
+}
+
+function drawCards(tools: Tools, picture: Picture, camera: Camera, screen: Size): void {
   const box = visibleBox(camera, screen, 8);
   const { layout, looks } = picture;
-  const marks = camera.scale >= MARK_SCALE;
+  const drawCard = camera.scale >= SMALL_SCALE ? drawNear : camera.scale >= MARK_SCALE ? drawSmall : drawFar;
   for (const [card, look] of looks.entries()) {
     const [x, y] = [layout.x[card]!, layout.y[card]!];
     if (x > box.left + box.width || x + CARD_WIDTH < box.left || y > box.top + box.height || y + look.height < box.top) continue;
-    context.fillStyle = marks ? colours.surface : colours[look.role];
-    context.fillRect(x, y, CARD_WIDTH, look.height);
-    context.lineWidth = Math.max(1, 1 / camera.scale);
-    context.strokeStyle = card === picture.focus ? colours.active : marks ? colours.control : colours[look.role];
-    context.strokeRect(x, y, CARD_WIDTH, look.height);
-    if (!marks) continue;
-    // A stripe shows the colour from further away than the mark.
-    context.fillStyle = colours[look.role];
-    context.fillRect(x, y, 12, look.height);
-    context.save();
-    const size = Math.min(look.height - 24, 32);
-    context.translate(x + 20, y + (look.height - size) / 2);
-    context.scale(size / 16, size / 16);
-    drawShape(context, SHAPES[look.shape], colours[look.role], colours.page, pathOf);
-    context.restore();
+    tools.context.lineWidth = Math.max(1, 1 / camera.scale);
+    drawCard(tools, look, x, y, { chosen: card === picture.chosen, hovered: card === picture.hovered });
   }
 }
 
-function drawShape(context: CanvasRenderingContext2D, shape: Shape, colour: string, page: string, pathOf: (text: string) => Path2D): void {
+interface Emphasis {
+  chosen: boolean;
+  hovered: boolean;
+}
+
+function drawFar({ context, colours }: Tools, look: CardLook, x: number, y: number, emphasis: Emphasis): void {
+  context.fillStyle = emphasis.chosen ? colours.active : colours[look.bad ? "bad" : look.role];
+  context.fillRect(x, y, CARD_WIDTH, look.height);
+}
+
+/** A stripe, which shows the colour from further away than the mark, and the mark. */
+function drawSmall(tools: Tools, look: CardLook, x: number, y: number, emphasis: Emphasis): void {
+  const { context, colours } = tools;
+  context.fillStyle = emphasis.hovered ? colours.raised : colours.surface;
+  context.fillRect(x, y, CARD_WIDTH, look.height);
+  outline(tools, look, emphasis, () => context.strokeRect(x, y, CARD_WIDTH, look.height));
+  const shown = look.second && look.second.role === "bad" ? look.second : look;
+  context.fillStyle = colours[shown.role];
+  context.fillRect(x, y, 12, look.height);
+  drawShape(tools, shown, x + 20, y + (look.height - 32) / 2, 32);
+}
+
+function drawNear(tools: Tools, look: CardLook, x: number, y: number, emphasis: Emphasis): void {
+  const { context, colours } = tools;
+  const body = new Path2D();
+  body.roundRect(x, y, CARD_WIDTH, look.height, 8);
+  context.fillStyle = emphasis.hovered || look.kind === "group" ? colours.surface : colours.page;
+  context.fill(body);
+  if (look.bad) {
+    context.save();
+    context.clip(body);
+    context.fillStyle = colours.bad;
+    context.fillRect(x, y, 4, look.height);
+    context.restore();
+  }
+  outline(tools, look, emphasis, () => context.stroke(body));
+  if (look.kind === "group") {
+    const inner = new Path2D();
+    inner.roundRect(x + 3, y + 3, CARD_WIDTH - 6, look.height - 6, 6);
+    outline(tools, look, emphasis, () => context.stroke(inner));
+  }
+  drawShape(tools, look, x + 11, y + 11, 16);
+  if (look.second) drawShape(tools, look.second, x + 11, y + 33, 16);
+}
+
+function outline({ context, colours }: Tools, look: CardLook, emphasis: Emphasis, stroke: () => void): void {
+  const width = context.lineWidth;
+  const absent = look.kind === "absent";
+  context.strokeStyle = colours[emphasis.chosen || emphasis.hovered ? "active" : look.bad ? "bad" : absent ? "hairline" : "control"];
+  if (emphasis.chosen) context.lineWidth = width * 3;
+  if (absent) context.setLineDash([5, 4]);
+  stroke();
+  context.setLineDash([]);
+  context.lineWidth = width;
+}
+
+/** Draws the mark of a state with its upper left corner at a point. */
+function drawShape({ context, colours, pathOf }: Tools, mark: { role: Role; shape: ShapeName }, x: number, y: number, size: number): void {
+  const shape: Shape = SHAPES[mark.shape];
+  context.save();
+  context.translate(x, y);
+  context.scale(size / 16, size / 16);
   context.lineWidth = 1.75;
-  context.strokeStyle = context.fillStyle = colour;
+  context.strokeStyle = context.fillStyle = colours[mark.role];
   if (shape.fill) context.fill(pathOf(shape.fill));
   if (shape.line) context.stroke(pathOf(shape.line));
   if (shape.dashed) {
     context.setLineDash([2.2, 2.4]);
     context.stroke(pathOf(shape.dashed));
-    context.setLineDash([]);
   }
-  if (!shape.cut) return;
-  context.strokeStyle = page;
-  context.stroke(pathOf(shape.cut));
+  if (shape.cut) {
+    context.strokeStyle = colours.page;
+    context.stroke(pathOf(shape.cut));
+  }
+  context.restore();
 }

@@ -99,6 +99,46 @@ export function assignLayers(count: number, edges: Edges): Int32Array {
   return layers;
 }
 
+/** Up to so many leaves of a node stand in one column. */
+const LEAVES_PER_COLUMN = 24;
+
+/**
+ * Spreads the leaves of a node with very many over several columns, so that they form a block and not a line.
+ *
+ * @param layers The column of each node; changed.
+ * @param edges Without cycles.
+ * @param earlier Column of a node relative to that of its input in an earlier layout; undefined for a new node.
+ */
+export function spreadLeaves(layers: Int32Array, edges: Edges, earlier: (node: number, input: number) => number | undefined): void {
+  const count = layers.length;
+  const out = neighbours(count, edges.from, edges.to);
+  const inputs = new Int32Array(count);
+  for (const node of edges.to) inputs[node]! += 1;
+  for (let node = 0; node < count; node++) {
+    const targets = out.items.subarray(out.start[node]!, out.start[node + 1]!);
+    const leaves = [...targets].filter((target) => inputs[target] === 1 && out.start[target] === out.start[target + 1]);
+    if (leaves.length <= LEAVES_PER_COLUMN) continue;
+    // About as wide as high; a card is three times as wide as it is high.
+    const rows = Math.max(LEAVES_PER_COLUMN, Math.ceil(Math.sqrt(leaves.length * 2)));
+    const used: number[] = [];
+    const fresh: number[] = [];
+    for (const leaf of leaves.sort((a, b) => a - b)) {
+      const column = earlier(leaf, node);
+      if (column === undefined || column < 1) fresh.push(leaf);
+      else {
+        layers[leaf] = layers[node]! + column;
+        used[column] = (used[column] ?? 0) + 1;
+      }
+    }
+    let column = 1;
+    for (const leaf of fresh) {
+      while ((used[column] ?? 0) >= rows) column++;
+      layers[leaf] = layers[node]! + column;
+      used[column] = (used[column] ?? 0) + 1;
+    }
+  }
+}
+
 /** The nodes of each connected part, in the order of their first nodes. */
 export function connectedParts(count: number, edges: Edges): number[][] {
   const parent = Int32Array.from({ length: count }, (_, node) => node);

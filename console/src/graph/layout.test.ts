@@ -157,6 +157,19 @@ describe("the layout of a graph", () => {
     expect(layout.width / layout.height).toBeLessThan(3.5);
   });
 
+  it("spreads hundreds of readers of one node over columns", () => {
+    const request = graph(Array.from({ length: 500 }, (_, node) => `images>reader${String(node).padStart(3, "0")}`).join(" "));
+
+    const layout = layOut(request);
+
+    expect(overlaps(request, layout)).toEqual([]);
+    expect(layout.width / layout.height).toBeGreaterThan(0.8);
+    const more = graph(`${Array.from({ length: 500 }, (_, node) => `images>reader${String(node).padStart(3, "0")}`).join(" ")} images>reader100b`);
+    const old = corners(request, layout);
+    const now = corners(more, layOut({ ...more, earlier: layout.places }));
+    for (const [id, corner] of old) expect(now.get(id)!.x).toBe(corner.x);
+  });
+
   it("is empty for no nodes", () => {
     expect(layOut({ ids: [], heights: [], nodeWidth: 208, from: [], to: [] })).toMatchObject({ width: 0, height: 0 });
   });

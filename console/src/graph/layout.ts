@@ -9,7 +9,7 @@
  * The same graph has the same layout, in whatever order its nodes come. With an earlier layout,
  * its nodes keep their order, and their places as far as new nodes allow.
  */
-import { assignLayers, connectedParts, type Edges, neighbours, withoutCycles } from "./layers";
+import { assignLayers, connectedParts, type Edges, neighbours, spreadLeaves, withoutCycles } from "./layers";
 import { type Columns, orderColumns } from "./order";
 import { placeNodes } from "./placement";
 
@@ -47,7 +47,7 @@ export interface Layout {
 /** Pixels between columns, between nodes of a column, between parts, and of a bend. */
 const COLUMN_GAP = 56;
 const NODE_GAP = 16;
-const PART_GAP = 40;
+const PART_GAP = 48;
 const BEND_HEIGHT = 6;
 /** Width of the picture divided by its height, when there are many parts. */
 const SHAPE = 1.6;
@@ -78,11 +78,15 @@ export function layOut(request: LayoutRequest): Layout {
     from: Int32Array.from(drawn, (edge) => rank[request.from[edge]!]!),
     to: Int32Array.from(drawn, (edge) => rank[request.to[edge]!]!),
   });
-  const layers = assignLayers(count, edges);
-  const heights = Float64Array.from(order, (node) => request.heights[node]!);
   const idOf = (node: number) => request.ids[order[node]!]!;
-  const places: Places = new Map();
   const pitch = request.nodeWidth + COLUMN_GAP;
+  const layers = assignLayers(count, edges);
+  spreadLeaves(layers, edges, (node, input) => {
+    const [at, from] = [request.earlier?.get(idOf(node)), request.earlier?.get(idOf(input))];
+    return at && from ? Math.round((at.x - from.x) / pitch) : undefined;
+  });
+  const heights = Float64Array.from(order, (node) => request.heights[node]!);
+  const places: Places = new Map();
 
   const x = new Float64Array(count);
   const y = new Float64Array(count);
@@ -170,20 +174,24 @@ function partGraph(nodes: number[], edgesOf: number[][], edges: Edges, layers: I
   const to: number[] = [];
   const paths = new Map<number, number[]>();
   for (const node of nodes) {
-    const chain = [local.get(node)!];
-    const byDistance = edgesOf[node]!.slice().sort((a, b) => layers[edges.to[a]!]! - layers[edges.to[b]!]! || a - b);
-    for (const edge of byDistance) {
-      const target = edges.to[edge]!;
-      while (layers[node]! + chain.length < layers[target]!) {
-        layer.push(layers[node]! + chain.length);
+    const path = [local.get(node)!];
+    const last = edgesOf[node]!.reduce((most, edge) => Math.max(most, layers[edges.to[edge]!]!), 0);
+    for (let column = layers[node]! + 1; column <= last; column++) {
+      const ending = edgesOf[node]!.filter((edge) => layers[edges.to[edge]!] === column).sort((a, b) => a - b);
+      const end = path[path.length - 1]!;
+      const targets = ending.map((edge) => local.get(edges.to[edge]!)!);
+      ending.forEach((edge, at) => paths.set(edge, [...path, targets[at]!]));
+      if (column < last) {
+        // In the middle of its siblings, which are then on both sides of it in every column.
+        targets.splice(targets.length >> 1, 0, layer.length);
+        path.push(layer.length);
+        layer.push(column);
         owner.push(node);
-        from.push(chain[chain.length - 1]!);
-        to.push(layer.length - 1);
-        chain.push(layer.length - 1);
       }
-      from.push(chain[chain.length - 1]!);
-      to.push(local.get(target)!);
-      paths.set(edge, [...chain, local.get(target)!]);
+      for (const target of targets) {
+        from.push(end);
+        to.push(target);
+      }
     }
   }
   const first = layer.reduce((least, value) => Math.min(least, value), Infinity);
@@ -238,21 +246,22 @@ function arrange(parts: Part[], move: (part: Part, dx: number, dy: number) => vo
   }
   const fresh = parts.filter((part) => !part.held);
   fresh.sort((a, b) => b.nodes.length - a.nodes.length || b.bottom - b.top - (a.bottom - a.top));
+  // From top to bottom in columns: most graphs have few large parts and many small ones, which fill the last columns.
   const area = fresh.reduce((sum, part) => sum + (part.right - part.left + PART_GAP) * (part.bottom - part.top + PART_GAP), 0);
-  const widest = fresh.reduce((most, part) => Math.max(most, part.right - part.left), 0);
-  const limit = Math.max(widest, Math.sqrt(area * SHAPE));
-  const left = placed.reduce((least, part) => Math.min(least, part.left), placed.length ? Infinity : 0);
-  let top = placed.reduce((most, part) => Math.max(most, part.bottom + PART_GAP), placed.length ? -Infinity : 0);
-  let at = left;
-  let bottom = top;
+  const highest = fresh.reduce((most, part) => Math.max(most, part.bottom - part.top), 0);
+  const limit = Math.max(highest, Math.sqrt(area / SHAPE));
+  const top = placed.reduce((most, part) => Math.max(most, part.bottom + PART_GAP), placed.length ? -Infinity : 0);
+  let left = placed.reduce((least, part) => Math.min(least, part.left), placed.length ? Infinity : 0);
+  let right = left;
+  let at = top;
   for (const part of fresh) {
-    if (at > left && at + part.right - part.left > left + limit) {
-      at = left;
-      top = bottom + PART_GAP;
+    if (at > top && at + part.bottom - part.top > top + limit) {
+      at = top;
+      left = right + 2 * PART_GAP;
     }
-    shift(part, at - part.left, top - part.top, move);
-    at = part.right + PART_GAP;
-    bottom = Math.max(bottom, part.bottom);
+    shift(part, left - part.left, at - part.top, move);
+    at = part.bottom + PART_GAP;
+    right = Math.max(right, part.right);
   }
 }
 

@@ -19,6 +19,11 @@ const waiting = new Map<number, (layout: Layout) => void>();
 let worker: Worker | undefined;
 let nextId = 1;
 
+/** Starts the worker, which takes a moment, while the graph is still being read. */
+export function prepareLayouts(): void {
+  worker ??= start();
+}
+
 /**
  * The layout of a view.
  *

@@ -1,7 +1,10 @@
 /** How nodes and groups look: the mark, the words and the numbers of a card. Pure. */
 import { bytes, count, counted } from "@/lib/format";
+import { middle } from "@/lib/names";
 import { type MarkStyle, markOf } from "@/lib/states";
+import type { Moment } from "@/lib/time";
 import type { Role } from "@/lib/tokens";
+import type { CardLook } from "./draw";
 import { type GraphNode, isInOrder, type ProjectGraph } from "./model";
 import type { Card } from "./view";
 
@@ -40,6 +43,24 @@ export function cardMark(card: Card, graph: ProjectGraph, past: boolean): MarkSt
   return marks.reduce((first, mark) => (ORDER.indexOf(mark.role) < ORDER.indexOf(first.role) ? mark : first));
 }
 
+/**
+ * What the canvas draws of a card.
+ *
+ * @param card The card.
+ * @param graph Its nodes.
+ * @param past Whether a global id is shown.
+ * @param height Pixels.
+ */
+export function lookOf(card: Card, graph: ProjectGraph, past: boolean, height: number): CardLook {
+  const most = cardMark(card, graph, past);
+  const node = graph.nodes[card.members[0]!]!;
+  const mark = card.group || past ? most : stateMark(node);
+  const job = !card.group && node.kind === "pipeline" && !node.outside ? node.job : undefined;
+  const second = job && markOf("job", job.state);
+  const kind = card.group ? "group" : most === OUTSIDE || most === ABSENT ? "absent" : "node";
+  return { role: mark.role, shape: mark.shape, second, height, kind, bad: most.role === "bad" };
+}
+
 /** How many members of a group have which state, what needs a look first: "2 failure, 10 running". */
 export function groupText(card: Card, graph: ProjectGraph, past: boolean): string {
   const counts = new Map<string, { mark: MarkStyle; number: number }>();
@@ -70,6 +91,20 @@ export function workersText(node: GraphNode): string {
 
 export function sizeText(node: GraphNode): string {
   return node.headAt === undefined ? "empty" : bytes(node.sizeBytes);
+}
+
+/** What the second line of a card says, and the time that follows it. */
+export function secondLine(node: GraphNode, past: boolean): { text: string; at?: Moment | undefined } {
+  if (node.outside) return { text: `in ${middle(node.project, 20)}` };
+  if (node.kind !== "pipeline") return { text: sizeText(node), at: node.headAt };
+  if (node.job) return { text: jobText(node), at: node.job.finished };
+  return { text: past ? ABSENT.word : node.reason || "no job yet" };
+}
+
+/** A card in a sentence, for its accessible name. */
+export function cardText(card: Card, graph: ProjectGraph, past: boolean): string {
+  if (card.group) return `group ${card.group} of ${counted(card.members.length, "node")}: ${groupText(card, graph, past)}`;
+  return nodeText(graph.nodes[card.members[0]!]!, past);
 }
 
 /** A node in a sentence, for its accessible name. */
