@@ -118,7 +118,7 @@ class Store:
         def finish(write) -> None:
             chunks.add(write.conn, packs, 0, write.now)
             counted = jobs.Results(processed=job_plan.todo_count)
-            jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], counted, write.now)
+            jobs.add_handin(write.conn, job.id, [(EMPTY, rows)], counted, write.now, first=0)
             jobs.move(write.conn, jobs.by_id(write.conn, job.id), JobState.FINISHING)
 
         versions.write(begin)

@@ -119,7 +119,12 @@ class Planned:
         def finish(write) -> None:
             chunks.add(write.conn, packs, 0, write.now)
             jobs.add_handin(
-                write.conn, job.id, [(EMPTY, rows)], jobs.Results(processed=job_plan.todo_count), write.now
+                write.conn,
+                job.id,
+                [(EMPTY, rows)],
+                jobs.Results(processed=job_plan.todo_count),
+                write.now,
+                first=0,
             )
             jobs.move(write.conn, jobs.by_id(write.conn, job.id), JobState.FINISHING)
 
