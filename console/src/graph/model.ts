@@ -216,7 +216,8 @@ function withJob(node: GraphNode, event: LiveEvent): GraphNode {
 
 function withWorker(node: GraphNode, event: LiveEvent): GraphNode {
   const id = event.worker ?? "";
-  const isReady = event.state === "IDLE" || event.state === "BUSY";
+  const state = event.state?.toUpperCase();
+  const isReady = state === "IDLE" || state === "BUSY";
   if (node.ready.has(id) === isReady) return node;
   const ready = new Set(node.ready);
   if (isReady) ready.add(id);

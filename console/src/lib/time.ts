@@ -12,6 +12,8 @@ export type Moment = number;
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
+/** Seconds that a moment may be after the shown clock, which moves once a second, and still be now. */
+const SKEW = 5;
 const SPANS: Record<string, number> = { s: 1, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY };
 
 let offset = 0;
@@ -92,7 +94,7 @@ export function dateTime(at: Moment): string {
 /** Return how long ago a moment was, under 24 hours; the date after that. */
 export function ago(at: Moment, current: Moment = now()): string {
   const age = current - at;
-  if (age < -1) return dateTime(at);
+  if (age < -SKEW) return dateTime(at);
   if (age < 5) return "now";
   if (age < MINUTE) return `${Math.floor(age)} s ago`;
   if (age < HOUR) return `${Math.floor(age / MINUTE)} min ago`;
