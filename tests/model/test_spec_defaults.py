@@ -26,7 +26,7 @@ def test_defaults_are_read_in_both_cases_of_letters():
         ('{"createPipelineRequest": {"pipeline": {"name": "a"}}}', "create_pipeline_request.pipeline"),
         ('{"createPipelineRequest": {"dryRun": true}}', "create_pipeline_request.dry_run"),
         ("[]", "a list"),
-        ("", "0 values"),
+        ("", "is empty"),
     ],
 )
 def test_what_cannot_be_a_default_is_refused_with_its_path(text, path):

@@ -101,7 +101,8 @@ def parse_document(text: str, source: str, example: str) -> dict[str, Any]:
 
 def _single(documents: list[object], source: str, example: str) -> dict[str, Any]:
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        what = _kind(documents[0]) if len(documents) == 1 else f"{len(documents)} values"
+        count = len(documents)
+        what = _kind(documents[0]) if count == 1 else f"{count} values" if count else "empty"
         raise InvalidArgument(f"{source} is {what}; send one object such as {example}")
     return documents[0]
 
