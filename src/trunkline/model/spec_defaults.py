@@ -40,7 +40,9 @@ def parse(text: str) -> Mapping[str, object]:
         InvalidArgument: the text is not valid JSON, or a field is unknown, of a wrong type or not one that can have
             a default; the message has the path to the field.
     """
-    document = spec_text.parse_object(text, "the text of the defaults", '{"createPipelineRequest": {"datumTries": 5}}')
+    document = spec_text.parse_object(
+        text, "the text of the defaults", '{"createPipelineRequest": {"datumTries": 5}}'
+    )
     spec_fields.read(Defaults, document)
     layer = spec_fields.keyed(Defaults, document).get("create_pipeline_request") or {}
     fields = cast("Mapping[str, object]", layer)
