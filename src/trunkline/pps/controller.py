@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from trunkline.meta.jobs import JobRow
     from trunkline.meta.pipelines import PipelineRow
+    from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.ports import Fleet
@@ -62,6 +63,9 @@ LEAST_PAUSE = 0.5
 
 #: Least seconds between two rounds because claims go on, which happens hundreds of times a second.
 PROGRESS_PAUSE = 0.1
+#: Least seconds between two steps of the autoscaler for a pipeline whose workers are all ready: their jobs need the
+#: processor first.
+STEADY_PAUSE = 0.1
 
 #: Seconds that a step takes before its state is shown.
 SHOWN_AFTER = 0.05
@@ -104,6 +108,8 @@ class Controller:
         #: What else keeps pipelines from working, by ``project/pipeline``; shown as their crashes are.
         self.obstacles: Mapping[str, str] = {}
         self._loops: dict[int, asyncio.Task[None]] = {}
+        #: When the autoscaler has taken the last step for a pipeline, by the event loop's clock.
+        self._staffed: dict[int, float] = {}
         #: The last of a pipeline's failures in a row; dropped with the first round that succeeds.
         self._failures: dict[int, failures.Failure] = {}
         #: Loops for all pipelines by name. Who has another one adds it before ``run``.
@@ -173,6 +179,7 @@ class Controller:
         self._failures.pop(pipeline_id, None)
         self._egresses.keep(pipeline_id, None)
         self.autoscaler.forget(pipeline_id)
+        self._staffed.pop(pipeline_id, None)
         await self._blocking(self.autoscaler.sweep)  # its workers, whose rows went with it
 
     async def _round_failed(self, pipeline_id: int, error: Exception) -> float:
@@ -218,7 +225,7 @@ class Controller:
             return now, True
         spec = await self._blocking(self._specs.get, pipeline.id, pipeline.version)
         await self._waiting.answered()
-        staff_again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
+        staff_again = await self._staff(pipeline, spec, job, now)
         crash = self.autoscaler.crash_reason(pipeline.id) or self.obstacles.get(str(pipeline), "")
         state = decide.pipeline_state(
             failed=pipeline.state is PipelineState.FAILURE,
@@ -234,6 +241,18 @@ class Controller:
             await self._versions.write_soon(_set_pipeline_state, pipeline, state, reason)
         times = [at for at in (again, staff_again) if at is not None]
         return min(times, default=None), True
+
+    async def _staff(
+        self, pipeline: PipelineRow, spec: PipelineSpec, job: JobRow | None, now: float
+    ) -> float | None:
+        """Take a step of the autoscaler if one is due; return when the next one is."""
+        time = asyncio.get_running_loop().time()
+        since = time - self._staffed.get(pipeline.id, -STEADY_PAUSE)
+        if since < STEADY_PAUSE and self.autoscaler.is_steady(pipeline.id):
+            return now + STEADY_PAUSE - since
+        again = await self._blocking(self.autoscaler.step, pipeline, spec, job)
+        self._staffed[pipeline.id] = time
+        return again
 
     def _look(
         self, conn: sa.Connection, pipeline_id: int

@@ -70,6 +70,7 @@ _RECORDS = (
 )
 
 _NOT_READY = (WorkerState.PENDING, WorkerState.STARTING)
+_READY = (WorkerState.IDLE, WorkerState.BUSY)
 
 
 class _Snapshot(Struct, frozen=True):
@@ -100,6 +101,12 @@ class Autoscaler:
         self._memories: dict[int, autoscale.Memory] = {}
         #: What each pipeline wants of a fleet that cannot grow, as of its last step.
         self._contenders: dict[int, Contender] = {}
+        #: Pipelines whose last step changed nothing and saw workers, all of them ready.
+        self._steady: set[int] = set()
+
+    def is_steady(self, pipeline_id: int) -> bool:
+        """Return whether the last step of a pipeline changed nothing and saw workers, all of them ready."""
+        return pipeline_id in self._steady
 
     def crash_reason(self, pipeline_id: int) -> str:
         """Return why the pipeline's workers do not stay up or cannot start; empty when they do."""
@@ -125,6 +132,7 @@ class Autoscaler:
         snapshot = self._versions.read(self._read, pipeline, spec, job, memory, now)
         observed = self._observe(pipeline, spec, snapshot)
         step = autoscale.step(memory, observed, snapshot.demand, now)
+        self._note_steadiness(pipeline.id, snapshot.rows, step.instructions)
         self._memories[pipeline.id] = step.memory
         self._log_crash(pipeline, memory, step.memory)
         again = None
@@ -182,6 +190,16 @@ class Autoscaler:
         """Drop the memory of a pipeline that was deleted."""
         self._memories.pop(pipeline_id, None)
         self._contenders.pop(pipeline_id, None)
+        self._steady.discard(pipeline_id)
+
+    def _note_steadiness(
+        self, pipeline_id: int, rows: Sequence[WorkerRow], does: Sequence[instructions.Instruction]
+    ) -> None:
+        are_ready = bool(rows) and all(row.state in _READY for row in rows)
+        if are_ready and all(isinstance(each, instructions.LookAgainAt) for each in does):
+            self._steady.add(pipeline_id)
+        else:
+            self._steady.discard(pipeline_id)
 
     def _memory(self, pipeline_id: int) -> autoscale.Memory:
         return self._memories.get(pipeline_id, autoscale.Memory())

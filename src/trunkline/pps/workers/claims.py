@@ -285,7 +285,9 @@ def complete(
     if prepared.count and name is not None:
         origin = DatumOrigin(job.set_id, claim.id, worker_id, job.trace)
         write.tx.after_commit(partial(events.datums_recorded, name, origin, prepared.reports))
-    following = take(write, worker_id, specs) if goes_on and specs is not None else None
+    # The end of a small job is what pipelines downstream wait for, and seldom leaves work: no look for any.
+    looks = goes_on and prepared.last is None
+    following = take(write, worker_id, specs) if looks and specs is not None else None
     if following is not None:
         write.tx.wake(f"progress:{job.pipeline_id}")
     elif goes_on:
