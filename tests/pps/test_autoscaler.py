@@ -350,6 +350,30 @@ def test_deleting_the_workers_of_a_pipeline_takes_the_same_few_statements_for_an
     assert len(statements) == 1
 
 
+def test_a_pipeline_is_steady_once_all_its_workers_are_ready_and_a_step_changes_nothing(
+    world: PpsWorld,
+) -> None:
+    world.repo("images")
+    world.pipeline("edges", pfs("images"), parallelism_spec={"constant": 2})
+    world.hands("edges", 2, copy)
+    world.stop_controller()
+    scaler = autoscaler.Autoscaler(world.versions, world.specs, world.fleet)
+    seen = []
+
+    def step() -> None:
+        row = world.pipeline_row("edges")
+        scaler.step(row, world.specs.get(row.id, row.version), None)
+        seen.append(scaler.is_steady(row.id))
+
+    for _ in range(2):  # the first one may learn how long the workers took to start
+        step()
+    world.pipeline("edges", pfs("images"), parallelism_spec={"constant": 3}, update=True)
+    step()
+
+    assert seen[1:] == [True, False]
+    world.start_controller()
+
+
 def test_an_update_replaces_the_workers_of_the_old_version(world: PpsWorld) -> None:
     world.repo("images")
     world.pipeline("edges", pfs("images"))

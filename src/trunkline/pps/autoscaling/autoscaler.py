@@ -69,6 +69,9 @@ _RECORDS = (
     instructions.FailPipeline,
 )
 
+#: Instructions of steps that change nothing.
+_REPEATED = (instructions.LookAgainAt, instructions.MarkWorkers)
+
 _NOT_READY = (WorkerState.PENDING, WorkerState.STARTING)
 _READY = (WorkerState.IDLE, WorkerState.BUSY)
 
@@ -196,7 +199,7 @@ class Autoscaler:
         self, pipeline_id: int, rows: Sequence[WorkerRow], does: Sequence[instructions.Instruction]
     ) -> None:
         are_ready = bool(rows) and all(row.state in _READY for row in rows)
-        if are_ready and all(isinstance(each, instructions.LookAgainAt) for each in does):
+        if are_ready and all(isinstance(each, _REPEATED) for each in does):
             self._steady.add(pipeline_id)
         else:
             self._steady.discard(pipeline_id)
