@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs, pps
-from servers import ended, files_of, make_pipeline, make_repo, put, until
+from servers import Server, ended, files_of, make_pipeline, make_repo, put, until
 
 if TYPE_CHECKING:
     from pachyderm_sdk import Client
@@ -193,3 +194,37 @@ open("/pfs/out/said", "w").write(f"{bool(list(client.pfs.list_repo()))} {refused
     assert ended(client, pipeline, job.id).state == pps.JobState.JOB_SUCCESS
 
     assert files(client, "reader") == {"/said": b"True FAILED_PRECONDITION"}
+
+
+@pytest.mark.slow  # a lease has 10 s
+def test_a_frozen_spout_is_replaced_and_nothing_is_committed_twice(server: Server) -> None:
+    client = server.client()
+    # Each commit is one call, so that an end at any time leaves none open.
+    program = """
+worker = os.environ["PACH_TOKEN"].split(".")[1]
+newest = pfs.Commit(repo=branch("steady").repo, branch=branch("steady"))
+while True:
+    number = len(list(client.pfs.list_file(file=pfs.File(commit=newest, path="/"))))
+    added = pfs.AddFile(path=f"/{number:06}-{worker}", raw=b"x")
+    client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=newest), pfs.ModifyFileRequest(add_file=added)]))
+    time.sleep(0.05)
+"""
+    spout = make_spout(client, "steady", program)
+
+    def written() -> list[list[str]]:
+        """Return the number and the worker of each file."""
+        root = pfs.File(commit=pfs.Commit(branch=master("steady")), path="/")
+        return [info.file.path[1:].split("-") for info in client.pfs.list_file(file=root)]
+
+    until(lambda: len(written()) > 3, "some commits")
+    frozen = server.worker_processes()
+    for process in frozen:
+        process.suspend()
+    until(lambda: len({worker for _, worker in written()}) == 2, "commits of the next worker")
+
+    numbers, workers = zip(*sorted(written()), strict=True)
+    assert list(numbers) == [f"{number:06}" for number in range(len(numbers))], "nothing was written twice"
+    assert len([worker for worker, _ in itertools.groupby(workers)]) == 2, "the first one wrote nothing later"
+    until(lambda: not any(process.is_running() for process in frozen), "the end of the frozen worker")
+    info = client.pps.inspect_pipeline(pipeline=spout, details=True)
+    assert info.details.workers_available == 1

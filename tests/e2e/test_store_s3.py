@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import grpc
+import psutil
 import pytest
 from pachyderm_sdk.api import pps
 from s3_server import SECRET_OF_USERS, BadWay
@@ -148,3 +150,61 @@ def test_a_server_that_cannot_use_its_store_says_why_and_does_not_start(
     assert done.stdout == ""
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+FLOOD = """
+import json, os, sys, threading, time
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+client = Client.new_in_cluster()
+repo = pfs.Repo(name="flood", type="user", project=pfs.Project(name="default"))
+commit = pfs.Commit(repo=repo, branch=pfs.Branch(repo=repo, name="master"))
+STREAMS, PARTS, sent = 4, 128, [0]
+
+def stream(number):
+    yield pfs.ModifyFileRequest(set_commit=commit)
+    for part in range(PARTS):
+        yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path=f"/{number}", raw=os.urandom(1 << 20)))
+        sent[0] += 1
+
+def report():
+    while True:
+        print(sent[0], flush=True)
+        time.sleep(0.2)
+
+threading.Thread(target=report).start()
+for number in range(STREAMS):
+    threading.Thread(target=client.pfs.modify_file, args=(stream(number),)).start()
+"""
+
+
+@pytest.mark.slow
+def test_a_spout_that_writes_faster_than_the_store_takes_waits_and_the_servers_memory_stays_bounded(
+    serve: Serve, way: BadWay
+) -> None:
+    server = serve(way.address)
+    client = server.client()
+    memory = psutil.Process(server.pid)
+    way.go_wrong("503", "PUT", times=1_000_000)
+    before = memory.memory_info().rss
+    spec = {
+        "pipeline": {"name": "flood"}, "transform": {"cmd": [sys.executable, "-c", FLOOD]}, "spout": {},
+    }  # fmt: skip
+    client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spec))
+
+    def sent() -> list[int]:
+        """What the program has handed over so far, in MiB, by its reports."""
+        lines = client.pps.get_logs(pipeline=pps.Pipeline(name="flood"))
+        return [int(line.message) for line in lines if line.user and line.message.strip().isdigit()]
+
+    # Two seconds of reports without another byte.
+    until(lambda: len(reports := sent()) > 10 and 0 < reports[-10] == reports[-1], "the program to wait")
+    waiting, held = sent()[-1], memory.memory_info().rss - before
+    way.well()
+    until(
+        lambda: [len(data) for data in files_of(client, "flood@master").values()] == [128 << 20] * 4,
+        "the rest",
+    )
+
+    assert waiting < 340, "256 MiB of all transfers, and what each stream holds beyond them"
+    assert held < 480 << 20

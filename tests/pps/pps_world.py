@@ -125,6 +125,7 @@ class PpsWorld:
             self._executor,
             self.supervisor,
             self.core.waiting,
+            self.core.renewals,
             Egresses(
                 OutboundClient(Rules(("none",))),
                 SecretStore(StoredSecrets(self.versions, lambda: [bytes(32)])),

@@ -17,7 +17,7 @@ from trunkline.meta import claims as claim_rows
 from trunkline.pps import gauges
 from trunkline.pps import retention as retention_service
 from trunkline.pps.queries import costs
-from trunkline.pps.workers import claims
+from trunkline.pps.workers import claims, standing
 from trunkline.rpc.call import Call
 from trunkline.rpc.gen import (
     console_pb2,
@@ -341,6 +341,7 @@ OWN_READS: dict[str, Callable[[PpsWorld], object]] = {
     "controller: round that waits for upstream": lambda world: _round(world, _LAST),
     "controller: round at rest": lambda world: _round(world, "rest-0"),
     "controller: leases": lambda world: world.versions.read(claim_rows.held_claims),
+    "controller: leases of spouts": lambda world: world.versions.read(standing.spout_workers, world.specs),
     "autoscaler: sweep": lambda world: world._controller and world._controller.autoscaler.sweep(),
     "autoscaler: gaps": lambda world: world.versions.read(jobs.gaps, _number(world), 20),
     "claims: work waits": lambda world: world.versions.read(claims.work_waits, _worker_id(world)),

@@ -20,6 +20,7 @@ from trunkline.pps.jobs import JobKeeper
 from trunkline.pps.meta_files import MetaFiles
 from trunkline.pps.spec_cache import Specs
 from trunkline.pps.worker_tokens import WorkerTokens
+from trunkline.pps.workers.standing import Renewals
 from trunkline.pps.workers.waiting import WaitingWorkers
 from trunkline.rpc.admin import (
     AdminServicer,
@@ -66,6 +67,7 @@ class Core(Struct, frozen=True):
     index: DatabaseChunkIndex
     events: EventHub
     waiting: WaitingWorkers
+    renewals: Renewals
 
 
 def core(
@@ -94,7 +96,7 @@ def core(
         db, chunks, file_trees(chunks), wakeups, clock, hooks=JobKeeper(), scratch=scratch
     )
     versions.derived = MetaFiles(versions, specs)
-    return Core(versions, specs, index, EventHub(db), WaitingWorkers())
+    return Core(versions, specs, index, EventHub(db), WaitingWorkers(), Renewals())
 
 
 def servicers(
@@ -142,7 +144,13 @@ def servicers(
         "license_v2.API": LicenseServicer(),
         "metadata.API": MetadataServicer(versions),
         "trunkline.worker.v1.Worker": WorkerServicer(
-            versions, specs, executor, identity, core.waiting, secrets if fleet.secrets is None else None
+            versions,
+            specs,
+            executor,
+            identity,
+            core.waiting,
+            core.renewals,
+            secrets if fleet.secrets is None else None,
         ),
         "trunkline.store.v1.Store": StoreServicer(versions, executor),
         "trunkline.control.v1.Control": ControlServicer(

@@ -185,7 +185,14 @@ async def running(
         secrets = SecretStore(fleet_drivers.secrets or stored)
         egresses = Egresses(outbound, secrets)
         controller = Controller(
-            versions, core.specs, fleet_drivers.fleet, executor, supervisor, core.waiting, egresses
+            versions,
+            core.specs,
+            fleet_drivers.fleet,
+            executor,
+            supervisor,
+            core.waiting,
+            core.renewals,
+            egresses,
         )
         retention = Retention(
             days=settings.keep_days,

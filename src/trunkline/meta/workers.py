@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from trunkline.meta.query import Query
-from trunkline.meta.schema import startup, worker, worker_event, worker_past
+from trunkline.meta.schema import claim, startup, worker, worker_event, worker_past
 from trunkline.model.states import WorkerState, check_transition
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ _BY_ID = Query(_WORKER.where(worker.c.id == sa.bindparam("worker_id")))
 _OF = Query(
     _WORKER.where(worker.c.pipeline_id == sa.bindparam("pipeline_id")).order_by(worker.c.created, worker.c.id)
 )
+_BUSY_WITHOUT_CLAIM = Query(
+    _WORKER.where(
+        worker.c.state == WorkerState.BUSY,
+        worker.c.id.not_in(sa.select(claim.c.worker_id).where(sa.text("claim.state = 'claimed'"))),
+    )
+)
 _STATE = Query(
     worker.update()
     .where(worker.c.id == sa.bindparam("worker_id"))
@@ -87,6 +93,11 @@ def of_pipeline(conn: sa.Connection, pipeline_id: int) -> list[WorkerRow]:
 def list_all(conn: sa.Connection) -> list[WorkerRow]:
     """Return all workers, oldest first."""
     return [WorkerRow(*row) for row in conn.execute(_WORKER.order_by(worker.c.created, worker.c.id))]
+
+
+def busy_without_claim(conn: sa.Connection) -> list[WorkerRow]:
+    """Return the workers that run something and own no run of datums, such as those of spouts."""
+    return [WorkerRow(*row) for row in _BUSY_WITHOUT_CLAIM.rows(conn)]
 
 
 def page(conn: sa.Connection, *, after: tuple[float, str] | None, number: int) -> list[WorkerRow]:

@@ -17,18 +17,15 @@ from msgspec.structs import replace
 
 from trunkline import errors
 from trunkline.meta import chunks, commits, job_queue, jobs, pipelines
-from trunkline.meta import claims as claim_rows
-from trunkline.model.leases import LeaseJudge
 from trunkline.model.states import JobState, PipelineState
 from trunkline.pfs.triggers import Triggers
-from trunkline.pps import decide, early, failures, plan, settle
+from trunkline.pps import decide, early, failures, lease_watch, plan, settle
 from trunkline.pps.autoscaling.autoscaler import Autoscaler
 from trunkline.pps.crons import Crons
 from trunkline.pps.egressing import JobEgresses
 from trunkline.pps.job_view import view_of
 from trunkline.pps.jobs import end_job, wake, wake_job
 from trunkline.pps.pipeline_events import record_decision, record_job, record_pipeline
-from trunkline.pps.workers import claims
 from trunkline.runtime import failpoints, threads
 from trunkline.runtime.supervision import describe
 from trunkline.storage.sums import EMPTY
@@ -48,14 +45,13 @@ if TYPE_CHECKING:
     from trunkline.ports import Fleet
     from trunkline.pps.egress import Egresses
     from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.workers.standing import Renewals
     from trunkline.pps.workers.waiting import WaitingWorkers
     from trunkline.runtime.supervision import Supervisor
 
 log = logging.getLogger("trunkline.pps")
 T = TypeVar("T")
 
-#: Seconds between looks for leases that ran out.
-LEASE_TICK = 1.0
 #: Seconds between looks for workers that nobody wants.
 SWEEP_TICK = 30.0
 #: Least seconds until a round that failed is tried again, whatever happens meanwhile.
@@ -85,6 +81,7 @@ class Controller:
         executor: Executor,
         supervisor: Supervisor,
         waiting: WaitingWorkers,
+        renewals: Renewals,
         egresses: Egresses,
     ) -> None:
         """Make the loops; ``run`` starts them.
@@ -96,11 +93,13 @@ class Controller:
             executor: does what blocks.
             supervisor: restarts the services.
             waiting: workers that get the work of a plan with it.
+            renewals: of the workers of spouts.
             egresses: sends the files of jobs to where specs say.
         """
         self._versions = versions
         self._egresses = JobEgresses(versions, specs, egresses, executor)
         self._waiting = waiting
+        self._renewals = renewals
         self._specs = specs
         self._executor = executor
         self._supervisor = supervisor
@@ -115,7 +114,7 @@ class Controller:
         #: Loops for all pipelines by name. Who has another one adds it before ``run``.
         self.services: dict[str, Callable[[], Awaitable[None]]] = {
             "pipelines": self._start_loops,
-            "leases": self._free_expired_claims,
+            "leases": self._watch_leases,
             "sweep": self._end_unwanted_workers,
             "crons": self._make_ticks,
             "triggers": self._move_triggered_branches,
@@ -346,25 +345,9 @@ class Controller:
         finally:
             running.cancel()
 
-    async def _free_expired_claims(self) -> None:
-        """Give back the runs of workers that stopped renewing."""
-        monotonic = self._versions.clock.monotonic
-        judge, looked_at = LeaseJudge(monotonic), monotonic()
-        while True:
-            failpoints.reach("controller.leases")
-            if monotonic() - looked_at > claims.LEASE / 2:
-                # This server itself was frozen or too busy: renewals may be waiting to be read.
-                judge = LeaseJudge(monotonic)
-            looked_at = monotonic()
-            held = {claim.id: claim for claim in await self._read(claim_rows.held_claims)}
-            for claim_id in judge.expired([claims.lease_of(claim) for claim in held.values()]):
-                try:
-                    await self._versions.write_soon(claims.free_expired, held[claim_id])
-                except Exception:
-                    log.exception(
-                        "claim %s, whose lease ran out, cannot be given back; next try in 1 s", claim_id
-                    )
-            await asyncio.sleep(LEASE_TICK)
+    async def _watch_leases(self) -> None:
+        """Give back the runs of workers that stopped renewing, and replace those of spouts."""
+        await lease_watch.watch(self._versions, self._specs, self._renewals)
 
     async def _end_unwanted_workers(self) -> None:
         """End what an earlier server has asked for and no row speaks of."""

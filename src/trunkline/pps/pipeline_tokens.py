@@ -1,7 +1,8 @@
 """Tokens with which commands of a pipeline call the server, and what they may call (docs/design/work.md).
 
 A token names a worker and proves, by the installation's secret, that the server gave it out. It is valid while that
-worker exists and runs the current version of its pipeline. The rights of its caller are here and in ``pfs.rights``.
+worker exists, answers, and runs the current version of its pipeline. The rights of its caller are here and in
+``pfs.rights``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from trunkline import errors
 from trunkline.meta import pipelines, workers
 from trunkline.model import caller as callers
+from trunkline.model.states import WorkerState
 from trunkline.pps.installation_secrets import InstallationSecret
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ class PipelineTokens:
         worker = workers.by_id(conn, worker_id)
         pipeline = pipelines.by_id(conn, worker.pipeline_id) if worker is not None else None
         if worker is None or pipeline is None or worker.version != pipeline.version:
+            return None
+        if worker.state is WorkerState.LOST:  # another one takes its place
             return None
         return callers.pipeline(pipeline.full_name) if self._secret.load(conn) else None
 

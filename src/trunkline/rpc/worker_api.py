@@ -60,6 +60,7 @@ class WorkerServicer(ServicerBase):
         executor: Executor,
         identity: WorkerIdentity,
         waiting: WaitingWorkers,
+        renewals: standing.Renewals,
         secrets: SecretStore | None = None,
     ) -> None:
         """Create the servicer.
@@ -70,6 +71,7 @@ class WorkerServicer(ServicerBase):
             executor: runs blocking work.
             identity: verifies which worker makes a call.
             waiting: the workers that wait for work.
+            renewals: of the workers of spouts.
             secrets: those that workers get with their assignments; None when the fleet delivers them.
         """
         super().__init__(versions, executor)
@@ -77,6 +79,7 @@ class WorkerServicer(ServicerBase):
         self._specs = specs
         self._identity = identity
         self._tokens = PipelineTokens(versions)
+        self._renewals = renewals
         self._secrets = secrets
         self._assignments = Assignments(versions, specs, secrets)
         self._dispatcher = Dispatcher(versions, specs, self._assignments, executor, waiting)
@@ -102,6 +105,10 @@ class WorkerServicer(ServicerBase):
 
     async def Renew(self, request: pb.RenewRequest, call: Call) -> pb.RenewResponse:
         worker_id = await self._authenticate(call)
+        if request.claim_id == worker_id:  # it runs a spout
+            renewal = await self._store(call).db.read(standing.renew, worker_id)
+            self._renewals.add(worker_id)
+            return pb.RenewResponse(valid=renewal.valid, retire=renewal.retire)
         running = request.datum_started > 0
         renewal = await self._store(call).write_soon(
             claims.renew,
@@ -319,6 +326,7 @@ def assignment_message(
 def _spout_message(spout: standing.SpoutRun, secrets: DeliveredSecrets, token: str) -> pb.Assignment:
     return pb.Assignment(
         claim_id=spout.worker_id,
+        lease_seconds=claims.LEASE,
         project=spout.pipeline.project,
         pipeline=spout.pipeline.name,
         program_run=pb.DatumRun(command=_command(spout.spec, secrets)),

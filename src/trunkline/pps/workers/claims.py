@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a claim that is not renewed is given to another worker. Workers renew every third of it.
 LEASE = 10.0
+#: Why a worker is replaced whose lease ran out.
+SILENT = f"has not called for {LEASE:g} s"
 #: Seconds since 1970: the end of the year 9999, the last time that can be shown.
 LATEST = 253_402_300_799.0
 
@@ -330,11 +332,10 @@ def free_expired(write: WriteTransaction, expired: ClaimRow) -> None:
     if claim is not None and claim.state is ClaimState.CLAIMED and lease_of(claim) == lease_of(expired):
         worker = workers.by_id(write.conn, claim.worker_id) if claim.worker_id is not None else None
         if worker is not None and worker.state in (WorkerState.BUSY, WorkerState.RETIRING):
-            reason = f"has not called for {LEASE:g} s"
-            workers.move(write.conn, worker.id, WorkerState.LOST, reason, write.now)
+            workers.move(write.conn, worker.id, WorkerState.LOST, SILENT, write.now)
             name = pipelines.name_of(write.conn, worker.pipeline_id)
             if name is not None:
-                record_worker(write, name, worker.id, WorkerState.LOST, reason)
+                record_worker(write, name, worker.id, WorkerState.LOST, SILENT)
             write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
         _give_back(write, claim)
 

@@ -1,7 +1,8 @@
 """Standing programs: the commands of spouts and services, which run without end (docs/design/work.md).
 
 A service's program runs under the claim of its job's one datum. A spout has no jobs, so what its worker holds is the
-worker itself: its claim has the worker's id, and no lease. Each function is one transaction.
+worker itself: its claim has the worker's id, and its renewals are counted in memory, because nothing but the worker
+depends on them (decision 107). Each function is one transaction.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from msgspec import Struct
 
 from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs, pipelines, workers
+from trunkline.model.leases import Lease
 from trunkline.model.states import ClaimState, PipelineState, WorkerState
 from trunkline.pps.pipeline_events import record_worker
 from trunkline.pps.workers import claims
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import sqlalchemy as sa
 
     from trunkline.meta.pipelines import PipelineRow
@@ -38,6 +42,25 @@ class Hold(StrEnum):
     ENDED = "ended"
     #: It must end, and its worker too.
     RETIRED = "retired"
+
+
+class Renewals:
+    """Counts the renewals of the workers of spouts. Used on the event loop.
+
+    A server that has just started counts from the beginning, which gives each worker its full lease again.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, worker_id: str) -> None:
+        """Count a renewal."""
+        self._counts[worker_id] = self._counts.get(worker_id, 0) + 1
+
+    def leases(self, worker_ids: Sequence[str]) -> list[Lease]:
+        """Return the leases of workers, and forget all others."""
+        self._counts = {each: self._counts.get(each, 0) for each in worker_ids}
+        return [Lease(each, count, claims.LEASE) for each, count in self._counts.items()]
 
 
 class SpoutRun(Struct, frozen=True):
@@ -105,6 +128,36 @@ def spout_waits(conn: sa.Connection, worker_id: str, specs: Specs) -> bool:
     return worker is not None and not claims.must_exit(worker) and _spout(conn, worker, specs) is not None
 
 
+def spout_workers(conn: sa.Connection, specs: Specs) -> list[str]:
+    """Return the workers that run a spout."""
+    return [
+        row.id
+        for row in workers.busy_without_claim(conn)
+        if specs.of(conn, row.pipeline_id, row.version).spout is not None
+    ]
+
+
+def renew(conn: sa.Connection, worker_id: str) -> claims.Renewal:
+    """Return what a spout's worker learns when it renews.
+
+    Raises:
+        Unauthenticated: the worker is unknown.
+    """
+    return claims.Renewal(
+        valid=True, restart_datum=False, retire=claims.must_exit(claims.require_worker(conn, worker_id))
+    )
+
+
+def lose_silent(write: WriteTransaction, worker_id: str) -> None:
+    """Record that a spout's worker has not renewed in time: it is stopped and replaced.
+
+    From then on its token is not valid, so its program, which may still run, commits nothing more.
+    """
+    worker = workers.by_id(write.conn, worker_id)
+    if worker is not None and worker.state is WorkerState.BUSY:
+        _lose(write, worker, claims.SILENT)
+
+
 def end_program(write: WriteTransaction, worker_id: str, claim_id: str, reason: str) -> None:
     """Record that a worker's program has ended by itself: the worker is replaced, after a pause.
 
@@ -126,12 +179,15 @@ def end_program(write: WriteTransaction, worker_id: str, claim_id: str, reason: 
         return
     if worker.state is not WorkerState.BUSY:  # only busy workers can be lost
         workers.move(write.conn, worker_id, WorkerState.BUSY, "", write.now)
-    ended = f"ended because its program did: {reason}"
-    workers.move(write.conn, worker_id, WorkerState.LOST, ended, write.now)
+    _lose(write, worker, f"ended because its program did: {reason}")
+
+
+def _lose(write: WriteTransaction, worker: WorkerRow, reason: str) -> None:
+    workers.move(write.conn, worker.id, WorkerState.LOST, reason, write.now)
     name = pipelines.name_of(write.conn, worker.pipeline_id)
     if name is not None:
-        record_worker(write, name, worker_id, WorkerState.LOST, ended)
-    write.tx.wake("workers", f"pipeline:{worker.pipeline_id}")
+        record_worker(write, name, worker.id, WorkerState.LOST, reason)
+    write.tx.wake("workers", f"worker:{worker.id}", f"pipeline:{worker.pipeline_id}")
 
 
 def _spout(conn: sa.Connection, worker: WorkerRow, specs: Specs) -> SpoutRun | None:
