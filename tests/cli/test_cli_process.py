@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from cli_messages import repo
 
-from trunkline.cli import config, exit_codes, overview
+from trunkline.cli import config, exit_codes, overview, pachctl_verbs
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.commands import completion
+from trunkline.cli.exit_codes import UsageError
 from trunkline.cli.parsing import load, parser, split
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import pfs_pb2
@@ -130,10 +131,9 @@ def test_no_server_ends_with_6_and_how_to_start_one(capfd, monkeypatch):
             'unknown resource "zebra" for "create"; expected one of: branch, ',
         ),
         (["repo", "list"], 'did you mean "trunkline list repo"?'),
-        (["edit", "pipeline", "p"], 'unknown command "trunkline edit"; see'),
         (["juggle", "pipeline", "-f", "x"], 'unknown command "trunkline juggle"; see'),
-        (["find", "commit"], 'unknown command "trunkline find"; see'),
-        (["idp", "delete-client"], 'unknown command "trunkline idp"; see'),
+        (["find", "repo"], 'unknown resource "repo" for "find"; expected one of: commit'),
+        (["idp", "delete-client"], '"idp delete-client" is a command of pachctl; '),
         (["xyzzy"], 'unknown command "trunkline xyzzy"; see "trunkline --help"'),
         (
             ["list", "repo", "--projekt", "x"],
@@ -188,6 +188,20 @@ def test_the_help_of_every_command_fits_80_columns(name):
     text = parser(name, load(name)).format_help()
 
     assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_every_command_of_pachctl_is_the_same_here_or_has_advice():
+    assert set(TABLE) >= pachctl_verbs.SAME
+    assert pachctl_verbs.SAME.isdisjoint(pachctl_verbs.INSTEAD)
+    assert set(TABLE).isdisjoint(pachctl_verbs.INSTEAD)
+
+
+@pytest.mark.parametrize(
+    "command", [name for name in pachctl_verbs.INSTEAD if not name.startswith("completion")]
+)
+def test_a_command_that_only_pachctl_has_says_what_to_use_instead(command):
+    with pytest.raises(UsageError, match=re.escape(pachctl_verbs.INSTEAD[command])):
+        split([*command.split(), "argument", "--option"])
 
 
 @pytest.mark.parametrize("words", [["repo"], ["repos"], ["repo", "-h"], ["help", "repo"]])
@@ -399,7 +413,7 @@ def test_bash_completes_verbs_nouns_and_options():
     assert complete("trunkline", "list", "re") == ["repo"]
     assert complete("trunkline", "list", "repo", "--all-p") == ["--all-projects"]
     assert complete("trunkline", "put", "file", "images@master", "--app") == ["--append"]
-    assert complete("trunkline", "config", "set", "") == ["context"]
+    assert complete("trunkline", "config", "set", "") == ["active-context", "context"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

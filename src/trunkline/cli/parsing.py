@@ -175,7 +175,8 @@ def split(words: Sequence[str]) -> tuple[str, list[str]]:
         if not _begins_a_command(longer):
             if name in TABLE:
                 return name, leading + words[position:]
-            raise _unknown(name, word, longer if name else " ".join(words[position : position + 2]))
+            whole = longer if name else " ".join(words[position : position + 2])
+            raise _unknown(name, word, whole, " ".join([*name.split(), *words[position:]]))
         name = longer
     else:
         return name, leading
@@ -213,16 +214,22 @@ def _begins_a_command(name: str) -> bool:
     return name in TABLE or any(command.startswith(f"{name} ") for command in TABLE)
 
 
-def _unknown(name: str, word: str, whole: str) -> UsageError:
+def _unknown(name: str, word: str, whole: str, line: str) -> UsageError:
     """Return the error for an unknown command, with a suggestion.
 
     Args:
         name: the words that begin a command.
         word: the first word that does not.
         whole: the words of the presumed command.
+        line: all words.
     """
     import difflib  # 5 ms, only after a mistake
 
+    from trunkline.cli import pachctl_verbs
+
+    if advice := pachctl_verbs.advice(line):
+        command, sentence = advice
+        return UsageError(f'"{command}" is a command of pachctl; {sentence}')
     commands = [command for command in TABLE if command.startswith(f"{name} ")] if name else list(TABLE)
     nexts = sorted({command[len(name) :].split()[0] for command in commands})
     # Word by word: in "edit pipeline" the common "pipeline" would make every "… pipeline" look similar.

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from trunkline.cli import output
 from trunkline.cli.commands.repos import repo_name
 from trunkline.cli.exit_codes import JobFailed, UsageError
-from trunkline.cli.parsing import CHANGING, SHOWING, TIMEOUT, Command, argument, limit_option
+from trunkline.cli.parsing import (
+    CHANGING,
+    SHOWING,
+    TIMEOUT,
+    Command,
+    argument,
+    limit_option,
+    natural,
+)
 from trunkline.model.names import is_id, parse_commit
 from trunkline.rpc.gen import pfs_pb2
 
@@ -161,6 +169,20 @@ def subscribe(invocation: Invocation) -> None:
             output.documents([info], options.output or "json")
 
 
+def find(invocation: Invocation) -> None:
+    """Print the commits of a branch that changed a file, newest first, from a commit back."""
+    options = invocation.options
+    file, _ = invocation.file(options.file)
+    request = pfs_pb2.FindCommitsRequest(start=file.commit, file_path=file.path, limit=options.number)
+    answers = invocation.pfs.FindCommits(request, invocation.timeout)
+    matches = (answer.found_commit for answer in answers if answer.HasField("found_commit"))
+
+    def row(commit: pfs_pb2.Commit) -> Sequence[str]:
+        return repo_name(commit.repo), output.Id(commit.id)
+
+    output.show_many(invocation, matches, ("REPO", "COMMIT"), row, commit_name)
+
+
 def squash(invocation: Invocation) -> None:
     """Merge commits into their children."""
     options = invocation.options
@@ -266,6 +288,15 @@ COMMANDS = {
                 help="print a commit when it reaches this state (finished)",
             ),
             argument("--all", action="store_true", help="also commits of pipelines"),
+            TIMEOUT,
+            *SHOWING,
+        ),
+    ),
+    "find commit": Command(
+        find,
+        (
+            argument("file", metavar="REPO@COMMIT:/PATH", help="the file, and the commit to begin with"),
+            argument("-n", "--number", "--limit", type=natural, default=0, help="at most that many commits"),
             TIMEOUT,
             *SHOWING,
         ),

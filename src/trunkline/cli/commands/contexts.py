@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline.cli import config, output
 from trunkline.cli.exit_codes import UsageError
@@ -26,6 +26,47 @@ def get(invocation: Invocation) -> None:
 
 def set_(invocation: Invocation) -> None:
     """Create or change a context and use it."""
+    _change(invocation, config.load(), activates=True)
+
+
+def update(invocation: Invocation) -> None:
+    """Change a context, without using it."""
+    settings = config.load()
+    _require(settings, invocation.options.name)
+    _change(invocation, settings, activates=False)
+
+
+def get_active(_: Invocation) -> None:
+    """Print the name of the active context.
+
+    Raises:
+        NotFound: none is active.
+    """
+    active = config.load()["active_context"]
+    if not active:
+        raise NotFound('no context is active; choose one with "trunkline config set active-context NAME"')
+    print(active)
+
+
+def set_active(invocation: Invocation) -> None:
+    """Use a context from now on."""
+    name = invocation.options.name
+    settings = config.load()
+    _require(settings, name)
+    settings["active_context"] = name
+    config.save(settings)
+    invocation.report("set", "active context", name)
+
+
+def _require(settings: dict[str, Any], name: str) -> None:
+    """Raise NotFound when a context does not exist."""
+    if name not in settings["contexts"]:
+        raise NotFound(
+            f'context "{name}" not found in {config.path()}; "trunkline config list context" lists them'
+        )
+
+
+def _change(invocation: Invocation, settings: dict[str, Any], *, activates: bool) -> None:
     from trunkline.client import address
 
     options = invocation.options
@@ -33,7 +74,6 @@ def set_(invocation: Invocation) -> None:
         raise UsageError(
             f'"{options.name}" is not a valid context name; use no spaces and no control characters'
         )
-    settings = config.load()
     context = settings["contexts"].get(options.name, {})
     if options.address:
         address.parse(options.address)
@@ -41,13 +81,15 @@ def set_(invocation: Invocation) -> None:
     if options.ca:
         context["server_cas"] = config.encoded(_read(options.ca))
     if "address" not in context:
-        raise UsageError(f"config set context {options.name} needs --address HOST:PORT")
+        raise UsageError(f"context {options.name} needs an address; add --address HOST:PORT")
     if options.project:
         context["project"] = options.project
     settings["contexts"][options.name] = context
-    settings["active_context"] = options.name
+    if activates:
+        settings["active_context"] = options.name
     config.save(settings)
-    invocation.report("set", "context", options.name, f" for {context['address']}; it is the active one")
+    note = f" for {context['address']}" + ("; it is the active one" if activates else "")
+    invocation.report("set" if activates else "updated", "context", options.name, note)
 
 
 def _read(file: str) -> bytes:
@@ -80,10 +122,8 @@ def delete(invocation: Invocation) -> None:
     """Delete a context."""
     name = invocation.options.name
     settings = config.load()
-    if settings["contexts"].pop(name, None) is None:
-        raise NotFound(
-            f'context "{name}" not found in {config.path()}; "trunkline config list context" lists them'
-        )
+    _require(settings, name)
+    del settings["contexts"][name]
     if settings["active_context"] == name:
         settings["active_context"] = ""
     config.save(settings)
@@ -93,6 +133,9 @@ def delete(invocation: Invocation) -> None:
 COMMANDS = {
     "config get context": Command(get, (argument("name", metavar="CONTEXT", nargs="?"),)),
     "config set context": Command(set_, (NAME, *CHANGING)),
+    "config update context": Command(update, (NAME, *CHANGING)),
+    "config get active-context": Command(get_active),
+    "config set active-context": Command(set_active, (NAME, *CHANGING)),
     "config list context": Command(list_),
     "config delete context": Command(delete, (NAME, *CHANGING)),
 }
