@@ -23,6 +23,14 @@ EXAMPLES = [
 BLOCKS = re.compile(r"^```sh\n(.*?)^```\n\n^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
+def test_every_example_runs_here_and_is_listed() -> None:
+    folders = {path.name for path in (ROOT / "examples").iterdir() if path.is_dir()}
+    listed = (ROOT / "docs" / "README.md").read_text()
+
+    assert folders - {"__pycache__"} == {*EXAMPLES, "opencv"}  # test_opencv.py and test_story.py run that one
+    assert [name for name in folders if f"examples/{name}/README.md" not in listed] == []
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the options that the pages name, and the packages of the tests for commands."""
