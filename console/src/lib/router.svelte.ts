@@ -5,6 +5,7 @@ interface Place {
   path: string;
   match: Match | undefined;
   query: URLSearchParams;
+  search: string;
 }
 
 let place = $state.raw<Place>(read());
@@ -24,6 +25,10 @@ export const router = {
   /** A parameter of the query; empty when it is not there. */
   query(name: string): string {
     return place.query.get(name) ?? "";
+  },
+  /** The whole query with its question mark; empty without parameters. */
+  get search(): string {
+    return place.search;
   },
   /** All values of a parameter that may occur several times. */
   queryAll(name: string): string[] {
@@ -72,6 +77,6 @@ function update(): void {
 }
 
 function read(): Place {
-  if (typeof location === "undefined") return { path: "", match: undefined, query: new URLSearchParams() };
-  return { path: location.pathname, match: match(location.pathname), query: new URLSearchParams(location.search) };
+  if (typeof location === "undefined") return { path: "", match: undefined, query: new URLSearchParams(), search: "" };
+  return { path: location.pathname, match: match(location.pathname), query: new URLSearchParams(location.search), search: location.search };
 }
