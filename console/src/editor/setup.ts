@@ -77,6 +77,7 @@ export function makeEditor(parent: ShadowRoot, text: string, label: string, sche
     autocompletion({ override: [(context) => completion(context, schema())], activateOnTyping: true, icons: false }),
     // Tab moves on to the next control, as everywhere: the editor is no trap for the keyboard.
     keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap]),
+    EditorView.domEventHandlers({ beforeinput: replaceSelected }),
     EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
     EditorView.updateListener.of((update) => {
       if (!update.docChanged) return;
@@ -109,6 +110,15 @@ export function makeEditor(parent: ShadowRoot, text: string, label: string, sche
     },
     destroy: () => view.destroy(),
   };
+}
+
+/** Text over a selection: left to itself, Chromium keeps the look of what it replaces by styles that the policy blocks. */
+function replaceSelected(event: InputEvent, view: EditorView): boolean {
+  const text = event.data;
+  if (event.inputType !== "insertText" || !text || view.composing || view.state.selection.main.empty) return false;
+  event.preventDefault();
+  view.dispatch(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+  return true;
 }
 
 function languageOf(isJson_: boolean): Extension {
