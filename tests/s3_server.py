@@ -21,7 +21,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from patience import PATIENCE
 
@@ -55,15 +55,24 @@ class S3Server:
         }
 
     def make_bucket(self, name: str) -> None:
+        self._client().create_bucket(Bucket=name)
+
+    def contents(self, bucket: str) -> dict[str, bytes]:
+        """Return the objects of a bucket."""
+        client = self._client()
+        keys = [each["Key"] for each in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        return {key: client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+    def _client(self) -> Any:
         import boto3
 
-        boto3.client(
+        return boto3.client(
             "s3",
             endpoint_url=self.url,
             aws_access_key_id=KEY,
             aws_secret_access_key=SECRET,
             region_name="us-east-1",
-        ).create_bucket(Bucket=name)
+        )
 
 
 def weed() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sqlite3
@@ -14,12 +15,17 @@ from pachyderm_sdk.api import pps
 from postgres_server import forwarded
 from servers import Server, ended, make_repo, put, refusal, until
 
+from trunkline.client.channel import Channel
+from trunkline.client.stubs import Client as OwnClient
+from trunkline.rpc.gen import explain_pb2
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pachyderm_sdk import Client
     from postgres_server import PostgresServer
+    from s3_server import S3Server
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +92,14 @@ def egressing(client: Client, pipeline: pps.Pipeline) -> pps.JobInfo:
     return until(look, "an egress that failed")
 
 
+def last_phase(server: Server, job: pps.Job) -> tuple[str, str]:
+    """Return the kind and the sentence of the last phase in the story of a job."""
+    with contextlib.closing(Channel(server.address)) as channel:
+        request = explain_pb2.ExplainJobRequest(project="default", pipeline=job.pipeline.name, job_id=job.id)
+        phase = OwnClient(channel).explain.ExplainJob(request).phases[-1]
+    return explain_pb2.Phase.Kind.Name(phase.kind), phase.sentence
+
+
 def test_the_rows_of_a_job_are_in_the_database_when_it_succeeds(
     client: Client, folder: Path, database: sqlite3.Connection
 ) -> None:
@@ -102,7 +116,7 @@ def test_the_rows_of_a_job_are_in_the_database_when_it_succeeds(
 
 
 def test_an_egress_is_tried_again_until_its_target_takes_it(
-    client: Client, port: int, postgres: PostgresServer
+    sending: Server, client: Client, port: int, postgres: PostgresServer
 ) -> None:
     branch = make_repo(client, "words")
     put(client, branch, {"/counts": b"to,2\n"})
@@ -113,10 +127,13 @@ def test_an_egress_is_tried_again_until_its_target_takes_it(
             connection.execute("create table counts (word text, number integer)")
 
             info = egressing(client, pipeline)
+            phase = last_phase(sending, info.job)
             commit = client.pfs.inspect_commit(commit=info.output_commit)
             with forwarded(f"{postgres.socket}/.s.PGSQL.5432", port):
                 end = ended(client, pipeline, info.job.id)
 
+            assert phase[0] == "EGRESSING"
+            assert phase[1].partition(";")[0] == info.reason.partition(";")[0]
             assert commit.finished.timestamp() == 0.0
             assert (end.state, end.reason) == (pps.JobState.JOB_SUCCESS, "")
             assert connection.execute("select * from counts").fetchall() == [("to", 2)]
@@ -162,3 +179,34 @@ def test_a_target_that_the_server_may_not_reach_is_refused_with_the_spec(
     error = refusal(lambda: make_pipeline(client, "elsewhere", f"sqlite://{tmp_path}/words.db"))
 
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_files_of_a_job_go_to_a_bucket_and_a_bucket_that_does_not_exist_fails_it(
+    tmp_path: Path, s3: S3Server
+) -> None:
+    server = Server(tmp_path / "data", environment=s3.environment(), options=["--outbound", "s3://sent"])
+    client = server.start().client()
+    try:
+        branch = make_repo(client, "words")
+        put(client, branch, {"/to": b"2"})
+        spec = {
+            "pipeline": {"name": "upload"},
+            "input": {"pfs": {"repo": "words", "glob": "/"}},
+            "transform": {"cmd": ["sh"], "stdin": ["cp /pfs/words/* /pfs/out"]},
+            "egress": {"object_storage": {"url": "s3://sent/counts"}},
+        }
+        client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spec))
+        pipeline = pps.Pipeline(name="upload")
+        refused = ended(client, pipeline, newest(client, pipeline).job.id)
+        s3.make_bucket("sent")
+
+        put(client, branch, {"/be": b"1"})
+        sent = ended(client, pipeline, newest(client, pipeline).job.id)
+
+        assert refused.state == pps.JobState.JOB_FAILURE
+        assert "s3://sent/counts" in refused.reason
+        assert (sent.state, sent.reason) == (pps.JobState.JOB_SUCCESS, "")
+        assert s3.contents("sent") == {"counts/to": b"2", "counts/be": b"1"}
+        assert last_phase(server, sent.job)[0] == "EGRESSING"
+    finally:
+        server.close()

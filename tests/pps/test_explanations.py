@@ -130,7 +130,7 @@ def test_the_story_of_a_job_has_no_gaps_and_names_what_it_waited_for(world: PpsW
     world.put("in", {"/a": b"1", "/b": b"2"})
     world.until_state("copy", JobState.RUNNING)
     world.clock.ahead += 5
-    waiting = world.versions.query(job_story.job_story, job_name(world.jobs("copy")[0]))
+    waiting = world.versions.query(job_story.job_story, job_name(world.jobs("copy")[0]), world.specs)
     hand = world.staffed("copy", copy)
     claimed = hand.take()
     assert claimed is not None
@@ -138,7 +138,7 @@ def test_the_story_of_a_job_has_no_gaps_and_names_what_it_waited_for(world: PpsW
     hand.hand_in(hand.results(claimed))
     job = hand.work_until_ended("copy")
 
-    story = world.versions.query(job_story.job_story, job_name(job))
+    story = world.versions.query(job_story.job_story, job_name(job), world.specs)
 
     assert waiting.phases[-1].kind is PhaseKind.WAITING_FOR_WORKERS
     assert waiting.phases[-1].end is None
@@ -178,6 +178,13 @@ def moments(**changes: Any) -> Moments:
                 last_result=8.0, finished=9.0, complete=True,
             ),
             [("RUNNING", 5.0), ("STRAGGLING", 8.0), ("SETTLING", 9.0)],
+        ),
+        (
+            moments(
+                inputs=0.0, earlier=0.0, started=0.0, first_claim=0.0, last_claim=0.0, last_result=3.0,
+                complete=True, has_egress=True,
+            ),
+            [("RUNNING", 3.0), ("EGRESSING", None)],
         ),
         (
             moments(inputs=0.0, earlier=0.0, started=1.0, finished=2.0, complete=True, has_todo=False),

@@ -2082,7 +2082,7 @@ export namespace explain {
     /** What it waited for, or what was done. */
     sentence: string;
   }
-  export type Phase_Kind = "KIND_UNSPECIFIED" | "WAITING_FOR_INPUT" | "WAITING_FOR_EARLIER_JOB" | "PLANNING" | "WAITING_FOR_WORKERS" | "RUNNING" | "STRAGGLING" | "SETTLING";
+  export type Phase_Kind = "KIND_UNSPECIFIED" | "WAITING_FOR_INPUT" | "WAITING_FOR_EARLIER_JOB" | "PLANNING" | "WAITING_FOR_WORKERS" | "RUNNING" | "STRAGGLING" | "SETTLING" | "EGRESSING";
   export interface ExplainStateRequest {
     project: string;
     pipeline: string;

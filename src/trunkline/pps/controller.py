@@ -282,7 +282,7 @@ class Controller:
                 if failures.kind_of(error) is not failures.FailureKind.PERMANENT:
                     raise
                 part = early.NOTHING
-        await self._versions.write_soon(early.record, job.id, part)
+        await self._versions.write_soon(early.record, job.id, part, self._waiting, self._specs)
         failpoints.reach("controller.ahead")
 
     async def _do(self, step: decide.Step, job: JobRow) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pfs.writes import WriteTransaction
     from trunkline.pps.spec_cache import Specs
+    from trunkline.pps.workers.waiting import WaitingWorkers
     from trunkline.storage.chunks import PackRecord
 
 
@@ -115,13 +116,17 @@ def _look(
     return earlier, old, plan.inputs_of(conn, spec, job)
 
 
-def record(write: WriteTransaction, job_id: int, part: EarlyPart) -> None:
-    """Give a job its early part, unless it ended or its turn came meanwhile, and call the workers.
+def record(
+    write: WriteTransaction, job_id: int, part: EarlyPart, waiting: WaitingWorkers, specs: Specs
+) -> None:
+    """Give a job its early part, unless it ended or its turn came meanwhile, and its datums to waiting workers.
 
     Args:
         write: transaction that the change belongs to.
         job_id: row number of the job.
         part: what runs early.
+        waiting: the workers that wait.
+        specs: cache of specifications.
     """
     job = jobs.by_id(write.conn, job_id)
     if job is None or job.state is not JobState.CREATED or job.early_changes is not None:
@@ -142,7 +147,7 @@ def record(write: WriteTransaction, job_id: int, part: EarlyPart) -> None:
         total=part.count,
     )
     wake_job(write, job)
-    write.tx.wake(f"work:{job.pipeline_id}")
+    waiting.give_out(write, job.pipeline_id, specs)
     name = pipelines.name_of(write.conn, job.pipeline_id)
     if name is not None:
         record_job(write, name, started)

@@ -69,7 +69,7 @@ class ExplainServicer(ServicerBase):
 
     async def ExplainJob(self, request: pb.ExplainJobRequest, call: Call) -> pb.JobExplanation:
         name = names.JobName(_pipeline(request), request.job_id)
-        story = await self._store(call).query_soon(job_story.job_story, name)
+        story = await self._store(call).query_soon(job_story.job_story, name, self._specs)
         explanation = pb.JobExplanation(
             job_id=story.job.set_id, state=story.job.state.lower(), reason=story.job.reason
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trunkline.meta import commits, jobs, repos, workers
-from trunkline.model.states import WorkerState
+from trunkline.model.states import JobState, WorkerState
 from trunkline.pps import jobs as job_ops
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trunkline.meta.jobs import JobRow
     from trunkline.model.names import JobName
     from trunkline.pfs.reads import ReadTransaction
+    from trunkline.pps.spec_cache import Specs
 
 
 class PhaseKind(StrEnum):
@@ -29,6 +30,7 @@ class PhaseKind(StrEnum):
     RUNNING = "RUNNING"
     STRAGGLING = "STRAGGLING"
     SETTLING = "SETTLING"
+    EGRESSING = "EGRESSING"
 
 
 class Phase(Struct, frozen=True):
@@ -62,6 +64,8 @@ class Moments(Struct, frozen=True):
     complete: bool
     #: Seconds that a datum has taken on average; 0 when that is not known.
     mean: float
+    #: Whether its output goes elsewhere before it ends.
+    has_egress: bool = False
 
 
 class JobStory(Struct, frozen=True):
@@ -73,12 +77,13 @@ class JobStory(Struct, frozen=True):
     now: float
 
 
-def job_story(read: ReadTransaction, name: JobName) -> JobStory:
+def job_story(read: ReadTransaction, name: JobName, specs: Specs) -> JobStory:
     """Return the story of a job, or raise NotFound.
 
     Args:
         read: the snapshot.
         name: the job.
+        specs: cache of specifications.
     """
     conn = read.conn
     job = job_ops.find(conn, name)
@@ -104,6 +109,9 @@ def job_story(read: ReadTransaction, name: JobName) -> JobStory:
             if job.finished is None
             else "the last datums took longer than the mean"
         )
+    has_egress = specs.of(conn, job.pipeline_id, job.version).egress is not None
+    if job.state is JobState.EGRESSING and job.reason:
+        sentences[PhaseKind.EGRESSING] = job.reason
     seconds = (job.download_ns + job.process_ns + job.upload_ns) / 1e9
     moments = Moments(
         created=job.created,
@@ -118,6 +126,7 @@ def job_story(read: ReadTransaction, name: JobName) -> JobStory:
         complete=job.started is not None and job.handed_in >= job.todo_count,
         # A single datum is not behind others.
         mean=seconds / job.handed_in if job.handed_in and job.todo_count > 1 else 0.0,
+        has_egress=has_egress,
     )
     return JobStory(job, phases(moments, sentences, read.now), read.now)
 
@@ -158,19 +167,21 @@ def _bounds(moments: Moments, now: float) -> list[tuple[PhaseKind, float | None]
     if moments.started is None:
         return bounds
     end = moments.last_result if moments.complete else None
+    # Settling is a part of it: the output is made at its begin.
+    last = PhaseKind.EGRESSING if moments.has_egress else PhaseKind.SETTLING
     if moments.first_claim is None:
         if not moments.complete:
             return [*bounds, (PhaseKind.WAITING_FOR_WORKERS, None)]
         if moments.has_todo:  # it ran before claims had times
             return [*bounds, (PhaseKind.RUNNING, None)]
-        return [*bounds, (PhaseKind.SETTLING, None)]
+        return [*bounds, (last, None)]
     bounds.append((PhaseKind.WAITING_FOR_WORKERS, moments.first_claim))
     straggling = moments.last_claim + moments.mean if moments.last_claim is not None else None
     if straggling is not None and moments.mean > 0 and straggling < (end if end is not None else now):
         bounds += [(PhaseKind.RUNNING, straggling), (PhaseKind.STRAGGLING, end)]
     else:
         bounds.append((PhaseKind.RUNNING, end))
-    return [*bounds, (PhaseKind.SETTLING, None)] if moments.complete else bounds
+    return [*bounds, (last, None)] if moments.complete else bounds
 
 
 def _workers(read: ReadTransaction, job: JobRow) -> str:

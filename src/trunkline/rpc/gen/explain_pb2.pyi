@@ -123,6 +123,7 @@ class Phase(_message.Message):
         RUNNING: _ClassVar[Phase.Kind]
         STRAGGLING: _ClassVar[Phase.Kind]
         SETTLING: _ClassVar[Phase.Kind]
+        EGRESSING: _ClassVar[Phase.Kind]
     KIND_UNSPECIFIED: Phase.Kind
     WAITING_FOR_INPUT: Phase.Kind
     WAITING_FOR_EARLIER_JOB: Phase.Kind
@@ -131,6 +132,7 @@ class Phase(_message.Message):
     RUNNING: Phase.Kind
     STRAGGLING: Phase.Kind
     SETTLING: Phase.Kind
+    EGRESSING: Phase.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
