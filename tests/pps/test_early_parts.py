@@ -18,7 +18,9 @@ from pps_world import Failed, Hand, PpsWorld, Recovered, Seen, pfs
 from trunkline.meta import job_queue
 from trunkline.model.names import JobName, PipelineName
 from trunkline.model.states import TERMINAL_JOB_STATES
+from trunkline.model.workers import WorkerPhase
 from trunkline.pps import jobs as job_ops
+from trunkline.pps import pipelines
 from trunkline.pps.queries import progress
 from trunkline.pps.workers import claims
 from trunkline.runtime import failpoints
@@ -397,3 +399,30 @@ def test_overlapping_jobs_come_to_what_they_are_one_after_the_other(
             assert job.state == "FAILURE" or job.processed + job.recovered + job.skipped == total
         if all(state == "SUCCESS" for state, _ in expected.jobs):
             assert [job.processed + job.recovered for job in ended] == [todo for _, todo in expected.counts]
+
+
+@pytest.mark.parametrize(("reprocess", "expected"), [(False, (3, 2, 1)), (True, (3, 3, 0))])
+def test_a_rerun_takes_over_results_of_the_planned_job_and_none_of_an_early_part(
+    world: PpsWorld, reprocess: bool, expected: tuple[int, int, int]
+) -> None:
+    slow, quick = start(world, 2, a=b"slow", c=b"c")
+    take(slow)
+    quick.hand_in(quick.results(take(quick)))
+    world.put("images", {"/b": b"b"})
+    quick.hand_in(quick.results(take(quick)))
+
+    world.versions.write(pipelines.rerun, "default", "edges", reprocess=reprocess)
+
+    def fresh() -> list[str] | None:
+        rows = world.workers("edges")
+        for row in rows:
+            if row.state == "retiring":
+                world.fleet.show(row.id, WorkerPhase.GONE, "ended as asked")
+        current = [row.id for row in rows if row.version == 2 and row.id in world.fleet.specs]
+        return current if len(current) == 2 else None
+
+    hands = [world.hand(worker_id, upper) for worker_id in world.until(fresh, "workers of the new version")]
+    ended = finish(world, hands)
+    assert [job.state for job in ended] == ["KILLED", "KILLED", "SUCCESS"]
+    assert counters(ended[-1])[:3] == expected
+    assert world.files("edges") == {"/a": b"SLOW", "/b": b"B", "/c": b"C"}
