@@ -4,10 +4,11 @@ import typescript from "typescript-eslint";
 
 /** Imports go downwards: pages use graph, timeline, preview and editor; those use ui; ui uses lib. Areas of pages are apart. */
 const above = {
-  lib: ["@/ui/*", "@/pages/*", "@/frame/*", "@/graph/*", "@/timeline/*", "@/preview/*", "@/editor/*"],
-  ui: ["@/pages/*", "@/frame/*", "@/graph/*", "@/timeline/*", "@/preview/*", "@/editor/*"],
+  lib: ["@/ui/*", "@/pages/*", "@/frame/*", "@/graph/*", "@/timeline/*", "@/logview/*", "@/preview/*", "@/editor/*"],
+  ui: ["@/pages/*", "@/frame/*", "@/graph/*", "@/timeline/*", "@/logview/*", "@/preview/*", "@/editor/*"],
   graph: ["@/pages/*", "@/frame/*"],
   timeline: ["@/pages/*", "@/frame/*"],
+  logview: ["@/pages/*", "@/frame/*"],
   preview: ["@/pages/*", "@/frame/*"],
   editor: ["@/pages/*", "@/frame/*"],
   pages: ["@/pages/*", "@/frame/*", "../*"],

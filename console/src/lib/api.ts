@@ -1466,6 +1466,9 @@ export namespace console {
     processedByJobId: string;
     /** In what the job runs; not set for one that it skips. */
     position?: Int64;
+    /** With ids in the request: up to 100 paths of the output commit that it wrote, and how many there are. */
+    outputs: string[];
+    outputsTotal: Int64;
   }
   export interface ListDatumRowRequest {
     project: string;
@@ -1486,6 +1489,8 @@ export namespace console {
     workerIds: string[];
     /** Exactly those at these positions, in this order. */
     positions: Int64[];
+    /** Exactly those with these ids, in this order, with worker, begin and outputs. */
+    ids: string[];
   }
   export type ListDatumRowRequest_Order = "ID" | "STATE" | "DURATION";
   export interface DatumRowPage {

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Inputs that a line names.
 _PATHS = 3
+#: Outputs that a line names.
+_OUTPUTS = 100
 
 
 class ConsoleJobs(ServicerBase):
@@ -51,12 +53,18 @@ class ConsoleJobs(ServicerBase):
             end=_time(request, "until"),
             worker_ids=list(request.worker_ids),
             positions=list(request.positions),
+            ids=list(request.ids),
         )
         page = await self._blocking(
             datum_pages.page, self._store(call), _job(request, request.job_id), selection
         )
+        rows = [_line(line) for line in page.lines]
+        for row, line in zip(rows, page.lines, strict=True) if request.ids else ():
+            outputs = line.listed.row.outputs
+            row.outputs.extend(outputs[:_OUTPUTS])
+            row.outputs_total = len(outputs)
         return pb.DatumRowPage(
-            rows=map(_line, page.lines),
+            rows=rows,
             total=page.total,
             next_page_token=page.token,
             position=str(page.event),

@@ -32,10 +32,26 @@ export interface LiveEvent {
   /** Ids by state, of kind `datum`. */
   datums?: Record<string, string[]>;
   more?: number;
+  /** When the datums of an event of kind `datum` ran; of an event of kind `log`, `begin` is a position. */
+  begin?: number | string;
+  end?: number;
+  busy?: number;
+  /** Of several events of kind `datum` that became one: what each worker did. */
+  work?: Work[];
+  lines?: number;
   target?: number;
   workers?: number;
   sentence?: string;
   alerts?: string[];
+}
+
+/** What a worker did in a time: datums ran for `busy` seconds of it. */
+export interface Work {
+  worker: string;
+  begin: number;
+  end: number;
+  busy: number;
+  failed: boolean;
 }
 
 /** What a page listens to. A list that is left out admits all; `log` only comes when it is named. */
@@ -94,6 +110,7 @@ export function keyOf(event: LiveEvent): string {
 
 /** Return one event for two with the same key: the later one, with the ids of datums of both. */
 export function merged(earlier: LiveEvent | undefined, later: LiveEvent): LiveEvent {
+  if (earlier?.lines !== undefined && later.lines !== undefined) return { ...later, lines: earlier.lines + later.lines };
   if (!earlier?.datums || !later.datums) return later;
   const datums: Record<string, string[]> = {};
   let more = (earlier.more ?? 0) + (later.more ?? 0);
@@ -104,7 +121,15 @@ export function merged(earlier: LiveEvent | undefined, later: LiveEvent): LiveEv
     more += Math.max(0, ids.length - room);
     room = Math.max(0, room - ids.length);
   }
-  return { ...later, datums, more };
+  return { ...later, datums, more, work: [...workOf(earlier), ...workOf(later)].slice(-MOST_DATUMS) };
+}
+
+/** Return what workers did by an event of kind `datum`. */
+export function workOf(event: LiveEvent): Work[] {
+  if (event.work) return event.work;
+  const { worker = "", begin, end, busy } = event;
+  if (typeof begin !== "number" || end === undefined || busy === undefined) return [];
+  return [{ worker, begin, end, busy, failed: (event.datums?.["failed"] ?? event.datums?.["FAILED"] ?? []).length > 0 }];
 }
 
 /** Return the number in a position, which orders those of one log; 0 for none. */

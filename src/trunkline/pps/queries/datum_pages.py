@@ -17,6 +17,7 @@ from msgspec import Struct
 from trunkline import errors
 from trunkline.model import limits
 from trunkline.model.states import DatumState
+from trunkline.pps import datum_sums
 from trunkline.pps.queries import datum_summary
 from trunkline.pps.queries.datum_summary import JobSums, Line
 from trunkline.pps.queries.job_datums import JobDatums
@@ -62,6 +63,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     worker_ids: Collection[str] = ()
     #: Positions in what the job runs; empty: all.
     positions: Sequence[int] = ()
+    #: Ids in hex; empty: all.
+    ids: Sequence[str] = ()
 
     @property
     def is_filtered(self) -> bool:
@@ -95,15 +98,19 @@ def page(versions: VersionedStore, name: JobName, selection: Selection) -> Page:
         InvalidArgument: the token is not one of this list, or the number is too large.
     """
     limits.check_count(selection.number, limits.PAGE, "number", "request a page at a time")
-    limits.check_count(len(selection.positions), limits.PAGE, "positions", "request a page at a time")
+    for what, some in (("positions", selection.positions), ("ids", selection.ids)):
+        limits.check_count(len(some), limits.PAGE, what, "request a page at a time")
     is_ranked = (
-        bool(selection.states or selection.begin or selection.end or selection.worker_ids)
+        bool(selection.states or selection.begin or selection.end or selection.worker_ids or selection.ids)
         or selection.order is not Order.ID
     )
     seen = versions.read(datum_summary.look, name, bodies=is_ranked)
     datums = JobDatums(versions, seen.job)
     if selection.positions:
         lines = _lines(seen, datums.at(selection.positions))
+        return Page(lines, len(lines), "", False, seen.event)
+    if selection.ids:
+        lines = [line for text in selection.ids for line in _by_key(seen, datums, text)]
         return Page(lines, len(lines), "", False, seen.event)
     if selection.begin is not None or selection.end is not None or selection.worker_ids:
         return _in_range(seen, datums, selection)
@@ -118,6 +125,27 @@ def page(versions: VersionedStore, name: JobName, selection: Selection) -> Page:
     total = datums.total
     stop = start + len(listed)
     return Page(_lines(seen, listed), total, str(stop) if listed and stop < total else "", False, seen.event)
+
+
+def _by_key(seen: JobSums, datums: JobDatums, text: str) -> list[Line]:
+    """Return a datum with when and where it ran; nothing when the job has none of this id."""
+    try:
+        listed = datums.get(bytes.fromhex(text))
+    except ValueError:
+        listed = None
+    if listed is None:
+        return []
+    [line] = _lines(seen, [listed])
+    position = listed.position
+    if position is None or line.worker_id:
+        return [line]
+    for row, body in seen.sums:
+        for each in body.datums:
+            if each.position == position:
+                return [Line(listed, row.begin + each.offset / 1e6, row.worker_id)]
+        if datum_sums.has(body, position):
+            return [Line(listed, None, row.worker_id)]
+    return [line]
 
 
 def _in_range(seen: JobSums, datums: JobDatums, selection: Selection) -> Page:

@@ -477,7 +477,7 @@ class FiveNumbers(_message.Message):
     def __init__(self, count: _Optional[int] = ..., least: _Optional[float] = ..., lower_quartile: _Optional[float] = ..., median: _Optional[float] = ..., upper_quartile: _Optional[float] = ..., largest: _Optional[float] = ..., error: _Optional[float] = ...) -> None: ...
 
 class DatumLine(_message.Message):
-    __slots__ = ("id", "state", "paths", "inputs", "seconds", "started", "worker_id", "input_bytes", "output_bytes", "reason", "processed_by_job_id", "position")
+    __slots__ = ("id", "state", "paths", "inputs", "seconds", "started", "worker_id", "input_bytes", "output_bytes", "reason", "processed_by_job_id", "position", "outputs", "outputs_total")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
@@ -490,6 +490,8 @@ class DatumLine(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     PROCESSED_BY_JOB_ID_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: str
     paths: _containers.RepeatedScalarFieldContainer[str]
@@ -502,10 +504,12 @@ class DatumLine(_message.Message):
     reason: str
     processed_by_job_id: str
     position: int
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., inputs: _Optional[int] = ..., seconds: _Optional[float] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., input_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ..., reason: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    outputs_total: int
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., paths: _Optional[_Iterable[str]] = ..., inputs: _Optional[int] = ..., seconds: _Optional[float] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_id: _Optional[str] = ..., input_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ..., reason: _Optional[str] = ..., processed_by_job_id: _Optional[str] = ..., position: _Optional[int] = ..., outputs: _Optional[_Iterable[str]] = ..., outputs_total: _Optional[int] = ...) -> None: ...
 
 class ListDatumRowRequest(_message.Message):
-    __slots__ = ("project", "pipeline", "job_id", "order", "states", "text", "offset", "page_token", "number", "until", "worker_ids", "positions")
+    __slots__ = ("project", "pipeline", "job_id", "order", "states", "text", "offset", "page_token", "number", "until", "worker_ids", "positions", "ids")
     class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ID: _ClassVar[ListDatumRowRequest.Order]
@@ -527,6 +531,7 @@ class ListDatumRowRequest(_message.Message):
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     WORKER_IDS_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
     project: str
     pipeline: str
     job_id: str
@@ -539,7 +544,8 @@ class ListDatumRowRequest(_message.Message):
     until: _timestamp_pb2.Timestamp
     worker_ids: _containers.RepeatedScalarFieldContainer[str]
     positions: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., order: _Optional[_Union[ListDatumRowRequest.Order, str]] = ..., states: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ..., offset: _Optional[int] = ..., page_token: _Optional[str] = ..., number: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_ids: _Optional[_Iterable[str]] = ..., positions: _Optional[_Iterable[int]] = ..., **kwargs) -> None: ...
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, project: _Optional[str] = ..., pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., order: _Optional[_Union[ListDatumRowRequest.Order, str]] = ..., states: _Optional[_Iterable[str]] = ..., text: _Optional[str] = ..., offset: _Optional[int] = ..., page_token: _Optional[str] = ..., number: _Optional[int] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker_ids: _Optional[_Iterable[str]] = ..., positions: _Optional[_Iterable[int]] = ..., ids: _Optional[_Iterable[str]] = ..., **kwargs) -> None: ...
 
 class DatumRowPage(_message.Message):
     __slots__ = ("rows", "total", "next_page_token", "position", "is_cut")
