@@ -12,7 +12,6 @@ export interface Part {
 }
 
 /** Escape sequences: CSI, OSC, and other short ones. */
-// eslint-disable-next-line no-control-regex
 const SEQUENCE = /\u001b\[([0-9;:]*)([@-~])|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|\u001b[ -/]*[0-~]/g;
 /** Classes by the number of a colour: those of the theme, because a terminal's own are not legible on every ground. */
 const COLOURS: Record<number, string> = { 0: "muted", 1: "bad", 2: "good", 3: "wait", 4: "active", 5: "active", 6: "good", 7: "" };
