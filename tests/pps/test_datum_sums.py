@@ -215,14 +215,14 @@ def test_datums_are_listed_by_state_by_duration_and_by_a_text_in_their_paths(wor
     failed = datum_pages.page(world.versions, name, Selection(order=Order.STATE, number=2))
     rest = datum_pages.page(world.versions, name, Selection(order=Order.STATE, number=99, token=failed.token))
     matching = datum_pages.page(world.versions, name, Selection(text="/1"))
-    one = datum_pages.page(world.versions, name, Selection(ids=[slow.lines[0].listed.row.id.hex(), "ff"]))
+    named = datum_pages.page(world.versions, name, Selection(ids=[slow.lines[0].listed.row.id.hex(), "ff"]))
 
     assert [line.listed.row.process_ns / 1e9 for line in slow.lines] == [40, 39, 38]
     assert (slow.total, slow.token) == (40, "3")
-    assert [(line.listed.row.id, line.worker_id) for line in one.lines] == [
+    assert [(line.listed.row.id, line.worker_id) for line in named.lines] == [
         (slow.lines[0].listed.row.id, hand.id)
     ]
-    assert one.lines[0].started is not None
+    assert named.lines[0].started is not None
     assert [line.listed.state for line in failed.lines] == [DatumState.FAILED, DatumState.SUCCESS]
     ids = [line.listed.row.id for page in (failed, rest) for line in page.lines]
     assert sorted(ids) == [each.row.id for each in world.datums(job)]
