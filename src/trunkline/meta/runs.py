@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from trunkline.meta.query import Query
 from trunkline.meta.schema import commit, job, project, repo
-from trunkline.model.names import SPEC
+from trunkline.model.names import USER
 
 
 class RunRow(Struct, frozen=True):
@@ -30,7 +30,7 @@ _COUNTS: tuple[sa.ColumnElement[Any], ...] = (
 _COMMITS = Query(
     sa.select(*_COUNTS)
     .join_from(commit, repo)
-    .where(commit.c.set_id == sa.bindparam("set_id"), repo.c.type != SPEC)
+    .where(commit.c.set_id == sa.bindparam("set_id"), repo.c.type == USER)
 )
 _JOBS = Query(
     sa.select(job.c.state, sa.func.count())
@@ -49,7 +49,7 @@ _FIRST = Query(
 
 
 def commits_of(conn: sa.Connection, set_id: str) -> RunRow | None:
-    """Return the commits of a global id; None when only specifications have it."""
+    """Return the commits of a global id; None when it has none there."""
     row = _COMMITS.first(conn, set_id=set_id)
     if row is None or not row[0]:
         return None
