@@ -21,6 +21,12 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     manifest: "manifest.json",
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // What most pages share is one file: each more costs a request before the first picture.
+        codeSplitting: { groups: [{ name: "shared", test: /\/(node_modules\/(svelte|esm-env|clsx)|src\/(lib|ui|frame))\//, minShareCount: 2 }] },
+      },
+    },
   },
   test: { include: ["src/**/*.test.ts"], environment: "node" },
 });

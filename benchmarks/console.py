@@ -1,0 +1,382 @@
+"""What the console costs, in a real browser over a store with a thousand pipelines and 100,000 jobs.
+
+    python benchmarks/console.py FOLDER [QUESTION…]
+
+FOLDER is what ``benchmarks/console_data.py`` makes. Counts are exact. Times are those of Chromium without a GPU on this
+machine, and stand beside a baseline of the same run: the time until an almost empty page of the same server is shown.
+Questions: size, jobs, pixel, graph, list, timeline, logs, tabs, session (all but the last when none is named).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from common import TRUNKLINE, median, table
+from playwright.sync_api import sync_playwright
+
+from trunkline.client.channel import Channel
+from trunkline.rpc.gen import pfs_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+ROUNDS = 5
+#: Milliseconds that something on a page may take at most before the benchmark gives up.
+PATIENCE = 60_000
+STATIC = Path(__file__).parents[1] / "src" / "trunkline" / "console"
+REPOS = "/ui/p/default/repos"
+
+#: Resolves two frames after a selector matches: when it is on the screen. Returns milliseconds since navigation.
+PAINTED = """(selector) => new Promise((resolve) => {
+  const look = () => document.querySelector(selector)
+    ? requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now())))
+    : requestAnimationFrame(look);
+  look();
+})"""
+#: Writes down the time of each frame until ``window.stopFrames`` is called, which returns their lengths.
+FRAMES = """() => {
+  const lengths = []; let last = performance.now(), goes = true;
+  const frame = (now) => { lengths.push(now - last); last = now; if (goes) requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+  window.stopFrames = () => { goes = false; return lengths.slice(2); };
+}"""
+#: Writes down when a text that begins with ``pixel-`` is on the screen, by the clock that the program has too.
+PIXELS = """() => {
+  window.seen = {};
+  const look = () => {
+    for (const [name] of document.body.innerText.matchAll(/pixel-\\d+/g))
+      if (!(name in window.seen)) { window.seen[name] = 0; requestAnimationFrame(() => window.seen[name] = Date.now()); }
+  };
+  new MutationObserver(look).observe(document.body, {childList: true, subtree: true, characterData: true});
+}"""
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Serve a copy of the data; yield the origin and the process."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "data"
+        shutil.copytree(folder, copy)
+        command = [TRUNKLINE, "serve", "--data", str(copy), "--listen", "127.0.0.1:0"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            assert process.stdout is not None
+            address = json.loads(process.stdout.readline())["grpc"]
+            yield f"http://{address}", psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+class Console:
+    """The served console and the browser that shows it."""
+
+    def __init__(self, browser: Browser, origin: str, process: psutil.Process) -> None:
+        self.browser, self.origin, self.process = browser, origin, process
+        self.channel = Channel(origin.removeprefix("http://"))
+        request = {"pipelines": ["large"], "number": 1}
+        self.large = self.call("ListJobRow", request)["rows"][0]["jobId"]
+        self.baseline = median([self.painted("/openapi/ui/", "rapi-doc") for _ in range(ROUNDS)])
+
+    def call(self, method: str, message: dict[str, object]) -> dict:
+        url = f"{self.origin}/api/trunkline.console.v1.Console/{method}"
+        request = urllib.request.Request(
+            url, json.dumps(message).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def create_repo(self, name: str) -> None:
+        repo = pfs_pb2.Repo(name=name, type="user", project=pfs_pb2.Project(name="default"))
+        self.channel.unary(
+            "/pfs_v2.API/CreateRepo", pfs_pb2.CreateRepoRequest(repo=repo).SerializeToString(), 10
+        )
+
+    @contextlib.contextmanager
+    def context(self) -> Iterator[BrowserContext]:
+        context = self.browser.new_context(
+            base_url=self.origin, locale="en-US", timezone_id="UTC", viewport={"width": 1280, "height": 800}
+        )
+        context.set_default_timeout(PATIENCE)
+        try:
+            yield context
+        finally:
+            context.close()
+
+    @contextlib.contextmanager
+    def page(self) -> Iterator[Page]:
+        with self.context() as context:
+            yield context.new_page()
+
+    def painted(self, address: str, selector: str, slower: int = 1) -> float:
+        """Return the milliseconds from navigation until a selector is on the screen of a new browser context."""
+        with self.page() as page:
+            if slower > 1:
+                session = page.context.new_cdp_session(page)
+                session.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+            page.goto(address, wait_until="commit")
+            return page.evaluate(PAINTED, selector)
+
+
+def size(console: Console) -> list[list[str]]:
+    """Bytes and requests of the first load of the home page."""
+    with console.page() as page:
+        kinds: dict[str, int] = {}
+        requests = []
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        names: dict[str, str] = {}
+        session.on(
+            "Network.responseReceived", lambda event: names.__setitem__(event["requestId"], event["type"])
+        )
+
+        def finished(event: dict) -> None:
+            kind = names.get(event["requestId"], "")
+            kinds[kind] = kinds.get(kind, 0) + event["encodedDataLength"]
+
+        session.on("Network.loadingFinished", finished)
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto("/ui/")
+        page.wait_for_selector("main h2")
+        page.wait_for_timeout(1_000)
+    stored = sum(path.stat().st_size for path in STATIC.rglob("*") if path.is_file())
+    return [
+        ["script at first load", f"{kinds.get('Script', 0) / 1000:.0f} kB", "≤ 150 kB"],
+        ["CSS at first load", f"{kinds.get('Stylesheet', 0) / 1000:.0f} kB", "≤ 25 kB"],
+        ["requests at first load", str(len(requests)), "≤ 12"],
+        ["built files", f"{stored / 1e6:.2f} MB", "≤ 3 MB"],
+    ]
+
+
+def jobs(console: Console) -> list[list[str]]:
+    """Until the first row of 100,000 jobs is on the screen."""
+    row = "[role=grid] [role=row] a"
+    plain = median([console.painted("/ui/jobs", row) for _ in range(ROUNDS)])
+    slow = median([console.painted("/ui/jobs", row, slower=4) for _ in range(ROUNDS)])
+    return [
+        ["100,000 jobs usable", times(plain, console), "≤ 1.0 s"],
+        ["the same, processor ÷ 4", times(slow, console), "≤ 2.5 s"],
+    ]
+
+
+def pixel(console: Console) -> list[list[str]]:
+    """From before the call that makes a repo until its name is on the screen."""
+    rows = []
+    for tabs in (1, 50):
+        with console.context() as context:
+            pages = [context.new_page() for _ in range(tabs)]
+            for page in pages:
+                page.goto(REPOS)
+                page.wait_for_selector("main [role=row], main table")
+                page.evaluate(PIXELS)
+            delays = []
+            for number in range(20):
+                name = f"pixel-{tabs}{number:03d}"
+                begun = time.time() * 1000
+                console.create_repo(name)
+                for page in pages[:: max(1, tabs // 5)]:
+                    page.wait_for_function("(name) => window.seen[name] > 0", arg=name)
+                    delays.append(page.evaluate("(name) => window.seen[name]", name) - begun)
+        delays.sort()
+        worst = delays[int(len(delays) * 0.95)]
+        rows.append(
+            [f"event to pixel, p95, {tabs} tab{'s' if tabs > 1 else ''}", f"{worst:.0f} ms", "≤ 200 ms"]
+        )
+    return rows
+
+
+def graph(console: Console) -> list[list[str]]:
+    """A graph of a thousand pipelines: first picture, then pan and zoom."""
+    first = median([console.painted("/ui/p/default", "main canvas[data-drawn]") for _ in range(ROUNDS)])
+    with console.page() as page:
+        page.goto("/ui/p/default")
+        page.wait_for_selector("main canvas[data-drawn]")
+        box = page.locator("main canvas").first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.evaluate(FRAMES)
+        for step in range(40):
+            page.mouse.wheel(0, -120 if step < 20 else 120)
+        page.mouse.down()
+        for step in range(60):
+            page.mouse.move(box["x"] + 400 + 5 * step, box["y"] + 300 + 2 * step)
+        page.mouse.up()
+        lengths = sorted(page.evaluate("() => window.stopFrames()"))
+    return [
+        ["graph of 1,000 pipelines, first picture", times(first, console), "≤ 400 ms"],
+        ["pan and zoom, frame p95", f"{lengths[int(len(lengths) * 0.95)]:.0f} ms", "≤ 20 ms"],
+    ]
+
+
+def list_(console: Console) -> list[list[str]]:
+    """Jump to the end of a folder of a million files."""
+    delays = []
+    for _ in range(ROUNDS):
+        with console.page() as page:
+            page.goto("/ui/p/default/repos/wide/tree/master/all/")
+            page.get_by_text("0000000.txt").first.wait_for()
+            page.locator("[role=grid]").first.focus()
+            begun = page.evaluate("() => performance.now()")
+            page.keyboard.press("End")
+            page.get_by_text("0999999.txt").first.wait_for()
+            delays.append(page.evaluate("() => performance.now()") - begun)
+    return [["folder of 1 M files, jump to the end", f"{median(delays):.0f} ms", "≤ 300 ms"]]
+
+
+def timeline(console: Console) -> list[list[str]]:
+    """The timeline of a job with a million datums."""
+    address = f"/ui/p/default/jobs/large/{console.large}?tab=timeline"
+    first = median([console.painted(address, "main canvas[data-drawn]") for _ in range(ROUNDS)])
+    return [["timeline of 1 M datums, first picture", times(first, console), "≤ 500 ms"]]
+
+
+def logs(console: Console) -> list[list[str]]:
+    """Search of a log of 100 MB: the server's stream, as the page reads it."""
+    url = f"{console.origin}/api/trunkline.console.v1.Console/SearchLog"
+    body = {
+        "log": {"project": "default", "pipeline": "large", "jobId": console.large},
+        "text": "312 of 1,000",
+    }
+    firsts, alls = [], []
+    for _ in range(3):
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+        begun = time.perf_counter()
+        with urllib.request.urlopen(request) as answer:
+            answer.readline()
+            firsts.append(1000 * (time.perf_counter() - begun))
+            while answer.readline():
+                pass
+        alls.append(time.perf_counter() - begun)
+    return [
+        ["search in a log of 100 MB, first hit", f"{median(firsts):.0f} ms", "≤ 300 ms"],
+        ["search in a log of 100 MB, all", f"{median(alls):.1f} s", "≤ 2 s"],
+    ]
+
+
+def tabs(console: Console) -> list[list[str]]:
+    """Processor time of the server while 50 browsers listen and ten things a second change."""
+    streams = [urllib.request.urlopen(f"{console.origin}/events?kind=repo") for _ in range(50)]
+    for stream in streams:
+        threading.Thread(target=drain, args=(stream,), daemon=True).start()
+    try:
+        changing = measured(console, lambda number: console.create_repo(f"tabs-{number}"), 10, 10)
+        idle = measured(console, lambda _: None, 1, 10)
+    finally:
+        for stream in streams:
+            stream.close()
+    alone = measured(console, lambda number: console.create_repo(f"alone-{number}"), 10, 10)
+    return [
+        ["50 live tabs, nothing changes: server", f"{idle:.1f} % of a core", "≤ 5 %"],
+        [
+            "50 live tabs, 10 changes a second: server, above the changes",
+            f"{changing - alone:.1f} %",
+            "≤ 5 %",
+        ],
+    ]
+
+
+def drain(stream: object) -> None:
+    with contextlib.suppress(Exception):
+        while stream.read1(65_536):
+            pass
+
+
+def measured(console: Console, act: Callable[[int], None], rate: int, seconds: int) -> float:
+    """Return the server's share of a core while ``act`` is called."""
+    before, begun = sum(console.process.cpu_times()[:2]), time.monotonic()
+    for number in range(rate * seconds):
+        act(number)
+        time.sleep(max(0.0, begun + (number + 1) / rate - time.monotonic()))
+    return 100 * (sum(console.process.cpu_times()[:2]) - before) / (time.monotonic() - begun)
+
+
+def session(console: Console, minutes: int = 60) -> list[list[str]]:
+    """Show the repos while a hundred events a second arrive; heap and requests."""
+    with console.page() as page:
+        page.goto(REPOS)
+        page.wait_for_timeout(2_000)
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        devtools = page.context.new_cdp_session(page)
+        heaps = []
+        begun = time.monotonic()
+        number = 0
+        for minute in range(minutes):
+            while time.monotonic() < begun + 60 * (minute + 1):
+                console.create_repo(f"session-{number % 200}-{number}") if number < 200 else touch(
+                    console, number
+                )
+                number += 1
+                time.sleep(max(0.0, begun + number / 100 - time.monotonic()))
+            page.wait_for_timeout(10)
+            devtools.send("HeapProfiler.collectGarbage")
+            heaps.append(page.evaluate("() => performance.memory.usedJSHeapSize"))
+    early = heaps[min(4, len(heaps) - 1)]
+    return [
+        [f"{minutes} min of 100 events/s, heap against minute 5", f"{heaps[-1] / early:.2f}x", "≤ 1.2x"],
+        ["requests but the stream", str(len(requests)), "0"],
+    ]
+
+
+def touch(console: Console, number: int) -> None:
+    """Change a repo that exists."""
+    repo = pfs_pb2.Repo(
+        name=f"session-{number % 200}-{number % 200}", type="user", project=pfs_pb2.Project(name="default")
+    )
+    request = pfs_pb2.CreateRepoRequest(repo=repo, description=str(number), update=True)
+    console.channel.unary("/pfs_v2.API/CreateRepo", request.SerializeToString(), 10)
+
+
+def times(milliseconds: float, console: Console) -> str:
+    return f"{milliseconds:.0f} ms ({milliseconds / console.baseline:.1f}x baseline)"
+
+
+QUESTIONS = {
+    "size": size, "jobs": jobs, "pixel": pixel, "graph": graph, "list": list_, "timeline": timeline, "logs": logs,
+    "tabs": tabs, "session": session,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("questions", nargs="*", choices=[[], *QUESTIONS])
+    parser.add_argument("--minutes", type=int, default=60, help="of the session")
+    arguments = parser.parse_args()
+    with serving(arguments.folder) as (origin, process), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
+        console = Console(browser, origin, process)
+        rows = [["baseline: an almost empty page of the same server", f"{console.baseline:.0f} ms", ""]]
+        for name in arguments.questions or [name for name in QUESTIONS if name != "session"]:
+            try:
+                rows += session(console, arguments.minutes) if name == "session" else QUESTIONS[name](console)
+            except Exception as error:  # noqa: BLE001 - the other questions are still answered
+                print(f"{name}: {error}", file=sys.stderr)
+                rows.append([name, "not measured", ""])
+        browser.close()
+    table("The console", ["what", "measured", "to reach"], rows)
+
+
+if __name__ == "__main__":
+    main()
