@@ -50,6 +50,7 @@ export const STATES = {
     RETIRING: { role: "neutral", shape: "squareDown", word: "retiring" },
     LOST: { role: "bad", shape: "crossedSquare", word: "lost" },
     ENDED: { role: "bad", shape: "crossedSquare", word: "ended" },
+    GONE: { role: "neutral", shape: "dashedSquare", word: "gone" },
   },
   pipeline: {
     STARTING: { role: "wait", shape: "roundArrow", word: "starting" },
