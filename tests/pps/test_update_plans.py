@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pps_world import PpsWorld, Recovered, pfs
 
+from trunkline.errors import InvalidArgument
 from trunkline.pps import pipelines as pipeline_ops
 from trunkline.pps.queries import update_plans
 from trunkline.pps.queries.datum_causes import DatumCause
@@ -92,3 +94,18 @@ def test_what_runs_for_the_pipelines_sake_has_its_cause(world: PpsWorld) -> None
     assert counts(recovered) == {DatumCause.RECOVERED: 1}
     assert again.causes[0].examples == ["/a"]
     assert again.workers == 1
+
+
+def test_a_cross_with_ten_million_datums_is_counted_and_refused_before_any_is_made(world: PpsWorld) -> None:
+    world.repo("in")
+    world.put("in", {f"/{number}": b"" for number in range(3_163)})
+    sides = [{"pfs": {"repo": "in", "glob": "/*", "name": side}} for side in ("a", "b")]
+
+    with pytest.raises(InvalidArgument) as refused:
+        plan(world, {"cross": sides})
+    world.pipeline("copy", {"cross": sides})
+    job = world.until_state("copy", "FAILURE")
+
+    for message in (refused.value.message, job.reason):
+        assert "3,163 x 3,163" in message
+        assert "10,004,569" in message
