@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
+import socket
+import sys
 import time
+import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,7 +57,67 @@ INPUTS = {
     "union": pps.Input(union=[leaf("a"), leaf("b")]),
     "join": pps.Input(join=[leaf("a", join_on="$1"), leaf("b", join_on="$1")]),
     "group": pps.Input(group=[leaf("a", group_by="$1"), leaf("b", group_by="$1")]),
+    "batch": leaf("a"),
 }
+#: The same as the script, by a program that processes many datums.
+BATCH = """
+import os, time
+from pathlib import Path
+from pachyderm_sdk import batch_all_datums
+
+@batch_all_datums
+def copy():
+    source = Path(os.environ["a"])
+    time.sleep(0.03)
+    with open(f"/pfs/out/a_{source.name}", "ab") as out:
+        out.write(source.read_bytes())
+
+copy()
+"""
+#: Commits files with consecutive numbers, each in one call.
+SPOUT = """
+import time
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+client = Client.new_in_cluster()
+repo = pfs.Repo(name="spout", type="user", project=pfs.Project(name="default"))
+newest = pfs.Commit(repo=repo, branch=pfs.Branch(repo=repo, name="master"))
+while True:
+    number = len(list(client.pfs.list_file(file=pfs.File(commit=newest, path="/"))))
+    added = pfs.AddFile(path=f"/{number:06}", raw=b"x")
+    client.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=newest), pfs.ModifyFileRequest(add_file=added)]))
+    time.sleep(0.2)
+"""
+#: Seconds until a program runs again that was killed often: its pause, and its start.
+AGAIN = 180.0
+
+
+def python(program: str, **more: bool) -> pps.Transform:
+    return pps.Transform(cmd=[sys.executable, "-c", program], **more)
+
+
+def make_standing(client: Client, port: int) -> None:
+    """Make a spout, and a service that shows a repo."""
+    spout = {"pipeline": {"name": "spout"}, "transform": {"cmd": [sys.executable, "-c", SPOUT]}, "spout": {}}
+    client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(spout))
+    client.pps.create_pipeline(
+        pipeline=pps.Pipeline(name="service"),
+        input=pps.Input(pfs=pps.PfsInput(repo="a", glob="/")),
+        transform=pps.Transform(
+            cmd=[sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", "/pfs"]
+        ),
+        service=pps.Service(internal_port=port, external_port=port),
+    )
+
+
+def page(port: int, path: str) -> bytes:
+    """Return what the service shows; nothing while it does not answer."""
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/a{path}", timeout=5) as answer,
+    ):
+        return bytes(answer.read())
+    return b""
 
 
 def make(client: Client) -> dict[str, pfs.Branch]:
@@ -65,7 +129,7 @@ def make(client: Client) -> dict[str, pfs.Branch]:
         client.pps.create_pipeline(
             pipeline=pps.Pipeline(name=name),
             input=input,
-            transform=shell(SCRIPT),
+            transform=shell(SCRIPT) if name != "batch" else python(BATCH, datum_batching=True),
             parallelism_spec=pps.ParallelismSpec(constant=2),
             datum_set_spec=pps.DatumSetSpec(number=2),
             datum_tries=100,  # so many workers may be killed while they run the same datum
@@ -138,6 +202,11 @@ def test_kills_under_load_lose_nothing_and_make_nothing_twice(server: Server, tm
         pipeline=cron, input=input, transform=shell("cp /pfs/tick/* /pfs/out/"), autoscaling=True
     )
 
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = int(listening.getsockname()[1])
+    make_standing(client, port)
+
     for number in range(KILLS):
         for _ in range((number + 1) * COMMITS // KILLS - number * COMMITS // KILLS):
             change(source, server.client(), branches)
@@ -146,7 +215,17 @@ def test_kills_under_load_lose_nothing_and_make_nothing_twice(server: Server, tm
     client = server.client()
     seen = all_ended(client)
     client.pps.stop_pipeline(pipeline=cron)
+    before = len(files_of(client, "spout@master"))
+    put(client, branches["a"], {"/newest": b"at last"})
+    until(lambda: page(port, "/newest") == b"at last", "the service to show the newest commit", AGAIN)
+    until(lambda: len(files_of(client, "spout@master")) > before, "the spout to go on", AGAIN)
 
+    written = files_of(client, "spout@master")
+    assert sorted(written) == [f"/{number:06}" for number in range(len(written))]
+    assert set(written.values()) == {b"x"}
+    states = [info.state for info in client.pps.list_job(pipeline=pps.Pipeline(name="service"))]
+    assert states[0] == pps.JobState.JOB_RUNNING
+    assert set(states[1:]) == {pps.JobState.JOB_SUCCESS}
     for name, jobs in expected.items():
         assert sum(job.processed for job in jobs) > COMMITS, name
         assert seen[name] == jobs, name
