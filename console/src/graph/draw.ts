@@ -16,14 +16,18 @@ const MARK_SCALE = 0.12;
 
 /** What is drawn of a card; its words are elements above it. */
 export interface CardLook {
-  role: Role;
-  shape: ShapeName;
-  /** The mark of its second line. */
-  second: { role: Role; shape: ShapeName } | undefined;
+  /** The mark that says most, for a card that has only one. */
+  mark: Sign;
+  /** The marks of its lines. */
+  first: Sign;
+  second: Sign | undefined;
   height: number;
   kind: "node" | "group" | "absent";
-  /** Whether something of it is bad, whatever its first mark says. */
-  bad: boolean;
+}
+
+interface Sign {
+  role: Role;
+  shape: ShapeName;
 }
 
 export interface Picture {
@@ -180,7 +184,7 @@ interface Emphasis {
 }
 
 function drawFar({ context, colours }: Tools, look: CardLook, x: number, y: number, emphasis: Emphasis): void {
-  context.fillStyle = emphasis.chosen ? colours.active : colours[look.bad ? "bad" : look.role];
+  context.fillStyle = emphasis.chosen ? colours.active : colours[look.mark.role];
   context.fillRect(x, y, CARD_WIDTH, look.height);
 }
 
@@ -190,10 +194,9 @@ function drawSmall(tools: Tools, look: CardLook, x: number, y: number, emphasis:
   context.fillStyle = emphasis.hovered ? colours.raised : colours.surface;
   context.fillRect(x, y, CARD_WIDTH, look.height);
   outline(tools, look, emphasis, () => context.strokeRect(x, y, CARD_WIDTH, look.height));
-  const shown = look.second && look.second.role === "bad" ? look.second : look;
-  context.fillStyle = colours[shown.role];
+  context.fillStyle = colours[look.mark.role];
   context.fillRect(x, y, 12, look.height);
-  drawShape(tools, shown, x + 20, y + (look.height - 32) / 2, 32);
+  drawShape(tools, look.mark, x + 20, y + (look.height - 32) / 2, 32);
 }
 
 function drawNear(tools: Tools, look: CardLook, x: number, y: number, emphasis: Emphasis): void {
@@ -202,7 +205,7 @@ function drawNear(tools: Tools, look: CardLook, x: number, y: number, emphasis: 
   body.roundRect(x, y, CARD_WIDTH, look.height, 8);
   context.fillStyle = emphasis.hovered || look.kind === "group" ? colours.surface : colours.page;
   context.fill(body);
-  if (look.bad) {
+  if (look.mark.role === "bad") {
     context.save();
     context.clip(body);
     context.fillStyle = colours.bad;
@@ -215,14 +218,14 @@ function drawNear(tools: Tools, look: CardLook, x: number, y: number, emphasis: 
     inner.roundRect(x + 3, y + 3, CARD_WIDTH - 6, look.height - 6, 6);
     outline(tools, look, emphasis, () => context.stroke(inner));
   }
-  drawShape(tools, look, x + 11, y + 11, 16);
+  drawShape(tools, look.first, x + 11, y + 11, 16);
   if (look.second) drawShape(tools, look.second, x + 11, y + 33, 16);
 }
 
 function outline({ context, colours }: Tools, look: CardLook, emphasis: Emphasis, stroke: () => void): void {
   const width = context.lineWidth;
   const absent = look.kind === "absent";
-  context.strokeStyle = colours[emphasis.chosen || emphasis.hovered ? "active" : look.bad ? "bad" : absent ? "hairline" : "control"];
+  context.strokeStyle = colours[emphasis.chosen || emphasis.hovered ? "active" : look.mark.role === "bad" ? "bad" : absent ? "hairline" : "control"];
   if (emphasis.chosen) context.lineWidth = width * 3;
   if (absent) context.setLineDash([5, 4]);
   stroke();
@@ -231,7 +234,7 @@ function outline({ context, colours }: Tools, look: CardLook, emphasis: Emphasis
 }
 
 /** Draws the mark of a state with its upper left corner at a point. */
-function drawShape({ context, colours, pathOf }: Tools, mark: { role: Role; shape: ShapeName }, x: number, y: number, size: number): void {
+function drawShape({ context, colours, pathOf }: Tools, mark: Sign, x: number, y: number, size: number): void {
   const shape: Shape = SHAPES[mark.shape];
   context.save();
   context.translate(x, y);

@@ -52,13 +52,16 @@ export function cardMark(card: Card, graph: ProjectGraph, past: boolean): MarkSt
  * @param height Pixels.
  */
 export function lookOf(card: Card, graph: ProjectGraph, past: boolean, height: number): CardLook {
-  const most = cardMark(card, graph, past);
+  const mark = cardMark(card, graph, past);
   const node = graph.nodes[card.members[0]!]!;
-  const mark = card.group || past ? most : stateMark(node);
   const job = !card.group && node.kind === "pipeline" && !node.outside ? node.job : undefined;
-  const second = job && markOf("job", job.state);
-  const kind = card.group ? "group" : most === OUTSIDE || most === ABSENT ? "absent" : "node";
-  return { role: mark.role, shape: mark.shape, second, height, kind, bad: most.role === "bad" };
+  return {
+    mark,
+    first: card.group || past ? mark : stateMark(node),
+    second: job && markOf("job", job.state),
+    height,
+    kind: card.group ? "group" : mark === OUTSIDE || mark === ABSENT ? "absent" : "node",
+  };
 }
 
 /** How many members of a group have which state, what needs a look first: "2 failure, 10 running". */
@@ -101,16 +104,21 @@ export function secondLine(node: GraphNode, past: boolean): { text: string; at?:
   return { text: past ? ABSENT.word : node.reason || "no job yet" };
 }
 
-/** A card in a sentence, for its accessible name. */
+/** What the words on a card do not say, for its accessible name: kind and states. */
 export function cardText(card: Card, graph: ProjectGraph, past: boolean): string {
-  if (card.group) return `group ${card.group} of ${counted(card.members.length, "node")}: ${groupText(card, graph, past)}`;
-  return nodeText(graph.nodes[card.members[0]!]!, past);
+  return card.group ? `group of ${counted(card.members.length, "node")}` : stateText(graph.nodes[card.members[0]!]!, past);
+}
+
+function stateText(node: GraphNode, past: boolean): string {
+  const state = node.kind === "pipeline" || node.outside ? (past ? nodeMark(node, past).word : stateMark(node).word) : "";
+  const job = node.kind === "pipeline" && node.job && !past ? `job ${markOf("job", node.job.state).word}` : "";
+  return [node.kind, state, job].filter((word) => word !== "").join(", ");
 }
 
 /** A node in a sentence, for its accessible name. */
 export function nodeText(node: GraphNode, past: boolean): string {
-  const words = [node.kind, node.name, past ? nodeMark(node, past).word : stateMark(node).word];
-  if (node.kind === "pipeline" && node.job) words.push(`job ${markOf("job", node.job.state).word}`, jobText(node));
+  const words = [node.name, stateText(node, past)];
+  if (node.kind === "pipeline") words.push(jobText(node));
   const workers = past ? "" : workersText(node);
   if (workers) words.push(`${workers} workers`);
   if (node.kind !== "pipeline" && !node.outside) words.push(sizeText(node));

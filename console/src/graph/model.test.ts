@@ -97,7 +97,7 @@ describe("a graph with events", () => {
     expect(nodeMark(graph.nodes[2]!, false)).toMatchObject({ role: "bad", word: "failure" });
     expect(graph.nodes[2]!.attributes["state"]).toBe("failure");
     expect(nodeMark(trainA(after({ kind: "pipeline", pipeline: "train-a", state: "CRASHING" }).graph), false).word).toBe("crashing");
-    expect(nodeText(graph.nodes[0]!, false)).toBe("repo, images, repo, 1.50 kB");
+    expect(nodeText(graph.nodes[0]!, false)).toBe("images, repo, 1.50 kB");
   });
 });
 
