@@ -220,6 +220,7 @@ def test_the_history_of_scaling_has_decisions_and_the_workers_of_now(shop: PpsWo
 
     last = scaling.points[-1]
     assert (last.asked, last.existing, last.ready, last.busy, last.queue) == (2, 2, 0, 0, 2)
+    assert any(point.HasField("busy") for point in scaling.points[:-1])  # what decisions observed
     assert scaling.decisions[-1].target == 2
     assert scaling.decisions[-1].sentence
     assert scaling.workers_limit == 2
