@@ -7,7 +7,7 @@ from trunkline.pps.queries.scaling_history import Life, Point, curve, thinned
 
 
 def decision(at: float, target: int, unclaimed: int = 0, **states: int) -> DecisionPoint:
-    return DecisionPoint(0, at, target, "because", unclaimed, states or None)
+    return DecisionPoint(0, at, target, "because", unclaimed, states)
 
 
 def test_workers_are_counted_from_their_lives() -> None:
@@ -27,7 +27,7 @@ def test_before_lives_are_known_the_decisions_say_how_many_there_were() -> None:
     points = curve(decisions, [Life(30, 30, 90)], (0, 100), 25)
 
     assert [(p.at, p.existing, p.ready, p.busy) for p in points] == [
-        (0, 0, 0, None), (5, 3, 3, 2), (20, 0, 0, None), (30, 1, 1, None), (90, 0, 0, None),
+        (0, 0, 0, None), (5, 3, 3, 2), (20, 0, 0, 0), (30, 1, 1, 0), (90, 0, 0, 0),
     ]  # fmt: skip
 
 

@@ -162,7 +162,8 @@ def curve(
             next_change += 1
         if not start <= at < stop:
             continue
-        states = (decision.states if decision is not None else None) or {}
+        seen = decision.states if decision is not None else None
+        states = seen or {}
         present, prepared = existing, ready
         if at < known_from:
             present = sum(states.values())
@@ -173,7 +174,7 @@ def curve(
                 asked=decision.target if decision is not None else 0,
                 existing=present,
                 ready=prepared,
-                busy=states.get(WorkerState.BUSY, 0) if states else None,
+                busy=states.get(WorkerState.BUSY, 0) if seen is not None else None,
                 queue=decision.unclaimed if decision is not None else None,
             )
         )
