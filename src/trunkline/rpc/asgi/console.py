@@ -171,7 +171,7 @@ def page_policy(host: str) -> str:
         f"default-src 'none'; script-src {assets}; style-src {assets}; img-src {own} blob:; media-src {own};"
         f" font-src {assets}; connect-src 'self'; worker-src {assets}; frame-src 'self'; base-uri 'self';"
         " form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script';"
-        " trusted-types svelte-trusted-html dompurify console-workers"
+        " trusted-types svelte-trusted-html console-workers"
     )
 
 
