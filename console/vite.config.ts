@@ -10,16 +10,15 @@ const bundled = notice();
 
 export default defineConfig({
   base: "/ui/",
-  plugins: [tokenStyles(), svelte(), bundled, compressed()],
+  plugins: [tokenStyles(), svelte(), bundled.bundle, compressed()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
-  worker: { format: "es", plugins: () => [bundled] },
+  worker: { format: "es", plugins: () => [bundled.worker] },
   build: {
     outDir: "../src/trunkline/console",
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0, // the content policy admits no data: addresses
     modulePreload: { polyfill: false },
-    manifest: "manifest.json",
     reportCompressedSize: false,
     rolldownOptions: {
       output: {

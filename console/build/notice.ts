@@ -14,25 +14,28 @@ interface Package {
   folder: string;
 }
 
-export function notice(): Plugin {
+/** Return the plugin of the bundle, which writes the file, and that of workers, which are bundled before. */
+export function notice(): { bundle: Plugin; worker: Plugin } {
   const packages = new Map<string, Package>();
-  return {
+  const collect = (bundle: Record<string, { type: string; modules?: object }>): void => {
+    for (const id of Object.values(bundle).flatMap((file) => Object.keys(file.modules ?? {}))) {
+      const entry = packageOf(id);
+      if (entry) packages.set(entry.name, entry);
+    }
+  };
+  const worker: Plugin = { name: "notice-worker", apply: "build", generateBundle: (_options, bundle) => collect(bundle) };
+  const bundle: Plugin = {
     name: "notice",
     apply: "build",
-    generateBundle(_options, bundle) {
-      for (const file of Object.values(bundle)) {
-        if (file.type !== "chunk") continue;
-        for (const id of Object.keys(file.modules)) {
-          const found = packageOf(id);
-          if (found) packages.set(found.name, found);
-        }
-      }
+    generateBundle(_options, files) {
+      collect(files);
       const sorted = [...packages.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
       const texts = sorted.map((entry) => textOf(entry, (reason) => this.error(reason)));
       const head = "The console contains these packages.\n";
       this.emitFile({ type: "asset", fileName: "NOTICE.txt", source: [head, ...texts].join("\n") });
     },
   };
+  return { bundle, worker };
 }
 
 /** Return the package that a module belongs to; undefined for our own. */
