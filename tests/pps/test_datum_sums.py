@@ -215,6 +215,7 @@ def test_datums_are_listed_by_state_by_duration_and_by_a_text_in_their_paths(wor
     failed = datum_pages.page(world.versions, name, Selection(order=Order.STATE, number=2))
     rest = datum_pages.page(world.versions, name, Selection(order=Order.STATE, number=99, token=failed.token))
     matching = datum_pages.page(world.versions, name, Selection(text="/1"))
+    [lane] = timeline.timeline(world.versions, name, Range()).lanes
     named = datum_pages.page(world.versions, name, Selection(ids=[slow.lines[0].listed.row.id.hex(), "ff"]))
 
     assert [line.listed.row.process_ns / 1e9 for line in slow.lines] == [40, 39, 38]
@@ -223,6 +224,7 @@ def test_datums_are_listed_by_state_by_duration_and_by_a_text_in_their_paths(wor
         (slow.lines[0].listed.row.id, hand.id)
     ]
     assert named.lines[0].started is not None
+    assert [(bar.count, bar.failed) for bar in lane.bars or ()] == [(1, 0)] * 39 + [(1, 1)]
     assert [line.listed.state for line in failed.lines] == [DatumState.FAILED, DatumState.SUCCESS]
     ids = [line.listed.row.id for page in (failed, rest) for line in page.lines]
     assert sorted(ids) == [each.row.id for each in world.datums(job)]

@@ -230,7 +230,8 @@ def _bars(
             first = row.begin + datum.offset / 1e6
             last = first + datum.wall / 1e6
             if last >= begin and first <= end:
-                bars[row.id].append(Bar(datum.position, first, last, datum.state))
+                failed = int(datum.state is DatumState.FAILED)
+                bars[row.id].append(Bar(datum.position, first, last, datum.state, failed=failed))
         count += len(bars[row.id])
     return bars if count <= SINGLE else None
 
