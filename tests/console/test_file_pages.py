@@ -35,6 +35,25 @@ def huge_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
 
 
+def pdf(text: bytes) -> bytes:
+    """Return a PDF of a page with a text."""
+    content = b"BT /F1 24 Tf 50 100 Td (" + text + b") Tj ET"
+    objects = (
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 200]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    )
+    file = b"%PDF-1.4\n"
+    places = []
+    for number, each in enumerate(objects, 1):
+        places.append(b"%010d 00000 n \n" % len(file))
+        file += b"%d 0 obj%sendobj\n" % (number, each)
+    table = b"xref\n0 6\n0000000000 65535 f \n" + b"".join(places)
+    return file + table + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(file)
+
+
 def put(client: Client, files: dict[str, bytes], branch: pfs.Branch = MASTER) -> str:
     with client.pfs.commit(branch=branch) as commit:
         for path, content in files.items():
@@ -56,6 +75,8 @@ def commits(shared: Server) -> list[str]:
             "/picture.png": stories.png(10, 20, 30),
             "/huge.png": huge_png(),
             "/broken.parquet": b"PAR1" + bytes(100),
+            "/page.pdf": pdf(b"Hello"),
+            "/broken.pdf": b"%PDF-1.4 nothing",
             "/data.bin": random.Random(1).randbytes(9_000),
             "/notes.md": b"# Title\n\n<script>alert(1)</script> [bad](javascript:alert(1))\n",
             f"/{HOSTILE}": b"hello\n",
@@ -155,6 +176,16 @@ def test_parquet_is_a_table(page: Page, shared: Server) -> None:
     page.keyboard.press("End")
 
     page.get_by_role("gridcell", name="row 4999").wait_for()
+
+
+def test_a_pdf_is_drawn_when_the_reader_asks(page: Page) -> None:
+    page.goto(tree("/page.pdf"))
+    page.get_by_role("button", name="Show it").click()
+    page.get_by_text("Page 1: Hello").wait_for()
+
+    page.goto(tree("/broken.pdf"))
+    page.get_by_role("button", name="Show it").click()
+    page.get_by_text("The PDF cannot be read").wait_for()
 
 
 def test_lines_have_addresses(page: Page) -> None:
