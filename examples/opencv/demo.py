@@ -73,7 +73,7 @@ def main() -> int:
         else:
             server.end()
             console.print(
-                "To look around afterwards, run the demo again with --keep: its server continues to run."
+                "To look around in the console, run the demo again with --keep: its server continues to run."
             )
     return 0
 
@@ -82,6 +82,7 @@ def story(server: stage.Server) -> None:
     """Run all steps of the demo."""
     title("A server, and two pipelines without workers")
     server.start()
+    console.print(f"  Watch it in a browser: http://{server.address}/ui/", markup=False)
     sets = photographs.prepare(FOLDER / "pictures")
     server.run("create", "image", IMAGE, "--from", stage.displayed_path(HERE / "image"))
     server.until_image_is_ready(IMAGE)
@@ -177,6 +178,7 @@ def farewell(server: stage.Server) -> None:
     script = f"from pachyderm_sdk import Client; print(Client({json.dumps(host)}, {port}).get_version())"
     console.print(
         f"\nThe server is still running: process {server.pid} on {server.address}. Use it:\n\n"
+        f"  http://{server.address}/ui/ in a browser\n"
         f"  export PACHD_ADDRESS={server.address}\n"
         f"  {trunkline} list job\n"
         f"  {trunkline} explain pipeline edges\n"
