@@ -63,6 +63,17 @@ def test_an_update_that_changes_no_datum_runs_nothing(world: PpsWorld) -> None:
     assert [(field.path, field.after) for field in answer.fields] == [("transform.cmd", '["false"]')]
 
 
+def test_inputs_without_commits_have_no_datums_yet(world: PpsWorld) -> None:
+    world.repo("empty")
+    document = {"pipeline": {"name": "new"}, "transform": {"cmd": ["true"]}}
+    cron = {"cron": {"name": "tick", "spec": "@daily"}}
+
+    for source in (pfs("empty"), cron, {"cross": [pfs("empty"), cron]}):
+        request = pipeline_ops.read_request({**document, "input": source})
+        plan = update_plans.plan_update(world.versions, world.specs, request, reprocess=False)
+        assert (plan.total, plan.run, plan.version) == (0, 0, 0)
+
+
 def test_new_and_changed_datums_are_counted_and_the_job_runs_as_many(world: PpsWorld) -> None:
     world.repo("in")
     world.put("in", {"/a": b"1", "/b": b"2", "/c.txt": b"3"})

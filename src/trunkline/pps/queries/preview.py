@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
+from trunkline.meta import branches
 from trunkline.model import names
 from trunkline.model.spec import cron_inputs
-from trunkline.pfs import files
+from trunkline.pfs import files, resolve
 from trunkline.pps import datum_lists, datum_rows, datums, item_reads, plan
 from trunkline.pps.items import LeafIndex, leaf_key, leaves_of
 from trunkline.pps.sorted_rows import SortedRows
 from trunkline.pps.spec_cache import input_of
+from trunkline.storage.sums import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,35 +27,46 @@ if TYPE_CHECKING:
 class Preview:
     """The datums of an input, and the commits that they come from."""
 
-    def __init__(self, versions: VersionedStore, spec: PipelineSpec, *, exists: bool = False) -> None:
+    def __init__(
+        self, versions: VersionedStore, spec: PipelineSpec, *, exists: bool = False, is_lenient: bool = False
+    ) -> None:
         """Look up the heads. Blocks.
 
         Args:
             versions: the store.
             spec: a complete and valid spec; only its input and salt count.
             exists: its pipeline exists, and so the repos of its cron inputs.
+            is_lenient: branches without a commit, and cron inputs of a pipeline that does not exist, have no files.
 
         Raises:
             NotFound: a repo or branch of the input does not exist.
             InvalidArgument: it has a cron input, whose repo comes with the pipeline.
         """
         crons = cron_inputs(spec)
-        if crons and not exists:
+        if crons and not exists and not is_lenient:
             raise InvalidArgument(
                 f'the datums of cron input "{crons[0].name}" cannot be listed before its pipeline exists; create the'
                 " pipeline and list the datums of its jobs"
             )
         self._versions = versions
         self._spec = spec
+        made_later = {cron.repo for cron in crons} if is_lenient and not exists else set()
         self._heads = {
-            key: files.snapshot(
-                versions,
-                names.CommitName(
-                    names.RepoName(leaf.project, leaf.repo, leaf.repo_type), leaf.commit, branch=leaf.branch
-                ),
-            )
+            key: self._head(leaf, is_lenient=is_lenient, made_later=leaf.repo in made_later)
             for key, leaf in leaves_of(input_of(spec))
         }
+
+    def _head(self, leaf: PfsInput, *, is_lenient: bool, made_later: bool) -> files.Snapshot:
+        repo = names.RepoName(leaf.project, leaf.repo, leaf.repo_type)
+        name = names.CommitName(repo, leaf.commit, branch=leaf.branch)
+        if is_lenient and not leaf.commit:
+            if not made_later:
+                row = self._versions.read(resolve.repo, repo)
+                branch = self._versions.read(branches.find, row.id, leaf.branch)
+                made_later = branch is None or branch.head_id is None
+            if made_later:
+                return files.Snapshot(self._versions, name, None, self._versions.composed(EMPTY, ()))
+        return files.snapshot(self._versions, name)
 
     @property
     def heads(self) -> dict[tuple[str, str], files.Snapshot]:

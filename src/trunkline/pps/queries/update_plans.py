@@ -106,7 +106,7 @@ def plan_update(versions: VersionedStore, specs: Specs, request: Request, *, rep
         reprocess: all datums are to run again.
 
     Raises:
-        NotFound: a repo or branch of the input does not exist.
+        NotFound: a repo of the input does not exist.
         InvalidArgument: the input makes more datums than a job may have.
     """
     context = versions.query(_look, specs, request, reprocess=reprocess)
@@ -114,7 +114,7 @@ def plan_update(versions: VersionedStore, specs: Specs, request: Request, *, rep
     examples: dict[DatumCause, list[str]] = {}
     removed = 0
     if context.spec.input is not None:
-        preview = Preview(versions, context.spec, exists=context.row is not None)
+        preview = Preview(versions, context.spec, exists=context.row is not None, is_lenient=True)
         for row, before in _beside(versions, preview, context.base):
             if row is None:
                 removed += 1
