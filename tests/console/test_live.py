@@ -54,9 +54,12 @@ def test_a_page_catches_up_after_its_stream_was_cut(
     page = watched.context.new_page()
     page.goto(REPOS)
     live(page)
+    while not proxy.requests["GET /events"]:
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(500)
 
     proxy.cut()
-    page.get_by_text("As of").first.wait_for()
+    page.locator("main").get_by_text("No connection to the server").wait_for()
     shared.client().pfs.create_repo(repo=pfs.Repo(name="made-while-cut"))
     proxy.restore()
 
@@ -95,7 +98,10 @@ def test_a_restart_of_the_server_is_survived(watch: Callable[..., Watched], serv
 def test_a_clock_that_is_wrong_by_an_hour_shows_no_negative_ages(
     watch: Callable[..., Watched], shared: Server, origin: str
 ) -> None:
-    shared.client().pfs.create_repo(repo=pfs.Repo(name="just-made"))
+    client = shared.client()
+    client.pfs.create_repo(repo=pfs.Repo(name="just-made"))
+    with client.pfs.commit(branch=pfs.Branch.from_uri("just-made@master")) as commit:
+        commit.put_file_from_bytes("/a", b"a")
     watched = watch(origin)
     page = watched.context.new_page()
     page.add_init_script("const now = Date.now; Date.now = () => now() - 3600_000;")

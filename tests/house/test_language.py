@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACES = (
     *(path.name for path in ROOT.glob("*.md")),
     *("benchmarks", "charts", "docker", "docs", "examples", "launcher", "protos", "scripts", "src", "tests"),
-    *(".ci", "hatch_build.py", "pyproject.toml"),
+    *(".ci", "console/src", "console/build", "hatch_build.py", "pyproject.toml"),
 )
 BINARY = {".gz", ".jpg", ".png", ".pyc"}
 
@@ -47,6 +47,7 @@ PHRASES = {re.compile(expression, re.IGNORECASE): instead for expression, instea
 
 #: Files that are not ours, or that have to name the phrases.
 EXEMPT = (
+    "src/trunkline/console/",  # built from console/
     "protos/pachyderm/",  # the API of Pachyderm, word by word
     "src/trunkline/rpc/gen/",  # generated
     "tests/golden/",  # frozen

@@ -115,10 +115,21 @@ export function makeEditor(parent: ShadowRoot, text: string, label: string, sche
 /** Text over a selection: left to itself, Chromium keeps the look of what it replaces by styles that the policy blocks. */
 function replaceSelected(event: InputEvent, view: EditorView): boolean {
   const text = event.data;
-  if (event.inputType !== "insertText" || !text || view.composing || view.state.selection.main.empty) return false;
+  if (event.inputType !== "insertText" || !text || view.composing) return false;
+  const { from, to } = selected(view);
+  if (from === to) return false;
   event.preventDefault();
-  view.dispatch(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+  view.dispatch({ changes: { from, to, insert: text }, selection: { anchor: from + text.length }, userEvent: "input.type", scrollIntoView: true });
   return true;
+}
+
+/** What is selected on the page, which the editor may not have noticed yet; only Chromium says it of a shadow root. */
+function selected(view: EditorView): { from: number; to: number } {
+  const root = view.root as ShadowRoot & { getSelection?: () => Selection | null };
+  const selection = root.getSelection?.();
+  if (!selection?.anchorNode || !selection.focusNode || !view.contentDOM.contains(selection.anchorNode)) return view.state.selection.main;
+  const ends = [view.posAtDOM(selection.anchorNode, selection.anchorOffset), view.posAtDOM(selection.focusNode, selection.focusOffset)];
+  return { from: Math.min(...ends), to: Math.max(...ends) };
 }
 
 function languageOf(isJson_: boolean): Extension {

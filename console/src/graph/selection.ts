@@ -80,7 +80,7 @@ function tokens(text: string): Token[] {
   return result;
 }
 
-/** Parentheses and `not` inside each other: more is no text of a person, and would exhaust the stack. */
+/** Parentheses and `not` inside each other: nobody writes more, and more would exhaust the stack. */
 const MOST_NESTED = 100;
 
 const RESERVED = /^(?:and|or|not)$/i;

@@ -1,4 +1,4 @@
-/** What screen readers are told: politely at most one sentence per 5 s, the newest; failures at once. */
+/** What screen readers announce: politely at most one sentence per 5 s, the newest; failures at once. */
 const PACE = 5_000;
 
 let polite = $state("");

@@ -97,7 +97,7 @@ function drawBars(
   }
 }
 
-/** Failed: solid with a notch, so that it is told apart without its colour. */
+/** Failed: solid with a notch, so that its shape says it too. */
 function notched(context: CanvasRenderingContext2D, left: number, width: number, inner: Inner, colours: Palette): void {
   context.fillStyle = colours.bad;
   context.fillRect(left, inner.top, width, inner.height);

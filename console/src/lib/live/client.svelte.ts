@@ -17,21 +17,25 @@ interface Handler {
 
 /** Milliseconds after which the stream of a hidden tab ends, where there is no SharedWorker. */
 const HIDDEN = 30_000;
+/** Milliseconds that the first connection may take until the page says that there is none. */
+const FIRST = 5_000;
 
 const handlers = new Map<number, Handler>();
 let nextId = 1;
 let send: ((message: ToHub) => void) | undefined;
 let live = $state(false);
 let begun = $state(false);
+/** The first connection should be there by now. */
+let late = $state(false);
 let asOf = $state(0);
 let newVersion = $state(false);
 let paused = $state(false);
 
 /** The stream of events, as pages show it. */
 export const stream = {
-  /** Whether what is shown is up to date; true also before the first connection. */
+  /** Whether what is shown is up to date; true also while the first connection is awaited. */
   get live(): boolean {
-    return live || !begun;
+    return live || (!begun && !late);
   },
   /** When the server was last heard, on its clock. */
   get asOf(): number {
@@ -110,6 +114,8 @@ function hub(): (message: ToHub) => void {
 }
 
 function connect(): (message: ToHub) => void {
+  asOf = now();
+  setTimeout(() => (late = true), FIRST);
   const toHub = typeof SharedWorker === "function" ? connectShared() : connectOwn();
   const tellHidden = () => toHub({ type: "hidden", hidden: document.hidden });
   document.addEventListener("visibilitychange", tellHidden);

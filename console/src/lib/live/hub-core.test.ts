@@ -80,8 +80,18 @@ describe("the hub", () => {
     browser.say("job", 6, job("a", "RUNNING"));
     browser.pass(100);
     expect(browser.streams).toHaveLength(1);
-    expect(browser.newest.query).toBe("kind=job");
+    expect(browser.newest.query).toBe("kind=job&after=e-5");
     expect(first.events()).toEqual(second.events());
+  });
+
+  it("begins after the oldest snapshot of those that came before the stream had begun", () => {
+    const one = tab();
+    one.send({ type: "listen", id: 1, topic: {}, after: "" });
+    browser.pass(50);
+    one.send({ type: "listen", id: 2, topic: {}, after: "e-7" });
+    one.send({ type: "listen", id: 3, topic: {}, after: "e-5" });
+    browser.pass(50);
+    expect(browser.newest.query).toContain("after=e-5");
   });
 
   it("sends the last event of each thing, once per 100 ms", () => {
@@ -194,6 +204,6 @@ describe("the hub", () => {
     browser.say("datum", 2, datum("d1", 1));
     browser.say("datum", 3, datum("d2", 2));
     browser.pass(100);
-    expect(one.events()).toEqual([{ ...datum("d2", 2), datums: { SUCCESS: ["d2", "d1"] } }]);
+    expect(one.events()).toEqual([{ ...datum("d2", 2), datums: { SUCCESS: ["d2", "d1"] }, work: [] }]);
   });
 });

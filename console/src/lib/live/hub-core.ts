@@ -39,7 +39,7 @@ interface Recent {
 const PACE = 100;
 /** Milliseconds to collect changes of topics, as when a page is left for another. */
 const SETTLE = 20;
-/** Milliseconds without a connection until tabs are told: a restart of the server is shorter. */
+/** Milliseconds without a connection until tabs show it: a restart of the server is shorter. */
 const PATIENCE = 2_000;
 /** Milliseconds until another attempt when the browser makes none. */
 const RETRY = 3_000;
@@ -104,9 +104,10 @@ export class Hub {
   /** Give a new listener what came after its position. */
   #catchUp(tab: Tab, id: number, after: string): void {
     const listener = tab.listeners.get(id);
-    if (!after || !listener || !this.#position) return;
+    if (!after || !listener) return;
     const number = positionNumber(after);
-    if (epochOf(after) === epochOf(this.#position) && number >= this.#recentFrom && this.#covers()) {
+    // A stream that has not begun would begin now, after what has happened since the snapshot.
+    if (this.#position && epochOf(after) === epochOf(this.#position) && number >= this.#recentFrom && this.#covers()) {
       for (const recent of this.#recent) if (recent.number > number) this.#add(listener, recent.event);
       this.#flushSoon();
     } else if (this.#wanted === undefined || number < positionNumber(this.#wanted)) this.#wanted = after;
