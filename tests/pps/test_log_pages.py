@@ -158,8 +158,9 @@ def test_a_search_counts_all_hits_and_returns_as_many_as_are_asked_for(written: 
     assert (lines, total) == (expected[:3], len(expected))
 
 
-def test_a_histogram_counts_every_line_once(written: Written) -> None:
-    histogram = log_pages.histogram(written.world.versions, LOG, None, None, 10)
+@pytest.mark.parametrize("width", [10, 1_000])
+def test_a_histogram_counts_every_line_once(written: Written, width: int) -> None:
+    histogram = log_pages.histogram(written.world.versions, LOG, None, None, width)
 
     assert sum(histogram.lines) == len(written.lines)
     assert (histogram.begin, histogram.end) == (BEGIN, BEGIN + 29)

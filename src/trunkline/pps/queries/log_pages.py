@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -257,7 +257,8 @@ def histogram(
             continue
         for at in range(max(0, int(start)), min(width, int(stop) + 1)):
             counts[at] += count * (min(stop, at + 1) - max(start, at)) / (stop - start)
-    return Histogram(first, last, [round(count) or (1 if count > 0 else 0) for count in counts])
+    totals = [0, *(round(total) for total in accumulate(counts))]  # so that the slices add up to all lines
+    return Histogram(first, last, [after - before for before, after in pairwise(totals)])
 
 
 def _open(versions: VersionedStore, name: LogName) -> _Log:
