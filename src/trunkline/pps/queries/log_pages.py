@@ -250,7 +250,7 @@ def histogram(
     counts, scale = [0.0] * width, width / (last - first)
     for low, high, count in spans:
         start, stop = (low - first) * scale, (high - first) * scale
-        if stop < 0 or start > width:
+        if high < first or low > last:
             continue
         if stop - start < 1:
             counts[min(width - 1, max(0, int(start)))] += count
