@@ -181,6 +181,7 @@ def test_a_target_that_the_server_may_not_reach_is_refused_with_the_spec(
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
+@pytest.mark.slow
 def test_files_of_a_job_go_to_a_bucket_and_a_bucket_that_does_not_exist_fails_it(
     tmp_path: Path, s3: S3Server
 ) -> None:

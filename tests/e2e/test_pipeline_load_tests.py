@@ -10,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from pachyderm_sdk import Client
 
+#: They go through whole servers for seconds; continuous integration runs them by name.
+pytestmark = pytest.mark.slow
+
 GRAPH = """
 source:
 copy: source

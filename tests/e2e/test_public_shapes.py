@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from msgspec import Struct
 from pachyderm_sdk.api import pfs, pps
 from servers import ended, files_of, make_repo, put, until
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from pachyderm_sdk import Client
     from servers import Server
+
+#: They go through whole servers for seconds; continuous integration runs them by name.
+pytestmark = pytest.mark.slow
 
 
 class Shape(Struct, frozen=True):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from servers import ended, make_pipeline, make_repo, put
 
 from trunkline.cli.main import main
 
 if TYPE_CHECKING:
-    import pytest
     from pachyderm_sdk import Client
     from servers import Server
+
+#: They go through whole servers for seconds; continuous integration runs them by name.
+pytestmark = pytest.mark.slow
 
 
 def test_first_digits_name_commits_jobs_and_datums(

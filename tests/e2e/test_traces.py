@@ -64,7 +64,7 @@ def put_traced(server, tmp_path, name, **variables):
     """Put a file; return what the user's command saw of the trace."""
     source = tmp_path / name
     source.write_text(name)
-    done = trunkline(server, "put", "file", f"texts@master:/{name}", "-f", str(source), **variables)
+    done = trunkline(server, "put", "file", f"texts@master:/{name}", "-f", str(source), "-q", **variables)
     assert (done.returncode, done.stderr) == (0, "")
     client = server.client()
     newest = next(iter(client.pfs.list_commit(repo=pfs.Repo.from_uri("texts"))))

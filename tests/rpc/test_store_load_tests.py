@@ -14,6 +14,9 @@ from trunkline.errors import DataLoss
 from trunkline.model.names import CommitName, RepoName
 from trunkline.pfs import load_files
 
+#: They go through whole servers for seconds; continuous integration runs them by name.
+pytestmark = pytest.mark.slow
+
 BRANCH = pfs.Branch.from_uri("loaded@master")
 SPEC = {
     "count": 3,

@@ -59,7 +59,7 @@ def test_commands_between_start_and_finish_are_done_together(run, tmp_path):
     assert "create repo default/first" in listing
     assert "create pipeline default/third" in listing
     assert finished[0] == 0
-    assert after == (0, "", "")
+    assert after == (0, "", "created repo default/alone")
     assert repos(run) == ["alone", "first", "second", "third"]
 
 
