@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from trunkline.meta.workers import WorkerRow
     from trunkline.ports import ObjectStore, Secrets
     from trunkline.pps import datum_rows
+    from trunkline.pps.queries.job_datums import ListedDatum
     from trunkline.pps.workers.assignments import Assignment
 
 T = TypeVar("T")
@@ -248,7 +249,7 @@ class PpsWorld:
         name = names.CommitName(names.RepoName("default", repo, kind), branch=branch)
         return self.versions.read(resolve.commit, name).set_id
 
-    def datums(self, job: JobRow) -> list[listing.ListedDatum]:
+    def datums(self, job: JobRow) -> list[ListedDatum]:
         return list(listing.list_datums(self.versions, job))
 
     def _announce(self, topics: Iterable[str]) -> None:

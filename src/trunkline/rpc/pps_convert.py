@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from trunkline.pps.logs import Line
     from trunkline.pps.queries import worker_queries
     from trunkline.pps.queries.datum_queries import DatumContext
+    from trunkline.pps.queries.job_datums import ListedDatum
     from trunkline.pps.queries.job_queries import JobInfo
-    from trunkline.pps.queries.listing import ListedDatum
     from trunkline.pps.queries.pipeline_queries import PipelineInfo, PipelineRow
 
 #: Fields of CreatePipelineRequest that are options of the request and not part of the specification.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.repository import VersionedStore
     from trunkline.pps.datum_rows import DatumRow, RowItem
-    from trunkline.pps.queries.listing import ListedDatum
+    from trunkline.pps.queries.job_datums import ListedDatum
     from trunkline.pps.spec_cache import Specs
 
 

@@ -18,7 +18,7 @@ from trunkline.pps import datum_rows, plan, todos
 from trunkline.pps import jobs as job_ops
 from trunkline.pps.items import LeafIndex
 from trunkline.pps.queries import listing
-from trunkline.pps.queries.listing import ListedDatum
+from trunkline.pps.queries.job_datums import ListedDatum
 from trunkline.pps.queries.preview import Preview
 from trunkline.pps.spec_cache import input_of
 

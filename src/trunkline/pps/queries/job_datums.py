@@ -46,6 +46,18 @@ class ListedDatum(Struct, frozen=True):
     position: int | None = None
 
 
+def in_job(job: JobRow, row: datum_rows.DatumRow, position: int | None = None) -> ListedDatum:
+    """Return a datum with its state in a job: what an earlier job ran is SKIPPED.
+
+    Args:
+        job: the job.
+        row: its datum.
+        position: of the datum in what the job runs; None when it is not known.
+    """
+    skipped = bool(row.job_id) and row.job_id != job.set_id
+    return ListedDatum(row, DatumState.SKIPPED if skipped else row.state, position)
+
+
 class _Sources(Struct, frozen=True):
     #: Datums of the base job, and those of them that this job does not have or runs again.
     base: TreeId
@@ -202,14 +214,14 @@ class JobDatums:
         return results
 
     def _with_state(self, key: bytes, value: bytes, position: int | None) -> ListedDatum:
-        row = datum_rows.decode(key, value)
-        if row.job_id and row.job_id != self._job.set_id:
-            return ListedDatum(row, DatumState.SKIPPED, position)
-        if row.state is DatumState.UNKNOWN and position is not None:
+        listed = in_job(self._job, datum_rows.decode(key, value), position)
+        if listed.state is DatumState.UNKNOWN and position is not None:
             for claim in self._sources.claims:
                 if claim.done <= position < claim.stop:
-                    return ListedDatum(self._begun(row, claim, position), DatumState.STARTING, position)
-        return ListedDatum(row, row.state, position)
+                    return ListedDatum(
+                        self._begun(listed.row, claim, position), DatumState.STARTING, position
+                    )
+        return listed
 
     def _begun(self, row: datum_rows.DatumRow, claim: ClaimRow, position: int) -> datum_rows.DatumRow:
         """Return a datum that a worker holds, with the time that it has run."""

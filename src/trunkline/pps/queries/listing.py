@@ -1,4 +1,4 @@
-"""Lists of the datums of a job with their states.
+"""Lists of all datums of a job with their states; ``job_datums`` reads those at some places.
 
 A finished job has them in its datum tree. One that runs or failed is read from the last good job's tree,
 the todo and the recorded completions; a datum without a result is UNKNOWN, or STARTING while a worker has it.
@@ -17,6 +17,7 @@ from trunkline.meta import claims as claim_rows
 from trunkline.meta import jobs
 from trunkline.model.states import DatumState
 from trunkline.pps import datum_rows, todos
+from trunkline.pps.queries.job_datums import JobDatums, ListedDatum, in_job
 from trunkline.pps.settle import results
 from trunkline.storage.sums import EMPTY, TreeId
 
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
     from trunkline.meta.claims import ClaimRow
     from trunkline.meta.jobs import JobRow
     from trunkline.pfs.repository import VersionedStore
-
-
-class ListedDatum(Struct, frozen=True):
-    """A datum of a job."""
-
-    row: datum_rows.DatumRow
-    state: DatumState
 
 
 class _Parts(Struct, frozen=True):
@@ -56,7 +50,7 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
     low = after + b"\0" if after else b""
     if job.datums is not None:
         for key, value in datum_rows.trees(versions).scan(TreeId(job.datums), low):
-            yield _listed(job, datum_rows.decode(key, value))
+            yield in_job(job, datum_rows.decode(key, value))
         return
     if job.todo is None and job.early is None:
         return
@@ -77,7 +71,7 @@ def list_datums(versions: VersionedStore, job: JobRow, after: bytes = b"") -> It
     unchanged = ((key, value) for key, value in trees.scan(parts.base, low) if key not in obsolete)
     todo = ((key, done.get(key, value)) for key, value in todos.scan(trees, job, low))
     for key, value in heapq.merge(unchanged, reused, todo):
-        listed = _listed(job, datum_rows.decode(key, value))
+        listed = in_job(job, datum_rows.decode(key, value))
         if listed.state is DatumState.UNKNOWN and key in running:
             since = running[key]
             elapsed = max(0, round((now - since) * 1e9)) if since is not None else 0
@@ -98,27 +92,13 @@ def inspect_datum(versions: VersionedStore, job: JobRow, datum_id: str) -> Liste
         key = bytes.fromhex(datum_id)
     except ValueError:
         raise missing from None
-    if job.datums is not None:
-        value = datum_rows.trees(versions).get(TreeId(job.datums), key)
-        if value is None:
-            raise missing
-        return _listed(job, datum_rows.decode(key, value))
-    if len(key) == 32:
-        # The predecessor of the key, so that the listing begins with the key itself.
-        before = (int.from_bytes(key) - 1).to_bytes(32) + b"\xff" if any(key) else b""
-        first = next(list_datums(versions, job, before), None)
-        if first is not None and first.row.id == key:
-            return first
-    raise missing
+    listed = JobDatums(versions, job).get(key)
+    if listed is None:
+        raise missing
+    return listed
 
 
 def _look(conn: sa.Connection, job: JobRow) -> _Parts:
     base = jobs.by_id(conn, job.base_id) if job.base_id is not None else None
     tree = TreeId(base.datums) if base is not None and base.datums is not None else EMPTY
     return _Parts(tree, jobs.handins(conn, job.id), claim_rows.owned_claims(conn, job.id))
-
-
-def _listed(job: JobRow, row: datum_rows.DatumRow) -> ListedDatum:
-    """Return a datum with its state in this job: what an earlier job ran is SKIPPED."""
-    skipped = bool(row.job_id) and row.job_id != job.set_id
-    return ListedDatum(row, DatumState.SKIPPED if skipped else row.state)
