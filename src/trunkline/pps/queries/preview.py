@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.errors import InvalidArgument
-from trunkline.meta import branches
+from trunkline.meta import branches, repos
 from trunkline.model import names
 from trunkline.model.spec import cron_inputs
 from trunkline.pfs import files, resolve
@@ -18,6 +18,8 @@ from trunkline.storage.sums import EMPTY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import sqlalchemy as sa
+
     from trunkline.model.globs import Glob
     from trunkline.model.spec import PfsInput, PipelineSpec
     from trunkline.pfs.repository import VersionedStore
@@ -27,46 +29,47 @@ if TYPE_CHECKING:
 class Preview:
     """The datums of an input, and the commits that they come from."""
 
-    def __init__(
-        self, versions: VersionedStore, spec: PipelineSpec, *, exists: bool = False, is_lenient: bool = False
-    ) -> None:
+    def __init__(self, versions: VersionedStore, spec: PipelineSpec, *, is_lenient: bool = False) -> None:
         """Look up the heads. Blocks.
 
         Args:
             versions: the store.
             spec: a complete and valid spec; only its input and salt count.
-            exists: its pipeline exists, and so the repos of its cron inputs.
-            is_lenient: branches without a commit, and cron inputs of a pipeline that does not exist, have no files.
+            is_lenient: branches without a commit have no files, nor have cron inputs whose repo, which comes with the
+                pipeline, does not exist yet.
 
         Raises:
             NotFound: a repo or branch of the input does not exist.
-            InvalidArgument: it has a cron input, whose repo comes with the pipeline.
+            InvalidArgument: it has a cron input.
         """
         crons = cron_inputs(spec)
-        if crons and not exists and not is_lenient:
+        if crons and not is_lenient:
             raise InvalidArgument(
                 f'the datums of cron input "{crons[0].name}" cannot be listed before its pipeline exists; create the'
                 " pipeline and list the datums of its jobs"
             )
         self._versions = versions
         self._spec = spec
-        made_later = {cron.repo for cron in crons} if is_lenient and not exists else set()
+        self._cron_repos = {cron.repo for cron in crons}
         self._heads = {
-            key: self._head(leaf, is_lenient=is_lenient, made_later=leaf.repo in made_later)
-            for key, leaf in leaves_of(input_of(spec))
+            key: self._head(leaf, is_lenient=is_lenient) for key, leaf in leaves_of(input_of(spec))
         }
 
-    def _head(self, leaf: PfsInput, *, is_lenient: bool, made_later: bool) -> files.Snapshot:
-        repo = names.RepoName(leaf.project, leaf.repo, leaf.repo_type)
-        name = names.CommitName(repo, leaf.commit, branch=leaf.branch)
-        if is_lenient and not leaf.commit:
-            if not made_later:
-                row = self._versions.read(resolve.repo, repo)
-                branch = self._versions.read(branches.find, row.id, leaf.branch)
-                made_later = branch is None or branch.head_id is None
-            if made_later:
-                return files.Snapshot(self._versions, name, None, self._versions.composed(EMPTY, ()))
+    def _head(self, leaf: PfsInput, *, is_lenient: bool) -> files.Snapshot:
+        name = names.CommitName(
+            names.RepoName(leaf.project, leaf.repo, leaf.repo_type), leaf.commit, branch=leaf.branch
+        )
+        if is_lenient and not leaf.commit and self._versions.read(self._is_empty, name):
+            return files.Snapshot(self._versions, name, None, self._versions.composed(EMPTY, ()))
         return files.snapshot(self._versions, name)
+
+    def _is_empty(self, conn: sa.Connection, name: names.CommitName) -> bool:
+        """Return whether a branch, whose repo exists unless it is that of a cron input, has no commit."""
+        repo = name.repo
+        if repo.name in self._cron_repos and not repos.find_repo(conn, repo.project, repo.name, repo.type):
+            return True
+        branch = branches.find(conn, resolve.repo(conn, repo).id, name.branch)
+        return branch is None or branch.head_id is None
 
     @property
     def heads(self) -> dict[tuple[str, str], files.Snapshot]:

@@ -114,7 +114,7 @@ def plan_update(versions: VersionedStore, specs: Specs, request: Request, *, rep
     examples: dict[DatumCause, list[str]] = {}
     removed = 0
     if context.spec.input is not None:
-        preview = Preview(versions, context.spec, exists=context.row is not None, is_lenient=True)
+        preview = Preview(versions, context.spec, is_lenient=True)
         for row, before in _beside(versions, preview, context.base):
             if row is None:
                 removed += 1
