@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from trunkline.meta.query import Query
 from trunkline.meta.schema import commit, job, project, repo
-from trunkline.model.names import USER
+from trunkline.model.names import USER, RepoName
 
 
 class RunRow(Struct, frozen=True):
@@ -66,5 +66,5 @@ def origin(conn: sa.Connection, set_id: str) -> str:
     row = _FIRST.first(conn, set_id=set_id)
     if row is None:
         return ""
-    suffix = "" if row[2] == "user" else f".{row[2]}"
-    return f"{row[0]}/{row[1]}{suffix}@{row[3]}"
+    project_name, repo_name, repo_type, branch_name = row
+    return f"{RepoName(project_name, repo_name, repo_type)}@{branch_name}"

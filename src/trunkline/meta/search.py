@@ -42,33 +42,26 @@ _PROJECTS = _named([project.c.name], project.c.name, project)
 _REPOS = _named([project.c.name, repo.c.name], repo.c.name, repo.join(project), repo.c.type == USER)
 _PIPELINES = _named([project.c.name, pipeline.c.name], pipeline.c.name, pipeline.join(project))
 _LOW, _HIGH = sa.bindparam("low", type_=job.c.set_id.type), sa.bindparam("high", type_=job.c.set_id.type)
-_JOBS = Query(
-    sa.select(project.c.name, pipeline.c.name, job.c.set_id)
-    .select_from(job)
-    .join(pipeline, pipeline.c.id == job.c.pipeline_id)
-    .join(project, project.c.id == pipeline.c.project_id)
-    .where(job.c.set_id >= _LOW, job.c.set_id <= _HIGH)
-    .order_by(job.c.set_id)
-    .limit(_NUMBER)
+
+
+def _identified(
+    id: sa.Column[str], owner: sa.Table, source: sa.Join, *where: sa.ColumnElement[bool]
+) -> Query:
+    """Return a query for (project, owner, id) of the ids in a range, in their order."""
+    return Query(
+        sa.select(project.c.name, owner.c.name, id)
+        .select_from(source.join(project, project.c.id == owner.c.project_id))
+        .where(id >= _LOW, id <= _HIGH, *where)
+        .order_by(id)
+        .limit(_NUMBER)
+    )
+
+
+_JOBS = _identified(job.c.set_id, pipeline, job.join(pipeline, pipeline.c.id == job.c.pipeline_id))
+_COMMITS = _identified(
+    commit.c.set_id, repo, commit.join(repo, repo.c.id == commit.c.repo_id), repo.c.type == USER
 )
-_COMMITS = Query(
-    sa.select(project.c.name, repo.c.name, commit.c.set_id)
-    .select_from(commit)
-    .join(repo, repo.c.id == commit.c.repo_id)
-    .join(project, project.c.id == repo.c.project_id)
-    .where(commit.c.set_id >= _LOW, commit.c.set_id <= _HIGH, repo.c.type == USER)
-    .order_by(commit.c.set_id)
-    .limit(_NUMBER)
-)
-_WORKERS = Query(
-    sa.select(project.c.name, pipeline.c.name, worker.c.id)
-    .select_from(worker)
-    .join(pipeline, pipeline.c.id == worker.c.pipeline_id)
-    .join(project, project.c.id == pipeline.c.project_id)
-    .where(worker.c.id >= _LOW, worker.c.id <= _HIGH)
-    .order_by(worker.c.id)
-    .limit(_NUMBER)
-)
+_WORKERS = _identified(worker.c.id, pipeline, worker.join(pipeline, pipeline.c.id == worker.c.pipeline_id))
 
 
 def projects(conn: sa.Connection, text: str, number: int) -> list[str]:

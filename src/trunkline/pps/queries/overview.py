@@ -59,16 +59,6 @@ class Waiting(Struct, frozen=True, kw_only=True):
     job_id: str
 
 
-class Spending(Struct, frozen=True):
-    """What machines cost now."""
-
-    dollars_per_hour: float
-    #: Workers whose machine has no known price.
-    unpriced_workers: int
-    #: The machines are simulated.
-    pretended: bool
-
-
 class Overview(Struct, frozen=True, kw_only=True):
     """What there is and happens in all projects."""
 
