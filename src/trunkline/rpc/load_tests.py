@@ -1,4 +1,7 @@
-"""Load tests over ``pps_v2.API`` and ``debug_v2.Debug``."""
+"""Load tests over ``pps_v2.API`` and ``debug_v2.Debug``.
+
+The classes of their specs are imported by the calls: defining them takes 4 ms, which no start of a server needs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from trunkline.model import load_specs
 from trunkline.pfs.branches import BranchName
 from trunkline.pps import load_tests
 from trunkline.pps.load_tests import Graph
@@ -32,6 +34,8 @@ class PipelineLoadCalls(ServicerBase):
     async def RunLoadTest(
         self, request: pps_pb2.RunLoadTestRequest, call: Call
     ) -> pps_pb2.RunLoadTestResponse:
+        from trunkline.model import load_specs
+
         spec = load_specs.parse(request.load_spec)
         store, executor = self._store(call), self._executor
         if request.state_id:
@@ -44,6 +48,8 @@ class PipelineLoadCalls(ServicerBase):
         return pps_pb2.RunLoadTestResponse(error=outcome.error, state_id=outcome.state_id)
 
     async def RunLoadTestDefault(self, _request: Empty, call: Call) -> pps_pb2.RunLoadTestResponse:
+        from trunkline.model import load_specs
+
         return await self.RunLoadTest(
             pps_pb2.RunLoadTestRequest(
                 dag_spec=load_specs.DEFAULT_GRAPH, load_spec=load_specs.DEFAULT_SPEC, parallelism=1
@@ -58,6 +64,8 @@ class StoreLoadCalls(ServicerBase):
     async def RunPFSLoadTest(
         self, request: debug_pb2.RunPfsLoadTestRequest, call: Call
     ) -> debug_pb2.RunPfsLoadTestResponse:
+        from trunkline.model import load_specs
+
         spec = load_specs.parse(request.spec)
         store, executor = self._store(call), self._executor
         named = None
@@ -77,6 +85,8 @@ class StoreLoadCalls(ServicerBase):
         return response
 
     async def RunPFSLoadTestDefault(self, _request: Empty, call: Call) -> debug_pb2.RunPfsLoadTestResponse:
+        from trunkline.model import load_specs
+
         return await self.RunPFSLoadTest(debug_pb2.RunPfsLoadTestRequest(spec=load_specs.DEFAULT_SPEC), call)
 
 
