@@ -261,7 +261,11 @@ class Invocation:
         except NotFound:
             from msgspec.structs import replace
 
-            return replace(ref, id=short_ids.commit(self.console, ref.branch, repo), branch="")
+            return replace(
+                ref,
+                id=short_ids.owned(self.console, ref.branch, "commit", (ref.repo.project, ref.repo.name)),
+                branch="",
+            )
         return ref
 
     def set_id(self, text: str) -> str:
@@ -341,7 +345,8 @@ class Invocation:
         if is_id(id):
             return pps_pb2.Job(pipeline=pipeline, id=id)
         if short_ids.is_short(id):
-            return pps_pb2.Job(pipeline=pipeline, id=short_ids.job(self.console, id, pipeline))
+            owner = (pipeline.project.name, pipeline.name)
+            return pps_pb2.Job(pipeline=pipeline, id=short_ids.owned(self.console, id, "job", owner))
         if steps := re.fullmatch(r"(\^*)|\^(\d+)", id):
             return self._job_before(pipeline, int(steps[2]) if steps[2] else len(id))
         raise InvalidArgument(

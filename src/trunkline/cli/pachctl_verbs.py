@@ -1,6 +1,6 @@
 """What became of each command of pachctl 2.12: it is the same, differs, or what to use instead.
 
-Loaded only to answer for a command that does not exist here, and to make the table in the documents.
+Loaded only to answer for a command that does not exist here.
 """
 
 from __future__ import annotations

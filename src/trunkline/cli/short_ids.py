@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from trunkline.client.stubs import Service
-    from trunkline.rpc.gen import console_pb2, pfs_pb2, pps_pb2
+    from trunkline.rpc.gen import console_pb2, pps_pb2
 
 _SHORT = re.compile(r"[0-9a-f]{4,31}")
 #: Ids that are looked at for those of one repo or pipeline, and that a message lists.
@@ -38,40 +38,21 @@ def run(console: Service, text: str) -> str:
     return _only(text, (hit.id for hit in _hits(console, text) if hit.kind == "run"), "a commit or job")
 
 
-def commit(console: Service, text: str, repo: pfs_pb2.Repo) -> str:
-    """Return the id of a commit of a repo.
+def owned(console: Service, text: str, kind: str, owner: tuple[str, str]) -> str:
+    """Return the id of a commit of a repo, or of a job of a pipeline.
 
     Args:
         console: answers searches.
         text: its first digits.
-        repo: that it must be of.
+        kind: ``commit`` or ``job``.
+        owner: project and name of the repo or pipeline.
 
     Raises:
         UsageError: several ids begin with them.
         NotFound: none does.
     """
-    owner = (repo.project.name, repo.name)
-    ids = (
-        hit.id for hit in _hits(console, text) if hit.kind == "commit" and (hit.project, hit.name) == owner
-    )
-    return _only(text, ids, f"a commit of {repo.project.name}/{repo.name}")
-
-
-def job(console: Service, text: str, pipeline: pps_pb2.Pipeline) -> str:
-    """Return the id of a job of a pipeline.
-
-    Args:
-        console: answers searches.
-        text: its first digits.
-        pipeline: that it must be of.
-
-    Raises:
-        UsageError: several ids begin with them.
-        NotFound: none does.
-    """
-    owner = (pipeline.project.name, pipeline.name)
-    ids = (hit.id for hit in _hits(console, text) if hit.kind == "job" and (hit.project, hit.name) == owner)
-    return _only(text, ids, f"a job of {pipeline.project.name}/{pipeline.name}")
+    ids = (hit.id for hit in _hits(console, text) if hit.kind == kind and (hit.project, hit.name) == owner)
+    return _only(text, ids, f"a {kind} of {'/'.join(owner)}")
 
 
 def datum(console: Service, text: str, job: pps_pb2.Job) -> str:
