@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
 import mimetypes
 import re
 from importlib.resources import files
@@ -17,7 +16,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from trunkline.rpc.asgi.responses import respond, respond_text
+from trunkline.rpc.asgi.responses import is_known, respond, respond_text, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +64,7 @@ class ConsoleApplication:
             folder: with the built console; None for the one in the package.
         """
         self._folder = files("trunkline") / "console" if folder is None else folder
-        self._assets: dict[str, _Asset | None] = {}
+        self._assets: dict[str, _Asset] = {}
         self._page: str | None = None
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -94,7 +93,7 @@ class ConsoleApplication:
             self._page = await asyncio.to_thread(index.read_text, "utf-8")
         sent = _headers(scope)
         body = self._page.replace('data-theme="system"', f'data-theme="{_theme(sent)}"', 1).encode()
-        tag = _tag(body)
+        tag = tag_of(body)
         headers = [
             (b"etag", tag),
             (b"cache-control", b"no-cache"),
@@ -102,7 +101,7 @@ class ConsoleApplication:
             (b"content-security-policy", page_policy(sent.get("host", "")).encode()),
             *_COMMON,
         ]
-        status = 304 if _has(sent, tag) else 200
+        status = 304 if is_known(scope["headers"], tag) else 200
         await respond(send, status, body if status == 200 else b"", b"text/html; charset=utf-8", headers)
 
     async def _send_notice(self, send: Send) -> None:
@@ -115,14 +114,11 @@ class ConsoleApplication:
             await respond_text(send, 503, _NOT_BUILT)
 
     async def _send_asset(self, scope: Scope, send: Send, name: str) -> None:
-        if name not in self._assets:
-            asset = await asyncio.to_thread(self._read, name)
-            if asset is None:
-                await respond_text(send, 404, f"the console has no file {name[:200]}; reload its page")
-                return
-            self._assets[name] = asset
-        asset = self._assets[name]
-        assert asset is not None
+        asset = self._assets.get(name) or await asyncio.to_thread(self._read, name)
+        if asset is None:
+            await respond_text(send, 404, f"the console has no file {name[:200]}; reload its page")
+            return
+        self._assets[name] = asset
         sent = _headers(scope)
         headers = [
             (b"etag", asset.tag),
@@ -131,7 +127,7 @@ class ConsoleApplication:
             (b"content-security-policy", worker_policy(sent.get("host", "")).encode()),
             *_COMMON,
         ]
-        if _has(sent, asset.tag):
+        if is_known(scope["headers"], asset.tag):
             await respond(send, 304, b"", asset.kind, headers)
             return
         encoding = _best(sent.get("accept-encoding", ""), asset.bodies)
@@ -156,7 +152,7 @@ class ConsoleApplication:
             return None
         ending = name[name.rfind(".") :]
         kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return _Asset(bodies, kind.encode(), _tag(bodies["identity"]))
+        return _Asset(bodies, kind.encode(), tag_of(bodies["identity"]))
 
 
 def page_policy(host: str) -> str:
@@ -223,16 +219,6 @@ def _theme(sent: dict[str, str]) -> str:
         if name == "trunkline-theme" and value in _THEMES:
             return value
     return "system"
-
-
-def _tag(body: bytes) -> bytes:
-    return f'"{hashlib.sha256(body).hexdigest()[:20]}"'.encode()
-
-
-def _has(sent: dict[str, str], tag: bytes) -> bool:
-    """Return whether the client says that it has the file."""
-    tags = [part.strip().removeprefix("W/") for part in sent.get("if-none-match", "").split(",")]
-    return tag.decode() in tags or tags == ["*"]
 
 
 def _best(accepted: str, stored: Iterable[str]) -> str:

@@ -6,7 +6,6 @@ A document is made when it is asked for, which takes a tenth of a second; those 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import zlib
 from importlib.resources import files
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trunkline.rpc.asgi import json_schema, openapi, rest
-from trunkline.rpc.asgi.responses import JSON, respond, respond_text
+from trunkline.rpc.asgi.responses import JSON, is_known, respond, respond_text, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,8 +108,7 @@ class Documents:
 def _document(body: bytes, kind: bytes) -> _Document:
     encoder = zlib.compressobj(9, wbits=_GZIP)
     compressed = encoder.compress(body) + encoder.flush()
-    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'.encode()
-    return _Document(compressed, kind, tag)
+    return _Document(compressed, kind, tag_of(body))
 
 
 async def _send(scope: Scope, send: Send, document: _Document) -> None:
@@ -122,7 +120,7 @@ async def _send(scope: Scope, send: Send, document: _Document) -> None:
         (b"vary", b"accept-encoding"),
         (b"content-security-policy", _POLICY),
     ]
-    if sent.get(b"if-none-match") == document.tag:
+    if is_known(scope["headers"], document.tag):
         await respond(send, 304, b"", document.kind, headers)
     elif b"gzip" in sent.get(b"accept-encoding", b""):
         await respond(

@@ -1,4 +1,4 @@
-"""Headers of raw files: content types, tags, conditions and ranges (RFC 9110, sections 8.8, 13 and 14)."""
+"""Headers of raw files: content types, tags and ranges (RFC 9110, sections 8.8, 13.1.5 and 14)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ SAFETY = (
 )
 
 _RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII)
-_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 def content_type(path: str) -> bytes:
@@ -69,18 +68,6 @@ def about_file(path: str, tag: bytes, *, is_fixed: bool, is_download: bool) -> l
         name = quote(path.rpartition("/")[2], safe="")
         headers.append((b"content-disposition", f"attachment; filename*=UTF-8''{name}".encode()))
     return headers
-
-
-def is_known(headers: Iterable[tuple[bytes, bytes]], tag: bytes) -> bool:
-    """Whether the client has the content already, as it says in ``If-None-Match``."""
-    for name, value in headers:
-        if name == b"if-none-match":
-            text = value.decode("latin-1")
-            if text.strip() == "*" or tag.decode() in (
-                item.removeprefix("W/") for item in _TAG.findall(text)
-            ):
-                return True
-    return False
 
 
 def part(headers: Iterable[tuple[bytes, bytes]], tag: bytes, size: int) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from trunkline.pfs import files
 from trunkline.pfs.feed import Feed
 from trunkline.pfs.file_uploads import FileUpload
 from trunkline.rpc.asgi import file_headers
-from trunkline.rpc.asgi.responses import JSON, NO_SNIFF
+from trunkline.rpc.asgi.responses import JSON, NO_SNIFF, is_known
 from trunkline.rpc.asgi.web_calls import HTTP_STATUS, WebCall, status_json
 from trunkline.rpc.idle import IdleTimeout
 from trunkline.rpc.servicer import ahead
@@ -98,7 +98,7 @@ class _FileCall(WebCall):
                 for part in self.scope.get("query_string", b"").split(b"&")
             ),
         )
-        if file_headers.is_known(self.scope["headers"], tag):
+        if is_known(self.scope["headers"], tag):
             await self._start(304, headers)
             return
         part = file_headers.part(self.scope["headers"], tag, entry.size)

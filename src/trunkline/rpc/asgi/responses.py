@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 TEXT, JSON = b"text/plain; charset=utf-8", b"application/json"
 #: Keeps browsers from taking a response for something else than its content type says.
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
+
+#: One tag of ``If-None-Match`` (RFC 9110, section 8.8.3).
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 async def respond(
@@ -49,3 +54,20 @@ def content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
         if name == b"content-type":
             return value.partition(b";")[0].strip().lower().decode("latin-1")
     return ""
+
+
+def tag_of(body: bytes) -> bytes:
+    """Return the tag of a content, with its quotes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:20]}"'.encode()
+
+
+def is_known(headers: Iterable[tuple[bytes, bytes]], tag: bytes) -> bool:
+    """Whether the client has the content already, as it says in ``If-None-Match``."""
+    for name, value in headers:
+        if name == b"if-none-match":
+            text = value.decode("latin-1")
+            if text.strip() == "*" or tag.decode() in (
+                item.removeprefix("W/") for item in _TAG.findall(text)
+            ):
+                return True
+    return False
