@@ -23,6 +23,9 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+import chromium
 import psutil
 from common import TRUNKLINE, median, table
 from playwright.sync_api import sync_playwright
@@ -35,13 +38,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 ROUNDS = 5
 #: Milliseconds that something on a page may take at most before the benchmark gives up.
 PATIENCE = 60_000
@@ -336,7 +332,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=60, help="of the session")
     arguments = parser.parse_args()
     with serving(arguments.folder) as (origin, process), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=chromium.PROGRAM, args=list(chromium.OPTIONS))
         console = Console(browser, origin, process)
         rows = [["baseline: an almost empty page of the same server", f"{console.baseline:.0f} ms", ""]]
         for name in arguments.questions or [name for name in QUESTIONS if name != "session"]:

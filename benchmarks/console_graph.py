@@ -10,7 +10,6 @@ other programs on the machine do not change it.
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -22,13 +21,13 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e")]
 
+import chromium  # noqa: E402
 from servers import Server  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FRAMES = 90
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 #: Opens the graph by its link and returns the milliseconds until its canvas has a picture.
 OPEN = """async () => {
   const begin = performance.now();
@@ -73,7 +72,9 @@ def main() -> None:
     server = Server(arguments.folder, options=["--capacity-memory", "1Mi"]).start()
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
+            browser = playwright.chromium.launch(
+                executable_path=chromium.PROGRAM, args=list(chromium.OPTIONS)
+            )
             page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="en-US")
             measure(page, f"http://{server.address}", arguments.rounds)
             browser.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "e2e"))
+import chromium
 from servers import Server
 
 sync_api = pytest.importorskip(
@@ -27,17 +27,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-#: Without a GPU and without requests of the browser's own.
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 #: Milliseconds that a test waits for something on a page.
 PATIENCE = 30_000
 
@@ -53,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if folder in item.path.parents:
             item.add_marker(pytest.mark.slow)
-            if CHROMIUM is None:
+            if chromium.PROGRAM is None:
                 item.add_marker(pytest.mark.skip(reason="needs Chromium (Debian's package chromium)"))
 
 
@@ -93,7 +82,7 @@ class Watched:
 def browser() -> Iterator[Browser]:
     """Chromium, for all tests of the session."""
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=chromium.PROGRAM, args=list(chromium.OPTIONS))
         yield browser
         browser.close()
 

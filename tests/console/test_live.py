@@ -53,10 +53,8 @@ def test_a_page_catches_up_after_its_stream_was_cut(
     watched.expect("ERR_|Failed to load resource")
     page = watched.context.new_page()
     page.goto(REPOS)
-    live(page)
-    while not proxy.requests["GET /events"]:
-        page.wait_for_timeout(50)
-    page.wait_for_timeout(500)
+    shared.client().pfs.create_repo(repo=pfs.Repo(name="before-the-cut"))
+    page.get_by_text("before-the-cut").first.wait_for()  # so the stream has begun
 
     proxy.cut()
     page.locator("main").get_by_text("No connection to the server").wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from typing import TYPE_CHECKING
 
 import pytest
 from blake3 import blake3
@@ -16,6 +17,9 @@ from trunkline.storage import file_values, files
 from trunkline.storage.file_globs import components, glob
 from trunkline.storage.files import FileEntry
 from trunkline.storage.sums import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 names = st.sampled_from(["a", "a-b", "b", "b0", "c.txt", "d.png", "é"])
 trees = st.dictionaries(
@@ -41,8 +45,10 @@ bounds = st.sampled_from(["", "/", "/a", "/a-b", "/a/", "/a/b", "/b0", "/c", "/z
 
 
 @pytest.fixture(scope="module")
-def tiny() -> World:
-    return World(kind=TINY)
+def tiny() -> Iterator[World]:
+    world = World(kind=TINY)
+    yield world
+    world.store.close()
 
 
 def without_conflicts(contents: dict[str, bytes]) -> dict[str, bytes]:

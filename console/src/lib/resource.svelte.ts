@@ -2,6 +2,9 @@
 import { type CallError, asCallError, isAbort } from "./call";
 import { now } from "./time";
 
+/** Milliseconds until a read is tried again that did not reach the server. */
+const AGAIN = 2_000;
+
 export interface Resource<T> {
   /** The newest value; undefined before the first one. */
   readonly value: T | undefined;
@@ -20,7 +23,7 @@ export interface Resource<T> {
  * Return a resource. Call it while a component is made.
  *
  * @param load reads it. It runs again when reactive values change that it uses before its first `await`; the signal
- *   aborts the read that is not wanted any more.
+ *   aborts the read that is not wanted any more. A read that did not reach the server is tried again.
  */
 export function resource<T>(load: (signal: AbortSignal) => Promise<T>): Resource<T> {
   let value = $state.raw<T>();
@@ -32,6 +35,7 @@ export function resource<T>(load: (signal: AbortSignal) => Promise<T>): Resource
   $effect(() => {
     void generation;
     const controller = new AbortController();
+    let retry: ReturnType<typeof setTimeout> | undefined;
     loading = true;
     load(controller.signal).then(
       (result) => {
@@ -45,9 +49,13 @@ export function resource<T>(load: (signal: AbortSignal) => Promise<T>): Resource
         if (controller.signal.aborted || isAbort(reason)) return;
         error = asCallError(reason);
         loading = false;
+        if (error.code === "UNAVAILABLE") retry = setTimeout(() => (generation += 1), AGAIN);
       },
     );
-    return () => controller.abort();
+    return () => {
+      controller.abort();
+      clearTimeout(retry);
+    };
   });
 
   return {

@@ -19,6 +19,8 @@ interface Handler {
 const HIDDEN = 30_000;
 /** Milliseconds that the first connection may take until the page says that there is none. */
 const FIRST = 5_000;
+/** Milliseconds until another attempt when the hub could not be loaded. */
+const AGAIN = 2_000;
 
 const handlers = new Map<number, Handler>();
 let nextId = 1;
@@ -114,29 +116,37 @@ function hub(): (message: ToHub) => void {
 }
 
 function connect(): (message: ToHub) => void {
+  const toHub = typeof SharedWorker === "function" ? connectShared() : connectOwn();
+  if (asOf === 0) watchPage();
+  if (document.hidden) toHub({ type: "hidden", hidden: true });
+  return toHub;
+}
+
+/** Tell the hub what becomes of the page; once, whatever hubs it has. */
+function watchPage(): void {
   asOf = now();
   setTimeout(() => (late = true), FIRST);
-  const toHub = typeof SharedWorker === "function" ? connectShared() : connectOwn();
-  const tellHidden = () => toHub({ type: "hidden", hidden: document.hidden });
-  document.addEventListener("visibilitychange", tellHidden);
-  addEventListener("pagehide", () => toHub({ type: "leave" }));
+  document.addEventListener("visibilitychange", () => send?.({ type: "hidden", hidden: document.hidden }));
+  addEventListener("pagehide", () => send?.({ type: "leave" }));
   addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    send = undefined; // the hub has forgotten this tab
-    const hub_ = hub();
-    for (const [id, { topic, reread }] of handlers) {
-      hub_({ type: "listen", id, topic, after: "" });
-      reread();
-    }
+    if (event.persisted) join(); // the hub has forgotten this tab
   });
-  if (document.hidden) tellHidden();
-  return toHub;
+}
+
+/** Listen by a new hub to what the one before was asked for, and read again what may have changed meanwhile. */
+function join(): void {
+  send = undefined;
+  for (const [id, { topic, reread }] of handlers) {
+    hub()({ type: "listen", id, topic, after: "" });
+    reread();
+  }
 }
 
 function connectShared(): (message: ToHub) => void {
   const worker = new SharedWorker(workerAddress(hubUrl), { type: "module", name: "trunkline-events" });
   worker.port.onmessage = (event: MessageEvent<FromHub>) => receive(event.data);
   worker.port.start();
+  worker.onerror = () => setTimeout(join, AGAIN); // its script did not come: the server was away
   return (message) => worker.port.postMessage(message);
 }
 

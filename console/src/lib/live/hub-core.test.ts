@@ -94,6 +94,16 @@ describe("the hub", () => {
     expect(browser.newest.query).toContain("after=e-5");
   });
 
+  it("begins at the same place when its first attempt fails", () => {
+    const one = tab();
+    one.send({ type: "listen", id: 1, topic: {}, after: "e-5" });
+    browser.pass(50);
+    browser.newest.fail(true);
+    browser.pass(5_000);
+    expect(browser.streams).toHaveLength(2);
+    expect(browser.newest.query).toContain("after=e-5");
+  });
+
   it("sends the last event of each thing, once per 100 ms", () => {
     const one = tab();
     one.send({ type: "listen", id: 1, topic: {}, after: "" });

@@ -151,6 +151,7 @@ export class Hub {
     if (this.#stream) this.#replaced.push(this.#stream);
     const after = this.#wanted ?? this.#position;
     this.#wanted = undefined;
+    this.#position = after; // another attempt begins there too
     this.#query = query;
     this.#recent = [];
     this.#recentFrom = positionNumber(after);
