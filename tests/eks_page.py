@@ -1,4 +1,4 @@
-"""The commands of docs/eks.md: where each is run, and a folder like a clone to run them in.
+"""The commands of docs/operate/eks.md: where each is run, and a folder like a clone to run them in.
 
 Four tests share it, because the page needs four worlds: nothing at all, an AWS account, a cluster, and a server
 that simulates Fargate. ``tests/house`` sees to it that no command is left out.
@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs/eks.md").read_text()
+PAGE = (ROOT / "docs/operate/eks.md").read_text()
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: Where a command is run, by how it begins; the first that fits.
 _PLACES = (

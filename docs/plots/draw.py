@@ -1,4 +1,4 @@
-"""Draws the plots of docs/eks.md from the same functions that plan: ``python docs/plots/draw.py``.
+"""Draws the plots of docs/operate/eks.md from the same functions that plan: ``python docs/plots/draw.py``.
 
 A test compares the output with the committed files, so that no plot can differ from what the commands say.
 """

@@ -1,6 +1,6 @@
 """Trunkline: versioned data and incremental pipelines behind the Pachyderm 2.12 API.
 
-``docs/architecture.md`` lists the layers. This module holds only the version, so that importing it costs
+``docs/design/architecture.md`` lists the layers. This module holds only the version, so that importing it costs
 nothing.
 """
 

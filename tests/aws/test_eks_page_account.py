@@ -1,4 +1,4 @@
-"""docs/eks.md: what it does to an AWS account, in the page's order, against moto's server."""
+"""docs/operate/eks.md: what it does to an AWS account, in the page's order, against moto's server."""
 
 from __future__ import annotations
 

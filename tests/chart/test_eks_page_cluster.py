@@ -1,4 +1,4 @@
-"""docs/eks.md: what it does to a cluster, in the page's order, against a real API server.
+"""docs/operate/eks.md: what it does to a cluster, in the page's order, against a real API server.
 
 No pod ever runs there, so what people wait for is made true by hand, and a port is not forwarded but looked for.
 """

@@ -1,4 +1,4 @@
-"""docs/kubernetes.md: its values are values of the chart, and its messages those of the code."""
+"""docs/operate/kubernetes.md: its values are values of the chart, and its messages those of the code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 from chart import CHART, ROOT, rendered
 
-PAGE = (ROOT / "docs/kubernetes.md").read_text()
+PAGE = (ROOT / "docs/operate/kubernetes.md").read_text()
 VALUES = [
     yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 ]

@@ -241,7 +241,7 @@ def test_every_command_is_in_the_module_of_the_table():
 
 
 def test_the_exit_codes_of_the_documentation_are_the_real_ones():
-    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference/cli/index.md").read_text()
 
     documented = {
         int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*?) \|$", text, re.MULTILINE)

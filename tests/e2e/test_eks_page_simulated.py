@@ -1,4 +1,4 @@
-"""docs/eks.md: its pipeline commands, in order, against the simulation that the page starts."""
+"""docs/operate/eks.md: its pipeline commands, in order, against the simulation that the page starts."""
 
 from __future__ import annotations
 

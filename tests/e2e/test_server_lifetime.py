@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-#: Exit codes of docs/cli.md.
+#: Exit codes of docs/reference/cli/index.md.
 CONFLICT, UNAVAILABLE, SERVICE_LOST = 4, 6, 8
 #: Seconds after which systemd or Kubernetes would end a server by force; ours must not need them.
 GRACE = 30

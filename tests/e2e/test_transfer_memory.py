@@ -1,7 +1,7 @@
 """Many transfers at once, running and stalled: the server's memory stays bounded, and goes back when they end.
 
-The bounds are those of docs/limits.md, measured on a server in a process of its own: the budget of all transfers, and
-what each of them may hold beyond it.
+The bounds are those of docs/reference/limits.md, measured on a server in a process of its own: the budget of all
+transfers, and what each of them may hold beyond it.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def test_names_and_paths_are_recognized_in_the_documents() -> None:
 
 
 def test_the_table_of_layers_names_every_folder_and_module_of_the_package() -> None:
-    table = (ROOT / "docs/architecture.md").read_text().partition("## Layers")[2].partition("\n## ")[0]
+    table = (ROOT / "docs/design/architecture.md").read_text().partition("## Layers")[2].partition("\n## ")[0]
 
     named = re.findall(r"^\| `(\w+)(?:/|\.py)`", table, re.MULTILINE)
 

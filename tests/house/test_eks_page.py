@@ -1,4 +1,4 @@
-"""docs/eks.md: every command is run by a test, every figure and sentence is the one that the code gives."""
+"""docs/operate/eks.md: every command is run by a test, every figure and sentence is the one that the code gives."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_plots_are_those_that_the_program_draws(tmp_path):
     subprocess.run([sys.executable, str(PLOTS / "draw.py"), str(tmp_path)], check=True, timeout=60)
 
     assert {path.name: path.read_text() for path in tmp_path.glob("*.svg")} == committed
-    assert all(f"](plots/{name})" in PAGE for name in committed)
+    assert all(f"](../plots/{name})" in PAGE for name in committed)
 
 
 def test_the_sentences_of_the_page_are_those_that_the_code_says():

@@ -22,7 +22,7 @@ def rows() -> list[str]:
 
 
 def test_the_page_lists_every_limit_as_the_code_has_it() -> None:
-    page = (ROOT / "docs/limits.md").read_text().partition("## The port")[0]
+    page = (ROOT / "docs/reference/limits.md").read_text().partition("## The port")[0]
 
     listed = [line for line in page.splitlines() if line.startswith("| `")]
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_lists_every_limit_as_the_code_has_it() -> None:
-    page = (ROOT / "docs/limits.md").read_text().partition("## The port")[2]
+    page = (ROOT / "docs/reference/limits.md").read_text().partition("## The port")[2]
 
     listed = [line for line in page.splitlines() if line.startswith("| `")]
 

@@ -1,4 +1,4 @@
-"""Every RPC of ``pps_v2.API`` is answered, or is a row of docs/differences.md."""
+"""Every RPC of ``pps_v2.API`` is answered, or is a row of docs/from/differences.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ABSENT = {
     "RunPipeline",
     "ActivateAuth",
 }
-PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
+PAGE = Path(__file__).parents[2] / "docs" / "from/differences.md"
 
 
 def test_every_method_is_answered_except_those_that_the_page_of_differences_names():

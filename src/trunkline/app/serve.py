@@ -71,7 +71,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("trunkline.app")
 
-# Every thread that reads uses a connection to the database: docs/databases.md counts them.
+# Every thread that reads uses a connection to the database: docs/operate/databases-stores.md counts them.
 #: Threads for blocking work of requests and pipelines. They mostly wait for the disk or for each other's GIL.
 BLOCKING_THREADS = 32
 #: Maximum number of them for one connection at a time, so that others get one.

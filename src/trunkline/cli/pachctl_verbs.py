@@ -6,10 +6,11 @@ Loaded only to answer for a command that does not exist here.
 from __future__ import annotations
 
 _ACCESS = (
-    "Trunkline has no users and roles yet: who reaches the server's port may do everything (docs/security.md)"
+    "Trunkline has no users and roles yet: who reaches the server's port may do everything "
+    "(docs/operate/security.md)"
 )
 _LICENSE = "Trunkline needs no license and no enterprise server"
-_IDENTITY = "Trunkline has no identity provider of its own yet (docs/security.md)"
+_IDENTITY = "Trunkline has no identity provider of its own yet (docs/operate/security.md)"
 
 #: Commands that exist and do the same with the same options.
 SAME: frozenset[str] = frozenset(
@@ -62,7 +63,7 @@ INSTEAD: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("enterprise pause", "enterprise pause-status", "enterprise unpause"),
-        "stop the server with SIGTERM: nothing that was acknowledged is lost (docs/reliability.md)",
+        "stop the server with SIGTERM: nothing that was acknowledged is lost (docs/operate/reliability.md)",
     ),
     "buildinfo": 'use "trunkline version", or "trunkline debug binary FILE" for the versions of all packages',
     "completion bash": 'use "trunkline completion bash"',

@@ -282,7 +282,8 @@ def _translated_postgres(error: sa.exc.DBAPIError, url: sa.URL) -> BaseException
         )
     if state == "53300" or "too many clients" in text or "connection slots" in text:
         return errors.Unavailable(
-            f"{where} takes no more connections ({text}); raise max_connections as docs/databases.md says"
+            f"{where} takes no more connections ({text}); raise max_connections "
+            "as docs/operate/databases-stores.md says"
         )
     if state == "42501":
         return errors.FailedPrecondition(

@@ -1,7 +1,7 @@
 """The limits on what a client or a command may create, with their values, in one table.
 
-A limit is an integer with a unit and a description; ``docs/limits.md`` is the same table for users, and a test
-compares the two. Code that receives a text, a list, a number or a tree from outside checks it against these limits
+A limit is an integer with a unit and a description; ``docs/reference/limits.md`` is the same table for users, and a
+test compares the two. Code that receives a text, a list, a number or a tree from outside checks it against these limits
 before it uses it. The functions below raise the one error message of their kind.
 
 Values are chosen so that real use stays below them and so that a server with 4 GiB of memory survives the largest

@@ -1,7 +1,7 @@
 """The limits of the port: what bounds clients before and while their calls are read.
 
 Unlike those of ``model.limits`` they are settings of a server (``serve --limit NAME=VALUE``): what they should be
-depends on its network, its machine and what stands in front of it. ``docs/limits.md`` lists the table below.
+depends on its network, its machine and what stands in front of it. ``docs/reference/limits.md`` lists the table below.
 """
 
 from __future__ import annotations

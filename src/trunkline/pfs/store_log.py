@@ -7,7 +7,7 @@ changed. Bytes come first: when a log object exists, everything that it names is
 at any point leaves the notes and the bundles, and the next round does it again.
 
 Only what a log object names survives the loss of the database: not running jobs, logs, and scaling decisions
-(docs/reliability.md).
+(docs/operate/reliability.md).
 """
 
 from __future__ import annotations

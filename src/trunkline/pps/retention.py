@@ -3,7 +3,7 @@
 Logs, scaling decisions, events and the results of jobs that did not succeed would grow without end.
 Afterwards a job's row still holds its duration and counts of datums, and its bill what it
 cost. Transactions that nobody continues go too. Everything is removed in slices, each in a short transaction of its own
-(docs/databases.md, "Retention").
+(docs/operate/databases-stores.md, "Retention").
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ COMMANDS = {
                 action="append",
                 default=[],
                 metavar="NAME=VALUE",
-                help="a limit of the port, such as connections=500 or message=32Mi (docs/limits.md); may be repeated",
+                help="a limit of the port, such as message=32Mi; may be repeated (docs/reference/limits.md)",
             ),
             argument(
                 "--trust-proxy",

@@ -85,7 +85,7 @@ def use_own(own_group: Callable[[], str] = cgroups.own_group) -> CommandGroups:
         delegation = cgroups.Delegation(own_group(), "memory")
     except cgroups.NotDelegated as error:
         log.info(
-            "memory limits of commands are enforced by polling: %s; see docs/security.md",
+            "memory limits of commands are enforced by polling: %s; see docs/operate/security.md",
             error,
             extra={"action": "memory_limits", "enforced_by": "polling"},
         )

@@ -170,7 +170,7 @@ class ProcessFleet:
         except (OSError, subprocess.SubprocessError) as error:
             lines = [f"the isolation of commands cannot be checked: {describe(error)}"]
         for line in lines:
-            log.warning("%s; see docs/security.md", line)
+            log.warning("%s; see docs/operate/security.md", line)
         self._tidy(folder)
 
     def unsupported(self, spec: PipelineSpec) -> Mapping[str, Unsupported]:

@@ -5,7 +5,7 @@ here. If the answer to a put was lost, the object may have been stored, and the 
 after an attempt that may have succeeded, the stored bytes are compared.
 
 A put on S3 carries the SHA-256 of the body, which the signature needs anyway, as a checksum that the store compares
-with what it received and keeps. For Google and Azure ``obstore`` has no such option (docs/stores.md).
+with what it received and keeps. For Google and Azure ``obstore`` has no such option (docs/operate/databases-stores.md).
 
 ``bucket_errors`` translates what a bucket refuses. A bucket is durable when it acknowledges; nothing is flushed here.
 """

@@ -1,4 +1,4 @@
-"""``/files/PROJECT/REPO/REF/PATH``: the bytes of files by plain HTTP, both ways (docs/design/console.md, docs/rest.md).
+"""``/files/PROJECT/REPO/REF/PATH``: the bytes of files by plain HTTP, both ways (docs/reference/rest.md).
 
 A call like those of gRPC: observed, bounded in time and memory, ended at the stop of the server. Errors are those of
 REST.

@@ -1,4 +1,4 @@
-"""The rule that decides which application answers a request (docs/architecture.md, docs/design/port.md).
+"""The rule that decides which application answers a request (docs/design/architecture.md, docs/design/port.md).
 
 1. Content type ``application/grpc`` or a subtype, such as ``application/grpc+proto``: gRPC.
 2. ``/livez`` and ``/readyz``: the probes, which callers reach under any name.
