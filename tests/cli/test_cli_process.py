@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from cli_messages import repo
 
-from trunkline.cli import config, exit_codes, overview, pachctl_verbs
+from trunkline.cli import config, exit_codes, help_pages, overview, pachctl_verbs
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.commands import completion
 from trunkline.cli.exit_codes import UsageError
-from trunkline.cli.parsing import load, parser, split
+from trunkline.cli.parsing import load, split
 from trunkline.errors import FailedPrecondition
 from trunkline.rpc.gen import pfs_pb2
 
@@ -185,7 +185,7 @@ def test_the_first_screen_names_every_command_by_its_noun_and_fits_a_terminal(ru
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_help_of_every_command_fits_80_columns(name):
-    text = parser(name, load(name)).format_help()
+    text = help_pages.page(name, load(name))
 
     assert [line for line in text.splitlines() if len(line) > 80] == []
 
@@ -236,7 +236,7 @@ def test_global_options_may_precede_the_command(run, server):
 
 def test_every_command_is_in_the_module_of_the_table():
     for name in TABLE:
-        assert parser(name, load(name)).format_help().startswith(f"usage: trunkline {name}")
+        assert help_pages.page(name, load(name)).startswith(f"usage: trunkline {name}")
         assert split([*name.split(), "x"]) == (name, ["x"])
 
 

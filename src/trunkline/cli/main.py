@@ -78,15 +78,23 @@ def _run(words: Sequence[str]) -> int:
         _help(name)
         return exit_codes.OK
     command = parsing.load(name)
-    try:
-        options = parsing.parser(name, command).parse(rest)
-    except SystemExit as exit:  # argparse has shown the help
-        return int(exit.code or 0)
+    if _asks_for_help(rest):
+        from trunkline.cli import help_pages
+
+        print(help_pages.page(name, command))
+        return exit_codes.OK
+    options = parsing.Parser(name, command).parse(rest)
 
     from trunkline.cli.invocation import Invocation
 
     with Invocation(options, name) as invocation:
         return command.run(invocation) or exit_codes.OK
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    """Tell whether one of the options of a command asks for its help, which needs no valid command line."""
+    options = words[: words.index("--")] if "--" in words else words
+    return not {"-h", "--help"}.isdisjoint(options)
 
 
 def _help(words: str) -> None:

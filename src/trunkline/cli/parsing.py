@@ -8,7 +8,6 @@ importing click takes 45 ms, longer than asking a server for its version
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from trunkline.cli.command_table import ALIASES, TABLE
@@ -45,6 +44,8 @@ class Command(NamedTuple):
     #: Runs the command; returns the exit code, None meaning 0.
     run: Callable[[Invocation], int | None]
     arguments: Sequence[Argument] = ()
+    #: Command lines to copy, each with what it does; the most usual first. They run in a test.
+    examples: Sequence[tuple[str, str]] = ()
 
 
 def output_format(text: str) -> str:
@@ -112,8 +113,31 @@ TIMEOUT = argument(
 )
 
 
+#: Options of every command. Those of ``_WITH_VALUE`` and ``_FLAGS`` may also precede the command's words.
+COMMON = (
+    argument(
+        "--address", metavar="HOST:PORT", help="the server; grpcs://HOST:PORT for TLS, unix:PATH for a socket"
+    ),
+    argument("--ca", metavar="FILE", help="certificate of the CA that signed the server's ($PACH_CA_CERTS)"),
+    argument("--context", metavar="NAME", help="the context that names server and project"),
+    argument("--project", metavar="NAME", help="project of names that do not state one (default)"),
+    argument("-q", "--quiet", action="store_true", help="print no notes and no progress"),
+)
+
+
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises instead of exiting."""
+    """An argparse parser that raises instead of exiting. ``help_pages`` makes the help."""
+
+    def __init__(self, name: str, command: Command) -> None:
+        """Take the options of a command.
+
+        Args:
+            name: of the command, such as ``put file``.
+            command: has the arguments.
+        """
+        super().__init__(f"trunkline {name}", allow_abbrev=False, add_help=False)
+        for names, settings in (*command.arguments, *COMMON):
+            self.add_argument(*names, **settings)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """Return the options that ``words`` give.
@@ -142,14 +166,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ``UsageError``."""
         raise UsageError(f'{message}; see "{self.prog} --help"')
-
-
-class _Help(argparse.HelpFormatter):
-    """argparse's formatter, with a width that needs no import of shutil for every option."""
-
-    def __init__(self, prog: str) -> None:
-        columns = os.environ.get("COLUMNS", "")
-        super().__init__(prog, max_help_position=32, width=min(int(columns) if columns.isdigit() else 80, 80))
 
 
 def split(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -254,22 +270,3 @@ def load(name: str) -> Command:
 
     command: Command = import_module(f"trunkline.cli.commands.{TABLE[name][0]}").COMMANDS[name]
     return command
-
-
-def parser(name: str, command: Command) -> Parser:
-    """Return the parser of a command's options."""
-    summary = TABLE[name][1]
-    parser = Parser(f"trunkline {name}", description=summary, formatter_class=_Help, allow_abbrev=False)
-    for names, settings in command.arguments:
-        parser.add_argument(*names, **settings)
-    common = parser.add_argument_group("global options")
-    common.add_argument(
-        "--address", metavar="HOST:PORT", help="the server to talk to; grpcs://HOST:PORT for TLS"
-    )
-    common.add_argument(
-        "--ca", metavar="FILE", help="certificate of the CA that signed the server's ($PACH_CA_CERTS)"
-    )
-    common.add_argument("--context", metavar="NAME", help="the context that names the server")
-    common.add_argument("--project", metavar="NAME", help="project of names that do not state one")
-    common.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress")
-    return parser

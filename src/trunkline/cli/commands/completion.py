@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.cli.command_table import TABLE
-from trunkline.cli.parsing import Command, argument, load, parser
+from trunkline.cli.parsing import Command, Parser, argument, load
 
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
@@ -87,7 +87,7 @@ def next_words() -> dict[str, list[str]]:
         words = name.split()
         for position, word in enumerate(words):
             following.setdefault(" ".join(words[:position]), set()).add(word)
-        options = parser(name, load(name))._option_string_actions
+        options = Parser(name, load(name))._option_string_actions
         following.setdefault(name, set()).update(options)
     return {name: sorted(words) for name, words in following.items()}
 

@@ -105,7 +105,17 @@ def repo_name(repo: pfs_pb2.Repo) -> str:
 
 
 COMMANDS = {
-    "create repo": Command(create, (NAME, DESCRIPTION, *CHANGING)),
+    "create repo": Command(
+        create,
+        (NAME, DESCRIPTION, *CHANGING),
+        (
+            ("trunkline create repo texts", "make a repo in the project in use"),
+            (
+                'trunkline create repo art/texts -d "plays, one file each"',
+                "in project art, with a description",
+            ),
+        ),
+    ),
     "update repo": Command(update, (NAME, DESCRIPTION, *CHANGING)),
     "inspect repo": Command(inspect, (NAME, *SHOWING)),
     "list repo": Command(
