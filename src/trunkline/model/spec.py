@@ -449,13 +449,13 @@ def effective(user: Mapping[str, object], *defaults: Mapping[str, object]) -> di
     """
     merged: object = BUILT_IN
     for layer in (*defaults, user):
-        merged = _merge(merged, spec_fields.keyed(PipelineSpec, layer))
+        merged = merge(merged, spec_fields.keyed(PipelineSpec, layer))
     assert isinstance(merged, dict)
     return merged
 
 
-def _merge(target: object, patch: object) -> object:
-    """RFC 7396, section 2."""
+def merge(target: object, patch: object) -> object:
+    """Return JSON with a merge patch applied (RFC 7396, section 2)."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}
@@ -463,7 +463,7 @@ def _merge(target: object, patch: object) -> object:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = _merge(merged.get(key), value)
+            merged[key] = merge(merged.get(key), value)
     return merged
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from trunkline.errors import InvalidArgument
 from trunkline.model import limits
@@ -29,6 +29,9 @@ M = TypeVar("M")
 
 class _Kind(Protocol):
     """The JSON form of one field's values."""
+
+    @property
+    def title(self) -> str: ...
 
     def read(self, value: object, where: str) -> Any: ...
 
@@ -192,6 +195,46 @@ def keyed_shallow(cls: type[Any], obj: object, where: str) -> dict[str, object]:
     return members
 
 
+class Declared(NamedTuple):
+    """What is declared of a field."""
+
+    name: str
+    #: string, boolean, integer, number, duration, enum, object, map of strings, ignored, or a list of one of them.
+    kind: str
+    #: When it is not set; None when that differs from every value.
+    default: object
+    #: The class of its objects; None when it has no fields.
+    message: type | None
+    #: Other accepted spellings, besides the name in camel case.
+    aliases: tuple[str, ...]
+    #: Of an enum.
+    choices: tuple[str, ...]
+
+
+def declared(cls: type[Any]) -> list[Declared]:
+    """Return what is declared of each field of a message class, in the order of the class."""
+    rows = []
+    for f in fields(cls):
+        kind = f.metadata["kind"]
+        member = kind.kind if isinstance(kind, _Many) else kind
+        rows.append(
+            Declared(
+                name=f.name,
+                kind=kind.title,
+                default={} if f.default is MISSING else f.default,
+                message=member.cls() if isinstance(member, _Message) else None,
+                aliases=f.metadata["aliases"],
+                choices=member.names if isinstance(member, _Choice) else (),
+            )
+        )
+    return rows
+
+
+def name_in(cls: type[Any], spelling: str) -> str | None:
+    """Return the name of the field of a message class that a spelling means; None when it has no such field."""
+    return _names(cast("Any", cls)).get(spelling)
+
+
 @cache
 def _kinds(cls: type[Any]) -> dict[str, _Kind]:
     return {f.name: f.metadata["kind"] for f in fields(cls)}
@@ -251,6 +294,8 @@ def _described(value: object) -> str:
 class _Scalar:
     """Kinds whose JSON holds no keys."""
 
+    title: ClassVar[str]
+
     def keyed(self, value: object, where: str) -> object:  # noqa: ARG002
         return value
 
@@ -261,6 +306,8 @@ class _Scalar:
 @dataclass(frozen=True, slots=True)
 class _Text(_Scalar):
     """A string."""
+
+    title = "string"
 
     def read(self, value: object, where: str) -> str:
         if not isinstance(value, str):
@@ -279,6 +326,8 @@ class _Text(_Scalar):
 class _Flag(_Scalar):
     """A truth value."""
 
+    title = "boolean"
+
     def read(self, value: object, where: str) -> bool:
         if not isinstance(value, bool):
             raise _wrong(where, value, "true or false")
@@ -288,6 +337,8 @@ class _Flag(_Scalar):
 @dataclass(frozen=True, slots=True)
 class _Integer(_Scalar):
     """A 64-bit integer."""
+
+    title = "integer"
 
     def read(self, value: object, where: str) -> int:
         if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (
@@ -304,6 +355,8 @@ class _Integer(_Scalar):
 @dataclass(frozen=True, slots=True)
 class _Number(_Scalar):
     """A floating-point number."""
+
+    title = "number"
 
     def read(self, value: object, where: str) -> float:
         if isinstance(value, str):
@@ -325,6 +378,8 @@ class _Number(_Scalar):
 class _Span(_Scalar):
     """A duration."""
 
+    title = "duration"
+
     def read(self, value: object, where: str) -> float:
         if not isinstance(value, str):
             raise _wrong(where, value, 'a duration in quotes such as "90s" or "1h30m"')
@@ -337,6 +392,8 @@ class _Span(_Scalar):
 @dataclass(frozen=True, slots=True)
 class _Choice(_Scalar):
     """An enum, by its names."""
+
+    title = "enum"
 
     names: tuple[str, ...]
 
@@ -351,6 +408,8 @@ class _Choice(_Scalar):
 @dataclass(frozen=True, slots=True)
 class _Message:
     """A message of a class."""
+
+    title: ClassVar[str] = "object"
 
     cls: Callable[[], type]
 
@@ -369,6 +428,10 @@ class _Many:
     """A list."""
 
     kind: _Kind
+
+    @property
+    def title(self) -> str:
+        return f"list of {self.kind.title}s"
 
     def read(self, value: object, where: str) -> tuple[object, ...]:
         return tuple(self.kind.read(v, f"{where}[{i}]") for i, v in self._members(value, where))
@@ -394,6 +457,8 @@ class _Many:
 class _Mapping(_Scalar):
     """A map from strings to strings."""
 
+    title = "map of strings"
+
     _text: ClassVar[_Text] = _Text()
 
     def keyed(self, value: object, where: str) -> object:
@@ -413,6 +478,8 @@ class _Mapping(_Scalar):
 @dataclass(frozen=True, slots=True)
 class _Ignored(_Scalar):
     """Any value, which is not read."""
+
+    title = "ignored"
 
     def read(self, value: object, where: str) -> None:  # noqa: ARG002
         return None
