@@ -12,6 +12,8 @@ from fake_api import FakeApi
 from kubernetes_world import make_fleet
 from real_api import RealApi, binaries
 
+from trunkline.drivers.fleets.kubernetes import workers
+
 
 @pytest.fixture(scope="session")
 def real_api():
@@ -52,6 +54,12 @@ def fleets(api):
     yield make
     for fleet in created:
         fleet.close(0.0)
+
+
+@pytest.fixture
+def soon_idle(monkeypatch):
+    """Pods are marked as idle after a moment."""
+    monkeypatch.setattr(workers, "IDLE_SECONDS", 0.3)
 
 
 @pytest.fixture

@@ -111,6 +111,7 @@ def test_an_object_that_cannot_be_processed_does_not_hide_the_others(api, fleet,
     assert [each.object for each in caplog.records if hasattr(each, "object")] == ["broken"]
 
 
+@pytest.mark.usefixtures("soon_idle")
 def test_a_worker_that_cannot_be_judged_does_not_stop_the_timer(api, fleet):
     broken, idle = worker(), worker()
     for spec in (broken, idle):

@@ -86,6 +86,7 @@ def test_an_image_without_a_tag_is_not_asked_for_where_a_node_has_it(api, fleet)
     assert (user["image"], user["imagePullPolicy"]) == ("pachyderm/opencv", "IfNotPresent")
 
 
+@pytest.mark.usefixtures("soon_idle")
 def test_a_new_pod_is_protected_and_an_idle_one_is_not(api, fleet):
     spec = worker()
     fleet.start(spec)
@@ -119,6 +120,7 @@ def test_a_worker_that_is_idle_for_a_moment_costs_no_call(api, fleet):
     assert fleet.connection.calls - calls == 1  # the delete
 
 
+@pytest.mark.usefixtures("soon_idle")
 def test_a_life_costs_three_calls(api, fleet):
     calls = fleet.connection.calls
     specs = [worker() for _ in range(5)]
