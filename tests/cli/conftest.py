@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from trunkline.cli.main import main
 from trunkline.rpc.gen import (
+    console_pb2,
     control_pb2,
     debug_pb2,
     explain_pb2,
@@ -58,6 +59,7 @@ class ScriptedServer:
             (pfs_pb2, "API"),
             (pps_pb2, "API"),
             (version_pb2, "API"),
+            (console_pb2, "Console"),
             (control_pb2, "Control"),
             (explain_pb2, "Explain"),
             (transaction_pb2, "API"),

@@ -51,6 +51,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "check status": ("pipelines", "Print the alerts of pipelines."),
     "inspect pipeline": ("pipelines", "Show a pipeline."),
     "list pipeline": ("pipelines", "List pipelines."),
+    "draw pipeline": ("draw", "Draw pipelines and the repos they read, as text or SVG."),
     "edit pipeline": ("edit", "Change the spec of a pipeline in an editor."),
     "delete pipeline": ("pipelines", "Delete a pipeline and its output repo."),
     "start pipeline": ("pipelines", "Start a stopped pipeline."),

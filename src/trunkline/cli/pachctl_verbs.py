@@ -78,7 +78,6 @@ INSTEAD: dict[str, str] = {
     "delete all": 'use "trunkline delete project NAME --force", which deletes its pipelines and repos first',
     "delete commitV2": 'use "trunkline delete commit REPO@ID"',
     "squash commitV2": 'use "trunkline squash commit REPO@ID"',
-    "draw pipeline": "open the graph of the project in the console, which the server shows at /ui/",
     "exit": "there is no shell to leave",
     "shell": 'each command stands by itself; "trunkline completion SHELL" completes words in your own shell',
     "inspect cluster": 'use "trunkline version" and "trunkline inspect storage"',
