@@ -130,7 +130,9 @@ def _side_by_side(blocks: Sequence[list[str]], width: int) -> Iterator[list[str]
             height = max(len(row), len(block))
             padded = [*row, *[""] * (height - len(row))]
             added = [*block, *[""] * (height - len(block))]
-            row = [f"{first:{used + GAP}}{second}".rstrip() for first, second in zip(padded, added, strict=True)]
+            row = [
+                f"{first:{used + GAP}}{second}".rstrip() for first, second in zip(padded, added, strict=True)
+            ]
         else:
             if row:
                 yield row
