@@ -232,7 +232,7 @@ def _ports(
         return {(source, place): at[place] for source in sources}
     half = boxes[place] // 2 - 1
     columns = list(range(at[place] - half, at[place] + half + 1))
-    taken = {column: source for source, column in starts.items()}
+    begins = {column: source for source, column in starts.items()}
     ports: dict[tuple[Place, Place], int] = {}
     step = len(columns) / len(sources)
     last = columns[0] - 1
@@ -242,7 +242,7 @@ def _ports(
         free = [
             column
             for column in columns
-            if last < column <= columns[-1] - following and taken.get(column, source) == source
+            if last < column <= columns[-1] - following and begins.get(column, source) == source
         ] or [column for column in columns if last < column <= columns[-1] - following]
         straight = starts[source]
         last = (
