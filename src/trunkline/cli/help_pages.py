@@ -1,6 +1,6 @@
-"""The help of a command: usage, summary, examples, arguments and options.
+"""The help of commands (usage, examples, arguments, options), of topics and of the fields of pipeline specs.
 
-Made from ``Command``, not by argparse, whose layout changes between versions of Python.
+Made from the tables that the commands use, not by argparse, whose layout changes between versions of Python.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from trunkline.cli.parsing import Argument, Command
 
+#: First line of the page about common options.
+OPTIONS = "Options of all commands. They may stand before the words of a command, too."
 #: Characters before the description of an option.
 _INDENT = 26
 
@@ -44,6 +46,50 @@ def page(name: str, command: Command) -> str:
     names = " ".join(argument.names[-1] for argument in COMMON)
     lines += ["", *_wrapped(f'Common options: {names}; see "trunkline help options"', "  ")]
     return "\n".join(lines)
+
+
+def topic(words: list[str]) -> str | None:
+    """Return the page of a topic; None when it is the name of none.
+
+    Args:
+        words: those after ``help``, such as ``output`` or ``spec.input.pfs.glob``.
+
+    Raises:
+        NotFound: a pipeline spec has no such field.
+    """
+    word = words[0] if len(words) == 1 else ""
+    if word == "options":
+        return "\n".join([OPTIONS, "", *table([(syntax(each), each.settings["help"]) for each in COMMON])])
+    if word == "spec":
+        return _fields()
+    if word.startswith("spec."):
+        from trunkline.model import spec_help
+
+        return spec_help.as_text(spec_help.look_up(word.removeprefix("spec.")))
+
+    from trunkline.cli.topics import TOPICS
+
+    if (shown := TOPICS.get(word)) is None:
+        return None
+    lines = _wrapped(shown.summary)
+    for section in shown.sections:
+        lines += ["", f"{section.title}:", *_wrapped(section.text, "  ", "  ")]
+        if section.text and section.rows:
+            lines.append("")
+        lines += table(section.rows)
+    return "\n".join(lines)
+
+
+def _fields() -> str:
+    """Return the page about the fields of a pipeline spec: those of the spec itself."""
+    from trunkline.model import spec_help
+
+    fields = [field for field in spec_help.every_field() if "." not in field.path]
+    lines = _wrapped(
+        'Fields of a pipeline spec, in JSON or YAML. "trunkline help spec.input.pfs.glob" describes one field, with its'
+        " type, default, range and an example."
+    )
+    return "\n".join([*lines, "", *table([(field.path, field.summary.replace("`", '"')) for field in fields])])
 
 
 def usage(name: str, command: Command) -> str:

@@ -73,6 +73,12 @@ def _run(words: Sequence[str]) -> int:
     if list(words) == ["--all"]:
         print(overview.every_command())
         return exit_codes.OK
+    if list(words[:1]) == ["help"]:
+        from trunkline.cli import help_pages
+
+        if (page := help_pages.topic(list(words[1:]))) is not None:
+            print(page)
+            return exit_codes.OK
     name, rest = parsing.split(words)
     if name not in TABLE:
         _help(name)
