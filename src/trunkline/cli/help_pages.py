@@ -8,9 +8,13 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from trunkline import handbook_pages
+from trunkline.cli import config
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.overview import WIDTH
 from trunkline.cli.parsing import COMMON
+from trunkline.client.address import parse
+from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +49,23 @@ def page(name: str, command: Command) -> str:
             lines += ["", f"{title}:", *table(rows)]
     names = " ".join(argument.names[-1] for argument in COMMON)
     lines += ["", *_wrapped(f'Common options: {names}; see "trunkline help options"', "  ")]
+    lines.append(handbook(handbook_pages.page_of_command(*name.split())))
     return "\n".join(lines)
+
+
+def handbook(page: str = handbook_pages.INDEX) -> str:
+    """Return the line that names a page of the handbook, as the server in use serves it.
+
+    Args:
+        page: of ``handbook_pages``.
+    """
+    try:
+        target = config.target()
+        address = parse(target.address)
+    except TrunklineError:  # help does not depend on a valid configuration
+        target, address = config.Target(config.DEFAULT_ADDRESS, "", "default"), parse(config.DEFAULT_ADDRESS)
+    tls = bool(target.ca_files or target.ca) if address.tls is None else address.tls
+    return f"Handbook: {handbook_pages.address_of(str(address), page, tls=tls)}"
 
 
 def topic(words: list[str]) -> str | None:
@@ -89,7 +109,9 @@ def _fields() -> str:
         'Fields of a pipeline spec, in JSON or YAML. "trunkline help spec.input.pfs.glob" describes one field, with its'
         " type, default, range and an example."
     )
-    return "\n".join([*lines, "", *table([(field.path, field.summary.replace("`", '"')) for field in fields])])
+    return "\n".join(
+        [*lines, "", *table([(field.path, field.summary.replace("`", '"')) for field in fields])]
+    )
 
 
 def usage(name: str, command: Command) -> str:

@@ -109,8 +109,11 @@ def _help(words: str) -> None:
     Args:
         words: the beginning of a command, a noun, or empty.
     """
+    from trunkline.cli import help_pages
+
     if not words:
         print(overview.first_screen())
+        print(help_pages.handbook())
     elif names := overview.beginning_with(words):
         print(overview.commands(names, f"trunkline {words} … [OPTIONS]"))
     else:

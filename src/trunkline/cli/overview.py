@@ -54,7 +54,8 @@ def first_screen() -> str:
         "",
         "trunkline NOUN          the commands about a noun, such as: trunkline repo",
         "trunkline VERB          the commands that begin with a verb",
-        "trunkline VERB NOUN -h  the options of a command",
+        "trunkline VERB NOUN -h  examples and options of a command",
+        "trunkline help TOPIC    references, output, environment, exit-codes, spec",
         "trunkline --all         all commands",
     ]
     return "\n".join(lines)
@@ -73,7 +74,7 @@ def commands(names: list[str], usage: str) -> str:
         first, *others = textwrap.wrap(TABLE[name][1], WIDTH - width - 4)
         lines.append(f"  {name:{width}}  {first}")
         lines += [f"{'':{width + 4}}{other}" for other in others]
-    lines += ["", '"trunkline COMMAND --help" describes each.']
+    lines += ["", '"trunkline help COMMAND" describes each.']
     return "\n".join(lines)
 
 

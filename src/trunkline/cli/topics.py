@@ -139,10 +139,16 @@ _ENVIRONMENT = Topic(
             " TRUNKLINE_CONTEXT, the active context, the active context of pachctl, localhost:30650.",
             ("Variable", "Means"),
             (
-                ("TRUNKLINE_ADDRESS", "the server, HOST:PORT; grpcs://HOST:PORT for TLS, unix:PATH for a socket"),
+                (
+                    "TRUNKLINE_ADDRESS",
+                    "the server, HOST:PORT; grpcs://HOST:PORT for TLS, unix:PATH for a socket",
+                ),
                 ("PACHD_ADDRESS", "the same, after TRUNKLINE_ADDRESS"),
                 ("TRUNKLINE_CONTEXT", "name of the context to use"),
-                ("PACH_CA_CERTS", "files with certificates of CAs that verify the server, separated by commas"),
+                (
+                    "PACH_CA_CERTS",
+                    "files with certificates of CAs that verify the server, separated by commas",
+                ),
                 ("PACH_TOKEN", "token that is sent with each call"),
                 ("PACH_CONFIG", "configuration file of pachctl (~/.pachyderm/config.json); it is only read"),
             ),
@@ -178,7 +184,10 @@ _ENVIRONMENT = Topic(
                 ("TRUNKLINE_LOG", "serve: lowest level of log records, as --log-level (info)"),
                 ("TRUNKLINE_LOG_FORMAT", "serve: text or json, as --log-format (text)"),
                 ("TRUNKLINE_LAUNCHER", "serve: program that starts commands in containers, as --launcher"),
-                ("TRUNKLINE_TAKEOVER_SECONDS", "serve: seconds to wait for the lock of a server that stops (30)"),
+                (
+                    "TRUNKLINE_TAKEOVER_SECONDS",
+                    "serve: seconds to wait for the lock of a server that stops (30)",
+                ),
                 ("TRUNKLINE_WORKER_TOKEN", "worker: the token, as --token"),
                 ("OPENLINEAGE_URL", "serve: server of OpenLineage, as --openlineage"),
                 ("AWS_REGION, AWS_DEFAULT_REGION", "fargate and nodes: the region, as --region"),
@@ -203,7 +212,10 @@ _ENVIRONMENT = Topic(
                     "~/.config/trunkline/config.json",
                     "contexts and active transactions; below $XDG_CONFIG_HOME when that is set",
                 ),
-                ("~/.pachyderm/config.json", "contexts of pachctl; only read, when there is no other context"),
+                (
+                    "~/.pachyderm/config.json",
+                    "contexts of pachctl; only read, when there is no other context",
+                ),
             ),
         ),
     ),
