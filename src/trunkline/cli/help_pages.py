@@ -89,10 +89,10 @@ def topic(words: list[str]) -> str | None:
 
     from trunkline.cli.topics import TOPICS
 
-    if (shown := TOPICS.get(word)) is None:
+    if (page := TOPICS.get(word)) is None:
         return None
-    lines = _wrapped(shown.summary)
-    for section in shown.sections:
+    lines = _wrapped(page.summary)
+    for section in page.sections:
         lines += ["", f"{section.title}:", *_wrapped(section.text, "  ", "  ")]
         if section.text and section.rows:
             lines.append("")
