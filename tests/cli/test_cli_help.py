@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from trunkline.cli import exit_codes
+from trunkline.cli.command_table import TABLE
 from trunkline.cli.help_pages import topic
+from trunkline.cli.parsing import Parser, load, split
 from trunkline.cli.topics import EXIT_CODES, TOPICS
 from trunkline.model import spec_help
 
 CLI = Path(exit_codes.__file__).parent
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name != "completion"])
+def test_every_command_has_examples_that_parse(name):
+    command = load(name)
+
+    assert command.examples
+    for line, meaning in command.examples:
+        words = shlex.split(line)
+        begin = words.index("trunkline") + 1
+        assert split(words[begin:])[0] == name
+        Parser(name, command).parse(split(words[begin:])[1])
+        assert meaning
+        assert not meaning.endswith(".")
 
 
 @pytest.mark.parametrize("name", [*TOPICS, "options", "spec"])

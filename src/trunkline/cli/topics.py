@@ -160,6 +160,7 @@ _ENVIRONMENT = Topic(
             (
                 ("NO_COLOR", "any value: no colours"),
                 ("TERM", "dumb: no colours"),
+                ("COLUMNS", "characters of a line of draw, where standard output is no terminal (80)"),
                 ("EDITOR, VISUAL", "editor of edit pipeline, after --editor (vi)"),
             ),
         ),

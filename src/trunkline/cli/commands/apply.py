@@ -158,6 +158,10 @@ COMMANDS = {
             REPROCESS,
             *SHOWING,
         ),
+        examples=(
+            ("trunkline apply -f pipelines --dry-run", "show what would be created and changed"),
+            ("trunkline apply -f pipelines", "do it, in one transaction"),
+        ),
     ),
     "plan": Command(
         plan,
@@ -165,6 +169,9 @@ COMMANDS = {
             argument("-f", "--file", metavar="FILE", required=True, help="specs in JSON or YAML"),
             REPROCESS,
             *SHOWING,
+        ),
+        examples=(
+            ("trunkline plan -f count.yaml", "what an update would run again, how long and at what price"),
         ),
     ),
 }

@@ -132,9 +132,24 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
+        examples=(
+            ("trunkline create branch texts@dev --head master", "start a branch where master is"),
+            (
+                "trunkline create branch texts@stable --trigger master --trigger-commits 10",
+                "move it to every tenth commit of master",
+            ),
+        ),
     ),
-    "inspect branch": Command(inspect, (BRANCH, *SHOWING)),
-    "list branch": Command(list_, (argument("repo", metavar="REPO"), *SHOWING)),
+    "inspect branch": Command(
+        inspect,
+        (BRANCH, *SHOWING),
+        examples=(("trunkline inspect branch texts@master", "show its head and what it depends on"),),
+    ),
+    "list branch": Command(
+        list_,
+        (argument("repo", metavar="REPO"), *SHOWING),
+        examples=(("trunkline list branch texts", "show the branches of a repo"),),
+    ),
     "delete branch": Command(
         delete,
         (
@@ -144,5 +159,6 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
+        examples=(("trunkline delete branch texts@trial", "delete a branch; its commits stay"),),
     ),
 }

@@ -242,6 +242,10 @@ COMMANDS = {
             ),
             MESSAGE,
         ),
+        examples=(
+            ("trunkline start commit texts@master", "open a commit and print its id"),
+            ('trunkline start commit texts@dev -m "two more plays"', "with a description"),
+        ),
     ),
     "finish commit": Command(
         finish,
@@ -251,8 +255,19 @@ COMMANDS = {
             argument("-f", "--force", action="store_true", help="also a commit of a pipeline's output"),
             *CHANGING,
         ),
+        examples=(
+            ("trunkline finish commit texts@master", "finish the open commit of a branch; pipelines start"),
+        ),
     ),
-    "inspect commit": Command(inspect, (COMMIT_OR_ID, *SHOWING)),
+    "inspect commit": Command(
+        inspect,
+        (COMMIT_OR_ID, *SHOWING),
+        examples=(
+            ("trunkline inspect commit texts@master", "show the last commit of a branch"),
+            ("trunkline inspect commit texts@master^", "the one before it"),
+            ("trunkline inspect commit ff3b455be0da", "all commits of one change"),
+        ),
+    ),
     "list commit": Command(
         list_,
         (
@@ -273,8 +288,22 @@ COMMANDS = {
             argument("--all", action="store_true", help="also commits of pipelines"),
             *SHOWING,
         ),
+        examples=(
+            ("trunkline list commit texts", "show the commits of a repo"),
+            ("trunkline list commit texts@master -n 5", "the last five of a branch"),
+        ),
     ),
-    "wait commit": Command(wait, (COMMIT_OR_ID, TIMEOUT, *SHOWING)),
+    "wait commit": Command(
+        wait,
+        (COMMIT_OR_ID, TIMEOUT, *SHOWING),
+        examples=(
+            ("trunkline wait commit count@master", "wait until the output is complete"),
+            (
+                "trunkline wait commit ff3b455be0da --timeout 5m",
+                "wait for everything that follows from a change",
+            ),
+        ),
+    ),
     "subscribe commit": Command(
         subscribe,
         (
@@ -291,6 +320,10 @@ COMMANDS = {
             TIMEOUT,
             *SHOWING,
         ),
+        examples=(
+            ("trunkline subscribe commit texts@master", "print each commit when it is finished"),
+            ("trunkline subscribe commit texts@master --new -o json", "new commits only, as JSON"),
+        ),
     ),
     "find commit": Command(
         find,
@@ -300,7 +333,25 @@ COMMANDS = {
             TIMEOUT,
             *SHOWING,
         ),
+        examples=(
+            ("trunkline find commit texts@master:/hamlet.txt", "which commits changed a file, newest first"),
+        ),
     ),
-    "squash commit": Command(squash, (COMMIT_OR_ID, RECURSIVE, *CHANGING)),
-    "delete commit": Command(delete, (COMMIT_OR_ID, RECURSIVE, *CHANGING)),
+    "squash commit": Command(
+        squash,
+        (COMMIT_OR_ID, RECURSIVE, *CHANGING),
+        examples=(
+            (
+                "trunkline squash commit texts@master^",
+                "remove a commit from the history; its files stay in the next one",
+            ),
+        ),
+    ),
+    "delete commit": Command(
+        delete,
+        (COMMIT_OR_ID, RECURSIVE, *CHANGING),
+        examples=(
+            ("trunkline delete commit old-texts@master", "delete the last commit of a branch and its data"),
+        ),
+    ),
 }

@@ -131,11 +131,43 @@ def delete(invocation: Invocation) -> None:
 
 
 COMMANDS = {
-    "config get context": Command(get, (argument("name", metavar="CONTEXT", nargs="?"),)),
-    "config set context": Command(set_, (NAME, *CHANGING)),
-    "config update context": Command(update, (NAME, *CHANGING)),
-    "config get active-context": Command(get_active),
-    "config set active-context": Command(set_active, (NAME, *CHANGING)),
-    "config list context": Command(list_),
-    "config delete context": Command(delete, (NAME, *CHANGING)),
+    "config get context": Command(
+        get,
+        (argument("name", metavar="CONTEXT", nargs="?"),),
+        examples=(("trunkline config get context", "show the server in use and where it was set"),),
+    ),
+    "config set context": Command(
+        set_,
+        (NAME, *CHANGING),
+        examples=(
+            (
+                "trunkline config set context lab --address grpcs://lab:30650 --ca ca.pem",
+                "name a server, and use it",
+            ),
+            ("trunkline config set context local --address localhost:30650 --project art", "with a project"),
+        ),
+    ),
+    "config update context": Command(
+        update,
+        (NAME, *CHANGING),
+        examples=(("trunkline config update context lab --project art", "change the project of a context"),),
+    ),
+    "config get active-context": Command(
+        get_active,
+        examples=(("trunkline config get active-context", "print the name of the context in use"),),
+    ),
+    "config set active-context": Command(
+        set_active,
+        (NAME, *CHANGING),
+        examples=(("trunkline config set active-context lab", "use a context from now on"),),
+    ),
+    "config list context": Command(
+        list_,
+        examples=(("trunkline config list context", "show all contexts"),),
+    ),
+    "config delete context": Command(
+        delete,
+        (NAME, *CHANGING),
+        examples=(("trunkline config delete context lab", "delete a context; the server is not changed"),),
+    ),
 }

@@ -137,8 +137,17 @@ COMMANDS = {
             limit_option("datums"),
             *SHOWING,
         ),
+        examples=(
+            ("trunkline list datum count@", "show the datums of the last job"),
+            ("trunkline list datum flaky@ --state failed", "only those that failed"),
+            ("trunkline list datum -f count.yaml", "the datums that a spec would have now"),
+        ),
     ),
-    "inspect datum": Command(inspect, (JOB, argument("datum", metavar="DATUM"), *SHOWING)),
+    "inspect datum": Command(
+        inspect,
+        (JOB, argument("datum", metavar="DATUM"), *SHOWING),
+        examples=(("trunkline inspect datum count@ dc7cceeb", "show its files, times and why it failed"),),
+    ),
     "restart datum": Command(
         restart,
         (
@@ -151,5 +160,6 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
+        examples=(("trunkline restart datum count@ /hamlet.txt", "start a running datum again"),),
     ),
 }

@@ -89,6 +89,10 @@ COMMANDS = {
                 "-l", "--limit", type=int, default=0, metavar="N", help="log lines of each pipeline (10000)"
             ),
         ),
+        examples=(
+            ("trunkline debug dump dump.tgz", "write logs, specs and states to a file, without secrets"),
+            ("trunkline debug dump dump.tgz -p count", "about one pipeline"),
+        ),
     ),
     "debug profile": Command(
         profile,
@@ -99,7 +103,15 @@ COMMANDS = {
             FILE,
             argument("-d", "--duration", metavar="DURATION", help="how long, such as 30s (10s)"),
         ),
+        examples=(("trunkline debug profile cpu cpu.txt -d 30s", "where the server spends its time"),),
     ),
-    "debug binary": Command(binary, (FILE,)),
-    "debug template": Command(template),
+    "debug binary": Command(
+        binary,
+        (FILE,),
+        examples=(("trunkline debug binary versions.txt", "write the versions of its packages"),),
+    ),
+    "debug template": Command(
+        template,
+        examples=(("trunkline debug template", "print what a dump can hold"),),
+    ),
 }

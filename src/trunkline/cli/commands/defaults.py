@@ -77,8 +77,33 @@ _SETTING = (
     ),
 )
 COMMANDS = {
-    "create defaults": Command(put, (_CLUSTER, _FILE, *_SETTING)),
-    "update defaults": Command(put, (_CLUSTER, _FILE, *_SETTING)),
-    "inspect defaults": Command(inspect, (_CLUSTER,)),
-    "delete defaults": Command(delete, (_CLUSTER, *_SETTING)),
+    "create defaults": Command(
+        put,
+        (_CLUSTER, _FILE, *_SETTING),
+        examples=(
+            ("trunkline create defaults -f defaults.json", "defaults of the project in use"),
+            ("trunkline create defaults --cluster -f defaults.json", "of all projects"),
+        ),
+    ),
+    "update defaults": Command(
+        put,
+        (_CLUSTER, _FILE, *_SETTING),
+        examples=(
+            (
+                "trunkline update defaults -f defaults.json --regenerate --dry-run",
+                "list the pipelines that would change",
+            ),
+            ("trunkline update defaults -f defaults.json --regenerate", "update them"),
+        ),
+    ),
+    "inspect defaults": Command(
+        inspect,
+        (_CLUSTER,),
+        examples=(("trunkline inspect defaults --cluster", "print the defaults of all projects"),),
+    ),
+    "delete defaults": Command(
+        delete,
+        (_CLUSTER, *_SETTING),
+        examples=(("trunkline delete defaults", "remove those of the project in use"),),
+    ),
 }

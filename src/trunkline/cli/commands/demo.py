@@ -65,6 +65,14 @@ COMMANDS = {
             ),
             KEEP,
         ),
+        examples=(("trunkline demo fargate", "simulate a pipeline on AWS Fargate, ten times as fast"),),
     ),
-    "demo opencv": Command(opencv, (KEEP,)),
+    "demo opencv": Command(
+        opencv,
+        (KEEP,),
+        examples=(
+            ("trunkline demo opencv", "install, run and show the image example"),
+            ("trunkline demo opencv --keep", "keep the server and its data"),
+        ),
+    ),
 }

@@ -131,5 +131,9 @@ COMMANDS = {
             ),
             argument("-o", "--output", metavar="FILE", help="write the drawing to this file"),
         ),
+        examples=(
+            ("trunkline draw pipeline", "draw the pipelines of the project in use"),
+            ("trunkline draw pipeline count --svg -o count.svg", "what belongs to one of them, as a picture"),
+        ),
     ),
 }

@@ -79,5 +79,9 @@ COMMANDS = {
             argument("--reprocess", action="store_true", help="run all datums again"),
             *CHANGING,
         ),
+        examples=(
+            ("trunkline edit pipeline count", "change its spec in $EDITOR and update it"),
+            ('trunkline edit pipeline count --editor "nano -w"', "in another editor"),
+        ),
     ),
 }

@@ -83,18 +83,40 @@ COMMANDS = {
         events,
         (
             argument(
-                "--kind", action="append", default=[], metavar="KIND",
+                "--kind",
+                action="append",
+                default=[],
+                metavar="KIND",
                 help="only repo, commit, pipeline, job, datum, worker or decision; may be repeated",
             ),
-            argument("--repo", action="append", default=[], metavar="NAME", help="only this repo and its commits"),
-            argument("-p", "--pipeline", action="append", default=[], metavar="NAME", help="only this pipeline"),
-            argument("-j", "--job", action="append", default=[], metavar="ID", help="only jobs and commits of this id"),
+            argument(
+                "--repo", action="append", default=[], metavar="NAME", help="only this repo and its commits"
+            ),
+            argument(
+                "-p", "--pipeline", action="append", default=[], metavar="NAME", help="only this pipeline"
+            ),
+            argument(
+                "-j",
+                "--job",
+                action="append",
+                default=[],
+                metavar="ID",
+                help="only jobs and commits of this id",
+            ),
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
-            argument("-f", "--follow", action="store_true", help="continue with what changes; without --since or"
-                     " --after, from now on"),
+            argument(
+                "-f",
+                "--follow",
+                action="store_true",
+                help="continue with what changes; without --since or --after, from now on",
+            ),
             argument("--since", metavar="DURATION", help="only what is younger than this, such as 10m"),
             argument("--after", metavar="ID", help="only what came after the event with this id"),
             argument("--raw", action="store_true", help="print each event as JSON, with its id"),
         ),
+        examples=(
+            ("trunkline events --since 10m", "what changed in the last ten minutes"),
+            ("trunkline events -f --kind job --raw", "jobs as they change, as JSON"),
+        ),
     )
-}  # fmt: skip
+}

@@ -164,7 +164,11 @@ def _word(name: str) -> str:
 
 
 COMMANDS = {
-    "explain datum": Command(datum, (JOB, argument("datum", metavar="DATUM"), *SHOWING)),
+    "explain datum": Command(
+        datum,
+        (JOB, argument("datum", metavar="DATUM"), *SHOWING),
+        examples=(("trunkline explain datum count@ dc7cceeb", "why a datum ran, or was skipped"),),
+    ),
     "explain file": Command(
         file,
         (
@@ -177,10 +181,20 @@ COMMANDS = {
             limit_option("datums (1,000)"),
             *SHOWING,
         ),
+        examples=(
+            ("trunkline explain file count@master:/hamlet.txt", "what a file was made from"),
+            ("trunkline explain file texts@master:/hamlet.txt --forward", "what was made from it"),
+        ),
     ),
-    "explain job": Command(job, (JOB, *SHOWING)),
+    "explain job": Command(
+        job,
+        (JOB, *SHOWING),
+        examples=(("trunkline explain job count@", "what the last job waited for and did"),),
+    ),
     "recommend": Command(
-        recommend, (argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"), *SHOWING)
+        recommend,
+        (argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"), *SHOWING),
+        examples=(("trunkline recommend count", "resource requests, from what its datums used"),),
     ),
     "explain pipeline": Command(
         pipeline,
@@ -188,6 +202,9 @@ COMMANDS = {
             argument("name", metavar="PIPELINE", help="pipeline, or project/pipeline"),
             limit_option("decisions (20)"),
             *SHOWING,
+        ),
+        examples=(
+            ("trunkline explain pipeline count", "what it does or waits for, and recent scaling decisions"),
         ),
     ),
 }

@@ -284,6 +284,7 @@ COMMANDS = {
             argument("--free-ips", type=count, metavar="N", help="free addresses in the profile's subnets"),
             *SHOWING,
         ),
+        examples=(("trunkline fargate plan -f count.yaml", "sizes and prices of the workers of a spec"),),
     ),
     "fargate render": Command(
         render,
@@ -296,6 +297,9 @@ COMMANDS = {
                 metavar="FORMAT",
                 help=f"kind of file: {', '.join(FORMATS)} (eksctl)",
             ),
+        ),
+        examples=(
+            ("trunkline fargate render --cluster lab --format terraform", "a Fargate profile for Terraform"),
         ),
     ),
 }

@@ -316,6 +316,7 @@ COMMANDS = {
             argument("--no-wait", action="store_true", help="do not wait until it is active"),
             TIMEOUT,
         ),
+        examples=(("trunkline fargate apply --cluster lab", "create the profile in the AWS account"),),
     ),
     "fargate status": Command(
         status,
@@ -325,6 +326,7 @@ COMMANDS = {
             argument("--name", metavar="NAME", help="only this profile"),
             *SHOWING,
         ),
+        examples=(("trunkline fargate status --cluster lab", "show the profiles of a cluster"),),
     ),
     "fargate delete": Command(
         delete,
@@ -337,5 +339,6 @@ COMMANDS = {
             argument("--no-wait", action="store_true", help="do not wait until it is deleted"),
             TIMEOUT,
         ),
+        examples=(("trunkline fargate delete --cluster lab --name trunkline", "delete a profile"),),
     ),
 }

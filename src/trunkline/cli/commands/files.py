@@ -234,6 +234,12 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
+        examples=(
+            ("trunkline put file texts@master -f hamlet.txt", "write a file under its own name"),
+            ("trunkline put file texts@master:/plays/ -r -f plays", "a folder with everything below it"),
+            ("echo 'to be' | trunkline put file texts@master:/note.txt -f -", "standard input"),
+            ("trunkline put file texts@master:/log.txt -f hamlet.txt --append", "append to a file"),
+        ),
     ),
     "get file": Command(
         get,
@@ -245,10 +251,33 @@ COMMANDS = {
             argument("-r", "--recursive", action="store_true", help="a folder with all files below it"),
             argument("--offset", type=natural, default=0, metavar="BYTES", help="skip this many bytes"),
         ),
+        examples=(
+            ("trunkline get file texts@master:/hamlet.txt", "print a file"),
+            ("trunkline get file texts@master:/hamlet.txt -o copy.txt", "write it to a file"),
+            ("trunkline get file texts@master:/ -r -o texts", "everything in a repo, into a folder"),
+        ),
     ),
-    "list file": Command(list_, (FOLDER, *SHOWING)),
-    "inspect file": Command(inspect, (FILE, *SHOWING)),
-    "glob file": Command(glob, (argument("file", metavar="REPO@BRANCH-OR-ID:PATTERN"), *SHOWING)),
+    "list file": Command(
+        list_,
+        (FOLDER, *SHOWING),
+        examples=(
+            ("trunkline list file texts@master", "show the files and folders at the top"),
+            ("trunkline list file texts@master^:/plays", "a folder, one commit earlier"),
+        ),
+    ),
+    "inspect file": Command(
+        inspect,
+        (FILE, *SHOWING),
+        examples=(("trunkline inspect file texts@master:/hamlet.txt", "show its size, hash and commit"),),
+    ),
+    "glob file": Command(
+        glob,
+        (argument("file", metavar="REPO@BRANCH-OR-ID:PATTERN"), *SHOWING),
+        examples=(
+            ("trunkline glob file 'texts@master:/*.txt'", "files at the top whose names end in .txt"),
+            ("trunkline glob file 'texts@master:/**/m*'", "at any depth"),
+        ),
+    ),
     "diff file": Command(
         diff,
         (
@@ -256,6 +285,10 @@ COMMANDS = {
             argument("old", metavar="OLD", nargs="?", help="repo@branch-or-id[:/path] (the parent commit)"),
             argument("--folders", action="store_true", help="also list folders that changed"),
             *SHOWING,
+        ),
+        examples=(
+            ("trunkline diff file texts@master", "what the last commit changed"),
+            ("trunkline diff file texts@master texts@dev", "compare two branches"),
         ),
     ),
     "copy file": Command(
@@ -266,6 +299,12 @@ COMMANDS = {
             argument("-a", "--append", action="store_true", help="append to existing files"),
             *CHANGING,
         ),
+        examples=(
+            (
+                "trunkline copy file texts@master:/hamlet.txt texts@dev:/hamlet.txt",
+                "copy between branches without a transfer",
+            ),
+        ),
     ),
     "delete file": Command(
         delete,
@@ -273,6 +312,10 @@ COMMANDS = {
             FILE,
             argument("-r", "--recursive", action="store_true", help="a folder with all files below it"),
             *CHANGING,
+        ),
+        examples=(
+            ("trunkline delete file texts@dev:/lear.txt", "delete a file; earlier commits keep it"),
+            ("trunkline delete file texts@dev:/plays -r", "a folder with everything below it"),
         ),
     ),
 }

@@ -27,4 +27,10 @@ def fsck(invocation: Invocation) -> None:
     invocation.note("no errors found")
 
 
-COMMANDS = {"fsck": Command(fsck, ())}
+COMMANDS = {
+    "fsck": Command(
+        fsck,
+        (),
+        examples=(("trunkline fsck", "check all commits"),),
+    )
+}

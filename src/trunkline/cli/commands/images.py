@@ -100,7 +100,18 @@ COMMANDS = {
             TIMEOUT,
             *CHANGING,
         ),
+        examples=(
+            ("trunkline create image wordcount:1 --from image", "define an image by the folder image"),
+        ),
     ),
-    "list image": Command(list_, SHOWING),
-    "delete image": Command(delete, (NAME, *CHANGING)),
+    "list image": Command(
+        list_,
+        SHOWING,
+        examples=(("trunkline list image", "show the image definitions"),),
+    ),
+    "delete image": Command(
+        delete,
+        (NAME, *CHANGING),
+        examples=(("trunkline delete image wordcount:1", "delete an image definition"),),
+    ),
 }

@@ -226,8 +226,19 @@ COMMANDS = {
             TIMEOUT,
             *SHOWING,
         ),
+        examples=(
+            ("trunkline inspect job count@", "show the last job of a pipeline, with what failed"),
+            ("trunkline inspect job ff3b455be0da", "all jobs of one change"),
+        ),
     ),
-    "wait job": Command(wait, (JOB_OR_ID, TIMEOUT, *SHOWING)),
+    "wait job": Command(
+        wait,
+        (JOB_OR_ID, TIMEOUT, *SHOWING),
+        examples=(
+            ("trunkline wait job count@", "wait for the last job of a pipeline"),
+            ("trunkline wait job ff3b455be0da --timeout 5m", "for all jobs of one change"),
+        ),
+    ),
     "list job": Command(
         list_,
         (
@@ -265,7 +276,23 @@ COMMANDS = {
             TIMEOUT,
             *SHOWING,
         ),
+        examples=(
+            ("trunkline list job", "show the jobs of the project in use"),
+            ("trunkline list job -p count -n 5", "the last five of a pipeline"),
+            ("trunkline list job --state failure -o name", "references of failed jobs, for scripts"),
+        ),
     ),
-    "stop job": Command(stop, (JOB, argument("--reason", default="", help="reason to record"), *CHANGING)),
-    "delete job": Command(delete, (JOB, *CHANGING)),
+    "stop job": Command(
+        stop,
+        (JOB, argument("--reason", default="", help="reason to record"), *CHANGING),
+        examples=(
+            ("trunkline stop job count@", "stop the last job of a pipeline"),
+            ('trunkline stop job count@ --reason "wrong input"', "with a reason to record"),
+        ),
+    ),
+    "delete job": Command(
+        delete,
+        (JOB, *CHANGING),
+        examples=(("trunkline delete job old-count@", "delete the last job of a pipeline from the list"),),
+    ),
 }

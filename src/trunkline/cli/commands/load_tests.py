@@ -91,6 +91,10 @@ COMMANDS = {
             SEED,
             STATE,
         ),
+        examples=(
+            ("trunkline run pfs-load-test", "a small test of the store"),
+            ("trunkline run pfs-load-test --seed 7", "one that can be repeated"),
+        ),
     ),
     "run pps-load-test": Command(
         of_pipelines,
@@ -106,5 +110,6 @@ COMMANDS = {
             SEED,
             STATE,
         ),
+        examples=(("trunkline run pps-load-test", "a small test of pipelines"),),
     ),
 }

@@ -217,5 +217,15 @@ COMMANDS = {
             ),
             argument("--path", metavar="PATH", help="a datum that reads this file"),
         ),
+        examples=(
+            (
+                "trunkline run datum -f count.yaml --local work",
+                "run the first datum of a spec here, in the folder work",
+            ),
+            (
+                "trunkline run datum -f count.yaml --local work --path /lear.txt",
+                "the datum that reads a file",
+            ),
+        ),
     ),
 }

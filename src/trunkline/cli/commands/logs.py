@@ -83,5 +83,11 @@ COMMANDS = {
             argument("--timestamps", action="store_true", help="print the time of each line"),
             argument("--raw", action="store_true", help="print each line as JSON with all its fields"),
         ),
+        examples=(
+            ("trunkline logs -p count", "what the commands of a pipeline printed"),
+            ("trunkline logs -j flaky@ -t 20", "the last lines of a job"),
+            ("trunkline logs -j flaky@ --datum dc7cceeb", "of one datum"),
+            ("trunkline logs -p count -f", "continue as they are written"),
+        ),
     )
 }

@@ -99,7 +99,11 @@ def bill(invocation: Invocation, pipeline: pps_pb2.Pipeline) -> list[tuple[str, 
 
 
 COMMANDS = {
-    "list node": Command(list_machines, SHOWING),
+    "list node": Command(
+        list_machines,
+        SHOWING,
+        examples=(("trunkline list node", "show the machines, what runs on them and their price"),),
+    ),
     "list cost": Command(
         list_costs,
         (
@@ -107,5 +111,6 @@ COMMANDS = {
             limit_option("jobs (20)"),
             *SHOWING,
         ),
+        examples=(("trunkline list cost -p count", "show what the last jobs of a pipeline cost"),),
     ),
 }

@@ -340,7 +340,11 @@ def _tolerates(toleration: Any, taint: tuple[str, ...]) -> bool:
 
 
 COMMANDS = {
-    "nodes plan": Command(plan, (SPECS, NAMESPACE, *PRICES, *JOB, *SHOWING)),
+    "nodes plan": Command(
+        plan,
+        (SPECS, NAMESPACE, *PRICES, *JOB, *SHOWING),
+        examples=(("trunkline nodes plan -f count.yaml", "which machines the workers of a spec fill"),),
+    ),
     "nodes render": Command(
         render,
         (
@@ -377,6 +381,12 @@ COMMANDS = {
             ),
             argument("--taint", metavar="KEY=VALUE", help=f"taint of the machines ({_POOL}=NAME)"),
             argument("--no-taint", action="store_true", help="accept other pods too"),
+        ),
+        examples=(
+            (
+                "trunkline nodes render -f count.yaml --cluster lab --autoscaler karpenter",
+                "a node pool for Karpenter",
+            ),
         ),
     ),
 }

@@ -468,15 +468,42 @@ def input_text(node: pps_pb2.Input) -> str:
 
 REPROCESS = argument("--reprocess", action="store_true", help="run all datums again, also processed ones")
 COMMANDS = {
-    "create pipeline": Command(create, (*SPECS, DRY_RUN, *CHANGING)),
-    "update pipeline": Command(update, (*SPECS, REPROCESS, DRY_RUN, *CHANGING)),
-    "validate pipeline": Command(validate, SPECS),
+    "create pipeline": Command(
+        create,
+        (*SPECS, DRY_RUN, *CHANGING),
+        examples=(
+            ("trunkline create pipeline -f count.yaml", "create the pipelines of a file"),
+            (
+                "trunkline create pipeline -f count.yaml --dry-run",
+                "print the specs with all defaults; create nothing",
+            ),
+        ),
+    ),
+    "update pipeline": Command(
+        update,
+        (*SPECS, REPROCESS, DRY_RUN, *CHANGING),
+        examples=(
+            ("trunkline update pipeline -f count.yaml", "new data by the new spec; old output stays"),
+            ("trunkline update pipeline -f count.yaml --reprocess", "run all datums again"),
+        ),
+    ),
+    "validate pipeline": Command(
+        validate,
+        SPECS,
+        examples=(("trunkline validate pipeline -f count.yaml", "check specs; create nothing"),),
+    ),
     "check status": Command(
-        check, (argument("-A", "--all-projects", action="store_true", help="of all projects"),)
+        check,
+        (argument("-A", "--all-projects", action="store_true", help="of all projects"),),
+        examples=(("trunkline check status", "show pipelines whose workers run too long"),),
     ),
     "inspect pipeline": Command(
         inspect,
         (NAME, argument("--spec", action="store_true", help="print the spec as submitted"), *SHOWING),
+        examples=(
+            ("trunkline inspect pipeline count", "show its state, workers and last job"),
+            ("trunkline inspect pipeline count --spec", "its spec, as it was submitted"),
+        ),
     ),
     "list pipeline": Command(
         list_,
@@ -497,6 +524,10 @@ COMMANDS = {
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
             *SHOWING,
         ),
+        examples=(
+            ("trunkline list pipeline", "show the pipelines of the project in use"),
+            ("trunkline list pipeline --state crashing --state failure", "only those with trouble"),
+        ),
     ),
     "delete pipeline": Command(
         delete,
@@ -509,9 +540,32 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
+        examples=(
+            ("trunkline delete pipeline old-count", "delete a pipeline with its output"),
+            ("trunkline delete pipeline old-count --keep-repo", "keep its output"),
+        ),
     ),
-    "start pipeline": Command(start, (NAME, *CHANGING)),
-    "stop pipeline": Command(stop, (NAME, *CHANGING)),
-    "rerun pipeline": Command(rerun, (NAME, REPROCESS, *CHANGING)),
-    "run cron": Command(run_cron, (NAME, *CHANGING)),
+    "start pipeline": Command(
+        start,
+        (NAME, *CHANGING),
+        examples=(("trunkline start pipeline count", "continue a stopped pipeline"),),
+    ),
+    "stop pipeline": Command(
+        stop,
+        (NAME, *CHANGING),
+        examples=(("trunkline stop pipeline count", "stop its jobs and workers; new data waits"),),
+    ),
+    "rerun pipeline": Command(
+        rerun,
+        (NAME, REPROCESS, *CHANGING),
+        examples=(
+            ("trunkline rerun pipeline count", "run the datums again that did not succeed"),
+            ("trunkline rerun pipeline count --reprocess", "all datums"),
+        ),
+    ),
+    "run cron": Command(
+        run_cron,
+        (NAME, *CHANGING),
+        examples=(("trunkline run cron report", "make a tick now instead of waiting for the schedule"),),
+    ),
 }

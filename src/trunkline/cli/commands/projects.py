@@ -75,16 +75,42 @@ def delete(invocation: Invocation) -> None:
 
 
 COMMANDS = {
-    "create project": Command(create, (NAME, DESCRIPTION, *CHANGING)),
-    "update project": Command(update, (NAME, DESCRIPTION, *CHANGING)),
-    "inspect project": Command(inspect, (NAME, *SHOWING)),
-    "list project": Command(list_, SHOWING),
+    "create project": Command(
+        create,
+        (NAME, DESCRIPTION, *CHANGING),
+        examples=(
+            ("trunkline create project art", "make a project"),
+            ('trunkline create project lab -d "measurements"', "with a description"),
+        ),
+    ),
+    "update project": Command(
+        update,
+        (NAME, DESCRIPTION, *CHANGING),
+        examples=(('trunkline update project art -d "plays and poems"', "replace its description"),),
+    ),
+    "inspect project": Command(
+        inspect,
+        (NAME, *SHOWING),
+        examples=(("trunkline inspect project default", "show its description and when it was made"),),
+    ),
+    "list project": Command(
+        list_,
+        SHOWING,
+        examples=(
+            ("trunkline list project", "show all projects"),
+            ("trunkline list project -o name", "their names alone, for scripts"),
+        ),
+    ),
     "delete project": Command(
         delete,
         (
             NAME,
             argument("-f", "--force", action="store_true", help="delete its pipelines and repos first"),
             *CHANGING,
+        ),
+        examples=(
+            ("trunkline delete project sketches", "delete a project that is empty"),
+            ("trunkline delete project drafts --force", "with its pipelines and repos"),
         ),
     ),
 }

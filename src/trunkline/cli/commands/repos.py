@@ -108,16 +108,24 @@ COMMANDS = {
     "create repo": Command(
         create,
         (NAME, DESCRIPTION, *CHANGING),
-        (
-            ("trunkline create repo texts", "make a repo in the project in use"),
-            (
-                'trunkline create repo art/texts -d "plays, one file each"',
-                "in project art, with a description",
-            ),
+        examples=(
+            ("trunkline create repo plays", "make a repo in the project in use"),
+            ('trunkline create repo art/plays -d "one file each"', "in project art, with a description"),
         ),
     ),
-    "update repo": Command(update, (NAME, DESCRIPTION, *CHANGING)),
-    "inspect repo": Command(inspect, (NAME, *SHOWING)),
+    "update repo": Command(
+        update,
+        (NAME, DESCRIPTION, *CHANGING),
+        examples=(('trunkline update repo texts -d "one play a file"', "replace its description"),),
+    ),
+    "inspect repo": Command(
+        inspect,
+        (NAME, *SHOWING),
+        examples=(
+            ("trunkline inspect repo texts", "show its branches and size"),
+            ("trunkline inspect repo texts --jq .branches[].name", "the names of its branches"),
+        ),
+    ),
     "list repo": Command(
         list_,
         (
@@ -125,6 +133,11 @@ COMMANDS = {
             argument("--all", action="store_true", help="of all types"),
             ALL_PROJECTS,
             *SHOWING,
+        ),
+        examples=(
+            ("trunkline list repo", "show the repos of the project in use"),
+            ("trunkline list repo -A -o name", "the names of all repos, for scripts"),
+            ("trunkline list repo --columns name,created", "two columns"),
         ),
     ),
     "delete repo": Command(
@@ -135,5 +148,6 @@ COMMANDS = {
             argument("-f", "--force", action="store_true", help="delete it even if other repos depend on it"),
             *CHANGING,
         ),
+        examples=(("trunkline delete repo old-texts", "delete a repo that no pipeline reads"),),
     ),
 }

@@ -97,8 +97,21 @@ COMMANDS = {
             ),
             *CHANGING,
         ),
+        examples=(("trunkline create secret -f secret.yaml", "store the values of a Kubernetes Secret"),),
     ),
-    "list secret": Command(list_, SHOWING),
-    "inspect secret": Command(inspect, (NAME, *SHOWING)),
-    "delete secret": Command(delete, (NAME, *CHANGING)),
+    "list secret": Command(
+        list_,
+        SHOWING,
+        examples=(("trunkline list secret", "show the names of secrets"),),
+    ),
+    "inspect secret": Command(
+        inspect,
+        (NAME, *SHOWING),
+        examples=(("trunkline inspect secret database", "show when it was made; never its values"),),
+    ),
+    "delete secret": Command(
+        delete,
+        (NAME, *CHANGING),
+        examples=(("trunkline delete secret database", "delete a secret"),),
+    ),
 }

@@ -296,5 +296,12 @@ COMMANDS = {
                 help="total memory that workers may request, such as 16Gi (the machine's)",
             ),
         ),
+        examples=(
+            (
+                "trunkline serve --data data",
+                "run a server on localhost:30650 with its data in the folder data",
+            ),
+            ("trunkline serve --data data --listen 127.0.0.1:0", "on any free port"),
+        ),
     )
 }

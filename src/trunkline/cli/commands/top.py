@@ -369,5 +369,9 @@ COMMANDS = {
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
             TIMEOUT,
         ),
+        examples=(
+            ("trunkline top", "watch pipelines, jobs and workers"),
+            ("trunkline top --plain --until-idle", "a line per change, until nothing runs"),
+        ),
     )
 }

@@ -147,13 +147,49 @@ def _leave(invocation: Invocation, id: str) -> None:
 
 
 COMMANDS = {
-    "start transaction": Command(start, ()),
-    "finish transaction": Command(finish, (TRANSACTION, *CHANGING)),
-    "resume transaction": Command(resume, (argument("transaction", metavar="ID"), *CHANGING)),
-    "stop transaction": Command(stop, ()),
-    "inspect transaction": Command(inspect, (TRANSACTION, *SHOWING)),
-    "list transaction": Command(list_, SHOWING),
+    "start transaction": Command(
+        start,
+        (),
+        examples=(("trunkline start transaction", "add the next commands instead of running them"),),
+    ),
+    "finish transaction": Command(
+        finish,
+        (TRANSACTION, *CHANGING),
+        examples=(("trunkline finish transaction", "run the commands that were added, together"),),
+    ),
+    "resume transaction": Command(
+        resume,
+        (argument("transaction", metavar="ID"), *CHANGING),
+        examples=(
+            (
+                "trunkline resume transaction 0b9c2f60b4cf4b1e9d3c63f0a4b8f5d1",
+                "add the next commands to an open transaction",
+            ),
+        ),
+    ),
+    "stop transaction": Command(
+        stop,
+        (),
+        examples=(
+            ("trunkline stop transaction", "leave the transaction open and run the next commands at once"),
+        ),
+    ),
+    "inspect transaction": Command(
+        inspect,
+        (TRANSACTION, *SHOWING),
+        examples=(("trunkline inspect transaction", "show the commands that were added"),),
+    ),
+    "list transaction": Command(
+        list_,
+        SHOWING,
+        examples=(("trunkline list transaction", "show the open transactions"),),
+    ),
     "delete transaction": Command(
-        delete, (TRANSACTION, argument("--all", action="store_true", help="delete all transactions"))
+        delete,
+        (TRANSACTION, argument("--all", action="store_true", help="delete all transactions")),
+        examples=(
+            ("trunkline delete transaction", "discard the active transaction"),
+            ("trunkline delete transaction --all", "discard all of them"),
+        ),
     ),
 }

@@ -56,5 +56,9 @@ COMMANDS = {
             argument("-o", "--output", choices=("table", "json"), help="output format (table)"),
             TIMEOUT,
         ),
+        examples=(
+            ("trunkline version", "show the versions of client and server"),
+            ("trunkline version --client-only -o json", "the client's, as JSON"),
+        ),
     )
 }

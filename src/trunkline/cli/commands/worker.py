@@ -115,13 +115,27 @@ COMMANDS = {
                 help="lowest level of log records on standard error (info)",
             ),
         ),
+        examples=(
+            (
+                "trunkline worker --server lab.example.org:30650 --token TOKEN",
+                "run workers here, one for each processor",
+            ),
+            ("trunkline worker --server localhost:30650 --token TOKEN --slots 2", "two at a time"),
+        ),
     ),
     "create worker-token": Command(
         create_token,
         (argument("--valid", default="720h", metavar="DURATION", help="how long it is valid (720h)"),),
+        examples=(("trunkline create worker-token --valid 24h", "a token that machines can use for a day"),),
     ),
-    "list worker-token": Command(list_tokens, SHOWING),
+    "list worker-token": Command(
+        list_tokens,
+        SHOWING,
+        examples=(("trunkline list worker-token", "show which tokens are valid"),),
+    ),
     "revoke worker-token": Command(
-        revoke_token, (argument("id", metavar="ID", help="the token's id, from list worker-token"), *CHANGING)
+        revoke_token,
+        (argument("id", metavar="ID", help="the token's id, from list worker-token"), *CHANGING),
+        examples=(("trunkline revoke worker-token 5f0c2a9e1b7d4c36", "make a token invalid, by its id"),),
     ),
 }

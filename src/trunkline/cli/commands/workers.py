@@ -65,6 +65,14 @@ COMMANDS = {
             argument("-A", "--all-projects", action="store_true", help="of all projects"),
             *SHOWING,
         ),
+        examples=(
+            ("trunkline list worker", "show workers and what they wait for"),
+            ("trunkline list worker -p count", "those of one pipeline"),
+        ),
     ),
-    "inspect storage": Command(inspect_storage, SHOWING),
+    "inspect storage": Command(
+        inspect_storage,
+        SHOWING,
+        examples=(("trunkline inspect storage", "show how many bytes are stored"),),
+    ),
 }
