@@ -1,58 +1,40 @@
-"""The commands of docs/operate/eks.md: where each is run, and a folder like a clone to run them in.
+"""The commands of docs/operate/eks.md that need an AWS account, a cluster, or a server that simulates Fargate.
 
-Four tests share it, because the page needs four worlds: nothing at all, an AWS account, a cluster, and a server
-that simulates Fargate. ``tests/house`` sees to it that no command is left out.
+The page says which test runs them; the runner of pages runs the others.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs/operate/eks.md").read_text()
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-#: Where a command is run, by how it begins; the first that fits.
-_PLACES = (
-    ("trunkline demo", "demo"),
-    ("trunkline serve", "simulation"),
-    ("trunkline fargate plan", "offline"),
-    ("trunkline fargate render", "offline"),
-    ("trunkline nodes", "offline"),
-    ("sed ", "offline"),
-    ("eksctl ", "offline"),
-    ("trunkline fargate", "account"),
-    ("kubectl ", "cluster"),
-    ("helm ", "cluster"),
-    ("trunkline ", "simulation"),
-)
+from handbook_page import ROOT, blocks_run_by, read_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATH = "docs/operate/eks.md"
+PAGE = (ROOT / PATH).read_text()
 
 
 def blocks(language: str) -> list[str]:
     """Return the blocks of a language."""
-    return [text for kind, text in _BLOCK.findall(PAGE) if kind == language]
+    return [block.text for block in read_page(ROOT / PATH).blocks if block.language == language]
 
 
-def commands(*places: str) -> list[str]:
-    """Return the commands that are run in some places, in the page's order."""
-    return [line for block in blocks("sh") for line in block.splitlines() if place(line) in places]
+def commands(test: str) -> list[str]:
+    """Return the commands that a test runs, in the page's order; ``test`` is its ``__file__``."""
+    return [line for block in blocks_run_by(test, PATH) for line in block.text.splitlines()]
 
 
-def place(command: str) -> str:
-    """Return where a command is run, or nothing."""
-    return next((where for begin, where in _PLACES if command.startswith(begin)), "")
-
-
-def said_to(command: str) -> list[str]:
+def shown_behind(command: str) -> list[str]:
     """Return the lines that the page shows behind a command, without what it leaves out."""
-    texts = _BLOCK.findall(PAGE)
-    for (_, text), (language, code) in pairwise(texts):
-        if text.splitlines()[-1] == command and not language:
-            return [line for line in code.splitlines() if line != "…"]
+    for block, following in pairwise(read_page(ROOT / PATH).blocks):
+        if block.text.splitlines()[-1] == command and following.language == "text":
+            return [line for line in following.text.splitlines() if line != "..."]
     return []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from eks_page import clone, commands, run, said_to
+from eks_page import clone, commands, run, shown_behind
 
 SUBNET = re.compile(r"subnet-\w+")
 
@@ -21,12 +21,12 @@ def test_profiles_are_made_shown_and_deleted_as_the_page_says(cloud, tmp_path):
         return sorted(eks.list_fargate_profiles(clusterName="demo")["fargateProfileNames"])
 
     existing = []
-    for command in commands("account"):
+    for command in commands(__file__):
         done = run(command, folder)
 
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         output = masked((done.stderr + done.stdout).splitlines())
-        assert [line for line in masked(said_to(command)) if line not in output] == []
+        assert [line for line in masked(shown_behind(command)) if line not in output] == []
         existing.append(profiles())
 
     assert existing == [

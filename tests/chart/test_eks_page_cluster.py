@@ -76,7 +76,9 @@ def test_the_values_of_the_page_can_be_installed() -> None:
 def test_the_commands_for_the_cluster_do_what_the_page_says(server: ApiServer, tmp_path: Path) -> None:
     folder = clone(tmp_path / "clone")
     (folder / "values-eks.yaml").write_text(yaml.safe_dump(VALUES))
-    (rendering,) = (text for text in commands("offline") if text.endswith("> pool.yaml"))
+    (rendering,) = (
+        line for block in blocks("sh") for line in block.splitlines() if line.endswith("> pool.yaml")
+    )
     assert run(rendering, folder).returncode == 0
     environment = {
         "KUBECONFIG": str(server.kubeconfig()),
@@ -92,7 +94,7 @@ def test_the_commands_for_the_cluster_do_what_the_page_says(server: ApiServer, t
         assert done.returncode == 0, done.stderr
 
     outputs = {}
-    for command in commands("cluster"):
+    for command in commands(__file__):
         if " rollout status " in command:
             become_ready()
         possible = command.replace(" --watch", "").replace(

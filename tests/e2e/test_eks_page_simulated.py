@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
     """Where the server of the page answers."""
-    (serve,) = (text for text in commands("simulation") if text.startswith("trunkline serve"))
+    (serve,) = (text for text in commands(__file__) if text.startswith("trunkline serve"))
     environment = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     command = ["bash", "-c", f"exec {serve} --listen 127.0.0.1:0"]
     with subprocess.Popen(
@@ -59,8 +59,8 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.mark.slow  # continuous integration runs it by itself
 def test_pods_wait_machines_come_work_and_go_as_the_page_says(folder: Path, address: str) -> None:
     outputs: dict[str, list[str]] = {}
-    for command in commands("simulation"):
-        if command.startswith("trunkline serve"):
+    for command in commands(__file__):
+        if command.startswith(("trunkline serve", "trunkline demo")):
             continue
         done = run(command, folder, PACHD_ADDRESS=address)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
@@ -85,7 +85,7 @@ def test_pods_wait_machines_come_work_and_go_as_the_page_says(folder: Path, addr
     importlib.util.find_spec("skimage") is None, reason="the photographs are in the demo's extra"
 )
 def test_the_demo_of_the_page_tells_its_story(tmp_path: Path) -> None:
-    (demo,) = commands("demo")
+    (demo,) = (text for text in commands(__file__) if text.startswith("trunkline demo"))
 
     done = run(demo, clone(tmp_path / "clone"), timeout=380)
 
