@@ -35,7 +35,7 @@ DESTRUCTIVE = {
 }  # fmt: skip
 #: Seconds after which a call that waits by design is given up, and any other.
 WAITING, PATIENCE = 0.3, 20.0
-WAITS = ("Subscribe", "Inspect", "Watch", "Claim", "GetLogs", "RunLoadTest", "RunPFSLoadTest")
+WAITS = ("Subscribe", "Inspect", "Watch", "Claim", "GetLogs", "RunLoadTest", "RunPFSLoadTest", "DumpV2")
 KINDS = ("bytes", "empty", "random", "extreme", "large", "deep")
 
 TEXTS = [

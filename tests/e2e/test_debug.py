@@ -124,6 +124,24 @@ def test_profiles_are_taken_of_the_server(client: Client) -> None:
     assert b"MainThread;" in threads["pachd/server/threads.txt"]
 
 
+@pytest.mark.parametrize(
+    "profiles",
+    [
+        [debug.Profile(name="cpu", duration=timedelta(seconds=200))] * 2,
+        [debug.Profile(name="goroutine"), debug.Profile(name="block")],
+    ],
+    ids=["longer than one profile may take", "one of an unknown name"],
+)
+def test_a_dump_refuses_its_profiles_before_it_sends_anything(
+    client: Client, profiles: list[debug.Profile]
+) -> None:
+    apps = [debug.App(name="pachd", profile_args=debug.ProfileArgs(profiles=profiles))]
+
+    error = refusal(lambda: next(iter(client.debug.dump_v2(system=debug.System(profiles=apps)))))
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_the_binary_is_the_list_of_installed_packages(client: Client) -> None:
     packages = whole(client.debug.binary())["pachd/server/packages.txt"].decode()
 

@@ -31,7 +31,7 @@ from trunkline.telemetry import profiles
 from trunkline.telemetry.logs import LEVELS, ROOT, LevelOverride
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from google.protobuf.duration_pb2 import Duration
@@ -112,7 +112,8 @@ class DebugServicer(StoreLoadCalls):
                 "starlark_scripts are programs for Pachyderm's own server; leave them out, and name what the dump"
                 " shall hold in system and pipelines"
             )
-        tasks = await self._blocking(self._chosen, request, call)
+        stop = threading.Event()
+        tasks = await self._blocking(self._chosen, request, call, stop)
         for task in tasks:
             yield _progress(task, 0)
         finished: list[Task] = []
@@ -122,11 +123,14 @@ class DebugServicer(StoreLoadCalls):
                 yield from task.files()
                 finished.append(task)
 
-        async with aclosing(self._ahead(self._archive(files))) as pieces:
-            async for piece in pieces:
-                while finished:
-                    yield _progress(finished.pop(0), 1)
-                yield pb.DumpChunk(content=pb.DumpContent(content=piece))
+        try:
+            async with aclosing(self._ahead(self._archive(files))) as pieces:
+                async for piece in pieces:
+                    while finished:
+                        yield _progress(finished.pop(0), 1)
+                    yield pb.DumpChunk(content=pb.DumpContent(content=piece))
+        finally:
+            stop.set()
         for task in finished:
             yield _progress(task, 1)
 
@@ -220,8 +224,8 @@ class DebugServicer(StoreLoadCalls):
         for name in pipelines:
             yield from dump.pipeline(name)
 
-    def _chosen(self, request: pb.DumpV2Request, call: Call) -> list[Task]:
-        """Return the parts of a dump of the second version."""
+    def _chosen(self, request: pb.DumpV2Request, call: Call, stop: threading.Event) -> list[Task]:
+        """Return the parts of a dump of the second version; its profiles end early when ``stop`` is set."""
         system = request.system
         lines = max((app.loki_args.max_logs for app in system.loki_logs), default=0)
         dump = self._dump(call, lines)
@@ -236,11 +240,9 @@ class DebugServicer(StoreLoadCalls):
             tasks.append(Task("logs", dump.server_log))
         if system.binaries:
             tasks.append(Task("packages", _packages))
-        tasks += [
-            Task(f"profile {profile.name}", partial(_profile_files, profile))
-            for app in system.profiles
-            for profile in app.profile_args.profiles
-        ]
+        profiles = [profile for app in system.profiles for profile in app.profile_args.profiles]
+        _check_total(profiles)
+        tasks += [Task(f"profile {each.name}", partial(_profile_files, each, stop)) for each in profiles]
         for pipeline in request.pipelines:
             name = PipelineName(pipeline.project or names.DEFAULT_PROJECT, pipeline.name)
             tasks.append(Task(f"pipeline {name}", partial(dump.pipeline, name)))
@@ -274,22 +276,46 @@ def _profile(profile: pb.Profile, stop: threading.Event) -> File:
     Raises:
         InvalidArgument: its name or its duration is not valid.
     """
+    name, seconds = _profile_name(profile), _profile_seconds(profile)
+    return File(f"{PACHD}/{POD}/{name}.txt", _PROFILES[name](seconds, stop).encode())
+
+
+def _profile_name(profile: pb.Profile) -> str:
     name = _PROFILE_NAMES.get(profile.name, profile.name) or "cpu"
-    make = _PROFILES.get(name)
-    if make is None:
+    if name not in _PROFILES:
         raise errors.InvalidArgument(
             f"profile {profile.name!r} is not known; use one of {', '.join(_PROFILES)}"
         )
+    return name
+
+
+def _profile_seconds(profile: pb.Profile) -> float:
     seconds = _seconds(profile.duration) if profile.HasField("duration") else PROFILE
     if not 0 < seconds <= LONGEST_PROFILE:
         raise errors.InvalidArgument(
             f"a profile cannot take {seconds:g} s; set duration to more than 0 and at most {LONGEST_PROFILE:g} s"
         )
-    return File(f"{PACHD}/{POD}/{name}.txt", make(seconds, stop).encode())
+    return seconds
 
 
-def _profile_files(profile: pb.Profile) -> Iterator[File]:
-    yield _profile(profile, threading.Event())
+def _check_total(profiles: Sequence[pb.Profile]) -> None:
+    """Refuse the profiles of a dump, which are made one after the other, before anything is sent.
+
+    Raises:
+        InvalidArgument: one of them is not valid, or they take too long together.
+    """
+    for profile in profiles:
+        _profile_name(profile)
+    total = sum(map(_profile_seconds, profiles))
+    if total > LONGEST_PROFILE:
+        raise errors.InvalidArgument(
+            f"the {len(profiles)} profiles of this dump take {total:g} s together; at most {LONGEST_PROFILE:g} s are"
+            " possible: set shorter durations, or send several requests"
+        )
+
+
+def _profile_files(profile: pb.Profile, stop: threading.Event) -> Iterator[File]:
+    yield _profile(profile, stop)
 
 
 def _seconds(duration: Duration) -> float:
