@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from trunkline import __version__
+from trunkline.handbook_pages import address_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,7 @@ def _for_people(address: str, data: Path, trusted: Path | None) -> str:
     lines = [f"Trunkline {__version__} is ready.", ""]
     if not address.startswith("unix:"):
         lines.append(f"  Console  http{'s' if trusted else ''}://{address}/ui/")
+        lines.append(f"  Handbook {address_of(address, tls=trusted is not None)}")
     lines += [f"  API      {address} (gRPC, REST, Connect)", f"  Data     {data}"]
     if trusted is not None:
         lines.append(f"  CA       {trusted}")

@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from trunkline.rpc.asgi.own_pages import COMMON, ENCODINGS, best_encoding, headers_of, own_sources
 from trunkline.rpc.asgi.responses import is_known, respond, respond_text, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from importlib.resources.abc import Traversable
 
     from trunkline.rpc.asgi.types import Receive, Scope, Send
@@ -29,21 +29,12 @@ PREFIXES = ("ui", "lineage", "project")
 _PAGES, _ASSETS, _NOTICE = "/ui/", "/ui/assets/", "/ui/NOTICE.txt"
 _FOREVER = b"public, max-age=31536000, immutable"
 _THEMES = ("light", "dark")
-#: What a host may look like inside a content policy. Addresses of IPv6 cannot be written there.
-_HOST = re.compile(r"[a-z0-9.-]+(?::[0-9]{1,5})?", re.IGNORECASE)
-_COMMON = (
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
 _NOT_BUILT = "the console is not built in this checkout; run scripts/console build, or install the package"
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".wasm": "application/wasm",
 }
-#: Encodings of HTTP in the order of preference, with the ending of files that are stored so.
-_ENCODINGS = {"br": ".br", "gzip": ".gz"}
 
 
 class _Asset(Struct, frozen=True):
@@ -91,7 +82,7 @@ class ConsoleApplication:
                 await respond_text(send, 503, _NOT_BUILT)
                 return
             self._page = await asyncio.to_thread(index.read_text, "utf-8")
-        sent = _headers(scope)
+        sent = headers_of(scope)
         body = self._page.replace('data-theme="system"', f'data-theme="{_theme(sent)}"', 1).encode()
         tag = tag_of(body)
         headers = [
@@ -99,7 +90,7 @@ class ConsoleApplication:
             (b"cache-control", b"no-cache"),
             (b"vary", b"cookie"),
             (b"content-security-policy", page_policy(sent.get("host", "")).encode()),
-            *_COMMON,
+            *COMMON,
         ]
         status = 304 if is_known(scope["headers"], tag) else 200
         await respond(send, status, body if status == 200 else b"", b"text/html; charset=utf-8", headers)
@@ -109,7 +100,7 @@ class ConsoleApplication:
         notice = self._folder / "NOTICE.txt"
         if await asyncio.to_thread(notice.is_file):
             body = await asyncio.to_thread(notice.read_bytes)
-            await respond(send, 200, body, extra=[(b"cache-control", b"no-cache"), *_COMMON])
+            await respond(send, 200, body, extra=[(b"cache-control", b"no-cache"), *COMMON])
         else:
             await respond_text(send, 503, _NOT_BUILT)
 
@@ -119,18 +110,18 @@ class ConsoleApplication:
             await respond_text(send, 404, f"the console has no file {name[:200]}; reload its page")
             return
         self._assets[name] = asset
-        sent = _headers(scope)
+        sent = headers_of(scope)
         headers = [
             (b"etag", asset.tag),
             (b"cache-control", _FOREVER),
             (b"vary", b"accept-encoding"),
             (b"content-security-policy", worker_policy(sent.get("host", "")).encode()),
-            *_COMMON,
+            *COMMON,
         ]
         if is_known(scope["headers"], asset.tag):
             await respond(send, 304, b"", asset.kind, headers)
             return
-        encoding = _best(sent.get("accept-encoding", ""), asset.bodies)
+        encoding = best_encoding(sent.get("accept-encoding", ""), asset.bodies)
         if encoding != "identity":
             headers.append((b"content-encoding", encoding.encode()))
         await respond(send, 200, asset.bodies[encoding], asset.kind, headers)
@@ -141,7 +132,7 @@ class ConsoleApplication:
         folder = self._folder / "assets"
         bodies = {
             encoding: (folder / f"{name}{ending}").read_bytes()
-            for encoding, ending in _ENCODINGS.items()
+            for encoding, ending in ENCODINGS.items()
             if (folder / f"{name}{ending}").is_file()
         }
         if "gzip" in bodies:
@@ -162,7 +153,7 @@ def page_policy(host: str) -> str:
         host: the request's ``Host``, which names the origin: files of users have the same one, so the policy admits a
             path of it.
     """
-    own, assets = _sources(host)
+    own, assets = own_sources(host, _ASSETS)
     return (
         f"default-src 'none'; script-src {assets}; style-src {assets}; img-src {own} blob:; media-src {own};"
         f" font-src {assets}; connect-src 'self'; worker-src {assets}; frame-src 'self'; base-uri 'self';"
@@ -177,15 +168,8 @@ def worker_policy(host: str) -> str:
     Args:
         host: the request's ``Host``.
     """
-    _, assets = _sources(host)
+    _, assets = own_sources(host, _ASSETS)
     return f"default-src 'none'; script-src {assets} 'wasm-unsafe-eval'; connect-src 'self'"
-
-
-def _sources(host: str) -> tuple[str, str]:
-    """Return the origin and the folder of assets, as a policy has them."""
-    if _HOST.fullmatch(host):
-        return host, f"{host}{_ASSETS}"
-    return "'self'", "'self'"
 
 
 def address_of(path: str) -> str:
@@ -209,30 +193,9 @@ async def _redirect(send: Send, address: str) -> None:
     await respond(send, 302, b"", extra=[(b"location", address.encode())])
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
 def _theme(sent: dict[str, str]) -> str:
     for pair in sent.get("cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
         if name == "trunkline-theme" and value in _THEMES:
             return value
     return "system"
-
-
-def _best(accepted: str, stored: Iterable[str]) -> str:
-    """Return the encoding to send: the smallest one that the client takes.
-
-    Args:
-        accepted: the header ``Accept-Encoding``.
-        stored: the encodings that there are.
-    """
-    weights = {}
-    for part in accepted.split(","):
-        name, _, weight = part.partition(";")
-        weights[name.strip().lower()] = weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return next(
-        (name for name in _ENCODINGS if name in stored and weights.get(name, weights.get("*", False))),
-        "identity",
-    )

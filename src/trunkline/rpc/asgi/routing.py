@@ -30,6 +30,7 @@ Trunkline {__version__}: versioned data and incremental pipelines, with the Pach
 gRPC     every service, for pachyderm-sdk and pachctl
 Connect  POST /<package.Service>/<Method>
 Console  /ui/, in a browser
+Handbook /docs/, in a browser; /docs/llms.txt lists its pages as Markdown
 REST     POST /api/<package.Service>/<Method>; described at /openapi, to be browsed at /openapi/ui/
 Events   GET /events, as server-sent events
 Files    GET, HEAD, PUT /files/PROJECT/REPO/BRANCH-OR-COMMIT/PATH

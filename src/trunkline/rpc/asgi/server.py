@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from trunkline.handbook_pages import MOUNT
 from trunkline.model.port_limits import DEFAULTS
 from trunkline.rpc import health, methods, reflection
 from trunkline.rpc.asgi.browsers import BrowserChecks
@@ -14,6 +15,7 @@ from trunkline.rpc.asgi.connect import ConnectApplication
 from trunkline.rpc.asgi.console import PREFIXES, ConsoleApplication
 from trunkline.rpc.asgi.documents import Documents
 from trunkline.rpc.asgi.grpc_application import GrpcApplication
+from trunkline.rpc.asgi.handbook import HandbookApplication
 from trunkline.rpc.asgi.rest import RestApplication
 from trunkline.rpc.asgi.routing import Router
 from trunkline.rpc.reflection import ReflectionServicer
@@ -104,6 +106,7 @@ class Server:
                     "api": RestApplication(self._calls),
                     "openapi": documents,
                     "jsonschema": documents,
+                    MOUNT: HandbookApplication(),
                     **dict.fromkeys(PREFIXES, ConsoleApplication()),
                     **streams,
                     **(mounts or {}),

@@ -1,0 +1,1 @@
+"""Builds and checks the handbook's site (docs/design/handbook.md)."""
