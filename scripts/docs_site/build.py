@@ -36,11 +36,11 @@ _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>(?:\s[^>]*)?)>(?P<code>.*?)<
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class _Settings(yaml.SafeLoader):
+class Settings(yaml.SafeLoader):
     """Reads the settings of the site; functions of Python that they name are for Zensical."""
 
 
-_Settings.add_multi_constructor("tag:yaml.org,2002:python/", lambda _loader, _suffix, _node: None)
+Settings.add_multi_constructor("tag:yaml.org,2002:python/", lambda _loader, _suffix, _node: None)
 
 
 def main(root: Path) -> int:
@@ -77,7 +77,7 @@ def build(root: Path, work: Path) -> Path:
     texts = _prepare(root, work / "docs", places)
     titles = {page: sources.title_of(text, page) for page, text in texts.items()}
     text = (root / "mkdocs.yml").read_text()
-    settings = yaml.load(text, _Settings)
+    settings = yaml.load(text, Settings)
     settings["nav"] = sources.expanded(settings["nav"], texts, titles)
     head = text.partition("\nnav:")[0]
     menu = yaml.safe_dump({"nav": settings["nav"]}, allow_unicode=True, sort_keys=False)
@@ -96,17 +96,23 @@ def build(root: Path, work: Path) -> Path:
 
 
 def _prepare(root: Path, folder: Path, places: dict[str, str]) -> dict[str, str]:
-    """Write the sources that have changed, remove those that are gone, and return the pages by path."""
+    """Write the sources that have changed, remove those that are gone, and return the pages by path.
+
+    Of the other files only those are written that a page names, and those of the site's own folder ``assets``.
+    """
     sites = {source: page for page, source in places.items()}
-    texts = {}
-    for page, source in places.items():
-        content = (root / source).read_bytes()
-        if page.endswith(".md"):
-            texts[page] = sources.prepared(content.decode(), source, page, sites)
-            content = texts[page].encode()
+    texts = {
+        page: sources.prepared((root / source).read_text(), source, page, sites)
+        for page, source in places.items()
+        if page.endswith(".md")
+    }
+    used = {file for page, text in texts.items() for file in sources.files_of(text, page)}
+    written = {page for page in places if page in texts or page in used or page.startswith("assets/")}
+    for page in written:
+        content = texts[page].encode() if page in texts else (root / places[page]).read_bytes()
         _write(folder / page, content)
     for path in [path for path in folder.rglob("*") if path.is_file()]:
-        if path.relative_to(folder).as_posix() not in places:
+        if path.relative_to(folder).as_posix() not in written:
             path.unlink()
     return texts
 
@@ -166,22 +172,11 @@ def llms(settings: dict[str, Any], titles: dict[str, str], summaries: dict[str, 
     """
     lines = [f"# {settings['site_name']}", "", f"> {settings['site_description']}"]
     for entry in settings["nav"]:
-        section, pages = _menu(entry)
-        lines += ["", f"## {section}", ""]
-        for page in pages:
+        lines += ["", f"## {next(iter(entry))}", ""]
+        for page in sources.pages_below(entry):
             summary = f": {summaries[page]}" if summaries[page] else ""
             lines.append(f"- [{titles[page]}]({page}){summary}")
     return "\n".join([*lines, ""])
-
-
-def _menu(entry: Any) -> tuple[str, list[str]]:
-    """Return the title of an entry of the menu and all pages below it."""
-    if isinstance(entry, str):
-        return "", [entry]
-    ((title, value),) = entry.items()
-    if isinstance(value, str):
-        return title, [value]
-    return title, [page for part in value for page in _menu(part)[1]]
 
 
 def redirects(addresses: str) -> dict[str, str]:

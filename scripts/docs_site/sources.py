@@ -5,7 +5,7 @@ Pages are written for two readers: GitHub, which shows ``docs/`` as it is, and t
 - Pages from outside ``docs/`` join it (``ADDITIONAL``), and links are made to lead to where they are on the site.
 - A link to a file that is not on the site becomes the file's path in code: the site is read without the repository.
 - ``<picture>`` with a dark source becomes two images, of which the site shows that of the page's own theme.
-- Comments of the page runner and its front matter are removed. So are notes for GitHub alone.
+- Comments and front matter of the page runner are removed. Pictures that no page shows are left out.
 
 An entry of the menu that ends with ``/`` stands for all pages of that folder.
 """
@@ -118,7 +118,8 @@ def _two_images(content: str, source: str) -> str:
     light, dark = tags.get("img", {}), tags.get("source", {})
     if not light.get("alt") or "src" not in light or "dark" not in dark.get("media", ""):
         raise SourceError(
-            f'{source}: a picture needs <source media="(prefers-color-scheme: dark)" srcset="…"> and <img alt="…" src="…">'
+            f'{source}: a picture needs <source media="(prefers-color-scheme: dark)" srcset="…">'
+            ' and <img alt="…" src="…">'
         )
     return f"![{light['alt']}]({light['src']}#only-light)\n![{light['alt']}]({dark['srcset']}#only-dark)"
 
@@ -140,15 +141,28 @@ def _link(match: re.Match[str], source: str, target: str, places: Mapping[str, s
     return f"{match['image']}[{match['text']}]({new}{mark}{anchor})"
 
 
+def files_of(text: str, page: str) -> set[str]:
+    """Return the paths on the site that a prepared page links to.
+
+    Args:
+        text: of the page.
+        page: its path on the site.
+    """
+    targets = (match["target"].partition("#")[0] for match in _LINK.finditer(text))
+    return {posixpath.normpath(posixpath.join(posixpath.dirname(page), target)) for target in targets}
+
+
 def expanded(menu: list[Any], pages: Iterable[str], titles: Mapping[str, str]) -> list[Any]:
-    """Return a menu in which a folder stands for its pages.
+    """Return a menu in which a folder stands for its pages, without those that have an entry of their own.
 
     Args:
         menu: ``nav`` of mkdocs.yml.
         pages: paths on the site.
         titles: by path on the site.
     """
-    return [_expanded_entry(entry, sorted(pages), titles) for entry in menu]
+    named = {page for entry in menu for page in pages_below(entry)}
+    unnamed = sorted(page for page in pages if page.endswith(".md") and page not in named)
+    return [_expanded_entry(entry, unnamed, titles) for entry in menu]
 
 
 def _expanded_entry(entry: Any, pages: list[str], titles: Mapping[str, str]) -> Any:
@@ -159,9 +173,17 @@ def _expanded_entry(entry: Any, pages: list[str], titles: Mapping[str, str]) -> 
         return {title: [_expanded_entry(part, pages, titles) for part in value]}
     if not value.endswith("/"):
         return entry
-    inside = [page for page in pages if page.startswith(value) and page.endswith(".md")]
+    inside = [page for page in pages if posixpath.dirname(page) == value[:-1]]
     first = [page for page in inside if posixpath.basename(page) in ("index.md", "README.md")]
     return {title: [*first, *({titles[page]: page} for page in inside if page not in first)]}
+
+
+def pages_below(entry: Any) -> list[str]:
+    """Return the pages that an entry of a menu names, and those of the entries below it."""
+    if isinstance(entry, str):
+        return [entry]
+    ((_, value),) = entry.items()
+    return [value] if isinstance(value, str) else [page for part in value for page in pages_below(part)]
 
 
 def title_of(text: str, page: str) -> str:
