@@ -125,8 +125,8 @@ def _render(work: Path) -> None:
         command, cwd=work, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"}
     )
     if run.returncode or not (work / "site" / "index.html").is_file():
-        said = _ESCAPES.sub("", run.stdout + run.stderr).partition("Traceback")[0]
-        raise subprocess.CalledProcessError(run.returncode, command, stderr=said)
+        output = _ESCAPES.sub("", run.stdout + run.stderr).partition("Traceback")[0]
+        raise subprocess.CalledProcessError(run.returncode, command, stderr=output)
 
 
 def _finish(site: Path) -> None:

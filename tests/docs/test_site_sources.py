@@ -29,7 +29,7 @@ def prepared(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("written", "shown"),
+    ("written", "expected"),
     [
         ("[x](../index.md#a)", "[x](../index.md#a)"),
         ("[`x`](../reference/cli)", "[`x`](../reference/cli/index.md)"),
@@ -43,17 +43,17 @@ def prepared(text: str) -> str:
         ("<!-- file: a.yaml -->\n```yaml\na: 1\n```", "```yaml\na: 1\n```"),
     ],
 )
-def test_links_lead_to_the_site_or_name_a_file_of_the_repository(written: str, shown: str) -> None:
-    assert prepared(written) == shown
+def test_links_lead_to_the_site_or_name_a_file_of_the_repository(written: str, expected: str) -> None:
+    assert prepared(written) == expected
 
 
 def test_a_picture_is_shown_in_the_theme_of_the_page() -> None:
     dark = '<source media="(prefers-color-scheme: dark)" srcset="../pictures/dag-dark.svg">'
     light = '<img alt="A DAG" src="../pictures/dag.svg">'
 
-    shown = prepared(f"<picture>{dark}{light}</picture>")
+    images = prepared(f"<picture>{dark}{light}</picture>")
 
-    assert shown == ("![A DAG](../pictures/dag.svg#only-light)\n![A DAG](../pictures/dag-dark.svg#only-dark)")
+    assert images == ("![A DAG](../pictures/dag.svg#only-light)\n![A DAG](../pictures/dag-dark.svg#only-dark)")
 
 
 @pytest.mark.parametrize(
