@@ -53,7 +53,9 @@ def test_a_picture_is_shown_in_the_theme_of_the_page() -> None:
 
     images = prepared(f"<picture>{dark}{light}</picture>")
 
-    assert images == ("![A DAG](../pictures/dag.svg#only-light)\n![A DAG](../pictures/dag-dark.svg#only-dark)")
+    assert images == (
+        "![A DAG](../pictures/dag.svg#only-light)\n![A DAG](../pictures/dag-dark.svg#only-dark)"
+    )
 
 
 @pytest.mark.parametrize(
