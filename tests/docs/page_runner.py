@@ -17,6 +17,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -144,6 +145,8 @@ class Run:
             "TERM": "xterm",
             "COLUMNS": "80",
             "NO_COLOR": "1",
+            # The order of lines on both streams is that of a terminal.
+            "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(_new_folder(self._folder / "tmp")),
         }
 
@@ -160,11 +163,11 @@ class Run:
             else:
                 self.environment["PACHD_ADDRESS"] = f"127.0.0.1:{self._port}"
             stack.callback(self._close)
-            for block in self.page.blocks:
+            for block, following in zip_longest(self.page.blocks, self.page.blocks[1:]):
                 check_block(block)
                 if not block.excuse and not block.run_by:
                     begin = time.monotonic()
-                    self._run(block)
+                    self._run(block, following)
                     self.seconds[block.line] = time.monotonic() - begin
 
     @contextmanager
@@ -205,42 +208,46 @@ class Run:
             )
         return self._shells[name]
 
-    def _run(self, block: Block) -> None:
-        limit = float(block.settings.get("limit", LIMIT))
+    def _run(self, block: Block, following: Block | None) -> None:
         if "output" in block.settings:
-            self._compare(block, self._last_output)
-        elif "file" in block.settings:
+            self._compare(block)
+            return
+        if "file" in block.settings:
             target = self.work / block.settings["file"]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(self._inward(block.text))
         if block.language in ("yaml", "json"):
             _read(block)
-        elif "file" in block.settings or "output" in block.settings:
+        elif "file" in block.settings:
             return
         elif block.language == "console":
-            self._console(block, limit)
+            self._console(block)
         elif block.language == "sh":
-            self._execute(block, block.text, limit, strict=True)
+            self._execute(block, following, block.text)
         elif block.language == "python":
             script = self._folder / f"block-{block.line}.py"
             script.write_text(self._inward(block.text))
-            self._execute(block, f'python "{script}"', limit, strict=True)
+            self._execute(block, following, f'python "{script}"')
 
-    def _execute(self, block: Block, code: str, limit: float, *, strict: bool) -> int | None:
-        """Run code in the block's terminal; return its exit code, or nothing when it goes on."""
+    def _execute(self, block: Block, following: Block | None, code: str) -> None:
+        """Run a program in the block's terminal."""
         terminal = block.settings.get("terminal", "")
+        exit_code = int(block.settings.get("exit", 0))
         shell = self._shell(terminal)
+        both = following is not None and following.settings.get("output") == "both"
         try:
-            shell.start(self._inward(code), strict=strict)
+            shell.start(self._inward(code), strict=not exit_code, apart=not both and not terminal)
             until = (lambda text: bool(self._outward(text).strip())) if terminal else None
-            status = shell.wait(limit, until)
+            status = shell.wait(_limit(block), until)
         except ShellError as error:
             raise BlockFailed(block, str(error), self._outward(shell.output() + shell.errors())) from error
         self._last_output = self._outward(shell.output())
-        return status
+        if status not in (None, exit_code):
+            raise BlockFailed(block, f"exit code {status}, not {exit_code}", self._last_output)
 
-    def _console(self, block: Block, limit: float) -> None:
+    def _console(self, block: Block) -> None:
         texts = []
+        limit = _limit(block)
         terminal = block.settings.get("terminal", "")
         exit_codes = [0] * len(commands(block))
         exit_codes[-1] = int(block.settings.get("exit", 0))
@@ -295,7 +302,9 @@ class Run:
         prompt = command.text if command.text == "^C" else "$ " + command.text.replace("\n", "\n> ")
         return "".join(f"{line}\n" for line in (prompt, *([visible] if visible else ())))
 
-    def _compare(self, block: Block, output: str) -> None:
+    def _compare(self, block: Block) -> None:
+        """Compare what the block before it wrote with what this one shows."""
+        output = self._last_output
         if not outputs.matches(block.text, output):
             if not self._update:
                 raise BlockFailed(block, "the block before it printed", output or "(nothing)")
@@ -316,6 +325,11 @@ class Run:
         """Return what this run printed as the page shows it."""
         text = _LOG_LINE.sub("", text)
         return text.replace(self._port, PORT).replace(str(self.home), HOME).replace(str(self._folder), "/tmp")
+
+
+def _limit(block: Block) -> float:
+    """Return the seconds that each command of a block may take."""
+    return float(block.settings.get("limit", LIMIT))
 
 
 def _read(block: Block) -> None:

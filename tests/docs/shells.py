@@ -84,13 +84,13 @@ class Shell:
         self._shell.stdin.write(f"{line}\n".encode())
         self._shell.stdin.flush()
 
-    def start(self, code: str, *, strict: bool = False) -> None:
+    def start(self, code: str, *, strict: bool = False, apart: bool = False) -> None:
         """Start code, which goes on by itself.
 
         Args:
             code: for bash.
-            strict: whether the first command that fails ends the shell. What is written to standard error is then no
-                part of the output, unless the shell has a pseudo-terminal.
+            strict: whether the first command that fails ends the shell.
+            apart: whether what is written to standard error is no part of the output.
         """
         if self.running:
             raise ShellError(f"the terminal still runs: {self.running}; end it with a line ^C")
@@ -100,7 +100,7 @@ class Shell:
         begin, end = (_STRICT, "\ntrap - ERR; set +euo pipefail") if strict else ("", "")
         script.write_text(f"{begin}{code}{end}\n")
         self._errors.write_text("")
-        errors = f'2>"{self._errors}"' if strict and self._main < 0 else "2>&1"
+        errors = f'2>"{self._errors}"' if apart else "2>&1"
         self._write(f'source "{script}" 7>&- >{self._target} {errors} {self._input}; echo $? >&7')
         self.running = code.strip()
 
