@@ -40,6 +40,8 @@ class TrunklineError(Exception):
     code: ClassVar[str] = "UNKNOWN"
     #: Whether the same request may succeed later without being changed.
     retryable: ClassVar[bool] = False
+    #: What to do about it in general, for the reference; the message says what to do about one error.
+    remedy: ClassVar[str] = "Read the message."
 
     #: Whether a server returned it; false for errors that are noticed before anything is sent.
     answered = False
@@ -67,28 +69,34 @@ class InvalidArgument(TrunklineError):
     """The request itself is wrong."""
 
     code = "INVALID_ARGUMENT"
+    remedy = "Correct what the message names, and send the request again."
 
 
 class NotFound(TrunklineError):
     """A named thing does not exist."""
 
     code = "NOT_FOUND"
+    remedy = "Check the name; the list commands show what exists."
 
 
 class AlreadyExists(TrunklineError):
     """The name is taken."""
 
     code = "ALREADY_EXISTS"
+    remedy = "Choose another name, or update what exists."
 
 
 class FailedPrecondition(TrunklineError):
     """The request is valid but the state does not allow it."""
 
     code = "FAILED_PRECONDITION"
+    remedy = "Do first what the message names, such as finishing a commit."
 
 
 class CommitFinished(FailedPrecondition):
     """A finished commit cannot be changed."""
+
+    remedy = "Start another commit."
 
 
 class Aborted(TrunklineError):
@@ -96,18 +104,21 @@ class Aborted(TrunklineError):
 
     code = "ABORTED"
     retryable = True
+    remedy = "Send the request again."
 
 
 class PermissionDenied(TrunklineError):
     """The caller may not do this."""
 
     code = "PERMISSION_DENIED"
+    remedy = "Ask whoever operates the server; it does not allow this to the caller."
 
 
 class Unauthenticated(TrunklineError):
     """The caller has not proved who it is."""
 
     code = "UNAUTHENTICATED"
+    remedy = "Send a valid token; `config get context` shows which one is in use."
 
 
 class ResourceExhausted(TrunklineError):
@@ -115,6 +126,7 @@ class ResourceExhausted(TrunklineError):
 
     code = "RESOURCE_EXHAUSTED"
     retryable = True
+    remedy = "Make room or wait, and send the request again."
 
 
 class Unavailable(TrunklineError):
@@ -122,27 +134,32 @@ class Unavailable(TrunklineError):
 
     code = "UNAVAILABLE"
     retryable = True
+    remedy = "Check that the server runs and that its address is right, and send the request again."
 
 
 class DeadlineExceeded(TrunklineError):
     """The time limit of the call has passed; whether the work was done is not known."""
 
     code = "DEADLINE_EXCEEDED"
+    remedy = "Look whether it was done, and try again with more time."
 
 
 class Cancelled(TrunklineError):
     """The request was cancelled before it was answered."""
 
     code = "CANCELLED"
+    remedy = "Send the request again if it is still wanted."
 
 
 class Unimplemented(TrunklineError):
     """Part of the API that is not built yet."""
 
     code = "UNIMPLEMENTED"
+    remedy = "Use what the message names instead."
 
 
 class DataLoss(TrunklineError):
     """Stored bytes are missing or do not match their address."""
 
     code = "DATA_LOSS"
+    remedy = "Restore the object store; `trunkline fsck` names what is missing."

@@ -10,12 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from cli_messages import repo
 
-from trunkline.cli import config, exit_codes, help_pages, overview, pachctl_verbs
+from trunkline.cli import config, help_pages, overview, pachctl_verbs
 from trunkline.cli.command_table import TABLE
 from trunkline.cli.commands import completion
 from trunkline.cli.exit_codes import UsageError
@@ -238,17 +237,6 @@ def test_every_command_is_in_the_module_of_the_table():
     for name in TABLE:
         assert help_pages.page(name, load(name)).startswith(f"usage: trunkline {name}")
         assert split([*name.split(), "x"]) == (name, ["x"])
-
-
-def test_the_exit_codes_of_the_documentation_are_the_real_ones():
-    text = (Path(__file__).parents[2] / "docs" / "reference/cli/index.md").read_text()
-
-    documented = {
-        int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*?) \|$", text, re.MULTILINE)
-    }
-
-    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
-    assert set(documented) == codes
 
 
 def test_colours_are_printed_only_to_terminals_that_allow_them(spawn, server):

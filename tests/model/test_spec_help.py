@@ -27,9 +27,9 @@ def test_summaries_are_sentences_and_defaults_ranges_and_units_are_there_where_t
         assert field.summary.endswith("."), field.path
         assert field.summary[0].isupper(), field.path
         assert len(field.summary.split()) <= 25, field.path
-        assert field.type not in ("duration", "number") or (field.unit and field.range), field.path
-        assert field.type != "integer" or field.unit or field.range, field.path
-        assert field.type in ("object", "ignored") or field.default, field.path
+        assert field.kind not in ("duration", "number") or (field.unit and field.range), field.path
+        assert field.kind != "integer" or field.unit or field.range, field.path
+        assert field.kind in ("object", "ignored") or field.default, field.path
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.path)

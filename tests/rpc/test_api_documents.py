@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from trunkline.rpc import methods
 from trunkline.rpc.asgi import json_messages, json_schema
-from trunkline.rpc.asgi.documents import Documents
+from trunkline.rpc.asgi.documents import SPEC_SCHEMA, Documents
 
 
 class Control:
@@ -171,3 +171,10 @@ async def test_documents_are_compressed_and_not_sent_twice(documents):
 
     assert gzip.decompress(packed.body) == plain.body
     assert (again.status, again.body) == (304, b"")
+
+
+async def test_the_schema_of_pipeline_specs_is_served(documents):
+    answer = await get(documents, SPEC_SCHEMA)
+
+    jsonschema.Draft202012Validator.check_schema(answer.json)
+    assert "datum_tries" in answer.json["$defs"]["PipelineSpec"]["properties"]

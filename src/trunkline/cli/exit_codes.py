@@ -1,4 +1,4 @@
-"""Exit codes, and the exit code of each error. ``docs/reference/cli/index.md`` shows the same table."""
+"""Exit codes, and the exit code of each error; ``cli.topics`` has their meanings."""
 
 from __future__ import annotations
 

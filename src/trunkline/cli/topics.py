@@ -150,6 +150,8 @@ _ENVIRONMENT = Topic(
                     "files with certificates of CAs that verify the server, separated by commas",
                 ),
                 ("PACH_TOKEN", "token that is sent with each call"),
+                ("XDG_CONFIG_HOME", "folder with trunkline/config.json (~/.config)"),
+                ("HOME", "folder of the two configuration files"),
                 ("PACH_CONFIG", "configuration file of pachctl (~/.pachyderm/config.json); it is only read"),
             ),
         ),
@@ -187,10 +189,23 @@ _ENVIRONMENT = Topic(
                 ("TRUNKLINE_LAUNCHER", "serve: program that starts commands in containers, as --launcher"),
                 (
                     "TRUNKLINE_TAKEOVER_SECONDS",
-                    "serve: seconds to wait for the lock of a server that stops (30)",
+                    "serve: seconds without progress of another server until this one takes over (30)",
+                ),
+                ("TRUNKLINE_NO_NAMESPACES", "serve: 1 for workers that use no namespaces"),
+                (
+                    "TRUNKLINE_WORKER_CONFIG",
+                    "serve: ConfigMap with the defaults of worker pods; the chart sets it",
                 ),
                 ("TRUNKLINE_WORKER_TOKEN", "worker: the token, as --token"),
                 ("OPENLINEAGE_URL", "serve: server of OpenLineage, as --openlineage"),
+                ("OPENLINEAGE_API_KEY", "serve: bearer token for that server"),
+                ("DOCKER_HOST", "serve: socket of the container engine, unix:///PATH (the usual ones)"),
+                ("XDG_RUNTIME_DIR", "serve: folder with the socket of Podman (/run/user/UID)"),
+                (
+                    "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_ENDPOINT",
+                    "serve: address of an S3 server other than Amazon's; the first that is set",
+                ),
+                ("AWS_CHECKSUM_ALGORITHM", "serve: checksum of uploads to S3 (SHA256)"),
                 ("AWS_REGION, AWS_DEFAULT_REGION", "fargate and nodes: the region, as --region"),
             ),
         ),
@@ -199,9 +214,18 @@ _ENVIRONMENT = Topic(
             "A command continues the trace in TRACEPARENT, or begins one, when one of these is set.",
             ("Variable", "Means"),
             (
-                ("TRACEPARENT", "the span that the command belongs to (W3C)"),
+                ("TRACEPARENT, TRACESTATE", "the span that the command belongs to (W3C)"),
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", "address that spans are sent to"),
                 ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "the same, for spans alone"),
+                (
+                    "OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+                    "protocol of the export; only http/protobuf (the default)",
+                ),
+                (
+                    "OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES",
+                    "name and attributes of the service (trunkline)",
+                ),
+                ("OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER", "true and none: no traces are exported"),
             ),
         ),
         Section(

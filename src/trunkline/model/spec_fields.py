@@ -235,6 +235,11 @@ def name_in(cls: type[Any], spelling: str) -> str | None:
     return _names(cast("Any", cls)).get(spelling)
 
 
+def spellings(cls: type[Any], name: str) -> list[str]:
+    """Return the accepted spellings of a field of a message class, the usual one first."""
+    return [spelling for spelling, meant in _names(cast("Any", cls)).items() if meant == name]
+
+
 @cache
 def _kinds(cls: type[Any]) -> dict[str, _Kind]:
     return {f.name: f.metadata["kind"] for f in fields(cls)}

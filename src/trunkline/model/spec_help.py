@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from trunkline.model.spec_help_entry import Entry
 
 ENTRIES: Mapping[type, Mapping[str, Entry]] = {**INPUTS, **PIPELINE, **WORKERS}
+#: The class whose objects may be within each other.
+INPUT = spec.Input
 #: What an example of a field is added to, so that the whole is a valid spec.
 BASE: Mapping[str, object] = {
     "pipeline": {"name": "edges"},
@@ -39,7 +41,7 @@ class Field(NamedTuple):
     #: Such as ``input.pfs.glob``.
     path: str
     #: Such as ``string``; the kinds of ``spec_fields.Declared``.
-    type: str
+    kind: str
     #: In words; empty when the field has none.
     default: str
     #: Unit of its value, or the form that it must have; empty for none.
@@ -60,6 +62,8 @@ class Field(NamedTuple):
     mistake: Mapping[str, object] | None
     #: Names of the fields of its objects.
     fields: tuple[str, ...]
+    #: The class of its objects; None when it has no fields.
+    message: type | None
 
 
 def look_up(path: str) -> Field:
@@ -127,7 +131,7 @@ def mistake_message(field: Field) -> str:
 def as_text(field: Field) -> str:
     """Return what a terminal of 80 columns shows of a field."""
     rows = [
-        ("Type", field.type),
+        ("Type", field.kind),
         ("Default", field.default),
         ("Unit", field.unit),
         ("Range", field.range),
@@ -157,7 +161,7 @@ def _field(place: tuple[str, ...]) -> Field:
     field, entry = way[-1][1], entries[-1]
     return Field(
         path=".".join(place),
-        type=field.kind,
+        kind=field.kind,
         default=entry.default or _default(field),
         unit=entry.unit,
         range=entry.range or " | ".join(field.choices),
@@ -169,6 +173,7 @@ def _field(place: tuple[str, ...]) -> Field:
         example=_placed(way, entry.example),
         mistake=_placed(way, entry.mistake) if entry.mistake is not None else None,
         fields=tuple(each.name for each in spec_fields.declared(field.message)) if field.message else (),
+        message=field.message,
     )
 
 

@@ -144,6 +144,59 @@ _TABLES: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
 }
 
 
+#: What each state means, in a sentence, for the reference.
+MEANINGS: Mapping[type[StrEnum], Mapping[Any, str]] = {
+    CommitState: {
+        CommitState.STARTED: "Open: files can be written, or in an output commit its job has not run yet.",
+        CommitState.READY: "Its input commits are finished, so that a job may run for it.",
+        CommitState.FINISHING: "No more writes; its files are merged and checked.",
+        CommitState.FINISHED: "It does not change any more. It may have an error.",
+    },
+    JobState: {
+        _J.CREATED: "Waits for its input commits or for an earlier job of the pipeline.",
+        _J.STARTING: "Its datums are compared with those of the last successful job.",
+        _J.RUNNING: "Its datums run.",
+        _J.EGRESSING: "Its output is copied to where `egress` says.",
+        _J.FINISHING: "Its output commit is made.",
+        _J.SUCCESS: "Every datum has a result, and the output commit is finished.",
+        _J.FAILURE: "A datum failed, or the output could not be made. The reason says which.",
+        _J.KILLED: "It was stopped, took longer than `job_timeout`, or its pipeline was stopped or updated.",
+        _J.UNRUNNABLE: "An input commit has an error, so the job never ran.",
+    },
+    PipelineState: {
+        _P.STARTING: "Created or started; the server has not looked at its work yet.",
+        _P.RUNNING: "It has workers, or it asks for them.",
+        _P.RESTARTING: "Updated; the server has not looked at its work yet.",
+        _P.FAILURE: "It cannot run. The reason says why; only an update helps.",
+        _P.PAUSED: "Stopped by `stop pipeline`.",
+        _P.STANDBY: "With `autoscaling`: no job can run, so it needs no workers.",
+        _P.CRASHING: "Its workers end or cannot start. The reason says why, and the server goes on trying.",
+    },
+    DatumState: {
+        DatumState.UNKNOWN: "No worker runs it yet.",
+        DatumState.STARTING: "A worker has claimed it.",
+        DatumState.SUCCESS: "Its command ended with 0 or an accepted exit code.",
+        DatumState.SKIPPED: "An earlier job has processed it with the same files; it did not run.",
+        DatumState.RECOVERED: "Every attempt failed and `err_cmd` succeeded; the next job tries it again.",
+        DatumState.FAILED: "Every attempt failed, and with it the job.",
+    },
+    ClaimState: {
+        _CL.FREE: "Given back by a worker; another one takes it.",
+        _CL.CLAIMED: "A worker processes its datums.",
+        _CL.DONE: "Every datum of it has a result.",
+    },
+    WorkerState: {
+        _W.PENDING: "Requested; it waits for memory, a machine or an image, and says for which.",
+        _W.STARTING: "Its process exists and prepares itself.",
+        _W.IDLE: "Ready, without work.",
+        _W.BUSY: "It processes datums.",
+        _W.RETIRING: "It gets no more work, reports what it has done, and ends.",
+        _W.LOST: "It does not answer; it is stopped and replaced.",
+        _W.GONE: "It has ended.",
+    },
+}
+
+
 def check_transition(old: _State, new: _State, what: str, history: Callable[[], Iterable[str]]) -> None:
     """Check that ``what`` may change from ``old`` to ``new``. The same state is not a transition.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-BRANCH = argument("name", metavar="REPO@BRANCH")
+BRANCH = argument("name", metavar="REPO@BRANCH", help="the branch")
 
 
 def create(invocation: Invocation) -> None:
@@ -147,7 +147,7 @@ COMMANDS = {
     ),
     "list branch": Command(
         list_,
-        (argument("repo", metavar="REPO"), *SHOWING),
+        (argument("repo", metavar="REPO", help="repo, or project/repo"), *SHOWING),
         examples=(("trunkline list branch texts", "show the branches of a repo"),),
     ),
     "delete branch": Command(

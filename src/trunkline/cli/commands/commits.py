@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-COMMIT = argument("commit", metavar="REPO@BRANCH-OR-ID")
+COMMIT = argument("commit", metavar="REPO@BRANCH-OR-ID", help="the commit; a branch means its head")
 COMMIT_OR_ID = argument("commit", metavar="REPO@BRANCH-OR-ID|ID", help="a commit, or all commits of one id")
 RECURSIVE = argument("--recursive", action="store_true", help="also the commits that depend on it")
 MESSAGE = argument(
@@ -236,7 +236,7 @@ COMMANDS = {
     "start commit": Command(
         start,
         (
-            argument("branch", metavar="REPO@BRANCH"),
+            argument("branch", metavar="REPO@BRANCH", help="the branch"),
             argument(
                 "-p", "--parent", metavar="BRANCH-OR-ID", help="parent of the commit (the branch's head)"
             ),
@@ -307,7 +307,7 @@ COMMANDS = {
     "subscribe commit": Command(
         subscribe,
         (
-            argument("branch", metavar="REPO@BRANCH"),
+            argument("branch", metavar="REPO@BRANCH", help="the branch"),
             argument("--from", dest="since", metavar="ID", help="print only the commits after this one"),
             argument("--new", action="store_true", help="print only new commits"),
             argument(

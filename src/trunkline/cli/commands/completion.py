@@ -93,5 +93,8 @@ def next_words() -> dict[str, list[str]]:
 
 
 COMMANDS = {
-    "completion": Command(completion, (argument("shell", choices=("bash", "zsh", "fish")),)),
+    "completion": Command(
+        completion,
+        (argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads the script"),),
+    ),
 }

@@ -12,7 +12,7 @@ from trunkline.errors import NotFound
 if TYPE_CHECKING:
     from trunkline.cli.invocation import Invocation
 
-NAME = argument("name", metavar="CONTEXT")
+NAME = argument("name", metavar="CONTEXT", help="name of the context")
 
 
 def get(invocation: Invocation) -> None:
@@ -133,7 +133,7 @@ def delete(invocation: Invocation) -> None:
 COMMANDS = {
     "config get context": Command(
         get,
-        (argument("name", metavar="CONTEXT", nargs="?"),),
+        (argument("name", metavar="CONTEXT", nargs="?", help="name of the context (the one in use)"),),
         examples=(("trunkline config get context", "show the server in use and where it was set"),),
     ),
     "config set context": Command(

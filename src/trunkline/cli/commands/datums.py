@@ -122,7 +122,7 @@ COMMANDS = {
     "list datum": Command(
         list_,
         (
-            argument("job", metavar="PIPELINE@ID", nargs="?"),
+            argument("job", metavar="PIPELINE@ID", nargs="?", help="the job; PIPELINE@ is the last one"),
             argument(
                 "-f", "--file", metavar="SPEC", help="list the datums of this pipeline spec instead of a job"
             ),
@@ -145,7 +145,7 @@ COMMANDS = {
     ),
     "inspect datum": Command(
         inspect,
-        (JOB, argument("datum", metavar="DATUM"), *SHOWING),
+        (JOB, argument("datum", metavar="DATUM", help="id of the datum; its first digits suffice"), *SHOWING),
         examples=(("trunkline inspect datum count@ dc7cceeb", "show its files, times and why it failed"),),
     ),
     "restart datum": Command(

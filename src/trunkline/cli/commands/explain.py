@@ -166,7 +166,7 @@ def _word(name: str) -> str:
 COMMANDS = {
     "explain datum": Command(
         datum,
-        (JOB, argument("datum", metavar="DATUM"), *SHOWING),
+        (JOB, argument("datum", metavar="DATUM", help="id of the datum; its first digits suffice"), *SHOWING),
         examples=(("trunkline explain datum count@ dc7cceeb", "why a datum ran, or was skipped"),),
     ),
     "explain file": Command(

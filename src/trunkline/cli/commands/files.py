@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-FILE = argument("file", metavar="REPO@BRANCH-OR-ID:/PATH")
-FOLDER = argument("file", metavar="REPO@BRANCH-OR-ID[:/PATH]")
+FILE = argument("file", metavar="REPO@BRANCH-OR-ID:/PATH", help="file or folder of a commit")
+FOLDER = argument(
+    "file", metavar="REPO@BRANCH-OR-ID[:/PATH]", help="folder of a commit; without a path the root"
+)
 COLUMNS = ("NAME", "TYPE", ">SIZE", "COMMITTED")
 GLOB_CHARACTERS = "*?[{"  # a path with one of them names no single file or folder
 
@@ -272,7 +274,12 @@ COMMANDS = {
     ),
     "glob file": Command(
         glob,
-        (argument("file", metavar="REPO@BRANCH-OR-ID:PATTERN"), *SHOWING),
+        (
+            argument(
+                "file", metavar="REPO@BRANCH-OR-ID:PATTERN", help="pattern of paths in a commit, in quotes"
+            ),
+            *SHOWING,
+        ),
         examples=(
             ("trunkline glob file 'texts@master:/*.txt'", "files at the top whose names end in .txt"),
             ("trunkline glob file 'texts@master:/**/m*'", "at any depth"),

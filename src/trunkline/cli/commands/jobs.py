@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-JOB = argument("job", metavar="PIPELINE@ID")
+JOB = argument("job", metavar="PIPELINE@ID", help="the job; PIPELINE@ is the last one")
 JOB_OR_ID = argument("job", metavar="PIPELINE@ID|ID", help="a job, or all jobs of one id")
 COLUMNS = ("@PROJECT", "PIPELINE", "ID", "STARTED", ">DURATION", ">PROGRESS", "~>DL", "~>UL", "STATE")
 _UNSUCCESSFUL = ("failure", "killed", "unrunnable")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from trunkline.cli.invocation import Invocation
 
-NAME = argument("name", metavar="PROJECT")
+NAME = argument("name", metavar="PROJECT", help="name of the project")
 DESCRIPTION = argument("-d", "--description", help="description of the project")
 
 

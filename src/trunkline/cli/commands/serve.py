@@ -112,9 +112,9 @@ COMMANDS = {
                 "--tls-cert",
                 default="",
                 metavar="FILE",
-                help="use TLS with this certificate (PEM); the file is read again when it changes",
+                help="use TLS with this certificate, a PEM file that is read again when it changes",
             ),
-            argument("--tls-key", default="", metavar="FILE", help="key of the certificate (PEM)"),
+            argument("--tls-key", default="", metavar="FILE", help="key of the certificate, a PEM file"),
             argument(
                 "--tls-ca",
                 default="",
@@ -126,7 +126,7 @@ COMMANDS = {
                 action="append",
                 default=[],
                 metavar="NAME=VALUE",
-                help="a limit of the port, such as message=32Mi; may be repeated (docs/reference/limits.md)",
+                help="a limit of the port, such as message=32Mi; may be repeated",
             ),
             argument(
                 "--trust-proxy",
@@ -207,8 +207,8 @@ COMMANDS = {
                 "--openlineage",
                 default="",
                 metavar="URL",
-                help="post events of OpenLineage about jobs to this server ($OPENLINEAGE_URL; $OPENLINEAGE_API_KEY is"
-                " its bearer token)",
+                help="post events of OpenLineage about jobs to this server, with the bearer token $OPENLINEAGE_API_KEY"
+                " ($OPENLINEAGE_URL)",
             ),
             argument(
                 "--no-verify-packs",
@@ -232,7 +232,7 @@ COMMANDS = {
                 "--rehearse",
                 default="",
                 choices=("fargate",),
-                help="simulate machines that workers wait for, as on Fargate (--rehearse is the old name)",
+                help="simulate machines that workers wait for, as on Fargate; --rehearse is the old name",
             ),
             argument(
                 "--speed",

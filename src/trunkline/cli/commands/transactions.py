@@ -159,7 +159,7 @@ COMMANDS = {
     ),
     "resume transaction": Command(
         resume,
-        (argument("transaction", metavar="ID"), *CHANGING),
+        (argument("transaction", metavar="ID", help="id of the transaction"), *CHANGING),
         examples=(
             (
                 "trunkline resume transaction 0b9c2f60b4cf4b1e9d3c63f0a4b8f5d1",

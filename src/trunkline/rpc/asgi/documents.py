@@ -1,4 +1,4 @@
-"""Serves what describes the API: OpenAPI at ``/openapi``, a page to browse it, and JSON Schema of messages.
+"""Serves what describes the API: OpenAPI at ``/openapi``, a page to browse it, JSON Schema of messages and of specs.
 
 A document is made when it is asked for, which takes a tenth of a second; those without the many schemas are kept.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from trunkline.model import spec_schema
 from trunkline.rpc.asgi import json_schema, openapi, rest
 from trunkline.rpc.asgi.responses import JSON, is_known, respond, respond_text, tag_of
 
@@ -36,6 +37,8 @@ _PAGE = {
 }
 #: zlib's number for the format of gzip with the largest window.
 _GZIP = 31
+#: The schema of pipeline specs, as people write them.
+SPEC_SCHEMA = "/jsonschema/pipeline-spec.schema.json"
 _DEFINITIONS = "#/definitions/"
 _SUFFIX = ".schema.json"
 
@@ -49,7 +52,7 @@ class _Document(Struct, frozen=True):
 
 
 class Documents:
-    """Answers ``/openapi`` and what is below it, and ``/jsonschema/<package>/<Message>.schema.json``."""
+    """Answers ``/openapi`` and what is below it, the JSON Schema of each message, and that of specs."""
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         """Make it.
@@ -81,6 +84,8 @@ class Documents:
         if path == "/openapi":
             api = openapi.document(self._methods.values(), rest.PREFIX)
             return _document(json.dumps(api).encode(), JSON)
+        if path == SPEC_SCHEMA:
+            return _document(spec_schema.text().encode(), JSON)
         if path in _PAGE:
             name, kind = _PAGE[path]
             return _document((files("trunkline.rpc.asgi") / "static" / name).read_bytes(), kind)
