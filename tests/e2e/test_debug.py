@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -120,8 +122,25 @@ def test_profiles_are_taken_of_the_server(client: Client) -> None:
     threads = whole(client.debug.profile(profile=debug.Profile(name="goroutine")))
 
     assert b"MainThread;" in cpu["pachd/server/cpu.txt"]
-    assert all(line.split()[0].isdigit() for line in heap["pachd/server/heap.txt"].splitlines())
+    assert b" builtins.dict\n" in heap["pachd/server/heap.txt"]
     assert b"MainThread;" in threads["pachd/server/threads.txt"]
+
+
+@pytest.mark.slow
+def test_profiles_of_all_kinds_at_once_leave_the_server_running(server: Server) -> None:
+    end = time.monotonic() + 15
+
+    def profile(name: str) -> int:
+        client, count = server.client(), 0
+        while time.monotonic() < end:
+            chosen = debug.Profile(name=name, duration=timedelta(seconds=0.05))
+            count += bool(whole(client.debug.profile(profile=chosen)))
+        return count
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(profile, ["cpu", "heap", "threads", "cpu"] * 2))
+
+    assert all(counts)
 
 
 @pytest.mark.parametrize(

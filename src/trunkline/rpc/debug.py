@@ -56,7 +56,7 @@ PROFILE_IN_DUMP = 2
 #: Profiles by name; the other names are Pachyderm's for the nearest thing.
 _PROFILES: Mapping[str, Callable[[float, threading.Event], str]] = {
     "cpu": profiles.sample_stacks,
-    "heap": profiles.trace_allocations,
+    "heap": profiles.count_objects,
     "threads": lambda _seconds, _stop: profiles.thread_stacks(),
 }
 _PROFILE_NAMES = {"allocs": "heap", "goroutine": "threads"}

@@ -1,27 +1,30 @@
-"""Profiles of this process: sampled stacks, allocations, and the stacks of all threads now.
+"""Profiles of this process: sampled stacks, objects by type, and the stacks of all threads now.
 
 Stacks are written folded, a line of frames and a count each, as flame graph tools read them.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import gc
+import os
+import re
 import sys
 import threading
 import time
-import tracemalloc
-from collections import Counter
+from collections import Counter, defaultdict
+from functools import cache
 from typing import TYPE_CHECKING
 
-from trunkline import errors
-
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Iterator
 
 #: Seconds between two samples; a sample takes some 0.1 ms.
 INTERVAL = 0.01
-#: Lines of code in a profile of allocations.
+#: Types of objects in a heap profile.
 LARGEST = 500
-_heap = threading.Lock()
+_THREAD = re.compile(r"^(?:Current thread|Thread) 0x(?P<number>[0-9a-f]+)", re.MULTILINE)
+_FRAME = re.compile(r'^  File "(?P<file>[^"\n]*)", line (?P<line>\S+) in (?P<function>.+)$', re.MULTILINE)
 
 
 def sample_stacks(seconds: float, stop: threading.Event) -> str:
@@ -44,44 +47,76 @@ def thread_stacks() -> str:
 
 
 def _stacks(without: int) -> list[str]:
+    """Return the stacks of all threads but one, outermost function first.
+
+    ``faulthandler`` writes them: it walks them without letting a thread go on meanwhile. To follow ``f_back`` of the
+    frames of other threads reads freed memory in CPython 3.11 when they go on.
+    """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    return [
-        ";".join((names.get(number, "unknown"), *_frames(frame)))
-        for number, frame in sys._current_frames().items()
-        if number != without
-    ]
+    stacks: list[str] = []
+    for number, frames in _threads(_dump()):
+        if number != without:
+            stacks.append(";".join((names.get(number, "unknown"), *reversed(frames))))
+    return stacks
 
 
-def _frames(frame: FrameType | None) -> list[str]:
-    """Return the functions of a stack, outermost first."""
-    frames = []
-    while frame is not None:
-        code = frame.f_code
-        frames.append(f"{frame.f_globals.get('__name__', '?')}.{code.co_qualname}:{frame.f_lineno}")
-        frame = frame.f_back
-    return frames[::-1]
+def _dump() -> str:
+    with open(os.memfd_create("stacks"), "r+b", buffering=0) as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        return file.read().decode(errors="replace")
 
 
-def trace_allocations(seconds: float, stop: threading.Event) -> str:
-    """Return where memory was allocated during a time and is still in use: bytes, number, line. Blocks.
+def _threads(dump: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each thread of a dump: its identifier, and its functions as ``module.function:line``, innermost first."""
+    for block in dump.split("\n\n"):
+        thread = _THREAD.search(block)
+        if thread:
+            frames = [
+                f"{_module(frame['file'])}.{frame['function']}:{frame['line']}"
+                for frame in _FRAME.finditer(block)
+            ]
+            yield int(thread["number"], 16), frames
+
+
+@cache
+def _module(file: str) -> str:
+    """Return the module of a source file: its path below the folder that it is imported from, with dots."""
+    folders = [folder for folder in sys.path if folder and file.startswith(folder + os.sep)]
+    path = file[len(max(folders, key=len)) + 1 :] if folders else file
+    return path.removesuffix(".py").removesuffix(f"{os.sep}__init__").replace(os.sep, ".")
+
+
+def count_objects(seconds: float, stop: threading.Event) -> str:
+    """Return the types of objects that use most memory, and how much they grew during a time. Blocks.
+
+    Each line has bytes, objects, growth of both, and the type. Objects that refer to no others, such as texts and
+    bytes, are not known to the garbage collector and not counted. ``tracemalloc`` would say where they were made, but
+    its end can crash a process with threads before Python 3.12.9 and 3.13.2 (CPython issue 128679).
 
     Args:
-        seconds: how long; the server is slower meanwhile.
+        seconds: how long to wait between the two counts.
         stop: ends it early.
-
-    Raises:
-        FailedPrecondition: another profile of allocations is being made.
     """
-    if not _heap.acquire(blocking=False):
-        raise errors.FailedPrecondition(
-            "another heap profile is being made; wait until it is done, and send the request again"
-        )
-    try:
-        tracemalloc.start()
-        stop.wait(seconds)
-        snapshot = tracemalloc.take_snapshot()
-    finally:
-        tracemalloc.stop()
-        _heap.release()
-    lines = snapshot.statistics("lineno")[:LARGEST]
-    return "".join(f"{line.size} {line.count} {line.traceback[0]}\n" for line in lines)
+    earlier = _objects()
+    stop.wait(seconds)
+    now = _objects()
+    largest = sorted(now.items(), key=lambda entry: entry[1], reverse=True)[:LARGEST]
+    return "".join(
+        f"{size} {number} {size - earlier[name][0]:+} {number - earlier[name][1]:+} {name}\n"
+        for name, (size, number) in largest
+    )
+
+
+def _objects() -> defaultdict[str, tuple[int, int]]:
+    """Return bytes and number of the objects of each type."""
+    counted: defaultdict[type, list[int]] = defaultdict(lambda: [0, 0])
+    for each in gc.get_objects():
+        entry = counted[type(each)]
+        entry[0] += sys.getsizeof(each, 0)
+        entry[1] += 1
+    by_name: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for kind, (size, number) in counted.items():
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        by_name[name] = (by_name[name][0] + size, by_name[name][1] + number)
+    return by_name
