@@ -52,9 +52,9 @@ def test_stacks_name_the_thread_and_the_module_of_each_function() -> None:
 
 
 def test_a_heap_profile_shows_how_much_each_type_grew() -> None:
-    kept: list[Grown] = []
+    objects: list[Grown] = []
 
-    profile = profiles.count_objects(0.1, Waits(lambda: kept.extend(Grown() for _ in range(50))))
+    profile = profiles.count_objects(0.1, Waits(lambda: objects.extend(Grown() for _ in range(50))))
 
     (line,) = (line for line in profile.splitlines() if line.endswith("test_profiles.Grown"))
     assert line.split()[1] == "50"
