@@ -31,7 +31,7 @@ from common import TRUNKLINE, median, table
 from playwright.sync_api import sync_playwright
 
 from trunkline.client.channel import Channel
-from trunkline.rpc.gen import pfs_pb2
+from trunkline.rpc.gen import pfs_pb2, transaction_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,10 +98,12 @@ class Console:
             return json.load(answer)
 
     def create_repo(self, name: str) -> None:
-        repo = pfs_pb2.Repo(name=name, type="user", project=pfs_pb2.Project(name="default"))
-        self.channel.unary(
-            "/pfs_v2.API/CreateRepo", pfs_pb2.CreateRepoRequest(repo=repo).SerializeToString(), 10
-        )
+        request = pfs_pb2.CreateRepoRequest(repo=repo_named(name))
+        self.channel.unary("/pfs_v2.API/CreateRepo", request.SerializeToString(), 10)
+
+    def transact(self, requests: list[transaction_pb2.TransactionRequest]) -> None:
+        message = transaction_pb2.BatchTransactionRequest(requests=requests)
+        self.channel.unary("/transaction_v2.API/BatchTransaction", message.SerializeToString(), 30)
 
     @contextlib.contextmanager
     def context(self) -> Iterator[BrowserContext]:
@@ -279,40 +281,118 @@ def measured(console: Console, act: Callable[[int], None], rate: int, seconds: i
 
 
 def session(console: Console, minutes: int = 60) -> list[list[str]]:
-    """Show the repos while a hundred events a second arrive; heap and requests."""
-    with console.page() as page:
-        page.goto(REPOS)
-        page.wait_for_timeout(2_000)
+    """Show four pages while a hundred events a second arrive; heap and requests of each.
+
+    Twenty events come with each of five transactions a second: of commits, and of repos that come and go. Every two
+    seconds a commit makes a pipeline run a job, whose events come on top.
+    """
+    with console.context() as context:
+        pages = {}
+        for name, address in SESSION_PAGES.items():
+            pages[name] = page = context.new_page()
+            page.goto(address)
+            page.get_by_text("Live", exact=True).wait_for()
+        console.transact([created(f"steady-{number}") for number in range(STEADY)])
+        time.sleep(5)  # until what the pages read first is there
         requests: list[str] = []
-        page.on("request", lambda request: requests.append(request.url))
-        devtools = page.context.new_cdp_session(page)
-        heaps = []
-        begun = time.monotonic()
-        number = 0
-        for minute in range(minutes):
-            while time.monotonic() < begun + 60 * (minute + 1):
-                console.create_repo(f"session-{number % 200}-{number}") if number < 200 else touch(
-                    console, number
-                )
-                number += 1
-                time.sleep(max(0.0, begun + number / 100 - time.monotonic()))
-            page.wait_for_timeout(10)
-            devtools.send("HeapProfiler.collectGarbage")
-            heaps.append(page.evaluate("() => performance.memory.usedJSHeapSize"))
-    early = heaps[min(4, len(heaps) - 1)]
+        devtools = {}
+        for name, page in pages.items():
+            page.on("request", lambda request, name=name: requests.append(f"{name}: {request.url}"))
+            devtools[name] = context.new_cdp_session(page)
+        heaps: dict[str, list[float]] = {name: [] for name in pages}
+        with Sender(console) as sender:
+            for minute in range(minutes):
+                sender.until(60 * (minute + 1), pages["repos"])
+                for name, each in devtools.items():
+                    each.send("HeapProfiler.collectGarbage")
+                    heaps[name].append(each.send("Runtime.getHeapUsage")["usedSize"] / 1e6)
+                grown = ", ".join(f"{name} {values[-1]:.1f}" for name, values in heaps.items())
+                print(f"minute {minute + 1}: {sender.events} events, heaps in MB: {grown}", file=sys.stderr)
+        lines = [page.evaluate("() => document.querySelectorAll('*').length") for page in pages.values()]
+    for request in sorted(set(requests)):
+        print(f"request: {request}", file=sys.stderr)
+    rows = []
+    for name, values in heaps.items():
+        ratio = values[-1] / values[min(4, len(values) - 1)]
+        what = f"{minutes} min of 100 events/s, {name}: heap against minute 5"
+        rows.append([what, f"{ratio:.2f}x ({values[-1]:.1f} MB)", "≤ 1.2x"])
     return [
-        [f"{minutes} min of 100 events/s, heap against minute 5", f"{heaps[-1] / early:.2f}x", "≤ 1.2x"],
+        *rows,
+        ["events a second", f"{sender.events / minutes / 60:.0f}", "100"],
         ["requests but the stream", str(len(requests)), "0"],
+        ["the most elements of a page", str(max(lines)), "≤ 3,000"],
     ]
 
 
-def touch(console: Console, number: int) -> None:
-    """Change a repo that exists."""
-    repo = pfs_pb2.Repo(
-        name=f"session-{number % 200}-{number % 200}", type="user", project=pfs_pb2.Project(name="default")
-    )
-    request = pfs_pb2.CreateRepoRequest(repo=repo, description=str(number), update=True)
-    console.channel.unary("/pfs_v2.API/CreateRepo", request.SerializeToString(), 10)
+#: What is open while events come, by name.
+SESSION_PAGES = {
+    "home": "/ui/",
+    "repos": REPOS,
+    "jobs": "/ui/jobs",
+    "pipelines": "/ui/p/default/pipelines",
+}
+#: Repos that get commits.
+STEADY = 100
+
+
+class Sender(threading.Thread):
+    """Makes a hundred events a second, until its context ends."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(daemon=True)
+        self.console, self.events, self.ending = console, 0, threading.Event()
+        self.begun = time.monotonic()
+
+    def __enter__(self) -> Sender:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ending.set()
+        self.join()
+
+    def run(self) -> None:
+        number = 0
+        while not self.ending.wait(max(0.0, self.begun + number / 5 - time.monotonic())):
+            steady = [f"steady-{(number * 10 + each) % STEADY}" for each in range(10)]
+            requests = [request for repo in steady for request in committed(repo)]
+            requests += [created(f"passing-{number}-{each}") for each in range(5)]
+            if number > 0:
+                requests += [deleted(f"passing-{number - 1}-{each}") for each in range(5)]
+            self.console.transact(requests)
+            self.events += 20
+            if number % 10 == 0:
+                self.console.transact(committed("images"))
+            number += 1
+
+    def until(self, seconds: float, page: Page) -> None:
+        """Wait, while the browser's own events are taken."""
+        while time.monotonic() < self.begun + seconds:
+            if not self.is_alive():
+                raise RuntimeError("no more events could be made")
+            page.wait_for_timeout(500)
+
+
+def repo_named(name: str) -> pfs_pb2.Repo:
+    return pfs_pb2.Repo(name=name, type="user", project=pfs_pb2.Project(name="default"))
+
+
+def created(name: str) -> transaction_pb2.TransactionRequest:
+    return transaction_pb2.TransactionRequest(create_repo=pfs_pb2.CreateRepoRequest(repo=repo_named(name)))
+
+
+def deleted(name: str) -> transaction_pb2.TransactionRequest:
+    return transaction_pb2.TransactionRequest(delete_repo=pfs_pb2.DeleteRepoRequest(repo=repo_named(name)))
+
+
+def committed(name: str) -> list[transaction_pb2.TransactionRequest]:
+    """Return what starts and finishes a commit: one event when both are in a transaction."""
+    branch = pfs_pb2.Branch(repo=repo_named(name), name="master")
+    commit = pfs_pb2.Commit(repo=repo_named(name), branch=branch)
+    return [
+        transaction_pb2.TransactionRequest(start_commit=pfs_pb2.StartCommitRequest(branch=branch)),
+        transaction_pb2.TransactionRequest(finish_commit=pfs_pb2.FinishCommitRequest(commit=commit)),
+    ]
 
 
 def times(milliseconds: float, console: Console) -> str:

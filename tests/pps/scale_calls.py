@@ -251,6 +251,7 @@ READS: dict[str, Callable[[], Any]] = {
     "trunkline.console.v1.Console/InspectGraph of a global id": lambda: console_pb2.InspectGraphRequest(
         commit_set=set_id(15)
     ),
+    "trunkline.console.v1.Console/ListRepoRow": console_pb2.ListRepoRowRequest,
     "trunkline.console.v1.Console/ListJobRow": console_pb2.ListJobRowRequest,
     "trunkline.console.v1.Console/ListJobRow of a project": lambda: console_pb2.ListJobRowRequest(
         projects=["default"], page_token="1500"

@@ -86,6 +86,21 @@ def test_the_graph_has_repos_pipelines_and_the_branches_between_them(shop: PpsWo
     }
 
 
+def test_repos_are_rows_with_their_branches_size_and_writer(shop: PpsWorld) -> None:
+    answer = ask(shop, "ListRepoRow", pb.ListRepoRowRequest())
+
+    assert [
+        (row.name, row.branches, row.size_bytes, row.is_output, row.HasField("head_at"))
+        for row in answer.rows
+    ] == [
+        ("edges", 1, 3, True, True),
+        ("images", 1, 3, False, True),
+        ("montage", 1, 0, True, True),
+        ("waits", 1, 0, True, True),
+    ]
+    assert answer.position
+
+
 def test_a_client_with_the_topology_gets_states_without_edges(shop: PpsWorld) -> None:
     first = ask(shop, "InspectGraph", pb.InspectGraphRequest())
 

@@ -1297,6 +1297,26 @@ export namespace console {
     /** Branch of the input. */
     branch: string;
   }
+  export interface ListRepoRowRequest {
+    project: string;
+  }
+  export interface RepoRows {
+    rows: console.RepoRow[];
+    /** Id of the newest event that these rows include: listen from here on. */
+    position: string;
+  }
+  /** Of users, or the output of a pipeline. */
+  export interface RepoRow {
+    name: string;
+    /** Cut to 1,000 characters. */
+    description: string;
+    branches: Int64;
+    /** Of the head of master. While it is open, of the commit before it. */
+    sizeBytes: Int64;
+    headAt: Timestamp | null;
+    /** A pipeline writes it. */
+    isOutput: boolean;
+  }
   export interface ListJobRowRequest {
     /** Each empty: all. */
     projects: string[];
@@ -2359,6 +2379,7 @@ export interface Methods {
   "versionpb_v2.API/GetVersion": { request: Record<string, never>; answer: versionpb.Version; stream: false };
   "trunkline.console.v1.Console/InspectOverview": { request: console.InspectOverviewRequest; answer: console.Overview; stream: false };
   "trunkline.console.v1.Console/InspectGraph": { request: console.InspectGraphRequest; answer: console.Graph; stream: false };
+  "trunkline.console.v1.Console/ListRepoRow": { request: console.ListRepoRowRequest; answer: console.RepoRows; stream: false };
   "trunkline.console.v1.Console/ListJobRow": { request: console.ListJobRowRequest; answer: console.JobRowPage; stream: false };
   "trunkline.console.v1.Console/ListRun": { request: console.ListRunRequest; answer: console.RunPage; stream: false };
   "trunkline.console.v1.Console/InspectScaling": { request: console.InspectScalingRequest; answer: console.Scaling; stream: false };

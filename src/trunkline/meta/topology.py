@@ -49,6 +49,21 @@ class RepoNode(Struct, frozen=True):
         """Size of the head; while that is open, of the commit before it."""
         return (self.size if self.finished is not None else self.earlier_size) or 0
 
+    @property
+    def head_at(self) -> float | None:
+        """When the head was finished; while it is open, when it was started."""
+        return self.finished if self.finished is not None else self.started
+
+
+class RepoLine(Struct, frozen=True):
+    """A repo of a project as a list shows it."""
+
+    description: str
+    branches: int
+    #: A pipeline of the same name writes it.
+    is_output: bool
+    node: RepoNode
+
 
 class Dependency(Struct, frozen=True, order=True):
     """A branch whose commits reach a repo."""
@@ -75,7 +90,7 @@ _PIPELINES = Query(
     .order_by(pipeline.c.name)
 )  # fmt: skip
 _earlier = commit.alias("earlier")
-_REPOS = Query(
+_select_repos = (
     sa.select(
         repo.c.id, repo.c.name, commit.c.set_id, commit.c.started, commit.c.finished, commit.c.size, _earlier.c.size
     )
@@ -86,6 +101,20 @@ _REPOS = Query(
     .where(project.c.name == sa.bindparam("project_name"), repo.c.type == USER)
     .order_by(repo.c.name)
 )  # fmt: skip
+_REPOS = Query(_select_repos)
+_any_branch = branch.alias()
+_REPO_LINES = Query(
+    _select_repos.with_only_columns(
+        repo.c.description,
+        sa.select(sa.func.count())
+        .where(_any_branch.c.repo_id == repo.c.id)
+        .correlate(repo)
+        .scalar_subquery(),
+        sa.exists().where(pipeline.c.project_id == project.c.id, pipeline.c.name == repo.c.name),
+        *_select_repos.selected_columns,
+        maintain_column_froms=True,
+    )
+)
 _above, _above_repo, _above_project = branch.alias(), repo.alias(), project.alias()
 _DEPENDENCIES = Query(
     sa.select(_above_project.c.name, _above_repo.c.name, _above.c.name, project.c.name, repo.c.name)
@@ -126,6 +155,12 @@ def pipelines_of(conn: sa.Connection, project_name: str) -> list[PipelineNode]:
 def repos_of(conn: sa.Connection, project_name: str) -> list[RepoNode]:
     """Return the repos of users and the outputs of pipelines of a project, by name."""
     return [RepoNode(*row) for row in _REPOS.rows(conn, project_name=project_name)]
+
+
+def repo_lines_of(conn: sa.Connection, project_name: str) -> list[RepoLine]:
+    """Return the repos of users and the outputs of pipelines of a project as a list shows them, by name."""
+    rows = _REPO_LINES.rows(conn, project_name=project_name)
+    return [RepoLine(row[0], row[1], bool(row[2]), RepoNode(*row[3:])) for row in rows]
 
 
 def dependencies_of(conn: sa.Connection, project_name: str) -> list[Dependency]:

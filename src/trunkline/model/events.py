@@ -116,7 +116,7 @@ def _of(kind: EventKind, fields: dict[str, Any], text: str, at: float, project: 
 
 
 #: Fields that hold texts of any length.
-_TEXTS = ("error", "reason", "sentence")
+_TEXTS = ("error", "reason", "sentence", "description")
 # In ASCII, and without spaces; line breaks in texts are escaped, so that a line holds an object.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -30,7 +30,10 @@ def record_repo(write: WriteTransaction, row: RepoRow, *, deleted: bool = False)
     # A number that SQLite gives again gets another repo here, also when the first one's transaction was undone.
     write.repo_names.clear()
     state = DELETED if deleted else "CREATED"
-    write.tx.record(event(EventKind.REPO, write.now, row.project, repo=row.name, type=row.type, state=state))
+    more = {"description": row.description} if row.description and not deleted else {}
+    write.tx.record(
+        event(EventKind.REPO, write.now, row.project, repo=row.name, type=row.type, state=state, **more)
+    )
 
 
 def record_commits(write: WriteTransaction) -> None:

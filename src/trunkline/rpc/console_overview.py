@@ -13,12 +13,13 @@ from trunkline.rpc.servicer import ServicerBase
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trunkline.meta.topology import RepoLine
     from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import Machine
     from trunkline.pps.spec_cache import Specs
     from trunkline.rpc.call import Call
 
-#: Characters of a reason in a row, as in events.
+#: Characters of a reason or a description in a row, as in events.
 REASON = 1_000
 
 
@@ -41,6 +42,12 @@ class ConsoleOverview(ServicerBase):
                 for each in view.edges
             )
         return answer
+
+    async def ListRepoRow(self, request: pb.ListRepoRowRequest, call: Call) -> pb.RepoRows:
+        lines, position = await self._store(call).query_soon(
+            graph.list_repos, request.project or names.DEFAULT_PROJECT
+        )
+        return pb.RepoRows(rows=map(_repo_row, lines), position=str(position))
 
     async def ListJobRow(self, request: pb.ListJobRowRequest, call: Call) -> pb.JobRowPage:
         criteria = job_rows.RowFilter(
@@ -139,6 +146,19 @@ def job_row(row: job_rows.Row) -> pb.JobRow:
     for field, at in (("created", job.created), ("started", job.started), ("finished", job.finished)):
         if at is not None:
             convert.set_time(getattr(message, field), at)
+    return message
+
+
+def _repo_row(line: RepoLine) -> pb.RepoRow:
+    message = pb.RepoRow(
+        name=line.node.name,
+        description=line.description[:REASON],
+        branches=line.branches,
+        size_bytes=line.node.bytes,
+        is_output=line.is_output,
+    )
+    if line.node.head_at is not None:
+        convert.set_time(message.head_at, line.node.head_at)
     return message
 
 

@@ -15,6 +15,7 @@ export interface LiveEvent {
   worker?: string;
   state?: string;
   reason?: string;
+  description?: string;
   stopped?: boolean;
   version?: number;
   origin?: string;

@@ -15,7 +15,7 @@ from trunkline.pps.queries import job_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from trunkline.meta.topology import Dependency, PipelineNode, RepoNode
+    from trunkline.meta.topology import Dependency, PipelineNode, RepoLine, RepoNode
     from trunkline.model.events import Position
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.reads import ReadTransaction
@@ -68,6 +68,16 @@ class Graph(Struct, frozen=True):
     etag: str
     nodes: Sequence[Node]
     edges: Sequence[Edge]
+
+
+def list_repos(read: ReadTransaction, project: str) -> tuple[list[RepoLine], Position]:
+    """Return the repos of a project by name, and the position of the newest event that they include.
+
+    Raises:
+        NotFound: there is no such project.
+    """
+    resolve.project(read.conn, project)
+    return topology.repo_lines_of(read.conn, project), event_log.newest(read.conn)
 
 
 def inspect(read: ReadTransaction, specs: Specs, project: str, set_id: str) -> Graph:
@@ -127,9 +137,13 @@ def _repo_node(
     if at is not None:
         head_id, head_at, size = at.get(row.id, ("", None, 0))
         return Node(project=project, kind=kind, name=row.name, size=size, head_id=head_id, head_at=head_at)
-    head_at = row.finished if row.finished is not None else row.started
     return Node(
-        project=project, kind=kind, name=row.name, size=row.bytes, head_id=row.head_id or "", head_at=head_at
+        project=project,
+        kind=kind,
+        name=row.name,
+        size=row.bytes,
+        head_id=row.head_id or "",
+        head_at=row.head_at,
     )
 
 

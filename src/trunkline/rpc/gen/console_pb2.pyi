@@ -214,6 +214,36 @@ class GraphEdge(_message.Message):
     branch: str
     def __init__(self, to: _Optional[str] = ..., branch: _Optional[str] = ..., **kwargs) -> None: ...
 
+class ListRepoRowRequest(_message.Message):
+    __slots__ = ("project",)
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    def __init__(self, project: _Optional[str] = ...) -> None: ...
+
+class RepoRows(_message.Message):
+    __slots__ = ("rows", "position")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[RepoRow]
+    position: str
+    def __init__(self, rows: _Optional[_Iterable[_Union[RepoRow, _Mapping]]] = ..., position: _Optional[str] = ...) -> None: ...
+
+class RepoRow(_message.Message):
+    __slots__ = ("name", "description", "branches", "size_bytes", "head_at", "is_output")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    BRANCHES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HEAD_AT_FIELD_NUMBER: _ClassVar[int]
+    IS_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    branches: int
+    size_bytes: int
+    head_at: _timestamp_pb2.Timestamp
+    is_output: bool
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., branches: _Optional[int] = ..., size_bytes: _Optional[int] = ..., head_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_output: _Optional[bool] = ...) -> None: ...
+
 class ListJobRowRequest(_message.Message):
     __slots__ = ("projects", "pipelines", "states", "commit_set", "until", "page_token", "number", "count")
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
