@@ -281,7 +281,7 @@ def measured(console: Console, act: Callable[[int], None], rate: int, seconds: i
 
 
 def session(console: Console, minutes: int = 60) -> list[list[str]]:
-    """Show four pages while a hundred events a second arrive; heap and requests of each.
+    """Show five pages while a hundred events a second arrive; heap and requests of each.
 
     Twenty events come with each of five transactions a second: of commits, and of repos that come and go. Every two
     seconds a commit makes a pipeline run a job, whose events come on top.
@@ -330,6 +330,7 @@ SESSION_PAGES = {
     "repos": REPOS,
     "jobs": "/ui/jobs",
     "pipelines": "/ui/p/default/pipelines",
+    "graph": "/ui/p/default",
 }
 #: Repos that get commits.
 STEADY = 100

@@ -85,11 +85,28 @@ describe("a graph with events", () => {
   it("is to be read again when nodes or edges come or go", () => {
     expect(after({ kind: "pipeline", pipeline: "new", state: "STARTING" }).topology).toBe(true);
     expect(after({ kind: "pipeline", pipeline: "report", state: "DELETED" }).topology).toBe(true);
-    expect(after({ kind: "repo", repo: "images", type: "user", state: "DELETED" }).topology).toBe(true);
-    expect(after({ kind: "repo", repo: "train-a", type: "meta", state: "CREATED" }).topology).toBe(false);
     expect(after({ kind: "pipeline", pipeline: "report", state: "CRASHING" }).topology).toBe(false);
     const updated = after({ kind: "pipeline", pipeline: "report", state: "RUNNING", version: 1 }, { kind: "pipeline", pipeline: "report", state: "RUNNING", version: 2 });
     expect(updated.topology).toBe(true);
+  });
+
+  it("gets and loses repos without being read again", () => {
+    const created = after({ kind: "repo", repo: "new-b", state: "CREATED" }, { kind: "repo", repo: "new-c", state: "CREATED" });
+    const deleted = after({ kind: "repo", repo: "images", type: "user", state: "DELETED" });
+
+    expect(created).toMatchObject({ topology: false, graph: { edges: graph.edges } });
+    expect(created.graph.nodes.map((each) => each.name)).toEqual([...graph.nodes.map((each) => each.name), "new-b", "new-c"]);
+    expect(created.graph.nodes.at(-1)!.attributes["group"]).toBe("new");
+    expect(deleted.topology).toBe(false);
+    expect(deleted.graph.nodes.map(({ name, inputs, outputs }) => [name, inputs, outputs])).toEqual([
+      ["train-a", [], [2]],
+      ["train-b", [], [2]],
+      ["report", [0, 1], []],
+    ]);
+    expect(deleted.graph.edges).toEqual([{ from: 0, to: 2, branch: "master" }, { from: 1, to: 2, branch: "master" }]);
+    expect(new Set([graph.etag, created.graph.etag, deleted.graph.etag]).size).toBe(3);
+    for (const known of [{ repo: "images" }, { repo: "train-a" }, { repo: "train-a", type: "meta" }])
+      expect(after({ kind: "repo", state: "CREATED", ...known }).graph).toBe(graph);
   });
 
   it("marks a pipeline in order by its job, and others by their own state", () => {

@@ -144,10 +144,16 @@ export interface Applied {
 }
 
 /** Applies events in their order. Those that the graph includes already do no harm. */
-export function applyEvents(graph: ProjectGraph, events: readonly LiveEvent[]): Applied {
+export function applyEvents(before: ProjectGraph, events: readonly LiveEvent[]): Applied {
+  let graph = before;
   let topology = false;
   let nodes: GraphNode[] | undefined;
   for (const event of events) {
+    if (event.kind === "repo") {
+      graph = withRepo(nodes ? { ...graph, nodes } : graph, event);
+      nodes = undefined;
+      continue;
+    }
     const index = graph.byId.get(nodeIdOf(event));
     const node = index === undefined ? undefined : (nodes ?? graph.nodes)[index];
     if (changesTopology(event, node)) topology = true;
@@ -160,12 +166,47 @@ export function applyEvents(graph: ProjectGraph, events: readonly LiveEvent[]): 
   return { graph: nodes ? { ...graph, nodes } : graph, topology };
 }
 
+/** A repo that comes has no edges: those of a pipeline come with the pipeline, which is read. One that goes takes its own. */
+function withRepo(graph: ProjectGraph, event: LiveEvent): ProjectGraph {
+  const { project, repo: name = "", type = "user" } = event;
+  const id = nodeIdOf(event);
+  const index = graph.byId.get(id);
+  if (type !== "user" || name === "") return graph;
+  if (event.state === "DELETED") return index === undefined || graph.nodes[index]!.outside ? graph : without(graph, index);
+  if (index !== undefined || graph.byId.has(`${project}/pipeline:${name}`)) return graph;
+  const node: GraphNode = {
+    id, project, kind: "repo", name, state: "", reason: "", attributes: { kind: "repo", state: "", work: "", group: "" }, inputs: [], outputs: [],
+    job: undefined, ready: new Set(), wanted: 0, limit: 0, sizeBytes: 0, headAt: undefined, outside: false, stopped: false, version: undefined,
+  };
+  return arranged(graph, [...graph.nodes, node], graph.edges);
+}
+
+function without(graph: ProjectGraph, gone: number): ProjectGraph {
+  const move = (index: number): number => (index > gone ? index - 1 : index);
+  const moved = (indexes: readonly number[]): number[] => indexes.filter((index) => index !== gone).map(move);
+  const nodes = graph.nodes.toSpliced(gone, 1).map((node) => ({ ...node, inputs: moved(node.inputs), outputs: moved(node.outputs) }));
+  const edges = graph.edges.filter(({ from, to }) => from !== gone && to !== gone).map((edge) => ({ ...edge, from: move(edge.from), to: move(edge.to) }));
+  return arranged(graph, nodes, edges);
+}
+
+let arrangements = 0;
+/** A graph with other nodes: they have other groups, and the graph an etag that the server does not know. */
+function arranged(graph: ProjectGraph, nodes: readonly GraphNode[], edges: ProjectGraph["edges"]): ProjectGraph {
+  const groups = groupNames(nodes.map((node) => node.name));
+  return {
+    position: graph.position,
+    etag: `events-${arrangements++}`,
+    nodes: nodes.map((node, index) => ({ ...node, attributes: { ...node.attributes, group: groups[index]! } })),
+    edges,
+    byId: new Map(nodes.map((node, index) => [node.id, index])),
+  };
+}
+
 function nodeIdOf(event: LiveEvent): string {
   return event.pipeline !== undefined ? `${event.project}/pipeline:${event.pipeline}` : `${event.project}/repo:${event.repo ?? ""}`;
 }
 
 function changesTopology(event: LiveEvent, node: GraphNode | undefined): boolean {
-  if (event.kind === "repo") return (event.type ?? "user") === "user" && (node === undefined) === (event.state !== "DELETED");
   if (event.kind !== "pipeline") return false;
   if (node === undefined || event.state === "DELETED") return true;
   return node.version === undefined ? event.state === "STARTING" || event.state === "RESTARTING" : event.version !== node.version;
