@@ -13,7 +13,6 @@ from trunkline.rpc.servicer import ServicerBase
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trunkline.meta.topology import RepoLine
     from trunkline.model.spec import PipelineSpec
     from trunkline.model.workers import Machine
     from trunkline.pps.spec_cache import Specs
@@ -44,10 +43,10 @@ class ConsoleOverview(ServicerBase):
         return answer
 
     async def ListRepoRow(self, request: pb.ListRepoRowRequest, call: Call) -> pb.RepoRows:
-        lines, position = await self._store(call).query_soon(
+        repos = await self._store(call).query_soon(
             graph.list_repos, request.project or names.DEFAULT_PROJECT
         )
-        return pb.RepoRows(rows=map(_repo_row, lines), position=str(position))
+        return pb.RepoRows(rows=map(_repo_row, repos.rows), position=str(repos.position))
 
     async def ListJobRow(self, request: pb.ListJobRowRequest, call: Call) -> pb.JobRowPage:
         criteria = job_rows.RowFilter(
@@ -149,16 +148,16 @@ def job_row(row: job_rows.Row) -> pb.JobRow:
     return message
 
 
-def _repo_row(line: RepoLine) -> pb.RepoRow:
+def _repo_row(row: graph.RepoRow) -> pb.RepoRow:
     message = pb.RepoRow(
-        name=line.node.name,
-        description=line.description[:REASON],
-        branches=line.branches,
-        size_bytes=line.node.bytes,
-        is_output=line.is_output,
+        name=row.name,
+        description=row.description[:REASON],
+        branches=row.branches,
+        size_bytes=row.size,
+        is_output=row.is_output,
     )
-    if line.node.head_at is not None:
-        convert.set_time(message.head_at, line.node.head_at)
+    if row.head_at is not None:
+        convert.set_time(message.head_at, row.head_at)
     return message
 
 

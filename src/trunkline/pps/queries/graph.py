@@ -15,7 +15,7 @@ from trunkline.pps.queries import job_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from trunkline.meta.topology import Dependency, PipelineNode, RepoLine, RepoNode
+    from trunkline.meta.topology import Dependency, PipelineNode, RepoNode
     from trunkline.model.events import Position
     from trunkline.model.spec import PipelineSpec
     from trunkline.pfs.reads import ReadTransaction
@@ -70,14 +70,45 @@ class Graph(Struct, frozen=True):
     edges: Sequence[Edge]
 
 
-def list_repos(read: ReadTransaction, project: str) -> tuple[list[RepoLine], Position]:
-    """Return the repos of a project by name, and the position of the newest event that they include.
+class RepoRow(Struct, frozen=True, kw_only=True):
+    """A repo of users, or the output of a pipeline."""
+
+    name: str
+    description: str
+    branches: int
+    #: Of the head of master; while that is open, of the commit before it.
+    size: int
+    head_at: float | None
+    #: A pipeline of the same name writes it.
+    is_output: bool
+
+
+class Repos(Struct, frozen=True):
+    """The repos of a project, by name."""
+
+    position: Position
+    rows: Sequence[RepoRow]
+
+
+def list_repos(read: ReadTransaction, project: str) -> Repos:
+    """Return the repos of a project.
 
     Raises:
         NotFound: there is no such project.
     """
     resolve.project(read.conn, project)
-    return topology.repo_lines_of(read.conn, project), event_log.newest(read.conn)
+    rows = [
+        RepoRow(
+            name=line.node.name,
+            description=line.description,
+            branches=line.branches,
+            size=line.node.bytes,
+            head_at=line.node.head_at,
+            is_output=line.is_output,
+        )
+        for line in topology.repo_lines_of(read.conn, project)
+    ]
+    return Repos(event_log.newest(read.conn), rows)
 
 
 def inspect(read: ReadTransaction, specs: Specs, project: str, set_id: str) -> Graph:
