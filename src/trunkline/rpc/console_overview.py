@@ -43,9 +43,7 @@ class ConsoleOverview(ServicerBase):
         return answer
 
     async def ListRepoRow(self, request: pb.ListRepoRowRequest, call: Call) -> pb.RepoRows:
-        repos = await self._store(call).query_soon(
-            graph.list_repos, request.project or names.DEFAULT_PROJECT
-        )
+        repos = await self._store(call).query_soon(graph.list_repos, request.project or names.DEFAULT_PROJECT)
         return pb.RepoRows(rows=map(_repo_row, repos.rows), position=str(repos.position))
 
     async def ListJobRow(self, request: pb.ListJobRowRequest, call: Call) -> pb.JobRowPage:
