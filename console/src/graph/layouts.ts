@@ -15,7 +15,7 @@ export const GROUP_HEIGHT = 76;
 const KEPT = 12;
 
 const kept = new Map<string, Layout>();
-const waiting = new Map<number, (layout: Layout) => void>();
+const waiting = new Map<number, { request: LayoutRequest; resolve: (layout: Layout) => void }>();
 let worker: Worker | undefined;
 let nextId = 1;
 
@@ -60,20 +60,22 @@ function inWorker(request: LayoutRequest): Promise<Layout> {
   worker ??= start();
   const id = nextId++;
   return new Promise((resolve) => {
-    waiting.set(id, resolve);
+    waiting.set(id, { request, resolve });
     worker?.postMessage({ id, request });
-    // A worker that cannot be started: the page does it itself.
-    worker?.addEventListener("error", () => waiting.has(id) && answer(id, layOut(request)), { once: true });
   });
 }
 
 function start(): Worker {
   const started = new Worker(workerAddress(workerUrl), { type: "module", name: "graph-layout" });
   started.addEventListener("message", (event: MessageEvent<{ id: number; layout: Layout }>) => answer(event.data.id, event.data.layout));
+  // A worker that cannot be started: the page does it itself.
+  started.addEventListener("error", () => {
+    for (const [id, { request }] of waiting) answer(id, layOut(request));
+  });
   return started;
 }
 
 function answer(id: number, layout: Layout): void {
-  waiting.get(id)?.(layout);
+  waiting.get(id)?.resolve(layout);
   waiting.delete(id);
 }
