@@ -86,9 +86,8 @@ def _rows(arguments: Iterable[Argument]) -> list[tuple[str, str]]:
 
 def _syntax(argument: Argument) -> str:
     value = "VALUE" if argument.settings.get("choices") and not argument.settings.get("metavar") else ""
-    if help_pages.is_positional(argument):
-        return value or help_pages.placeholder(argument)
-    return " ".join(filter(None, (", ".join(argument.names), value or help_pages.placeholder(argument))))
+    value = (value or help_pages.placeholder(argument)).replace("|", " or ")
+    return value if help_pages.is_positional(argument) else f"{', '.join(argument.names)} {value}".strip()
 
 
 def _meaning(argument: Argument) -> str:

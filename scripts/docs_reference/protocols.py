@@ -34,6 +34,12 @@ SHOWN = {
     "datum": "pps_v2.DatumInfo",
     "secret": "pps_v2.SecretInfo",
     "transaction": "transaction_v2.TransactionInfo",
+    "worker": "trunkline.control.v1.WorkerInfo",
+    "node": "trunkline.control.v1.MachineInfo",
+    "cost": "trunkline.control.v1.CostInfo",
+    "image": "trunkline.control.v1.ImageInfo",
+    "storage": "trunkline.control.v1.StorageInfo",
+    "worker-token": "trunkline.machines.v1.WorkerTokenInfo",
 }
 _TYPES = {
     FieldDescriptor.TYPE_STRING: "string",
@@ -55,7 +61,7 @@ def json_fields() -> str:
     """Return the fields of the JSON of each kind of object."""
     lines = []
     for noun, name in SHOWN.items():
-        lines += [f"### {noun.capitalize()}", "", table(("Field", "Type"), _fields(_message(name))), ""]
+        lines += [f"### {noun.capitalize()}", "", _fields(_message(name)), ""]
     return "\n".join(lines)
 
 
@@ -122,8 +128,14 @@ def _message(name: str) -> Descriptor:
     raise LookupError(name)
 
 
-def _fields(message: Descriptor) -> list[tuple[str, str]]:
-    return [(code(field.name), _type(field)) for field in message.fields]
+def _fields(message: Descriptor) -> str:
+    rows = [
+        (code(field.name), _type(field), COMMENTS.get(field.full_name, "").partition("\n")[0])
+        for field in message.fields
+    ]
+    if any(meaning for _, _, meaning in rows):
+        return table(("Field", "Type", "Meaning"), rows)
+    return table(("Field", "Type"), [row[:2] for row in rows])
 
 
 def _type(field: FieldDescriptor) -> str:

@@ -108,7 +108,10 @@ def fleets() -> str:
     tables: list[Mapping[str, Unsupported]] = [IN_PROCESSES, IN_CONTAINERS, IN_PODS]
     names = sorted({name for fields in tables for name in fields})
     rows = [
-        (f"[`{name}`](#{anchor(name.partition('.')[0])})", *(_support(fields.get(name)) for fields in tables))
+        (
+            f"[`{name}`](#{anchor(spec_help.section(name))})",
+            *(_support(fields.get(name)) for fields in tables),
+        )
         for name in names
     ]
     return table(("Field", "Processes", "Containers", "Kubernetes"), rows)

@@ -15,6 +15,7 @@ DATABASES_AND_STORES = "operate/databases-stores/"
 DIFFERENCES = "from/differences/"
 LIMITS = "reference/limits/"
 RELIABILITY = "operate/reliability/"
+SPEC = "reference/spec/"
 SECURITY = "operate/security/"
 TROUBLESHOOTING = "operate/troubleshooting/"
 
@@ -22,6 +23,11 @@ TROUBLESHOOTING = "operate/troubleshooting/"
 def page_of_command(*words: str) -> str:
     """Return the page of a command, such as ``reference/cli/list-job/`` for ``list job``."""
     return f"{COMMANDS}{'-'.join(words)}/"
+
+
+def page_of_topic(name: str) -> str:
+    """Return the page of a topic of help, such as ``reference/exit-codes/``."""
+    return f"reference/{name}/"
 
 
 def address_of(server: str, page: str = INDEX, *, tls: bool = False) -> str:

@@ -18,7 +18,7 @@ from trunkline.cli import parsing  # noqa: E402
 from trunkline.cli.command_table import ALIASES, TABLE  # noqa: E402
 from trunkline.cli.topics import TOPICS  # noqa: E402
 from trunkline.errors import TrunklineError  # noqa: E402
-from trunkline.model import limits, port_limits, states  # noqa: E402
+from trunkline.model import limits, port_limits, spec_help, states  # noqa: E402
 from trunkline.rpc import methods  # noqa: E402
 from trunkline.rpc.gen.comments import COMMENTS  # noqa: E402
 
@@ -102,6 +102,19 @@ def test_pages_have_every_generated_part_and_no_unknown_one():
 
     assert used - set(generated.PARTS) == set()
     assert set(generated.PARTS) - used == set()
+
+
+def test_help_about_a_field_links_to_its_section():
+    headings = set(re.findall(r"^### `(.+)`$", (ROOT / "docs/reference/spec.md").read_text(), re.M))
+
+    assert spec_help.section("resource_limits.cpu") in headings
+    assert [
+        field.path for field in spec_help.every_field() if spec_help.section(field.path) not in headings
+    ] == []
+
+
+def test_every_topic_of_help_has_its_page():
+    assert [name for name in TOPICS if not (ROOT / "docs/reference" / f"{name}.md").exists()] == []
 
 
 def test_every_command_has_its_page():

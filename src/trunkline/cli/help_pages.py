@@ -81,11 +81,13 @@ def topic(words: list[str]) -> str | None:
     if word == "options":
         return "\n".join([OPTIONS, "", *table([(syntax(each), each.settings["help"]) for each in COMMON])])
     if word == "spec":
-        return _fields()
+        return f"{_fields()}\n\n{handbook(handbook_pages.SPEC)}"
     if word.startswith("spec."):
         from trunkline.model import spec_help
 
-        return spec_help.as_text(spec_help.look_up(word.removeprefix("spec.")))
+        field = spec_help.look_up(word.removeprefix("spec."))
+        place = f"{handbook_pages.SPEC}#{spec_help.section(field.path).replace('.', '')}"
+        return f"{spec_help.as_text(field)}\n\n{handbook(place)}"
 
     from trunkline.cli.topics import TOPICS
 
@@ -97,7 +99,7 @@ def topic(words: list[str]) -> str | None:
         if section.text and section.rows:
             lines.append("")
         lines += table(section.rows)
-    return "\n".join(lines)
+    return "\n".join([*lines, "", handbook(handbook_pages.page_of_topic(word))])
 
 
 def _fields() -> str:

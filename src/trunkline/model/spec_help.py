@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from trunkline.errors import InvalidArgument, NotFound
@@ -103,6 +104,21 @@ def fields_of(cls: type) -> Iterator[tuple[Declared, Entry]]:
         yield field, ENTRIES[cls][field.name]
 
 
+def section(path: str) -> str:
+    """Return the path by which the reference describes a field: the first one of its class and name."""
+    cls, field = list(_way(tuple(path.split("."))))[-1]
+    return _sections()[cls, field.name]
+
+
+@cache
+def _sections() -> dict[tuple[type, str], str]:
+    sections: dict[tuple[type, str], str] = {}
+    for each in every_field():
+        cls, field = list(_way(tuple(each.path.split("."))))[-1]
+        sections.setdefault((cls, field.name), each.path)
+    return sections
+
+
 def whole_spec(part: Mapping[str, object]) -> dict[str, object]:
     """Return a spec that has an example: the least that a spec must have, with the example in it."""
     own = part.get("input")
@@ -164,7 +180,7 @@ def _field(place: tuple[str, ...]) -> Field:
         kind=field.kind,
         default=entry.default or _default(field),
         unit=entry.unit,
-        range=entry.range or " | ".join(field.choices),
+        range=entry.range or ", ".join(field.choices),
         summary=entry.summary,
         details=entry.details,
         # A field of an object without effect has none either.

@@ -86,7 +86,7 @@ INPUTS: Mapping[type, Mapping[str, Entry]] = {
             "Type of the repo: `meta` has the results of the datums of a pipeline, `spec` its specs.",
             {"repo": "images", "repo_type": "user", "glob": "/*"},
             default='"user"',
-            range="user | meta | spec",
+            range="user, meta, spec",
             mistake={"repo": "images", "repo_type": "build", "glob": "/*"},
         ),
         "branch": Entry(

@@ -198,7 +198,7 @@ PIPELINE: Mapping[type, Mapping[str, Entry]] = {
             "Whether each job runs all datums, or only those without a successful result.",
             {"reprocess_spec": "every_job"},
             default='"until_success"',
-            range="until_success | every_job",
+            range="until_success, every_job",
             mistake={"reprocess_spec": "always"},
         ),
         "autoscaling": Entry(
@@ -341,7 +341,7 @@ PIPELINE: Mapping[type, Mapping[str, Entry]] = {
             "Type of the Kubernetes service.",
             {"internal_port": 8000, "external_port": 30800, "type": "ClusterIP"},
             default='"NodePort"',
-            range="NodePort | ClusterIP | LoadBalancer",
+            range="NodePort, ClusterIP, LoadBalancer",
             mistake={"internal_port": 8000, "external_port": 30800, "type": "Public"},
         ),
     },
