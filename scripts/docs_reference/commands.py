@@ -65,7 +65,7 @@ def _page(name: str, command: Command) -> str:
     if command.examples:
         lines += ["## Examples", ""]
         for example, meaning in command.examples:
-            lines += [f"{meaning.rstrip('.')}:", "", fence(example), ""]
+            lines += [f"{meaning[:1].upper()}{meaning[1:].rstrip('.')}:", "", fence(example), ""]
     for title, positional in (("Arguments", True), ("Options", False)):
         chosen = [each for each in command.arguments if help_pages.is_positional(each) == positional]
         if chosen:

@@ -88,7 +88,7 @@ def _section(field: Field, same: str) -> list[str]:
         ("Fields", _fields(field, same)),
     ]
     lines = [f"### `{field.path}`", "", f"{field.summary} {field.details}".strip(), ""]
-    lines += [table(("", ""), [row for row in rows if row[1]]), "", block(field.example), ""]
+    lines += [*(f"- {title}: {text}" for title, text in rows if text), "", block(field.example), ""]
     if message := spec_help.mistake_message(field):
         assert field.mistake is not None
         lines += ["A mistake and its error:", "", block(field.mistake), "", f"> {_escaped(message)}", ""]

@@ -76,8 +76,8 @@ def error_classes() -> list[type[errors.TrunklineError]]:
     ]
 
 
-def error_table() -> str:
-    """Return the errors with their codes."""
+def error_codes() -> str:
+    """Return the codes of errors for each interface."""
     rows = []
     for each in error_classes():
         answered = each("")
@@ -85,17 +85,22 @@ def error_table() -> str:
         rows.append(
             (
                 code(each.code),
-                code(each.__name__),
                 str(status.NUMBERS[each.code]),
                 str(HTTP_STATUS[each.code]),
                 str(exit_codes.exit_code(answered)),
                 "yes" if each.retryable else "no",
-                inspect.cleandoc(each.__doc__ or "").partition("\n")[0],
-                each.remedy,
             )
         )
-    heads = ("Code", "Class", "gRPC", "HTTP", "Exit code", "Retry may help", "Meaning", "What to do")
-    return table(heads, rows)
+    return table(("Code", "gRPC", "HTTP", "Exit code", "A retry may help"), dict.fromkeys(rows))
+
+
+def error_meanings() -> str:
+    """Return what errors mean and what to do about them."""
+    rows = [
+        (code(each.__name__), inspect.cleandoc(each.__doc__ or "").partition("\n")[0], each.remedy)
+        for each in error_classes()
+    ]
+    return table(("Class", "Meaning", "What to do"), rows)
 
 
 def topic(name: str) -> Callable[[], str]:
@@ -170,7 +175,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "limits": limit_table,
     "port-limits": port_limit_table,
-    "errors": error_table,
+    "error-codes": error_codes,
+    "error-meanings": error_meanings,
     **{name: topic(name) for name in topics.TOPICS},
     "metrics": metrics,
     "commit-states": state_table(states.CommitState, {}),
